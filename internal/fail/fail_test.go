@@ -1,0 +1,38 @@
+package fail
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"testing"
+)
+
+func TestKindAndHintSurviveWrapping(t *testing.T) {
+	inner := New(NotFound, "no template %q", "x").WithHint("croft template list")
+	err := fmt.Errorf("create web: %w", inner)
+	if KindOf(err) != NotFound || HintOf(err) != "croft template list" {
+		t.Fatalf("kind %d, hint %q", KindOf(err), HintOf(err))
+	}
+	outer := New(State, "cannot start: %w", inner)
+	if KindOf(outer) != State {
+		t.Fatalf("the outermost kind should win, got %d", KindOf(outer))
+	}
+	if HintOf(outer) != "croft template list" {
+		t.Fatalf("the inner hint is lost: %q", HintOf(outer))
+	}
+}
+
+func TestCauseIsKept(t *testing.T) {
+	if err := New(Host, "open x: %w", fs.ErrNotExist); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal("the cause is not in the chain")
+	}
+}
+
+func TestUnclassifiedIsInternal(t *testing.T) {
+	if KindOf(errors.New("x")) != Internal || HintOf(errors.New("x")) != "" {
+		t.Fatal("an unclassified error has kind Internal and no hint")
+	}
+	if Is(nil, Internal) {
+		t.Fatal("nil is no failure")
+	}
+}
