@@ -1,0 +1,149 @@
+package state
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+)
+
+// A Draft is a VPS that is being made: a directory beside the finished ones,
+// laid out as they are, under a name that no VPS has. Its maker holds a flock
+// on it, so that a draft whose maker was killed can be told from one at work
+// (EmptyTrash).
+type Draft struct {
+	Dir string // what VPSDir will be
+
+	store *Store
+	name  string
+	lock  *os.File // of Dir; nil once committed or aborted
+}
+
+// Begin makes an empty draft of the locked VPS. It is fail.Taken if the VPS
+// exists. Commit or Abort ends it; a killed process's draft is rubbish.
+func (l *Locked) Begin() (*Draft, error) {
+	if _, err := os.Lstat(l.store.VPSDir(l.name)); err == nil {
+		return nil, taken(l.name)
+	}
+	for {
+		dir := filepath.Join(l.store.vpsDirs(), "."+l.name+"."+suffix())
+		err := os.Mkdir(dir, 0o700)
+		if errors.Is(err, os.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, hostError("make directory", dir, err)
+		}
+		lock, err := lockDir(dir)
+		if err != nil {
+			_ = os.Remove(dir)
+			return nil, err
+		}
+		// Between the two lines above the directory looked like rubbish, and
+		// somebody may have tidied it away.
+		if lock != nil {
+			return &Draft{Dir: dir, store: l.store, name: l.name, lock: lock}, nil
+		}
+	}
+}
+
+func taken(name string) error {
+	return fail.New(fail.Taken, "a VPS named %q exists", name).WithHint("croft inspect %s", name)
+}
+
+// Put makes v the settings of the draft.
+func (d *Draft) Put(v VPS) error {
+	v.Name = d.name
+	return putVPS(filepath.Join(d.Dir, vpsFileName), v)
+}
+
+// Commit makes the draft the VPS, durably, at one instant. It is fail.Taken,
+// and the draft stays one, if the VPS exists. What was written into the draft
+// by others than Put is theirs to sync.
+func (d *Draft) Commit() error {
+	if d.lock == nil {
+		return fail.New(fail.Internal, "commit the draft of %s: it has ended", d.name)
+	}
+	if err := d.lock.Sync(); err != nil {
+		return hostError("sync", d.Dir, err)
+	}
+	final := d.store.VPSDir(d.name)
+	// With the pool lock: who reads vps/ while a name in it changes may see
+	// neither the old nor the new one, and give these ids away again.
+	err := exclusively(context.Background(), d.store.poolFile(), func() error {
+		err := unix.Renameat2(unix.AT_FDCWD, d.Dir, unix.AT_FDCWD, final, unix.RENAME_NOREPLACE)
+		if errors.Is(err, unix.EEXIST) {
+			return taken(d.name)
+		}
+		if err != nil {
+			return hostError("rename "+d.Dir+" to", final, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	_ = d.lock.Close()
+	d.lock = nil
+	return syncDir(d.store.vpsDirs())
+}
+
+// Abort removes the draft. After Commit, or done twice, it does nothing, so it
+// can be deferred.
+func (d *Draft) Abort() {
+	if d.lock == nil {
+		return
+	}
+	// What cannot be removed now is rubbish from the close on, and a later
+	// command's to remove.
+	rubbish, err := d.store.trash(d.Dir)
+	_ = d.lock.Close()
+	d.lock = nil
+	if err == nil && rubbish != "" {
+		_ = deleteTrash(context.Background(), rubbish)
+	}
+}
+
+// lockDir takes the flock of a directory without waiting. It is nil without an
+// error if another holds it or the directory is no longer at that path.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, hostError("open", dir, err)
+	}
+	got, err := tryFlock(f)
+	if err == nil && got {
+		var held, there os.FileInfo
+		if held, err = f.Stat(); err == nil {
+			there, err = os.Lstat(dir)
+		}
+		if err == nil && os.SameFile(held, there) {
+			return f, nil
+		}
+		if errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+	}
+	f.Close()
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return nil, nil
+}
+
+// suffix is what makes a temporary name unlike any other.
+func suffix() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand
+	return hex.EncodeToString(b[:])
+}

@@ -1,0 +1,234 @@
+package state
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+
+	"croft/internal/fail"
+)
+
+// decode reads a file of ours, whose content is data, into v. It is fail.State
+// if it is corrupt or written by a newer croft. There is no older schema than
+// this one yet; the first is to be upgraded here.
+func decode(data []byte, path string, v any) error {
+	var head struct {
+		Schema *int `json:"schema"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return corrupt(path, err)
+	}
+	switch {
+	case head.Schema == nil || *head.Schema < 1:
+		return fail.New(fail.State, "%s is corrupt: it has no schema number", path)
+	case *head.Schema > Schema:
+		return fail.New(fail.State, "%s was written by a newer croft (schema %d)", path, *head.Schema)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return corrupt(path, err)
+	}
+	return nil
+}
+
+// decodeVPS reads the vps.json of name. The name of its directory is what
+// counts, and what the result says.
+func decodeVPS(data []byte, name, path string) (VPS, error) {
+	var v VPS
+	if err := decode(data, path, &v); err != nil {
+		return VPS{}, err
+	}
+	if uint64(v.IDs.First)+uint64(v.IDs.Size) > math.MaxInt32 {
+		return VPS{}, fail.New(fail.State, "%s is corrupt: ids %d+%d are out of range", path, v.IDs.First, v.IDs.Size)
+	}
+	v.Name = name
+	return v, nil
+}
+
+// corrupt says in one line that the JSON at path cannot be read. A decoder
+// quotes what it stumbled on, which can be anything.
+func corrupt(path string, err error) error {
+	line := strings.Join(strings.Fields(strings.ToValidUTF8(err.Error(), "?")), " ")
+	return &fail.Error{Kind: fail.State, Msg: fmt.Sprintf("%s is corrupt: %s", path, line), Err: err}
+}
+
+// encode returns v, which is a struct, as the JSON of a file: two spaces of
+// indent, a last newline. What old, the file's former content, holds beyond
+// the fields of v is kept, at the end of its object: it is a newer croft's, or
+// somebody's note. An old that is no JSON object is not looked at.
+func encode(v any, old []byte) ([]byte, error) {
+	raw, err := marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	if json.Valid(old) {
+		raw = keepUnknown(raw, old, reflect.TypeOf(v))
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, raw, "", "  "); err != nil {
+		return nil, err
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}
+
+// marshal leaves <, > and & as they are: these files are no web pages.
+func marshal(v any) ([]byte, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// A member is one key and value of a JSON object, in the order of its text.
+type member struct {
+	key   string
+	value json.RawMessage
+}
+
+// keepUnknown returns fresh, the JSON of a t, with the members of old that no
+// field of t is called after. Structs inside are treated likewise, those in
+// slices matched by their name.
+func keepUnknown(fresh, old []byte, t reflect.Type) []byte {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return keepUnknown(fresh, old, t.Elem())
+	case reflect.Slice:
+		return keepUnknownOfEach(fresh, old, t.Elem())
+	case reflect.Struct:
+	default:
+		return fresh
+	}
+	now, ok1 := members(fresh)
+	before, ok2 := members(old)
+	if !ok1 || !ok2 {
+		return fresh
+	}
+	fields := fieldTypes(t)
+	for i, m := range now {
+		if j := slices.IndexFunc(before, func(b member) bool { return b.key == m.key }); j >= 0 {
+			now[i].value = keepUnknown(m.value, before[j].value, fields[m.key])
+		}
+	}
+	for _, m := range before {
+		if !isField(m.key, fields) {
+			now = append(now, m)
+		}
+	}
+	return object(now)
+}
+
+// keepUnknownOfEach is keepUnknown for the elements of a slice.
+func keepUnknownOfEach(fresh, old []byte, t reflect.Type) []byte {
+	if _, ok := fieldTypes(t)["name"]; !ok {
+		return fresh
+	}
+	var now, before []json.RawMessage
+	if json.Unmarshal(fresh, &now) != nil || json.Unmarshal(old, &before) != nil {
+		return fresh
+	}
+	for i := range now {
+		j := slices.IndexFunc(before, func(b json.RawMessage) bool {
+			return nameOf(b) != "" && nameOf(b) == nameOf(now[i])
+		})
+		if j >= 0 {
+			now[i] = keepUnknown(now[i], before[j], t)
+		}
+	}
+	out, err := marshal(now)
+	if err != nil {
+		return fresh
+	}
+	return out
+}
+
+func nameOf(raw json.RawMessage) string {
+	var named struct {
+		Name string `json:"name"`
+	}
+	if json.Unmarshal(raw, &named) != nil {
+		return ""
+	}
+	return named.Name
+}
+
+// isField reports whether a decoder would put key into one of the fields. It
+// does not mind the case of letters, so what is left must not either: an
+// unknown "NAME" that is kept would be read as name.
+func isField(key string, fields map[string]reflect.Type) bool {
+	for name := range fields {
+		if strings.EqualFold(name, key) {
+			return true
+		}
+	}
+	return false
+}
+
+// fieldTypes is the JSON fields of a struct type; those of anything that
+// writes its own JSON, as time.Time, are none of ours.
+func fieldTypes(t reflect.Type) map[string]reflect.Type {
+	types := map[string]reflect.Type{}
+	if t.Kind() != reflect.Struct {
+		return types
+	}
+	for f := range t.Fields() {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			types[name] = f.Type
+		}
+	}
+	return types
+}
+
+// members takes a JSON object apart. A key that is there twice counts with its
+// last value, as it does for a decoder.
+func members(raw []byte) ([]member, bool) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, false
+	}
+	var all []member
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return nil, false
+		}
+		var m member
+		m.key, _ = t.(string)
+		if err := dec.Decode(&m.value); err != nil {
+			return nil, false
+		}
+		all = slices.DeleteFunc(all, func(a member) bool { return a.key == m.key })
+		all = append(all, m)
+	}
+	return all, true
+}
+
+// object puts members together again.
+func object(all []member) []byte {
+	var out bytes.Buffer
+	for i, m := range all {
+		if i == 0 {
+			out.WriteByte('{')
+		} else {
+			out.WriteByte(',')
+		}
+		key, err := marshal(m.key)
+		if err != nil {
+			key = []byte(`""`) // a string always is JSON
+		}
+		out.Write(bytes.TrimSpace(key))
+		out.WriteByte(':')
+		out.Write(m.value)
+	}
+	if len(all) == 0 {
+		out.WriteByte('{')
+	}
+	out.WriteByte('}')
+	return out.Bytes()
+}

@@ -1,0 +1,66 @@
+package state
+
+import "path/filepath"
+
+// Every file and directory name that croft keeps is in this file. None of
+// these functions looks at the disk. Names given to them are valid already
+// (ParseName): what takes a name from outside checks it before it comes here.
+
+const (
+	vpsFileName = "vps.json"
+	runFileName = "run.json"
+	jsonSuffix  = ".json"
+)
+
+// VPSDir is where everything of the VPS is: vps.json, bundle/, fs/, log/.
+func (s *Store) VPSDir(name string) string { return filepath.Join(s.vpsDirs(), name) }
+
+// VPSFile says what the VPS should be: its settings, as a VPS.
+func (s *Store) VPSFile(name string) string { return filepath.Join(s.VPSDir(name), vpsFileName) }
+
+// BundleDir holds the VPS's OCI bundle, rewritten at each start.
+func (s *Store) BundleDir(name string) string { return filepath.Join(s.VPSDir(name), "bundle") }
+
+// FSDir holds the VPS's own files.
+func (s *Store) FSDir(name string) string { return filepath.Join(s.VPSDir(name), "fs") }
+
+// LogDir holds the console logs, one for each boot.
+func (s *Store) LogDir(name string) string { return filepath.Join(s.VPSDir(name), "log") }
+
+// TemplatesDir holds the OCI image layout and its layers.
+func (s *Store) TemplatesDir() string { return filepath.Join(s.Root, "templates") }
+
+// BinDir holds programs that croft brings along and runs from there.
+func (s *Store) BinDir() string { return filepath.Join(s.Root, "bin") }
+
+// NetworkFile says who owns which address in the network.
+func (s *Store) NetworkFile(name string) string {
+	return filepath.Join(s.networksDir(), name+jsonSuffix)
+}
+
+// TrashDir is where VPSs go at once, to be deleted later.
+func (s *Store) TrashDir() string { return filepath.Join(s.Root, "trash") }
+
+// RunDir holds what is known about the VPS while it runs.
+func (s *Store) RunDir(name string) string { return filepath.Join(s.RunRoot, "vps", name) }
+
+// RunFile says what the VPS is doing, as a Run.
+func (s *Store) RunFile(name string) string { return filepath.Join(s.RunDir(name), runFileName) }
+
+// LockFile is the op lock of the VPS: held by the command that changes it.
+func (s *Store) LockFile(name string) string { return filepath.Join(s.locksDir(), name) }
+
+// LifeFile is the life lock of the VPS: held by its monitor while it lives.
+func (s *Store) LifeFile(name string) string { return filepath.Join(s.locksDir(), name+".life") }
+
+func (s *Store) vpsDirs() string     { return filepath.Join(s.Root, "vps") }
+func (s *Store) networksDir() string { return filepath.Join(s.Root, "networks") }
+func (s *Store) locksDir() string    { return filepath.Join(s.RunRoot, "locks") }
+
+// poolFile is locked while an id range is chosen. No name holds a '_'.
+func (s *Store) poolFile() string { return filepath.Join(s.locksDir(), "_pool") }
+
+// networkLock is locked while a network's table is changed.
+func (s *Store) networkLock(name string) string {
+	return filepath.Join(s.locksDir(), "_network."+name)
+}

@@ -1,0 +1,108 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Trash takes the locked VPS's directory out of sight at once, however large
+// it is; EmptyTrash deletes it. An absent VPS is success.
+func (l *Locked) Trash() error {
+	_, err := l.store.trash(l.store.VPSDir(l.name))
+	return err
+}
+
+// trash renames dir into trash/, durably, and returns its path there; none,
+// and no error, if it is absent.
+func (s *Store) trash(dir string) (string, error) {
+	name := strings.TrimPrefix(filepath.Base(dir), ".")
+	to := filepath.Join(s.TrashDir(), name+"."+suffix())
+	err := unix.Renameat2(unix.AT_FDCWD, dir, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.ENOENT) {
+		return "", nil
+	}
+	if err != nil {
+		return "", hostError("rename "+dir+" to", to, err)
+	}
+	if err := syncDir(s.TrashDir()); err != nil {
+		return to, err
+	}
+	return to, syncDir(filepath.Dir(dir))
+}
+
+// EmptyTrash deletes what is in trash/, and the drafts whose makers are gone.
+// It never crosses a mount point and never follows a link. It may be
+// interrupted, by ctx or by a kill, and be called by several at once: what one
+// is at work on another leaves alone. The error is the first of those that it
+// met; it deletes what it can nevertheless.
+func (s *Store) EmptyTrash(ctx context.Context) error {
+	first := s.trashDrafts()
+	entries, err := os.ReadDir(s.TrashDir())
+	if err != nil {
+		return hostError("read", s.TrashDir(), err)
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		path := filepath.Join(s.TrashDir(), e.Name())
+		if err := deleteTrash(ctx, path); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// trashDrafts moves the drafts that nobody holds into trash/.
+func (s *Store) trashDrafts() error {
+	entries, err := os.ReadDir(s.vpsDirs())
+	if err != nil {
+		return hostError("read", s.vpsDirs(), err)
+	}
+	var first error
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		dir := filepath.Join(s.vpsDirs(), e.Name())
+		lock, err := lockDir(dir)
+		if err == nil && lock != nil {
+			_, err = s.trash(dir)
+			lock.Close()
+		}
+		if err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// deleteTrash deletes one entry of trash/, unless another is at it. Its
+// vps.json goes last: while there are files of the VPS, its ids are not given
+// away (AllocateIDs).
+func deleteTrash(ctx context.Context, path string) error {
+	lock, err := lockDir(path)
+	switch {
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		// A file or a link that somebody put there: removed as it is.
+	case err != nil || lock == nil:
+		return err
+	default:
+		defer lock.Close()
+	}
+	return removeTree(ctx, path, vpsFileName)
+}
+
+// RemoveRun forgets what the VPS was doing: RUN/vps/NAME goes whole. Absent is
+// success. Only the holder of the life lock may.
+func (s *Store) RemoveRun(name string) error {
+	if _, err := ParseName(name); err != nil {
+		return err
+	}
+	return removeTree(context.Background(), s.RunDir(name), "")
+}

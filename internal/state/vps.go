@@ -1,0 +1,100 @@
+package state
+
+import "time"
+
+// Schema is the number written into every vps.json and run.json. Older ones
+// are upgraded when read, newer ones refused.
+const Schema = 1
+
+// A VPS is what a VPS should be: the content of vps.json. Addresses are not
+// in it, since the network's own table says who has which (networks/NAME.json).
+type VPS struct {
+	Schema     int               `json:"schema"`
+	Name       string            `json:"name"`
+	UUID       string            `json:"uuid"`
+	Created    time.Time         `json:"created"`
+	Template   Template          `json:"template"`
+	IDs        IDRange           `json:"ids"`
+	Hostname   string            `json:"hostname"`
+	Interfaces []Interface       `json:"interfaces,omitempty"`
+	Limits     Limits            `json:"limits"`
+	DNS        DNS               `json:"dns"`
+	Sysctls    map[string]string `json:"sysctls,omitempty"`
+	Env        []string          `json:"env,omitempty"`       // for init: NAME=value
+	Ephemeral  bool              `json:"ephemeral,omitempty"` // made by run --rm
+	Labels     map[string]string `json:"labels,omitempty"`
+}
+
+// A Template names the image that a VPS was made from. Digest is the one of
+// its manifest, and is what counts; Name is what the user typed.
+type Template struct {
+	Name   string   `json:"name"`
+	Digest string   `json:"digest"`
+	Layers []string `json:"layers"` // diff ids, lowest first
+}
+
+// An IDRange is the host's user and group ids that the VPS's 0..Size-1 are.
+type IDRange struct {
+	First uint32 `json:"first"`
+	Size  uint32 `json:"size"`
+}
+
+// An Interface is a link inside the VPS and the network that it is plugged into.
+type Interface struct {
+	Name    string `json:"name"`    // inside: eth0
+	Network string `json:"network"` // networks/NAME.json
+}
+
+// Limits of a VPS; zero means unlimited.
+type Limits struct {
+	Memory    int64 `json:"memoryBytes,omitempty"`
+	Swap      int64 `json:"swapBytes,omitempty"` // swap alone, not memory+swap; -1 none
+	MilliCPUs int64 `json:"milliCpus,omitempty"` // 1500 is one and a half CPUs
+	PIDs      int64 `json:"pids,omitempty"`
+}
+
+// DNS is what resolv.conf inside should say. Empty Servers means the host's
+// own upstream resolvers.
+type DNS struct {
+	Servers []string `json:"servers,omitempty"`
+	Search  []string `json:"search,omitempty"`
+}
+
+// RunState says how far a VPS has come.
+type RunState string
+
+// The states that a monitor writes.
+const (
+	Starting RunState = "starting"
+	Running  RunState = "running"
+	Ended    RunState = "ended"
+)
+
+// A Run is what a VPS is doing, written by its monitor alone into run.json,
+// which a reboot of the host makes worthless (HostBoot says which boot it was).
+type Run struct {
+	Schema    int       `json:"schema"`
+	HostBoot  string    `json:"hostBoot"` // /proc/sys/kernel/random/boot_id of the host
+	State     RunState  `json:"state"`
+	Boot      int       `json:"boot"` // how many times this VPS has booted, this one included
+	Started   time.Time `json:"started"`
+	Init      Process   `json:"init"`
+	Monitor   Process   `json:"monitor"`
+	ConsoleAt string    `json:"console,omitempty"` // the log file of this boot, below the VPS's log/
+	End       *End      `json:"end,omitempty"`
+}
+
+// A Process is named by its pid and start time (field 22 of /proc/PID/stat,
+// clock ticks since boot), so that a pid used again is not mistaken for it.
+type Process struct {
+	PID       int    `json:"pid,omitempty"`
+	StartTime uint64 `json:"startTime,omitempty"`
+}
+
+// An End is how a VPS ended.
+type End struct {
+	Time   time.Time `json:"time"`
+	Reason string    `json:"reason"`           // halted, rebooted, exited, killed, failed, unknown
+	Status int       `json:"status"`           // exit status of init; 128+n if a signal ended it
+	Detail string    `json:"detail,omitempty"` // one line for a person
+}
