@@ -1,0 +1,113 @@
+// Package holder turns croft's monitor into what stays beside a running VPS:
+// a program so small that a thousand of them cost little. The program itself
+// is in program/; `make build` builds it and this package embeds it.
+package holder
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+	"croft/runtime/holder/protocol"
+)
+
+// None is the descriptor of something that is not there.
+const None = protocol.None
+
+// A Config is everything that a holder knows of its VPS.
+type Config = protocol.Config
+
+// An End is how a VPS's init ended. Status is a wait status, as
+// unix.WaitStatus takes it, and means nothing unless Known.
+type End = protocol.End
+
+// ParseEnd reads how a VPS ended off the end of the arguments that the holder
+// executes croft with: Config.Argv, then "--life FD --status STATUS|unknown".
+func ParseEnd(args []string) (End, error) { return protocol.ParseEnd(args) }
+
+//go:embed embedded
+var embedded embed.FS
+
+// Install makes sure that the holder is a file in binDir and returns its path.
+// The file is named after its content and written at once and whole, so any
+// number of processes may do this at the same time, and all the holders of one
+// build share their pages. It is fail.Host if croft was built without it.
+func Install(binDir string) (path string, err error) {
+	program, err := embedded.ReadFile("embedded/holder")
+	if err != nil {
+		return "", fail.New(fail.Host, "this croft was built without its holder").WithHint("make build")
+	}
+	sum := sha256.Sum256(program)
+	path = filepath.Join(binDir, "holder-"+hex.EncodeToString(sum[:6]))
+	if isProgram(path, program) {
+		return path, nil
+	}
+	if err := os.MkdirAll(binDir, 0o755); err != nil {
+		return "", fmt.Errorf("install the holder: %w", err)
+	}
+	if err := replace(path, program); err != nil {
+		return "", fmt.Errorf("install the holder: %w", err)
+	}
+	return path, nil
+}
+
+// isProgram reports whether path is an executable file with that content. A
+// crash of the machine can leave one that is too short.
+func isProgram(path string, program []byte) bool {
+	st, err := os.Lstat(path)
+	if err != nil || st.Mode() != 0o755 || st.Size() != int64(len(program)) {
+		return false
+	}
+	there, err := os.ReadFile(path)
+	return err == nil && bytes.Equal(there, program)
+}
+
+func replace(path string, program []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".holder-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // absent once it is renamed
+	_, err = f.Write(program)
+	err = errors.Join(err, f.Chmod(0o755), f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// Exec puts the holder at path in the place of this process, which keeps its
+// pid and its children. Every descriptor but 0, 1, 2 and those in c is closed
+// by it; title is what ps(1) shows. Exec returns only if that fails, and then
+// c's descriptors are inheritable.
+func Exec(path, title string, c Config) error {
+	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("close descriptors on exec: %w", err)
+	}
+	for _, fd := range []int{c.Life, c.Master, c.Notify, c.Console, c.PIDFD} {
+		if fd < 0 {
+			continue
+		}
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0); err != nil {
+			return fmt.Errorf("keep descriptor %d on exec: %w", fd, err)
+		}
+	}
+	// One huge page is more than all that the holder needs. It survives the
+	// exec; kernels without it (3.15 and older) have nothing to switch off.
+	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
+	err := unix.Exec(path, c.Args(title), protocol.Environment(os.Environ()))
+	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 0, 0, 0, 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return fail.New(fail.Host, "execute %s: %w", path, err)
+	}
+	return fmt.Errorf("execute %s: %w", path, err)
+}

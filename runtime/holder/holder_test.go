@@ -1,0 +1,495 @@
+package holder
+
+import (
+	"bytes"
+	"crypto/md5"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"croft/runtime/holder/protocol"
+)
+
+const deadline = 20 * time.Second
+
+// program is the holder as it is in the tree, built by TestMain.
+var program string
+
+func TestMain(m *testing.M) {
+	switch {
+	case len(os.Args) > 2 && os.Args[1] == "become-holder":
+		becomeHolder(os.Args[2])
+	case len(os.Args) > 2 && os.Args[1] == "ended":
+		reportEnd(os.Args)
+	default:
+		os.Exit(runTests(m))
+	}
+}
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "croft-holder-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "holder")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./program")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the holder: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// A setting is what the process that becomes a holder is told.
+type setting struct {
+	Dir, Holder string
+	Script      string // init: run by sh, on the console
+	Adopt       int    // or: the pid of a process that is not its child
+	Log         string // if not DIR/log
+}
+
+// becomeHolder does what croft's monitor does: it starts an init on a pty, and
+// then executes the holder.
+func becomeHolder(text string) {
+	var s setting
+	must(json.Unmarshal([]byte(text), &s))
+	life, err := os.Create(filepath.Join(s.Dir, "life"))
+	must(err)
+	must(unix.Flock(int(life.Fd()), unix.LOCK_EX|unix.LOCK_NB))
+	c := Config{
+		Init: s.Adopt, Adopted: s.Adopt != 0, PIDFD: None, Master: None,
+		Life: int(life.Fd()),
+		Log:  filepath.Join(s.Dir, "log"), Booted: filepath.Join(s.Dir, "booted"),
+	}
+	if s.Log != "" {
+		c.Log = s.Log
+	}
+	notify, err := ListenNotify(filepath.Join(s.Dir, "notify"))
+	must(err)
+	console, err := ListenConsole(filepath.Join(s.Dir, "console"))
+	must(err)
+	c.Notify, c.Console = int(notify.Fd()), int(console.Fd())
+	if s.Adopt == 0 {
+		master, slave := openPTY()
+		init := exec.Command("/bin/sh", "-c", s.Script)
+		init.Dir = s.Dir
+		init.Stdin, init.Stdout, init.Stderr = slave, slave, slave
+		init.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		must(init.Start())
+		slave.Close()
+		c.Master, c.Init = int(master.Fd()), init.Process.Pid
+	}
+	c.Exec, err = os.Executable()
+	must(err)
+	c.Argv = []string{c.Exec, "ended", s.Dir}
+	must(Exec(s.Holder, "croft monitor test", c))
+}
+
+// reportEnd is croft after the holder: it writes down what it was told, and
+// whether the life lock is still held through the descriptor it was given.
+func reportEnd(args []string) {
+	end, err := ParseEnd(args)
+	must(err)
+	state := "free"
+	other, err := os.Open(filepath.Join(args[2], "life"))
+	must(err)
+	if errors.Is(unix.Flock(int(other.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) {
+		state = "locked"
+	}
+	must(unix.Flock(end.Life, unix.LOCK_UN))
+	if errors.Is(unix.Flock(int(other.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) {
+		state = "locked through another descriptor"
+	}
+	text := fmt.Sprintf("status %v %#x, life %s, gogc %q, term %s", end.Known, end.Status, state,
+		os.Getenv("GOGC"), signalState("SigIgn", syscall.SIGTERM))
+	must(os.WriteFile(filepath.Join(args[2], "ended.new"), []byte(text), 0o600))
+	must(os.Rename(filepath.Join(args[2], "ended.new"), filepath.Join(args[2], "ended")))
+	os.Exit(0)
+}
+
+func signalState(field string, sig syscall.Signal) string {
+	status, err := os.ReadFile("/proc/self/status")
+	must(err)
+	for line := range strings.Lines(string(status)) {
+		if mask, ok := strings.CutPrefix(line, field+":"); ok {
+			n, err := strconv.ParseUint(strings.TrimSpace(mask), 16, 64)
+			must(err)
+			if n&(1<<(sig-1)) != 0 {
+				return "ignored"
+			}
+		}
+	}
+	return "default"
+}
+
+func must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "helper:", err)
+		os.Exit(99)
+	}
+}
+
+func openPTY() (master, slave *os.File) {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	must(err)
+	must(unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	must(err)
+	slave, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
+	must(err)
+	return master, slave
+}
+
+// A held is a holder that runs.
+type held struct {
+	t    *testing.T
+	dir  string
+	pid  int
+	done chan error
+}
+
+// hold starts a holder. The test fails if it is still there at its end.
+func hold(t *testing.T, s setting) *held {
+	t.Helper()
+	s.Dir, s.Holder = t.TempDir(), program
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "become-holder", string(text))
+	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "GOGC=77")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	h := &held{t: t, dir: s.Dir, pid: cmd.Process.Pid, done: make(chan error, 1)}
+	go func() { h.done <- cmd.Wait() }()
+	t.Cleanup(func() {
+		if t.Failed() {
+			cmd.Process.Kill()
+		}
+	})
+	h.until("the holder runs", func() bool {
+		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", h.pid))
+		return exe == program
+	})
+	return h
+}
+
+// until waits for something that has no descriptor to wait on.
+func (h *held) until(what string, is func() bool) {
+	h.t.Helper()
+	for end := time.Now().Add(deadline); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			h.t.Fatalf("not within %v: %s", deadline, what)
+		}
+	}
+}
+
+// ended waits for the process to be over and returns what croft was told.
+func (h *held) ended() string {
+	h.t.Helper()
+	select {
+	case err := <-h.done:
+		if err != nil {
+			h.t.Fatalf("the holder's process: %v", err)
+		}
+	case <-time.After(deadline):
+		h.t.Fatal("the holder did not end with its init")
+	}
+	text, err := os.ReadFile(filepath.Join(h.dir, "ended"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (h *held) log() string {
+	text, err := os.ReadFile(filepath.Join(h.dir, "log"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		h.t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (h *held) logHas(text string) {
+	h.t.Helper()
+	h.until("the log has "+strconv.Quote(text), func() bool { return strings.Contains(h.log(), text) })
+}
+
+func (h *held) attach() net.Conn {
+	h.t.Helper()
+	conn, err := net.Dial("unix", filepath.Join(h.dir, "console"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(deadline))
+	return conn
+}
+
+// expect reads from a console until it has shown text.
+func expect(t *testing.T, conn net.Conn, text string) {
+	t.Helper()
+	var all []byte
+	buf := make([]byte, 4096)
+	for !bytes.Contains(all, []byte(text)) {
+		n, err := conn.Read(buf)
+		if err != nil {
+			t.Fatalf("console: %v; it showed %q, and not %q", err, all, text)
+		}
+		all = append(all, buf[:n]...)
+	}
+}
+
+func send(t *testing.T, conn net.Conn, text string) {
+	t.Helper()
+	if _, err := conn.Write(protocol.AppendData(nil, []byte(text))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEndIsReported(t *testing.T) {
+	for _, c := range []struct{ name, script, status string }{
+		{"exit 0", "exit 0", "0x0"},
+		{"exit 42", "exit 42", "0x2a00"},
+		{"reboot", "kill -HUP $$", "0x1"},
+		{"halt", "kill -INT $$", "0x2"},
+		{"killed", "kill -KILL $$", "0x9"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := hold(t, setting{Script: "read go; echo last words; " + c.script})
+			conn := h.attach()
+			send(t, conn, "\n")
+			got := h.ended()
+			want := fmt.Sprintf("status true %s, life locked, gogc %q, term default", c.status, "77")
+			if got != want {
+				t.Errorf("croft was told %q, want %q", got, want)
+			}
+			if !strings.Contains(h.log(), "last words") {
+				t.Errorf("the log lacks what was written last: %q", h.log())
+			}
+			if rest, err := io.ReadAll(conn); err != nil || !strings.Contains(string(rest), "last words") {
+				t.Errorf("the console showed %q, %v at the end", rest, err)
+			}
+		})
+	}
+}
+
+func TestAdoptedInit(t *testing.T) {
+	init := exec.Command("/bin/sh", "-c", "read go; exit 7")
+	in, err := init.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := init.Start(); err != nil {
+		t.Fatal(err)
+	}
+	h := hold(t, setting{Adopt: init.Process.Pid})
+	in.Close()
+	init.Wait()
+	got := h.ended()
+	if !strings.HasPrefix(got, "status true 0x700,") && !(kernelBefore(t, 6, 15) && strings.HasPrefix(got, "status false")) {
+		t.Errorf("croft was told %q", got)
+	}
+}
+
+func kernelBefore(t *testing.T, major, minor int) bool {
+	var uts unix.Utsname
+	if err := unix.Uname(&uts); err != nil {
+		t.Fatal(err)
+	}
+	var a, b int
+	fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &a, &b)
+	return a < major || a == major && b < minor
+}
+
+func TestConsole(t *testing.T) {
+	h := hold(t, setting{Script: `echo prompt; while read line; do
+		case $line in size) stty size;; end) exit;; *) echo "<$line>";; esac; done`})
+	one := h.attach()
+	expect(t, one, "prompt")
+	send(t, one, "hello\n")
+	expect(t, one, "<hello>")
+
+	two := h.attach() // is shown what was there before it
+	expect(t, two, "<hello>")
+	one.Write(protocol.AppendSize(nil, 33, 111))
+	send(t, one, "size\n")
+	expect(t, one, "33 111")
+	expect(t, two, "33 111")
+
+	two.Write([]byte("no frame"))
+	if _, err := io.ReadAll(two); err != nil {
+		t.Errorf("a client that makes no sense is not dropped: %v", err)
+	}
+	one.(*net.UnixConn).CloseWrite() // sees on, and types no more
+	three := h.attach()
+	send(t, three, "third\n")
+	expect(t, one, "<third>")
+	send(t, three, "end\n")
+	if got := h.ended(); !strings.HasPrefix(got, "status true 0x0,") {
+		t.Error(got)
+	}
+}
+
+// A VPS never waits for who looks at its console.
+func TestOutputIsDrained(t *testing.T) {
+	h := hold(t, setting{Script: "read go; head -c 10000000 /dev/zero | tr '\\0' x; echo done; read end"})
+	silent := h.attach() // never reads
+	send(t, silent, "\n")
+	h.logHas("done")
+	if st, err := os.Stat(filepath.Join(h.dir, "log.1")); err != nil || st.Size() < 8<<20 || st.Size() > 9<<20 {
+		t.Errorf("the log was not set aside at 8 MiB: %v %v", st, err)
+	}
+	if total := len(h.log()); total < 1_000_000 || total > 3_000_000 {
+		t.Errorf("the rest of the log has %d bytes", total)
+	}
+	send(t, silent, "\n")
+	h.ended()
+}
+
+// What is typed faster than the VPS reads waits, and is not lost.
+func TestInputWaits(t *testing.T) {
+	h := hold(t, setting{Script: "stty raw -echo; mkfifo go; echo ready; read x <go; head -c 300000 | md5sum; read end"})
+	conn := h.attach()
+	expect(t, conn, "ready")
+	text := strings.Repeat("0123456789", 30000)
+	sent := make(chan struct{})
+	go func() { send(t, conn, text); close(sent) }()
+	if err := os.WriteFile(filepath.Join(h.dir, "go"), []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, conn, fmt.Sprintf("%x", md5.Sum([]byte(text))))
+	<-sent
+	send(t, conn, "\n")
+	h.ended()
+}
+
+func TestReady(t *testing.T) {
+	h := hold(t, setting{Script: "read go"})
+	booted := filepath.Join(h.dir, "booted")
+	sock, err := net.Dial("unixgram", filepath.Join(h.dir, "notify"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sock.Close()
+	for _, msg := range []string{"STATUS=starting", "", "X_READY=1\nREADY=10", "READY=0", strings.Repeat("x", 5000)} {
+		if _, err := sock.Write([]byte(msg)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Booted(booted); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("it has booted already: %v", err)
+	}
+	before := time.Now().Truncate(time.Microsecond)
+	if _, err := sock.Write([]byte("STATUS=up\nREADY=1\nX=y")); err != nil {
+		t.Fatal(err)
+	}
+	h.until("it has booted", func() bool { _, err := Booted(booted); return err == nil })
+	if at, _ := Booted(booted); at.Before(before) || at.After(time.Now()) {
+		t.Errorf("it booted at %v, and not after %v", at, before)
+	}
+	send(t, h.attach(), "\n")
+	h.ended()
+}
+
+func TestSignalsAreIgnored(t *testing.T) {
+	h := hold(t, setting{Script: "read go"})
+	conn := h.attach()
+	send(t, conn, "x") // echoed when the loop runs, so signals are set up
+	expect(t, conn, "x")
+	for _, sig := range []syscall.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGPIPE, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM} {
+		if err := syscall.Kill(h.pid, sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(t, conn, "\n")
+	if got := h.ended(); !strings.HasPrefix(got, "status true 0x0,") {
+		t.Error(got)
+	}
+}
+
+// A log that cannot be written must not stop the VPS; when it can, it says
+// how much is not there.
+func TestFullDisk(t *testing.T) {
+	h := hold(t, setting{Script: "echo lost; read go", Log: "/dev/full"})
+	conn := h.attach()
+	expect(t, conn, "lost")
+	send(t, conn, "\n")
+	if got := h.ended(); !strings.HasPrefix(got, "status true 0x0,") {
+		t.Error(got)
+	}
+}
+
+// Neither a console that nobody in the VPS has open, nor a client that reads
+// nothing, keeps the holder busy, and what it needs is below the limit.
+func TestIdle(t *testing.T) {
+	h := hold(t, setting{Script: "seq 5000; exec </dev/null >/dev/null 2>&1; mkfifo go; read x <go"})
+	silent := h.attach()
+	h.logHas("5000")
+	const limit = 1200 // KiB; the design allows 2048
+	h.until("it is quiet and small", func() bool { return h.pss() <= limit })
+	t.Logf("PSS while idle: %d KiB", h.pss())
+
+	// What is measured is a time in which nothing happens, so one has to pass.
+	before := h.switches()
+	time.Sleep(2 * time.Second)
+	if n := h.switches() - before; n > 4 {
+		t.Errorf("it woke up %d times in two seconds of nothing", n)
+	}
+	silent.Close()
+	if err := os.WriteFile(filepath.Join(h.dir, "go"), []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	h.ended()
+}
+
+// pss is the holder's share of memory, in KiB.
+func (h *held) pss() int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", h.pid))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); f[0] == "Pss:" {
+			n, _ := strconv.Atoi(f[1])
+			return n
+		}
+	}
+	h.t.Fatalf("no Pss in %s", text)
+	return 0
+}
+
+// switches is how often the holder's threads have given up a processor.
+func (h *held) switches() (n int) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", h.pid))
+	if err != nil || len(tasks) == 0 {
+		h.t.Fatal(err, tasks)
+	}
+	for _, task := range tasks {
+		text, _ := os.ReadFile(task)
+		for line := range strings.Lines(string(text)) {
+			if count, ok := strings.CutPrefix(line, "voluntary_ctxt_switches:"); ok {
+				c, _ := strconv.Atoi(strings.TrimSpace(count))
+				n += c
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,213 @@
+// Program holder is what stays beside a running VPS: it holds the console's
+// pty, the life lock and the sockets, waits for init, and then executes croft
+// in its own place. It takes over the process of croft's monitor, so init is
+// its child.
+//
+// A machine has one of it for each running VPS, so it is made to be small: no
+// package but syscall, one thread that does anything, no allocation while it
+// runs, and it gives back the pages of its own code when it has nothing to do.
+package main
+
+import (
+	"runtime"
+	"syscall"
+
+	"croft/runtime/holder/protocol"
+)
+
+// What the loop waits with when something has to be tried again, in ms.
+const (
+	idleAfter  = 1000 // quiet for so long: give the pages back
+	retryAfter = 200  // input that the console did not take
+	forever    = -1
+)
+
+// The signals that would end a program and shall not end a VPS's monitor.
+var ignored = [...]syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM,
+	syscall.SIGPIPE, syscall.SIGALRM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTSTP}
+
+// A holder is the whole program's state. There is one, in h, so that it lives
+// in the program's data and not on its heap.
+type holder struct {
+	cfg     protocol.Config
+	epoll   int
+	end     protocol.End
+	ended   bool // init is gone, end says how
+	active  bool // something happened since the pages were given back
+	log     logFile
+	console console
+	notify  notify
+	clients clients
+}
+
+var h holder
+
+// The main thread is the one that signals for the process go to: SIGCHLD has
+// to interrupt the wait of the loop.
+func init() { runtime.LockOSThread() }
+
+func main() {
+	args, err := arguments()
+	if err == nil {
+		h.cfg, err = protocol.Parse(args)
+	}
+	if err != nil {
+		die("cannot understand its arguments", err)
+	}
+	if err := h.setUp(); err != nil {
+		die("cannot set up", err)
+	}
+	for !h.ended {
+		h.wait()
+		h.work()
+	}
+	h.finish()
+	die("cannot execute "+h.cfg.Exec, h.execCroft())
+}
+
+// setUp makes every descriptor non-blocking and closed on exec, but for the
+// life lock, and puts them under watch.
+func (h *holder) setUp() (err error) {
+	ignore(sigIgn)
+	nameProcess("croft-monitor\x00")
+	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console, h.cfg.PIDFD} {
+		if fd >= 0 {
+			syscall.CloseOnExec(fd)
+			if err = syscall.SetNonblock(fd, true); err != nil {
+				return err
+			}
+		}
+	}
+	if h.cfg.PIDFD < 0 {
+		if h.cfg.PIDFD, err = pidfdOpen(h.cfg.Init); err != nil {
+			return err
+		}
+	}
+	if h.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
+		return err
+	}
+	h.end.Life = h.cfg.Life
+	h.log.open(h.cfg.Log)
+	h.console.open(h.cfg.Master)
+	h.notify.open(h.cfg.Notify, h.cfg.Booted)
+	h.clients.open(h.cfg.Console)
+	// Edges only: a console that nobody in the VPS has open reports a hang-up
+	// for as long as that lasts, and watched by level would keep us busy.
+	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console} {
+		if fd >= 0 {
+			if err = h.watch(fd, syscall.EPOLLIN|syscall.EPOLLOUT|edge); err != nil {
+				return err
+			}
+		}
+	}
+	return h.watch(h.cfg.PIDFD, syscall.EPOLLIN)
+}
+
+func (h *holder) watch(fd int, events uint32) error {
+	ev := syscall.EpollEvent{Events: events, Fd: int32(fd)}
+	return syscall.EpollCtl(h.epoll, syscall.EPOLL_CTL_ADD, fd, &ev)
+}
+
+var events [16]syscall.EpollEvent
+
+// wait sleeps until there is work, and notes whose.
+func (h *holder) wait() {
+	timeout := forever
+	switch {
+	case h.console.readable || h.notify.readable || h.clients.busy():
+		timeout = 0
+	case h.clients.stalled():
+		timeout = retryAfter
+	case h.active:
+		timeout = idleAfter
+	}
+	n, err := syscall.EpollWait(h.epoll, events[:], timeout)
+	if err == syscall.EINTR {
+		h.reap()
+		return
+	}
+	if err != nil {
+		die("cannot wait for events", err)
+	}
+	if n == 0 {
+		if timeout == idleAfter {
+			h.active = false
+			givePagesBack()
+		}
+		h.clients.retry()
+		return
+	}
+	h.active = true
+	for _, ev := range events[:n] {
+		h.note(int(ev.Fd), ev.Events)
+	}
+}
+
+func (h *holder) note(fd int, what uint32) {
+	switch fd {
+	case h.cfg.PIDFD:
+		h.initEnded()
+	case h.cfg.Master:
+		h.console.readable = true
+		if what&syscall.EPOLLOUT != 0 {
+			h.clients.retry()
+		}
+	case h.cfg.Notify:
+		h.notify.readable = true
+	case h.cfg.Console:
+		h.clients.waiting = true
+	default:
+		h.clients.note(fd, what)
+	}
+}
+
+// work does a bounded part of what there is to do, so that none of the
+// descriptors can keep the others from their turn.
+func (h *holder) work() {
+	for range 16 {
+		out := h.console.read()
+		if len(out) == 0 {
+			break
+		}
+		h.log.write(out)
+		h.clients.show(out)
+	}
+	h.notify.read()
+	h.clients.accept()
+	h.clients.work()
+}
+
+// finish takes what the VPS wrote last off the pty and lets the clients go.
+func (h *holder) finish() {
+	for {
+		out := h.console.read()
+		if len(out) == 0 {
+			break
+		}
+		h.log.write(out)
+		h.clients.show(out)
+	}
+	h.notify.read()
+	h.clients.close()
+	h.log.close()
+}
+
+// execCroft puts croft in our place. It returns only if that fails.
+func (h *holder) execCroft() error {
+	argv := append(append([]string{}, h.cfg.Argv...), h.end.Args()...)
+	ignore(sigDfl)
+	hugePages(true)
+	keepOnExec(h.cfg.Life)
+	return syscall.Exec(h.cfg.Exec, argv, environment())
+}
+
+// die is for what cannot happen while a VPS runs, but to a holder that was
+// started wrongly. The kernel gives up the life lock.
+func die(what string, err error) {
+	msg := "croft: holder " + what
+	if err != nil {
+		msg += ": " + err.Error()
+	}
+	syscall.Write(2, []byte(msg+"\n"))
+	syscall.Exit(1)
+}

@@ -1,0 +1,192 @@
+// Package protocol is what croft and the holder program say to each other: the
+// holder's arguments, how it reports the end of a VPS, and the frames that a
+// console client sends it.
+//
+// The holder links this package, so it imports nothing: every page that a
+// library touches is memory that each running VPS costs.
+package protocol
+
+// A Config is everything the holder knows. It travels as the holder's
+// argument vector: see Args and Parse.
+type Config struct {
+	Init    int  // pid of the VPS's init, on the host
+	Adopted bool // init is not our child: its exit status is asked of its pidfd
+	PIDFD   int  // of init; None makes the holder open it by pid
+
+	Life    int // the life lock: kept open, handed on to croft
+	Master  int // the console's pty master; None if it was lost with another monitor
+	Notify  int // SOCK_DGRAM that init says READY=1 to, or None
+	Console int // listening SOCK_STREAM for console clients, or None
+
+	Log    string // the console log of this boot, appended to; "" is none
+	Booted string // made when READY=1 arrives, holds the time; "" is none
+
+	Exec string   // croft itself: executed when init has ended
+	Argv []string // its arguments, the program's name first; End.Args is appended
+}
+
+// None is the descriptor of something that is not there.
+const None = -1
+
+// An Error is a sentence about an argument that cannot be understood.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+// Args returns c as arguments; title is the first one, what ps(1) shows.
+func (c Config) Args(title string) []string {
+	args := []string{title,
+		"init=" + itoa(c.Init),
+		"pidfd=" + itoa(c.PIDFD),
+		"life=" + itoa(c.Life),
+		"master=" + itoa(c.Master),
+		"notify=" + itoa(c.Notify),
+		"console=" + itoa(c.Console),
+		"log=" + c.Log,
+		"booted=" + c.Booted,
+		"exec=" + c.Exec,
+	}
+	if c.Adopted {
+		args = append(args, "adopted=1")
+	}
+	args = append(args, "--")
+	return append(args, c.Argv...)
+}
+
+// Parse is the inverse of Args. Every key has to be known, and init, life and
+// exec have to be there.
+func Parse(args []string) (Config, error) {
+	c := Config{Init: None, PIDFD: None, Life: None, Master: None, Notify: None, Console: None}
+	if len(args) == 0 {
+		return c, Error("no arguments")
+	}
+	for i, a := range args[1:] {
+		if a == "--" {
+			c.Argv = args[i+2:]
+			break
+		}
+		if err := c.set(a); err != nil {
+			return c, err
+		}
+	}
+	switch {
+	case c.Init <= 0:
+		return c, Error("init is missing")
+	case c.Life < 0:
+		return c, Error("life is missing")
+	case c.Exec == "" || len(c.Argv) == 0:
+		return c, Error("exec is missing")
+	}
+	return c, nil
+}
+
+func (c *Config) set(arg string) error {
+	key, value := cut(arg)
+	var number *int
+	switch key {
+	case "log":
+		c.Log = value
+	case "booted":
+		c.Booted = value
+	case "exec":
+		c.Exec = value
+	case "adopted":
+		c.Adopted = value == "1"
+	case "init":
+		number = &c.Init
+	case "pidfd":
+		number = &c.PIDFD
+	case "life":
+		number = &c.Life
+	case "master":
+		number = &c.Master
+	case "notify":
+		number = &c.Notify
+	case "console":
+		number = &c.Console
+	default:
+		return Error("unknown argument " + arg)
+	}
+	if number == nil {
+		return nil
+	}
+	n, ok := atoi(value)
+	if !ok {
+		return Error("not a number: " + arg)
+	}
+	*number = n
+	return nil
+}
+
+// An End is how a VPS's init ended, as the holder tells croft.
+type End struct {
+	Life   int    // the descriptor of the life lock, still locked
+	Known  bool   // whether Status is; an adopted init's may be lost
+	Status uint32 // as wait4(2) returns it
+}
+
+// Args returns e as the arguments that the holder appends to Config.Argv.
+func (e End) Args() []string {
+	status := "unknown"
+	if e.Known {
+		status = itoa(int(e.Status))
+	}
+	return []string{"--life", itoa(e.Life), "--status", status}
+}
+
+// ParseEnd is the inverse of End.Args: it reads the end of args.
+func ParseEnd(args []string) (End, error) {
+	if len(args) < 4 || args[len(args)-4] != "--life" || args[len(args)-2] != "--status" {
+		return End{}, Error("no --life FD --status STATUS at the end")
+	}
+	args = args[len(args)-4:]
+	life, ok := atoi(args[1])
+	if !ok || life < 0 {
+		return End{}, Error("not a descriptor: --life " + args[1])
+	}
+	if args[3] == "unknown" {
+		return End{Life: life}, nil
+	}
+	status, ok := atoi(args[3])
+	if !ok || status < 0 || status > 0xffff {
+		return End{}, Error("not a wait status: --status " + args[3])
+	}
+	return End{Life: life, Known: true, Status: uint32(status)}, nil
+}
+
+func cut(s string) (key, value string) {
+	for i := range len(s) {
+		if s[i] == '=' {
+			return s[:i], s[i+1:]
+		}
+	}
+	return s, ""
+}
+
+func itoa(n int) string {
+	if n < 0 {
+		return "-" + itoa(-n)
+	}
+	if n < 10 {
+		return string(rune('0' + n))
+	}
+	return itoa(n/10) + itoa(n%10)
+}
+
+func atoi(s string) (int, bool) {
+	sign := 1
+	if len(s) > 1 && s[0] == '-' {
+		sign, s = -1, s[1:]
+	}
+	if s == "" || len(s) > 9 {
+		return 0, false
+	}
+	n := 0
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + int(s[i]-'0')
+	}
+	return sign * n, true
+}
