@@ -1,0 +1,218 @@
+package template
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/opencontainers/go-digest"
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"croft/internal/fail"
+)
+
+// A layer is one that lies ready in a stage: unpacked, and as a blob.
+type layer struct {
+	diffID digest.Digest // of its tar
+	blob   oci.Descriptor
+	size   int64 // bytes of its files
+}
+
+// stageLayer reads the tar r once, to its end, and makes of it in st an
+// unpacked layer and a compressed blob.
+func (s *Store) stageLayer(ctx context.Context, st *stage, r io.Reader) (layer, error) {
+	tmp := st.path("unpack")
+	if err := os.Mkdir(tmp, 0o755); err != nil {
+		return layer{}, hostError(err)
+	}
+	w, err := newBlobWriter(st.path("blob"))
+	if err != nil {
+		return layer{}, err
+	}
+	defer w.close()
+	t := &tee{r: r, w: w}
+	size, err := unpack(ctx, tmp, t)
+	if err == nil {
+		_, err = io.Copy(io.Discard, t) // what follows the archive's end is part of its digest
+	}
+	if t.werr != nil {
+		return layer{}, hostError(fmt.Errorf("write a layer: %w", t.werr))
+	}
+	if err != nil {
+		return layer{}, archiveFailure(err)
+	}
+	l := layer{size: size, diffID: w.diffID()}
+	if l.blob, err = w.finish(); err != nil {
+		return layer{}, err
+	}
+	if err := os.Rename(st.path("blob"), st.path(blobName(l.blob.Digest))); err != nil {
+		return layer{}, hostError(err)
+	}
+	return l, hostError(os.Rename(tmp, st.path(layerName(l.diffID))))
+}
+
+// unpackBlob unpacks the layer again whose directory is gone, from its blob.
+// Present is success.
+func (s *Store) unpackBlob(ctx context.Context, d oci.Descriptor, diffID digest.Digest) error {
+	to := s.layerDir(diffID.String())
+	if _, err := os.Stat(to); err == nil {
+		return nil
+	}
+	st, err := s.newStage(ctx)
+	if err != nil {
+		return err
+	}
+	defer st.remove()
+	f, err := os.Open(s.blobPath(d.Digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fail.New(fail.State, "the template store %s is damaged: blob %s is gone", s.dir, d.Digest)
+	}
+	if err != nil {
+		return hostError(err)
+	}
+	defer f.Close()
+	blobSum, tarSum := sha256.New(), sha256.New()
+	plain, err := decompress(io.TeeReader(f, blobSum))
+	if err != nil {
+		return archiveFailure(err)
+	}
+	defer plain.Close()
+	tmp := st.path("unpack")
+	if err := os.Mkdir(tmp, 0o755); err != nil {
+		return hostError(err)
+	}
+	r := io.TeeReader(plain, tarSum)
+	if _, err = unpack(ctx, tmp, r); err == nil {
+		_, err = io.Copy(io.Discard, r)
+	}
+	if err != nil {
+		return archiveFailure(err)
+	}
+	io.Copy(blobSum, f) // what the decompressor left unread; a failure shows in the digest
+	if got := sum(blobSum); got != d.Digest {
+		return fail.New(fail.State, "the template store %s is damaged: blob %s has digest %s", s.dir, d.Digest, got)
+	}
+	if got := sum(tarSum); got != diffID {
+		return fail.New(fail.State, "the template store %s is damaged: layer %s has digest %s", s.dir, diffID, got)
+	}
+	if err := syncFilesystem(st.dir); err != nil {
+		return err
+	}
+	unlock, err := s.lock(ctx, storeLock)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.adopt(tmp, to)
+}
+
+func sum(h hash.Hash) digest.Digest { return digest.NewDigest(digest.SHA256, h) }
+
+// tee is io.TeeReader with errors of the two sides kept apart.
+type tee struct {
+	r    io.Reader
+	w    io.Writer
+	werr error
+}
+
+func (t *tee) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	if n > 0 {
+		if _, werr := t.w.Write(p[:n]); werr != nil {
+			t.werr = werr
+			return n, werr
+		}
+	}
+	return n, err
+}
+
+// A blobWriter compresses a tar into a file and takes both digests.
+type blobWriter struct {
+	file     *os.File
+	buffered *bufio.Writer
+	zip      *zstd.Encoder
+	tar, out hash.Hash
+	size     int64
+}
+
+func newBlobWriter(name string) (*blobWriter, error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, hostError(err)
+	}
+	w := &blobWriter{file: f, buffered: bufio.NewWriterSize(f, 1<<18), tar: sha256.New(), out: sha256.New()}
+	// One goroutine, so that the same tar is the same blob.
+	w.zip, err = zstd.NewWriter(compressed{w}, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("start the compressor: %w", err)
+	}
+	return w, nil
+}
+
+func (w *blobWriter) Write(p []byte) (int, error) {
+	w.tar.Write(p)
+	return w.zip.Write(p)
+}
+
+// compressed is where the compressor of a blobWriter writes.
+type compressed struct{ w *blobWriter }
+
+func (c compressed) Write(p []byte) (int, error) {
+	n, err := c.w.buffered.Write(p)
+	c.w.out.Write(p[:n])
+	c.w.size += int64(n)
+	return n, err
+}
+
+func (w *blobWriter) diffID() digest.Digest { return sum(w.tar) }
+
+// finish writes what is left, closes the file and describes it.
+func (w *blobWriter) finish() (oci.Descriptor, error) {
+	err := w.zip.Close()
+	if err == nil {
+		err = w.buffered.Flush()
+	}
+	if err == nil {
+		err = w.file.Close()
+	}
+	if err != nil {
+		return oci.Descriptor{}, hostError(fmt.Errorf("write a layer: %w", err))
+	}
+	return oci.Descriptor{MediaType: oci.MediaTypeImageLayerZstd, Digest: sum(w.out), Size: w.size}, nil
+}
+
+// close lets go of the file; after finish it does nothing.
+func (w *blobWriter) close() {
+	w.zip.Close()
+	w.file.Close()
+}
+
+// LayerDirs returns the directories of img's layers, absolute, the topmost
+// first: the order of overlay's lowerdir. A layer that is not there is
+// fail.State; Ensure puts it back.
+func (s *Store) LayerDirs(img Image) ([]string, error) {
+	var dirs []string
+	for i := len(img.Layers) - 1; i >= 0; i-- {
+		d := digest.Digest(img.Layers[i])
+		if err := d.Validate(); err != nil {
+			return nil, fail.New(fail.State, "template %s: layer %q: %w", img.Name, d, err)
+		}
+		dir := s.layerDir(d.String())
+		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+			return nil, fail.New(fail.State, "layer %s of template %s is gone", d, img.Name).WithHint("croft template build %s", img.Name)
+		}
+		dirs = append(dirs, dir)
+	}
+	if len(dirs) == 0 {
+		return nil, fail.New(fail.State, "template %s has no layers", img.Name)
+	}
+	return dirs, nil
+}

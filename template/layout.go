@@ -1,0 +1,252 @@
+package template
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go"
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+)
+
+// The annotation of a descriptor in index.json whose name has since gone to a
+// newer image; the newer one has org.opencontainers.image.ref.name.
+const annotationFormer = "croft.former-name"
+
+// The labels of an image's config in which croft keeps what OCI has no field
+// for. Those of org.opencontainers.image.* are set too, for other tools.
+const (
+	labelDistribution = "croft.distribution"
+	labelRelease      = "croft.release"
+	labelVariant      = "croft.variant"
+	labelInit         = "croft.init"
+	labelRecipe       = "croft.recipe"
+	labelContainerEnv = "croft.container-env"
+	labelSize         = "croft.unpacked-size"
+)
+
+// maxJSON bounds an index, manifest or config: a layout may come from anywhere.
+const maxJSON = 8 << 20
+
+func digestPath(d string) string { return strings.Replace(d, ":", "/", 1) }
+
+func (s *Store) blobPath(d digest.Digest) string { return s.path("blobs", digestPath(d.String())) }
+
+// writeLayoutFile marks the directory as an OCI image layout. Present is success.
+func (s *Store) writeLayoutFile() error {
+	name := s.path(oci.ImageLayoutFile)
+	if _, err := os.Lstat(name); err == nil {
+		return nil
+	}
+	b, err := json.Marshal(oci.ImageLayout{Version: oci.ImageLayoutVersion})
+	if err != nil {
+		return err
+	}
+	return replaceFile(name, b)
+}
+
+// replaceFile makes name hold b, whole and durably: a reader sees what was
+// there before or b.
+func replaceFile(name string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
+	if err != nil {
+		return hostError(err)
+	}
+	defer os.Remove(f.Name()) // fails once it is renamed
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return hostError(err)
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return hostError(err)
+	}
+	defer d.Close()
+	return hostError(d.Sync())
+}
+
+// syncFilesystem returns when all that was written to dir's filesystem is on
+// its disk: cheaper than an fsync for each of a layer's ten thousand files.
+func syncFilesystem(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return hostError(err)
+	}
+	defer d.Close()
+	if err := unix.Syncfs(int(d.Fd())); err != nil {
+		return hostError(fmt.Errorf("sync the filesystem of %s: %w", dir, err))
+	}
+	return nil
+}
+
+// index reads index.json; one that is absent is empty.
+func (s *Store) index() (oci.Index, error) {
+	ix := oci.Index{Versioned: ocispec.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageIndex}
+	err := readJSON(s.path(oci.ImageIndexFile), &ix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ix, nil
+	}
+	for _, d := range ix.Manifests {
+		if derr := d.Digest.Validate(); derr != nil && err == nil {
+			err = fail.New(fail.State, "the template index %s is damaged: digest %q: %w", s.path(oci.ImageIndexFile), d.Digest, derr)
+		}
+	}
+	return ix, err
+}
+
+// putIndex replaces index.json. The caller has the store's lock.
+func (s *Store) putIndex(ix oci.Index) error {
+	b, err := json.MarshalIndent(ix, "", "  ")
+	if err != nil {
+		return err
+	}
+	return replaceFile(s.path(oci.ImageIndexFile), append(b, '\n'))
+}
+
+func readJSON(name string, into any) error {
+	st, err := os.Stat(name)
+	if err != nil {
+		return hostError(err)
+	}
+	if st.Size() > maxJSON {
+		return fail.New(fail.State, "%s is damaged: %d bytes are too many", name, st.Size())
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return hostError(err)
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return fail.New(fail.State, "%s is damaged: %w", name, err)
+	}
+	return nil
+}
+
+// stored is an image with what the layout knows about it.
+type stored struct {
+	Image
+	manifest oci.Manifest
+	config   digest.Digest
+}
+
+// read reads the image that d describes.
+func (s *Store) read(d oci.Descriptor) (stored, error) {
+	im := stored{}
+	if err := s.readBlob(d.Digest, &im.manifest); err != nil {
+		return im, err
+	}
+	var c oci.Image
+	im.config = im.manifest.Config.Digest
+	if err := s.readBlob(im.config, &c); err != nil {
+		return im, err
+	}
+	if len(c.RootFS.DiffIDs) != len(im.manifest.Layers) {
+		return im, fail.New(fail.State, "template %s is damaged: %d layers and %d diff ids", d.Digest, len(im.manifest.Layers), len(c.RootFS.DiffIDs))
+	}
+	im.Image = imageOf(c, im.manifest)
+	im.Digest = d.Digest.String()
+	im.Name = d.Annotations[oci.AnnotationRefName]
+	if former, ok := d.Annotations[annotationFormer]; ok {
+		im.Name, im.Former = former, true
+	}
+	for _, l := range im.Layers {
+		if err := digest.Digest(l).Validate(); err != nil {
+			return im, fail.New(fail.State, "template %s is damaged: diff id %q: %w", d.Digest, l, err)
+		}
+	}
+	return im, nil
+}
+
+func (s *Store) readBlob(d digest.Digest, into any) error {
+	if err := d.Validate(); err != nil {
+		return fail.New(fail.State, "the template store %s is damaged: digest %q: %w", s.dir, d, err)
+	}
+	err := readJSON(s.blobPath(d), into)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fail.New(fail.State, "the template store %s is damaged: blob %s is gone", s.dir, d)
+	}
+	return err
+}
+
+// imageOf reads what croft says about an image out of its config.
+func imageOf(c oci.Image, m oci.Manifest) Image {
+	l := c.Config.Labels
+	im := Image{
+		Distribution: l[labelDistribution], Release: l[labelRelease], Variant: l[labelVariant],
+		Architecture: c.Architecture, Init: l[labelInit], Recipe: l[labelRecipe], ContainerEnv: l[labelContainerEnv],
+		Env: c.Config.Env, Entrypoint: c.Config.Entrypoint, Cmd: c.Config.Cmd,
+	}
+	if c.Created != nil {
+		im.Created = *c.Created
+	}
+	for _, d := range c.RootFS.DiffIDs {
+		im.Layers = append(im.Layers, d.String())
+	}
+	n, err := strconv.ParseInt(l[labelSize], 10, 64)
+	if err != nil { // another tool's: the blobs' sizes are the best that is known
+		for _, d := range m.Layers {
+			n += d.Size
+		}
+	}
+	im.Size = n
+	return im
+}
+
+// configOf is the config of an image with one layer; imageOf reads it back.
+func configOf(im Image) oci.Image {
+	created := im.Created.UTC().Truncate(time.Second)
+	labels := map[string]string{labelSize: strconv.FormatInt(im.Size, 10)}
+	for k, v := range map[string]string{
+		labelDistribution: im.Distribution, labelRelease: im.Release, labelVariant: im.Variant,
+		labelInit: im.Init, labelRecipe: im.Recipe, labelContainerEnv: im.ContainerEnv,
+		oci.AnnotationVersion: im.Release,
+		oci.AnnotationCreated: created.Format(time.RFC3339),
+	} {
+		if v != "" {
+			labels[k] = v
+		}
+	}
+	c := oci.Image{
+		Created:  &created,
+		Platform: oci.Platform{Architecture: im.Architecture, OS: "linux"},
+		Config:   oci.ImageConfig{Env: im.Env, Entrypoint: im.Entrypoint, Cmd: im.Cmd, Labels: labels, StopSignal: ""},
+		RootFS:   oci.RootFS{Type: "layers"},
+	}
+	for _, l := range im.Layers {
+		c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, digest.Digest(l))
+		c.History = append(c.History, oci.History{Created: &created, CreatedBy: "croft " + historyOf(im)})
+	}
+	return c
+}
+
+func historyOf(im Image) string {
+	if im.Recipe != "" {
+		return "template build " + im.Recipe
+	}
+	return "template import"
+}

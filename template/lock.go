@@ -1,0 +1,154 @@
+package template
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+)
+
+// lockPoll is how long a wait for a lock sleeps between two tries: flock(2)
+// has no deadline, and a blocking one could not be called off.
+const lockPoll = 50 * time.Millisecond
+
+// lock takes the lock of this name for the caller alone, waiting until ctx is
+// done. Lock files are never removed. The kernel drops the lock of a process
+// that dies.
+func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error) {
+	f, err := os.OpenFile(s.path("locks", name), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, hostError(err)
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("wait for the lock of %s: %w", name, ctx.Err())
+		case <-time.After(lockPoll):
+		}
+	}
+}
+
+// The names of the locks. Order: a template's, then the store's.
+const storeLock = "store" // held while names, blobs and layers are put in or taken out; never across slow work
+
+func nameLock(name string) string { return "template-" + name }
+
+// A stage is a directory in the store in which something is made ready. It is
+// locked: one whose lock is free belongs to a process that died.
+type stage struct {
+	dir  string
+	lock *os.File
+}
+
+// newStage makes an empty stage, and sweeps away those of the dead.
+func (s *Store) newStage(ctx context.Context) (*stage, error) {
+	unlock, err := s.lock(ctx, storeLock) // between mkdir and flock it would look dead
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := s.sweepStages(); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(s.path("tmp"), "stage-")
+	if err != nil {
+		return nil, hostError(err)
+	}
+	f, err := lockDir(dir)
+	if err != nil {
+		os.Remove(dir)
+		return nil, err
+	}
+	return &stage{dir: dir, lock: f}, nil
+}
+
+// remove removes the stage with all that is in it.
+func (st *stage) remove() error {
+	defer st.lock.Close()
+	return removeTree(st.dir)
+}
+
+func (st *stage) path(name string) string { return filepath.Join(st.dir, name) }
+
+// sweepStages removes what interrupted commands left. The caller has the
+// store's lock.
+func (s *Store) sweepStages() error {
+	all, err := os.ReadDir(s.path("tmp"))
+	if err != nil {
+		return hostError(err)
+	}
+	for _, e := range all {
+		dir := s.path("tmp", e.Name())
+		f, err := lockDir(dir)
+		if fail.Is(err, fail.Busy) {
+			continue // somebody is at work in it
+		}
+		if err != nil {
+			return err
+		}
+		err = removeTree(dir)
+		f.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, hostError(err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		return f, nil
+	}
+	f.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, fail.New(fail.Busy, "%s is in use", dir)
+	}
+	return nil, fmt.Errorf("lock %s: %w", dir, err)
+}
+
+// removeTree removes dir and all in it; absent is success. It never follows a
+// symbolic link.
+func removeTree(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove %s: %w", dir, err)
+	}
+	return nil
+}
+
+// hostError says in one line what the host would not do: no room, no right.
+// Any other error is returned as it is.
+func hostError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case fail.KindOf(err) != fail.Internal:
+		return err
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return fail.New(fail.Host, "no room left on the disk: %w", err).WithHint("df -h; croft template list")
+	case errors.Is(err, os.ErrPermission):
+		return fail.New(fail.Permission, "templates need root: %w", err)
+	case errors.Is(err, unix.EROFS):
+		return fail.New(fail.Host, "templates cannot be kept on a read-only filesystem: %w", err)
+	}
+	return err
+}

@@ -1,0 +1,160 @@
+package template
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"croft/internal/fail"
+)
+
+// A Used tells which images VPSs are made from: digest to the names of VPSs.
+// It is asked with the store locked, so that a VPS cannot take an image that
+// is just being removed.
+type Used func() (map[string][]string, error)
+
+// Remove removes the image that ref means; of a bare name the former images
+// that nothing uses, too. It is refused, fail.State, while a VPS uses the
+// image. Unpacked layers and blobs that no image needs any more go with it.
+// An absent one is fail.NotFound.
+func (s *Store) Remove(ctx context.Context, text string, used func() (map[string][]string, error)) error {
+	r, err := parseRef(text)
+	if err != nil {
+		return err
+	}
+	if _, err := s.find(r); err != nil {
+		return err
+	}
+	if r.name != "" {
+		unlock, err := s.lock(ctx, nameLock(r.name)) // not under a build or import of it
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
+	unlock, err := s.lock(ctx, storeLock)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ix, err := s.index()
+	if err != nil {
+		return err
+	}
+	users, err := used()
+	if err != nil {
+		return err
+	}
+	found := false
+	var keep []oci.Descriptor
+	for _, d := range ix.Manifests {
+		names := users[d.Digest.String()]
+		switch {
+		case r.matches(d) && len(names) > 0:
+			return inUse(r, names)
+		case r.matches(d):
+			found = true
+		case r.digest == "" && nameOf(d) == r.name && len(names) == 0:
+		default:
+			keep = append(keep, d)
+		}
+	}
+	if !found {
+		return fail.New(fail.NotFound, "no template %q", r).WithHint("croft template list")
+	}
+	return s.drop(ix, keep)
+}
+
+func inUse(r ref, names []string) error {
+	slices.Sort(names)
+	return fail.New(fail.State, "template %q is in use by %s", r, strings.Join(names, ", ")).
+		WithHint("croft destroy %s", strings.Join(names, " "))
+}
+
+// Prune removes former images that nothing uses, and what interrupted
+// commands left. It may be run at any time and again.
+func (s *Store) Prune(ctx context.Context, used func() (map[string][]string, error)) error {
+	if _, err := os.Stat(s.path("locks")); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	unlock, err := s.lock(ctx, storeLock)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := s.sweepStages(); err != nil {
+		return err
+	}
+	ix, err := s.index()
+	if err != nil {
+		return err
+	}
+	users, err := used()
+	if err != nil {
+		return err
+	}
+	var keep []oci.Descriptor
+	for _, d := range ix.Manifests {
+		if _, former := d.Annotations[annotationFormer]; !former || len(users[d.Digest.String()]) > 0 {
+			keep = append(keep, d)
+		}
+	}
+	return s.drop(ix, keep)
+}
+
+// drop makes keep all the images there are, then removes what no image needs.
+// If that is interrupted, the next drop goes on. The caller has the store's
+// lock.
+func (s *Store) drop(ix oci.Index, keep []oci.Descriptor) error {
+	blobs, layers := map[string]bool{}, map[string]bool{}
+	for _, d := range keep {
+		im, err := s.read(d)
+		if err != nil {
+			return err // what a damaged image needs is not known: keep all
+		}
+		blobs[d.Digest.Encoded()], blobs[im.config.Encoded()] = true, true
+		for _, l := range im.manifest.Layers {
+			blobs[l.Digest.Encoded()] = true
+		}
+		for _, l := range im.Layers {
+			layers[strings.TrimPrefix(l, "sha256:")] = true
+		}
+	}
+	if len(keep) != len(ix.Manifests) {
+		ix.Manifests = keep
+		if err := s.putIndex(ix); err != nil {
+			return err
+		}
+	}
+	return errors.Join(s.sweep(s.path("blobs", "sha256"), blobs), s.sweep(s.path("layers", "sha256"), layers))
+}
+
+// sweep removes what is in dir and not in keep.
+func (s *Store) sweep(dir string, keep map[string]bool) error {
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		return hostError(err)
+	}
+	for _, e := range all {
+		if keep[e.Name()] {
+			continue
+		}
+		// Away under another name first: a layer that is half removed must not count.
+		gone := s.path("tmp", "gone-"+e.Name())
+		if err := removeTree(gone); err != nil {
+			return err
+		}
+		if err := os.Rename(dir+"/"+e.Name(), gone); err != nil {
+			return hostError(err)
+		}
+		if err := removeTree(gone); err != nil {
+			return err
+		}
+	}
+	return nil
+}

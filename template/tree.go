@@ -1,0 +1,232 @@
+package template
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A tree is a directory that paths are resolved in as if it were "/": neither
+// ".." nor a symbolic link leads out of it (openat2(2), Linux 5.6).
+type tree struct {
+	root int // the directory, opened with O_PATH
+	// The last parent that was asked for, since archives go directory by
+	// directory. Forgotten whenever something is removed.
+	cachedPath string
+	cached     int // -1 is none
+}
+
+func openTree(dir string) (*tree, error) {
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	return &tree{root: fd, cached: -1}, nil
+}
+
+func (t *tree) close() {
+	t.forget()
+	unix.Close(t.root)
+}
+
+func (t *tree) forget() {
+	if t.cached >= 0 {
+		unix.Close(t.cached)
+	}
+	t.cached, t.cachedPath = -1, ""
+}
+
+// open opens the directory name, following links inside the tree.
+func (t *tree) open(name string) (int, error) {
+	return t.openat2(name, unix.O_PATH|unix.O_DIRECTORY, 0)
+}
+
+// openPlain opens the directory name if no part of it is a symbolic link.
+func (t *tree) openPlain(name string) (int, error) {
+	return t.openat2(name, unix.O_RDONLY|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
+}
+
+func (t *tree) openat2(name string, flags, resolve uint64) (int, error) {
+	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | resolve}
+	for {
+		fd, err := unix.Openat2(t.root, name, &how)
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+			continue // a rename elsewhere on the machine raced with a ".."
+		}
+		return fd, err
+	}
+}
+
+// parent returns the directory name, made if it is not there with all above
+// it. The tree keeps the descriptor: it is good until the next call.
+func (t *tree) parent(name string) (int, error) {
+	if name == t.cachedPath && t.cached >= 0 {
+		return t.cached, nil
+	}
+	fd, err := t.open(name)
+	if errors.Is(err, unix.ENOENT) {
+		fd, err = t.makeAll(name)
+	}
+	if err != nil {
+		return -1, fmt.Errorf("open its directory: %w", err)
+	}
+	t.forget()
+	t.cached, t.cachedPath = fd, name
+	return fd, nil
+}
+
+// makeAll makes the directory name and those above it that are missing.
+func (t *tree) makeAll(name string) (int, error) {
+	at, err := t.open(".")
+	if err != nil {
+		return -1, err
+	}
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		sub := strings.Join(parts[:i+1], "/")
+		next, err := t.open(sub)
+		if errors.Is(err, unix.ENOENT) {
+			if err = unix.Mkdirat(at, part, 0o755); err == nil {
+				next, err = t.open(sub)
+			}
+		}
+		unix.Close(at)
+		if err != nil {
+			return -1, err // EEXIST: a link that leads nowhere is in the way
+		}
+		at = next
+	}
+	return at, nil
+}
+
+// clear removes what is called base in the directory parent, with all in it.
+// Absent is success.
+func (t *tree) clear(parent int, base string) error {
+	err := unix.Unlinkat(parent, base, 0)
+	if err == nil || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("replace: %w", err)
+	}
+	// The cached directory may be one of those that go; parent may be it, too.
+	p, err := unix.FcntlInt(uintptr(parent), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("replace: %w", err)
+	}
+	defer unix.Close(p)
+	if err := removeAllAt(p, base); err != nil {
+		return fmt.Errorf("replace: %w", err)
+	}
+	if parent != t.cached {
+		t.forget()
+	}
+	return nil
+}
+
+// removeAllAt removes the directory base of parent with all in it, following
+// no link.
+func removeAllAt(parent int, base string) error {
+	fd, err := unix.Openat(parent, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, 1<<13)
+	for {
+		n, err := unix.ReadDirent(fd, buf)
+		if err != nil {
+			return err
+		}
+		if n <= 0 {
+			return unix.Unlinkat(parent, base, unix.AT_REMOVEDIR)
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			err := unix.Unlinkat(fd, name, 0)
+			if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) {
+				err = removeAllAt(fd, name)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// ownAndTime gives what is called base the owner and time of h.
+func (u *unpacker) ownAndTime(parent int, base string, h *tar.Header) error {
+	if err := unix.Fchownat(parent, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("chown: %w", err)
+	}
+	return setTime(parent, base, h)
+}
+
+// setTime gives what is called base, or a link itself, the time of h.
+func setTime(parent int, base string, h *tar.Header) error {
+	ts, err := times(h)
+	if err == nil {
+		err = unix.UtimesNanoAt(parent, base, ts, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err != nil {
+		return fmt.Errorf("set its time: %w", err)
+	}
+	return nil
+}
+
+// futimens is utimensat(2) on an open file: a null path, which
+// unix.UtimesNanoAt cannot pass.
+func futimens(fd int, h *tar.Header) error {
+	ts, err := times(h)
+	if err != nil {
+		return err
+	}
+	if _, _, e := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(&ts[0])), 0, 0, 0); e != 0 {
+		return e
+	}
+	return nil
+}
+
+func times(h *tar.Header) ([]unix.Timespec, error) {
+	m := h.ModTime
+	if m.IsZero() {
+		m = time.Unix(0, 0)
+	}
+	ts, err := unix.TimeToTimespec(m)
+	return []unix.Timespec{ts, ts}, err
+}
+
+// keptXattr reports whether an archive may set the extended attribute name.
+// Not overlay's own (trusted.), which would let an archive name other files,
+// and not the host's policies (security.selinux and the like).
+func keptXattr(name string) bool {
+	switch {
+	case strings.HasPrefix(name, "user."):
+		return true
+	case name == "security.capability", name == "system.posix_acl_access", name == "system.posix_acl_default":
+		return true
+	}
+	return false
+}
+
+func setXattrs(fd int, h *tar.Header) error {
+	for k, v := range h.PAXRecords {
+		name, ok := strings.CutPrefix(k, "SCHILY.xattr.")
+		if !ok || !keptXattr(name) {
+			continue
+		}
+		err := unix.Fsetxattr(fd, name, []byte(v), 0)
+		if errors.Is(err, unix.ENOTSUP) && name != "security.capability" {
+			continue // the filesystem has none of these, and nothing breaks without
+		}
+		if err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}
