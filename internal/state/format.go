@@ -68,7 +68,7 @@ func encode(v any, old []byte) ([]byte, error) {
 		raw = keepUnknown(raw, old, reflect.TypeOf(v))
 	}
 	var out bytes.Buffer
-	if err := json.Indent(&out, raw, "", "  "); err != nil {
+	if err := json.Indent(&out, bytes.TrimSpace(raw), "", "  "); err != nil {
 		return nil, err
 	}
 	out.WriteByte('\n')

@@ -183,8 +183,8 @@ func TestLifeOfKilledProcess(t *testing.T) {
 func TestLifeIsInherited(t *testing.T) {
 	s, dir := newStore(t)
 	p := startSecond(t, "bequest", dir)
-	if err := p.cmd.Wait(); err != nil { // the one that took it is gone
-		t.Log("already waited:", err)
+	if err := p.cmd.Wait(); err != nil { // from here the one that took it is gone
+		t.Fatal(err)
 	}
 	wantLife(t, s, true)
 	l := lock(t, s, "web")

@@ -92,7 +92,7 @@ func play(role, dir string) error {
 // A second is a second process, in one of the roles of play.
 type second struct {
 	cmd   *exec.Cmd
-	in    io.WriteCloser
+	in    *os.File // it, and its heir, live until this is closed
 	lines []string // what it said before "ready"
 }
 
@@ -102,10 +102,13 @@ func startSecond(t *testing.T, role, dir string) *second {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), "STATE_ROLE="+role, "STATE_DIR="+dir)
 	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
+	// Not a StdinPipe: Wait would close it, and end the heir with it.
+	stdin, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer stdin.Close()
+	cmd.Stdin = stdin
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -130,6 +133,7 @@ func startSecond(t *testing.T, role, dir string) *second {
 func (p *second) kill() {
 	_ = p.cmd.Process.Kill()
 	_ = p.cmd.Wait()
+	_ = p.in.Close()
 }
 
 // newStore returns a store in a directory of its own, and that directory.

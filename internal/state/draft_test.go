@@ -1,0 +1,301 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"croft/internal/fail"
+)
+
+// files is what is below vps/ and trash/, as text.
+func files(t testing.TB, s *Store) string {
+	t.Helper()
+	var all []string
+	for _, dir := range []string{"vps", "trash"} {
+		names, err := readNames(filepath.Join(s.Root, dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			all = append(all, dir+"/"+name)
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+func TestDraft(t *testing.T) {
+	s, _ := newStore(t)
+	l := lock(t, s, "web")
+	d, err := l.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fi, err := os.Stat(d.Dir); err != nil || fi.Mode().Perm() != 0o700 {
+		t.Fatalf("draft: %v, %v", fi, err)
+	}
+	if err := d.Put(VPS{Hostname: "h"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = l.VPS()
+	wantKind(t, err, fail.NotFound) // not before Commit
+	if err := s.EmptyTrash(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Commit(); err != nil {
+		t.Fatal("EmptyTrash took a draft at work: ", err)
+	}
+	d.Abort() // after Commit: nothing
+	if v, err := l.VPS(); err != nil || v.Hostname != "h" || v.Name != "web" {
+		t.Errorf("got %+v, %v", v, err)
+	}
+	if err := d.Commit(); !fail.Is(err, fail.Internal) {
+		t.Errorf("second Commit: %v", err)
+	}
+	_, err = l.Begin()
+	wantKind(t, err, fail.Taken)
+	if got := files(t, s); got != "vps/web" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestCommitNeverReplaces(t *testing.T) {
+	s, _ := newStore(t)
+	l := lock(t, s, "web")
+	d, err := l.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(s.VPSDir("web"), 0o700); err != nil { // made by hand meanwhile, and empty
+		t.Fatal(err)
+	}
+	wantKind(t, d.Commit(), fail.Taken)
+	d.Abort()
+	d.Abort()
+	if got := files(t, s); got != "vps/web" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestAbortLeavesNothing(t *testing.T) {
+	s, _ := newStore(t)
+	l := lock(t, s, "web")
+	d, err := l.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(d.Dir+"/fs/upper/a", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d.Abort()
+	if got := files(t, s); got != "" {
+		t.Errorf("left: %s", got)
+	}
+}
+
+// A draft of a killed command is rubbish, and its ids are free once it is gone.
+func TestDraftOfKilledProcess(t *testing.T) {
+	s, dir := newStore(t)
+	p := startSecond(t, "draft", dir)
+	var path string
+	var first uint32
+	if _, err := fmt.Sscanf(p.lines[0], "draft %s %d", &path, &first); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.EmptyTrash(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal("a draft at work was removed: ", err)
+	}
+	if v := makeVPS(t, s, "db"); v.IDs.First == first {
+		t.Errorf("ids %d given twice", first)
+	}
+	p.kill()
+	if err := s.EmptyTrash(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := files(t, s); got != "vps/db" {
+		t.Errorf("got %s", got)
+	}
+	if v := makeVPS(t, s, "web"); v.IDs.First != first {
+		t.Errorf("ids %d, want those that are free again: %d", v.IDs.First, first)
+	}
+}
+
+// Fifty at once, while others tidy up: each gets a VPS and ids of its own.
+func TestCreatesAtOnce(t *testing.T) {
+	s, dir := newStore(t)
+	const n = 50
+	var wg sync.WaitGroup
+	tidy, stop := context.WithCancel(context.Background())
+	tidied := make(chan struct{})
+	go func() {
+		defer close(tidied)
+		for tidy.Err() == nil {
+			if err := s.EmptyTrash(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if _, err := s.All(); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for i := range n {
+		wg.Go(func() {
+			mine, err := Open(filepath.Join(dir, "root"), filepath.Join(dir, "run"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mine.subIDFiles = nil
+			makeVPS(t, mine, fmt.Sprintf("vps-%d", i))
+		})
+	}
+	wg.Wait()
+	stop()
+	<-tidied
+	all, err := s.All()
+	if err != nil || len(all) != n {
+		t.Fatalf("%d VPSs, %v; want %d", len(all), err, n)
+	}
+	owner := map[uint32]string{}
+	for _, e := range all {
+		if e.Err != nil {
+			t.Errorf("%s: %v", e.Name, e.Err)
+			continue
+		}
+		if other := owner[e.VPS.IDs.First]; other != "" || e.VPS.IDs.Size != IDUnit {
+			t.Errorf("ids %v of %s: also those of %q", e.VPS.IDs, e.Name, other)
+		}
+		owner[e.VPS.IDs.First] = e.Name
+	}
+	if got := files(t, s); strings.Contains(got, "vps/.") || strings.Contains(got, "trash/") {
+		t.Errorf("left: %s", got)
+	}
+}
+
+func TestFreeIDs(t *testing.T) {
+	const u = IDUnit
+	for name, c := range map[string]struct {
+		used []IDRange
+		size uint32
+		want uint32 // 0: none
+	}{
+		"first":             {nil, u, firstIDs},
+		"none used":         {[]IDRange{{0, 0}}, u, firstIDs},
+		"after":             {[]IDRange{{firstIDs, u}}, u, firstIDs + u},
+		"gap":               {[]IDRange{{firstIDs + u, u}}, u, firstIDs},
+		"gap too small":     {[]IDRange{{firstIDs + u, u}}, 2 * u, firstIDs + 2*u},
+		"unsorted":          {[]IDRange{{firstIDs + u, u}, {firstIDs, u}}, u, firstIDs + 2*u},
+		"contained":         {[]IDRange{{firstIDs, 4 * u}, {firstIDs + u, u}}, u, firstIDs + 4*u},
+		"unaligned":         {[]IDRange{{firstIDs + 5, 7}}, u, firstIDs + u},
+		"of subuid":         {[]IDRange{{1000000, 1000000000}}, u, 1001062400},
+		"below":             {[]IDRange{{100000, 65536}}, u, firstIDs},
+		"all":               {[]IDRange{{1000, math.MaxUint32 - 1000}}, u, 0},
+		"wraps":             {[]IDRange{{math.MaxUint32, math.MaxUint32}}, u, firstIDs},
+		"the end":           {[]IDRange{{firstIDs, math.MaxInt32 - firstIDs - u}}, u, 0},
+		"larger than there": {nil, math.MaxUint32 / u * u, 0},
+	} {
+		got, ok := freeIDs(c.used, c.size)
+		if got.First != c.want || ok != (c.want != 0) || ok && got.Size != c.size {
+			t.Errorf("%s: got %v, %v; want %d", name, got, ok, c.want)
+		}
+	}
+}
+
+func TestAllocateIDs(t *testing.T) {
+	s, dir := newStore(t)
+	s.subIDFiles = []string{dir + "/subuid", dir + "/absent"}
+	write(t, dir+"/subuid", "# none\nann:100000:65536\n\nben:1048576:65536\nx:-1:2\ny:1:2:3\ncarl:99999999999:1\n")
+	l := lock(t, s, "web")
+	d, err := l.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Abort()
+	ctx := context.Background()
+	v := VPS{Hostname: "h"}
+	wantKind(t, d.AllocateIDs(ctx, &v, 1000), fail.Usage)
+	if err := d.AllocateIDs(ctx, &v, 2*IDUnit); err != nil {
+		t.Fatal(err)
+	}
+	if want := (IDRange{First: 1048576 + 65536, Size: 2 * IDUnit}); v.IDs != want {
+		t.Errorf("got %v, want %v", v.IDs, want)
+	}
+	if err := d.Commit(); err != nil {
+		t.Fatal(err)
+	}
+
+	// What is in the trash still has its ids.
+	if err := l.Trash(); err != nil {
+		t.Fatal(err)
+	}
+	if v2 := makeVPS(t, s, "db"); v2.IDs.First < v.IDs.First+v.IDs.Size {
+		t.Errorf("got %v while the trash has %v", v2.IDs, v.IDs)
+	}
+
+	// A newer croft's VPS has ids that this one understands; one that cannot be
+	// read could have any.
+	write(t, s.VPSFile("db"), `{"schema": 9, "ids": {"first": 1245184, "size": 65536}}`)
+	if v := makeVPS(t, s, "new"); v.IDs.First != 1245184+65536 {
+		t.Errorf("got %v beside 1245184+65536", v.IDs)
+	}
+	write(t, s.VPSFile("db"), `{"schema": 1, "ids"`)
+	l2 := lock(t, s, "next")
+	d2, err := l2.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d2.Abort()
+	err = d2.AllocateIDs(ctx, &v, 0)
+	wantKind(t, err, fail.State)
+	if !strings.Contains(err.Error(), s.VPSFile("db")) {
+		t.Errorf("does not say which file: %v", err)
+	}
+}
+
+// An order that is interrupted while another waits for the pool is called off.
+func TestAllocateIDsCalledOff(t *testing.T) {
+	s, _ := newStore(t)
+	d, err := lock(t, s, "web").Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Abort()
+	ctx, cancel := context.WithCancel(context.Background())
+	err = exclusively(ctx, s.poolFile(), func() error {
+		cancel()
+		return d.AllocateIDs(ctx, &VPS{}, 0)
+	})
+	if err == nil || !strings.Contains(err.Error(), "context canceled") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzParseSubIDs(f *testing.F) {
+	f.Add("ann:100000:65536\n")
+	f.Add(":::\nx:4294967295:4294967295")
+	f.Fuzz(func(t *testing.T, text string) {
+		ranges, err := parseSubIDs(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		ids, ok := freeIDs(ranges, IDUnit)
+		if !ok {
+			return
+		}
+		for _, r := range ranges {
+			if r.Size > 0 && uint64(ids.First) < uint64(r.First)+uint64(r.Size) && uint64(r.First) < uint64(ids.First)+IDUnit {
+				t.Fatalf("%v overlaps %v", ids, r)
+			}
+		}
+	})
+}

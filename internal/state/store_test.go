@@ -1,0 +1,417 @@
+package state
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"croft/internal/fail"
+)
+
+func TestOpen(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		root, run string
+		want      fail.Kind
+	}{
+		{"", dir, fail.Usage},
+		{dir, "", fail.Usage},
+		{dir, dir + "/x/..", fail.Usage},
+		{"/proc/version/x", dir, fail.Host},
+	} {
+		_, err := Open(c.root, c.run)
+		wantKind(t, err, c.want)
+	}
+	s, err := Open(dir+"/a/../root", dir+"/run/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Root != dir+"/root" || s.RunRoot != dir+"/run" {
+		t.Errorf("got %q, %q", s.Root, s.RunRoot)
+	}
+	for _, sub := range []string{"root", "root/vps", "run", "run/locks"} {
+		if fi, err := os.Stat(filepath.Join(dir, sub)); err != nil || fi.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v, %v", sub, fi, err)
+		}
+	}
+	if _, err := Open(dir+"/root", dir+"/run"); err != nil {
+		t.Errorf("again: %v", err)
+	}
+}
+
+// full is a VPS in which every field says something, as reflection finds them.
+func full(t testing.TB) VPS {
+	v := VPS{
+		Schema: Schema, Name: "web", UUID: "u", Created: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC),
+		Template:   Template{Name: "debian-12", Digest: "sha256:aa", Layers: []string{"sha256:bb"}},
+		IDs:        IDRange{First: firstIDs, Size: IDUnit},
+		Hostname:   "web.example",
+		Interfaces: []Interface{{Name: "eth0", Network: "default"}},
+		Limits:     Limits{Memory: 1, Swap: -1, MilliCPUs: 1500, PIDs: 3},
+		DNS:        DNS{Servers: []string{"192.0.2.1"}, Search: []string{"example"}},
+		Sysctls:    map[string]string{"net.ipv4.ip_forward": "1"},
+		Env:        []string{"A=<b>"},
+		Ephemeral:  true,
+		Labels:     map[string]string{"k": "v"},
+	}
+	for f := range reflect.TypeFor[VPS]().Fields() {
+		if reflect.ValueOf(v).FieldByIndex(f.Index).IsZero() {
+			t.Errorf("the test does not fill %s", f.Name)
+		}
+	}
+	return v
+}
+
+func TestPutAndGet(t *testing.T) {
+	s, _ := newStore(t)
+	makeVPS(t, s, "web")
+	l := lock(t, s, "web")
+	want := full(t)
+	for range 2 { // twice is the same
+		if err := l.Put(want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := l.VPS()
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+		}
+	}
+	data, err := os.ReadFile(s.VPSFile("web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(data); !strings.HasPrefix(text, "{\n  \"schema\": 1,\n") || !strings.HasSuffix(text, "}\n") || !strings.Contains(text, "A=<b>") {
+		t.Errorf("not for people:\n%s", text)
+	}
+}
+
+func TestAbsentVPS(t *testing.T) {
+	s, _ := newStore(t)
+	_, err := s.Get("web")
+	wantKind(t, err, fail.NotFound)
+	if err.Error() != `no VPS named "web"` || fail.HintOf(err) != "croft list" {
+		t.Errorf("got %q, hint %q", err, fail.HintOf(err))
+	}
+	_, err = s.Get("../web")
+	wantKind(t, err, fail.Usage)
+	l := lock(t, s, "web")
+	wantKind(t, l.Put(VPS{}), fail.NotFound)
+	if err := l.Trash(); err != nil {
+		t.Errorf("trash of an absent VPS: %v", err)
+	}
+	if err := s.RemoveRun("web"); err != nil {
+		t.Errorf("remove of an absent run: %v", err)
+	}
+	if all, err := s.All(); err != nil || all == nil || len(all) != 0 {
+		t.Errorf("All() = %v, %v", all, err)
+	}
+}
+
+func TestUnreadableVPSs(t *testing.T) {
+	s, _ := newStore(t)
+	makeVPS(t, s, "good")
+	for name, c := range map[string]struct{ content, want string }{
+		"cut":     {`{"schema": 1, "na`, " is corrupt: unexpected end of JSON input"},
+		"empty":   {``, " is corrupt: unexpected end of JSON input"},
+		"newer":   {`{"schema": 2, "ids": "any"}`, " was written by a newer croft (schema 2)"},
+		"none":    {`{"name": "none"}`, " is corrupt: it has no schema number"},
+		"zero":    {`{"schema": 0}`, " is corrupt: it has no schema number"},
+		"list":    {`[1, 2]`, " is corrupt: json: cannot unmarshal array into Go value of type"},
+		"type":    {`{"schema": 1, "ids": []}`, " is corrupt: json: cannot unmarshal array"},
+		"ids":     {`{"schema": 1, "ids": {"first": 4294967295, "size": 65536}}`, " is corrupt: ids 4294967295+65536 are out of range"},
+		"missing": {"", "missing is broken: it has no "},
+	} {
+		if err := os.Mkdir(s.VPSDir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if name != "missing" {
+			write(t, s.VPSFile(name), c.content)
+		}
+		_, err := s.Get(name)
+		wantKind(t, err, fail.State)
+		if !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), s.VPSFile(name)) {
+			t.Errorf("%s: got %q, want %q", name, err, c.want)
+		}
+	}
+	write(t, filepath.Join(s.Root, "vps", "stray"), "a file")
+	if err := os.Mkdir(filepath.Join(s.Root, "vps", ".web.abc"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range all {
+		names = append(names, e.Name)
+		if (e.Err == nil) != (e.Name == "good") {
+			t.Errorf("%s: %v", e.Name, e.Err)
+		}
+	}
+	if got, want := strings.Join(names, " "), "cut empty good ids list missing newer none type zero"; got != want {
+		t.Errorf("All: %s\nwant %s", got, want)
+	}
+}
+
+// The directory's name is what counts: one that was moved by hand is found.
+func TestNameIsTheDirectorys(t *testing.T) {
+	s, _ := newStore(t)
+	makeVPS(t, s, "web")
+	if err := os.Rename(s.VPSDir("web"), s.VPSDir("www")); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := s.Get("www"); err != nil || v.Name != "www" {
+		t.Errorf("got %q, %v", v.Name, err)
+	}
+}
+
+func write(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestUnknownFieldsSurvive(t *testing.T) {
+	s, _ := newStore(t)
+	makeVPS(t, s, "web")
+	write(t, s.VPSFile("web"), `{
+  "future": {"deep": [1, 2.50, {"a": null}]},
+  "schema": 1, "name": "web", "NAME": "other", "ephemeral": true,
+  "ids": {"first": 1048576, "size": 65536, "idsFuture": "x"},
+  "limits": {"pids": 3, "limitsFuture": 1e400},
+  "labels": {"gone": "yes"},
+  "interfaces": [
+    {"name": "eth1", "network": "b", "rate": 5},
+    {"name": "eth0", "network": "a", "rate": 4}
+  ]
+}`)
+	l := lock(t, s, "web")
+	v, err := l.VPS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Name, v.Ephemeral, v.Labels, v.Limits.PIDs = "web", false, map[string]string{"new": "yes"}, 0
+	v.Interfaces = []Interface{{Name: "eth0", Network: "c"}, {Name: "eth2", Network: "d"}}
+	if err := l.Put(v); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(s.VPSFile("web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{
+  "schema": 1,
+  "name": "web",
+  "uuid": "",
+  "created": "0001-01-01T00:00:00Z",
+  "template": {
+    "name": "",
+    "digest": "",
+    "layers": null
+  },
+  "ids": {
+    "first": 1048576,
+    "size": 65536,
+    "idsFuture": "x"
+  },
+  "hostname": "",
+  "interfaces": [
+    {
+      "name": "eth0",
+      "network": "c",
+      "rate": 4
+    },
+    {
+      "name": "eth2",
+      "network": "d"
+    }
+  ],
+  "limits": {
+    "limitsFuture": 1e400
+  },
+  "dns": {},
+  "labels": {
+    "new": "yes"
+  },
+  "future": {
+    "deep": [
+      1,
+      2.50,
+      {
+        "a": null
+      }
+    ]
+  }
+}
+`
+	if string(got) != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestRun(t *testing.T) {
+	s, _ := newStore(t)
+	if r, err := s.Run("web"); err != nil || !reflect.DeepEqual(r, Run{}) {
+		t.Fatalf("absent: got %+v, %v", r, err)
+	}
+	want := Run{State: Running, Boot: 3, Started: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Init: Process{PID: 7, StartTime: 8}}
+	if err := s.PutRun("web", want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Run("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Schema, want.HostBoot = Schema, strings.TrimSpace(string(boot))
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+
+	after := *s // the same files after the host has booted anew
+	after.boot = "another"
+	if r, err := after.Run("web"); err != nil || !reflect.DeepEqual(r, Run{}) {
+		t.Errorf("after a reboot of the host: got %+v, %v", r, err)
+	}
+
+	write(t, s.RunFile("web"), "{")
+	_, err = s.Run("web")
+	wantKind(t, err, fail.State)
+	if err := s.RemoveRun("web"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(s.RunDir("web")); !os.IsNotExist(err) {
+		t.Errorf("RemoveRun left it: %v", err)
+	}
+	for _, err := range []error{s.PutRun("..", Run{}), s.RemoveRun("..")} {
+		wantKind(t, err, fail.Usage)
+	}
+}
+
+func TestNetworks(t *testing.T) {
+	s, _ := newStore(t)
+	ctx := context.Background()
+	if data, err := s.Network("default"); err != nil || data != nil {
+		t.Fatalf("absent: %q, %v", data, err)
+	}
+	update := func(old, table string, err error) error {
+		return s.UpdateNetwork(ctx, "default", func(got []byte) ([]byte, error) {
+			if string(got) != old || (got == nil) != (old == "") {
+				t.Errorf("old table %q, want %q", got, old)
+			}
+			if table == "" {
+				return nil, err
+			}
+			return []byte(table), err
+		})
+	}
+	const one, two = `{"schema":1}`, `{"schema":1,"claims":[]}`
+	if err := update("", "", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := update("", one, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := update(one, two, fail.New(fail.Taken, "no")); !fail.Is(err, fail.Taken) {
+		t.Fatalf("got %v", err)
+	}
+	wantKind(t, update(one, `{"schema":`, nil), fail.Internal)
+	if err := update(one, two, nil); err != nil {
+		t.Fatal(err)
+	}
+	write(t, s.NetworkFile("dmz"), one)
+	write(t, filepath.Join(s.Root, "networks", ".default.json.new"), "{")
+	if names, err := s.Networks(); err != nil || strings.Join(names, " ") != "default dmz" {
+		t.Errorf("Networks() = %v, %v", names, err)
+	}
+	for range 2 {
+		if err := s.RemoveNetwork(ctx, "default"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if data, err := s.Network("default"); err != nil || data != nil {
+		t.Errorf("removed: %q, %v", data, err)
+	}
+	wantKind(t, s.UpdateNetwork(ctx, "../x", nil), fail.Usage)
+	wantKind(t, s.RemoveNetwork(ctx, "../x"), fail.Usage)
+	_, err := s.Network("../x")
+	wantKind(t, err, fail.Usage)
+}
+
+// Changes of one table by several at once are all in it afterwards.
+func TestNetworkUpdatesDoNotGetLost(t *testing.T) {
+	s, _ := newStore(t)
+	const n = 40
+	errs := make(chan error, n)
+	for range n {
+		go func() {
+			errs <- s.UpdateNetwork(soon(t), "default", func(old []byte) ([]byte, error) {
+				if old == nil {
+					return []byte("[1]"), nil
+				}
+				return append(old[:len(old)-1:len(old)-1], ",1]"...), nil
+			})
+		}()
+	}
+	for range n {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	data, err := s.Network("default")
+	if err != nil || strings.Count(string(data), "1") != n {
+		t.Errorf("got %s, %v", data, err)
+	}
+}
+
+func FuzzDecodeVPS(f *testing.F) {
+	for _, seed := range []string{
+		``, `{}`, `{"schema":1}`, `{"schema":2}`, `{"schema":1,"ids":{"first":1048576,"size":65536}}`,
+		`{"schema":1,"NAME":"x","nAme":"y","limits":{"Pids":7,"x":[]},"interfaces":[{"name":"a","z":1},{"NAME":"a"}]}`,
+		`{"schema":1,"created":"2026-01-02T15:04:05Z","labels":{"":""},"x":{"x":{"x":1e999}}}`,
+		`{"schema":1,"labels":null,"interfaces":null,"dns":null}`, `{"schema":1}{"schema":1}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		v, err := decodeVPS(data, "web", "vps.json")
+		if err != nil {
+			wantKind(t, err, fail.State)
+		}
+		// Whatever the old file was, what is put over it is what is read.
+		want := full(t)
+		out, err := encode(want, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decodeVPS(out, "web", "vps.json")
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("put over it, then read: %+v, %v\n%s", got, err, out)
+		}
+		again, err := encode(v, data)
+		if err != nil {
+			return // a time that RFC 3339 cannot say
+		}
+		if twice, err := encode(v, again); err != nil || string(twice) != string(again) {
+			t.Fatalf("put twice: %v\n%s\n%s", err, again, twice)
+		}
+	})
+}
+
+func FuzzDecodeRun(f *testing.F) {
+	f.Add([]byte(`{"schema":1,"hostBoot":"x","state":"running","end":{"reason":"halted"}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var r Run
+		if err := decode(data, "run.json", &r); err != nil {
+			wantKind(t, err, fail.State)
+		}
+	})
+}
