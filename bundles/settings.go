@@ -1,0 +1,74 @@
+package bundles
+
+import (
+	"time"
+
+	"croft/internal/fail"
+)
+
+// Settings is what a bundle is made from. Equal settings make equal bundles
+// on any host: whatever depends on the machine (which devices it has, how high
+// its limits go) has been found out before and is in here.
+type Settings struct {
+	Name     string
+	UUID     string
+	Hostname string
+
+	Init         []string // argv of PID 1
+	Env          []string // NAME=value, beside what every init is told
+	ContainerEnv string   // value of container=; "" is "croft"
+
+	// First is the host's id that root inside is, Size how many ids follow.
+	// Size 0 is a privileged VPS, without a user namespace.
+	First, Size uint32
+
+	CgroupsPath string
+	Limits      Limits
+	Sysctls     map[string]string // namespaced ones only: CheckSysctl
+	Devices     []Device          // beside those that every VPS has
+	NotifyFile  string            // the host's socket that becomes NotifySocket
+
+	// NoFile is the hard limit of open files, already clamped to the host's.
+	NoFile uint64
+	// HostUptime is what the boot clock of the host showed; the VPS's own
+	// starts from zero. Zero leaves the host's, for kernels without time
+	// namespaces (before 5.6).
+	HostUptime time.Duration
+	// HostCaps cuts the capabilities of a privileged VPS to those that the
+	// host itself has; nil is no cut.
+	HostCaps []string
+	// Arch is the host's architecture in Go's words, for the system-call filter.
+	Arch string
+}
+
+// Limits of a VPS; zero is none.
+type Limits struct {
+	Memory    int64 // bytes
+	Swap      int64 // bytes, beside Memory; -1 is no swap at all
+	MilliCPUs int64 // 1500 is one and a half CPUs
+	PIDs      int64
+}
+
+// A Device is a node that the host has and the VPS gets.
+type Device struct {
+	Path         string // the same inside and outside
+	Type         string // "c" or "b"
+	Major, Minor int64
+	Mode         uint32 // permission bits
+}
+
+// check refuses settings that make no bundle.
+func (s Settings) check() error {
+	if len(s.Init) == 0 {
+		return fail.New(fail.State, "no init to run")
+	}
+	if s.Size != 0 && s.First == 0 {
+		return fail.New(fail.Internal, "a user namespace whose root is the host's root")
+	}
+	for key := range s.Sysctls {
+		if err := CheckSysctl(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package bundles
+
+import (
+	"path"
+	"slices"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// NotifySocket is where init inside says that it has booted (sd_notify(3)).
+const NotifySocket = "/run/host/notify"
+
+// ShadowProc is a second, uncovered procfs. The kernel lets a nested
+// container mount its own /proc only if some procfs in sight has nothing
+// mounted over it (fs/namespace.c, mnt_already_visible), and /proc has the
+// VPS's own boot_id over it.
+const ShadowProc = "/dev/.croft/proc"
+
+// Spec returns the runtime specification of a VPS. It reads nothing from the
+// machine.
+func Spec(s Settings) (*specs.Spec, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	spec := &specs.Spec{
+		Version:  specs.Version,
+		Hostname: s.Hostname,
+		Root:     &specs.Root{Path: RootfsDir},
+		Process:  process(s),
+		Mounts:   mounts(s),
+		Linux: &specs.Linux{
+			Namespaces:  namespaces(s),
+			CgroupsPath: s.CgroupsPath,
+			Resources:   resources(s),
+			Devices:     devices(s),
+			Sysctl:      s.Sysctls,
+			Seccomp:     seccomp(s.Arch),
+			// Where the guest's own mounts may reach; systemd makes / shared
+			// below this itself.
+			RootfsPropagation: "rslave",
+		},
+		Annotations: map[string]string{"croft.name": s.Name, "croft.uuid": s.UUID},
+	}
+	if s.Size != 0 {
+		ids := []specs.LinuxIDMapping{{ContainerID: 0, HostID: s.First, Size: s.Size}}
+		spec.Linux.UIDMappings, spec.Linux.GIDMappings = ids, ids
+	}
+	if s.HostUptime > 0 {
+		// Both clocks start from zero: /proc/uptime reads boottime.
+		back := specs.LinuxTimeOffset{Secs: -int64(s.HostUptime.Seconds())}
+		spec.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": back, "monotonic": back}
+	}
+	return spec, nil
+}
+
+func process(s Settings) *specs.Process {
+	container := s.ContainerEnv
+	if container == "" {
+		container = "croft"
+	}
+	env := []string{"container=" + container, "container_uuid=" + s.UUID}
+	if s.NotifyFile != "" {
+		env = append(env, "NOTIFY_SOCKET="+NotifySocket)
+	}
+	caps := capabilities(s)
+	return &specs.Process{
+		Terminal: true,
+		Args:     s.Init,
+		Env:      append(env, s.Env...),
+		Cwd:      "/",
+		User:     specs.User{Umask: ref[uint32](0o022)},
+		Capabilities: &specs.LinuxCapabilities{
+			Bounding: caps, Effective: caps, Permitted: caps,
+		},
+		Rlimits: []specs.POSIXRlimit{
+			{Type: "RLIMIT_NOFILE", Soft: min(1024, s.NoFile), Hard: s.NoFile},
+		},
+	}
+}
+
+func namespaces(s Settings) []specs.LinuxNamespace {
+	types := []specs.LinuxNamespaceType{
+		specs.MountNamespace, specs.PIDNamespace, specs.NetworkNamespace,
+		specs.IPCNamespace, specs.UTSNamespace, specs.CgroupNamespace,
+	}
+	if s.Size != 0 {
+		types = append(types, specs.UserNamespace)
+	}
+	if s.HostUptime > 0 {
+		types = append(types, specs.TimeNamespace)
+	}
+	var all []specs.LinuxNamespace
+	for _, t := range types {
+		all = append(all, specs.LinuxNamespace{Type: t})
+	}
+	return all
+}
+
+func mounts(s Settings) []specs.Mount {
+	all := []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		// A read-only /sys is how a guest learns that it must not run udev
+		// (systemd's CONTAINER_INTERFACE).
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
+		// Not type "cgroup": the guest gets a pure cgroup2 tree on hybrid hosts
+		// too, and systemd 258 and later know nothing else.
+		{Destination: "/sys/fs/cgroup", Type: "cgroup2", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		{Destination: "/dev/pts", Type: "devpts", Source: "devpts",
+			Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", "max=1024"}},
+		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "nodev", "mode=1777"}},
+		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: ShadowProc, Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		// exec allowed: packages' scripts and systemd's own generators run from /run.
+		{Destination: "/run", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "mode=755"}},
+	}
+	if s.NotifyFile != "" {
+		all = append(all, specs.Mount{Destination: NotifySocket, Type: "bind", Source: s.NotifyFile,
+			Options: []string{"bind", "nosuid", "noexec", "nodev"}})
+	}
+	return all
+}
+
+func devices(s Settings) []specs.LinuxDevice {
+	var all []specs.LinuxDevice
+	for _, d := range s.Devices {
+		all = append(all, specs.LinuxDevice{Path: path.Clean(d.Path), Type: d.Type, Major: d.Major, Minor: d.Minor,
+			FileMode: mode(d.Mode), UID: ref[uint32](0), GID: ref[uint32](0)})
+	}
+	return all
+}
+
+func resources(s Settings) *specs.LinuxResources {
+	r := &specs.LinuxResources{Devices: deviceRules(s.Devices)}
+	if m := s.Limits.Memory; m > 0 {
+		r.Memory = &specs.LinuxMemory{Limit: ref(m)}
+		switch {
+		case s.Limits.Swap > 0:
+			r.Memory.Swap = ref(m + s.Limits.Swap) // the spec's swap is memory and swap together
+		case s.Limits.Swap < 0:
+			r.Memory.Swap = ref(m)
+		}
+	}
+	if c := s.Limits.MilliCPUs; c > 0 {
+		const period = 100_000 // µs, the kernel's default
+		r.CPU = &specs.LinuxCPU{Period: ref[uint64](period), Quota: ref(c * period / 1000)}
+	}
+	if p := s.Limits.PIDs; p > 0 {
+		r.Pids = &specs.LinuxPids{Limit: ref(p)}
+	}
+	return r
+}
+
+// deviceRules allow the nodes that a VPS has to be opened, any node to be
+// made, and nothing else.
+func deviceRules(extra []Device) []specs.LinuxDeviceCgroup {
+	rule := func(typ string, major, minor int64, access string) specs.LinuxDeviceCgroup {
+		d := specs.LinuxDeviceCgroup{Allow: true, Type: typ, Access: access}
+		if major >= 0 {
+			d.Major = ref(major)
+		}
+		if minor >= 0 {
+			d.Minor = ref(minor)
+		}
+		return d
+	}
+	rules := []specs.LinuxDeviceCgroup{
+		{Allow: false, Access: "rwm"},
+		rule("c", -1, -1, "m"), rule("b", -1, -1, "m"),
+		rule("c", 1, 3, "rwm"),    // null
+		rule("c", 1, 5, "rwm"),    // zero
+		rule("c", 1, 7, "rwm"),    // full
+		rule("c", 1, 8, "rwm"),    // random
+		rule("c", 1, 9, "rwm"),    // urandom
+		rule("c", 5, 0, "rwm"),    // tty
+		rule("c", 5, 1, "rwm"),    // console
+		rule("c", 5, 2, "rwm"),    // ptmx
+		rule("c", 136, -1, "rwm"), // pts/*
+	}
+	for _, d := range extra {
+		rules = append(rules, rule(d.Type, d.Major, d.Minor, "rwm"))
+	}
+	return rules
+}
+
+// capabilities are all but those whose absence makes units skip themselves by
+// ConditionCapability=, instead of failing, and those that reach the host.
+func capabilities(s Settings) []string {
+	all := []string{
+		"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL",
+		"CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE",
+		"CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER",
+		"CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT",
+		"CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE",
+		"CAP_SETFCAP", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND", "CAP_PERFMON", "CAP_BPF",
+		"CAP_CHECKPOINT_RESTORE",
+	}
+	if s.HostCaps == nil {
+		return all
+	}
+	return slices.DeleteFunc(all, func(c string) bool { return !slices.Contains(s.HostCaps, c) })
+}
+
+func ref[T any](v T) *T { return &v }

@@ -1,0 +1,161 @@
+package bundles
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"croft/internal/fail"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func settings() Settings {
+	return Settings{
+		Name: "web", UUID: "5a7d3c1e-0000-4000-8000-000000000001", Hostname: "web",
+		Init: []string{"/sbin/init"}, First: 1000000, Size: 65536,
+		CgroupsPath: "/croft/web", NotifyFile: "/run/croft/vps/web/notify",
+		NoFile: 1 << 20, Arch: "amd64", HostUptime: time.Hour,
+	}
+}
+
+func TestSpec(t *testing.T) {
+	limited := settings()
+	limited.Limits = Limits{Memory: 512 << 20, Swap: 256 << 20, MilliCPUs: 1500, PIDs: 512}
+	limited.Sysctls = map[string]string{"net.ipv4.ip_forward": "1"}
+	limited.Devices = []Device{{Path: "/dev/net/tun", Type: "c", Major: 10, Minor: 200, Mode: 0o666}}
+	limited.ContainerEnv = "lxc"
+	limited.Env = []string{"LANG=C.UTF-8"}
+
+	privileged := settings()
+	privileged.First, privileged.Size, privileged.HostUptime = 0, 0, 0
+	privileged.HostCaps = []string{"CAP_CHOWN", "CAP_NET_ADMIN", "CAP_SYS_MODULE"}
+	privileged.Arch = "riscv64"
+
+	for name, s := range map[string]Settings{"plain": settings(), "limited": limited, "privileged": privileged} {
+		t.Run(name, func(t *testing.T) {
+			spec, err := Spec(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := json.MarshalIndent(spec, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+".json", append(got, '\n'))
+		})
+	}
+}
+
+func TestSpecRefuses(t *testing.T) {
+	noInit := settings()
+	noInit.Init = nil
+	hostRoot := settings()
+	hostRoot.First = 0
+	hostSysctl := settings()
+	hostSysctl.Sysctls = map[string]string{"kernel.core_pattern": "x"}
+	for name, s := range map[string]Settings{"no init": noInit, "host root": hostRoot, "host sysctl": hostSysctl} {
+		if _, err := Spec(s); err == nil {
+			t.Errorf("%s: a spec was made", name)
+		}
+	}
+}
+
+func TestNoSwapIsMemoryAlone(t *testing.T) {
+	s := settings()
+	s.Limits = Limits{Memory: 1 << 30, Swap: -1}
+	spec, err := Spec(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := *spec.Linux.Resources.Memory.Swap; got != 1<<30 {
+		t.Fatalf("memory and swap together: %d, want %d", got, 1<<30)
+	}
+}
+
+func TestCheckSysctl(t *testing.T) {
+	for key, own := range map[string]bool{
+		"net.ipv4.ip_forward": true, "kernel.shmmax": true, "fs.mqueue.msg_max": true,
+		"kernel.core_pattern": false, "vm.swappiness": false, "net.": false, "net..x": false, "": false,
+		"kernel.hostname": false, "fs.file-max": false,
+	} {
+		err := CheckSysctl(key)
+		if (err == nil) != own {
+			t.Errorf("CheckSysctl(%q) = %v", key, err)
+		}
+		if err != nil && fail.KindOf(err) != fail.Usage {
+			t.Errorf("CheckSysctl(%q): kind %d", key, fail.KindOf(err))
+		}
+	}
+}
+
+func TestWriteIsReadBack(t *testing.T) {
+	dir := t.TempDir()
+	spec, err := Spec(settings())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // twice is the same
+		if err := Write(dir, spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(spec, got); diff != "" {
+		t.Fatal(diff)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 {
+		t.Fatalf("the bundle holds %v, %v", entries, err)
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	if _, err := Read(t.TempDir()); !fail.Is(err, fail.NotFound) {
+		t.Errorf("an empty directory: %v", err)
+	}
+	for _, text := range []string{"", "{", "[]", "{}", `{"root":{"path":"x"}}`, `{"process":{"args":["x"]}}`} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, ConfigFile), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(dir); !fail.Is(err, fail.State) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"root":{"path":"rootfs"},"process":{"args":["/sbin/init"]}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		spec, err := Parse(data)
+		if err == nil && (spec.Root == nil || len(spec.Process.Args) == 0) {
+			t.Fatal("accepted without a root or a process")
+		}
+	})
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got, -update rewrites):\n%s", name, diff)
+	}
+}

@@ -1,0 +1,26 @@
+// Croft runs virtual private servers out of Linux containers.
+package main
+
+import (
+	"os"
+
+	"github.com/opencontainers/runc/libcontainer"
+	_ "github.com/opencontainers/runc/libcontainer/nsenter" // joins namespaces before Go's runtime starts
+
+	"croft/cli"
+	"croft/runtime"
+)
+
+func main() {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "init": // what libcontainer executes this binary as, inside
+			libcontainer.Init()
+		case runtime.MonitorCommand:
+			os.Exit(runtime.Monitor(os.Args[2:]))
+		case runtime.EmptyTrashCommand:
+			os.Exit(runtime.EmptyTrash(os.Args[2:]))
+		}
+	}
+	os.Exit(cli.Main(os.Args))
+}
