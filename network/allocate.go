@@ -1,0 +1,233 @@
+package network
+
+import (
+	"crypto/rand"
+	"net"
+	"net/netip"
+	"slices"
+
+	"croft/internal/fail"
+)
+
+// A Seed is what a new network is made from.
+type Seed struct {
+	Name   string         // "" is croft0
+	Bridge string         // "" is Name
+	Avoid  []netip.Prefix // what the host has routes to already
+	MTU    int            // of the host's uplink; 0 is 1500
+	NoIPv6 bool           // the host's kernel has none
+}
+
+// DefaultName is the network, and its bridge, that is made on first use.
+const DefaultName = "croft0"
+
+// Default returns a new network in mode bridge with NAT: the first private
+// IPv4 /16 (RFC 1918) that overlaps nothing of seed.Avoid and nothing that
+// common tools use, and a random unique local IPv6 /64 (RFC 4193, section
+// 3.2.2). Where everything private has a route already, the one that only
+// wider routes cover.
+func Default(seed Seed) Table {
+	t := Table{Schema: Schema, Name: seed.Name, Mode: ModeBridge, Bridge: seed.Bridge, MTU: seed.MTU, NAT: true}
+	if t.Name == "" {
+		t.Name = DefaultName
+	}
+	if t.Bridge == "" {
+		t.Bridge = t.Name
+	}
+	t.IPv4 = freePrefix(seed.Avoid)
+	var random [10]byte
+	rand.Read(random[:]) // never fails: crypto/rand
+	if !seed.NoIPv6 {
+		t.IPv6 = netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, random[0], random[1], random[2], random[3], random[4]}), 64)
+	}
+	t.MAC = net.HardwareAddr{0xc2, random[5], random[6], random[7], random[8], random[9]}.String()
+	return t
+}
+
+// freePrefix tries 10.90/16 upwards (below lie the ranges that people, Podman
+// 10.88/16 and VPNs 10.8/24 begin with), then what 172.16/12 has beyond
+// Docker's first pools.
+func freePrefix(avoid []netip.Prefix) netip.Prefix {
+	candidate := func(i int) netip.Prefix {
+		a := netip.AddrFrom4([4]byte{10, byte(90 + i), 0, 0})
+		if i >= 160 {
+			a = netip.AddrFrom4([4]byte{172, byte(31 - (i - 160)), 0, 0})
+		}
+		return netip.PrefixFrom(a, 16)
+	}
+	const candidates = 160 + 8
+	for _, widest := range []int{0, 9, 13} {
+		for i := range candidates {
+			p := candidate(i)
+			overlaps := func(q netip.Prefix) bool { return q.Bits() >= widest && q.Bits() > 0 && p.Overlaps(q) }
+			if !slices.ContainsFunc(avoid, overlaps) {
+				return p
+			}
+		}
+	}
+	return candidate(0)
+}
+
+// Claim gives owner's interface a MAC, a host link and addresses, and records
+// them. Of each family that the network has and want does not name, it gives
+// the lowest free address; hostAddrs are addresses of the host's own, which
+// nobody gets. Wanted ones are checked: fail.Usage if the network cannot have
+// them, fail.Taken, naming the owner, if somebody has. On error nothing is
+// recorded.
+//
+// Claiming again returns what the owner's interface has, as long as it
+// has what is wanted; else fail.State.
+func (t *Table) Claim(owner, iface string, want, hostAddrs []netip.Addr) (Claim, error) {
+	if owner == "" || checkLinkName(iface) != nil {
+		return Claim{}, fail.New(fail.Usage, "%q and %q are no VPS and interface", owner, iface)
+	}
+	want = unmapped(want)
+	for _, c := range t.Claims {
+		if c.Owner == owner && c.Interface == iface {
+			return again(c, want)
+		}
+	}
+	if t.Mode == ModeNone {
+		if len(want) > 0 {
+			return Claim{}, fail.New(fail.Usage, "network %q has no addresses to give", t.Name)
+		}
+		c := Claim{Owner: owner, Interface: iface, Addresses: []netip.Addr{}}
+		t.Claims = append(t.Claims, c)
+		return c, nil
+	}
+	hostAddrs = unmapped(hostAddrs)
+	if err := t.checkWanted(want, hostAddrs); err != nil {
+		return Claim{}, err
+	}
+	addrs, err := t.complete(want, hostAddrs)
+	if err != nil {
+		return Claim{}, err
+	}
+	c := Claim{Owner: owner, Interface: iface, Addresses: addrs}
+	t.name(&c)
+	t.Claims = append(t.Claims, c)
+	return c, nil
+}
+
+func again(c Claim, want []netip.Addr) (Claim, error) {
+	for _, a := range want {
+		if !slices.Contains(c.Addresses, a) {
+			return Claim{}, fail.New(fail.State, "%s of %s has other addresses already, not %s", c.Interface, c.Owner, a)
+		}
+	}
+	return c, nil
+}
+
+func (t *Table) checkWanted(want, hostAddrs []netip.Addr) error {
+	for i, a := range want {
+		if why := t.unusable(a); why != "" {
+			return fail.New(fail.Usage, "address %s %s (network %q)", a, why, t.Name)
+		}
+		if slices.Contains(want[:i], a) {
+			return fail.New(fail.Usage, "address %s is given twice", a)
+		}
+		if slices.Contains(hostAddrs, a) {
+			return fail.New(fail.Taken, "address %s is the host's own", a)
+		}
+		if who, taken := t.Owner(a); taken {
+			return fail.New(fail.Taken, "address %s belongs to %s", a, who)
+		}
+	}
+	return nil
+}
+
+// complete adds one address of each family that want does not name, IPv4
+// addresses first.
+func (t *Table) complete(want, hostAddrs []netip.Addr) ([]netip.Addr, error) {
+	var four, six []netip.Addr
+	for _, a := range want {
+		if a.Is4() {
+			four = append(four, a)
+		} else {
+			six = append(six, a)
+		}
+	}
+	for _, f := range []struct {
+		prefix netip.Prefix
+		addrs  *[]netip.Addr
+	}{{t.IPv4, &four}, {t.IPv6, &six}} {
+		if !f.prefix.IsValid() || len(*f.addrs) > 0 {
+			continue
+		}
+		a, ok := t.free(f.prefix, hostAddrs)
+		if !ok {
+			return nil, fail.New(fail.Taken, "network %q has no free address left in %s", t.Name, f.prefix)
+		}
+		*f.addrs = append(*f.addrs, a)
+	}
+	return append(four, six...), nil
+}
+
+// free returns the lowest address of p that nobody has. It leaves out x.y.z.0
+// and x.y.z.255, which old guests take for a network and its broadcast.
+func (t *Table) free(p netip.Prefix, hostAddrs []netip.Addr) (netip.Addr, bool) {
+	used := make(map[netip.Addr]bool, 2*len(t.Claims)+len(hostAddrs))
+	for _, c := range t.Claims {
+		for _, a := range c.Addresses {
+			used[a] = true
+		}
+	}
+	for _, a := range hostAddrs {
+		used[a] = true
+	}
+	for a := firstHost(p).Next(); p.Contains(a); a = a.Next() {
+		last := a.As16()[15]
+		if used[a] || t.unusable(a) != "" || a.Is4() && (last == 0 || last == 255) {
+			continue
+		}
+		return a, true
+	}
+	return netip.Addr{}, false
+}
+
+// name gives c the first MAC and host link of its series that nobody has.
+func (t *Table) name(c *Claim) {
+	for try := 0; ; try++ {
+		c.MAC = macOf(*t, c.Owner, c.Interface, try).String()
+		if c.MAC != t.MAC && !slices.ContainsFunc(t.Claims, func(o Claim) bool { return o.MAC == c.MAC }) {
+			break
+		}
+	}
+	t.nameLink(c)
+}
+
+func (t *Table) nameLink(c *Claim) {
+	for try := 0; ; try++ {
+		c.HostLink = hostLink(*t, c.Owner, c.Interface, try)
+		if c.HostLink != t.Bridge && !slices.ContainsFunc(t.Claims, func(o Claim) bool { return o.HostLink == c.HostLink }) {
+			return
+		}
+	}
+}
+
+// Release forgets all that owner has in this network. Absent is success.
+func (t *Table) Release(owner string) {
+	t.Claims = slices.DeleteFunc(t.Claims, func(c Claim) bool { return c.Owner == owner })
+}
+
+// Rename hands what old has to its new name. Addresses and MACs stay; the
+// host links get new names, so the VPS must not be running. Absent is success.
+func (t *Table) Rename(old, new string) {
+	for i := range t.Claims {
+		if t.Claims[i].Owner == old {
+			t.Claims[i].Owner = new
+			if t.Mode != ModeNone {
+				t.Claims[i].HostLink = ""
+				t.nameLink(&t.Claims[i])
+			}
+		}
+	}
+}
+
+func unmapped(in []netip.Addr) []netip.Addr {
+	out := make([]netip.Addr, len(in))
+	for i, a := range in {
+		out[i] = a.Unmap()
+	}
+	return out
+}

@@ -1,0 +1,243 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+)
+
+// Ensure makes the host so as p says. What is right already is not touched,
+// so that calling it at every start costs a few reads; what somebody flushed
+// is put back, for running VPSs too. On error what was made stays, and the
+// next call goes on from there.
+//
+// Beyond things of our own it changes three settings of the host, and warns when it does:
+// IPv4 and IPv6 forwarding go on, and before the latter accept_ra goes from 1
+// to 2 wherever it is 1, so that the host keeps its own IPv6 routes.
+func (h *Host) Ensure(ctx context.Context, p HostPlan) error {
+	if p.Mode == ModeNone {
+		return nil
+	}
+	if p.hasIPv6() && !hasIPv6() {
+		return fail.New(fail.Host, "network %q has IPv6 and the host's kernel has none", p.Network)
+	}
+	if err := checkTools(p.hasIPv6()); err != nil {
+		return err
+	}
+	steps := []func(context.Context, HostPlan) error{
+		h.ensureFilter, // before a link is up
+		h.ensureBridge,
+		h.ensureRules, // before forwarding is on
+		h.ensureForwarding,
+		h.ensurePorts,
+	}
+	for _, step := range steps {
+		if err := ctx.Err(); err != nil {
+			return classify("set up network "+p.Network, err)
+		}
+		if err := step(ctx, p); err != nil {
+			return fmt.Errorf("set up network %s: %w", p.Network, err)
+		}
+	}
+	return nil
+}
+
+func (h *Host) ensureBridge(ctx context.Context, p HostPlan) error {
+	link, err := h.bridge(p)
+	if isNotFound(err) {
+		loadModules(ctx) // once in the life of a host, not at every start
+		link, err = h.makeBridge(p)
+	}
+	if err != nil {
+		return err
+	}
+	if link.Attrs().Alias != p.alias() {
+		if err := h.nl.LinkSetAlias(link, p.alias()); err != nil {
+			return classify("name bridge "+p.Bridge, err)
+		}
+	}
+	if link.Attrs().HardwareAddr.String() != p.MAC.String() {
+		if err := h.nl.LinkSetHardwareAddr(link, p.MAC); err != nil {
+			return classify("set the MAC of bridge "+p.Bridge, err)
+		}
+	}
+	if p.MTU > 0 && link.Attrs().MTU != p.MTU {
+		if err := h.nl.LinkSetMTU(link, p.MTU); err != nil {
+			return classify("set the MTU of bridge "+p.Bridge, err)
+		}
+	}
+	for _, s := range p.Sysctls {
+		if !hasIPv6() && strings.HasPrefix(s.Key, "net/ipv6/") {
+			continue
+		}
+		if _, err := setSysctl(s); err != nil {
+			return err
+		}
+	}
+	if err := h.ensureAddresses(link, p.Addresses); err != nil {
+		return err
+	}
+	if link.Attrs().Flags&net.FlagUp == 0 {
+		return classify("bring up bridge "+p.Bridge, h.nl.LinkSetUp(link))
+	}
+	return nil
+}
+
+// bridge returns p's bridge, fail.Taken if its name is somebody else's. One
+// without an alias is ours: who made it was killed before it gave one.
+func (h *Host) bridge(p HostPlan) (netlink.Link, error) {
+	link, err := h.nl.LinkByName(p.Bridge)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := link.(*netlink.Bridge); !ok {
+		return nil, fail.New(fail.Taken, "link %s is no bridge (%s)", p.Bridge, link.Type())
+	}
+	if alias := link.Attrs().Alias; alias != "" && alias != p.alias() {
+		return nil, fail.New(fail.Taken, "bridge %s belongs to %q", p.Bridge, alias)
+	}
+	return link, nil
+}
+
+func (h *Host) makeBridge(p HostPlan) (netlink.Link, error) {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.HardwareAddr, attrs.MTU = p.Bridge, p.MAC, p.MTU
+	snooping := false // nothing is flooded to anybody: there is nothing to learn
+	err := h.nl.LinkAdd(&netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &snooping})
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return nil, classify("make bridge "+p.Bridge, err)
+	}
+	return h.bridge(p)
+}
+
+func (h *Host) ensureAddresses(link netlink.Link, want []netip.Prefix) error {
+	list, err := h.nl.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return classify("list addresses of "+link.Attrs().Name, err)
+	}
+	have := map[string]bool{}
+	for _, a := range list {
+		have[a.IPNet.String()] = true
+	}
+	for _, p := range want {
+		if have[ipNet(p).String()] {
+			continue
+		}
+		if err := h.nl.AddrReplace(link, address(p)); err != nil {
+			return classify(fmt.Sprintf("add address %s to %s", p, link.Attrs().Name), err)
+		}
+	}
+	return nil
+}
+
+// address is p as the kernel is told; no duplicate detection, since the table
+// is what says whose an address is, and it would delay the first packet.
+func address(p netip.Prefix) *netlink.Addr {
+	a := &netlink.Addr{IPNet: ipNet(p)}
+	if p.Addr().Is6() {
+		a.Flags = unix.IFA_F_NODAD
+	}
+	return a
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// ensureForwarding makes the host a router, which packets between VPSs need
+// as well as those to the outside.
+func (h *Host) ensureForwarding(_ context.Context, p HostPlan) error {
+	changed, err := setSysctl(Sysctl{"net/ipv4/ip_forward", "1"})
+	if err != nil {
+		return err
+	}
+	if changed {
+		h.warn("IPv4 forwarding was off on this host and is on now (net.ipv4.ip_forward)")
+	}
+	if !p.hasIPv6() {
+		return nil
+	}
+	if on, err := readSysctl("net/ipv6/conf/all/forwarding"); err != nil || on == "1" {
+		return err
+	}
+	if err := keepRouterAdvertisements(); err != nil {
+		return err
+	}
+	if _, err := setSysctl(Sysctl{"net/ipv6/conf/all/forwarding", "1"}); err != nil {
+		return err
+	}
+	h.warn("IPv6 forwarding was off on this host and is on now (net.ipv6.conf.all.forwarding)")
+	return nil
+}
+
+// keepRouterAdvertisements: an interface that forwards listens to routers
+// only if accept_ra is 2 (Documentation/networking/ip-sysctl.rst). "default"
+// is among them, for interfaces to come.
+func keepRouterAdvertisements() error {
+	entries, err := os.ReadDir(procSys + "net/ipv6/conf")
+	if err != nil {
+		return classify("list interfaces with IPv6", err)
+	}
+	for _, e := range entries {
+		key := filepath.Join("net/ipv6/conf", e.Name(), "accept_ra")
+		if e.Name() == "all" || e.Name() == "lo" || strings.HasPrefix(e.Name(), linkPrefix) {
+			continue
+		}
+		was, err := readSysctl(key)
+		if errors.Is(err, os.ErrNotExist) { // it went away meanwhile
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if was == "1" {
+			if _, err := setSysctl(Sysctl{key, "2"}); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Remove takes the network off the host: its bridge, its rules, and what all
+// networks share if this was the last one. What is absent is success. Sysctls
+// of the host stay as they are: others may rely on them by now. VPSs in the network
+// lose it.
+func (h *Host) Remove(ctx context.Context, p HostPlan) error {
+	if p.Mode == ModeNone {
+		return nil
+	}
+	link, err := h.bridge(p)
+	if err == nil {
+		err = h.nl.LinkDel(link)
+	}
+	if err != nil && !isNotFound(err) {
+		return classify("remove bridge "+p.Bridge, err)
+	}
+	for _, port := range p.Ports {
+		if err := h.Unplug(ctx, port); err != nil {
+			return err
+		}
+	}
+	unlock, err := h.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return errors.Join(h.removeRules(ctx, p), h.removeFilter(p))
+}
+
+func isNotFound(err error) bool {
+	var missing netlink.LinkNotFoundError
+	return errors.As(err, &missing) || errors.Is(err, unix.ENODEV)
+}

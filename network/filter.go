@@ -1,0 +1,198 @@
+package network
+
+// The filters are one nftables table for all networks of ours, with static
+// chains and sets keyed by link: a start adds elements and no rules. Frames
+// from a link whose name begins with "cr-" and whose elements are not there
+// are dropped, so what is not yet, or no longer, set up cannot send.
+const (
+	filterTable = "croft"
+	setNetworks = "networks" // bridges of ours: who needs the table
+	setMAC      = "mac"
+	setIPv4     = "ip4"
+	setIPv6     = "ip6"
+)
+
+// A Reason is why a frame from a VPS was dropped at its port.
+type Reason = string
+
+// The reasons, which are the keys of what Dropped returns.
+const (
+	ReasonMAC       Reason = "mac"       // a source MAC that is not its own
+	ReasonEtherType Reason = "ethertype" // not ARP, IPv4 or IPv6; or to a reserved group address (STP, LLDP, 802.1X)
+	ReasonARP       Reason = "arp"       // an ARP sender that is not its own MAC and address
+	ReasonSource    Reason = "source"    // a source address that is not its own
+	ReasonNeighbour Reason = "neighbour" // a neighbour advertisement or solicitation that lies
+	ReasonRouter    Reason = "router"    // router advertisements, redirects, multicast listener queries
+	ReasonDHCP      Reason = "dhcp"      // what only a DHCP server says
+	ReasonHeaders   Reason = "headers"   // extension headers or fragments that hide the upper protocol
+)
+
+func reasons() []Reason {
+	return []Reason{ReasonMAC, ReasonEtherType, ReasonARP, ReasonSource,
+		ReasonNeighbour, ReasonRouter, ReasonDHCP, ReasonHeaders}
+}
+
+func dropSet(r Reason) string   { return "dropped-" + r }
+func dropChain(r Reason) string { return "drop-" + r }
+
+// A filterSet is a set of the table.
+type filterSet struct {
+	name    string
+	types   []string
+	dynamic bool // written by rules: counts of drops
+}
+
+func filterSets() []filterSet {
+	sets := []filterSet{
+		{setNetworks, []string{"ifname"}, false},
+		{setMAC, []string{"ifname", "ether_addr"}, false},
+		{setIPv4, []string{"ifname", "ipv4_addr"}, false},
+		{setIPv6, []string{"ifname", "ipv6_addr"}, false},
+	}
+	for _, r := range reasons() {
+		sets = append(sets, filterSet{dropSet(r), []string{"ifname"}, true})
+	}
+	return sets
+}
+
+// A filterChain is a chain of the table; one with a hook is where frames enter.
+type filterChain struct {
+	name  string
+	hook  string // prerouting, input, postrouting or ""
+	rules []filterRule
+}
+
+// hookPriority is before everything that other tools do in the bridge family,
+// br_netfilter's call of iptables (priority 0, NF_BR_PRI_BRNF) included.
+const hookPriority = -300
+
+// filterChains is the whole policy. Chains that others jump to come first.
+func filterChains() []filterChain {
+	var chains []filterChain
+	for _, r := range reasons() {
+		// Two rules, since a full set ends the first one without a verdict.
+		chains = append(chains, filterChain{dropChain(r), "", []filterRule{
+			do(count(dropSet(r))), do(verdict("drop")),
+		}})
+	}
+	return append(chains,
+		filterChain{"advertisement", "", advertisementRules()},
+		filterChain{"solicitation", "", solicitationRules()},
+		filterChain{"icmp6", "", icmp6Rules()},
+		filterChain{"unspecified", "", unspecifiedRules()},
+		filterChain{"ip6-from", "", ip6Rules()},
+		filterChain{"ip4-from", "", ip4Rules()},
+		filterChain{"arp-from", "", arpRules()},
+		filterChain{"port", "", portRules()},
+		filterChain{"from", "prerouting", []filterRule{do(ours(iif), verdict("goto port"))}},
+		// The bridge takes frames to 01:80:c2:00:00:0x for itself: they skip
+		// prerouting and reach the host's stack through this hook alone.
+		filterChain{"reserved", "input", []filterRule{do(ours(iif), reservedGroup(), drop(ReasonEtherType))}},
+		filterChain{"port-to", "", toRules()},
+		filterChain{"to", "postrouting", []filterRule{do(ours(oif), verdict("goto port-to"))}},
+	)
+}
+
+func portRules() []filterRule {
+	return []filterRule{
+		do(notOwn(iif, etherSource, setMAC), drop(ReasonMAC)),
+		do(reservedGroup(), drop(ReasonEtherType)),
+		do(is(etherType, "arp", 0x08, 0x06), verdict("goto arp-from")),
+		do(is(etherType, "ip", 0x08, 0x00), verdict("goto ip4-from")),
+		do(is(etherType, "ip6", 0x86, 0xdd), verdict("goto ip6-from")),
+		do(drop(ReasonEtherType)),
+	}
+}
+
+// arpRules: RFC 826. A probe (sender 0.0.0.0, RFC 5227) is dropped like any
+// other foreign sender: nobody is asked, and no answer is what it wants.
+func arpRules() []filterRule {
+	return []filterRule{
+		do(is(arpHead, "0x000108000604", 0, 1, 8, 0, 6, 4), own(iif, arpSourceMAC, setMAC), own(iif, arpSourceIP, setIPv4), verdict("accept")),
+		do(drop(ReasonARP)),
+	}
+}
+
+func ip4Rules() []filterRule {
+	return []filterRule{
+		do(notOwn(iif, ip4Source, setIPv4), drop(ReasonSource)),
+		do(l4proto("udp", 17), is(ports, "0x00430044", 0, 67, 0, 68), drop(ReasonDHCP)),
+		do(l4proto("icmp", 1), is(icmpType, "redirect", 5), drop(ReasonRouter)),
+		do(verdict("accept")),
+	}
+}
+
+func ip6Rules() []filterRule {
+	return []filterRule{
+		do(is(ip6Source, "::", make([]byte, 16)...), verdict("goto unspecified")),
+		do(notOwn(iif, ip6Source, setIPv6), drop(ReasonSource)),
+		do(l4proto("ipv6-icmp", 58), verdict("goto icmp6")),
+		do(l4proto("udp", 17), is(ports, "0x02230222", 0x02, 0x23, 0x02, 0x22), drop(ReasonDHCP)),
+		// A match on the upper protocol fails where the kernel found none.
+		do(l4protoKnown(), verdict("accept")),
+		do(drop(ReasonHeaders)),
+	}
+}
+
+// unspecifiedRules: what a machine says before it has an address (RFC 4862,
+// section 5.4; RFC 3810, section 5.2.13).
+func unspecifiedRules() []filterRule {
+	return []filterRule{
+		do(l4proto("ipv6-icmp", 58), fragmented(), drop(ReasonHeaders)),
+		do(l4proto("ipv6-icmp", 58), is(icmpType, "nd-neighbor-solicit", 135), own(iif, ndTarget, setIPv6), verdict("accept")),
+		do(l4proto("ipv6-icmp", 58), is(icmpType, "nd-router-solicit", 133), verdict("accept")),
+		do(l4proto("ipv6-icmp", 58), is(icmpType, "mld2-listener-report", 143), verdict("accept")),
+		do(drop(ReasonSource)),
+	}
+}
+
+// icmp6Rules: neighbour discovery is never fragmented (RFC 6980). Fragments
+// after the first have no type to look at and pass: they belong to a first
+// one, which had.
+func icmp6Rules() []filterRule {
+	return []filterRule{
+		do(fragmented(), between(icmpType, "133-137", 133, 137), drop(ReasonHeaders)),
+		do(is(icmpType, "nd-router-advert", 134), drop(ReasonRouter)),
+		do(is(icmpType, "nd-redirect", 137), drop(ReasonRouter)),
+		do(is(icmpType, "mld-listener-query", 130), drop(ReasonRouter)),
+		do(is(icmpType, "nd-neighbor-advert", 136), verdict("goto advertisement")),
+		do(is(icmpType, "nd-neighbor-solicit", 135), verdict("goto solicitation")),
+		do(verdict("accept")),
+	}
+}
+
+// advertisementRules: for its own address, and with no link-layer address or
+// its own one as the only option (RFC 4861, section 4.4): 24 or 32 bytes.
+func advertisementRules() []filterRule {
+	return []filterRule{
+		do(notOwn(iif, ndTarget, setIPv6), drop(ReasonNeighbour)),
+		do(is(ip6Length, "24", 0, 24), verdict("accept")),
+		do(is(ip6Length, "32", 0, 32), is(ndOption, "0x0201", 2, 1), own(iif, ndOptionMAC, setMAC), verdict("accept")),
+		do(drop(ReasonNeighbour)),
+	}
+}
+
+// solicitationRules: any target, and as source link-layer address none or its own.
+func solicitationRules() []filterRule {
+	return []filterRule{
+		do(is(ip6Length, "24", 0, 24), verdict("accept")),
+		do(is(ip6Length, "32", 0, 32), is(ndOption, "0x0101", 1, 1), own(iif, ndOptionMAC, setMAC), verdict("accept")),
+		do(drop(ReasonNeighbour)),
+	}
+}
+
+// toRules: to a VPS goes what is for its MAC and one of its addresses. That
+// also keeps from it what the host itself sends to all ports, which the flood
+// settings of a port do not (br_flood, net/bridge/br_forward.c), and the
+// redirects that would tell it of a neighbour that it cannot reach.
+func toRules() []filterRule {
+	return []filterRule{
+		do(notOwn(oif, etherDest, setMAC), verdict("drop")),
+		do(is(etherType, "arp", 0x08, 0x06), own(oif, arpDestIP, setIPv4), verdict("accept")),
+		do(is(etherType, "ip", 0x08, 0x00), l4proto("icmp", 1), is(icmpType, "redirect", 5), verdict("drop")),
+		do(is(etherType, "ip", 0x08, 0x00), own(oif, ip4Dest, setIPv4), verdict("accept")),
+		do(is(etherType, "ip6", 0x86, 0xdd), l4proto("ipv6-icmp", 58), is(icmpType, "nd-redirect", 137), verdict("drop")),
+		do(is(etherType, "ip6", 0x86, 0xdd), own(oif, ip6Dest, setIPv6), verdict("accept")),
+		do(verdict("drop")),
+	}
+}

@@ -1,0 +1,300 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/coreos/go-iptables/iptables"
+
+	"croft/internal/fail"
+)
+
+// findTool looks along PATH and where system tools live, which a PATH that
+// some programs start others with leaves out.
+func findTool(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	for _, dir := range []string{"/usr/sbin", "/sbin", "/usr/local/sbin"} {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", notInstalled(name)
+}
+
+func notInstalled(name string) error {
+	return fail.New(fail.Host, "%s is not installed", name).
+		WithHint("install the package iptables (apt-get install iptables; dnf install iptables-nft; apk add iptables; pacman -S iptables-nft)")
+}
+
+func checkTools(six bool) error {
+	for _, name := range toolNames(six) {
+		if _, err := findTool(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func toolNames(six bool) []string {
+	names := []string{"iptables", "iptables-save"}
+	if six {
+		names = append(names, "ip6tables", "ip6tables-save")
+	}
+	return names
+}
+
+// ensureRules compares what iptables-save prints, one process for each
+// family, and only where something is missing takes the lock and mends it.
+func (h *Host) ensureRules(ctx context.Context, p HostPlan) error {
+	for _, six := range []bool{false, true} {
+		want := p.rulesOf(six)
+		if len(want) == 0 {
+			continue
+		}
+		saved, err := savedRules(ctx, six)
+		if err != nil {
+			return err
+		}
+		if saved.match(p.Bridge, want) {
+			continue
+		}
+		if err := h.mendRules(ctx, p.Bridge, six, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saved is what iptables-save printed: lines by table, quotes left out.
+type saved map[string][]string
+
+func savedRules(ctx context.Context, six bool) (saved, error) {
+	names := toolNames(six)
+	path, err := findTool(names[len(names)-1])
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, path)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, classify("list rules of iptables: "+strings.TrimSpace(stderr.String()), err)
+	}
+	return parseSaved(string(out)), nil
+}
+
+func parseSaved(text string) saved {
+	s := saved{}
+	table := ""
+	for line := range strings.Lines(text) {
+		line = strings.ReplaceAll(strings.TrimSpace(line), `"`, "")
+		switch {
+		case strings.HasPrefix(line, "*"):
+			table = line[1:]
+		case strings.HasPrefix(line, "-A "), strings.HasPrefix(line, ":"):
+			s[table] = append(s[table], line)
+		}
+	}
+	return s
+}
+
+func (s saved) hasChain(table, chain string) bool {
+	return slices.ContainsFunc(s[table], func(l string) bool { return strings.HasPrefix(l, ":"+chain+" ") })
+}
+
+// in returns the specs of a chain's rules.
+func (s saved) in(table, chain string) []string {
+	var out []string
+	for _, line := range s[table] {
+		if spec, ok := strings.CutPrefix(line, "-A "+chain+" "); ok {
+			out = append(out, spec)
+		}
+	}
+	return out
+}
+
+// of returns the specs in a chain of ours that belong to one network.
+func (s saved) of(table, chain, bridge string) []string {
+	return slices.DeleteFunc(s.in(table, chain), func(spec string) bool {
+		return !strings.Contains(spec+" ", " --comment "+bridge+" ")
+	})
+}
+
+func (s saved) jumps(j jump) int {
+	n := 0
+	for _, spec := range s.in(j.table, j.from) {
+		if spec == "-j "+j.to {
+			n++
+		}
+	}
+	return n
+}
+
+// match reports whether exactly the wanted rules are there, each network's guards
+// before everybody's way out, and one jump leads to them.
+func (s saved) match(bridge string, want []Rule) bool {
+	for _, j := range jumps() {
+		specs := specsIn(want, j.table)
+		if len(specs) == 0 {
+			continue
+		}
+		if s.jumps(j) != 1 || !slices.Equal(s.of(j.table, j.to, bridge), specs) {
+			return false
+		}
+		all := s.in(j.table, j.to)
+		open := slices.IndexFunc(all, func(spec string) bool { return !isGuard(spec) })
+		if open >= 0 && slices.ContainsFunc(all[open:], isGuard) {
+			return false
+		}
+	}
+	return true
+}
+
+func specsIn(rules []Rule, table string) []string {
+	var out []string
+	for _, r := range rules {
+		if r.Table == table {
+			out = append(out, r.Spec)
+		}
+	}
+	return out
+}
+
+// isGuard: rules that say where a packet goes stand before those that only
+// say where it comes from.
+func isGuard(spec string) bool { return strings.Contains(" "+spec, " -o ") }
+
+func (h *Host) mendRules(ctx context.Context, bridge string, six bool, want []Rule) error {
+	unlock, err := h.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ipt, err := openIPTables(six)
+	if err != nil {
+		return err
+	}
+	now, err := savedRules(ctx, six) // again, now that nobody else changes it
+	if err != nil || now.match(bridge, want) {
+		return err
+	}
+	for _, j := range jumps() {
+		specs := specsIn(want, j.table)
+		if len(specs) == 0 {
+			continue
+		}
+		if err := mendChain(ipt, now, j, bridge, specs); err != nil {
+			return fmt.Errorf("set rules of iptables: %w", err)
+		}
+	}
+	return nil
+}
+
+func mendChain(ipt *iptables.IPTables, now saved, j jump, bridge string, specs []string) error {
+	if !now.hasChain(j.table, j.to) {
+		if err := ipt.NewChain(j.table, j.to); err != nil {
+			return err
+		}
+	}
+	for _, spec := range now.of(j.table, j.to, bridge) {
+		if err := ipt.Delete(j.table, j.to, strings.Fields(spec)...); err != nil {
+			return err
+		}
+	}
+	guards := 0
+	for _, spec := range specs {
+		var err error
+		if isGuard(spec) {
+			guards++
+			err = ipt.Insert(j.table, j.to, guards, strings.Fields(spec)...)
+		} else {
+			err = ipt.Append(j.table, j.to, strings.Fields(spec)...)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	n := now.jumps(j)
+	if n == 0 { // first, since most other tools end with a verdict for everything
+		return ipt.Insert(j.table, j.from, 1, "-j", j.to)
+	}
+	for ; n > 1; n-- {
+		if err := ipt.Delete(j.table, j.from, "-j", j.to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lockSeconds is how long iptables waits for another iptables.
+const lockSeconds = 30
+
+func openIPTables(six bool) (*iptables.IPTables, error) {
+	names, proto := toolNames(six), iptables.ProtocolIPv4
+	if six {
+		proto = iptables.ProtocolIPv6
+	}
+	path, err := findTool(names[len(names)-2])
+	if err != nil {
+		return nil, err
+	}
+	ipt, err := iptables.New(iptables.IPFamily(proto), iptables.Timeout(lockSeconds), iptables.Path(path))
+	if err != nil {
+		return nil, fail.New(fail.Host, "run %s: %w", path, err)
+	}
+	return ipt, nil
+}
+
+// removeRules takes the network's rules out, and chains of ours that are
+// empty then, with their jumps. The caller holds the lock.
+func (h *Host) removeRules(ctx context.Context, p HostPlan) error {
+	var errs []error
+	for _, six := range []bool{false, true} {
+		if len(p.rulesOf(six)) == 0 {
+			continue
+		}
+		now, err := savedRules(ctx, six)
+		if err != nil {
+			return err
+		}
+		ipt, err := openIPTables(six)
+		if err != nil {
+			return err
+		}
+		for _, j := range jumps() {
+			errs = append(errs, emptyChain(ipt, now, j, p.Bridge))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove rules of iptables: %w", err)
+	}
+	return nil
+}
+
+func emptyChain(ipt *iptables.IPTables, now saved, j jump, bridge string) error {
+	mine := now.of(j.table, j.to, bridge)
+	for _, spec := range mine {
+		if err := ipt.Delete(j.table, j.to, strings.Fields(spec)...); err != nil {
+			return err
+		}
+	}
+	if !now.hasChain(j.table, j.to) || len(now.in(j.table, j.to)) > len(mine) {
+		return nil
+	}
+	for range now.jumps(j) {
+		if err := ipt.Delete(j.table, j.from, "-j", j.to); err != nil {
+			return err
+		}
+	}
+	return ipt.DeleteChain(j.table, j.to)
+}

@@ -1,0 +1,80 @@
+package network
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+)
+
+// MarshalJSON writes the known fields in their order, then the unknown ones.
+func (t Table) MarshalJSON() ([]byte, error) {
+	type plain Table
+	if t.Claims == nil {
+		t.Claims = []Claim{}
+	}
+	return joinObject(plain(t), t.extra)
+}
+
+// UnmarshalJSON keeps the fields that Table does not have.
+func (t *Table) UnmarshalJSON(data []byte) error {
+	type plain Table
+	var p plain
+	if err := json.Unmarshal(data, &p); err != nil {
+		return err
+	}
+	extra, err := unknownFields(data, reflect.TypeFor[plain]())
+	*t = Table(p)
+	t.extra = extra
+	return err
+}
+
+// MarshalJSON writes the known fields in their order, then the unknown ones.
+func (c Claim) MarshalJSON() ([]byte, error) {
+	type plain Claim
+	return joinObject(plain(c), c.extra)
+}
+
+// UnmarshalJSON keeps the fields that Claim does not have.
+func (c *Claim) UnmarshalJSON(data []byte) error {
+	type plain Claim
+	var p plain
+	if err := json.Unmarshal(data, &p); err != nil {
+		return err
+	}
+	extra, err := unknownFields(data, reflect.TypeFor[plain]())
+	*c = Claim(p)
+	c.extra = extra
+	return err
+}
+
+func joinObject(known any, extra map[string]json.RawMessage) ([]byte, error) {
+	data, err := json.Marshal(known)
+	if err != nil || len(extra) == 0 {
+		return data, err
+	}
+	more, err := json.Marshal(extra)
+	if err != nil {
+		return nil, err
+	}
+	data = bytes.TrimSuffix(data, []byte("}"))
+	return append(append(data, ','), more[1:]...), nil
+}
+
+// unknownFields returns the members of the object data that typ has no field
+// for. encoding/json matches names without regard to case, so this does too.
+func unknownFields(data []byte, typ reflect.Type) (map[string]json.RawMessage, error) {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
+		return nil, err
+	}
+	for key := range all {
+		for i := range typ.NumField() {
+			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+			if name != "" && strings.EqualFold(name, key) {
+				delete(all, key)
+			}
+		}
+	}
+	return all, nil
+}

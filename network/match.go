@@ -1,0 +1,220 @@
+package network
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// A filterRule is a rule as text for people and as expressions for the
+// kernel, made side by side from the same parts.
+type filterRule []part
+
+// A part is a match or a verdict.
+type part struct {
+	text  string
+	exprs []expr.Any
+}
+
+func do(parts ...part) filterRule { return parts }
+
+func (r filterRule) String() string {
+	words := make([]string, len(r))
+	for i, p := range r {
+		words[i] = p.text
+	}
+	return strings.Join(words, " ")
+}
+
+func (r filterRule) exprs() []expr.Any {
+	var out []expr.Any
+	for _, p := range r {
+		out = append(out, p.exprs...)
+	}
+	return out
+}
+
+// mark is what tells this rule from an older or altered one: the comment
+// that it carries in the kernel.
+func (r filterRule) mark() string {
+	h := fnv.New64a()
+	h.Write([]byte(r.String()))
+	return fmt.Sprintf("croft %016x", h.Sum64())
+}
+
+// A field is some bytes of a frame.
+type field struct {
+	text   string
+	base   expr.PayloadBase
+	offset uint32
+	size   uint32
+}
+
+// Fields of Ethernet, ARP (RFC 826), IPv4 (RFC 791), IPv6 (RFC 8200), ICMP
+// and neighbour discovery (RFC 4861). Offsets beyond the IPv6 header count
+// from where the kernel found the upper protocol, extension headers skipped.
+var (
+	etherDest    = field{"ether daddr", expr.PayloadBaseLLHeader, 0, 6}
+	etherSource  = field{"ether saddr", expr.PayloadBaseLLHeader, 6, 6}
+	etherType    = field{"ether type", expr.PayloadBaseLLHeader, 12, 2}
+	arpHead      = field{"@nh,0,48", expr.PayloadBaseNetworkHeader, 0, 6}
+	arpSourceMAC = field{"arp saddr ether", expr.PayloadBaseNetworkHeader, 8, 6}
+	arpSourceIP  = field{"arp saddr ip", expr.PayloadBaseNetworkHeader, 14, 4}
+	arpDestIP    = field{"arp daddr ip", expr.PayloadBaseNetworkHeader, 24, 4}
+	ip4Source    = field{"ip saddr", expr.PayloadBaseNetworkHeader, 12, 4}
+	ip4Dest      = field{"ip daddr", expr.PayloadBaseNetworkHeader, 16, 4}
+	ip6Length    = field{"ip6 length", expr.PayloadBaseNetworkHeader, 4, 2}
+	ip6Source    = field{"ip6 saddr", expr.PayloadBaseNetworkHeader, 8, 16}
+	ip6Dest      = field{"ip6 daddr", expr.PayloadBaseNetworkHeader, 24, 16}
+	ports        = field{"@th,0,32", expr.PayloadBaseTransportHeader, 0, 4}
+	icmpType     = field{"@th,0,8", expr.PayloadBaseTransportHeader, 0, 1}
+	ndTarget     = field{"@th,64,128", expr.PayloadBaseTransportHeader, 8, 16}
+	ndOption     = field{"@th,192,16", expr.PayloadBaseTransportHeader, 24, 2}
+	ndOptionMAC  = field{"@th,208,48", expr.PayloadBaseTransportHeader, 26, 6}
+)
+
+// Registers: a name of a link takes the first sixteen bytes (NFT_REG_1), what
+// is looked up with it follows (NFT_REG_2).
+const (
+	regName  = unix.NFT_REG_1
+	regValue = unix.NFT_REG_2
+)
+
+// A link is the interface that a frame comes from or goes to.
+type link struct {
+	text string
+	key  expr.MetaKey
+}
+
+var (
+	iif = link{"iifname", expr.MetaKeyIIFNAME}
+	oif = link{"oifname", expr.MetaKeyOIFNAME}
+)
+
+// reservedGroup matches 01:80:c2:00:00:00 to :0f, which bridges keep for
+// themselves (IEEE 802.1Q, table 8-1).
+func reservedGroup() part {
+	return part{"ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00", []expr.Any{
+		load(etherDest, regName),
+		&expr.Bitwise{SourceRegister: regName, DestRegister: regName, Len: 6,
+			Mask: []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xf0}, Xor: make([]byte, 6)},
+		equal([]byte{0x01, 0x80, 0xc2, 0, 0, 0}),
+	}}
+}
+
+// fragmented matches what has an IPv6 fragment header, the first included.
+func fragmented() part {
+	return part{"exthdr frag exists", []expr.Any{
+		&expr.Exthdr{DestRegister: regName, Type: unix.IPPROTO_FRAGMENT, Len: 1,
+			Flags: unix.NFT_EXTHDR_F_PRESENT, Op: expr.ExthdrOpIpv6},
+		equal([]byte{1}),
+	}}
+}
+
+// l4protoKnown matches if the kernel found an upper protocol, whichever.
+func l4protoKnown() part {
+	return part{"meta l4proto >= 0", []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: regName},
+		&expr.Cmp{Op: expr.CmpOpGte, Register: regName, Data: []byte{0}},
+	}}
+}
+
+// ours matches every link whose name is one of ours.
+func ours(l link) part {
+	return part{fmt.Sprintf("%s \"%s*\"", l.text, linkPrefix),
+		[]expr.Any{&expr.Meta{Key: l.key, Register: regName}, equal([]byte(linkPrefix))}}
+}
+
+func load(f field, register uint32) expr.Any {
+	return &expr.Payload{DestRegister: register, Base: f.base, Offset: f.offset, Len: f.size}
+}
+
+func equal(data []byte) expr.Any {
+	return &expr.Cmp{Op: expr.CmpOpEq, Register: regName, Data: data}
+}
+
+// is matches a field's exact bytes; word is what nft calls them.
+func is(f field, word string, data ...byte) part {
+	return part{f.text + " " + word, []expr.Any{load(f, regName), equal(data)}}
+}
+
+func between(f field, word string, low, high byte) part {
+	return part{f.text + " " + word, []expr.Any{load(f, regName),
+		&expr.Range{Op: expr.CmpOpEq, Register: regName, FromData: []byte{low}, ToData: []byte{high}}}}
+}
+
+// own matches where the set has the link together with the field's value.
+func own(l link, f field, set string) part    { return lookup(l, f, set, false) }
+func notOwn(l link, f field, set string) part { return lookup(l, f, set, true) }
+
+func lookup(l link, f field, set string, not bool) part {
+	op := ""
+	if not {
+		op = "!= "
+	}
+	return part{fmt.Sprintf("%s . %s %s@%s", l.text, f.text, op, set), []expr.Any{
+		&expr.Meta{Key: l.key, Register: regName},
+		load(f, regValue),
+		&expr.Lookup{SourceRegister: regName, SetName: set, Invert: not},
+	}}
+}
+
+// l4proto matches the upper protocol, IPv6 extension headers skipped.
+func l4proto(word string, number byte) part {
+	return part{"meta l4proto " + word, []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: regName}, equal([]byte{number})}}
+}
+
+// count adds one to the link's element of a dynamic set, making it if needed.
+func count(set string) part {
+	return part{fmt.Sprintf("update @%s { iifname counter }", set), []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: regName},
+		&expr.Dynset{SrcRegKey: regName, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE,
+			Exprs: []expr.Any{&expr.Counter{}}},
+	}}
+}
+
+func drop(r Reason) part { return verdict("goto " + dropChain(r)) }
+
+func verdict(words string) part {
+	chain, isGoto := strings.CutPrefix(words, "goto ")
+	v := &expr.Verdict{Kind: expr.VerdictAccept}
+	switch {
+	case isGoto:
+		v = &expr.Verdict{Kind: expr.VerdictGoto, Chain: chain}
+	case words == "drop":
+		v.Kind = expr.VerdictDrop
+	}
+	return part{words, []expr.Any{v}}
+}
+
+// filterText is the whole table in nft's language.
+func filterText() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "table bridge %s {\n", filterTable)
+	for _, s := range filterSets() {
+		fmt.Fprintf(&b, "\tset %s {\n\t\ttype %s\n", s.name, strings.Join(s.types, " . "))
+		if s.dynamic {
+			fmt.Fprintf(&b, "\t\tsize %d\n\t\tflags dynamic\n", dropSetSize)
+		}
+		b.WriteString("\t}\n")
+	}
+	for _, c := range filterChains() {
+		fmt.Fprintf(&b, "\tchain %s {\n", c.name)
+		if c.hook != "" {
+			fmt.Fprintf(&b, "\t\ttype filter hook %s priority %d; policy accept;\n", c.hook, hookPriority)
+		}
+		for _, r := range c.rules {
+			fmt.Fprintf(&b, "\t\t%s\n", r)
+		}
+		b.WriteString("\t}\n")
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+// dropSetSize is more links than one host has.
+const dropSetSize = 65535
