@@ -1,0 +1,77 @@
+# Type make to see what can be made.
+
+PREFIX  = /usr/local
+DESTDIR =
+TAGS    = seccomp,netgo,osusergo
+GO      = $(shell PATH="$$PATH:/usr/local/go/bin" command -v go || echo go)
+VERSION = $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
+LDFLAGS = -s -w -X main.version=$(VERSION)
+
+# Only what needs root is run as root.
+SUDO    = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+HOLDER  = runtime/holder/embedded/holder
+BUSYBOX = template/busybox/busybox
+
+# The race detector exists for some machines only.
+RACE    = $(shell case $$($(GO) env GOARCH) in amd64|arm64) echo -race;; esac)
+
+help: ## show these lines
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+## What users want
+
+build: needs-build ## build ./croft, a static program
+	@$(MAKE) --no-print-directory croft
+
+demo: needs-demo build ## install what is missing, build, and show croft at work (KEEP=1 keeps the VPSs)
+	$(SUDO) env KEEP="$(KEEP)" scripts/demo ./croft
+
+install: croft ## install croft under $(DESTDIR)$(PREFIX)
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -m 0755 croft "$(DESTDIR)$(PREFIX)/bin/croft"
+
+## What developers want
+
+test: needs-build needs-test lint test-unit test-integration ## install what is missing, build, and run all tests
+
+test-unit: $(HOLDER) $(BUSYBOX) ## run the tests that need no root
+	$(GO) test $(RACE) -tags $(TAGS) -timeout 10m ./...
+
+test-integration: croft ## drive ./croft as root; T=REGEXP picks tests
+	$(GO) test -c -tags $(TAGS),integration -o integration/integration.test ./integration
+	cd integration && $(SUDO) env CROFT_BIN="$(CURDIR)/croft" CROFT_TEST_CACHE="$(CROFT_TEST_CACHE)" \
+		./integration.test -test.timeout 14m $(if $(T),-test.v -test.run '$(T)')
+
+golden: $(HOLDER) $(BUSYBOX) ## write the expected outputs of tests anew, from what the code does now
+	$(GO) test -tags $(TAGS) $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
+
+lint: $(HOLDER) $(BUSYBOX) ## gofmt and go vet
+	@files=$$(git ls-files '*.go' | xargs $$(dirname $(GO))/gofmt -l); \
+		[ -z "$$files" ] || { echo "gofmt would change:"; echo "$$files"; exit 1; }
+	$(GO) vet -tags $(TAGS) ./...
+	$(GO) vet -tags $(TAGS),integration ./integration
+
+clean: ## remove what was built
+	rm -f croft $(HOLDER) $(BUSYBOX) integration/integration.test
+
+## How
+
+# go knows better than make what a program depends on.
+croft: $(HOLDER) $(BUSYBOX) FORCE
+	CGO_ENABLED=1 $(GO) build -trimpath -tags '$(TAGS)' \
+		-ldflags '$(LDFLAGS) -linkmode external -extldflags -static' -o $@ .
+	@if ldd $@ >/dev/null 2>&1; then echo "$@ is not static:"; ldd $@; rm -f $@; exit 1; fi
+
+# It has no C in it, and no symbols: it is embedded and runs once for each VPS.
+$(HOLDER): FORCE
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -buildid=' -o $@ ./runtime/holder/program
+
+$(BUSYBOX):
+	@mkdir -p $(@D)
+	busybox=$$(scripts/static-busybox) && install -m 0755 "$$busybox" $@
+
+needs-build needs-demo needs-test:
+	@scripts/install-needs $(@:needs-%=%)
+
+.PHONY: help build demo install test test-unit test-integration golden lint clean needs-build needs-demo needs-test FORCE
