@@ -250,3 +250,6 @@ func historyOf(im Image) string {
 	}
 	return "template import"
 }
+
+// diffID is the diff id of im's i-th layer: read has checked it.
+func (im stored) diffID(i int) digest.Digest { return digest.Digest(im.Layers[i]) }

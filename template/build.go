@@ -1,0 +1,301 @@
+package template
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"croft/internal/fail"
+)
+
+// BuildOptions is what Build may be told.
+type BuildOptions struct {
+	Progress   Progress  // instead of the store's
+	RecipeFile string    // a recipe outside of the recipes' directories
+	Mirror     string    // of the distribution's packages, as the tool takes it; "" is the tool's own
+	Log        io.Writer // gets every line that the tool prints; nil is fine
+}
+
+// Build makes the template name from the recipe of that name, anew if it is
+// there: an image that had the name stays, as a former one, if the new one
+// differs. busybox is made from the binary. Two builds of one name wait for
+// each other. When ctx is done the build ends with all its processes; on any
+// error nothing is left of it.
+//
+// The distribution's own tool and the packages' scripts run as root of a user
+// namespace without an id of the host's, in own mount, pid, ipc and uts
+// namespaces; they share the host's network, which the packages come by.
+func (s *Store) Build(ctx context.Context, name string, o BuildOptions) (Image, error) {
+	if err := CheckName(name); err != nil {
+		return Image{}, err
+	}
+	if err := s.make(); err != nil {
+		return Image{}, err
+	}
+	unlock, err := s.lock(ctx, nameLock(name))
+	if err != nil {
+		return Image{}, err
+	}
+	defer unlock()
+	return s.build(ctx, name, o)
+}
+
+// build is Build with the name's lock held.
+func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, error) {
+	if o.Progress == nil {
+		o.Progress = s.progress
+	}
+	if name == busyboxName && o.RecipeFile == "" {
+		return s.makeBusybox(ctx)
+	}
+	r, err := s.cookbook().recipe(name)
+	if o.RecipeFile != "" {
+		r, err = s.cookbook().recipeFile(name, o.RecipeFile)
+	}
+	if err != nil {
+		return Image{}, err
+	}
+	if r.Abstract {
+		return Image{}, fail.New(fail.Usage, "recipe %s is only there to be extended", name).WithHint("croft template recipe")
+	}
+	if os.Geteuid() != 0 {
+		return Image{}, fail.New(fail.Permission, "build template %s: only root can", name)
+	}
+	tool, err := findTool()
+	if err != nil {
+		return Image{}, err
+	}
+	j, err := plan(r, tool, o.Mirror)
+	if err != nil {
+		return Image{}, err
+	}
+	st, err := s.newStage(ctx)
+	if err != nil {
+		return Image{}, err
+	}
+	defer st.remove()
+	im := r.image()
+	l, created, err := s.run(ctx, st, j, o)
+	if err != nil {
+		return Image{}, fmt.Errorf("build template %s: %w", name, err)
+	}
+	if im.Created = created; created.IsZero() {
+		im.Created, _ = r.epoch() // checked with the recipe
+	}
+	return s.commit(ctx, st, im, l)
+}
+
+func (s *Store) cookbook() cookbook { return newCookbook(s.o.Recipes) }
+
+// image is what a template built from r says about itself.
+func (r Recipe) image() Image {
+	im := Image{
+		Name: r.Name, Distribution: r.Distribution, Release: r.Release, Variant: r.Variant,
+		Architecture: goArch(r.debianArch()), Init: r.Init, Recipe: r.Name, ContainerEnv: r.ContainerEnv,
+	}
+	for k, v := range r.Environment {
+		im.Env = append(im.Env, k+"="+v)
+	}
+	slices.Sort(im.Env)
+	return im
+}
+
+// run carries j out and makes a layer of the tar that it prints. It also
+// returns the date of the newest package index.
+func (s *Store) run(ctx context.Context, st *stage, j job, o BuildOptions) (l layer, created time.Time, err error) {
+	if err := st.buildDir(j, s.o.BuildIDs); err != nil {
+		return l, created, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := j.command(ctx, s.o.BuildIDs)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return l, created, err
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return l, created, err
+	}
+	t := &transcript{tool: j.tool, to: o.Progress, log: o.Log}
+	inSandbox(st.path(buildDirName), func() {
+		if err = cmd.Start(); err != nil {
+			err = fail.New(fail.Host, "start %s in its namespaces: %w", j.tool, err).
+				WithHint("sysctl user.max_user_namespaces has to be above 0")
+			return
+		}
+		read := make(chan struct{})
+		go func() {
+			t.read(stderr)
+			close(read)
+		}()
+		l, err = s.stageLayer(ctx, st, stdout)
+		if err != nil && !fail.Is(err, fail.Usage) {
+			cancel() // we failed, not the tool
+		}
+		io.Copy(io.Discard, stdout) // a tool that is ending says why on stderr
+		<-read
+		if werr := cmd.Wait(); werr != nil && (err == nil || fail.Is(err, fail.Usage)) {
+			err = t.failure(werr)
+		}
+	}, func(e error) { err = e })
+	if outer := context.Cause(ctx); outer != nil && l.size == 0 && !isOurs(err) {
+		err = outer
+	}
+	return l, t.newest, err
+}
+
+// isOurs reports whether err says more than that the tool was ended.
+func isOurs(err error) bool {
+	return err != nil && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, os.ErrPermission))
+}
+
+// buildDirName is the directory of a stage that a build runs in.
+const buildDirName = "build"
+
+// buildDir makes the directory that j runs in. It belongs to the build's root.
+func (st *stage) buildDir(j job, first uint32) error {
+	dir := st.path(buildDirName)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return hostError(err)
+	}
+	for name, text := range j.files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return hostError(err)
+		}
+	}
+	return hostError(os.Lchown(dir, int(first), int(first)))
+}
+
+// command is j in namespaces of its own. Killing it ends all that it started:
+// it is the first process of its pid namespace. The kernel kills it when the
+// thread that started it ends.
+func (j job) command(ctx context.Context, first uint32) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-eu", "-c", j.shell)
+	cmd.Dir = "/"
+	cmd.Env = slices.Concat(j.env, proxies(os.Environ()))
+	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(first), Size: idRange}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
+		UidMappings: ids, GidMappings: ids, GidMappingsEnableSetgroups: true,
+		Credential: &syscall.Credential{Uid: 0, Gid: 0},
+		Setsid:     true, Pdeathsig: syscall.SIGKILL,
+	}
+	return cmd
+}
+
+// proxies returns those variables of env that say how packages are reached.
+func proxies(env []string) []string {
+	var out []string
+	for _, e := range env {
+		k, _, _ := strings.Cut(e, "=")
+		switch strings.ToLower(k) {
+		case "http_proxy", "https_proxy", "ftp_proxy", "no_proxy":
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// A transcript is what a tool says while it works.
+type transcript struct {
+	tool   string
+	to     Progress
+	log    io.Writer
+	newest time.Time // of the package indexes
+	last   string    // that is not empty
+	errors []string  // lines that say they are
+	full   bool      // the disk
+}
+
+// maxLine bounds a line of a tool that is kept.
+const maxLine = 64 << 10
+
+func (t *transcript) read(r io.Reader) {
+	b := bufio.NewReaderSize(r, maxLine)
+	for {
+		line, err := b.ReadSlice('\n')
+		if len(line) > 0 {
+			t.line(strings.TrimRight(string(line), "\r\n"))
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return
+		}
+	}
+}
+
+// line takes one line of the tool in.
+func (t *transcript) line(line string) {
+	if t.log != nil {
+		fmt.Fprintln(t.log, line)
+	}
+	if date, ok := strings.CutPrefix(line, "croft-date: "); ok {
+		// As in a Release file: "Sat, 10 Jun 2023 08:53:33 UTC".
+		if at, err := time.Parse("Mon, 02 Jan 2006 15:04:05 MST", date); err == nil && at.After(t.newest) {
+			t.newest = at.UTC()
+		}
+		return
+	}
+	if strings.Contains(line, "No space left on device") {
+		t.full = true
+	}
+	if strings.HasPrefix(line, "E: ") && len(t.errors) < 10 {
+		t.errors = append(t.errors, strings.TrimPrefix(line, "E: "))
+	}
+	if strings.TrimSpace(line) != "" {
+		t.last = strings.TrimSpace(line)
+	}
+	if u, ok := stepOf(line); ok {
+		t.to(u)
+	}
+}
+
+// failure is why the tool ended with err: one line.
+func (t *transcript) failure(err error) error {
+	if t.full {
+		return hostError(fmt.Errorf("%s: %w", t.tool, syscall.ENOSPC))
+	}
+	why := t.last
+	if len(t.errors) > 0 {
+		why = t.errors[0]
+	}
+	return fail.New(fail.Host, "%s: %s (%w)", t.tool, cmp.Or(why, "it said nothing"), err).
+		WithHint("are the distribution's packages reached from here? a mirror can be named, and the embedded template busybox needs none")
+}
+
+// stepOf tells how far a tool is that prints this line. The shares are those
+// of the time that a build takes here.
+func stepOf(line string) (Update, bool) {
+	for _, s := range []struct {
+		in, step string
+		percent  int64
+	}{
+		{"I: running apt-get update", "reading package lists", 5},
+		{"I: Retrieving InRelease", "reading package lists", 5},
+		{"I: downloading packages", "downloading the base system", 15},
+		{"I: Resolving dependencies", "downloading the base system", 10},
+		{"I: extracting archives", "unpacking the base system", 35},
+		{"I: Extracting", "unpacking the base system", 35},
+		{"I: installing essential packages", "installing the base system", 40},
+		{"I: Configuring required packages", "installing the base system", 45},
+		{"I: installing remaining packages", "installing packages", 50},
+		{"I: installing packages", "installing packages", 50},
+		{"I: cleaning package lists", "cleaning up", 80},
+		{"I: creating tarball", "storing the image", 85},
+	} {
+		if strings.HasPrefix(line, s.in) {
+			return Update{Step: s.step, Done: s.percent, Total: 100}, true
+		}
+	}
+	return Update{}, false
+}

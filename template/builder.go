@@ -1,0 +1,191 @@
+package template
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"croft/internal/fail"
+)
+
+// A job is all that a build runs, decided before anything runs: golden files
+// hold what it is for each recipe.
+type job struct {
+	tool  string            // whose output is read: mmdebstrap, debootstrap
+	shell string            // run by /bin/sh -eu in the build's namespaces
+	files map[string]string // in the build's directory, which is /tmp/croft there
+	env   []string
+}
+
+// The tools that fill a Debian root filesystem, the preferred first.
+const (
+	mmdebstrap  = "mmdebstrap"
+	debootstrap = "debootstrap"
+)
+
+// keyring holds the keys that sign Debian's package archives.
+const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+// buildPath is where tools are found, on the host and in a build.
+const buildPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// findTool returns the tool to build with, one that the host has.
+func findTool() (string, error) {
+	for _, t := range []string{mmdebstrap, debootstrap} {
+		for dir := range strings.SplitSeq(buildPath, ":") {
+			if _, err := exec.LookPath(filepath.Join(dir, t)); err == nil {
+				return t, findKeyring()
+			}
+		}
+	}
+	return "", fail.New(fail.Host, "building a Debian template needs mmdebstrap or debootstrap, and neither is here").
+		WithHint("apt-get install mmdebstrap")
+}
+
+func findKeyring() error {
+	if _, err := os.Stat(keyring); err != nil {
+		return fail.New(fail.Host, "building a Debian template needs its archive's keys: %w", err).
+			WithHint("apt-get install debian-archive-keyring")
+	}
+	return nil
+}
+
+// enter is run first; the rest of the namespaces is made by sandbox.
+const enter = `mount -t proc proc /proc
+cd /tmp/croft
+`
+
+// inside runs a script of the recipe in the new system at "$1".
+const inside = `chroot "$1" /usr/bin/env -i PATH=` + buildPath + ` HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" /bin/sh -eu -c "$(cat /tmp/croft/%s)"`
+
+// dated prints when each package index was made, for the image's date.
+const dated = `sed -n 's/^Date: /croft-date: /p' "$1"/var/lib/apt/lists/*Release >&2`
+
+// plan decides what building r with tool runs. mirror "" is the tool's own.
+func plan(r Recipe, tool, mirror string) (job, error) {
+	epoch, err := r.epoch()
+	if err != nil {
+		return job{}, err
+	}
+	j := job{tool: tool, files: map[string]string{}}
+	j.env = []string{
+		"PATH=" + buildPath, "HOME=/tmp/croft", "TMPDIR=/tmp/croft", "LC_ALL=C.UTF-8",
+		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch.Unix()),
+	}
+	if r.Scripts.PreInstall != "" {
+		j.files["pre-install"] = r.Scripts.PreInstall
+	}
+	j.files["post-install"] = joinScripts(r.Scripts.PostInstall, cleanScript(r.Clean))
+	for i, p := range r.Repositories {
+		j.files[fmt.Sprintf("repository-%d.sources", i)] = p.deb822()
+	}
+	switch tool {
+	case mmdebstrap:
+		j.shell = enter + "exec " + quote(mmdebstrapCommand(r, mirror)) + "\n"
+	case debootstrap:
+		j.env = append(j.env, "container=lxc") // it then binds /dev's nodes instead of making them
+		j.shell = enter + debootstrapScript(r, mirror)
+	}
+	return j, nil
+}
+
+func mmdebstrapCommand(r Recipe, mirror string) []string {
+	args := []string{
+		mmdebstrap, "--mode=root", "--variant=minbase", "--format=tar",
+		"--skip=output/dev,output/mknod",
+		"--architectures=" + r.debianArch(),
+		"--components=" + strings.Join(r.Components, ","),
+		"--include=" + strings.Join(r.Packages, ","),
+	}
+	if r.Scripts.PreInstall != "" {
+		args = append(args, "--essential-hook="+fmt.Sprintf(inside, "pre-install"))
+	}
+	args = append(args, "--customize-hook="+dated, "--customize-hook="+fmt.Sprintf(inside, "post-install"), r.Suite, "-")
+	switch {
+	case mirror != "":
+		args = append(args, mirror)
+	case len(r.Repositories) > 0:
+		args = append(args, "") // its own, beside ours
+	}
+	for i := range r.Repositories {
+		args = append(args, fmt.Sprintf("/tmp/croft/repository-%d.sources", i))
+	}
+	return args
+}
+
+// debootstrapScript does with debootstrap what mmdebstrap does by itself.
+func debootstrapScript(r Recipe, mirror string) string {
+	bootstrap := []string{
+		debootstrap, "--variant=minbase", "--arch=" + r.debianArch(), "--keyring=" + keyring,
+		"--components=" + strings.Join(r.Components, ","), r.Suite, "/tmp/croft/root",
+	}
+	if mirror != "" {
+		bootstrap = append(bootstrap, mirror)
+	}
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("set -- /tmp/croft/root")
+	line("%s >&2", quote(bootstrap))
+	line(`mount --rbind /proc "$1/proc"`)
+	line(`printf '#!/bin/sh\nexit 101\n' >"$1/usr/sbin/policy-rc.d"`)
+	line(`chmod 755 "$1/usr/sbin/policy-rc.d"`)
+	for i := range r.Repositories {
+		line(`cp /tmp/croft/repository-%d.sources "$1/etc/apt/sources.list.d/"`, i)
+	}
+	if r.Scripts.PreInstall != "" {
+		line(inside+" >&2", "pre-install")
+	}
+	line(`echo "I: installing packages..." >&2`)
+	line(`in="chroot $1 /usr/bin/env -i PATH=%s LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"`, buildPath)
+	line(`$in apt-get --quiet update >&2`)
+	line(`$in apt-get --quiet --yes --no-install-recommends install %s >&2`, quote(r.Packages))
+	line("%s", dated)
+	line(`rm "$1/usr/sbin/policy-rc.d"`)
+	line(inside+" >&2", "post-install")
+	line(`umount -l "$1/proc"`)
+	line(`rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/cache/apt/archives/*.deb "$1"/debootstrap "$1"/tmp/*`)
+	line(`echo "I: creating tarball..." >&2`)
+	line(`exec tar --create --file=- --directory="$1" --one-file-system --sort=name --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --clamp-mtime --xattrs --xattrs-include=security.capability --format=pax --pax-option='exthdr.name=%%d/PaxHeaders/%%f,delete=atime,delete=ctime' --exclude='./dev/*' --exclude='./proc/*' --exclude='./sys/*' --exclude='./run/*' .`)
+	return b.String()
+}
+
+// cleanScript removes what the paths match, * and ? as in a shell.
+func cleanScript(paths []string) string {
+	if len(paths) == 0 {
+		return ""
+	}
+	return "rm -rf -- " + strings.Join(paths, " ") + "\n"
+}
+
+// deb822 is p as a file of /etc/apt/sources.list.d, with its key inside
+// (sources.list(5), apt 2.3.10).
+func (p Repository) deb822() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Types: deb\nURIs: %s\nSuites: %s\n", p.URI, strings.Join(p.Suites, " "))
+	if len(p.Components) > 0 {
+		fmt.Fprintf(&b, "Components: %s\n", strings.Join(p.Components, " "))
+	}
+	b.WriteString("Signed-By:\n")
+	for line := range strings.Lines(strings.TrimSpace(p.Key)) {
+		if line = strings.TrimSpace(line); line == "" {
+			line = "."
+		}
+		b.WriteString(" " + line + "\n")
+	}
+	return b.String()
+}
+
+// quote writes args as one command of a shell.
+func quote(args []string) string {
+	quoted := make([]string, len(args))
+	for i, a := range args {
+		if isWord(a, "@%+=:,./-_~") || strings.HasPrefix(a, "--") && isWord(a[2:], "@%+=:,./-_~") {
+			quoted[i] = a
+			continue
+		}
+		quoted[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+	}
+	return strings.Join(quoted, " ")
+}

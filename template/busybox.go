@@ -1,0 +1,210 @@
+package template
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"embed"
+	"fmt"
+	"path"
+	goruntime "runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"croft/internal/fail"
+)
+
+// busyboxName is the template that is in the binary itself.
+const busyboxName = "busybox"
+
+// What make build copies from the distribution's package: the static program
+// busybox, and applets, the paths that busybox --list-full prints.
+//
+//go:embed all:busybox
+var busyboxFiles embed.FS
+
+// leftOut are applets that would do harm or pretend: busybox has no package
+// database, and a VPS's address comes from the host.
+var leftOut = []string{"linuxrc", "dpkg", "dpkg-deb", "rpm", "rpm2cpio", "udhcpc", "udhcpd"}
+
+// makeBusybox makes the template busybox. The same binary makes the same digest.
+func (s *Store) makeBusybox(ctx context.Context) (Image, error) {
+	program, perr := busyboxFiles.ReadFile("busybox/busybox")
+	applets, aerr := busyboxFiles.ReadFile("busybox/applets")
+	if perr != nil || aerr != nil {
+		return Image{}, fail.New(fail.Host, "this croft was built without the embedded busybox").WithHint("make build")
+	}
+	s.progress(Update{Step: "making busybox from this program"})
+	archive, err := busyboxTar(program, strings.Fields(string(applets)))
+	if err != nil {
+		return Image{}, err
+	}
+	st, err := s.newStage(ctx)
+	if err != nil {
+		return Image{}, err
+	}
+	defer st.remove()
+	l, err := s.stageLayer(ctx, st, bytes.NewReader(archive))
+	if err != nil {
+		return Image{}, err
+	}
+	return s.commit(ctx, st, Image{
+		Name: busyboxName, Distribution: busyboxName, Release: busyboxVersion(program), Architecture: goruntime.GOARCH,
+		Init: initBusybox, Recipe: busyboxName, Created: busyboxTime(),
+	}, l)
+}
+
+// busyboxTime is the time of all files of the template: any that stays the same.
+func busyboxTime() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }
+
+// busyboxVersion finds "BusyBox v1.35.0 (" in the program.
+func busyboxVersion(program []byte) string {
+	_, rest, ok := bytes.Cut(program, []byte("BusyBox v"))
+	if v, _, end := bytes.Cut(rest[:min(len(rest), 32)], []byte(" ")); ok && end {
+		return string(v)
+	}
+	return ""
+}
+
+// busyboxTar is the root filesystem: the program, a link for each applet and
+// what its init, getty and login need.
+func busyboxTar(program []byte, applets []string) ([]byte, error) {
+	var out bytes.Buffer
+	w := rootWriter{tar: tar.NewWriter(&out), made: map[string]bool{}}
+	for _, d := range []struct {
+		name string
+		mode int64
+	}{
+		{"bin", 0o755}, {"dev", 0o755}, {"etc", 0o755}, {"home", 0o755}, {"mnt", 0o755}, {"opt", 0o755}, {"proc", 0o555},
+		{"root", 0o700}, {"run", 0o755}, {"sbin", 0o755}, {"srv", 0o755}, {"sys", 0o555}, {"tmp", 0o1777},
+		{"usr/bin", 0o755}, {"usr/sbin", 0o755}, {"usr/local/bin", 0o755}, {"var/cache", 0o755}, {"var/lib", 0o755}, {"var/log", 0o755},
+		{"var/spool/cron/crontabs", 0o755}, {"var/tmp", 0o1777},
+	} {
+		w.dir(d.name, d.mode)
+	}
+	w.link("var/run", "/run")
+	w.link("var/lock", "/run/lock")
+	w.file("bin/busybox", 0o755, string(program))
+	for _, a := range slices.Sorted(slices.Values(applets)) {
+		if a != "bin/busybox" && !slices.Contains(leftOut, path.Base(a)) {
+			w.link(a, "/bin/busybox")
+		}
+	}
+	for _, f := range busyboxEtc(busyboxVersion(program)) {
+		w.file(f.name, f.mode, f.text)
+	}
+	if w.err == nil {
+		w.err = w.tar.Close()
+	}
+	if w.err != nil {
+		return nil, fmt.Errorf("make the busybox root filesystem: %w", w.err)
+	}
+	return out.Bytes(), nil
+}
+
+type etcFile struct {
+	name string
+	mode int64
+	text string
+}
+
+func busyboxEtc(version string) []etcFile {
+	return []etcFile{
+		{"etc/fstab", 0o644, ""},
+		{"etc/group", 0o644, "root:x:0:\ndaemon:x:1:\ntty:x:5:\nmail:x:8:\nshadow:x:42:\nutmp:x:43:\nusers:x:100:\nnogroup:x:65534:\n"},
+		{"etc/hostname", 0o644, "localhost\n"},
+		{"etc/hosts", 0o644, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"},
+		{"etc/init.d/rcK", 0o755, busyboxRcK},
+		{"etc/init.d/rcS", 0o755, busyboxRcS},
+		{"etc/inittab", 0o644, busyboxInittab},
+		{"etc/issue", 0o644, "BusyBox on \\n\n\n"},
+		{"etc/machine-id", 0o444, ""},
+		{"etc/nsswitch.conf", 0o644, "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"},
+		{"etc/os-release", 0o644, fmt.Sprintf("NAME=BusyBox\nID=busybox\nVERSION_ID=%s\nPRETTY_NAME=\"BusyBox %s\"\n", version, version)},
+		{"etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n"},
+		{"etc/profile", 0o644, busyboxProfile},
+		{"etc/resolv.conf", 0o644, ""},
+		{"etc/shadow", 0o600, "root:*:18262:0:99999:7:::\ndaemon:*:18262:0:99999:7:::\nnobody:*:18262:0:99999:7:::\n"},
+		{"etc/shells", 0o644, "/bin/sh\n/bin/ash\n"},
+	}
+}
+
+const busyboxInittab = `# What init does: https://busybox.net, examples/inittab.
+::sysinit:/etc/init.d/rcS
+::respawn:/sbin/syslogd -n -s 1024 -b 2
+::respawn:/sbin/getty -L 115200 console linux
+::ctrlaltdel:/sbin/reboot
+::shutdown:/etc/init.d/rcK
+`
+
+const busyboxRcS = `#!/bin/sh
+# Run once at boot. The host has mounted all there is to mount and has set up
+# the network; nothing here undoes that.
+PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+mkdir -p /run/lock
+ip link set lo up
+if [ -s /etc/network/interfaces ]; then
+    ifup -a
+fi
+if [ -x /etc/rc.local ]; then
+    /etc/rc.local
+fi
+# croft start --wait looks for this file.
+: >/run/booted
+`
+
+const busyboxRcK = `#!/bin/sh
+# Run once at shutdown, before everything is killed.
+PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+if [ -x /etc/rc.shutdown ]; then
+    /etc/rc.shutdown
+fi
+sync
+`
+
+const busyboxProfile = `PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+if [ -n "$PS1" ]; then
+    PS1='\u@\h:\w\$ '
+fi
+`
+
+// rootWriter writes the entries of a root filesystem, each directory before
+// what is in it. After an error it does nothing.
+type rootWriter struct {
+	tar  *tar.Writer
+	made map[string]bool
+	err  error
+}
+
+func (w *rootWriter) dir(name string, mode int64) {
+	if name == "." || w.made[name] {
+		return
+	}
+	w.dir(path.Dir(name), 0o755)
+	w.made[name] = true
+	w.entry(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: mode}, "")
+}
+
+func (w *rootWriter) file(name string, mode int64, text string) {
+	w.dir(path.Dir(name), 0o755)
+	w.entry(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: mode, Size: int64(len(text))}, text)
+}
+
+func (w *rootWriter) link(name, to string) {
+	w.dir(path.Dir(name), 0o755)
+	w.entry(&tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: to, Mode: 0o777}, "")
+}
+
+func (w *rootWriter) entry(h *tar.Header, text string) {
+	if w.err != nil {
+		return
+	}
+	h.ModTime, h.Format = busyboxTime(), tar.FormatPAX
+	if w.err = w.tar.WriteHeader(h); w.err == nil {
+		_, w.err = w.tar.Write([]byte(text))
+	}
+}

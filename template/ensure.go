@@ -1,0 +1,63 @@
+package template
+
+import (
+	"context"
+	"fmt"
+
+	"croft/internal/fail"
+)
+
+// Ensure returns the image that ref means, unpacked. A name that is not there
+// is made first: busybox from the binary, others from the recipe of that name.
+// Any number of processes may ask for one name at once; one does the work. A
+// name that is nothing, or a digest that is not there, is fail.NotFound.
+func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
+	r, err := parseRef(text)
+	if err != nil {
+		return Image{}, err
+	}
+	im, err := s.find(r)
+	if err == nil {
+		return im.Image, s.unpacked(ctx, im)
+	}
+	if !fail.Is(err, fail.NotFound) || r.digest != "" {
+		return Image{}, err
+	}
+	if r.name != busyboxName {
+		if _, rerr := s.cookbook().recipe(r.name); fail.Is(rerr, fail.NotFound) {
+			return Image{}, fail.New(fail.NotFound, "no template %q, and no recipe to build it from", r.name).
+				WithHint("croft template list shows templates, croft template recipe shows recipes")
+		} else if rerr != nil {
+			return Image{}, rerr
+		}
+	}
+	if err := s.make(); err != nil {
+		return Image{}, err
+	}
+	unlock, err := s.lock(ctx, nameLock(r.name))
+	if err != nil {
+		return Image{}, err
+	}
+	defer unlock()
+	im, err = s.find(r) // another may have made it while we waited
+	switch {
+	case err == nil:
+		return im.Image, s.unpacked(ctx, im)
+	case !fail.Is(err, fail.NotFound):
+		return Image{}, err
+	}
+	if r.name != busyboxName {
+		s.warn(fmt.Sprintf("template %s is not here yet: building it", r.name))
+	}
+	return s.build(ctx, r.name, BuildOptions{})
+}
+
+// unpacked unpacks those layers of im that are not.
+func (s *Store) unpacked(ctx context.Context, im stored) error {
+	for i, l := range im.manifest.Layers {
+		if err := s.unpackBlob(ctx, l, im.diffID(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

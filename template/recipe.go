@@ -1,0 +1,415 @@
+package template
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"croft/internal/fail"
+)
+
+//go:embed recipes/*.yaml
+var embedded embed.FS
+
+// A Recipe says what a template is made of: docs/templates.md.
+type Recipe struct {
+	Name         string            `yaml:"-" json:"name"`     // of its file
+	Extends      string            `yaml:"extends" json:"-"`  // the recipe that it adds to
+	Abstract     bool              `yaml:"abstract" json:"-"` // only to be extended
+	Description  string            `yaml:"description" json:"description"`
+	Distribution string            `yaml:"distribution" json:"distribution"`
+	Release      string            `yaml:"release" json:"release"`
+	Suite        string            `yaml:"suite" json:"suite"` // as the package archive calls the release
+	Released     string            `yaml:"released" json:"released"`
+	Variant      string            `yaml:"variant" json:"variant"`
+	Architecture string            `yaml:"architecture" json:"architecture"` // as Debian calls it; "" is the host's
+	Init         string            `yaml:"init" json:"init"`
+	ContainerEnv string            `yaml:"container" json:"container"` // what init finds in $container; "" is croft
+	Environment  map[string]string `yaml:"environment" json:"environment"`
+	Components   []string          `yaml:"components" json:"components"`
+	Packages     []string          `yaml:"packages" json:"packages"` // -name takes away one that was inherited
+	Repositories []Repository      `yaml:"repositories" json:"repositories"`
+	Scripts      Scripts           `yaml:"scripts" json:"scripts"`
+	Clean        []string          `yaml:"clean" json:"clean"` // paths inside, with * and ?, removed at the end
+}
+
+// A Repository is a package archive beside the distribution's own.
+type Repository struct {
+	URI        string   `yaml:"uri" json:"uri"`
+	Suites     []string `yaml:"suites" json:"suites"`
+	Components []string `yaml:"components" json:"components"`
+	Key        string   `yaml:"key" json:"key"` // an armored OpenPGP public key
+}
+
+// Scripts are run by /bin/sh -eu inside the new system, as its root.
+type Scripts struct {
+	PreInstall  string `yaml:"pre-install" json:"preInstall"`   // when only what dpkg and apt need is there
+	PostInstall string `yaml:"post-install" json:"postInstall"` // when all packages are there
+}
+
+// A RecipeInfo is a recipe in a list.
+type RecipeInfo struct {
+	Name         string `json:"name"`
+	Description  string `json:"description"`
+	Distribution string `json:"distribution"`
+	Release      string `json:"release"`
+	Variant      string `json:"variant"`
+	Init         string `json:"init"`
+	From         string `json:"from"`            // its file, or "croft" for one in the binary
+	Error        string `json:"error,omitempty"` // why it cannot be used
+}
+
+// maxExtends bounds a chain of recipes, and a circle.
+const maxExtends = 16
+
+// A cookbook is where recipes are looked for: the host's directory, then the binary.
+type cookbook struct{ dir string }
+
+// text is the file of the recipe name, and where it is.
+func (c cookbook) text(name string) (b []byte, from string, err error) {
+	if err := CheckName(name); err != nil {
+		return nil, "", err
+	}
+	from = filepath.Join(c.dir, name+".yaml")
+	b, err = os.ReadFile(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		from = "croft"
+		b, err = embedded.ReadFile("recipes/" + name + ".yaml")
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", fail.New(fail.NotFound, "no recipe %q", name).WithHint("croft template recipe")
+	}
+	return b, from, hostError(err)
+}
+
+// RecipeText returns the text of the recipe name: that in overrideDir if there
+// is one ("" is RecipesDir), else the one in the binary.
+func RecipeText(overrideDir, name string) (string, error) {
+	b, _, err := newCookbook(overrideDir).text(name)
+	return string(b), err
+}
+
+func newCookbook(dir string) cookbook {
+	if dir == "" {
+		dir = RecipesDir
+	}
+	return cookbook{dir}
+}
+
+// Recipes returns the recipes that templates can be built from, by name: those
+// in overrideDir ("" is RecipesDir) come before those in the binary. One that
+// is damaged is listed with its error.
+func Recipes(overrideDir string) ([]RecipeInfo, error) {
+	c := newCookbook(overrideDir)
+	names := map[string]bool{}
+	for _, pattern := range []fs.FS{os.DirFS(c.dir), mustSub(embedded, "recipes")} {
+		files, err := fs.Glob(pattern, "*.yaml")
+		if err != nil {
+			return nil, fmt.Errorf("list recipes: %w", err)
+		}
+		for _, f := range files {
+			names[strings.TrimSuffix(f, ".yaml")] = true
+		}
+	}
+	var all []RecipeInfo
+	for name := range names {
+		_, from, err := c.text(name)
+		r := Recipe{Name: name}
+		if err == nil {
+			r, err = c.recipe(name)
+		}
+		if err == nil && r.Abstract {
+			continue
+		}
+		in := RecipeInfo{Name: name, Description: r.Description, Distribution: r.Distribution, Release: r.Release, Variant: r.Variant, Init: r.Init, From: from}
+		if err != nil {
+			in.Error = err.Error()
+		}
+		all = append(all, in)
+	}
+	slices.SortFunc(all, func(a, b RecipeInfo) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+func mustSub(f fs.FS, dir string) fs.FS {
+	sub, err := fs.Sub(f, dir)
+	if err != nil {
+		panic(err) // dir is a constant
+	}
+	return sub
+}
+
+// recipe reads the recipe name with all that it extends.
+func (c cookbook) recipe(name string) (Recipe, error) {
+	b, from, err := c.text(name)
+	if err != nil {
+		return Recipe{}, err
+	}
+	return c.complete(b, name, from, maxExtends)
+}
+
+// recipeFile reads a recipe from a file anywhere; what it extends comes from c.
+func (c cookbook) recipeFile(name, file string) (Recipe, error) {
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Recipe{}, fail.New(fail.NotFound, "read a recipe: %w", err)
+	}
+	if err != nil {
+		return Recipe{}, hostError(fmt.Errorf("read a recipe: %w", err))
+	}
+	return c.complete(b, name, file, maxExtends)
+}
+
+func (c cookbook) complete(b []byte, name, from string, depth int) (Recipe, error) {
+	r, err := parseRecipe(b)
+	r.Name = name
+	if err == nil && depth == 0 {
+		err = fmt.Errorf("it extends itself, or more than %d others", maxExtends)
+	}
+	if err != nil {
+		return r, fail.New(fail.Usage, "recipe %s (%s): %w", name, from, err)
+	}
+	if r.Extends != "" {
+		pb, pfrom, err := c.text(r.Extends)
+		if err != nil {
+			return r, fail.New(fail.Usage, "recipe %s (%s): extends: %w", name, from, err)
+		}
+		parent, err := c.complete(pb, r.Extends, pfrom, depth-1)
+		if err != nil {
+			return r, err
+		}
+		r = parent.extended(r)
+	}
+	if err := r.check(); err != nil && depth == maxExtends && !r.Abstract {
+		return r, fail.New(fail.Usage, "recipe %s (%s): %w", name, from, err)
+	}
+	return r, nil
+}
+
+// parseRecipe reads one recipe as it is written. A key that recipes do not
+// have is an error.
+func parseRecipe(b []byte) (Recipe, error) {
+	var r Recipe
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(&r); err == io.EOF {
+		return r, errors.New("it is empty")
+	} else if err != nil {
+		return r, yamlError(err)
+	}
+	if err := d.Decode(new(Recipe)); err != io.EOF {
+		return r, errors.New("it is more than one document")
+	}
+	return r, nil
+}
+
+// yamlError is the first line of what the decoder says, without its prefix.
+func yamlError(err error) error {
+	var te *yaml.TypeError
+	if errors.As(err, &te) && len(te.Errors) > 0 {
+		return errors.New(strings.Replace(te.Errors[0], " in type template.", " in a recipe's ", 1))
+	}
+	line, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "yaml: "), "\n")
+	return errors.New(line)
+}
+
+// extended returns r with what c adds: single values replace, lists and
+// scripts follow, packages with a "-" before them go.
+func (r Recipe) extended(c Recipe) Recipe {
+	out := r
+	out.Name, out.Extends, out.Abstract = c.Name, "", c.Abstract
+	for _, f := range []struct {
+		to   *string
+		from string
+	}{
+		{&out.Description, c.Description}, {&out.Distribution, c.Distribution}, {&out.Release, c.Release},
+		{&out.Suite, c.Suite}, {&out.Released, c.Released}, {&out.Variant, c.Variant}, {&out.Architecture, c.Architecture},
+		{&out.Init, c.Init}, {&out.ContainerEnv, c.ContainerEnv},
+	} {
+		if f.from != "" {
+			*f.to = f.from
+		}
+	}
+	out.Packages = addPackages(r.Packages, c.Packages)
+	out.Components = appendNew(r.Components, c.Components)
+	out.Clean = appendNew(r.Clean, c.Clean)
+	out.Repositories = slices.Concat(r.Repositories, c.Repositories)
+	out.Scripts.PreInstall = joinScripts(r.Scripts.PreInstall, c.Scripts.PreInstall)
+	out.Scripts.PostInstall = joinScripts(r.Scripts.PostInstall, c.Scripts.PostInstall)
+	if len(c.Environment) > 0 {
+		out.Environment = map[string]string{}
+		for _, m := range []map[string]string{r.Environment, c.Environment} {
+			for k, v := range m {
+				out.Environment[k] = v
+			}
+		}
+	}
+	return out
+}
+
+func addPackages(have, add []string) []string {
+	out := slices.Clone(have)
+	for _, p := range add {
+		if gone, ok := strings.CutPrefix(p, "-"); ok {
+			out = slices.DeleteFunc(out, func(q string) bool { return q == gone })
+			continue
+		}
+		out = appendNew(out, []string{p})
+	}
+	return out
+}
+
+func appendNew(have, add []string) []string {
+	out := slices.Clone(have)
+	for _, a := range add {
+		if !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// joinScripts makes one script of two. Each is a subshell, so that neither's
+// exit, variables or directory are the other's.
+func joinScripts(a, b string) string {
+	switch {
+	case a == "":
+		return b
+	case b == "":
+		return a
+	}
+	return "(\n" + strings.TrimRight(a, "\n") + "\n)\n(\n" + strings.TrimRight(b, "\n") + "\n)\n"
+}
+
+// check says what is wrong with a complete recipe, or nil.
+func (r Recipe) check() error {
+	if r.Distribution != "debian" {
+		return fmt.Errorf("distribution %q: croft builds debian", r.Distribution)
+	}
+	for _, f := range []struct{ key, value string }{{"release", r.Release}, {"suite", r.Suite}} {
+		if !isWord(f.value, "._-") {
+			return fmt.Errorf("%s: %q is none", f.key, f.value)
+		}
+	}
+	if _, err := r.epoch(); err != nil {
+		return err
+	}
+	if r.Architecture != "" && goArch(r.Architecture) == "" {
+		return fmt.Errorf("architecture: %q is none that croft knows", r.Architecture)
+	}
+	if !slices.Contains([]string{initSystemd, initSysV, initOpenRC, initRunit}, r.Init) {
+		return fmt.Errorf("init: %q is none of systemd, sysvinit, openrc, runit", r.Init)
+	}
+	for _, p := range r.Packages {
+		if !isWord(p, "+.-:=~/") {
+			return fmt.Errorf("packages: %q is no package", p)
+		}
+	}
+	for _, c := range r.Components {
+		if !isWord(c, "-/") {
+			return fmt.Errorf("components: %q is none", c)
+		}
+	}
+	for _, p := range r.Clean {
+		if !strings.HasPrefix(p, "/") || strings.Contains(p, "..") || !isWord(p[1:], "/._-*?+@") {
+			return fmt.Errorf("clean: %q is no absolute path", p)
+		}
+		if p == "/tmp" || strings.HasPrefix(p, "/tmp/") { // mmdebstrap keeps its apt.conf there until the end
+			return fmt.Errorf("clean: %q: /tmp is emptied by itself", p)
+		}
+	}
+	for k, v := range r.Environment {
+		if !isWord(k, "_") || strings.ContainsAny(v, "\x00\n") {
+			return fmt.Errorf("environment: %q is no variable", k)
+		}
+	}
+	for _, p := range r.Repositories {
+		if err := p.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p Repository) check() error {
+	if !strings.Contains(p.URI, "://") || strings.ContainsAny(p.URI, " \t\n") {
+		return fmt.Errorf("repositories: uri %q is none", p.URI)
+	}
+	if len(p.Suites) == 0 || p.Key == "" {
+		return fmt.Errorf("repositories: %s needs suites and a key", p.URI)
+	}
+	for _, w := range slices.Concat(p.Suites, p.Components) {
+		if !isWord(w, "._-/") {
+			return fmt.Errorf("repositories: %q is no suite or component", w)
+		}
+	}
+	if !strings.HasPrefix(strings.TrimSpace(p.Key), "-----BEGIN PGP PUBLIC KEY BLOCK-----") {
+		return fmt.Errorf("repositories: the key of %s is no armored OpenPGP public key", p.URI)
+	}
+	return nil
+}
+
+// isWord reports whether s is letters, digits and characters of more, and does
+// not look like an option.
+func isWord(s, more string) bool {
+	for i, c := range s {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 && c == '-' || !strings.ContainsRune(more, c)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// epoch is the day of the release: files that a build makes get this time, so
+// that two builds are the same.
+func (r Recipe) epoch() (time.Time, error) {
+	t, err := time.Parse(time.DateOnly, r.Released)
+	if err != nil {
+		return t, fmt.Errorf("released: %q is no date like 2023-06-10", r.Released)
+	}
+	return t, nil
+}
+
+// debianArch is what Debian calls the architecture that r is built for.
+func (r Recipe) debianArch() string {
+	if r.Architecture != "" {
+		return r.Architecture
+	}
+	for _, a := range architectures() {
+		if a.golang == goruntime.GOARCH {
+			return a.debian
+		}
+	}
+	return goruntime.GOARCH
+}
+
+type architecture struct{ debian, golang string }
+
+func architectures() []architecture {
+	return []architecture{
+		{"amd64", "amd64"}, {"arm64", "arm64"}, {"armhf", "arm"}, {"i386", "386"},
+		{"ppc64el", "ppc64le"}, {"riscv64", "riscv64"}, {"s390x", "s390x"}, {"loong64", "loong64"},
+	}
+}
+
+// goArch is what Go and OCI call Debian's architecture, "" if nothing.
+func goArch(debian string) string {
+	for _, a := range architectures() {
+		if a.debian == debian {
+			return a.golang
+		}
+	}
+	return ""
+}

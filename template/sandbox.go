@@ -1,0 +1,68 @@
+package template
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// inSandbox calls act on a thread whose mount namespace is its own, with dir
+// at /tmp/croft and nothing else in /tmp; if that cannot be made, failed.
+//
+// The thread does this and not the build's first process, because dir's path
+// leads through directories that only the host's root may enter. The thread
+// ends with act.
+func inSandbox(dir string, act func(), failed func(error)) {
+	onThread(func() {
+		if err := enterSandbox(dir); err != nil {
+			failed(err)
+			return
+		}
+		act()
+	})
+}
+
+func enterSandbox(dir string) error {
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+		return hostError(fmt.Errorf("make a mount namespace: %w", err))
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return hostError(fmt.Errorf("make the mounts of a build private: %w", err))
+	}
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) // before /tmp covers it, where the store is there
+	if err != nil {
+		return hostError(fmt.Errorf("open %s: %w", dir, err))
+	}
+	defer unix.Close(fd)
+	if err := unix.Mount("tmpfs", "/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
+		return hostError(fmt.Errorf("mount a build's /tmp: %w", err))
+	}
+	if err := os.Mkdir("/tmp/croft", 0o755); err != nil {
+		return hostError(err)
+	}
+	if err := unix.Mount("/proc/self/fd/"+strconv.Itoa(fd), "/tmp/croft", "", unix.MS_BIND, ""); err != nil {
+		return hostError(fmt.Errorf("mount %s for a build: %w", dir, err))
+	}
+	return nil
+}
+
+// onThread calls f on a thread that ends with it: what f does to the thread
+// (its namespaces) is nobody else's. Never on the process's first thread,
+// which cannot end, and which /proc/self shows.
+func onThread(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: Go ends a thread whose goroutine ends locked
+		if unix.Gettid() != os.Getpid() {
+			f()
+			return
+		}
+		onThread(f) // on another, for this one is taken
+		runtime.UnlockOSThread()
+	}()
+	<-done
+}
