@@ -7,9 +7,9 @@ package network
 const (
 	filterTable = "croft"
 	setNetworks = "networks" // bridges of ours: who needs the table
-	setMAC      = "mac"
-	setIPv4     = "ip4"
-	setIPv6     = "ip6"
+	setMAC      = "macs"
+	setIPv4     = "addresses4"
+	setIPv6     = "addresses6"
 )
 
 // A Reason is why a frame from a VPS was dropped at its port.
@@ -76,20 +76,23 @@ func filterChains() []filterChain {
 		}})
 	}
 	return append(chains,
-		filterChain{"advertisement", "", advertisementRules()},
-		filterChain{"solicitation", "", solicitationRules()},
-		filterChain{"icmp6", "", icmp6Rules()},
-		filterChain{"unspecified", "", unspecifiedRules()},
-		filterChain{"ip6-from", "", ip6Rules()},
-		filterChain{"ip4-from", "", ip4Rules()},
-		filterChain{"arp-from", "", arpRules()},
-		filterChain{"port", "", portRules()},
-		filterChain{"from", "prerouting", []filterRule{do(ours(iif), verdict("goto port"))}},
-		// The bridge takes frames to 01:80:c2:00:00:0x for itself: they skip
-		// prerouting and reach the host's stack through this hook alone.
-		filterChain{"reserved", "input", []filterRule{do(ours(iif), reservedGroup(), drop(ReasonEtherType))}},
-		filterChain{"port-to", "", toRules()},
-		filterChain{"to", "postrouting", []filterRule{do(ours(oif), verdict("goto port-to"))}},
+		filterChain{"check-advertisement", "", advertisementRules()},
+		filterChain{"check-solicitation", "", solicitationRules()},
+		filterChain{"check-icmp6", "", icmp6Rules()},
+		filterChain{"check-upper", "", upperRules()},
+		filterChain{"check-unspecified", "", unspecifiedRules()},
+		filterChain{"check-ip6", "", ip6Rules()},
+		filterChain{"check-ip4", "", ip4Rules()},
+		filterChain{"check-arp", "", arpRules()},
+		filterChain{"check-from", "", portRules()},
+		filterChain{"from-ports", "prerouting", []filterRule{do(ours(iif), verdict("goto check-from"))}},
+		// Most frames to 01:80:c2:00:00:0x skip prerouting and reach the host's
+		// stack through this hook alone (br_handle_frame, net/bridge/br_input.c).
+		// Those to :0e pass no hook at all, unless the port forwards them: see
+		// forwardLLDP.
+		filterChain{"reserved-group", "input", []filterRule{do(ours(iif), reservedGroup(), drop(ReasonEtherType))}},
+		filterChain{"check-to", "", toRules()},
+		filterChain{"to-ports", "postrouting", []filterRule{do(ours(oif), verdict("goto check-to"))}},
 	)
 }
 
@@ -97,9 +100,9 @@ func portRules() []filterRule {
 	return []filterRule{
 		do(notOwn(iif, etherSource, setMAC), drop(ReasonMAC)),
 		do(reservedGroup(), drop(ReasonEtherType)),
-		do(is(etherType, "arp", 0x08, 0x06), verdict("goto arp-from")),
-		do(is(etherType, "ip", 0x08, 0x00), verdict("goto ip4-from")),
-		do(is(etherType, "ip6", 0x86, 0xdd), verdict("goto ip6-from")),
+		do(is(etherType, "arp", 0x08, 0x06), verdict("goto check-arp")),
+		do(is(etherType, "ip", 0x08, 0x00), verdict("goto check-ip4")),
+		do(is(etherType, "ip6", 0x86, 0xdd), verdict("goto check-ip6")),
 		do(drop(ReasonEtherType)),
 	}
 }
@@ -116,21 +119,30 @@ func arpRules() []filterRule {
 func ip4Rules() []filterRule {
 	return []filterRule{
 		do(notOwn(iif, ip4Source, setIPv4), drop(ReasonSource)),
-		do(l4proto("udp", 17), is(ports, "0x00430044", 0, 67, 0, 68), drop(ReasonDHCP)),
-		do(l4proto("icmp", 1), is(icmpType, "redirect", 5), drop(ReasonRouter)),
+		do(l4proto("udp", 17), is(udpPorts, "sport 67 udp dport 68", 0, 67, 0, 68), drop(ReasonDHCP)),
+		do(l4proto("icmp", 1), is(icmp4Type, "redirect", 5), drop(ReasonRouter)),
 		do(verdict("accept")),
 	}
 }
 
+// ip6Rules let through later fragments, whose first one has been looked at,
+// and packets whose upper protocol is in sight: a match on bytes that are not
+// there fails, and what then falls through is dropped (RFC 7112).
 func ip6Rules() []filterRule {
 	return []filterRule{
-		do(is(ip6Source, "::", make([]byte, 16)...), verdict("goto unspecified")),
+		do(is(ip6Source, "::", make([]byte, 16)...), verdict("goto check-unspecified")),
 		do(notOwn(iif, ip6Source, setIPv6), drop(ReasonSource)),
-		do(l4proto("ipv6-icmp", 58), verdict("goto icmp6")),
-		do(l4proto("udp", 17), is(ports, "0x02230222", 0x02, 0x23, 0x02, 0x22), drop(ReasonDHCP)),
-		// A match on the upper protocol fails where the kernel found none.
-		do(l4protoKnown(), verdict("accept")),
+		do(l4protoKnown(), laterFragment(), verdict("accept")),
+		do(l4protoKnown(), upperInSight(), verdict("goto check-upper")),
 		do(drop(ReasonHeaders)),
+	}
+}
+
+func upperRules() []filterRule {
+	return []filterRule{
+		do(l4proto("ipv6-icmp", 58), verdict("goto check-icmp6")),
+		do(l4proto("udp", 17), is(udpPorts, "sport 547 udp dport 546", 0x02, 0x23, 0x02, 0x22), drop(ReasonDHCP)),
+		do(verdict("accept")),
 	}
 }
 
@@ -139,24 +151,22 @@ func ip6Rules() []filterRule {
 func unspecifiedRules() []filterRule {
 	return []filterRule{
 		do(l4proto("ipv6-icmp", 58), fragmented(), drop(ReasonHeaders)),
-		do(l4proto("ipv6-icmp", 58), is(icmpType, "nd-neighbor-solicit", 135), own(iif, ndTarget, setIPv6), verdict("accept")),
-		do(l4proto("ipv6-icmp", 58), is(icmpType, "nd-router-solicit", 133), verdict("accept")),
-		do(l4proto("ipv6-icmp", 58), is(icmpType, "mld2-listener-report", 143), verdict("accept")),
+		do(l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-neighbor-solicit", 135), own(iif, ndTarget, setIPv6), verdict("accept")),
+		do(l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-router-solicit", 133), verdict("accept")),
+		do(l4proto("ipv6-icmp", 58), is(icmp6Type, "mld2-listener-report", 143), verdict("accept")),
 		do(drop(ReasonSource)),
 	}
 }
 
-// icmp6Rules: neighbour discovery is never fragmented (RFC 6980). Fragments
-// after the first have no type to look at and pass: they belong to a first
-// one, which had.
+// icmp6Rules: neighbour discovery is never fragmented (RFC 6980).
 func icmp6Rules() []filterRule {
 	return []filterRule{
-		do(fragmented(), between(icmpType, "133-137", 133, 137), drop(ReasonHeaders)),
-		do(is(icmpType, "nd-router-advert", 134), drop(ReasonRouter)),
-		do(is(icmpType, "nd-redirect", 137), drop(ReasonRouter)),
-		do(is(icmpType, "mld-listener-query", 130), drop(ReasonRouter)),
-		do(is(icmpType, "nd-neighbor-advert", 136), verdict("goto advertisement")),
-		do(is(icmpType, "nd-neighbor-solicit", 135), verdict("goto solicitation")),
+		do(fragmented(), between(icmp6Type, "133-137", 133, 137), drop(ReasonHeaders)),
+		do(is(icmp6Type, "nd-router-advert", 134), drop(ReasonRouter)),
+		do(is(icmp6Type, "nd-redirect", 137), drop(ReasonRouter)),
+		do(is(icmp6Type, "mld-listener-query", 130), drop(ReasonRouter)),
+		do(is(icmp6Type, "nd-neighbor-advert", 136), verdict("goto check-advertisement")),
+		do(is(icmp6Type, "nd-neighbor-solicit", 135), verdict("goto check-solicitation")),
 		do(verdict("accept")),
 	}
 }
@@ -189,9 +199,9 @@ func toRules() []filterRule {
 	return []filterRule{
 		do(notOwn(oif, etherDest, setMAC), verdict("drop")),
 		do(is(etherType, "arp", 0x08, 0x06), own(oif, arpDestIP, setIPv4), verdict("accept")),
-		do(is(etherType, "ip", 0x08, 0x00), l4proto("icmp", 1), is(icmpType, "redirect", 5), verdict("drop")),
+		do(is(etherType, "ip", 0x08, 0x00), l4proto("icmp", 1), is(icmp4Type, "redirect", 5), verdict("drop")),
 		do(is(etherType, "ip", 0x08, 0x00), own(oif, ip4Dest, setIPv4), verdict("accept")),
-		do(is(etherType, "ip6", 0x86, 0xdd), l4proto("ipv6-icmp", 58), is(icmpType, "nd-redirect", 137), verdict("drop")),
+		do(is(etherType, "ip6", 0x86, 0xdd), l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-redirect", 137), verdict("drop")),
 		do(is(etherType, "ip6", 0x86, 0xdd), own(oif, ip6Dest, setIPv6), verdict("accept")),
 		do(verdict("drop")),
 	}

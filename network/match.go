@@ -37,11 +37,14 @@ func (r filterRule) exprs() []expr.Any {
 	return out
 }
 
+// filterVersion counts changes of the expressions that the text does not show.
+const filterVersion = 1
+
 // mark is what tells this rule from an older or altered one: the comment
 // that it carries in the kernel.
 func (r filterRule) mark() string {
 	h := fnv.New64a()
-	h.Write([]byte(r.String()))
+	fmt.Fprintf(h, "%d %s", filterVersion, r)
 	return fmt.Sprintf("croft %016x", h.Sum64())
 }
 
@@ -69,8 +72,9 @@ var (
 	ip6Length    = field{"ip6 length", expr.PayloadBaseNetworkHeader, 4, 2}
 	ip6Source    = field{"ip6 saddr", expr.PayloadBaseNetworkHeader, 8, 16}
 	ip6Dest      = field{"ip6 daddr", expr.PayloadBaseNetworkHeader, 24, 16}
-	ports        = field{"@th,0,32", expr.PayloadBaseTransportHeader, 0, 4}
-	icmpType     = field{"@th,0,8", expr.PayloadBaseTransportHeader, 0, 1}
+	udpPorts     = field{"udp", expr.PayloadBaseTransportHeader, 0, 4}
+	icmp4Type    = field{"icmp type", expr.PayloadBaseTransportHeader, 0, 1}
+	icmp6Type    = field{"icmpv6 type", expr.PayloadBaseTransportHeader, 0, 1}
 	ndTarget     = field{"@th,64,128", expr.PayloadBaseTransportHeader, 8, 16}
 	ndOption     = field{"@th,192,16", expr.PayloadBaseTransportHeader, 24, 2}
 	ndOptionMAC  = field{"@th,208,48", expr.PayloadBaseTransportHeader, 26, 6}
@@ -119,6 +123,24 @@ func l4protoKnown() part {
 	return part{"meta l4proto >= 0", []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: regName},
 		&expr.Cmp{Op: expr.CmpOpGte, Register: regName, Data: []byte{0}},
+	}}
+}
+
+// laterFragment matches what has an IPv6 fragment header with an offset.
+func laterFragment() part {
+	return part{"frag frag-off != 0", []expr.Any{
+		&expr.Exthdr{DestRegister: regName, Type: unix.IPPROTO_FRAGMENT, Offset: 2, Len: 2, Op: expr.ExthdrOpIpv6},
+		&expr.Bitwise{SourceRegister: regName, DestRegister: regName, Len: 2, Mask: []byte{0xff, 0xf8}, Xor: make([]byte, 2)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: regName, Data: []byte{0, 0}},
+	}}
+}
+
+// upperInSight matches if the packet holds the first four bytes of its upper
+// protocol, which no protocol has less than.
+func upperInSight() part {
+	return part{"@th,0,32 >= 0", []expr.Any{
+		&expr.Payload{DestRegister: regName, Base: expr.PayloadBaseTransportHeader, Len: 4},
+		&expr.Cmp{Op: expr.CmpOpGte, Register: regName, Data: make([]byte, 4)},
 	}}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/userdata"
 )
 
@@ -66,7 +67,8 @@ func (s filterSet) kernel(t *nftables.Table) *nftables.Set {
 			types[i] = nftables.TypeIP6Addr
 		}
 	}
-	set := &nftables.Set{Table: t, Name: s.name, KeyType: types[0], Dynamic: s.dynamic}
+	set := &nftables.Set{Table: t, Name: s.name, KeyType: types[0], Dynamic: s.dynamic,
+		KeyByteOrder: binaryutil.NativeEndian} // so that nft(8) prints names of links
 	if len(types) > 1 {
 		set.KeyType = nftables.MustConcatSetType(types...) // two known types
 		set.Concatenation = true

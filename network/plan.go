@@ -139,6 +139,7 @@ func (p Plan) String() string {
 	line("sysctl net.ipv6.conf.%s.disable_ipv6=1", p.HostLink)
 	line("ip link set %s master %s", p.HostLink, p.Bridge)
 	line("bridge link set dev %s %s", p.HostLink, portFlagsText())
+	line("ip link set %s type bridge_slave group_fwd_mask %#x", p.HostLink, forwardLLDP)
 	line("bridge fdb replace %s dev %s master static", p.MAC, p.HostLink)
 	line("# in the VPS")
 	line("ip link set lo up")
@@ -183,6 +184,14 @@ func portFlags() []portFlag {
 		{"locked", brportLocked, true},
 	}
 }
+
+// IFLA_BRPORT_GROUP_FWD_MASK, and the bit of 01:80:c2:00:00:0e in it. A bridge
+// hands frames to that address to the host's own stack without asking any
+// filter; one that forwards them asks ours, which drops them.
+const (
+	brportGroupFwdMask = 31
+	forwardLLDP        = 1 << 0x0e
+)
 
 func portFlagsText() string {
 	var words []string

@@ -178,6 +178,7 @@ func (h *Host) makePort(p Plan, link netlink.Link) error {
 		}
 		info.AddRtAttr(f.attr, value)
 	}
+	info.AddRtAttr(brportGroupFwdMask, nl.Uint16Attr(forwardLLDP))
 	req.AddData(info)
 	if _, err := req.Execute(unix.NETLINK_ROUTE, 0); err != nil {
 		return classify("set port "+p.HostLink, err)

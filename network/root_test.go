@@ -1,0 +1,198 @@
+package network
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// holdEnv makes the test binary a VPS's waiting init: it holds its namespaces
+// until its standard input ends.
+const holdEnv = "CROFT_NETWORK_TEST_HOLD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(holdEnv) != "" {
+		fmt.Println("ready")
+		io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// newHost puts the rest of the test into a network namespace of its own,
+// which is gone with the test's thread.
+func newHost(t *testing.T) *Host {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes network namespaces")
+	}
+	runtime.LockOSThread() // never unlocked: the thread ends with the test
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatalf("unshare the network: %v", err)
+	}
+	h, err := NewHost(func(s string) { t.Log("warning: " + s) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.LockFile = filepath.Join(t.TempDir(), "lock")
+	t.Cleanup(func() { h.Close() })
+	run(t, "ip", "link", "set", "lo", "up")
+	return h
+}
+
+// newVPS starts a process in user and network namespaces of its own.
+func newVPS(t *testing.T) int {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), holdEnv+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 700000, Size: 65536}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 700000, Size: 65536}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start a VPS: %v", err)
+	}
+	t.Cleanup(func() { in.Close(); cmd.Wait() })
+	if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
+		t.Fatalf("a VPS did not start: %v", err)
+	}
+	return cmd.Process.Pid
+}
+
+// inVPS runs f on a thread in the network namespace of pid.
+func inVPS(t *testing.T, pid int, f func() error) {
+	t.Helper()
+	if err := enter(pid, f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func enter(pid int, f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		done <- func() error {
+			fd, err := unix.Open(fmt.Sprintf("/proc/%d/ns/net", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			defer unix.Close(fd)
+			if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
+				return err
+			}
+			return f()
+		}()
+	}()
+	return <-done
+}
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := command(name, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func command(name string, args ...string) (string, error) {
+	var stderr bytes.Buffer
+	cmd := exec.Command(name, args...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %v: %s", name, strings.Join(args, " "), err, stderr.String())
+	}
+	return string(out), nil
+}
+
+// A pair is a network with two VPSs in it.
+type pair struct {
+	host  *Host
+	table Table
+	plans [2]Plan
+	pids  [2]int
+}
+
+func newPair(t *testing.T) *pair {
+	t.Helper()
+	h := newHost(t)
+	p := &pair{host: h, table: Default(Seed{})}
+	for i, name := range []string{"alice", "bob"} {
+		c, err := p.table.Claim(name, "eth0", nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.plans[i], err = NewPlan(p.table, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx := context.Background()
+	if err := h.Ensure(ctx, NewHostPlan(p.table)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range p.plans {
+		p.pids[i] = newVPS(t)
+		if err := h.Plug(ctx, p.plans[i], p.pids[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+func (p *pair) addr(i int, six bool) netip.Addr {
+	for _, a := range p.plans[i].Addresses {
+		if a.Addr().Is6() == six {
+			return a.Addr()
+		}
+	}
+	return netip.Addr{}
+}
+
+func ping(to netip.Addr) error {
+	_, err := command("ping", "-n", "-c", "1", "-W", "3", to.String())
+	return err
+}
+
+func TestVPSsReachEachOtherAndTheHost(t *testing.T) {
+	p := newPair(t)
+	for _, six := range []bool{false, true} {
+		gateway := p.table.Gateway4()
+		if six {
+			gateway = p.table.Gateway6()
+		}
+		inVPS(t, p.pids[0], func() error { return ping(gateway) })
+		inVPS(t, p.pids[0], func() error { return ping(p.addr(1, six)) })
+		inVPS(t, p.pids[1], func() error { return ping(p.addr(0, six)) })
+		if err := ping(p.addr(0, six)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, plan := range p.plans {
+		dropped, err := p.host.Dropped(plan)
+		if err != nil || len(dropped) > 0 {
+			t.Fatalf("honest traffic of %s was dropped: %v, %v", plan.Owner, dropped, err)
+		}
+	}
+}
