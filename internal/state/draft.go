@@ -34,7 +34,7 @@ func (l *Locked) Begin() (*Draft, error) {
 	}
 	for {
 		dir := filepath.Join(l.store.vpsDirs(), "."+l.name+"."+suffix())
-		err := os.Mkdir(dir, 0o700)
+		err := os.Mkdir(dir, passable)
 		if errors.Is(err, os.ErrExist) {
 			continue
 		}

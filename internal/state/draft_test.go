@@ -38,7 +38,7 @@ func TestDraft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if fi, err := os.Stat(d.Dir); err != nil || fi.Mode().Perm() != 0o700 {
+	if fi, err := os.Stat(d.Dir); err != nil || fi.Mode().Perm() != passable {
 		t.Fatalf("draft: %v, %v", fi, err)
 	}
 	if err := d.Put(VPS{Hostname: "h"}); err != nil {
@@ -201,7 +201,8 @@ func TestFreeIDs(t *testing.T) {
 		"below":             {[]IDRange{{100000, 65536}}, u, firstIDs},
 		"all":               {[]IDRange{{1000, math.MaxUint32 - 1000}}, u, 0},
 		"wraps":             {[]IDRange{{math.MaxUint32, math.MaxUint32}}, u, firstIDs},
-		"the end":           {[]IDRange{{firstIDs, math.MaxInt32 - firstIDs - u}}, u, 0},
+		"the end":           {[]IDRange{{firstIDs, endIDs - firstIDs}}, u, 0},
+		"the last":          {[]IDRange{{firstIDs, endIDs - firstIDs - u}}, u, endIDs - u},
 		"larger than there": {nil, math.MaxUint32 / u * u, 0},
 	} {
 		got, ok := freeIDs(c.used, c.size)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,7 +26,7 @@ import (
 const (
 	IDUnit   = 1 << 16
 	firstIDs = 16 * IDUnit // 1,048,576: the first multiple above 1,000,000
-	endIDs   = math.MaxInt32
+	endIDs   = 0x7FFE0000  // the last two ranges below 2³¹: builds of templates, and nobody
 )
 
 // AllocateIDs chooses a range of size ids (0 is IDUnit; else a multiple of it)

@@ -54,16 +54,25 @@ func Open(root, run string) (*Store, error) {
 		boot:       strings.TrimSpace(string(boot)),
 		subIDFiles: []string{"/etc/subuid", "/etc/subgid"},
 	}
-	for _, dir := range []string{
-		s.vpsDirs(), s.networksDir(), s.TrashDir(),
-		filepath.Join(run, "vps"), s.locksDir(),
+	// Outermost first: MkdirAll gives what it makes on the way the same mode.
+	for _, d := range []struct {
+		path string
+		mode os.FileMode
+	}{
+		{root, passable}, {s.vpsDirs(), passable}, {s.networksDir(), 0o700}, {s.TrashDir(), 0o700},
+		{run, 0o700}, {filepath.Join(run, "vps"), 0o700}, {s.locksDir(), 0o700},
 	} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, hostError("make directory", dir, err)
+		if err := os.MkdirAll(d.path, d.mode); err != nil {
+			return nil, hostError("make directory", d.path, err)
 		}
 	}
 	return s, nil
 }
+
+// passable is the mode of directories on the way to a VPS's root filesystem:
+// the root inside is nobody on the host, and has to get through to what is
+// mounted at the end. What is in them is not for its eyes.
+const passable = 0o711
 
 func absolute(what, path string) (string, error) {
 	if path == "" {

@@ -33,8 +33,8 @@ func TestOpen(t *testing.T) {
 	if s.Root != dir+"/root" || s.RunRoot != dir+"/run" {
 		t.Errorf("got %q, %q", s.Root, s.RunRoot)
 	}
-	for _, sub := range []string{"root", "root/vps", "run", "run/locks"} {
-		if fi, err := os.Stat(filepath.Join(dir, sub)); err != nil || fi.Mode().Perm() != 0o700 {
+	for sub, mode := range map[string]os.FileMode{"root": passable, "root/vps": passable, "root/trash": 0o700, "run": 0o700, "run/locks": 0o700} {
+		if fi, err := os.Stat(filepath.Join(dir, sub)); err != nil || fi.Mode().Perm() != mode {
 			t.Errorf("%s: %v, %v", sub, fi, err)
 		}
 	}
