@@ -1,0 +1,226 @@
+// Package guest writes the files inside a VPS that would otherwise fight
+// over its name, its resolvers and its addresses: /etc/hostname, its line in
+// /etc/hosts, resolv.conf, and the configuration of whatever network service
+// the distribution has. It looks at a file system and returns what to
+// write; it writes nothing.
+//
+// A file of croft's says so in its first line, "managed by croft", and is
+// rewritten at each start. A file that does not say so is the user's and is
+// left as it is. Only the first start of a VPS takes over what the
+// template had, since no user has been there yet.
+package guest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"croft/internal/fail"
+)
+
+// marker is in the first line of every file of ours, and at the end of every
+// line of ours in somebody else's file.
+const marker = "managed by croft"
+
+// header is the first lines of a file of ours; every format here takes "#".
+const header = "# " + marker + ": rewritten at each start. Take this line out to keep the file as it is.\n"
+
+// Settings are what the VPS should have.
+type Settings struct {
+	Hostname   string // "" leaves hostname and hosts alone
+	Interfaces []Interface
+	Servers    []netip.Addr // resolvers; none leaves resolv.conf alone
+	Search     []string
+	First      bool // this VPS has never been started
+}
+
+// An Interface is one link inside and what it has.
+type Interface struct {
+	Name      string // eth0
+	Addresses []netip.Prefix
+	Gateways  []netip.Addr // at most one of each family
+	MTU       int          // 0 leaves the kernel's
+}
+
+// A File is one to write: whole, with its directories, owned by the VPS's root.
+type File struct {
+	Path    string // absolute, inside the VPS
+	Mode    fs.FileMode
+	Content []byte
+}
+
+// Changes are what makes the files match the settings.
+type Changes struct {
+	Files  []File   // sorted by path; those that are right already are not among them
+	Remove []string // files of ours that no setting is for any more
+	Kept   []string // files that are the user's and stay as they are
+}
+
+// Files looks at root, the VPS's file system, and returns what to change.
+// It reads no link that leads out of root if root does not (os.Root does
+// not). An error is a setting that cannot be written, with fail.Usage, or a
+// file that cannot be read.
+func Files(root fs.FS, s Settings) (Changes, error) {
+	if err := s.check(); err != nil {
+		return Changes{}, err
+	}
+	w := &writer{root: root, first: s.First}
+	for _, part := range []func(*writer, Settings){
+		names, resolver, ifupdown, networkd, netplan, networkManager, ifcfg, wicked,
+	} {
+		part(w, s)
+	}
+	if w.err != nil {
+		return Changes{}, fmt.Errorf("look at the files of the VPS: %w", w.err)
+	}
+	slices.SortFunc(w.out.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	slices.Sort(w.out.Remove)
+	slices.Sort(w.out.Kept)
+	return w.out, nil
+}
+
+// check refuses what would be more than one word in a file.
+func (s Settings) check() error {
+	words := append([]string{s.Hostname}, s.Search...)
+	for _, i := range s.Interfaces {
+		if i.Name == "" {
+			return fail.New(fail.Usage, "an interface has no name")
+		}
+		words = append(words, i.Name)
+	}
+	for _, word := range words {
+		if strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`"'#;=[]/\$`+"`", r) }) {
+			return fail.New(fail.Usage, "%q is no name", word)
+		}
+	}
+	return nil
+}
+
+// A writer collects changes. Its first error ends the reading.
+type writer struct {
+	root  fs.FS
+	first bool
+	out   Changes
+	err   error
+}
+
+// maxFile is more than any of these files has; larger ones are the user's.
+const maxFile = 1 << 20
+
+// A current is what stands at a path now.
+type current struct {
+	exists  bool
+	usable  bool // an ordinary file of an ordinary size
+	link    string
+	content []byte
+}
+
+func (c current) ours() bool {
+	line, _, _ := bytes.Cut(c.content, []byte("\n"))
+	return c.usable && bytes.Contains(line, []byte(marker))
+}
+
+func (w *writer) look(path string) current {
+	info, err := fs.Lstat(w.root, path)
+	if err != nil {
+		return w.missing(err)
+	}
+	c := current{exists: true}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		if c.link, err = fs.ReadLink(w.root, path); err != nil {
+			return w.missing(err)
+		}
+		if info, err = fs.Stat(w.root, path); err != nil {
+			return c // it leads nowhere, or out of the VPS
+		}
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
+		return c
+	}
+	f, err := w.root.Open(path)
+	if err != nil {
+		return w.missing(err)
+	}
+	defer f.Close()
+	c.content, err = io.ReadAll(io.LimitReader(f, maxFile))
+	if err != nil {
+		return w.missing(err)
+	}
+	c.usable = true
+	return c
+}
+
+// missing is a path that is not there, or leads through a link out of the
+// VPS: for us that is the same. Anything else is an error.
+func (w *writer) missing(err error) current {
+	var path *fs.PathError
+	if !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &path) && w.err == nil {
+		w.err = err
+	}
+	return current{}
+}
+
+// has reports whether one of the paths is there, as whatever.
+func (w *writer) has(paths ...string) bool {
+	return slices.ContainsFunc(paths, func(path string) bool {
+		_, err := fs.Lstat(w.root, path)
+		return err == nil
+	})
+}
+
+// program reports whether a program is where system programs are.
+func (w *writer) program(name string) bool {
+	return w.has("usr/sbin/"+name, "sbin/"+name, "usr/bin/"+name, "bin/"+name)
+}
+
+// put writes a whole file of ours, unless it is the user's.
+func (w *writer) put(path string, mode fs.FileMode, content string) {
+	now := w.look(path)
+	switch {
+	case now.exists && !now.ours() && !w.first, now.exists && !now.usable && now.link == "":
+		w.keep(path)
+	default:
+		w.write(now, path, mode, header+content)
+	}
+}
+
+func (w *writer) write(now current, path string, mode fs.FileMode, content string) {
+	if !now.usable || now.link != "" || string(now.content) != content {
+		w.out.Files = append(w.out.Files, File{"/" + path, mode, []byte(content)})
+	}
+}
+
+func (w *writer) keep(path string) { w.out.Kept = append(w.out.Kept, "/"+path) }
+
+// drop removes a file if it is ours.
+func (w *writer) drop(path string) {
+	if w.look(path).ours() {
+		w.out.Remove = append(w.out.Remove, "/"+path)
+	}
+}
+
+func (i Interface) of(four bool) []netip.Prefix {
+	return slices.DeleteFunc(slices.Clone(i.Addresses), func(p netip.Prefix) bool { return p.Addr().Is4() != four })
+}
+
+func (i Interface) gateway(four bool) netip.Addr {
+	for _, g := range i.Gateways {
+		if g.Is4() == four {
+			return g
+		}
+	}
+	return netip.Addr{}
+}
+
+func join[T fmt.Stringer](list []T, sep string) string {
+	words := make([]string, len(list))
+	for i, v := range list {
+		words[i] = v.String()
+	}
+	return strings.Join(words, sep)
+}
