@@ -246,6 +246,10 @@ func (t *transcript) line(line string) {
 		}
 		return
 	}
+	if script, ok := strings.CutPrefix(line, "croft-failed: "); ok {
+		t.errors = append(t.errors, fmt.Sprintf("the recipe's %s script: %s", script, t.last))
+		return
+	}
 	if strings.Contains(line, "No space left on device") {
 		t.full = true
 	}

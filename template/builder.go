@@ -58,7 +58,9 @@ cd /tmp/croft
 `
 
 // inside runs a script of the recipe in the new system at "$1".
-const inside = `chroot "$1" /usr/bin/env -i PATH=` + buildPath + ` HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" /bin/sh -eu -c "$(cat /tmp/croft/%s)"`
+const inside = `chroot "$1" /usr/bin/env -i PATH=` + buildPath + ` HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" /bin/sh -eu -c "$(cat /tmp/croft/%[1]s)" || { echo "croft-failed: %[1]s" >&2; exit 1; }`
+
+func insideCommand(script string) string { return fmt.Sprintf(inside, script) }
 
 // dated prints when each package index was made, for the image's date.
 const dated = `sed -n 's/^Date: /croft-date: /p' "$1"/var/lib/apt/lists/*Release >&2`
@@ -94,15 +96,14 @@ func plan(r Recipe, tool, mirror string) (job, error) {
 func mmdebstrapCommand(r Recipe, mirror string) []string {
 	args := []string{
 		mmdebstrap, "--mode=root", "--variant=minbase", "--format=tar",
-		"--skip=output/dev,output/mknod",
 		"--architectures=" + r.debianArch(),
 		"--components=" + strings.Join(r.Components, ","),
 		"--include=" + strings.Join(r.Packages, ","),
 	}
 	if r.Scripts.PreInstall != "" {
-		args = append(args, "--essential-hook="+fmt.Sprintf(inside, "pre-install"))
+		args = append(args, "--essential-hook="+insideCommand("pre-install"))
 	}
-	args = append(args, "--customize-hook="+dated, "--customize-hook="+fmt.Sprintf(inside, "post-install"), r.Suite, "-")
+	args = append(args, "--customize-hook="+dated, "--customize-hook="+insideCommand("post-install"), r.Suite, "-")
 	switch {
 	case mirror != "":
 		args = append(args, mirror)
@@ -135,7 +136,7 @@ func debootstrapScript(r Recipe, mirror string) string {
 		line(`cp /tmp/croft/repository-%d.sources "$1/etc/apt/sources.list.d/"`, i)
 	}
 	if r.Scripts.PreInstall != "" {
-		line(inside+" >&2", "pre-install")
+		line("{ %s; } >&2", insideCommand("pre-install"))
 	}
 	line(`echo "I: installing packages..." >&2`)
 	line(`in="chroot $1 /usr/bin/env -i PATH=%s LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"`, buildPath)
@@ -143,7 +144,7 @@ func debootstrapScript(r Recipe, mirror string) string {
 	line(`$in apt-get --quiet --yes --no-install-recommends install %s >&2`, quote(r.Packages))
 	line("%s", dated)
 	line(`rm "$1/usr/sbin/policy-rc.d"`)
-	line(inside+" >&2", "post-install")
+	line("{ %s; } >&2", insideCommand("post-install"))
 	line(`umount -l "$1/proc"`)
 	line(`rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/cache/apt/archives/*.deb "$1"/debootstrap "$1"/tmp/*`)
 	line(`echo "I: creating tarball..." >&2`)
