@@ -1,0 +1,169 @@
+package runtime
+
+import (
+	"context"
+	"net/netip"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/network"
+)
+
+// Names of networks that croft knows by itself.
+const (
+	DefaultNetwork = network.DefaultName
+	NoNetwork      = "none"
+)
+
+// claimAddresses writes into the networks' tables that v owns addresses there:
+// those wanted, on its first interface, and one of each family that none was
+// wanted of. An address with another owner is fail.Taken. Claiming again what
+// v has is success.
+func (m *Manager) claimAddresses(ctx context.Context, v state.VPS, want []netip.Addr) error {
+	host, err := m.networks.Addresses()
+	if err != nil {
+		return err
+	}
+	for _, i := range v.Interfaces {
+		err := m.changeTable(ctx, i.Network, func(t *network.Table) error {
+			m.sweepClaims(t, v.Name)
+			_, err := t.Claim(v.Name, i.Name, want, host)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		want = nil
+	}
+	return nil
+}
+
+// releaseAddresses gives back what v owns; nothing is success.
+func (m *Manager) releaseAddresses(ctx context.Context, v state.VPS) error {
+	for _, i := range v.Interfaces {
+		err := m.store.UpdateNetwork(ctx, i.Network, func(old []byte) ([]byte, error) {
+			if old == nil {
+				return nil, nil
+			}
+			t, err := network.Decode(old)
+			if err != nil {
+				return nil, err
+			}
+			t.Release(v.Name)
+			return t.Encode()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changeTable changes a network's table under its lock. The default network
+// comes into being when it is first asked for.
+func (m *Manager) changeTable(ctx context.Context, name string, change func(*network.Table) error) error {
+	return m.store.UpdateNetwork(ctx, name, func(old []byte) ([]byte, error) {
+		t, err := m.decodeTable(name, old)
+		if err != nil {
+			return nil, err
+		}
+		if err := change(&t); err != nil {
+			return nil, err
+		}
+		return t.Encode()
+	})
+}
+
+func (m *Manager) decodeTable(name string, data []byte) (network.Table, error) {
+	if data != nil {
+		return network.Decode(data)
+	}
+	if name != DefaultNetwork {
+		return network.Table{}, fail.New(fail.NotFound, "no network named %q", name).WithHint("croft network list")
+	}
+	seed, err := m.networks.Seed(name)
+	if err != nil {
+		return network.Table{}, err
+	}
+	return network.Default(seed), nil
+}
+
+// sweepClaims releases what belongs to VPSs that are no more: a create that
+// was killed after it claimed leaves that behind. One that is being created
+// just now holds its lock.
+func (m *Manager) sweepClaims(t *network.Table, except string) {
+	for _, owner := range owners(t) {
+		if owner == except {
+			continue
+		}
+		if exists(m.store.VPSDir(owner)) {
+			continue
+		}
+		l, err := m.store.Lock(context.Background(), owner, m.command, 0)
+		if err != nil {
+			continue
+		}
+		if !exists(m.store.VPSDir(owner)) {
+			t.Release(owner)
+		}
+		l.Unlock()
+	}
+}
+
+func owners(t *network.Table) []string {
+	seen := map[string]bool{}
+	var all []string
+	for _, c := range t.Claims {
+		if !seen[c.Owner] {
+			seen[c.Owner] = true
+			all = append(all, c.Owner)
+		}
+	}
+	return all
+}
+
+// claimOf is what interface iface of a VPS owns in a network.
+func claimOf(t network.Table, owner, iface string) (network.Claim, bool) {
+	for _, c := range t.Of(owner) {
+		if c.Interface == iface {
+			return c, true
+		}
+	}
+	return network.Claim{}, false
+}
+
+// A plug is one interface of a VPS with the plans of both its ends.
+type plug struct {
+	table network.Table
+	claim network.Claim
+	host  network.HostPlan
+	plan  network.Plan
+}
+
+// plugs returns what v's interfaces need, in their order.
+func (m *Manager) plugs(v state.VPS) ([]plug, error) {
+	var all []plug
+	for _, i := range v.Interfaces {
+		data, err := m.store.Network(i.Network)
+		if err != nil {
+			return nil, err
+		}
+		if data == nil {
+			return nil, fail.New(fail.State, "network %s is gone", i.Network)
+		}
+		t, err := network.Decode(data)
+		if err != nil {
+			return nil, err
+		}
+		claim, ok := claimOf(t, v.Name, i.Name)
+		if !ok {
+			return nil, fail.New(fail.State, "network %s has no addresses for %s", i.Network, v.Name)
+		}
+		plan, err := network.NewPlan(t, claim)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, plug{table: t, claim: claim, host: network.NewHostPlan(t), plan: plan})
+	}
+	return all, nil
+}

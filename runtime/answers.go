@@ -1,0 +1,82 @@
+package runtime
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/net/icmp"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+)
+
+// answers reports whether every address of the VPS answers a ping from the
+// host.
+func (m *Manager) answers(ctx context.Context, name string) (bool, error) {
+	v, err := m.store.Get(name)
+	if err != nil {
+		return false, err
+	}
+	plugs, err := m.plugs(v)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range plugs {
+		for _, a := range p.claim.Addresses {
+			if ok, err := pings(ctx, a); !ok || err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, nil
+}
+
+// pings sends one echo request to a and reports whether its answer comes at
+// once; the caller asks again.
+func pings(ctx context.Context, a netip.Addr) (bool, error) {
+	const patience = 200 * time.Millisecond
+	network, local, request, number := "ip4:icmp", "0.0.0.0", icmp.Type(ipv4.ICMPTypeEcho), 1
+	if a.Is6() {
+		network, local, request, number = "ip6:ipv6-icmp", "::", ipv6.ICMPTypeEchoRequest, 58
+	}
+	conn, err := icmp.ListenPacket(network, local)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	id := os.Getpid() & 0xffff
+	packet, err := (&icmp.Message{Type: request, Body: &icmp.Echo{ID: id, Seq: 1}}).Marshal(nil)
+	if err != nil {
+		return false, err
+	}
+	deadline := time.Now().Add(patience)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	if err := conn.SetDeadline(deadline); err != nil {
+		return false, err
+	}
+	if _, err := conn.WriteTo(packet, &net.IPAddr{IP: a.AsSlice()}); err != nil {
+		return false, nil // no route yet: that is an answer too
+	}
+	buf := make([]byte, 1500)
+	for {
+		n, from, err := conn.ReadFrom(buf)
+		if err != nil {
+			return false, nil
+		}
+		if who, ok := netip.AddrFromSlice(from.(*net.IPAddr).IP); !ok || who.Unmap() != a {
+			continue
+		}
+		reply, err := icmp.ParseMessage(number, buf[:n])
+		if err != nil {
+			continue
+		}
+		echo, ok := reply.Body.(*icmp.Echo)
+		if ok && echo.ID == id && (reply.Type == ipv4.ICMPTypeEchoReply || reply.Type == ipv6.ICMPTypeEchoReply) {
+			return true, nil
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"croft/bundles"
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/runtime/container"
+	"croft/runtime/holder"
+	"croft/template"
+)
+
+// boot brings a VPS up, from its saved settings to the instant at which its
+// init runs, and then becomes its holder. It returns only an error, and has
+// taken everything back by then.
+func (mon *monitor) boot(ctx context.Context) (err error) {
+	v, err := mon.store.Get(mon.name)
+	if err != nil {
+		return err
+	}
+	var undo undo
+	defer undo.onError(&err)
+	undo.arm(func() error { return mon.sweep(ctx, v) })
+
+	if err := mon.sweep(ctx, v); err != nil { // what a killed monitor left
+		return err
+	}
+	run, log, err := mon.beginRun()
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	root, err := mon.rootfs(v)
+	if err != nil {
+		return err
+	}
+	undo.arm(func() error { return mon.rootfses.Unmount(root) })
+	if err := mon.rootfses.Mount(root); err != nil {
+		return err
+	}
+	spec, err := mon.prepare(v, root)
+	if err != nil {
+		return err
+	}
+	held, err := mon.listen(v.Name)
+	if err != nil {
+		return err
+	}
+	defer held.close()
+	waiting, err := mon.containers.Create(v.Name, spec)
+	if err != nil {
+		return classifyStart(v.Name, err)
+	}
+	held.master = waiting.Console
+	if err := mon.guests.FreeConsole(waiting.Console); err != nil {
+		return err
+	}
+	if err := mon.plugIn(ctx, v, waiting.PID); err != nil {
+		return err
+	}
+	if err := mon.newBootID(waiting.PID); err != nil {
+		return err
+	}
+	if run.Init, err = processOf(waiting.PID); err != nil {
+		return err
+	}
+	run.State = state.Running
+	if err := mon.store.PutRun(v.Name, run); err != nil {
+		return err
+	}
+	hold, err := mon.holder(held, holder.Config{Init: waiting.PID, Log: log.Name()})
+	if err != nil {
+		return err
+	}
+	if err := mon.containers.Go(v.Name); err != nil {
+		return err
+	}
+	mon.say(nil)
+	return hold()
+}
+
+// beginRun writes down that the VPS starts, and opens the log of this boot.
+func (mon *monitor) beginRun() (state.Run, *os.File, error) {
+	host, err := mon.host()
+	if err != nil {
+		return state.Run{}, nil, err
+	}
+	me, err := processOf(os.Getpid())
+	if err != nil {
+		return state.Run{}, nil, err
+	}
+	logs, err := openLogs(mon.store.LogDir(mon.name))
+	if err != nil {
+		return state.Run{}, nil, err
+	}
+	boot := logs.next()
+	file, err := logs.begin(boot)
+	if err != nil {
+		return state.Run{}, nil, err
+	}
+	run := state.Run{Schema: state.Schema, HostBoot: host.BootID, State: state.Starting, Boot: boot,
+		Started: time.Now().UTC(), Monitor: me, ConsoleAt: filepath.Base(file.Name())}
+	if err := mon.store.PutRun(mon.name, run); err != nil {
+		file.Close()
+		return state.Run{}, nil, err
+	}
+	return run, file, nil
+}
+
+// prepare writes the guest's own files and the bundle, and makes the bundle
+// the working directory, which is where libcontainer takes it from.
+func (mon *monitor) prepare(v state.VPS, root template.Rootfs) (*specs.Spec, error) {
+	host, err := mon.host()
+	if err != nil {
+		return nil, err
+	}
+	look, err := mon.guests.Look(root.Target)
+	if err != nil {
+		return nil, err
+	}
+	if look.Init == "" {
+		return nil, fail.New(fail.State, "no init in the root filesystem of %s", v.Name).
+			WithHint("croft template inspect %s", v.Template.Name)
+	}
+	if err := mon.configureGuest(v, root, host); err != nil {
+		return nil, err
+	}
+	image, err := mon.templates.Resolve(v.Template.Digest)
+	if err != nil && !fail.Is(err, fail.NotFound) {
+		return nil, err
+	}
+	spec, err := bundles.Spec(settings(v, look, host, image, notifySocket(mon.store, v.Name)))
+	if err != nil {
+		return nil, err
+	}
+	dir := mon.store.BundleDir(v.Name)
+	if err := bundles.Write(dir, spec); err != nil {
+		return nil, err
+	}
+	if err := os.Chdir(dir); err != nil {
+		return nil, fmt.Errorf("enter bundle: %w", err)
+	}
+	return spec, nil
+}
+
+// settings is what v's bundle is made from.
+func settings(v state.VPS, look guestLook, host Host, image template.Image, notify string) bundles.Settings {
+	return bundles.Settings{
+		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname,
+		Init: []string{look.Init}, Env: append(append([]string{}, image.Env...), v.Env...), ContainerEnv: image.ContainerEnv,
+		First: v.IDs.First, Size: v.IDs.Size,
+		CgroupsPath: filepath.Join("/", container.Parent, v.Name),
+		Limits:      bundles.Limits(v.Limits),
+		Sysctls:     v.Sysctls, Devices: host.Devices, NotifyFile: notify,
+		NoFile: host.NoFile, HostUptime: host.Uptime, HostCaps: host.Caps, Arch: host.Arch,
+	}
+}
+
+// plugIn gives the VPS its interfaces, before its init runs.
+func (m *Manager) plugIn(ctx context.Context, v state.VPS, pid int) error {
+	plugs, err := m.plugs(v)
+	if err != nil {
+		return err
+	}
+	for _, p := range plugs {
+		if err := m.networks.Ensure(ctx, p.host); err != nil {
+			return err
+		}
+		if err := m.networks.Plug(ctx, p.plan, pid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newBootID gives the VPS whose init is pid a boot id of its own.
+func (mon *monitor) newBootID(pid int) error {
+	file := bootIDFile(mon.store, mon.name)
+	if err := os.WriteFile(file, []byte(uuid.NewString()+"\n"), 0o444); err != nil {
+		return fmt.Errorf("make boot id: %w", err)
+	}
+	return mon.guests.BootID(pid, file)
+}
+
+// held is what the holder keeps open for a VPS.
+type held struct {
+	notify  *os.File
+	console *os.File
+	master  *os.File
+}
+
+func (h *held) close() {
+	for _, f := range []*os.File{h.notify, h.console, h.master} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// listen makes the sockets at which a VPS and its console's clients reach the
+// holder.
+func (m *Manager) listen(name string) (_ *held, err error) {
+	h := &held{}
+	if h.notify, err = holder.ListenNotify(notifySocket(m.store, name)); err != nil {
+		return nil, err
+	}
+	if h.console, err = holder.ListenConsole(consoleSocket(m.store, name)); err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// classifyStart sorts out why a container could not be made.
+func classifyStart(name string, err error) error {
+	if errors.Is(err, unix.ENOSPC) {
+		return fail.New(fail.Host, "start %s: %w", name, err)
+	}
+	return fmt.Errorf("start %s: %w", name, err)
+}

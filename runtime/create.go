@@ -1,0 +1,170 @@
+package runtime
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+
+	"croft/bundles"
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/template"
+)
+
+// DefaultIDs is how many ids a VPS has unless it asks for more.
+const DefaultIDs = 65536
+
+// Create makes the files of a new VPS. Whatever happens, afterwards it either
+// exists, ready to start, or does not exist. A taken name is fail.Taken.
+func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Info, error) {
+	if err := o.check(name); err != nil {
+		return Info{}, err
+	}
+	// Before the template is built, which may take minutes.
+	if info, done, err := m.present(ctx, name, o.IfMissing); done || err != nil {
+		return info, err
+	}
+	image, err := m.templates.Ensure(ctx, o.Template)
+	if err != nil {
+		return Info{}, err
+	}
+	l, err := m.lock(ctx, name)
+	if err != nil {
+		return Info{}, err
+	}
+	defer l.Unlock()
+	if info, done, err := m.present(ctx, name, o.IfMissing); done || err != nil {
+		return info, err
+	}
+	if err := m.create(ctx, l, o, image); err != nil {
+		return Info{}, err
+	}
+	return m.Inspect(ctx, name)
+}
+
+// present says whether there is nothing to do because name exists.
+func (m *Manager) present(ctx context.Context, name string, ifMissing bool) (Info, bool, error) {
+	_, err := m.store.Get(name)
+	switch {
+	case fail.Is(err, fail.NotFound):
+		return Info{}, false, nil
+	case ifMissing && err == nil:
+		info, err := m.Inspect(ctx, name)
+		return info, true, err
+	}
+	return Info{}, true, fail.New(fail.Taken, "a VPS named %q exists", name).WithHint("croft inspect %s", name)
+}
+
+func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, image template.Image) (err error) {
+	var undo undo
+	defer undo.onError(&err)
+
+	draft, err := l.Begin()
+	if err != nil {
+		return err
+	}
+	undo.arm(func() error { draft.Abort(); return nil })
+
+	v := o.vps(l.Name(), image)
+	if err := draft.AllocateIDs(ctx, &v, v.IDs.Size); err != nil {
+		return err
+	}
+	if err := m.rootfses.Make(template.Rootfs{Dir: draftFS(draft), First: v.IDs.First, Size: v.IDs.Size}); err != nil {
+		return err
+	}
+	// Not ctx: what Ctrl-C interrupts is still taken back.
+	undo.arm(func() error { return m.releaseAddresses(context.WithoutCancel(ctx), v) })
+	if err := m.claimAddresses(ctx, v, o.Addresses); err != nil {
+		return err
+	}
+	if err := draft.Put(v); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return draft.Commit()
+}
+
+// vps is what the options say a VPS should be.
+func (o CreateOptions) vps(name string, image template.Image) state.VPS {
+	v := state.VPS{
+		Schema: state.Schema, Name: name, UUID: uuid.NewString(), Created: time.Now().UTC().Truncate(time.Second),
+		Template: state.Template{Name: o.Template, Digest: image.Digest, Layers: image.Layers},
+		IDs:      state.IDRange{Size: o.IDSize},
+		Hostname: o.Hostname, Limits: o.Limits, DNS: o.DNS, Sysctls: o.Sysctls, Env: o.Env,
+		Ephemeral: o.Ephemeral, Labels: o.Labels,
+	}
+	if v.IDs.Size == 0 {
+		v.IDs.Size = DefaultIDs
+	}
+	if v.Hostname == "" {
+		v.Hostname = name
+	}
+	if o.Network != NoNetwork {
+		network := o.Network
+		if network == "" {
+			network = DefaultNetwork
+		}
+		v.Interfaces = []state.Interface{{Name: "eth0", Network: network}}
+	}
+	return v
+}
+
+// check refuses what cannot be made, before anything is.
+func (o CreateOptions) check(name string) error {
+	if _, err := state.ParseName(name); err != nil {
+		return err
+	}
+	if o.Template == "" {
+		return fail.New(fail.Usage, "no template named").WithHint("croft create %s --template debian-12", name)
+	}
+	if o.IDSize%65536 != 0 {
+		return fail.New(fail.Usage, "the number of ids is no multiple of 65536: %d", o.IDSize)
+	}
+	if o.Network == NoNetwork && len(o.Addresses) > 0 {
+		return fail.New(fail.Usage, "addresses need a network, and there is none")
+	}
+	for key := range o.Sysctls {
+		if err := bundles.CheckSysctl(key); err != nil {
+			return err
+		}
+	}
+	if err := checkLimits(o.Limits); err != nil {
+		return err
+	}
+	return checkDNS(o.DNS)
+}
+
+// MinMemory is the least memory that a VPS may be limited to, in bytes: with
+// less not even a small init starts.
+const MinMemory = 4 << 20
+
+func checkLimits(l state.Limits) error {
+	switch {
+	case l.Memory != 0 && l.Memory < MinMemory:
+		return fail.New(fail.Usage, "memory of %d bytes is too little for any init, 4M is the least", l.Memory)
+	case l.MilliCPUs < 0 || l.MilliCPUs != 0 && l.MilliCPUs < 10:
+		return fail.New(fail.Usage, "cpus: 0.01 is the least")
+	case l.PIDs < 0:
+		return fail.New(fail.Usage, "pids: %d is no number of processes", l.PIDs)
+	case l.Swap != 0 && l.Memory == 0:
+		return fail.New(fail.Usage, "swap is limited only together with memory")
+	}
+	return nil
+}
+
+func checkDNS(d state.DNS) error {
+	for _, s := range d.Servers {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return fail.New(fail.Usage, "dns: %q is no address", s)
+		}
+		if a.IsLoopback() || a.IsUnspecified() {
+			return fail.New(fail.Usage, "dns: %s is the VPS itself inside", s)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,36 @@
+package runtime
+
+import (
+	"fmt"
+	"syscall"
+
+	"croft/internal/state"
+)
+
+// Reasons of an end, as state.End has them.
+const (
+	endHalted   = "halted"
+	endRebooted = "rebooted"
+	endExited   = "exited"
+	endKilled   = "killed"
+	endFailed   = "failed"
+	endUnknown  = "unknown"
+)
+
+// ending says what the exit of a VPS's init means. reboot(2) in a PID
+// namespace ends its init with SIGHUP for a restart and with SIGINT for halt
+// and power-off.
+func ending(status syscall.WaitStatus) state.End {
+	switch {
+	case status.Signaled() && status.Signal() == syscall.SIGHUP:
+		return state.End{Reason: endRebooted, Status: 128 + int(syscall.SIGHUP), Detail: "the VPS rebooted"}
+	case status.Signaled() && status.Signal() == syscall.SIGINT:
+		return state.End{Reason: endHalted, Status: 0, Detail: "the VPS powered off"}
+	case status.Signaled():
+		return state.End{Reason: endKilled, Status: 128 + int(status.Signal()),
+			Detail: fmt.Sprintf("init was killed by signal %d (%s)", int(status.Signal()), status.Signal())}
+	default:
+		return state.End{Reason: endExited, Status: status.ExitStatus(),
+			Detail: fmt.Sprintf("init exited with status %d", status.ExitStatus())}
+	}
+}

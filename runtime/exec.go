@@ -1,0 +1,312 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path"
+	"strings"
+	"syscall"
+
+	"github.com/moby/sys/user"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"croft/bundles"
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/runtime/container"
+)
+
+// A CommandError is a command that could not be run inside; Status is 126 or
+// 127, as a shell would say it.
+type CommandError struct {
+	Status int
+	Err    error
+}
+
+func (e *CommandError) Error() string { return e.Err.Error() }
+func (e *CommandError) Unwrap() error { return e.Err }
+
+// Exec runs a command in the running VPS name and returns its exit status, 128+n
+// if signal n ended it. It takes no lock: the VPS may end under it, and then
+// so does the command. A command that cannot be run is a *CommandError.
+func (m *Manager) Exec(ctx context.Context, name string, o ExecOptions) (int, error) {
+	run, err := m.running(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	if len(o.Args) == 0 {
+		return 0, fail.New(fail.Usage, "no command to run in %s", name)
+	}
+	process, err := m.process(name, run, o)
+	if err != nil {
+		return 0, err
+	}
+	if o.Terminal {
+		return m.execTerminal(name, process, o.Stdio)
+	}
+	if !o.bounded {
+		ctx = context.WithoutCancel(ctx) // it gets the signals that croft gets
+	}
+	return m.execPipes(ctx, name, process, o.Stdio)
+}
+
+// Enter gives a person root's login shell in the running VPS name, on their
+// terminal, and returns its exit status.
+func (m *Manager) Enter(ctx context.Context, name string, io Stdio) (int, error) {
+	run, err := m.running(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	shell, err := loginShell(run.Init.PID)
+	if err != nil {
+		return 0, err
+	}
+	terminal := io.In != nil && term.IsTerminal(int(io.In.Fd()))
+	return m.Exec(ctx, name, ExecOptions{Args: []string{shell, "-l"}, Terminal: terminal, Stdio: io})
+}
+
+// running returns what the VPS does, fail.State unless it runs.
+func (m *Manager) running(ctx context.Context, name string) (state.Run, error) {
+	if _, err := state.ParseName(name); err != nil {
+		return state.Run{}, err
+	}
+	if _, err := m.store.Get(name); err != nil {
+		return state.Run{}, err
+	}
+	run, err := m.store.Run(name)
+	if err != nil {
+		return state.Run{}, err
+	}
+	status, err := m.status(name, run)
+	if err != nil {
+		return state.Run{}, err
+	}
+	switch status {
+	case StatusOrphaned:
+		m.mendIfFree(ctx, name)
+		return run, nil
+	case StatusRunning:
+		return run, nil
+	case StatusPaused:
+		return state.Run{}, fail.New(fail.State, "%s is paused", name).WithHint("croft resume %s", name)
+	}
+	return state.Run{}, fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
+}
+
+// process is the OCI process of a command: root's own environment and no
+// other, and the capabilities of the VPS's bundle.
+func (m *Manager) process(name string, run state.Run, o ExecOptions) (*specs.Process, error) {
+	spec, err := bundles.Read(m.store.BundleDir(name))
+	if err != nil {
+		return nil, err
+	}
+	who, err := lookupUser(run.Init.PID, o.User)
+	if err != nil {
+		return nil, err
+	}
+	p := &specs.Process{
+		Terminal: o.Terminal, Args: o.Args, Cwd: o.Cwd,
+		User:         specs.User{UID: uint32(who.Uid), GID: uint32(who.Gid)},
+		Capabilities: spec.Process.Capabilities,
+		Rlimits:      spec.Process.Rlimits,
+	}
+	for _, g := range who.Sgids {
+		p.User.AdditionalGids = append(p.User.AdditionalGids, uint32(g))
+	}
+	if who.Uid != 0 {
+		// As after a login: what root may do, others may not.
+		p.Capabilities = &specs.LinuxCapabilities{Bounding: spec.Process.Capabilities.Bounding}
+	}
+	root := fmt.Sprintf("/proc/%d/root", run.Init.PID)
+	if p.Cwd == "" {
+		p.Cwd = who.Home
+	}
+	if !path.IsAbs(p.Cwd) {
+		return nil, fail.New(fail.Usage, "working directory %q is not absolute", o.Cwd)
+	}
+	if !isDirInside(root, p.Cwd) {
+		if o.Cwd != "" {
+			return nil, fail.New(fail.Usage, "no directory %s in %s", o.Cwd, name)
+		}
+		p.Cwd = "/"
+	}
+	p.Env = execEnv(who, o)
+	return p, nil
+}
+
+// execEnv is the clean environment of a command, with what the caller adds.
+func execEnv(who *account, o ExecOptions) []string {
+	dirs := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	env := []string{"PATH=" + dirs, "HOME=" + who.Home, "USER=" + who.Name, "LOGNAME=" + who.Name, "LANG=C.UTF-8"}
+	if o.Terminal {
+		kind := os.Getenv("TERM")
+		if kind == "" {
+			kind = "linux"
+		}
+		env = append(env, "TERM="+kind)
+	}
+	for _, e := range o.Env {
+		key, _, _ := strings.Cut(e, "=")
+		kept := env[:0]
+		for _, old := range env {
+			if !strings.HasPrefix(old, key+"=") {
+				kept = append(kept, old)
+			}
+		}
+		env = append(kept, e)
+	}
+	return env
+}
+
+// An account is a user of the VPS's own.
+type account struct {
+	*user.ExecUser
+	Name string
+}
+
+// lookupUser finds NAME|UID[:GROUP|GID] in the VPS's own files.
+func lookupUser(pid int, who string) (*account, error) {
+	root := fmt.Sprintf("/proc/%d/root", pid)
+	passwd, err := readInside(root, "/etc/passwd")
+	if err != nil {
+		return nil, err
+	}
+	group, err := readInside(root, "/etc/group")
+	if err != nil {
+		return nil, err
+	}
+	found, err := user.GetExecUser(who, &user.ExecUser{Home: "/root"}, bytes.NewReader(passwd), bytes.NewReader(group))
+	if err != nil {
+		return nil, fail.New(fail.Usage, "no user %q inside: %w", who, err)
+	}
+	a := &account{ExecUser: found, Name: "root"}
+	if found.Home == "" {
+		found.Home = "/"
+	}
+	if found.Uid != 0 {
+		a.Name = fmt.Sprint(found.Uid)
+	}
+	users, err := user.ParsePasswdFilter(bytes.NewReader(passwd), func(u user.User) bool { return u.Uid == found.Uid })
+	if err == nil && len(users) > 0 {
+		a.Name = users[0].Name
+	}
+	return a, nil
+}
+
+// loginShell is the shell that root has inside, /bin/sh if that is not there.
+func loginShell(pid int) (string, error) {
+	root := fmt.Sprintf("/proc/%d/root", pid)
+	passwd, err := readInside(root, "/etc/passwd")
+	if err != nil {
+		return "", err
+	}
+	users, err := user.ParsePasswdFilter(bytes.NewReader(passwd), func(u user.User) bool { return u.Uid == 0 })
+	if err == nil && len(users) > 0 && users[0].Shell != "" {
+		if f, err := openInside(root, users[0].Shell, unix.O_RDONLY); err == nil {
+			f.Close()
+			return users[0].Shell, nil
+		}
+	}
+	return "/bin/sh", nil
+}
+
+// execPipes runs p with its three streams apart, until ctx ends. The VPS gets pipes and never
+// the caller's own files: a terminal of the host's has no business inside.
+func (m *Manager) execPipes(ctx context.Context, name string, p *specs.Process, stdio Stdio) (int, error) {
+	pipes, err := newPipes(stdio)
+	if err != nil {
+		return 0, err
+	}
+	defer pipes.close()
+	signals := forwarded()
+	defer signal.Stop(signals)
+	r, err := m.containers.Exec(name, p, pipes.theirs)
+	if err != nil {
+		return 0, execError(name, err)
+	}
+	pipes.begin()
+	done := make(chan struct{})
+	defer close(done)
+	go forward(r, signals, done)
+	defer context.AfterFunc(ctx, func() { _ = r.Signal(syscall.SIGKILL) })()
+	status, err := r.Wait()
+	if err != nil {
+		return 0, err
+	}
+	return status, pipes.drain()
+}
+
+// forwarded are the signals that a command gets which croft is sent.
+func forwarded() chan os.Signal {
+	c := make(chan os.Signal, 16)
+	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	return c
+}
+
+func forward(r *container.Running, signals <-chan os.Signal, done <-chan struct{}) {
+	for {
+		select {
+		case s := <-signals:
+			_ = r.Signal(s) // it may have ended
+		case <-done:
+			return
+		}
+	}
+}
+
+// execError sorts out why a command could not be run.
+func execError(name string, err error) error {
+	var not *container.NotRunnable
+	switch {
+	case errors.As(err, &not) && not.Absent:
+		return &CommandError{Status: fail.ExecNotFound, Err: err}
+	case errors.As(err, &not):
+		return &CommandError{Status: fail.ExecNotRunable, Err: err}
+	case errors.Is(err, container.ErrAbsent):
+		return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
+	}
+	return err
+}
+
+// output runs a command in a VPS and returns what it printed.
+func (m *Manager) output(ctx context.Context, name string, args ...string) (string, error) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		return "", fmt.Errorf("make pipe: %w", err)
+	}
+	defer read.Close()
+	text := make(chan string, 1)
+	go func() {
+		all, _ := io.ReadAll(io.LimitReader(read, 1<<20))
+		text <- string(all)
+	}()
+	status, err := m.Exec(ctx, name, ExecOptions{Args: args, Stdio: Stdio{Out: write}, bounded: true})
+	write.Close()
+	out := <-text
+	if err == nil && status != 0 {
+		err = fmt.Errorf("%s: status %d", args[0], status)
+	}
+	return out, err
+}
+
+// runInside runs a command in a VPS for its effect.
+func (m *Manager) runInside(ctx context.Context, name string, args ...string) error {
+	_, err := m.output(ctx, name, args...)
+	return err
+}
+
+func isDirInside(root, dir string) bool {
+	f, err := openInside(root, dir, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return false
+	}
+	f.Close()
+	return true
+}

@@ -1,0 +1,59 @@
+package runtime
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+
+	"croft/internal/state"
+	"croft/network/guest"
+	"croft/template"
+)
+
+// configureGuest writes the guest's own files: its name, its resolvers, and
+// the configuration of its network service. What the user wrote is left; only
+// the first time are the template's files taken over.
+func (m *Manager) configureGuest(v state.VPS, root template.Rootfs, host Host) error {
+	plugs, err := m.plugs(v)
+	if err != nil {
+		return err
+	}
+	settings, err := guestSettings(v, plugs, host)
+	if err != nil {
+		return err
+	}
+	mark := configuredFile(m.store, v.Name)
+	settings.First = !exists(mark)
+	if err := m.guests.Configure(root.Target, v.IDs.First, settings); err != nil {
+		return err
+	}
+	if settings.First {
+		if err := os.WriteFile(mark, nil, 0o600); err != nil {
+			return fmt.Errorf("note that the guest is configured: %w", err)
+		}
+	}
+	return nil
+}
+
+// guestSettings is what the guest's own files should say.
+func guestSettings(v state.VPS, plugs []plug, host Host) (guest.Settings, error) {
+	s := guest.Settings{Hostname: v.Hostname, Servers: host.Upstreams, Search: host.Search}
+	if len(v.DNS.Servers) > 0 {
+		s.Servers = nil
+		for _, text := range v.DNS.Servers {
+			a, err := netip.ParseAddr(text)
+			if err != nil {
+				return guest.Settings{}, fmt.Errorf("read resolver of %s: %w", v.Name, err)
+			}
+			s.Servers = append(s.Servers, a)
+		}
+	}
+	if len(v.DNS.Search) > 0 {
+		s.Search = v.DNS.Search
+	}
+	for _, p := range plugs {
+		s.Interfaces = append(s.Interfaces, guest.Interface{Name: p.plan.Interface, Addresses: p.plan.Addresses,
+			Gateways: p.plan.Gateways, MTU: p.plan.MTU})
+	}
+	return s, nil
+}

@@ -1,0 +1,68 @@
+package runtime
+
+import (
+	"context"
+	"net/netip"
+
+	"croft/network"
+)
+
+// hostNetworks is networks on the real host. Its sockets are opened by the
+// first who needs them: most commands do not.
+type hostNetworks struct{ host func() (*network.Host, error) }
+
+func (n hostNetworks) Seed(name string) (network.Seed, error) {
+	h, err := n.host()
+	if err != nil {
+		return network.Seed{}, err
+	}
+	return h.Seed(name)
+}
+
+func (n hostNetworks) Addresses() ([]netip.Addr, error) {
+	h, err := n.host()
+	if err != nil {
+		return nil, err
+	}
+	return h.Addresses()
+}
+
+func (n hostNetworks) Ensure(ctx context.Context, p network.HostPlan) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.Ensure(ctx, p)
+}
+
+func (n hostNetworks) Plug(ctx context.Context, p network.Plan, pid int) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.Plug(ctx, p, pid)
+}
+
+func (n hostNetworks) Unplug(ctx context.Context, p network.Plan) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.Unplug(ctx, p)
+}
+
+func (n hostNetworks) Remove(ctx context.Context, p network.HostPlan) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.Remove(ctx, p)
+}
+
+func (n hostNetworks) Dropped(p network.Plan) (map[network.Reason]uint64, error) {
+	h, err := n.host()
+	if err != nil {
+		return nil, err
+	}
+	return h.Dropped(p)
+}

@@ -1,0 +1,202 @@
+package runtime
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"croft/internal/state"
+	"croft/network"
+	"croft/runtime/container"
+)
+
+// List describes all VPSs, sorted by name. It takes no lock; one whose files
+// cannot be read is StatusBroken and does not hide the others.
+func (m *Manager) List(ctx context.Context) ([]Info, error) {
+	entries, err := m.store.All()
+	if err != nil {
+		return nil, err
+	}
+	tables := m.tables()
+	all := make([]Info, 0, len(entries))
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if e.Err != nil {
+			all = append(all, broken(e.Name, e.Err))
+			continue
+		}
+		all = append(all, m.describe(e.VPS, tables))
+	}
+	return all, nil
+}
+
+// Inspect describes one VPS, with what its filters dropped.
+func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
+	if _, err := state.ParseName(name); err != nil {
+		return Info{}, err
+	}
+	v, err := m.store.Get(name)
+	if err != nil {
+		return Info{}, err
+	}
+	m.mendIfFree(ctx, name)
+	info := m.describe(v, m.tables())
+	if info.Status == StatusStopped {
+		return info, nil
+	}
+	plugs, err := m.plugs(v)
+	if err != nil {
+		return Info{}, err
+	}
+	for i, p := range plugs {
+		dropped, err := m.networks.Dropped(p.plan)
+		if err != nil {
+			return Info{}, err
+		}
+		info.Interfaces[i].Dropped = map[string]uint64{}
+		for reason, packets := range dropped {
+			info.Interfaces[i].Dropped[string(reason)] = packets
+		}
+	}
+	return info, nil
+}
+
+func broken(name string, err error) Info {
+	return Info{Name: name, Status: StatusBroken, Error: err.Error(), Interfaces: []InterfaceInfo{}, Labels: map[string]string{}}
+}
+
+// tables are all networks that can be read; a VPS on one that cannot be is
+// shown without its addresses.
+func (m *Manager) tables() map[string]network.Table {
+	tables := map[string]network.Table{}
+	names, err := m.store.Networks()
+	if err != nil {
+		m.warn(err.Error())
+	}
+	for _, name := range names {
+		data, err := m.store.Network(name)
+		if err == nil && data != nil {
+			var t network.Table
+			if t, err = network.Decode(data); err == nil {
+				tables[name] = t
+			}
+		}
+		if err != nil {
+			m.warn(err.Error())
+		}
+	}
+	return tables
+}
+
+func (m *Manager) describe(v state.VPS, tables map[string]network.Table) Info {
+	info := Info{
+		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
+		Created: v.Created, IDs: v.IDs, Limits: v.Limits, Ephemeral: v.Ephemeral, Labels: v.Labels,
+		Interfaces: describeInterfaces(v, tables),
+		Bundle:     m.store.BundleDir(v.Name), Files: filepath.Join(m.store.FSDir(v.Name), "upper"),
+		Cgroup: path.Join("/", container.Parent, v.Name),
+	}
+	if info.Labels == nil {
+		info.Labels = map[string]string{}
+	}
+	run, err := m.store.Run(v.Name)
+	if err == nil {
+		info.Status, err = m.status(v.Name, run)
+	}
+	if err != nil {
+		info.Status, info.Error = StatusBroken, err.Error()
+		return info
+	}
+	info.Boot, info.LastEnd = run.Boot, run.End
+	if info.Status == StatusStopped {
+		return info
+	}
+	info.PID, info.MonitorPID, info.Started = run.Init.PID, run.Monitor.PID, &run.Started
+	info.LastEnd = nil
+	if info.Status == StatusOrphaned {
+		info.MonitorPID = 0
+	}
+	info.Booted = m.booted(v.Name, run)
+	return info
+}
+
+// status derives what a VPS is doing from its life lock and its init.
+func (m *Manager) status(name string, run state.Run) (Status, error) {
+	held, err := m.store.LifeHeld(name)
+	if err != nil {
+		return "", err
+	}
+	lives := run.State == state.Running && alive(run.Init)
+	switch {
+	case !held && !lives:
+		return StatusStopped, nil
+	case !held:
+		return StatusOrphaned, nil
+	case !lives:
+		return StatusStarting, nil // or sweeping up; either way not for long
+	}
+	frozen, err := m.containers.Frozen(name)
+	if err != nil {
+		return "", err
+	}
+	if frozen {
+		return StatusPaused, nil
+	}
+	return StatusRunning, nil
+}
+
+func describeInterfaces(v state.VPS, tables map[string]network.Table) []InterfaceInfo {
+	all := []InterfaceInfo{}
+	for _, i := range v.Interfaces {
+		info := InterfaceInfo{Name: i.Name, Network: i.Network, Addresses: []string{}}
+		t := tables[i.Network]
+		if c, ok := claimOf(t, v.Name, i.Name); ok {
+			info.HostLink, info.MAC = c.HostLink, c.MAC
+			addrs := slices.Clone(c.Addresses)
+			slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return a.BitLen() - b.BitLen() })
+			for _, a := range addrs {
+				bits := t.IPv4.Bits()
+				if a.Is6() {
+					bits = t.IPv6.Bits()
+				}
+				info.Addresses = append(info.Addresses, netip.PrefixFrom(a, bits).String())
+			}
+		}
+		all = append(all, info)
+	}
+	return all
+}
+
+// ResolveNames returns the VPSs that a command is for: those named, or all.
+// Names that make no sense are fail.Usage.
+func (m *Manager) ResolveNames(all bool, names []string) ([]string, error) {
+	if !all {
+		for _, n := range names {
+			if _, err := state.ParseName(n); err != nil {
+				return nil, err
+			}
+		}
+		return names, nil
+	}
+	entries, err := m.store.All()
+	if err != nil {
+		return nil, err
+	}
+	names = nil
+	for _, e := range entries {
+		names = append(names, e.Name)
+	}
+	return names, nil
+}
+
+// exists reports whether there is such a file; what cannot be looked at is not
+// there for anybody else either.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,133 @@
+package runtime
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"croft/bundles"
+	"croft/internal/state"
+	"croft/network"
+	"croft/network/guest"
+	"croft/runtime/container"
+	"croft/runtime/holder"
+	"croft/template"
+)
+
+// A machine is all that a Manager reaches the host through. Each part names
+// results and not system calls, so that a pretend one is a small world.
+type machine struct {
+	containers containers
+	networks   networks
+	rootfses   rootfses
+	monitors   monitors
+	guests     guests
+	host       func() (Host, error)
+	// become prepares to turn this process into a holder. The function that it
+	// returns does it, and returns only if it cannot.
+	become func(binDir, title string, c holder.Config) (func() error, error)
+}
+
+// containers makes running things out of bundles: container.Engine.
+type containers interface {
+	Create(id string, spec *specs.Spec) (container.Waiting, error)
+	Go(id string) error
+	Delete(id string) error
+	Signal(id string, sig syscall.Signal) error
+	Kill(id string) error
+	Freeze(id string) error
+	Thaw(id string) error
+	Frozen(id string) (bool, error)
+	Exec(id string, p *specs.Process, stdio [3]*os.File) (*container.Running, error)
+	Processes(id string) ([]int, error)
+}
+
+// networks makes the host's network match plans: network.Host.
+type networks interface {
+	Ensure(ctx context.Context, p network.HostPlan) error
+	Plug(ctx context.Context, p network.Plan, pid int) error
+	Unplug(ctx context.Context, p network.Plan) error
+	Remove(ctx context.Context, p network.HostPlan) error
+	Dropped(p network.Plan) (map[network.Reason]uint64, error)
+	Seed(name string) (network.Seed, error)
+	Addresses() ([]netip.Addr, error)
+}
+
+// rootfses mounts root filesystems of VPSs into this process's mount
+// namespace: template.Rootfs.
+type rootfses interface {
+	Make(r template.Rootfs) error
+	Mount(r template.Rootfs) error
+	Unmount(r template.Rootfs) error
+}
+
+// monitors starts the process that holds a running VPS.
+type monitors interface {
+	// Spawn starts name's monitor and returns when its init runs, or with why
+	// not. The monitor takes over life; the caller still closes its own.
+	Spawn(ctx context.Context, name string, life *os.File, how spawnHow) error
+}
+
+// guests reads and writes files of a VPS's own, resolved inside its root
+// filesystem.
+type guests interface {
+	// Look finds out what is in the root filesystem at root.
+	Look(root string) (guestLook, error)
+	// Configure makes the guest's own files at root match s, those that are
+	// made owned by the root that host id first is.
+	Configure(root string, first uint32, s guest.Settings) error
+	// BootID makes the text of the file at path the boot id that the VPS whose
+	// init is pid sees.
+	BootID(pid int, path string) error
+	// FreeConsole takes a console away from the init that was started on it.
+	FreeConsole(master *os.File) error
+	// NewConsole gives a running VPS another /dev/console, owned by the root
+	// that host id first is, and returns its master, which the caller closes.
+	NewConsole(pid int, first uint32) (*os.File, error)
+}
+
+// templates is the store of OS templates: template.Store.
+type templates interface {
+	Ensure(ctx context.Context, ref string) (template.Image, error)
+	Resolve(ref string) (template.Image, error)
+	List() ([]template.Image, error)
+	LayerDirs(img template.Image) ([]string, error)
+	Build(ctx context.Context, name string, o template.BuildOptions) (template.Image, error)
+	Import(ctx context.Context, name string, r io.Reader, o template.ImportOptions) (template.Image, error)
+	Remove(ctx context.Context, ref string, used func() (map[string][]string, error)) error
+}
+
+// Host is what a start needs to know of the host, found out beforehand.
+type Host struct {
+	BootID    string
+	Devices   []bundles.Device // those of the wanted ones that the host has
+	NoFile    uint64           // hard limit that a VPS can be given
+	Uptime    time.Duration    // 0 where the kernel has no time namespaces
+	Caps      []string
+	Arch      string
+	Upstreams []netip.Addr
+	Search    []string
+}
+
+type overlays struct{}
+
+func (overlays) Make(r template.Rootfs) error    { return r.Make() }
+func (overlays) Mount(r template.Rootfs) error   { return r.Mount() }
+func (overlays) Unmount(r template.Rootfs) error { return r.Unmount() }
+
+// rootfs is where v's root filesystem is and what it is made of.
+func (m *Manager) rootfs(v state.VPS) (template.Rootfs, error) {
+	layers, err := m.templates.LayerDirs(template.Image{Name: v.Template.Name, Digest: v.Template.Digest, Layers: v.Template.Layers})
+	if err != nil {
+		return template.Rootfs{}, err
+	}
+	return template.Rootfs{
+		Layers: layers, Dir: m.store.FSDir(v.Name), Target: rootfsDir(m.store, v.Name),
+		Scratch: lowerDir(m.store, v.Name), First: v.IDs.First, Size: v.IDs.Size,
+	}, nil
+}

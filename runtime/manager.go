@@ -1,0 +1,112 @@
+// Package runtime runs VPSs: it is the life of a VPS, told in one place.
+//
+// Deciding is in pure functions (what an init is and how it is stopped, what
+// an exit status means, what a bundle holds); acting is behind the small
+// interfaces of machine.go, so that a pretend machine can run all of it.
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/network"
+	"croft/runtime/container"
+	"croft/template"
+)
+
+// Where a Manager keeps its files unless it is told otherwise.
+const (
+	DefaultRoot = "/var/lib/croft"
+	DefaultRun  = "/run/croft"
+)
+
+// A Manager runs the VPSs of one root directory. Its methods are the program's
+// commands, one for one. Any number of processes may use one directory at
+// once: everything a Manager decides, it decides under a lock in there.
+type Manager struct {
+	store     *state.Store
+	templates templates
+	machine
+
+	command  string
+	lockWait time.Duration
+	warn     func(string)
+}
+
+// New returns a Manager. It is fail.Permission for anybody but root.
+func New(o Options) (*Manager, error) {
+	if os.Geteuid() != 0 {
+		return nil, fail.New(fail.Permission, "croft needs root").WithHint("sudo %s", commandLine())
+	}
+	if o.Root == "" {
+		o.Root = DefaultRoot
+	}
+	if o.Run == "" {
+		o.Run = DefaultRun
+	}
+	warn := o.Warn
+	if warn == nil {
+		warn = func(string) {}
+	}
+	logTo(o.Debug)
+	store, err := state.Open(o.Root, o.Run)
+	if err != nil {
+		return nil, err
+	}
+	return &Manager{
+		store:     store,
+		templates: template.Open(store.TemplatesDir(), template.Options{Progress: o.Progress, Warn: warn}),
+		machine: machine{
+			containers: container.Engine{Root: containersDir(store)},
+			networks:   hostNetworks{sync.OnceValues(func() (*network.Host, error) { return network.NewHost(warn) })},
+			rootfses:   overlays{},
+			monitors:   spawner{store: store, warn: warn},
+			guests:     hostGuests{},
+			host:       hostFacts,
+			become:     becomeHolder,
+		},
+		command:  o.Command,
+		lockWait: o.LockTimeout,
+		warn:     warn,
+	}, nil
+}
+
+// lock takes name's lock for the command that this Manager was made for.
+func (m *Manager) lock(ctx context.Context, name string) (*state.Locked, error) {
+	if _, err := state.ParseName(name); err != nil {
+		return nil, err
+	}
+	return m.store.Lock(ctx, name, m.command, m.lockWait)
+}
+
+// existing takes name's lock and reads what it should be. A monitor that was
+// killed is replaced first, so that everything after it finds a VPS that is
+// either stopped or has one.
+func (m *Manager) existing(ctx context.Context, name string) (*state.Locked, state.VPS, error) {
+	l, err := m.lock(ctx, name)
+	if err != nil {
+		return nil, state.VPS{}, err
+	}
+	v, err := l.VPS()
+	if err == nil {
+		err = m.mend(ctx, l)
+	}
+	if err != nil {
+		l.Unlock()
+		return nil, state.VPS{}, err
+	}
+	return l, v, nil
+}
+
+func commandLine() string {
+	line := "croft"
+	for _, a := range os.Args[1:] {
+		line = fmt.Sprintf("%s %s", line, a)
+	}
+	return line
+}

@@ -1,0 +1,181 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/runtime/holder"
+)
+
+// monitorEnded is what the holder says to croft when a VPS's init has ended,
+// in the place of a spawnHow.
+const monitorEnded spawnHow = "ended"
+
+// A monitor is the process that a running VPS belongs to, while it is croft:
+// from start to the moment that init runs, and again from init's end on. In
+// between it is the holder, which it becomes by execve(2), so that it stays
+// init's parent and costs next to nothing.
+type monitor struct {
+	*Manager
+	name     string
+	life     *os.File
+	report   *os.File // nil once it has been said that init runs
+	warnings []string
+}
+
+// Monitor is what main calls for "croft monitor NAME HOW ROOT RUN …". It
+// returns croft's exit status, if it returns.
+func Monitor(args []string) int {
+	if len(args) < 4 {
+		fmt.Fprintln(os.Stderr, "croft: monitor is for croft itself")
+		return int(fail.Usage)
+	}
+	mon := &monitor{name: args[0]}
+	how := spawnHow(args[1])
+	var end holder.End
+	var err error
+	switch how {
+	case spawnBoot, spawnAdopt:
+		unix.CloseOnExec(lifeFD)
+		unix.CloseOnExec(reportFD)
+		mon.life, mon.report = os.NewFile(lifeFD, "life"), os.NewFile(reportFD, "report")
+	case monitorEnded:
+		if end, err = holder.ParseEnd(args); err == nil {
+			unix.CloseOnExec(end.Life)
+			mon.life = os.NewFile(uintptr(end.Life), "life")
+		}
+	default:
+		err = fail.New(fail.Usage, "no such monitor: %s", how)
+	}
+	if err == nil {
+		mon.Manager, err = New(Options{Root: args[2], Run: args[3], Command: "croft monitor " + mon.name,
+			Warn: func(w string) { mon.warnings = append(mon.warnings, w) }})
+	}
+	if err == nil {
+		err = mon.run(how, end)
+	}
+	mon.say(err)
+	if err != nil {
+		return int(fail.KindOf(err))
+	}
+	return 0
+}
+
+// run is the monitor's life. It returns when the VPS has ended, or if it could
+// not be started.
+func (mon *monitor) run(how spawnHow, end holder.End) error {
+	// Dispositions that this process has were its caller's; what it catches
+	// itself is reset in what it executes, so init starts with none ignored.
+	signal.Notify(make(chan os.Signal, 8), unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
+	unix.Umask(0o022)
+	ctx := context.Background()
+	if how == spawnAdopt {
+		return mon.adopt()
+	}
+	if how == monitorEnded {
+		// The holder does without huge pages; a VPS that starts again does not.
+		_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 0, 0, 0, 0)
+		again, err := mon.ended(ctx, endOf(end))
+		if err != nil || !again {
+			return err
+		}
+	} else if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		// What is mounted here stays here, what the host unmounts goes here too.
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	err := mon.boot(ctx)
+	if err == nil {
+		return nil // not reached: it is the holder by now
+	}
+	if e := mon.failed(ctx, err); e != nil {
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// say reports down the pipe, once.
+func (mon *monitor) say(err error) {
+	if mon.report == nil {
+		return
+	}
+	line, e := json.Marshal(reportOf(err, mon.warnings))
+	if e == nil {
+		_, _ = mon.report.Write(append(line, '\n')) // nobody may be listening any more
+	}
+	mon.report.Close()
+	mon.report = nil
+}
+
+// endOf is how a VPS ended, from what the holder saw.
+func endOf(e holder.End) state.End {
+	end := state.End{Reason: endUnknown, Detail: "its monitor was killed, so nobody knows how it ended"}
+	if e.Known {
+		end = ending(syscall.WaitStatus(e.Status))
+	}
+	end.Time = time.Now().UTC()
+	return end
+}
+
+// ended sweeps up after an init that has ended, and says whether the VPS wants
+// to start again: it rebooted itself, and nobody asked it to stop meanwhile.
+func (mon *monitor) ended(ctx context.Context, end state.End) (again bool, err error) {
+	v, err := mon.store.Get(mon.name)
+	if err != nil {
+		return false, err
+	}
+	run, err := mon.store.Run(mon.name)
+	if err != nil {
+		return false, err
+	}
+	err = mon.sweep(ctx, v)
+	run.State, run.End, run.Init, run.Monitor = state.Ended, &end, state.Process{}, state.Process{}
+	if e := mon.store.PutRun(mon.name, run); err == nil {
+		err = e
+	}
+	if _, e := os.Stat(stopRequest(mon.store, mon.name)); e == nil {
+		return false, err
+	}
+	return err == nil && end.Reason == endRebooted, err
+}
+
+// failed records that a start came to nothing.
+func (mon *monitor) failed(ctx context.Context, cause error) error {
+	run, err := mon.store.Run(mon.name)
+	if err != nil {
+		return err
+	}
+	run.Schema, run.State, run.Init, run.Monitor = state.Schema, state.Ended, state.Process{}, state.Process{}
+	run.End = &state.End{Time: time.Now().UTC(), Reason: endFailed, Status: int(fail.KindOf(cause)), Detail: cause.Error()}
+	return mon.store.PutRun(mon.name, run)
+}
+
+// sweep removes what a VPS that does not run has left on the host, from names
+// alone. Nothing being there is success. The caller holds the life lock.
+func (m *Manager) sweep(ctx context.Context, v state.VPS) error {
+	err := m.containers.Delete(v.Name)
+	plugs, e := m.plugs(v)
+	if err == nil {
+		err = e
+	}
+	for _, p := range plugs {
+		if e := m.networks.Unplug(ctx, p.plan); err == nil {
+			err = e
+		}
+	}
+	for _, file := range []string{notifySocket(m.store, v.Name), consoleSocket(m.store, v.Name), bootedFile(m.store, v.Name)} {
+		if e := os.Remove(file); err == nil && e != nil && !os.IsNotExist(e) {
+			err = fmt.Errorf("sweep: %w", e)
+		}
+	}
+	return err
+}

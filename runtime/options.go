@@ -1,0 +1,179 @@
+package runtime
+
+import (
+	"io"
+	"net/netip"
+	"os"
+	"time"
+
+	"croft/internal/state"
+	"croft/template"
+)
+
+// CreateOptions is what create and run may ask of a new VPS. The zero value
+// is a VPS with one interface on the default network and no limits.
+type CreateOptions struct {
+	Template  string // a name, or name@digest; built or taken from the binary if it is not there
+	Hostname  string // "" is the VPS's name
+	Addresses []netip.Addr
+	Network   string // "" is the default network, "none" only lo
+	Limits    state.Limits
+	DNS       state.DNS
+	Sysctls   map[string]string
+	Env       []string
+	Labels    map[string]string
+	IDSize    uint32 // 0 is 65536
+	Ephemeral bool
+	IfMissing bool // an existing VPS of that name is success, and is left as it is
+}
+
+// A Wait says what start returns after.
+type Wait int
+
+// What start can wait for.
+const (
+	WaitNone    Wait = iota // init runs
+	WaitBooted              // its init says that it has booted
+	WaitNetwork             // booted, and its addresses answer
+)
+
+// StartOptions is what start may be told.
+type StartOptions struct {
+	Wait    Wait
+	Timeout time.Duration // for Wait; 0 is DefaultBootTimeout
+}
+
+// StopOptions is what stop and restart may be told.
+type StopOptions struct {
+	Timeout  time.Duration // until it is killed; 0 is DefaultStopTimeout
+	Fast     bool          // kill at once
+	IfExists bool
+}
+
+// DestroyOptions is what destroy may be told.
+type DestroyOptions struct {
+	Force    bool // a running one is killed first
+	IfExists bool
+}
+
+// Stdio is what a command inside a VPS is connected to.
+type Stdio struct {
+	In       *os.File
+	Out, Err *os.File
+}
+
+// ExecOptions is a command to run inside a VPS.
+type ExecOptions struct {
+	Args     []string
+	Env      []string // NAME=value, beside the clean PATH HOME USER TERM LANG
+	User     string   // name|uid[:group|gid], "" is root
+	Cwd      string   // "" is the user's home, or / where that is absent
+	Terminal bool     // give it a terminal; Stdio.In has to be one
+	Stdio    Stdio
+
+	bounded bool // kill it when the context ends; else that is up to the person
+}
+
+// RunOptions is create, start, exec and, with Remove, destroy.
+type RunOptions struct {
+	CreateOptions
+	Name   string // "" makes one up
+	Remove bool
+	Wait   Wait
+	Exec   ExecOptions // no Args: enter
+}
+
+// LogOptions says which of a VPS's console logs, and how much of it.
+type LogOptions struct {
+	Follow bool
+	Boot   int // n > 0 is the n-th boot; 0 the newest, -1 the one before, …
+	Lines  int // the last n lines; < 0 is all
+}
+
+// A Condition is what Wait waits for: "running", "stopped", "booted", "network".
+type Condition string
+
+// Conditions of Wait.
+const (
+	UntilRunning Condition = "running"
+	UntilStopped Condition = "stopped"
+	UntilBooted  Condition = "booted"
+	UntilNetwork Condition = "network"
+)
+
+// A Status is one word for what a VPS is doing, derived and never stored.
+type Status string
+
+// The statuses that list, status and inspect print.
+const (
+	StatusStopped  Status = "stopped"
+	StatusStarting Status = "starting"
+	StatusRunning  Status = "running"
+	StatusPaused   Status = "paused"
+	StatusOrphaned Status = "orphaned" // it runs and its monitor was killed: the next command mends that
+	StatusBroken   Status = "broken"   // its files cannot be read; Error says why
+)
+
+// An Info is a VPS as list, status and inspect show it. Its JSON keys are
+// stable: docs/state.md.
+type Info struct {
+	Name       string            `json:"name"`
+	Status     Status            `json:"status"`
+	Booted     bool              `json:"booted"`
+	UUID       string            `json:"uuid"`
+	Hostname   string            `json:"hostname"`
+	Template   string            `json:"template"`
+	Digest     string            `json:"digest"`
+	Created    time.Time         `json:"created"`
+	Started    *time.Time        `json:"started"`
+	Boot       int               `json:"boot"`
+	PID        int               `json:"pid"`        // of its init, on the host; 0 if it does not run
+	MonitorPID int               `json:"monitorPid"` // 0 if none
+	IDs        state.IDRange     `json:"ids"`
+	Interfaces []InterfaceInfo   `json:"interfaces"`
+	Limits     state.Limits      `json:"limits"`
+	Labels     map[string]string `json:"labels"`
+	Ephemeral  bool              `json:"ephemeral"`
+	LastEnd    *state.End        `json:"lastEnd"`
+	Bundle     string            `json:"bundle"`
+	Files      string            `json:"files"` // where its own files are on the host
+	Cgroup     string            `json:"cgroup"`
+	Error      string            `json:"error,omitempty"`
+}
+
+// An InterfaceInfo is one interface of a VPS with its place on the host.
+type InterfaceInfo struct {
+	Name      string            `json:"name"`
+	Network   string            `json:"network"`
+	HostLink  string            `json:"hostLink"`
+	MAC       string            `json:"mac"`
+	Addresses []string          `json:"addresses"`         // with prefix length, IPv4 first
+	Dropped   map[string]uint64 `json:"dropped,omitempty"` // packets by the filter that dropped them; inspect only
+}
+
+// TemplateInfo, BuildOptions and the like are the template package's own;
+// they stand here so that the command line needs to know one package.
+type (
+	TemplateInfo   = template.Image
+	TemplateBuild  = template.BuildOptions
+	TemplateImport = template.ImportOptions
+	RecipeInfo     = template.RecipeInfo
+	Progress       = template.Progress
+)
+
+// Defaults of the timeouts.
+const (
+	DefaultBootTimeout = 90 * time.Second
+	DefaultStopTimeout = 60 * time.Second
+)
+
+// Options is where a Manager keeps its files and how it talks.
+type Options struct {
+	Root        string        // "" is /var/lib/croft
+	Run         string        // "" is /run/croft
+	LockTimeout time.Duration // how long to wait for a busy VPS; 0 is not at all
+	Warn        func(string)  // one line that a person should know, nil drops it
+	Progress    Progress      // long work says how far it is; nil drops it
+	Debug       io.Writer     // where the log goes; nil drops it
+	Command     string        // who holds a lock: "croft start web"
+}

@@ -1,0 +1,39 @@
+package runtime
+
+import (
+	"path/filepath"
+
+	"croft/bundles"
+	"croft/internal/state"
+)
+
+// Files below a VPS's run directory, which its monitor makes and its end
+// removes; internal/state names the others.
+func notifySocket(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "notify") }
+func consoleSocket(s *state.Store, name string) string {
+	return filepath.Join(s.RunDir(name), "console")
+}
+func bootedFile(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "booted") }
+func bootIDFile(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "boot_id") }
+func lowerDir(s *state.Store, name string) string   { return filepath.Join(s.RunDir(name), "lower") }
+
+// stopRequest is there from when somebody asked a VPS to stop until its next
+// start, so that a reboot from inside that happens meanwhile ends there.
+func stopRequest(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "stop") }
+
+// configuredFile is there as soon as croft has once written the guest's own
+// files: from then on those that it does not own are the user's.
+func configuredFile(s *state.Store, name string) string {
+	return filepath.Join(s.VPSDir(name), "configured")
+}
+
+func rootfsDir(s *state.Store, name string) string {
+	return filepath.Join(s.BundleDir(name), bundles.RootfsDir)
+}
+
+// containersDir is where libcontainer keeps its own files. It must not lie in
+// the directory of croft's binary: libcontainer seals that by an overlay
+// (libcontainer/exeseal) and cannot where it would cover itself.
+func containersDir(s *state.Store) string { return filepath.Join(s.RunRoot, "containers") }
+
+func draftFS(d *state.Draft) string { return filepath.Join(d.Dir, "fs") }

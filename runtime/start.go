@@ -1,0 +1,98 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+)
+
+// Start starts name and returns when its init runs, or with the reason it does
+// not; with o.Wait, when it has booted. The VPS outlives the caller: a monitor
+// process becomes its parent. A running one is fail.State, and is not touched.
+func (m *Manager) Start(ctx context.Context, name string, o StartOptions) error {
+	if err := m.start(ctx, name); err != nil {
+		return err
+	}
+	switch o.Wait {
+	case WaitBooted:
+		return m.awaitBoot(ctx, name, UntilBooted, o.Timeout)
+	case WaitNetwork:
+		return m.awaitBoot(ctx, name, UntilNetwork, o.Timeout)
+	}
+	return nil
+}
+
+func (m *Manager) start(ctx context.Context, name string) error {
+	l, _, err := m.existing(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	return m.startLocked(ctx, l)
+}
+
+// startLocked starts a VPS whose lock is held.
+func (m *Manager) startLocked(ctx context.Context, l *state.Locked) error {
+	life, err := l.Life()
+	if fail.Is(err, fail.State) {
+		return fail.New(fail.State, "%s is running already", l.Name()).WithHint("croft restart %s", l.Name())
+	}
+	if err != nil {
+		return err
+	}
+	defer life.Close()
+	if err := os.Remove(stopRequest(m.store, l.Name())); err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("forget the last stop: %w", err)
+	}
+	if err := m.monitors.Spawn(ctx, l.Name(), life, spawnBoot); err != nil {
+		return m.withConsole(l.Name(), err)
+	}
+	return nil
+}
+
+// mend gives a running VPS whose monitor was killed a new one. Whatever else
+// it finds, it leaves.
+func (m *Manager) mend(ctx context.Context, l *state.Locked) error {
+	run, err := m.store.Run(l.Name())
+	if err != nil || run.State != state.Running || !alive(run.Init) {
+		return err
+	}
+	life, err := l.Life()
+	if fail.Is(err, fail.State) {
+		return nil // it has one
+	}
+	if err != nil {
+		return err
+	}
+	defer life.Close()
+	if !alive(run.Init) {
+		return nil
+	}
+	if err := m.monitors.Spawn(ctx, l.Name(), life, spawnAdopt); err != nil {
+		return fmt.Errorf("give %s a new monitor: %w", l.Name(), err)
+	}
+	return nil
+}
+
+// mendIfFree does what mend does for commands that need no lock, if nobody
+// else holds it: whoever does mends too.
+func (m *Manager) mendIfFree(ctx context.Context, name string) {
+	run, err := m.store.Run(name)
+	if err != nil || run.State != state.Running || !alive(run.Init) {
+		return
+	}
+	if held, err := m.store.LifeHeld(name); err != nil || held {
+		return
+	}
+	l, err := m.store.Lock(ctx, name, m.command, 0)
+	if err != nil {
+		return
+	}
+	defer l.Unlock()
+	if err := m.mend(ctx, l); err != nil {
+		m.warn(err.Error())
+	}
+}

@@ -1,0 +1,56 @@
+package runtime
+
+import (
+	"context"
+	"io"
+
+	"croft/template"
+)
+
+// Templates lists the templates that are there.
+func (m *Manager) Templates(context.Context) ([]TemplateInfo, error) { return m.templates.List() }
+
+// Template describes one; fail.NotFound if it is not there.
+func (m *Manager) Template(_ context.Context, name string) (TemplateInfo, error) {
+	return m.templates.Resolve(name)
+}
+
+// BuildTemplate makes the template name from its recipe, anew if it is there.
+func (m *Manager) BuildTemplate(ctx context.Context, name string, o TemplateBuild) (TemplateInfo, error) {
+	return m.templates.Build(ctx, name, o)
+}
+
+// ImportTemplate makes a template from the archive of a root filesystem.
+func (m *Manager) ImportTemplate(ctx context.Context, name string, r io.Reader, o TemplateImport) (TemplateInfo, error) {
+	return m.templates.Import(ctx, name, r, o)
+}
+
+// RemoveTemplate removes a template that no VPS is made from; with one it is
+// fail.State.
+func (m *Manager) RemoveTemplate(ctx context.Context, name string) error {
+	return m.templates.Remove(ctx, name, m.usedTemplates)
+}
+
+// usedTemplates says which VPSs are made from which digest.
+func (m *Manager) usedTemplates() (map[string][]string, error) {
+	entries, err := m.store.All()
+	if err != nil {
+		return nil, err
+	}
+	used := map[string][]string{}
+	for _, e := range entries {
+		if e.Err != nil {
+			return nil, e.Err // it may be made from any of them
+		}
+		used[e.VPS.Template.Digest] = append(used[e.VPS.Template.Digest], e.Name)
+	}
+	return used, nil
+}
+
+// Recipes lists the recipes that templates can be built from.
+func (m *Manager) Recipes() ([]RecipeInfo, error) { return template.Recipes("") }
+
+// Recipe returns a recipe's text.
+func (m *Manager) Recipe(name string) (string, error) {
+	return template.RecipeText("", name)
+}

@@ -1,0 +1,347 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/network"
+	"croft/network/guest"
+	"croft/runtime/container"
+	"croft/runtime/holder"
+	"croft/template"
+)
+
+// A world is a pretend machine, kept as files in a directory so that it
+// outlives a process that dies in the middle. Every change to it is an effect;
+// the n-th can be made to fail, after doing its work or before, or to kill the
+// process. It refuses nonsense: what a real host would refuse.
+type world struct {
+	dir     string
+	effects int
+	failAt  int // 0: never
+	after   bool
+	dieAt   int
+
+	held map[string]*os.File // life locks that holders keep
+}
+
+var errWorld = errors.New("the world says no")
+
+func newWorld(dir string) *world { return &world{dir: dir, held: map[string]*os.File{}} }
+
+func (w *world) effect(what string, do func() error) error {
+	w.effects++
+	if w.effects == w.dieAt {
+		os.Exit(99)
+	}
+	if w.effects == w.failAt && !w.after {
+		return fmt.Errorf("%s: %w", what, errWorld)
+	}
+	if err := do(); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if w.effects == w.failAt {
+		return fmt.Errorf("%s: %w", what, errWorld)
+	}
+	return nil
+}
+
+func (w *world) path(kind, name string) string { return filepath.Join(w.dir, kind+" "+name) }
+
+func (w *world) has(kind, name string) bool { return exists(w.path(kind, name)) }
+
+func (w *world) put(kind, name, text string) error {
+	return os.WriteFile(w.path(kind, name), []byte(text), 0o600)
+}
+
+func (w *world) drop(kind, name string) error {
+	if err := os.Remove(w.path(kind, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// String prints the world, one thing a line.
+func (w *world) String() string {
+	entries, err := os.ReadDir(w.dir)
+	if err != nil {
+		return err.Error()
+	}
+	var lines []string
+	for _, e := range entries {
+		text, _ := os.ReadFile(filepath.Join(w.dir, e.Name()))
+		lines = append(lines, strings.TrimSpace(e.Name()+" "+string(text)))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// The world's containers.
+
+func (w *world) Create(id string, spec *specs.Spec) (made container.Waiting, err error) {
+	err = w.effect("make container", func() error {
+		if w.has("container", id) {
+			return errors.New("it exists")
+		}
+		if !w.has("mount", id) {
+			return errors.New("its root filesystem is not mounted")
+		}
+		return w.put("container", id, "waiting")
+	})
+	if err != nil {
+		// The engine's contract: on error nothing is left.
+		return container.Waiting{}, errors.Join(err, w.drop("container", id))
+	}
+	console, err := os.Open(os.DevNull)
+	return container.Waiting{PID: os.Getpid(), Console: console}, err
+}
+
+func (w *world) Go(id string) error {
+	return w.effect("run init", func() error {
+		if !w.has("link", id) {
+			return errors.New("it has no network")
+		}
+		return w.put("container", id, "running")
+	})
+}
+
+func (w *world) Delete(id string) error {
+	return w.effect("delete container", func() error { return w.drop("container", id) })
+}
+
+func (w *world) Signal(id string, sig syscall.Signal) error {
+	return w.effect("signal", func() error { return w.put("signal", id, sig.String()) })
+}
+
+func (w *world) Kill(id string) error {
+	err := w.effect("kill", func() error {
+		if !w.has("container", id) {
+			return container.ErrAbsent
+		}
+		return nil
+	})
+	if err == nil {
+		w.end(id)
+	}
+	return err
+}
+
+func (w *world) Freeze(id string) error {
+	return w.effect("freeze", func() error { return w.put("container", id, "frozen") })
+}
+
+func (w *world) Thaw(id string) error {
+	return w.effect("thaw", func() error { return w.put("container", id, "running") })
+}
+
+func (w *world) Frozen(id string) (bool, error) {
+	text, err := os.ReadFile(w.path("container", id))
+	return err == nil && string(text) == "frozen", nil
+}
+
+func (w *world) Exec(string, *specs.Process, [3]*os.File) (*container.Running, error) {
+	return nil, container.ErrAbsent
+}
+
+func (w *world) Processes(string) ([]int, error) { return nil, nil }
+
+// The world's network.
+
+type fakeNetworks struct{ *world }
+
+func (w fakeNetworks) Ensure(context.Context, network.HostPlan) error {
+	return w.effect("make bridge", func() error { return nil })
+}
+
+func (w fakeNetworks) Plug(_ context.Context, p network.Plan, pid int) error {
+	name := ownerOf(p)
+	return w.effect("plug", func() error {
+		if !w.has("container", name) {
+			return errors.New("there is no network namespace to plug into")
+		}
+		if w.has("link", name) {
+			return errors.New("the link exists")
+		}
+		return w.put("link", name, "")
+	})
+}
+
+func (w fakeNetworks) Unplug(_ context.Context, p network.Plan) error {
+	return w.effect("unplug", func() error { return w.drop("link", ownerOf(p)) })
+}
+
+func (w fakeNetworks) Remove(context.Context, network.HostPlan) error { return nil }
+func (w fakeNetworks) Dropped(network.Plan) (map[network.Reason]uint64, error) {
+	return map[network.Reason]uint64{}, nil
+}
+func (fakeNetworks) Seed(name string) (network.Seed, error) { return network.Seed{Name: name}, nil }
+func (fakeNetworks) Addresses() ([]netip.Addr, error)       { return nil, nil }
+
+// The world's root filesystems. A real mount is gone with the process that
+// made it, since it is in that process's mount namespace.
+
+type fakeRootfses struct{ *world }
+
+func (w fakeRootfses) Make(r template.Rootfs) error {
+	return w.effect("make root filesystem", func() error { return os.MkdirAll(filepath.Join(r.Dir, "upper"), 0o755) })
+}
+
+func (w fakeRootfses) Mount(r template.Rootfs) error {
+	return w.effect("mount", func() error {
+		if w.has("mount", vpsOf(r)) {
+			return errors.New("it is mounted")
+		}
+		return w.put("mount", vpsOf(r), "")
+	})
+}
+
+func (w fakeRootfses) Unmount(r template.Rootfs) error {
+	return w.effect("unmount", func() error { return w.drop("mount", vpsOf(r)) })
+}
+
+func vpsOf(r template.Rootfs) string { return filepath.Base(filepath.Dir(r.Dir)) }
+
+// ownerOf is the VPS whose plan p is: in these tests its MAC's owner is in the
+// plan's own text.
+func ownerOf(p network.Plan) string { return p.Owner }
+
+// The world's monitors: the real order of a start, and a holder that is only a
+// lock.
+
+type fakeMonitors struct {
+	*world
+	m *Manager
+}
+
+func (f fakeMonitors) Spawn(ctx context.Context, name string, life *os.File, how spawnHow) error {
+	fd, err := syscall.Dup(int(life.Fd()))
+	if err != nil {
+		return err
+	}
+	mon := &monitor{Manager: f.m, name: name, life: os.NewFile(uintptr(fd), "life")}
+	err = mon.boot(ctx)
+	// A mount namespace ends with its process, or is the holder's.
+	if err != nil {
+		_ = f.drop("mount", name)
+		_ = mon.failed(ctx, err)
+		mon.life.Close()
+		return err
+	}
+	f.held[name] = mon.life
+	return nil
+}
+
+// end is what the holder and its croft do when an init ends.
+func (w *world) end(id string) {
+	_ = w.drop("container", id)
+	_ = w.drop("link", id)
+	_ = w.drop("mount", id)
+	if f := w.held[id]; f != nil {
+		f.Close()
+		delete(w.held, id)
+	}
+}
+
+// The world's guests and templates.
+
+type fakeGuests struct{ *world }
+
+func (fakeGuests) Look(string) (guestLook, error) { return guestLook{Init: "/sbin/init"}, nil }
+func (w fakeGuests) Configure(string, uint32, guest.Settings) error {
+	return w.effect("write the guest's files", func() error { return nil })
+}
+func (w fakeGuests) BootID(int, string) error {
+	return w.effect("give a boot id", func() error { return nil })
+}
+func (fakeGuests) FreeConsole(*os.File) error               { return nil }
+func (fakeGuests) NewConsole(int, uint32) (*os.File, error) { return os.Open(os.DevNull) }
+
+type fakeTemplates struct{}
+
+func (fakeTemplates) Ensure(_ context.Context, ref string) (template.Image, error) {
+	return fakeTemplates{}.Resolve(ref)
+}
+func (fakeTemplates) Resolve(ref string) (template.Image, error) {
+	if ref == "absent" {
+		return template.Image{}, fail.New(fail.NotFound, "no template %q", ref)
+	}
+	return template.Image{Name: ref, Digest: "sha256:00", Layers: []string{"sha256:01"}}, nil
+}
+func (fakeTemplates) List() ([]template.Image, error)            { return nil, nil }
+func (fakeTemplates) LayerDirs(template.Image) ([]string, error) { return []string{"/layer"}, nil }
+func (fakeTemplates) Remove(context.Context, string, func() (map[string][]string, error)) error {
+	return nil
+}
+func (fakeTemplates) Build(context.Context, string, template.BuildOptions) (template.Image, error) {
+	return template.Image{}, nil
+}
+func (fakeTemplates) Import(context.Context, string, io.Reader, template.ImportOptions) (template.Image, error) {
+	return template.Image{}, nil
+}
+
+// newFake is a Manager of the files in dir and of the world in there.
+func newFake(t testing.TB, dir string) (*Manager, *world) {
+	t.Helper()
+	worldDir := filepath.Join(dir, "world")
+	if err := os.MkdirAll(worldDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	store, err := state.Open(filepath.Join(dir, "root"), filepath.Join(dir, "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(worldDir)
+	m := &Manager{store: store, templates: fakeTemplates{}, command: "test", warn: func(string) {}, lockWait: time.Second}
+	m.machine = machine{
+		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w},
+		host: func() (Host, error) { return Host{BootID: hostBoot(t), NoFile: 1024, Arch: "amd64"}, nil },
+		become: func(string, string, holder.Config) (func() error, error) {
+			return func() error { return nil }, nil
+		},
+	}
+	return m, w
+}
+
+func hostBoot(t testing.TB) string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(id))
+}
+
+// files prints what croft keeps below dir, without what may always be there.
+func files(t testing.TB, dir string) string {
+	t.Helper()
+	var lines []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(dir, path)
+		if d.IsDir() || strings.HasPrefix(rel, "run/locks") {
+			return nil
+		}
+		lines = append(lines, rel)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(lines, "\n")
+}
