@@ -19,6 +19,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 
 	"croft/internal/fail"
 )
@@ -47,7 +48,8 @@ type Interface struct {
 	MTU       int          // 0 leaves the kernel's
 }
 
-// A File is one to write: whole, with its directories, owned by the VPS's root.
+// A File is one to write: whole, with its directories, owned by the VPS's
+// root, and renamed over whatever stands there, a link included.
 type File struct {
 	Path    string // absolute, inside the VPS
 	Mode    fs.FileMode
@@ -81,6 +83,7 @@ func Files(root fs.FS, s Settings) (Changes, error) {
 	slices.SortFunc(w.out.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	slices.Sort(w.out.Remove)
 	slices.Sort(w.out.Kept)
+	w.out.Kept = slices.Compact(w.out.Kept)
 	return w.out, nil
 }
 
@@ -115,8 +118,8 @@ const maxFile = 1 << 20
 // A current is what stands at a path now.
 type current struct {
 	exists  bool
-	usable  bool // an ordinary file of an ordinary size
-	link    string
+	usable  bool   // an ordinary file of an ordinary size
+	link    string // where it points, if it is a link
 	content []byte
 }
 
@@ -128,41 +131,42 @@ func (c current) ours() bool {
 func (w *writer) look(path string) current {
 	info, err := fs.Lstat(w.root, path)
 	if err != nil {
-		return w.missing(err)
+		w.note(err)
+		return current{}
 	}
 	c := current{exists: true}
 	if info.Mode()&fs.ModeSymlink != 0 {
-		if c.link, err = fs.ReadLink(w.root, path); err != nil {
-			return w.missing(err)
-		}
-		if info, err = fs.Stat(w.root, path); err != nil {
-			return c // it leads nowhere, or out of the VPS
-		}
+		c.link, err = fs.ReadLink(w.root, path)
+		w.note(err)
+		return c
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxFile {
 		return c
 	}
 	f, err := w.root.Open(path)
 	if err != nil {
-		return w.missing(err)
+		w.note(err)
+		return c
 	}
 	defer f.Close()
 	c.content, err = io.ReadAll(io.LimitReader(f, maxFile))
-	if err != nil {
-		return w.missing(err)
-	}
-	c.usable = true
+	w.note(err)
+	c.usable = err == nil
 	return c
 }
 
-// missing is a path that is not there, or leads through a link out of the
-// VPS: for us that is the same. Anything else is an error.
-func (w *writer) missing(err error) current {
-	var path *fs.PathError
-	if !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &path) && w.err == nil {
+// note keeps the first error that is not just a path that leads nowhere, or
+// through a link out of the VPS: for us that is the same.
+func (w *writer) note(err error) {
+	var errno syscall.Errno
+	if w.err != nil || !errors.As(err, &errno) {
+		return
+	}
+	switch errno {
+	case syscall.ENOENT, syscall.ENOTDIR, syscall.ELOOP:
+	default:
 		w.err = err
 	}
-	return current{}
 }
 
 // has reports whether one of the paths is there, as whatever.
@@ -190,7 +194,7 @@ func (w *writer) put(path string, mode fs.FileMode, content string) {
 }
 
 func (w *writer) write(now current, path string, mode fs.FileMode, content string) {
-	if !now.usable || now.link != "" || string(now.content) != content {
+	if !now.usable || string(now.content) != content {
 		w.out.Files = append(w.out.Files, File{"/" + path, mode, []byte(content)})
 	}
 }

@@ -33,6 +33,9 @@ func ifupdown(w *writer, s Settings) {
 	var b strings.Builder
 	if !configures(rest, "lo") {
 		b.WriteString("auto lo\niface lo inet loopback\n")
+		if strings.Contains(w.look("sbin/ifup").link, "busybox") { // it fails on the address that the kernel gave
+			b.WriteString("    pre-up ip -4 addr flush dev lo || true\n")
+		}
 	}
 	for _, i := range s.Interfaces {
 		if configures(rest, i.Name) {

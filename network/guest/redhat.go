@@ -172,7 +172,7 @@ func wickedText(i Interface) string {
 func (w *writer) sweep(dir, prefix string, wanted map[string]bool) {
 	entries, err := fs.ReadDir(w.root, dir)
 	if err != nil {
-		w.missing(err)
+		w.note(err)
 		return
 	}
 	for _, e := range entries {
