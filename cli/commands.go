@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"croft/internal/fail"
+)
+
+// commands is the whole command line: the options that every command takes,
+// and the commands in the order in which help lists them.
+func (a *app) commands() *verb {
+	return &verb{
+		name:    "croft",
+		summary: "run virtual private servers out of Linux containers",
+		options: []option{
+			{name: "root", placeholder: "DIR", usage: "where VPSs and templates are kept (CROFT_ROOT; /var/lib/croft)"},
+			{name: "run-dir", placeholder: "DIR", usage: "where what runs is kept, until the host reboots (CROFT_RUN_DIR; /run/croft)"},
+			{name: "lock-timeout", placeholder: "TIME", usage: "wait for a VPS that another command is busy with, instead of giving up at once"},
+			{name: "debug", usage: "say on stderr what is done, and the causes of an error"},
+			{name: "help", short: "h", usage: "help about the command"},
+		},
+		verbs: []*verb{
+			createVerb(), startVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), resumeVerb(), destroyVerb(), runVerb(),
+			execVerb(), enterVerb(), consoleVerb(),
+			listVerb(), statusVerb(), inspectVerb(), logsVerb(), waitVerb(),
+			templateVerb(), networkVerb(),
+			versionVerb(), completionVerb(), helpVerb(),
+		},
+	}
+}
+
+// The headings in the list of commands, in its order.
+const (
+	groupLife   = "Life"
+	groupInside = "Inside"
+	groupLook   = "Look"
+	groupThings = "Templates and networks"
+	groupShell  = "Shell"
+)
+
+// A nameFunc does something to one VPS.
+type nameFunc func(ctx context.Context, m Manager, name string) error
+
+// allOption is --all of the verbs that take several names.
+func allOption(what string) option {
+	return option{name: "all", short: "a", usage: what + " every VPS"}
+}
+
+// forEach calls do for each VPS that was named, or with --all for every one.
+// Each is tried, whatever becomes of the others: an error is printed, as
+// "NAME: cannot ACT: …", and the first makes the exit status.
+func forEach(ctx context.Context, i *invocation, act string, do nameFunc) error {
+	m, names, err := namesOf(ctx, i)
+	if err != nil {
+		return err
+	}
+	var first error
+	for _, name := range names {
+		err := cannot(act, name, do(ctx, m, name))
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return err
+		}
+		i.report(i.path, err)
+		if first == nil {
+			first = reported{err}
+		}
+	}
+	return first
+}
+
+// namesOf returns the Manager and the names of the VPSs that a command is for.
+func namesOf(_ context.Context, i *invocation) (Manager, []string, error) {
+	_, takesAll := i.verb.option("all")
+	all := takesAll && i.flags.Bool("all")
+	switch {
+	case all && len(i.words) > 0:
+		return nil, nil, usageError("%s: --all and names: one or the other", i.verb.name)
+	case !all && len(i.words) == 0 && takesAll:
+		return nil, nil, usageError("%s: no NAME given, nor --all", i.verb.name)
+	case !all && len(i.words) == 0:
+		return nil, nil, usageError("%s: no NAME given", i.verb.name)
+	}
+	if i.err != nil {
+		return nil, nil, i.err
+	}
+	m, err := i.manager()
+	if err != nil {
+		return nil, nil, err
+	}
+	names, err := m.ResolveNames(all, i.words)
+	return m, names, err
+}
+
+// forOne is forEach for a verb that takes one name.
+func forOne(ctx context.Context, i *invocation, act string, do nameFunc) error {
+	if _, err := i.one("NAME"); err != nil {
+		return err
+	}
+	m, names, err := namesOf(ctx, i)
+	if err != nil {
+		return err
+	}
+	return cannot(act, names[0], do(ctx, m, names[0]))
+}
+
+// exited turns how a command inside ended into an error that makes it croft's
+// exit status.
+func exited(code int, err error) error {
+	if err != nil || code == 0 {
+		return err
+	}
+	return status(code)
+}
+
+// notBoth refuses two options that contradict each other.
+func (i *invocation) notBoth(a, b string) {
+	if i.err == nil && i.has(a) && i.has(b) {
+		i.err = fail.New(fail.Usage, "--%s and --%s: one or the other", a, b)
+	}
+}
+
+// onlyWith refuses an option that says nothing without another.
+func (i *invocation) onlyWith(a, b string) {
+	if i.err == nil && i.has(a) && !i.has(b) {
+		i.err = fail.New(fail.Usage, "--%s: only with --%s", a, b)
+	}
+}

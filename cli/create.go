@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+
+	"croft/runtime"
+)
+
+func createVerb() *verb {
+	return &verb{
+		name: "create", group: groupLife, args: "NAME",
+		summary:  "make a VPS of a template",
+		synonyms: []string{"new", "init", "launch"},
+		about: `The VPS is made and not started. Its name is printed. A template that is not
+there yet is built first, if there is a recipe of its name.
+
+A size is 512M, 1.5G or a number of bytes; K, M, G, T are powers of 1024.
+"unlimited" stands for no limit, which is the default.`,
+		options: append(settings(), option{name: "if-missing", usage: "a VPS of that name is success, and is left as it is"}),
+		run:     create,
+	}
+}
+
+// settings are the options of what a VPS is made with.
+func settings() []option {
+	return []option{
+		{name: "template", placeholder: "TEMPLATE", usage: "what it is made of: a name, or NAME@DIGEST", kind: templateNames},
+		{name: "ip", placeholder: "ADDRESS", many: true, usage: "an IPv4 or IPv6 address instead of the next free one; may be repeated"},
+		{name: "network", placeholder: "NETWORK", usage: "the network it is on (default); none leaves it alone with lo", kind: networkNames},
+		{name: "hostname", placeholder: "NAME", usage: "its host name instead of its name"},
+		{name: "memory", short: "m", placeholder: "SIZE", usage: "limit of its memory"},
+		{name: "swap", placeholder: "SIZE", usage: "limit of its swap beside that; 0 is none"},
+		{name: "cpus", placeholder: "NUMBER", usage: "limit of the CPUs it uses at once: 1.5"},
+		{name: "pids", placeholder: "NUMBER", usage: "limit of its processes and threads"},
+		{name: "dns", placeholder: "ADDRESS", many: true, usage: "a DNS server instead of the host's; may be repeated"},
+		{name: "search", placeholder: "DOMAIN", many: true, usage: "a domain that short names are looked up in; may be repeated"},
+		{name: "sysctl", placeholder: "KEY=VALUE", many: true, usage: "a kernel setting of its own; may be repeated"},
+		{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "a variable in its init's environment; may be repeated"},
+		{name: "label", short: "l", placeholder: "KEY=VALUE", many: true, usage: "a note that list --filter can look for; may be repeated"},
+		{name: "id-size", placeholder: "NUMBER", usage: "how many user ids it has: a multiple of 65536, the default"},
+	}
+}
+
+func create(ctx context.Context, i *invocation) error {
+	o := createOptions(i)
+	o.IfMissing = i.flags.Bool("if-missing")
+	return forOne(ctx, i, "create", func(ctx context.Context, m Manager, name string) error {
+		if _, err := m.Create(ctx, name, o); err != nil {
+			return err
+		}
+		return i.print(name + "\n")
+	})
+}
+
+// createOptions reads settings; what is wrong with them is in i.err.
+func createOptions(i *invocation) runtime.CreateOptions {
+	o := runtime.CreateOptions{
+		Template:  get(i, "template", parseTemplate),
+		Hostname:  get(i, "hostname", parseHostname),
+		Addresses: getMany(i, "ip", parseAddress),
+		Network:   get(i, "network", parseName),
+		Sysctls:   toMap(getMany(i, "sysctl", parseSysctl)),
+		Env:       getMany(i, "env", parseEnv),
+		Labels:    toMap(getMany(i, "label", parseLabel)),
+		IDSize:    get(i, "id-size", parseIDSize),
+	}
+	o.Limits.Memory = get(i, "memory", parseMemory)
+	o.Limits.Swap = get(i, "swap", parseSwap)
+	o.Limits.MilliCPUs = get(i, "cpus", parseCPUs)
+	o.Limits.PIDs = get(i, "pids", parsePIDs)
+	o.DNS.Servers = getMany(i, "dns", parseResolver)
+	o.DNS.Search = getMany(i, "search", parseDomain)
+	switch {
+	case i.err != nil:
+	case o.Template == "":
+		i.err = usageError("%s: no --template given", i.verb.name).WithHint("croft template list; croft template recipe")
+	case o.Network == "none" && len(o.Addresses) > 0:
+		i.err = usageError("--ip: with --network none there is no interface for it")
+	}
+	for n, a := range o.Addresses {
+		for _, b := range o.Addresses[:n] {
+			if a == b && i.err == nil {
+				i.err = usageError("--ip: %s is given twice", a)
+			}
+		}
+	}
+	return o
+}

@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+
+	"golang.org/x/term"
+
+	"croft/runtime"
+)
+
+func execVerb() *verb {
+	return &verb{
+		name: "exec", group: groupInside, args: "NAME [--] COMMAND…", words: vpsNames,
+		summary: "run a command in a VPS",
+		about: `What comes after the first word of COMMAND is COMMAND's, options too; "--"
+before it is only needed where it begins with a "-". It gets a clean
+environment: PATH HOME USER LOGNAME LANG, TERM with a terminal, and --env. The
+signals that croft is sent are passed on to it.
+
+The exit status is COMMAND's, 128+n if signal n ended it, 127 if there is no
+such command, 126 if it cannot be executed, 125 if croft failed.`,
+		options: append([]option{
+			{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "a variable in its environment; may be repeated"},
+		}, execOptions()...),
+		inside: true, before: 1, statusInside: true, signals: theirs,
+		run: func(ctx context.Context, i *invocation) error {
+			o := readExecOptions(i)
+			o.Env = getMany(i, "env", parseEnv)
+			if len(i.words) == 0 {
+				return usageError("exec: no NAME given")
+			}
+			if o.Args = i.words[1:]; len(o.Args) == 0 {
+				return usageError("exec: no COMMAND given").WithHint("croft enter %s", quote(i.words[:1]))
+			}
+			i.words = i.words[:1]
+			return forOne(ctx, i, "exec", func(ctx context.Context, m Manager, name string) error {
+				return exited(m.Exec(ctx, name, o))
+			})
+		},
+	}
+}
+
+// execOptions are those of exec and run, but for --env: create has one, too.
+func execOptions() []option {
+	return []option{
+		{name: "user", short: "u", placeholder: "USER[:GROUP]", usage: "who runs it, by name or number inside (root)"},
+		{name: "cwd", short: "w", placeholder: "DIR", usage: "its working directory (the user's home)"},
+		{name: "terminal", short: "t", usage: "give it a terminal; without this it gets one if stdin, stdout and stderr are one"},
+		{name: "no-terminal", short: "T", usage: "give it pipes even then"},
+	}
+}
+
+func readExecOptions(i *invocation) runtime.ExecOptions {
+	i.notBoth("terminal", "no-terminal")
+	o := runtime.ExecOptions{
+		User:  get(i, "user", parseUser),
+		Cwd:   get(i, "cwd", parseAbsolute),
+		Stdio: i.stdio,
+	}
+	in := term.IsTerminal(int(i.stdio.In.Fd()))
+	all := in && term.IsTerminal(int(i.stdio.Out.Fd())) && term.IsTerminal(int(i.stdio.Err.Fd()))
+	o.Terminal = i.flags.Bool("terminal") || all && !i.flags.Bool("no-terminal")
+	if o.Terminal && !in && i.err == nil {
+		i.err = usageError("--terminal: standard input is no terminal")
+	}
+	return o
+}
+
+func runVerb() *verb {
+	return &verb{
+		name: "run", group: groupLife, args: "[--] [COMMAND…]",
+		summary: "create and start a VPS, and run a command in it",
+		about: `It is create, start, exec and, with --rm, destroy in one. Without a COMMAND it
+enters the VPS, on a terminal. COMMAND runs at once, or with --wait when the
+VPS has booted. The exit status is COMMAND's, as it is exec's.
+
+The options are those of create and of exec. --env is for COMMAND and for init.`,
+		options: append(append([]option{
+			{name: "name", placeholder: "NAME", usage: "its name instead of a made up one"},
+			{name: "rm", usage: "destroy it when COMMAND has ended, however that ended"},
+			waitOption(),
+		}, settings()...), execOptions()...),
+		inside: true, before: 0, statusInside: true, signals: callOffOnce,
+		run: runRun,
+	}
+}
+
+func runRun(ctx context.Context, i *invocation) error {
+	o := runtime.RunOptions{
+		CreateOptions: createOptions(i),
+		Name:          get(i, "name", parseName),
+		Remove:        i.flags.Bool("rm"),
+		Wait:          get(i, "wait", parseWait),
+		Exec:          readExecOptions(i),
+	}
+	o.Exec.Args, o.Exec.Env = i.words, o.Env
+	if len(i.words) == 0 && i.err == nil && !term.IsTerminal(int(i.stdio.In.Fd())) {
+		i.err = usageError("run: no COMMAND given, and standard input is no terminal")
+	}
+	m, err := i.manager()
+	if err != nil {
+		return err
+	}
+	code, err := m.Run(ctx, o)
+	who := o.Name
+	if who == "" {
+		who = o.Template
+	}
+	return cannot("run", who, exited(code, err))
+}
+
+func enterVerb() *verb {
+	return &verb{
+		name: "enter", group: groupInside, args: "NAME", words: vpsNames,
+		summary:      "open a root shell in a VPS",
+		about:        `The exit status is the shell's, as it is exec's.`,
+		synonyms:     []string{"shell", "ssh", "login", "sh"},
+		statusInside: true, signals: theirs,
+		run: func(ctx context.Context, i *invocation) error {
+			return forOne(ctx, i, "enter", func(ctx context.Context, m Manager, name string) error {
+				return exited(m.Enter(ctx, name, i.stdio))
+			})
+		},
+	}
+}
+
+func consoleVerb() *verb {
+	return &verb{
+		name: "console", group: groupInside, args: "NAME", words: vpsNames,
+		summary: "attach to the console of a VPS",
+		about: `On a terminal Ctrl-] leaves it, and so does Esc . at the beginning of a line.
+Elsewhere what stdin holds is typed, and the end of the VPS is the end.`,
+		synonyms: []string{"attach"},
+		run: func(ctx context.Context, i *invocation) error {
+			return forOne(ctx, i, "attach to the console", func(ctx context.Context, m Manager, name string) error {
+				return m.Console(ctx, name, i.stdio)
+			})
+		},
+	}
+}

@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"croft/runtime"
+)
+
+func jsonOption(usage string) option { return option{name: "json", usage: usage} }
+
+func statusVerb() *verb {
+	return &verb{
+		name: "status", group: groupLook, args: "NAME…", words: vpsNames,
+		summary: "say what VPSs are doing, one word a line",
+		about: `stopped, starting, running, paused, orphaned (it runs and its monitor was
+killed; the next command mends that), or broken (its files cannot be read).
+The exit status is 0 whatever it is.`,
+		options: []option{jsonOption("name, status and whether it has booted, as JSON")},
+		run: func(ctx context.Context, i *invocation) error {
+			return each(ctx, i, "look at", func(infos []runtime.Info) error {
+				if !i.flags.Bool("json") {
+					var t table
+					for _, info := range infos {
+						t = append(t, []string{string(info.Status)})
+					}
+					return i.print(t.String())
+				}
+				type state struct {
+					Name   string         `json:"name"`
+					Status runtime.Status `json:"status"`
+					Booted bool           `json:"booted"`
+				}
+				var states []state
+				for _, info := range infos {
+					states = append(states, state{info.Name, info.Status, info.Booted})
+				}
+				return printOneOrMany(i, states)
+			})
+		},
+	}
+}
+
+func inspectVerb() *verb {
+	return &verb{
+		name: "inspect", group: groupLook, args: "NAME…", words: vpsNames,
+		summary:  "show everything about VPSs, as JSON",
+		about:    `One name gives an object, several an array.`,
+		options:  []option{jsonOption("say so: the output is JSON anyway")},
+		synonyms: []string{"show", "info"},
+		run: func(ctx context.Context, i *invocation) error {
+			return each(ctx, i, "inspect", func(infos []runtime.Info) error { return printOneOrMany(i, infos) })
+		},
+	}
+}
+
+// each inspects the VPSs that were named and shows those that could be.
+func each(ctx context.Context, i *invocation, act string, show func([]runtime.Info) error) error {
+	var infos []runtime.Info
+	first := forEach(ctx, i, act, func(ctx context.Context, m Manager, name string) error {
+		info, err := m.Inspect(ctx, name)
+		if err == nil {
+			infos = append(infos, info)
+		}
+		return err
+	})
+	if first != nil && len(infos) == 0 {
+		return first
+	}
+	return errors.Join(show(infos), first)
+}
+
+// printOneOrMany prints all as JSON: an object if one was asked for, an array
+// if several were, however many of them there are.
+func printOneOrMany[T any](i *invocation, all []T) error {
+	if len(i.words) == 1 {
+		return i.printJSON(all[0])
+	}
+	return i.printJSON(all)
+}
+
+func logsVerb() *verb {
+	return &verb{
+		name: "logs", group: groupLook, args: "NAME", words: vpsNames,
+		summary: "print what a VPS wrote to its console",
+		options: []option{
+			{name: "follow", short: "f", usage: "go on as long as the VPS runs"},
+			{name: "boot", short: "b", placeholder: "N", usage: "which boot: 3 the third, 0 the newest, -1 the one before (0)"},
+			{name: "lines", short: "n", placeholder: "N", usage: "only the last N lines"},
+		},
+		synonyms: []string{"log"},
+		run: func(ctx context.Context, i *invocation) error {
+			o := runtime.LogOptions{Follow: i.flags.Bool("follow"), Boot: get(i, "boot", parseBoot), Lines: -1}
+			if i.has("lines") {
+				o.Lines = get(i, "lines", parseLines)
+			}
+			return forOne(ctx, i, "print the log", func(ctx context.Context, m Manager, name string) error {
+				return m.Logs(ctx, name, o, i.stdio.Out)
+			})
+		},
+	}
+}
+
+func waitVerb() *verb {
+	return &verb{
+		name: "wait", group: groupLook, args: "NAME… | --all", words: vpsNames,
+		summary: "wait until VPSs are in a condition",
+		options: []option{
+			{name: "for", placeholder: "CONDITION", usage: "running, stopped, booted or network: it has booted and answers (stopped)", choices: conditions()},
+			{name: "timeout", placeholder: "TIME", usage: "give up after that, with exit status 9"},
+			allOption("wait for"),
+		},
+		run: func(ctx context.Context, i *invocation) error {
+			until, timeout := get(i, "for", parseCondition), get(i, "timeout", parseTimeout)
+			if !i.has("for") {
+				until = runtime.UntilStopped
+			}
+			return forEach(ctx, i, "wait", func(ctx context.Context, m Manager, name string) error {
+				return m.Wait(ctx, name, until, timeout)
+			})
+		},
+	}
+}

@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"syscall"
+	"time"
+
+	"croft/runtime"
+)
+
+// A Manager does what the commands ask for: *runtime.Manager, or in tests one
+// that pretends.
+type Manager interface {
+	Create(ctx context.Context, name string, o runtime.CreateOptions) (runtime.Info, error)
+	Start(ctx context.Context, name string, o runtime.StartOptions) error
+	Stop(ctx context.Context, name string, o runtime.StopOptions) error
+	Restart(ctx context.Context, name string, o runtime.StopOptions, s runtime.StartOptions) error
+	Kill(ctx context.Context, name string, signal syscall.Signal) error
+	Pause(ctx context.Context, name string) error
+	Resume(ctx context.Context, name string) error
+	Destroy(ctx context.Context, name string, o runtime.DestroyOptions) error
+	Run(ctx context.Context, o runtime.RunOptions) (status int, err error)
+
+	Exec(ctx context.Context, name string, o runtime.ExecOptions) (status int, err error)
+	Enter(ctx context.Context, name string, s runtime.Stdio) (status int, err error)
+	Console(ctx context.Context, name string, s runtime.Stdio) error
+
+	Logs(ctx context.Context, name string, o runtime.LogOptions, w io.Writer) error
+	List(ctx context.Context) ([]runtime.Info, error)
+	Inspect(ctx context.Context, name string) (runtime.Info, error)
+	Wait(ctx context.Context, name string, until runtime.Condition, timeout time.Duration) error
+	ResolveNames(all bool, names []string) ([]string, error)
+
+	Templates(ctx context.Context) ([]runtime.TemplateInfo, error)
+	Template(ctx context.Context, name string) (runtime.TemplateInfo, error)
+	BuildTemplate(ctx context.Context, name string, o runtime.TemplateBuild) (runtime.TemplateInfo, error)
+	ImportTemplate(ctx context.Context, name string, r io.Reader, o runtime.TemplateImport) (runtime.TemplateInfo, error)
+	RemoveTemplate(ctx context.Context, name string) error
+	Recipes() ([]runtime.RecipeInfo, error)
+	Recipe(name string) (string, error)
+
+	Networks(ctx context.Context) ([]runtime.NetworkInfo, error)
+	Network(ctx context.Context, name string) (runtime.NetworkInfo, error)
+	RepairNetwork(ctx context.Context, name string) error
+	RemoveNetwork(ctx context.Context, name string) error
+}

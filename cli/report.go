@@ -1,0 +1,213 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"unicode"
+
+	"croft/internal/fail"
+	"croft/runtime"
+)
+
+// A status is how a command inside ended. It is no failure of croft's, so
+// there is nothing to print.
+type status int
+
+func (s status) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// A refusal is an error about one VPS, template or network, with what could
+// not be done to it.
+type refusal struct {
+	name, act string // web, "start"
+	err       error
+}
+
+// Error is "web: cannot start: WHY". A WHY that begins with the name is about
+// it, and says "it" instead.
+func (r *refusal) Error() string {
+	why := r.err.Error()
+	if rest, ok := strings.CutPrefix(why, r.name+": "); ok {
+		why = rest
+	} else if rest, ok := strings.CutPrefix(why, r.name+" "); ok {
+		why = "it " + rest
+	}
+	return fmt.Sprintf("%s: cannot %s: %s", r.name, r.act, why)
+}
+
+func (r *refusal) Unwrap() error { return r.err }
+
+// cannot says that act was not possible with name; nil stays nil, and how a
+// command inside ended stays that.
+func cannot(act, name string, err error) error {
+	var s status
+	if err == nil || errors.As(err, &s) || fail.Is(err, fail.Usage) {
+		return err
+	}
+	return &refusal{name: name, act: act, err: err}
+}
+
+// A reported error has been printed; it still makes the exit status.
+type reported struct{ error }
+
+func (r reported) Unwrap() error { return r.error }
+
+// interrupted is a command that was called off by a signal.
+type interrupted struct{ cause, err error }
+
+func (i *interrupted) Error() string { return "interrupted" }
+func (i *interrupted) Unwrap() error { return i.err }
+
+// A signaled is the cause of a context that a signal has cancelled.
+type signaled struct{ syscall.Signal }
+
+func (s signaled) Error() string { return s.String() }
+
+// interruptible returns a context that ends with the first signal that calls
+// v off. What has begun is then undone; a second signal ends croft at once,
+// for who does not want to wait for that.
+func interruptible(v *verb) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	if v.signals == theirs {
+		return ctx, func() { cancel(nil) }
+	}
+	caught := make(chan os.Signal, 2)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // as nohup has it
+			signal.Notify(caught, s)
+		}
+	}
+	go func() {
+		s, _ := (<-caught).(syscall.Signal)
+		cancel(signaled{s})
+		if v.signals == callOff {
+			<-caught
+			os.Exit(128 + int(syscall.SIGINT))
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(caught)
+		cancel(nil)
+	}
+}
+
+// finish prints what is left to say about err and returns the exit status.
+func (a *app) finish(l line, err error) int {
+	a.screen.clear()
+	if err == nil {
+		return 0
+	}
+	var s status
+	if errors.As(err, &s) {
+		return int(s)
+	}
+	a.report(l.path, err)
+	return exitStatus(err, l.verb)
+}
+
+// report prints an error, unless it has been.
+func (a *app) report(path []string, err error) {
+	var done reported
+	if errors.As(err, &done) {
+		return
+	}
+	a.screen.line(err.Error())
+	if hint := a.hint(path, err); hint != "" {
+		a.screen.line("hint: " + hint)
+	}
+	if a.debug {
+		for _, cause := range causes(err) {
+			a.screen.line("debug: " + cause)
+		}
+	}
+}
+
+// hint is what a person may type next: what the error says, or what follows
+// from its kind.
+func (a *app) hint(path []string, err error) string {
+	var stop *interrupted
+	if hint := fail.HintOf(err); hint != "" || errors.As(err, &stop) {
+		return hint
+	}
+	switch fail.KindOf(err) {
+	case fail.Usage:
+		return strings.Join(append([]string{"croft help"}, path...), " ")
+	case fail.Busy:
+		if !slices.ContainsFunc(a.typed, func(s string) bool { return strings.HasPrefix(s, "--lock-timeout") }) {
+			return quote(append([]string{"croft", "--lock-timeout", "60s"}, a.typed...))
+		}
+	case fail.Internal:
+		if !a.debug {
+			return quote(append([]string{"croft", "--debug"}, a.typed...))
+		}
+	}
+	return ""
+}
+
+// causes is the chain below err, outermost first, one line each.
+func causes(err error) []string {
+	var all []string
+	for {
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			for _, one := range e.Unwrap() {
+				all = append(all, fmt.Sprintf("because of %T: %v", one, one))
+				all = append(all, causes(one)...)
+			}
+			return all
+		default:
+			return all
+		}
+		if err == nil {
+			return all
+		}
+		all = append(all, fmt.Sprintf("because of %T: %v", err, err))
+	}
+}
+
+// exitStatus is docs/exit-codes.md as a function.
+func exitStatus(err error, v *verb) int {
+	var stop *interrupted
+	if errors.As(err, &stop) {
+		var s signaled
+		if errors.As(stop.cause, &s) {
+			return 128 + int(s.Signal)
+		}
+		return 128 + int(syscall.SIGINT)
+	}
+	var command *runtime.CommandError
+	if errors.As(err, &command) {
+		return command.Status
+	}
+	// The command inside has all the low ones.
+	if v != nil && v.statusInside {
+		return fail.ExecFailed
+	}
+	return int(fail.KindOf(err))
+}
+
+func writeError(err error) error {
+	return fail.New(fail.Host, "write standard output: %w", err)
+}
+
+// oneLine makes text fit for a terminal: no line breaks, and no control
+// characters, which an error may quote from a file, or from a VPS's console.
+func oneLine(text string) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case unicode.IsControl(r):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+	return strings.TrimSpace(text)
+}

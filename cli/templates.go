@@ -1,0 +1,316 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+
+	"croft/internal/fail"
+	"croft/runtime"
+)
+
+func templateVerb() *verb {
+	return &verb{
+		name: "template", group: groupThings, args: "COMMAND",
+		summary:  "make, list and remove templates",
+		synonyms: []string{"templates", "image", "images"},
+		verbs: []*verb{
+			templateBuildVerb(), templateImportVerb(), templateListVerb(),
+			templateInspectVerb(), templateRemoveVerb(), templateRecipeVerb(),
+		},
+	}
+}
+
+func templateBuildVerb() *verb {
+	return &verb{
+		name: "build", args: "NAME", words: recipeNames,
+		summary: "build a template from its recipe",
+		about: `It is built anew if it is there already; VPSs of the old one keep that. Printed
+is the template as NAME@DIGEST. Needs the tool that the distribution is
+installed with, as mmdebstrap or debootstrap.`,
+		options: []option{
+			{name: "recipe", short: "r", placeholder: "FILE", usage: "a recipe that is not in the recipes' directory"},
+			{name: "mirror", placeholder: "URL", usage: "where the distribution's packages are taken from"},
+			{name: "verbose", short: "v", usage: "every line that the tool prints, on stderr"},
+		},
+		run: func(ctx context.Context, i *invocation) error {
+			o := runtime.TemplateBuild{RecipeFile: get(i, "recipe", parseFile), Mirror: get(i, "mirror", parseMirror)}
+			if i.flags.Bool("verbose") {
+				o.Log = i.screen
+			}
+			return oneTemplate(i, "build", func(m Manager, name string) error {
+				image, err := m.BuildTemplate(ctx, name, o)
+				if err != nil {
+					return err
+				}
+				return i.print(image.Name + "@" + image.Digest + "\n")
+			})
+		},
+	}
+}
+
+func templateImportVerb() *verb {
+	return &verb{
+		name: "import", args: "NAME FILE|-",
+		summary: "make a template of a root filesystem's tar",
+		about: `The archive may be plain or compressed by gzip, bzip2, xz or zstd; "-" is
+standard input. Printed is the template as NAME@DIGEST.`,
+		options: []option{
+			{name: "replace", usage: "a template of that name becomes a former one"},
+			{name: "distribution", placeholder: "NAME", usage: "what it is, if its os-release does not say"},
+			{name: "release", placeholder: "RELEASE", usage: "which release of that"},
+			{name: "variant", placeholder: "NAME", usage: "which variant of that"},
+			{name: "architecture", placeholder: "NAME", usage: "what its programs run on, as amd64 or arm64 (the host's)"},
+			{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "a variable in the environment of its init; may be repeated"},
+		},
+		run: templateImport,
+	}
+}
+
+func templateImport(ctx context.Context, i *invocation) error {
+	o := runtime.TemplateImport{
+		Replace:      i.flags.Bool("replace"),
+		Distribution: get(i, "distribution", parseWord),
+		Release:      get(i, "release", parseWord),
+		Variant:      get(i, "variant", parseWord),
+		Architecture: get(i, "architecture", parseWord),
+		Env:          getMany(i, "env", parseEnv),
+	}
+	if len(i.words) != 2 {
+		return usageError("template import: a NAME and a FILE, or - for standard input")
+	}
+	file := i.words[1]
+	i.words = i.words[:1]
+	return oneTemplate(i, "import", func(m Manager, name string) error {
+		var archive io.Reader = i.stdio.In
+		if file != "-" {
+			f, err := os.Open(file)
+			if err != nil {
+				return openError(file, err)
+			}
+			defer f.Close()
+			archive = f
+		}
+		image, err := m.ImportTemplate(ctx, name, archive, o)
+		if err != nil {
+			return err
+		}
+		return i.print(image.Name + "@" + image.Digest + "\n")
+	})
+}
+
+// openError says why a file that the user named cannot be opened.
+func openError(file string, err error) error {
+	kind := fail.Host
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		kind = fail.NotFound
+	case errors.Is(err, os.ErrPermission):
+		kind = fail.Permission
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		err = errno // without the path, which is said
+	}
+	return fail.New(kind, "open %s: %w", file, err)
+}
+
+func templateListVerb() *verb {
+	return &verb{
+		name:    "list",
+		summary: "list the templates that are there",
+		options: []option{
+			jsonOption("everything about each, as a JSON array"),
+			{name: "quiet", short: "q", usage: "only the names"},
+			{name: "no-header", usage: "no line with the columns' names"},
+		},
+		synonyms: []string{"ls"},
+		run: func(ctx context.Context, i *invocation) error {
+			m, err := listing(i)
+			if err != nil {
+				return err
+			}
+			images, err := m.Templates(ctx)
+			if err != nil {
+				return err
+			}
+			t := table{{"NAME", "DIGEST", "SIZE", "CREATED"}}
+			for _, image := range images {
+				name := image.Name
+				if image.Former {
+					name += "@" + image.Digest
+				}
+				t = append(t, []string{name, shortDigest(image.Digest), sizeText(image.Size), timeText(image.Created)})
+			}
+			if images == nil {
+				images = []runtime.TemplateInfo{}
+			}
+			return printListing(i, images, t)
+		},
+	}
+}
+
+// listing is what all verbs begin with that print one table.
+func listing(i *invocation) (Manager, error) {
+	if err := i.none(); err != nil {
+		return nil, err
+	}
+	i.notBoth("json", "quiet")
+	i.notBoth("json", "no-header")
+	return i.manager()
+}
+
+// printListing prints all as JSON, or t as the options say.
+func printListing(i *invocation, all any, t table) error {
+	switch {
+	case i.flags.Bool("json"):
+		return i.printJSON(all)
+	case i.flags.Bool("quiet"):
+		for n := range t {
+			t[n] = t[n][:1]
+		}
+		return i.print(t[1:].String())
+	case i.flags.Bool("no-header"):
+		return i.print(t[1:].String())
+	}
+	return i.print(t.String())
+}
+
+func templateInspectVerb() *verb {
+	return &verb{
+		name: "inspect", args: "NAME…", words: templateNames,
+		summary:  "show everything about templates, as JSON",
+		about:    `One name gives an object, several an array.`,
+		options:  []option{jsonOption("say so: the output is JSON anyway")},
+		synonyms: []string{"show", "info"},
+		run: func(ctx context.Context, i *invocation) error {
+			var images []runtime.TemplateInfo
+			first := eachWord(ctx, i, "inspect", parseTemplate, func(m Manager, name string) error {
+				image, err := m.Template(ctx, name)
+				if err == nil {
+					images = append(images, image)
+				}
+				return err
+			})
+			if first != nil && len(images) == 0 {
+				return first
+			}
+			return errors.Join(printOneOrMany(i, images), first)
+		},
+	}
+}
+
+func templateRemoveVerb() *verb {
+	return &verb{
+		name: "remove", args: "NAME…", words: templateNames,
+		summary:  "remove templates that no VPS is made of",
+		about:    `One that a VPS is made of is refused, and stays.`,
+		synonyms: []string{"rm", "delete", "destroy"},
+		run: func(ctx context.Context, i *invocation) error {
+			return eachWord(ctx, i, "remove", parseTemplate, func(m Manager, name string) error { return m.RemoveTemplate(ctx, name) })
+		},
+	}
+}
+
+func templateRecipeVerb() *verb {
+	return &verb{
+		name: "recipe", args: "[NAME]", words: recipeNames,
+		summary: "list the recipes, or print one",
+		options: []option{
+			jsonOption("the list as a JSON array"),
+			{name: "quiet", short: "q", usage: "only the names"},
+			{name: "no-header", usage: "no line with the columns' names"},
+		},
+		synonyms: []string{"recipes"},
+		run:      templateRecipe,
+	}
+}
+
+func templateRecipe(_ context.Context, i *invocation) error {
+	if len(i.words) > 0 {
+		for _, o := range []string{"json", "quiet", "no-header"} {
+			if i.has(o) && i.err == nil {
+				i.err = usageError("--%s: only without a NAME", o)
+			}
+		}
+		return oneTemplate(i, "print the recipe", func(m Manager, name string) error {
+			text, err := m.Recipe(name)
+			if err != nil {
+				return err
+			}
+			return i.print(strings.TrimSuffix(text, "\n") + "\n")
+		})
+	}
+	m, err := listing(i)
+	if err != nil {
+		return err
+	}
+	recipes, err := m.Recipes()
+	if err != nil {
+		return err
+	}
+	t := table{{"NAME", "DESCRIPTION", "INIT", "FROM"}}
+	for _, r := range recipes {
+		if r.Error != "" {
+			i.screen.warn(r.Name + ": " + r.Error)
+		}
+		t = append(t, []string{r.Name, r.Description, r.Init, r.From})
+	}
+	if recipes == nil {
+		recipes = []runtime.RecipeInfo{}
+	}
+	return printListing(i, recipes, t)
+}
+
+// oneTemplate calls do for the only word, a template's name.
+func oneTemplate(i *invocation, act string, do func(Manager, string) error) error {
+	name, err := i.one("NAME")
+	if err != nil {
+		return err
+	}
+	if _, err := parseTemplate(name + ""); name == "" || err != nil {
+		return usageError("%q is no template name", name)
+	}
+	m, err := i.manager()
+	if err != nil {
+		return err
+	}
+	return cannot(act, name, do(m, name))
+}
+
+// eachWord is forEach for what is no VPS: each word is read by parse first.
+func eachWord(ctx context.Context, i *invocation, act string, parse func(string) (string, error), do func(Manager, string) error) error {
+	if len(i.words) == 0 {
+		return usageError("%s: no NAME given", strings.Join(i.path, " "))
+	}
+	for _, w := range i.words {
+		if w == "" {
+			return usageError("a name is empty")
+		}
+		if _, err := parse(w); err != nil {
+			return usageError("%w", err)
+		}
+	}
+	m, err := i.manager()
+	if err != nil {
+		return err
+	}
+	var first error
+	for _, w := range i.words {
+		err := cannot(act, w, do(m, w))
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		i.report(i.path, err)
+		if first == nil {
+			first = reported{err}
+		}
+	}
+	return first
+}

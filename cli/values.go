@@ -1,0 +1,393 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+
+	"croft/runtime"
+)
+
+// The functions here read the values of options. They are given no empty
+// string (read has refused it), and what they say of a bad one follows the
+// option's name: "--memory: "1Q" is no size: 512M, 1G".
+
+// unlimited is the word for no limit; the Manager's word is 0.
+const unlimited = "unlimited"
+
+// parseSize reads bytes: a number, alone or with K, M, G, T or P, which are
+// powers of 1024, and may be followed by B or iB.
+func parseSize(s string) (int64, error) {
+	number := strings.TrimRight(s, "BbiIKkMmGgTtPp")
+	unit := strings.ToUpper(s[len(number):])
+	shift, ok := map[string]int{
+		"": 0, "B": 0, "K": 10, "KB": 10, "KIB": 10, "M": 20, "MB": 20, "MIB": 20, "G": 30, "GB": 30, "GIB": 30,
+		"T": 40, "TB": 40, "TIB": 40, "P": 50, "PB": 50, "PIB": 50,
+	}[unit]
+	whole, fraction, hasFraction := strings.Cut(number, ".")
+	n, err := strconv.ParseUint(whole, 10, 63)
+	if !ok || err != nil || hasFraction && (fraction == "" || shift == 0) || n > math.MaxInt64>>shift {
+		return 0, fmt.Errorf("%q is no size: 512M, 1G", s)
+	}
+	bytes := int64(n) << shift
+	if hasFraction {
+		part, err := strconv.ParseFloat("0."+fraction, 64)
+		if err != nil {
+			return 0, fmt.Errorf("%q is no size: 512M, 1G", s)
+		}
+		bytes += int64(part * float64(int64(1)<<shift))
+		if bytes < 0 {
+			return 0, fmt.Errorf("%q is no size: 512M, 1G", s)
+		}
+	}
+	return bytes, nil
+}
+
+// leastMemory is what a limit has to leave: with less no init starts.
+const leastMemory = 1 << 20
+
+func parseMemory(s string) (int64, error) {
+	if s == unlimited {
+		return 0, nil
+	}
+	n, err := parseSize(s)
+	if err == nil && n < leastMemory {
+		err = fmt.Errorf("%q is too little: at least 1M, or %s", s, unlimited)
+	}
+	return n, err
+}
+
+// parseSwap reads a limit of swap; none at all is -1 to the Manager.
+func parseSwap(s string) (int64, error) {
+	if s == unlimited {
+		return 0, nil
+	}
+	n, err := parseSize(s)
+	if err == nil && n == 0 {
+		return -1, nil
+	}
+	return n, err
+}
+
+// parseCPUs reads a number of CPUs as thousandths of one.
+func parseCPUs(s string) (int64, error) {
+	if s == unlimited {
+		return 0, nil
+	}
+	whole, fraction, _ := strings.Cut(s, ".")
+	n, err := strconv.ParseUint(whole+(fraction + "000")[:3], 10, 32)
+	if err != nil || len(fraction) > 3 || whole == "" || strings.HasSuffix(s, ".") {
+		return 0, fmt.Errorf("%q is no number of CPUs: 2, 0.5, %s", s, unlimited)
+	}
+	if n < 10 { // the kernel's smallest quota: 1 ms in 100 ms
+		return 0, fmt.Errorf("%q is too little: at least 0.01, or %s", s, unlimited)
+	}
+	return int64(n), nil
+}
+
+// parsePIDs reads a limit of processes and threads.
+func parsePIDs(s string) (int64, error) {
+	if s == unlimited {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("%q is no number of processes: 512, %s", s, unlimited)
+	}
+	return int64(n), nil
+}
+
+// parseIDSize reads how many user ids a VPS has.
+func parseIDSize(s string) (uint32, error) {
+	const unit = 65536
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil || n == 0 || n%unit != 0 {
+		return 0, fmt.Errorf("%q is no multiple of %d", s, unit)
+	}
+	return uint32(n), nil
+}
+
+// parseDuration reads a time span, of any length but less than none.
+func parseDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("%q is no time span: 90s, 2m", s)
+	}
+	return d, nil
+}
+
+// parseTimeout reads a time span that something can happen in.
+func parseTimeout(s string) (time.Duration, error) {
+	d, err := parseDuration(s)
+	if err == nil && d == 0 {
+		err = fmt.Errorf("%q is no time to wait: 90s, 2m", s)
+	}
+	return d, err
+}
+
+// parseAddress reads an address that an interface can have.
+func parseAddress(s string) (netip.Addr, error) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return netip.Addr{}, fmt.Errorf("%q: without the prefix length, which is the network's: %s", s, p.Addr())
+	}
+	a, err := netip.ParseAddr(s)
+	switch {
+	case err != nil:
+		return netip.Addr{}, fmt.Errorf("%q is no IP address", s)
+	case a.Zone() != "", a.Is4In6(), !a.IsGlobalUnicast():
+		return netip.Addr{}, fmt.Errorf("%s is no address that an interface can have", a)
+	}
+	return a, nil
+}
+
+// parseResolver reads the address of a DNS server.
+func parseResolver(s string) (string, error) {
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.IsUnspecified() || a.IsMulticast() {
+		return "", fmt.Errorf("%q is no address of a DNS server", s)
+	}
+	return a.String(), nil
+}
+
+// parseName reads the name of a VPS or a network.
+func parseName(s string) (string, error) {
+	if len(s) > 63 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || s[0] == '-' || s[len(s)-1] == '-' {
+		return "", fmt.Errorf("%q is no name: 1 to 63 of a-z, 0-9 and '-', not at an end", s)
+	}
+	return s, nil
+}
+
+// parseTemplate reads NAME or NAME@DIGEST.
+func parseTemplate(s string) (string, error) {
+	if strings.Trim(s, letters+"0123456789.-_@:") != "" || strings.ContainsRune("@:-.", rune(s[0])) {
+		return "", fmt.Errorf("%q is no template: debian-12, or NAME@DIGEST", s)
+	}
+	return s, nil
+}
+
+const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+// parseHostname reads a host name (RFC 1123 §2.1) that the kernel takes, which
+// is 64 bytes long at most (Linux, HOST_NAME_MAX).
+func parseHostname(s string) (string, error) {
+	if len(s) > 64 || !isDomain(s) {
+		return "", fmt.Errorf("%q is no host name", s)
+	}
+	return s, nil
+}
+
+// parseDomain reads a domain to search; "." is none.
+func parseDomain(s string) (string, error) {
+	if s != "." && (len(s) > 253 || !isDomain(strings.TrimSuffix(s, "."))) {
+		return "", fmt.Errorf("%q is no domain", s)
+	}
+	return s, nil
+}
+
+func isDomain(s string) bool {
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(label, letters+"0123456789-") != "" ||
+			label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// parseSysctl reads KEY=VALUE with the key as sysctl(8) takes it.
+func parseSysctl(s string) (pair, error) {
+	p, err := parsePair(s, "KEY=VALUE", letters+"0123456789._-/")
+	p.key = strings.ReplaceAll(p.key, "/", ".")
+	if err == nil && p.value == "" {
+		err = fmt.Errorf("%q gives %s no value", s, p.key)
+	}
+	return p, err
+}
+
+// parseLabel reads KEY=VALUE; the value may be empty.
+func parseLabel(s string) (pair, error) { return parsePair(s, "KEY=VALUE", letters+"0123456789._-/") }
+
+// parseEnv reads NAME=VALUE and returns it as it is.
+func parseEnv(s string) (string, error) {
+	name, value, ok := strings.Cut(s, "=")
+	if !ok || name == "" || strings.Trim(name, letters+"0123456789_") != "" || name[0] >= '0' && name[0] <= '9' ||
+		strings.ContainsRune(value, 0) {
+		return "", fmt.Errorf("%q is no NAME=VALUE", s)
+	}
+	return s, nil
+}
+
+// A pair is a key and a value.
+type pair struct{ key, value string }
+
+func parsePair(s, form, keyChars string) (pair, error) {
+	key, value, ok := strings.Cut(s, "=")
+	if !ok || key == "" || strings.Trim(key, keyChars) != "" || strings.ContainsFunc(value, unicode.IsControl) {
+		return pair{}, fmt.Errorf("%q is no %s", s, form)
+	}
+	return pair{key, value}, nil
+}
+
+// toMap makes a map of pairs; nil if there is none.
+func toMap(pairs []pair) map[string]string {
+	if len(pairs) == 0 {
+		return nil
+	}
+	m := map[string]string{}
+	for _, p := range pairs {
+		m[p.key] = p.value
+	}
+	return m
+}
+
+// parseUser reads NAME|UID[:GROUP|GID].
+func parseUser(s string) (string, error) {
+	user, group, hasGroup := strings.Cut(s, ":")
+	for _, part := range []string{user, group} {
+		// The last may be a '$': shadow-utils allow it for Samba's machines.
+		if strings.Trim(strings.TrimSuffix(part, "$"), letters+"0123456789_.-") != "" || strings.HasPrefix(part, "-") {
+			return "", fmt.Errorf("%q is no USER or USER:GROUP", s)
+		}
+	}
+	if user == "" || hasGroup && group == "" {
+		return "", fmt.Errorf("%q is no USER or USER:GROUP", s)
+	}
+	return s, nil
+}
+
+// parseAbsolute reads a path inside a VPS.
+func parseAbsolute(s string) (string, error) {
+	if !filepath.IsAbs(s) || strings.ContainsRune(s, 0) {
+		return "", fmt.Errorf("%q is no absolute path", s)
+	}
+	return s, nil
+}
+
+// parseDirectory reads a directory of croft's own on the host.
+func parseDirectory(s string) (string, error) {
+	s, err := parseAbsolute(s)
+	if err == nil && filepath.Clean(s) == "/" {
+		err = errors.New(`"/" is no directory for croft's files`)
+	}
+	return s, err
+}
+
+// parseFile reads the path of a file on the host.
+func parseFile(s string) (string, error) {
+	if strings.ContainsRune(s, 0) {
+		return "", fmt.Errorf("%q is no file name", s)
+	}
+	return s, nil
+}
+
+// parseWait reads what start waits for.
+func parseWait(s string) (runtime.Wait, error) {
+	switch s {
+	case "booted":
+		return runtime.WaitBooted, nil
+	case "network":
+		return runtime.WaitNetwork, nil
+	}
+	return 0, fmt.Errorf("%q is not to be waited for: booted, network", s)
+}
+
+// conditions are what wait can wait for.
+func conditions() []string {
+	return []string{
+		string(runtime.UntilRunning), string(runtime.UntilStopped),
+		string(runtime.UntilBooted), string(runtime.UntilNetwork),
+	}
+}
+
+func parseCondition(s string) (runtime.Condition, error) {
+	if !slices.Contains(conditions(), s) {
+		return "", fmt.Errorf("%q is not to be waited for: %s", s, strings.Join(conditions(), ", "))
+	}
+	return runtime.Condition(s), nil
+}
+
+// The real-time signals as programs number them; the C library keeps 32 and 33.
+const sigRTMin, sigRTMax = 34, 64
+
+// parseSignal reads a signal's number or its name, with or without SIG, in any
+// case; RTMIN+1 and RTMAX-1 too.
+func parseSignal(s string) (syscall.Signal, error) {
+	if n, err := strconv.ParseUint(s, 10, 8); err == nil && n >= 1 && n <= sigRTMax {
+		return syscall.Signal(n), nil
+	}
+	name := strings.TrimPrefix(strings.ToUpper(s), "SIG")
+	if n := unix.SignalNum("SIG" + name); n != 0 {
+		return n, nil
+	}
+	for base, start := range map[string]int{"RTMIN": sigRTMin, "RTMAX": sigRTMax} {
+		offset, ok := strings.CutPrefix(name, base)
+		if !ok {
+			continue
+		}
+		n, err := 0, error(nil)
+		if offset != "" {
+			n, err = strconv.Atoi(offset)
+		}
+		if err == nil && (offset == "" || offset[0] == '+' || offset[0] == '-') && start+n >= sigRTMin && start+n <= sigRTMax {
+			return syscall.Signal(start + n), nil
+		}
+	}
+	return 0, fmt.Errorf("%q is no signal: TERM, SIGHUP, 15, RTMIN+4", s)
+}
+
+// parseBoot reads which boot: n the n-th, 0 the newest, -1 the one before.
+func parseBoot(s string) (int, error) {
+	n, err := strconv.ParseInt(s, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no boot: 3 is the third, 0 the newest, -1 the one before", s)
+	}
+	return int(n), nil
+}
+
+// parseLines reads how many lines; "all" is -1.
+func parseLines(s string) (int, error) {
+	if s == "all" {
+		return -1, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no number of lines: 20, all", s)
+	}
+	return int(n), nil
+}
+
+// parseWord reads a word such as a distribution's or an architecture's name.
+func parseWord(s string) (string, error) {
+	if strings.Trim(s, letters+"0123456789._-+") != "" {
+		return "", fmt.Errorf("%q is no word of letters and digits", s)
+	}
+	return s, nil
+}
+
+// parseText reads what is passed on as it is, as long as it is one line.
+func parseText(s string) (string, error) {
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return "", fmt.Errorf("%q holds control characters", s)
+	}
+	return s, nil
+}
+
+// parseMirror reads the address of a package archive.
+func parseMirror(s string) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme == "" || u.Host == "" && u.Path == "" || strings.ContainsFunc(s, unicode.IsSpace) {
+		return "", fmt.Errorf("%q is no URL of a package archive", s)
+	}
+	return s, nil
+}
