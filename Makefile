@@ -5,7 +5,7 @@ DESTDIR =
 TAGS    = seccomp,netgo,osusergo
 GO      = $(shell PATH="$$PATH:/usr/local/go/bin" command -v go || echo go)
 VERSION = $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
-LDFLAGS = -s -w -X main.version=$(VERSION)
+LDFLAGS = -s -w -X croft/cli.Version=$(VERSION)
 
 # Only what needs root is run as root.
 SUDO    = $(shell [ "$$(id -u)" = 0 ] || echo sudo)

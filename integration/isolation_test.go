@@ -1,0 +1,155 @@
+//go:build integration
+
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestIsolation(t *testing.T) {
+	hostAsBefore(t)
+	one, two := boot(t, "busybox"), boot(t, "busybox")
+	a, b := inspect(t, one), inspect(t, two)
+
+	t.Run("ids", func(t *testing.T) {
+		if a.IDs.Size < 65536 || b.IDs.Size < 65536 ||
+			a.IDs.First < b.IDs.First+b.IDs.Size && b.IDs.First < a.IDs.First+a.IDs.Size {
+			t.Errorf("ids overlap: %+v %+v", a.IDs, b.IDs)
+		}
+		if got := field(t, monitorDir(a.PID)+"/status", "Uid:"); got != int(a.IDs.First) {
+			t.Errorf("its init is user %d on the host, not %d", got, a.IDs.First)
+		}
+		if got := sh(t, one, "stat -c %u:%g /etc/passwd /bin/busybox | sort -u"); got != "0:0" {
+			t.Errorf("files of the template belong to %s", got)
+		}
+	})
+
+	t.Run("namespaces", func(t *testing.T) {
+		for _, ns := range []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"} {
+			var links []string
+			for _, pid := range []int{1, a.PID, b.PID} {
+				link, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "ns", ns))
+				if err != nil {
+					t.Fatal(err)
+				}
+				links = append(links, link)
+			}
+			if links[0] == links[1] || links[0] == links[2] || links[1] == links[2] {
+				t.Errorf("%s namespaces are shared: %v", ns, links)
+			}
+		}
+	})
+
+	t.Run("processes", func(t *testing.T) {
+		_, wait := background(t, "exec", one, "--", "sleep", "12345")
+		eventually(t, "it is seen in its own VPS", func() bool { return strings.Contains(in(t, one, "ps"), "sleep 12345") })
+		if got := in(t, two, "ps"); strings.Contains(got, "sleep 12345") {
+			t.Errorf("and in another:\n%s", got)
+		}
+		sh(t, one, "kill -9 $(pidof sleep)")
+		if r := wait(); r.status != 137 {
+			t.Error(r)
+		}
+		if r := try("exec", two, "--", "kill", "-0", strconv.Itoa(a.PID)); r.status == 0 {
+			t.Error("a process of the host can be signalled")
+		}
+	})
+
+	t.Run("names, sysctls, IPC, mounts", func(t *testing.T) {
+		sh(t, one, `hostname changed
+			echo 12345 >/proc/sys/net/ipv4/ip_local_reserved_ports
+			mkdir -p /mnt/x; mount -t tmpfs mine /mnt/x; echo secret >/mnt/x/file; echo secret >/dev/shm/file`)
+		if got := in(t, two, "hostname"); got != two {
+			t.Errorf("another VPS is now called %s", got)
+		}
+		if got := in(t, two, "cat", "/proc/sys/net/ipv4/ip_local_reserved_ports"); got != "" {
+			t.Errorf("another VPS's sysctl is now %s", got)
+		}
+		if got := sh(t, two, "cat /proc/mounts; ls /mnt /dev/shm"); strings.Contains(got, "mine") || strings.Contains(got, "file") {
+			t.Errorf("seen in another VPS:\n%s", got)
+		}
+	})
+
+	t.Run("host", func(t *testing.T) {
+		for _, script := range []string{
+			"echo 1 >/proc/sys/kernel/panic",
+			"echo x >/proc/sys/kernel/core_pattern",
+			"echo c >/proc/sysrq-trigger",
+			"echo 0 >/sys/devices/system/cpu/cpu1/online",
+			"head -c 1 /proc/kcore",
+			"head -c 1 /dev/mem",
+			"mknod /tmp/disk b 254 0 && head -c 1 /tmp/disk",
+			"mknod /tmp/mem c 1 1 && head -c 1 /tmp/mem",
+			"date -s 2001-01-01",
+			"echo 0 >/proc/sys/vm/overcommit_memory",
+			"mount -t proc none /mnt && echo b >/mnt/sysrq-trigger",
+			"swapon /etc/passwd",
+			"insmod /etc/passwd",
+			"echo 100 >/sys/fs/cgroup/../cgroup/pids.max && echo no-limit-file-of-its-own >/dev/null && false",
+			"dmesg -c",
+		} {
+			if r := try("exec", one, "--", "sh", "-c", script); r.status == 0 {
+				t.Errorf("allowed inside: %s\n%s", script, r)
+			}
+		}
+	})
+
+	t.Run("own sysctls", func(t *testing.T) {
+		sh(t, one, "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 2048 >/proc/sys/net/core/somaxconn; sysctl -w net.ipv4.tcp_syncookies=0")
+		if got := in(t, one, "cat", "/proc/sys/net/core/somaxconn"); got != "2048" {
+			t.Errorf("somaxconn %s", got)
+		}
+	})
+
+	t.Run("processors", func(t *testing.T) {
+		here, err := os.ReadFile("/sys/devices/system/cpu/online")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sh(t, one, "grep Cpus_allowed_list /proc/self/status | cut -f2"); got != strings.TrimSpace(string(here)) {
+			t.Errorf("it may use %s of %s", got, here)
+		}
+	})
+}
+
+func TestLimits(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox", "--memory", "64M", "--pids", "100", "--cpus", "0.5")
+	in(t, vps, "true")
+
+	t.Run("pids", func(t *testing.T) {
+		r := try("exec", vps, "--", "sh", "-c", "i=0; while [ $i -lt 300 ]; do sleep 5 & i=$((i+1)); done; ls -d /proc/[0-9]* | wc -l")
+		if r.status == 0 {
+			if n, _ := strconv.Atoi(strings.TrimSpace(r.out)); n > 100 {
+				t.Errorf("%d processes", n)
+			}
+		}
+		sh(t, vps, "killall -q -9 sleep; true")
+	})
+
+	t.Run("memory", func(t *testing.T) {
+		if r := try("exec", vps, "--", "sh", "-c", "head -c 32M /dev/zero | tail -c 32M | wc -c"); r.status != 0 {
+			t.Errorf("32 of 64 MiB: %s", r)
+		}
+		if r := try("exec", vps, "--", "tail", "-c", "300000000", "/dev/zero"); r.status != 137 {
+			t.Errorf("300 MB in 64 MiB: %s", r)
+		}
+		wantStatus(t, vps, "running")
+	})
+
+	t.Run("cpus", func(t *testing.T) {
+		// Two seconds of processor time cannot be had in less than four.
+		out := sh(t, vps, `s=$(cut -d' ' -f1 /proc/uptime)
+			timeout 4 sh -c 'while :; do :; done'
+			cat /proc/self/schedstat >/dev/null; times | tail -n 1; cut -d' ' -f1 /proc/uptime; echo $s`)
+		user := strings.Fields(out)[0] // 0m1.98s
+		seconds, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimPrefix(user, "0m"), "s"), 64)
+		if err != nil || seconds < 1 || seconds > 2.6 {
+			t.Errorf("in four seconds it had %s of half a processor:\n%s", user, out)
+		}
+	})
+}
