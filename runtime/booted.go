@@ -24,7 +24,7 @@ func (m *Manager) booted(name string, run state.Run) bool {
 	}
 	root := fmt.Sprintf("/proc/%d/root", run.Init.PID)
 	if kindOfInit(exeInside(run.Init.PID)) == initSystemd {
-		return false // it will say so
+		return run.Adopted && m.systemdIsUp(name) // else it will say so
 	}
 	for _, mark := range []string{"/run/openrc/softlevel", "/run/booted", "/run/utmp", "/var/run/utmp"} {
 		data, err := readInside(root, mark)
@@ -46,6 +46,15 @@ func (m *Manager) booted(name string, run state.Run) bool {
 		}
 	}
 	return false
+}
+
+// systemdIsUp asks a systemd whether it has booted.
+func (m *Manager) systemdIsUp(name string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	state, _ := m.output(ctx, name, "systemctl", "is-system-running") // degraded is not status 0
+	state = strings.TrimSpace(state)
+	return state == "running" || state == "degraded"
 }
 
 // runlevel returns the current runlevel from the content of a utmp(5) file, 0

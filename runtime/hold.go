@@ -57,6 +57,7 @@ func (mon *monitor) adopt() error {
 	if run.Monitor, err = processOf(os.Getpid()); err != nil {
 		return err
 	}
+	run.Adopted = true
 	if err := mon.store.PutRun(v.Name, run); err != nil {
 		return err
 	}

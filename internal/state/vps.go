@@ -80,6 +80,7 @@ type Run struct {
 	Started   time.Time `json:"started"`
 	Init      Process   `json:"init"`
 	Monitor   Process   `json:"monitor"`
+	Adopted   bool      `json:"adopted,omitempty"` // its monitor came later, and has not heard what init said before
 	ConsoleAt string    `json:"console,omitempty"` // the log file of this boot, below the VPS's log/
 	End       *End      `json:"end,omitempty"`
 }
