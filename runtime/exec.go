@@ -107,7 +107,7 @@ func (m *Manager) process(name string, run state.Run, o ExecOptions) (*specs.Pro
 	if err != nil {
 		return nil, err
 	}
-	who, err := lookupUser(run.Init.PID, o.User)
+	who, err := userInside(fmt.Sprintf("/proc/%d/root", run.Init.PID), o.User)
 	if err != nil {
 		return nil, err
 	}
@@ -171,9 +171,10 @@ type account struct {
 	Name string
 }
 
-// lookupUser finds NAME|UID[:GROUP|GID] in the VPS's own files.
-func lookupUser(pid int, who string) (*account, error) {
-	root := fmt.Sprintf("/proc/%d/root", pid)
+func (a *account) String() string { return fmt.Sprintf("%s %d:%d %s", a.Name, a.Uid, a.Gid, a.Home) }
+
+// userInside finds NAME|UID[:GROUP|GID] in the VPS's own files.
+func userInside(root, who string) (*account, error) {
 	passwd, err := readInside(root, "/etc/passwd")
 	if err != nil {
 		return nil, err
@@ -182,16 +183,19 @@ func lookupUser(pid int, who string) (*account, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := user.GetExecUser(who, &user.ExecUser{Home: "/root"}, bytes.NewReader(passwd), bytes.NewReader(group))
+	found, err := user.GetExecUser(who, &user.ExecUser{}, bytes.NewReader(passwd), bytes.NewReader(group))
 	if err != nil {
 		return nil, fail.New(fail.Usage, "no user %q inside: %w", who, err)
 	}
 	a := &account{ExecUser: found, Name: "root"}
-	if found.Home == "" {
-		found.Home = "/"
-	}
 	if found.Uid != 0 {
 		a.Name = fmt.Sprint(found.Uid)
+	}
+	switch {
+	case found.Home == "" && found.Uid == 0: // not even a passwd(5)
+		found.Home = "/root"
+	case found.Home == "":
+		found.Home = "/"
 	}
 	users, err := user.ParsePasswdFilter(bytes.NewReader(passwd), func(u user.User) bool { return u.Uid == found.Uid })
 	if err == nil && len(users) > 0 {

@@ -305,6 +305,9 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if cwd, err := os.Getwd(); err == nil { // a monitor enters its bundle
+		t.Cleanup(func() { _ = os.Chdir(cwd) })
+	}
 	w := newWorld(worldDir)
 	m := &Manager{store: store, templates: fakeTemplates{}, command: "test", warn: func(string) {}, lockWait: time.Second}
 	m.machine = machine{

@@ -1,0 +1,145 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"croft/internal/fail"
+)
+
+func TestLogsKeepTheNewest(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	for boot := 1; boot <= keptBoots+3; boot++ {
+		l, err := openLogs(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.next() != boot {
+			t.Fatalf("the next boot is %d, want %d", l.next(), boot)
+		}
+		f, err := l.begin(boot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	l, err := openLogs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(l.boots) != keptBoots || l.boots[0] != 4 {
+		t.Errorf("kept %v", l.boots)
+	}
+	for boot, want := range map[int]int{0: 13, -1: 12, -9: 4, 5: 5, 13: 13} {
+		if got, ok := l.choose(boot); !ok || got != want {
+			t.Errorf("--boot %d is %d, %v", boot, got, ok)
+		}
+	}
+	for _, boot := range []int{-10, 3, 14} {
+		if got, ok := l.choose(boot); ok {
+			t.Errorf("--boot %d is %d", boot, got)
+		}
+	}
+}
+
+func TestLogs(t *testing.T) {
+	ctx := context.Background()
+	m, _ := newFake(t, t.TempDir())
+	if _, err := m.Create(ctx, "web", CreateOptions{Template: "t"}); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := m.Logs(ctx, "web", LogOptions{Lines: -1}, &out); err != nil || out.Len() != 0 {
+		t.Errorf("never booted: %q, %v", out.String(), err)
+	}
+	dir := m.store.LogDir("web")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"boot-1.log": "old\n", "boot-2.log.1": "a\nb\n", "boot-2.log": "c\nd"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		o    LogOptions
+		want string
+	}{
+		{LogOptions{Lines: -1}, "a\nb\nc\nd"},
+		{LogOptions{Lines: 3}, "b\nc\nd"},
+		{LogOptions{Lines: 0}, ""},
+		{LogOptions{Lines: -1, Boot: -1}, "old\n"},
+		{LogOptions{Lines: -1, Boot: 2, Follow: true}, "a\nb\nc\nd"}, // it does not run, so that is all
+	} {
+		out.Reset()
+		if err := m.Logs(ctx, "web", c.o, &out); err != nil || out.String() != c.want {
+			t.Errorf("%+v: %q, %v", c.o, out.String(), err)
+		}
+	}
+	if err := m.Logs(ctx, "web", LogOptions{Boot: 9}, &out); !fail.Is(err, fail.NotFound) {
+		t.Errorf("a boot that has no log: %v", err)
+	}
+	if err := m.Logs(ctx, "db", LogOptions{}, &out); !fail.Is(err, fail.NotFound) {
+		t.Errorf("no such VPS: %v", err)
+	}
+}
+
+func TestLastLines(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		n    int
+		want string
+	}{
+		{"", 1, ""}, {"a", 1, "a"}, {"a\n", 1, "a\n"}, {"a\nb", 1, "b"}, {"a\nb\n", 1, "b\n"},
+		{"a\nb\n", 5, "a\nb\n"}, {"\n\n\n", 2, "\n\n"}, {"a\n", 0, ""},
+	} {
+		if got := lastLines([]byte(c.text), c.n); string(got) != c.want {
+			t.Errorf("lastLines(%q, %d) = %q, want %q", c.text, c.n, got, c.want)
+		}
+	}
+}
+
+func TestRunlevel(t *testing.T) {
+	record := func(kind int16, pid int32) []byte {
+		b := make([]byte, 384)
+		binary.NativeEndian.PutUint16(b, uint16(kind))
+		binary.NativeEndian.PutUint32(b[4:], uint32(pid))
+		return b
+	}
+	boot, level := record(2, 0), record(1, '2'+'N'*256)
+	for name, c := range map[string]struct {
+		utmp []byte
+		want byte
+	}{
+		"empty": {nil, 0}, "booting": {boot, 0}, "up": {append(boot, level...), '2'}, "short": {level[:100], 0},
+	} {
+		if got := runlevel(c.utmp); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	const stat = "42 (a) b (c)) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2 3\n"
+	letter, start, err := parseStat(stat)
+	if err != nil || letter != 'S' || start != 98765 {
+		t.Errorf("%c, %d, %v", letter, start, err)
+	}
+	for _, bad := range []string{"", "42 (x", "42 (x) S 1", "42 (x) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 x"} {
+		if _, _, err := parseStat(bad); err == nil {
+			t.Errorf("%q was read", bad)
+		}
+	}
+	me, err := processOf(os.Getpid())
+	if err != nil || !alive(me) {
+		t.Errorf("this process: %+v, %v", me, err)
+	}
+	me.StartTime++
+	if alive(me) {
+		t.Error("another process with the same pid is taken for it")
+	}
+}
