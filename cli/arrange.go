@@ -131,11 +131,14 @@ func (a *arranger) option(word string) error {
 	if strings.HasPrefix(word, "--") {
 		return a.put("--"+name, name, value, given)
 	}
+	if long, _, ok := a.find(strings.TrimPrefix(name, "-")); ok && len(name) > 2 {
+		return a.unknown(name, name, long.name) // -memory: a dash is missing
+	}
 	for letters := word[1:]; letters != ""; {
 		letter, after := letters[:1], letters[1:]
 		o, _, ok := a.find(letter)
 		if !ok {
-			return a.unknown("-"+letter, word)
+			return a.unknown("-"+letter, word, "")
 		}
 		if o.takesValue() && o.implied == "" && after != "" {
 			return a.put("-"+letter, letter, strings.TrimPrefix(after, "="), true)
@@ -153,7 +156,7 @@ func (a *arranger) put(typed, name, value string, given bool) error {
 	o, global, ok := a.find(name)
 	switch {
 	case !ok || strings.HasPrefix(typed, "--") && name != o.name:
-		return a.unknown(typed, typed)
+		return a.unknown(typed, typed, "")
 	case o.name == "help" && !given:
 		a.help = true
 		return nil
@@ -196,21 +199,25 @@ func (a *arranger) find(name string) (o option, global, ok bool) {
 	return o, true, ok
 }
 
-// unknown says that there is no such option, and which was probably meant.
-func (a *arranger) unknown(option, typed string) error {
+// unknown says that there is no such option, and which was probably meant:
+// near, or the nearest.
+func (a *arranger) unknown(option, typed, near string) error {
 	who := ""
 	if a.verb != a.root {
 		who = strings.Join(a.path, " ") + ": "
 	}
 	err := fail.New(fail.Usage, "%sno option %s", who, option)
-	var names []string
-	for _, o := range append(slices.Clone(a.verb.options), a.root.options...) {
-		names = append(names, o.name)
+	if near == "" {
+		var names []string
+		for _, o := range slices.Concat(a.verb.options, a.root.options) {
+			names = append(names, o.name)
+		}
+		near = nearest(strings.TrimLeft(typed, "-"), names)
 	}
-	if near := nearest(strings.TrimLeft(typed, "-"), names); near != "" {
-		return err.WithHint("%s", a.corrected(typed, "--"+near))
+	if near == "" {
+		return err
 	}
-	return err
+	return err.WithHint("%s", a.corrected(typed, "--"+near))
 }
 
 // nearest is the one of words that word is a likely slip of, or "".

@@ -76,7 +76,7 @@ func restartVerb() *verb {
 	return &verb{
 		name: "restart", group: groupLife, args: "NAME… | --all", words: vpsNames,
 		summary: "shut VPSs down and start them again",
-		about:   `What was set since the VPS was started holds then. One that is stopped is started.`,
+		about:   `What was set since it was started holds then. One that is stopped is started.`,
 		options: append(stopOptions(), waitOption(),
 			option{name: "wait-timeout", placeholder: "TIME", usage: "how long to wait for --wait (90s)"}, allOption("restart")),
 		synonyms: []string{"reboot"},

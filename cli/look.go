@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 
 	"croft/runtime"
 )
@@ -67,7 +66,10 @@ func each(ctx context.Context, i *invocation, act string, show func([]runtime.In
 	if first != nil && len(infos) == 0 {
 		return first
 	}
-	return errors.Join(show(infos), first)
+	if err := show(infos); err != nil {
+		return err
+	}
+	return first
 }
 
 // printOneOrMany prints all as JSON: an object if one was asked for, an array

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"strconv"
 
 	"croft/runtime"
@@ -68,7 +67,10 @@ func networkInspectVerb() *verb {
 			if first != nil && len(networks) == 0 {
 				return first
 			}
-			return errors.Join(printOneOrMany(i, networks), first)
+			if err := printOneOrMany(i, networks); err != nil {
+				return err
+			}
+			return first
 		},
 	}
 }

@@ -54,12 +54,20 @@ func (s *screen) put(text string) {
 // warn writes a line that a person should know of and that is no failure.
 func (s *screen) warn(text string) { s.line("warning: " + text) }
 
-// Write takes the log of --debug, a line or several at once.
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// A lineLog is a writer of whole lines to a screen.
+type lineLog struct {
+	screen *screen
+	prefix string
+}
+
+// log returns a writer for lines that each begin with prefix.
+func (s *screen) log(prefix string) io.Writer { return lineLog{s, prefix} }
+
+func (l lineLog) Write(p []byte) (int, error) {
+	l.screen.mu.Lock()
+	defer l.screen.mu.Unlock()
 	for line := range bytes.Lines(p) {
-		s.put("debug: " + string(line))
+		l.screen.put(l.prefix + string(line))
 	}
 	return len(p), nil
 }
@@ -78,17 +86,17 @@ func (s *screen) erase() {
 	}
 }
 
-// An update is a step of long work, as the runtime's Progress tells it.
-type update = struct {
+// A stage is a step of long work, as the runtime's Progress tells it.
+type stage = struct {
 	Step  string // what is being done, a few words
 	Done  int64  // bytes, or hundredths where Total is 100
 	Total int64  // 0 is unknown
 }
 
-// showProgress makes *to show updates on s. The type of an update belongs to a
+// showProgress makes *to show stages on s. The type of a stage belongs to a
 // package that the command line does not know; its fields are all it needs.
-func showProgress[P ~func(U), U ~update](s *screen, to *P) {
-	*to = func(u U) { s.progress(update(u)) }
+func showProgress[P ~func(U), U ~stage](s *screen, to *P) {
+	*to = func(u U) { s.progress(stage(u)) }
 }
 
 // How often progress is shown: as often as one can read it on a terminal, as
@@ -99,7 +107,7 @@ const (
 )
 
 // progress shows how far long work is.
-func (s *screen) progress(u update) {
+func (s *screen) progress(u stage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -127,7 +135,7 @@ func (s *screen) progress(u update) {
 
 // progressText says how far u is that began so long ago, at which rate, and
 // how long the rest will take at that.
-func progressText(u update, since time.Duration) string {
+func progressText(u stage, since time.Duration) string {
 	parts := []string{u.Step}
 	percent := u.Total == 100 // hundredths, not bytes
 	switch {

@@ -39,7 +39,7 @@ installed with, as mmdebstrap or debootstrap.`,
 		run: func(ctx context.Context, i *invocation) error {
 			o := runtime.TemplateBuild{RecipeFile: get(i, "recipe", parseFile), Mirror: get(i, "mirror", parseMirror)}
 			if i.flags.Bool("verbose") {
-				o.Log = i.screen
+				o.Log = i.screen.log("")
 			}
 			return oneTemplate(i, "build", func(m Manager, name string) error {
 				image, err := m.BuildTemplate(ctx, name, o)
@@ -198,7 +198,10 @@ func templateInspectVerb() *verb {
 			if first != nil && len(images) == 0 {
 				return first
 			}
-			return errors.Join(printOneOrMany(i, images), first)
+			if err := printOneOrMany(i, images); err != nil {
+				return err
+			}
+			return first
 		},
 	}
 }

@@ -164,7 +164,7 @@ func (i *invocation) manager() (Manager, error) {
 	showProgress(i.screen, &o.Progress)
 	i.app.debug = i.flags.Bool("debug")
 	if i.app.debug {
-		o.Debug = i.screen
+		o.Debug = i.screen.log("debug: ")
 	}
 	if i.err != nil {
 		return nil, i.err

@@ -1,0 +1,292 @@
+package cli
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"croft": fakeMain})
+}
+
+// The scripts are the command line's words. In them, "exits N croft …" runs
+// croft and wants that exit status, and "calls FILE" compares what croft asked
+// of the Manager, but for New, and forgets it.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: *update,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("FAKE_CALLS", filepath.Join(env.WorkDir, "calls"))
+			env.Setenv("TZ", "UTC")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "calls": calls, "await": await,
+		},
+	})
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS COMMAND…")
+	}
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit status %d, want %s", got, args[0])
+	}
+}
+
+func calls(ts *testscript.TestScript, neg bool, args []string) {
+	var want string
+	if len(args) == 1 {
+		want = ts.ReadFile(args[0])
+	}
+	path := ts.MkAbs("calls")
+	data, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		ts.Fatalf("%v", err)
+	}
+	lines := slices.DeleteFunc(strings.SplitAfter(string(data), "\n"), func(l string) bool { return strings.HasPrefix(l, "New ") })
+	if got := strings.Join(lines, ""); got != want {
+		ts.Fatalf("calls:\n%s\nwant:\n%s", got, want)
+	}
+	_ = os.Remove(path)
+}
+
+// await waits until a file holds a text.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	path := ts.MkAbs(args[0])
+	for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+		if data, err := os.ReadFile(path); err == nil && strings.Contains(string(data), args[1]) {
+			return
+		}
+	}
+	ts.Fatalf("%s never held %q", args[0], args[1])
+}
+
+// eachVerb calls do with every verb that is no family, and its path.
+func eachVerb(v *verb, path []string, do func(path []string, v *verb)) {
+	for _, sub := range v.verbs {
+		eachVerb(sub, append(slices.Clone(path), sub.name), do)
+	}
+	if len(v.verbs) == 0 {
+		do(path, v)
+	}
+}
+
+// words are some that the verb takes.
+func wordsFor(path []string, v *verb) []string {
+	switch {
+	case v.name == "completion":
+		return []string{"bash"}
+	case strings.HasSuffix(v.args, "FILE|-"):
+		return []string{"web", "-"}
+	case v.name == "exec":
+		return []string{"web", "true"}
+	case v.name == "run":
+		return []string{"true"}
+	case strings.HasPrefix(v.args, "NAME"):
+		return []string{"web"}
+	}
+	return nil
+}
+
+// Every option refuses what is empty and what is nonsense, by its name, before
+// the Manager is asked for anything.
+func TestOptionsRefuseNonsense(t *testing.T) {
+	const nonsense = "%$š"
+	anything := map[string]bool{
+		"template build --recipe": true, // a file may be called so
+	}
+	root := (&app{}).commands()
+	eachVerb(root, nil, func(path []string, v *verb) {
+		if v.name == "help" {
+			return
+		}
+		want := 2
+		if v.statusInside {
+			want = 125
+		}
+		var args []string
+		args = append(args, path...)
+		if _, ok := v.option("template"); ok {
+			args = append(args, "--template", "busybox")
+		}
+		for _, o := range append(slices.Clone(v.options), root.options...) {
+			for _, value := range []string{"", nonsense} {
+				if value == nonsense && anything[strings.Join(path, " ")+" --"+o.name] {
+					continue
+				}
+				line := append(slices.Concat(args, []string{"--" + o.name + "=" + value}), wordsFor(path, v)...)
+				if _, ok := root.option(o.name); ok && v.name == "version" || v.name == "completion" {
+					continue // they ask no Manager
+				}
+				r := croft(t, nil, line...)
+				if r.status != want || !strings.Contains(r.err, "--"+o.name+": ") || r.called != "" || r.out != "" ||
+					strings.Count(r.err, "\n") != 2 || !strings.HasPrefix(strings.SplitAfter(r.err, "\n")[1], "croft: hint: ") {
+					t.Errorf("%q: status %d, want %d; called %q; said %q%s", line, r.status, want, r.called, r.out, r.err)
+				}
+			}
+		}
+	})
+}
+
+// Every option of every verb gets to the Manager: what was asked differs from
+// what is asked without it.
+func TestOptionsAreNotIgnored(t *testing.T) {
+	values := map[string]string{
+		"ip": "10.88.0.9", "dns": "192.0.2.1", "search": "example", "sysctl": "net.x=1", "env": "A=b", "label": "a=b",
+		"memory": "64M", "swap": "0", "cpus": "1.5", "pids": "9", "id-size": "131072", "hostname": "h", "network": "dmz",
+		"template": "busybox", "timeout": "9s", "wait-timeout": "9s", "signal": "HUP", "user": "me", "cwd": "/x",
+		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "filter": "name=web",
+		"recipe": "f", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
+		"architecture": "arm64", "root": "/r", "run-dir": "/x", "lock-timeout": "7s",
+	}
+	// Those that say what is the case anyway, here.
+	silent := map[string]bool{
+		"inspect --json": true, "template inspect --json": true, "network inspect --json": true,
+		"exec --no-terminal": true, "run --no-terminal": true, // there is no terminal
+		"exec --terminal": true, "run --terminal": true, // see TestTerminal
+	}
+	needs := map[string][]string{"start --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}}
+	root := (&app{}).commands()
+	eachVerb(root, nil, func(path []string, v *verb) {
+		if v.name == "help" || v.name == "completion" {
+			return
+		}
+		for _, o := range append(slices.Clone(v.options), root.options...) {
+			id := strings.Join(path, " ") + " --" + o.name
+			if _, global := root.option(o.name); silent[id] || o.name == "help" || global && v.name == "version" || o.name == "debug" {
+				continue
+			}
+			words := wordsFor(path, v)
+			if id == "template recipe --json" || o.name == "all" {
+				words = nil
+			}
+			base := append(slices.Clone(path), needs[id]...)
+			if _, ok := v.option("template"); ok && o.name != "template" {
+				base = append(base, "--template", "debian-12")
+			}
+			with := "--" + o.name
+			if o.takesValue() {
+				if values[o.name] == "" {
+					t.Fatalf("no value to try --%s with", o.name)
+				}
+				with += "=" + values[o.name]
+			}
+			env := map[string]string{"FAKE_REFUSE": "Exec web: command 126"}
+			a := croft(t, env, append(slices.Clone(base), words...)...)
+			b := croft(t, env, slices.Concat(base, []string{with}, words)...)
+			if v.statusInside == (b.status == 0) && v.name != "run" && v.name != "enter" || b.status == 2 || b.status == 125 {
+				t.Errorf("%s: exit status %d: %s", id, b.status, b.err)
+			}
+			if a == b {
+				t.Errorf("%s changes nothing:\n%s%s%s", id, b.called, b.out, b.err)
+			}
+		}
+	})
+}
+
+func TestHelpGolden(t *testing.T) {
+	root := (&app{}).commands()
+	check := func(path []string) {
+		r := croft(t, nil, append([]string{"help"}, path...)...)
+		if r.status != 0 || r.err != "" || r.called != "" {
+			t.Errorf("help %v: %+v", path, r)
+		}
+		if again := croft(t, nil, append(slices.Clone(path), "--help")...); again.out != r.out {
+			t.Errorf("croft %v --help says something else", path)
+		}
+		file := filepath.Join("testdata/help", strings.Join(append([]string{"croft"}, path...), "-")+".txt")
+		if *update {
+			if err := os.WriteFile(file, []byte(r.out), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.out != string(want) {
+			t.Errorf("help %v is:\n%s\nand not:\n%s", path, r.out, want)
+		}
+		for line := range strings.Lines(r.out) {
+			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 80 {
+				t.Errorf("help %v: a line of %d characters: %s", path, n, line)
+			}
+		}
+	}
+	if *update {
+		if err := os.MkdirAll("testdata/help", 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(nil)
+	for _, v := range root.verbs {
+		if len(v.verbs) > 0 {
+			check([]string{v.name})
+		}
+	}
+	eachVerb(root, nil, func(path []string, v *verb) {
+		if v.name != "help" {
+			check(path)
+		}
+	})
+}
+
+// Verbs and options fit together, and each has what help shows.
+func TestVerbsAreWhole(t *testing.T) {
+	root := (&app{}).commands()
+	var walk func(path string, v *verb)
+	walk = func(path string, v *verb) {
+		if v.summary == "" || strings.HasSuffix(v.summary, ".") || (v.run == nil) == (len(v.verbs) == 0) && v != root {
+			t.Errorf("%s is no whole verb", path)
+		}
+		seen := map[string]bool{}
+		for _, o := range v.options {
+			for _, name := range []string{o.name, o.short} {
+				if name != "" && seen[name] {
+					t.Errorf("%s: two options %s", path, name)
+				}
+				seen[name] = true
+			}
+			if o.usage == "" || len(o.short) > 1 || len(o.name) < 2 {
+				t.Errorf("%s: option %s is not whole", path, o.name)
+			}
+			if _, ok := root.option(o.name); ok && v != root {
+				t.Errorf("%s: --%s hides the option of every command", path, o.name)
+			}
+		}
+		for _, sub := range v.verbs {
+			if sub.name == "init" || sub.name == "monitor" {
+				t.Errorf("%s: croft itself is executed by that name", sub.name)
+			}
+			for _, other := range v.verbs {
+				if slices.Contains(sub.synonyms, other.name) {
+					t.Errorf("%s: %s is a synonym, and a command", path, other.name)
+				}
+			}
+			walk(path+" "+sub.name, sub)
+		}
+	}
+	walk("croft", root)
+}

@@ -1,0 +1,390 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"croft/internal/fail"
+	"croft/runtime"
+)
+
+// A fake is a Manager that pretends. It writes every call down, one line each,
+// refuses what it was told to refuse, and knows three VPSs: web runs, db is
+// stopped, bad is broken.
+type fake struct {
+	o      runtime.Options
+	calls  string            // the file that calls are written to
+	refuse map[string]string // "Start web": "5 web is running|croft stop web"
+	status int               // how commands inside end
+}
+
+// newFake is told by the environment what a test wants of it.
+func newFake(o runtime.Options, getenv func(string) string) (Manager, error) {
+	f := &fake{o: o, calls: getenv("FAKE_CALLS"), refuse: map[string]string{}}
+	for line := range strings.SplitSeq(getenv("FAKE_REFUSE"), ";") {
+		call, why, _ := strings.Cut(line, ": ")
+		f.refuse[strings.TrimSpace(call)] = why
+	}
+	f.status, _ = strconv.Atoi(getenv("FAKE_STATUS"))
+	return f, f.call("New", "", map[string]any{"Root": o.Root, "Run": o.Run, "LockTimeout": o.LockTimeout, "Command": o.Command})
+}
+
+// call writes a call down and returns the error that it is to return.
+func (f *fake) call(method, name string, o any) error {
+	line := strings.TrimSpace(method + " " + name)
+	why := f.refuse[line]
+	if text := brief(o); text != "" {
+		line += " " + text
+	}
+	if f.calls != "" {
+		log, err := os.OpenFile(f.calls, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		defer log.Close()
+		if _, err := log.WriteString(line + "\n"); err != nil {
+			return err
+		}
+	}
+	if why == "" {
+		return nil
+	}
+	kind, message, ok := strings.Cut(why, " ")
+	n, err := strconv.Atoi(kind)
+	if err != nil || !ok {
+		return errors.New(why)
+	}
+	message, hint, _ := strings.Cut(message, "|")
+	e := fail.New(fail.Kind(n), "%w", errors.New(message))
+	e.Hint = hint
+	return e
+}
+
+// brief is o as JSON, without what is zero.
+func brief(o any) string {
+	text, err := json.Marshal(withoutZeros(reflect.ValueOf(o)))
+	if err != nil || string(text) == "null" || string(text) == "{}" {
+		return ""
+	}
+	return string(bytes.TrimSpace(text))
+}
+
+func withoutZeros(v reflect.Value) any {
+	switch {
+	case !v.IsValid() || v.IsZero():
+		return nil
+	case v.Type() == reflect.TypeFor[runtime.Stdio]():
+		return nil
+	}
+	if _, ok := v.Interface().(fmt.Stringer); ok {
+		return fmt.Sprint(v.Interface())
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		m := map[string]any{}
+		for i := range v.NumField() {
+			if x := withoutZeros(v.Field(i)); x != nil {
+				m[v.Type().Field(i).Name] = x
+			}
+		}
+		if len(m) == 0 {
+			return nil
+		}
+		return m
+	case reflect.Map:
+		m := map[string]any{}
+		for _, k := range v.MapKeys() {
+			if x := withoutZeros(reflect.ValueOf(v.MapIndex(k).Interface())); x != nil {
+				m[k.String()] = x
+			}
+		}
+		return m
+	case reflect.Slice:
+		var all []any
+		for i := range v.Len() {
+			all = append(all, withoutZeros(v.Index(i)))
+		}
+		return all
+	case reflect.Func, reflect.Interface:
+		return v.Kind().String()
+	}
+	return v.Interface()
+}
+
+func (f *fake) Create(_ context.Context, name string, o runtime.CreateOptions) (runtime.Info, error) {
+	return runtime.Info{Name: name}, f.call("Create", name, o)
+}
+
+func (f *fake) Start(ctx context.Context, name string, o runtime.StartOptions) error {
+	if name == "never" { // goes on until it is called off, and takes its time to undo
+		err := f.call("Start", name, o)
+		<-ctx.Done()
+		if err := f.call("Undo", name, nil); err != nil {
+			return err
+		}
+		if f.refuse["Undo"] == "stuck" {
+			select {}
+		}
+		return errors.Join(err, fmt.Errorf("wait for %s: %w", name, ctx.Err()))
+	}
+	return f.call("Start", name, o)
+}
+
+func (f *fake) Stop(_ context.Context, name string, o runtime.StopOptions) error {
+	return f.call("Stop", name, o)
+}
+
+func (f *fake) Restart(_ context.Context, name string, o runtime.StopOptions, s runtime.StartOptions) error {
+	return f.call("Restart", name, map[string]any{"Stop": o, "Start": s})
+}
+
+func (f *fake) Kill(_ context.Context, name string, s syscall.Signal) error {
+	return f.call("Kill", name, s)
+}
+func (f *fake) Pause(_ context.Context, name string) error  { return f.call("Pause", name, nil) }
+func (f *fake) Resume(_ context.Context, name string) error { return f.call("Resume", name, nil) }
+
+func (f *fake) Destroy(_ context.Context, name string, o runtime.DestroyOptions) error {
+	return f.call("Destroy", name, o)
+}
+
+func (f *fake) Run(_ context.Context, o runtime.RunOptions) (int, error) {
+	return f.status, f.call("Run", "", o)
+}
+
+func (f *fake) Exec(_ context.Context, name string, o runtime.ExecOptions) (int, error) {
+	err := f.call("Exec", name, o)
+	var s int
+	if _, e := fmt.Sscanf(fmt.Sprint(err), "command %d", &s); e == nil {
+		return 0, &runtime.CommandError{Status: s, Err: err}
+	}
+	return f.status, err
+}
+
+func (f *fake) Enter(_ context.Context, name string, _ runtime.Stdio) (int, error) {
+	return f.status, f.call("Enter", name, nil)
+}
+
+func (f *fake) Console(_ context.Context, name string, _ runtime.Stdio) error {
+	return f.call("Console", name, nil)
+}
+
+func (f *fake) Logs(_ context.Context, name string, o runtime.LogOptions, w io.Writer) error {
+	if err := f.call("Logs", name, o); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "boot of "+name+"\n")
+	return err
+}
+
+func (f *fake) Wait(_ context.Context, name string, until runtime.Condition, timeout time.Duration) error {
+	return f.call("Wait", name, map[string]any{"Until": string(until), "Timeout": timeout})
+}
+
+func (f *fake) infos() []runtime.Info {
+	started := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
+	web := runtime.Info{
+		Name: "web", Status: runtime.StatusRunning, Booted: true, UUID: "u-1", Hostname: "web.example",
+		Template: "debian-12", Digest: "sha256:0123456789abcdef", Created: started.Add(-time.Hour), Started: &started,
+		Boot: 2, PID: 77, MonitorPID: 78, Labels: map[string]string{"tier": "front"},
+		Interfaces: []runtime.InterfaceInfo{
+			{Name: "eth0", Network: "default", HostLink: "cr0", MAC: "02:00:00:00:00:01", Addresses: []string{"10.1.2.3/16", "fd00::2/64"}},
+			{Name: "eth1", Network: "dmz", HostLink: "cr1", MAC: "02:00:00:00:00:02", Addresses: []string{"192.0.2.9/24"}},
+		},
+	}
+	web.IDs.First, web.IDs.Size = 1048576, 65536
+	web.Limits.Memory, web.Limits.MilliCPUs = 512<<20, 1500
+	return []runtime.Info{
+		{Name: "bad", Status: runtime.StatusBroken, Error: "bad/vps.json is corrupt", Interfaces: []runtime.InterfaceInfo{}, Labels: map[string]string{}},
+		{
+			Name: "db", Status: runtime.StatusStopped, Template: "busybox", Interfaces: []runtime.InterfaceInfo{},
+			Labels: map[string]string{"tier": "back"}, Created: started,
+		},
+		web,
+	}
+}
+
+func (f *fake) List(context.Context) ([]runtime.Info, error) {
+	if err := f.call("List", "", nil); err != nil {
+		return nil, err
+	}
+	if f.refuse["none"] != "" {
+		return nil, nil
+	}
+	return f.infos(), nil
+}
+
+func (f *fake) Inspect(_ context.Context, name string) (runtime.Info, error) {
+	if err := f.call("Inspect", name, nil); err != nil {
+		return runtime.Info{}, err
+	}
+	for _, info := range f.infos() {
+		if info.Name == name {
+			return info, nil
+		}
+	}
+	return runtime.Info{}, fail.New(fail.NotFound, "no VPS named %q", name).WithHint("croft list")
+}
+
+func (f *fake) ResolveNames(all bool, names []string) ([]string, error) {
+	if all {
+		return []string{"bad", "db", "web"}, f.call("ResolveNames", "", nil)
+	}
+	for _, n := range names {
+		if _, err := parseName(n + "x"); n == "" || err != nil {
+			return nil, fail.New(fail.Usage, "name %q: only a-z, 0-9 and '-' make a name", n)
+		}
+	}
+	return names, nil
+}
+
+func image() runtime.TemplateInfo {
+	return runtime.TemplateInfo{
+		Name: "debian-12", Digest: "sha256:0123456789abcdef", Size: 300 << 20,
+		Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Layers: []string{"sha256:ff"},
+	}
+}
+
+func (f *fake) Templates(context.Context) ([]runtime.TemplateInfo, error) {
+	if f.refuse["none"] != "" {
+		return nil, f.call("Templates", "", nil)
+	}
+	former := image()
+	former.Digest, former.Former = "sha256:fedcba9876543210", true
+	return []runtime.TemplateInfo{image(), former}, f.call("Templates", "", nil)
+}
+
+func (f *fake) Template(_ context.Context, name string) (runtime.TemplateInfo, error) {
+	return image(), f.call("Template", name, nil)
+}
+
+func (f *fake) BuildTemplate(_ context.Context, name string, o runtime.TemplateBuild) (runtime.TemplateInfo, error) {
+	if err := f.call("BuildTemplate", name, o); err != nil {
+		return runtime.TemplateInfo{}, err
+	}
+	if o.Log != nil {
+		fmt.Fprintln(o.Log, "I: unpacking")
+	}
+	f.o.Warn("no package archive signed it")
+	return image(), nil
+}
+
+func (f *fake) ImportTemplate(_ context.Context, name string, r io.Reader, o runtime.TemplateImport) (runtime.TemplateInfo, error) {
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return runtime.TemplateInfo{}, err
+	}
+	return image(), f.call("ImportTemplate", name+" of "+strings.TrimSpace(string(text)), o)
+}
+
+func (f *fake) RemoveTemplate(_ context.Context, name string) error {
+	return f.call("RemoveTemplate", name, nil)
+}
+
+func (f *fake) Recipes() ([]runtime.RecipeInfo, error) {
+	if f.refuse["none"] != "" {
+		return nil, f.call("Recipes", "", nil)
+	}
+	return []runtime.RecipeInfo{
+		{Name: "debian-12", Description: "Debian 12 with systemd", Init: "systemd", From: "croft"},
+		{Name: "mine", From: "/etc/croft/recipes/mine.yaml", Error: "line 3: no such field"},
+	}, f.call("Recipes", "", nil)
+}
+
+func (f *fake) Recipe(name string) (string, error) {
+	return "distribution: debian\n", f.call("Recipe", name, nil)
+}
+
+func (f *fake) Networks(context.Context) ([]runtime.NetworkInfo, error) {
+	if f.refuse["none"] != "" {
+		return nil, f.call("Networks", "", nil)
+	}
+	return []runtime.NetworkInfo{{
+		Name: "default", Mode: "isolated", Bridge: "croft0",
+		IPv4: netip.MustParsePrefix("10.88.0.0/16").String(), IPv6: "fd00::/64",
+	}}, f.call("Networks", "", nil)
+}
+
+func (f *fake) Network(_ context.Context, name string) (runtime.NetworkInfo, error) {
+	return runtime.NetworkInfo{Name: name}, f.call("Network", name, nil)
+}
+
+func (f *fake) RepairNetwork(_ context.Context, name string) error {
+	return f.call("RepairNetwork", name, nil)
+}
+
+func (f *fake) RemoveNetwork(_ context.Context, name string) error {
+	return f.call("RemoveNetwork", name, nil)
+}
+
+// fakeMain is Main with a fake Manager: the croft of the scripts.
+func fakeMain() {
+	a := &app{
+		stdio:   runtime.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
+		connect: func(o runtime.Options) (Manager, error) { return newFake(o, os.Getenv) },
+		getenv:  os.Getenv,
+		now:     time.Now,
+	}
+	os.Exit(a.main(os.Args))
+}
+
+// A ran is what one command line did.
+type ran struct {
+	status           int
+	out, err, called string
+}
+
+// croft runs a command line in this process, on a fake.
+func croft(t interface {
+	TempDir() string
+	Fatal(...any)
+	Helper()
+}, env map[string]string, args ...string,
+) ran {
+	t.Helper()
+	dir := t.TempDir()
+	file := func(name string) *os.File {
+		f, err := os.Create(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	in, out, errs := file("in"), file("out"), file("err")
+	defer in.Close()
+	defer out.Close()
+	defer errs.Close()
+	getenv := func(key string) string {
+		if key == "FAKE_CALLS" {
+			return filepath.Join(dir, "calls")
+		}
+		return env[key]
+	}
+	a := &app{
+		stdio:   runtime.Stdio{In: in, Out: out, Err: errs},
+		connect: func(o runtime.Options) (Manager, error) { return newFake(o, getenv) },
+		getenv:  getenv,
+		now:     time.Now,
+	}
+	r := ran{status: a.main(append([]string{"croft"}, args...))}
+	for name, text := range map[string]*string{"out": &r.out, "err": &r.err, "calls": &r.called} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		*text = string(data)
+	}
+	return r
+}
