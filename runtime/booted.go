@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -12,9 +14,9 @@ import (
 )
 
 // booted reports whether the running VPS's init has finished booting: it said
-// so (sd_notify(3)), or it left one of the marks that inits which never say it
-// leave: OpenRC its softlevel, sysvinit a runlevel in utmp, croft's busybox
-// template /run/booted.
+// so (sd_notify(3)), or, for those that never do, its scripts have ended and
+// left their mark: OpenRC a softlevel, sysvinit a runlevel in utmp, croft's
+// busybox template /run/booted.
 func (m *Manager) booted(name string, run state.Run) bool {
 	if exists(bootedFile(m.store, name)) {
 		return true
@@ -26,21 +28,45 @@ func (m *Manager) booted(name string, run state.Run) bool {
 	if kindOfInit(exeInside(run.Init.PID)) == initSystemd {
 		return run.Adopted && m.systemdIsUp(name) // else it will say so
 	}
-	for _, mark := range []string{"/run/openrc/softlevel", "/run/booted", "/run/utmp", "/var/run/utmp"} {
-		data, err := readInside(root, mark)
-		if err != nil || data == nil {
-			continue
-		}
-		switch mark {
-		case "/run/openrc/softlevel":
-			level := strings.TrimSpace(string(data))
-			if level != "" && level != "boot" && level != "sysinit" && !exists(root+"/run/openrc/rc.starting") {
-				return true
-			}
-		case "/run/booted":
+	return !runsBootScripts(run.Init.PID) && leftBootMark(root)
+}
+
+// leftBootMark reports whether an init that never says that it has booted has
+// left the mark of its kind.
+func leftBootMark(root string) bool {
+	for mark, up := range map[string]func([]byte) bool{
+		"/run/booted":           func([]byte) bool { return true },
+		"/run/openrc/softlevel": func(level []byte) bool { return openrcIsUp(string(level)) && !existsInside(root, "/run/openrc/rc.starting") },
+		"/run/utmp":             func(utmp []byte) bool { l := runlevel(utmp); return '2' <= l && l <= '5' },
+	} {
+		if data, err := readInside(root, mark); err == nil && data != nil && up(data) {
 			return true
-		default:
-			if runlevel(data) >= '2' && runlevel(data) <= '5' {
+		}
+	}
+	return false
+}
+
+// openrcIsUp reports whether a softlevel is one that OpenRC comes to after the
+// levels of its boot.
+func openrcIsUp(level string) bool {
+	level = strings.TrimSpace(level)
+	return level != "" && level != "sysinit" && level != "boot"
+}
+
+// runsBootScripts reports whether a child of init still runs the scripts of a
+// runlevel: sysvinit's rc or OpenRC. The mark is there before they have ended.
+func runsBootScripts(pid int) bool {
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return false
+	}
+	for _, child := range strings.Fields(string(children)) {
+		cmdline, err := os.ReadFile(filepath.Join("/proc", child, "cmdline"))
+		if err != nil {
+			continue // it has just ended
+		}
+		for _, arg := range strings.Split(string(cmdline), "\x00")[:min(2, strings.Count(string(cmdline), "\x00"))] {
+			if base := filepath.Base(arg); base == "rc" || base == "rcS" || base == "openrc" {
 				return true
 			}
 		}

@@ -33,6 +33,16 @@ func openInside(root, name string, flags int) (*os.File, error) {
 	return pathrs.Reopen(handle, flags|unix.O_CLOEXEC|unix.O_NOCTTY)
 }
 
+// existsInside reports whether there is such a file.
+func existsInside(root, name string) bool {
+	handle, err := pathrs.OpenInRoot(root, name)
+	if err != nil {
+		return false
+	}
+	handle.Close()
+	return true
+}
+
 // readInside returns a regular file's content, and nil for anything else: a
 // VPS may have put a FIFO there that would never end.
 func readInside(root, name string) ([]byte, error) {
