@@ -155,7 +155,7 @@ func (a *arranger) option(word string) error {
 func (a *arranger) put(typed, name, value string, given bool) error {
 	o, global, ok := a.find(name)
 	switch {
-	case !ok || strings.HasPrefix(typed, "--") && name != o.name:
+	case !ok || strings.HasPrefix(typed, "--") && name == o.short:
 		return a.unknown(typed, typed, "")
 	case o.name == "help" && !given:
 		a.help = true

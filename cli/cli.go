@@ -31,6 +31,7 @@ func Main(args []string) int {
 	a := &app{
 		stdio:   runtime.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
 		connect: connect,
+		recipes: new(runtime.Manager),
 		getenv:  os.Getenv,
 		now:     time.Now,
 	}
@@ -50,6 +51,7 @@ func connect(o runtime.Options) (Manager, error) {
 type app struct {
 	stdio   runtime.Stdio
 	connect func(runtime.Options) (Manager, error)
+	recipes cookbook
 	getenv  func(string) string
 	now     func() time.Time
 
@@ -128,6 +130,9 @@ func (a *app) command(v *verb, parents []string) *cli.Command {
 			i := &invocation{app: a, flags: c, verb: v, path: path, words: c.Args().Slice()}
 			if v.run == nil {
 				return usageError("%s needs a command", strings.Join(path, " "))
+			}
+			if err := i.readGlobals(); err != nil {
+				return err
 			}
 			return v.run(c.Context, i)
 		},

@@ -137,9 +137,6 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 					continue
 				}
 				line := append(slices.Concat(args, []string{"--" + o.name + "=" + value}), wordsFor(path, v)...)
-				if _, ok := root.option(o.name); ok && v.name == "version" || v.name == "completion" {
-					continue // they ask no Manager
-				}
 				r := croft(t, nil, line...)
 				if r.status != want || !strings.Contains(r.err, "--"+o.name+": ") || r.called != "" || r.out != "" ||
 					strings.Count(r.err, "\n") != 2 || !strings.HasPrefix(strings.SplitAfter(r.err, "\n")[1], "croft: hint: ") {
@@ -170,12 +167,14 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 	needs := map[string][]string{"start --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}}
 	root := (&app{}).commands()
 	eachVerb(root, nil, func(path []string, v *verb) {
-		if v.name == "help" || v.name == "completion" {
+		// These ask no Manager, so it does not matter to them where it is.
+		alone := slices.Contains([]string{"version", "completion", "recipe"}, v.name)
+		if v.name == "help" {
 			return
 		}
 		for _, o := range append(slices.Clone(v.options), root.options...) {
 			id := strings.Join(path, " ") + " --" + o.name
-			if _, global := root.option(o.name); silent[id] || o.name == "help" || global && v.name == "version" || o.name == "debug" {
+			if _, global := root.option(o.name); silent[id] || o.name == "help" || global && alone || o.name == "debug" {
 				continue
 			}
 			words := wordsFor(path, v)

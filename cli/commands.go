@@ -57,17 +57,24 @@ func forEach(ctx context.Context, i *invocation, act string, do nameFunc) error 
 	}
 	var first error
 	for _, name := range names {
-		err := cannot(act, name, do(ctx, m, name))
-		if err == nil {
-			continue
-		}
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			return err
-		}
-		i.report(i.path, err)
-		if first == nil {
-			first = reported{err}
-		}
+		first = i.note(ctx, first, cannot(act, name, do(ctx, m, name)))
+	}
+	return first
+}
+
+// note prints err, if it is one, and returns what makes the exit status: first,
+// or err if there was none before it. Once ctx is done nothing more is said of
+// those that were not tried for that reason.
+func (i *invocation) note(ctx context.Context, first, err error) error {
+	switch {
+	case err == nil:
+		return first
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return err
+	}
+	i.report(i.path, err)
+	if first == nil {
+		return reported{err}
 	}
 	return first
 }

@@ -32,13 +32,19 @@ type fake struct {
 
 // newFake is told by the environment what a test wants of it.
 func newFake(o runtime.Options, getenv func(string) string) (Manager, error) {
-	f := &fake{o: o, calls: getenv("FAKE_CALLS"), refuse: map[string]string{}}
+	f := pretend(getenv)
+	f.o = o
+	return f, f.call("New", "", map[string]any{"Root": o.Root, "Run": o.Run, "LockTimeout": o.LockTimeout, "Command": o.Command})
+}
+
+func pretend(getenv func(string) string) *fake {
+	f := &fake{calls: getenv("FAKE_CALLS"), refuse: map[string]string{}}
 	for line := range strings.SplitSeq(getenv("FAKE_REFUSE"), ";") {
 		call, why, _ := strings.Cut(line, ": ")
 		f.refuse[strings.TrimSpace(call)] = why
 	}
 	f.status, _ = strconv.Atoi(getenv("FAKE_STATUS"))
-	return f, f.call("New", "", map[string]any{"Root": o.Root, "Run": o.Run, "LockTimeout": o.LockTimeout, "Command": o.Command})
+	return f
 }
 
 // call writes a call down and returns the error that it is to return.
@@ -334,6 +340,7 @@ func fakeMain() {
 	a := &app{
 		stdio:   runtime.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
 		connect: func(o runtime.Options) (Manager, error) { return newFake(o, os.Getenv) },
+		recipes: pretend(os.Getenv),
 		getenv:  os.Getenv,
 		now:     time.Now,
 	}
@@ -375,6 +382,7 @@ func croft(t interface {
 	a := &app{
 		stdio:   runtime.Stdio{In: in, Out: out, Err: errs},
 		connect: func(o runtime.Options) (Manager, error) { return newFake(o, getenv) },
+		recipes: pretend(getenv),
 		getenv:  getenv,
 		now:     time.Now,
 	}

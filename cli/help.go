@@ -93,6 +93,9 @@ func optionList(options []option) string {
 			left += "-" + o.short + ", "
 		}
 		left += "--" + o.name
+		if o.also != "" {
+			left += ", --" + o.also
+		}
 		switch {
 		case o.implied != "":
 			left += "[=" + o.placeholder + "]"

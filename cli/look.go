@@ -108,7 +108,7 @@ func waitVerb() *verb {
 		name: "wait", group: groupLook, args: "NAME… | --all", words: vpsNames,
 		summary: "wait until VPSs are in a condition",
 		options: []option{
-			{name: "for", placeholder: "CONDITION", usage: "running, stopped, booted or network: it has booted and answers (stopped)", choices: conditions()},
+			{name: "for", also: "until", placeholder: "CONDITION", usage: "running, stopped, booted or network: it has booted and answers (stopped)", choices: conditions()},
 			{name: "timeout", placeholder: "TIME", usage: "give up after that, with exit status 9"},
 			allOption("wait for"),
 		},

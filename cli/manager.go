@@ -37,11 +37,16 @@ type Manager interface {
 	BuildTemplate(ctx context.Context, name string, o runtime.TemplateBuild) (runtime.TemplateInfo, error)
 	ImportTemplate(ctx context.Context, name string, r io.Reader, o runtime.TemplateImport) (runtime.TemplateInfo, error)
 	RemoveTemplate(ctx context.Context, name string) error
-	Recipes() ([]runtime.RecipeInfo, error)
-	Recipe(name string) (string, error)
 
 	Networks(ctx context.Context) ([]runtime.NetworkInfo, error)
 	Network(ctx context.Context, name string) (runtime.NetworkInfo, error)
 	RepairNetwork(ctx context.Context, name string) error
 	RemoveNetwork(ctx context.Context, name string) error
+}
+
+// A cookbook has the recipes of templates. Whoever may run croft may read
+// them, so there is no need for a Manager that is at work, and root.
+type cookbook interface {
+	Recipes() ([]runtime.RecipeInfo, error)
+	Recipe(name string) (string, error)
 }

@@ -77,14 +77,35 @@ func networkInspectVerb() *verb {
 
 func networkRepairVerb() *verb {
 	return &verb{
-		name: "repair", args: "NAME…", words: networkNames,
+		name: "repair", args: "[NAME…]", words: networkNames,
 		summary: "make the host match its networks again",
-		about: `What others have removed or changed of its bridge, addresses and filters is put
-back, also for the VPSs that run on it. Nothing wrong is success.`,
+		about: `What others have removed or changed of a network's bridge, addresses and
+filters is put back, also for the VPSs that run on it. Nothing wrong is
+success. Without a NAME every network is repaired.`,
 		run: func(ctx context.Context, i *invocation) error {
+			if len(i.words) == 0 {
+				return repairAll(ctx, i)
+			}
 			return eachWord(ctx, i, "repair", parseName, func(m Manager, name string) error { return m.RepairNetwork(ctx, name) })
 		},
 	}
+}
+
+// repairAll is network repair with every network's name.
+func repairAll(ctx context.Context, i *invocation) error {
+	m, err := i.manager()
+	if err != nil {
+		return err
+	}
+	networks, err := m.Networks(ctx)
+	if err != nil {
+		return err
+	}
+	var first error
+	for _, n := range networks {
+		first = i.note(ctx, first, cannot("repair", n.Name, m.RepairNetwork(ctx, n.Name)))
+	}
+	return first
 }
 
 func networkRemoveVerb() *verb {

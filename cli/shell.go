@@ -174,15 +174,22 @@ func (a *app) values(o option) []string {
 // named are the names of what there is of a kind; none if that cannot be found
 // out, by one who is not root for example.
 func (a *app) named(k kind) []string {
-	if k == anything {
+	var names []string
+	switch k {
+	case anything:
 		return nil
+	case recipeNames:
+		recipes, _ := a.recipes.Recipes()
+		for _, r := range recipes {
+			names = append(names, r.Name)
+		}
+		return names
 	}
 	m, err := a.connect(runtime.Options{Root: a.getenv("CROFT_ROOT"), Run: a.getenv("CROFT_RUN_DIR"), Command: "croft completion"})
 	if err != nil {
 		return nil
 	}
 	ctx := context.Background()
-	var names []string
 	switch k {
 	case vpsNames:
 		names, _ = m.ResolveNames(true, nil)
@@ -197,11 +204,6 @@ func (a *app) named(k kind) []string {
 		networks, _ := m.Networks(ctx)
 		for _, n := range networks {
 			names = append(names, n.Name)
-		}
-	case recipeNames:
-		recipes, _ := m.Recipes()
-		for _, r := range recipes {
-			names = append(names, r.Name)
 		}
 	}
 	return names

@@ -155,12 +155,19 @@ func templateListVerb() *verb {
 
 // listing is what all verbs begin with that print one table.
 func listing(i *invocation) (Manager, error) {
-	if err := i.none(); err != nil {
+	if err := checkListing(i); err != nil {
 		return nil, err
+	}
+	return i.manager()
+}
+
+func checkListing(i *invocation) error {
+	if err := i.none(); err != nil {
+		return err
 	}
 	i.notBoth("json", "quiet")
 	i.notBoth("json", "no-header")
-	return i.manager()
+	return i.err
 }
 
 // printListing prints all as JSON, or t as the options say.
@@ -239,19 +246,20 @@ func templateRecipe(_ context.Context, i *invocation) error {
 				i.err = usageError("--%s: only without a NAME", o)
 			}
 		}
-		return oneTemplate(i, "print the recipe", func(m Manager, name string) error {
-			text, err := m.Recipe(name)
-			if err != nil {
-				return err
-			}
-			return i.print(strings.TrimSuffix(text, "\n") + "\n")
-		})
+		name, err := templateName(i)
+		if err != nil {
+			return err
+		}
+		text, err := i.recipes.Recipe(name)
+		if err != nil {
+			return cannot("print the recipe", name, err)
+		}
+		return i.print(strings.TrimSuffix(text, "\n") + "\n")
 	}
-	m, err := listing(i)
-	if err != nil {
+	if err := checkListing(i); err != nil {
 		return err
 	}
-	recipes, err := m.Recipes()
+	recipes, err := i.recipes.Recipes()
 	if err != nil {
 		return err
 	}
@@ -270,18 +278,30 @@ func templateRecipe(_ context.Context, i *invocation) error {
 
 // oneTemplate calls do for the only word, a template's name.
 func oneTemplate(i *invocation, act string, do func(Manager, string) error) error {
-	name, err := i.one("NAME")
+	name, err := templateName(i)
 	if err != nil {
 		return err
-	}
-	if _, err := parseTemplate(name + ""); name == "" || err != nil {
-		return usageError("%q is no template name", name)
 	}
 	m, err := i.manager()
 	if err != nil {
 		return err
 	}
 	return cannot(act, name, do(m, name))
+}
+
+// templateName returns the only word, which can name a template.
+func templateName(i *invocation) (string, error) {
+	name, err := i.one("NAME")
+	if err != nil {
+		return "", err
+	}
+	if name == "" {
+		return "", usageError("a template's name is empty")
+	}
+	if _, err := parseTemplate(name); err != nil {
+		return "", usageError("%w", err)
+	}
+	return name, i.err
 }
 
 // eachWord is forEach for what is no VPS: each word is read by parse first.
@@ -303,17 +323,7 @@ func eachWord(ctx context.Context, i *invocation, act string, parse func(string)
 	}
 	var first error
 	for _, w := range i.words {
-		err := cannot(act, w, do(m, w))
-		if err == nil {
-			continue
-		}
-		if ctx.Err() != nil {
-			return err
-		}
-		i.report(i.path, err)
-		if first == nil {
-			first = reported{err}
-		}
+		first = i.note(ctx, first, cannot(act, w, do(m, w)))
 	}
 	return first
 }

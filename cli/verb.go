@@ -60,6 +60,7 @@ const (
 // An option of a verb. One without a placeholder takes no value.
 type option struct {
 	name        string // long
+	also        string // another long one
 	short       string
 	placeholder string
 	implied     string // the value if none is given by "="; "" must be given
@@ -89,7 +90,7 @@ func (v *verb) cliFlags() []cli.Flag {
 }
 
 func (v *verb) option(name string) (option, bool) {
-	i := slices.IndexFunc(v.options, func(o option) bool { return o.name == name || o.short == name })
+	i := slices.IndexFunc(v.options, func(o option) bool { return name == o.name || name == o.also || name == o.short })
 	if i < 0 || name == "" {
 		return option{}, false
 	}
@@ -112,6 +113,7 @@ type invocation struct {
 	verb  *verb
 	path  []string // of the verb: template build
 	words []string // what is no option
+	place runtime.Options
 	err   error    // the first option that makes no sense
 }
 
@@ -151,30 +153,35 @@ func read[T any](i *invocation, name, s string, parse func(string) (T, error)) T
 	return value
 }
 
-// manager returns the Manager for this command. Everything that can be wrong
-// with the words and options has been looked at before.
-func (i *invocation) manager() (Manager, error) {
-	o := runtime.Options{
-		Root:        i.place("root", "CROFT_ROOT"),
-		Run:         i.place("run-dir", "CROFT_RUN_DIR"),
+// readGlobals reads the options of every command: where the files are, how to talk.
+func (i *invocation) readGlobals() error {
+	i.place = runtime.Options{
+		Root:        i.directory("root", "CROFT_ROOT"),
+		Run:         i.directory("run-dir", "CROFT_RUN_DIR"),
 		LockTimeout: get(i, "lock-timeout", parseDuration),
 		Warn:        i.screen.warn,
 		Command:     i.command(),
 	}
-	showProgress(i.screen, &o.Progress)
+	showProgress(i.screen, &i.place.Progress)
 	i.app.debug = i.flags.Bool("debug")
 	if i.app.debug {
-		o.Debug = i.screen.log("debug: ")
+		i.place.Debug = i.screen.log("debug: ")
 	}
+	return i.err
+}
+
+// manager returns the Manager for this command. Everything that can be wrong
+// with the words and options has been looked at before.
+func (i *invocation) manager() (Manager, error) {
 	if i.err != nil {
 		return nil, i.err
 	}
-	return i.connect(o)
+	return i.connect(i.place)
 }
 
-// place is a directory of croft's: the option, else the environment, else
+// directory is one of croft's: the option's, else the environment's, else
 // runtime's default.
-func (i *invocation) place(name, env string) string {
+func (i *invocation) directory(name, env string) string {
 	if i.has(name) {
 		return get(i, name, parseDirectory)
 	}
