@@ -6,11 +6,15 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"os"
+	"os/exec"
 	"path"
 	goruntime "runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
 )
@@ -19,7 +23,7 @@ import (
 const busyboxName = "busybox"
 
 // What make build copies from the distribution's package: the static program
-// busybox, and applets, the paths that busybox --list-full prints.
+// busybox.
 //
 //go:embed all:busybox
 var busyboxFiles embed.FS
@@ -30,13 +34,16 @@ var leftOut = []string{"linuxrc", "dpkg", "dpkg-deb", "rpm", "rpm2cpio", "udhcpc
 
 // makeBusybox makes the template busybox. The same binary makes the same digest.
 func (s *Store) makeBusybox(ctx context.Context) (Image, error) {
-	program, perr := busyboxFiles.ReadFile("busybox/busybox")
-	applets, aerr := busyboxFiles.ReadFile("busybox/applets")
-	if perr != nil || aerr != nil {
+	program, err := busyboxFiles.ReadFile("busybox/busybox")
+	if err != nil {
 		return Image{}, fail.New(fail.Host, "this croft was built without the embedded busybox").WithHint("make build")
 	}
 	s.progress(Update{Step: "making busybox from this program"})
-	archive, err := busyboxTar(program, strings.Fields(string(applets)))
+	applets, err := listApplets(ctx, program)
+	if err != nil {
+		return Image{}, err
+	}
+	archive, err := busyboxTar(program, applets)
 	if err != nil {
 		return Image{}, err
 	}
@@ -53,6 +60,29 @@ func (s *Store) makeBusybox(ctx context.Context) (Image, error) {
 		Name: busyboxName, Distribution: busyboxName, Release: busyboxVersion(program), Architecture: goruntime.GOARCH,
 		Init: initBusybox, Recipe: busyboxName, Created: busyboxTime(),
 	}, l)
+}
+
+// listApplets asks the program where its applets belong. It is ours, and as
+// trusted as the rest of this binary; it runs from memory, since the store's
+// filesystem may be mounted noexec.
+func listApplets(ctx context.Context, program []byte) ([]string, error) {
+	fd, err := unix.MemfdCreate(busyboxName, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, hostError(fmt.Errorf("keep busybox in memory: %w", err))
+	}
+	f := os.NewFile(uintptr(fd), busyboxName)
+	defer f.Close()
+	if _, err := f.Write(program); err != nil {
+		return nil, hostError(fmt.Errorf("keep busybox in memory: %w", err))
+	}
+	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/self/fd/%d", fd), "--list-full")
+	cmd.Args[0] = busyboxName
+	cmd.Env, cmd.Dir = []string{}, "/"
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("ask the embedded busybox for its applets: %w", err)
+	}
+	return strings.Fields(string(out)), nil
 }
 
 // busyboxTime is the time of all files of the template: any that stays the same.
@@ -87,7 +117,7 @@ func busyboxTar(program []byte, applets []string) ([]byte, error) {
 	w.link("var/lock", "/run/lock")
 	w.file("bin/busybox", 0o755, string(program))
 	for _, a := range slices.Sorted(slices.Values(applets)) {
-		if a != "bin/busybox" && !slices.Contains(leftOut, path.Base(a)) {
+		if a != "bin/busybox" && !slices.Contains(leftOut, path.Base(a)) && path.Clean(a) == a {
 			w.link(a, "/bin/busybox")
 		}
 	}
@@ -132,7 +162,7 @@ func busyboxEtc(version string) []etcFile {
 
 const busyboxInittab = `# What init does: https://busybox.net, examples/inittab.
 ::sysinit:/etc/init.d/rcS
-::respawn:/sbin/syslogd -n -s 1024 -b 2
+::respawn:/sbin/syslogd -n
 ::respawn:/sbin/getty -L 115200 console linux
 ::ctrlaltdel:/sbin/reboot
 ::shutdown:/etc/init.d/rcK
