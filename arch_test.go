@@ -1,0 +1,219 @@
+package main_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "croft"
+
+// arrows is who may import whom of ours; everybody may import internal/fail.
+// It names every package, and no other: docs/architecture.md draws it.
+var arrows = map[string][]string{
+	".":   {"cli", "runtime"},
+	"cli": {"runtime"},
+	"runtime": {
+		"bundles", "network", "network/guest", "template", "internal/state",
+		"runtime/container", "runtime/holder", "runtime/console",
+	},
+	"bundles":                 nil,
+	"network":                 nil,
+	"network/guest":           nil,
+	"template":                nil,
+	"runtime/container":       nil,
+	"runtime/holder":          {"runtime/holder/protocol"},
+	"runtime/holder/program":  {"runtime/holder/protocol"},
+	"runtime/holder/protocol": nil,
+	"runtime/console":         {"runtime/holder/protocol"},
+	"internal/state":          nil,
+	"internal/fail":           nil,
+	"integration":             nil,
+	"integration/vm":          nil,
+}
+
+// alone is who may import what of others', with everything below it.
+var alone = map[string][]string{
+	"github.com/opencontainers/runc":       {"runtime/container", "."}, // main: libcontainer re-executes it as init
+	"github.com/opencontainers/cgroups":    {"runtime/container"},
+	"github.com/urfave/cli":                {"cli"},
+	"github.com/coreos/go-iptables":        {"network"},
+	"github.com/google/nftables":           {"network"},
+	"github.com/vishvananda/netlink":       {"network"},
+	"github.com/google/go-cmp":             nil, // tests
+	"github.com/rogpeppe/go-internal":      nil,
+	"go.yaml.in/yaml":                      {"template"},
+	"github.com/opencontainers/image-spec": {"template"},
+}
+
+// A source is one Go file of ours.
+type source struct {
+	path, dir string // below the top, dir "." there
+	test      bool
+	file      *ast.File
+}
+
+// sources parses every Go file, whatever its build tags. It asks the files and
+// not go list: go test cannot know what a child has read, and would answer
+// from its cache.
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	files := token.NewFileSet()
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			base := d.Name()
+			if name != "." && (base == "testdata" || base[0] == '.' || base[0] == '_') {
+				return filepath.SkipDir // as the go command has it
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		f, err := parser.ParseFile(files, name, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+		all = append(all, source{path: name, dir: path.Dir(name), test: strings.HasSuffix(name, "_test.go"), file: f})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func (s source) imports(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, i := range s.file.Imports {
+		name, err := strconv.Unquote(i.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, name)
+	}
+	return all
+}
+
+func TestArrows(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range sources(t) {
+		allowed, known := arrows[s.dir]
+		seen[s.dir] = true
+		if !known {
+			t.Errorf("%s: package %s is not in the design", s.path, s.dir)
+		}
+		for _, name := range s.imports(t) {
+			ours, ok := strings.CutPrefix(name, module+"/")
+			if !ok || ours == "internal/fail" || s.test && ours == s.dir {
+				continue
+			}
+			if !slices.Contains(allowed, ours) {
+				t.Errorf("%s: %s must not import %s", s.path, s.dir, ours)
+			}
+		}
+	}
+	for dir := range arrows {
+		if !seen[dir] {
+			t.Errorf("the design has a package %s, and there is none", dir)
+		}
+	}
+}
+
+func TestForeignImports(t *testing.T) {
+	used := map[string]bool{}
+	for _, s := range sources(t) {
+		for _, name := range s.imports(t) {
+			for prefix, allowed := range alone {
+				if name != prefix && !strings.HasPrefix(name, prefix+"/") {
+					continue
+				}
+				used[prefix] = true
+				if !s.test && !slices.Contains(allowed, s.dir) {
+					t.Errorf("%s: %s must not import %s", s.path, s.dir, name)
+				}
+			}
+		}
+	}
+	for prefix := range alone {
+		if !used[prefix] {
+			t.Errorf("nobody imports %s: the rule about it is idle", prefix)
+		}
+	}
+}
+
+func TestPackageComments(t *testing.T) {
+	comments := map[string][]string{}
+	for _, s := range sources(t) {
+		if s.test && s.file.Doc == nil {
+			continue
+		}
+		if _, ok := comments[s.dir]; !ok {
+			comments[s.dir] = nil
+		}
+		if s.file.Doc != nil && strings.TrimSpace(s.file.Doc.Text()) != "" {
+			comments[s.dir] = append(comments[s.dir], s.path)
+		}
+	}
+	for dir, files := range comments {
+		if len(files) != 1 {
+			t.Errorf("package %s has %d package comments, not one: %v", dir, len(files), files)
+		}
+	}
+}
+
+func TestPackageNames(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, bad := range []string{"util", "common", "helper", "misc"} {
+			if strings.Contains(s.file.Name.Name, bad) {
+				t.Errorf("%s: package %s is called after nothing that it is for", s.path, s.file.Name.Name)
+			}
+		}
+	}
+}
+
+func TestNoReplace(t *testing.T) {
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if word, _, _ := strings.Cut(strings.TrimSpace(line), " "); word == "replace" || word == "exclude" {
+			t.Errorf("go.mod: %s: croft has to build of what everybody can get", strings.TrimSpace(line))
+		}
+	}
+}
+
+// The binary executes itself at every start and exec: what a package does
+// before main it does each time.
+func TestNoInit(t *testing.T) {
+	files := token.NewFileSet()
+	for _, s := range sources(t) {
+		if s.test {
+			continue
+		}
+		f, err := parser.ParseFile(files, s.path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
+				t.Errorf("%s: func init", s.path)
+			}
+		}
+	}
+}
