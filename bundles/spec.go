@@ -39,7 +39,7 @@ func Spec(s Settings) (*specs.Spec, error) {
 			// below this itself.
 			RootfsPropagation: "rslave",
 		},
-		Annotations: map[string]string{"croft.name": s.Name, "croft.uuid": s.UUID},
+		Annotations: annotations(s),
 	}
 	if s.Size != 0 {
 		ids := []specs.LinuxIDMapping{{ContainerID: 0, HostID: s.First, Size: s.Size}}
@@ -51,6 +51,18 @@ func Spec(s Settings) (*specs.Spec, error) {
 		spec.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": back, "monotonic": back}
 	}
 	return spec, nil
+}
+
+// annotations say whose bundle this is. Those that begin with
+// org.systemd.property are for runtimes that have systemd make the cgroup
+// (runc's docs/systemd.md); others ignore them.
+func annotations(s Settings) map[string]string {
+	return map[string]string{
+		"croft.name": s.Name, "croft.uuid": s.UUID,
+		"org.systemd.property.Description": "'VPS " + s.Name + "'",
+		// A scope that failed is not kept: its name is needed for the next start.
+		"org.systemd.property.CollectMode": "'inactive-or-failed'",
+	}
 }
 
 func process(s Settings) *specs.Process {
@@ -131,7 +143,11 @@ func devices(s Settings) []specs.LinuxDevice {
 }
 
 func resources(s Settings) *specs.LinuxResources {
-	r := &specs.LinuxResources{Devices: deviceRules(s.Devices)}
+	r := &specs.LinuxResources{
+		Devices: deviceRules(s.Devices),
+		// Said even where there is none, or systemd sets its own default.
+		Pids: &specs.LinuxPids{Limit: ref[int64](-1)},
+	}
 	if m := s.Limits.Memory; m > 0 {
 		r.Memory = &specs.LinuxMemory{Limit: ref(m)}
 		switch {
@@ -146,7 +162,7 @@ func resources(s Settings) *specs.LinuxResources {
 		r.CPU = &specs.LinuxCPU{Period: ref[uint64](period), Quota: ref(c * period / 1000)}
 	}
 	if p := s.Limits.PIDs; p > 0 {
-		r.Pids = &specs.LinuxPids{Limit: ref(p)}
+		r.Pids.Limit = ref(p)
 	}
 	return r
 }

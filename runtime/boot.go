@@ -15,7 +15,6 @@ import (
 	"croft/bundles"
 	"croft/internal/fail"
 	"croft/internal/state"
-	"croft/runtime/container"
 	"croft/runtime/holder"
 	"croft/template"
 )
@@ -159,7 +158,7 @@ func settings(v state.VPS, look guestLook, host Host, image template.Image, noti
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname,
 		Init: []string{look.Init}, Env: append(append([]string{}, image.Env...), v.Env...), ContainerEnv: image.ContainerEnv,
 		First: v.IDs.First, Size: v.IDs.Size,
-		CgroupsPath: filepath.Join("/", container.Parent, v.Name),
+		CgroupsPath: host.Cgroups.CgroupsPath(v.Name),
 		Limits:      bundles.Limits(v.Limits),
 		Sysctls:     v.Sysctls, Devices: host.Devices, NotifyFile: notify,
 		NoFile: host.NoFile, HostUptime: host.Uptime, HostCaps: host.Caps, Arch: host.Arch,

@@ -35,9 +35,11 @@ func (m *Manager) booted(name string, run state.Run) bool {
 // left the mark of its kind.
 func leftBootMark(root string) bool {
 	for mark, up := range map[string]func([]byte) bool{
-		"/run/booted":           func([]byte) bool { return true },
-		"/run/openrc/softlevel": func(level []byte) bool { return openrcIsUp(string(level)) && !existsInside(root, "/run/openrc/rc.starting") },
-		"/run/utmp":             func(utmp []byte) bool { l := runlevel(utmp); return '2' <= l && l <= '5' },
+		"/run/booted": func([]byte) bool { return true },
+		"/run/openrc/softlevel": func(level []byte) bool {
+			return openrcIsUp(string(level)) && !existsInside(root, "/run/openrc/rc.starting")
+		},
+		"/run/utmp": func(utmp []byte) bool { l := runlevel(utmp); return '2' <= l && l <= '5' },
 	} {
 		if data, err := readInside(root, mark); err == nil && data != nil && up(data) {
 			return true

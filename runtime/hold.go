@@ -23,7 +23,7 @@ func (mon *monitor) holder(h *held, c holder.Config) (func() error, error) {
 	}
 	c.PIDFD, c.Booted, c.Exec = holder.None, bootedFile(mon.store, mon.name), self
 	c.Life, c.Notify, c.Console, c.Master = fd(mon.life), fd(h.notify), fd(h.console), fd(h.master)
-	c.Argv = []string{"croft", MonitorCommand, mon.name, string(monitorEnded), mon.store.Root, mon.store.RunRoot}
+	c.Argv = []string{"croft", MonitorCommand, mon.name, string(monitorEnded), mon.store.Root, mon.store.RunRoot, mon.cgroups}
 	return mon.become(mon.store.BinDir(), "croft: "+mon.name, c)
 }
 

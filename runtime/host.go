@@ -16,11 +16,12 @@ import (
 
 	"croft/bundles"
 	"croft/network/guest"
+	"croft/runtime/container"
 )
 
 // hostFacts asks the host what starts and creates need to know of it.
-func hostFacts() (Host, error) {
-	h := Host{Arch: goruntime.GOARCH, Devices: hostDevices()}
+func hostFacts(cgroups container.CgroupManager) (Host, error) {
+	h := Host{Cgroups: cgroups.Resolve(), Arch: goruntime.GOARCH, Devices: hostDevices()}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return Host{}, fmt.Errorf("read the host's boot id: %w", err)

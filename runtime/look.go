@@ -4,13 +4,12 @@ import (
 	"context"
 	"net/netip"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 
+	"croft/bundles"
 	"croft/internal/state"
 	"croft/network"
-	"croft/runtime/container"
 )
 
 // List describes all VPSs, sorted by name. It takes no lock; one whose files
@@ -99,7 +98,6 @@ func (m *Manager) describe(v state.VPS, tables map[string]network.Table) Info {
 		Created: v.Created, IDs: v.IDs, Limits: v.Limits, Ephemeral: v.Ephemeral, Labels: v.Labels,
 		Interfaces: describeInterfaces(v, tables),
 		Bundle:     m.store.BundleDir(v.Name), Files: filepath.Join(m.store.FSDir(v.Name), "upper"),
-		Cgroup: path.Join("/", container.Parent, v.Name),
 	}
 	if info.Labels == nil {
 		info.Labels = map[string]string{}
@@ -116,6 +114,7 @@ func (m *Manager) describe(v state.VPS, tables map[string]network.Table) Info {
 	if info.Status == StatusStopped {
 		return info
 	}
+	info.Cgroup = m.cgroupsPath(v.Name)
 	info.PID, info.MonitorPID, info.Started = run.Init.PID, run.Monitor.PID, &run.Started
 	info.LastEnd = nil
 	if info.Status == StatusOrphaned {
@@ -123,6 +122,15 @@ func (m *Manager) describe(v state.VPS, tables map[string]network.Table) Info {
 	}
 	info.Booted = m.booted(v.Name, run)
 	return info
+}
+
+// cgroupsPath is what the VPS's bundle says, as long as there is one.
+func (m *Manager) cgroupsPath(name string) string {
+	spec, err := bundles.Read(m.store.BundleDir(name))
+	if err != nil || spec.Linux == nil {
+		return ""
+	}
+	return spec.Linux.CgroupsPath
 }
 
 // status derives what a VPS is doing from its life lock and its init.

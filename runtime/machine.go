@@ -45,6 +45,8 @@ type containers interface {
 	Frozen(id string) (bool, error)
 	Exec(id string, p *specs.Process, stdio [3]*os.File) (*container.Running, error)
 	Processes(id string) ([]int, error)
+	// Shelter takes this process out of the session that it was started from.
+	Shelter(ctx context.Context, id string) error
 }
 
 // networks makes the host's network match plans: network.Host.
@@ -105,6 +107,7 @@ type templates interface {
 // Host is what a start needs to know of the host, found out beforehand.
 type Host struct {
 	BootID    string
+	Cgroups   container.CgroupManager
 	Devices   []bundles.Device // those of the wanted ones that the host has
 	NoFile    uint64           // hard limit that a VPS can be given
 	Uptime    time.Duration    // 0 where the kernel has no time namespaces

@@ -54,6 +54,10 @@ func New(o Options) (*Manager, error) {
 		warn = func(string) {}
 	}
 	logTo(o.Debug)
+	cgroups, err := cgroupManager(o.CgroupManager)
+	if err != nil {
+		return nil, err
+	}
 	store, err := state.Open(o.Root, o.Run)
 	if err != nil {
 		return nil, err
@@ -62,12 +66,12 @@ func New(o Options) (*Manager, error) {
 		store:     store,
 		templates: template.Open(store.TemplatesDir(), template.Options{Progress: o.Progress, Warn: warn}),
 		machine: machine{
-			containers: container.Engine{Root: containersDir(store)},
+			containers: container.Engine{Root: containersDir(store), Manager: cgroups},
 			networks:   hostNetworks{sync.OnceValues(func() (*network.Host, error) { return network.NewHost(warn) })},
 			rootfses:   overlays{},
-			monitors:   spawner{store: store, warn: warn},
+			monitors:   spawner{store: store, warn: warn, cgroups: cgroups},
 			guests:     hostGuests{},
-			host:       hostFacts,
+			host:       func() (Host, error) { return hostFacts(cgroups) },
 			become:     becomeHolder,
 		},
 		command:  o.Command,
@@ -101,6 +105,17 @@ func (m *Manager) existing(ctx context.Context, name string) (*state.Locked, sta
 		return nil, state.VPS{}, err
 	}
 	return l, v, nil
+}
+
+// cgroupManager reads the name of a cgroup manager; "auto" is the host's own.
+func cgroupManager(name string) (container.CgroupManager, error) {
+	switch name {
+	case "", "auto":
+		return container.Auto, nil
+	case string(container.Systemd), string(container.Cgroupfs):
+		return container.CgroupManager(name), nil
+	}
+	return "", fail.New(fail.Usage, "no cgroup manager %q", name).WithHint("auto, systemd or cgroupfs")
 }
 
 func commandLine() string {

@@ -28,19 +28,20 @@ const monitorEnded spawnHow = "ended"
 type monitor struct {
 	*Manager
 	name     string
+	cgroups  string // the cgroup manager that it was told to use
 	life     *os.File
 	report   *os.File // nil once it has been said that init runs
 	warnings []string
 }
 
-// Monitor is what main calls for "croft monitor NAME HOW ROOT RUN …". It
+// Monitor is what main calls for "croft monitor NAME HOW ROOT RUN CGROUPS …". It
 // returns croft's exit status, if it returns.
 func Monitor(args []string) int {
-	if len(args) < 4 {
+	if len(args) < 5 {
 		fmt.Fprintln(os.Stderr, "croft: monitor is for croft itself")
 		return int(fail.Usage)
 	}
-	mon := &monitor{name: args[0]}
+	mon := &monitor{name: args[0], cgroups: args[4]}
 	how := spawnHow(args[1])
 	var end holder.End
 	var err error
@@ -58,7 +59,7 @@ func Monitor(args []string) int {
 		err = fail.New(fail.Usage, "no such monitor: %s", how)
 	}
 	if err == nil {
-		mon.Manager, err = New(Options{Root: args[2], Run: args[3], Command: "croft monitor " + mon.name,
+		mon.Manager, err = New(Options{Root: args[2], Run: args[3], CgroupManager: args[4], Command: "croft monitor " + mon.name,
 			Warn: func(w string) { mon.warnings = append(mon.warnings, w) }})
 	}
 	if err == nil {
@@ -71,6 +72,9 @@ func Monitor(args []string) int {
 	return 0
 }
 
+// shelterPatience is how long systemd may take to make a scope.
+const shelterPatience = 30 * time.Second
+
 // run is the monitor's life. It returns when the VPS has ended, or if it could
 // not be started.
 func (mon *monitor) run(how spawnHow, end holder.End) error {
@@ -79,6 +83,14 @@ func (mon *monitor) run(how spawnHow, end holder.End) error {
 	signal.Notify(make(chan os.Signal, 8), unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
 	unix.Umask(0o022)
 	ctx := context.Background()
+	if how != monitorEnded { // else it has been
+		bounded, cancel := context.WithTimeout(ctx, shelterPatience)
+		err := mon.containers.Shelter(bounded, mon.name)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
 	if how == spawnAdopt {
 		return mon.adopt()
 	}

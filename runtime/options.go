@@ -136,8 +136,8 @@ type Info struct {
 	Ephemeral  bool              `json:"ephemeral"`
 	LastEnd    *state.End        `json:"lastEnd"`
 	Bundle     string            `json:"bundle"`
-	Files      string            `json:"files"` // where its own files are on the host
-	Cgroup     string            `json:"cgroup"`
+	Files      string            `json:"files"`  // where its own files are on the host
+	Cgroup     string            `json:"cgroup"` // as in its bundle; "" if it does not run
 	Error      string            `json:"error,omitempty"`
 }
 
@@ -169,11 +169,12 @@ const (
 
 // Options is where a Manager keeps its files and how it talks.
 type Options struct {
-	Root        string        // "" is /var/lib/croft
-	Run         string        // "" is /run/croft
-	LockTimeout time.Duration // how long to wait for a busy VPS; 0 is not at all
-	Warn        func(string)  // one line that a person should know, nil drops it
-	Progress    Progress      // long work says how far it is; nil drops it
-	Debug       io.Writer     // where the log goes; nil drops it
-	Command     string        // who holds a lock: "croft start web"
+	Root          string        // "" is /var/lib/croft
+	Run           string        // "" is /run/croft
+	CgroupManager string        // auto, systemd or cgroupfs; "" is auto
+	LockTimeout   time.Duration // how long to wait for a busy VPS; 0 is not at all
+	Warn          func(string)  // one line that a person should know, nil drops it
+	Progress      Progress      // long work says how far it is; nil drops it
+	Debug         io.Writer     // where the log goes; nil drops it
+	Command       string        // who holds a lock: "croft start web"
 }

@@ -13,6 +13,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/runtime/container"
 )
 
 // MonitorCommand is the word that makes croft a monitor. It is for croft
@@ -59,8 +60,9 @@ func (r report) err() error {
 // A spawner starts monitors as processes: this binary again, in a session and
 // a mount namespace of its own.
 type spawner struct {
-	store *state.Store
-	warn  func(string)
+	store   *state.Store
+	warn    func(string)
+	cgroups container.CgroupManager
 }
 
 func (s spawner) Spawn(ctx context.Context, name string, life *os.File, how spawnHow) error {
@@ -74,7 +76,7 @@ func (s spawner) Spawn(ctx context.Context, name string, life *os.File, how spaw
 	}
 	defer read.Close()
 	cmd := exec.Command(self)
-	cmd.Args = []string{"croft", MonitorCommand, name, string(how), s.store.Root, s.store.RunRoot}
+	cmd.Args = []string{"croft", MonitorCommand, name, string(how), s.store.Root, s.store.RunRoot, string(s.cgroups)}
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // for iptables and modprobe
 	cmd.ExtraFiles = []*os.File{life, write}

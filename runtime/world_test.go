@@ -158,7 +158,8 @@ func (w *world) Exec(string, *specs.Process, [3]*os.File) (*container.Running, e
 	return nil, container.ErrAbsent
 }
 
-func (w *world) Processes(string) ([]int, error) { return nil, nil }
+func (w *world) Processes(string) ([]int, error)       { return nil, nil }
+func (w *world) Shelter(context.Context, string) error { return nil }
 
 // The world's network.
 

@@ -30,7 +30,8 @@ const Parent = "croft"
 // An Engine keeps libcontainer's own files below Root, which is forgotten
 // when the host reboots.
 type Engine struct {
-	Root string
+	Root    string
+	Manager CgroupManager
 }
 
 // Waiting is a container that has been made and whose init waits to be let go.
@@ -43,7 +44,9 @@ type Waiting struct {
 // which is where the OCI command line takes it from. Its namespaces, mounts
 // and cgroups are there, its init waits for Go. On error nothing is left.
 func (e Engine) Create(id string, spec *specs.Spec) (_ Waiting, err error) {
-	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: id, Spec: spec})
+	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{
+		CgroupName: id, Spec: spec, UseSystemdCgroup: e.Manager.Resolve() == Systemd,
+	})
 	if err != nil {
 		return Waiting{}, fmt.Errorf("read bundle: %w", err)
 	}

@@ -1,0 +1,77 @@
+package container
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+
+	systemd "github.com/coreos/go-systemd/v22/dbus"
+	cgroupsystemd "github.com/opencontainers/cgroups/systemd"
+)
+
+// Slice is where systemd keeps croft's units.
+const Slice = "croft.slice"
+
+// A CgroupManager makes cgroups: the host's systemd, or the kernel's file
+// system directly.
+type CgroupManager string
+
+// The cgroup managers. Auto is systemd where that is PID 1.
+const (
+	Auto     CgroupManager = ""
+	Systemd  CgroupManager = "systemd"
+	Cgroupfs CgroupManager = "cgroupfs"
+)
+
+// Resolve returns what Auto is on this host, and any other as it is.
+func (c CgroupManager) Resolve() CgroupManager {
+	switch {
+	case c != Auto:
+		return c
+	case cgroupsystemd.IsRunningSystemd():
+		return Systemd
+	}
+	return Cgroupfs
+}
+
+// CgroupsPath is what a bundle's linux.cgroupsPath has to be for a VPS of that
+// name: a path, or for systemd slice, prefix and name of a scope.
+func (c CgroupManager) CgroupsPath(name string) string {
+	if c.Resolve() == Systemd {
+		return Slice + ":" + Parent + ":" + name
+	}
+	return path.Join("/", Parent, name)
+}
+
+// Shelter takes this process, the monitor of the VPS name, out of whatever
+// session or service it was started from, which may end before the VPS does,
+// into a scope of its own. Without systemd nobody ends it, and nothing is done.
+func (e Engine) Shelter(ctx context.Context, name string) error {
+	if e.Manager.Resolve() != Systemd {
+		return nil
+	}
+	conn, err := systemd.NewWithContext(ctx)
+	if err != nil {
+		return fmt.Errorf("reach systemd: %w", err)
+	}
+	defer conn.Close()
+	done := make(chan string, 1)
+	_, err = conn.StartTransientUnitContext(ctx, "croft-monitor@"+name+".scope", "replace", []systemd.Property{
+		systemd.PropDescription("monitor of VPS " + name),
+		systemd.PropSlice(Slice),
+		systemd.PropPids(uint32(os.Getpid())),
+	}, done)
+	if err != nil {
+		return fmt.Errorf("make scope for the monitor: %w", err)
+	}
+	select {
+	case result := <-done:
+		if result != "done" {
+			return fmt.Errorf("make scope for the monitor: systemd says %s", result)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("make scope for the monitor: %w", ctx.Err())
+	}
+}
