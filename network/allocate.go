@@ -218,7 +218,9 @@ func (t *Table) Rename(old, new string) {
 			t.Claims[i].Owner = new
 			if t.Mode != ModeNone {
 				t.Claims[i].HostLink = ""
-				t.nameLink(&t.Claims[i])
+				c := t.Claims[i]
+				t.nameLink(&c) // not in place: it would find its own name taken
+				t.Claims[i] = c
 			}
 		}
 	}
