@@ -92,10 +92,12 @@ func (a *app) dispatch(root *verb, line line) error {
 	ctx, stop := interruptible(line.verb)
 	defer stop()
 	err := a.urfave(root).RunContext(ctx, line.argv)
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		err = &interrupted{cause: context.Cause(ctx), err: err}
+	var inside status
+	if err == nil || ctx.Err() == nil || errors.As(err, &inside) {
+		return err
 	}
-	return err
+	// Whatever else it says: a tool that was killed says that it was.
+	return &interrupted{cause: context.Cause(ctx), err: err}
 }
 
 // urfave makes urfave/cli's tree of the verbs, with the defaults overridden

@@ -156,7 +156,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"template": "busybox", "timeout": "9s", "wait-timeout": "9s", "signal": "HUP", "user": "me", "cwd": "/x",
 		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "filter": "name=web",
 		"recipe": "f", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
-		"architecture": "arm64", "root": "/r", "run-dir": "/x", "lock-timeout": "7s",
+		"architecture": "arm64", "root": "/r", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
 	}
 	// Those that say what is the case anyway, here.
 	silent := map[string]bool{

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 
 	"croft/internal/fail"
 )
@@ -16,6 +15,10 @@ func (a *app) commands() *verb {
 		options: []option{
 			{name: "root", placeholder: "DIR", usage: "where VPSs and templates are kept (CROFT_ROOT; /var/lib/croft)"},
 			{name: "run-dir", placeholder: "DIR", usage: "where what runs is kept, until the host reboots (CROFT_RUN_DIR; /run/croft)"},
+			{
+				name: "cgroup-manager", placeholder: "MANAGER", choices: cgroupManagers(),
+				usage: "who makes the cgroups: auto, systemd, or cgroupfs, croft itself (CROFT_CGROUP_MANAGER; auto)",
+			},
 			{name: "lock-timeout", placeholder: "TIME", usage: "wait for a VPS that another command is busy with, instead of giving up at once"},
 			{name: "debug", usage: "say on stderr what is done, and the causes of an error"},
 			{name: "help", short: "h", usage: "help about the command"},
@@ -55,26 +58,28 @@ func forEach(ctx context.Context, i *invocation, act string, do nameFunc) error 
 	if err != nil {
 		return err
 	}
-	var first error
-	for _, name := range names {
-		first = i.note(ctx, first, cannot(act, name, do(ctx, m, name)))
-	}
-	return first
+	return tryEach(ctx, i, names, act, func(name string) error { return do(ctx, m, name) })
 }
 
-// note prints err, if it is one, and returns what makes the exit status: first,
-// or err if there was none before it. Once ctx is done nothing more is said of
-// those that were not tried for that reason.
-func (i *invocation) note(ctx context.Context, first, err error) error {
-	switch {
-	case err == nil:
-		return first
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		return err
-	}
-	i.report(i.path, err)
-	if first == nil {
-		return reported{err}
+// tryEach calls do for each name, prints its errors, and returns the first of
+// them. Once ctx is done nobody is tried any more.
+func tryEach(ctx context.Context, i *invocation, names []string, act string, do func(name string) error) error {
+	var first error
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := cannot(act, name, do(name))
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		i.report(i.path, err)
+		if first == nil {
+			first = reported{err}
+		}
 	}
 	return first
 }

@@ -101,11 +101,11 @@ func repairAll(ctx context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
-	var first error
+	var names []string
 	for _, n := range networks {
-		first = i.note(ctx, first, cannot("repair", n.Name, m.RepairNetwork(ctx, n.Name)))
+		names = append(names, n.Name)
 	}
-	return first
+	return tryEach(ctx, i, names, "repair", func(name string) error { return m.RepairNetwork(ctx, name) })
 }
 
 func networkRemoveVerb() *verb {

@@ -151,7 +151,7 @@ func optionWords(l *arranger) []string {
 	var all []string
 	for _, o := range append(slices.Clone(l.verb.options), l.root.options...) {
 		all = append(all, "--"+o.name)
-		if o.implied != "" {
+		if o.implied != "" { // its value has to stand behind a "="
 			for _, c := range o.choices {
 				all = append(all, "--"+o.name+"="+c)
 			}

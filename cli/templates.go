@@ -321,9 +321,5 @@ func eachWord(ctx context.Context, i *invocation, act string, parse func(string)
 	if err != nil {
 		return err
 	}
-	var first error
-	for _, w := range i.words {
-		first = i.note(ctx, first, cannot(act, w, do(m, w)))
-	}
-	return first
+	return tryEach(ctx, i, i.words, act, func(name string) error { return do(m, name) })
 }

@@ -26,33 +26,42 @@ import (
 // unlimited is the word for no limit; the Manager's word is 0.
 const unlimited = "unlimited"
 
-// parseSize reads bytes: a number, alone or with K, M, G, T or P, which are
+// parseSize reads bytes: a number, alone or with K, M, G, T, P or E, which are
 // powers of 1024, and may be followed by B or iB.
 func parseSize(s string) (int64, error) {
-	number := strings.TrimRight(s, "BbiIKkMmGgTtPp")
-	unit := strings.ToUpper(s[len(number):])
-	shift, ok := map[string]int{
-		"": 0, "B": 0, "K": 10, "KB": 10, "KIB": 10, "M": 20, "MB": 20, "MIB": 20, "G": 30, "GB": 30, "GIB": 30,
-		"T": 40, "TB": 40, "TIB": 40, "P": 50, "PB": 50, "PIB": 50,
-	}[unit]
+	number := strings.TrimRight(s, letters)
+	bad := fmt.Errorf("%q is no size: 512M, 1G", s)
+	shift, ok := sizeShift(strings.ToUpper(s[len(number):]))
 	whole, fraction, hasFraction := strings.Cut(number, ".")
 	n, err := strconv.ParseUint(whole, 10, 63)
-	if !ok || err != nil || hasFraction && (fraction == "" || shift == 0) || n > math.MaxInt64>>shift {
-		return 0, fmt.Errorf("%q is no size: 512M, 1G", s)
+	if !ok || err != nil || n > math.MaxInt64>>shift {
+		return 0, bad
 	}
 	bytes := int64(n) << shift
 	if hasFraction {
+		if shift == 0 || fraction == "" || strings.Trim(fraction, "0123456789") != "" {
+			return 0, bad
+		}
 		part, err := strconv.ParseFloat("0."+fraction, 64)
 		if err != nil {
-			return 0, fmt.Errorf("%q is no size: 512M, 1G", s)
+			return 0, bad
 		}
-		bytes += int64(part * float64(int64(1)<<shift))
-		if bytes < 0 {
-			return 0, fmt.Errorf("%q is no size: 512M, 1G", s)
-		}
+		bytes += int64(part * float64(int64(1)<<shift)) // less than the next whole one, so no overflow
 	}
 	return bytes, nil
 }
+
+// sizeShift is the power of two that a unit stands for.
+func sizeShift(unit string) (int, bool) {
+	if unit == "" || unit == "B" {
+		return 0, true
+	}
+	i := strings.IndexByte(sizeUnits, unit[0])
+	return 10 * (i + 1), i >= 0 && slices.Contains([]string{"", "B", "IB"}, unit[1:])
+}
+
+// sizeUnits are the powers of 1024, from the first on.
+const sizeUnits = "KMGTPE"
 
 // leastMemory is what a limit has to leave: with less no init starts.
 const leastMemory = 1 << 20
@@ -281,6 +290,16 @@ func parseDirectory(s string) (string, error) {
 		err = errors.New(`"/" is no directory for croft's files`)
 	}
 	return s, err
+}
+
+// cgroupManagers are who can make the cgroups of VPSs.
+func cgroupManagers() []string { return []string{"auto", "systemd", "cgroupfs"} }
+
+func parseCgroupManager(s string) (string, error) {
+	if !slices.Contains(cgroupManagers(), s) {
+		return "", fmt.Errorf("%q is none of %s", s, strings.Join(cgroupManagers(), ", "))
+	}
+	return s, nil
 }
 
 // parseFile reads the path of a file on the host.

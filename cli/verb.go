@@ -114,7 +114,7 @@ type invocation struct {
 	path  []string // of the verb: template build
 	words []string // what is no option
 	place runtime.Options
-	err   error    // the first option that makes no sense
+	err   error // the first option that makes no sense
 }
 
 // has reports whether the option was given.
@@ -156,11 +156,12 @@ func read[T any](i *invocation, name, s string, parse func(string) (T, error)) T
 // readGlobals reads the options of every command: where the files are, how to talk.
 func (i *invocation) readGlobals() error {
 	i.place = runtime.Options{
-		Root:        i.directory("root", "CROFT_ROOT"),
-		Run:         i.directory("run-dir", "CROFT_RUN_DIR"),
-		LockTimeout: get(i, "lock-timeout", parseDuration),
-		Warn:        i.screen.warn,
-		Command:     i.command(),
+		Root:          setting(i, "root", "CROFT_ROOT", parseDirectory),
+		Run:           setting(i, "run-dir", "CROFT_RUN_DIR", parseDirectory),
+		CgroupManager: setting(i, "cgroup-manager", "CROFT_CGROUP_MANAGER", parseCgroupManager),
+		LockTimeout:   get(i, "lock-timeout", parseDuration),
+		Warn:          i.screen.warn,
+		Command:       i.command(),
 	}
 	showProgress(i.screen, &i.place.Progress)
 	i.app.debug = i.flags.Bool("debug")
@@ -179,20 +180,18 @@ func (i *invocation) manager() (Manager, error) {
 	return i.connect(i.place)
 }
 
-// directory is one of croft's: the option's, else the environment's, else
-// runtime's default.
-func (i *invocation) directory(name, env string) string {
-	if i.has(name) {
-		return get(i, name, parseDirectory)
+// setting is the option's value, else the environment's; zero leaves it to the
+// runtime. An empty variable is none.
+func setting[T any](i *invocation, name, env string, parse func(string) (T, error)) T {
+	text := i.getenv(env)
+	if i.has(name) || text == "" {
+		return get(i, name, parse)
 	}
-	if dir := i.getenv(env); dir != "" {
-		clean, err := parseDirectory(dir)
-		if err != nil && i.err == nil {
-			i.err = usageError("%s: %w", env, err)
-		}
-		return clean
+	value, err := parse(text)
+	if err != nil && i.err == nil {
+		i.err = usageError("%s: %w", env, err)
 	}
-	return ""
+	return value
 }
 
 // command is what others are told who find a VPS busy: "croft start web". The

@@ -1,0 +1,317 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+	"croft/runtime"
+)
+
+func TestArrange(t *testing.T) {
+	root := (&app{}).commands()
+	for typed, want := range map[string]string{
+		"list":                              "croft list --",
+		"--debug list -q":                   "croft --debug list --quiet --",
+		"list --root /x -q":                 "croft --root=/x list --quiet --",
+		"start web --wait db":               "croft start --wait=booted -- web db",
+		"start --wait=network web":          "croft start --wait=network -- web",
+		"start --wait web":                  "croft start --wait=booted -- web",
+		"start -- --wait":                   "croft start -- --wait",
+		"logs web -fn5":                     "croft logs --follow --lines=5 -- web",
+		"logs -n 5 web -b -1":               "croft logs --lines=5 --boot=-1 -- web",
+		"logs web -n=5":                     "croft logs --lines=5 -- web",
+		"exec web ls -la":                   "croft exec -- web ls -la",
+		"exec web --env A=b -- ls --env":    "croft exec --env=A=b -- web ls --env",
+		"exec --env A=b web sh -- -x":       "croft exec --env=A=b -- web sh -- -x",
+		"run --rm ls --rm -- x":             "croft run --rm -- ls --rm -- x",
+		"run --rm --":                       "croft run --rm --",
+		"template import x - --replace":     "croft template import --replace -- x -",
+		"wait --until booted web":           "croft wait --for=booted -- web",
+		"create --label= web":               "croft create --label= -- web",
+		"create --env A=b --env=C=d,e=f we": "croft create --env=A=b --env=C=d,e=f -- we",
+	} {
+		l, err := arrange(root, strings.Fields(typed))
+		if got := strings.Join(l.argv, " "); err != nil || got != want {
+			t.Errorf("%s:\n %s, %v\nwant\n %s", typed, got, err, want)
+		}
+	}
+	for _, typed := range []string{"help", "--help", "help start", "start --help web", "start -h", "template build --help"} {
+		if l, err := arrange(root, strings.Fields(typed)); err != nil || !l.help {
+			t.Errorf("%s: help %v, %v", typed, l.help, err)
+		}
+	}
+	if l, err := arrange(root, strings.Fields("exec web -- ls --help")); err != nil || l.help {
+		t.Errorf("--help of the command inside is taken for croft's: %v", err)
+	}
+}
+
+// However a line looks, it is arranged, or it is a usage error with a hint.
+func FuzzArrange(f *testing.F) {
+	for _, s := range []string{"start web --wait", "exec web -- x", "-", "--", "--=", "-\xff", "create -eA=b x", "help help", "start\x00-h", "-hx"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, typed string) {
+		root := (&app{}).commands()
+		l, err := arrange(root, strings.Split(typed, " "))
+		if err != nil {
+			if !fail.Is(err, fail.Usage) {
+				t.Fatalf("%q: %v", typed, err)
+			}
+			return
+		}
+		if l.help || l.verb == root || l.verb.inside { // there "--" is before the name
+			return
+		}
+		// Arranging what is arranged changes nothing.
+		again, err := arrange(root, l.argv[1:])
+		if err != nil || !slices.Equal(again.argv, l.argv) {
+			t.Fatalf("%q: %q, then %q, %v", typed, l.argv, again.argv, err)
+		}
+	})
+}
+
+func TestNearest(t *testing.T) {
+	words := []string{"start", "status", "stop", "list"}
+	for typed, want := range map[string]string{
+		"strat": "start", "stat": "start", "statsu": "status", "lst": "list", "stpo": "stop", "xyzzy": "", "": "", "s": "",
+	} {
+		if got := nearest(typed, words); got != want {
+			t.Errorf("%q is near %q, want %q", typed, got, want)
+		}
+	}
+}
+
+func TestQuote(t *testing.T) {
+	words := []string{"croft", "exec", "it's", "", "a b", "$x", "--env=A=b"}
+	out, err := exec.Command("sh", "-c", "printf '%s\\n' "+quote(words)).Output()
+	if err != nil || string(out) != strings.Join(words, "\n")+"\n" {
+		t.Errorf("%s: %q, %v", quote(words), out, err)
+	}
+}
+
+// The exit statuses of interrupted commands, to the number.
+func TestSignals(t *testing.T) {
+	for _, c := range []struct {
+		signals []syscall.Signal
+		refuse  string
+		want    int
+	}{
+		{[]syscall.Signal{syscall.SIGINT}, "", 130},
+		{[]syscall.Signal{syscall.SIGTERM}, "", 143},
+		{[]syscall.Signal{syscall.SIGHUP}, "", 129},
+		{[]syscall.Signal{syscall.SIGINT, syscall.SIGINT}, "Undo: stuck", 130},
+	} {
+		calls := filepath.Join(t.TempDir(), "calls")
+		cmd := exec.Command("croft", "start", "never", "db")
+		cmd.Env = append(os.Environ(), "FAKE_CALLS="+calls, "FAKE_REFUSE="+c.refuse)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for n, s := range c.signals {
+			waitFor(t, calls, []string{"Start never", "Undo never"}[n])
+			if err := cmd.Process.Signal(s); err != nil {
+				t.Error(err)
+			}
+		}
+		var exit *exec.ExitError
+		if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != c.want {
+			t.Errorf("%v: %v, want %d", c.signals, err, c.want)
+		}
+		// Those that were not tried yet are left alone.
+		if text, err := os.ReadFile(calls); err != nil || strings.Contains(string(text), "Start db") {
+			t.Errorf("%v: %s%v", c.signals, text, err)
+		}
+	}
+}
+
+func waitFor(t *testing.T, file, text string) {
+	t.Helper()
+	for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+		if data, err := os.ReadFile(file); err == nil && strings.Contains(string(data), text) {
+			return
+		}
+	}
+	t.Fatalf("%s never held %q", file, text)
+}
+
+// pty opens a terminal: what it is for croft, and its other end.
+func pty(t *testing.T) (slave, master *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { master.Close() })
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { slave.Close() })
+	return slave, master
+}
+
+// The command inside gets a terminal if all three of ours are one, or with -t
+// if it can be; never with -T.
+func TestTerminal(t *testing.T) {
+	term, _ := pty(t)
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for _, c := range []struct {
+		stdio  runtime.Stdio
+		option string
+		want   bool
+		status int
+	}{
+		{runtime.Stdio{In: term, Out: term, Err: term}, "", true, 0},
+		{runtime.Stdio{In: term, Out: term, Err: term}, "-T", false, 0},
+		{runtime.Stdio{In: term, Out: null, Err: term}, "", false, 0},
+		{runtime.Stdio{In: term, Out: term, Err: null}, "", false, 0},
+		{runtime.Stdio{In: null, Out: term, Err: term}, "", false, 0},
+		{runtime.Stdio{In: term, Out: null, Err: null}, "-t", true, 0},
+		{runtime.Stdio{In: null, Out: term, Err: null}, "-t", false, 125},
+	} {
+		for _, verb := range [][]string{{"exec", "web"}, {"run", "--template", "busybox"}} {
+			calls := filepath.Join(t.TempDir(), "calls")
+			getenv := func(key string) string {
+				if key == "FAKE_CALLS" {
+					return calls
+				}
+				return ""
+			}
+			a := &app{
+				stdio:   c.stdio,
+				connect: func(o runtime.Options) (Manager, error) { return newFake(o, getenv) },
+				getenv:  getenv, now: time.Now,
+			}
+			args := append([]string{"croft"}, verb...)
+			if c.option != "" {
+				args = append(args, c.option)
+			}
+			if got := a.main(append(args, "true")); got != c.status {
+				t.Errorf("%v: status %d, want %d", args, got, c.status)
+			}
+			text, err := os.ReadFile(calls)
+			if err != nil && c.status == 0 {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(string(text), `"Terminal":true`); got != c.want {
+				t.Errorf("%v: terminal %v, want %v", args, got, c.want)
+			}
+		}
+	}
+}
+
+// On a terminal progress is drawn in place; NO_COLOR has nothing to take away,
+// and a dumb terminal gets lines.
+func TestScreenOfATerminal(t *testing.T) {
+	term, _ := pty(t)
+	for kind, want := range map[string]bool{"xterm": true, "": false, "dumb": false} {
+		s := newScreen(term, func(key string) string { return map[string]string{"TERM": kind}[key] }, time.Now)
+		if got := s.width > 0; got != want {
+			t.Errorf("TERM=%s: in place %v, want %v", kind, got, want)
+		}
+	}
+}
+
+func TestComplete(t *testing.T) {
+	for typed, want := range map[string]string{
+		"":                        "create start stop",
+		"st":                      "start stop status",
+		"start ":                  "bad db web",
+		"start w":                 "web",
+		"start web ":              "bad db",
+		"start --wa":              "--wait --wait=booted --wait=network",
+		"start --root /x w":       "web",
+		"wait --for ":             "running stopped booted network",
+		"create --template ":      "debian-12",
+		"create --network d":      "default",
+		"template ":               "build import list inspect remove recipe",
+		"template build ":         "debian-12 mine",
+		"network inspect ":        "default",
+		"exec ":                   "bad db web",
+		"exec web ":               "",
+		"exec web -- ":            "",
+		"completion ":             "bash zsh fish",
+		"nix ":                    "",
+		"--cgroup-manager ":       "auto systemd cgroupfs",
+		"start --nix w":           "",
+		"list --columns ":         "",
+		"create --template=x --i": "--ip --id-size --if-missing",
+	} {
+		words := strings.Split(typed, " ")
+		r := croft(t, nil, append([]string{completeCommand}, words...)...)
+		got := strings.Join(strings.Fields(r.out), " ")
+		if r.status != 0 || r.err != "" || !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%q: %q, want %q; status %d %s", typed, got, want, r.status, r.err)
+		}
+	}
+	if r := croft(t, map[string]string{"FAKE_REFUSE": "New: 7 croft needs root"}, completeCommand, "start", ""); r.status != 0 || r.out+r.err != "" {
+		t.Errorf("without root: %+v", r)
+	}
+}
+
+// The script for bash, in bash.
+func TestBashCompletion(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("there is no bash: ", err)
+	}
+	r := croft(t, nil, "completion", "bash")
+	for line, want := range map[string]string{
+		"croft star":           "start",
+		"croft start ":         "bad db web",
+		"croft start w":        "web",
+		"croft start --wait=b": "booted",
+		"croft wait --for ru":  "running",
+	} {
+		script := r.out + `
+COMP_LINE=$1 COMP_POINT=${#1}
+word=${1##*[ =]}
+_croft croft "$word" ""
+printf '%s\n' "${COMPREPLY[@]}"
+complete -p croft >/dev/null
+`
+		cmd := exec.Command(bash, "--norc", "-uc", script, "bash", line)
+		cmd.Stderr = os.Stderr
+		out, err := cmd.Output()
+		if got := strings.Join(strings.Fields(string(out)), " "); err != nil || got != want {
+			t.Errorf("%q: %q, %v; want %q", line, got, err, want)
+		}
+	}
+	for shell, check := range map[string][]string{"zsh": {"zsh", "-n"}, "fish": {"fish", "-n"}} {
+		r := croft(t, nil, "completion", shell)
+		if r.status != 0 || !strings.Contains(r.out, "croft __complete") {
+			t.Errorf("completion %s: %+v", shell, r)
+		}
+		if _, err := exec.LookPath(check[0]); err != nil {
+			t.Logf("no %s here to check its script with", shell)
+			continue
+		}
+		cmd := exec.Command(check[0], check[1:]...)
+		cmd.Stdin = strings.NewReader(r.out)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", shell, err, out)
+		}
+	}
+}
