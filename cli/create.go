@@ -26,7 +26,7 @@ func settings() []option {
 	return []option{
 		{name: "template", placeholder: "TEMPLATE", usage: "what it is made of: a name, or NAME@DIGEST", kind: templateNames},
 		{name: "ip", placeholder: "ADDRESS", many: true, usage: "an IPv4 or IPv6 address instead of the next free one; may be repeated"},
-		{name: "network", placeholder: "NETWORK", usage: "the network it is on (default); none leaves it alone with lo", kind: networkNames},
+		{name: "network", placeholder: "NETWORK", usage: "the network it is on (croft0); none leaves it alone with lo", kind: networkNames},
 		{name: "hostname", placeholder: "NAME", usage: "its host name instead of its name"},
 		{name: "memory", short: "m", placeholder: "SIZE", usage: "limit of its memory"},
 		{name: "swap", placeholder: "SIZE", usage: "limit of its swap beside that; 0 is none"},

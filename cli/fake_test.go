@@ -211,7 +211,7 @@ func (f *fake) infos() []runtime.Info {
 		},
 	}
 	web.IDs.First, web.IDs.Size = 1048576, 65536
-	web.Limits.Memory, web.Limits.MilliCPUs = 512<<20, 1500
+	web.Limits.Memory, web.Limits.MilliCPUs, web.Limits.Swap = 512<<20, 1500, -1
 	return []runtime.Info{
 		{Name: "bad", Status: runtime.StatusBroken, Error: "bad/vps.json is corrupt", Interfaces: []runtime.InterfaceInfo{}, Labels: map[string]string{}},
 		{

@@ -78,7 +78,7 @@ The options are those of create and of exec. --env is for COMMAND and for init.`
 		options: append(append([]option{
 			{name: "name", placeholder: "NAME", usage: "its name instead of a made up one"},
 			{name: "rm", usage: "destroy it when COMMAND has ended, however that ended"},
-			waitOption(),
+			waitOption("run COMMAND"),
 		}, settings()...), execOptions()...),
 		inside: true, before: 0, statusInside: true, signals: callOffOnce,
 		run: runRun,

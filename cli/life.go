@@ -8,10 +8,10 @@ import (
 )
 
 // waitOption is --wait of the verbs that start a VPS.
-func waitOption() option {
+func waitOption(what string) option {
 	return option{
 		name: "wait", placeholder: "booted|network", implied: "booted", choices: []string{"booted", "network"},
-		usage: "return when it has booted, or when its network answers too",
+		usage: what + " when it has booted, or when its network answers too",
 	}
 }
 
@@ -26,7 +26,7 @@ func startVerb() *verb {
 		about: `It returns when the init of the VPS runs; with --wait when it has booted. One
 that runs already is an error, and goes on undisturbed.`,
 		options: []option{
-			waitOption(),
+			waitOption("return"),
 			{name: "timeout", placeholder: "TIME", usage: "how long to wait for --wait (90s)"},
 			allOption("start"),
 		},
@@ -77,7 +77,7 @@ func restartVerb() *verb {
 		name: "restart", group: groupLife, args: "NAME… | --all", words: vpsNames,
 		summary: "shut VPSs down and start them again",
 		about:   `What was set since it was started holds then. One that is stopped is started.`,
-		options: append(stopOptions(), waitOption(),
+		options: append(stopOptions(), waitOption("return"),
 			option{name: "wait-timeout", placeholder: "TIME", usage: "how long to wait for --wait (90s)"}, allOption("restart")),
 		synonyms: []string{"reboot"},
 		run: func(ctx context.Context, i *invocation) error {

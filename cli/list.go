@@ -121,7 +121,12 @@ func columns() []column {
 		{"boot", func(v runtime.Info) string { return positive(v.Boot) }},
 		{"pid", func(v runtime.Info) string { return positive(v.PID) }},
 		{"monitor", func(v runtime.Info) string { return positive(v.MonitorPID) }},
-		{"ids", func(v runtime.Info) string { return fmt.Sprintf("%d+%d", v.IDs.First, v.IDs.Size) }},
+		{"ids", func(v runtime.Info) string {
+			if v.IDs.Size == 0 {
+				return "" // a broken one
+			}
+			return fmt.Sprintf("%d+%d", v.IDs.First, v.IDs.Size)
+		}},
 		{"networks", func(v runtime.Info) string {
 			return joined(v, func(i runtime.InterfaceInfo) string { return i.Network })
 		}},
@@ -130,7 +135,9 @@ func columns() []column {
 			return joined(v, func(i runtime.InterfaceInfo) string { return i.HostLink })
 		}},
 		{"memory", func(v runtime.Info) string { return limit(v.Limits.Memory, sizeText) }},
-		{"swap", func(v runtime.Info) string { return limit(max(v.Limits.Swap, 0), sizeText) }},
+		{"swap", func(v runtime.Info) string {
+			return limit(v.Limits.Swap, func(n int64) string { return sizeText(max(n, 0)) }) // -1 is none
+		}},
 		{"cpus", func(v runtime.Info) string {
 			return limit(v.Limits.MilliCPUs, func(n int64) string { return strconv.FormatFloat(float64(n)/1000, 'f', -1, 64) })
 		}},

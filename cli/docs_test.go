@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"croft/internal/fail"
+	"croft/runtime"
+)
+
+// jsonKeys are all keys of t's JSON, those of the structs inside too.
+func jsonKeys(t reflect.Type, keys map[string]bool) {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		jsonKeys(t.Elem(), keys)
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
+				keys[name] = true
+				jsonKeys(f.Type, keys)
+			}
+		}
+	}
+}
+
+// docs/state.md names every key that --json prints.
+func TestJSONKeysAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../docs/state.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := map[string]bool{}
+	for _, v := range []any{
+		runtime.Info{}, runtime.TemplateInfo{}, runtime.RecipeInfo{}, runtime.NetworkInfo{}, version{},
+	} {
+		jsonKeys(reflect.TypeOf(v), keys)
+	}
+	if len(keys) < 30 {
+		t.Fatalf("found only %v", keys)
+	}
+	for key := range keys {
+		if !strings.Contains(string(doc), "`"+key+"`") {
+			t.Errorf("docs/state.md does not name `%s`", key)
+		}
+	}
+}
+
+// docs/exit-codes.md has a line for every kind, and help too.
+func TestExitStatusesAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../docs/exit-codes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	help := croft(t, nil, "help").out
+	for _, s := range []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "125", "126", "127"} {
+		if !strings.Contains(string(doc), "\n| "+s+" | ") {
+			t.Errorf("docs/exit-codes.md has no line for %s", s)
+		}
+		if !regexp.MustCompile(`\b` + s + `\b`).MatchString(help) {
+			t.Errorf("help does not name %s", s)
+		}
+	}
+	if fail.Timeout != 9 {
+		t.Errorf("there are more kinds than documented: the last was %d", fail.Timeout)
+	}
+}
