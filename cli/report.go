@@ -131,7 +131,8 @@ func (a *app) report(path []string, err error) {
 // from its kind.
 func (a *app) hint(path []string, err error) string {
 	var stop *interrupted
-	if hint := fail.HintOf(err); hint != "" || errors.As(err, &stop) {
+	var command *runtime.CommandError
+	if hint := fail.HintOf(err); hint != "" || errors.As(err, &stop) || errors.As(err, &command) {
 		return hint
 	}
 	switch fail.KindOf(err) {
