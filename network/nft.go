@@ -197,22 +197,18 @@ func (h *Host) dismiss(hostLink string) error {
 	if there, err := h.tableIsThere(); err != nil || !there {
 		return err
 	}
-	sets, err := h.nft.GetSets(table())
-	if err != nil {
-		return classify("list sets of filters", err)
-	}
 	found := map[string][]nftables.SetElement{}
-	for _, s := range sets {
-		if s.Name == setNetworks {
-			continue
-		}
-		elements, err := h.nft.GetSetElements(s)
+	for _, r := range reasons() {
+		found[dropSet(r)] = []nftables.SetElement{{Key: ifname(hostLink)}}
+	}
+	for _, set := range []string{setMAC, setIPv4, setIPv6} {
+		elements, err := h.nft.GetSetElements(setNamed(set))
 		if err != nil {
-			return classify("list set "+s.Name, err)
+			return classify("list set "+set, err)
 		}
 		for _, e := range elements {
 			if bytes.HasPrefix(e.Key, ifname(hostLink)) {
-				found[s.Name] = append(found[s.Name], nftables.SetElement{Key: e.Key})
+				found[set] = append(found[set], nftables.SetElement{Key: e.Key})
 			}
 		}
 	}

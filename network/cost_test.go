@@ -1,0 +1,59 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestCostOfAStart plugs many VPSs and compares the last with the first:
+// rules on the host do not grow, and neither does, much, the time.
+func TestCostOfAStart(t *testing.T) {
+	h := newHost(t)
+	ctx := context.Background()
+	table := Default(Seed{})
+	const n = 200
+	rules := func() int {
+		nft := strings.Count(run(t, "nft", "list", "table", "bridge", filterTable), "comment ")
+		return nft + strings.Count(run(t, "iptables-save"), "\n-A ") + strings.Count(run(t, "ip6tables-save"), "\n-A ")
+	}
+	start := func(i int) (ensure, plug time.Duration) {
+		plan, err := NewPlan(table, mustClaim(t, &table, fmt.Sprint("web", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid := newVPS(t)
+		begin := time.Now()
+		if err := h.Ensure(ctx, NewHostPlan(table)); err != nil {
+			t.Fatal(err)
+		}
+		middle := time.Now()
+		if err := h.Plug(ctx, plan, pid); err != nil {
+			t.Fatal(err)
+		}
+		return middle.Sub(begin), time.Since(middle)
+	}
+	start(0) // makes the bridge and the rules
+	before := rules()
+	var took [n]time.Duration
+	var first, last [2]time.Duration
+	for i := range n {
+		e, p := start(i + 1)
+		took[i] = e + p
+		if i < 10 {
+			first[0], first[1] = first[0]+e/10, first[1]+p/10
+		}
+		if i >= n-10 {
+			last[0], last[1] = last[0]+e/10, last[1]+p/10
+		}
+	}
+	t.Logf("starts 2 to 11: Ensure %v, Plug %v; the last ten of %d: Ensure %v, Plug %v; %d rules", first[0], first[1], n, last[0], last[1], before)
+	if after := rules(); after != before {
+		t.Errorf("%d rules became %d", before, after)
+	}
+	if f, l := first[0]+first[1], last[0]+last[1]; l > 4*f+20*time.Millisecond {
+		t.Errorf("a start took %v with few VPSs and %v with many", f, l)
+	}
+}
