@@ -158,21 +158,6 @@ func progressText(u stage, since time.Duration) string {
 	return strings.Join(parts, " ")
 }
 
-// sizeText writes bytes for people: 512B, 1.5K, 20M.
-func sizeText(n int64) string {
-	if n < 1024 {
-		return fmt.Sprintf("%dB", n)
-	}
-	value, unit := float64(n)/1024, 0
-	for value >= 1023.95 && unit < len(sizeUnits)-1 {
-		value, unit = value/1024, unit+1
-	}
-	if value < 9.95 {
-		return fmt.Sprintf("%.1f%c", value, sizeUnits[unit])
-	}
-	return fmt.Sprintf("%.0f%c", value, sizeUnits[unit])
-}
-
 // shorten cuts text to what fits.
 func shorten(text string, width int) string {
 	if utf8.RuneCountInString(text) <= width {
