@@ -41,7 +41,7 @@ test-unit: $(HOLDER) $(BUSYBOX) ## run the tests that need no root
 test-integration: croft ## drive ./croft as root; T=REGEXP picks tests
 	$(GO) test -c -tags $(TAGS),integration -o integration/integration.test ./integration
 	cd integration && $(SUDO) env CROFT_BIN="$(CURDIR)/croft" CROFT_TEST_CACHE="$(CROFT_TEST_CACHE)" \
-		./integration.test -test.timeout 14m $(if $(T),-test.v -test.run '$(T)')
+		./integration.test -test.timeout 14m $(if $(T),-test.v -test.run '$(value T)')
 
 golden: $(HOLDER) $(BUSYBOX) ## write the expected outputs of tests anew, from what the code does now
 	$(GO) test -tags $(TAGS) $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update

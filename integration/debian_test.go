@@ -52,7 +52,7 @@ func TestDebian(t *testing.T) {
 			}
 
 			try("exec", vps, "--", "poweroff")
-			must(t, "wait", "--until", "stopped", vps)
+			must(t, "wait", "--for", "stopped", vps)
 			must(t, "start", "--wait=network", vps)
 			if r := try("stop", vps); r.status != 0 {
 				t.Fatal(r)

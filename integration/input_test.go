@@ -52,7 +52,7 @@ func TestBadInput(t *testing.T) {
 	refused(t, 2, "", "no-such-verb")
 	refused(t, 2, "", "list", "surplus")
 	refused(t, 2, "--timeout", "stop", "--timeout", "soon", "x")
-	refused(t, 2, "--until", "wait", "--until", "doomsday", "x")
+	refused(t, 2, "--for", "wait", "--for", "doomsday", "x")
 	for _, verb := range []string{"start", "stop", "restart", "kill", "pause", "resume", "destroy", "status", "inspect", "logs", "wait"} {
 		refused(t, 3, "nobody", verb, "nobody")
 	}

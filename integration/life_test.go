@@ -179,7 +179,7 @@ func TestPowerOffAndRebootFromInside(t *testing.T) {
 		t.Error("the boot id is still the same")
 	}
 	try("exec", vps, "--", "poweroff")
-	must(t, "wait", "--until", "stopped", vps)
+	must(t, "wait", "--for", "stopped", vps)
 	if end := inspect(t, vps).LastEnd; end == nil || end.Reason != "halted" {
 		t.Errorf("it ended so: %+v", end)
 	}
@@ -188,14 +188,14 @@ func TestPowerOffAndRebootFromInside(t *testing.T) {
 func TestWait(t *testing.T) {
 	hostAsBefore(t)
 	vps := create(t, "busybox")
-	must(t, "wait", "--until", "stopped", vps)
-	refused(t, 9, vps, "wait", "--until", "running", "--timeout", "300ms", vps)
-	_, wait := background(t, "wait", "--until", "network", vps)
+	must(t, "wait", "--for", "stopped", vps)
+	refused(t, 9, vps, "wait", "--for", "running", "--timeout", "300ms", vps)
+	_, wait := background(t, "wait", "--for", "network", vps)
 	must(t, "start", vps)
 	if r := wait(); r.status != 0 {
 		t.Error(r)
 	}
-	_, wait = background(t, "wait", "--until", "stopped", vps)
+	_, wait = background(t, "wait", "--for", "stopped", vps)
 	must(t, "stop", vps)
 	if r := wait(); r.status != 0 {
 		t.Error(r)
@@ -210,7 +210,7 @@ func TestKilledCommands(t *testing.T) {
 	eventually(t, "it is starting", func() bool { return status(t, vps) != "stopped" })
 	start.Process.Kill()
 	wait()
-	must(t, "wait", "--until", "booted", vps)
+	must(t, "wait", "--for", "booted", vps)
 
 	exec, wait := background(t, "exec", vps, "--", "sleep", "1000")
 	eventually(t, "the command runs", func() bool { return strings.Contains(in(t, vps, "ps"), "sleep 1000") })

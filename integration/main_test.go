@@ -3,11 +3,13 @@
 package integration
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -44,14 +46,22 @@ func outer() int {
 		return 1
 	}
 	defer c.close()
-	c.buildAll()
+	flag.Parse()
+	if flag.Lookup("test.run").Value.String() == "" {
+		c.buildAll()
+	}
+	if err := c.serve(); err != nil {
+		fmt.Fprintln(os.Stderr, "integration:", err)
+		return 1
+	}
 
 	tests := exec.Command("/proc/self/exe", os.Args[1:]...)
 	tests.Env = append(os.Environ(), stageVariable+"=tests", "CROFT_BIN="+croft, "CROFT_TEST_ROOT="+c.root)
 	tests.Stdin, tests.Stdout, tests.Stderr = os.Stdin, os.Stdout, os.Stderr
 	tests.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}
 	// The terminal's Ctrl-C reaches the tests too; they end, and then we do.
-	signal.Ignore(unix.SIGINT)
+	// (Ignored, it would be in every process below.)
+	signal.Notify(make(chan os.Signal, 1), unix.SIGINT)
 	if err := tests.Run(); err != nil {
 		if tests.ProcessState == nil {
 			fmt.Fprintln(os.Stderr, "integration: new namespaces:", err)
@@ -106,6 +116,8 @@ type worldState struct {
 	root    string // croft's --root, with the templates in it
 	run     string // croft's --run-dir
 	outside *exec.Cmd
+
+	mountsBefore map[string]bool // lines of mountinfo
 }
 
 var world *worldState
@@ -122,6 +134,14 @@ func newWorld() (*worldState, error) {
 		if err := unix.Mount("croft-test", dir, "tmpfs", 0, "mode=1777"); err != nil {
 			return nil, fmt.Errorf("mount %s: %w", dir, err)
 		}
+	}
+	before, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	w.mountsBefore = map[string]bool{}
+	for line := range strings.Lines(string(before)) {
+		w.mountsBefore[line] = true
 	}
 	if err := os.RemoveAll(w.run); err != nil {
 		return nil, err
@@ -149,9 +169,9 @@ func (w *worldState) close() error {
 
 func warmUp() error {
 	for _, args := range [][]string{
-		{"create", "--template", "busybox", "warm"},
-		{"start", "--wait", "warm"},
-		{"destroy", "--force", "warm"},
+		{"create", "--template", "busybox", "it-warm"},
+		{"start", "--wait", "it-warm"},
+		{"destroy", "--force", "it-warm"},
 	} {
 		if r := croftWithin(2*time.Minute, "", args...); r.status != 0 {
 			return fmt.Errorf("croft does not work at all: %s", r)

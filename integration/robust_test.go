@@ -48,7 +48,7 @@ func TestFiftyCreates(t *testing.T) {
 		creating.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			if r := try("create", "--template", "busybox", fmt.Sprintf("fifty-%d", i)); r.status != 0 {
+			if r := try("create", "--template", "busybox", fmt.Sprintf("it-fifty-%d", i)); r.status != 0 {
 				t.Error(r)
 			}
 		})
@@ -175,40 +175,40 @@ func TestFullDisk(t *testing.T) {
 		return finish(cmd, args)
 	}
 	t.Cleanup(func() { os.RemoveAll("/tmp/full-run") })
-	if r := on("create", "--template", "busybox", "--network", "none", "first"); r.status != 0 {
+	if r := on("create", "--template", "busybox", "--network", "none", "it-first"); r.status != 0 {
 		t.Fatal(r)
 	}
-	if r := on("start", "--wait", "first"); r.status != 0 {
+	if r := on("start", "--wait", "it-first"); r.status != 0 {
 		t.Fatal(r)
 	}
 	fill(t, filepath.Join(dir, "filler"))
 
-	r := on("create", "--template", "busybox", "--network", "none", "second")
+	r := on("create", "--template", "busybox", "--network", "none", "it-second")
 	checkRefusal(t, r, 8, "space")
-	if r := on("list", "--json"); r.status != 0 || strings.Contains(r.out, "second") || strings.Contains(r.out, "broken") {
+	if r := on("list", "--json"); r.status != 0 || strings.Contains(r.out, "it-second") || strings.Contains(r.out, "broken") {
 		t.Error(r)
 	}
 	// What runs goes on, and can be stopped.
-	if r := on("exec", "first", "--", "echo", "alive"); r.out != "alive\n" {
+	if r := on("exec", "it-first", "--", "echo", "alive"); r.out != "alive\n" {
 		t.Error(r)
 	}
-	if r := on("exec", "first", "--", "sh", "-c", "head -c 1000000 /dev/zero >/dev/console; echo drained"); r.out != "drained\n" {
+	if r := on("exec", "it-first", "--", "sh", "-c", "head -c 1000000 /dev/zero >/dev/console; echo drained"); r.out != "drained\n" {
 		t.Error(r)
 	}
-	if r := on("stop", "first"); r.status != 0 {
+	if r := on("stop", "it-first"); r.status != 0 {
 		t.Error(r)
 	}
-	if r := on("start", "first"); r.status != 0 {
+	if r := on("start", "it-first"); r.status != 0 {
 		checkRefusal(t, r, 8, "space")
 	}
 	if err := os.Remove(filepath.Join(dir, "filler")); err != nil {
 		t.Fatal(err)
 	}
-	on("stop", "first")
+	on("stop", "it-first")
 	for _, args := range [][]string{
-		{"start", "--wait", "first"},
-		{"create", "--template", "busybox", "--network", "none", "second"},
-		{"destroy", "--force", "first", "second"},
+		{"start", "--wait", "it-first"},
+		{"create", "--template", "busybox", "--network", "none", "it-second"},
+		{"destroy", "--force", "it-first", "it-second"},
 	} {
 		if r := on(args...); r.status != 0 {
 			t.Error(r)

@@ -125,8 +125,9 @@ func firewall(add func(string, ...any)) error {
 	return nil
 }
 
-// mounts are those of the tests' namespace, where croft is run, and of the
-// machine's first process.
+// mounts are those of the tests' namespace, where croft is run, as far as they
+// were not there from the beginning (others may remove those); and those of the
+// machine's first process that have to do with us.
 func mounts(add func(string, ...any)) error {
 	for _, who := range []string{"self", "1"} {
 		text, err := os.ReadFile("/proc/" + who + "/mountinfo")
@@ -134,8 +135,10 @@ func mounts(add func(string, ...any)) error {
 			return err
 		}
 		for line := range strings.Lines(string(text)) {
-			f := strings.Fields(line)
-			add("mount %s %s of %s", who, f[4], f[3])
+			if who == "self" && !world.mountsBefore[line] || strings.Contains(line, filepath.Dir(world.root)) {
+				f := strings.Fields(line)
+				add("mount %s %s of %s", who, f[4], f[3])
+			}
 		}
 	}
 	return nil
@@ -146,7 +149,7 @@ func cgroups(add func(string, ...any)) error {
 		if err != nil {
 			return nil // it was removed while we were looking
 		}
-		if d.IsDir() && strings.Contains(path, "croft") {
+		if d.IsDir() && (strings.Contains(path, "/croft/it-") || strings.Contains(path, "/croft/run-")) {
 			add("cgroup %s", path)
 		}
 		return nil
@@ -163,17 +166,21 @@ func loops(add func(string, ...any)) error {
 	return err
 }
 
-// processes are those that run croft or its holder, and those that live in a
-// root filesystem of a VPS of these tests.
+// processes are those that run croft here, or its holder, and those that live
+// in a root filesystem of a VPS of these tests.
 func processes(add func(string, ...any)) error {
+	here, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return err
+	}
 	all, err := filepath.Glob("/proc/[0-9]*")
 	for _, p := range all {
 		exe, _ := os.Readlink(p + "/exe")
 		cmdline, _ := os.ReadFile(p + "/cmdline")
 		mountinfo, _ := os.ReadFile(p + "/mountinfo")
-		self := strings.HasPrefix(exe, filepath.Dir(world.croft)+"/integration/")
-		if !self && (strings.HasPrefix(exe, world.root) || strings.HasPrefix(exe, world.croft) ||
-			bytes.Contains(cmdline, []byte(world.root)) || bytes.Contains(mountinfo, []byte("upperdir="+world.root))) {
+		net, _ := os.Readlink(p + "/ns/net")
+		if strings.HasPrefix(exe, world.root) || net == here && strings.TrimSuffix(exe, " (deleted)") == world.croft ||
+			bytes.Contains(mountinfo, []byte("upperdir="+world.root)) {
 			add("process %s: %s", exe, bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '}))
 		}
 	}

@@ -3,12 +3,14 @@
 package integration
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +30,9 @@ var debians = []string{"debian-12", "debian-13", "debian-12-sysvinit", "debian-1
 type cache struct {
 	croft, root string
 	lock        *os.File
+
+	mu     sync.Mutex
+	builds map[string]func() error
 }
 
 // openCache locks the cache for this run, takes the VPSs of a run that was
@@ -45,7 +50,7 @@ func openCache(croft string) (*cache, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "root"), 0o755); err != nil {
 		return nil, err
 	}
-	c := &cache{croft: croft, root: filepath.Join(dir, "root")}
+	c := &cache{croft: croft, root: filepath.Join(dir, "root"), builds: map[string]func() error{}}
 	if c.lock, err = lockDir(dir); err != nil {
 		return nil, fmt.Errorf("another run of these tests is using %s: %w", dir, err)
 	}
@@ -99,40 +104,71 @@ func templateCode() (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)[:6]), err
 }
 
-// buildAll builds the Debian templates that are not there. One that fails has
-// the reason in a file, for the tests that want it.
+// build makes a template that is not there, once, and says why it could not.
+func (c *cache) build(name string) error {
+	c.mu.Lock()
+	if c.builds[name] == nil {
+		c.builds[name] = sync.OnceValue(func() error { return c.buildNow(name) })
+	}
+	build := c.builds[name]
+	c.mu.Unlock()
+	return build()
+}
+
+func (c *cache) buildNow(name string) error {
+	if _, err := c.run("template", "inspect", name); err == nil {
+		return nil
+	}
+	start := time.Now()
+	fmt.Fprintf(os.Stderr, "integration: building %s, kept in %s for later runs\n", name, c.root)
+	if out, err := c.run("template", "build", name); err != nil {
+		return fmt.Errorf("croft template build %s: %w\n%s", name, err, out)
+	}
+	fmt.Fprintf(os.Stderr, "integration: built %s in %v\n", name, time.Since(start).Round(time.Second))
+	return nil
+}
+
+// buildAll builds the templates that all tests together need, two at a time.
 func (c *cache) buildAll() {
 	var building sync.WaitGroup
 	slots := make(chan struct{}, 2)
 	for _, name := range debians {
-		os.Remove(c.failure(name))
-		if c.has(name) {
-			continue
-		}
 		building.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			start := time.Now()
-			fmt.Fprintf(os.Stderr, "integration: building %s, kept in %s for later runs\n", name, c.root)
-			if out, err := c.run("template", "build", name); err != nil {
-				os.WriteFile(c.failure(name), fmt.Appendf(out, "%v", err), 0o644)
-				fmt.Fprintf(os.Stderr, "integration: %s cannot be built: %v\n", name, err)
-				return
-			}
-			fmt.Fprintf(os.Stderr, "integration: built %s in %v\n", name, time.Since(start).Round(time.Second))
+			c.build(name) // what fails is said by the tests that need it
 		})
 	}
 	building.Wait()
 }
 
-func (c *cache) failure(template string) string {
-	return filepath.Join(filepath.Dir(c.root), template+".failed")
+// serve builds what the tests ask for, who cannot: they have no network. They
+// connect and write a name, and read why it could not be built, or nothing.
+func (c *cache) serve() error {
+	os.Remove(builderSocket(c.root))
+	l, err := net.Listen("unix", builderSocket(c.root))
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				name, _ := bufio.NewReader(conn).ReadString('\n')
+				if err := c.build(strings.TrimSpace(name)); err != nil {
+					fmt.Fprint(conn, err)
+				}
+			}()
+		}
+	}()
+	return nil
 }
 
-func (c *cache) has(template string) bool {
-	_, err := c.run("template", "inspect", template)
-	return err == nil
-}
+func builderSocket(root string) string { return filepath.Join(filepath.Dir(root), "builder") }
 
 func (c *cache) run(args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
@@ -141,14 +177,17 @@ func (c *cache) run(args ...string) ([]byte, error) {
 	return exec.CommandContext(ctx, c.croft, all...).CombinedOutput()
 }
 
-// needs fails the test if the template could not be built.
+// needs makes sure that a template is there, or fails the test.
 func needs(t *testing.T, template string) {
 	t.Helper()
-	why, err := os.ReadFile((&cache{root: world.root}).failure(template))
-	if err == nil {
-		t.Fatalf("template %s could not be built:\n%s", template, why)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	conn, err := net.Dial("unix", builderSocket(world.root))
+	if err != nil {
 		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintln(conn, template)
+	why, err := io.ReadAll(conn)
+	if err != nil || len(why) > 0 {
+		t.Fatalf("template %s could not be built: %s %v", template, why, err)
 	}
 }
