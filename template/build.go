@@ -116,9 +116,9 @@ func (s *Store) run(ctx context.Context, st *stage, j job, o BuildOptions) (l la
 	if err := st.buildDir(j, s.o.BuildIDs); err != nil {
 		return l, created, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cmd := j.command(ctx, s.o.BuildIDs)
+	cmd := j.command(inner, s.o.BuildIDs)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return l, created, err
@@ -139,7 +139,7 @@ func (s *Store) run(ctx context.Context, st *stage, j job, o BuildOptions) (l la
 			t.read(stderr)
 			close(read)
 		}()
-		l, err = s.stageLayer(ctx, st, stdout)
+		l, err = s.stageLayer(inner, st, stdout)
 		if err != nil && !fail.Is(err, fail.Usage) {
 			cancel() // we failed, not the tool
 		}
@@ -149,15 +149,10 @@ func (s *Store) run(ctx context.Context, st *stage, j job, o BuildOptions) (l la
 			err = t.failure(werr)
 		}
 	}, func(e error) { err = e })
-	if outer := context.Cause(ctx); outer != nil && l.size == 0 && !isOurs(err) {
-		err = outer
+	if ctx.Err() != nil {
+		err = ctx.Err() // whatever was said while it was being ended
 	}
 	return l, t.newest, err
-}
-
-// isOurs reports whether err says more than that the tool was ended.
-func isOurs(err error) bool {
-	return err != nil && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, os.ErrPermission))
 }
 
 // buildDirName is the directory of a stage that a build runs in.
@@ -216,6 +211,7 @@ type transcript struct {
 	last   string    // that is not empty
 	errors []string  // lines that say they are
 	full   bool      // the disk
+	told   Update
 }
 
 // maxLine bounds a line of a tool that is kept.
@@ -259,7 +255,8 @@ func (t *transcript) line(line string) {
 	if strings.TrimSpace(line) != "" {
 		t.last = strings.TrimSpace(line)
 	}
-	if u, ok := stepOf(line); ok {
+	if u, ok := stepOf(line); ok && u != t.told {
+		t.told = u
 		t.to(u)
 	}
 }

@@ -116,6 +116,10 @@ func mmdebstrapCommand(r Recipe, mirror string) []string {
 	return args
 }
 
+// updates adds what mmdebstrap adds by itself for a release: its updates and
+// its security updates, which the same host has beside it.
+const updates = `sed -i 's|^deb \(.*\)/debian/\{0,1\} \([a-z]*\) \(.*\)$|&\ndeb \1/debian \2-updates \3\ndeb \1/debian-security \2-security \3|' "$1/etc/apt/sources.list"`
+
 // debootstrapScript does with debootstrap what mmdebstrap does by itself.
 func debootstrapScript(r Recipe, mirror string) string {
 	bootstrap := []string{
@@ -130,8 +134,13 @@ func debootstrapScript(r Recipe, mirror string) string {
 	line("set -- /tmp/croft/root")
 	line("%s >&2", quote(bootstrap))
 	line(`mount --rbind /proc "$1/proc"`)
+	line(`mount -t tmpfs -o mode=755 tmpfs "$1/dev"`) // debootstrap takes away at its end what it had there
+	line(`for d in full null random tty urandom zero; do : >"$1/dev/$d"; mount --bind "/dev/$d" "$1/dev/$d"; done`)
 	line(`printf '#!/bin/sh\nexit 101\n' >"$1/usr/sbin/policy-rc.d"`)
 	line(`chmod 755 "$1/usr/sbin/policy-rc.d"`)
+	if mirror == "" {
+		line("%s", updates)
+	}
 	for i := range r.Repositories {
 		line(`cp /tmp/croft/repository-%d.sources "$1/etc/apt/sources.list.d/"`, i)
 	}
@@ -141,11 +150,12 @@ func debootstrapScript(r Recipe, mirror string) string {
 	line(`echo "I: installing packages..." >&2`)
 	line(`in="chroot $1 /usr/bin/env -i PATH=%s LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"`, buildPath)
 	line(`$in apt-get --quiet update >&2`)
+	line(`$in apt-get --quiet --yes upgrade >&2`)
 	line(`$in apt-get --quiet --yes --no-install-recommends install %s >&2`, quote(r.Packages))
 	line("%s", dated)
 	line(`rm "$1/usr/sbin/policy-rc.d"`)
 	line("{ %s; } >&2", insideCommand("post-install"))
-	line(`umount -l "$1/proc"`)
+	line(`umount -l "$1/proc" "$1/dev"`)
 	line(`rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/cache/apt/archives/*.deb "$1"/debootstrap "$1"/tmp/*`)
 	line(`echo "I: creating tarball..." >&2`)
 	line(`exec tar --create --file=- --directory="$1" --one-file-system --sort=name --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --clamp-mtime --xattrs --xattrs-include=security.capability --format=pax --pax-option='exthdr.name=%%d/PaxHeaders/%%f,delete=atime,delete=ctime' --exclude='./dev/*' --exclude='./proc/*' --exclude='./sys/*' --exclude='./run/*' .`)

@@ -51,12 +51,17 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOp
 		return Image{}, err
 	}
 	defer st.remove()
-	plain, err := decompress(&counting{r: cancellable{ctx, r}, step: "importing " + name, to: s.o.Progress})
+	in := cancellable(ctx, r)
+	defer in.Close()
+	plain, err := decompress(&counting{r: in, step: "importing " + name, to: s.o.Progress})
 	if err != nil {
 		return Image{}, archiveFailure(err)
 	}
 	defer plain.Close()
 	l, err := s.stageLayer(ctx, st, plain)
+	if ctx.Err() != nil {
+		return Image{}, ctx.Err()
+	}
 	if err != nil {
 		return Image{}, err
 	}
@@ -144,18 +149,17 @@ func hasAny(root *os.Root, names []string) bool {
 	return false
 }
 
-// cancellable is a reader that ends with ctx. A Read that blocks (a terminal,
-// a pipe) is not woken up.
-type cancellable struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c cancellable) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
+// cancellable returns r, ending with ctx even while r blocks (a terminal, a
+// pipe). Closing it lets go of r.
+func cancellable(ctx context.Context, r io.Reader) *io.PipeReader {
+	out, in := io.Pipe()
+	stop := context.AfterFunc(ctx, func() { in.CloseWithError(ctx.Err()) })
+	go func() {
+		_, err := io.Copy(in, r)
+		stop()
+		in.CloseWithError(err)
+	}()
+	return out
 }
 
 // counting tells a Progress how much has been read.

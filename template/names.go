@@ -137,7 +137,11 @@ func (s *Store) find(r ref) (stored, error) {
 			return s.read(d)
 		}
 	}
-	return stored{}, fail.New(fail.NotFound, "no template %q", r).WithHint("croft template list")
+	return stored{}, noTemplate(r)
+}
+
+func noTemplate(r ref) error {
+	return fail.New(fail.NotFound, "no template %q", r).WithHint("croft template list")
 }
 
 // String is r as a user writes it.

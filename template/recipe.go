@@ -9,10 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -290,126 +288,4 @@ func joinScripts(a, b string) string {
 		return a
 	}
 	return "(\n" + strings.TrimRight(a, "\n") + "\n)\n(\n" + strings.TrimRight(b, "\n") + "\n)\n"
-}
-
-// check says what is wrong with a complete recipe, or nil.
-func (r Recipe) check() error {
-	if r.Distribution != "debian" {
-		return fmt.Errorf("distribution %q: croft builds debian", r.Distribution)
-	}
-	for _, f := range []struct{ key, value string }{{"release", r.Release}, {"suite", r.Suite}} {
-		if !isWord(f.value, "._-") {
-			return fmt.Errorf("%s: %q is none", f.key, f.value)
-		}
-	}
-	if _, err := r.epoch(); err != nil {
-		return err
-	}
-	if r.Architecture != "" && goArch(r.Architecture) == "" {
-		return fmt.Errorf("architecture: %q is none that croft knows", r.Architecture)
-	}
-	if !slices.Contains([]string{initSystemd, initSysV, initOpenRC, initRunit}, r.Init) {
-		return fmt.Errorf("init: %q is none of systemd, sysvinit, openrc, runit", r.Init)
-	}
-	for _, p := range r.Packages {
-		if !isWord(p, "+.-:=~/") {
-			return fmt.Errorf("packages: %q is no package", p)
-		}
-	}
-	for _, c := range r.Components {
-		if !isWord(c, "-/") {
-			return fmt.Errorf("components: %q is none", c)
-		}
-	}
-	for _, p := range r.Clean {
-		if !strings.HasPrefix(p, "/") || strings.Contains(p, "..") || !isWord(p[1:], "/._-*?+@") {
-			return fmt.Errorf("clean: %q is no absolute path", p)
-		}
-		if p == "/tmp" || strings.HasPrefix(p, "/tmp/") { // mmdebstrap keeps its apt.conf there until the end
-			return fmt.Errorf("clean: %q: /tmp is emptied by itself", p)
-		}
-	}
-	for k, v := range r.Environment {
-		if !isWord(k, "_") || strings.ContainsAny(v, "\x00\n") {
-			return fmt.Errorf("environment: %q is no variable", k)
-		}
-	}
-	for _, p := range r.Repositories {
-		if err := p.check(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p Repository) check() error {
-	if !strings.Contains(p.URI, "://") || strings.ContainsAny(p.URI, " \t\n") {
-		return fmt.Errorf("repositories: uri %q is none", p.URI)
-	}
-	if len(p.Suites) == 0 || p.Key == "" {
-		return fmt.Errorf("repositories: %s needs suites and a key", p.URI)
-	}
-	for _, w := range slices.Concat(p.Suites, p.Components) {
-		if !isWord(w, "._-/") {
-			return fmt.Errorf("repositories: %q is no suite or component", w)
-		}
-	}
-	if !strings.HasPrefix(strings.TrimSpace(p.Key), "-----BEGIN PGP PUBLIC KEY BLOCK-----") {
-		return fmt.Errorf("repositories: the key of %s is no armored OpenPGP public key", p.URI)
-	}
-	return nil
-}
-
-// isWord reports whether s is letters, digits and characters of more, and does
-// not look like an option.
-func isWord(s, more string) bool {
-	for i, c := range s {
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !letter && (i == 0 && c == '-' || !strings.ContainsRune(more, c)) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// epoch is the day of the release: files that a build makes get this time, so
-// that two builds are the same.
-func (r Recipe) epoch() (time.Time, error) {
-	t, err := time.Parse(time.DateOnly, r.Released)
-	if err != nil {
-		return t, fmt.Errorf("released: %q is no date like 2023-06-10", r.Released)
-	}
-	return t, nil
-}
-
-// debianArch is what Debian calls the architecture that r is built for.
-func (r Recipe) debianArch() string {
-	if r.Architecture != "" {
-		return r.Architecture
-	}
-	for _, a := range architectures() {
-		if a.golang == goruntime.GOARCH {
-			return a.debian
-		}
-	}
-	return goruntime.GOARCH
-}
-
-type architecture struct{ debian, golang string }
-
-func architectures() []architecture {
-	return []architecture{
-		{"amd64", "amd64"}, {"arm64", "arm64"}, {"armhf", "arm"}, {"i386", "386"},
-		{"ppc64el", "ppc64le"}, {"riscv64", "riscv64"}, {"s390x", "s390x"}, {"loong64", "loong64"},
-	}
-}
-
-// goArch is what Go and OCI call Debian's architecture, "" if nothing.
-func goArch(debian string) string {
-	for _, a := range architectures() {
-		if a.debian == debian {
-			return a.golang
-		}
-	}
-	return ""
 }

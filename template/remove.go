@@ -27,8 +27,10 @@ func (s *Store) Remove(ctx context.Context, text string, used func() (map[string
 	if err != nil {
 		return err
 	}
-	if _, err := s.find(r); err != nil {
+	if ix, err := s.index(); err != nil {
 		return err
+	} else if !slices.ContainsFunc(ix.Manifests, r.matches) { // nor is there a directory to lock in, perhaps
+		return noTemplate(r)
 	}
 	if r.name != "" {
 		unlock, err := s.lock(ctx, nameLock(r.name)) // not under a build or import of it
@@ -65,7 +67,7 @@ func (s *Store) Remove(ctx context.Context, text string, used func() (map[string
 		}
 	}
 	if !found {
-		return fail.New(fail.NotFound, "no template %q", r).WithHint("croft template list")
+		return noTemplate(r)
 	}
 	return s.drop(ix, keep)
 }
