@@ -75,3 +75,17 @@ needs-build needs-demo needs-test:
 	@scripts/install-needs $(@:needs-%=%)
 
 .PHONY: help build demo install test test-unit test-integration golden lint clean needs-build needs-demo needs-test FORCE
+
+## What developers want of other hosts
+
+test-vm: needs-build needs-test needs-vm croft ## test in a virtual machine with systemd and cgroup v2; FULL=1 tests all, T=REGEXP picks tests
+	CGO_ENABLED=0 $(GO) test -c -tags integration -o integration/integration.test ./integration
+	CGO_ENABLED=0 $(GO) test -c -tags vm -o integration/vm/vm.test ./integration/vm
+	cd integration/vm && $(SUDO) env CROFT_BIN="$(CURDIR)/croft" CROFT_TEST_CACHE="$(CROFT_TEST_CACHE)" \
+		CROFT_VM_CACHE="$(CROFT_VM_CACHE)" CROFT_VM_RUN='$(value T)' \
+		./vm.test -test.v -test.timeout 150m $(if $(FULL),,-test.short)
+
+needs-vm:
+	@scripts/install-needs vm
+
+.PHONY: test-vm needs-vm
