@@ -3,6 +3,8 @@ package runtime
 import (
 	"syscall"
 	"testing"
+
+	"croft/runtime/holder"
 )
 
 func TestKindOfInit(t *testing.T) {
@@ -71,5 +73,25 @@ func TestEnding(t *testing.T) {
 	}
 	if got := ending(7 << 8).Status; got != 7 {
 		t.Errorf("exit status %d, want 7", got)
+	}
+}
+
+func TestEndOfAnAdoptedInit(t *testing.T) {
+	for _, c := range []struct {
+		seen    holder.End
+		adopted bool
+		want    string
+	}{
+		{holder.End{Known: true, Status: 1}, false, endRebooted},
+		{holder.End{Known: true, Status: 9}, false, endKilled},
+		{holder.End{Known: true, Status: 0}, false, endExited},
+		{holder.End{Known: true, Status: 0}, true, endUnknown},
+		{holder.End{Known: true, Status: 9}, true, endUnknown},
+		{holder.End{Known: true, Status: 7 << 8}, true, endExited},
+		{holder.End{}, false, endUnknown},
+	} {
+		if got := endOf(c.seen, c.adopted).Reason; got != c.want {
+			t.Errorf("%+v, adopted %v: %s, want %s", c.seen, c.adopted, got, c.want)
+		}
 	}
 }

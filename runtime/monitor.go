@@ -97,7 +97,7 @@ func (mon *monitor) run(how spawnHow, end holder.End) error {
 	if how == monitorEnded {
 		// The holder does without huge pages; a VPS that starts again does not.
 		_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 0, 0, 0, 0)
-		again, err := mon.ended(ctx, endOf(end))
+		again, err := mon.ended(ctx, end)
 		if err != nil || !again {
 			return err
 		}
@@ -128,11 +128,14 @@ func (mon *monitor) say(err error) {
 	mon.report = nil
 }
 
-// endOf is how a VPS ended, from what the holder saw.
-func endOf(e holder.End) state.End {
-	end := state.End{Reason: endUnknown, Detail: "its monitor was killed, so nobody knows how it ended"}
-	if e.Known {
-		end = ending(syscall.WaitStatus(e.Status))
+// endOf is how a VPS ended, from what the holder saw. Of an adopted init only
+// its own exit code is known, and not the answer that reboot(2) leaves for
+// init's parent: 0 and SIGKILL can each be a reboot, a power-off or neither.
+func endOf(e holder.End, adopted bool) state.End {
+	end := ending(syscall.WaitStatus(e.Status))
+	ambiguous := e.Status == 0 || syscall.WaitStatus(e.Status).Signal() == syscall.SIGKILL
+	if !e.Known || adopted && ambiguous {
+		end = state.End{Reason: endUnknown, Detail: "its first monitor was killed, so nobody knows how it ended"}
 	}
 	end.Time = time.Now().UTC()
 	return end
@@ -140,7 +143,7 @@ func endOf(e holder.End) state.End {
 
 // ended sweeps up after an init that has ended, and says whether the VPS wants
 // to start again: it rebooted itself, and nobody asked it to stop meanwhile.
-func (mon *monitor) ended(ctx context.Context, end state.End) (again bool, err error) {
+func (mon *monitor) ended(ctx context.Context, seen holder.End) (again bool, err error) {
 	v, err := mon.store.Get(mon.name)
 	if err != nil {
 		return false, err
@@ -149,6 +152,7 @@ func (mon *monitor) ended(ctx context.Context, end state.End) (again bool, err e
 	if err != nil {
 		return false, err
 	}
+	end := endOf(seen, run.Adopted)
 	err = mon.sweep(ctx, v)
 	run.State, run.End, run.Init, run.Monitor = state.Ended, &end, state.Process{}, state.Process{}
 	if e := mon.store.PutRun(mon.name, run); err == nil {

@@ -97,6 +97,7 @@ func (cs *clients) accept() {
 		return
 	}
 	fd := int(r)
+	h.console.free(h.cfg.Init)
 	for i := range cs.all {
 		if cs.all[i].fd != 0 {
 			continue

@@ -59,3 +59,38 @@ func (c *console) resize(rows, cols uint16) {
 		syscall.Syscall(syscall.SYS_IOCTL, uintptr(c.fd), syscall.TIOCSWINSZ, uintptr(unsafe.Pointer(&size)))
 	}
 }
+
+const (
+	ttyGetSession = 0x5429 // TIOCGSID
+	ttyPeer       = 0x5441 // TIOCGPTPEER, kernel 4.13
+	ttySteal      = syscall.TIOCSCTTY
+	ttyLetGo      = syscall.TIOCNOTTY
+)
+
+// free takes the console away from init as its controlling terminal, so that
+// who logs in there can have it. An init that opens its console as if that
+// were a machine's (which is never anybody's controlling terminal) gets it
+// that way. A session that is not init's is somebody's, and keeps it.
+func (c *console) free(init int) {
+	var session int32
+	if c.fd < 0 || ioctl(c.fd, ttyGetSession, uintptr(unsafe.Pointer(&session))) < 0 || int(session) != init {
+		return
+	}
+	peer := ioctl(c.fd, ttyPeer, syscall.O_RDWR|syscall.O_NOCTTY|syscall.O_CLOEXEC)
+	if peer < 0 {
+		return
+	}
+	if ioctl(peer, ttySteal, 1) >= 0 { // we lead a session that has none
+		ioctl(peer, ttyLetGo, 0)
+	}
+	syscall.Close(peer)
+}
+
+// ioctl returns -1 on any error.
+func ioctl(fd int, request, arg uintptr) int {
+	r, _, err := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), request, arg)
+	if err != 0 {
+		return -1
+	}
+	return int(r)
+}
