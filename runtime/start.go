@@ -16,6 +16,12 @@ func (m *Manager) Start(ctx context.Context, name string, o StartOptions) error 
 	if err := m.start(ctx, name); err != nil {
 		return err
 	}
+	return m.awaitStart(ctx, name, o)
+}
+
+// awaitStart returns when a VPS that has just been started is as far as o asks
+// for.
+func (m *Manager) awaitStart(ctx context.Context, name string, o StartOptions) error {
 	switch o.Wait {
 	case WaitBooted:
 		return m.awaitBoot(ctx, name, UntilBooted, o.Timeout)

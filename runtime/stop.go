@@ -43,13 +43,7 @@ func (m *Manager) Restart(ctx context.Context, name string, o StopOptions, s Sta
 	if err := m.restart(ctx, name, o); err != nil {
 		return err
 	}
-	switch s.Wait {
-	case WaitBooted:
-		return m.awaitBoot(ctx, name, UntilBooted, s.Timeout)
-	case WaitNetwork:
-		return m.awaitBoot(ctx, name, UntilNetwork, s.Timeout)
-	}
-	return nil
+	return m.awaitStart(ctx, name, s)
 }
 
 func (m *Manager) restart(ctx context.Context, name string, o StopOptions) error {

@@ -5,17 +5,11 @@ package container
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 
-	"github.com/opencontainers/cgroups"
-	_ "github.com/opencontainers/cgroups/devices" // device rules fail without it
 	"github.com/opencontainers/runc/libcontainer"
-	"github.com/opencontainers/runc/libcontainer/configs"
 	"github.com/opencontainers/runc/libcontainer/specconv"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -292,133 +286,4 @@ func reap(pid int) {
 			return
 		}
 	}
-}
-
-func newProcess(p *specs.Process) (*libcontainer.Process, error) {
-	lp := &libcontainer.Process{
-		Args: p.Args, Env: p.Env, Cwd: p.Cwd,
-		UID: int(p.User.UID), GID: int(p.User.GID),
-		NoNewPrivileges: &p.NoNewPrivileges,
-		LogLevel:        "3", // warnings
-	}
-	for _, g := range p.User.AdditionalGids {
-		lp.AdditionalGroups = append(lp.AdditionalGroups, int(g))
-	}
-	if c := p.Capabilities; c != nil {
-		lp.Capabilities = &configs.Capabilities{Bounding: c.Bounding, Effective: c.Effective,
-			Inheritable: c.Inheritable, Permitted: c.Permitted, Ambient: c.Ambient}
-	}
-	for _, r := range p.Rlimits {
-		number, ok := map[string]int{"RLIMIT_NOFILE": unix.RLIMIT_NOFILE, "RLIMIT_CORE": unix.RLIMIT_CORE,
-			"RLIMIT_NPROC": unix.RLIMIT_NPROC, "RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK}[r.Type]
-		if !ok {
-			return nil, fmt.Errorf("unknown resource limit %s", r.Type)
-		}
-		lp.Rlimits = append(lp.Rlimits, configs.Rlimit{Type: number, Soft: r.Soft, Hard: r.Hard})
-	}
-	return lp, nil
-}
-
-// Cgroups returns the container's cgroup directories, sorted.
-func (e Engine) Cgroups(id string) ([]string, error) {
-	c, err := e.load(id)
-	if err != nil {
-		return nil, err
-	}
-	return cgroupDirs(c)
-}
-
-func cgroupDirs(c *libcontainer.Container) ([]string, error) {
-	state, err := c.State()
-	if err != nil {
-		return nil, fmt.Errorf("read container's state: %w", err)
-	}
-	var dirs []string
-	for _, dir := range state.CgroupPaths {
-		if dir != "" {
-			dirs = append(dirs, dir)
-		}
-	}
-	slices.Sort(dirs)
-	return slices.Compact(dirs), nil
-}
-
-// unified returns c's directory in the cgroup2 hierarchy, "" if it has none.
-func unified(state *libcontainer.State) string {
-	if dir, ok := state.CgroupPaths[""]; ok && (cgroups.IsCgroup2UnifiedMode() || cgroups.IsCgroup2HybridMode()) {
-		return dir
-	}
-	return ""
-}
-
-// delegate gives c's cgroup2 directory to the root inside, with the files
-// that the kernel says may be given away and no other: limits stay the
-// host's. libcontainer does that with its systemd manager alone.
-func delegate(c *libcontainer.Container) error {
-	state, err := c.State()
-	if err != nil {
-		return fmt.Errorf("read container's state: %w", err)
-	}
-	dir := unified(state)
-	config := c.Config()
-	uid, err := config.HostRootUID()
-	if dir == "" || err != nil || uid == 0 {
-		return err
-	}
-	gid, err := config.HostRootGID()
-	if err != nil {
-		return err
-	}
-	names := []string{"."}
-	if list, err := os.ReadFile("/sys/kernel/cgroup/delegate"); err == nil {
-		names = append(names, strings.Fields(string(list))...)
-	} else { // kernels before 4.15
-		names = append(names, "cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
-	}
-	for _, name := range names {
-		if err := os.Chown(filepath.Join(dir, name), uid, gid); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("give cgroup to the VPS: %w", err)
-		}
-	}
-	return nil
-}
-
-// lockParents keeps two processes from making and removing the directory that
-// all containers' cgroups are in at the same time.
-func (e Engine) lockParents(how int) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(e.Root, ".cgroups.lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock cgroups: %w", err)
-	}
-	for {
-		err = unix.Flock(int(f.Fd()), how)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock cgroups: %w", err)
-	}
-	return func() { f.Close() }, nil
-}
-
-// removeParents removes the directories above a removed container's cgroups if
-// it was the last below them. Somebody making a container just now is reason
-// enough to leave them.
-func (e Engine) removeParents(dirs []string) error {
-	unlock, err := e.lockParents(unix.LOCK_EX | unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	for _, dir := range dirs {
-		if filepath.Base(filepath.Dir(dir)) == Parent {
-			_ = unix.Rmdir(filepath.Dir(dir)) // not empty, or gone: both are fine
-		}
-	}
-	return nil
 }
