@@ -36,7 +36,9 @@ func TestTemplates(t *testing.T) {
 		t.Errorf("it is made from %s", got)
 	}
 	// The same by its digest.
-	create(t, "busybox@"+image.Digest)
+	same := name(t, "digest")
+	must(t, "create", "--template", "busybox@"+image.Digest, same)
+	destroy(t, same)
 }
 
 // A file in a tar.
@@ -175,7 +177,7 @@ func TestBadArchives(t *testing.T) {
 		if r.status != 2 {
 			t.Errorf("%s:", what)
 		}
-		checkRefusal(t, r, 2, "bad-archive")
+		checkRefusal(t, r, 2, "archive")
 	}
 	refused(t, 3, "/no/such/file", "template", "import", "bad-archive", "/no/such/file")
 

@@ -6,8 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Nonsense is refused by the option's name, changes nothing and costs nothing.
@@ -142,10 +145,47 @@ func TestWithoutRoot(t *testing.T) {
 func TestMissingTool(t *testing.T) {
 	hostAsBefore(t)
 	vps := create(t, "busybox")
-	cmd := command(t.Context(), "start", vps)
-	cmd.Env = []string{"PATH=/no/such/place"}
-	r := finish(cmd, []string{"start", vps})
-	checkRefusal(t, r, 8, "iptables")
+	show := hide(t, "iptables", "ip6tables", "iptables-save", "ip6tables-save", "iptables-restore", "ip6tables-restore")
+	checkRefusal(t, try("start", vps), 8, "iptables")
 	wantStatus(t, vps, "stopped")
+	show()
 	must(t, "start", "--wait", vps)
+}
+
+// hide makes programs look as if they were not installed, here and for what is
+// started here, until show is called or the test ends.
+func hide(t *testing.T, programs ...string) (show func()) {
+	t.Helper()
+	var hidden []string
+	show = func() {
+		for _, path := range hidden {
+			if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
+				t.Errorf("unmount %s: %v", path, err)
+			}
+		}
+		hidden = nil
+	}
+	t.Cleanup(show)
+	for _, program := range programs {
+		for dir := range strings.FieldsSeq("/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin") {
+			path := filepath.Join(dir, program)
+			if _, err := os.Stat(path); err != nil {
+				continue
+			}
+			// What several names lead to is covered once, by a file that
+			// cannot be executed.
+			real, err := filepath.EvalSymlinks(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if slices.Contains(hidden, real) {
+				continue
+			}
+			if err := unix.Mount("/dev/null", real, "", unix.MS_BIND, ""); err != nil {
+				t.Fatal(err)
+			}
+			hidden = append(hidden, real)
+		}
+	}
+	return show
 }

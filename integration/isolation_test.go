@@ -31,7 +31,7 @@ func TestIsolation(t *testing.T) {
 	t.Run("namespaces", func(t *testing.T) {
 		for _, ns := range []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"} {
 			var links []string
-			for _, pid := range []int{1, a.PID, b.PID} {
+			for _, pid := range []int{os.Getpid(), a.PID, b.PID} {
 				link, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "ns", ns))
 				if err != nil {
 					t.Fatal(err)
@@ -84,12 +84,11 @@ func TestIsolation(t *testing.T) {
 			"head -c 1 /dev/mem",
 			"mknod /tmp/disk b 254 0 && head -c 1 /tmp/disk",
 			"mknod /tmp/mem c 1 1 && head -c 1 /tmp/mem",
-			"date -s 2001-01-01",
+			"date -s 2001-01-01; [ $(date +%Y) = 2001 ]",
 			"echo 0 >/proc/sys/vm/overcommit_memory",
 			"mount -t proc none /mnt && echo b >/mnt/sysrq-trigger",
 			"swapon /etc/passwd",
 			"insmod /etc/passwd",
-			"echo 100 >/sys/fs/cgroup/../cgroup/pids.max && echo no-limit-file-of-its-own >/dev/null && false",
 			"dmesg -c",
 		} {
 			if r := try("exec", one, "--", "sh", "-c", script); r.status == 0 {
@@ -122,13 +121,16 @@ func TestLimits(t *testing.T) {
 	in(t, vps, "true")
 
 	t.Run("pids", func(t *testing.T) {
-		r := try("exec", vps, "--", "sh", "-c", "i=0; while [ $i -lt 300 ]; do sleep 5 & i=$((i+1)); done; ls -d /proc/[0-9]* | wc -l")
+		r := try("exec", vps, "--", "sh", "-c", "i=0; while [ $i -lt 300 ]; do sleep 60 & i=$((i+1)); done; ls -d /proc/[0-9]* | wc -l")
 		if r.status == 0 {
 			if n, _ := strconv.Atoi(strings.TrimSpace(r.out)); n > 100 {
 				t.Errorf("%d processes", n)
 			}
 		}
-		sh(t, vps, "killall -q -9 sleep; true")
+		eventually(t, "all of them are gone", func() bool {
+			try("exec", vps, "--", "sh", "-c", "kill -9 -1") // no fork is needed for this
+			return try("exec", vps, "--", "sh", "-c", "! ps | grep -q 'sleep 60$'").status == 0
+		})
 	})
 
 	t.Run("memory", func(t *testing.T) {
@@ -142,14 +144,13 @@ func TestLimits(t *testing.T) {
 	})
 
 	t.Run("cpus", func(t *testing.T) {
-		// Two seconds of processor time cannot be had in less than four.
-		out := sh(t, vps, `s=$(cut -d' ' -f1 /proc/uptime)
-			timeout 4 sh -c 'while :; do :; done'
-			cat /proc/self/schedstat >/dev/null; times | tail -n 1; cut -d' ' -f1 /proc/uptime; echo $s`)
-		user := strings.Fields(out)[0] // 0m1.98s
-		seconds, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimPrefix(user, "0m"), "s"), 64)
-		if err != nil || seconds < 1 || seconds > 2.6 {
-			t.Errorf("in four seconds it had %s of half a processor:\n%s", user, out)
+		// Two seconds of processor time are what four seconds have.
+		out := sh(t, vps, `sh -c 'while :; do :; done' & p=$!; sleep 4; cut -d' ' -f14,15 /proc/$p/stat; kill $p`)
+		used := strings.Fields(out) // user and system time in ticks of 10 ms
+		user, err1 := strconv.Atoi(used[0])
+		system, err2 := strconv.Atoi(used[1])
+		if ticks := user + system; err1 != nil || err2 != nil || ticks < 100 || ticks > 240 {
+			t.Errorf("in four seconds it had %d ticks of half a processor: %s", ticks, out)
 		}
 	})
 }

@@ -135,6 +135,9 @@ func TestCorruptState(t *testing.T) {
 			}
 			checkRefusal(t, r, r.status, vps)
 		}
+		if t.Failed() {
+			t.Fatalf("with %s", what)
+		}
 		in(t, other, "true")
 		if now, err := os.ReadFile(file); err != nil || string(now) != text {
 			t.Errorf("%s: the file was changed: %q, %v", what, now, err)
