@@ -45,6 +45,9 @@ func Spec(s Settings) (*specs.Spec, error) {
 		ids := []specs.LinuxIDMapping{{ContainerID: 0, HostID: s.First, Size: s.Size}}
 		spec.Linux.UIDMappings, spec.Linux.GIDMappings = ids, ids
 	}
+	if s.Size == 0 {
+		spec.Linux.MaskedPaths, spec.Linux.ReadonlyPaths = hidden()
+	}
 	if s.HostUptime > 0 {
 		// Both clocks start from zero: /proc/uptime reads boottime.
 		back := specs.LinuxTimeOffset{Secs: -int64(s.HostUptime.Seconds())}
@@ -88,6 +91,15 @@ func process(s Settings) *specs.Process {
 			{Type: "RLIMIT_NOFILE", Soft: min(1024, s.NoFile), Hard: s.NoFile},
 		},
 	}
+}
+
+// hidden are the files below /proc that a privileged VPS does not get: there
+// they are not kept from its root by belonging to somebody else. What is the
+// VPS's own, as /proc/sys/net, stays.
+func hidden() (masked, readonly []string) {
+	return []string{"/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/sched_debug", "/proc/acpi", "/proc/scsi"},
+		[]string{"/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger",
+			"/proc/sys/abi", "/proc/sys/debug", "/proc/sys/dev", "/proc/sys/fs", "/proc/sys/kernel", "/proc/sys/vm"}
 }
 
 func namespaces(s Settings) []specs.LinuxNamespace {

@@ -37,6 +37,7 @@ func settings() []option {
 		{name: "sysctl", placeholder: "KEY=VALUE", many: true, usage: "a kernel setting of its own; may be repeated"},
 		{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "a variable in its init's environment; may be repeated"},
 		{name: "label", short: "l", placeholder: "KEY=VALUE", many: true, usage: "a note that list --filter can look for; may be repeated"},
+		{name: "privileged", usage: "no user namespace: root inside is root of the host, for trusted software only"},
 		{name: "id-size", placeholder: "NUMBER", usage: "how many user ids it has: a multiple of 65536, the default"},
 	}
 }
@@ -55,14 +56,15 @@ func create(ctx context.Context, i *invocation) error {
 // createOptions reads settings; what is wrong with them is in i.err.
 func createOptions(i *invocation) runtime.CreateOptions {
 	o := runtime.CreateOptions{
-		Template:  get(i, "template", parseTemplate),
-		Hostname:  get(i, "hostname", parseHostname),
-		Addresses: getMany(i, "ip", parseAddress),
-		Network:   get(i, "network", parseName),
-		Sysctls:   toMap(getMany(i, "sysctl", parseSysctl)),
-		Env:       getMany(i, "env", parseEnv),
-		Labels:    toMap(getMany(i, "label", parseLabel)),
-		IDSize:    get(i, "id-size", parseIDSize),
+		Template:   get(i, "template", parseTemplate),
+		Hostname:   get(i, "hostname", parseHostname),
+		Addresses:  getMany(i, "ip", parseAddress),
+		Network:    get(i, "network", parseName),
+		Sysctls:    toMap(getMany(i, "sysctl", parseSysctl)),
+		Env:        getMany(i, "env", parseEnv),
+		Labels:     toMap(getMany(i, "label", parseLabel)),
+		IDSize:     get(i, "id-size", parseIDSize),
+		Privileged: i.flags.Bool("privileged"),
 	}
 	o.Limits.Memory = get(i, "memory", parseMemory)
 	o.Limits.Swap = get(i, "swap", parseSwap)

@@ -154,15 +154,19 @@ func (mon *monitor) prepare(v state.VPS, root template.Rootfs) (*specs.Spec, err
 
 // settings is what v's bundle is made from.
 func settings(v state.VPS, look guestLook, host Host, image template.Image, notify string) bundles.Settings {
-	return bundles.Settings{
+	s := bundles.Settings{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname,
 		Init: []string{look.Init}, Env: append(append([]string{}, image.Env...), v.Env...), ContainerEnv: image.ContainerEnv,
 		First: v.IDs.First, Size: v.IDs.Size,
 		CgroupsPath: host.Cgroups.CgroupsPath(v.Name),
 		Limits:      bundles.Limits(v.Limits),
 		Sysctls:     v.Sysctls, Devices: host.Devices, NotifyFile: notify,
-		NoFile: host.NoFile, HostUptime: host.Uptime, HostCaps: host.Caps, Arch: host.Arch,
+		NoFile: host.NoFile, HostUptime: host.Uptime, Arch: host.Arch,
 	}
+	if v.Privileged {
+		s.HostCaps = host.Caps // within a user namespace it has all anyway
+	}
+	return s
 }
 
 // plugIn gives the VPS its interfaces, before its init runs.

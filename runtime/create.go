@@ -68,8 +68,10 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	undo.arm(func() error { draft.Abort(); return nil })
 
 	v := o.vps(l.Name(), image)
-	if err := draft.AllocateIDs(ctx, &v, v.IDs.Size); err != nil {
-		return err
+	if !v.Privileged {
+		if err := draft.AllocateIDs(ctx, &v, v.IDs.Size); err != nil {
+			return err
+		}
 	}
 	if err := m.rootfses.Make(template.Rootfs{Dir: draftFS(draft), First: v.IDs.First, Size: v.IDs.Size}); err != nil {
 		return err
@@ -95,9 +97,9 @@ func (o CreateOptions) vps(name string, image template.Image) state.VPS {
 		Template: state.Template{Name: o.Template, Digest: image.Digest, Layers: image.Layers},
 		IDs:      state.IDRange{Size: o.IDSize},
 		Hostname: o.Hostname, Limits: o.Limits, DNS: o.DNS, Sysctls: o.Sysctls, Env: o.Env,
-		Ephemeral: o.Ephemeral, Labels: o.Labels,
+		Ephemeral: o.Ephemeral, Labels: o.Labels, Privileged: o.Privileged,
 	}
-	if v.IDs.Size == 0 {
+	if v.IDs.Size == 0 && !o.Privileged {
 		v.IDs.Size = DefaultIDs
 	}
 	if v.Hostname == "" {
@@ -123,6 +125,9 @@ func (o CreateOptions) check(name string) error {
 	}
 	if o.IDSize%65536 != 0 {
 		return fail.New(fail.Usage, "the number of ids is no multiple of 65536: %d", o.IDSize)
+	}
+	if o.Privileged && o.IDSize != 0 {
+		return fail.New(fail.Usage, "a privileged VPS has no ids of its own")
 	}
 	if o.Network == NoNetwork && len(o.Addresses) > 0 {
 		return fail.New(fail.Usage, "addresses need a network, and there is none")

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moby/sys/capability"
 	"golang.org/x/sys/unix"
 
 	"croft/bundles"
@@ -27,6 +28,9 @@ func hostFacts(cgroups container.CgroupManager) (Host, error) {
 		return Host{}, fmt.Errorf("read the host's boot id: %w", err)
 	}
 	h.BootID = strings.TrimSpace(string(boot))
+	if h.Caps, err = hostCapabilities(); err != nil {
+		return Host{}, err
+	}
 	if h.NoFile, err = hostNoFile(); err != nil {
 		return Host{}, err
 	}
@@ -54,6 +58,25 @@ func hostNoFile() (uint64, error) {
 		return wantedNoFile, nil
 	}
 	return limit.Max, nil
+}
+
+// hostCapabilities are those that this host lets anybody have: a restricted
+// one, or one that is a container itself, has not all of them.
+func hostCapabilities() ([]string, error) {
+	caps, err := capability.NewPid2(0)
+	if err == nil {
+		err = caps.Load()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read capabilities: %w", err)
+	}
+	names := []string{}
+	for _, c := range capability.ListKnown() {
+		if caps.Get(capability.BOUNDING, c) {
+			names = append(names, "CAP_"+strings.ToUpper(c.String()))
+		}
+	}
+	return names, nil
 }
 
 // hasCapability reports whether this process may use capability c.

@@ -95,7 +95,7 @@ func (m *Manager) tables() map[string]network.Table {
 func (m *Manager) describe(v state.VPS, tables map[string]network.Table) Info {
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
-		Created: v.Created, IDs: v.IDs, Limits: v.Limits, Ephemeral: v.Ephemeral, Labels: v.Labels,
+		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: v.Limits, Ephemeral: v.Ephemeral, Labels: v.Labels,
 		Interfaces: describeInterfaces(v, tables),
 		Bundle:     m.store.BundleDir(v.Name), Files: filepath.Join(m.store.FSDir(v.Name), "upper"),
 	}

@@ -23,8 +23,13 @@ type CreateOptions struct {
 	Env       []string
 	Labels    map[string]string
 	IDSize    uint32 // 0 is 65536
-	Ephemeral bool
-	IfMissing bool // an existing VPS of that name is success, and is left as it is
+	// Privileged gives it no user namespace: root inside is root of the host,
+	// held back by capabilities, the system-call filter and read-only files
+	// alone. It is for software that cannot do with less, and for nobody whom
+	// the host's owner does not trust.
+	Privileged bool
+	Ephemeral  bool
+	IfMissing  bool // an existing VPS of that name is success, and is left as it is
 }
 
 // A Wait says what start returns after.
@@ -130,6 +135,7 @@ type Info struct {
 	PID        int               `json:"pid"`        // of its init, on the host; 0 if it does not run
 	MonitorPID int               `json:"monitorPid"` // 0 if none
 	IDs        state.IDRange     `json:"ids"`
+	Privileged bool              `json:"privileged"`
 	Interfaces []InterfaceInfo   `json:"interfaces"`
 	Limits     state.Limits      `json:"limits"`
 	Labels     map[string]string `json:"labels"`

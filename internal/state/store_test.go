@@ -55,6 +55,7 @@ func full(t testing.TB) VPS {
 		Sysctls:    map[string]string{"net.ipv4.ip_forward": "1"},
 		Env:        []string{"A=<b>"},
 		Ephemeral:  true,
+		Privileged: true,
 		Labels:     map[string]string{"k": "v"},
 	}
 	for f := range reflect.TypeFor[VPS]().Fields() {

@@ -14,7 +14,8 @@ type VPS struct {
 	UUID       string            `json:"uuid"`
 	Created    time.Time         `json:"created"`
 	Template   Template          `json:"template"`
-	IDs        IDRange           `json:"ids"`
+	IDs        IDRange           `json:"ids"`                  // zero: it is privileged
+	Privileged bool              `json:"privileged,omitempty"` // it has no user namespace: its root is the host's
 	Hostname   string            `json:"hostname"`
 	Interfaces []Interface       `json:"interfaces,omitempty"`
 	Limits     Limits            `json:"limits"`
