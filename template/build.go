@@ -128,31 +128,37 @@ func (s *Store) run(ctx context.Context, st *stage, j job, o BuildOptions) (l la
 		return l, created, err
 	}
 	t := &transcript{tool: j.tool, to: o.Progress, log: o.Log}
-	inSandbox(st.path(buildDirName), func() {
-		if err = cmd.Start(); err != nil {
-			err = fail.New(fail.Host, "start %s in its namespaces: %w", j.tool, err).
-				WithHint("sysctl user.max_user_namespaces has to be above 0")
-			return
-		}
-		read := make(chan struct{})
-		go func() {
-			t.read(stderr)
-			close(read)
-		}()
-		l, err = s.stageLayer(inner, st, stdout)
-		if err != nil && !fail.Is(err, fail.Usage) {
-			cancel() // we failed, not the tool
-		}
-		io.Copy(io.Discard, stdout) // a tool that is ending says why on stderr
-		<-read
-		if werr := cmd.Wait(); werr != nil && (err == nil || fail.Is(err, fail.Usage)) {
-			err = t.failure(werr)
-		}
-	}, func(e error) { err = e })
+	release, err := startInSandbox(st.path(buildDirName), cmd.Start)
+	defer release()
+	if err != nil {
+		return l, created, startFailure(j.tool, err)
+	}
+	read := make(chan struct{})
+	go func() {
+		t.read(stderr)
+		close(read)
+	}()
+	l, err = s.stageLayer(inner, st, stdout)
+	if err != nil && !fail.Is(err, fail.Usage) {
+		cancel() // we failed, not the tool
+	}
+	io.Copy(io.Discard, stdout) // a tool that is ending says why on stderr
+	<-read
+	if werr := cmd.Wait(); werr != nil && (err == nil || fail.Is(err, fail.Usage)) {
+		err = t.failure(werr)
+	}
 	if ctx.Err() != nil {
 		err = ctx.Err() // whatever was said while it was being ended
 	}
 	return l, t.newest, err
+}
+
+func startFailure(tool string, err error) error {
+	if fail.KindOf(err) != fail.Internal {
+		return err
+	}
+	return fail.New(fail.Host, "start %s in its namespaces: %w", tool, err).
+		WithHint("sysctl user.max_user_namespaces has to be above 0")
 }
 
 // buildDirName is the directory of a stage that a build runs in.

@@ -96,22 +96,19 @@ func plan(r Recipe, tool, mirror string) (job, error) {
 func mmdebstrapCommand(r Recipe, mirror string) []string {
 	args := []string{
 		mmdebstrap, "--mode=root", "--variant=minbase", "--format=tar",
-		"--architectures=" + r.debianArch(),
+		"--architectures=" + r.debianArch(), "--keyring=" + keyring,
 		"--components=" + strings.Join(r.Components, ","),
 		"--include=" + strings.Join(r.Packages, ","),
+	}
+	if len(r.Repositories) > 0 { // as mirrors they would be instead of its own
+		args = append(args, `--setup-hook=cp /tmp/croft/repository-*.sources "$1/etc/apt/sources.list.d/"`)
 	}
 	if r.Scripts.PreInstall != "" {
 		args = append(args, "--essential-hook="+insideCommand("pre-install"))
 	}
 	args = append(args, "--customize-hook="+dated, "--customize-hook="+insideCommand("post-install"), r.Suite, "-")
-	switch {
-	case mirror != "":
+	if mirror != "" {
 		args = append(args, mirror)
-	case len(r.Repositories) > 0:
-		args = append(args, "") // its own, beside ours
-	}
-	for i := range r.Repositories {
-		args = append(args, fmt.Sprintf("/tmp/croft/repository-%d.sources", i))
 	}
 	return args
 }
@@ -141,8 +138,8 @@ func debootstrapScript(r Recipe, mirror string) string {
 	if mirror == "" {
 		line("%s", updates)
 	}
-	for i := range r.Repositories {
-		line(`cp /tmp/croft/repository-%d.sources "$1/etc/apt/sources.list.d/"`, i)
+	if len(r.Repositories) > 0 {
+		line(`cp /tmp/croft/repository-*.sources "$1/etc/apt/sources.list.d/"`)
 	}
 	if r.Scripts.PreInstall != "" {
 		line("{ %s; } >&2", insideCommand("pre-install"))

@@ -9,20 +9,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inSandbox calls act on a thread whose mount namespace is its own, with dir
-// at /tmp/croft and nothing else in /tmp; if that cannot be made, failed.
+// startInSandbox calls start on a thread whose mount namespace is its own, with
+// dir at /tmp/croft and nothing else in /tmp. The thread lives on until release
+// is called: the kernel then ends what was started with Pdeathsig.
 //
 // The thread does this and not the build's first process, because dir's path
-// leads through directories that only the host's root may enter. The thread
-// ends with act.
-func inSandbox(dir string, act func(), failed func(error)) {
-	onThread(func() {
-		if err := enterSandbox(dir); err != nil {
-			failed(err)
-			return
+// leads through directories that only the host's root may enter.
+func startInSandbox(dir string, start func() error) (release func(), err error) {
+	started, released := make(chan error), make(chan struct{})
+	go onThread(func() {
+		err := enterSandbox(dir)
+		if err == nil {
+			err = start()
 		}
-		act()
+		started <- err
+		<-released
 	})
+	return func() { close(released) }, <-started
 }
 
 func enterSandbox(dir string) error {

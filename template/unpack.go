@@ -2,6 +2,7 @@ package template
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -59,8 +60,9 @@ func unpack(ctx context.Context, dir string, r io.Reader) (int64, error) {
 		return 0, err
 	}
 	defer t.close()
-	u := unpacker{tree: t, dirs: map[string]*tar.Header{}, buf: make([]byte, 1<<18)}
-	in := tar.NewReader(r)
+	u := unpacker{ctx: ctx, tree: t, dirs: map[string]*tar.Header{}, buf: make([]byte, 1<<18), zeros: make([]byte, 1<<18)}
+	end := &zeroTail{r: r}
+	in := tar.NewReader(end)
 	for {
 		h, err := in.Next()
 		if err == io.EOF {
@@ -78,16 +80,44 @@ func unpack(ctx context.Context, dir string, r io.Reader) (int64, error) {
 			return 0, err
 		}
 	}
-	if u.entries == 0 {
+	switch {
+	case end.zeros < blockSize:
+		return 0, badArchive("it ends in the middle: %w", io.ErrUnexpectedEOF)
+	case u.entries == 0:
 		return 0, badArchive("it has no files")
 	}
 	return u.size, u.finishDirs()
 }
 
+// blockSize is that of tar(5). Zeros are its end; archive/tar takes any end of
+// its input for one, and so an archive that was cut off between two files.
+const blockSize = 512
+
+// zeroTail counts the zeros that the bytes read so far end with.
+type zeroTail struct {
+	r     io.Reader
+	zeros int
+}
+
+func (z *zeroTail) Read(p []byte) (int, error) {
+	n, err := z.r.Read(p)
+	i := n
+	for i > 0 && p[i-1] == 0 && n-i < blockSize {
+		i--
+	}
+	if i > 0 {
+		z.zeros = 0
+	}
+	z.zeros += n - i
+	return n, err
+}
+
 type unpacker struct {
+	ctx     context.Context
 	tree    *tree
 	dirs    map[string]*tar.Header // those whose mode and time are set when nothing is written to them any more
 	buf     []byte
+	zeros   []byte // as many as buf has room for
 	size    int64
 	entries int
 }
@@ -198,18 +228,8 @@ func (u *unpacker) file(parent int, base string, h *tar.Header, body io.Reader) 
 		return fmt.Errorf("create: %w", err)
 	}
 	defer unix.Close(fd)
-	for {
-		n, rerr := body.Read(u.buf)
-		if err := writeAll(fd, u.buf[:n]); err != nil {
-			return fmt.Errorf("write: %w", err)
-		}
-		u.size += int64(n)
-		if rerr == io.EOF {
-			break
-		}
-		if rerr != nil {
-			return &archiveError{rerr}
-		}
+	if err := u.fill(fd, body); err != nil {
+		return err
 	}
 	// In this order: chown clears capabilities and the set-user-id bit.
 	if err := unix.Fchown(fd, h.Uid, h.Gid); err != nil {
@@ -222,6 +242,41 @@ func (u *unpacker) file(parent int, base string, h *tar.Header, body io.Reader) 
 		return fmt.Errorf("chmod: %w", err)
 	}
 	return setTime(parent, base, h)
+}
+
+// minHole is how many zeros are worth a hole: a page.
+const minHole = 4096
+
+// fill writes body to the new file fd. Zeros become holes: an archive of a few
+// bytes may say that it has a file of many gigabytes (lastlog is one).
+func (u *unpacker) fill(fd int, body io.Reader) error {
+	var size int64
+	for {
+		n, rerr := body.Read(u.buf)
+		var err error
+		if n >= minHole && bytes.Equal(u.buf[:n], u.zeros[:n]) {
+			_, err = unix.Seek(fd, int64(n), io.SeekCurrent)
+		} else {
+			err = writeAll(fd, u.buf[:n])
+		}
+		size += int64(n)
+		if err == nil && rerr == io.EOF {
+			err = unix.Ftruncate(fd, size)
+		}
+		if err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+		if rerr == io.EOF {
+			u.size += size
+			return nil
+		}
+		if rerr != nil {
+			return &archiveError{rerr}
+		}
+		if err := u.ctx.Err(); err != nil {
+			return err
+		}
+	}
 }
 
 func writeAll(fd int, p []byte) error {

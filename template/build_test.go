@@ -1,0 +1,256 @@
+package template
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"croft/internal/fail"
+)
+
+func TestTranscript(t *testing.T) {
+	for _, c := range []struct{ name, lines, says string }{
+		{"an error of its own", "I: running apt-get update...\nE: one\nE: two", "mmdebstrap: one (exit"},
+		{"only chatter", "Reading...\n\ncould not connect\n", "mmdebstrap: could not connect (exit"},
+		{"a script of the recipe", "I: x\nusermod: no such user\ncroft-failed: post-install\nE: setup failed", "the recipe's post-install script: usermod: no such user (exit"},
+		{"a full disk", "tar: x: Cannot write: No space left on device\nE: tar failed", "no room left on the disk"},
+		{"nothing", "", "it said nothing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var log bytes.Buffer
+			tr := &transcript{tool: mmdebstrap, to: func(Update) {}, log: &log}
+			tr.read(strings.NewReader(c.lines))
+			err := tr.failure(errors.New("exit status 1"))
+			if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v", err)
+			}
+			oneLine(t, err)
+			if strings.TrimRight(log.String(), "\n") != strings.TrimRight(c.lines, "\n") {
+				t.Errorf("logged %q", log.String())
+			}
+		})
+	}
+}
+
+func TestTranscriptTellsStepsOnceAndDates(t *testing.T) {
+	var told []Update
+	tr := &transcript{to: func(u Update) { told = append(told, u) }}
+	tr.read(strings.NewReader("I: Extracting a...\nI: Extracting b...\ncroft-date: Sat, 10 Jun 2023 08:53:33 UTC\n" +
+		"croft-date: Fri, 09 Jun 2023 08:53:33 UTC\ncroft-date: yesterday\nI: creating tarball...\n" + strings.Repeat("long ", 100000)))
+	want := []Update{{"unpacking the base system", 35, 100}, {"storing the image", 85, 100}}
+	if fmt.Sprint(told) != fmt.Sprint(want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
+	if at := tr.newest.Format(time.RFC3339); at != "2023-06-10T08:53:33Z" {
+		t.Errorf("the date is %s", at)
+	}
+}
+
+func TestBuildRefuses(t *testing.T) {
+	s := newStore(t, Options{})
+	for name, want := range map[string]fail.Kind{"nothing-like-that": fail.NotFound, "debian": fail.Usage, "../x": fail.Usage} {
+		if _, err := s.Build(context.Background(), name, BuildOptions{}); !fail.Is(err, want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := s.Build(context.Background(), "x", BuildOptions{RecipeFile: filepath.Join(t.TempDir(), "none")}); !fail.Is(err, fail.NotFound) {
+		t.Errorf("no file: %v", err)
+	}
+	if left := files(t, s); left != "" {
+		t.Errorf("left\n%s", left)
+	}
+}
+
+// runJob runs a script as a build would, in a stage of its own.
+func runJob(ctx context.Context, t *testing.T, s *Store, script string, o BuildOptions) (string, error) {
+	t.Helper()
+	if err := s.make(); err != nil {
+		t.Fatal(err)
+	}
+	st, err := s.newStage(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := st.remove(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if o.Progress == nil {
+		o.Progress = func(Update) {}
+	}
+	j := job{tool: "script", shell: enter + script, env: []string{"PATH=" + buildPath}, files: map[string]string{"note": "hello\n"}}
+	l, _, err := s.run(ctx, st, j, o)
+	if err != nil {
+		return "", err
+	}
+	return list(t, st.path(layerName(l.diffID))), nil
+}
+
+func mounts(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestABuildHasNoPowerOverTheHost(t *testing.T) {
+	needRoot(t)
+	s := newStore(t, Options{})
+	victim := filepath.Join(t.TempDir(), "victim")
+	if err := os.WriteFile(victim, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := mounts(t)
+	got, err := runJob(context.Background(), t, s, `
+mkdir root && chown 7:8 root && cd root
+cp ../note note
+id -u >uid
+awk '{ print $1, $2, $3 }' /proc/self/uid_map >map
+ls /tmp >tmp
+echo $$ >pid
+{ true >`+victim+`; } 2>/dev/null && echo yes >wrote || echo no >wrote
+kill -0 `+fmt.Sprint(os.Getpid())+` 2>/dev/null && echo yes >signalled || echo no >signalled
+echo 1 2>/dev/null >/proc/sys/kernel/printk && echo yes >sysctl || echo no >sysctl
+mount -t tmpfs none /mnt
+exec tar c .
+`, BuildOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("-rw-r--r-- map \"0 %d 65536\\n\"\n-rw-r--r-- note \"hello\\n\"\n-rw-r--r-- pid \"1\\n\"\n-rw-r--r-- signalled \"no\\n\"\n"+
+		"-rw-r--r-- sysctl \"no\\n\"\n-rw-r--r-- tmp \"croft\\n\"\n-rw-r--r-- uid \"0\\n\"\n-rw-r--r-- wrote \"no\\n\"\n", DefaultBuildIDs)
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	if after := mounts(t); after != before {
+		t.Errorf("mounts were\n%sand are\n%s", before, after)
+	}
+	if left := files(t, s); left != "" {
+		t.Errorf("left\n%s", left)
+	}
+}
+
+func TestABuildThatFails(t *testing.T) {
+	needRoot(t)
+	for _, c := range []struct{ name, script, says string }{
+		{"before it writes", "echo 'E: no network' >&2; exit 3", "no network (exit status 3)"},
+		{"in the middle", "mkdir r; head -c 100000 /dev/zero >r/f; tar c r | head -c 5000; echo 'E: cut' >&2; exit 4", "cut (exit status 4)"},
+		{"with a whole archive", "mkdir r; tar c r; exit 5", "exit status 5"},
+		{"with no archive and no error", "echo hello", "damaged"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStore(t, Options{})
+			_, err := runJob(context.Background(), t, s, c.script, BuildOptions{})
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v", err)
+			}
+			if left := files(t, s); left != "" {
+				t.Errorf("left\n%s", left)
+			}
+		})
+	}
+}
+
+func TestACancelledBuildEndsWithAllItsProcesses(t *testing.T) {
+	needRoot(t)
+	s := newStore(t, Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	mark := fmt.Sprintf("croft-test-%d", os.Getpid())
+	_, err := runJob(ctx, t, s, `
+for i in 1 2 3; do setsid sh -c 'trap "" TERM HUP INT; sleep 1000; : `+mark+`' & done
+echo "I: creating tarball" >&2
+wait
+`, BuildOptions{Progress: func(Update) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, p := range all {
+		if b, err := os.ReadFile(p); err == nil && bytes.Contains(b, []byte(mark)) {
+			t.Errorf("%s still runs: %q", p, b)
+		}
+	}
+	if left := files(t, s); left != "" {
+		t.Errorf("left\n%s", left)
+	}
+}
+
+// The next command sweeps what a killed one left, and nothing that counts is
+// half there.
+func TestAKilledImportIsSweptAway(t *testing.T) {
+	if dir := os.Getenv("CROFT_TEST_IMPORT"); dir != "" {
+		_, err := Open(dir, Options{}).Import(context.Background(), "x", os.Stdin, ImportOptions{})
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(3)
+	}
+	s := newStore(t, Options{})
+	cmd := exec.Command(os.Args[0], "-test.run=^TestAKilledImportIsSweptAway$")
+	cmd.Env = append(os.Environ(), "CROFT_TEST_IMPORT="+s.Dir())
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	tarball := rootfs(t)
+	if _, err := in.Write(tarball[:len(tarball)-1024]); err != nil {
+		t.Fatal(err)
+	}
+	unpacked := filepath.Join(s.Dir(), "tmp", "stage-*", "unpack", "etc", "os-release")
+	waitFor(t, "a half of the layer", func() bool { found, _ := filepath.Glob(unpacked); return len(found) == 1 })
+
+	other := mustImport(t, s, "other", rootfs(t, file("etc/x", "")), ImportOptions{}) // does not touch what is at work
+	if found, _ := filepath.Glob(unpacked); len(found) != 1 {
+		t.Error("the stage of a command that runs was swept away")
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if all, err := s.List(); err != nil || len(all) != 1 || all[0].Digest != other.Digest {
+		t.Errorf("listed %+v (%v)", all, err)
+	}
+	if err := s.Prune(context.Background(), nobody); err != nil {
+		t.Fatal(err)
+	}
+	if found, _ := filepath.Glob(filepath.Join(s.Dir(), "tmp", "*")); len(found) != 0 {
+		t.Errorf("left %v", found)
+	}
+}
+
+// waitFor returns when what holds, and fails after ten seconds.
+func waitFor(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited ten seconds for %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestOnThread(t *testing.T) {
+	var on int
+	onThread(func() { on = syscall.Gettid() })
+	if on == 0 || on == os.Getpid() {
+		t.Errorf("ran on %d of process %d", on, os.Getpid())
+	}
+	waitFor(t, "the thread to end", func() bool {
+		_, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", on))
+		return os.IsNotExist(err)
+	})
+}

@@ -1,0 +1,55 @@
+package template
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+)
+
+// TestAFullDisk: one clear line and nothing left. It runs in a process with
+// mounts of its own, where the store is on a disk of a megabyte.
+func TestAFullDisk(t *testing.T) {
+	needRoot(t)
+	small := os.Getenv("CROFT_TEST_SMALL_DISK")
+	if small == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestAFullDisk$", "-test.v")
+		cmd.Env = append(os.Environ(), "CROFT_TEST_SMALL_DISK="+t.TempDir())
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS} // Go makes it private
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "--- PASS: TestAFullDisk") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	if err := unix.Mount("tmpfs", small, "tmpfs", 0, "size=1m"); err != nil {
+		t.Fatal(err)
+	}
+	s := Open(filepath.Join(small, "templates"), Options{})
+	big := rootfs(t, file("etc/big", strings.Repeat("0123456789abcdef", 1<<17)))
+	_, err := s.Import(t.Context(), "x", strings.NewReader(string(big)), ImportOptions{})
+	if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), "no room left") {
+		t.Errorf("an import: %v", err)
+	}
+	oneLine(t, err)
+	if left := files(t, s); left != "" {
+		t.Errorf("left\n%s", left)
+	}
+	_, err = runJob(t.Context(), t, s, "tar c /usr/bin", BuildOptions{}) // we run out
+	if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), "no room left") {
+		t.Errorf("a build: %v", err)
+	}
+	_, err = runJob(t.Context(), t, s, "head -c 2000000 /dev/urandom >f && tar c f", BuildOptions{}) // the tool runs out
+	if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), "no room left") {
+		t.Errorf("a build: %v", err)
+	}
+	if left := files(t, s); left != "" {
+		t.Errorf("left\n%s", left)
+	}
+}

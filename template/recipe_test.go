@@ -1,0 +1,252 @@
+package template
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"croft/internal/fail"
+)
+
+// embeddedRecipes is a cookbook without a host's own recipes.
+func embeddedRecipes(t testing.TB) cookbook {
+	return newCookbook(filepath.Join(t.TempDir(), "none"))
+}
+
+// TestPlans holds what building each recipe runs, with each tool.
+func TestPlans(t *testing.T) {
+	c := embeddedRecipes(t)
+	all, err := Recipes(c.dir)
+	if err != nil || len(all) < 4 {
+		t.Fatalf("%d recipes, %v", len(all), err)
+	}
+	for _, in := range all {
+		if in.Error != "" {
+			t.Errorf("%s: %s", in.Name, in.Error)
+			continue
+		}
+		r, err := c.recipe(in.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Architecture = "amd64"
+		for _, tool := range []string{mmdebstrap, debootstrap} {
+			j, err := plan(r, tool, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, "plan-"+in.Name+"-"+tool+".txt", j.String())
+		}
+	}
+}
+
+func TestPlanWithAllThereIs(t *testing.T) {
+	c := cookbook{t.TempDir()}
+	writeRecipe(t, c, "web", `
+extends: debian-13
+variant: web
+architecture: arm64
+components: [contrib]
+packages: [nginx, -nano]
+environment: {LANG: C.UTF-8, A: "b c"}
+repositories:
+  - uri: https://packages.example.org/debian
+    suites: [stable]
+    components: [main, extra]
+    key: |
+      -----BEGIN PGP PUBLIC KEY BLOCK-----
+
+      mDMEabc=
+      -----END PGP PUBLIC KEY BLOCK-----
+scripts:
+  pre-install: echo 'before "all"'
+  post-install: echo it's done
+clean: ["/var/cache/nginx/*"]
+`)
+	r, err := c.recipe("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tool := range []string{mmdebstrap, debootstrap} {
+		j, err := plan(r, tool, "https://mirror.example.org/debian")
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "plan-all-"+tool+".txt", j.String())
+	}
+	if im := r.image(); fmt.Sprintf("%+v", im.Env) != "[A=b c LANG=C.UTF-8]" || im.Architecture != "arm64" || im.Variant != "web" || im.Release != "13" {
+		t.Errorf("image %+v", im)
+	}
+}
+
+// String is j as a person would read it.
+func (j job) String() string {
+	var b strings.Builder
+	for _, e := range j.env {
+		fmt.Fprintf(&b, "env %s\n", e)
+	}
+	fmt.Fprintf(&b, "-- run\n%s", j.shell)
+	var names []string
+	for n := range j.files {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		fmt.Fprintf(&b, "-- file %s\n%s", n, j.files[n])
+	}
+	return b.String()
+}
+
+func writeRecipe(t testing.TB, c cookbook, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(c.dir, name+".yaml"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBadRecipesAreSaidInOneLine(t *testing.T) {
+	for _, c := range []struct{ name, text, says string }{
+		{"empty", "", "empty"},
+		{"no YAML", "packages: [a\n  b: {", "line"},
+		{"a list", "- a\n- b\n", "cannot unmarshal"},
+		{"an unknown key", "extends: debian-12\npackges: [a]\n", "packges"},
+		{"a wrong type", "extends: debian-12\npackages: {a: b}\n", "line 2"},
+		{"two documents", "extends: debian-12\n---\nextends: debian-13\n", "more than one"},
+		{"extends nothing", "extends: nothing-like-that\n", `"nothing-like-that"`},
+		{"extends a path", "extends: ../../etc/passwd\n", "name"},
+		{"extends itself", "extends: bad\n", "extends itself"},
+		{"another distribution", "distribution: plan9\n", "plan9"},
+		{"no suite", "distribution: debian\nrelease: '12'\n", "suite"},
+		{"no date", "extends: debian-12\nreleased: soon\n", "released"},
+		{"an option for a package", "extends: debian-12\npackages: ['--force']\n", ""},
+		{"a package that is a command", "extends: debian-12\npackages: ['a; reboot']\n", "package"},
+		{"a suite that is an option", "extends: debian-12\nsuite: --help\n", "suite"},
+		{"an architecture", "extends: debian-12\narchitecture: z80\n", "z80"},
+		{"an init", "extends: debian-12\ninit: bash\n", "bash"},
+		{"clean out of /", "extends: debian-12\nclean: [../x]\n", "clean"},
+		{"clean by dots", "extends: debian-12\nclean: [/a/../../x]\n", "clean"},
+		{"clean a command", "extends: debian-12\nclean: ['/a; reboot']\n", "clean"},
+		{"clean /tmp", "extends: debian-12\nclean: [/tmp/*]\n", "/tmp"},
+		{"a variable", "extends: debian-12\nenvironment: {'A B': c}\n", "A B"},
+		{"a repository without a key", "extends: debian-12\nrepositories: [{uri: 'https://example.org', suites: [x]}]\n", "key"},
+		{"a repository that is none", "extends: debian-12\nrepositories: [{uri: '/x', suites: [x], key: y}]\n", "uri"},
+		{"a billion laughs", "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\n", "field a"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			book := cookbook{t.TempDir()}
+			writeRecipe(t, book, "bad", c.text)
+			_, err := book.recipe("bad")
+			if c.says == "" { // it takes away a package that is not there
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if !fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "recipe bad") {
+				t.Errorf("got kind %d: %v", fail.KindOf(err), err)
+			}
+			oneLine(t, err)
+			all, lerr := Recipes(book.dir)
+			if i := slices.IndexFunc(all, func(r RecipeInfo) bool { return r.Name == "bad" }); lerr != nil || i < 0 || all[i].Error == "" {
+				t.Errorf("listed %+v (%v)", all, lerr)
+			}
+		})
+	}
+}
+
+func TestTheHostsRecipesComeFirst(t *testing.T) {
+	c := cookbook{t.TempDir()}
+	writeRecipe(t, c, "debian-12", "extends: debian\nrelease: '12'\nsuite: bookworm\nreleased: 2023-06-10\ninit: systemd\ndescription: ours\n")
+	r, err := c.recipe("debian-12-sysvinit")
+	if err != nil || slices.Contains(r.Packages, "systemd-sysv") {
+		t.Errorf("%+v %v", r.Packages, err)
+	}
+	all, err := Recipes(c.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range all {
+		if in.Name == "debian" {
+			t.Error("an abstract recipe is listed")
+		}
+		if in.Name == "debian-12" && (in.Description != "ours" || in.From != filepath.Join(c.dir, "debian-12.yaml")) {
+			t.Errorf("%+v", in)
+		}
+		if in.Name == "debian-13" && in.From != "croft" {
+			t.Errorf("%+v", in)
+		}
+	}
+	text, err := RecipeText(c.dir, "debian-12")
+	if err != nil || !strings.Contains(text, "ours") {
+		t.Errorf("%q %v", text, err)
+	}
+	for _, name := range []string{"nothing-like-that", "../debian-12"} {
+		if _, err := RecipeText(c.dir, name); !fail.Is(err, fail.NotFound) && !fail.Is(err, fail.Usage) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestPackagesThatAVariantTakesAway(t *testing.T) {
+	c := embeddedRecipes(t)
+	for name, want := range map[string]struct{ with, without []string }{
+		"debian-12":          {[]string{"systemd-sysv", "ifupdown"}, []string{"sysvinit-core"}},
+		"debian-12-sysvinit": {[]string{"sysvinit-core", "sysv-rc", "ifupdown"}, []string{"systemd-sysv", "libpam-systemd"}},
+		"debian-12-openrc":   {[]string{"sysvinit-core", "openrc"}, []string{"sysv-rc", "systemd-sysv"}},
+	} {
+		r, err := c.recipe(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range want.with {
+			if !slices.Contains(r.Packages, p) {
+				t.Errorf("%s lacks %s", name, p)
+			}
+		}
+		for _, p := range want.without {
+			if slices.Contains(r.Packages, p) {
+				t.Errorf("%s has %s", name, p)
+			}
+		}
+	}
+}
+
+func TestQuote(t *testing.T) {
+	got := quote([]string{"a", "--b=c,d", "it's", "", "$x", "-n", "a b"})
+	if want := `a --b=c,d 'it'\''s' '' '$x' '-n' 'a b'`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// FuzzRecipe: whatever the bytes, a recipe or one line of why not; and a plan
+// of a good one quotes what it took from it.
+func FuzzRecipe(f *testing.F) {
+	entries, err := embedded.ReadDir("recipes")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, e := range entries {
+		b, err := embedded.ReadFile("recipes/" + e.Name())
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte("extends: debian-12\npackages: [a, -b]\nclean: [/x/*]\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := embeddedRecipes(t).complete(b, "fuzz", "fuzz.yaml", maxExtends)
+		if err != nil {
+			oneLine(t, err)
+			return
+		}
+		if r.Abstract {
+			return
+		}
+		if _, err := plan(r, mmdebstrap, ""); err != nil {
+			t.Errorf("no plan for a recipe that was checked: %v", err)
+		}
+	})
+}
