@@ -22,7 +22,7 @@ import (
 type BuildOptions struct {
 	Progress   Progress  // instead of the store's
 	RecipeFile string    // a recipe outside of the recipes' directories
-	Mirror     string    // of the distribution's packages, as the tool takes it; "" is the tool's own
+	Mirror     string    // URL of the distribution's packages; "" is the tool's own, with the release's updates
 	Log        io.Writer // gets every line that the tool prints; nil is fine
 }
 
@@ -55,7 +55,13 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 	if o.Progress == nil {
 		o.Progress = s.progress
 	}
+	if o.Mirror != "" && (!strings.Contains(o.Mirror, "://") || strings.ContainsAny(o.Mirror, " \t\n")) {
+		return Image{}, fail.New(fail.Usage, "mirror %q is no URL", o.Mirror)
+	}
 	if name == busyboxName && o.RecipeFile == "" {
+		if o.Mirror != "" {
+			return Image{}, fail.New(fail.Usage, "template %s is made from croft itself: it takes no mirror", name)
+		}
 		return s.makeBusybox(ctx)
 	}
 	r, err := s.cookbook().recipe(name)

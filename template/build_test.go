@@ -61,6 +61,11 @@ func TestBuildRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for name, mirror := range map[string]string{"debian-12": "--help", "debian-13": "deb http://x y", busyboxName: "http://mirror.example.org"} {
+		if _, err := s.Build(context.Background(), name, BuildOptions{Mirror: mirror}); !fail.Is(err, fail.Usage) {
+			t.Errorf("%s with mirror %s: %v", name, mirror, err)
+		}
+	}
 	if _, err := s.Build(context.Background(), "x", BuildOptions{RecipeFile: filepath.Join(t.TempDir(), "none")}); !fail.Is(err, fail.NotFound) {
 		t.Errorf("no file: %v", err)
 	}

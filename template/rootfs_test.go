@@ -229,6 +229,36 @@ func TestTwoVPSsOverOneLayer(t *testing.T) {
 	})
 }
 
+// What a layer takes away from those below it is not there, also through
+// idmapped mounts.
+func TestWhiteouts(t *testing.T) {
+	top := filepath.Join(t.TempDir(), "top")
+	inMountNamespace(t, func() {
+		var dirs []string
+		for i, entries := range [][]byte{
+			archive(t, file("d/.wh.gone", ""), dir("o"), file("o/.wh..wh..opq", ""), file("o/new", "")),
+			archive(t, dir("d"), file("d/gone", ""), file("d/kept", ""), dir("o"), file("o/old", "")),
+		} {
+			d := filepath.Join(top, fmt.Sprint(i))
+			must(t, os.MkdirAll(d, 0o755))
+			_, err := unpack(t.Context(), d, strings.NewReader(string(entries)))
+			must(t, err)
+			dirs = append(dirs, d)
+		}
+		r := Rootfs{Layers: dirs, Dir: top + "/fs", Target: top + "/root", Scratch: top + "/lower", First: 700000, Size: 65536}
+		must(t, r.Make())
+		if err := r.Mount(); err != nil {
+			t.Error(err)
+			return
+		}
+		want := "drwxr-xr-x d\n-rw-r--r-- d/kept \"\"\ndrwxr-xr-x o\n-rw-r--r-- o/new \"\"\n"
+		if got := list(t, r.Target); got != want {
+			t.Errorf("got\n%swant\n%s", got, want)
+		}
+		must(t, r.Unmount())
+	})
+}
+
 func TestUserNamespaceLeavesNoProcess(t *testing.T) {
 	needRoot(t)
 	ns, err := userNamespace(700000, 65536)
