@@ -7,6 +7,7 @@ import (
 	"path"
 
 	systemd "github.com/coreos/go-systemd/v22/dbus"
+	"github.com/godbus/dbus/v5"
 	cgroupsystemd "github.com/opencontainers/cgroups/systemd"
 )
 
@@ -44,6 +45,10 @@ func (c CgroupManager) CgroupsPath(name string) string {
 	return path.Join("/", Parent, name)
 }
 
+// monitorScope cannot be the name of a VPS's own scope, since no name of a VPS
+// has "_" in it. "@" would make it an instance, which no transient unit can be.
+func monitorScope(name string) string { return "croft_monitor-" + name + ".scope" }
+
 // Shelter takes this process, the monitor of the VPS name, out of whatever
 // session or service it was started from, which may end before the VPS does,
 // into a scope of its own. Without systemd nobody ends it, and nothing is done.
@@ -57,10 +62,12 @@ func (e Engine) Shelter(ctx context.Context, name string) error {
 	}
 	defer conn.Close()
 	done := make(chan string, 1)
-	_, err = conn.StartTransientUnitContext(ctx, "croft-monitor@"+name+".scope", "replace", []systemd.Property{
+	_, err = conn.StartTransientUnitContext(ctx, monitorScope(name), "replace", []systemd.Property{
 		systemd.PropDescription("monitor of VPS " + name),
 		systemd.PropSlice(Slice),
 		systemd.PropPids(uint32(os.Getpid())),
+		// One that was killed is not kept: the next monitor needs its name.
+		{Name: "CollectMode", Value: dbus.MakeVariant("inactive-or-failed")},
 	}, done)
 	if err != nil {
 		return fmt.Errorf("make scope for the monitor: %w", err)
