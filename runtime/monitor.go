@@ -154,12 +154,23 @@ func (mon *monitor) ended(ctx context.Context, seen holder.End) (again bool, err
 	}
 	end := endOf(seen, run.Adopted)
 	err = mon.sweep(ctx, v)
+	// An adopted VPS's was in the namespace of the monitor that was killed.
+	if root, e := mon.rootfs(v); e != nil {
+		err = errors.Join(err, e)
+	} else if e := mon.rootfses.Unmount(root); e != nil {
+		err = errors.Join(err, e)
+	}
 	run.State, run.End, run.Init, run.Monitor = state.Ended, &end, state.Process{}, state.Process{}
 	if e := mon.store.PutRun(mon.name, run); err == nil {
 		err = e
 	}
 	if _, e := os.Stat(stopRequest(mon.store, mon.name)); e == nil {
 		return false, err
+	}
+	if wanted(end) {
+		if e := mon.store.UnmarkRunning(mon.name); err == nil {
+			err = e
+		}
 	}
 	return err == nil && end.Reason == endRebooted, err
 }
