@@ -150,11 +150,14 @@ func checkRefusal(t *testing.T, r result, status int, words string) {
 
 var count atomic.Int32
 
-// name makes a name that no other VPS of this run has or had. What begins with
-// "it-" is ours where it stands beside what is not (cgroups).
+// ours begins the names of this run's VPSs, and tells them from others where
+// they stand beside those (cgroups).
+func ours() string { return fmt.Sprintf("it%d-", os.Getpid()) }
+
+// name makes a name that no other VPS of this run has or had.
 func name(t *testing.T, base string) string {
 	t.Helper()
-	return fmt.Sprintf("it-%s-%d", base, count.Add(1))
+	return fmt.Sprintf("%s%s-%d", ours(), base, count.Add(1))
 }
 
 // create makes a VPS that is destroyed at the end of the test.

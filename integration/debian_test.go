@@ -25,7 +25,7 @@ func TestDebian(t *testing.T) {
 			bootedClean(t, vps, c.template)
 			before := inspect(t, vps)
 			machine, bootID := in(t, vps, "cat", "/etc/machine-id"), in(t, vps, "cat", "/proc/sys/kernel/random/boot_id")
-			if len(machine) != 32 {
+			if len(machine) != 32 && strings.Count(c.template, "-") == 1 { // systemd makes one
 				t.Errorf("machine id %q", machine)
 			}
 			sh(t, vps, "echo kept >/root/file")

@@ -224,7 +224,7 @@ func TestRun(t *testing.T) {
 func TestRunIsInterrupted(t *testing.T) {
 	hostAsBefore(t)
 	for _, after := range []string{"at once", "when it is listed", "when it runs"} {
-		cmd, wait := background(t, "run", "--rm", "--template", "busybox", "--", "sleep", "1000")
+		cmd, wait := background(t, "run", "--rm", "--name", name(t, "run"), "--template", "busybox", "--", "sleep", "1000")
 		switch after {
 		case "when it is listed":
 			eventually(t, "it is there", func() bool { return len(list(t)) > 0 })

@@ -168,10 +168,11 @@ func (w *worldState) close() error {
 }
 
 func warmUp() error {
+	vps := ours() + "warm"
 	for _, args := range [][]string{
-		{"create", "--template", "busybox", "it-warm"},
-		{"start", "--wait", "it-warm"},
-		{"destroy", "--force", "it-warm"},
+		{"create", "--template", "busybox", vps},
+		{"start", "--wait", vps},
+		{"destroy", "--force", vps},
 	} {
 		if r := croftWithin(2*time.Minute, "", args...); r.status != 0 {
 			return fmt.Errorf("croft does not work at all: %s", r)

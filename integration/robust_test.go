@@ -4,7 +4,6 @@ package integration
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,11 +43,11 @@ func TestFiftyCreates(t *testing.T) {
 		})
 	}
 	slots := make(chan struct{}, 10)
-	for i := range total {
+	for range total {
 		creating.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			if r := try("create", "--template", "busybox", fmt.Sprintf("it-fifty-%d", i)); r.status != 0 {
+			if r := try("create", "--template", "busybox", name(t, "fifty")); r.status != 0 {
 				t.Error(r)
 			}
 		})
@@ -172,46 +171,47 @@ func TestCorruptRun(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	hostAsBefore(t)
 	dir := smallDisk(t, 24<<20)
+	first, second := name(t, "first"), name(t, "second")
 	on := func(args ...string) result {
 		cmd := command(t.Context(), args...)
 		cmd.Args = append([]string{"croft", "--root", filepath.Join(dir, "root"), "--run-dir", "/tmp/full-run"}, args...)
 		return finish(cmd, args)
 	}
 	t.Cleanup(func() { os.RemoveAll("/tmp/full-run") })
-	if r := on("create", "--template", "busybox", "--network", "none", "it-first"); r.status != 0 {
+	if r := on("create", "--template", "busybox", "--network", "none", first); r.status != 0 {
 		t.Fatal(r)
 	}
-	if r := on("start", "--wait", "it-first"); r.status != 0 {
+	if r := on("start", "--wait", first); r.status != 0 {
 		t.Fatal(r)
 	}
 	fill(t, filepath.Join(dir, "filler"))
 
-	r := on("create", "--template", "busybox", "--network", "none", "it-second")
+	r := on("create", "--template", "busybox", "--network", "none", second)
 	checkRefusal(t, r, 8, "space")
-	if r := on("list", "--json"); r.status != 0 || strings.Contains(r.out, "it-second") || strings.Contains(r.out, "broken") {
+	if r := on("list", "--json"); r.status != 0 || strings.Contains(r.out, second) || strings.Contains(r.out, "broken") {
 		t.Error(r)
 	}
 	// What runs goes on, and can be stopped.
-	if r := on("exec", "it-first", "--", "echo", "alive"); r.out != "alive\n" {
+	if r := on("exec", first, "--", "echo", "alive"); r.out != "alive\n" {
 		t.Error(r)
 	}
-	if r := on("exec", "it-first", "--", "sh", "-c", "head -c 1000000 /dev/zero >/dev/console; echo drained"); r.out != "drained\n" {
+	if r := on("exec", first, "--", "sh", "-c", "head -c 1000000 /dev/zero >/dev/console; echo drained"); r.out != "drained\n" {
 		t.Error(r)
 	}
-	if r := on("stop", "it-first"); r.status != 0 {
+	if r := on("stop", first); r.status != 0 {
 		t.Error(r)
 	}
-	if r := on("start", "it-first"); r.status != 0 {
+	if r := on("start", first); r.status != 0 {
 		checkRefusal(t, r, 8, "space")
 	}
 	if err := os.Remove(filepath.Join(dir, "filler")); err != nil {
 		t.Fatal(err)
 	}
-	on("stop", "it-first")
+	on("stop", first)
 	for _, args := range [][]string{
-		{"start", "--wait", "it-first"},
-		{"create", "--template", "busybox", "--network", "none", "it-second"},
-		{"destroy", "--force", "it-first", "it-second"},
+		{"start", "--wait", first},
+		{"create", "--template", "busybox", "--network", "none", second},
+		{"destroy", "--force", first, second},
 	} {
 		if r := on(args...); r.status != 0 {
 			t.Error(r)

@@ -144,12 +144,13 @@ func mounts(add func(string, ...any)) error {
 	return nil
 }
 
+// cgroups are those of VPSs of this run; others may run croft meanwhile.
 func cgroups(add func(string, ...any)) error {
 	return filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return nil // it was removed while we were looking
 		}
-		if d.IsDir() && (strings.Contains(path, "/croft/it-") || strings.Contains(path, "/croft/run-")) {
+		if d.IsDir() && strings.Contains(path, "/croft/"+ours()) {
 			add("cgroup %s", path)
 		}
 		return nil
@@ -196,7 +197,7 @@ func files(add func(string, ...any)) error {
 			add("file %s", path)
 			rel, _ := filepath.Rel(top, path)
 			// Lock files are never deleted, by design.
-			if d.IsDir() && (strings.Count(rel, "/")+1 >= deep && rel != "." || path == filepath.Join(world.run, "locks")) {
+			if d.IsDir() && (strings.Count(rel, "/")+1 >= deep && rel != "." || d.Name() == "locks") {
 				return fs.SkipDir
 			}
 			return nil
