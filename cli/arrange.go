@@ -62,6 +62,8 @@ func (a *arranger) read() error {
 			err = a.afterDashes()
 		case len(word) > 1 && word[0] == '-':
 			err = a.option(word)
+		case a.verb.named && len(a.words) == 0 && a.verb.verb(word) == nil:
+			a.words = append(a.words, word)
 		case len(a.verb.verbs) > 0:
 			err = a.subverb(word)
 		case a.verb.inside && len(a.words) == a.verb.before:

@@ -98,6 +98,12 @@ func wordsFor(path []string, v *verb) []string {
 	switch {
 	case v.name == "completion":
 		return []string{"bash"}
+	case v.name == "allow" || v.name == "deny":
+		return []string{"web", "80/tcp"}
+	case v.name == "policy":
+		return []string{"web", "input", "drop"}
+	case v.name == "remove" && path[0] == "firewall":
+		return []string{"web", "1"}
 	case strings.HasSuffix(v.args, "FILE|-"):
 		return []string{"web", "-"}
 	case v.name == "exec":
@@ -156,6 +162,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"template": "busybox", "timeout": "9s", "wait-timeout": "9s", "signal": "HUP", "user": "me", "cwd": "/x",
 		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "filter": "name=web",
 		"recipe": "f", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
+		"chain": "output", "from": "10.0.0.0/8", "to": "fd00::1", "state": "new", "at": "1",
 		"architecture": "arm64", "root": "/r", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
 	}
 	// Those that say what is the case anyway, here.

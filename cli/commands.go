@@ -27,6 +27,7 @@ func (a *app) commands() *verb {
 			createVerb(), startVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), resumeVerb(), destroyVerb(), runVerb(),
 			execVerb(), enterVerb(), consoleVerb(),
 			listVerb(), statusVerb(), inspectVerb(), logsVerb(), waitVerb(),
+			firewallVerb(),
 			templateVerb(), networkVerb(),
 			versionVerb(), completionVerb(), helpVerb(),
 		},
@@ -38,6 +39,7 @@ const (
 	groupLife   = "Life"
 	groupInside = "Inside"
 	groupLook   = "Look"
+	groupChange = "Change"
 	groupThings = "Templates and networks"
 	groupShell  = "Shell"
 )

@@ -313,6 +313,40 @@ func (f *fake) Recipe(name string) (string, error) {
 	return "distribution: debian\n", f.call("Recipe", name, nil)
 }
 
+func (f *fake) Firewall(_ context.Context, name string) (runtime.FirewallInfo, error) {
+	info := runtime.FirewallInfo{Name: name}
+	if name == "web" {
+		info.Running = true
+		info.Policies = []runtime.FirewallPolicyInfo{{Chain: "input", Policy: "drop", Applied: true, Packets: 3, Bytes: 180}}
+		info.Rules = []runtime.FirewallRuleInfo{
+			{Number: 1, Chain: "input", Action: "allow", Protocol: "tcp", Ports: []string{"22", "80"}, From: "10.0.0.0/8", Applied: true, Packets: 7, Bytes: 420},
+			{Number: 2, Chain: "output", Action: "deny", States: []string{"new"}},
+		}
+		info.Others = []runtime.FirewallLineInfo{{Family: "ipv4", Chain: "CROFT-INPUT", Rule: "-j ACCEPT", Packets: 1, Bytes: 60}}
+	}
+	return info, f.call("Firewall", name, nil)
+}
+
+func (f *fake) AddFirewallRules(_ context.Context, name string, rules []runtime.FirewallRule, at int) error {
+	return f.call("AddFirewallRules", name, map[string]any{"Rules": rules, "At": at})
+}
+
+func (f *fake) RemoveFirewallRules(_ context.Context, name string, numbers []int) error {
+	return f.call("RemoveFirewallRules", name, numbers)
+}
+
+func (f *fake) SetFirewallPolicy(_ context.Context, name, chain, policy string) error {
+	return f.call("SetFirewallPolicy", name, []string{chain, policy})
+}
+
+func (f *fake) FlushFirewall(_ context.Context, name string) error {
+	return f.call("FlushFirewall", name, nil)
+}
+
+func (f *fake) ApplyFirewall(_ context.Context, name string) error {
+	return f.call("ApplyFirewall", name, nil)
+}
+
 func (f *fake) Networks(context.Context) ([]runtime.NetworkInfo, error) {
 	if f.refuse["none"] != "" {
 		return nil, f.call("Networks", "", nil)

@@ -32,6 +32,13 @@ type Manager interface {
 	Wait(ctx context.Context, name string, until runtime.Condition, timeout time.Duration) error
 	ResolveNames(all bool, names []string) ([]string, error)
 
+	Firewall(ctx context.Context, name string) (runtime.FirewallInfo, error)
+	AddFirewallRules(ctx context.Context, name string, rules []runtime.FirewallRule, at int) error
+	RemoveFirewallRules(ctx context.Context, name string, numbers []int) error
+	SetFirewallPolicy(ctx context.Context, name, chain, policy string) error
+	FlushFirewall(ctx context.Context, name string) error
+	ApplyFirewall(ctx context.Context, name string) error
+
 	Templates(ctx context.Context) ([]runtime.TemplateInfo, error)
 	Template(ctx context.Context, name string) (runtime.TemplateInfo, error)
 	BuildTemplate(ctx context.Context, name string, o runtime.TemplateBuild) (runtime.TemplateInfo, error)

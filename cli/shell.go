@@ -121,7 +121,13 @@ func (a *app) candidates(root *verb, before []string, last string) []string {
 		for _, v := range l.verb.verbs {
 			names = append(names, v.name)
 		}
+		if l.verb.named && len(l.words) == 0 {
+			names = append(names, a.named(l.verb.words)...)
+		}
 		return names
+	}
+	if one, more := strings.CutPrefix(l.verb.args, "NAME"); more && !strings.HasPrefix(one, "…") && len(l.words) > 0 {
+		return nil
 	}
 	if l.verb.inside && len(l.words) >= l.verb.before {
 		return nil

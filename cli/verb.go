@@ -24,6 +24,10 @@ type verb struct {
 	verbs    []*verb // of a family
 	words    kind    // what its words name, for completion
 
+	// named says that a family is about one VPS, whose name may stand before
+	// the command too: croft firewall web list.
+	named bool
+
 	// inside says that the last words are a command to run in the VPS: what
 	// comes after the first before words, options too, is that command's.
 	inside bool

@@ -196,24 +196,14 @@ type inside struct {
 
 // openInside opens the network namespace of pid, which must not be the host's.
 func openInside(pid int) (*inside, error) {
-	path := fmt.Sprintf("/proc/%d/ns/net", pid)
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := openNamespace(pid)
 	if err != nil {
-		return nil, classify("open "+path, err)
-	}
-	var theirs, ours unix.Stat_t
-	err = errors.Join(unix.Fstat(fd, &theirs), unix.Stat("/proc/thread-self/ns/net", &ours))
-	if err == nil && theirs.Dev == ours.Dev && theirs.Ino == ours.Ino {
-		err = fmt.Errorf("process %d has no network namespace of its own", pid)
-	}
-	if err != nil {
-		unix.Close(fd)
 		return nil, err
 	}
 	handle, err := netlink.NewHandleAt(netns.NsHandle(fd), unix.NETLINK_ROUTE)
 	if err != nil {
 		unix.Close(fd)
-		return nil, classify("enter "+path, err)
+		return nil, classify("enter network namespace", err)
 	}
 	return &inside{fd, handle}, nil
 }

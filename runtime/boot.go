@@ -175,6 +175,9 @@ func (m *Manager) plugIn(ctx context.Context, v state.VPS, pid int) error {
 	if err != nil {
 		return err
 	}
+	if err := m.applyFirewall(ctx, v, pid); err != nil { // before a link is up
+		return err
+	}
 	for _, p := range plugs {
 		if err := m.networks.Ensure(ctx, p.host); err != nil {
 			return err

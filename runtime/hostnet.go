@@ -66,3 +66,19 @@ func (n hostNetworks) Dropped(p network.Plan) (map[network.Reason]uint64, error)
 	}
 	return h.Dropped(p)
 }
+
+func (n hostNetworks) SetFirewall(ctx context.Context, f network.Firewall, pid int) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.SetFirewall(ctx, f, pid)
+}
+
+func (n hostNetworks) Firewall(ctx context.Context, name string, f network.Firewall, pid int) (network.FirewallInfo, error) {
+	h, err := n.host()
+	if err != nil {
+		return network.FirewallInfo{}, err
+	}
+	return h.Firewall(ctx, name, f, pid)
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -189,6 +190,14 @@ func (w fakeNetworks) Unplug(_ context.Context, p network.Plan) error {
 func (w fakeNetworks) Remove(context.Context, network.HostPlan) error { return nil }
 func (w fakeNetworks) Dropped(network.Plan) (map[network.Reason]uint64, error) {
 	return map[network.Reason]uint64{}, nil
+}
+func (w fakeNetworks) SetFirewall(_ context.Context, f network.Firewall, pid int) error {
+	return w.effect("set firewall", func() error { return w.put("firewall", strconv.Itoa(pid), fmt.Sprintf("%+v", f)) })
+}
+func (w fakeNetworks) Firewall(_ context.Context, name string, f network.Firewall, _ int) (network.FirewallInfo, error) {
+	info := f.SavedInfo(name)
+	info.Running = true
+	return info, nil
 }
 func (fakeNetworks) Seed(name string) (network.Seed, error) { return network.Seed{Name: name}, nil }
 func (fakeNetworks) Addresses() ([]netip.Addr, error)       { return nil, nil }

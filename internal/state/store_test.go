@@ -58,6 +58,8 @@ func full(t testing.TB) VPS {
 		Privileged: true,
 		Labels:     map[string]string{"k": "v"},
 	}
+	v.Firewall = Firewall{Input: "drop", Output: "accept", Forward: "drop", Rules: []FirewallRule{{Chain: "input", Action: "allow",
+		Protocol: "tcp", Ports: []string{"80"}, From: "192.0.2.0/24", To: "192.0.2.1", States: []string{"new"}}}}
 	for f := range reflect.TypeFor[VPS]().Fields() {
 		if reflect.ValueOf(v).FieldByIndex(f.Index).IsZero() {
 			t.Errorf("the test does not fill %s", f.Name)

@@ -20,6 +20,7 @@ type VPS struct {
 	Interfaces []Interface       `json:"interfaces,omitempty"`
 	Limits     Limits            `json:"limits"`
 	DNS        DNS               `json:"dns"`
+	Firewall   Firewall          `json:"firewall,omitzero"`
 	Sysctls    map[string]string `json:"sysctls,omitempty"`
 	Env        []string          `json:"env,omitempty"`       // for init: NAME=value
 	Ephemeral  bool              `json:"ephemeral,omitempty"` // made by run --rm

@@ -1,0 +1,285 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"croft/runtime"
+)
+
+func firewallVerb() *verb {
+	return &verb{
+		name: "firewall", group: groupChange, args: "NAME COMMAND", words: vpsNames, named: true,
+		summary:  "say what may reach a VPS and what it may reach",
+		synonyms: []string{"fw", "iptables", "ufw"},
+		about: `Rules are kept with the VPS and applied inside of it, at once and at every
+start before it has a network. They are looked at in order, and the first that
+matches decides; then what belongs to a connection that was let through
+passes; then the chain's policy decides, accept unless it was set. Loopback and
+IPv6 neighbour discovery always pass. What passes meets the VPS's own rules,
+which croft leaves alone.
+
+  croft firewall web allow 22/tcp --from 192.0.2.0/24
+  croft firewall web allow 80,443/tcp icmp
+  croft firewall web policy input drop
+  croft firewall web list`,
+		verbs: []*verb{
+			firewallListVerb(), firewallRuleVerb("allow"), firewallRuleVerb("deny"),
+			firewallPolicyVerb(), firewallRemoveVerb(), firewallFlushVerb(), firewallApplyVerb(),
+		},
+	}
+}
+
+func firewallListVerb() *verb {
+	return &verb{
+		name: "list", args: "NAME", words: vpsNames,
+		summary: "list the rules, and what of them is really there",
+		about: `Of a running VPS the packets and bytes are shown that each rule matched and
+each policy dropped; "missing" is what somebody inside took away. Rules in
+croft's chains that are not croft's are listed as iptables has them.`,
+		options:  []option{jsonOption("everything, as JSON"), {name: "no-header", usage: "no line with the columns' names"}},
+		synonyms: []string{"ls", "show", "status"},
+		run: func(ctx context.Context, i *invocation) error {
+			return forOne(ctx, i, "list the firewall", func(ctx context.Context, m Manager, name string) error {
+				info, err := m.Firewall(ctx, name)
+				if err != nil {
+					return err
+				}
+				if i.flags.Bool("json") {
+					return i.printJSON(info)
+				}
+				t := firewallTable(info)
+				if i.flags.Bool("no-header") {
+					t = t[1:]
+				}
+				if err := i.print(t.String()); err != nil {
+					return err
+				}
+				if info.Running && !info.Applied {
+					i.screen.warn("not all of it is in the VPS: croft firewall " + name + " apply")
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func firewallTable(info runtime.FirewallInfo) table {
+	counts := func(applied bool, packets, bytes uint64) []string {
+		switch {
+		case !info.Running:
+			return []string{"", ""}
+		case !applied:
+			return []string{"missing", ""}
+		}
+		return []string{strconv.FormatUint(packets, 10), strconv.FormatUint(bytes, 10)}
+	}
+	t := table{{"RULE", "CHAIN", "ACTION", "PROTOCOL", "PORTS", "FROM", "TO", "STATE", "PACKETS", "BYTES"}}
+	for _, r := range info.Rules {
+		t = append(t, append([]string{strconv.Itoa(r.Number), r.Chain, r.Action, r.Protocol, strings.Join(r.Ports, ","),
+			r.From, r.To, strings.Join(r.States, ",")}, counts(r.Applied, r.Packets, r.Bytes)...))
+	}
+	for _, p := range info.Policies {
+		row := []string{"policy", p.Chain, p.Policy, "", "", "", "", ""}
+		if p.Policy == "drop" {
+			row = append(row, counts(p.Applied, p.Packets, p.Bytes)...)
+		} else {
+			row = append(row, "", "")
+		}
+		t = append(t, row)
+	}
+	for _, o := range info.Others {
+		t = append(t, []string{"other", o.Chain, o.Family, "", "", "", "", "",
+			strconv.FormatUint(o.Packets, 10), strconv.FormatUint(o.Bytes, 10) + "  " + o.Rule})
+	}
+	return t
+}
+
+func firewallRuleVerb(action string) *verb {
+	v := &verb{
+		name: action, args: "NAME [WHAT…]", words: vpsNames,
+		summary:  "let through what WHAT says",
+		synonyms: []string{"accept", "open", "add"},
+		about: `WHAT is PORTS, PORTS/PROTOCOL or PROTOCOL: 53, 80/tcp, 80,443,8000-8100/tcp,
+icmp. PORTS alone are of tcp and udp, icmp is of IPv4 and IPv6. Each WHAT makes
+a rule. Without one there has to be --from, --to or --state.`,
+		options: []option{
+			{name: "from", placeholder: "ADDRESS", usage: "only what comes from this address or prefix"},
+			{name: "to", placeholder: "ADDRESS", usage: "only what goes to this address or prefix"},
+			{name: "state", placeholder: "STATE,…", usage: "only of connections that are new, established, related or invalid"},
+			{name: "chain", placeholder: "CHAIN", usage: "input, output or forward (input)", choices: runtime.FirewallChains()},
+			{name: "at", placeholder: "NUMBER", usage: "put it before the rule of this number instead of behind all"},
+		},
+	}
+	if action == "deny" {
+		v.summary, v.synonyms = "drop what WHAT says", []string{"drop", "block", "reject"}
+		v.options = append(v.options, option{name: "reject", usage: "say so to who sent it, with an ICMP error"})
+	}
+	v.run = func(ctx context.Context, i *invocation) error { return addFirewallRules(ctx, i, action) }
+	return v
+}
+
+func addFirewallRules(ctx context.Context, i *invocation, action string) error {
+	base := runtime.FirewallRule{
+		Chain: "input", Action: action,
+		From: get(i, "from", parsePlace), To: get(i, "to", parsePlace), States: get(i, "state", parseStates),
+	}
+	if i.has("chain") {
+		base.Chain = get(i, "chain", parseChain)
+	}
+	if action == "deny" && i.flags.Bool("reject") {
+		base.Action = "reject"
+	}
+	at := get(i, "at", parseNumber)
+	name, what, err := i.nameAnd()
+	if err != nil {
+		return err
+	}
+	rules, err := rulesOf(base, what)
+	if err != nil {
+		return usageError("%s: %w", strings.Join(i.path, " "), err)
+	}
+	return forName(i, name, "change the firewall", func(m Manager) error { return m.AddFirewallRules(ctx, name, rules, at) })
+}
+
+// rulesOf makes a rule for each of what, or the one that base is.
+func rulesOf(base runtime.FirewallRule, what []string) ([]runtime.FirewallRule, error) {
+	if len(what) == 0 {
+		if base.From == "" && base.To == "" && len(base.States) == 0 {
+			return nil, fmt.Errorf("nothing says what: 80/tcp, icmp, --from 192.0.2.1")
+		}
+		return []runtime.FirewallRule{base}, nil
+	}
+	var rules []runtime.FirewallRule
+	for _, w := range what {
+		r := base
+		var err error
+		if r.Protocol, r.Ports, err = parseService(w); err != nil {
+			return nil, err
+		}
+		rules = append(rules, r)
+	}
+	return rules, nil
+}
+
+func firewallPolicyVerb() *verb {
+	return &verb{
+		name: "policy", args: "NAME CHAIN accept|drop", words: vpsNames,
+		summary: "say what becomes of what no rule matches",
+		about: `CHAIN is input, output or forward. With drop, what belongs to a connection
+that was let through still passes.`,
+		synonyms: []string{"default"},
+		run: func(ctx context.Context, i *invocation) error {
+			name, words, err := i.nameAnd()
+			if err != nil {
+				return err
+			}
+			if len(words) != 2 {
+				return usageError("firewall policy: a chain and accept or drop: croft firewall %s policy input drop", name)
+			}
+			chain, err := parseChain(words[0])
+			if err != nil {
+				return usageError("firewall policy: %w", err)
+			}
+			if words[1] != "accept" && words[1] != "drop" {
+				return usageError("firewall policy: %q is no policy: accept or drop", words[1])
+			}
+			return forName(i, name, "change the firewall", func(m Manager) error { return m.SetFirewallPolicy(ctx, name, chain, words[1]) })
+		},
+	}
+}
+
+func firewallRemoveVerb() *verb {
+	return &verb{
+		name: "remove", args: "NAME NUMBER…", words: vpsNames,
+		summary:  "remove rules, by their numbers in the list",
+		about:    `All numbers are those before the first is removed.`,
+		synonyms: []string{"rm", "delete", "del"},
+		run: func(ctx context.Context, i *invocation) error {
+			name, words, err := i.nameAnd()
+			if err != nil {
+				return err
+			}
+			if len(words) == 0 {
+				return usageError("firewall remove: no NUMBER given").WithHint("croft firewall %s list", name)
+			}
+			var numbers []int
+			for _, w := range words {
+				n, err := parseNumber(w)
+				if err != nil {
+					return usageError("firewall remove: %w", err).WithHint("croft firewall %s list", name)
+				}
+				numbers = append(numbers, n)
+			}
+			return forName(i, name, "change the firewall", func(m Manager) error { return m.RemoveFirewallRules(ctx, name, numbers) })
+		},
+	}
+}
+
+func firewallFlushVerb() *verb {
+	return &verb{
+		name: "flush", args: "NAME", words: vpsNames,
+		summary:  "remove every rule and policy",
+		synonyms: []string{"clear", "reset", "disable"},
+		run: func(ctx context.Context, i *invocation) error {
+			return forOne(ctx, i, "change the firewall", func(ctx context.Context, m Manager, name string) error { return m.FlushFirewall(ctx, name) })
+		},
+	}
+}
+
+func firewallApplyVerb() *verb {
+	return &verb{
+		name: "apply", args: "NAME", words: vpsNames,
+		summary: "put back what somebody inside took away",
+		about: `That is what happens at a start anyway. A VPS that replaces its whole rule set
+("nft flush ruleset", "iptables-restore") takes croft's rules away with it.`,
+		synonyms: []string{"repair", "reload", "enable"},
+		run: func(ctx context.Context, i *invocation) error {
+			return forOne(ctx, i, "change the firewall", func(ctx context.Context, m Manager, name string) error { return m.ApplyFirewall(ctx, name) })
+		},
+	}
+}
+
+// nameAnd returns the name of a VPS and the words after it.
+func (i *invocation) nameAnd() (string, []string, error) {
+	if len(i.words) == 0 {
+		return "", nil, usageError("%s: no NAME given", strings.Join(i.path, " "))
+	}
+	if i.words[0] == "" {
+		return "", nil, usageError("%s: the NAME is empty", strings.Join(i.path, " "))
+	}
+	return i.words[0], i.words[1:], nil
+}
+
+// forName does something to the VPS that was named beside other words.
+func forName(i *invocation, name, act string, do func(Manager) error) error {
+	if _, err := parseName(name); err != nil {
+		return usageError("%w", err)
+	}
+	m, err := i.manager()
+	if err != nil {
+		return err
+	}
+	return cannot(act, name, do(m))
+}
+
+// parseService reads PORTS, PORTS/PROTOCOL or PROTOCOL.
+func parseService(s string) (protocol string, ports []string, err error) {
+	list, protocol, ok := strings.Cut(s, "/")
+	if !ok && slices.Contains([]string{"tcp", "udp", "icmp"}, s) {
+		return s, nil, nil
+	}
+	if ok && protocol != "tcp" && protocol != "udp" {
+		return "", nil, fmt.Errorf("%q: ports are of tcp or udp", s)
+	}
+	for p := range strings.SplitSeq(list, ",") {
+		if _, _, err := parsePorts(p); err != nil {
+			return "", nil, fmt.Errorf("%q is no PORTS, PORTS/PROTOCOL or PROTOCOL: 53, 80,443/tcp, 8000-8100/udp, icmp", s)
+		}
+		ports = append(ports, p)
+	}
+	return protocol, ports, nil
+}

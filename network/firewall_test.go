@@ -1,0 +1,248 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"croft/internal/fail"
+)
+
+func someFirewall() Firewall {
+	return Firewall{Input: PolicyDrop, Rules: []FirewallRule{
+		{Chain: ChainInput, Action: ActionDeny, From: "10.90.0.3", Protocol: "tcp", Ports: []string{"22"}},
+		{Chain: ChainInput, Action: ActionAllow, Protocol: "tcp", Ports: []string{"22", "80", "8000-8100"}},
+		{Chain: ChainInput, Action: ActionAllow, Ports: []string{"53"}},
+		{Chain: ChainInput, Action: ActionAllow, Protocol: "icmp"},
+		{Chain: ChainInput, Action: ActionAllow, From: "fd00:1:2::/64", States: []string{"established", "new"}},
+		{Chain: ChainOutput, Action: ActionReject, To: "192.0.2.1/24", Protocol: "udp", Ports: []string{"1000-2000"}},
+	}}
+}
+
+func TestFirewallRestore(t *testing.T) {
+	var b strings.Builder
+	for _, six := range []bool{false, true} {
+		fmt.Fprintf(&b, "# IPv6: %t\n%s", six, someFirewall().restore(six, saved{}, nil))
+	}
+	golden(t, "firewall.golden", b.String())
+}
+
+// What is there says what the next restore has to do about it.
+func TestFirewallRestoreOverWhatIsThere(t *testing.T) {
+	text := `*filter
+:INPUT ACCEPT [0:0]
+:CROFT-INPUT - [0:0]
+[1:2] -A INPUT -j CROFT-INPUT
+[3:4] -A INPUT -s 198.51.100.0/24 -j DROP
+[1:2] -A INPUT -j CROFT-INPUT
+[5:6] -A CROFT-INPUT -i lo -j RETURN
+[7:8] -A CROFT-INPUT -j DROP
+COMMIT
+`
+	now, lines := parseCounted(text)
+	want := `*filter
+:CROFT-INPUT - [0:0]
+-D INPUT -j CROFT-INPUT
+[5:6] -A CROFT-INPUT -i lo -j RETURN
+-A CROFT-INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
+[7:8] -A CROFT-INPUT -j DROP
+COMMIT
+`
+	if diff := cmp.Diff(want, Firewall{Input: PolicyDrop}.restore(false, now, lines)); diff != "" {
+		t.Error(diff)
+	}
+	want = "*filter\n:CROFT-INPUT - [0:0]\n-D INPUT -j CROFT-INPUT\n-D INPUT -j CROFT-INPUT\n-X CROFT-INPUT\nCOMMIT\n"
+	if diff := cmp.Diff(want, Firewall{}.restore(false, now, lines)); diff != "" {
+		t.Error(diff)
+	}
+	if text := (Firewall{}).restore(false, saved{}, nil); text != "" {
+		t.Errorf("nothing to do, and it does %s", text)
+	}
+}
+
+func TestFirewallCheck(t *testing.T) {
+	for name, r := range map[string]FirewallRule{
+		"chain":            {Chain: "INPUT", Action: ActionAllow},
+		"action":           {Chain: ChainInput},
+		"protocol":         {Chain: ChainInput, Action: ActionAllow, Protocol: "sctp"},
+		"icmp port":        {Chain: ChainInput, Action: ActionAllow, Protocol: "icmp", Ports: []string{"1"}},
+		"port 0":           {Chain: ChainInput, Action: ActionAllow, Ports: []string{"0"}},
+		"port too high":    {Chain: ChainInput, Action: ActionAllow, Ports: []string{"65536"}},
+		"port backwards":   {Chain: ChainInput, Action: ActionAllow, Ports: []string{"9-8"}},
+		"an option":        {Chain: ChainInput, Action: ActionAllow, Ports: []string{"80 -j ACCEPT"}},
+		"too many ports":   {Chain: ChainInput, Action: ActionAllow, Ports: strings.Split("1-2,3-4,5-6,7-8,9-10,11-12,13-14,15-16", ",")},
+		"state":            {Chain: ChainInput, Action: ActionAllow, States: []string{"NEW"}},
+		"from":             {Chain: ChainInput, Action: ActionAllow, From: "host"},
+		"zone":             {Chain: ChainInput, Action: ActionAllow, From: "fe80::1%eth0"},
+		"mapped":           {Chain: ChainInput, Action: ActionAllow, To: "::ffff:1.2.3.4"},
+		"of two families":  {Chain: ChainInput, Action: ActionAllow, From: "10.0.0.1", To: "fd00::1"},
+		"newline in chain": {Chain: "input\nCOMMIT", Action: ActionAllow},
+	} {
+		if err := (Firewall{Rules: []FirewallRule{r}}).Check(); !fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), "rule 1") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := (Firewall{Forward: "reject"}).Check(); !fail.Is(err, fail.Usage) {
+		t.Error(err)
+	}
+	if err := someFirewall().Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// listen serves port inside a VPS for as long as the test lasts.
+func listen(t *testing.T, pid int, address string) {
+	t.Helper()
+	inVPS(t, pid, func() error {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				c.Close()
+			}
+		}()
+		return nil
+	})
+}
+
+func connects(pid int, address string) error {
+	return enter(pid, func() error {
+		c, err := net.DialTimeout("tcp", address, 400*time.Millisecond)
+		if err == nil {
+			c.Close()
+		}
+		return err
+	})
+}
+
+// A firewall is there before the link is, lets through what it says, counts,
+// changes while the VPS runs, and leaves the VPS's own rules alone.
+func TestFirewallOfAVPS(t *testing.T) {
+	p := newPair(t)
+	ctx, bob := context.Background(), p.pids[1]
+	const own4, own6 = "-A INPUT -s 198.51.100.0/24 -j DROP", "-A INPUT -s 2001:db8::/32 -j DROP"
+	ownRules := func() {
+		t.Helper()
+		inVPS(t, bob, func() error {
+			for tool, rule := range map[string]string{"iptables-save": own4, "ip6tables-save": own6} {
+				if out, err := command(tool); err != nil || strings.Count(out, rule) != 1 || !strings.Contains(out, ":mine ") {
+					return fmt.Errorf("the VPS's own rules: %v\n%s", err, out)
+				}
+			}
+			return nil
+		})
+	}
+	inVPS(t, bob, func() error {
+		for _, args := range []string{"iptables " + own4, "ip6tables " + own6, "iptables -N mine", "ip6tables -N mine"} {
+			f := strings.Fields(args)
+			if _, err := command(f[0], f[1:]...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, six := range []bool{false, true} {
+		for _, port := range []string{"22", "80", "81"} {
+			listen(t, bob, net.JoinHostPort(p.addr(1, six).String(), port))
+		}
+	}
+	set := func(f Firewall) {
+		t.Helper()
+		for range 2 {
+			if err := p.host.SetFirewall(ctx, f, bob); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ownRules()
+	}
+	look := func(f Firewall) FirewallInfo {
+		t.Helper()
+		info, err := p.host.Firewall(ctx, "bob", f, bob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	reach := func(want string) {
+		t.Helper()
+		for _, six := range []bool{false, true} {
+			got := ""
+			for _, port := range []string{"22", "80", "81"} {
+				if connects(p.pids[0], net.JoinHostPort(p.addr(1, six).String(), port)) == nil {
+					got += port + " "
+				}
+			}
+			if got != want {
+				t.Errorf("IPv6 %t: %q are reached, want %q", six, got, want)
+			}
+		}
+	}
+
+	reach("22 80 81 ")
+	drop := Firewall{Input: PolicyDrop, Rules: []FirewallRule{
+		{Chain: ChainInput, Action: ActionReject, Protocol: "tcp", Ports: []string{"22"}},
+		{Chain: ChainInput, Action: ActionAllow, Protocol: "tcp", Ports: []string{"22", "80"}},
+	}}
+	set(drop)
+	reach("80 ")
+	inVPS(t, bob, func() error { return ping(p.addr(0, true)) }) // answers belong to what it began
+	info := look(drop)
+	if !info.Applied || len(info.Others) > 0 || info.Rules[0].Packets == 0 || info.Rules[1].Packets < 2 || info.Policies[0].Packets < 2 {
+		t.Errorf("%+v", info)
+	}
+
+	// A change keeps the counts of what stays.
+	more := drop
+	more.Rules = append(more.Rules[1:len(more.Rules):len(more.Rules)], FirewallRule{Chain: ChainInput, Action: ActionAllow, Protocol: "tcp", Ports: []string{"81"}})
+	set(more)
+	reach("22 80 81 ")
+	if now := look(more); now.Rules[0].Packets < info.Rules[1].Packets || !now.Applied {
+		t.Errorf("counts are gone: %+v", now)
+	}
+
+	// What somebody does inside is seen, and mended.
+	inVPS(t, bob, func() error {
+		_, err := command("iptables", "-D", "CROFT-INPUT", "2")
+		if err == nil {
+			_, err = command("iptables", "-A", "CROFT-INPUT", "-p", "udp", "-j", "ACCEPT")
+		}
+		return err
+	})
+	if info := look(more); info.Applied || info.Rules[0].Applied || !info.Rules[1].Applied || len(info.Others) != 1 || info.Others[0].Rule != "-p udp -j ACCEPT" {
+		t.Errorf("%+v", info)
+	}
+	set(more)
+	if info := look(more); !info.Applied || len(info.Others) > 0 {
+		t.Errorf("%+v", info)
+	}
+
+	// Everything that a rule can say is printed by iptables-save as we do.
+	set(someFirewall())
+	if info := look(someFirewall()); !info.Applied || len(info.Others) > 0 {
+		t.Errorf("%+v", info)
+	}
+	set(Firewall{})
+	inVPS(t, bob, func() error {
+		out, err := command("iptables-save")
+		if err == nil && strings.Contains(out, "CROFT") {
+			err = fmt.Errorf("left behind: %s", out)
+		}
+		return err
+	})
+	reach("22 80 81 ")
+	if host := run(t, "iptables-save"); strings.Contains(host, "CROFT-INPUT") {
+		t.Errorf("the rules are the host's: %s", host)
+	}
+}

@@ -1,0 +1,98 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// SetFirewall makes the chains of ours in the network namespace of process pid
+// say what f says, each family at one instant, with the host's iptables:
+// nothing has to be installed in the VPS. Rules of the VPS's own stay as they
+// are. The zero Firewall takes our chains away. Doing it twice changes nothing.
+func (h *Host) SetFirewall(ctx context.Context, f Firewall, pid int) error {
+	if err := f.Check(); err != nil {
+		return err
+	}
+	err := within(pid, func() error {
+		for _, six := range families() {
+			family, err := readFirewall(ctx, six)
+			if err != nil {
+				return err
+			}
+			text := f.restore(six, family.now, family.lines)
+			if text == "" {
+				continue
+			}
+			if _, err := runFilterTool(ctx, six, "restore", text, "--noflush", "--counters", "-w", fmt.Sprint(lockSeconds)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("set firewall: %w", err)
+	}
+	return nil
+}
+
+// Firewall says what is there of f in the network namespace of process pid.
+func (h *Host) Firewall(ctx context.Context, name string, f Firewall, pid int) (FirewallInfo, error) {
+	var there []firewallFamily
+	err := within(pid, func() error {
+		for _, six := range families() {
+			family, err := readFirewall(ctx, six)
+			if err != nil {
+				return err
+			}
+			there = append(there, family)
+		}
+		return nil
+	})
+	if err != nil {
+		return FirewallInfo{}, fmt.Errorf("look at firewall: %w", err)
+	}
+	return f.liveInfo(name, there), nil
+}
+
+// families are those that the host's kernel has: IPv4, IPv6.
+func families() []bool {
+	if hasIPv6() {
+		return []bool{false, true}
+	}
+	return []bool{false}
+}
+
+func readFirewall(ctx context.Context, six bool) (firewallFamily, error) {
+	out, err := runFilterTool(ctx, six, "save", "", "-c", "-t", "filter")
+	if err != nil {
+		return firewallFamily{}, err
+	}
+	f := firewallFamily{six: six}
+	f.now, f.lines = parseCounted(out)
+	return f, nil
+}
+
+// runFilterTool runs iptables-save or -restore, in the network namespace of
+// the calling thread.
+func runFilterTool(ctx context.Context, six bool, tool, input string, args ...string) (string, error) {
+	name := "iptables-" + tool
+	if six {
+		name = "ip6tables-" + tool
+	}
+	path, err := findTool(name)
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Stdin = strings.NewReader(input)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		why := strings.Join(strings.Fields(stderr.String()), " ")
+		return "", classify(strings.TrimSpace(name+": "+why), err)
+	}
+	return string(out), nil
+}

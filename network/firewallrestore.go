@@ -1,0 +1,193 @@
+package network
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A countedLine is a rule that iptables-save -c printed.
+type countedLine struct {
+	chain, spec    string
+	packets, bytes uint64
+}
+
+// parseCounted reads what iptables-save -c prints of the table filter.
+func parseCounted(text string) (saved, []countedLine) {
+	var plain strings.Builder
+	var lines []countedLine
+	for line := range strings.Lines(text) {
+		counts, rule, counted := strings.Cut(line, "] ")
+		if !counted || !strings.HasPrefix(counts, "[") {
+			plain.WriteString(line)
+			continue
+		}
+		plain.WriteString(rule)
+		packets, bytes, _ := strings.Cut(counts[1:], ":")
+		chain, spec, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(rule), "-A "), " ")
+		l := countedLine{chain: chain, spec: strings.ReplaceAll(spec, `"`, "")}
+		l.packets, _ = strconv.ParseUint(packets, 10, 64)
+		l.bytes, _ = strconv.ParseUint(bytes, 10, 64)
+		lines = append(lines, l)
+	}
+	return parseSaved(plain.String()), lines
+}
+
+// restore is what to tell iptables-restore --noflush --counters, which does it
+// as a whole, so that our chains say what f says; "" if there is nothing to
+// do. now is what is there. Rules that stay keep their counts, and nothing but
+// our chains and the one jump to each is touched.
+func (f Firewall) restore(six bool, now saved, counts []countedLine) string {
+	var chains, rules, removed strings.Builder
+	for _, chain := range FirewallChains() {
+		j := firewallJump(chain)
+		lines := f.lines(chain, six)
+		there, jumps := now.hasChain(j.table, j.to), now.jumps(j)
+		if len(lines) == 0 && !there {
+			continue
+		}
+		fmt.Fprintf(&chains, ":%s - [0:0]\n", j.to) // made, or emptied
+		keep := 1
+		if len(lines) == 0 {
+			keep = 0
+			fmt.Fprintf(&removed, "-X %s\n", j.to)
+		}
+		for ; jumps > keep; jumps-- {
+			fmt.Fprintf(&rules, "-D %s -j %s\n", j.from, j.to)
+		}
+		for _, l := range lines {
+			fmt.Fprintf(&rules, "%s-A %s %s\n", countOf(counts, j.to, l.spec), j.to, l.spec)
+		}
+		if jumps < keep { // first: the VPS's own rules come after it
+			fmt.Fprintf(&rules, "-I %s 1 -j %s\n", j.from, j.to)
+		}
+	}
+	if chains.Len() == 0 {
+		return ""
+	}
+	return "*filter\n" + chains.String() + rules.String() + removed.String() + "COMMIT\n"
+}
+
+func countOf(counts []countedLine, chain, spec string) string {
+	i := slices.IndexFunc(counts, func(l countedLine) bool { return l.chain == chain && l.spec == spec })
+	if i < 0 {
+		return ""
+	}
+	return fmt.Sprintf("[%d:%d] ", counts[i].packets, counts[i].bytes)
+}
+
+// A FirewallInfo is a firewall as it is saved and as it really is. Its JSON
+// keys are stable.
+type FirewallInfo struct {
+	Name     string               `json:"name"`
+	Applied  bool                 `json:"applied"` // the VPS runs, and all of it is there
+	Running  bool                 `json:"running"`
+	Policies []FirewallPolicyInfo `json:"policies"`
+	Rules    []FirewallRuleInfo   `json:"rules"`
+	Others   []FirewallLineInfo   `json:"others"` // in our chains, and not ours
+}
+
+// A FirewallPolicyInfo is what becomes of what no rule of a chain matches.
+type FirewallPolicyInfo struct {
+	Chain   string `json:"chain"`
+	Policy  string `json:"policy"`
+	Applied bool   `json:"applied"`
+	Packets uint64 `json:"packets"` // that it dropped
+	Bytes   uint64 `json:"bytes"`
+}
+
+// A FirewallRuleInfo is a saved rule, whether it is there, and what it matched.
+type FirewallRuleInfo struct {
+	Number   int      `json:"number"` // from 1, in the order in which they are looked at
+	Chain    string   `json:"chain"`
+	Action   string   `json:"action"`
+	Protocol string   `json:"protocol"`
+	Ports    []string `json:"ports"`
+	From     string   `json:"from"`
+	To       string   `json:"to"`
+	States   []string `json:"states"`
+	Applied  bool     `json:"applied"`
+	Packets  uint64   `json:"packets"`
+	Bytes    uint64   `json:"bytes"`
+}
+
+// A FirewallLineInfo is a rule in words of iptables.
+type FirewallLineInfo struct {
+	Family  string `json:"family"` // ipv4, ipv6
+	Chain   string `json:"chain"`
+	Rule    string `json:"rule"`
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+// SavedInfo is what f says, with nothing of it applied.
+func (f Firewall) SavedInfo(name string) FirewallInfo {
+	info := FirewallInfo{Name: name, Policies: []FirewallPolicyInfo{}, Rules: []FirewallRuleInfo{}, Others: []FirewallLineInfo{}}
+	for _, chain := range FirewallChains() {
+		info.Policies = append(info.Policies, FirewallPolicyInfo{Chain: chain, Policy: f.Policy(chain)})
+	}
+	for i, r := range f.Rules {
+		info.Rules = append(info.Rules, FirewallRuleInfo{Number: i + 1, Chain: r.Chain, Action: r.Action, Protocol: r.Protocol,
+			Ports: append([]string{}, r.Ports...), From: r.From, To: r.To, States: append([]string{}, r.States...)})
+	}
+	return info
+}
+
+// A firewallFamily is what one family's iptables says of the table filter.
+type firewallFamily struct {
+	six   bool
+	now   saved
+	lines []countedLine
+}
+
+// liveInfo is SavedInfo with what is really there.
+func (f Firewall) liveInfo(name string, families []firewallFamily) FirewallInfo {
+	info := f.SavedInfo(name)
+	info.Running, info.Applied = true, true
+	for i := range info.Rules {
+		info.Rules[i].Applied = true
+	}
+	for i := range info.Policies {
+		info.Policies[i].Applied = true
+	}
+	for _, family := range families {
+		for i, chain := range FirewallChains() {
+			info.look(f, family, i, chain)
+		}
+	}
+	return info
+}
+
+// look compares one chain of one family with what f wants there.
+func (info *FirewallInfo) look(f Firewall, family firewallFamily, policy int, chain string) {
+	j := firewallJump(chain)
+	want := f.lines(chain, family.six)
+	reached := len(want) == 0 || family.now.jumps(j) > 0
+	left := slices.DeleteFunc(slices.Clone(family.lines), func(l countedLine) bool { return l.chain != j.to })
+	for _, w := range want {
+		at := slices.IndexFunc(left, func(l countedLine) bool { return l.spec == w.spec })
+		there := reached && at >= 0
+		info.Applied = info.Applied && there
+		var found countedLine
+		if at >= 0 {
+			found = left[at]
+			left = slices.Delete(left, at, at+1)
+		}
+		switch {
+		case w.number > 0:
+			r := &info.Rules[w.number-1]
+			r.Applied, r.Packets, r.Bytes = r.Applied && there, r.Packets+found.packets, r.Bytes+found.bytes
+		case w.policy:
+			p := &info.Policies[policy]
+			p.Applied, p.Packets, p.Bytes = p.Applied && there, p.Packets+found.packets, p.Bytes+found.bytes
+		}
+	}
+	name := "ipv4"
+	if family.six {
+		name = "ipv6"
+	}
+	for _, l := range left {
+		info.Others = append(info.Others, FirewallLineInfo{name, l.chain, l.spec, l.packets, l.bytes})
+	}
+}

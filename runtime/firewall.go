@@ -1,0 +1,139 @@
+package runtime
+
+import (
+	"context"
+	"slices"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/network"
+)
+
+// FirewallRule is a rule of a VPS's firewall, as it is saved; FirewallInfo is
+// a firewall as it is saved and as it really is.
+type (
+	FirewallRule       = state.FirewallRule
+	FirewallInfo       = network.FirewallInfo
+	FirewallPolicyInfo = network.FirewallPolicyInfo
+	FirewallRuleInfo   = network.FirewallRuleInfo
+	FirewallLineInfo   = network.FirewallLineInfo
+)
+
+// FirewallChains are input, output and forward, FirewallStates those of a
+// connection.
+func FirewallChains() []string { return network.FirewallChains() }
+func FirewallStates() []string { return network.FirewallStates() }
+
+// Firewall says what name's firewall is, and what of it is really there.
+func (m *Manager) Firewall(ctx context.Context, name string) (FirewallInfo, error) {
+	v, err := m.store.Get(name)
+	if err != nil {
+		return FirewallInfo{}, err
+	}
+	pid, err := m.livePID(name)
+	if err != nil {
+		return FirewallInfo{}, err
+	}
+	if pid == 0 {
+		return firewallOf(v).SavedInfo(name), nil
+	}
+	return m.networks.Firewall(ctx, name, firewallOf(v), pid)
+}
+
+// AddFirewallRules puts rules before the one that is number at now, or with at
+// 0 behind all. It and the other changes of a firewall are applied to a
+// running VPS at one instant, and saved for its starts; if applying fails
+// nothing is saved.
+func (m *Manager) AddFirewallRules(ctx context.Context, name string, rules []FirewallRule, at int) error {
+	return m.changeFirewall(ctx, name, func(f *state.Firewall) error {
+		if at == 0 {
+			at = len(f.Rules) + 1
+		}
+		if at < 1 || at > len(f.Rules)+1 {
+			return noSuchRule(name, at, len(f.Rules))
+		}
+		f.Rules = slices.Insert(slices.Clone(f.Rules), at-1, rules...)
+		return nil
+	})
+}
+
+// RemoveFirewallRules removes the rules of these numbers, all as they are
+// before.
+func (m *Manager) RemoveFirewallRules(ctx context.Context, name string, numbers []int) error {
+	return m.changeFirewall(ctx, name, func(f *state.Firewall) error {
+		var kept []state.FirewallRule
+		for _, n := range numbers {
+			if n < 1 || n > len(f.Rules) {
+				return noSuchRule(name, n, len(f.Rules))
+			}
+		}
+		for i, r := range f.Rules {
+			if !slices.Contains(numbers, i+1) {
+				kept = append(kept, r)
+			}
+		}
+		f.Rules = kept
+		return nil
+	})
+}
+
+func noSuchRule(name string, number, last int) error {
+	return fail.New(fail.NotFound, "no rule %d: the last is %d", number, last).WithHint("croft firewall %s list", name)
+}
+
+// SetFirewallPolicy says what becomes of what no rule of a chain matches.
+func (m *Manager) SetFirewallPolicy(ctx context.Context, name, chain, policy string) error {
+	return m.changeFirewall(ctx, name, func(f *state.Firewall) error {
+		if policy == network.PolicyAccept {
+			policy = ""
+		}
+		switch chain {
+		case network.ChainInput:
+			f.Input = policy
+		case network.ChainOutput:
+			f.Output = policy
+		case network.ChainForward:
+			f.Forward = policy
+		default:
+			return fail.New(fail.Usage, "%q is no chain: input, output or forward", chain)
+		}
+		return nil
+	})
+}
+
+// FlushFirewall takes every rule and policy away.
+func (m *Manager) FlushFirewall(ctx context.Context, name string) error {
+	return m.changeFirewall(ctx, name, func(f *state.Firewall) error { *f = state.Firewall{}; return nil })
+}
+
+// ApplyFirewall puts back what somebody inside a running VPS took away.
+func (m *Manager) ApplyFirewall(ctx context.Context, name string) error {
+	return m.changeFirewall(ctx, name, func(*state.Firewall) error { return nil })
+}
+
+func (m *Manager) changeFirewall(ctx context.Context, name string, change func(*state.Firewall) error) error {
+	return m.changeLive(ctx, name, func(v *state.VPS) error {
+		if err := change(&v.Firewall); err != nil {
+			return err
+		}
+		return firewallOf(*v).Check()
+	}, func(ctx context.Context, v state.VPS, pid int) error {
+		return m.networks.SetFirewall(ctx, firewallOf(v), pid)
+	})
+}
+
+// applyFirewall gives a VPS that starts its firewall.
+func (m *Manager) applyFirewall(ctx context.Context, v state.VPS, pid int) error {
+	if f := firewallOf(v); f.Any() {
+		return m.networks.SetFirewall(ctx, f, pid)
+	}
+	return nil
+}
+
+func firewallOf(v state.VPS) network.Firewall {
+	f := network.Firewall{Input: v.Firewall.Input, Output: v.Firewall.Output, Forward: v.Firewall.Forward}
+	for _, r := range v.Firewall.Rules {
+		f.Rules = append(f.Rules, network.FirewallRule(r))
+	}
+	return f
+}
