@@ -174,6 +174,9 @@ const busyboxRcS = `#!/bin/sh
 PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 mkdir -p /run/lock
+if [ ! -s /etc/machine-id ]; then
+    tr '\0' '\n' </proc/1/environ | sed -n 's/^container_uuid=//p' | tr -d - >/etc/machine-id
+fi
 ip link set lo up
 if [ -s /etc/network/interfaces ]; then
     ifup -a
