@@ -66,6 +66,13 @@ func (s initStatus) handles(sig syscall.Signal) bool {
 	return s.Blocked&bit != 0 || s.Caught&bit != 0
 }
 
+// ready reports whether an init of kind k does what sig asks for. Busybox waits
+// in sigtimedwait(2), during which what it waits for is in neither mask; it
+// gets there after it has set its handler of SIGTSTP.
+func (s initStatus) ready(k initKind, sig syscall.Signal) bool {
+	return s.handles(sig) || k == initBusybox && s.handles(syscall.SIGTSTP)
+}
+
 // parseInitStatus reads the masks from the text of /proc/PID/status. Absent
 // lines read as "handles nothing".
 func parseInitStatus(status string) initStatus {

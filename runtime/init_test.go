@@ -55,6 +55,13 @@ func TestInitStatus(t *testing.T) {
 	if systemd.handles(syscall.SIGPWR + 1) {
 		t.Error("a signal in neither mask is not handled")
 	}
+	busybox := parseInitStatus("SigBlk:\t0000000000000000\nSigCgt:\t0000000000080000\n")
+	if !busybox.ready(initBusybox, syscall.SIGUSR2) || busybox.ready(initSysV, syscall.SIGUSR2) {
+		t.Error("busybox, and it alone, waits for its signals with SIGTSTP caught")
+	}
+	if parseInitStatus("").ready(initBusybox, syscall.SIGUSR2) {
+		t.Error("a busybox that has only just been executed is ready")
+	}
 	for _, text := range []string{"", "SigBlk:\n", "SigCgt: zz\n"} {
 		if parseInitStatus(text).handles(syscall.SIGUSR2) {
 			t.Errorf("%q handles nothing", text)

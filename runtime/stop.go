@@ -20,7 +20,8 @@ const pace = 200 * time.Millisecond
 
 // Stop shuts name down in the way of its own init and returns when it has
 // ended. A stopped one is success. One that does not end in o.Timeout is
-// killed, and that is fail.Timeout.
+// killed, and that is fail.Timeout. The next boot of the host leaves it alone,
+// unless it is one that every boot starts.
 func (m *Manager) Stop(ctx context.Context, name string, o StopOptions) error {
 	l, v, err := m.existing(ctx, name)
 	if fail.Is(err, fail.NotFound) && o.IfExists {
@@ -30,6 +31,9 @@ func (m *Manager) Stop(ctx context.Context, name string, o StopOptions) error {
 		return err
 	}
 	defer l.Unlock()
+	if err := m.store.UnmarkRunning(name); err != nil {
+		return err
+	}
 	life, err := m.stopLocked(ctx, l, v, o)
 	if life != nil {
 		life.Close()
@@ -81,7 +85,7 @@ func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v state.VPS, 
 	}
 	timeout := o.Timeout
 	if timeout == 0 {
-		timeout = DefaultStopTimeout
+		timeout = stopTimeout(v)
 	}
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	asked := make(chan struct{})
@@ -189,7 +193,7 @@ func (m *Manager) askOnce(ctx context.Context, name string, want intent) bool {
 		return m.runInside(ctx, name, string(want)) == nil
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", run.Init.PID))
-	if err != nil || !parseInitStatus(string(status)).handles(sig) {
+	if err != nil || !parseInitStatus(string(status)).ready(kind, sig) {
 		return false
 	}
 	return m.containers.Signal(name, sig) == nil
