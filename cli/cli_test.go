@@ -164,6 +164,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"recipe": "f", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
 		"chain": "output", "from": "10.0.0.0/8", "to": "fd00::1", "state": "new", "at": "1",
 		"architecture": "arm64", "root": "/r", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
+		"onboot": "no", "boot-order": "9", "stop-timeout": "9s",
 	}
 	// Those that say what is the case anyway, here.
 	silent := map[string]bool{
@@ -171,7 +172,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"exec --no-terminal": true, "run --no-terminal": true, // there is no terminal
 		"exec --terminal": true, "run --terminal": true, // see TestTerminal
 	}
-	needs := map[string][]string{"start --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}}
+	needs := map[string][]string{"start --timeout": {"--wait"}, "host boot --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}}
 	root := (&app{}).commands()
 	eachVerb(root, nil, func(path []string, v *verb) {
 		// These ask no Manager, so it does not matter to them where it is.
@@ -189,6 +190,9 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 				words = nil
 			}
 			base := append(slices.Clone(path), needs[id]...)
+			if v.name == "set" { // something has to be set
+				base = append(base, "--onboot=yes")
+			}
 			if _, ok := v.option("template"); ok && o.name != "template" {
 				base = append(base, "--template", "debian-12")
 			}

@@ -27,8 +27,9 @@ func (a *app) commands() *verb {
 			createVerb(), startVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), resumeVerb(), destroyVerb(), runVerb(),
 			execVerb(), enterVerb(), consoleVerb(),
 			listVerb(), statusVerb(), inspectVerb(), logsVerb(), waitVerb(),
-			firewallVerb(),
+			setVerb(), firewallVerb(),
 			templateVerb(), networkVerb(),
+			hostVerb(),
 			versionVerb(), completionVerb(), helpVerb(),
 		},
 	}
@@ -41,6 +42,7 @@ const (
 	groupLook   = "Look"
 	groupChange = "Change"
 	groupThings = "Templates and networks"
+	groupHost   = "Host"
 	groupShell  = "Shell"
 )
 

@@ -38,6 +38,7 @@ func settings() []option {
 		{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "a variable in its init's environment; may be repeated"},
 		{name: "label", short: "l", placeholder: "KEY=VALUE", many: true, usage: "a note that list --filter can look for; may be repeated"},
 		{name: "privileged", usage: "no user namespace: root inside is root of the host, for trusted software only"},
+		onBootOption(), bootOrderOption(), stopTimeoutOption(),
 		{name: "id-size", placeholder: "NUMBER", usage: "how many user ids it has: a multiple of 65536, the default"},
 	}
 }
@@ -65,6 +66,9 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		Labels:     toMap(getMany(i, "label", parseLabel)),
 		IDSize:     get(i, "id-size", parseIDSize),
 		Privileged: i.flags.Bool("privileged"),
+		OnBoot:     get(i, "onboot", parseOnBoot),
+		BootOrder:  get(i, "boot-order", parseBootOrder),
+		StopTime:   get(i, "stop-timeout", parseTimeout),
 	}
 	o.Limits.Memory = get(i, "memory", parseMemory)
 	o.Limits.Swap = get(i, "swap", parseSwap)

@@ -64,6 +64,11 @@ func (f *fake) call(method, name string, o any) error {
 			return err
 		}
 	}
+	return refusalOf(why)
+}
+
+// refusalOf is an error as the environment describes it.
+func refusalOf(why string) error {
 	if why == "" {
 		return nil
 	}
@@ -164,6 +169,28 @@ func (f *fake) Resume(_ context.Context, name string) error { return f.call("Res
 
 func (f *fake) Destroy(_ context.Context, name string, o runtime.DestroyOptions) error {
 	return f.call("Destroy", name, o)
+}
+
+func (f *fake) Set(_ context.Context, name string, c runtime.Change) error {
+	return f.call("Set", name, c)
+}
+
+func (f *fake) BootHost(_ context.Context, o runtime.StartOptions, tell func(runtime.HostResult)) ([]runtime.HostResult, error) {
+	return f.each("Start", tell), f.call("BootHost", "", o)
+}
+
+func (f *fake) ShutdownHost(_ context.Context, o runtime.ShutdownOptions, tell func(runtime.HostResult)) ([]runtime.HostResult, error) {
+	return f.each("Stop", tell), f.call("ShutdownHost", "", o)
+}
+
+// each has the host do something with db, web and zoo.
+func (f *fake) each(method string, tell func(runtime.HostResult)) []runtime.HostResult {
+	var all []runtime.HostResult
+	for _, name := range []string{"db", "web", "zoo"} {
+		all = append(all, runtime.HostResult{Name: name, Took: 1234 * time.Millisecond, Err: refusalOf(f.refuse[method+" "+name])})
+		tell(all[len(all)-1])
+	}
+	return all
 }
 
 func (f *fake) Run(_ context.Context, o runtime.RunOptions) (int, error) {

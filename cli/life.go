@@ -62,7 +62,7 @@ over is killed. One that is stopped already is success.`,
 // stopOptions are those that say how a VPS is stopped.
 func stopOptions() []option {
 	return []option{
-		{name: "timeout", placeholder: "TIME", usage: "how long it may take to shut down (60s)"},
+		{name: "timeout", placeholder: "TIME", usage: "how long it may take to shut down (its --stop-timeout)"},
 		{name: "fast", usage: "kill it at once instead"},
 	}
 }

@@ -21,6 +21,7 @@ type Manager interface {
 	Resume(ctx context.Context, name string) error
 	Destroy(ctx context.Context, name string, o runtime.DestroyOptions) error
 	Run(ctx context.Context, o runtime.RunOptions) (status int, err error)
+	Set(ctx context.Context, name string, c runtime.Change) error
 
 	Exec(ctx context.Context, name string, o runtime.ExecOptions) (status int, err error)
 	Enter(ctx context.Context, name string, s runtime.Stdio) (status int, err error)
@@ -44,6 +45,9 @@ type Manager interface {
 	BuildTemplate(ctx context.Context, name string, o runtime.TemplateBuild) (runtime.TemplateInfo, error)
 	ImportTemplate(ctx context.Context, name string, r io.Reader, o runtime.TemplateImport) (runtime.TemplateInfo, error)
 	RemoveTemplate(ctx context.Context, name string) error
+
+	BootHost(ctx context.Context, o runtime.StartOptions, tell func(runtime.HostResult)) ([]runtime.HostResult, error)
+	ShutdownHost(ctx context.Context, o runtime.ShutdownOptions, tell func(runtime.HostResult)) ([]runtime.HostResult, error)
 
 	Networks(ctx context.Context) ([]runtime.NetworkInfo, error)
 	Network(ctx context.Context, name string) (runtime.NetworkInfo, error)

@@ -216,6 +216,28 @@ func parseWait(s string) (runtime.Wait, error) {
 	return 0, fmt.Errorf("%q is not to be waited for: booted, network", s)
 }
 
+// onBoots are what --onboot takes.
+func onBoots() []string { return []string{"yes", "no", "last"} }
+
+func parseOnBoot(s string) (runtime.OnBoot, error) {
+	switch {
+	case s == "last":
+		return runtime.OnBootLast, nil
+	case slices.Contains(onBoots(), s):
+		return runtime.OnBoot(s), nil
+	}
+	return "", fmt.Errorf("%q is none of %s", s, strings.Join(onBoots(), ", "))
+}
+
+// parseBootOrder reads a place in the order of starts.
+func parseBootOrder(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no place in an order: 0 is the last, 10 before 5", s)
+	}
+	return int(n), nil
+}
+
 // conditions are what wait can wait for.
 func conditions() []string {
 	return []string{

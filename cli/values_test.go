@@ -80,9 +80,11 @@ func TestValues(t *testing.T) {
 			"TERM": "15", "sigterm": "15", "SIGHUP": "1", "9": "9", "64": "64", "RTMIN": "34", "SIGRTMIN+4": "38", "rtmax-1": "63", "RTMAX": "64",
 			"0": "no", "65": "no", "-1": "no", "SIG": "no", "RTMIN-1": "no", "RTMIN+31": "no", "RTMAX+1": "no", "RTMIN4": "no", "FOO": "no", "SIGSIGHUP": "no",
 		}},
-		"boot":   {reading(parseBoot), map[string]string{"1": "1", "0": "0", "-2": "-2", "x": "no", "1.5": "no"}},
-		"lines":  {reading(parseLines), map[string]string{"0": "0", "7": "7", "all": "-1", "-1": "no", "x": "no"}},
-		"mirror": {reading(parseMirror), map[string]string{"http://a.invalid/debian": "http://a.invalid/debian", "file:/srv/x": "file:/srv/x", "a": "no", "http://a b": "no", "http:": "no"}},
+		"onboot":     {reading(parseOnBoot), map[string]string{"yes": "yes", "no": "no", "last": "", "Yes": "no", "maybe": "no"}},
+		"boot order": {reading(parseBootOrder), map[string]string{"0": "0", "12": "12", "-1": "no", "1.5": "no", "2147483648": "no", "x": "no"}},
+		"boot":       {reading(parseBoot), map[string]string{"1": "1", "0": "0", "-2": "-2", "x": "no", "1.5": "no"}},
+		"lines":      {reading(parseLines), map[string]string{"0": "0", "7": "7", "all": "-1", "-1": "no", "x": "no"}},
+		"mirror":     {reading(parseMirror), map[string]string{"http://a.invalid/debian": "http://a.invalid/debian", "file:/srv/x": "file:/srv/x", "a": "no", "http://a b": "no", "http:": "no"}},
 	} {
 		for s, want := range c.want {
 			got := c.read(s)
@@ -137,6 +139,7 @@ func FuzzValues(f *testing.F) {
 			reading(parseResolver), reading(parseName), reading(parseTemplate), reading(parseHostname), reading(parseDomain),
 			reading(parseSysctl), reading(parseLabel), reading(parseEnv), reading(parseUser), reading(parseDirectory),
 			reading(parseWait), reading(parseCondition), reading(parseBoot), reading(parseLines), reading(parseWord),
+			reading(parseOnBoot), reading(parseBootOrder),
 			reading(parseMirror), reading(parseColumns), reading(func(s string) (string, error) { _, err := parseFilter(s); return "", err }),
 		} {
 			if got := read(s); strings.HasPrefix(got, "no: ") && strings.Contains(got, "\n") {

@@ -81,6 +81,9 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := mon.markRunning(&undo); err != nil {
+		return err
+	}
 	if err := mon.containers.Go(v.Name); err != nil {
 		return err
 	}
@@ -196,6 +199,17 @@ func (mon *monitor) newBootID(pid int) error {
 		return fmt.Errorf("make boot id: %w", err)
 	}
 	return mon.guests.BootID(pid, file)
+}
+
+// markRunning marks the VPS as one that should run, before it does. A start
+// that fails takes that back, unless it should have run before.
+func (mon *monitor) markRunning(undo *undo) error {
+	is, err := mon.store.ShouldRun(mon.name)
+	if err != nil || is {
+		return err
+	}
+	undo.arm(func() error { return mon.store.UnmarkRunning(mon.name) })
+	return mon.store.MarkRunning(mon.name)
 }
 
 // held is what the holder keeps open for a VPS.

@@ -98,6 +98,7 @@ func (o CreateOptions) vps(name string, image template.Image) state.VPS {
 		IDs:      state.IDRange{Size: o.IDSize},
 		Hostname: o.Hostname, Limits: o.Limits, DNS: o.DNS, Sysctls: o.Sysctls, Env: o.Env,
 		Ephemeral: o.Ephemeral, Labels: o.Labels, Privileged: o.Privileged,
+		OnBoot: o.OnBoot, BootOrder: o.BootOrder, StopAfter: seconds(o.StopTime),
 	}
 	if v.IDs.Size == 0 && !o.Privileged {
 		v.IDs.Size = DefaultIDs
@@ -138,6 +139,9 @@ func (o CreateOptions) check(name string) error {
 		}
 	}
 	if err := checkLimits(o.Limits); err != nil {
+		return err
+	}
+	if err := (Change{OnBoot: &o.OnBoot, BootOrder: &o.BootOrder, StopTime: &o.StopTime}).check(); err != nil {
 		return err
 	}
 	return checkDNS(o.DNS)

@@ -34,3 +34,10 @@ func ending(status syscall.WaitStatus) state.End {
 			Detail: fmt.Sprintf("init exited with status %d", status.ExitStatus())}
 	}
 }
+
+// wanted says whether a VPS that nobody outside had asked to stop ended
+// because somebody inside had: by a power-off, which for an init that may not
+// call reboot(2) is to exit with success. Any other end is an accident.
+func wanted(e state.End) bool {
+	return e.Reason == endHalted || e.Reason == endExited && e.Status == 0
+}

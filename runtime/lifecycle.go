@@ -31,6 +31,9 @@ func (m *Manager) Kill(ctx context.Context, name string, sig syscall.Signal) err
 	if sig != syscall.SIGKILL {
 		return m.containers.Signal(name, sig)
 	}
+	if err := m.store.UnmarkRunning(name); err != nil {
+		return err
+	}
 	if err := requestStop(m.store, name); err != nil {
 		return err
 	}

@@ -96,6 +96,7 @@ func (m *Manager) describe(v state.VPS, tables map[string]network.Table) Info {
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
 		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: v.Limits, Ephemeral: v.Ephemeral, Labels: v.Labels,
+		OnBoot: onBootText(v.OnBoot), BootOrder: v.BootOrder, StopAfter: seconds(stopTimeout(v)),
 		Interfaces: describeInterfaces(v, tables),
 		Bundle:     m.store.BundleDir(v.Name), Files: filepath.Join(m.store.FSDir(v.Name), "upper"),
 	}
@@ -103,6 +104,9 @@ func (m *Manager) describe(v state.VPS, tables map[string]network.Table) Info {
 		info.Labels = map[string]string{}
 	}
 	run, err := m.store.Run(v.Name)
+	if err == nil {
+		info.ShouldRun, err = m.store.ShouldRun(v.Name)
+	}
 	if err == nil {
 		info.Status, err = m.status(v.Name, run)
 	}

@@ -28,6 +28,9 @@ type CreateOptions struct {
 	// alone. It is for software that cannot do with less, and for nobody whom
 	// the host's owner does not trust.
 	Privileged bool
+	OnBoot     OnBoot        // whether a boot of the host starts it
+	BootOrder  int           // higher ones start first and stop last
+	StopTime   time.Duration // what a stop has before it is killed; 0 is DefaultStopTimeout
 	Ephemeral  bool
 	IfMissing  bool // an existing VPS of that name is success, and is left as it is
 }
@@ -50,7 +53,7 @@ type StartOptions struct {
 
 // StopOptions is what stop and restart may be told.
 type StopOptions struct {
-	Timeout  time.Duration // until it is killed; 0 is DefaultStopTimeout
+	Timeout  time.Duration // until it is killed; 0 is the VPS's own
 	Fast     bool          // kill at once
 	IfExists bool
 }
@@ -140,6 +143,10 @@ type Info struct {
 	Limits     state.Limits      `json:"limits"`
 	Labels     map[string]string `json:"labels"`
 	Ephemeral  bool              `json:"ephemeral"`
+	OnBoot     string            `json:"onboot"` // last, yes or no
+	BootOrder  int               `json:"bootOrder"`
+	StopAfter  int               `json:"stopTimeoutSeconds"`
+	ShouldRun  bool              `json:"shouldRun"` // it was started, and nobody has asked it to stop since
 	LastEnd    *state.End        `json:"lastEnd"`
 	Bundle     string            `json:"bundle"`
 	Files      string            `json:"files"`  // where its own files are on the host

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -38,7 +39,10 @@ type world struct {
 	after   bool
 	dieAt   int
 
+	mu   sync.Mutex          // VPSs are started at the same time
 	held map[string]*os.File // life locks that holders keep
+
+	ended func(id string) // a monitor writes down that its VPS has ended
 }
 
 var errWorld = errors.New("the world says no")
@@ -46,6 +50,8 @@ var errWorld = errors.New("the world says no")
 func newWorld(dir string) *world { return &world{dir: dir, held: map[string]*os.File{}} }
 
 func (w *world) effect(what string, do func() error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.effects++
 	if w.effects == w.dieAt {
 		os.Exit(99)
@@ -137,6 +143,7 @@ func (w *world) Kill(id string) error {
 		return nil
 	})
 	if err == nil {
+		w.ended(id)
 		w.end(id)
 	}
 	return err
@@ -252,6 +259,8 @@ func (f fakeMonitors) Spawn(ctx context.Context, name string, life *os.File, how
 		mon.life.Close()
 		return err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.held[name] = mon.life
 	return nil
 }
@@ -261,6 +270,8 @@ func (w *world) end(id string) {
 	_ = w.drop("container", id)
 	_ = w.drop("link", id)
 	_ = w.drop("mount", id)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if f := w.held[id]; f != nil {
 		f.Close()
 		delete(w.held, id)
@@ -319,6 +330,12 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 		t.Cleanup(func() { _ = os.Chdir(cwd) })
 	}
 	w := newWorld(worldDir)
+	w.ended = func(id string) {
+		if run, err := store.Run(id); err == nil {
+			run.State = state.Ended
+			_ = store.PutRun(id, run)
+		}
+	}
 	m := &Manager{store: store, templates: fakeTemplates{}, command: "test", warn: func(string) {}, lockWait: time.Second}
 	m.machine = machine{
 		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w},

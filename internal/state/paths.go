@@ -27,6 +27,9 @@ func (s *Store) FSDir(name string) string { return filepath.Join(s.VPSDir(name),
 // LogDir holds the console logs, one for each boot.
 func (s *Store) LogDir(name string) string { return filepath.Join(s.VPSDir(name), "log") }
 
+// runningFile is there while the VPS should be running.
+func (s *Store) runningFile(name string) string { return filepath.Join(s.VPSDir(name), "running") }
+
 // TemplatesDir holds the OCI image layout and its layers.
 func (s *Store) TemplatesDir() string { return filepath.Join(s.Root, "templates") }
 

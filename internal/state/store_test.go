@@ -55,6 +55,9 @@ func full(t testing.TB) VPS {
 		Sysctls:    map[string]string{"net.ipv4.ip_forward": "1"},
 		Env:        []string{"A=<b>"},
 		Ephemeral:  true,
+		OnBoot:     OnBootYes,
+		BootOrder:  7,
+		StopAfter:  90,
 		Privileged: true,
 		Labels:     map[string]string{"k": "v"},
 	}

@@ -22,8 +22,11 @@ type VPS struct {
 	DNS        DNS               `json:"dns"`
 	Firewall   Firewall          `json:"firewall,omitzero"`
 	Sysctls    map[string]string `json:"sysctls,omitempty"`
-	Env        []string          `json:"env,omitempty"`       // for init: NAME=value
-	Ephemeral  bool              `json:"ephemeral,omitempty"` // made by run --rm
+	Env        []string          `json:"env,omitempty"`                // for init: NAME=value
+	Ephemeral  bool              `json:"ephemeral,omitempty"`          // made by run --rm
+	OnBoot     OnBoot            `json:"onboot,omitempty"`             // whether a boot of the host starts it
+	BootOrder  int               `json:"bootOrder,omitempty"`          // higher ones are started first, and stopped last
+	StopAfter  int               `json:"stopTimeoutSeconds,omitempty"` // what a stop has; 0 is the default
 	Labels     map[string]string `json:"labels,omitempty"`
 }
 
@@ -61,6 +64,16 @@ type DNS struct {
 	Servers []string `json:"servers,omitempty"`
 	Search  []string `json:"search,omitempty"`
 }
+
+// OnBoot says whether a boot of the host starts a VPS.
+type OnBoot string
+
+// What can be said of that.
+const (
+	OnBootLast OnBoot = ""    // if it should have been running when the host went down
+	OnBootYes  OnBoot = "yes" // whatever it did
+	OnBootNo   OnBoot = "no"
+)
 
 // RunState says how far a VPS has come.
 type RunState string

@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+
+	"croft/runtime"
+)
+
+func setVerb() *verb {
+	return &verb{
+		name: "set", group: groupChange, args: "NAME… | --all", words: vpsNames,
+		summary: "change settings of VPSs",
+		about: `What is set is saved, and holds from now on. What is not named stays as it is.
+
+onboot says whether a boot of the host starts the VPS: yes, no, or last: if it
+was running, or should have been, when the host went down. One that somebody
+has stopped since is not started then, by "croft stop" or by "poweroff" inside;
+one that the power cut, a crash or the host's shutdown has ended is.`,
+		options:  []option{onBootOption(), bootOrderOption(), stopTimeoutOption(), allOption("change")},
+		synonyms: []string{"config", "change", "modify", "update"},
+		run:      set,
+	}
+}
+
+func onBootOption() option {
+	return option{
+		name: "onboot", placeholder: "yes|no|last", choices: onBoots(),
+		usage: "whether a boot of the host starts it; last: if it should have been running (last)",
+	}
+}
+
+func bootOrderOption() option {
+	return option{name: "boot-order", placeholder: "NUMBER", usage: "those with higher ones start first and stop last (0)"}
+}
+
+func stopTimeoutOption() option {
+	return option{name: "stop-timeout", placeholder: "TIME", usage: "how long it may take to shut down before it is killed (60s)"}
+}
+
+func set(ctx context.Context, i *invocation) error {
+	c := runtime.Change{
+		OnBoot:    given(i, "onboot", parseOnBoot),
+		BootOrder: given(i, "boot-order", parseBootOrder),
+		StopTime:  given(i, "stop-timeout", parseTimeout),
+	}
+	if i.err == nil && c == (runtime.Change{}) {
+		i.err = usageError("set: nothing to change")
+	}
+	return forEach(ctx, i, "change", func(ctx context.Context, m Manager, name string) error {
+		return m.Set(ctx, name, c)
+	})
+}
+
+// given is get for a setting that stays as it is if the option is absent: nil.
+func given[T any](i *invocation, name string, parse func(string) (T, error)) *T {
+	if !i.has(name) {
+		return nil
+	}
+	value := get(i, name, parse)
+	return &value
+}

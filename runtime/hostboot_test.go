@@ -1,0 +1,364 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/runtime/holder"
+)
+
+// A host is a pretend machine that can be booted, shut down and cut off.
+type host struct {
+	t   *testing.T
+	dir string
+	m   *Manager
+	w   *world
+}
+
+func newHost(t *testing.T) *host {
+	h := &host{t: t, dir: t.TempDir()}
+	h.m, h.w = newFake(t, h.dir)
+	return h
+}
+
+// vps makes one that each of the options describes.
+func (h *host) vps(name string, o CreateOptions) {
+	h.t.Helper()
+	o.Template = "t"
+	if _, err := h.m.Create(context.Background(), name, o); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *host) start(names ...string) {
+	h.t.Helper()
+	for _, name := range names {
+		if err := h.m.Start(context.Background(), name, StartOptions{}); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}
+
+// cut takes the power away: nobody gets to do anything any more, and what is
+// in /run, mounts and links are gone.
+func (h *host) cut() {
+	h.t.Helper()
+	h.w.mu.Lock()
+	for name, life := range h.w.held {
+		life.Close()
+		delete(h.w.held, name)
+	}
+	h.w.mu.Unlock()
+	for _, dir := range []string{filepath.Join(h.dir, "run"), h.w.dir} {
+		if err := os.RemoveAll(dir); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	h.m, h.w = newFake(h.t, h.dir)
+}
+
+// boot boots the host, and returns what was told, and what runs.
+func (h *host) boot() (told []string, runs string) {
+	h.t.Helper()
+	results, err := h.m.BootHost(context.Background(), StartOptions{}, func(r HostResult) { told = append(told, r.Name) })
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, r := range results {
+		if r.Err != nil {
+			told = append(told, fmt.Sprintf("%s: %v", r.Name, r.Err))
+		}
+	}
+	return told, h.running()
+}
+
+func (h *host) running() string {
+	h.t.Helper()
+	all, err := h.m.List(context.Background())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var names []string
+	for _, v := range all {
+		if v.Status == StatusRunning {
+			names = append(names, v.Name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+func (h *host) wantRunning(want string) {
+	h.t.Helper()
+	if got := h.running(); got != want {
+		h.t.Errorf("%q run, not %q", got, want)
+	}
+}
+
+// What a boot starts after each way in which a VPS and the host can end.
+func TestWhatABootStarts(t *testing.T) {
+	ctx := context.Background()
+	shutdown := func(h *host) {
+		if _, err := h.m.ShutdownHost(ctx, ShutdownOptions{Timeout: time.Millisecond}, func(HostResult) {}); err != nil {
+			h.t.Fatal(err)
+		}
+		h.wantRunning("")
+		h.cut() // the machine is switched off
+	}
+	// A wait status of n is "ended by signal n", n<<8 "exited with n".
+	ended := func(status uint32) func(*host) error {
+		return func(h *host) error { return h.ended(holder.End{Known: true, Status: status}) }
+	}
+	for what, c := range map[string]struct {
+		before func(*host) error
+		last   bool // whether it is started again if that is left to what it did
+	}{
+		"nothing":           {func(*host) error { return nil }, true},
+		"stop":              {func(h *host) error { return h.m.Stop(ctx, "web", StopOptions{Fast: true}) }, false},
+		"kill":              {func(h *host) error { return h.m.Kill(ctx, "web", syscall.SIGKILL) }, false},
+		"restart":           {func(h *host) error { return h.m.Restart(ctx, "web", StopOptions{Fast: true}, StartOptions{}) }, true},
+		"a signal to init":  {func(h *host) error { return h.m.Kill(ctx, "web", syscall.SIGHUP) }, true},
+		"poweroff inside":   {ended(uint32(syscall.SIGINT)), false},
+		"reboot inside":     {ended(uint32(syscall.SIGHUP)), true},
+		"init is killed":    {ended(uint32(syscall.SIGKILL)), true},
+		"init exits with 0": {ended(0), false},
+		"init exits with 1": {ended(1 << 8), true},
+		"nobody knows":      {func(h *host) error { return h.ended(holder.End{}) }, true},
+		"stop after an end": {func(h *host) error { return errors.Join(ended(1)(h), h.m.Stop(ctx, "web", StopOptions{})) }, false},
+		"stop and start": {func(h *host) error {
+			return errors.Join(h.m.Stop(ctx, "web", StopOptions{Fast: true}), h.m.Start(ctx, "web", StartOptions{}))
+		}, true},
+		"poweroff, and start": {func(h *host) error {
+			return errors.Join(ended(uint32(syscall.SIGINT))(h), h.m.Start(ctx, "web", StartOptions{}))
+		}, true},
+	} {
+		for end, down := range map[string]func(*host){"shutdown": shutdown, "power cut": (*host).cut} {
+			for _, onboot := range []OnBoot{OnBootYes, OnBootNo, OnBootLast} {
+				h := newHost(t)
+				h.vps("web", CreateOptions{OnBoot: onboot})
+				h.vps("idle", CreateOptions{OnBoot: onboot}) // never started
+				h.start("web")
+				if err := c.before(h); err != nil {
+					t.Fatalf("%s: %v", what, err)
+				}
+				down(h)
+				told, runs := h.boot()
+				want := map[OnBoot]string{OnBootYes: "idle web", OnBootNo: "", OnBootLast: ""}[onboot]
+				if onboot == OnBootLast && c.last {
+					want = "web"
+				}
+				if runs != want || strings.Join(sorted(told), " ") != want {
+					t.Errorf("%s, then %s, onboot %q: %q run, told of %q, want %q", what, end, onboot, runs, told, want)
+				}
+				if told, runs := h.boot(); len(told) != 0 || runs != want {
+					t.Errorf("a second boot: told of %q, %q run", told, runs)
+				}
+			}
+		}
+	}
+}
+
+// ended has the init of web end.
+func (h *host) ended(how holder.End) error {
+	h.w.end("web")
+	_, err := (&monitor{Manager: h.m, name: "web"}).ended(context.Background(), how)
+	return err
+}
+
+// A start that fails marks nothing, and does not take away the mark of a VPS
+// that should have been running before.
+func TestFailedStartKeepsTheMark(t *testing.T) {
+	for _, before := range []bool{false, true} {
+		for n := 1; ; n++ {
+			h := newHost(t)
+			h.vps("web", CreateOptions{})
+			if before {
+				h.start("web")
+				h.cut()
+			}
+			h.w.effects, h.w.failAt = 0, n
+			err := h.m.Start(context.Background(), "web", StartOptions{})
+			if err == nil && h.w.effects < n {
+				break
+			}
+			if err == nil {
+				continue
+			}
+			if marked, err := h.m.store.ShouldRun("web"); err != nil || marked != before {
+				t.Errorf("effect %d failed: marked: %v, before: %v (%v)", n, marked, before, err)
+			}
+		}
+	}
+}
+
+func TestBootOrder(t *testing.T) {
+	h := newHost(t)
+	for name, order := range map[string]int{"db": 10, "cache": 10, "web": 5, "a": 0, "b": 0} {
+		h.vps(name, CreateOptions{OnBoot: OnBootYes, BootOrder: order})
+	}
+	h.vps("gone", CreateOptions{OnBoot: OnBootYes, Ephemeral: true})
+	told, runs := h.boot()
+	if runs != "a b cache db web" {
+		t.Errorf("%q run", runs)
+	}
+	groups := func(told []string) string {
+		if len(told) != 5 {
+			t.Fatalf("told of %q", told)
+		}
+		return fmt.Sprint(sorted(told[:2]), told[2:3], sorted(told[3:]))
+	}
+	if got := groups(told); got != "[cache db] [web] [a b]" {
+		t.Errorf("started in this order: %s", got)
+	}
+	told = nil
+	results, err := h.m.ShutdownHost(context.Background(), ShutdownOptions{Timeout: time.Nanosecond}, func(r HostResult) { told = append(told, r.Name) })
+	if err != nil || len(results) != 5 {
+		t.Fatalf("%+v, %v", results, err)
+	}
+	for _, r := range results {
+		if !fail.Is(r.Err, fail.Timeout) {
+			t.Errorf("%s was killed, and that is no %v", r.Name, r.Err)
+		}
+	}
+	told[0], told[1], told[3], told[4] = told[3], told[4], told[0], told[1]
+	if got := groups(told); got != "[cache db] [web] [a b]" {
+		t.Errorf("stopped in the reverse of this order: %s", got)
+	}
+	h.wantRunning("")
+}
+
+// One that cannot be started is told of, and is in nobody's way.
+func TestBootGoesOnAfterFailures(t *testing.T) {
+	h := newHost(t)
+	for name, order := range map[string]int{"first": 9, "broken": 5, "busy": 5, "last": 1} {
+		h.vps(name, CreateOptions{BootOrder: order})
+		h.start(name)
+	}
+	h.vps("odd", CreateOptions{}) // unreadable too, and never started
+	h.cut()
+	for _, name := range []string{"broken", "odd"} {
+		if err := os.WriteFile(h.m.store.VPSFile(name), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held, err := h.m.store.Lock(context.Background(), "busy", "croft test", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Unlock()
+	h.m.lockWait = 0
+	var told []string
+	results, err := h.m.BootHost(context.Background(), StartOptions{}, func(r HostResult) { told = append(told, r.Name) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]fail.Kind{}
+	for _, r := range results {
+		if got[r.Name] = 0; r.Err != nil {
+			got[r.Name] = fail.KindOf(r.Err)
+		}
+	}
+	// The order of what cannot be read is not known.
+	want := map[string]fail.Kind{"first": 0, "busy": fail.Busy, "last": 0, "broken": fail.State}
+	if !reflect.DeepEqual(got, want) || len(told) != 4 {
+		t.Errorf("got %v, told of %v", got, told)
+	}
+	h.wantRunning("first last")
+}
+
+func TestShutdownWaitsForOthers(t *testing.T) {
+	h := newHost(t)
+	h.vps("web", CreateOptions{})
+	h.start("web")
+	h.m.lockWait = 0
+	held, err := h.m.store.Lock(context.Background(), "web", "croft stop web", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var done sync.WaitGroup
+	done.Go(func() {
+		results, err := h.m.ShutdownHost(context.Background(), ShutdownOptions{}, func(HostResult) {})
+		if err != nil || len(results) != 1 || results[0].Err != nil {
+			t.Errorf("%+v, %v", results, err)
+		}
+	})
+	// What the other does ends the VPS; then there is nothing left to do.
+	if err := h.ended(holder.End{Known: true, Status: uint32(syscall.SIGINT)}); err != nil {
+		t.Error(err)
+	}
+	held.Unlock()
+	done.Wait()
+	h.wantRunning("")
+}
+
+func TestCalledOffBoot(t *testing.T) {
+	h := newHost(t)
+	h.vps("a", CreateOptions{OnBoot: OnBootYes, BootOrder: 1})
+	h.vps("b", CreateOptions{OnBoot: OnBootYes})
+	ctx, cancel := context.WithCancel(context.Background())
+	_, err := h.m.BootHost(ctx, StartOptions{}, func(HostResult) { cancel() })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the boot says %v", err)
+	}
+	h.wantRunning("a")
+}
+
+func TestSet(t *testing.T) {
+	ctx := context.Background()
+	h := newHost(t)
+	h.vps("web", CreateOptions{OnBoot: OnBootNo, BootOrder: 3, StopTime: 90 * time.Second})
+	want := func(onboot string, order, stop int) {
+		t.Helper()
+		v, err := h.m.Inspect(ctx, "web")
+		if err != nil || v.OnBoot != onboot || v.BootOrder != order || v.StopAfter != stop {
+			t.Errorf("onboot %s, order %d, stop %d, want %s, %d, %d (%v)", v.OnBoot, v.BootOrder, v.StopAfter, onboot, order, stop, err)
+		}
+	}
+	want("no", 3, 90)
+	yes, last, order, stop := OnBootYes, OnBootLast, 0, 1500*time.Millisecond
+	for _, c := range []struct {
+		change      Change
+		onboot      string
+		order, stop int
+	}{
+		{Change{}, "no", 3, 90},
+		{Change{OnBoot: &yes}, "yes", 3, 90},
+		{Change{BootOrder: &order}, "yes", 0, 90},
+		{Change{StopTime: &stop, OnBoot: &last}, "last", 0, 2},
+		{Change{StopTime: new(time.Duration)}, "last", 0, 60},
+	} {
+		if err := h.m.Set(ctx, "web", c.change); err != nil {
+			t.Fatal(err)
+		}
+		want(c.onboot, c.order, c.stop)
+	}
+	odd, less, long := OnBoot("perhaps"), -1, 400*24*time.Hour
+	for _, c := range []Change{{OnBoot: &odd}, {BootOrder: &less}, {StopTime: &long}} {
+		if err := h.m.Set(ctx, "web", c); !fail.Is(err, fail.Usage) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	want("last", 0, 60)
+	if err := h.m.Set(ctx, "nobody", Change{}); !fail.Is(err, fail.NotFound) {
+		t.Errorf("nobody: %v", err)
+	}
+	if v, err := h.m.store.Get("web"); err != nil || stopTimeout(v) != DefaultStopTimeout {
+		t.Errorf("%v, %v", v, err)
+	}
+	if got := stopTimeout(state.VPS{StopAfter: 5}); got != 5*time.Second {
+		t.Errorf("it has %s to stop", got)
+	}
+}
+
+func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
