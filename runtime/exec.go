@@ -273,6 +273,8 @@ func execError(name string, err error) error {
 		return &CommandError{Status: fail.ExecNotFound, Err: err}
 	case errors.As(err, &not):
 		return &CommandError{Status: fail.ExecNotRunable, Err: err}
+	case strings.Contains(err.Error(), "Resource temporarily unavailable"): // from another process, as text
+		return fail.New(fail.State, "%s is at its limit of processes", name).WithHint("croft inspect %s", name)
 	case errors.Is(err, container.ErrAbsent):
 		return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
 	}

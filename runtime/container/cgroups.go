@@ -71,6 +71,40 @@ func delegate(c *libcontainer.Container) error {
 	return nil
 }
 
+// besideInit says which cgroup of c's own a command joins: init's. A guest that
+// divides its cgroup2 tree, as systemd does, has made the root of it a cgroup
+// that may hold no process (cgroups(7), no internal processes). Nil is c's own
+// cgroup, which is right with version 1.
+func besideInit(c *libcontainer.Container) (map[string]string, error) {
+	if !cgroups.IsCgroup2UnifiedMode() {
+		return nil, nil
+	}
+	state, err := c.State()
+	if err != nil {
+		return nil, fmt.Errorf("read container's state: %w", err)
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", state.InitProcessPid))
+	if err != nil {
+		return nil, fmt.Errorf("find init's cgroup: %w", err)
+	}
+	path := below(unified(state), string(text))
+	if path == "/" {
+		return nil, nil // libcontainer looks again if init moves just now
+	}
+	return map[string]string{"": path}, nil
+}
+
+// below returns where a process is below the cgroup directory dir, as
+// /proc/PID/cgroup says it; "/" if it is not below it.
+func below(dir, procCgroup string) string {
+	_, path, _ := strings.Cut(strings.TrimSpace(procCgroup), "0::")
+	rest, ok := strings.CutPrefix(filepath.Join("/sys/fs/cgroup", path), dir)
+	if !ok || rest == "" {
+		return "/"
+	}
+	return rest
+}
+
 // lockParents keeps two processes from making and removing the directory that
 // all containers' cgroups are in at the same time.
 func (e Engine) lockParents(how int) (unlock func(), err error) {

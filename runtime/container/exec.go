@@ -46,6 +46,9 @@ func (e Engine) Exec(id string, spec *specs.Process, stdio [3]*os.File) (_ *Runn
 	if err != nil {
 		return nil, err
 	}
+	if lp.SubCgroupPaths, err = besideInit(c); err != nil {
+		return nil, err
+	}
 	var ours *os.File
 	if spec.Terminal {
 		var theirs *os.File
