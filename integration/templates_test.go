@@ -51,8 +51,12 @@ func openCache(croft string) (*cache, error) {
 		return nil, err
 	}
 	c := &cache{croft: croft, root: filepath.Join(dir, "root"), builds: map[string]func() error{}}
-	if c.lock, err = lockDir(dir); err != nil {
-		return nil, fmt.Errorf("another run of these tests is using %s: %w", dir, err)
+	if c.lock, err = lockDir(dir, unix.LOCK_NB); err == unix.EWOULDBLOCK {
+		fmt.Fprintf(os.Stderr, "integration: waiting for another run of these tests, which uses %s\n", dir)
+		c.lock, err = lockDir(dir, 0)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
 	for _, stale := range []string{"root/vps", "root/networks", "root/trash", "run"} {
 		if err := os.RemoveAll(filepath.Join(dir, stale)); err != nil {
@@ -67,7 +71,7 @@ func openCache(croft string) (*cache, error) {
 		if o.Name() == key {
 			continue
 		}
-		if lock, err := lockDir(filepath.Join(top, o.Name())); err == nil {
+		if lock, err := lockDir(filepath.Join(top, o.Name()), unix.LOCK_NB); err == nil {
 			os.RemoveAll(filepath.Join(top, o.Name()))
 			lock.Close()
 		}
@@ -77,12 +81,12 @@ func openCache(croft string) (*cache, error) {
 
 func (c *cache) close() { c.lock.Close() }
 
-func lockDir(dir string) (*os.File, error) {
+func lockDir(dir string, how int) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|how); err != nil {
 		f.Close()
 		return nil, err
 	}
