@@ -102,7 +102,9 @@ func wordsFor(path []string, v *verb) []string {
 		return []string{"web", "80/tcp"}
 	case v.name == "policy":
 		return []string{"web", "input", "drop"}
-	case v.name == "remove" && path[0] == "firewall":
+	case v.name == "add" && path[0] == "route":
+		return []string{"web", "192.0.2.0/24"}
+	case v.name == "remove" && (path[0] == "firewall" || path[0] == "route"):
 		return []string{"web", "1"}
 	case strings.HasSuffix(v.args, "FILE|-"):
 		return []string{"web", "-"}
@@ -162,6 +164,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"template": "busybox", "timeout": "9s", "wait-timeout": "9s", "signal": "HUP", "user": "me", "cwd": "/x",
 		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "filter": "name=web",
 		"recipe": "f", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
+		"via": "10.0.0.1", "dev": "eth1", "src": "10.0.0.2", "mtu": "1300", "advmss": "1200", "table": "100", "metric": "5", "priority": "7",
 		"chain": "output", "from": "10.0.0.0/8", "to": "fd00::1", "state": "new", "at": "1",
 		"architecture": "arm64", "root": "/r", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
 		"onboot": "no", "boot-order": "9", "stop-timeout": "9s",
@@ -192,6 +195,9 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 			base := append(slices.Clone(path), needs[id]...)
 			if v.name == "set" { // something has to be set
 				base = append(base, "--onboot=yes")
+			}
+			if v.name == "rule" { // something has to be ruled
+				base = append(base, "--from=10.0.0.3", "--table=9")
 			}
 			if _, ok := v.option("template"); ok && o.name != "template" {
 				base = append(base, "--template", "debian-12")

@@ -374,6 +374,37 @@ func (f *fake) ApplyFirewall(_ context.Context, name string) error {
 	return f.call("ApplyFirewall", name, nil)
 }
 
+func (f *fake) Routing(_ context.Context, name string) (runtime.RoutingInfo, error) {
+	info := runtime.RoutingInfo{Name: name, Running: name == "web"}
+	if name == "web" {
+		info.Routes = []runtime.RouteInfo{
+			{Number: 1, Destination: "192.0.2.0/24", Via: "10.90.0.1", Dev: "eth0", MTU: 1300, Table: 254, Applied: true},
+			{Destination: "0.0.0.0/0", Via: "10.90.0.1", Dev: "eth0", Table: 254, Applied: true},
+		}
+		info.Rules = []runtime.RouteRuleInfo{{Number: 2, From: "10.90.0.7/32", Table: 100, Priority: 7}}
+	}
+	return info, f.call("Routing", name, nil)
+}
+
+func (f *fake) AddRoute(_ context.Context, name string, r runtime.Route) error {
+	return f.call("AddRoute", name, r)
+}
+
+func (f *fake) AddRouteRule(_ context.Context, name string, r runtime.RouteRule) error {
+	return f.call("AddRouteRule", name, r)
+}
+
+func (f *fake) RemoveRoutes(_ context.Context, name string, numbers []int) error {
+	return f.call("RemoveRoutes", name, numbers)
+}
+
+func (f *fake) FlushRoutes(_ context.Context, name string) error {
+	return f.call("FlushRoutes", name, nil)
+}
+func (f *fake) ApplyRoutes(_ context.Context, name string) error {
+	return f.call("ApplyRoutes", name, nil)
+}
+
 func (f *fake) Networks(context.Context) ([]runtime.NetworkInfo, error) {
 	if f.refuse["none"] != "" {
 		return nil, f.call("Networks", "", nil)

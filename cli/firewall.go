@@ -199,20 +199,9 @@ func firewallRemoveVerb() *verb {
 		about:    `All numbers are those before the first is removed.`,
 		synonyms: []string{"rm", "delete", "del"},
 		run: func(ctx context.Context, i *invocation) error {
-			name, words, err := i.nameAnd()
+			name, numbers, err := i.nameAndNumbers("croft firewall %s list")
 			if err != nil {
 				return err
-			}
-			if len(words) == 0 {
-				return usageError("firewall remove: no NUMBER given").WithHint("croft firewall %s list", name)
-			}
-			var numbers []int
-			for _, w := range words {
-				n, err := parseNumber(w)
-				if err != nil {
-					return usageError("firewall remove: %w", err).WithHint("croft firewall %s list", name)
-				}
-				numbers = append(numbers, n)
 			}
 			return forName(i, name, "change the firewall", func(m Manager) error { return m.RemoveFirewallRules(ctx, name, numbers) })
 		},
@@ -252,6 +241,27 @@ func (i *invocation) nameAnd() (string, []string, error) {
 		return "", nil, usageError("%s: the NAME is empty", strings.Join(i.path, " "))
 	}
 	return i.words[0], i.words[1:], nil
+}
+
+// nameAndNumbers is nameAnd where the words are numbers of a list that list
+// shows.
+func (i *invocation) nameAndNumbers(list string) (string, []int, error) {
+	name, words, err := i.nameAnd()
+	if err != nil {
+		return "", nil, err
+	}
+	if len(words) == 0 {
+		return "", nil, usageError("%s: no NUMBER given", strings.Join(i.path, " ")).WithHint(list, name)
+	}
+	var numbers []int
+	for _, w := range words {
+		n, err := parseNumber(w)
+		if err != nil {
+			return "", nil, usageError("%s: %w", strings.Join(i.path, " "), err).WithHint(list, name)
+		}
+		numbers = append(numbers, n)
+	}
+	return name, numbers, nil
 }
 
 // forName does something to the VPS that was named beside other words.

@@ -40,6 +40,13 @@ type Manager interface {
 	FlushFirewall(ctx context.Context, name string) error
 	ApplyFirewall(ctx context.Context, name string) error
 
+	Routing(ctx context.Context, name string) (runtime.RoutingInfo, error)
+	AddRoute(ctx context.Context, name string, r runtime.Route) error
+	AddRouteRule(ctx context.Context, name string, r runtime.RouteRule) error
+	RemoveRoutes(ctx context.Context, name string, numbers []int) error
+	FlushRoutes(ctx context.Context, name string) error
+	ApplyRoutes(ctx context.Context, name string) error
+
 	Templates(ctx context.Context) ([]runtime.TemplateInfo, error)
 	Template(ctx context.Context, name string) (runtime.TemplateInfo, error)
 	BuildTemplate(ctx context.Context, name string, o runtime.TemplateBuild) (runtime.TemplateInfo, error)

@@ -71,3 +71,50 @@ func parseNumber(s string) (int, error) {
 	}
 	return int(n), nil
 }
+
+// parsePlainAddress reads an address without a prefix length.
+func parsePlainAddress(s string) (string, error) {
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" || a.Is4In6() || a.IsUnspecified() || a.IsMulticast() {
+		return "", fmt.Errorf("%q is no address of a host", s)
+	}
+	return a.String(), nil
+}
+
+// parseDestination reads a prefix, an address or "default", which is of the
+// family of hint, an address.
+func parseDestination(s, hint string) (string, error) {
+	if s == "default" {
+		if strings.Contains(hint, ":") {
+			return "::/0", nil
+		}
+		return "0.0.0.0/0", nil
+	}
+	p, err := parsePlace(s)
+	if err == nil && !strings.Contains(p, "/") {
+		a := netip.MustParseAddr(p)
+		p = netip.PrefixFrom(a, a.BitLen()).String()
+	}
+	return p, err
+}
+
+// parseInterface reads the name of a link.
+func parseInterface(s string) (string, error) {
+	if len(s) > 15 || strings.Trim(s, letters+"0123456789-_.") != "" || s[0] == '-' || s[0] == '.' {
+		return "", fmt.Errorf("%q is no interface: eth0", s)
+	}
+	return s, nil
+}
+
+func parseBytes(s string) (int, error)      { return numberIn(s, 68, 65535, "bytes: 1400") }
+func parseRouteTable(s string) (int, error) { return numberIn(s, 1, 1<<32-1, "routing table: 100") }
+func parseMetric(s string) (int, error)     { return numberIn(s, 1, 1<<32-1, "metric: 100") }
+func parsePriority(s string) (int, error)   { return numberIn(s, 1, 32767, "priority: 1 to 32767") }
+
+func numberIn(s string, least, most uint64, what string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 63)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("%q is no %s", s, what)
+	}
+	return int(n), nil
+}

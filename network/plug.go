@@ -247,13 +247,18 @@ func (n *inside) configure(p Plan) error {
 		return classify("bring it up", err)
 	}
 	for _, g := range p.Gateways {
-		all := net.IPNet{IP: make(net.IP, g.BitLen()/8), Mask: net.CIDRMask(0, g.BitLen())}
-		route := netlink.Route{LinkIndex: link.Attrs().Index, Dst: &all, Gw: g.AsSlice(), Protocol: unix.RTPROT_BOOT}
-		if err := n.nl.RouteReplace(&route); err != nil {
-			return classify("add route via "+g.String(), err)
+		if err := n.addGateway(link, g); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// addGateway makes g the way to everything.
+func (n *inside) addGateway(link netlink.Link, g netip.Addr) error {
+	all := net.IPNet{IP: make(net.IP, g.BitLen()/8), Mask: net.CIDRMask(0, g.BitLen())}
+	route := netlink.Route{LinkIndex: link.Attrs().Index, Dst: &all, Gw: g.AsSlice(), Protocol: unix.RTPROT_BOOT}
+	return classify("add route via "+g.String(), n.nl.RouteReplace(&route))
 }
 
 // ensurePorts gives running VPSs back what somebody flushed.

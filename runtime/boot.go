@@ -15,6 +15,7 @@ import (
 	"croft/bundles"
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/network"
 	"croft/runtime/holder"
 	"croft/template"
 )
@@ -181,6 +182,7 @@ func (m *Manager) plugIn(ctx context.Context, v state.VPS, pid int) error {
 	if err := m.applyFirewall(ctx, v, pid); err != nil { // before a link is up
 		return err
 	}
+	var plans []network.Plan
 	for _, p := range plugs {
 		if err := m.networks.Ensure(ctx, p.host); err != nil {
 			return err
@@ -188,6 +190,10 @@ func (m *Manager) plugIn(ctx context.Context, v state.VPS, pid int) error {
 		if err := m.networks.Plug(ctx, p.plan, pid); err != nil {
 			return err
 		}
+		plans = append(plans, p.plan)
+	}
+	if r := routingOf(v); r.Any() {
+		return m.networks.SetRouting(r, plans, pid)
 	}
 	return nil
 }

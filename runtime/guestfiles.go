@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"croft/internal/state"
+	"croft/network"
 	"croft/network/guest"
 	"croft/template"
 )
@@ -51,9 +52,15 @@ func guestSettings(v state.VPS, plugs []plug, host Host) (guest.Settings, error)
 	if len(v.DNS.Search) > 0 {
 		s.Search = v.DNS.Search
 	}
+	routing := routingOf(v)
+	s.Routing = routing.Any()
+	var plans []network.Plan
+	for _, p := range plugs {
+		plans = append(plans, p.plan)
+	}
 	for _, p := range plugs {
 		s.Interfaces = append(s.Interfaces, guest.Interface{Name: p.plan.Interface, Addresses: p.plan.Addresses,
-			Gateways: p.plan.Gateways, MTU: p.plan.MTU})
+			Gateways: p.plan.Gateways, MTU: p.plan.MTU, Routes: routing.Of(p.plan, plans)})
 	}
 	return s, nil
 }

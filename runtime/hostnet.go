@@ -82,3 +82,19 @@ func (n hostNetworks) Firewall(ctx context.Context, name string, f network.Firew
 	}
 	return h.Firewall(ctx, name, f, pid)
 }
+
+func (n hostNetworks) SetRouting(r network.Routing, interfaces []network.Plan, pid int) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.SetRouting(r, interfaces, pid)
+}
+
+func (n hostNetworks) Routing(name string, r network.Routing, interfaces []network.Plan, pid int) (network.RoutingInfo, error) {
+	h, err := n.host()
+	if err != nil {
+		return network.RoutingInfo{}, err
+	}
+	return h.Routing(name, r, interfaces, pid)
+}

@@ -56,6 +56,8 @@ type networks interface {
 	Unplug(ctx context.Context, p network.Plan) error
 	Remove(ctx context.Context, p network.HostPlan) error
 	Dropped(p network.Plan) (map[network.Reason]uint64, error)
+	SetRouting(r network.Routing, interfaces []network.Plan, pid int) error
+	Routing(name string, r network.Routing, interfaces []network.Plan, pid int) (network.RoutingInfo, error)
 	SetFirewall(ctx context.Context, f network.Firewall, pid int) error
 	Firewall(ctx context.Context, name string, f network.Firewall, pid int) (network.FirewallInfo, error)
 	Seed(name string) (network.Seed, error)

@@ -206,6 +206,12 @@ func (w fakeNetworks) Firewall(_ context.Context, name string, f network.Firewal
 	info.Running = true
 	return info, nil
 }
+func (w fakeNetworks) SetRouting(r network.Routing, _ []network.Plan, pid int) error {
+	return w.effect("set routes", func() error { return w.put("routes", strconv.Itoa(pid), r.String()) })
+}
+func (w fakeNetworks) Routing(name string, r network.Routing, _ []network.Plan, _ int) (network.RoutingInfo, error) {
+	return r.SavedInfo(name), nil
+}
 func (fakeNetworks) Seed(name string) (network.Seed, error) { return network.Seed{Name: name}, nil }
 func (fakeNetworks) Addresses() ([]netip.Addr, error)       { return nil, nil }
 

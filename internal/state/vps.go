@@ -21,6 +21,7 @@ type VPS struct {
 	Limits     Limits            `json:"limits"`
 	DNS        DNS               `json:"dns"`
 	Firewall   Firewall          `json:"firewall,omitzero"`
+	Routing    Routing           `json:"routing,omitzero"`
 	Sysctls    map[string]string `json:"sysctls,omitempty"`
 	Env        []string          `json:"env,omitempty"`                // for init: NAME=value
 	Ephemeral  bool              `json:"ephemeral,omitempty"`          // made by run --rm

@@ -37,6 +37,7 @@ type Settings struct {
 	Interfaces []Interface
 	Servers    []netip.Addr // resolvers; none leaves resolv.conf alone
 	Search     []string
+	Routing    bool // the host adds routes or rules, which the network service must leave alone
 	First      bool // this VPS has never been started
 }
 
@@ -46,6 +47,7 @@ type Interface struct {
 	Addresses []netip.Prefix
 	Gateways  []netip.Addr // at most one of each family
 	MTU       int          // 0 leaves the kernel's
+	Routes    []string     // more of them, in words of ip-route(8)
 }
 
 // A File is one to write: whole, with its directories, owned by the VPS's

@@ -31,7 +31,9 @@ func settings() Settings {
 			Addresses: []netip.Prefix{prefix("10.90.0.2/16"), prefix("10.90.0.9/16"), prefix("fd00:1::2/64"), prefix("fd00:1::9/64")},
 			Gateways:  []netip.Addr{addr("10.90.0.1"), addr("fd00:1::1")},
 			MTU:       1400,
+			Routes:    []string{"192.0.2.0/24 via 10.90.0.1 mtu 1300 protocol 201", "2001:db8::/32 via fd00:1::1 protocol 201"},
 		}},
+		Routing: true,
 		Servers: []netip.Addr{addr("9.9.9.9"), addr("2620:fe::fe")},
 		Search:  []string{"example.org", "example.net"},
 	}

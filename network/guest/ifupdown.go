@@ -151,6 +151,11 @@ func stanzas(b *strings.Builder, i Interface, s Settings) {
 		for _, a := range addrs[1:] {
 			fmt.Fprintf(b, "    up %s addr add %s dev %s\n", ip, a, i.Name)
 		}
+		for _, r := range i.Routes { // the flush took them along
+			if destination, _, _ := strings.Cut(r, " "); strings.Contains(destination, ":") != four {
+				fmt.Fprintf(b, "    up %s route replace %s || true\n", ip, r)
+			}
+		}
 	}
 }
 

@@ -20,6 +20,12 @@ func networkd(w *writer, s Settings) {
 		}
 	}
 	w.sweep("etc/systemd/network", "05-croft-", wanted)
+	const foreign = "etc/systemd/networkd.conf.d/90-croft.conf"
+	if there && s.Routing {
+		w.put(foreign, 0o644, "[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n")
+	} else {
+		w.drop(foreign)
+	}
 }
 
 func networkText(i Interface, s Settings) string {

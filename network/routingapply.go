@@ -1,0 +1,299 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+)
+
+// SetRouting makes the routes and rules of croft's in the network namespace of
+// process pid, whose interfaces are these, what r says. Those of the VPS's own
+// stay, but for one that is in the way of one of r's. Where r has no default
+// route and there is none, that of the network comes back. Doing it twice
+// changes nothing.
+func (h *Host) SetRouting(r Routing, interfaces []Plan, pid int) error {
+	if err := r.Check(); err != nil {
+		return err
+	}
+	r, err := r.through(interfaces)
+	if err != nil {
+		return err
+	}
+	inside, err := openInside(pid)
+	if err != nil {
+		return err
+	}
+	defer inside.Close()
+	if err := inside.setRoutes(r.Routes); err != nil {
+		return err
+	}
+	if err := inside.setRules(r.Rules); err != nil {
+		return err
+	}
+	for _, p := range interfaces {
+		if err := inside.ensureGateways(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Routing says what routes and rules there are in the network namespace of
+// process pid, those that r says among them.
+func (h *Host) Routing(name string, r Routing, interfaces []Plan, pid int) (RoutingInfo, error) {
+	inside, err := openInside(pid)
+	if err != nil {
+		return RoutingInfo{}, err
+	}
+	defer inside.Close()
+	var there Routing
+	routes, err := inside.routes()
+	if err != nil {
+		return RoutingInfo{}, err
+	}
+	for _, route := range routes {
+		there.Routes = append(there.Routes, route.Route)
+	}
+	rules, err := inside.rules()
+	if err != nil {
+		return RoutingInfo{}, err
+	}
+	for _, rule := range rules {
+		there.Rules = append(there.Rules, rule.RouteRule)
+	}
+	if full, err := r.through(interfaces); err == nil { // else what has no way is not there
+		r = full
+	}
+	return r.liveInfo(name, there), nil
+}
+
+// A kernelRoute is a route that is there, in both words.
+type kernelRoute struct {
+	Route
+	raw netlink.Route
+}
+
+// routes are all but those that the kernel itself keeps: its local table,
+// multicast, and what comes with an address.
+func (n *inside) routes() ([]kernelRoute, error) {
+	links, err := n.nl.LinkList()
+	if err != nil {
+		return nil, classify("list interfaces", err)
+	}
+	names := map[int]string{}
+	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+	}
+	var out []kernelRoute
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		all, err := n.nl.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+		if err != nil {
+			return nil, classify("list routes", err)
+		}
+		for _, r := range all {
+			if r.Table == tableLocal || r.Protocol == unix.RTPROT_KERNEL || r.Type != unix.RTN_UNICAST {
+				continue
+			}
+			out = append(out, kernelRoute{routeOf(r, family, names), r})
+		}
+	}
+	return out, nil
+}
+
+func routeOf(r netlink.Route, family int, names map[int]string) Route {
+	destination := "0.0.0.0/0"
+	if family == unix.AF_INET6 {
+		destination = "::/0"
+	}
+	if r.Dst != nil {
+		if p, ok := prefixOfIPNet(r.Dst.IP, r.Dst.Mask); ok {
+			destination = p.String()
+		}
+	}
+	text := func(ip net.IP) string {
+		if a, ok := netip.AddrFromSlice(ip); ok && !a.IsUnspecified() {
+			return a.Unmap().String()
+		}
+		return ""
+	}
+	return Route{Destination: destination, Via: text(r.Gw), Dev: names[r.LinkIndex], Src: text(r.Src), MTU: r.MTU, AdvMSS: r.AdvMSS,
+		Table: r.Table, Metric: r.Priority}
+}
+
+func (n *inside) setRoutes(want []Route) error {
+	there, err := n.routes()
+	if err != nil {
+		return err
+	}
+	for _, r := range want {
+		if hasRoute(there, r) {
+			continue
+		}
+		if err := n.putRoute(r); err != nil {
+			return err
+		}
+	}
+	if there, err = n.routes(); err != nil {
+		return err
+	}
+	for _, k := range there {
+		wanted := false
+		for _, r := range want {
+			wanted = wanted || r.says(k.Route)
+		}
+		if k.raw.Protocol != protocolCroft || wanted {
+			continue
+		}
+		if err := n.nl.RouteDel(&k.raw); err != nil && !errors.Is(err, unix.ESRCH) {
+			return classify("remove route "+k.Route.String(), err)
+		}
+	}
+	return nil
+}
+
+func hasRoute(there []kernelRoute, r Route) bool {
+	for _, k := range there {
+		if k.raw.Protocol == protocolCroft && r.says(k.Route) {
+			return true
+		}
+	}
+	return false
+}
+
+func (n *inside) putRoute(r Route) error {
+	route := netlink.Route{Dst: ipNet(r.prefix()), MTU: r.MTU, AdvMSS: r.AdvMSS, Table: r.table(), Priority: r.Metric, Protocol: protocolCroft}
+	if r.Via != "" {
+		route.Gw = net.ParseIP(r.Via)
+	}
+	if r.Src != "" {
+		route.Src = net.ParseIP(r.Src)
+	}
+	if r.Dev != "" {
+		link, err := n.nl.LinkByName(r.Dev)
+		if isNotFound(err) {
+			return fail.New(fail.State, "route %s: there is no interface %s", r.Destination, r.Dev)
+		}
+		if err != nil {
+			return classify("find "+r.Dev, err)
+		}
+		route.LinkIndex = link.Attrs().Index
+		if r.Via == "" && !r.prefix().Addr().Is6() {
+			route.Scope = unix.RT_SCOPE_LINK
+		}
+	}
+	err := n.nl.RouteReplace(&route)
+	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.EINVAL) {
+		return fail.New(fail.State, "route %s: the VPS's kernel refuses it (is its next hop on one of its networks, its source its own?): %w", r, err)
+	}
+	return classify("add route "+r.String(), err)
+}
+
+// A kernelRule is a rule that is there, in both words.
+type kernelRule struct {
+	RouteRule
+	raw netlink.Rule
+}
+
+// rules are all but those that every kernel has.
+func (n *inside) rules() ([]kernelRule, error) {
+	var out []kernelRule
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		all, err := n.nl.RuleList(family)
+		if err != nil {
+			return nil, classify("list routing rules", err)
+		}
+		for _, r := range all {
+			if r.Protocol == unix.RTPROT_KERNEL {
+				continue
+			}
+			r.Family = family
+			text := func(p *net.IPNet) string {
+				if p == nil {
+					return ""
+				}
+				prefix, _ := prefixOfIPNet(p.IP, p.Mask)
+				return prefix.String()
+			}
+			out = append(out, kernelRule{RouteRule{From: text(r.Src), To: text(r.Dst), Table: r.Table, Priority: max(r.Priority, 0)}, r})
+		}
+	}
+	return out, nil
+}
+
+func (n *inside) setRules(want []RouteRule) error {
+	there, err := n.rules()
+	if err != nil {
+		return err
+	}
+	used := map[int]bool{}
+	for i, k := range there {
+		used[i] = k.raw.Protocol != protocolCroft // the VPS's own are none of ours
+	}
+	for _, r := range want {
+		if find(there, used, func(k kernelRule) bool { return r.says(k.RouteRule) }) >= 0 {
+			continue
+		}
+		rule := netlink.NewRule()
+		rule.Table, rule.Protocol, rule.Family = r.Table, protocolCroft, unix.AF_INET
+		if r.isIPv6() {
+			rule.Family = unix.AF_INET6
+		}
+		if r.Priority > 0 {
+			rule.Priority = r.Priority
+		}
+		if p, _ := ruleAddress(r.From); p.IsValid() {
+			rule.Src = ipNet(p)
+		}
+		if p, _ := ruleAddress(r.To); p.IsValid() {
+			rule.Dst = ipNet(p)
+		}
+		if err := n.nl.RuleAdd(rule); err != nil {
+			return classify(fmt.Sprintf("add routing rule %s", r), err)
+		}
+	}
+	for i, k := range there {
+		if used[i] {
+			continue
+		}
+		if err := n.nl.RuleDel(&k.raw); err != nil && !errors.Is(err, unix.ENOENT) {
+			return classify(fmt.Sprintf("remove routing rule %s", k.RouteRule), err)
+		}
+	}
+	return nil
+}
+
+// ensureGateways gives a VPS that has no default route that of its network.
+func (n *inside) ensureGateways(p Plan) error {
+	if len(p.Gateways) == 0 {
+		return nil
+	}
+	there, err := n.routes()
+	if err != nil {
+		return err
+	}
+	link, err := n.nl.LinkByName(p.Interface)
+	if isNotFound(err) {
+		return nil // the VPS has taken it down for good
+	}
+	if err != nil {
+		return classify("find "+p.Interface, err)
+	}
+	for _, g := range p.Gateways {
+		has := false
+		for _, k := range there {
+			has = has || k.table() == tableMain && k.prefix().Bits() == 0 && k.prefix().Addr().Is6() == g.Is6()
+		}
+		if !has {
+			if err := n.addGateway(link, g); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+package network
+
+// A RoutingInfo is the routes and rules of a VPS, croft's and its own. Its
+// JSON keys are stable.
+type RoutingInfo struct {
+	Name    string          `json:"name"`
+	Running bool            `json:"running"`
+	Applied bool            `json:"applied"` // it runs, and all that is saved is there
+	Routes  []RouteInfo     `json:"routes"`
+	Rules   []RouteRuleInfo `json:"rules"`
+}
+
+// A RouteInfo is a route that is saved or there, or both.
+type RouteInfo struct {
+	Number      int    `json:"number"` // of what croft keeps; 0 is the VPS's own
+	Destination string `json:"destination"`
+	Via         string `json:"via"`
+	Dev         string `json:"dev"`
+	Src         string `json:"src"`
+	MTU         int    `json:"mtu"`
+	AdvMSS      int    `json:"advmss"`
+	Table       int    `json:"table"`
+	Metric      int    `json:"metric"`
+	Applied     bool   `json:"applied"` // it is there
+}
+
+// A RouteRuleInfo is a rule that is saved or there, or both.
+type RouteRuleInfo struct {
+	Number   int    `json:"number"` // goes on from the routes'
+	From     string `json:"from"`
+	To       string `json:"to"`
+	Table    int    `json:"table"`
+	Priority int    `json:"priority"`
+	Applied  bool   `json:"applied"`
+}
+
+func (r Route) info(number int, applied bool) RouteInfo {
+	return RouteInfo{Number: number, Destination: r.Destination, Via: r.Via, Dev: r.Dev, Src: r.Src, MTU: r.MTU, AdvMSS: r.AdvMSS,
+		Table: r.table(), Metric: r.Metric, Applied: applied}
+}
+
+func (r RouteRule) info(number int, applied bool) RouteRuleInfo {
+	return RouteRuleInfo{number, r.From, r.To, r.Table, r.Priority, applied}
+}
+
+// SavedInfo is what r says, with nothing of it applied.
+func (r Routing) SavedInfo(name string) RoutingInfo {
+	info := RoutingInfo{Name: name, Routes: []RouteInfo{}, Rules: []RouteRuleInfo{}}
+	for i, route := range r.Routes {
+		info.Routes = append(info.Routes, route.info(i+1, false))
+	}
+	for i, rule := range r.Rules {
+		info.Rules = append(info.Rules, rule.info(len(r.Routes)+i+1, false))
+	}
+	return info
+}
+
+// liveInfo is SavedInfo with what there is, in the words of the kernel.
+func (r Routing) liveInfo(name string, there Routing) RoutingInfo {
+	info := r.SavedInfo(name)
+	info.Running, info.Applied = true, true
+	used := map[int]bool{}
+	for i, route := range r.Routes {
+		at := find(there.Routes, used, route.says)
+		if at < 0 {
+			info.Applied = false
+			continue
+		}
+		info.Routes[i] = there.Routes[at].info(i+1, true)
+	}
+	for i, route := range there.Routes {
+		if !used[i] {
+			info.Routes = append(info.Routes, route.info(0, true))
+		}
+	}
+	used = map[int]bool{}
+	for i, rule := range r.Rules {
+		at := find(there.Rules, used, rule.says)
+		if at < 0 {
+			info.Applied = false
+			continue
+		}
+		info.Rules[i] = there.Rules[at].info(len(r.Routes)+i+1, true)
+	}
+	for i, rule := range there.Rules {
+		if !used[i] {
+			info.Rules = append(info.Rules, rule.info(0, true))
+		}
+	}
+	return info
+}
+
+// find returns the first of all that is not used and that is, and marks it
+// used; -1 is none.
+func find[T any](all []T, used map[int]bool, is func(T) bool) int {
+	for i, x := range all {
+		if !used[i] && is(x) {
+			used[i] = true
+			return i
+		}
+	}
+	return -1
+}
