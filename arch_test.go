@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"cli": {"runtime"},
 	"runtime": {
 		"bundles", "network", "network/guest", "template", "internal/state",
-		"runtime/container", "runtime/holder", "runtime/console",
+		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck",
 	},
 	"bundles":                 nil,
 	"network":                 nil,
@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"runtime/holder/program":  {"runtime/holder/protocol"},
 	"runtime/holder/protocol": nil,
 	"runtime/console":         {"runtime/holder/protocol"},
+	"runtime/hostcheck":       nil,
 	"internal/state":          nil,
 	"internal/fail":           nil,
 	"integration":             nil,

@@ -175,6 +175,17 @@ func (f *fake) Set(_ context.Context, name string, c runtime.Change) error {
 	return f.call("Set", name, c)
 }
 
+func (f *fake) CheckHost(context.Context) ([]runtime.HostCheck, error) {
+	checks := []runtime.HostCheck{
+		{Name: "kernel", Status: "ok", Found: "6.12", For: "everything"},
+		{Name: "forwarding", Status: "warning", Found: "off", For: "traffic", Remedy: "sysctl -w x=1"},
+	}
+	if f.refuse["lacking"] != "" {
+		checks = append(checks, runtime.HostCheck{Name: "overlay", Status: "missing", Found: "none", For: "files", Remedy: "modprobe overlay"})
+	}
+	return checks, f.call("CheckHost", "", nil)
+}
+
 func (f *fake) BootHost(_ context.Context, o runtime.StartOptions, tell func(runtime.HostResult)) ([]runtime.HostResult, error) {
 	return f.each("Start", tell), f.call("BootHost", "", o)
 }

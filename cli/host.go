@@ -3,18 +3,64 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
+	"croft/internal/fail"
 	"croft/runtime"
 )
 
 func hostVerb() *verb {
 	return &verb{
 		name: "host", group: groupHost, args: "COMMAND",
-		summary:  "boot and shut down the VPSs of this host",
+		summary:  "check this host, boot and shut down its VPSs",
 		synonyms: []string{"node", "hn"},
-		verbs:    []*verb{hostBootVerb(), hostShutdownVerb()},
+		verbs:    []*verb{hostCheckVerb(), hostBootVerb(), hostShutdownVerb()},
 	}
+}
+
+func hostCheckVerb() *verb {
+	return &verb{
+		name:    "check",
+		summary: "say what this host has of what croft needs or could use",
+		about: `One line for each thing: ok, warning (VPSs run, with less) or missing (none can
+run), what there is, what it is for, and the command that mends it. Most is
+found out by trying, out of sight. The exit status is 8 if something is missing,
+and 0 otherwise.`,
+		options: []option{jsonOption("as a JSON array"), {name: "no-header", usage: "no line with the columns' names"}},
+		run: func(ctx context.Context, i *invocation) error {
+			i.notBoth("json", "no-header")
+			m, err := hostManager(i)
+			if err != nil {
+				return err
+			}
+			checks, err := m.CheckHost(ctx)
+			if err != nil {
+				return err
+			}
+			if err := printChecks(i, checks); err != nil {
+				return err
+			}
+			if lacking := runtime.HostLacking(checks); len(lacking) > 0 {
+				return fail.New(fail.Host, "no VPS can run on this host: something is missing: %s", strings.Join(lacking, ", "))
+			}
+			return nil
+		},
+	}
+}
+
+func printChecks(i *invocation, checks []runtime.HostCheck) error {
+	if i.flags.Bool("json") {
+		return i.printJSON(checks)
+	}
+	var t table
+	if !i.flags.Bool("no-header") {
+		t = append(t, []string{"STATUS", "WHAT", "FOUND", "FOR", "REMEDY"})
+	}
+	for _, c := range checks {
+		t = append(t, []string{string(c.Status), c.Name, c.Found, c.For, c.Remedy})
+	}
+	return i.print(t.String())
 }
 
 func hostBootVerb() *verb {

@@ -53,6 +53,7 @@ type Manager interface {
 	ImportTemplate(ctx context.Context, name string, r io.Reader, o runtime.TemplateImport) (runtime.TemplateInfo, error)
 	RemoveTemplate(ctx context.Context, name string) error
 
+	CheckHost(ctx context.Context) ([]runtime.HostCheck, error)
 	BootHost(ctx context.Context, o runtime.StartOptions, tell func(runtime.HostResult)) ([]runtime.HostResult, error)
 	ShutdownHost(ctx context.Context, o runtime.ShutdownOptions, tell func(runtime.HostResult)) ([]runtime.HostResult, error)
 

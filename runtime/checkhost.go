@@ -1,0 +1,88 @@
+package runtime
+
+import (
+	"context"
+
+	"croft/internal/fail"
+	"croft/network"
+	"croft/runtime/hostcheck"
+	"croft/template"
+)
+
+// A HostCheck is one thing that croft needs of the host or could use.
+type HostCheck = hostcheck.Check
+
+// HostLacking are the names of those checks without which no VPS can run.
+func HostLacking(checks []HostCheck) []string { return hostcheck.Lacking(checks) }
+
+// CheckHost says what of what croft needs and could use this host has, mostly
+// by trying it, out of sight. Nothing of that is left.
+func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
+	f := hostcheck.Probe(ctx, m.store.Root)
+	entries, err := m.store.All()
+	if err != nil {
+		return nil, err
+	}
+	f.VPSs = len(entries)
+	free, err := m.store.FreeIDs(ctx)
+	f.FreeIDs, f.IDsWhy = free, why(err)
+	trial, err := template.Try(m.store.Root)
+	if err != nil {
+		return nil, err
+	}
+	f.NamespaceWhy, f.ShiftWhy, f.OverlayWhy = why(trial.Namespace), why(trial.Shift), why(trial.Overlay)
+	builder, err := template.Builder()
+	f.Builder, f.BuilderWhy = builder, why(err)
+	host, err := m.host()
+	if err != nil {
+		return nil, err
+	}
+	f.Cgroups.Manager = string(host.Cgroups) // which may be another than the host's own
+	bridges, err := m.bridges()
+	if err != nil {
+		return nil, err
+	}
+	f.Network = networkFacts(network.LookAround(ctx, bridges))
+	return hostcheck.Checks(f), ctx.Err()
+}
+
+// bridges are those of the networks that there are, or of the one that there
+// will be.
+func (m *Manager) bridges() ([]string, error) {
+	names, err := m.store.Networks()
+	if err != nil {
+		return nil, err
+	}
+	var bridges []string
+	for _, name := range names {
+		t, err := m.table(name)
+		if err != nil && !fail.Is(err, fail.NotFound) {
+			return nil, err
+		}
+		if t.Bridge != "" {
+			bridges = append(bridges, t.Bridge)
+		}
+	}
+	if bridges == nil {
+		bridges = []string{network.Default(network.Seed{}).Bridge}
+	}
+	return bridges, nil
+}
+
+func networkFacts(s network.Survey) hostcheck.Network {
+	n := hostcheck.Network{
+		LinksWhy: why(s.Links), FilterWhy: why(s.Filter), RulesWhy: why(s.Rules), IPTables: s.IPTables, IPv6: s.IPv6,
+		Forwarding4: s.Forwarding4, Forwarding6: s.Forwarding6, Modules: s.Modules, Unavailable: s.Unavailable,
+	}
+	for _, b := range s.Blockers {
+		n.Blockers = append(n.Blockers, hostcheck.Blocker(b))
+	}
+	return n
+}
+
+func why(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

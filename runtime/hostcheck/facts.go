@@ -1,0 +1,70 @@
+package hostcheck
+
+// Facts is what was found out about a host. A field that ends in Why is why
+// something does not work, "" if it does.
+type Facts struct {
+	Kernel   string // uname -r
+	Packager string // the program that installs packages: apt-get, dnf, …; "" if it is none that is known
+
+	LacksCaps    []string // capabilities that this process does not have and every VPS needs
+	BoundingCaps []string // capabilities that nobody on this host can have
+	Namespaces   []string // the kinds that the kernel has: user, pid, …
+	Seccomp      bool
+	AppArmor     bool // it confines something here
+	Sysctls      map[string]int64
+
+	NamespaceWhy string // a user namespace with ids of its own
+	ShiftWhy     string // idmapped mounts on StateDir's filesystem
+	OverlayWhy   string // an overlay of that, under the VPS's own files
+	StateDir     string
+	Filesystem   string // of StateDir: its type
+	FreeBytes    uint64
+	FreeInodes   uint64 // of a filesystem that has no such limit: all ones
+
+	Cgroups Cgroups
+	Devices []string // nodes that VPSs could use and that are not here
+	Network Network
+	Boot    Boot
+
+	VPSs    int // how many there are
+	FreeIDs int // how many more could have user ids of their own
+	IDsWhy  string
+
+	Builder    string // what templates are built with
+	BuilderWhy string
+}
+
+// Cgroups is how this host has its cgroups.
+type Cgroups struct {
+	World       string   // v2, hybrid (v1, and v2 for those who ask), v1, or "" if there are none
+	Controllers []string // cpu, memory, …
+	Manager     string   // who makes the VPSs': systemd or cgroupfs
+	Reachable   bool     // systemd can be talked to
+}
+
+// Network is what was found out about networks.
+type Network struct {
+	LinksWhy, FilterWhy, RulesWhy string
+	IPTables                      string // what iptables says of its version; "" if it is not there
+	IPv6                          bool
+	Forwarding4, Forwarding6      bool
+	Modules                       bool     // the kernel has modules that can be loaded
+	Unavailable                   []string // those that VPSs may use and that cannot be had
+	Blockers                      []Blocker
+}
+
+// A Blocker drops what VPSs send, whatever croft accepts.
+type Blocker struct{ Who, Remedy string }
+
+// Boot is what starts VPSs when the host boots.
+type Boot struct {
+	System    string // systemd, openrc, sysv, or "" if it is none that is known
+	Installed bool
+	Enabled   bool
+	Active    bool // systemd: so that it stops VPSs when the host shuts down
+}
+
+func (f Facts) sysctl(key string) (int64, bool) {
+	value, ok := f.Sysctls[key]
+	return value, ok
+}

@@ -1,0 +1,140 @@
+package hostcheck
+
+import (
+	"fmt"
+	"strings"
+)
+
+func resourceRules() []rule {
+	all := []rule{namespaceLimits}
+	for _, l := range limits() {
+		all = append(all, l.rule)
+	}
+	return append(all, userIDs, space, templateTools, atBoot)
+}
+
+// A limit is a setting of the kernel that all VPSs together, or each alone,
+// may run into.
+type limit struct {
+	key         string
+	what        string
+	least, each int64 // for the host itself, and for each VPS
+	value       int64 // what to set it to, as long as that is enough
+}
+
+// limits are those that hosts are known to run into. Instances and watches
+// of inotify are counted for who made the user namespace, who is the host's
+// root for every VPS (inc_ucount in kernel/ucount.c), so they are shared. Keys
+// are counted for each user id of the host (keyctl(2)), which no two VPSs
+// share: root of a VPS has maxkeys for its own.
+func limits() []limit {
+	return []limit{
+		{"fs.inotify.max_user_instances", "watching files: systemd, udev, D-Bus in all VPSs together", 32, 16, 8192},
+		{"fs.inotify.max_user_watches", "how many files all VPSs together watch", 8192, 2048, 1048576},
+		{"kernel.keys.maxkeys", "kernel keys of one user of a VPS: systemd takes one for each service", 200, 0, 2000},
+		{"kernel.keys.maxbytes", "the size of these keys", 20000, 0, 200000},
+		{"kernel.pid_max", "processes of the host and all VPSs together", 4096, 512, 4194304},
+	}
+}
+
+func (l limit) rule(f Facts) []Check {
+	have, ok := f.sysctl(l.key)
+	if !ok {
+		return nil // this kernel has no such limit
+	}
+	need := l.least + l.each*int64(f.VPSs)
+	found := fmt.Sprint(have)
+	if l.each > 0 {
+		found = fmt.Sprintf("%d, enough for %d VPSs", have, max(0, (have-l.least)/l.each))
+	}
+	if have >= need {
+		return good(l.key, l.what, found)
+	}
+	if l.each > 0 {
+		found += fmt.Sprintf(" of %d", f.VPSs)
+	}
+	return bad(Warning, l.key, l.what, found, fmt.Sprintf("sysctl -w %s=%d", l.key, max(l.value, 2*need)))
+}
+
+// namespaceLimits: what is made inside a VPS counts for the host's root too.
+// That there can be no user namespace at all is said elsewhere.
+func namespaceLimits(f Facts) []Check {
+	const name, what = "namespace limits", "namespaces of all VPSs, and of services and containers inside"
+	const least, each, value = 64, 64, 65536
+	need := int64(least + each*f.VPSs)
+	var low, remedy []string
+	for _, kind := range []string{"cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"} {
+		key := "user.max_" + kind + "_namespaces"
+		if have, ok := f.sysctl(key); ok && have < need {
+			low = append(low, fmt.Sprintf("%s is %d", key, have))
+			remedy = append(remedy, fmt.Sprintf("%s=%d", key, max(value, 2*need)))
+		}
+	}
+	if len(low) > 0 {
+		return bad(Warning, name, what, fmt.Sprintf("%s, for %d VPSs", strings.Join(low, ", "), f.VPSs), "sysctl -w "+strings.Join(remedy, " "))
+	}
+	return good(name, what, "enough")
+}
+
+func userIDs(f Facts) []Check {
+	const name, what = "free user ids", "ids of its own for each new VPS"
+	const few = 16
+	const remedy = "croft list; croft destroy those that nobody needs, or take ranges out of /etc/subuid and /etc/subgid"
+	found := fmt.Sprintf("for %d more VPSs", f.FreeIDs)
+	switch {
+	case f.IDsWhy != "":
+		return bad(Warning, name, what, f.IDsWhy, "croft list")
+	case f.FreeIDs == 0 && f.VPSs == 0:
+		return bad(Missing, name, what, "none", remedy)
+	case f.FreeIDs < few:
+		return bad(Warning, name, what, found, remedy)
+	}
+	return good(name, what, found)
+}
+
+func space(f Facts) []Check {
+	const name = "disk space"
+	const leastBytes, leastInodes = 1 << 30, 100_000
+	what := "templates and files of VPSs (" + f.StateDir + ")"
+	const mib = 1 << 20
+	found := fmt.Sprintf("%d MiB free", f.FreeBytes/mib)
+	switch {
+	case f.FreeBytes < leastBytes:
+		return bad(Warning, name, what, found, "free some, or give croft another place by CROFT_ROOT")
+	case f.FreeInodes < leastInodes:
+		return bad(Warning, name, what, fmt.Sprintf("%s, but only %d inodes", found, f.FreeInodes), "free some, or give croft another place by CROFT_ROOT")
+	}
+	return good(name, what, found)
+}
+
+func templateTools(f Facts) []Check {
+	const name, what = "template tools", "croft template build of Debian"
+	if f.BuilderWhy != "" {
+		remedy := f.install([5]string{
+			"mmdebstrap debian-archive-keyring", "debootstrap debian-keyring", "debootstrap debian-archive-keyring",
+			"debootstrap debian-archive-keyring", "debootstrap debian-keyring",
+		})
+		return bad(Warning, name, what, f.BuilderWhy, remedy)
+	}
+	return good(name, what, f.Builder)
+}
+
+func atBoot(f Facts) []Check {
+	const name, what = "croft at boot", "starting VPSs when the host boots, and stopping them when it shuts down"
+	enable := map[string]string{
+		"systemd": "systemctl enable --now croft.service",
+		"openrc":  "rc-update add croft default",
+		"sysv":    "update-rc.d croft defaults",
+	}[f.Boot.System]
+	switch {
+	case f.Boot.System == "":
+		return bad(Warning, name, what, "this host's init is none that croft knows", "have it run croft host boot, and croft host shutdown")
+	case !f.Boot.Installed:
+		return bad(Warning, name, what, "not installed", "make install; "+enable)
+	case !f.Boot.Enabled:
+		return bad(Warning, name, what, "not enabled", enable)
+	case f.Boot.System == "systemd" && !f.Boot.Active:
+		return bad(Warning, name, what, "enabled, not active: a shutdown would kill VPSs", enable)
+	}
+	return good(name, what, "by "+f.Boot.System)
+}
