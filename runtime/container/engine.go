@@ -44,6 +44,7 @@ func (e Engine) Create(id string, spec *specs.Spec) (_ Waiting, err error) {
 	if err != nil {
 		return Waiting{}, fmt.Errorf("read bundle: %w", err)
 	}
+	config.Cgroups.SystemdProps = append(config.Cgroups.SystemdProps, outlivesService())
 	if err := os.MkdirAll(e.Root, 0o700); err != nil {
 		return Waiting{}, fmt.Errorf("make state directory: %w", err)
 	}

@@ -14,6 +14,14 @@ import (
 // Slice is where systemd keeps croft's units.
 const Slice = "croft.slice"
 
+// Service is the unit that boots and shuts down the host's VPSs.
+const Service = "croft.service"
+
+// outlivesService orders a scope before Service, so that a shutdown of the
+// host stops it after that has: by then its VPS has shut itself down, and
+// systemd has nobody to kill.
+func outlivesService() systemd.Property { return systemd.PropBefore(Service) }
+
 // A CgroupManager makes cgroups: the host's systemd, or the kernel's file
 // system directly.
 type CgroupManager string
@@ -66,6 +74,7 @@ func (e Engine) Shelter(ctx context.Context, name string) error {
 		systemd.PropDescription("monitor of VPS " + name),
 		systemd.PropSlice(Slice),
 		systemd.PropPids(uint32(os.Getpid())),
+		outlivesService(),
 		// One that was killed is not kept: the next monitor needs its name.
 		{Name: "CollectMode", Value: dbus.MakeVariant("inactive-or-failed")},
 	}, done)
