@@ -25,7 +25,6 @@ func TestPrivileged(t *testing.T) {
 		"echo h >/proc/sysrq-trigger",
 		"cat /proc/kcore",
 		"mknod /tmp/disk b 254 0 && head -c 1 /tmp/disk",
-		"date -s 2001-01-01",
 	} {
 		if r := try("exec", vps, "--", "sh", "-c", script); r.status == 0 {
 			t.Errorf("%s: %v", script, r)

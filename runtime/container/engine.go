@@ -167,6 +167,9 @@ func (e Engine) Freeze(id string) error {
 	if err != nil {
 		return err
 	}
+	if status, err := c.Status(); err == nil && status == libcontainer.Paused {
+		return nil
+	}
 	if err := c.Pause(); err != nil {
 		return fmt.Errorf("freeze: %w", err)
 	}
