@@ -40,12 +40,15 @@ func outer() int {
 		fmt.Fprintf(os.Stderr, "integration: %v\nintegration: type: make test-integration\n", err)
 		return 1
 	}
-	c, err := openCache(croft)
+	c, err := openCache()
+	if err == nil {
+		defer c.close()
+		err = c.take(croft)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "integration:", err)
 		return 1
 	}
-	defer c.close()
 	flag.Parse()
 	if flag.Lookup("test.run").Value.String() == "" {
 		c.buildAll()
@@ -56,7 +59,7 @@ func outer() int {
 	}
 
 	tests := exec.Command("/proc/self/exe", os.Args[1:]...)
-	tests.Env = append(os.Environ(), stageVariable+"=tests", "CROFT_BIN="+croft, "CROFT_TEST_ROOT="+c.root)
+	tests.Env = append(os.Environ(), stageVariable+"=tests", "CROFT_BIN="+c.croft, "CROFT_TEST_ROOT="+c.root)
 	tests.Stdin, tests.Stdout, tests.Stderr = os.Stdin, os.Stdout, os.Stderr
 	tests.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}
 	// The terminal's Ctrl-C reaches the tests too; they end, and then we do.

@@ -37,7 +37,7 @@ type cache struct {
 
 // openCache locks the cache for this run, takes the VPSs of a run that was
 // killed out of it, and removes the caches of older code.
-func openCache(croft string) (*cache, error) {
+func openCache() (*cache, error) {
 	top := os.Getenv("CROFT_TEST_CACHE")
 	if top == "" {
 		top = "/var/tmp/croft-test"
@@ -50,7 +50,7 @@ func openCache(croft string) (*cache, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "root"), 0o755); err != nil {
 		return nil, err
 	}
-	c := &cache{croft: croft, root: filepath.Join(dir, "root"), builds: map[string]func() error{}}
+	c := &cache{croft: filepath.Join(dir, "bin", "croft"), root: filepath.Join(dir, "root"), builds: map[string]func() error{}}
 	if c.lock, err = lockDir(dir, unix.LOCK_NB); err == unix.EWOULDBLOCK {
 		fmt.Fprintf(os.Stderr, "integration: waiting for another run of these tests, which uses %s\n", dir)
 		c.lock, err = lockDir(dir, 0)
@@ -77,6 +77,20 @@ func openCache(croft string) (*cache, error) {
 		}
 	}
 	return c, nil
+}
+
+// take copies the croft to be tested to where the tests see it: what is in
+// /tmp they do not.
+func (c *cache) take(croft string) error {
+	program, err := os.ReadFile(croft)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(c.croft), 0o755); err != nil {
+		return err
+	}
+	os.Remove(c.croft) // a run that was killed may have left it running
+	return os.WriteFile(c.croft, program, 0o755)
 }
 
 func (c *cache) close() { c.lock.Close() }

@@ -37,6 +37,7 @@ func makePayload(path string) error {
 	}
 	for _, c := range [][2]string{
 		{croft, "croft"},
+		{"installed", "installed"},
 		{filepath.Join(checkout, "integration/integration.test"), "integration/integration.test"},
 		{filepath.Join(checkout, "scripts"), "scripts"},
 		// The tests tell by the code that makes templates which ones are theirs.

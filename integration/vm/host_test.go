@@ -25,7 +25,7 @@ var withoutSystemd = bootOptions{init: "/sbin/croft-test-init"}
 func TestSystemd(t *testing.T) {
 	m := newMachine(t)
 	m.boot(t, bootOptions{})
-	for _, c := range []struct{ script, want string }{
+	m.check(t, []check{
 		{"cat /proc/1/comm", "systemd"},
 		{"systemctl is-system-running --wait", "running"},
 		{"stat -f -c %T /sys/fs/cgroup", "cgroup2fs"},
@@ -33,45 +33,119 @@ func TestSystemd(t *testing.T) {
 		{"cat /sys/module/apparmor/parameters/enabled", "Y"},
 		{"systemctl is-active dbus.socket apparmor.service", "active\nactive"},
 		{"iptables --version | grep -o '(.*)'", "(nf_tables)"},
-	} {
-		if out, _ := m.try(t, c.script); out != c.want {
-			t.Errorf("%s: %q, not %q", c.script, out, c.want)
-		}
+	})
+	if picked() == "" {
+		m.setUp(t)
+		m.step(t, "limits", func(t *testing.T) { m.limits(t, "/sys/fs/cgroup/croft.slice/croft-web.scope") })
+		m.step(t, "scopes", m.scopes)
+		m.step(t, "left alone", m.leftAlone)
+		m.step(t, "privileged", m.privileged)
+		m.step(t, "nothing left", m.nothingLeft)
 	}
-	m.integration(t, shortSystemd)
+	m.step(t, "integration", func(t *testing.T) { m.integration(t, shortSystemd) })
 	m.end(t, "systemctl poweroff")
+}
+
+// scopes sees that systemd's tools know a VPS by its name.
+func (m *machine) scopes(t *testing.T) {
+	m.check(t, []check{
+		{"systemctl show -P Slice -P Delegate -P ActiveState croft-web.scope", "croft.slice\nyes\nactive"},
+		{"systemctl status --no-pager croft-web.scope | grep -o 'CGroup: .*'", "CGroup: /croft.slice/croft-web.scope"},
+		{"systemd-cgls --no-pager --unit croft.slice | grep -o 'croft-web.scope'", "croft-web.scope"},
+	})
+}
+
+// leftAlone sees that nobody who does something to the host does it to VPSs.
+func (m *machine) leftAlone(t *testing.T) {
+	// The end of a service, as of a login's session, kills all that is in it.
+	m.must(t, "croft create --template busybox --memory 64M mail")
+	m.must(t, "systemd-run --quiet --wait --collect --unit login croft start --wait mail")
+	m.works(t, "mail")
+	for _, act := range []string{
+		"systemctl daemon-reload",
+		"systemctl daemon-reexec",
+		// Another file, with other contents: package managers do that.
+		"cd /usr/bin && cp croft croft.new && echo >>croft.new && mv -f croft.new croft",
+	} {
+		m.must(t, act)
+		m.works(t, "mail", "web")
+		m.check(t, []check{
+			{"cat /sys/fs/cgroup/croft.slice/croft-mail.scope/memory.max", "67108864"},
+			{"cat /sys/fs/cgroup/croft.slice/croft-web.scope/pids.max", "300"},
+			{"croft exec web -- systemctl is-system-running", "running"},
+		})
+	}
+	// What begins with the old croft ends with the new one.
+	m.must(t, "croft exec mail -- reboot; croft wait --for booted mail")
+	m.must(t, "croft stop web && croft stop mail")
+	m.check(t, []check{{"croft list --no-header --columns name,ended", "mail   halted\nweb    halted"}})
+}
+
+func (m *machine) privileged(t *testing.T) {
+	m.must(t, "croft create --template debian-13 --privileged root && croft start --wait root")
+	m.check(t, []check{{"croft exec root -- systemctl is-system-running --wait", "running"}})
+	m.must(t, "croft stop root")
+}
+
+// nothingLeft destroys all VPSs and looks for what they leave.
+func (m *machine) nothingLeft(t *testing.T) {
+	m.must(t, "croft list --quiet | xargs -r croft destroy --force")
+	m.check(t, []check{
+		{"find /sys/fs/cgroup/croft.slice -mindepth 1 -type d 2>/dev/null", ""},
+		{"systemctl list-units --all --plain --no-legend 'croft*.scope'", ""},
+		{"systemctl is-system-running", "running"},
+	})
 }
 
 func TestWithoutSystemd(t *testing.T) {
 	m := newMachine(t)
 	m.boot(t, withoutSystemd)
-	for _, c := range []struct{ script, want string }{
+	m.check(t, []check{
 		{"cat /proc/1/comm", "croft-test-init"},
 		{"stat -f -c %T /sys/fs/cgroup", "cgroup2fs"},
 		{"grep -c cgroup /proc/mounts", "1"},
 		{"test -e /run/systemd; echo $?", "1"},
-	} {
-		if out, _ := m.try(t, c.script); out != c.want {
-			t.Errorf("%s: %q, not %q", c.script, out, c.want)
-		}
+	})
+	if picked() == "" {
+		m.setUp(t)
+		m.step(t, "limits", func(t *testing.T) { m.limits(t, "/sys/fs/cgroup/croft/web") })
+		m.step(t, "stop", func(t *testing.T) {
+			m.must(t, "croft stop web && croft destroy web")
+			m.check(t, []check{{"find /sys/fs/cgroup -mindepth 1 -type d", ""}})
+		})
 	}
-	m.integration(t, shortWithoutSystemd)
+	m.step(t, "integration", func(t *testing.T) { m.integration(t, shortWithoutSystemd) })
 	m.end(t, "poweroff -f -f")
 }
+
+// step is a test in the middle of others that go on with the same machine.
+func (m *machine) step(t *testing.T, name string, do func(t *testing.T)) {
+	t.Helper()
+	if m.qemu == nil {
+		return // a step before has lost it
+	}
+	if !t.Run(name, do) {
+		m.journal(t)
+	}
+}
+
+// picked is which of the integration tests were asked for, "" if none were:
+// then all that this package tests itself is run too.
+func picked() string { return os.Getenv("CROFT_VM_RUN") }
 
 // integration runs the integration tests inside, those that short picks where
 // time is short, or those that were asked for; what they print is printed.
 func (m *machine) integration(t *testing.T, short string) {
 	t.Helper()
-	limit, options, picked := time.Hour, "-test.v", os.Getenv("CROFT_VM_RUN")
+	limit, options, pattern := time.Hour, "-test.v", picked()
 	if testing.Short() {
 		limit, options = 14*time.Minute, "-test.v -test.short"
-		if picked == "" {
-			picked = short
+		if pattern == "" {
+			pattern = short
 		}
 	}
-	if picked != "" {
-		options += " -test.run '" + picked + "'"
+	if pattern != "" {
+		options += " -test.run '" + pattern + "'"
 	}
 	script := fmt.Sprintf("cd integration && CROFT_BIN=/croft/croft CROFT_TEST_CACHE=/var/cache/croft-test "+
 		"./integration.test -test.timeout %v %s", limit, options)
@@ -81,10 +155,14 @@ func (m *machine) integration(t *testing.T, short string) {
 	}
 	defer log.Close()
 	status := m.stream(t, limit+patience, io.MultiWriter(log, &indented{to: os.Stdout}), script)
-	if status == 0 {
-		return
+	if status != 0 {
+		t.Errorf("the integration tests: exit %d", status)
 	}
-	t.Errorf("the integration tests: exit %d", status)
+}
+
+// journal keeps what the machine says about itself.
+func (m *machine) journal(t *testing.T) {
+	t.Helper()
 	journal, _ := m.try(t, "dmesg; test -e /run/systemd && journalctl --no-pager --boot")
 	if err := os.WriteFile(filepath.Join(m.logs, "journal.log"), []byte(journal), 0o644); err != nil {
 		t.Error(err)

@@ -1,0 +1,64 @@
+//go:build vm
+
+package vm
+
+import "testing"
+
+// TestReboots boots the host again and again, after a shutdown and after power
+// cuts, with systemd and without. Each time those VPSs run that should.
+func TestReboots(t *testing.T) {
+	if picked() != "" {
+		t.Skip("certain integration tests were asked for: " + picked())
+	}
+	m := newMachine(t)
+	m.boot(t, bootOptions{})
+	m.setUp(t)
+	m.must(t, `set -e
+		systemctl --quiet enable --now croft.service
+		for onboot in yes no last; do
+			for name in $onboot-on $onboot-off; do
+				croft create --template busybox --onboot $onboot $name
+			done
+			croft start --wait $onboot-on
+		done
+		croft start last-off
+		croft stop last-off`)
+
+	m.end(t, "systemctl reboot")
+	m.boot(t, bootOptions{})
+	m.step(t, "after a shutdown", func(t *testing.T) {
+		m.running(t, "last-on yes-off yes-on")
+		m.check(t, []check{
+			{"systemctl is-system-running", "running"},
+			{"croft list --no-header --columns ended --filter name=no-on", "halted"},
+		})
+	})
+
+	m.must(t, "croft stop yes-on && croft start --wait no-on && croft start --wait last-off && croft stop last-on")
+	m.cutPower(t)
+	m.boot(t, bootOptions{})
+	m.step(t, "after a power cut", func(t *testing.T) {
+		m.running(t, "last-off yes-off yes-on")
+		m.check(t, []check{{"systemctl is-system-running", "running"}})
+		m.must(t, "croft start --wait last-on")
+	})
+
+	m.cutPower(t)
+	m.boot(t, withoutSystemd)
+	m.step(t, "with another init", func(t *testing.T) {
+		m.running(t, "")
+		m.must(t, "croft host boot --wait")
+		m.running(t, "last-off last-on yes-off yes-on")
+		m.must(t, "croft host shutdown")
+		m.running(t, "")
+		m.check(t, []check{{"find /sys/fs/cgroup -mindepth 1 -type d", ""}})
+	})
+	m.end(t, "poweroff -f -f")
+}
+
+// running sees which VPSs run when the host has booted.
+func (m *machine) running(t *testing.T, want string) {
+	t.Helper()
+	m.check(t, []check{{`test ! -e /run/systemd || systemctl is-system-running --wait >/dev/null
+		echo $(croft list --quiet --filter status=running)`, want}})
+}
