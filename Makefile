@@ -27,9 +27,8 @@ build: needs-build ## build ./croft, a static program
 demo: needs-demo build ## install what is missing, build, and show croft at work (KEEP=1 keeps the VPSs)
 	$(SUDO) env KEEP="$(KEEP)" scripts/demo ./croft
 
-install: croft ## install croft under $(DESTDIR)$(PREFIX)
-	install -d "$(DESTDIR)$(PREFIX)/bin"
-	install -m 0755 croft "$(DESTDIR)$(PREFIX)/bin/croft"
+install: croft ## install croft, its service, completions and manual under $(DESTDIR)$(PREFIX)
+	packaging/install ./croft "$(DESTDIR)" "$(PREFIX)"
 
 ## What developers want
 
@@ -51,9 +50,10 @@ lint: $(HOLDER) $(BUSYBOX) ## gofmt and go vet
 		[ -z "$$files" ] || { echo "gofmt would change:"; echo "$$files"; exit 1; }
 	$(GO) vet -tags $(TAGS) ./...
 	$(GO) vet -tags $(TAGS),integration ./integration
+	$(GO) vet -tags vm ./integration/vm
 
 clean: ## remove what was built
-	rm -f croft $(HOLDER) $(BUSYBOX) integration/integration.test
+	rm -rf croft $(HOLDER) $(BUSYBOX) integration/integration.test integration/vm/vm.test integration/vm/installed
 
 ## How
 
@@ -79,6 +79,8 @@ needs-build needs-demo needs-test:
 ## What developers want of other hosts
 
 test-vm: needs-build needs-test needs-vm croft ## test in a virtual machine with systemd and cgroup v2; FULL=1 tests all, T=REGEXP picks tests
+	rm -rf integration/vm/installed
+	@$(MAKE) --no-print-directory install DESTDIR="$(CURDIR)/integration/vm/installed" PREFIX=/usr
 	CGO_ENABLED=0 $(GO) test -c -tags integration -o integration/integration.test ./integration
 	CGO_ENABLED=0 $(GO) test -c -tags vm -o integration/vm/vm.test ./integration/vm
 	cd integration/vm && $(SUDO) env CROFT_BIN="$(CURDIR)/croft" CROFT_TEST_CACHE="$(CROFT_TEST_CACHE)" \
