@@ -287,9 +287,9 @@ func address(t *testing.T, vps string, n int) string {
 // eventually waits for something that only looking again and again can tell.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(usual); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within 30 s: %s", what)
+			t.Fatalf("not within %v: %s", usual, what)
 		}
 	}
 }
