@@ -179,7 +179,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 	root := (&app{}).commands()
 	eachVerb(root, nil, func(path []string, v *verb) {
 		// These ask no Manager, so it does not matter to them where it is.
-		alone := slices.Contains([]string{"version", "completion", "recipe"}, v.name)
+		alone := slices.Contains([]string{"version", "completion", "man", "recipe"}, v.name)
 		if v.name == "help" {
 			return
 		}

@@ -30,7 +30,7 @@ func (a *app) commands() *verb {
 			setVerb(), firewallVerb(), routeVerb(),
 			templateVerb(), networkVerb(),
 			hostVerb(),
-			versionVerb(), completionVerb(), helpVerb(),
+			versionVerb(), completionVerb(), manVerb(), helpVerb(),
 		},
 	}
 }

@@ -56,11 +56,12 @@ func rootHelp(root *verb) string {
 		fmt.Fprintf(&out, "\n%s:\n%s", group, verbList(of))
 	}
 	fmt.Fprintf(&out, "\nOptions of every command:\n%s", optionList(root.options))
-	out.WriteString(`
-Options may stand before or after names. "croft help COMMAND" explains one.
+	out.WriteString("\nOptions may stand before or after names. \"croft help COMMAND\" explains one.\n\nExit status:\n" + exitStatuses)
+	return out.String()
+}
 
-Exit status:
-  0  done                                 6  another command is busy with it
+// exitStatuses is docs/exit-codes.md in brief.
+const exitStatuses = `  0  done                                 6  another command is busy with it
   1  a fault of croft's own               7  needs root or a capability
   2  the command line makes no sense      8  the host lacks something
   3  no such VPS, template, network       9  it did not happen in time
@@ -68,9 +69,7 @@ Exit status:
   5  it is in the wrong state for that
 exec, enter and run exit as the command inside does; 125 is croft's own failure,
 126 a command that cannot be executed, 127 one that is not there.
-`)
-	return out.String()
-}
+`
 
 func verbList(verbs []*verb) string {
 	width := 0
@@ -88,20 +87,7 @@ func optionList(options []option) string {
 	const column = 31
 	var out strings.Builder
 	for _, o := range options {
-		left := "  "
-		if o.short != "" {
-			left += "-" + o.short + ", "
-		}
-		left += "--" + o.name
-		if o.also != "" {
-			left += ", --" + o.also
-		}
-		switch {
-		case o.implied != "":
-			left += "[=" + o.placeholder + "]"
-		case o.takesValue():
-			left += " " + o.placeholder
-		}
+		left := "  " + o.typed()
 		pad := column - utf8.RuneCountInString(left)
 		if pad < 2 {
 			left, pad = left+"\n", column
@@ -110,6 +96,24 @@ func optionList(options []option) string {
 		fmt.Fprintf(&out, "%s%s%s\n", left, strings.Repeat(" ", pad), wrapWords(strings.Fields(o.usage), 79-column, indent))
 	}
 	return out.String()
+}
+
+// typed is how one types an option: "-m, --memory SIZE".
+func (o option) typed() string {
+	text := "--" + o.name
+	if o.short != "" {
+		text = "-" + o.short + ", " + text
+	}
+	if o.also != "" {
+		text += ", --" + o.also
+	}
+	switch {
+	case o.implied != "":
+		text += "[=" + o.placeholder + "]"
+	case o.takesValue():
+		text += " " + o.placeholder
+	}
+	return text
 }
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
