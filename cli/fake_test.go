@@ -385,6 +385,10 @@ func (f *fake) ApplyFirewall(_ context.Context, name string) error {
 	return f.call("ApplyFirewall", name, nil)
 }
 
+func (f *fake) ChangeAddresses(_ context.Context, name string, add, del []netip.Addr) error {
+	return f.call("ChangeAddresses", name, map[string]any{"Add": add, "Del": del})
+}
+
 func (f *fake) Routing(_ context.Context, name string) (runtime.RoutingInfo, error) {
 	info := runtime.RoutingInfo{Name: name, Running: name == "web"}
 	if name == "web" {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -32,6 +33,8 @@ type Manager interface {
 	Inspect(ctx context.Context, name string) (runtime.Info, error)
 	Wait(ctx context.Context, name string, until runtime.Condition, timeout time.Duration) error
 	ResolveNames(all bool, names []string) ([]string, error)
+
+	ChangeAddresses(ctx context.Context, name string, add, del []netip.Addr) error
 
 	Firewall(ctx context.Context, name string) (runtime.FirewallInfo, error)
 	AddFirewallRules(ctx context.Context, name string, rules []runtime.FirewallRule, at int) error

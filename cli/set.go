@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"croft/runtime"
 )
@@ -12,11 +13,17 @@ func setVerb() *verb {
 		summary: "change settings of VPSs",
 		about: `What is set is saved, and holds from now on. What is not named stays as it is.
 
+--ip-add and --ip-del change the addresses of its first interface, inside and
+for everybody else, without a restart. An address that somebody has is refused.
+
 onboot says whether a boot of the host starts the VPS: yes, no, or last: if it
 was running, or should have been, when the host went down. One that somebody
 has stopped since is not started then, by "croft stop" or by "poweroff" inside;
 one that the power cut, a crash or the host's shutdown has ended is.`,
-		options:  []option{onBootOption(), bootOrderOption(), stopTimeoutOption(), allOption("change")},
+		options: []option{onBootOption(), bootOrderOption(), stopTimeoutOption(),
+			option{name: "ip-add", placeholder: "ADDRESS", many: true, usage: "give it an address, also while it runs; may be repeated"},
+			option{name: "ip-del", placeholder: "ADDRESS", many: true, usage: "take an address from it, also while it runs; may be repeated"},
+			allOption("change")},
 		synonyms: []string{"config", "change", "modify", "update"},
 		run:      set,
 	}
@@ -43,10 +50,24 @@ func set(ctx context.Context, i *invocation) error {
 		BootOrder: given(i, "boot-order", parseBootOrder),
 		StopTime:  given(i, "stop-timeout", parseTimeout),
 	}
-	if i.err == nil && c == (runtime.Change{}) {
+	add, del := getMany(i, "ip-add", parseAddress), getMany(i, "ip-del", parseAddress)
+	for _, a := range add {
+		if i.err == nil && slices.Contains(del, a) {
+			i.err = usageError("--ip-add and --ip-del: both say %s", a)
+		}
+	}
+	if i.err == nil && c == (runtime.Change{}) && len(add)+len(del) == 0 {
 		i.err = usageError("set: nothing to change")
 	}
 	return forEach(ctx, i, "change", func(ctx context.Context, m Manager, name string) error {
+		if len(add)+len(del) > 0 { // first: this is what can be refused
+			if err := m.ChangeAddresses(ctx, name, add, del); err != nil {
+				return err
+			}
+		}
+		if c == (runtime.Change{}) {
+			return nil
+		}
 		return m.Set(ctx, name, c)
 	})
 }

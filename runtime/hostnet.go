@@ -98,3 +98,19 @@ func (n hostNetworks) Routing(name string, r network.Routing, interfaces []netwo
 	}
 	return h.Routing(name, r, interfaces, pid)
 }
+
+func (n hostNetworks) Readdress(ctx context.Context, was, now network.Plan, pid int) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.Readdress(ctx, was, now, pid)
+}
+
+func (n hostNetworks) Withdraw(was, now network.Plan) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.Withdraw(was, now)
+}

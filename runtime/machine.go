@@ -54,6 +54,8 @@ type networks interface {
 	Ensure(ctx context.Context, p network.HostPlan) error
 	Plug(ctx context.Context, p network.Plan, pid int) error
 	Unplug(ctx context.Context, p network.Plan) error
+	Readdress(ctx context.Context, was, now network.Plan, pid int) error
+	Withdraw(was, now network.Plan) error
 	Remove(ctx context.Context, p network.HostPlan) error
 	Dropped(p network.Plan) (map[network.Reason]uint64, error)
 	SetRouting(r network.Routing, interfaces []network.Plan, pid int) error

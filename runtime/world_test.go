@@ -206,6 +206,17 @@ func (w fakeNetworks) Firewall(_ context.Context, name string, f network.Firewal
 	info.Running = true
 	return info, nil
 }
+func (w fakeNetworks) Readdress(_ context.Context, _, now network.Plan, _ int) error {
+	return w.effect("readdress", func() error {
+		if !w.has("link", now.Owner) {
+			return errors.New("it has no link")
+		}
+		return w.put("addresses", now.Owner, fmt.Sprint(now.Addresses))
+	})
+}
+func (w fakeNetworks) Withdraw(network.Plan, network.Plan) error {
+	return w.effect("withdraw", func() error { return nil })
+}
 func (w fakeNetworks) SetRouting(r network.Routing, _ []network.Plan, pid int) error {
 	return w.effect("set routes", func() error { return w.put("routes", strconv.Itoa(pid), r.String()) })
 }

@@ -1,0 +1,139 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/network"
+	"croft/template"
+)
+
+// ChangeAddresses gives name the addresses add and takes del from it, saved
+// and, if it runs, at once; its own files follow. An address of another owner
+// is fail.Taken, naming it; one that name does not have fail.NotFound. Adding
+// what it has is success. On an error nothing has changed.
+func (m *Manager) ChangeAddresses(ctx context.Context, name string, add, del []netip.Addr) error {
+	l, v, err := m.existing(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	if len(v.Interfaces) == 0 {
+		return fail.New(fail.State, "%s has no network", name)
+	}
+	i := v.Interfaces[0]
+	was, err := m.planOf(v, i)
+	if err != nil {
+		return err
+	}
+	// What is added is ours in the table before anything follows from it, and
+	// what is removed stays ours until nothing does.
+	own, err := m.addAddresses(ctx, v, i, add, del)
+	if err != nil {
+		return err
+	}
+	back := func(err error) error {
+		return errors.Join(err, m.changeTable(context.WithoutCancel(ctx), i.Network, func(t *network.Table) error {
+			return t.Drop(name, i.Name, own)
+		}))
+	}
+	pid, err := m.livePID(name)
+	if err != nil {
+		return back(err)
+	}
+	now, err := m.planOf(v, i)
+	if err != nil {
+		return back(err)
+	}
+	now = now.Without(del)
+	if pid != 0 {
+		if err := m.readdress(ctx, v, was, now, pid); err != nil {
+			return back(errors.Join(err, m.readdress(context.WithoutCancel(ctx), v, now, was, pid)))
+		}
+	}
+	err = m.changeTable(ctx, i.Network, func(t *network.Table) error { return t.Drop(name, i.Name, del) })
+	if err != nil {
+		if pid != 0 {
+			err = errors.Join(err, m.readdress(context.WithoutCancel(ctx), v, now, was, pid))
+		}
+		return back(err)
+	}
+	if pid == 0 {
+		return nil
+	}
+	// A repair at the same time may have gone by the table as it was.
+	if err := m.networks.Withdraw(was, now); err != nil {
+		m.warn(err.Error())
+	}
+	m.followAddresses(v, pid)
+	return nil
+}
+
+// addAddresses enters what is added, once it is known that what is removed can
+// be, and returns what is new.
+func (m *Manager) addAddresses(ctx context.Context, v state.VPS, i state.Interface, add, del []netip.Addr) ([]netip.Addr, error) {
+	host, err := m.networks.Addresses()
+	if err != nil {
+		return nil, err
+	}
+	var own []netip.Addr
+	err = m.changeTable(ctx, i.Network, func(t *network.Table) error {
+		m.sweepClaims(t, v.Name)
+		before, _ := claimOf(*t, v.Name, i.Name)
+		if err := t.Add(v.Name, i.Name, add, host); err != nil {
+			return err
+		}
+		after, _ := claimOf(*t, v.Name, i.Name)
+		for _, a := range after.Addresses {
+			if !slices.Contains(before.Addresses, a) {
+				own = append(own, a)
+			}
+		}
+		copied := *t
+		copied.Claims = append([]network.Claim{}, t.Claims...)
+		return copied.Drop(v.Name, i.Name, del)
+	})
+	return own, err
+}
+
+// readdress makes the running VPS have now's addresses, and its routes with them.
+func (m *Manager) readdress(ctx context.Context, v state.VPS, was, now network.Plan, pid int) error {
+	if err := m.networks.Readdress(ctx, was, now, pid); err != nil {
+		return err
+	}
+	if r := routingOf(v); r.Any() {
+		return m.networks.SetRouting(r, []network.Plan{now}, pid)
+	}
+	return nil
+}
+
+// planOf is the plan of one interface.
+func (m *Manager) planOf(v state.VPS, i state.Interface) (network.Plan, error) {
+	plans, err := m.plans(v)
+	if err != nil {
+		return network.Plan{}, err
+	}
+	for _, p := range plans {
+		if p.Interface == i.Name {
+			return p, nil
+		}
+	}
+	return network.Plan{}, fail.New(fail.State, "%s has no interface %s", v.Name, i.Name)
+}
+
+// followAddresses writes the guest's own files anew. What they say counts when
+// its network service is restarted; the next start would write them too.
+func (m *Manager) followAddresses(v state.VPS, pid int) {
+	host, err := m.host()
+	if err == nil {
+		err = m.configureGuest(v, template.Rootfs{Target: fmt.Sprintf("/proc/%d/root", pid)}, host)
+	}
+	if err != nil {
+		m.warn(fmt.Sprintf("%s: its own files say its former addresses until its next start: %v", v.Name, err))
+	}
+}

@@ -1,0 +1,156 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"croft/internal/fail"
+	"croft/network"
+)
+
+// freeAddress is one of the network's that nobody has.
+func freeAddress(t *testing.T, m *Manager, last byte) netip.Addr {
+	t.Helper()
+	table, err := m.table(DefaultNetwork)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := table.IPv4.Addr().As4()
+	a[2], a[3] = 200, last
+	return netip.AddrFrom4(a)
+}
+
+func claimed(t *testing.T, m *Manager, name string) []netip.Addr {
+	t.Helper()
+	table, err := m.table(DefaultNetwork)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := claimOf(table, name, "eth0")
+	return c.Addresses
+}
+
+// Of fifty who want one address at once, one gets it, and the others are told
+// who has it.
+func TestParallelClaimsHaveOneWinner(t *testing.T) {
+	dir := t.TempDir()
+	m, _ := newFake(t, dir)
+	ctx := context.Background()
+	const many = 50
+	for i := range many {
+		if _, err := m.Create(ctx, fmt.Sprintf("v%d", i), CreateOptions{Template: "busybox"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wanted := []netip.Addr{freeAddress(t, m, 9)}
+	var all sync.WaitGroup
+	var winners atomic.Int32
+	losers := make([]error, many)
+	for i := range many {
+		all.Go(func() {
+			losers[i] = m.ChangeAddresses(ctx, fmt.Sprintf("v%d", i), wanted, nil)
+			if losers[i] == nil {
+				winners.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if winners.Load() != 1 {
+		t.Errorf("%d of them have it", winners.Load())
+	}
+	winner := fmt.Sprintf("v%d", slices.Index(losers, nil))
+	for i, err := range losers {
+		if err != nil && (!fail.Is(err, fail.Taken) || !strings.Contains(err.Error(), wanted[0].String()) || !strings.HasSuffix(err.Error(), " "+winner)) {
+			t.Errorf("v%d: %v; the winner is %s", i, err, winner)
+		}
+	}
+}
+
+// What cannot be applied is not saved, and taken back.
+func TestChangeAddressesFails(t *testing.T) {
+	ctx := context.Background()
+	for _, after := range []bool{false, true} {
+		m, w := newFake(t, t.TempDir())
+		if _, err := m.Create(ctx, "web", CreateOptions{Template: "busybox"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Start(ctx, "web", StartOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		before, more := claimed(t, m, "web"), []netip.Addr{freeAddress(t, m, 9)}
+		if err := m.networks.Readdress(ctx, network.Plan{}, mustPlan(t, m), 0); err != nil {
+			t.Fatal(err)
+		}
+		world := w.String()
+		w.effects, w.failAt, w.after = 0, 1, after
+		if err := m.ChangeAddresses(ctx, "web", more, before[:1]); !errors.Is(err, errWorld) {
+			t.Errorf("it says %v", err)
+		}
+		if got := claimed(t, m, "web"); !slices.Equal(got, before) || w.String() != world {
+			t.Errorf("it has %v, had %v\n%s\n%s", got, before, world, w)
+		}
+		w.failAt = 0
+		if err := m.ChangeAddresses(ctx, "web", more, before[:1]); err != nil {
+			t.Error(err)
+		}
+		if got := claimed(t, m, "web"); len(got) != 2 || got[0] != more[0] || w.String() == world {
+			t.Errorf("it has %v\n%s", got, w)
+		}
+		if err := m.Destroy(ctx, "web", DestroyOptions{Force: true}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func mustPlan(t *testing.T, m *Manager) network.Plan {
+	t.Helper()
+	v, err := m.store.Get("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := m.planOf(v, v.Interfaces[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestChangeAddressesRefuses(t *testing.T) {
+	m, _ := newFake(t, t.TempDir())
+	ctx := context.Background()
+	for _, name := range []string{"web", "db"} {
+		if _, err := m.Create(ctx, name, CreateOptions{Template: "busybox"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Network: NoNetwork}); err != nil {
+		t.Fatal(err)
+	}
+	before := claimed(t, m, "web")
+	new9 := freeAddress(t, m, 9)
+	for what, c := range map[string]struct {
+		name     string
+		add, del []netip.Addr
+		want     fail.Kind
+	}{
+		"another's":        {"web", append(claimed(t, m, "db")[:1:1], new9), nil, fail.Taken},
+		"what it has not":  {"web", []netip.Addr{new9}, []netip.Addr{freeAddress(t, m, 8)}, fail.NotFound},
+		"of no network":    {"web", []netip.Addr{netip.MustParseAddr("192.0.2.1")}, nil, fail.Usage},
+		"without network":  {"alone", []netip.Addr{new9}, nil, fail.State},
+		"that is not here": {"nobody", []netip.Addr{new9}, nil, fail.NotFound},
+	} {
+		if err := m.ChangeAddresses(ctx, c.name, c.add, c.del); !fail.Is(err, c.want) {
+			t.Errorf("an address %s: %v", what, err)
+		}
+	}
+	if got := claimed(t, m, "web"); !slices.Equal(got, before) {
+		t.Errorf("it had %v and has %v", before, got)
+	}
+}
