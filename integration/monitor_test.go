@@ -32,12 +32,13 @@ func TestMonitorIsSmall(t *testing.T) {
 	}
 	const limit = 2048 // KiB
 	eventually(t, "it is small", func() bool { return field(t, monitor+"/smaps_rollup", "Pss:") <= limit })
-	// Time in which nothing happens is what is measured, so some has to pass.
-	before := switches(t, monitor)
-	time.Sleep(3 * time.Second)
-	if n := switches(t, monitor) - before; n > 6 {
-		t.Errorf("it woke up %d times in three seconds of nothing", n)
-	}
+	// Time in which nothing happens is what is measured, so some has to pass;
+	// what the VPS still has to say at its boot may take the first of it.
+	eventually(t, "it sleeps", func() bool {
+		before := switches(t, monitor)
+		time.Sleep(time.Second)
+		return switches(t, monitor)-before <= 2
+	})
 	pss := field(t, monitor+"/smaps_rollup", "Pss:")
 	if t.Logf("PSS while idle: %d KiB", pss); pss > limit {
 		t.Errorf("more than %d KiB", limit)

@@ -25,6 +25,9 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if e.Err == nil {
+			e.Err = whole(e.VPS)
+		}
 		if e.Err != nil {
 			all = append(all, broken(e.Name, e.Err))
 			continue
@@ -41,6 +44,9 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 	}
 	v, err := m.store.Get(name)
 	if err != nil {
+		return Info{}, err
+	}
+	if err := whole(v); err != nil {
 		return Info{}, err
 	}
 	m.mendIfFree(ctx, name)

@@ -98,6 +98,9 @@ func (m *Manager) existing(ctx context.Context, name string) (*state.Locked, sta
 	}
 	v, err := l.VPS()
 	if err == nil {
+		err = whole(v)
+	}
+	if err == nil {
 		err = m.mend(ctx, l)
 	}
 	if err != nil {
@@ -105,6 +108,14 @@ func (m *Manager) existing(ctx context.Context, name string) (*state.Locked, sta
 		return nil, state.VPS{}, err
 	}
 	return l, v, nil
+}
+
+// whole refuses a record that is JSON and yet no VPS.
+func whole(v state.VPS) error {
+	if v.Template.Digest == "" || len(v.Template.Layers) == 0 {
+		return fail.New(fail.State, "the settings of %s name no template", v.Name).WithHint("croft destroy --force %s", v.Name)
+	}
+	return nil
 }
 
 // cgroupManager reads the name of a cgroup manager; "auto" is the host's own.

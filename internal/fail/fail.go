@@ -5,6 +5,7 @@ package fail
 import (
 	"errors"
 	"fmt"
+	"syscall"
 )
 
 // A Kind says what sort of failure this is. Its value is croft's exit status;
@@ -57,11 +58,15 @@ func (e *Error) Error() string { return e.Msg }
 func (e *Error) Unwrap() error { return e.Err }
 
 // KindOf returns the kind of the outermost classified error in err's chain,
-// Internal if nobody classified it.
+// Internal if nobody classified it. A full disk or quota is the host's lack
+// wherever it is met.
 func KindOf(err error) Kind {
 	var e *Error
-	if errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
 		return e.Kind
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return Host
 	}
 	return Internal
 }

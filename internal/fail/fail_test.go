@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 	"testing"
 )
 
@@ -31,6 +32,9 @@ func TestCauseIsKept(t *testing.T) {
 func TestUnclassifiedIsInternal(t *testing.T) {
 	if KindOf(errors.New("x")) != Internal || HintOf(errors.New("x")) != "" {
 		t.Fatal("an unclassified error has kind Internal and no hint")
+	}
+	if full := fmt.Errorf("write x: %w", &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}); KindOf(full) != Host {
+		t.Fatal("a full disk is the host's")
 	}
 	if Is(nil, Internal) {
 		t.Fatal("nil is no failure")
