@@ -14,7 +14,7 @@ HOLDER  = runtime/holder/embedded/holder
 BUSYBOX = template/busybox/busybox
 
 # The race detector exists for some machines only.
-RACE    = $(shell case $$($(GO) env GOARCH) in amd64|arm64) echo -race;; esac)
+RACE    = $(shell case $$($(GO) env GOARCH) in (amd64|arm64) echo -race;; esac)
 
 help: ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
