@@ -138,10 +138,11 @@ func removeTree(dir string) error {
 // hostError says in one line what the host would not do: no room, no right.
 // Any other error is returned as it is.
 func hostError(err error) error {
+	var said *fail.Error
 	switch {
 	case err == nil:
 		return nil
-	case fail.KindOf(err) != fail.Internal:
+	case errors.As(err, &said):
 		return err
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return fail.New(fail.Host, "no room left on the disk: %w", err).WithHint("df -h; croft template list")

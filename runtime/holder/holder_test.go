@@ -301,6 +301,16 @@ func TestAdoptedInit(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := hold(t, setting{Adopt: init.Process.Pid})
+	// It has opened its init by the time that it hears anything.
+	sock, err := net.Dial("unixgram", filepath.Join(h.dir, "notify"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sock.Close()
+	if _, err := sock.Write([]byte("READY=1")); err != nil {
+		t.Fatal(err)
+	}
+	h.until("it listens", func() bool { _, err := Booted(filepath.Join(h.dir, "booted")); return err == nil })
 	in.Close()
 	init.Wait()
 	got := h.ended()
