@@ -30,15 +30,19 @@ func TestMonitorIsSmall(t *testing.T) {
 	if ours != 1 {
 		t.Errorf("it has %d processes of croft's", ours)
 	}
-	const limit = 2048 // KiB
-	eventually(t, "it is small", func() bool { return field(t, monitor+"/smaps_rollup", "Pss:") <= limit })
 	// Time in which nothing happens is what is measured, so some has to pass;
-	// what the VPS still has to say at its boot may take the first of it.
-	eventually(t, "it sleeps", func() bool {
+	// the VPS itself may still have something to say at first.
+	woke := 0
+	quiet := func() bool {
 		before := switches(t, monitor)
-		time.Sleep(time.Second)
-		return switches(t, monitor)-before <= 2
-	})
+		time.Sleep(3 * time.Second)
+		woke = switches(t, monitor) - before
+		return woke <= 6
+	}
+	if !quiet() && !quiet() && !quiet() {
+		t.Errorf("it woke up %d times in three seconds of nothing", woke)
+	}
+	const limit = 2048 // KiB
 	pss := field(t, monitor+"/smaps_rollup", "Pss:")
 	if t.Logf("PSS while idle: %d KiB", pss); pss > limit {
 		t.Errorf("more than %d KiB", limit)

@@ -58,7 +58,7 @@ func openCache() (*cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
-	for _, stale := range []string{"root/vps", "root/networks", "root/trash", "run"} {
+	for _, stale := range []string{"root/vps", "root/networks", "root/trash", "run", "sites"} {
 		if err := os.RemoveAll(filepath.Join(dir, stale)); err != nil {
 			return nil, err
 		}

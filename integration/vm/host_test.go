@@ -15,8 +15,9 @@ import (
 // What is run of the integration tests where time is short: what is different
 // from host to host. Emulation makes minutes of what takes seconds elsewhere.
 const (
-	shortSystemd        = "^(TestLife|TestLimits|TestDebian|TestFirewallInside|TestKilledMonitor|TestExec)$"
-	shortWithoutSystemd = "^(TestLife|TestLimits|TestDebian)$/^(debian-12|pids|memory|cpus)$"
+	shortSystemd = "^(TestPauseAndResume|TestKilledMonitor|TestFirewallInside|TestLimits|TestDebian)$" +
+		"/^(memory|debian-12|debian-12-sysvinit|debian-12-openrc)$"
+	shortWithoutSystemd = "^(TestPauseAndResume|TestLimits|TestDebian)$/^(memory|debian-12-openrc)$"
 )
 
 // withoutSystemd boots a host that has cgroup v2 and another init.
@@ -36,6 +37,7 @@ func TestSystemd(t *testing.T) {
 	})
 	if picked() == "" {
 		m.setUp(t)
+		m.step(t, "host check", m.hostCheck)
 		m.step(t, "limits", func(t *testing.T) { m.limits(t, "/sys/fs/cgroup/croft.slice/croft-web.scope") })
 		m.step(t, "scopes", m.scopes)
 		m.step(t, "left alone", m.leftAlone)
@@ -44,6 +46,15 @@ func TestSystemd(t *testing.T) {
 	}
 	m.step(t, "integration", func(t *testing.T) { m.integration(t, shortSystemd) })
 	m.end(t, "systemctl poweroff")
+}
+
+// hostCheck sees that croft says of this host that all is there.
+func (m *machine) hostCheck(t *testing.T) {
+	out, status := m.try(t, "croft host check")
+	if status != 0 {
+		t.Errorf("exit %d", status)
+	}
+	t.Log(out)
 }
 
 // scopes sees that systemd's tools know a VPS by its name.
@@ -108,6 +119,7 @@ func TestWithoutSystemd(t *testing.T) {
 	})
 	if picked() == "" {
 		m.setUp(t)
+		m.step(t, "host check", m.hostCheck)
 		m.step(t, "limits", func(t *testing.T) { m.limits(t, "/sys/fs/cgroup/croft/web") })
 		m.step(t, "stop", func(t *testing.T) {
 			m.must(t, "croft stop web && croft destroy web")

@@ -47,9 +47,9 @@ func TestReboots(t *testing.T) {
 	m.boot(t, withoutSystemd)
 	m.step(t, "with another init", func(t *testing.T) {
 		m.running(t, "")
-		m.must(t, "croft host boot --wait")
+		m.must(t, "/etc/init.d/croft start")
 		m.running(t, "last-off last-on yes-off yes-on")
-		m.must(t, "croft host shutdown")
+		m.must(t, "/etc/init.d/croft stop")
 		m.running(t, "")
 		m.check(t, []check{{"find /sys/fs/cgroup -mindepth 1 -type d", ""}})
 	})
