@@ -22,7 +22,8 @@ func TestReboots(t *testing.T) {
 			croft start --wait $onboot-on
 		done
 		croft start last-off
-		croft stop last-off`)
+		croft stop last-off
+		croft exec yes-on -- sh -c 'echo ::shutdown:/bin/touch /root/shut-down >>/etc/inittab; kill -HUP 1'`)
 
 	m.end(t, "systemctl reboot")
 	m.boot(t, bootOptions{})
@@ -30,7 +31,7 @@ func TestReboots(t *testing.T) {
 		m.running(t, "last-on yes-off yes-on")
 		m.check(t, []check{
 			{"systemctl is-system-running", "running"},
-			{"croft list --no-header --columns ended --filter name=no-on", "halted"},
+			{"croft exec yes-on -- ls /root", "shut-down"},
 		})
 	})
 
