@@ -108,10 +108,7 @@ func (m *Manager) stopForShutdown(ctx context.Context, name string, deadline tim
 	// Whoever is busy with it may be stopping it.
 	patient := *m
 	patient.lockWait = max(m.lockWait, until(own, deadline))
-	l, v, err := patient.existing(ctx, name)
-	if fail.Is(err, fail.NotFound) {
-		return nil // destroyed meanwhile
-	}
+	l, err := patient.lock(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -119,11 +116,21 @@ func (m *Manager) stopForShutdown(ctx context.Context, name string, deadline tim
 	if runs, err := m.runs(name); err != nil || !runs {
 		return err // stopped meanwhile, and not by us
 	}
+	v, err := l.VPS()
+	if err != nil {
+		return err
+	}
 	// One that an older croft started has no mark.
 	if err := m.store.MarkRunning(name); err != nil {
 		m.warn(err.Error())
 	}
 	left := until(own, deadline)
+	if held, err := m.store.LifeHeld(name); err != nil || !held {
+		if err == nil {
+			err = m.stopOrphan(ctx, v, left)
+		}
+		return err
+	}
 	life, err := m.stopLocked(ctx, l, v, StopOptions{Timeout: left, Fast: left <= 0})
 	if life != nil {
 		life.Close()
@@ -132,6 +139,42 @@ func (m *Manager) stopForShutdown(ctx context.Context, name string, deadline tim
 		return fail.New(fail.Timeout, "%s was killed: no time was left for it to stop", name)
 	}
 	return err
+}
+
+// stopOrphan stops a VPS whose monitor was killed, and whose lock is held. It
+// gets no other one: at a shutdown systemd makes no more scopes.
+func (m *Manager) stopOrphan(ctx context.Context, v state.VPS, timeout time.Duration) error {
+	if err := requestStop(m.store, v.Name); err != nil {
+		return err
+	}
+	run, err := m.store.Run(v.Name)
+	if err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		m.ask(bounded, v, powerOff, max(timeout, time.Millisecond))
+	}()
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	for alive(run.Init) && bounded.Err() == nil {
+		select {
+		case <-bounded.Done():
+		case <-tick.C:
+		}
+	}
+	cancel()
+	<-asked
+	late := alive(run.Init)
+	if err := m.sweep(context.WithoutCancel(ctx), v); err != nil { // which kills what is left
+		return err
+	}
+	if late {
+		return fail.New(fail.Timeout, "%s did not stop in %s and was killed", v.Name, timeout.Round(time.Millisecond)).WithHint("croft logs %s", v.Name)
+	}
+	return nil
 }
 
 // until is d, or less if the deadline comes before that.

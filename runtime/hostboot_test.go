@@ -302,6 +302,26 @@ func TestShutdownWaitsForOthers(t *testing.T) {
 	h.wantRunning("")
 }
 
+// A VPS whose monitor was killed is stopped too, without another one.
+func TestShutdownStopsOrphans(t *testing.T) {
+	h := newHost(t)
+	h.vps("web", CreateOptions{})
+	h.start("web")
+	h.w.held["web"].Close()
+	delete(h.w.held, "web")
+	results, err := h.m.ShutdownHost(context.Background(), ShutdownOptions{Timeout: 300 * time.Millisecond}, func(HostResult) {})
+	// The pretended init, which is this process, does not end.
+	if err != nil || len(results) != 1 || !fail.Is(results[0].Err, fail.Timeout) {
+		t.Errorf("%+v, %v", results, err)
+	}
+	if h.w.has("container", "web") || h.w.has("link", "web") || len(h.w.held) > 0 {
+		t.Errorf("left is\n%s\nand %v", h.w, h.w.held)
+	}
+	if marked, err := h.m.store.ShouldRun("web"); err != nil || !marked {
+		t.Errorf("marked: %v, %v", marked, err)
+	}
+}
+
 func TestCalledOffBoot(t *testing.T) {
 	h := newHost(t)
 	h.vps("a", CreateOptions{OnBoot: OnBootYes, BootOrder: 1})
