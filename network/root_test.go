@@ -148,8 +148,10 @@ func (p *pair) addr(i int, six bool) netip.Addr {
 	return netip.Addr{}
 }
 
+// ping asks until the first answer: what matters is that to can be reached, and
+// on a busy machine one answer may come late.
 func ping(to netip.Addr) error {
-	_, err := command("ping", "-n", "-c", "1", "-W", "3", to.String())
+	_, err := command("ping", "-n", "-c", "1", "-i", "0.5", "-w", "10", to.String())
 	return err
 }
 
