@@ -35,8 +35,6 @@ func TestJSONKeysAreDocumented(t *testing.T) {
 	keys := map[string]bool{}
 	for _, v := range []any{
 		runtime.Info{}, runtime.TemplateInfo{}, runtime.RecipeInfo{}, runtime.NetworkInfo{}, runtime.HostCheck{}, version{},
-		runtime.FirewallInfo{},
-		runtime.Info{}, runtime.TemplateInfo{}, runtime.RecipeInfo{}, runtime.NetworkInfo{}, version{},
 		runtime.FirewallInfo{}, runtime.RoutingInfo{},
 	} {
 		jsonKeys(reflect.TypeOf(v), keys)
