@@ -78,7 +78,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.store.PutRun(v.Name, run); err != nil {
 		return err
 	}
-	hold, err := mon.holder(held, holder.Config{Init: waiting.PID, Log: log.Name()})
+	hold, err := mon.holder(held, holder.Config{Init: waiting.PID, PIDFD: holder.None, Log: log.Name()})
 	if err != nil {
 		return err
 	}

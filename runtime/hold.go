@@ -5,6 +5,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
 	"croft/runtime/holder"
 )
 
@@ -21,7 +24,7 @@ func (mon *monitor) holder(h *held, c holder.Config) (func() error, error) {
 		}
 		return int(f.Fd())
 	}
-	c.PIDFD, c.Booted, c.Exec = holder.None, bootedFile(mon.store, mon.name), self
+	c.Booted, c.Exec = bootedFile(mon.store, mon.name), self
 	c.Life, c.Notify, c.Console, c.Master = fd(mon.life), fd(h.notify), fd(h.console), fd(h.master)
 	c.Argv = []string{"croft", MonitorCommand, mon.name, string(monitorEnded), mon.store.Root, mon.store.RunRoot, mon.cgroups}
 	return mon.become(mon.store.BinDir(), "croft: "+mon.name, c)
@@ -61,7 +64,11 @@ func (mon *monitor) adopt() error {
 	if err := mon.store.PutRun(v.Name, run); err != nil {
 		return err
 	}
-	hold, err := mon.holder(h, holder.Config{Init: run.Init.PID, Adopted: true,
+	init, err := unix.PidfdOpen(run.Init.PID, 0)
+	if err != nil || !alive(run.Init) { // asked once the pid cannot be anybody else's
+		return fail.New(fail.State, "%s has just ended", v.Name)
+	}
+	hold, err := mon.holder(h, holder.Config{Init: run.Init.PID, PIDFD: init, Adopted: true,
 		Log: filepath.Join(mon.store.LogDir(v.Name), run.ConsoleAt)})
 	if err != nil {
 		return err

@@ -24,6 +24,10 @@ func (m *Manager) execTerminal(name string, p *specs.Process, stdio Stdio) (int,
 	if w, h, err := term.GetSize(int(stdio.In.Fd())); err == nil {
 		p.ConsoleSize = &specs.Box{Width: uint(w), Height: uint(h)}
 	}
+	// Before the command is there: a signal that this process was started with
+	// ignored would be ignored inside too.
+	signals := forwarded()
+	defer signal.Stop(signals)
 	r, err := m.containers.Exec(name, p, [3]*os.File{})
 	if err != nil {
 		return 0, execError(name, err)
@@ -37,8 +41,6 @@ func (m *Manager) execTerminal(name string, p *specs.Process, stdio Stdio) (int,
 
 	done := make(chan struct{})
 	defer close(done)
-	signals := forwarded()
-	defer signal.Stop(signals)
 	go forward(r, signals, done)
 	go followSize(stdio.In, r.Console, done)
 	go func() { _, _ = io.Copy(r.Console, stdio.In) }() // ends with the process
