@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -102,6 +103,11 @@ func TestQuote(t *testing.T) {
 
 // The exit statuses of interrupted commands, to the number.
 func TestSignals(t *testing.T) {
+	// What this process catches, its children have as the system's default: they
+	// leave alone what they were started with ignored, as by nohup(1).
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(caught)
 	for _, c := range []struct {
 		signals []syscall.Signal
 		refuse  string
