@@ -118,7 +118,7 @@ func (m *machine) arguments(o bootOptions) []string {
 	}
 	args := append([]string{
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-		"-m", "2048", "-smp", "2",
+		"-m", "2048",
 		"-kernel", world.image.kernel, "-initrd", world.image.initrd, "-append", cmdline,
 		"-serial", "file:" + m.console(),
 		"-device", "virtio-rng-pci",
