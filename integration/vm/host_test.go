@@ -13,10 +13,11 @@ import (
 )
 
 // What is run of the integration tests where time is short: what is different
-// from host to host. Emulation makes minutes of what takes seconds elsewhere.
+// from host to host. Emulation makes minutes of what takes seconds elsewhere,
+// and most of an OpenRC, which reads all its scripts at each boot.
 const (
 	shortSystemd = "^(TestPauseAndResume|TestKilledMonitor|TestFirewallInside|TestLimits|TestDebian)$" +
-		"/^(memory|debian-12|debian-12-sysvinit|debian-12-openrc)$"
+		"/^(memory|debian-12|debian-12-sysvinit)$"
 	shortWithoutSystemd = "^(TestPauseAndResume|TestLimits|TestDebian)$/^(memory|debian-12-openrc)$"
 )
 
