@@ -32,7 +32,7 @@ install: croft ## install croft, its service, completions and manual under $(DES
 
 ## What developers want
 
-test: needs-build needs-test needs-vm lint test-unit test-integration test-vm ## install what is missing, build, and run all tests
+test: needs-build needs-test lint test-unit test-integration ## install what is missing, build, and run the unit and integration tests
 
 test-unit: $(HOLDER) $(BUSYBOX) ## run the tests that need no root
 	$(GO) test $(RACE) -tags $(TAGS) -timeout 10m ./...
