@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,7 +137,7 @@ func TestAttacks(t *testing.T) {
 	for _, at := range p.attacks() {
 		t.Run(at.name, func(t *testing.T) {}) // names in -v; the work needs this thread
 		before := p.dropped(t, 0)[at.reason]
-		neighbours := run(t, "ip", "neigh", "show", "dev", p.table.Bridge)
+		neighbours := p.neighbours(t)
 		watchers := p.watch(t)
 		p.send(t, 0, at.frames...)
 		p.waitDropped(t, at, before+uint64(len(at.frames)))
@@ -147,13 +149,22 @@ func TestAttacks(t *testing.T) {
 				}
 			}
 		}
-		if now := run(t, "ip", "neigh", "show", "dev", p.table.Bridge); now != neighbours {
+		if now := p.neighbours(t); now != neighbours {
 			t.Errorf("%s: the host's neighbours changed from\n%s to\n%s", at.name, neighbours, now)
 		}
 	}
 	if d := p.dropped(t, 1); len(d) > 0 {
 		t.Errorf("Bob is blamed: %v", d)
 	}
+}
+
+// neighbours is whom the host knows on the bridge, sorted: the kernel moves
+// them about in its table.
+func (p *pair) neighbours(t *testing.T) string {
+	t.Helper()
+	lines := strings.SplitAfter(run(t, "ip", "neigh", "show", "dev", p.table.Bridge), "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "")
 }
 
 // TestReservedGroupAddresses sends frames that skip the hook prerouting: the
