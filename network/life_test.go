@@ -29,6 +29,7 @@ func everything(t *testing.T) string {
 		{"ip", "-d", "link"}, {"ip", "addr"}, {"ip", "route"}, {"ip", "-6", "route"}, {"bridge", "fdb"},
 		{"ip", "neigh", "show", "nud", "all"}, {"ip", "neigh", "show", "proxy"}, {"ip", "-6", "neigh", "show", "proxy"},
 		{"nft", "list", "tables"}, {"iptables-save"}, {"ip6tables-save"},
+		{"tc", "qdisc"},
 	} {
 		lines := strings.SplitAfter(run(t, c[0], c[1:]...), "\n")
 		if c[0] == "nft" || strings.Contains(strings.Join(c, " "), "neigh") || c[0] == "bridge" {

@@ -21,6 +21,7 @@ type Plan struct {
 	Addresses []netip.Prefix // with the length of the network's prefix, IPv4 first
 	Gateways  []netip.Addr   // one of each family that Addresses has
 	MTU       int            // 0 leaves the kernel's
+	Rate      Rate
 }
 
 // NewPlan returns what c needs in t. An error is a claim that is not t's.
@@ -141,6 +142,7 @@ func (p Plan) String() string {
 	line("bridge link set dev %s %s", p.HostLink, portFlagsText())
 	line("ip link set %s type bridge_slave group_fwd_mask %#x", p.HostLink, forwardLLDP)
 	line("bridge fdb replace %s dev %s master static", p.MAC, p.HostLink)
+	p.rateText(line)
 	line("# in the VPS")
 	line("ip link set lo up")
 	line("ip link set %s addrgenmode eui64", p.Interface)

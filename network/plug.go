@@ -56,6 +56,9 @@ func (h *Host) Plug(ctx context.Context, p Plan, pid int) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := h.shape(p, link, nil); err != nil {
+		return err
+	}
 	if err := inside.configure(p); err != nil {
 		return fmt.Errorf("set up %s of %s: %w", p.Interface, p.Owner, err)
 	}
@@ -83,7 +86,7 @@ func (h *Host) Unplug(_ context.Context, p Plan) error {
 			return classify("remove link "+p.HostLink, err)
 		}
 	}
-	return errors.Join(h.forget(p), h.dismiss(p.HostLink))
+	return errors.Join(h.removeShaperLink(p), h.forget(p), h.dismiss(p.HostLink))
 }
 
 // introduce tells the host who has p's addresses, so that it never asks, and

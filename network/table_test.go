@@ -369,6 +369,8 @@ func TestPlanGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "plan-bridge.golden", plan.String())
+	plan.Rate = Rate{In: 100_000_000, Out: 64_000}
+	golden(t, "plan-bridge-rate.golden", plan.String())
 
 	four := fixed()
 	four.IPv6, four.MTU = netip.Prefix{}, 0

@@ -1,0 +1,102 @@
+package network
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Rate is what an interface of a VPS may carry, in bits per second as tc(8)
+// counts them: whole Ethernet frames. 0 is no limit.
+type Rate struct {
+	In  uint64 // to the VPS
+	Out uint64 // from it
+}
+
+// The rates that can be kept: below, a full frame would take seconds; above,
+// the buffers would not be what they are for.
+const (
+	LeastRate = 8_000
+	MostRate  = 400_000_000_000
+)
+
+// A shaper is one token bucket (tc-tbf(8)).
+type shaper struct {
+	rate  uint64 // bits per second
+	burst uint32 // bytes at once
+	limit uint32 // bytes that wait; what comes then is dropped
+}
+
+// newShaper lets 10 ms pass at once, so that a late timer loses nothing, and
+// 50 ms wait, which is what TCP needs to fill it. The least of both holds what
+// TCP sends at once; a burst has to hold the largest frame, or that never
+// passes. The most that waits bounds the host's memory.
+func newShaper(rate uint64, mtu int) shaper {
+	const (
+		leastBurst = 16 << 10
+		leastLimit = 64 << 10
+		mostLimit  = 64 << 20
+		header     = 14 + 4 // Ethernet's, and a tag
+	)
+	s := shaper{rate: rate}
+	s.burst = uint32(max(rate/8/100, leastBurst, uint64(mtu+header)))
+	s.limit = uint32(min(max(rate/8/20, leastLimit, uint64(2*(mtu+header))), mostLimit))
+	return s
+}
+
+func (s shaper) String() string {
+	return fmt.Sprintf("tbf rate %dbit burst %db limit %db", s.rate, s.burst, s.limit)
+}
+
+// shapers are those of both directions; nil is none. What goes to a VPS is
+// shaped where it leaves the host, on the host's end of the pair. What comes
+// from it has left nothing yet: it is sent through a link of its own (ifb) first, and is
+// looked at by the filters after that. Either is out of the VPS's reach.
+func (p Plan) shapers() (in, out *shaper) {
+	if p.HostLink == "" {
+		return nil, nil
+	}
+	if p.Rate.In > 0 {
+		s := newShaper(p.Rate.In, p.MTU)
+		in = &s
+	}
+	if p.Rate.Out > 0 {
+		s := newShaper(p.Rate.Out, p.MTU)
+		out = &s
+	}
+	return in, out
+}
+
+// shaperPrefix begins the name of the link through which what a VPS sends is
+// shaped. It is none that the filters take for a port.
+const shaperPrefix = "ci-"
+
+// shaperLink is named after the host link that it belongs to.
+func (p Plan) shaperLink() string { return shaperPrefix + strings.TrimPrefix(p.HostLink, linkPrefix) }
+
+// shaperHandle is the handle of our token buckets, 0xc0 as in croft: one of
+// another handle is somebody else's.
+const shaperHandle = 0xc0
+
+// redirectPriority is the place of the filter that sends what comes from a VPS
+// through its shaper link.
+const redirectPriority = 10
+
+// rateText is the rates in words of tc(8) and ip(8); nothing without a limit.
+func (p Plan) rateText(line func(string, ...any)) {
+	in, out := p.shapers()
+	if in != nil {
+		line("tc qdisc replace dev %s root handle %x: %s", p.HostLink, shaperHandle, in)
+	}
+	if out == nil {
+		return
+	}
+	link := p.shaperLink()
+	line("ip link add %s type ifb", link)
+	line("ip link set %s alias %q", link, p.Alias())
+	line("sysctl net.ipv6.conf.%s.disable_ipv6=1", link)
+	line("tc qdisc replace dev %s root handle %x: %s", link, shaperHandle, out)
+	line("ip link set %s up", link)
+	line("tc qdisc add dev %s clsact", p.HostLink)
+	line("tc filter add dev %s ingress protocol all prio %d u32 match u32 0 0 action mirred egress redirect dev %s",
+		p.HostLink, redirectPriority, link)
+}
