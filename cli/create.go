@@ -15,7 +15,9 @@ func createVerb() *verb {
 there yet is built first, if there is a recipe of its name.
 
 A size is 512M, 1.5G or a number of bytes; K, M, G, T are powers of 1024.
-"unlimited" stands for no limit, which is the default.`,
+"unlimited" stands for no limit, which is the default.
+
+` + rateAbout,
 		options: append(settings(), option{name: "if-missing", usage: "a VPS of that name is success, and is left as it is"}),
 		run:     create,
 	}
@@ -32,6 +34,7 @@ func settings() []option {
 		{name: "swap", placeholder: "SIZE", usage: "limit of its swap beside that; 0 is none"},
 		{name: "cpus", placeholder: "NUMBER", usage: "limit of the CPUs it uses at once: 1.5"},
 		{name: "pids", placeholder: "NUMBER", usage: "limit of its processes and threads"},
+		rateOption(),
 		{name: "dns", placeholder: "ADDRESS", many: true, usage: "a DNS server instead of the host's; may be repeated"},
 		{name: "search", placeholder: "DOMAIN", many: true, usage: "a domain that short names are looked up in; may be repeated"},
 		{name: "sysctl", placeholder: "KEY=VALUE", many: true, usage: "a kernel setting of its own; may be repeated"},
@@ -70,6 +73,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		BootOrder:  get(i, "boot-order", parseBootOrder),
 		StopTime:   get(i, "stop-timeout", parseTimeout),
 	}
+	o.Rates = getMany(i, "rate", parseRate)
 	o.Limits.Memory = get(i, "memory", parseMemory)
 	o.Limits.Swap = get(i, "swap", parseSwap)
 	o.Limits.MilliCPUs = get(i, "cpus", parseCPUs)
@@ -82,6 +86,9 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		i.err = usageError("%s: no --template given", i.verb.name).WithHint("croft template list; croft template recipe")
 	case o.Network == "none" && len(o.Addresses) > 0:
 		i.err = usageError("--ip: with --network none there is no interface for it")
+	}
+	if i.err == nil && o.Network == "none" && len(o.Rates) > 0 {
+		i.err = usageError("--rate: with --network none there is no interface for it")
 	}
 	for n, a := range o.Addresses {
 		for _, b := range o.Addresses[:n] {

@@ -389,6 +389,10 @@ func (f *fake) ChangeAddresses(_ context.Context, name string, add, del []netip.
 	return f.call("ChangeAddresses", name, map[string]any{"Add": add, "Del": del})
 }
 
+func (f *fake) SetRates(_ context.Context, name string, rates []runtime.RateSetting) error {
+	return f.call("SetRates", name, rates)
+}
+
 func (f *fake) Routing(_ context.Context, name string) (runtime.RoutingInfo, error) {
 	info := runtime.RoutingInfo{Name: name, Running: name == "web"}
 	if name == "web" {

@@ -34,6 +34,7 @@ type Manager interface {
 	Wait(ctx context.Context, name string, until runtime.Condition, timeout time.Duration) error
 	ResolveNames(all bool, names []string) ([]string, error)
 
+	SetRates(ctx context.Context, name string, rates []runtime.RateSetting) error
 	ChangeAddresses(ctx context.Context, name string, add, del []netip.Addr) error
 
 	Firewall(ctx context.Context, name string) (runtime.FirewallInfo, error)

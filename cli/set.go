@@ -16,6 +16,8 @@ func setVerb() *verb {
 --ip-add and --ip-del change the addresses of its first interface, inside and
 for everybody else, without a restart. An address that somebody has is refused.
 
+` + rateAbout + `
+
 onboot says whether a boot of the host starts the VPS: yes, no, or last: if it
 was running, or should have been, when the host went down. One that somebody
 has stopped since is not started then, by "croft stop" or by "poweroff" inside;
@@ -23,6 +25,7 @@ one that the power cut, a crash or the host's shutdown has ended is.`,
 		options: []option{onBootOption(), bootOrderOption(), stopTimeoutOption(),
 			option{name: "ip-add", placeholder: "ADDRESS", many: true, usage: "give it an address, also while it runs; may be repeated"},
 			option{name: "ip-del", placeholder: "ADDRESS", many: true, usage: "take an address from it, also while it runs; may be repeated"},
+			rateOption(),
 			allOption("change")},
 		synonyms: []string{"config", "change", "modify", "update"},
 		run:      set,
@@ -56,12 +59,18 @@ func set(ctx context.Context, i *invocation) error {
 			i.err = usageError("--ip-add and --ip-del: both say %s", a)
 		}
 	}
-	if i.err == nil && c == (runtime.Change{}) && len(add)+len(del) == 0 {
+	rates := getMany(i, "rate", parseRate)
+	if i.err == nil && c == (runtime.Change{}) && len(add)+len(del)+len(rates) == 0 {
 		i.err = usageError("set: nothing to change")
 	}
 	return forEach(ctx, i, "change", func(ctx context.Context, m Manager, name string) error {
 		if len(add)+len(del) > 0 { // first: this is what can be refused
 			if err := m.ChangeAddresses(ctx, name, add, del); err != nil {
+				return err
+			}
+		}
+		if len(rates) > 0 {
+			if err := m.SetRates(ctx, name, rates); err != nil {
 				return err
 			}
 		}

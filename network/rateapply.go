@@ -247,10 +247,10 @@ func loadIFB() {
 // have is ENOENT or EOPNOTSUPP.
 func classifyShaping(act string, err error) error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
-		return fail.New(fail.Host, "%s: the host's kernel has no means for that: %w", act, err).WithHint("%s", ShapingModules)
+		return fail.New(fail.Host, "%s: the host's kernel has no means for that: %w", act, err).WithHint("%s", shapingModules)
 	}
 	return classify(act, err)
 }
 
-// ShapingModules loads what limits of rates need.
-const ShapingModules = "modprobe -a sch_tbf sch_ingress cls_u32 act_mirred ifb"
+// shapingModules loads what limits of rates need.
+const shapingModules = "modprobe -a sch_tbf sch_ingress cls_u32 act_mirred ifb"

@@ -22,6 +22,7 @@ type Survey struct {
 	Filter error // a table of nftables for bridges
 	Links  error // bridges and pairs of virtual links
 	Rules  error // chains, NAT and connection tracking by iptables
+	Rates  error // limits of what interfaces carry
 
 	Flavour     Flavour
 	IPTables    string // the tool's path and version; "" if it is not there
@@ -81,18 +82,21 @@ func inNamespace(f func(error)) {
 // try does in the thread's network namespace what a start does for a network.
 func (s *Survey) try(ctx context.Context, err error) {
 	if err != nil {
-		s.Filter, s.Links, s.Rules = err, err, err
+		s.Filter, s.Links, s.Rules, s.Rates = err, err, err, err
 		return
 	}
 	h, err := NewHost(nil)
 	if err != nil {
-		s.Filter, s.Links, s.Rules = err, err, err
+		s.Filter, s.Links, s.Rules, s.Rates = err, err, err, err
 		return
 	}
 	defer h.Close()
 	p := NewHostPlan(Default(Seed{NoIPv6: !s.IPv6}))
 	if s.Links = h.ensureBridge(ctx, p); s.Links == nil {
 		s.Links = h.tryPair()
+	}
+	if s.Rates = s.Links; s.Rates == nil {
+		s.Rates = h.tryRates()
 	}
 	s.Filter = h.ensureFilter(ctx, p)
 	if s.Rules = checkTools(s.IPv6); s.Rules == nil {
@@ -104,6 +108,15 @@ func (h *Host) tryPair() error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "croft-try"
 	return classify("make a pair of virtual links", h.nl.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "croft-try-peer"}))
+}
+
+// tryRates limits the pair that tryPair made.
+func (h *Host) tryRates() error {
+	link, err := h.nl.LinkByName("croft-try")
+	if err != nil {
+		return classify("find a pair of virtual links", err)
+	}
+	return h.shape(Plan{HostLink: "croft-try", Rate: Rate{In: LeastRate, Out: LeastRate}}, link, nil)
 }
 
 // iptablesVersion asks the iptables that croft would use what it is. Those

@@ -163,6 +163,7 @@ func (m *Manager) plugs(v state.VPS) ([]plug, error) {
 		if err != nil {
 			return nil, err
 		}
+		plan.Rate = network.Rate(i.Rate)
 		all = append(all, plug{table: t, claim: claim, host: network.NewHostPlan(t), plan: plan})
 	}
 	return all, nil

@@ -68,6 +68,9 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	undo.arm(func() error { draft.Abort(); return nil })
 
 	v := o.vps(l.Name(), image)
+	if err := setRates(&v, o.Rates); err != nil {
+		return err
+	}
 	if !v.Privileged {
 		if err := draft.AllocateIDs(ctx, &v, v.IDs.Size); err != nil {
 			return err
@@ -132,6 +135,9 @@ func (o CreateOptions) check(name string) error {
 	}
 	if o.Network == NoNetwork && len(o.Addresses) > 0 {
 		return fail.New(fail.Usage, "addresses need a network, and there is none")
+	}
+	if o.Network == NoNetwork && len(o.Rates) > 0 {
+		return fail.New(fail.Usage, "rates need a network, and there is none")
 	}
 	for key := range o.Sysctls {
 		if err := bundles.CheckSysctl(key); err != nil {

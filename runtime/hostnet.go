@@ -107,6 +107,14 @@ func (n hostNetworks) Readdress(ctx context.Context, was, now network.Plan, pid 
 	return h.Readdress(ctx, was, now, pid)
 }
 
+func (n hostNetworks) SetRates(ctx context.Context, plans []network.Plan) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.SetRates(ctx, plans)
+}
+
 func (n hostNetworks) Withdraw(was, now network.Plan) error {
 	h, err := n.host()
 	if err != nil {

@@ -171,7 +171,7 @@ func (m *Manager) status(name string, run state.Run) (Status, error) {
 func describeInterfaces(v state.VPS, tables map[string]network.Table) []InterfaceInfo {
 	all := []InterfaceInfo{}
 	for _, i := range v.Interfaces {
-		info := InterfaceInfo{Name: i.Name, Network: i.Network, Addresses: []string{}}
+		info := InterfaceInfo{Name: i.Name, Network: i.Network, Addresses: []string{}, Rate: i.Rate}
 		t := tables[i.Network]
 		if c, ok := claimOf(t, v.Name, i.Name); ok {
 			info.HostLink, info.MAC = c.HostLink, c.MAC

@@ -56,6 +56,7 @@ type networks interface {
 	Unplug(ctx context.Context, p network.Plan) error
 	Readdress(ctx context.Context, was, now network.Plan, pid int) error
 	Withdraw(was, now network.Plan) error
+	SetRates(ctx context.Context, plans []network.Plan) error
 	Remove(ctx context.Context, p network.HostPlan) error
 	Dropped(p network.Plan) (map[network.Reason]uint64, error)
 	SetRouting(r network.Routing, interfaces []network.Plan, pid int) error

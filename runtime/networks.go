@@ -44,7 +44,10 @@ func (m *Manager) RepairNetwork(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return m.networks.Ensure(ctx, network.NewHostPlan(t))
+	if err := m.networks.Ensure(ctx, network.NewHostPlan(t)); err != nil {
+		return err
+	}
+	return m.repairRates(ctx, t)
 }
 
 // RemoveNetwork removes a network that nobody has an address in, from the host

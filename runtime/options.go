@@ -17,6 +17,7 @@ type CreateOptions struct {
 	Hostname  string // "" is the VPS's name
 	Addresses []netip.Addr
 	Network   string // "" is the default network, "none" only lo
+	Rates     []RateSetting
 	Limits    state.Limits
 	DNS       state.DNS
 	Sysctls   map[string]string
@@ -160,7 +161,8 @@ type InterfaceInfo struct {
 	Network   string            `json:"network"`
 	HostLink  string            `json:"hostLink"`
 	MAC       string            `json:"mac"`
-	Addresses []string          `json:"addresses"`         // with prefix length, IPv4 first
+	Addresses []string          `json:"addresses"` // with prefix length, IPv4 first
+	Rate      state.Rate        `json:"rate"`
 	Dropped   map[string]uint64 `json:"dropped,omitempty"` // packets by the filter that dropped them; inspect only
 }
 

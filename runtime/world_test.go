@@ -186,12 +186,17 @@ func (w fakeNetworks) Plug(_ context.Context, p network.Plan, pid int) error {
 		if w.has("link", name) {
 			return errors.New("the link exists")
 		}
+		if p.Rate != (network.Rate{}) {
+			if err := w.put("rate", name, fmt.Sprint(p.Rate)); err != nil {
+				return err
+			}
+		}
 		return w.put("link", name, "")
 	})
 }
 
 func (w fakeNetworks) Unplug(_ context.Context, p network.Plan) error {
-	return w.effect("unplug", func() error { return w.drop("link", ownerOf(p)) })
+	return w.effect("unplug", func() error { return errors.Join(w.drop("link", ownerOf(p)), w.drop("rate", ownerOf(p))) })
 }
 
 func (w fakeNetworks) Remove(context.Context, network.HostPlan) error { return nil }
@@ -212,6 +217,19 @@ func (w fakeNetworks) Readdress(_ context.Context, _, now network.Plan, _ int) e
 			return errors.New("it has no link")
 		}
 		return w.put("addresses", now.Owner, fmt.Sprint(now.Addresses))
+	})
+}
+func (w fakeNetworks) SetRates(_ context.Context, plans []network.Plan) error {
+	return w.effect("set rates", func() error {
+		for _, p := range plans {
+			if !w.has("link", p.Owner) {
+				continue
+			}
+			if err := w.put("rate", p.Owner, fmt.Sprint(p.Rate)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 func (w fakeNetworks) Withdraw(network.Plan, network.Plan) error {
@@ -286,6 +304,7 @@ func (f fakeMonitors) Spawn(ctx context.Context, name string, life *os.File, how
 func (w *world) end(id string) {
 	_ = w.drop("container", id)
 	_ = w.drop("link", id)
+	_ = w.drop("rate", id)
 	_ = w.drop("mount", id)
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -49,6 +49,14 @@ type IDRange struct {
 type Interface struct {
 	Name    string `json:"name"`    // inside: eth0
 	Network string `json:"network"` // networks/NAME.json
+	Rate    Rate   `json:"rate,omitzero"`
+}
+
+// A Rate is what an interface may carry, in bits per second; zero means
+// unlimited.
+type Rate struct {
+	In  uint64 `json:"inBitsPerSecond,omitempty"`  // to the VPS
+	Out uint64 `json:"outBitsPerSecond,omitempty"` // from it
 }
 
 // Limits of a VPS; zero means unlimited.

@@ -6,7 +6,7 @@ import (
 )
 
 func networkRules() []rule {
-	return []rule{links, filters, iptables, forwarding, firewalls, modules, devices}
+	return []rule{links, filters, iptables, rates, forwarding, firewalls, modules, devices}
 }
 
 func links(f Facts) []Check {
@@ -27,6 +27,11 @@ func iptables(f Facts) []Check {
 		return bad(Missing, name, what, f.Network.IPTables+": "+f.Network.RulesWhy, "modprobe -a ip_tables iptable_filter iptable_nat nft_compat xt_conntrack xt_MASQUERADE")
 	}
 	return good(name, what, f.Network.IPTables)
+}
+
+func rates(f Facts) []Check {
+	return tried(Warning, "network rates", "limits of what a VPS's network carries (--rate)", f.Network.RatesWhy,
+		"modprobe -a sch_tbf sch_ingress cls_u32 act_mirred && modprobe ifb numifbs=0")
 }
 
 func forwarding(f Facts) []Check {

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"croft/runtime"
+)
+
+func rateOption() option {
+	return option{
+		name: "rate", placeholder: "RATE", many: true,
+		usage: "limit of what its network carries: 10M, or in=100M,out=10M, or eth0:10M; may be repeated",
+	}
+}
+
+// rateAbout is for the verbs that have the option.
+const rateAbout = `A rate is bits per second: 64K, 10M, 1.5G (powers of 1000), or unlimited. It is
+for both directions, or in=RATE for what the VPS gets and out=RATE for what it
+sends, from other VPSs and to them too. It is for every interface of the VPS, or
+with INTERFACE: before it for that one: --rate eth0:100M,out=10M.`
+
+// parseRate reads [INTERFACE:]RATE[,in=RATE][,out=RATE].
+func parseRate(s string) (runtime.RateSetting, error) {
+	var r runtime.RateSetting
+	text := s
+	if name, rest, ok := strings.Cut(s, ":"); ok {
+		if name == "" {
+			return r, fmt.Errorf("%q names no interface: eth0:10M", s)
+		}
+		var err error
+		if r.Interface, err = parseInterface(name); err != nil {
+			return r, err
+		}
+		text = rest
+	}
+	seen := map[string]bool{}
+	for n, part := range strings.Split(text, ",") {
+		direction, value, ok := strings.Cut(part, "=")
+		if !ok {
+			direction, value = "", part
+		}
+		if seen[direction] || !ok && n > 0 {
+			return r, fmt.Errorf("%q says a rate twice", s)
+		}
+		seen[direction] = true
+		bits, err := parseBits(value)
+		if err != nil {
+			return r, err
+		}
+		switch direction {
+		case "":
+			r.In, r.Out = &bits, &bits
+		case "in":
+			r.In = &bits
+		case "out":
+			r.Out = &bits
+		default:
+			return r, fmt.Errorf("%q is no direction: in, out", direction)
+		}
+	}
+	return r, nil
+}
+
+// parseBits reads bits per second; no limit is 0.
+func parseBits(s string) (uint64, error) {
+	if s == unlimited {
+		return 0, nil
+	}
+	const units = "KMGT"
+	number, factor := s, 1.0
+	if n := len(s) - 1; n > 0 {
+		if i := strings.IndexByte(units, strings.ToUpper(s)[n]); i >= 0 {
+			number, factor = s[:n], math.Pow(1000, float64(i+1))
+		}
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || strings.Trim(number, "0123456789.") != "" {
+		return 0, fmt.Errorf("%q is no rate: 64K, 10M, 1.5G, %s", s, unlimited)
+	}
+	if bits := n * factor; bits >= runtime.LeastRate && bits <= runtime.MostRate {
+		return uint64(math.Round(bits)), nil
+	}
+	return 0, fmt.Errorf("%q is not from %s to %s bits per second, nor %s", s, bitsText(runtime.LeastRate), bitsText(runtime.MostRate), unlimited)
+}
+
+// bitsText writes bits per second for people, as parseBits reads them.
+func bitsText(n uint64) string {
+	if n == 0 {
+		return unlimited
+	}
+	const units = " KMGT"
+	value, unit := float64(n), 0
+	for value >= 1000 && unit < len(units)-1 {
+		value, unit = value/1000, unit+1
+	}
+	return strings.TrimSpace(strconv.FormatFloat(value, 'f', -1, 64) + units[unit:unit+1])
+}

@@ -1,0 +1,106 @@
+package runtime
+
+import (
+	"context"
+	"slices"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/network"
+)
+
+// A RateSetting limits what interfaces of a VPS carry, in bits per second: 0
+// is no limit. A direction that is nil stays as it is.
+type RateSetting struct {
+	Interface string  // "" is every one
+	In        *uint64 // to the VPS
+	Out       *uint64 // from it
+}
+
+// The rates that can be set.
+const (
+	LeastRate = network.LeastRate
+	MostRate  = network.MostRate
+)
+
+// SetRates changes the rates of name's interfaces, in the order of the
+// settings, saved and, if it runs, at once. An interface that it does not have
+// is fail.NotFound. On an error nothing has changed.
+func (m *Manager) SetRates(ctx context.Context, name string, rates []RateSetting) error {
+	return m.changeLive(ctx, name, func(v *state.VPS) error {
+		return setRates(v, rates)
+	}, func(ctx context.Context, v state.VPS, _ int) error {
+		plans, err := m.plans(v)
+		if err != nil {
+			return err
+		}
+		return m.networks.SetRates(ctx, plans)
+	})
+}
+
+func setRates(v *state.VPS, rates []RateSetting) error {
+	v.Interfaces = slices.Clone(v.Interfaces)
+	for _, r := range rates {
+		if err := r.check(); err != nil {
+			return err
+		}
+		found := false
+		for i := range v.Interfaces {
+			at := &v.Interfaces[i]
+			if r.Interface != "" && r.Interface != at.Name {
+				continue
+			}
+			found = true
+			if r.In != nil {
+				at.Rate.In = *r.In
+			}
+			if r.Out != nil {
+				at.Rate.Out = *r.Out
+			}
+		}
+		switch {
+		case found:
+		case r.Interface == "":
+			return fail.New(fail.State, "%s has no network", v.Name)
+		default:
+			return fail.New(fail.NotFound, "%s has no interface %s", v.Name, r.Interface).WithHint("croft inspect %s", v.Name)
+		}
+	}
+	return nil
+}
+
+func (r RateSetting) check() error {
+	for _, n := range []*uint64{r.In, r.Out} {
+		if n != nil && *n != 0 && (*n < LeastRate || *n > MostRate) {
+			return fail.New(fail.Usage, "rate: %d bits per second is not from %d to %d", *n, uint64(LeastRate), uint64(MostRate))
+		}
+	}
+	return nil
+}
+
+// repairRates makes every VPS in the network of t keep to its rates again.
+func (m *Manager) repairRates(ctx context.Context, t network.Table) error {
+	entries, err := m.store.All()
+	if err != nil {
+		return err
+	}
+	var plans []network.Plan
+	for _, e := range entries {
+		for _, i := range e.VPS.Interfaces {
+			if e.Err != nil || i.Network != t.Name {
+				continue
+			}
+			claim, ok := claimOf(t, e.VPS.Name, i.Name)
+			if !ok {
+				continue
+			}
+			plan, err := network.NewPlan(t, claim)
+			if err != nil {
+				return err
+			}
+			plan.Rate = network.Rate(i.Rate)
+			plans = append(plans, plan)
+		}
+	}
+	return m.networks.SetRates(ctx, plans)
+}

@@ -1,0 +1,98 @@
+package runtime
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+)
+
+func bits(n uint64) *uint64 { return &n }
+
+// Rates are saved and applied at once, an absent direction stays, and what
+// cannot be is not saved.
+func TestSetRates(t *testing.T) {
+	ctx := context.Background()
+	m, w := newFake(t, t.TempDir())
+	o := CreateOptions{Template: "busybox", Rates: []RateSetting{{In: bits(1_000_000), Out: bits(2_000_000)}}}
+	if _, err := m.Create(ctx, "web", o); err != nil {
+		t.Fatal(err)
+	}
+	want := func(in, out uint64, applied string) {
+		t.Helper()
+		v, err := m.store.Get("web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := v.Interfaces[0].Rate; got != (state.Rate{In: in, Out: out}) {
+			t.Errorf("saved is %+v", got)
+		}
+		info, err := m.Inspect(ctx, "web")
+		if err != nil || info.Interfaces[0].Rate != v.Interfaces[0].Rate {
+			t.Errorf("shown is %+v, %v", info.Interfaces, err)
+		}
+		if !strings.Contains(w.String()+"\n", applied+"\n") || applied == "" && strings.Contains(w.String(), "rate web") {
+			t.Errorf("no %q in\n%s", applied, w)
+		}
+	}
+	set := func(r ...RateSetting) {
+		t.Helper()
+		if err := m.SetRates(ctx, "web", r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(1_000_000, 2_000_000, "")
+	set(RateSetting{In: bits(3_000_000)})
+	want(3_000_000, 2_000_000, "")
+	if err := m.Start(ctx, "web", StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	want(3_000_000, 2_000_000, "rate web {3000000 2000000}")
+	set(RateSetting{Interface: "eth0", Out: bits(0)})
+	want(3_000_000, 0, "rate web {3000000 0}")
+	set(RateSetting{In: bits(10_000), Out: bits(10_000)}, RateSetting{Interface: "eth0", In: bits(20_000)})
+	want(20_000, 10_000, "rate web {20000 10000}")
+
+	for _, c := range []struct {
+		r    RateSetting
+		kind fail.Kind
+	}{
+		{RateSetting{Interface: "eth1", In: bits(10_000)}, fail.NotFound},
+		{RateSetting{In: bits(7_999)}, fail.Usage}, {RateSetting{Out: bits(MostRate + 1)}, fail.Usage},
+	} {
+		if err := m.SetRates(ctx, "web", []RateSetting{{In: bits(9_000)}, c.r}); !fail.Is(err, c.kind) {
+			t.Errorf("%+v: %v", c.r, err)
+		}
+	}
+	w.failAt, w.after = w.effects+1, true
+	if err := m.SetRates(ctx, "web", []RateSetting{{In: bits(9_000)}}); err == nil {
+		t.Error("it was applied in a world that refuses")
+	}
+	w.failAt = 0
+	want(20_000, 10_000, "rate web {20000 10000}")
+
+	if err := w.put("rate", "web", "none"); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.RepairNetwork(ctx, DefaultNetwork); err != nil {
+		t.Fatal(err)
+	}
+	want(20_000, 10_000, "rate web {20000 10000}")
+
+	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Network: NoNetwork}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.SetRates(ctx, "alone", o.Rates); !fail.Is(err, fail.State) {
+		t.Errorf("without a network: %v", err)
+	}
+	o.Network = NoNetwork
+	if _, err := m.Create(ctx, "none", o); !fail.Is(err, fail.Usage) {
+		t.Errorf("created without a network: %v", err)
+	}
+	o.Network, o.Rates = "", []RateSetting{{Interface: "eth9", In: bits(9_000)}}
+	if _, err := m.Create(ctx, "none", o); !fail.Is(err, fail.NotFound) {
+		t.Errorf("created with a rate of an interface that is not: %v", err)
+	}
+}
