@@ -36,7 +36,8 @@ func TestRate(t *testing.T) {
 	// long; a busy machine makes it more, never less.
 	within := func(what string, rate int, from, to string) {
 		t.Helper()
-		_, wait := background(t, "exec", to, "--", "sh", "-c", "nc -l -p 9999 | wc -c")
+		_, wait := background(t, "exec", to, "--", "sh", "-c",
+			"rm -f /tmp/open; mkfifo /tmp/open; exec 3<>/tmp/open; nc -l -p 9999 <&3 | wc -c") // nc ends with its input, too
 		eventually(t, "it listens", func() bool { return strings.Contains(in(t, to, "netstat", "-ltn"), ":9999") })
 		start := time.Now()
 		sh(t, from, "dd if=/dev/zero bs=64k count=16 2>/dev/null | nc "+address(t, to, 0)+" 9999")
