@@ -195,8 +195,8 @@ func TestUnknownFieldsSurvive(t *testing.T) {
   "limits": {"pids": 3, "limitsFuture": 1e400},
   "labels": {"gone": "yes"},
   "interfaces": [
-    {"name": "eth1", "network": "b", "rate": 5},
-    {"name": "eth0", "network": "a", "rate": 4}
+    {"name": "eth1", "network": "b", "colour": 5},
+    {"name": "eth0", "network": "a", "colour": 4}
   ]
 }`)
 	l := lock(t, s, "web")
@@ -233,7 +233,7 @@ func TestUnknownFieldsSurvive(t *testing.T) {
     {
       "name": "eth0",
       "network": "c",
-      "rate": 4
+      "colour": 4
     },
     {
       "name": "eth2",
