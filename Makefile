@@ -32,7 +32,7 @@ install: croft ## install croft, its service, completions and manual under $(DES
 
 ## What developers want
 
-test: needs-build needs-test lint test-unit test-integration ## install what is missing, build, and run the unit and integration tests
+test: needs-build needs-test needs-vm lint test-unit test-integration test-vm ## install what is missing, build, and run all tests, on this host and in a virtual machine
 
 test-unit: $(HOLDER) $(BUSYBOX) ## run the tests that need no root
 	$(GO) test $(RACE) -tags $(TAGS) -timeout 10m ./...
@@ -41,6 +41,15 @@ test-integration: croft ## drive ./croft as root; T=REGEXP picks tests
 	$(GO) test -c -tags $(TAGS),integration -o integration/integration.test ./integration
 	cd integration && $(SUDO) env CROFT_BIN="$(CURDIR)/croft" CROFT_TEST_CACHE="$(CROFT_TEST_CACHE)" \
 		./integration.test -test.timeout 14m $(if $(T),-test.v -test.run '$(value T)')
+
+test-vm: needs-build needs-test needs-vm croft ## test in a virtual machine with systemd and cgroup v2; FULL=1 tests all, T=REGEXP picks tests
+	rm -rf integration/vm/installed
+	@$(MAKE) --no-print-directory install DESTDIR="$(CURDIR)/integration/vm/installed" PREFIX=/usr
+	CGO_ENABLED=0 $(GO) test -c -tags integration -o integration/integration.test ./integration
+	CGO_ENABLED=0 $(GO) test -c -tags vm -o integration/vm/vm.test ./integration/vm
+	cd integration/vm && $(SUDO) env CROFT_BIN="$(CURDIR)/croft" CROFT_TEST_CACHE="$(CROFT_TEST_CACHE)" \
+		CROFT_VM_CACHE="$(CROFT_VM_CACHE)" CROFT_VM_RUN='$(value T)' \
+		./vm.test -test.v -test.timeout $(if $(FULL),150m,45m -test.short)
 
 golden: $(HOLDER) $(BUSYBOX) ## write the expected outputs of tests anew, from what the code does now
 	$(GO) test -tags $(TAGS) $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
@@ -71,23 +80,7 @@ $(BUSYBOX):
 	@mkdir -p $(@D)
 	busybox=$$(scripts/static-busybox) && install -m 0755 "$$busybox" $@
 
-needs-build needs-demo needs-test:
+needs-build needs-demo needs-test needs-vm:
 	@scripts/install-needs $(@:needs-%=%)
 
-.PHONY: help build demo install test test-unit test-integration golden lint clean needs-build needs-demo needs-test FORCE
-
-## What developers want of other hosts
-
-test-vm: needs-build needs-test needs-vm croft ## test in a virtual machine with systemd and cgroup v2; FULL=1 tests all, T=REGEXP picks tests
-	rm -rf integration/vm/installed
-	@$(MAKE) --no-print-directory install DESTDIR="$(CURDIR)/integration/vm/installed" PREFIX=/usr
-	CGO_ENABLED=0 $(GO) test -c -tags integration -o integration/integration.test ./integration
-	CGO_ENABLED=0 $(GO) test -c -tags vm -o integration/vm/vm.test ./integration/vm
-	cd integration/vm && $(SUDO) env CROFT_BIN="$(CURDIR)/croft" CROFT_TEST_CACHE="$(CROFT_TEST_CACHE)" \
-		CROFT_VM_CACHE="$(CROFT_VM_CACHE)" CROFT_VM_RUN='$(value T)' \
-		./vm.test -test.v -test.timeout 150m $(if $(FULL),,-test.short)
-
-needs-vm:
-	@scripts/install-needs vm
-
-.PHONY: test-vm needs-vm
+.PHONY: help build demo install test test-unit test-integration test-vm golden lint clean needs-build needs-demo needs-test needs-vm FORCE
