@@ -2,10 +2,7 @@ package runtime
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -24,56 +21,10 @@ func (m *Manager) booted(name string, run state.Run) bool {
 	if run.Init.PID == 0 {
 		return false
 	}
-	root := fmt.Sprintf("/proc/%d/root", run.Init.PID)
 	if kindOfInit(exeInside(run.Init.PID)) == initSystemd {
 		return run.Adopted && m.systemdIsUp(name) // else it will say so
 	}
-	return !runsBootScripts(run.Init.PID) && leftBootMark(root)
-}
-
-// leftBootMark reports whether an init that never says that it has booted has
-// left the mark of its kind.
-func leftBootMark(root string) bool {
-	for mark, up := range map[string]func([]byte) bool{
-		"/run/booted": func([]byte) bool { return true },
-		"/run/openrc/softlevel": func(level []byte) bool {
-			return openrcIsUp(string(level)) && !existsInside(root, "/run/openrc/rc.starting")
-		},
-		"/run/utmp": func(utmp []byte) bool { l := runlevel(utmp); return '2' <= l && l <= '5' },
-	} {
-		if data, err := readInside(root, mark); err == nil && data != nil && up(data) {
-			return true
-		}
-	}
-	return false
-}
-
-// openrcIsUp reports whether a softlevel is one that OpenRC comes to after the
-// levels of its boot.
-func openrcIsUp(level string) bool {
-	level = strings.TrimSpace(level)
-	return level != "" && level != "sysinit" && level != "boot"
-}
-
-// runsBootScripts reports whether a child of init still runs the scripts of a
-// runlevel: sysvinit's rc or OpenRC. The mark is there before they have ended.
-func runsBootScripts(pid int) bool {
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err != nil {
-		return false
-	}
-	for _, child := range strings.Fields(string(children)) {
-		cmdline, err := os.ReadFile(filepath.Join("/proc", child, "cmdline"))
-		if err != nil {
-			continue // it has just ended
-		}
-		for _, arg := range strings.Split(string(cmdline), "\x00")[:min(2, strings.Count(string(cmdline), "\x00"))] {
-			if base := filepath.Base(arg); base == "rc" || base == "rcS" || base == "openrc" {
-				return true
-			}
-		}
-	}
-	return false
+	return leftBootMark(run.Init.PID) && bootScriptsEnded(run.Init.PID)
 }
 
 // systemdIsUp asks a systemd whether it has booted.
@@ -83,24 +34,6 @@ func (m *Manager) systemdIsUp(name string) bool {
 	state, _ := m.output(ctx, name, "systemctl", "is-system-running") // degraded is not status 0
 	state = strings.TrimSpace(state)
 	return state == "running" || state == "degraded"
-}
-
-// runlevel returns the current runlevel from the content of a utmp(5) file, 0
-// if it has none.
-func runlevel(utmp []byte) byte {
-	const (
-		record  = 384 // sizeof(struct utmp), the same on all of glibc's architectures
-		runLvl  = 1   // RUN_LVL, ut_type
-		pidFrom = 4   // ut_pid: the runlevel in its low byte, the one before above it
-	)
-	var level byte
-	for len(utmp) >= record {
-		if int16(binary.NativeEndian.Uint16(utmp)) == runLvl {
-			level = byte(binary.NativeEndian.Uint32(utmp[pidFrom:]))
-		}
-		utmp = utmp[record:]
-	}
-	return level
 }
 
 // Wait returns when name is in the condition asked for: fail.Timeout if that

@@ -1,0 +1,24 @@
+package runtime
+
+import "testing"
+
+func TestRunsScripts(t *testing.T) {
+	const init = "init [2]\x00\x00\x00"
+	for cmdline, want := range map[string]bool{
+		init:                                  true, // has not executed anything yet
+		"/bin/sh\x00/etc/init.d/rc\x002\x00":  true,
+		"/etc/init.d/rcS\x00":                 true,
+		"openrc\x00default\x00":               true,
+		"/sbin/openrc\x00boot\x00":            true,
+		"/sbin/getty\x0038400\x00console\x00": false,
+		"sh\x00-c\x00rc\x00":                  false,
+		"":                                    false,
+	} {
+		if got := runsScripts(cmdline, init); got != want {
+			t.Errorf("runsScripts(%q) = %t", cmdline, got)
+		}
+	}
+	if runsScripts("", "") {
+		t.Error("a zombie runs scripts")
+	}
+}
