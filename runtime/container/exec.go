@@ -1,13 +1,11 @@
 package container
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"syscall"
 
-	"github.com/opencontainers/runc/libcontainer"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -26,14 +24,6 @@ func (e *NotRunnable) Error() string {
 	return fmt.Sprintf("cannot execute %q inside: %s", e.Command, e.Reason)
 }
 
-// A Running is a command that runs inside a container.
-type Running struct {
-	PID     int
-	Console *os.File // the master of its terminal, if it asked for one; the caller closes it
-
-	process *libcontainer.Process
-}
-
 // Exec runs a command in the running container id, connected to stdio unless
 // spec asks for a terminal. Its capabilities and limits are those that spec
 // names. A command that cannot be run is a *NotRunnable.
@@ -42,62 +32,32 @@ func (e Engine) Exec(id string, spec *specs.Process, stdio [3]*os.File) (_ *Runn
 	if err != nil {
 		return nil, err
 	}
-	lp, err := newProcess(spec)
+	cgroups, err := besideInit(c.lc)
 	if err != nil {
 		return nil, err
 	}
-	if lp.SubCgroupPaths, err = besideInit(c); err != nil {
-		return nil, err
-	}
+	streams := Streams{Stdio: stdio}
 	var ours *os.File
 	if spec.Terminal {
-		var theirs *os.File
-		if ours, theirs, err = consolePair(); err != nil {
+		streams.Stdio = [3]*os.File{}
+		if ours, streams.Console, err = consolePair(); err != nil {
 			return nil, err
 		}
 		defer ours.Close()
-		defer theirs.Close()
-		lp.ConsoleSocket = theirs
-	} else {
-		lp.Stdin, lp.Stdout, lp.Stderr = stdio[0], stdio[1], stdio[2]
+		defer streams.Console.Close()
 	}
-	if err := c.Run(lp); err != nil {
+	r, err := c.Exec(spec, streams, cgroups)
+	if err != nil {
 		return nil, notRunnable(spec.Args[0], err)
-	}
-	r := &Running{process: lp}
-	if r.PID, err = lp.Pid(); err != nil {
-		return nil, fmt.Errorf("find command: %w", err)
 	}
 	if spec.Terminal {
 		if r.Console, err = receiveConsole(ours); err != nil {
-			_ = lp.Signal(syscall.SIGKILL)
-			_, _ = lp.Wait()
+			_ = r.Signal(syscall.SIGKILL)
+			_, _ = r.Wait()
 			return nil, err
 		}
 	}
 	return r, nil
-}
-
-// Signal sends sig to the command; one that has ended is success.
-func (r *Running) Signal(sig os.Signal) error {
-	if err := r.process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("signal command: %w", err)
-	}
-	return nil
-}
-
-// Wait returns the command's exit status, 128+n if signal n ended it.
-func (r *Running) Wait() (int, error) {
-	state, err := r.process.Wait()
-	var exit interface{ ExitCode() int }
-	if err != nil && !errors.As(err, &exit) {
-		return 0, fmt.Errorf("wait for command: %w", err)
-	}
-	status := state.Sys().(syscall.WaitStatus)
-	if status.Signaled() {
-		return 128 + int(status.Signal()), nil
-	}
-	return status.ExitStatus(), nil
 }
 
 // notRunnable tells the command's own fault from ours. The error was made in

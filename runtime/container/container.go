@@ -1,0 +1,189 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	systemd "github.com/coreos/go-systemd/v22/dbus"
+	"github.com/opencontainers/runc/libcontainer"
+	"github.com/opencontainers/runc/libcontainer/specconv"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// ErrAbsent is what a caller may ask for: there is no container of that name.
+var ErrAbsent = libcontainer.ErrNotExist
+
+// ErrNotRunning is what a caller may ask for: the container's init has ended.
+var ErrNotRunning = libcontainer.ErrNotRunning
+
+// A Container is one that has been made, whether or not its init still runs.
+// Errors of its methods are libcontainer's, in the words that those know who
+// call an OCI runtime; an Engine adds what was being done.
+type Container struct {
+	root string // below which libcontainer keeps its files
+	lc   *libcontainer.Container
+}
+
+// MakeOptions is how a container is made, beyond what its bundle says.
+type MakeOptions struct {
+	Systemd      bool // systemd makes the cgroups: linux.cgroupsPath is SLICE:PREFIX:NAME
+	Rootless     bool // what the caller may not do with cgroups is left undone
+	NoPivot      bool // MS_MOVE and chroot(2), for a root filesystem on the initramfs
+	NoNewKeyring bool // init keeps the caller's session keyring
+
+	properties []systemd.Property // of the scope, for Systemd
+}
+
+// Make takes the name id for a container of the bundle in the working
+// directory, which is where linked code looks for it. Nothing runs yet:
+// Start makes its init. On error nothing is left; else the caller has to
+// Delete it.
+func Make(root, id string, spec *specs.Spec, o MakeOptions) (*Container, error) {
+	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{
+		CgroupName: id, Spec: spec, UseSystemdCgroup: o.Systemd,
+		NoPivotRoot: o.NoPivot, NoNewKeyring: o.NoNewKeyring,
+		RootlessEUID: os.Geteuid() != 0, RootlessCgroups: o.Rootless,
+	})
+	if err != nil {
+		return nil, err
+	}
+	config.Cgroups.SystemdProps = append(config.Cgroups.SystemdProps, o.properties...)
+	lc, err := libcontainer.Create(root, id, config)
+	if err != nil {
+		return nil, err
+	}
+	return &Container{root: root, lc: lc}, nil
+}
+
+// Load returns the container id that was made below root, ErrAbsent if there
+// is none.
+func Load(root, id string) (*Container, error) {
+	lc, err := libcontainer.Load(root, id)
+	if err != nil {
+		return nil, err
+	}
+	return &Container{root: root, lc: lc}, nil
+}
+
+// Forget removes what a Make that was killed has left of the container id,
+// which Load knows nothing of. Nothing there is success.
+func Forget(root, id string) error {
+	if id == "" || id != filepath.Base(id) || id == "." || id == ".." {
+		return libcontainer.ErrInvalidID
+	}
+	return os.RemoveAll(filepath.Join(root, id))
+}
+
+// Start makes the container's namespaces, mounts, cgroups and init, which
+// waits for Go.
+func (c *Container) Start(p *specs.Process, s Streams) (*Running, error) {
+	lp, err := newProcess(p, s)
+	if err != nil {
+		return nil, err
+	}
+	lp.Init = true
+	if err := c.lc.Start(lp); err != nil {
+		return nil, err
+	}
+	return newRunning(lp)
+}
+
+// Go lets the container's init run. One that runs already is an error.
+func (c *Container) Go() error { return c.lc.Exec() }
+
+// Exec runs a command beside the container's init, in the cgroups below the
+// container's own that cgroups says by controller: "" with cgroup version 2.
+func (c *Container) Exec(p *specs.Process, s Streams, cgroups map[string]string) (*Running, error) {
+	lp, err := newProcess(p, s)
+	if err != nil {
+		return nil, err
+	}
+	lp.SubCgroupPaths = cgroups
+	if err := c.lc.Run(lp); err != nil {
+		return nil, err
+	}
+	return newRunning(lp)
+}
+
+// Signal sends sig to the container's init, and SIGKILL to all its processes:
+// a frozen one is thawed for that, or nothing in a cgroup of version 1 would
+// die. It is ErrNotRunning when init has ended.
+func (c *Container) Signal(sig os.Signal) error { return c.lc.Signal(sig) }
+
+// Delete ends every process of the container and removes what it has on the
+// host: cgroups and files.
+func (c *Container) Delete() error {
+	if err := c.Signal(unix.SIGKILL); err != nil && !errors.Is(err, ErrNotRunning) {
+		return fmt.Errorf("kill init: %w", err)
+	}
+	if err := c.awaitEnd(); err != nil {
+		return err
+	}
+	return c.lc.Destroy()
+}
+
+// Remove is Delete for a container that has ended; one that has not is an error.
+func (c *Container) Remove() error { return c.lc.Destroy() }
+
+// Pids lists the pids, on the host, of all processes of the container.
+func (c *Container) Pids() ([]int, error) { return c.lc.Processes() }
+
+// Pause stops every process of the container where it is; a paused one is an
+// error.
+func (c *Container) Pause() error { return c.lc.Pause() }
+
+// Resume lets a paused container go on; one that is not is an error.
+func (c *Container) Resume() error { return c.lc.Resume() }
+
+// awaitEnd waits for c's init to be gone. It may be a child of this process,
+// a zombie that only we can reap, or somebody else's.
+func (c *Container) awaitEnd() error {
+	state, err := c.lc.State()
+	if err != nil {
+		return fmt.Errorf("read container's state: %w", err)
+	}
+	pid := state.InitProcessPid
+	if pid <= 0 {
+		return nil
+	}
+	if status, err := c.lc.Status(); err != nil || status == libcontainer.Stopped {
+		reap(pid)
+		return nil // gone, or a pid that is somebody else's by now
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open init: %w", err)
+	}
+	defer unix.Close(fd)
+	const patience = 10_000 // ms; a process in an uninterruptible wait cannot be killed
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, patience)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("wait for init's end: %w", err)
+		}
+		if n == 0 {
+			return fmt.Errorf("init (pid %d) does not die", pid)
+		}
+		reap(pid)
+		return nil
+	}
+}
+
+// reap takes the exit status of pid if it is a child of ours that has ended.
+func reap(pid int) {
+	var status unix.WaitStatus
+	for {
+		if _, err := unix.Wait4(pid, &status, unix.WNOHANG, nil); !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
