@@ -8,6 +8,7 @@ import (
 	_ "github.com/opencontainers/runc/libcontainer/nsenter" // joins namespaces before Go's runtime starts
 
 	"croft/cli"
+	"croft/cli/oci"
 	"croft/runtime"
 )
 
@@ -20,7 +21,12 @@ func main() {
 			os.Exit(runtime.Monitor(os.Args[2:]))
 		case runtime.EmptyTrashCommand:
 			os.Exit(runtime.EmptyTrash(os.Args[2:]))
+		case "oci":
+			os.Exit(oci.Main(os.Args[1:], cli.Version))
 		}
+	}
+	if oci.Called(os.Args[0]) {
+		os.Exit(oci.Main(os.Args, cli.Version))
 	}
 	os.Exit(cli.Main(os.Args))
 }

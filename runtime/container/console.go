@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// consolePair makes the socket pair over which libcontainer hands out the
+// ConsoleSocket makes the socket pair over which libcontainer hands out the
 // master of a terminal that it made inside.
-func consolePair() (ours, theirs *os.File, err error) {
+func ConsoleSocket() (ours, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make console socket: %w", err)
@@ -18,8 +18,9 @@ func consolePair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "console-ours"), os.NewFile(uintptr(fds[1]), "console-theirs"), nil
 }
 
-// receiveConsole takes the one descriptor that comes over a console socket.
-func receiveConsole(socket *os.File) (*os.File, error) {
+// ReceiveConsole takes the one descriptor that comes over a console socket; the
+// caller closes it.
+func ReceiveConsole(socket *os.File) (*os.File, error) {
 	data, oob := make([]byte, 256), make([]byte, unix.CmsgSpace(4))
 	var n int
 	var err error

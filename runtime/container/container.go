@@ -23,8 +23,9 @@ var ErrNotRunning = libcontainer.ErrNotRunning
 // Errors of its methods are libcontainer's, in the words that those know who
 // call an OCI runtime; an Engine adds what was being done.
 type Container struct {
-	root string // below which libcontainer keeps its files
-	lc   *libcontainer.Container
+	root  string // below which libcontainer keeps its files
+	lc    *libcontainer.Container
+	until until // of a container being made
 }
 
 // MakeOptions is how a container is made, beyond what its bundle says.
@@ -51,11 +52,12 @@ func Make(root, id string, spec *specs.Spec, o MakeOptions) (*Container, error) 
 		return nil, err
 	}
 	config.Cgroups.SystemdProps = append(config.Cgroups.SystemdProps, o.properties...)
+	keep := until{Hooks: takeHooks(config), Absent: spec.Process == nil}
 	lc, err := libcontainer.Create(root, id, config)
 	if err != nil {
 		return nil, err
 	}
-	return &Container{root: root, lc: lc}, nil
+	return &Container{root: root, lc: lc, until: keep}, nil
 }
 
 // Load returns the container id that was made below root, ErrAbsent if there
@@ -80,19 +82,22 @@ func Forget(root, id string) error {
 // Start makes the container's namespaces, mounts, cgroups and init, which
 // waits for Go.
 func (c *Container) Start(p *specs.Process, s Streams) (*Running, error) {
+	if c.until.Absent {
+		p = absent()
+	}
 	lp, err := newProcess(p, s)
 	if err != nil {
 		return nil, err
 	}
 	lp.Init = true
+	if err := c.save(c.until); err != nil {
+		return nil, err
+	}
 	if err := c.lc.Start(lp); err != nil {
 		return nil, err
 	}
 	return newRunning(lp)
 }
-
-// Go lets the container's init run. One that runs already is an error.
-func (c *Container) Go() error { return c.lc.Exec() }
 
 // Exec runs a command beside the container's init, in the cgroups below the
 // container's own that cgroups says by controller: "" with cgroup version 2.

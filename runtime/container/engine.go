@@ -53,7 +53,7 @@ func (e Engine) Create(id string, spec *specs.Spec) (_ Waiting, err error) {
 			err = errors.Join(err, c.Delete())
 		}
 	}()
-	ours, theirs, err := consolePair()
+	ours, theirs, err := ConsoleSocket()
 	if err != nil {
 		return Waiting{}, err
 	}
@@ -63,7 +63,7 @@ func (e Engine) Create(id string, spec *specs.Spec) (_ Waiting, err error) {
 	if err != nil {
 		return Waiting{}, fmt.Errorf("make container: %w", err)
 	}
-	console, err := receiveConsole(ours)
+	console, err := ReceiveConsole(ours)
 	if err != nil {
 		return Waiting{}, err
 	}

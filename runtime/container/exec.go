@@ -40,7 +40,7 @@ func (e Engine) Exec(id string, spec *specs.Process, stdio [3]*os.File) (_ *Runn
 	var ours *os.File
 	if spec.Terminal {
 		streams.Stdio = [3]*os.File{}
-		if ours, streams.Console, err = consolePair(); err != nil {
+		if ours, streams.Console, err = ConsoleSocket(); err != nil {
 			return nil, err
 		}
 		defer ours.Close()
@@ -51,7 +51,7 @@ func (e Engine) Exec(id string, spec *specs.Process, stdio [3]*os.File) (_ *Runn
 		return nil, notRunnable(spec.Args[0], err)
 	}
 	if spec.Terminal {
-		if r.Console, err = receiveConsole(ours); err != nil {
+		if r.Console, err = ReceiveConsole(ours); err != nil {
 			_ = r.Signal(syscall.SIGKILL)
 			_, _ = r.Wait()
 			return nil, err

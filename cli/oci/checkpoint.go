@@ -1,0 +1,175 @@
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/moby/sys/userns"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"croft/runtime/container"
+)
+
+func checkpointVerb() *verb {
+	return &verb{
+		name: "checkpoint", args: idArg, least: 1, most: 1,
+		summary: "write a running container to files, by criu",
+		about:   `Unless it is left running, the container is deleted then.`,
+		options: append(criuOptions(),
+			option{names: []string{"parent-path"}, placeholder: "value", usage: "the files of a pre-dump, relative to the image path"},
+			option{names: []string{"leave-running"}, usage: "let the container go on"},
+			option{names: []string{"tcp-skip-in-flight"}, usage: "leave out TCP connections that are being made"},
+			option{names: []string{"link-remap"}, usage: "give files that were removed a name again where that can be"},
+			option{names: []string{"status-fd"}, placeholder: "value", usage: "criu writes \\0 to this descriptor once lazy-pages is ready"},
+			option{names: []string{"page-server"}, placeholder: "value", usage: "ADDRESS:PORT of the page server"},
+			option{names: []string{"pre-dump"}, usage: "write its memory alone, and let it go on"},
+		),
+		run: func(l *line) (int, error) {
+			c, err := l.load()
+			if err != nil {
+				return 0, err
+			}
+			status, err := c.Status()
+			if err != nil {
+				return 0, err
+			}
+			if status == container.Created || status == container.Stopped {
+				return 0, fmt.Errorf("Container cannot be checkpointed in %s state", status)
+			}
+			o, err := l.criu()
+			if err != nil {
+				return 0, err
+			}
+			if err := c.Checkpoint(o); err != nil {
+				return 0, err
+			}
+			if o.LeaveRunning || o.PreDump {
+				return 0, nil
+			}
+			if err := c.Remove(); err != nil {
+				logrus.Warn(err)
+			}
+			return 0, nil
+		},
+	}
+}
+
+func restoreVerb() *verb {
+	return &verb{
+		name: "restore", args: idArg, least: 1, most: 1,
+		summary: "make a container of the files of a checkpoint, by criu",
+		options: append(criuOptions(),
+			bundleOption(), consoleSocketOption(), detachOption(), pidFileOption(), subreaperOption(), noPivotOption(),
+			option{names: []string{"lsm-profile"}, placeholder: "value", usage: "an LSM profile for it, TYPE:NAME"},
+			option{names: []string{"lsm-mount-context"}, placeholder: "value", usage: "an LSM mount context for it"},
+		),
+		run: func(l *line) (int, error) {
+			o, err := l.criu()
+			if err != nil {
+				return 0, err
+			}
+			return l.make(o)
+		},
+	}
+}
+
+// criuOptions are those of both, checkpoint and restore.
+func criuOptions() []option {
+	return []option{
+		{names: []string{"image-path"}, placeholder: "value", usage: "the directory of the files (checkpoint, here)"},
+		{names: []string{"work-path"}, placeholder: "value", usage: "the directory of criu's log and other files"},
+		{names: []string{"tcp-established"}, usage: "allow open TCP connections"},
+		{names: []string{"ext-unix-sk"}, usage: "allow Unix sockets to the outside"},
+		{names: []string{"shell-job"}, usage: "allow a terminal of the outside"},
+		{names: []string{"lazy-pages"}, usage: "bring memory back when it is needed, by userfaultfd(2)"},
+		{names: []string{"file-locks"}, usage: "allow file locks"},
+		{names: []string{"manage-cgroups-mode"}, placeholder: "value", usage: "cgroups: soft|full|strict|ignore (soft)"},
+		{names: []string{"empty-ns"}, placeholder: "value", usage: "make a namespace, but not what is in it: network"},
+		{names: []string{"auto-dedup"}, usage: "do not keep memory twice"},
+	}
+}
+
+// criu is what the options ask of it.
+func (l *line) criu() (*container.CriuOptions, error) {
+	if os.Geteuid() != 0 || userns.RunningInUserNS() {
+		logrus.Warnf("%s %s is untested with rootless containers", l.program, l.verb.name)
+	}
+	images, parent, err := l.imagePaths()
+	if err != nil {
+		return nil, err
+	}
+	if err := l.absolute("work-path"); err != nil {
+		return nil, err
+	}
+	o := &container.CriuOptions{
+		ImagesDirectory: images, ParentImage: parent, WorkDirectory: l.text("work-path"),
+		LeaveRunning: l.is("leave-running"), PreDump: l.is("pre-dump"),
+		TcpEstablished: l.is("tcp-established"), TcpSkipInFlight: l.is("tcp-skip-in-flight"),
+		LinkRemap: l.is("link-remap"), ExternalUnixConnections: l.is("ext-unix-sk"),
+		ShellJob: l.is("shell-job"), FileLocks: l.is("file-locks"),
+		AutoDedup: l.is("auto-dedup"), LazyPages: l.is("lazy-pages"), StatusFd: -1,
+		LsmProfile: l.text("lsm-profile"), LsmMountContext: l.text("lsm-mount-context"),
+		ManageCgroupsMode: l.text("manage-cgroups-mode"),
+		EmptyNs:           unix.CLONE_NEWNET, // network devices are the caller's business, always
+	}
+	if l.has("status-fd") {
+		if o.StatusFd, err = l.number("status-fd"); err != nil {
+			return nil, err
+		}
+	}
+	for _, ns := range l.values["empty-ns"] {
+		if ns != "network" {
+			return nil, fmt.Errorf("namespace %q is not supported", ns)
+		}
+	}
+	return o, l.pageServer(o)
+}
+
+func (l *line) pageServer(o *container.CriuOptions) error {
+	text := l.text("page-server")
+	if text == "" {
+		return nil
+	}
+	address, port, err := net.SplitHostPort(text)
+	if err != nil || address == "" || port == "" {
+		return errors.New("Use --page-server ADDRESS:PORT to specify page server")
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return errors.New("Invalid port number")
+	}
+	o.PageServer.Address, o.PageServer.Port = address, int32(n)
+	return nil
+}
+
+// imagePaths makes the directory of the files, and checks that of a pre-dump.
+func (l *line) imagePaths() (images, parent string, err error) {
+	if images = l.text("image-path"); images == "" {
+		images = "checkpoint"
+	}
+	if images, err = filepath.Abs(images); err != nil {
+		return "", "", err
+	}
+	if err := os.MkdirAll(images, 0o600); err != nil {
+		return "", "", err
+	}
+	if parent = l.text("parent-path"); parent == "" {
+		return images, "", nil
+	}
+	if filepath.IsAbs(parent) {
+		return "", "", errors.New("--parent-path must be relative")
+	}
+	info, err := os.Stat(filepath.Join(images, parent))
+	if err == nil && !info.IsDir() {
+		err = unix.ENOTDIR
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("invalid --parent-path: %w", err)
+	}
+	return images, parent, nil
+}

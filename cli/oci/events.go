@@ -1,0 +1,93 @@
+package oci
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"croft/runtime/container"
+)
+
+func eventsVerb() *verb {
+	return &verb{
+		name: "events", args: idArg, least: 1, most: 1,
+		summary: "print what a container uses, and when it runs out of memory",
+		about:   `A line of JSON each, until the container ends.`,
+		options: []option{
+			{names: []string{"interval"}, placeholder: "value", usage: "how often it is measured (5s)"},
+			{names: []string{"stats"}, usage: "print it once"},
+		},
+		run: func(l *line) (int, error) {
+			c, err := l.load()
+			if err != nil {
+				return 0, err
+			}
+			interval := 5 * time.Second
+			if text := l.text("interval"); text != "" {
+				if interval, err = time.ParseDuration(text); err != nil {
+					return 0, fmt.Errorf("invalid value %q for flag -interval: %w", text, err)
+				}
+			}
+			if interval <= 0 {
+				return 0, errors.New("duration interval must be greater than 0")
+			}
+			status, err := c.Status()
+			if err != nil {
+				return 0, err
+			}
+			if status == container.Stopped {
+				return 0, fmt.Errorf("container with id %s is not running", l.words[0])
+			}
+			if l.is("stats") {
+				stats, err := c.Stats()
+				if err != nil {
+					return 0, err
+				}
+				return 0, l.printEvent("stats", stats)
+			}
+			return 0, l.follow(c, interval)
+		},
+	}
+}
+
+// printEvent prints one line.
+func (l *line) printEvent(kind string, data any) error {
+	return json.NewEncoder(os.Stdout).Encode(struct {
+		Type string `json:"type"`
+		ID   string `json:"id"`
+		Data any    `json:"data,omitempty"`
+	}{kind, l.words[0], data})
+}
+
+// follow prints events until the container ends.
+func (l *line) follow(c *container.Container, interval time.Duration) error {
+	oom, err := c.OutOfMemory()
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case _, ok := <-oom:
+			if !ok { // its cgroups are gone
+				return nil
+			}
+			err = l.printEvent("oom", nil)
+		case <-tick.C:
+			stats, e := c.Stats()
+			if e != nil {
+				logrus.Error(e)
+				continue
+			}
+			err = l.printEvent("stats", stats)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

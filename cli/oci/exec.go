@@ -1,0 +1,202 @@
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"croft/runtime/container"
+)
+
+func execVerb() *verb {
+	return &verb{
+		name: "exec", args: idArg + " <command> [command options]  || -p process.json " + idArg,
+		least: 1, most: -1, command: true,
+		summary: "execute another process inside a container",
+		options: []option{
+			consoleSocketOption(), pidfdSocketOption(),
+			{names: []string{"cwd"}, placeholder: "value", usage: "the working directory inside"},
+			{names: []string{"env", "e"}, placeholder: "value", usage: "set an environment variable; may be given several times"},
+			{names: []string{"tty", "t"}, usage: "give it a terminal"},
+			{names: []string{"user", "u"}, placeholder: "value", usage: "UID (format: <uid>[:<gid>])"},
+			{names: []string{"additional-gids", "g"}, placeholder: "value", usage: "another group; may be given several times"},
+			{names: []string{"process", "p"}, placeholder: "value", usage: "the file of the process, instead of a command"},
+			detachOption(), pidFileOption(),
+			{names: []string{"process-label"}, placeholder: "value", usage: "its SELinux label"},
+			{names: []string{"apparmor"}, placeholder: "value", usage: "its AppArmor profile"},
+			{names: []string{"no-new-privs"}, usage: "it gains no privileges by executing programs"},
+			{names: []string{"cap", "c"}, placeholder: "value", usage: "add a capability; may be given several times"},
+			preserveOption(),
+			{
+				names: []string{"cgroup"}, placeholder: "value",
+				usage: "run it in a cgroup below the container's. Format is [<controller>:]<cgroup>",
+			},
+			{names: []string{"ignore-paused"}, usage: "allow it in a paused container"},
+		},
+		run: func(l *line) (int, error) {
+			status, err := l.exec()
+			if err != nil {
+				return 0, failure{255, fmt.Errorf("exec failed: %w", err)}
+			}
+			return status, nil
+		},
+	}
+}
+
+func (l *line) exec() (int, error) {
+	if err := l.absolute("pid-file"); err != nil {
+		return 0, err
+	}
+	c, err := l.load()
+	if err != nil {
+		return 0, err
+	}
+	status, err := c.Status()
+	switch {
+	case err != nil:
+		return 0, err
+	case status == container.Stopped:
+		return 0, errors.New("cannot exec in a stopped container")
+	case status == container.Paused && !l.is("ignore-paused"):
+		return 0, errors.New("cannot exec in a paused container (use --ignore-paused to override)")
+	}
+	p, err := l.process(c)
+	if err == nil {
+		err = checkProcess(p)
+	}
+	if err != nil {
+		return 0, err
+	}
+	cgroups, err := parseCgroups(l.values["cgroup"])
+	if err != nil {
+		return 0, err
+	}
+	a, err := l.newLaunch(c, p)
+	if err != nil {
+		return 0, err
+	}
+	if err := a.pass(l, p); err != nil {
+		return 0, err
+	}
+	a.start = func(s container.Streams) (*container.Running, error) { return c.Exec(p, s, cgroups) }
+	return a.run()
+}
+
+// process is what to execute: that of a file, or the bundle's own process with
+// the command and options of the command line.
+func (l *line) process(c *container.Container) (*specs.Process, error) {
+	if name := l.text("process"); name != "" {
+		return readProcess(name)
+	}
+	state, err := c.State()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chdir(state.Bundle); err != nil {
+		return nil, err
+	}
+	spec, err := readConfig()
+	if err != nil {
+		return nil, err
+	}
+	p := spec.Process
+	if p == nil {
+		p = &specs.Process{Cwd: "/"}
+	}
+	if len(l.words) < 2 {
+		return nil, errors.New("exec args cannot be empty")
+	}
+	p.Args = l.words[1:]
+	p.Env = append(p.Env, l.values["env"]...)
+	p.Terminal = l.is("tty")
+	if cwd := l.text("cwd"); cwd != "" {
+		p.Cwd = cwd
+	}
+	if profile := l.text("apparmor"); profile != "" {
+		p.ApparmorProfile = profile
+	}
+	if label := l.text("process-label"); label != "" {
+		p.SelinuxLabel = label
+	}
+	if l.has("no-new-privs") {
+		p.NoNewPrivileges = l.is("no-new-privs")
+	}
+	l.addCapabilities(p)
+	return p, l.setUser(&p.User)
+}
+
+// addCapabilities adds those of --cap. Ambient ones need inheritable ones,
+// which are left as the bundle has them.
+func (l *line) addCapabilities(p *specs.Process) {
+	added := l.values["cap"]
+	if len(added) == 0 {
+		return
+	}
+	if p.Capabilities == nil {
+		p.Capabilities = new(specs.LinuxCapabilities)
+	}
+	c := p.Capabilities
+	c.Bounding = append(c.Bounding, added...)
+	c.Effective = append(c.Effective, added...)
+	c.Permitted = append(c.Permitted, added...)
+	if c.Inheritable != nil {
+		c.Ambient = append(c.Ambient, added...)
+	}
+}
+
+func (l *line) setUser(u *specs.User) error {
+	if text := l.text("user"); text != "" {
+		uid, gid, both := strings.Cut(text, ":")
+		n, err := strconv.ParseUint(uid, 10, 32)
+		if err != nil {
+			return fmt.Errorf("bad uid: %w", err)
+		}
+		u.UID = uint32(n)
+		if both {
+			if n, err = strconv.ParseUint(gid, 10, 32); err != nil {
+				return fmt.Errorf("bad gid: %w", err)
+			}
+			u.GID = uint32(n)
+		}
+	}
+	for _, text := range l.values["additional-gids"] {
+		gid, err := strconv.ParseUint(text, 10, 32)
+		if err != nil {
+			return fmt.Errorf("additional-gids must be a positive number %s", text)
+		}
+		u.AdditionalGids = append(u.AdditionalGids, uint32(gid))
+	}
+	return nil
+}
+
+// parseCgroups reads --cgroup: a path with cgroup version 2, the key is "" then;
+// else CONTROLLER[,CONTROLLER…]:PATH.
+func parseCgroups(args []string) (map[string]string, error) {
+	if len(args) == 0 {
+		return nil, nil
+	}
+	paths := map[string]string{}
+	for _, arg := range args {
+		controllers, path, named := strings.Cut(arg, ":")
+		if !named {
+			if len(args) != 1 {
+				return nil, fmt.Errorf("invalid --cgroup argument: %s (missing <controller>: prefix)", arg)
+			}
+			return map[string]string{"": arg}, nil
+		}
+		for controller := range strings.SplitSeq(controllers, ",") {
+			if controller == "" {
+				return nil, fmt.Errorf("invalid --cgroup argument: %s (empty <controller> prefix)", arg)
+			}
+			if _, twice := paths[controller]; twice {
+				return nil, fmt.Errorf("invalid --cgroup argument(s): controller %s specified multiple times", controller)
+			}
+			paths[controller] = path
+		}
+	}
+	return paths, nil
+}

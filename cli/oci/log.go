@@ -1,0 +1,46 @@
+package oci
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+)
+
+// openLog sends messages, libcontainer's too, to the file that --log names, in
+// the format that --log-format says. It stays open until the end.
+func (l *line) openLog() error {
+	if l.global.is("debug") {
+		logrus.SetLevel(logrus.DebugLevel)
+	}
+	logrus.SetFormatter(quiet{new(logrus.TextFormatter)})
+	switch format := l.global.text("log-format"); format {
+	case "", "text":
+	case "json":
+		logrus.SetFormatter(quiet{new(logrus.JSONFormatter)}) // keys level, msg and time
+	default:
+		return errors.New("invalid log-format: " + format)
+	}
+	name := l.global.text("log")
+	if name == "" {
+		return nil
+	}
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND|os.O_SYNC, 0o644)
+	if err != nil {
+		return err
+	}
+	logrus.SetOutput(f)
+	return nil
+}
+
+// quiet leaves out what is no news: that a hook of croft's own is not in
+// libcontainer's files.
+type quiet struct{ logrus.Formatter }
+
+func (q quiet) Format(e *logrus.Entry) ([]byte, error) {
+	if strings.HasPrefix(e.Message, "cannot serialize hook of type configs.FuncHook") {
+		return nil, nil
+	}
+	return q.Formatter.Format(e)
+}

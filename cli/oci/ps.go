@@ -1,0 +1,82 @@
+package oci
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+)
+
+func psVerb() *verb {
+	return &verb{
+		name: "ps", args: idArg + " [ps options]", least: 1, most: -1, command: true,
+		summary: "list the processes of a container",
+		about:   `The table is that of ps(1), with its options, -ef if there are none.`,
+		options: []option{formatOption()},
+		run: func(l *line) (int, error) {
+			c, err := l.load()
+			if err != nil {
+				return 0, err
+			}
+			pids, err := c.Pids()
+			if err != nil {
+				return 0, l.explained(err)
+			}
+			switch l.text("format") {
+			case "json":
+				return 0, json.NewEncoder(os.Stdout).Encode(pids)
+			case "", "table":
+				return 0, l.printProcesses(pids)
+			}
+			return 0, errors.New("invalid format option")
+		},
+	}
+}
+
+// printProcesses prints what ps(1) says of pids.
+func (l *line) printProcesses(pids []int) error {
+	args := l.words[1:]
+	if len(args) == 0 {
+		args = []string{"-ef"}
+	}
+	text, err := exec.Command("ps", args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, text)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	column := slices.Index(strings.Fields(lines[0]), "PID")
+	if column < 0 {
+		return errors.New("couldn't find PID field in ps output")
+	}
+	fmt.Println(lines[0])
+	for _, line := range lines[1:] {
+		fields := strings.Fields(line)
+		if len(fields) <= column {
+			continue
+		}
+		pid, err := strconv.Atoi(fields[column])
+		if err != nil {
+			return fmt.Errorf("unable to parse pid: %w", err)
+		}
+		if slices.Contains(pids, pid) {
+			fmt.Println(line)
+		}
+	}
+	return nil
+}
+
+// explained returns err, and says what it may come from if it is about
+// permission.
+func (l *line) explained(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		logrus.Warnf("%s %s failure might be caused by lack of full access to cgroups", l.program, l.verb.name)
+	}
+	return err
+}

@@ -1,0 +1,122 @@
+package oci
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"croft/runtime/container"
+)
+
+func stateVerb() *verb {
+	return &verb{
+		name: "state", args: idArg, least: 1, most: 1,
+		summary: "print the state of a container as JSON",
+		run: func(l *line) (int, error) {
+			c, err := l.load()
+			if err != nil {
+				return 0, err
+			}
+			s, err := c.State()
+			if err != nil {
+				return 0, err
+			}
+			data, err := json.MarshalIndent(s, "", "  ")
+			if err != nil {
+				return 0, err
+			}
+			_, err = os.Stdout.Write(data)
+			return 0, err
+		},
+	}
+}
+
+func formatOption() option {
+	return option{names: []string{"format", "f"}, placeholder: "value", usage: "one of: table (default) or json"}
+}
+
+func listVerb() *verb {
+	return &verb{
+		name: "list", least: 0, most: 0,
+		summary: "list the containers below --root",
+		options: []option{formatOption(), {names: []string{"quiet", "q"}, usage: "print container ids alone"}},
+		run: func(l *line) (int, error) {
+			all, err := l.states()
+			if err != nil {
+				return 0, err
+			}
+			switch format := l.text("format"); {
+			case l.is("quiet"):
+				for _, s := range all {
+					fmt.Println(s.ID)
+				}
+				return 0, nil
+			case format == "json":
+				return 0, json.NewEncoder(os.Stdout).Encode(all)
+			case format != "" && format != "table":
+				return 0, errors.New("invalid format option")
+			}
+			return 0, printStates(all)
+		},
+	}
+}
+
+func printStates(all []container.State) error {
+	w := tabwriter.NewWriter(os.Stdout, 12, 1, 3, ' ', 0)
+	fmt.Fprint(w, "ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER\n")
+	for _, s := range all {
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", s.ID, s.PID, s.Status, s.Bundle, s.Created.Format(time.RFC3339Nano), s.Owner)
+	}
+	return w.Flush()
+}
+
+// states are those of all containers below the root. One that cannot be read
+// is told of on stderr.
+func (l *line) states() ([]container.State, error) {
+	entries, err := os.ReadDir(l.root)
+	if errors.Is(err, fs.ErrNotExist) && !l.global.has("root") {
+		return nil, nil // nobody has made a container yet
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []container.State
+	for _, e := range entries {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+			continue // deleted meanwhile, or no container
+		}
+		if err != nil {
+			return nil, err
+		}
+		c, err := container.Load(l.root, e.Name())
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "load container %s: %v\n", e.Name(), err)
+			continue
+		}
+		s, err := c.State()
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "state for %s: %v\n", e.Name(), err)
+			continue
+		}
+		s.Owner = owner(info)
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// owner is the name of a file's owner, #UID if it has none.
+func owner(info fs.FileInfo) string {
+	uid := strconv.Itoa(int(info.Sys().(*syscall.Stat_t).Uid))
+	if u, err := user.LookupId(uid); err == nil {
+		return u.Username
+	}
+	return "#" + uid
+}

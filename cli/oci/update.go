@@ -1,0 +1,186 @@
+package oci
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/sirupsen/logrus"
+
+	"croft/runtime/container"
+)
+
+func updateVerb() *verb {
+	value := func(name, usage string) option {
+		return option{names: []string{name}, placeholder: "value", usage: usage}
+	}
+	return &verb{
+		name: "update", args: idArg, least: 1, most: 1,
+		summary: "change a container's limits",
+		about: `With --resources, all other options but those about RDT are ignored. Its JSON is
+that of linux.resources in a config.json; what is not in it stays as it is.`,
+		options: []option{
+			{names: []string{"resources", "r"}, placeholder: "value", usage: "the file with the limits, - for stdin"},
+			value("blkio-weight", "weight of its block I/O, 10 to 1000"),
+			value("cpu-period", "CPU CFS period in µs; 0 is the system's default"),
+			value("cpu-quota", "CPU time in a period, in µs"),
+			value("cpu-burst", "CPU time beyond the quota that can be saved up, in µs"),
+			value("cpu-share", "weight of its CPU time against others"),
+			value("cpu-rt-period", "CPU realtime period in µs; 0 is the system's default"),
+			value("cpu-rt-runtime", "CPU realtime in a period, in µs"),
+			value("cpuset-cpus", "the CPUs that it may use"),
+			value("cpuset-mems", "the memory nodes that it may use"),
+			{names: []string{"kernel-memory"}, placeholder: "value", hidden: true},
+			{names: []string{"kernel-memory-tcp"}, placeholder: "value", hidden: true},
+			value("memory", "memory limit in bytes"),
+			value("cpu-idle", "1 for SCHED_IDLE, 0 for the default"),
+			value("memory-reservation", "memory reservation or soft limit, in bytes"),
+			value("memory-swap", "limit of memory and swap together; -1 is unlimited swap"),
+			value("pids-limit", "how many processes there may be"),
+			value("l3-cache-schema", "Intel RDT/CAT L3 cache schema"),
+			value("mem-bw-schema", "Intel RDT/MBA memory bandwidth schema"),
+		},
+		run: func(l *line) (int, error) {
+			c, err := l.load()
+			if err != nil {
+				return 0, err
+			}
+			r, err := l.resources()
+			if err != nil {
+				return 0, err
+			}
+			return 0, c.Update(r, container.RDT{L3Cache: l.text("l3-cache-schema"), MemoryBandwidth: l.text("mem-bw-schema")})
+		},
+	}
+}
+
+// resources are the limits that were asked for.
+func (l *line) resources() (*specs.LinuxResources, error) {
+	r := &specs.LinuxResources{
+		Memory:  &specs.LinuxMemory{CheckBeforeUpdate: new(bool)},
+		CPU:     &specs.LinuxCPU{},
+		BlockIO: &specs.LinuxBlockIO{},
+		Pids:    &specs.LinuxPids{},
+	}
+	var err error
+	if name := l.text("resources"); name != "" {
+		err = readResources(name, r)
+	} else {
+		err = l.readLimits(r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.Memory.Limit != nil && *r.Memory.Limit == -1 && r.Memory.Swap == nil {
+		r.Memory.Swap = new(int64) // the kernel refuses a swap limit without one of memory
+	}
+	if r.CPU.Idle != nil && r.CPU.Shares == nil {
+		r.CPU.Shares = new(uint64) // an idle cgroup has no weight
+	}
+	if r.Memory.Kernel != nil || r.Memory.KernelTCP != nil { //nolint:staticcheck // deprecated, and still given
+		logrus.Warn("Kernel memory settings are ignored and will be removed")
+	}
+	return r, nil
+}
+
+func readResources(name string, r *specs.LinuxResources) error {
+	f := os.Stdin
+	if name != "-" {
+		var err error
+		if f, err = os.Open(name); err != nil {
+			return err
+		}
+		defer f.Close()
+	}
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, r); err != nil {
+		return err
+	}
+	// null is as if it were not there.
+	r.Memory, r.CPU = cmp.Or(r.Memory, &specs.LinuxMemory{}), cmp.Or(r.CPU, &specs.LinuxCPU{})
+	r.BlockIO, r.Pids = cmp.Or(r.BlockIO, &specs.LinuxBlockIO{}), cmp.Or(r.Pids, &specs.LinuxPids{})
+	return nil
+}
+
+func (l *line) readLimits(r *specs.LinuxResources) error {
+	r.CPU.Cpus, r.CPU.Mems = l.text("cpuset-cpus"), l.text("cpuset-mems")
+	weight, err := l.number("blkio-weight")
+	if err != nil {
+		return err
+	}
+	if weight != 0 {
+		w := uint16(weight)
+		r.BlockIO.Weight = &w
+	}
+	if l.has("pids-limit") {
+		n, err := l.number("pids-limit")
+		if err != nil {
+			return err
+		}
+		limit := int64(n)
+		r.Pids.Limit = &limit
+	}
+	signed := func(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) }
+	unsigned := func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) }
+	for _, err := range []error{
+		limit(l, "cpu-idle", &r.CPU.Idle, signed),
+		limit(l, "cpu-burst", &r.CPU.Burst, unsigned),
+		limit(l, "cpu-period", &r.CPU.Period, unsigned),
+		limit(l, "cpu-rt-period", &r.CPU.RealtimePeriod, unsigned),
+		limit(l, "cpu-share", &r.CPU.Shares, unsigned),
+		limit(l, "cpu-quota", &r.CPU.Quota, signed),
+		limit(l, "cpu-rt-runtime", &r.CPU.RealtimeRuntime, signed),
+		limit(l, "memory", &r.Memory.Limit, parseBytes),
+		limit(l, "memory-swap", &r.Memory.Swap, parseBytes),
+		limit(l, "memory-reservation", &r.Memory.Reservation, parseBytes),
+		limit(l, "kernel-memory", &r.Memory.Kernel, parseBytes), //nolint:staticcheck // deprecated, and still given
+		limit(l, "kernel-memory-tcp", &r.Memory.KernelTCP, parseBytes),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// limit sets where to what was given for the option name, if anything was.
+func limit[T any](l *line, name string, where **T, parse func(string) (T, error)) error {
+	text := l.text(name)
+	if text == "" {
+		return nil
+	}
+	value, err := parse(text)
+	if err != nil {
+		return fmt.Errorf("invalid value for %s: %w", name, err)
+	}
+	*where = &value
+	return nil
+}
+
+// parseBytes reads a size, -1 for no limit: 512, 512k, 1.5g, 64MiB, in powers
+// of 1024.
+func parseBytes(s string) (int64, error) {
+	if s == "-1" {
+		return -1, nil
+	}
+	digits := strings.TrimRight(s, "kKmMgGtTpPiIbB ")
+	unit := strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(strings.TrimSpace(s[len(digits):])), "b"), "i")
+	power := strings.Index("kmgtp", unit) + 1
+	if unit == "" {
+		power = 0
+	}
+	n, err := strconv.ParseFloat(digits, 64)
+	bytes := n * float64(uint64(1)<<(10*power))
+	if err != nil || len(unit) > 1 || !(bytes >= 0 && bytes < 1<<63) {
+		return 0, fmt.Errorf("invalid size: '%s'", s)
+	}
+	return int64(bytes), nil
+}

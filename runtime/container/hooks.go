@@ -1,0 +1,102 @@
+package container
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/runc/libcontainer/configs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// until is what has to be known when a container is let go, and libcontainer
+// does not keep for it: a file beside its own.
+type until struct {
+	Hooks  configs.Hooks `json:"hooks"`  // poststart alone
+	Absent bool          `json:"absent"` // the bundle has no process
+}
+
+func (c *Container) untilFile() string { return filepath.Join(c.root, c.lc.ID(), "croft.json") }
+
+// takeHooks takes from config the hooks that libcontainer would run at another
+// time, or tell another status, than the specification says, and returns what
+// has to be kept of them.
+//
+// libcontainer runs poststart hooks at the end of create; they belong to
+// start, after the process has been executed (runtime-spec, config.md, POSIX
+// platform hooks). It tells prestart hooks that the container is creating,
+// when all that they were made to look for is there: created.
+func takeHooks(config *configs.Config) configs.Hooks {
+	kept := configs.Hooks{configs.Poststart: config.Hooks[configs.Poststart]}
+	delete(config.Hooks, configs.Poststart)
+	for i, hook := range config.Hooks[configs.Prestart] {
+		config.Hooks[configs.Prestart][i] = configs.NewFunctionHook(func(s *specs.State) error {
+			created := *s
+			created.Status = specs.StateCreated
+			return hook.Run(&created)
+		})
+	}
+	return kept
+}
+
+// save writes u for the one who lets c go. Nothing to keep is no file.
+func (c *Container) save(u until) error {
+	if len(u.Hooks[configs.Poststart]) == 0 && !u.Absent {
+		return nil
+	}
+	data, err := json.Marshal(struct {
+		Hooks  *configs.Hooks `json:"hooks"` // only a pointer's JSON is read again
+		Absent bool           `json:"absent"`
+	}{&u.Hooks, u.Absent})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(c.untilFile(), data, 0o600)
+}
+
+func (c *Container) load() (u until, err error) {
+	data, err := os.ReadFile(c.untilFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return until{}, nil
+	}
+	if err != nil {
+		return until{}, err
+	}
+	return u, json.Unmarshal(data, &u)
+}
+
+// Go lets the container's init run, and runs the poststart hooks. If one of
+// them fails the container is killed. A container that runs already is an
+// error; so is one without a process, which is killed.
+func (c *Container) Go() error {
+	u, err := c.load()
+	if err != nil {
+		return err
+	}
+	if u.Absent {
+		return errors.Join(errors.New("process property must not be empty"), c.lc.Signal(unix.SIGKILL))
+	}
+	state, err := c.lc.OCIState() // as long as it is there: its process may be a short one
+	if err != nil {
+		return err
+	}
+	if err := c.lc.Exec(); err != nil {
+		return err
+	}
+	state.Status = specs.StateRunning
+	if err := u.Hooks.Run(configs.Poststart, state); err != nil {
+		_ = c.lc.Signal(unix.SIGKILL)
+		return err
+	}
+	return nil
+}
+
+// absent is what a container that is made without a process has as its init
+// until Go: a bundle may lack one until start (runtime-spec, config.md,
+// process). It is never executed; libcontainer only wants it to be there.
+func absent() *specs.Process {
+	return &specs.Process{Args: []string{"/proc/self/exe"}, Cwd: "/"}
+}

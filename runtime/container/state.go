@@ -1,0 +1,67 @@
+package container
+
+import (
+	"time"
+
+	"github.com/opencontainers/runc/libcontainer"
+	"github.com/opencontainers/runc/libcontainer/utils"
+)
+
+// A Status is what a container does just now. It prints as OCI calls it.
+type Status = libcontainer.Status
+
+// The statuses.
+const (
+	Created = libcontainer.Created // its init waits to be let go
+	Alive   = libcontainer.Running
+	Paused  = libcontainer.Paused
+	Stopped = libcontainer.Stopped
+)
+
+// Status asks the kernel what c does.
+func (c *Container) Status() (Status, error) { return c.lc.Status() }
+
+// A State is what there is to tell about a container, in OCI's words and a few
+// of runc's.
+type State struct {
+	Version     string            `json:"ociVersion"`
+	ID          string            `json:"id"`
+	PID         int               `json:"pid"` // of its init on the host; 0 if that has ended
+	Status      string            `json:"status"`
+	Bundle      string            `json:"bundle"`
+	Rootfs      string            `json:"rootfs"`
+	Created     time.Time         `json:"created"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Owner       string            `json:"owner"` // of its directory; the caller fills it in
+}
+
+// State asks what there is to tell about c.
+func (c *Container) State() (State, error) {
+	status, err := c.lc.Status()
+	if err != nil {
+		return State{}, err
+	}
+	s, err := c.lc.State()
+	if err != nil {
+		return State{}, err
+	}
+	bundle, annotations := utils.Annotations(s.Config.Labels)
+	state := State{
+		Version: s.Config.Version, ID: s.ID, PID: s.InitProcessPid, Status: status.String(),
+		Bundle: bundle, Rootfs: s.Config.Rootfs, Created: s.Created, Annotations: annotations,
+	}
+	if status == Stopped {
+		state.PID = 0
+	}
+	return state, nil
+}
+
+// Root returns which ids of the host c's root is.
+func (c *Container) Root() (uid, gid int, err error) {
+	config := c.lc.Config()
+	if uid, err = config.HostRootUID(); err != nil {
+		return 0, 0, err
+	}
+	gid, err = config.HostRootGID()
+	return uid, gid, err
+}
