@@ -43,6 +43,7 @@ func TestSystemd(t *testing.T) {
 		m.step(t, "scopes", m.scopes)
 		m.step(t, "left alone", m.leftAlone)
 		m.step(t, "privileged", m.privileged)
+		m.step(t, "openrc", func(t *testing.T) { m.bootsClean(t, "debian-12-openrc") })
 		m.step(t, "nothing left", m.nothingLeft)
 	}
 	m.step(t, "integration", func(t *testing.T) { m.integration(t, shortSystemd) })
@@ -94,9 +95,7 @@ func (m *machine) leftAlone(t *testing.T) {
 }
 
 func (m *machine) privileged(t *testing.T) {
-	m.must(t, "croft create --template debian-13 --privileged root && croft start --wait root")
-	m.check(t, []check{{"croft exec root -- systemctl is-system-running --wait", "running"}})
-	m.must(t, "croft stop root")
+	m.bootsClean(t, "debian-13 --privileged")
 }
 
 // nothingLeft destroys all VPSs and looks for what they leave.
@@ -126,6 +125,10 @@ func TestWithoutSystemd(t *testing.T) {
 			m.must(t, "croft stop web && croft destroy web")
 			m.check(t, []check{{"find /sys/fs/cgroup -mindepth 1 -type d", ""}})
 		})
+		m.step(t, "privileged", m.privileged)
+		m.step(t, "busybox", func(t *testing.T) { m.bootsClean(t, "busybox") })
+		m.step(t, "debian", func(t *testing.T) { m.bootsClean(t, "debian-12") })
+		m.step(t, "sysvinit", func(t *testing.T) { m.bootsClean(t, "debian-12-sysvinit") })
 	}
 	m.step(t, "integration", func(t *testing.T) { m.integration(t, shortWithoutSystemd) })
 	m.end(t, "poweroff -f -f")

@@ -2,7 +2,10 @@
 
 package vm
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // setUp installs croft as an administrator would, and puts the templates in
 // the place that croft has by default. Both are still there after a reboot.
@@ -50,4 +53,26 @@ func (m *machine) works(t *testing.T, names ...string) {
 	for _, name := range names {
 		m.check(t, []check{{"croft exec " + name + " -- sh -c 'echo works >/dev/null && hostname'", name}})
 	}
+}
+
+// bootsClean boots a VPS of a template, and sees that all of it has come up and
+// goes down by its own shutdown.
+func (m *machine) bootsClean(t *testing.T, template string) {
+	t.Helper()
+	name, _, _ := strings.Cut(template, " ")
+	clean := check{"croft exec clean -- systemctl is-system-running --wait", "running"}
+	switch {
+	case name == "busybox":
+		clean = check{"croft exec clean -- cat /proc/1/comm", "init"}
+	case strings.HasSuffix(name, "-sysvinit"):
+		clean = check{"croft exec clean -- runlevel", "N 2"}
+	case strings.HasSuffix(name, "-openrc"):
+		clean = check{"croft exec clean -- rc-status --runlevel; croft exec clean -- rc-status --all | grep -c crashed", "default\n0"}
+	}
+	m.must(t, "croft create --template "+template+" clean && croft start --wait=network clean")
+	m.check(t, []check{
+		clean,
+		{"croft stop clean && croft list --no-header --columns ended --filter name=clean", "halted"},
+	})
+	m.must(t, "croft destroy --force clean")
 }
