@@ -16,7 +16,8 @@ func TestPrivileged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	vps := boot(t, "busybox", "--privileged")
+	vps := boot(t, "debian-13", "--privileged")
+	bootedClean(t, vps, "debian-13")
 	if got := in(t, vps, "cat", "/proc/self/uid_map"); strings.Fields(got)[1] != "0" {
 		t.Errorf("it has a user namespace: %s", got)
 	}
@@ -35,6 +36,7 @@ func TestPrivileged(t *testing.T) {
 		t.Errorf("the host's core_pattern is %q, %v", now, err)
 	}
 	must(t, "restart", vps, "--wait")
+	bootedClean(t, vps, "debian-13")
 	must(t, "stop", vps)
 	refused(t, 2, "no ids of its own", "create", name(t, "p"), "--template", "busybox", "--privileged", "--id-size", "131072")
 }
