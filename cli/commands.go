@@ -29,7 +29,7 @@ func (a *app) commands() *verb {
 			listVerb(), statusVerb(), inspectVerb(), logsVerb(), waitVerb(),
 			setVerb(), firewallVerb(), routeVerb(),
 			templateVerb(), networkVerb(),
-			hostVerb(),
+			hostVerb(), ociVerb(),
 			versionVerb(), completionVerb(), manVerb(), helpVerb(),
 		},
 	}

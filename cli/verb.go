@@ -33,6 +33,10 @@ type verb struct {
 	inside bool
 	before int
 
+	// foreign says that the verb is one of another command line, told of here
+	// and run by that.
+	foreign bool
+
 	// statusInside says that the exit status is that of a command inside; our
 	// own failures are 125 then.
 	statusInside bool

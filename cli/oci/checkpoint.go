@@ -21,12 +21,12 @@ func checkpointVerb() *verb {
 		summary: "write a running container to files, by criu",
 		about:   `Unless it is left running, the container is deleted then.`,
 		options: append(criuOptions(),
-			option{names: []string{"parent-path"}, placeholder: "value", usage: "the files of a pre-dump, relative to the image path"},
+			option{names: []string{"parent-path"}, placeholder: "DIR", usage: "the files of a pre-dump, relative to the image path"},
 			option{names: []string{"leave-running"}, usage: "let the container go on"},
 			option{names: []string{"tcp-skip-in-flight"}, usage: "leave out TCP connections that are being made"},
 			option{names: []string{"link-remap"}, usage: "give files that were removed a name again where that can be"},
-			option{names: []string{"status-fd"}, placeholder: "value", usage: "criu writes \\0 to this descriptor once lazy-pages is ready"},
-			option{names: []string{"page-server"}, placeholder: "value", usage: "ADDRESS:PORT of the page server"},
+			option{names: []string{"status-fd"}, placeholder: "N", usage: "criu writes \\0 to this descriptor once lazy-pages is ready"},
+			option{names: []string{"page-server"}, placeholder: "ADDRESS:PORT", usage: "ADDRESS:PORT of the page server"},
 			option{names: []string{"pre-dump"}, usage: "write its memory alone, and let it go on"},
 		),
 		run: func(l *line) (int, error) {
@@ -65,8 +65,8 @@ func restoreVerb() *verb {
 		summary: "make a container of the files of a checkpoint, by criu",
 		options: append(criuOptions(),
 			bundleOption(), consoleSocketOption(), detachOption(), pidFileOption(), subreaperOption(), noPivotOption(),
-			option{names: []string{"lsm-profile"}, placeholder: "value", usage: "an LSM profile for it, TYPE:NAME"},
-			option{names: []string{"lsm-mount-context"}, placeholder: "value", usage: "an LSM mount context for it"},
+			option{names: []string{"lsm-profile"}, placeholder: "TYPE:NAME", usage: "an LSM profile for it, TYPE:NAME"},
+			option{names: []string{"lsm-mount-context"}, placeholder: "CONTEXT", usage: "an LSM mount context for it"},
 		),
 		run: func(l *line) (int, error) {
 			o, err := l.criu()
@@ -81,15 +81,15 @@ func restoreVerb() *verb {
 // criuOptions are those of both, checkpoint and restore.
 func criuOptions() []option {
 	return []option{
-		{names: []string{"image-path"}, placeholder: "value", usage: "the directory of the files (checkpoint, here)"},
-		{names: []string{"work-path"}, placeholder: "value", usage: "the directory of criu's log and other files"},
+		{names: []string{"image-path"}, placeholder: "DIR", usage: "the directory of the files (checkpoint, here)"},
+		{names: []string{"work-path"}, placeholder: "DIR", usage: "the directory of criu's log and other files"},
 		{names: []string{"tcp-established"}, usage: "allow open TCP connections"},
 		{names: []string{"ext-unix-sk"}, usage: "allow Unix sockets to the outside"},
 		{names: []string{"shell-job"}, usage: "allow a terminal of the outside"},
 		{names: []string{"lazy-pages"}, usage: "bring memory back when it is needed, by userfaultfd(2)"},
 		{names: []string{"file-locks"}, usage: "allow file locks"},
-		{names: []string{"manage-cgroups-mode"}, placeholder: "value", usage: "cgroups: soft|full|strict|ignore (soft)"},
-		{names: []string{"empty-ns"}, placeholder: "value", usage: "make a namespace, but not what is in it: network"},
+		{names: []string{"manage-cgroups-mode"}, placeholder: "MODE", usage: "cgroups: soft|full|strict|ignore (soft)"},
+		{names: []string{"empty-ns"}, placeholder: "NAMESPACE", usage: "make a namespace, but not what is in it: network"},
 		{names: []string{"auto-dedup"}, usage: "do not keep memory twice"},
 	}
 }

@@ -31,8 +31,8 @@ func runVerb() *verb {
 	return &verb{
 		name: "run", args: idArg, least: 1, most: 1,
 		summary: "create and run a container",
-		about: `It makes a container of a bundle and starts its process. Unless it is detached it
-returns the process's exit status, and deletes the container.`,
+		about: `It makes a container of a bundle and starts its process. Unless it is detached
+it returns the process's exit status, and deletes the container.`,
 		options: []option{
 			bundleOption(), consoleSocketOption(), pidfdSocketOption(), detachOption(),
 			{names: []string{"keep"}, usage: "do not delete the container when it has ended"},

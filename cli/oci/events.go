@@ -18,7 +18,7 @@ func eventsVerb() *verb {
 		summary: "print what a container uses, and when it runs out of memory",
 		about:   `A line of JSON each, until the container ends.`,
 		options: []option{
-			{names: []string{"interval"}, placeholder: "value", usage: "how often it is measured (5s)"},
+			{names: []string{"interval"}, placeholder: "TIME", usage: "how often it is measured (5s)"},
 			{names: []string{"stats"}, usage: "print it once"},
 		},
 		run: func(l *line) (int, error) {

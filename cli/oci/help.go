@@ -6,33 +6,40 @@ import (
 )
 
 // A Verb is what there is to say about a command.
-type Verb struct{ Name, Args, Summary, About string }
+type Verb struct {
+	Name, Args, Summary, About string
+	Options                    []Option
+}
 
-// Verbs are all commands, for those who list them.
+// An Option is what there is to say about an option. One without a
+// placeholder takes no value.
+type Option struct{ Name, Short, Placeholder, Usage string }
+
+// Verbs are all commands, for those who tell of them.
 func Verbs() []Verb {
 	var all []Verb
 	for _, v := range verbs() {
-		all = append(all, Verb{v.name, v.args, v.summary, v.about})
+		all = append(all, Verb{v.name, v.args, v.summary, v.about, described(v.options)})
 	}
 	return all
 }
 
-// Options are the names of the options of a command, of those of all commands
-// if verb is "".
-func Options(verb string) []string {
-	options := globalOptions()
-	for _, v := range verbs() {
-		if v.name == verb {
-			options = v.options
-		}
-	}
-	var names []string
+// Options are those of all commands, which stand before the command.
+func Options() []Option { return described(globalOptions()) }
+
+func described(options []option) []Option {
+	var all []Option
 	for _, o := range options {
-		if !o.hidden {
-			names = append(names, "--"+o.names[0])
+		if o.hidden {
+			continue
 		}
+		d := Option{Name: o.names[0], Placeholder: o.placeholder, Usage: o.usage}
+		if len(o.names) > 1 {
+			d.Short = o.names[1]
+		}
+		all = append(all, d)
 	}
-	return names
+	return all
 }
 
 // help is the help about the whole command line.

@@ -39,7 +39,7 @@ func stateVerb() *verb {
 }
 
 func formatOption() option {
-	return option{names: []string{"format", "f"}, placeholder: "value", usage: "one of: table (default) or json"}
+	return option{names: []string{"format", "f"}, placeholder: "FORMAT", usage: "one of: table (default) or json"}
 }
 
 func listVerb() *verb {

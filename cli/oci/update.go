@@ -16,8 +16,8 @@ import (
 )
 
 func updateVerb() *verb {
-	value := func(name, usage string) option {
-		return option{names: []string{name}, placeholder: "value", usage: usage}
+	value := func(name, placeholder, usage string) option {
+		return option{names: []string{name}, placeholder: placeholder, usage: usage}
 	}
 	return &verb{
 		name: "update", args: idArg, least: 1, most: 1,
@@ -25,25 +25,25 @@ func updateVerb() *verb {
 		about: `With --resources, all other options but those about RDT are ignored. Its JSON is
 that of linux.resources in a config.json; what is not in it stays as it is.`,
 		options: []option{
-			{names: []string{"resources", "r"}, placeholder: "value", usage: "the file with the limits, - for stdin"},
-			value("blkio-weight", "weight of its block I/O, 10 to 1000"),
-			value("cpu-period", "CPU CFS period in µs; 0 is the system's default"),
-			value("cpu-quota", "CPU time in a period, in µs"),
-			value("cpu-burst", "CPU time beyond the quota that can be saved up, in µs"),
-			value("cpu-share", "weight of its CPU time against others"),
-			value("cpu-rt-period", "CPU realtime period in µs; 0 is the system's default"),
-			value("cpu-rt-runtime", "CPU realtime in a period, in µs"),
-			value("cpuset-cpus", "the CPUs that it may use"),
-			value("cpuset-mems", "the memory nodes that it may use"),
-			{names: []string{"kernel-memory"}, placeholder: "value", hidden: true},
-			{names: []string{"kernel-memory-tcp"}, placeholder: "value", hidden: true},
-			value("memory", "memory limit in bytes"),
-			value("cpu-idle", "1 for SCHED_IDLE, 0 for the default"),
-			value("memory-reservation", "memory reservation or soft limit, in bytes"),
-			value("memory-swap", "limit of memory and swap together; -1 is unlimited swap"),
-			value("pids-limit", "how many processes there may be"),
-			value("l3-cache-schema", "Intel RDT/CAT L3 cache schema"),
-			value("mem-bw-schema", "Intel RDT/MBA memory bandwidth schema"),
+			{names: []string{"resources", "r"}, placeholder: "FILE", usage: "the file with the limits, - for stdin"},
+			value("blkio-weight", "N", "weight of its block I/O, 10 to 1000"),
+			value("cpu-period", "N", "CPU CFS period in µs; 0 is the system's default"),
+			value("cpu-quota", "N", "CPU time in a period, in µs"),
+			value("cpu-burst", "N", "CPU time beyond the quota that can be saved up, in µs"),
+			value("cpu-share", "N", "weight of its CPU time against others"),
+			value("cpu-rt-period", "N", "CPU realtime period in µs; 0 is the system's default"),
+			value("cpu-rt-runtime", "N", "CPU realtime in a period, in µs"),
+			value("cpuset-cpus", "CPUS", "the CPUs that it may use"),
+			value("cpuset-mems", "NODES", "the memory nodes that it may use"),
+			{names: []string{"kernel-memory"}, placeholder: "SIZE", hidden: true},
+			{names: []string{"kernel-memory-tcp"}, placeholder: "SIZE", hidden: true},
+			value("memory", "SIZE", "memory limit in bytes"),
+			value("cpu-idle", "0|1", "1 for SCHED_IDLE, 0 for the default"),
+			value("memory-reservation", "SIZE", "memory reservation or soft limit, in bytes"),
+			value("memory-swap", "SIZE", "limit of memory and swap together; -1 is unlimited swap"),
+			value("pids-limit", "N", "how many processes there may be"),
+			value("l3-cache-schema", "SCHEMA", "Intel RDT/CAT L3 cache schema"),
+			value("mem-bw-schema", "SCHEMA", "Intel RDT/MBA memory bandwidth schema"),
 		},
 		run: func(l *line) (int, error) {
 			c, err := l.load()
