@@ -29,7 +29,8 @@ var arrows = map[string][]string{
 	"bundles":                 nil,
 	"network":                 nil,
 	"network/guest":           nil,
-	"template":                nil,
+	"template":                {"template/registry"},
+	"template/registry":       nil,
 	"runtime/container":       nil,
 	"runtime/holder":          {"runtime/holder/protocol"},
 	"runtime/holder/program":  {"runtime/holder/protocol"},
@@ -44,16 +45,17 @@ var arrows = map[string][]string{
 
 // alone is who may import what of others', with everything below it.
 var alone = map[string][]string{
-	"github.com/opencontainers/runc":       {"runtime/container", "."}, // main: libcontainer re-executes it as init
-	"github.com/opencontainers/cgroups":    {"runtime/container"},
-	"github.com/urfave/cli":                {"cli"},
-	"github.com/coreos/go-iptables":        {"network"},
-	"github.com/google/nftables":           {"network"},
-	"github.com/vishvananda/netlink":       {"network"},
-	"github.com/google/go-cmp":             nil, // tests
-	"github.com/rogpeppe/go-internal":      nil,
-	"go.yaml.in/yaml":                      {"template"},
-	"github.com/opencontainers/image-spec": {"template"},
+	"github.com/opencontainers/runc":         {"runtime/container", "."}, // main: libcontainer re-executes it as init
+	"github.com/opencontainers/cgroups":      {"runtime/container"},
+	"github.com/urfave/cli":                  {"cli"},
+	"github.com/coreos/go-iptables":          {"network"},
+	"github.com/google/nftables":             {"network"},
+	"github.com/vishvananda/netlink":         {"network"},
+	"github.com/google/go-cmp":               nil, // tests
+	"github.com/rogpeppe/go-internal":        nil,
+	"go.yaml.in/yaml":                        {"template"},
+	"github.com/opencontainers/image-spec":   {"template", "template/registry"},
+	"github.com/google/go-containerregistry": {"template/registry"},
 }
 
 // A source is one Go file of ours.

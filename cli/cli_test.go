@@ -108,6 +108,10 @@ func wordsFor(path []string, v *verb) []string {
 		return []string{"web", "1"}
 	case strings.HasSuffix(v.args, "FILE|-"):
 		return []string{"web", "-"}
+	case v.name == "push":
+		return []string{"web", "registry.example/web"}
+	case v.args == "REF [NAME]":
+		return []string{"registry.example/web"}
 	case v.name == "exec":
 		return []string{"web", "true"}
 	case v.name == "run":
@@ -168,7 +172,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"ip-add": "10.88.0.9", "ip-del": "10.88.0.10", "rate": "10M",
 		"chain": "output", "from": "10.0.0.0/8", "to": "fd00::1", "state": "new", "at": "1",
 		"architecture": "arm64", "root": "/r", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
-		"onboot": "no", "boot-order": "9", "stop-timeout": "9s",
+		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "max-size": "500G",
 	}
 	// Those that say what is the case anyway, here.
 	silent := map[string]bool{

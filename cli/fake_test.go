@@ -333,6 +333,16 @@ func (f *fake) ImportTemplate(_ context.Context, name string, r io.Reader, o run
 	return image(), f.call("ImportTemplate", name+" of "+strings.TrimSpace(string(text)), o)
 }
 
+func (f *fake) PullTemplate(_ context.Context, ref string, o runtime.TemplatePull) (runtime.TemplateInfo, error) {
+	return image(), f.call("PullTemplate", ref, o)
+}
+
+func (f *fake) PushTemplate(_ context.Context, name, ref string, o runtime.TemplatePush) error {
+	return f.call("PushTemplate", name+" to "+ref, o)
+}
+
+func (f *fake) PruneTemplates(context.Context) error { return f.call("PruneTemplates", "", nil) }
+
 func (f *fake) RemoveTemplate(_ context.Context, name string) error {
 	return f.call("RemoveTemplate", name, nil)
 }

@@ -55,6 +55,9 @@ type Manager interface {
 	Template(ctx context.Context, name string) (runtime.TemplateInfo, error)
 	BuildTemplate(ctx context.Context, name string, o runtime.TemplateBuild) (runtime.TemplateInfo, error)
 	ImportTemplate(ctx context.Context, name string, r io.Reader, o runtime.TemplateImport) (runtime.TemplateInfo, error)
+	PullTemplate(ctx context.Context, ref string, o runtime.TemplatePull) (runtime.TemplateInfo, error)
+	PushTemplate(ctx context.Context, name, ref string, o runtime.TemplatePush) error
+	PruneTemplates(ctx context.Context) error
 	RemoveTemplate(ctx context.Context, name string) error
 
 	CheckHost(ctx context.Context) ([]runtime.HostCheck, error)

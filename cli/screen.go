@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,11 +22,16 @@ type screen struct {
 	now   func() time.Time
 	width int // of the terminal; 0 if it is none: then progress is plain lines
 
-	drawn bool // the last line is one of progress
-	step  string
-	begun time.Time // when step began
+	drawn int    // how many of the last lines are of progress
+	bars  []*bar // what is under way
+}
+
+// A bar is how far one thing is.
+type bar struct {
+	stage
+	began time.Time
+	from  int64     // what was done already when it began
 	shown time.Time // when it was last shown
-	told  bool      // something was said of it
 }
 
 func newScreen(f *os.File, getenv func(string) string, now func() time.Time) *screen {
@@ -80,15 +86,18 @@ func (s *screen) clear() {
 }
 
 func (s *screen) erase() {
-	if s.drawn {
+	for ; s.drawn > 0; s.drawn-- {
 		fmt.Fprint(s.w, "\r\x1b[K")
-		s.drawn = false
+		if s.drawn > 1 {
+			fmt.Fprint(s.w, "\x1b[A")
+		}
 	}
 }
 
 // A stage is a step of long work, as the runtime's Progress tells it.
 type stage = struct {
 	Step  string // what is being done, a few words
+	Part  string // which of several things that are done at once; "" is the step as a whole
 	Done  int64  // bytes, or hundredths where Total is 100
 	Total int64  // 0 is unknown
 }
@@ -111,51 +120,87 @@ func (s *screen) progress(u stage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	if u.Step != s.step || !s.told {
-		s.step, s.begun, s.shown, s.told = u.Step, now, time.Time{}, true
-	}
+	b := s.bar(u, now)
+	b.stage = u
 	every := repeatEvery
 	if s.width > 0 {
 		every = redrawEvery
 	}
-	last := u.Total > 0 && u.Done >= u.Total && s.width > 0
-	if !s.shown.IsZero() && now.Sub(s.shown) < every && !last {
+	ended := u.Total > 0 && u.Done >= u.Total
+	if !b.shown.IsZero() && now.Sub(b.shown) < every && (!ended || s.width == 0) {
 		return
 	}
-	text := oneLine(progressText(u, now.Sub(s.begun)))
-	s.shown = now
+	b.shown = now
 	if s.width == 0 {
-		s.put(text)
+		s.put(b.text(now, 0))
 		return
+	}
+	if ended && u.Part != "" {
+		s.bars = slices.DeleteFunc(s.bars, func(o *bar) bool { return o == b })
 	}
 	s.erase()
-	fmt.Fprint(s.w, shorten("croft: "+text, s.width-1))
-	s.drawn = true
+	s.draw(now)
 }
 
-// progressText says how far u is that began so long ago, at which rate, and
-// how long the rest will take at that.
-func progressText(u stage, since time.Duration) string {
-	parts := []string{u.Step}
-	percent := u.Total == 100 // hundredths, not bytes
+// bar returns the bar of u. A new step ends those of the one before.
+func (s *screen) bar(u stage, now time.Time) *bar {
+	if len(s.bars) > 0 && (s.bars[0].Step != u.Step || (s.bars[0].Part == "") != (u.Part == "")) {
+		s.bars = nil
+	}
+	for _, b := range s.bars {
+		if b.Part == u.Part {
+			return b
+		}
+	}
+	b := &bar{began: now, from: u.Done}
+	s.bars = append(s.bars, b)
+	return b
+}
+
+// minForBar is how wide a terminal is that has room for a bar.
+const minForBar = 60
+
+func (s *screen) draw(now time.Time) {
+	for i, b := range s.bars {
+		if i > 0 {
+			fmt.Fprint(s.w, "\n")
+		}
+		fmt.Fprint(s.w, shorten("croft: "+b.text(now, s.width), s.width-1))
+	}
+	s.drawn = len(s.bars)
+}
+
+// text says how far b is, at which rate, and how long the rest will take at
+// that. On a terminal of that width one of several has a bar.
+func (b *bar) text(now time.Time, width int) string {
+	parts := []string{b.Step}
+	if b.Part != "" {
+		parts[0] = b.Part
+	}
+	since := now.Sub(b.began)
+	percent := b.Total == 100 // hundredths, not bytes
 	switch {
-	case u.Total > 0:
-		parts = append(parts, fmt.Sprintf("%d%%", min(100, 100*u.Done/u.Total)))
-	case u.Done > 0:
-		parts = append(parts, sizeText(u.Done))
+	case b.Total > 0:
+		done := min(100, 100*b.Done/b.Total)
+		if b.Part != "" && width >= minForBar {
+			parts = append(parts, "["+strings.Repeat("#", int(done/5))+strings.Repeat(" ", int(20-done/5))+"]")
+		}
+		parts = append(parts, fmt.Sprintf("%d%%", done))
+	case b.Done > 0:
+		parts = append(parts, sizeText(b.Done))
 	}
-	if since < time.Second || u.Done <= 0 {
-		return strings.Join(parts, " ")
+	if since < time.Second || b.Done <= b.from {
+		return oneLine(strings.Join(parts, " "))
 	}
-	rate := float64(u.Done) / since.Seconds()
+	rate := float64(b.Done-b.from) / since.Seconds()
 	if !percent {
 		parts = append(parts, sizeText(int64(rate))+"/s")
 	}
-	if u.Total > u.Done {
-		left := time.Duration(float64(u.Total-u.Done) / rate * float64(time.Second))
+	if b.Total > b.Done {
+		left := time.Duration(float64(b.Total-b.Done) / rate * float64(time.Second))
 		parts = append(parts, left.Round(time.Second).String()+" left")
 	}
-	return strings.Join(parts, " ")
+	return oneLine(strings.Join(parts, " "))
 }
 
 // shorten cuts text to what fits.

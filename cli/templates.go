@@ -18,8 +18,8 @@ func templateVerb() *verb {
 		summary:  "make, list and remove templates",
 		synonyms: []string{"templates", "image", "images"},
 		verbs: []*verb{
-			templateBuildVerb(), templateImportVerb(), templateListVerb(),
-			templateInspectVerb(), templateRemoveVerb(), templateRecipeVerb(),
+			templateBuildVerb(), templatePullVerb(), templatePushVerb(), templateImportVerb(), templateListVerb(),
+			templateInspectVerb(), templateRemoveVerb(), templatePruneVerb(), templateRecipeVerb(),
 		},
 	}
 }
@@ -63,7 +63,7 @@ standard input. Printed is the template as NAME@DIGEST.`,
 			{name: "distribution", placeholder: "NAME", usage: "what it is, if its os-release does not say"},
 			{name: "release", placeholder: "RELEASE", usage: "which release of that"},
 			{name: "variant", placeholder: "NAME", usage: "which variant of that"},
-			{name: "architecture", placeholder: "NAME", usage: "what its programs run on, as amd64 or arm64 (the host's)"},
+			architectureOption(), maxSizeOption(),
 			{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "a variable in the environment of its init; may be repeated"},
 		},
 		run: templateImport,
@@ -78,6 +78,7 @@ func templateImport(ctx context.Context, i *invocation) error {
 		Variant:      get(i, "variant", parseWord),
 		Architecture: get(i, "architecture", parseWord),
 		Env:          getMany(i, "env", parseEnv),
+		MaxSize:      get(i, "max-size", parseMaxSize),
 	}
 	if len(i.words) != 2 {
 		return usageError("template import: a NAME and a FILE, or - for standard input")

@@ -185,6 +185,44 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// Things that are done at once have a line each on a terminal, which goes when
+// they end; in a log they do not push each other aside.
+func TestProgressOfParts(t *testing.T) {
+	now := time.Unix(0, 0)
+	var out strings.Builder
+	s := &screen{w: &out, now: func() time.Time { return now }}
+	told := []stage{
+		{Step: "pulling", Part: "pulling a", Total: 1 << 20}, {Step: "pulling", Part: "pulling b", Done: 1 << 20, Total: 4 << 20},
+		{Step: "pulling", Part: "pulling a", Done: 512 << 10, Total: 1 << 20}, {Step: "pulling", Part: "pulling b", Done: 2 << 20, Total: 4 << 20},
+		{Step: "pulling", Part: "pulling a", Done: 1 << 20, Total: 1 << 20}, {Step: "unpacking"},
+	}
+	for _, u := range told {
+		now = now.Add(time.Second)
+		s.progress(u)
+	}
+	want := "croft: pulling a 0%\ncroft: pulling b 25%\ncroft: unpacking\n"
+	if out.String() != want {
+		t.Errorf("in a log:\n%q\nwant\n%q", out.String(), want)
+	}
+
+	out.Reset()
+	s = &screen{w: &out, now: func() time.Time { return now }, width: 60}
+	for _, u := range told {
+		now = now.Add(time.Second)
+		s.progress(u)
+	}
+	s.clear()
+	const erase, up = "\r\x1b[K", "\x1b[A"
+	a, b := "croft: pulling a [                    ] 0%", "croft: pulling b [#####               ] 25%"
+	a2, b2 := "croft: pulling a [##########          ] 50% 256K/s 2s left", "croft: pulling b [##########          ] 50% 512K/s 4s left"
+	want = a + erase + a + "\n" + b + erase + up + erase + a2 + "\n" + b + erase + up + erase +
+		strings.Replace(a2, "256K/s 2s", "171K/s 3s", 1) + "\n" + b2 +
+		erase + up + erase + strings.Replace(b2, "512K/s 4s", "341K/s 6s", 1) + erase + "croft: unpacking" + erase
+	if out.String() != want {
+		t.Errorf("on a terminal:\n%q\nwant\n%q", out.String(), want)
+	}
+}
+
 func TestTable(t *testing.T) {
 	got := table{{"NAME", "WHAT", "LAST"}, {"wéb", "", "x"}, {"a-long-name", "two\nlines\x1b[0m", ""}}.String()
 	want := "NAME         WHAT          LAST\nwéb          -             x\na-long-name  two lines[0m  -\n"

@@ -172,9 +172,14 @@ type (
 	TemplateInfo   = template.Image
 	TemplateBuild  = template.BuildOptions
 	TemplateImport = template.ImportOptions
+	TemplatePull   = template.PullOptions
+	TemplatePush   = template.PushOptions
 	RecipeInfo     = template.RecipeInfo
 	Progress       = template.Progress
 )
+
+// Unlimited is a size that has no end.
+const Unlimited = template.Unlimited
 
 // Defaults of the timeouts.
 const (

@@ -25,6 +25,22 @@ func (m *Manager) ImportTemplate(ctx context.Context, name string, r io.Reader, 
 	return m.templates.Import(ctx, name, r, o)
 }
 
+// PullTemplate makes a template of the image that ref names in a registry.
+func (m *Manager) PullTemplate(ctx context.Context, ref string, o TemplatePull) (TemplateInfo, error) {
+	return m.templates.Pull(ctx, ref, o)
+}
+
+// PushTemplate makes ref, in a registry, mean the template name.
+func (m *Manager) PushTemplate(ctx context.Context, name, ref string, o TemplatePush) error {
+	return m.templates.Push(ctx, name, ref, o)
+}
+
+// PruneTemplates removes former templates that no VPS is made from, and what
+// pulls that came to nothing have fetched.
+func (m *Manager) PruneTemplates(ctx context.Context) error {
+	return m.templates.Prune(ctx, m.usedTemplates)
+}
+
 // RemoveTemplate removes a template that no VPS is made from; with one it is
 // fail.State.
 func (m *Manager) RemoveTemplate(ctx context.Context, name string) error {

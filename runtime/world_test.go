@@ -344,6 +344,11 @@ func (fakeTemplates) LayerDirs(template.Image) ([]string, error) { return []stri
 func (fakeTemplates) Remove(context.Context, string, func() (map[string][]string, error)) error {
 	return nil
 }
+func (fakeTemplates) Prune(context.Context, func() (map[string][]string, error)) error { return nil }
+func (fakeTemplates) Pull(context.Context, string, template.PullOptions) (template.Image, error) {
+	return template.Image{}, nil
+}
+func (fakeTemplates) Push(context.Context, string, string, template.PushOptions) error { return nil }
 func (fakeTemplates) Build(context.Context, string, template.BuildOptions) (template.Image, error) {
 	return template.Image{}, nil
 }

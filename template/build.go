@@ -144,7 +144,7 @@ func (s *Store) run(ctx context.Context, st *stage, j job, o BuildOptions) (l la
 		t.read(stderr)
 		close(read)
 	}()
-	l, err = s.stageLayer(inner, st, stdout)
+	l, err = s.stageLayer(inner, st, stdout, nil, nil)
 	if err != nil && !fail.Is(err, fail.Usage) {
 		cancel() // we failed, not the tool
 	}

@@ -45,7 +45,7 @@ func TestTranscriptTellsStepsOnceAndDates(t *testing.T) {
 	tr := &transcript{to: func(u Update) { told = append(told, u) }}
 	tr.read(strings.NewReader("I: Extracting a...\nI: Extracting b...\ncroft-date: Sat, 10 Jun 2023 08:53:33 UTC\n" +
 		"croft-date: Fri, 09 Jun 2023 08:53:33 UTC\ncroft-date: yesterday\nI: creating tarball...\n" + strings.Repeat("long ", 100000)))
-	want := []Update{{"unpacking the base system", 35, 100}, {"storing the image", 85, 100}}
+	want := []Update{{Step: "unpacking the base system", Done: 35, Total: 100}, {Step: "storing the image", Done: 85, Total: 100}}
 	if fmt.Sprint(told) != fmt.Sprint(want) {
 		t.Errorf("told %v, want %v", told, want)
 	}

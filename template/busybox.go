@@ -52,7 +52,7 @@ func (s *Store) makeBusybox(ctx context.Context) (Image, error) {
 		return Image{}, err
 	}
 	defer st.remove()
-	l, err := s.stageLayer(ctx, st, bytes.NewReader(archive))
+	l, err := s.stageLayer(ctx, st, bytes.NewReader(archive), nil, nil)
 	if err != nil {
 		return Image{}, err
 	}

@@ -29,7 +29,7 @@ func TestBusyboxTar(t *testing.T) {
 		return // what root owns cannot be unpacked
 	}
 	inside, _ := jail(t)
-	if _, err := unpack(context.Background(), inside, bytes.NewReader(one)); err != nil {
+	if _, err := unpack(context.Background(), inside, nil, bytes.NewReader(one), nil); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "busybox.txt", list(t, inside))

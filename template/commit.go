@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 
 	"github.com/opencontainers/go-digest"
@@ -13,21 +14,45 @@ import (
 )
 
 // commit puts an image of one layer, made ready in st, into the store under
-// im.Name and returns it. Afterwards it is there whole, or not at all. An
-// image that had the name before stays, as a former one.
+// im.Name and returns it: see publish.
 func (s *Store) commit(ctx context.Context, st *stage, im Image, l layer) (Image, error) {
 	im.Layers, im.Size = []string{l.diffID.String()}, l.size
-	config, err := st.writeJSON(oci.MediaTypeImageConfig, configOf(im))
+	return s.commitImage(ctx, st, im.Name, configOf(im), []oci.Descriptor{l.blob})
+}
+
+// commitImage is commit of an image whose config is c and whose layers are blobs.
+func (s *Store) commitImage(ctx context.Context, st *stage, name string, c oci.Image, layers []oci.Descriptor) (Image, error) {
+	config, err := st.writeJSON(oci.MediaTypeImageConfig, c)
 	if err != nil {
 		return Image{}, err
 	}
 	manifest, err := st.writeJSON(oci.MediaTypeImageManifest, oci.Manifest{
 		Versioned: ocispec.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageManifest,
-		Config: config, Layers: []oci.Descriptor{l.blob},
+		Config: config, Layers: layers,
 	})
 	if err != nil {
 		return Image{}, err
 	}
+	manifest.Platform = &c.Platform
+	d := delivery{name: name, manifest: manifest, blobs: map[digest.Digest]string{}, layers: c.RootFS.DiffIDs}
+	for _, b := range append([]oci.Descriptor{config, manifest}, layers...) {
+		d.blobs[b.Digest] = st.path(blobName(b.Digest))
+	}
+	return s.publish(ctx, st, d)
+}
+
+// A delivery is an image that lies ready to be put into the store.
+type delivery struct {
+	name     string
+	manifest oci.Descriptor           // its annotations are kept
+	blobs    map[digest.Digest]string // where each lies that is not in the store
+	layers   []digest.Digest          // diff ids; those that are unpacked lie in the stage, or are in the store
+}
+
+// publish puts an image into the store under its name and returns it.
+// Afterwards it is there whole, or not at all. An image that had the name
+// before stays, as a former one.
+func (s *Store) publish(ctx context.Context, st *stage, d delivery) (Image, error) {
 	if err := syncFilesystem(st.dir); err != nil {
 		return Image{}, err
 	}
@@ -37,11 +62,14 @@ func (s *Store) commit(ctx context.Context, st *stage, im Image, l layer) (Image
 	}
 	defer unlock()
 	// The index comes last: what is not in it does not count, and is swept.
-	if err := s.adopt(st.path(layerName(l.diffID)), s.layerDir(l.diffID.String())); err != nil {
-		return Image{}, err
+	for _, l := range d.layers {
+		err := s.adopt(st.path(layerName(l)), s.layerDir(l.String()))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // else Ensure unpacks it
+			return Image{}, err
+		}
 	}
-	for _, d := range []oci.Descriptor{l.blob, config, manifest} {
-		if err := s.adopt(st.path(blobName(d.Digest)), s.blobPath(d.Digest)); err != nil {
+	for b, from := range d.blobs {
+		if err := s.adopt(from, s.blobPath(b)); err != nil {
 			return Image{}, err
 		}
 	}
@@ -49,8 +77,7 @@ func (s *Store) commit(ctx context.Context, st *stage, im Image, l layer) (Image
 	if err != nil {
 		return Image{}, err
 	}
-	manifest.Platform = &oci.Platform{Architecture: im.Architecture, OS: "linux"}
-	ix.Manifests = named(ix.Manifests, manifest, im.Name)
+	ix.Manifests = named(ix.Manifests, d.manifest, d.name)
 	if err := s.putIndex(ix); err != nil {
 		return Image{}, err
 	}
@@ -67,12 +94,22 @@ func named(all []oci.Descriptor, d oci.Descriptor, name string) []oci.Descriptor
 			if o.Digest == d.Digest {
 				continue
 			}
-			o.Annotations = map[string]string{annotationFormer: name}
+			o.Annotations = renamed(o.Annotations, annotationFormer, name)
 		}
 		out = append(out, o)
 	}
-	d.Annotations = map[string]string{oci.AnnotationRefName: name}
+	d.Annotations = renamed(d.Annotations, oci.AnnotationRefName, name)
 	return append(out, d)
+}
+
+// renamed returns annotations with the name in that of key alone.
+func renamed(annotations map[string]string, key, name string) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, annotations)
+	delete(out, oci.AnnotationRefName)
+	delete(out, annotationFormer)
+	out[key] = name
+	return out
 }
 
 // adopt moves what was made ready at from to its place. Its place is named
@@ -92,6 +129,11 @@ func (st *stage) writeJSON(mediaType string, v any) (oci.Descriptor, error) {
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
+	return st.writeBlob(mediaType, b)
+}
+
+// writeBlob writes b as a blob into the stage and describes it.
+func (st *stage) writeBlob(mediaType string, b []byte) (oci.Descriptor, error) {
 	d := oci.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}
 	return d, hostError(os.WriteFile(st.path(blobName(d.Digest)), b, 0o600))
 }

@@ -3,6 +3,7 @@ package template
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"croft/internal/fail"
 )
@@ -55,9 +56,18 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 // unpacked unpacks those layers of im that are not.
 func (s *Store) unpacked(ctx context.Context, im stored) error {
 	for i, l := range im.manifest.Layers {
-		if err := s.unpackBlob(ctx, l, im.diffID(i)); err != nil {
+		if err := s.unpackBlob(ctx, l, im.diffID(i), s.below(im.Layers[:i])); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// below are the directories of layers, lowest first, as unpack takes them.
+func (s *Store) below(layers []string) []string {
+	var dirs []string
+	for _, l := range slices.Backward(layers) {
+		dirs = append(dirs, s.layerDir(l))
+	}
+	return dirs
 }

@@ -3,17 +3,21 @@ package template
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 )
 
@@ -164,7 +168,9 @@ func newStore(t testing.TB, o Options) *Store {
 	if o.Recipes == "" {
 		o.Recipes = filepath.Join(t.TempDir(), "none")
 	}
-	return Open(filepath.Join(t.TempDir(), "templates"), o)
+	s := Open(filepath.Join(t.TempDir(), "templates"), o)
+	s.retryPause = time.Millisecond
+	return s
 }
 
 func mustImport(t testing.TB, s *Store, name string, tarball []byte, o ImportOptions) Image {
@@ -183,5 +189,15 @@ func oneLine(t testing.TB, err error) {
 	t.Helper()
 	if err == nil || err.Error() == "" || strings.ContainsAny(err.Error(), "\n\x00") {
 		t.Errorf("not one line: %q", err)
+	}
+}
+
+const thisArch = goruntime.GOARCH
+
+func newGzip(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }
+
+func zstdOf(t testing.TB) func([]byte) []byte {
+	return func(b []byte) []byte {
+		return compress(t, b, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) })
 	}
 }

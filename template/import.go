@@ -24,6 +24,7 @@ type ImportOptions struct {
 	ContainerEnv string
 	Entrypoint   []string
 	Cmd          []string
+	MaxSize      int64     // how much it may unpack to; 0 is DefaultMaxSize, Unlimited anything
 	Created      time.Time // zero is the time of the newest file of the archive's os-release
 }
 
@@ -58,7 +59,7 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOp
 		return Image{}, archiveFailure(err)
 	}
 	defer plain.Close()
-	l, err := s.stageLayer(ctx, st, plain)
+	l, err := s.stageLayer(ctx, st, plain, nil, newBudget(o.MaxSize))
 	if ctx.Err() != nil {
 		return Image{}, ctx.Err()
 	}
@@ -132,12 +133,7 @@ func describe(dir string) (Image, error) {
 		return Image{}, err
 	}
 	defer t.close()
-	im := Image{Init: initOf(t)}
-	if im.Init == initOpenRC {
-		im.ContainerEnv = "lxc" // the only one of those it knows that fits a VPS
-	}
-	im.Distribution, im.Release, im.Created = osRelease(t)
-	return im, nil
+	return describeTree(t), nil
 }
 
 func hasAny(root *os.Root, names []string) bool {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
@@ -26,8 +27,8 @@ type layer struct {
 }
 
 // stageLayer reads the tar r once, to its end, and makes of it in st an
-// unpacked layer and a compressed blob.
-func (s *Store) stageLayer(ctx context.Context, st *stage, r io.Reader) (layer, error) {
+// unpacked layer, over those below, and a compressed blob.
+func (s *Store) stageLayer(ctx context.Context, st *stage, r io.Reader, below []string, budget *Budget) (layer, error) {
 	tmp := st.path("unpack")
 	if err := os.Mkdir(tmp, 0o755); err != nil {
 		return layer{}, hostError(err)
@@ -38,10 +39,7 @@ func (s *Store) stageLayer(ctx context.Context, st *stage, r io.Reader) (layer, 
 	}
 	defer w.close()
 	t := &tee{r: r, w: w}
-	size, err := unpack(ctx, tmp, t)
-	if err == nil {
-		_, err = io.Copy(io.Discard, t) // what follows the archive's end is part of its digest
-	}
+	size, err := unpackAll(ctx, tmp, below, t, budget)
 	if t.werr != nil {
 		return layer{}, hostError(fmt.Errorf("write a layer: %w", t.werr))
 	}
@@ -55,12 +53,32 @@ func (s *Store) stageLayer(ctx context.Context, st *stage, r io.Reader) (layer, 
 	if err := os.Rename(st.path("blob"), st.path(blobName(l.blob.Digest))); err != nil {
 		return layer{}, hostError(err)
 	}
-	return l, hostError(os.Rename(tmp, st.path(layerName(l.diffID))))
+	return l, st.putLayer(tmp, l.diffID)
+}
+
+// putLayer makes what is unpacked at tmp the layer diffID of the stage. An
+// image may have one layer twice.
+func (st *stage) putLayer(tmp string, diffID digest.Digest) error {
+	to := st.path(layerName(diffID))
+	if _, err := os.Lstat(to); err == nil {
+		return removeTree(tmp)
+	}
+	return hostError(os.Rename(tmp, to))
+}
+
+// unpackAll is unpack of all that r has: what follows an archive's end is part
+// of its digest.
+func unpackAll(ctx context.Context, dir string, below []string, r io.Reader, budget *Budget) (int64, error) {
+	size, err := unpack(ctx, dir, below, r, budget)
+	if err == nil {
+		_, err = io.Copy(io.Discard, budget.stream(r))
+	}
+	return size, err
 }
 
 // unpackBlob unpacks the layer again whose directory is gone, from its blob.
 // Present is success.
-func (s *Store) unpackBlob(ctx context.Context, d oci.Descriptor, diffID digest.Digest) error {
+func (s *Store) unpackBlob(ctx context.Context, d oci.Descriptor, diffID digest.Digest, below []string) error {
 	to := s.layerDir(diffID.String())
 	if _, err := os.Stat(to); err == nil {
 		return nil
@@ -70,37 +88,11 @@ func (s *Store) unpackBlob(ctx context.Context, d oci.Descriptor, diffID digest.
 		return err
 	}
 	defer st.remove()
-	f, err := os.Open(s.blobPath(d.Digest))
-	if errors.Is(err, fs.ErrNotExist) {
-		return fail.New(fail.State, "the template store %s is damaged: blob %s is gone", s.dir, d.Digest)
-	}
-	if err != nil {
-		return hostError(err)
-	}
-	defer f.Close()
-	blobSum, tarSum := sha256.New(), sha256.New()
-	plain, err := decompress(io.TeeReader(f, blobSum))
-	if err != nil {
-		return archiveFailure(err)
-	}
-	defer plain.Close()
 	tmp := st.path("unpack")
-	if err := os.Mkdir(tmp, 0o755); err != nil {
-		return hostError(err)
-	}
-	r := io.TeeReader(plain, tarSum)
-	if _, err = unpack(ctx, tmp, r); err == nil {
-		_, err = io.Copy(io.Discard, r)
-	}
-	if err != nil {
-		return archiveFailure(err)
-	}
-	io.Copy(blobSum, f) // what the decompressor left unread; a failure shows in the digest
-	if got := sum(blobSum); got != d.Digest {
-		return fail.New(fail.State, "the template store %s is damaged: blob %s has digest %s", s.dir, d.Digest, got)
-	}
-	if got := sum(tarSum); got != diffID {
-		return fail.New(fail.State, "the template store %s is damaged: layer %s has digest %s", s.dir, diffID, got)
+	if _, err := unpackFile(ctx, s.blobPath(d.Digest), tmp, d.Digest, diffID, below, nil); errors.Is(err, fs.ErrNotExist) {
+		return fail.New(fail.State, "the template store %s is damaged: blob %s is gone", s.dir, d.Digest)
+	} else if err != nil {
+		return fail.New(fail.State, "the template store %s is damaged: %w", s.dir, err)
 	}
 	if err := syncFilesystem(st.dir); err != nil {
 		return err
@@ -111,6 +103,40 @@ func (s *Store) unpackBlob(ctx context.Context, d oci.Descriptor, diffID digest.
 	}
 	defer unlock()
 	return s.adopt(tmp, to)
+}
+
+// unpackFile makes the directory tmp and unpacks the blob in file into it,
+// over the layers below. It checks both digests.
+func unpackFile(ctx context.Context, file, tmp string, blob, diffID digest.Digest, below []string, budget *Budget) (int64, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return 0, hostError(err)
+	}
+	defer f.Close()
+	blobSum, tarSum := sha256.New(), sha256.New()
+	plain, err := decompress(io.TeeReader(f, blobSum))
+	if err != nil {
+		return 0, archiveFailure(err)
+	}
+	defer plain.Close()
+	if err := os.Mkdir(tmp, 0o755); err != nil {
+		return 0, hostError(err)
+	}
+	size, err := unpackAll(ctx, tmp, below, io.TeeReader(plain, tarSum), budget)
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	if err != nil {
+		return 0, archiveFailure(err)
+	}
+	io.Copy(blobSum, f) // what the decompressor left unread; a failure shows in the digest
+	if got := sum(blobSum); got != blob {
+		return 0, fail.New(fail.Usage, "blob %s has digest %s", blob, got)
+	}
+	if got := sum(tarSum); got != diffID {
+		return 0, fail.New(fail.Usage, "layer %s has digest %s", diffID, got)
+	}
+	return size, nil
 }
 
 func sum(h hash.Hash) digest.Digest { return digest.NewDigest(digest.SHA256, h) }
@@ -196,7 +222,8 @@ func (w *blobWriter) close() {
 }
 
 // LayerDirs returns the directories of img's layers, absolute, the topmost
-// first: the order of overlay's lowerdir. A layer that is not there is
+// first: the order of overlay's lowerdir. One that an image has several times
+// is there once, where it counts: on top. A layer that is not there is
 // fail.State; Ensure puts it back.
 func (s *Store) LayerDirs(img Image) ([]string, error) {
 	var dirs []string
@@ -204,6 +231,9 @@ func (s *Store) LayerDirs(img Image) ([]string, error) {
 		d := digest.Digest(img.Layers[i])
 		if err := d.Validate(); err != nil {
 			return nil, fail.New(fail.State, "template %s: layer %q: %w", img.Name, d, err)
+		}
+		if slices.Contains(img.Layers[i+1:], img.Layers[i]) {
+			continue // overlay takes no directory twice
 		}
 		dir := s.layerDir(d.String())
 		if st, err := os.Stat(dir); err != nil || !st.IsDir() {

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,15 @@ import (
 // The annotation of a descriptor in index.json whose name has since gone to a
 // newer image; the newer one has org.opencontainers.image.ref.name.
 const annotationFormer = "croft.former-name"
+
+// The annotations in index.json of an image that comes from a registry: the
+// reference, and the digest that its manifest has there. An image that is
+// another tool's says less about itself than croft knows; what croft has found
+// in it is in annotations that are called like the labels below.
+const (
+	annotationSource       = "croft.source"
+	annotationSourceDigest = "croft.source-digest"
+)
 
 // The labels of an image's config in which croft keeps what OCI has no field
 // for. Those of org.opencontainers.image.* are set too, for other tools.
@@ -150,13 +160,14 @@ func readJSON(name string, into any) error {
 // stored is an image with what the layout knows about it.
 type stored struct {
 	Image
-	manifest oci.Manifest
-	config   digest.Digest
+	descriptor oci.Descriptor // of its manifest, as in index.json
+	manifest   oci.Manifest
+	config     digest.Digest
 }
 
 // read reads the image that d describes.
 func (s *Store) read(d oci.Descriptor) (stored, error) {
-	im := stored{}
+	im := stored{descriptor: d}
 	if err := s.readBlob(d.Digest, &im.manifest); err != nil {
 		return im, err
 	}
@@ -168,7 +179,8 @@ func (s *Store) read(d oci.Descriptor) (stored, error) {
 	if len(c.RootFS.DiffIDs) != len(im.manifest.Layers) {
 		return im, fail.New(fail.State, "template %s is damaged: %d layers and %d diff ids", d.Digest, len(im.manifest.Layers), len(c.RootFS.DiffIDs))
 	}
-	im.Image = imageOf(c, im.manifest)
+	im.Image = imageOf(c, im.manifest, d.Annotations)
+	im.Source, im.SourceDigest = d.Annotations[annotationSource], d.Annotations[annotationSourceDigest]
 	im.Digest = d.Digest.String()
 	im.Name = d.Annotations[oci.AnnotationRefName]
 	if former, ok := d.Annotations[annotationFormer]; ok {
@@ -193,22 +205,26 @@ func (s *Store) readBlob(d digest.Digest, into any) error {
 	return err
 }
 
-// imageOf reads what croft says about an image out of its config.
-func imageOf(c oci.Image, m oci.Manifest) Image {
-	l := c.Config.Labels
+// imageOf reads what croft says about an image out of its config, and, where
+// that is silent, out of what croft has found in it.
+func imageOf(c oci.Image, m oci.Manifest, found map[string]string) Image {
+	said := func(label string) string { return cmp.Or(c.Config.Labels[label], found[label]) }
 	im := Image{
-		Distribution: l[labelDistribution], Release: l[labelRelease], Variant: l[labelVariant],
-		Architecture: c.Architecture, Init: l[labelInit], Recipe: l[labelRecipe], ContainerEnv: l[labelContainerEnv],
+		Distribution: said(labelDistribution), Release: said(labelRelease), Variant: said(labelVariant),
+		Architecture: c.Architecture, Init: said(labelInit), Recipe: said(labelRecipe), ContainerEnv: said(labelContainerEnv),
 		Env: c.Config.Env, Entrypoint: c.Config.Entrypoint, Cmd: c.Config.Cmd,
+		User: c.Config.User, WorkingDir: c.Config.WorkingDir, StopSignal: c.Config.StopSignal,
 	}
 	if c.Created != nil {
 		im.Created = *c.Created
+	} else if at, err := time.Parse(time.RFC3339, found[oci.AnnotationCreated]); err == nil {
+		im.Created = at
 	}
 	for _, d := range c.RootFS.DiffIDs {
 		im.Layers = append(im.Layers, d.String())
 	}
-	n, err := strconv.ParseInt(l[labelSize], 10, 64)
-	if err != nil { // another tool's: the blobs' sizes are the best that is known
+	n, err := strconv.ParseInt(said(labelSize), 10, 64)
+	if err != nil { // another tool put it here: the blobs' sizes are the best that is known
 		for _, d := range m.Layers {
 			n += d.Size
 		}
@@ -234,8 +250,9 @@ func configOf(im Image) oci.Image {
 	c := oci.Image{
 		Created:  &created,
 		Platform: oci.Platform{Architecture: im.Architecture, OS: "linux"},
-		Config:   oci.ImageConfig{Env: im.Env, Entrypoint: im.Entrypoint, Cmd: im.Cmd, Labels: labels, StopSignal: ""},
-		RootFS:   oci.RootFS{Type: "layers"},
+		Config: oci.ImageConfig{Env: im.Env, Entrypoint: im.Entrypoint, Cmd: im.Cmd, Labels: labels,
+			User: im.User, WorkingDir: im.WorkingDir, StopSignal: im.StopSignal},
+		RootFS: oci.RootFS{Type: "layers"},
 	}
 	for _, l := range im.Layers {
 		c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, digest.Digest(l))

@@ -78,8 +78,8 @@ func inUse(r ref, names []string) error {
 		WithHint("croft destroy %s", strings.Join(names, " "))
 }
 
-// Prune removes former images that nothing uses, and what interrupted
-// commands left. It may be run at any time and again.
+// Prune removes former images that nothing uses, what interrupted commands
+// left, and what pulls that came to nothing have fetched. It may be run at any time and again.
 func (s *Store) Prune(ctx context.Context, used func() (map[string][]string, error)) error {
 	if _, err := os.Stat(s.path("locks")); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -89,7 +89,7 @@ func (s *Store) Prune(ctx context.Context, used func() (map[string][]string, err
 		return err
 	}
 	defer unlock()
-	if err := s.sweepStages(); err != nil {
+	if err := errors.Join(s.sweepStages(), s.sweepPartials()); err != nil {
 		return err
 	}
 	ix, err := s.index()
@@ -107,6 +107,32 @@ func (s *Store) Prune(ctx context.Context, used func() (map[string][]string, err
 		}
 	}
 	return s.drop(ix, keep)
+}
+
+// sweepPartials removes the blobs in partial/ that nobody is at work on.
+func (s *Store) sweepPartials() error {
+	all, err := os.ReadDir(s.path("partial"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return hostError(err)
+	}
+	for _, e := range all {
+		f, err := lockDir(s.path("partial", e.Name()))
+		if fail.Is(err, fail.Busy) || errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		err = os.Remove(f.Name())
+		f.Close()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return hostError(err)
+		}
+	}
+	return nil
 }
 
 // drop makes keep all the images there are, then removes what no image needs.

@@ -171,6 +171,9 @@ func overlayOptions(lowers []string, upper, work string) string {
 	for _, l := range lowers {
 		low = append(low, colons.Replace(l))
 	}
+	if upper == "" { // read-only
+		return "lowerdir=" + strings.Join(low, ":")
+	}
 	return "lowerdir=" + strings.Join(low, ":") + ",upperdir=" + commas.Replace(upper) + ",workdir=" + commas.Replace(work) + ",metacopy=off"
 }
 
@@ -190,9 +193,11 @@ func mountManyLayers(target string, lowers []string, upper, work string, flags u
 	for _, l := range lowers {
 		set("lowerdir+", l)
 	}
-	set("upperdir", upper)
-	set("workdir", work)
-	set("metacopy", "off")
+	if upper != "" {
+		set("upperdir", upper)
+		set("workdir", work)
+		set("metacopy", "off")
+	}
 	if err == nil {
 		err = unix.FsconfigCreate(fd)
 	}

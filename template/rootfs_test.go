@@ -241,7 +241,7 @@ func TestWhiteouts(t *testing.T) {
 		} {
 			d := filepath.Join(top, fmt.Sprint(i))
 			must(t, os.MkdirAll(d, 0o755))
-			_, err := unpack(t.Context(), d, strings.NewReader(string(entries)))
+			_, err := unpack(t.Context(), d, nil, strings.NewReader(string(entries)), nil)
 			must(t, err)
 			dirs = append(dirs, d)
 		}

@@ -6,6 +6,7 @@ package template
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -15,6 +16,9 @@ import (
 type Store struct {
 	dir string
 	o   Options
+
+	progressMu sync.Mutex    // parts are fetched at once
+	retryPause time.Duration // before a registry is asked again
 }
 
 // Options are what a Store may be told. The zero value is silent and builds
@@ -23,6 +27,7 @@ type Options struct {
 	Progress Progress     // of what takes long; nil is fine
 	Warn     func(string) // one line for the person at the terminal; nil is fine
 	Recipes  string       // the directory of recipes that come before those in the binary; "" is RecipesDir
+	CertsDir string       // of certificates of registries, beside /etc/containers/certs.d and docker's; "" is none
 	BuildIDs uint32       // first of the 65536 host ids that builds run under; 0 is DefaultBuildIDs
 }
 
@@ -44,6 +49,7 @@ type Progress func(Update)
 // An Update is one step of something that takes long.
 type Update struct {
 	Step  string // what is being done, a few words
+	Part  string // which of several things that are done at once; "" is the step as a whole
 	Done  int64  // bytes, or hundredths where Total is 100
 	Total int64  // 0 is unknown
 }
@@ -60,7 +66,7 @@ func Open(dir string, o Options) *Store {
 	if o.BuildIDs == 0 {
 		o.BuildIDs = DefaultBuildIDs
 	}
-	return &Store{dir: dir, o: o}
+	return &Store{dir: dir, o: o, retryPause: 100 * time.Millisecond}
 }
 
 // Dir returns the directory that the store is in.
@@ -92,7 +98,7 @@ func (s *Store) make() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return hostError(err)
 	}
-	for _, d := range []string{"blobs/sha256", "layers/sha256", "locks", "tmp"} {
+	for _, d := range []string{"blobs/sha256", "layers/sha256", "locks", "partial", "tmp"} {
 		if err := os.MkdirAll(s.path(d), 0o700); err != nil {
 			return hostError(err)
 		}
@@ -118,4 +124,9 @@ type Image struct {
 	ContainerEnv string    `json:"containerEnv"` // what init has to find in $container; "" is croft
 	Entrypoint   []string  `json:"entrypoint"`
 	Cmd          []string  `json:"cmd"`
+	User         string    `json:"user"`         // that Entrypoint and Cmd run as: name|uid[:group|gid], "" is root
+	WorkingDir   string    `json:"workingDir"`   // that they run in; "" is /
+	StopSignal   string    `json:"stopSignal"`   // that ends them; "" is SIGTERM
+	Source       string    `json:"source"`       // the reference in a registry that it was pulled from; "" if it was not
+	SourceDigest string    `json:"sourceDigest"` // of its manifest there
 }

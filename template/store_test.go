@@ -61,7 +61,7 @@ func TestImport(t *testing.T) {
 	}
 }
 
-func compress(t *testing.T, b []byte, to func(io.Writer) (io.WriteCloser, error)) []byte {
+func compress(t testing.TB, b []byte, to func(io.Writer) (io.WriteCloser, error)) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w, err := to(&out)

@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"errors"
 	"fmt"
+	"maps"
+	"path"
 	"strings"
 	"time"
 	"unsafe"
@@ -19,6 +21,8 @@ type tree struct {
 	// directory. Forgotten whenever something is removed.
 	cachedPath string
 	cached     int // -1 is none
+
+	below []*tree // the layers that this one lies on, the topmost first
 }
 
 func openTree(dir string) (*tree, error) {
@@ -29,8 +33,29 @@ func openTree(dir string) (*tree, error) {
 	return &tree{root: fd, cached: -1}, nil
 }
 
+// openLayers is openTree of a layer that lies on those below.
+func openLayers(dir string, below []string) (*tree, error) {
+	t, err := openTree(dir)
+	for _, b := range below {
+		if err != nil {
+			break
+		}
+		var lower *tree
+		if lower, err = openTree(b); err == nil {
+			t.below = append(t.below, lower)
+		}
+	}
+	if err != nil && t != nil {
+		t.close()
+	}
+	return t, err
+}
+
 func (t *tree) close() {
 	t.forget()
+	for _, b := range t.below {
+		b.close()
+	}
 	unix.Close(t.root)
 }
 
@@ -80,8 +105,15 @@ func (t *tree) parent(name string) (int, error) {
 	return fd, nil
 }
 
-// makeAll makes the directory name and those above it that are missing.
-func (t *tree) makeAll(name string) (int, error) {
+// makeAll makes the directory name and those above it that are missing. What
+// the layers below have there is what the archive means: a directory of theirs
+// lends its owner, mode and attributes, and a link of theirs is followed.
+func (t *tree) makeAll(name string) (int, error) { return t.makeAllFrom(name, 0) }
+
+// maxLinks is how many links a path may lead through (path_resolution(7)).
+const maxLinks = 40
+
+func (t *tree) makeAllFrom(name string, links int) (int, error) {
 	at, err := t.open(".")
 	if err != nil {
 		return -1, err
@@ -90,8 +122,19 @@ func (t *tree) makeAll(name string) (int, error) {
 	for i, part := range parts {
 		sub := strings.Join(parts[:i+1], "/")
 		next, err := t.open(sub)
-		if errors.Is(err, unix.ENOENT) {
-			if err = unix.Mkdirat(at, part, 0o755); err == nil {
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) && isWhiteout(at, part) {
+			lower, target := t.lookBelow(sub)
+			if target != "" && err != unix.ENOTDIR {
+				unix.Close(at)
+				if links++; links > maxLinks {
+					return -1, unix.ELOOP
+				}
+				if !path.IsAbs(target) {
+					target = path.Join("/", path.Dir(sub), target)
+				}
+				return t.makeAllFrom(strings.TrimPrefix(path.Join("/", target, strings.Join(parts[i+1:], "/")), "/"), links)
+			}
+			if err = makeDir(at, part, lower); err == nil {
 				next, err = t.open(sub)
 			}
 		}
@@ -102,6 +145,107 @@ func (t *tree) makeAll(name string) (int, error) {
 		at = next
 	}
 	return at, nil
+}
+
+// makeDir makes a directory that the archive does not name, like the one that
+// it will lie over. A whiteout in its place is one of all that was there.
+func makeDir(at int, name string, like *lowerDir) error {
+	opaque := isWhiteout(at, name)
+	if opaque {
+		if err := unix.Unlinkat(at, name, 0); err != nil {
+			return err
+		}
+	}
+	if err := unix.Mkdirat(at, name, 0o755); err != nil || like == nil && !opaque {
+		return err
+	}
+	fd, err := unix.Openat(at, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if opaque {
+		return setOpaque(fd)
+	}
+	return like.lend(fd)
+}
+
+// isWhiteout reports whether name hides what is below: overlay's form.
+func isWhiteout(at int, name string) bool {
+	var st unix.Stat_t
+	return unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && whiteoutStat(&st)
+}
+
+func whiteoutStat(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
+
+func setOpaque(fd int) error {
+	if err := unix.Fsetxattr(fd, xattrOpaque, []byte("y"), 0); err != nil {
+		return fmt.Errorf("set %s: %w", xattrOpaque, err)
+	}
+	return nil
+}
+
+// A lowerDir is a directory of a layer below.
+type lowerDir struct {
+	st     unix.Stat_t
+	xattrs map[string]string
+}
+
+// lookBelow finds what the layers below have at name: a directory, or a link
+// and where it leads. Neither: nothing that counts.
+func (t *tree) lookBelow(name string) (*lowerDir, string) {
+	for _, b := range t.below {
+		fd, err := b.openat2(name, unix.O_PATH|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			continue
+		}
+		var st unix.Stat_t
+		err = unix.Fstat(fd, &st)
+		target := make([]byte, unix.PathMax)
+		n, _ := unix.Readlinkat(fd, "", target)
+		unix.Close(fd)
+		switch {
+		case err != nil:
+			return nil, ""
+		case st.Mode&unix.S_IFMT == unix.S_IFLNK:
+			return nil, string(target[:max(n, 0)])
+		case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+			return nil, ""
+		}
+		return &lowerDir{st, b.keptXattrs(name)}, ""
+	}
+	return nil, ""
+}
+
+// keptXattrs are those attributes of the directory name that an archive may set.
+func (t *tree) keptXattrs(name string) map[string]string {
+	fd, err := t.openat2(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	all, err := readXattrs(fd)
+	if err != nil {
+		return nil
+	}
+	maps.DeleteFunc(all, func(k, _ string) bool { return !keptXattr(k) })
+	return all
+}
+
+// lend makes the new directory fd look like d.
+func (d *lowerDir) lend(fd int) error {
+	if err := unix.Fchown(fd, int(d.st.Uid), int(d.st.Gid)); err != nil {
+		return fmt.Errorf("chown: %w", err)
+	}
+	for k, v := range d.xattrs {
+		if err := unix.Fsetxattr(fd, k, []byte(v), 0); err != nil && !errors.Is(err, unix.ENOTSUP) {
+			return fmt.Errorf("set %s: %w", k, err)
+		}
+	}
+	if err := unix.Fchmod(fd, d.st.Mode&0o7777); err != nil {
+		return fmt.Errorf("chmod: %w", err)
+	}
+	return nil
 }
 
 // clear removes what is called base in the directory parent, with all in it.
@@ -169,7 +313,7 @@ func (u *unpacker) ownAndTime(parent int, base string, h *tar.Header) error {
 
 // setTime gives what is called base, or a link itself, the time of h.
 func setTime(parent int, base string, h *tar.Header) error {
-	ts, err := times(h)
+	ts, err := times(h.ModTime)
 	if err == nil {
 		err = unix.UtimesNanoAt(parent, base, ts, unix.AT_SYMLINK_NOFOLLOW)
 	}
@@ -181,8 +325,8 @@ func setTime(parent int, base string, h *tar.Header) error {
 
 // futimens is utimensat(2) on an open file: a null path, which
 // unix.UtimesNanoAt cannot pass.
-func futimens(fd int, h *tar.Header) error {
-	ts, err := times(h)
+func futimens(fd int, at time.Time) error {
+	ts, err := times(at)
 	if err != nil {
 		return err
 	}
@@ -192,8 +336,7 @@ func futimens(fd int, h *tar.Header) error {
 	return nil
 }
 
-func times(h *tar.Header) ([]unix.Timespec, error) {
-	m := h.ModTime
+func times(m time.Time) ([]unix.Timespec, error) {
 	if m.IsZero() {
 		m = time.Unix(0, 0)
 	}

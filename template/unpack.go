@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +27,16 @@ func (e *archiveError) Unwrap() error { return e.err }
 
 func badArchive(format string, args ...any) error {
 	return &archiveError{fmt.Errorf(format, args...)}
+}
+
+// brokenArchive says that reading an archive came to err: the archive's fault,
+// unless somebody has said better.
+func brokenArchive(err error) error {
+	var said *fail.Error
+	if errors.As(err, &said) {
+		return err
+	}
+	return &archiveError{err}
 }
 
 // archiveFailure classifies what unpack returned.
@@ -53,15 +64,19 @@ const (
 //
 // A name's ".." ends at dir, and so does a symbolic link that the archive
 // makes and then writes through: every path is resolved by openat2(2) with
-// RESOLVE_IN_ROOT, that is as if dir were "/".
-func unpack(ctx context.Context, dir string, r io.Reader) (int64, error) {
-	t, err := openTree(dir)
+// RESOLVE_IN_ROOT, that is as if dir were "/". What is unpacked is taken off
+// budget; more than that is refused.
+//
+// below are the directories of the layers that this one lies on, the topmost
+// first: see makeAll.
+func unpack(ctx context.Context, dir string, below []string, r io.Reader, budget *Budget) (int64, error) {
+	t, err := openLayers(dir, below)
 	if err != nil {
 		return 0, err
 	}
 	defer t.close()
-	u := unpacker{ctx: ctx, tree: t, dirs: map[string]*tar.Header{}, buf: make([]byte, 1<<18), zeros: make([]byte, 1<<18)}
-	end := &zeroTail{r: r}
+	u := unpacker{ctx: ctx, tree: t, budget: budget, dirs: map[string]dirEnd{}, buf: make([]byte, 1<<18), zeros: make([]byte, 1<<18)}
+	end := &zeroTail{r: budget.stream(r)}
 	in := tar.NewReader(end)
 	for {
 		h, err := in.Next()
@@ -71,7 +86,7 @@ func unpack(ctx context.Context, dir string, r io.Reader) (int64, error) {
 		if err == nil {
 			err = ctx.Err()
 		} else if ctx.Err() == nil {
-			err = &archiveError{err}
+			err = brokenArchive(err)
 		}
 		if err == nil {
 			err = u.entry(h, in)
@@ -115,11 +130,18 @@ func (z *zeroTail) Read(p []byte) (int, error) {
 type unpacker struct {
 	ctx     context.Context
 	tree    *tree
-	dirs    map[string]*tar.Header // those whose mode and time are set when nothing is written to them any more
+	budget  *Budget
+	dirs    map[string]dirEnd // what is set when nothing is written to them any more
 	buf     []byte
 	zeros   []byte // as many as buf has room for
 	size    int64
 	entries int
+}
+
+// A dirEnd is the mode and the time of a directory.
+type dirEnd struct {
+	mode uint32
+	time time.Time
 }
 
 // entry makes what one header says.
@@ -128,6 +150,9 @@ func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
 		return nil
 	}
 	u.entries++
+	if err := u.budget.take(h); err != nil {
+		return err
+	}
 	name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
 	if name == "" {
 		return nil // a VPS's own root directory has its own owner and mode
@@ -160,6 +185,10 @@ func atEntry(name string, err error) error {
 	var bad *archiveError
 	if errors.As(err, &bad) {
 		return badArchive("%q: %w", name, bad.err)
+	}
+	var said *fail.Error
+	if errors.As(err, &said) {
+		return err
 	}
 	return fmt.Errorf("unpack %q: %w", name, err)
 }
@@ -196,8 +225,10 @@ func (u *unpacker) make(parent int, name, base string, h *tar.Header, body io.Re
 
 func (u *unpacker) dir(parent int, name, base string, h *tar.Header) error {
 	err := unix.Mkdirat(parent, base, 0o700)
+	opaque := false
 	if errors.Is(err, unix.EEXIST) {
 		var st unix.Stat_t
+		opaque = isWhiteout(parent, base)
 		if err = unix.Fstatat(parent, base, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
 			if err = u.tree.clear(parent, base); err == nil {
 				err = unix.Mkdirat(parent, base, 0o700)
@@ -215,7 +246,12 @@ func (u *unpacker) dir(parent int, name, base string, h *tar.Header) error {
 	if err := unix.Fchown(fd, h.Uid, h.Gid); err != nil {
 		return fmt.Errorf("chown: %w", err)
 	}
-	u.dirs[name] = h
+	if opaque { // the whiteout hides what is below all the same
+		if err := setOpaque(fd); err != nil {
+			return err
+		}
+	}
+	u.dirs[name] = dirEnd{uint32(h.Mode & 0o7777), h.ModTime}
 	return setXattrs(fd, h)
 }
 
@@ -271,7 +307,7 @@ func (u *unpacker) fill(fd int, body io.Reader) error {
 			return nil
 		}
 		if rerr != nil {
-			return &archiveError{rerr}
+			return brokenArchive(rerr)
 		}
 		if err := u.ctx.Err(); err != nil {
 			return err
@@ -334,10 +370,7 @@ func (u *unpacker) whiteout(parent int, base string) error {
 			return fmt.Errorf("open: %w", err)
 		}
 		defer unix.Close(fd)
-		if err := unix.Fsetxattr(fd, "trusted.overlay.opaque", []byte("y"), 0); err != nil {
-			return fmt.Errorf("set trusted.overlay.opaque: %w", err)
-		}
-		return nil
+		return setOpaque(fd)
 	}
 	if strings.HasPrefix(base, whiteoutMeta) {
 		return nil // aufs's own, as the specification says
@@ -348,7 +381,17 @@ func (u *unpacker) whiteout(parent int, base string) error {
 	}
 	var st unix.Stat_t
 	if unix.Fstatat(parent, hidden, &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
-		return nil // a whiteout hides what is below this layer, not what is in it
+		// A whiteout hides what is below this layer, not what is in it. A file
+		// does that by being there.
+		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			return nil
+		}
+		fd, err := unix.Openat(parent, hidden, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("open: %w", err)
+		}
+		defer unix.Close(fd)
+		return setOpaque(fd)
 	}
 	if err := unix.Mknodat(parent, hidden, unix.S_IFCHR, 0); err != nil {
 		return fmt.Errorf("make a whiteout: %w", err)
@@ -361,7 +404,7 @@ func (u *unpacker) whiteout(parent int, base string) error {
 func (u *unpacker) finishDirs() error {
 	names := slices.Sorted(maps.Keys(u.dirs))
 	for _, name := range slices.Backward(names) {
-		h := u.dirs[name]
+		end := u.dirs[name]
 		fd, err := u.tree.openPlain(name)
 		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
 			continue // a later entry took its place
@@ -369,9 +412,9 @@ func (u *unpacker) finishDirs() error {
 		if err != nil {
 			return fmt.Errorf("open directory %q: %w", name, err)
 		}
-		err = unix.Fchmod(fd, uint32(h.Mode&0o7777))
+		err = unix.Fchmod(fd, end.mode)
 		if err == nil {
-			err = futimens(fd, h)
+			err = futimens(fd, end.time)
 		}
 		unix.Close(fd)
 		if err != nil {

@@ -97,7 +97,7 @@ func TestUnpackStaysInside(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inside, untouched := jail(t)
-			_, err := unpack(context.Background(), inside, bytes.NewReader(archive(t, c.entries...)))
+			_, err := unpack(context.Background(), inside, nil, bytes.NewReader(archive(t, c.entries...)), nil)
 			untouched()
 			if err == nil {
 				if got := list(t, inside); got != c.want {
@@ -123,7 +123,7 @@ func TestUnpackStaysInside(t *testing.T) {
 func TestUnpackKeepsTimes(t *testing.T) {
 	inside, _ := jail(t)
 	entries := archive(t, dir("d"), file("d/f", "x"), symlink("d/l", "f"), dir("d/e"), file("late", ""), file("d/g", ""))
-	if _, err := unpack(context.Background(), inside, bytes.NewReader(entries)); err != nil {
+	if _, err := unpack(context.Background(), inside, nil, bytes.NewReader(entries), nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"d", "d/f", "d/l", "d/e", "late"} {
@@ -140,7 +140,7 @@ func TestUnpackKeepsTimes(t *testing.T) {
 func TestUnpackMakesHolesOfZeros(t *testing.T) {
 	inside, _ := jail(t)
 	text := strings.Repeat("\x00", 3<<20) + "end" + strings.Repeat("\x00", 2<<20)
-	size, err := unpack(context.Background(), inside, bytes.NewReader(archive(t, file("f", text))))
+	size, err := unpack(context.Background(), inside, nil, bytes.NewReader(archive(t, file("f", text))), nil)
 	if err != nil || size != int64(len(text)) {
 		t.Fatalf("%d bytes, %v", size, err)
 	}
@@ -158,7 +158,7 @@ func TestUnpackEndsWithItsContext(t *testing.T) {
 	inside, _ := jail(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := unpack(ctx, inside, bytes.NewReader(rootfs(t))); !errors.Is(err, context.Canceled) {
+	if _, err := unpack(ctx, inside, nil, bytes.NewReader(rootfs(t)), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -168,13 +168,13 @@ func TestUnpackAsRoot(t *testing.T) {
 	inside, _ := jail(t)
 	// VFS_CAP_REVISION_2 with CAP_NET_RAW permitted, effective.
 	ping := "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
-	_, err := unpack(context.Background(), inside, bytes.NewReader(archive(t,
+	_, err := unpack(context.Background(), inside, nil, bytes.NewReader(archive(t,
 		&tar.Header{Typeflag: tar.TypeReg, Name: "ping", Mode: 0o6755, Uid: 1234, Gid: 70000,
 			PAXRecords: map[string]string{"SCHILY.xattr.security.capability": ping, "SCHILY.xattr.user.note": "kept", "SCHILY.xattr.trusted.overlay.opaque": "y"}},
 		&tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "x", Uid: 5, Gid: 6},
 		dir("d"), file("d/.wh.gone", ""), file("d/.wh..wh.plnk", ""), file("d/here", ""), file("d/.wh.here", ""),
 		dir("o"), file("o/.wh..wh..opq", ""),
-	)))
+	)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func FuzzUnpack(f *testing.F) {
 		inside, untouched := jail(t)
 		plain, err := decompress(bytes.NewReader(b))
 		if err == nil {
-			_, err = unpack(context.Background(), inside, plain)
+			_, err = unpack(context.Background(), inside, nil, plain, nil)
 			plain.Close()
 		}
 		untouched()

@@ -1,0 +1,232 @@
+package template
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+	"croft/template/registry"
+)
+
+// A remote is a registry as a source. What it fetches lies in partial/ of the
+// store, whole or in part, under the name of its digest and locked by who
+// writes it; what is left there by a pull that came to nothing is where the
+// next one goes on.
+type remote struct {
+	store *Store
+	repo  *registry.Repository
+	root  []byte // the manifest that the reference names
+	named oci.Descriptor
+
+	mu   sync.Mutex
+	held []*os.File
+}
+
+func (r *remote) manifest(ctx context.Context, d oci.Descriptor) ([]byte, oci.Descriptor, error) {
+	if d.Digest == r.named.Digest {
+		return r.root, r.named, nil
+	}
+	return r.repo.Manifest(ctx, d.Digest, maxJSON)
+}
+
+// close lets go of what was fetched; it stays in partial/ unless it was
+// adopted.
+func (r *remote) close() {
+	for _, f := range r.held {
+		f.Close()
+	}
+}
+
+func (r *remote) fetch(ctx context.Context, _ *stage, d oci.Descriptor) (string, error) {
+	p, err := r.store.openPartial(ctx, d)
+	if err != nil {
+		return "", err
+	}
+	r.mu.Lock()
+	r.held = append(r.held, p.file)
+	r.mu.Unlock()
+	if err := p.rehash(); err != nil {
+		return "", err
+	}
+	report := r.store.part("pulling", d)
+	if err := p.fill(ctx, r.repo, report); err != nil {
+		return "", err
+	}
+	return p.file.Name(), nil
+}
+
+// part is a Progress for the blob d alone.
+func (s *Store) part(act string, d oci.Descriptor) func(done int64) {
+	name := act + " " + d.Digest.Encoded()[:12]
+	return func(done int64) {
+		s.progressMu.Lock()
+		defer s.progressMu.Unlock()
+		s.progress(Update{Step: act, Part: name, Done: done, Total: d.Size})
+	}
+}
+
+// A partial is a blob that is being fetched, or has been.
+type partial struct {
+	want  oci.Descriptor
+	file  *os.File
+	hash  hash.Hash
+	size  int64         // bytes in file, and in hash
+	pause time.Duration // before a second try
+}
+
+// openPartial opens what there is of the blob d, for the caller alone: one who
+// fetches the same waits, and finds it done.
+func (s *Store) openPartial(ctx context.Context, d oci.Descriptor) (*partial, error) {
+	name := s.path("partial", d.Digest.Encoded())
+	for {
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, hostError(err)
+		}
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil && sameFile(f, name) {
+			return &partial{want: d, file: f, hash: sha256.New(), pause: s.retryPause}, nil
+		}
+		f.Close()
+		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return nil, fmt.Errorf("lock %s: %w", name, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(lockPoll):
+		}
+	}
+}
+
+// sameFile reports whether name still is f: who had the lock may have moved it.
+func sameFile(f *os.File, name string) bool {
+	a, aerr := f.Stat()
+	b, berr := os.Lstat(name)
+	return aerr == nil && berr == nil && os.SameFile(a, b)
+}
+
+// rehash takes the digest of what is there already. More than there can be is
+// as good as nothing.
+func (p *partial) rehash() error {
+	n, err := io.Copy(p.hash, p.file)
+	if err != nil {
+		return hostError(fmt.Errorf("read a partial blob: %w", err))
+	}
+	if p.size = n; n > p.want.Size {
+		return p.restart()
+	}
+	return nil
+}
+
+// restart forgets all that is there.
+func (p *partial) restart() error {
+	p.hash.Reset()
+	p.size = 0
+	if err := p.file.Truncate(0); err != nil {
+		return hostError(err)
+	}
+	_, err := p.file.Seek(0, io.SeekStart)
+	return hostError(err)
+}
+
+// maxTries is how often a connection may break without a byte having come.
+const maxTries = 5
+
+// fill fetches what is missing, going on where a connection broke, and checks
+// the digest. On an error what has come stays, unless it is wrong.
+func (p *partial) fill(ctx context.Context, repo *registry.Repository, report func(int64)) error {
+	tries, fresh := 0, p.size == 0
+	for p.size < p.want.Size {
+		report(p.size)
+		before := p.size
+		err := p.more(ctx, repo, report)
+		if p.size > before {
+			tries = 0
+		}
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if tries++; tries >= maxTries || !registry.IsTemporary(err) {
+			return goesOn(p.want, p.size, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Duration(tries*tries) * p.pause):
+		}
+	}
+	if got := sum(p.hash); got != p.want.Digest {
+		if err := p.restart(); err != nil {
+			return err
+		}
+		if !fresh { // an earlier pull may have left what a power cut spoilt
+			return p.fill(ctx, repo, report)
+		}
+		return fail.New(fail.Usage, "the registry sends %s for the blob %s", got, p.want.Digest)
+	}
+	report(p.size)
+	return hostError(p.file.Sync())
+}
+
+// goesOn adds to why a transfer ended that nothing is lost.
+func goesOn(d oci.Descriptor, size int64, err error) error {
+	var said *fail.Error
+	if errors.As(err, &said) && (said.Hint != "" || size == 0) {
+		return err
+	}
+	kind := fail.KindOf(err)
+	if registry.IsTemporary(err) {
+		kind = fail.Host
+	}
+	return fail.New(kind, "blob %s after %d of %d bytes: %w", d.Digest.Encoded()[:12], size, d.Size, err).
+		WithHint("the same again goes on from there")
+}
+
+// more appends what one request brings.
+func (p *partial) more(ctx context.Context, repo *registry.Repository, report func(int64)) error {
+	body, from, err := repo.Blob(ctx, p.want, p.size)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if from != p.size { // it does not know ranges
+		if err := p.restart(); err != nil {
+			return err
+		}
+	}
+	buf := make([]byte, 1<<18)
+	for {
+		n, rerr := body.Read(buf)
+		if p.size+int64(n) > p.want.Size {
+			return fail.New(fail.Usage, "the registry sends more than the %d bytes of blob %s", p.want.Size, p.want.Digest)
+		}
+		if _, err := p.file.Write(buf[:n]); err != nil {
+			return hostError(fmt.Errorf("write a blob: %w", err))
+		}
+		p.hash.Write(buf[:n])
+		p.size += int64(n)
+		report(p.size)
+		switch {
+		case rerr == io.EOF && p.size < p.want.Size:
+			return io.ErrUnexpectedEOF
+		case rerr == io.EOF:
+			return nil
+		case rerr != nil:
+			return rerr
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package template
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go"
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"croft/internal/fail"
+	"croft/template/registry"
+)
+
+// maxNested is how deep an index may lie in another.
+const maxNested = 4
+
+// A foreign document is a manifest, index or config that another tool wrote.
+// What is wrong with it is fail.Usage: the user named it.
+func badImage(format string, args ...any) error {
+	return fail.New(fail.Usage, "the image is damaged or none that croft knows: "+format, args...)
+}
+
+// isIndex reports whether a document of this media type, or, where none is
+// said, of this content, is an index of images.
+func isIndex(mediaType string, b []byte) bool {
+	switch mediaType {
+	case oci.MediaTypeImageIndex, registry.DockerIndex:
+		return true
+	case oci.MediaTypeImageManifest, registry.DockerManifest:
+		return false
+	}
+	var probe struct {
+		Manifests json.RawMessage `json:"manifests"`
+	}
+	return json.Unmarshal(b, &probe) == nil && probe.Manifests != nil
+}
+
+// parseIndex reads an index. Every digest in what it returns is one.
+func parseIndex(b []byte) (oci.Index, error) {
+	var ix oci.Index
+	if err := json.Unmarshal(b, &ix); err != nil {
+		return ix, badImage("its index is no JSON: %w", err)
+	}
+	for _, d := range ix.Manifests {
+		if err := checkDescriptor(d); err != nil {
+			return ix, badImage("its index: %w", err)
+		}
+	}
+	return ix, nil
+}
+
+// checkDescriptor says why d describes nothing that croft can fetch, or nil.
+func checkDescriptor(d oci.Descriptor) error {
+	if err := d.Digest.Validate(); err != nil {
+		return fmt.Errorf("digest %q: %w", d.Digest, err)
+	}
+	if d.Digest.Algorithm() != digest.SHA256 {
+		return fmt.Errorf("digest %s: only sha256 is known", d.Digest)
+	}
+	if d.Size < 0 {
+		return fmt.Errorf("%s has a size of %d", d.Digest, d.Size)
+	}
+	return nil
+}
+
+// choose returns the image of an index that runs on arch: the manifest that
+// says so, else the only one. What says that it is for no platform (attestations
+// do, as unknown/unknown) is passed over.
+func choose(ix oci.Index, arch string) (oci.Descriptor, error) {
+	var plain, images []oci.Descriptor
+	var known []string
+	for _, d := range ix.Manifests {
+		switch p := d.Platform; {
+		case p == nil:
+			plain = append(plain, d)
+		case p.OS == "linux" && p.Architecture == arch:
+			images = append(images, d)
+		case p.OS != "unknown":
+			known = append(known, platformText(*p))
+		}
+	}
+	switch {
+	case len(images) > 0:
+		return bestVariant(images), nil
+	case len(plain) == 1 && len(known) == 0:
+		return plain[0], nil
+	case len(plain) > 1 && len(known) == 0:
+		return oci.Descriptor{}, badImage("its index has %d images and does not say which is for what", len(plain))
+	case len(known) == 0:
+		return oci.Descriptor{}, badImage("its index has no image")
+	}
+	return oci.Descriptor{}, fail.New(fail.NotFound, "there is no image for linux/%s in it, only for %s", arch, strings.Join(known, ", ")).
+		WithHint("--architecture takes another one")
+}
+
+// bestVariant prefers the image that any machine of the architecture can run:
+// the one that names no variant, else the first, which is the publisher's own
+// order.
+func bestVariant(all []oci.Descriptor) oci.Descriptor {
+	for _, d := range all {
+		if d.Platform.Variant == "" {
+			return d
+		}
+	}
+	return all[0]
+}
+
+func platformText(p oci.Platform) string {
+	s := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		s += "/" + p.Variant
+	}
+	return s
+}
+
+// parseManifest reads a manifest that is an image's. Every digest in it is
+// one, and every layer of a kind that croft unpacks. Docker's names for media
+// types become OCI's.
+func parseManifest(b []byte) (oci.Manifest, error) {
+	var m oci.Manifest
+	if err := json.Unmarshal(b, &m); err != nil {
+		return m, badImage("its manifest is no JSON: %w", err)
+	}
+	if m.SchemaVersion != 2 {
+		return m, badImage("its manifest has schema version %d", m.SchemaVersion)
+	}
+	if err := checkDescriptor(m.Config); err != nil {
+		return m, badImage("its config: %w", err)
+	}
+	switch m.Config.MediaType {
+	case oci.MediaTypeImageConfig:
+	case registry.DockerConfig:
+		m.Config.MediaType = oci.MediaTypeImageConfig
+	default:
+		return m, badImage("it holds %q and not a root filesystem", m.Config.MediaType)
+	}
+	switch {
+	case len(m.Layers) == 0:
+		return m, badImage("it has no layers")
+	case len(m.Layers) > maxLayers:
+		return m, badImage("it has %d layers; overlay takes %d", len(m.Layers), maxLayers)
+	}
+	for i, l := range m.Layers {
+		if err := checkDescriptor(l); err != nil {
+			return m, badImage("layer %d: %w", i, err)
+		}
+		kind, err := layerType(l.MediaType)
+		if err != nil {
+			return m, badImage("layer %d: %w", i, err)
+		}
+		m.Layers[i].MediaType = kind
+	}
+	m.MediaType, m.Versioned = oci.MediaTypeImageManifest, ocispec.Versioned{SchemaVersion: 2}
+	return m, nil
+}
+
+// layerType is OCI's name for a media type of layers.
+func layerType(t string) (string, error) {
+	switch t {
+	case oci.MediaTypeImageLayer, oci.MediaTypeImageLayerGzip, oci.MediaTypeImageLayerZstd:
+		return t, nil
+	case registry.DockerLayer:
+		return oci.MediaTypeImageLayer, nil
+	case registry.DockerLayer + ".gzip":
+		return oci.MediaTypeImageLayerGzip, nil
+	case registry.DockerLayer + ".zstd":
+		return oci.MediaTypeImageLayerZstd, nil
+	}
+	switch {
+	case strings.HasSuffix(t, "+encrypted"):
+		return "", fmt.Errorf("it is encrypted (%s)", t)
+	case strings.Contains(t, "nondistributable"), strings.Contains(t, "foreign"):
+		return "", fmt.Errorf("it may not be distributed (%s)", t)
+	}
+	return "", fmt.Errorf("%q is no layer that croft can unpack", t)
+}
+
+// parseConfig reads the config of an image with that many layers. Every diff
+// id in it is one.
+func parseConfig(b []byte, layers int, arch string) (oci.Image, error) {
+	var c oci.Image
+	if err := json.Unmarshal(b, &c); err != nil {
+		return c, badImage("its config is no JSON: %w", err)
+	}
+	if c.OS != "" && c.OS != "linux" {
+		return c, fail.New(fail.Usage, "the image is for %s", platformText(c.Platform))
+	}
+	if c.Architecture != "" && c.Architecture != arch {
+		return c, fail.New(fail.Usage, "the image is for %s, not for linux/%s", platformText(c.Platform), arch).
+			WithHint("--architecture %s takes it all the same", c.Architecture)
+	}
+	if len(c.RootFS.DiffIDs) != layers {
+		return c, badImage("it has %d layers and %d diff ids", layers, len(c.RootFS.DiffIDs))
+	}
+	for _, d := range c.RootFS.DiffIDs {
+		if err := checkDescriptor(oci.Descriptor{Digest: d}); err != nil {
+			return c, badImage("its config: %w", err)
+		}
+	}
+	return c, nil
+}

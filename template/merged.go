@@ -1,0 +1,41 @@
+package template
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// withMerged calls do with a directory in which the layers dirs, the topmost
+// first, are one read-only tree, as a VPS sees them but with ids as they are.
+// It is mounted at the directory at, which is made, in a mount namespace that
+// ends with the call, so nobody else sees it. It takes root.
+func withMerged(at string, dirs []string, do func(root string) error) error {
+	if len(dirs) == 1 {
+		return do(dirs[0]) // overlay takes no single one
+	}
+	if err := os.MkdirAll(at, 0o700); err != nil {
+		return hostError(err)
+	}
+	var err error
+	onThread(func() { err = mountMerged(at, dirs, do) })
+	return err
+}
+
+func mountMerged(at string, dirs []string, do func(root string) error) error {
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+		return hostError(fmt.Errorf("make a mount namespace: %w", err))
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return hostError(fmt.Errorf("make mounts private: %w", err))
+	}
+	if err := mountOverlay(at, dirs, "", "", unix.MS_RDONLY|unix.MS_NODEV|unix.MS_NOEXEC); err != nil {
+		return err
+	}
+	err := do(at)
+	if uerr := unmount(at); err == nil {
+		err = uerr
+	}
+	return err
+}

@@ -1,0 +1,89 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/opencontainers/go-digest"
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"croft/internal/fail"
+)
+
+// Has reports whether the repository has the blob d.
+func (r *Repository) Has(ctx context.Context, d digest.Digest) (bool, error) {
+	resp, err := r.do(ctx, http.MethodHead, r.base+"/blobs/"+d.String(), nil, nil)
+	if err != nil {
+		return false, err
+	}
+	resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound {
+		return false, nil
+	}
+	return true, r.check(resp, http.StatusOK)
+}
+
+// PutBlob sends the blob d, which body holds. The registry checks its digest.
+// It may be sent again.
+func (r *Repository) PutBlob(ctx context.Context, d oci.Descriptor, body io.Reader) error {
+	resp, err := r.do(ctx, http.MethodPost, r.base+"/blobs/uploads/", http.Header{"Content-Length": {"0"}}, nil)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if err := r.check(resp, http.StatusAccepted); err != nil {
+		return err
+	}
+	to, err := r.location(resp)
+	if err != nil {
+		return err
+	}
+	q := to.Query()
+	q.Set("digest", d.Digest.String())
+	to.RawQuery = q.Encode()
+	header := http.Header{"Content-Type": {"application/octet-stream"}, "Content-Length": {strconv.FormatInt(d.Size, 10)}}
+	if resp, err = r.do(ctx, http.MethodPut, to.String(), header, io.LimitReader(body, d.Size)); err != nil {
+		return err
+	}
+	resp.Body.Close()
+	return r.check(resp, http.StatusCreated)
+}
+
+// location is where the registry wants an upload, absolute.
+func (r *Repository) location(resp *http.Response) (*url.URL, error) {
+	to, err := url.Parse(resp.Header.Get("Location"))
+	if err != nil || resp.Header.Get("Location") == "" {
+		return nil, fail.New(fail.Host, "%s: it says no place for an upload: %q", r.ref, resp.Header.Get("Location"))
+	}
+	to = resp.Request.URL.ResolveReference(to)
+	if to.Host == r.host {
+		to.Scheme = "https" // the transport changes it; a proxy before a registry often makes it say http
+	}
+	return to, nil
+}
+
+// PutManifest makes the reference's tag, or its digest where it has no tag,
+// mean the manifest b. All that it names has to be there.
+func (r *Repository) PutManifest(ctx context.Context, mediaType string, b []byte) error {
+	id := r.ref.Tag()
+	if id == "" {
+		id = r.ref.Digest().String()
+	}
+	header := http.Header{"Content-Type": {mediaType}, "Content-Length": {strconv.Itoa(len(b))}}
+	resp, err := r.do(ctx, http.MethodPut, r.base+"/manifests/"+id, header, bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := r.check(resp, http.StatusCreated, http.StatusOK); err != nil {
+		return err
+	}
+	if said := resp.Header.Get("Docker-Content-Digest"); said != "" && said != digest.FromBytes(b).String() {
+		return fail.New(fail.Host, "%s: it has the manifest as %s, not as %s", r.ref, said, digest.FromBytes(b))
+	}
+	return nil
+}
