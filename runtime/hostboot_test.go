@@ -289,7 +289,8 @@ func TestShutdownWaitsForOthers(t *testing.T) {
 	var done sync.WaitGroup
 	done.Go(func() {
 		results, err := h.m.ShutdownHost(context.Background(), ShutdownOptions{}, func(HostResult) {})
-		if err != nil || len(results) != 1 || results[0].Err != nil {
+		// None, if it looks only when the other has ended the VPS.
+		if err != nil || len(results) > 1 || len(results) == 1 && results[0].Err != nil {
 			t.Errorf("%+v, %v", results, err)
 		}
 	})
