@@ -144,13 +144,14 @@ func mounts(add func(string, ...any)) error {
 	return nil
 }
 
-// cgroups are those of VPSs of this run; others may run croft meanwhile.
+// cgroups are those of VPSs and containers of this run; others may run croft
+// meanwhile.
 func cgroups(add func(string, ...any)) error {
 	return filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return nil // it was removed while we were looking
 		}
-		if d.IsDir() && strings.Contains(path, "/croft/"+ours()) {
+		if d.IsDir() && strings.Contains(path, "/"+ours()) {
 			add("cgroup %s", path)
 		}
 		return nil

@@ -31,16 +31,21 @@ type terminal struct {
 // onTerminal runs croft on a terminal of 80 columns and 24 rows.
 func onTerminal(t *testing.T, args ...string) *terminal {
 	t.Helper()
+	return onTerminalOf(t, command(t.Context(), args...))
+}
+
+// onTerminalOf runs cmd on such a terminal.
+func onTerminalOf(t *testing.T, cmd *exec.Cmd) *terminal {
+	t.Helper()
 	master, slave := openPTY(t)
 	defer slave.Close()
-	cmd := command(t.Context(), args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	term := &terminal{t: t, master: master, done: make(chan error, 1), grown: make(chan struct{})}
+	term.resize(80, 24)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	term := &terminal{t: t, master: master, done: make(chan error, 1), grown: make(chan struct{})}
-	term.resize(80, 24)
 	go term.read()
 	go func() { term.done <- cmd.Wait() }()
 	t.Cleanup(func() { cmd.Process.Kill() })
