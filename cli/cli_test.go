@@ -102,9 +102,11 @@ func wordsFor(path []string, v *verb) []string {
 		return []string{"web", "80/tcp"}
 	case v.name == "policy":
 		return []string{"web", "input", "drop"}
+	case v.name == "add" && path[0] == "publish":
+		return []string{"web", "80:80"}
 	case v.name == "add" && path[0] == "route":
 		return []string{"web", "192.0.2.0/24"}
-	case v.name == "remove" && (path[0] == "firewall" || path[0] == "route"):
+	case v.name == "remove" && (path[0] == "firewall" || path[0] == "route" || path[0] == "publish"):
 		return []string{"web", "1"}
 	case strings.HasSuffix(v.args, "FILE|-"):
 		return []string{"web", "-"}
@@ -172,7 +174,8 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"ip-add": "10.88.0.9", "ip-del": "10.88.0.10", "rate": "10M",
 		"chain": "output", "from": "10.0.0.0/8", "to": "fd00::1", "state": "new", "at": "1",
 		"architecture": "arm64", "root": "/r", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
-		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "max-size": "500G",
+		"publish": "8080:80",
+		"onboot":  "no", "boot-order": "9", "stop-timeout": "9s", "max-size": "500G",
 	}
 	// Those that say what is the case anyway, here.
 	silent := map[string]bool{

@@ -27,7 +27,7 @@ func (a *app) commands() *verb {
 			createVerb(), startVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), resumeVerb(), destroyVerb(), runVerb(),
 			execVerb(), enterVerb(), consoleVerb(),
 			listVerb(), statusVerb(), inspectVerb(), logsVerb(), waitVerb(),
-			setVerb(), firewallVerb(), routeVerb(),
+			setVerb(), firewallVerb(), routeVerb(), publishVerb(),
 			templateVerb(), networkVerb(),
 			hostVerb(), ociVerb(),
 			versionVerb(), completionVerb(), manVerb(), helpVerb(),

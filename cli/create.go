@@ -29,6 +29,7 @@ func settings() []option {
 		{name: "template", placeholder: "TEMPLATE", usage: "what it is made of: a name, or NAME@DIGEST", kind: templateNames},
 		{name: "ip", placeholder: "ADDRESS", many: true, usage: "an IPv4 or IPv6 address instead of the next free one; may be repeated"},
 		{name: "network", placeholder: "NETWORK", usage: "the network it is on (croft0); none leaves it alone with lo", kind: networkNames},
+		publishOption(),
 		{name: "hostname", placeholder: "NAME", usage: "its host name instead of its name"},
 		{name: "memory", short: "m", placeholder: "SIZE", usage: "limit of its memory"},
 		{name: "swap", placeholder: "SIZE", usage: "limit of its swap beside that; 0 is none"},
@@ -64,6 +65,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		Hostname:   get(i, "hostname", parseHostname),
 		Addresses:  getMany(i, "ip", parseAddress),
 		Network:    get(i, "network", parseName),
+		Published:  publications(i),
 		Sysctls:    toMap(getMany(i, "sysctl", parseSysctl)),
 		Env:        getMany(i, "env", parseEnv),
 		Labels:     toMap(getMany(i, "label", parseLabel)),
@@ -84,6 +86,8 @@ func createOptions(i *invocation) runtime.CreateOptions {
 	case i.err != nil:
 	case o.Template == "":
 		i.err = usageError("%s: no --template given", i.verb.name).WithHint("croft template list; croft template recipe")
+	case o.Network == "none" && len(o.Published) > 0:
+		i.err = usageError("--publish: with --network none nothing leads to it")
 	case o.Network == "none" && len(o.Addresses) > 0:
 		i.err = usageError("--ip: with --network none there is no interface for it")
 	}

@@ -248,12 +248,13 @@ func (f *fake) infos() []runtime.Info {
 			{Name: "eth1", Network: "dmz", HostLink: "cr1", MAC: "02:00:00:00:00:02", Addresses: []string{"192.0.2.9/24"}},
 		},
 	}
+	web.Published = []runtime.Publication{{Protocol: "tcp", Ports: "8080", To: "80"}, {Protocol: "udp", Host: "::1", Ports: "53", To: "53"}}
 	web.IDs.First, web.IDs.Size = 1048576, 65536
 	web.Limits.Memory, web.Limits.MilliCPUs, web.Limits.Swap = 512<<20, 1500, -1
 	return []runtime.Info{
-		{Name: "bad", Status: runtime.StatusBroken, Error: "bad/vps.json is corrupt", Interfaces: []runtime.InterfaceInfo{}, Labels: map[string]string{}},
+		{Name: "bad", Status: runtime.StatusBroken, Error: "bad/vps.json is corrupt", Interfaces: []runtime.InterfaceInfo{}, Published: []runtime.Publication{}, Labels: map[string]string{}},
 		{
-			Name: "db", Status: runtime.StatusStopped, Template: "busybox", Interfaces: []runtime.InterfaceInfo{},
+			Name: "db", Status: runtime.StatusStopped, Template: "busybox", Interfaces: []runtime.InterfaceInfo{}, Published: []runtime.Publication{},
 			Labels: map[string]string{"tier": "back"}, Created: started,
 		},
 		web,
@@ -432,6 +433,29 @@ func (f *fake) FlushRoutes(_ context.Context, name string) error {
 }
 func (f *fake) ApplyRoutes(_ context.Context, name string) error {
 	return f.call("ApplyRoutes", name, nil)
+}
+
+func (f *fake) Published(_ context.Context, name string) (runtime.PublishedInfo, error) {
+	info := runtime.PublishedInfo{Name: name, Running: name == "web", Published: []runtime.PublicationInfo{}}
+	if name == "web" {
+		info.Published = []runtime.PublicationInfo{
+			{Number: 1, Protocol: "tcp", Ports: "8080", To: "80", Applied: true},
+			{Number: 2, Protocol: "udp", Host: "192.0.2.1", Ports: "5000-5010", To: "6000-6010"},
+		}
+	}
+	return info, f.call("Published", name, nil)
+}
+
+func (f *fake) Publish(_ context.Context, name string, ports []runtime.Publication) error {
+	return f.call("Publish", name, ports)
+}
+
+func (f *fake) Unpublish(_ context.Context, name string, numbers []int) error {
+	return f.call("Unpublish", name, numbers)
+}
+
+func (f *fake) UnpublishAll(_ context.Context, name string) error {
+	return f.call("UnpublishAll", name, nil)
 }
 
 func (f *fake) Networks(context.Context) ([]runtime.NetworkInfo, error) {

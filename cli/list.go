@@ -134,6 +134,13 @@ func columns() []column {
 		{"links", func(v runtime.Info) string {
 			return joined(v, func(i runtime.InterfaceInfo) string { return i.HostLink })
 		}},
+		{"ports", func(v runtime.Info) string {
+			var all []string
+			for _, p := range v.Published {
+				all = append(all, publicationText(p))
+			}
+			return strings.Join(all, ",")
+		}},
 		{"memory", func(v runtime.Info) string { return limit(v.Limits.Memory, sizeText) }},
 		{"swap", func(v runtime.Info) string {
 			return limit(v.Limits.Swap, func(n int64) string { return sizeText(max(n, 0)) }) // -1 is none

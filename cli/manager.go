@@ -51,6 +51,11 @@ type Manager interface {
 	FlushRoutes(ctx context.Context, name string) error
 	ApplyRoutes(ctx context.Context, name string) error
 
+	Published(ctx context.Context, name string) (runtime.PublishedInfo, error)
+	Publish(ctx context.Context, name string, ports []runtime.Publication) error
+	Unpublish(ctx context.Context, name string, numbers []int) error
+	UnpublishAll(ctx context.Context, name string) error
+
 	Templates(ctx context.Context) ([]runtime.TemplateInfo, error)
 	Template(ctx context.Context, name string) (runtime.TemplateInfo, error)
 	BuildTemplate(ctx context.Context, name string, o runtime.TemplateBuild) (runtime.TemplateInfo, error)

@@ -24,12 +24,13 @@ const (
 	ReasonNeighbour Reason = "neighbour" // a neighbour advertisement or solicitation that lies
 	ReasonRouter    Reason = "router"    // router advertisements, redirects, multicast listener queries
 	ReasonDHCP      Reason = "dhcp"      // what only a DHCP server says
+	ReasonLoopback  Reason = "loopback"  // to 127.0.0.0/8, which the host may route: see Publish
 	ReasonHeaders   Reason = "headers"   // extension headers or fragments that hide the upper protocol
 )
 
 func reasons() []Reason {
 	return []Reason{ReasonMAC, ReasonEtherType, ReasonARP, ReasonSource,
-		ReasonNeighbour, ReasonRouter, ReasonDHCP, ReasonHeaders}
+		ReasonNeighbour, ReasonRouter, ReasonDHCP, ReasonLoopback, ReasonHeaders}
 }
 
 func dropSet(r Reason) string   { return "dropped-" + r }
@@ -119,6 +120,7 @@ func arpRules() []filterRule {
 func ip4Rules() []filterRule {
 	return []filterRule{
 		do(notOwn(iif, ip4Source, setIPv4), drop(ReasonSource)),
+		do(is(ip4DestNet, "127", 127), drop(ReasonLoopback)),
 		do(l4proto("udp", 17), is(udpPorts, "sport 67 udp dport 68", 0, 67, 0, 68), drop(ReasonDHCP)),
 		do(l4proto("icmp", 1), is(icmp4Type, "redirect", 5), drop(ReasonRouter)),
 		do(verdict("accept")),

@@ -123,7 +123,7 @@ func rules(t Table, prefix netip.Prefix) []Rule {
 		return []Rule{add("filter", chainForward, "-o %s %s -j ACCEPT", t.Bridge, mine), out}
 	}
 	return []Rule{
-		add("filter", chainForward, "-o %s -m conntrack --ctstate RELATED,ESTABLISHED %s -j ACCEPT", t.Bridge, mine),
+		add("filter", chainForward, "-o %s -m conntrack --ctstate RELATED,ESTABLISHED,DNAT %s -j ACCEPT", t.Bridge, mine),
 		add("filter", chainForward, "! -i %s -o %s %s -j DROP", t.Bridge, t.Bridge, mine),
 		out,
 		add("nat", chainPostrouting, "-s %s ! -o %s %s -j MASQUERADE", prefix, t.Bridge, mine),

@@ -69,6 +69,7 @@ var (
 	arpDestIP    = field{"arp daddr ip", expr.PayloadBaseNetworkHeader, 24, 4}
 	ip4Source    = field{"ip saddr", expr.PayloadBaseNetworkHeader, 12, 4}
 	ip4Dest      = field{"ip daddr", expr.PayloadBaseNetworkHeader, 16, 4}
+	ip4DestNet   = field{"@nh,128,8", expr.PayloadBaseNetworkHeader, 16, 1} // its first octet
 	ip6Length    = field{"ip6 length", expr.PayloadBaseNetworkHeader, 4, 2}
 	ip6Source    = field{"ip6 saddr", expr.PayloadBaseNetworkHeader, 8, 16}
 	ip6Dest      = field{"ip6 daddr", expr.PayloadBaseNetworkHeader, 24, 16}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"slices"
 )
 
 // guestModules are what a VPS uses and cannot load itself.
@@ -36,6 +37,9 @@ func loadModules(ctx context.Context) {
 		}
 	}
 	if len(missing) > 0 {
+		if slices.Contains(missing, "br_netfilter") {
+			defer moduleBridgeCalls()
+		}
 		_ = exec.CommandContext(ctx, modprobe, append([]string{"-a", "-q", "-b"}, missing...)...).Run()
 	}
 }

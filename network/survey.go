@@ -252,7 +252,7 @@ func (h hook) isIPTables() bool {
 }
 
 func (h hook) blocker(bridge string) Blocker {
-	const established = "-m conntrack --ctstate RELATED,ESTABLISHED "
+	const established = "-m conntrack --ctstate RELATED,ESTABLISHED,DNAT "
 	tool := h.tool
 	if tool == "" && h.isIPTables() { // croft uses the other flavour
 		tool = map[string]string{"ip": "iptables-nft", "ip6": "ip6tables-nft"}[h.family]
@@ -271,7 +271,7 @@ func (h hook) blocker(bridge string) Blocker {
 	}
 	chain := strings.Join([]string{h.family, h.table, h.chain}, " ")
 	return Blocker{"nftables chain " + chain,
-		fmt.Sprintf("nft insert rule %s iifname %s accept && nft insert rule %[1]s oifname %[2]s ct state established,related accept", chain, bridge)}
+		fmt.Sprintf("nft insert rule %s iifname %s accept && nft insert rule %[1]s oifname %[2]s ct state established,related accept && nft insert rule %[1]s oifname %[2]s ct status dnat accept", chain, bridge)}
 }
 
 func (h hook) hasUFW() bool { return strings.Contains(h.text, "ufw-") }

@@ -29,20 +29,20 @@ func TestBlockers(t *testing.T) {
 		"a chain that knows croft": {[]hook{nft("inet", "mine", "forward", true, "eth0\ncroft0\n")}, FlavourNFT, ""},
 		"a chain": {[]hook{nft("inet", "mine", "forward", true, "eth0\n")}, FlavourLegacy,
 			"nftables chain inet mine forward: nft insert rule inet mine forward iifname croft0 accept && " +
-				"nft insert rule inet mine forward oifname croft0 ct state established,related accept\n"},
+				"nft insert rule inet mine forward oifname croft0 ct state established,related accept && nft insert rule inet mine forward oifname croft0 ct status dnat accept\n"},
 		"firewalld": {[]hook{nft("inet", "firewalld", "filter_FORWARD", true, "")}, FlavourNFT,
 			"firewalld: firewall-cmd --permanent --zone=trusted --add-interface=croft0 && firewall-cmd --reload\n"},
 		"Docker with the other iptables": {[]hook{docker}, FlavourNFT,
 			"Docker (iptables-legacy FORWARD): iptables-legacy -I DOCKER-USER -i croft0 -j ACCEPT && " +
-				"iptables-legacy -I DOCKER-USER -o croft0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n"},
+				"iptables-legacy -I DOCKER-USER -o croft0 -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT\n"},
 		"Docker with nf_tables, croft without": {[]hook{{family: "ip", table: "filter", chain: "FORWARD", drops: true, docker: true}}, FlavourLegacy,
 			"Docker (iptables-nft FORWARD): iptables-nft -I DOCKER-USER -i croft0 -j ACCEPT && " +
-				"iptables-nft -I DOCKER-USER -o croft0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n"},
+				"iptables-nft -I DOCKER-USER -o croft0 -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT\n"},
 		"ufw with the other iptables": {[]hook{ufw}, FlavourNFT,
 			"ufw (ip6tables-legacy): ufw route allow in on croft0 && ufw route allow out on croft0\n"},
 		"a last rule that rejects": {[]hook{rejects}, FlavourNFT,
 			"iptables-legacy FORWARD: iptables-legacy -I FORWARD -i croft0 -j ACCEPT && " +
-				"iptables-legacy -I FORWARD -o croft0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n"},
+				"iptables-legacy -I FORWARD -o croft0 -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT\n"},
 	} {
 		var got strings.Builder
 		for _, b := range blockers(c.hooks, c.ours, []string{"croft0"}) {

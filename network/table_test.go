@@ -402,7 +402,7 @@ func TestParseSaved(t *testing.T) {
 :CROFT-FORWARD - [0:0]
 -A FORWARD -j CROFT-FORWARD
 -A CROFT-FORWARD -o croft1 -m comment --comment croft1 -j ACCEPT
--A CROFT-FORWARD -o croft0 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "croft0" -j ACCEPT
+-A CROFT-FORWARD -o croft0 -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -m comment --comment "croft0" -j ACCEPT
 -A CROFT-FORWARD ! -i croft0 -o croft0 -m comment --comment croft0 -j DROP
 -A CROFT-FORWARD -i croft0 -m comment --comment croft0 -j ACCEPT
 -A CROFT-FORWARD -i croft1 -m comment --comment croft1 -j ACCEPT

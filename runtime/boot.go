@@ -193,9 +193,11 @@ func (m *Manager) plugIn(ctx context.Context, v state.VPS, pid int) error {
 		plans = append(plans, p.plan)
 	}
 	if r := routingOf(v); r.Any() {
-		return m.networks.SetRouting(r, plans, pid)
+		if err := m.networks.SetRouting(r, plans, pid); err != nil {
+			return err
+		}
 	}
-	return nil
+	return m.publishAtStart(ctx, v)
 }
 
 // newBootID gives the VPS whose init is pid a boot id of its own.

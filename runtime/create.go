@@ -84,7 +84,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	if err := m.claimAddresses(ctx, v, o.Addresses); err != nil {
 		return err
 	}
-	if err := draft.Put(v); err != nil {
+	if err := m.putDraft(ctx, draft, v, o.Published); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -138,6 +138,14 @@ func (o CreateOptions) check(name string) error {
 	}
 	if o.Network == NoNetwork && len(o.Rates) > 0 {
 		return fail.New(fail.Usage, "rates need a network, and there is none")
+	}
+	if o.Network == NoNetwork && len(o.Published) > 0 {
+		return fail.New(fail.Usage, "published ports need a network, and there is none")
+	}
+	for _, p := range publications(o.Published) {
+		if err := p.Check(); err != nil {
+			return err
+		}
 	}
 	for key := range o.Sysctls {
 		if err := bundles.CheckSysctl(key); err != nil {

@@ -22,7 +22,7 @@ type command struct {
 func commands() []command {
 	ctx := context.Background()
 	create := func(m *Manager) error {
-		_, err := m.Create(ctx, "web", CreateOptions{Template: "t"})
+		_, err := m.Create(ctx, "web", CreateOptions{Template: "t", Published: []Publication{{Protocol: "tcp", Ports: "8080", To: "80"}}})
 		return err
 	}
 	start := func(m *Manager) error { return m.Start(ctx, "web", StartOptions{}) }
@@ -31,6 +31,10 @@ func commands() []command {
 		{"create", nil, create},
 		{"start", create, start},
 		{"stop", both, func(m *Manager) error { return m.Stop(ctx, "web", StopOptions{Fast: true}) }},
+		{"publish", both, func(m *Manager) error {
+			return m.Publish(ctx, "web", []Publication{{Protocol: "udp", Ports: "53", To: "53"}})
+		}},
+		{"publish remove", both, func(m *Manager) error { return m.UnpublishAll(ctx, "web") }},
 		{"destroy", create, func(m *Manager) error { return m.Destroy(ctx, "web", DestroyOptions{}) }},
 		{"destroy --force", both, func(m *Manager) error { return m.Destroy(ctx, "web", DestroyOptions{Force: true}) }},
 	}

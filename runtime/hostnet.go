@@ -122,3 +122,35 @@ func (n hostNetworks) Withdraw(was, now network.Plan) error {
 	}
 	return h.Withdraw(was, now)
 }
+
+func (n hostNetworks) CheckPorts(ports []network.Publication) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.CheckPorts(ports)
+}
+
+func (n hostNetworks) Publish(ctx context.Context, all []network.Published) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.Publish(ctx, all)
+}
+
+func (n hostNetworks) Unpublish(ctx context.Context, p network.Plan) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.Unpublish(ctx, p)
+}
+
+func (n hostNetworks) Published(ctx context.Context, p network.Published) (network.PublishedInfo, error) {
+	h, err := n.host()
+	if err != nil {
+		return network.PublishedInfo{}, err
+	}
+	return h.Published(ctx, p)
+}

@@ -72,7 +72,7 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 }
 
 func broken(name string, err error) Info {
-	return Info{Name: name, Status: StatusBroken, Error: err.Error(), Interfaces: []InterfaceInfo{}, Labels: map[string]string{}}
+	return Info{Name: name, Status: StatusBroken, Error: err.Error(), Interfaces: []InterfaceInfo{}, Published: []Publication{}, Labels: map[string]string{}}
 }
 
 // tables are all networks that can be read; a VPS on one that cannot be is
@@ -103,8 +103,8 @@ func (m *Manager) describe(v state.VPS, tables map[string]network.Table) Info {
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
 		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: v.Limits, Ephemeral: v.Ephemeral, Labels: v.Labels,
 		OnBoot: onBootText(v.OnBoot), BootOrder: v.BootOrder, StopAfter: seconds(stopTimeout(v)),
-		Interfaces: describeInterfaces(v, tables),
-		Bundle:     m.store.BundleDir(v.Name), Files: filepath.Join(m.store.FSDir(v.Name), "upper"),
+		Interfaces: describeInterfaces(v, tables), Published: append([]Publication{}, v.Published...),
+		Bundle: m.store.BundleDir(v.Name), Files: filepath.Join(m.store.FSDir(v.Name), "upper"),
 	}
 	if info.Labels == nil {
 		info.Labels = map[string]string{}

@@ -63,6 +63,11 @@ type networks interface {
 	Routing(name string, r network.Routing, interfaces []network.Plan, pid int) (network.RoutingInfo, error)
 	SetFirewall(ctx context.Context, f network.Firewall, pid int) error
 	Firewall(ctx context.Context, name string, f network.Firewall, pid int) (network.FirewallInfo, error)
+	// CheckPorts is fail.Taken if a socket of the host's listens on one.
+	CheckPorts(ports []network.Publication) error
+	Publish(ctx context.Context, all []network.Published) error
+	Unpublish(ctx context.Context, p network.Plan) error
+	Published(ctx context.Context, p network.Published) (network.PublishedInfo, error)
 	Seed(name string) (network.Seed, error)
 	Addresses() ([]netip.Addr, error)
 }

@@ -198,6 +198,12 @@ func (m *Manager) sweep(ctx context.Context, v state.VPS) error {
 		if e := m.networks.Unplug(ctx, p.plan); err == nil {
 			err = e
 		}
+		if len(v.Published) == 0 && v.UUID != "" { // else all that is known is its name
+			continue
+		}
+		if e := m.networks.Unpublish(ctx, p.plan); err == nil {
+			err = e
+		}
 	}
 	for _, file := range []string{notifySocket(m.store, v.Name), consoleSocket(m.store, v.Name), bootedFile(m.store, v.Name)} {
 		if e := os.Remove(file); err == nil && e != nil && !os.IsNotExist(e) {

@@ -47,7 +47,10 @@ func (m *Manager) RepairNetwork(ctx context.Context, name string) error {
 	if err := m.networks.Ensure(ctx, network.NewHostPlan(t)); err != nil {
 		return err
 	}
-	return m.repairRates(ctx, t)
+	if err := m.repairRates(ctx, t); err != nil {
+		return err
+	}
+	return m.publishAll(ctx)
 }
 
 // RemoveNetwork removes a network that nobody has an address in, from the host

@@ -20,6 +20,7 @@ type CreateOptions struct {
 	Rates     []RateSetting
 	Limits    state.Limits
 	DNS       state.DNS
+	Published []Publication // ports of the host that lead to it
 	Sysctls   map[string]string
 	Env       []string
 	Labels    map[string]string
@@ -141,6 +142,7 @@ type Info struct {
 	IDs        state.IDRange     `json:"ids"`
 	Privileged bool              `json:"privileged"`
 	Interfaces []InterfaceInfo   `json:"interfaces"`
+	Published  []Publication     `json:"published"` // ports of the host that lead to it
 	Limits     state.Limits      `json:"limits"`
 	Labels     map[string]string `json:"labels"`
 	Ephemeral  bool              `json:"ephemeral"`

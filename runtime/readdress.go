@@ -101,15 +101,21 @@ func (m *Manager) addAddresses(ctx context.Context, v state.VPS, i state.Interfa
 	return own, err
 }
 
-// readdress makes the running VPS have now's addresses, and its routes with them.
+// readdress makes the running VPS have now's addresses, and its routes and
+// published ports with them.
 func (m *Manager) readdress(ctx context.Context, v state.VPS, was, now network.Plan, pid int) error {
 	if err := m.networks.Readdress(ctx, was, now, pid); err != nil {
 		return err
 	}
 	if r := routingOf(v); r.Any() {
-		return m.networks.SetRouting(r, []network.Plan{now}, pid)
+		if err := m.networks.SetRouting(r, []network.Plan{now}, pid); err != nil {
+			return err
+		}
 	}
-	return nil
+	if len(v.Published) == 0 {
+		return nil
+	}
+	return m.networks.Publish(ctx, []network.Published{{Plan: now, Ports: publications(v.Published)}})
 }
 
 // planOf is the plan of one interface.

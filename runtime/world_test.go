@@ -241,6 +241,34 @@ func (w fakeNetworks) SetRouting(r network.Routing, _ []network.Plan, pid int) e
 func (w fakeNetworks) Routing(name string, r network.Routing, _ []network.Plan, _ int) (network.RoutingInfo, error) {
 	return r.SavedInfo(name), nil
 }
+func (w fakeNetworks) CheckPorts([]network.Publication) error { return nil }
+func (w fakeNetworks) Publish(_ context.Context, all []network.Published) error {
+	return w.effect("publish", func() error {
+		for _, p := range all {
+			if p.Plan.Bridge == "" {
+				return errors.New("there is no network to publish on")
+			}
+			if !w.has("link", p.Plan.Owner) || len(p.Ports) == 0 {
+				if err := w.drop("published", p.Plan.Owner); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := w.put("published", p.Plan.Owner, fmt.Sprint(p.Plan.Addresses[0].Addr(), p.Ports)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+func (w fakeNetworks) Unpublish(_ context.Context, p network.Plan) error {
+	return w.effect("unpublish", func() error { return w.drop("published", p.Owner) })
+}
+func (w fakeNetworks) Published(_ context.Context, p network.Published) (network.PublishedInfo, error) {
+	info := p.SavedInfo()
+	info.Running, info.Applied = true, w.has("published", p.Plan.Owner)
+	return info, nil
+}
 func (fakeNetworks) Seed(name string) (network.Seed, error) { return network.Seed{Name: name}, nil }
 func (fakeNetworks) Addresses() ([]netip.Addr, error)       { return nil, nil }
 

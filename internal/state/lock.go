@@ -16,19 +16,20 @@ import (
 	"croft/internal/fail"
 )
 
-// There are four sorts of lock. Whoever takes several takes them in this
-// order: op, then one of life, pool or network; pool and network are held for
-// a read and a write, never across a wait. So no cycle is possible.
+// There are five sorts of lock. Whoever takes several takes them in this
+// order: op, then one of life, pool, ports or network; the last three are held
+// for a read and a write, never across a wait. So no cycle is possible.
 //
 //	op       RUN/locks/NAME           by the command that changes the VPS
 //	life     RUN/locks/NAME.life      by its monitor, as long as it lives
 //	pool     RUN/locks/_pool          while an id range is chosen
+//	ports    RUN/locks/_ports         while ports of the host are claimed
 //	network  RUN/locks/_network.NAME  while a network's table is changed
 //
 // Lock files are never removed: a waiter could hold the removed one and the
 // next comer a new one, and both would have "the" lock.
 //
-// The op, pool and network locks are flock(2)s. Life is an open file
+// The op, pool, ports and network locks are flock(2)s. Life is an open file
 // description lock (fcntl(2), F_OFD_SETLK; Linux 3.15), which is inherited and
 // dropped just like a flock, but can be asked about (F_OFD_GETLK) without
 // taking it: a probe by a passing flock would make a start at the same moment

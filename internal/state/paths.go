@@ -63,6 +63,9 @@ func (s *Store) locksDir() string    { return filepath.Join(s.RunRoot, "locks") 
 // poolFile is locked while an id range is chosen. No name holds a '_'.
 func (s *Store) poolFile() string { return filepath.Join(s.locksDir(), "_pool") }
 
+// portsFile is locked while ports of the host are claimed.
+func (s *Store) portsFile() string { return filepath.Join(s.locksDir(), "_ports") }
+
 // networkLock is locked while a network's table is changed.
 func (s *Store) networkLock(name string) string {
 	return filepath.Join(s.locksDir(), "_network."+name)

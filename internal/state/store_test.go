@@ -63,6 +63,7 @@ func full(t testing.TB) VPS {
 	}
 	v.Firewall = Firewall{Input: "drop", Output: "accept", Forward: "drop", Rules: []FirewallRule{{Chain: "input", Action: "allow",
 		Protocol: "tcp", Ports: []string{"80"}, From: "192.0.2.0/24", To: "192.0.2.1", States: []string{"new"}}}}
+	v.Published = []Publication{{Protocol: "tcp", Host: "192.0.2.1", Ports: "8000-8100", To: "80-180"}}
 	v.Routing = Routing{
 		Routes: []Route{{Destination: "192.0.2.0/24", Via: "10.0.0.1", Dev: "eth0", Src: "10.0.0.2", MTU: 1300, AdvMSS: 1200, Table: 100, Metric: 5}},
 		Rules:  []RouteRule{{From: "10.0.0.2", To: "192.0.2.1", Table: 100, Priority: 7}},

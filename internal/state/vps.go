@@ -22,6 +22,7 @@ type VPS struct {
 	DNS        DNS               `json:"dns"`
 	Firewall   Firewall          `json:"firewall,omitzero"`
 	Routing    Routing           `json:"routing,omitzero"`
+	Published  []Publication     `json:"published,omitempty"` // ports of the host that lead here
 	Sysctls    map[string]string `json:"sysctls,omitempty"`
 	Env        []string          `json:"env,omitempty"`                // for init: NAME=value
 	Ephemeral  bool              `json:"ephemeral,omitempty"`          // made by run --rm

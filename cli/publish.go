@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"croft/runtime"
+)
+
+// published is how ports of the host that lead to a VPS are written.
+const published = "[ADDRESS:]PORT:PORT[/udp]"
+
+func publishVerb() *verb {
+	return &verb{
+		name: "publish", group: groupChange, args: "NAME COMMAND", words: vpsNames, named: true,
+		summary:  "have ports of the host lead to a VPS",
+		synonyms: []string{"port", "ports", "expose", "forward"},
+		about: `They are kept with the VPS, and lead to it while it runs: from outside, from the
+host itself by each of its addresses and localhost, from other VPSs, and from
+the VPS itself, in IPv4 and IPv6. A port that another VPS has published, running
+or not, or that something on the host listens on is refused. A firewall of the
+VPS's own ("croft firewall") has to let them in.
+
+  croft publish web add 8080:80
+  croft publish web add 192.0.2.1:5353:53/udp [2001:db8::1]:443:443
+  croft publish web add 127.0.0.1:8000-8010:8000-8010
+  croft publish web list`,
+		verbs: []*verb{
+			publishListVerb(), publishAddVerb(), publishRemoveVerb(),
+			nameOnlyVerb("flush", "take every port away", "", []string{"clear", "reset"}, "change the published ports", Manager.UnpublishAll),
+		},
+	}
+}
+
+func publishListVerb() *verb {
+	return &verb{
+		name: "list", args: "NAME", words: vpsNames,
+		summary: "list the ports, and whether they lead there now",
+		about: `Of a running VPS "missing" is what another tool took away from the host's rules:
+"croft network repair" and the next start of any VPS put it back.`,
+		options:  []option{jsonOption("everything, as JSON"), {name: "no-header", usage: "no line with the columns' names"}},
+		synonyms: []string{"ls", "show"},
+		run: func(ctx context.Context, i *invocation) error {
+			return forOne(ctx, i, "list the published ports", func(ctx context.Context, m Manager, name string) error {
+				info, err := m.Published(ctx, name)
+				if err != nil {
+					return err
+				}
+				if i.flags.Bool("json") {
+					return i.printJSON(info)
+				}
+				t := publishedTable(info)
+				if i.flags.Bool("no-header") {
+					t = t[1:]
+				}
+				if err := i.print(t.String()); err != nil {
+					return err
+				}
+				if info.Running && !info.Applied {
+					i.screen.warn("not all of them lead to the VPS: croft network repair")
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func publishedTable(info runtime.PublishedInfo) table {
+	t := table{{"NUMBER", "PROTOCOL", "HOST", "PORTS", "TO", "STATE"}}
+	for _, p := range info.Published {
+		state := "saved"
+		switch {
+		case info.Running && p.Applied:
+			state = "there"
+		case info.Running:
+			state = "missing"
+		}
+		host := p.Host
+		if host == "" {
+			host = "*"
+		}
+		t = append(t, []string{strconv.Itoa(p.Number), p.Protocol, host, p.Ports, p.To, state})
+	}
+	return t
+}
+
+func publishAddVerb() *verb {
+	return &verb{
+		name: "add", args: "NAME " + published + "…", words: vpsNames,
+		summary: "publish more ports",
+		about: `ADDRESS is one of the host's, IPv6 in brackets; without one they are published
+on all. PORT is a port or a range of them, of the host before and of the VPS
+after the colon, as many of each. What is published already is success.`,
+		synonyms: []string{"open", "allow"},
+		run: func(ctx context.Context, i *invocation) error {
+			name, words, err := i.nameAnd()
+			if err != nil {
+				return err
+			}
+			if len(words) == 0 {
+				return usageError("publish add: no ports given").WithHint("croft publish %s add 8080:80", name)
+			}
+			var ports []runtime.Publication
+			for _, w := range words {
+				p, err := parsePublication(w)
+				if err != nil {
+					return usageError("publish add: %w", err)
+				}
+				ports = append(ports, p)
+			}
+			return forName(i, name, "publish ports", func(m Manager) error { return m.Publish(ctx, name, ports) })
+		},
+	}
+}
+
+func publishRemoveVerb() *verb {
+	return &verb{
+		name: "remove", args: "NAME NUMBER…", words: vpsNames,
+		summary: "publish ports no more, by their numbers in the list",
+		about: `All numbers are those before the first is removed. Connections that are there
+go on.`,
+		synonyms: []string{"rm", "delete", "del"},
+		run: func(ctx context.Context, i *invocation) error {
+			name, numbers, err := i.nameAndNumbers("croft publish %s list")
+			if err != nil {
+				return err
+			}
+			return forName(i, name, "change the published ports", func(m Manager) error { return m.Unpublish(ctx, name, numbers) })
+		},
+	}
+}
+
+// parsePublication reads [ADDRESS:]PORTS:PORTS[/PROTOCOL].
+func parsePublication(s string) (runtime.Publication, error) {
+	bad := func() (runtime.Publication, error) {
+		return runtime.Publication{}, fmt.Errorf("%q is no %s: 8080:80, 192.0.2.1:53:53/udp, [::1]:8000-8010:80-90", s, published)
+	}
+	rest, protocol, ok := strings.Cut(s, "/")
+	if !ok {
+		protocol = "tcp"
+	}
+	if protocol != "tcp" && protocol != "udp" {
+		return runtime.Publication{}, fmt.Errorf("%q: %q is no protocol: tcp, udp", s, protocol)
+	}
+	p := runtime.Publication{Protocol: protocol}
+	words := strings.Split(rest, ":")
+	if len(words) < 2 {
+		return bad()
+	}
+	last := len(words) - 2
+	p.Ports, p.To = words[last], words[last+1]
+	if last > 0 {
+		host := strings.Join(words[:last], ":")
+		inner, isSix := strings.CutPrefix(host, "[")
+		if isSix {
+			host, ok = strings.CutSuffix(inner, "]")
+			isSix = ok
+		}
+		a, err := netip.ParseAddr(host)
+		if err != nil || a.Zone() != "" || a.Is4In6() || a.Is6() != isSix {
+			return bad()
+		}
+		p.Host = a.String()
+	}
+	first, end, err := parsePorts(p.Ports)
+	if err != nil {
+		return runtime.Publication{}, fmt.Errorf("%q: %w", s, err)
+	}
+	to, toEnd, err := parsePorts(p.To)
+	if err != nil {
+		return runtime.Publication{}, fmt.Errorf("%q: %w", s, err)
+	}
+	if end-first != toEnd-to {
+		return runtime.Publication{}, fmt.Errorf("%q: %d ports cannot lead to %d", s, end-first+1, toEnd-to+1)
+	}
+	return p, nil
+}
+
+// publishOption is --publish of the verbs that make a VPS.
+func publishOption() option {
+	return option{name: "publish", short: "p", placeholder: published, many: true, usage: "ports of the host that lead to it: 8080:80; may be repeated"}
+}
+
+// publications reads --publish.
+func publications(i *invocation) []runtime.Publication {
+	all := getMany(i, "publish", parsePublication)
+	for n, p := range all {
+		if slices.Contains(all[:n], p) && i.err == nil {
+			i.err = usageError("--publish: %s is given twice", publicationText(p))
+		}
+	}
+	return all
+}
+
+// publicationText is p as it is written.
+func publicationText(p runtime.Publication) string {
+	text := p.Ports + ":" + p.To + "/" + p.Protocol
+	switch {
+	case strings.Contains(p.Host, ":"):
+		text = "[" + p.Host + "]:" + text
+	case p.Host != "":
+		text = p.Host + ":" + text
+	}
+	return text
+}

@@ -1,0 +1,90 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// A Publication is ports of the host that lead to as many of a VPS; what its
+// fields mean, network.Publication says.
+type Publication struct {
+	Protocol string `json:"protocol"`       // tcp, udp
+	Host     string `json:"host,omitempty"` // an address of the host; absent: every one
+	Ports    string `json:"ports"`          // of the host: 8080, 8000-8100
+	To       string `json:"to"`             // of the VPS
+}
+
+// ClaimPorts calls claim with what every VPS but name has published, and lets
+// nobody else claim until it returns: what it writes, into a vps.json or a
+// draft's, the next one sees. claim must not wait. Its error is returned.
+func (s *Store) ClaimPorts(ctx context.Context, name string, claim func(others []VPS) error) error {
+	return exclusively(ctx, s.portsFile(), func() error {
+		all, err := s.publishers(true)
+		if err != nil {
+			return err
+		}
+		var others []VPS
+		for _, p := range all {
+			if p.Name != name {
+				others = append(others, p)
+			}
+		}
+		return claim(others)
+	})
+}
+
+// Publishers are the VPSs that have published something, sorted by name. One
+// whose settings cannot be read is not among them: it cannot run either.
+func (s *Store) Publishers() ([]VPS, error) { return s.publishers(false) }
+
+// publishers looks into drafts too, if they are of interest: those whose maker
+// is at work. One that was killed will publish nothing.
+func (s *Store) publishers(drafts bool) ([]VPS, error) {
+	dirs, err := os.ReadDir(s.vpsDirs())
+	if err != nil {
+		return nil, hostError("read", s.vpsDirs(), err)
+	}
+	var all []VPS
+	for _, dir := range dirs {
+		draft := strings.HasPrefix(dir.Name(), ".")
+		if draft && !drafts {
+			continue
+		}
+		path := filepath.Join(s.vpsDirs(), dir.Name())
+		v, ok := publisherIn(filepath.Join(path, vpsFileName))
+		if !ok || draft && !atWork(path) {
+			continue
+		}
+		if !draft {
+			v.Name = dir.Name()
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// publisherIn reads a vps.json that publishes something. Most do not, and are
+// not parsed.
+func publisherIn(path string) (VPS, bool) {
+	data, err := os.ReadFile(path)
+	if err != nil || !bytes.Contains(data, []byte(`"published"`)) {
+		return VPS{}, false
+	}
+	var v VPS
+	if err := decode(data, path, &v); err != nil {
+		return VPS{}, false
+	}
+	return v, len(v.Published) > 0
+}
+
+// atWork reports whether somebody makes the draft in dir.
+func atWork(dir string) bool {
+	lock, err := lockDir(dir)
+	if lock != nil {
+		lock.Close()
+	}
+	return err == nil && lock == nil
+}

@@ -1,0 +1,239 @@
+package network
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"croft/internal/fail"
+)
+
+// A Publication is ports of the host that lead to as many of a VPS.
+type Publication struct {
+	Protocol string // tcp, udp
+	Host     string // an address of the host; "" is every one, 0.0.0.0 and :: every one of a family
+	Ports    string // of the host: "8080", "8000-8100"
+	To       string // of the VPS, as many
+}
+
+// Check refuses with fail.Usage what is no publication.
+func (p Publication) Check() error {
+	if p.Protocol != "tcp" && p.Protocol != "udp" {
+		return fail.New(fail.Usage, "publish %s: %q is no protocol: tcp or udp", p, p.Protocol)
+	}
+	first, last, err := portRange(p.Ports)
+	if err != nil {
+		return fail.New(fail.Usage, "publish %s: %w", p, err)
+	}
+	to, toLast, err := portRange(p.To)
+	if err != nil {
+		return fail.New(fail.Usage, "publish %s: %w", p, err)
+	}
+	if last-first != toLast-to {
+		return fail.New(fail.Usage, "publish %s: %d ports cannot lead to %d", p, last-first+1, toLast-to+1)
+	}
+	if p.Host == "" {
+		return nil
+	}
+	a, err := netip.ParseAddr(p.Host)
+	if err != nil || a.Zone() != "" || a.Is4In6() || a.IsMulticast() || a.IsLinkLocalUnicast() {
+		return fail.New(fail.Usage, "publish %s: %q is no address that a host can have for others", p, p.Host)
+	}
+	return nil
+}
+
+// String is p as a person types it: 192.0.2.1:8080:80, [::1]:5353:53/udp.
+func (p Publication) String() string {
+	s := p.Ports + ":" + p.To
+	switch {
+	case strings.Contains(p.Host, ":"):
+		s = "[" + p.Host + "]:" + s
+	case p.Host != "":
+		s = p.Host + ":" + s
+	}
+	if p.Protocol != "tcp" {
+		s += "/" + p.Protocol
+	}
+	return s
+}
+
+// Overlaps reports whether some packet would be for both.
+func (p Publication) Overlaps(q Publication) bool {
+	first, last, _ := portRange(p.Ports) // Check vouches for it
+	qFirst, qLast, _ := portRange(q.Ports)
+	if p.Protocol != q.Protocol || last < qFirst || qLast < first {
+		return false
+	}
+	a, b := p.host(), q.host()
+	switch {
+	case !a.IsValid() || !b.IsValid():
+		return true
+	case a.Is4() != b.Is4():
+		return false
+	}
+	return a == b || a.IsUnspecified() || b.IsUnspecified()
+}
+
+// host is the zero Addr for every address.
+func (p Publication) host() netip.Addr {
+	a, _ := netip.ParseAddr(p.Host)
+	return a
+}
+
+// of reports whether p is about addresses of that family.
+func (p Publication) of(six bool) bool { a := p.host(); return !a.IsValid() || a.Is6() == six }
+
+// everyHost: it is about all of the host's addresses, not about one.
+func (p Publication) everyHost() bool { a := p.host(); return !a.IsValid() || a.IsUnspecified() }
+
+// fromLoopback: the host's own loopback address is among those it is about.
+func (p Publication) fromLoopback() bool { return p.everyHost() || p.host().IsLoopback() }
+
+// A Published is what leads to one interface of a VPS.
+type Published struct {
+	Plan  Plan
+	Ports []Publication
+}
+
+// The chains of ours that translate what is published, beside
+// CROFT-POSTROUTING.
+const (
+	chainPrerouting = "CROFT-PREROUTING"
+	chainOutput     = "CROFT-OUTPUT"
+)
+
+func publishJumps() []jump {
+	return []jump{
+		{"nat", "PREROUTING", chainPrerouting},
+		{"nat", "OUTPUT", chainOutput},
+		{"nat", "POSTROUTING", chainPostrouting},
+	}
+}
+
+// comment says whose a rule is. Names of networks have no ":".
+func (p Published) comment() string { return p.Plan.Network + ":" + p.Plan.Owner }
+
+// device is where the VPS's answers reach the host.
+func (p Published) device() string {
+	if p.Plan.Bridge != "" {
+		return p.Plan.Bridge
+	}
+	return p.Plan.HostLink
+}
+
+// target is the VPS's address of that family, the zero Addr if it has none.
+func (p Published) target(six bool) netip.Addr {
+	for _, a := range p.Plan.Addresses {
+		if a.Addr().Is6() == six {
+			return a.Addr()
+		}
+	}
+	return netip.Addr{}
+}
+
+// rules are what p needs of iptables in one family: what comes from outside
+// and from VPSs is translated in PREROUTING, what the host itself sends in
+// OUTPUT. Sources stay as they are, but for two: what a VPS sends to itself by
+// way of the host, and what comes from the host's loopback address, which no
+// answer could find.
+func (p Published) rules(six bool) []Rule {
+	to := p.target(six)
+	if !to.IsValid() {
+		return nil
+	}
+	var out []Rule
+	add := func(chain, format string, args ...any) {
+		out = append(out, Rule{six, "nat", chain, fmt.Sprintf(format, args...)})
+	}
+	loopback, any := false, false
+	for _, port := range p.Ports {
+		if !port.of(six) {
+			continue
+		}
+		any, loopback = true, loopback || port.fromLoopback()
+		spec := port.translation(to, p.comment())
+		if !port.host().IsLoopback() { // else whoever is on the host's LAN could send there
+			add(chainPrerouting, "%s", spec)
+		}
+		add(chainOutput, "%s", spec)
+	}
+	itself := netip.PrefixFrom(to, to.BitLen())
+	if any {
+		add(chainPostrouting, "-s %s -d %s -m comment --comment %s -j MASQUERADE", itself, itself, p.comment())
+	}
+	if loopback {
+		add(chainPostrouting, "-s %s -d %s -m comment --comment %s -j MASQUERADE", loopbackOf(six), itself, p.comment())
+	}
+	return out
+}
+
+func loopbackOf(six bool) string {
+	if six {
+		return "::1/128"
+	}
+	return "127.0.0.0/8"
+}
+
+// translation is one rule as iptables-save prints it. A range that keeps its
+// numbers needs none; one that does not names the port that its first one was
+// (kernel 4.18).
+func (p Publication) translation(to netip.Addr, comment string) string {
+	var words []string
+	if !p.everyHost() {
+		words = append(words, "-d", netip.PrefixFrom(p.host(), p.host().BitLen()).String())
+	}
+	words = append(words, "-p", p.Protocol)
+	if p.everyHost() {
+		words = append(words, "-m", "addrtype", "--dst-type", "LOCAL")
+	}
+	words = append(words, "-m", p.Protocol, "--dport", strings.Replace(p.Ports, "-", ":", 1), "-m", "comment", "--comment", comment)
+	first, last, _ := portRange(p.Ports)
+	target := netip.AddrPortFrom(to, 0).String()
+	target = strings.TrimSuffix(target, "0") + p.To
+	switch {
+	case first == last:
+	case p.Ports == p.To:
+		target = to.String()
+	default:
+		target += fmt.Sprintf("/%d", first)
+	}
+	return strings.Join(append(words, "-j", "DNAT", "--to-destination", target), " ")
+}
+
+// String is what p needs of the host in words of iptables(8), sysctl(8) and
+// ip(8), one object a line.
+func (p Published) String() string {
+	var b strings.Builder
+	for _, six := range []bool{false, true} {
+		name := "iptables"
+		if six {
+			name = "ip6tables"
+		}
+		for _, r := range p.rules(six) {
+			fmt.Fprintf(&b, "%s -w -t %s -A %s %s\n", name, r.Table, r.Chain, r.Spec)
+		}
+		if fromLoopback(p.rules(six), p.Plan.Network) {
+			if six {
+				fmt.Fprintf(&b, "ip route add local ::1 dev %s table local metric %d\n", p.device(), loopbackMetric)
+			} else {
+				fmt.Fprintf(&b, "sysctl net.ipv4.conf.%s.route_localnet=1\n", p.device())
+			}
+		}
+	}
+	return b.String()
+}
+
+// fromLoopback reports whether rules translate for the host's loopback address
+// to VPSs of a network.
+func fromLoopback(rules []Rule, network string) bool {
+	for _, r := range rules {
+		if r.Chain == chainPostrouting && strings.HasPrefix(r.Spec, "-s "+loopbackOf(r.Six)+" ") && strings.Contains(r.Spec, " --comment "+network+":") {
+			return true
+		}
+	}
+	return false
+}
+
+// Publishes reports whether ports of the host can lead to VPSs of the network:
+// their answers have to come back by way of the host.
+func (t Table) Publishes() bool { return t.Mode == ModeBridge }

@@ -1,0 +1,155 @@
+package network
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A publishChange is what to do in one family so that the rules of some VPSs
+// are what they should be.
+type publishChange struct {
+	six   bool
+	text  string   // for iptables-restore --noflush, which does it as a whole; "" if nothing is to be done
+	udp   []string // specs of UDP that come or go: their connections have to be forgotten
+	after []Rule   // of nat, once it is done
+}
+
+// publishChanges compares what is there with what all should have. A chain of
+// ours that is empty then goes, with its jump; other rules stay as they are.
+func publishChanges(six bool, now saved, all []Published) publishChange {
+	change := publishChange{six: six}
+	mine := map[string]bool{}
+	want := map[string][]string{}
+	for _, p := range all {
+		mine[p.comment()] = true
+		for _, r := range p.rules(six) {
+			want[r.Chain] = append(want[r.Chain], r.Spec)
+		}
+	}
+	var chains, rules, removed strings.Builder
+	for _, j := range publishJumps() {
+		there := now.in(j.table, j.to)
+		left := len(there)
+		missing := slices.Clone(want[j.to])
+		for _, spec := range there {
+			i := slices.Index(missing, spec)
+			if i < 0 && mine[commentOf(spec)] {
+				fmt.Fprintf(&rules, "-D %s %s\n", j.to, spec)
+				change.note(spec)
+				left--
+				continue
+			}
+			if i >= 0 {
+				missing = slices.Delete(missing, i, i+1)
+			}
+			change.after = append(change.after, Rule{six, j.table, j.to, spec})
+		}
+		for _, spec := range missing {
+			fmt.Fprintf(&rules, "-A %s %s\n", j.to, spec)
+			change.note(spec)
+			change.after = append(change.after, Rule{six, j.table, j.to, spec})
+			left++
+		}
+		if left > 0 && !now.hasChain(j.table, j.to) {
+			fmt.Fprintf(&chains, ":%s - [0:0]\n", j.to)
+		}
+		jumps, keep := now.jumps(j), 1
+		if left == 0 {
+			keep = 0
+			if now.hasChain(j.table, j.to) {
+				fmt.Fprintf(&removed, "-X %s\n", j.to)
+			}
+		}
+		for ; jumps > keep; jumps-- {
+			fmt.Fprintf(&rules, "-D %s -j %s\n", j.from, j.to)
+		}
+		if jumps < keep { // first: other tools end with a verdict for everything
+			fmt.Fprintf(&rules, "-I %s 1 -j %s\n", j.from, j.to)
+		}
+	}
+	if chains.Len()+rules.Len()+removed.Len() > 0 {
+		change.text = "*nat\n" + chains.String() + rules.String() + removed.String() + "COMMIT\n"
+	}
+	return change
+}
+
+func (c *publishChange) note(spec string) {
+	if strings.Contains(spec, "-p udp ") {
+		c.udp = append(c.udp, spec)
+	}
+}
+
+// commentOf is the comment of a rule that iptables-save printed, which is one
+// word in rules of ours.
+func commentOf(spec string) string {
+	_, rest, _ := strings.Cut(spec, " --comment ")
+	word, _, _ := strings.Cut(rest, " ")
+	return word
+}
+
+// portsOf is the range of ports that a rule of ours translates.
+func portsOf(spec string) (first, last uint16) {
+	_, rest, _ := strings.Cut(spec, " --dport ")
+	word, _, _ := strings.Cut(rest, " ")
+	low, high, ranged := strings.Cut(word, ":")
+	if !ranged {
+		high = low
+	}
+	a, err1 := strconv.ParseUint(low, 10, 16)
+	b, err2 := strconv.ParseUint(high, 10, 16)
+	if err1 != nil || err2 != nil {
+		return 0, 0
+	}
+	return uint16(a), uint16(b)
+}
+
+// A PublishedInfo is what a VPS has published, as it is saved and as it really
+// is. Its JSON keys are stable.
+type PublishedInfo struct {
+	Name      string            `json:"name"`
+	Running   bool              `json:"running"`
+	Applied   bool              `json:"applied"` // the VPS runs, and all of it is there
+	Published []PublicationInfo `json:"published"`
+}
+
+// A PublicationInfo is one Publication.
+type PublicationInfo struct {
+	Number   int    `json:"number"` // from 1, by which it is removed
+	Protocol string `json:"protocol"`
+	Host     string `json:"host"`
+	Ports    string `json:"ports"`
+	To       string `json:"to"`
+	Applied  bool   `json:"applied"`
+}
+
+// SavedInfo is what ports say, with nothing of it applied.
+func (p Published) SavedInfo() PublishedInfo {
+	info := PublishedInfo{Name: p.Plan.Owner, Published: []PublicationInfo{}}
+	for i, port := range p.Ports {
+		info.Published = append(info.Published, PublicationInfo{Number: i + 1, Protocol: port.Protocol, Host: port.Host, Ports: port.Ports, To: port.To})
+	}
+	return info
+}
+
+// liveInfo is SavedInfo with what is really there, by family.
+func (p Published) liveInfo(there map[bool]saved) PublishedInfo {
+	info := p.SavedInfo()
+	info.Running, info.Applied = true, true
+	for i, port := range p.Ports {
+		applied := true
+		for six, now := range there {
+			one := Published{p.Plan, []Publication{port}}
+			for _, r := range one.rules(six) {
+				applied = applied && slices.Contains(now.in(r.Table, r.Chain), r.Spec)
+			}
+			for _, j := range publishJumps() {
+				applied = applied && (now.jumps(j) > 0 || len(one.rules(six)) == 0)
+			}
+		}
+		info.Published[i].Applied = applied
+		info.Applied = info.Applied && applied
+	}
+	return info
+}

@@ -1,0 +1,220 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/network"
+)
+
+// A Publication is ports of the host that lead to a VPS, as it is saved;
+// PublishedInfo is all of a VPS's as they are saved and as they really are.
+type (
+	Publication     = state.Publication
+	PublishedInfo   = network.PublishedInfo
+	PublicationInfo = network.PublicationInfo
+)
+
+// Published says what name has published, and what of it is really there.
+func (m *Manager) Published(ctx context.Context, name string) (PublishedInfo, error) {
+	v, err := m.store.Get(name)
+	if err != nil {
+		return PublishedInfo{}, err
+	}
+	pid, err := m.livePID(name)
+	if err != nil {
+		return PublishedInfo{}, err
+	}
+	p := network.Published{Plan: network.Plan{Owner: name}, Ports: publications(v.Published)}
+	if pid == 0 || len(v.Published) == 0 {
+		info := p.SavedInfo()
+		info.Running = pid != 0
+		info.Applied = info.Running
+		return info, nil
+	}
+	if p.Plan, err = m.leadsTo(v); err != nil {
+		return PublishedInfo{}, err
+	}
+	return m.networks.Published(ctx, p)
+}
+
+// Publish has ports of the host lead to name, at once if it runs, and at each
+// of its starts. A port that another VPS has, running or not, or that a socket
+// of the host's listens on is fail.Taken, naming it. What it has published
+// already is success. On an error nothing has changed.
+func (m *Manager) Publish(ctx context.Context, name string, ports []Publication) error {
+	l, was, err := m.existing(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	if _, err := m.leadsTo(was); err != nil {
+		return err
+	}
+	v := was
+	// Saved first: what is there is always saved, and a stop takes it away.
+	err = m.claimPorts(ctx, &v, ports, func() error { return l.Put(v) })
+	if err != nil {
+		return err
+	}
+	if err := m.publish(ctx, v); err != nil {
+		back := context.WithoutCancel(ctx)
+		return errors.Join(err, m.publish(back, was), l.Put(was))
+	}
+	return nil
+}
+
+// Unpublish takes what was published under these numbers away.
+func (m *Manager) Unpublish(ctx context.Context, name string, numbers []int) error {
+	return m.unpublish(ctx, name, func(all []Publication) ([]Publication, error) {
+		var kept []Publication
+		for _, n := range numbers {
+			if n < 1 || n > len(all) {
+				return nil, fail.New(fail.NotFound, "no published port %d: the last is %d", n, len(all)).WithHint("croft publish %s list", name)
+			}
+		}
+		for i, p := range all {
+			if !slices.Contains(numbers, i+1) {
+				kept = append(kept, p)
+			}
+		}
+		return kept, nil
+	})
+}
+
+// UnpublishAll takes all that name has published away.
+func (m *Manager) UnpublishAll(ctx context.Context, name string) error {
+	return m.unpublish(ctx, name, func([]Publication) ([]Publication, error) { return nil, nil })
+}
+
+func (m *Manager) unpublish(ctx context.Context, name string, without func([]Publication) ([]Publication, error)) error {
+	l, was, err := m.existing(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	v := was
+	if v.Published, err = without(was.Published); err != nil || len(v.Published) == len(was.Published) {
+		return err
+	}
+	if err = m.publish(ctx, v); err == nil {
+		err = l.Put(v)
+	}
+	if err != nil {
+		return errors.Join(err, m.publish(context.WithoutCancel(ctx), was))
+	}
+	return nil
+}
+
+// claimPorts adds ports to v's and saves them, while nobody else can.
+func (m *Manager) claimPorts(ctx context.Context, v *state.VPS, ports []Publication, save func() error) error {
+	var more []Publication
+	for _, p := range ports {
+		if err := network.Publication(p).Check(); err != nil {
+			return err
+		}
+		if !slices.Contains(v.Published, p) && !slices.Contains(more, p) {
+			more = append(more, p)
+		}
+	}
+	if len(more) == 0 {
+		return nil
+	}
+	if err := m.networks.CheckPorts(publications(more)); err != nil {
+		return err
+	}
+	return m.store.ClaimPorts(ctx, v.Name, func(others []state.VPS) error {
+		for i, p := range more {
+			mine := state.VPS{Name: v.Name, Published: slices.Concat(v.Published, more[:i])}
+			if err := takenBy(p, append(others, mine)); err != nil {
+				return err
+			}
+		}
+		v.Published = slices.Concat(v.Published, more)
+		return save()
+	})
+}
+
+// takenBy is fail.Taken if one of all has published what p would.
+func takenBy(p Publication, all []state.VPS) error {
+	for _, v := range all {
+		for _, q := range v.Published {
+			if network.Publication(p).Overlaps(network.Publication(q)) {
+				return fail.New(fail.Taken, "publish %s: %s has published %s", network.Publication(p), v.Name, network.Publication(q)).
+					WithHint("croft publish %s list", v.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// putDraft saves a new VPS, with the ports that it publishes claimed. Until
+// then the draft says nothing of them.
+func (m *Manager) putDraft(ctx context.Context, draft *state.Draft, v state.VPS, ports []Publication) error {
+	if len(ports) == 0 {
+		return draft.Put(v)
+	}
+	if _, err := m.leadsTo(v); err != nil {
+		return err
+	}
+	return m.claimPorts(ctx, &v, ports, func() error { return draft.Put(v) })
+}
+
+// publishAtStart has what v has published lead to its interface, which is
+// there by now, and puts back what somebody flushed of others'.
+func (m *Manager) publishAtStart(ctx context.Context, v state.VPS) error {
+	if err := m.networks.CheckPorts(publications(v.Published)); err != nil {
+		return err
+	}
+	return m.publishAll(ctx)
+}
+
+// publishAll puts back what somebody flushed.
+func (m *Manager) publishAll(ctx context.Context) error {
+	publishers, err := m.store.Publishers()
+	if err != nil {
+		return err
+	}
+	var all []network.Published
+	for _, v := range publishers {
+		if plan, err := m.leadsTo(v); err == nil { // one without addresses cannot run
+			all = append(all, network.Published{Plan: plan, Ports: publications(v.Published)})
+		}
+	}
+	return m.networks.Publish(ctx, all)
+}
+
+// publish makes what leads to v what v says.
+func (m *Manager) publish(ctx context.Context, v state.VPS) error {
+	plan, err := m.leadsTo(v)
+	if err != nil {
+		return err
+	}
+	return m.networks.Publish(ctx, []network.Published{{Plan: plan, Ports: publications(v.Published)}})
+}
+
+// leadsTo is the interface of v that published ports lead to: the first one
+// that the host is the gateway of.
+func (m *Manager) leadsTo(v state.VPS) (network.Plan, error) {
+	plugs, err := m.plugs(v)
+	if err != nil {
+		return network.Plan{}, err
+	}
+	for _, p := range plugs {
+		if p.table.Publishes() {
+			return p.plan, nil
+		}
+	}
+	return network.Plan{}, fail.New(fail.State, "%s has no network whose gateway is the host: nothing can be published", v.Name)
+}
+
+func publications(saved []Publication) []network.Publication {
+	var all []network.Publication
+	for _, p := range saved {
+		all = append(all, network.Publication(p))
+	}
+	return all
+}

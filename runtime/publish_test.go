@@ -1,0 +1,129 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"croft/internal/fail"
+)
+
+func tcp(ports, to string) Publication { return Publication{Protocol: "tcp", Ports: ports, To: to} }
+
+func publishedBy(t *testing.T, m *Manager, name string) []Publication {
+	t.Helper()
+	v, err := m.store.Get(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.Published
+}
+
+// Of many who want one port at once, some creating a VPS with it and some
+// adding it, one gets it, and the others are told who has it.
+func TestParallelPublishersHaveOneWinner(t *testing.T) {
+	m, _ := newFake(t, t.TempDir())
+	ctx := context.Background()
+	const many = 20
+	for i := range many {
+		if _, err := m.Create(ctx, fmt.Sprintf("v%d", i), CreateOptions{Template: "t"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all sync.WaitGroup
+	losers := make([]error, 2*many)
+	for i := range many {
+		wanted := []Publication{tcp(fmt.Sprintf("%d-8100", 8000+i), fmt.Sprintf("%d-8100", 8000+i))}
+		all.Go(func() { losers[i] = m.Publish(ctx, fmt.Sprintf("v%d", i), wanted) })
+		all.Go(func() {
+			_, losers[many+i] = m.Create(ctx, fmt.Sprintf("v%d", many+i), CreateOptions{Template: "t", Published: wanted})
+		})
+	}
+	all.Wait()
+	winner := slices.Index(losers, nil)
+	for i, err := range losers {
+		if i != winner && (!fail.Is(err, fail.Taken) || !strings.Contains(err.Error(), fmt.Sprintf("v%d has published", winner))) {
+			t.Errorf("v%d: %v; the winner is v%d", i, err, winner)
+		}
+		if exists(m.store.VPSDir(fmt.Sprintf("v%d", i))) != (i < many || i == winner) {
+			t.Errorf("v%d is there, or not", i)
+		}
+	}
+	if got := publishedBy(t, m, fmt.Sprintf("v%d", winner)); len(got) != 1 {
+		t.Errorf("the winner has %v", got)
+	}
+}
+
+// What cannot be applied is not saved, and taken back.
+func TestPublishFails(t *testing.T) {
+	ctx := context.Background()
+	for _, after := range []bool{false, true} {
+		m, w := newFake(t, t.TempDir())
+		_, err := m.Create(ctx, "web", CreateOptions{Template: "t", Published: []Publication{tcp("80", "80")}})
+		if err == nil {
+			err = m.Start(ctx, "web", StartOptions{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := w.String()
+		for what, do := range map[string]func() error{
+			"add":    func() error { return m.Publish(ctx, "web", []Publication{tcp("81", "81")}) },
+			"remove": func() error { return m.Unpublish(ctx, "web", []int{1}) },
+		} {
+			w.effects, w.failAt, w.after = 0, 1, after
+			if err := do(); !errors.Is(err, errWorld) {
+				t.Errorf("%s: %v", what, err)
+			}
+			w.failAt = 0
+			if got := publishedBy(t, m, "web"); len(got) != 1 || got[0].Ports != "80" || w.String() != before {
+				t.Errorf("%s: it has %v\n%s", what, got, w)
+			}
+		}
+		for range 2 {
+			if err := m.Publish(ctx, "web", []Publication{tcp("81", "81"), tcp("81", "81")}); err != nil {
+				t.Error(err)
+			}
+		}
+		if got := publishedBy(t, m, "web"); len(got) != 2 || w.String() == before {
+			t.Errorf("it has %v\n%s", got, w)
+		}
+		if err := m.Destroy(ctx, "web", DestroyOptions{Force: true}); err != nil || w.String() != "" {
+			t.Errorf("%v, left: %s", err, w)
+		}
+	}
+}
+
+func TestPublishRefuses(t *testing.T) {
+	m, _ := newFake(t, t.TempDir())
+	ctx := context.Background()
+	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "t", Network: NoNetwork}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Create(ctx, "web", CreateOptions{Template: "t", Published: []Publication{tcp("80", "80")}}); err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		err  error
+		want fail.Kind
+	}{
+		"without network":        {m.Publish(ctx, "alone", []Publication{tcp("81", "81")}), fail.State},
+		"nonsense":               {m.Publish(ctx, "web", []Publication{tcp("81", "81-82")}), fail.Usage},
+		"what it has, otherwise": {m.Publish(ctx, "web", []Publication{tcp("80", "8080")}), fail.Taken},
+		"twice, otherwise":       {m.Publish(ctx, "web", []Publication{tcp("90", "1"), tcp("90", "2")}), fail.Taken},
+		"of nobody":              {m.Publish(ctx, "nobody", []Publication{tcp("81", "81")}), fail.NotFound},
+		"a number too high":      {m.Unpublish(ctx, "web", []int{2}), fail.NotFound},
+	} {
+		if !fail.Is(c.err, c.want) {
+			t.Errorf("%s: %v", what, c.err)
+		}
+	}
+	_, err := m.Create(ctx, "x", CreateOptions{Template: "t", Network: NoNetwork, Published: []Publication{tcp("81", "81")}})
+	if !fail.Is(err, fail.Usage) {
+		t.Error(err)
+	}
+}
