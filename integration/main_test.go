@@ -173,7 +173,7 @@ func (w *worldState) close() error {
 func warmUp() error {
 	vps := ours() + "warm"
 	for _, args := range [][]string{
-		{"create", "--template", "busybox", vps},
+		{"create", "--template", "busybox", "--publish", "1:1", vps}, // iptables leaves the hooks that it was asked to use
 		{"start", "--wait", vps},
 		{"destroy", "--force", vps},
 	} {

@@ -22,7 +22,7 @@ func hostPings(to string) bool {
 
 func TestNetwork(t *testing.T) {
 	hostAsBefore(t)
-	one, two := create(t, "busybox"), create(t, "busybox")
+	one, two := create(t, "busybox", "--publish", "1:1"), create(t, "busybox") // published, so that a repair has to do with every hook
 	must(t, "start", "--wait=network", one, two)
 	addresses := map[string][]string{}
 	for _, vps := range []string{one, two} {

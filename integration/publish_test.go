@@ -117,7 +117,7 @@ func TestPublish(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		who := fmt.Sprintf("7070 integration.tes pid %d", os.Getpid())
+		who := fmt.Sprintf("7070 (pid %d)", os.Getpid())
 		refused(t, 4, who, "publish", other, "add", "7070:80")
 		refused(t, 4, who, "create", "--template", "busybox", "--publish", "7070:80", name(t, "third"))
 		must(t, "publish", other, "add", hostUp+":7070:80")
