@@ -171,7 +171,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "filter": "name=web",
 		"recipe": "f", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
 		"via": "10.0.0.1", "dev": "eth1", "src": "10.0.0.2", "mtu": "1300", "advmss": "1200", "table": "100", "metric": "5", "priority": "7",
-		"ip-add": "10.88.0.9", "ip-del": "10.88.0.10", "rate": "10M",
+		"ip-add": "10.88.0.9", "ip-del": "10.88.0.10", "rate": "10M", "interval": "0",
 		"chain": "output", "from": "10.0.0.0/8", "to": "fd00::1", "state": "new", "at": "1",
 		"architecture": "arm64", "root": "/r", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
 		"publish": "8080:80",
@@ -182,6 +182,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"inspect --json": true, "template inspect --json": true, "network inspect --json": true,
 		"exec --no-terminal": true, "run --no-terminal": true, // there is no terminal
 		"exec --terminal": true, "run --terminal": true, // see TestTerminal
+		"stats --watch": true, // goes on until interrupted: see the script stats
 	}
 	needs := map[string][]string{"start --timeout": {"--wait"}, "host boot --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}}
 	root := (&app{}).commands()
@@ -203,6 +204,9 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 			base := append(slices.Clone(path), needs[id]...)
 			if v.name == "set" { // something has to be set
 				base = append(base, "--onboot=yes")
+			}
+			if v.name == "stats" && o.name != "interval" {
+				base = append(base, "--interval=0")
 			}
 			if v.name == "rule" { // something has to be ruled
 				base = append(base, "--from=10.0.0.3", "--table=9")

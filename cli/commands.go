@@ -26,7 +26,7 @@ func (a *app) commands() *verb {
 		verbs: []*verb{
 			createVerb(), startVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), resumeVerb(), destroyVerb(), runVerb(),
 			execVerb(), enterVerb(), consoleVerb(),
-			listVerb(), statusVerb(), inspectVerb(), logsVerb(), waitVerb(),
+			listVerb(), statusVerb(), inspectVerb(), statsVerb(), topVerb(), logsVerb(), waitVerb(),
 			setVerb(), firewallVerb(), routeVerb(), publishVerb(),
 			templateVerb(), networkVerb(),
 			hostVerb(), ociVerb(),

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,6 +29,7 @@ type fake struct {
 	calls  string            // the file that calls are written to
 	refuse map[string]string // "Start web": "5 web is running|croft stop web"
 	status int               // how commands inside end
+	looks  int               // at statistics
 }
 
 // newFake is told by the environment what a test wants of it.
@@ -235,6 +237,41 @@ func (f *fake) Logs(_ context.Context, name string, o runtime.LogOptions, w io.W
 
 func (f *fake) Wait(_ context.Context, name string, until runtime.Condition, timeout time.Duration) error {
 	return f.call("Wait", name, map[string]any{"Until": string(until), "Timeout": timeout})
+}
+
+// Stats has web use a tenth of a CPU more with each look, and half of what
+// there is of another.
+func (f *fake) Stats(_ context.Context, names []string) ([]runtime.Stats, error) {
+	f.looks++
+	looked := time.Date(2026, 2, 3, 4, 5, f.looks, 0, time.UTC)
+	web := runtime.Stats{
+		Name: "web", Status: runtime.StatusRunning, Time: looked,
+		CPU:    runtime.CPUStats{Used: uint64(3723_000_000_000 + f.looks*100_000_000), User: 3000, System: 4000, Limit: 1500},
+		Memory: runtime.MemoryStats{Used: 100 << 20, Total: 150 << 20, Peak: 200 << 20, Limit: 512 << 20},
+		PIDs:   runtime.PIDStats{Current: 7}, IO: runtime.IOStats{ReadBytes: 1 << 20, WrittenBytes: 2 << 20, Reads: 3, Writes: 4},
+		Interfaces: []runtime.InterfaceStats{
+			{Name: "eth0", Network: "default", ReceivedBytes: 4096, ReceivedPackets: 4, SentBytes: 512, SentPackets: 5, Dropped: map[string]uint64{"mac": 1, "source": 2}},
+			{Name: "eth1", Network: "dmz", ReceivedBytes: 4096, Dropped: map[string]uint64{}},
+		},
+	}
+	all := []runtime.Stats{}
+	for _, name := range names {
+		if name != "web" {
+			all = append(all, runtime.Stats{Name: name, Err: fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)})
+		}
+	}
+	if f.refuse["none"] == "" && (len(names) == 0 || slices.Contains(names, "web")) {
+		all = append(all, web)
+	}
+	return all, f.call("Stats", strings.Join(names, " "), map[string]any{"Look": f.looks})
+}
+
+func (f *fake) Processes(_ context.Context, name string) ([]runtime.ProcessInfo, error) {
+	return []runtime.ProcessInfo{
+		{HostPID: 80, User: -1, State: "Z", Threads: 1, Command: "[gone]"},
+		{PID: 1, HostPID: 77, State: "S", Threads: 1, CPU: 7_250_000_000, Memory: 12 << 20, Command: "/sbin/init --log \x1b[1m"},
+		{PID: 9, Parent: 1, HostPID: 79, User: 33, State: "R", Threads: 4, Command: "worker"},
+	}, f.call("Processes", name, nil)
 }
 
 func (f *fake) infos() []runtime.Info {

@@ -31,6 +31,8 @@ type Manager interface {
 	Logs(ctx context.Context, name string, o runtime.LogOptions, w io.Writer) error
 	List(ctx context.Context) ([]runtime.Info, error)
 	Inspect(ctx context.Context, name string) (runtime.Info, error)
+	Stats(ctx context.Context, names []string) ([]runtime.Stats, error)
+	Processes(ctx context.Context, name string) ([]runtime.ProcessInfo, error)
 	Wait(ctx context.Context, name string, until runtime.Condition, timeout time.Duration) error
 	ResolveNames(all bool, names []string) ([]string, error)
 

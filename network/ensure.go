@@ -121,7 +121,7 @@ func (h *Host) makeBridge(p HostPlan) (netlink.Link, error) {
 }
 
 func (h *Host) ensureAddresses(link netlink.Link, want []netip.Prefix) error {
-	list, err := h.nl.AddrList(link, netlink.FAMILY_ALL)
+	list, err := undisturbed(func() ([]netlink.Addr, error) { return h.nl.AddrList(link, netlink.FAMILY_ALL) })
 	if err != nil {
 		return classify("list addresses of "+link.Attrs().Name, err)
 	}

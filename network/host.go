@@ -59,7 +59,7 @@ func (h *Host) Close() error {
 // addresses, the MTU of its way out, and whether it has IPv6.
 func (h *Host) Seed(name string) (Seed, error) {
 	s := Seed{Name: name, NoIPv6: !hasIPv6()}
-	routes, err := h.nl.RouteList(nil, netlink.FAMILY_V4)
+	routes, err := undisturbed(func() ([]netlink.Route, error) { return h.nl.RouteList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return Seed{}, classify("list routes", err)
 	}
@@ -87,7 +87,7 @@ func (h *Host) Seed(name string) (Seed, error) {
 // Addresses returns every address of the host's own, loopback and link-local
 // ones left out.
 func (h *Host) Addresses() ([]netip.Addr, error) {
-	addrs, err := h.nl.AddrList(nil, netlink.FAMILY_ALL)
+	addrs, err := undisturbed(func() ([]netlink.Addr, error) { return h.nl.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, classify("list the host's addresses", err)
 	}

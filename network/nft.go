@@ -232,22 +232,36 @@ func (h *Host) deleteElements(bySet map[string][]nftables.SetElement) error {
 // Dropped returns how many frames from p's VPS were dropped at its port since
 // it was plugged in, by reason. Reasons without a drop are left out.
 func (h *Host) Dropped(p Plan) (map[Reason]uint64, error) {
-	out := map[Reason]uint64{}
 	if p.Mode == ModeNone {
-		return out, nil
+		return map[Reason]uint64{}, nil
 	}
+	all, err := h.dropped()
+	if err != nil || all[p.HostLink] == nil {
+		return map[Reason]uint64{}, err
+	}
+	return all[p.HostLink], nil
+}
+
+// dropped are the counts of all links.
+func (h *Host) dropped() (map[string]map[Reason]uint64, error) {
+	out := map[string]map[Reason]uint64{}
 	if there, err := h.tableIsThere(); err != nil || !there {
 		return out, err
 	}
 	for _, r := range reasons() {
 		elements, err := h.nft.GetSetElements(setNamed(dropSet(r)))
 		if err != nil {
-			return nil, classify("read counts of "+p.HostLink, err)
+			return nil, classify("read counts of dropped packets", err)
 		}
 		for _, e := range elements {
-			if bytes.Equal(e.Key, ifname(p.HostLink)) && e.Counter != nil && e.Counter.Packets > 0 {
-				out[r] = e.Counter.Packets
+			if e.Counter == nil || e.Counter.Packets == 0 {
+				continue
 			}
+			link := string(bytes.TrimRight(e.Key, "\x00"))
+			if out[link] == nil {
+				out[link] = map[Reason]uint64{}
+			}
+			out[link][r] = e.Counter.Packets
 		}
 	}
 	return out, nil

@@ -67,6 +67,14 @@ func (n hostNetworks) Dropped(p network.Plan) (map[network.Reason]uint64, error)
 	return h.Dropped(p)
 }
 
+func (n hostNetworks) Traffic(plans []network.Plan) (map[string]network.Traffic, error) {
+	h, err := n.host()
+	if err != nil {
+		return nil, err
+	}
+	return h.Traffic(plans)
+}
+
 func (n hostNetworks) SetFirewall(ctx context.Context, f network.Firewall, pid int) error {
 	h, err := n.host()
 	if err != nil {

@@ -45,6 +45,7 @@ type containers interface {
 	Frozen(id string) (bool, error)
 	Exec(id string, p *specs.Process, stdio [3]*os.File) (*container.Running, error)
 	Processes(id string) ([]int, error)
+	Usage(id string) (container.Usage, error)
 	// Shelter takes this process out of the session that it was started from.
 	Shelter(ctx context.Context, id string) error
 }
@@ -59,6 +60,7 @@ type networks interface {
 	SetRates(ctx context.Context, plans []network.Plan) error
 	Remove(ctx context.Context, p network.HostPlan) error
 	Dropped(p network.Plan) (map[network.Reason]uint64, error)
+	Traffic(plans []network.Plan) (map[string]network.Traffic, error)
 	SetRouting(r network.Routing, interfaces []network.Plan, pid int) error
 	Routing(name string, r network.Routing, interfaces []network.Plan, pid int) (network.RoutingInfo, error)
 	SetFirewall(ctx context.Context, f network.Firewall, pid int) error

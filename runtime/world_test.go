@@ -166,7 +166,20 @@ func (w *world) Exec(string, *specs.Process, [3]*os.File) (*container.Running, e
 	return nil, container.ErrAbsent
 }
 
-func (w *world) Processes(string) ([]int, error)       { return nil, nil }
+func (w *world) Processes(id string) ([]int, error) {
+	if !w.has("container", id) {
+		return nil, container.ErrAbsent
+	}
+	return []int{os.Getpid()}, nil
+}
+
+func (w *world) Usage(id string) (container.Usage, error) {
+	if !w.has("container", id) {
+		return container.Usage{}, container.ErrAbsent
+	}
+	return container.Usage{CPU: 5, Memory: 1 << 20, MemoryTotal: 2 << 20, PIDs: 3, ReadBytes: 7}, nil
+}
+
 func (w *world) Shelter(context.Context, string) error { return nil }
 
 // The world's network.
@@ -202,6 +215,15 @@ func (w fakeNetworks) Unplug(_ context.Context, p network.Plan) error {
 func (w fakeNetworks) Remove(context.Context, network.HostPlan) error { return nil }
 func (w fakeNetworks) Dropped(network.Plan) (map[network.Reason]uint64, error) {
 	return map[network.Reason]uint64{}, nil
+}
+func (w fakeNetworks) Traffic(plans []network.Plan) (map[string]network.Traffic, error) {
+	all := map[string]network.Traffic{}
+	for _, p := range plans {
+		if w.has("link", p.Owner) {
+			all[p.HostLink] = network.Traffic{ReceivedBytes: 10, SentBytes: 20, Dropped: map[network.Reason]uint64{network.ReasonMAC: 2}}
+		}
+	}
+	return all, nil
 }
 func (w fakeNetworks) SetFirewall(_ context.Context, f network.Firewall, pid int) error {
 	return w.effect("set firewall", func() error { return w.put("firewall", strconv.Itoa(pid), fmt.Sprintf("%+v", f)) })

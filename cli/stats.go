@@ -1,0 +1,212 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"golang.org/x/term"
+
+	"croft/runtime"
+)
+
+func statsVerb() *verb {
+	return &verb{
+		name: "stats", group: groupLook, args: "[NAME…]", words: vpsNames,
+		summary: "show what running VPSs use",
+		about: `All that run, or those that are named. CPU is in hundredths of one CPU, of the
+interval between two looks, and the CPU time is all since the VPS was started.
+MEMORY is without the file cache that can be dropped at once. READ and WRITTEN
+are of block devices; RECEIVED, SENT and DROPPED of all its interfaces, as the
+VPS sees it: what the filters dropped of what it sent. --json says more.`,
+		options: []option{
+			jsonOption("everything, as a JSON array"),
+			{name: "interval", placeholder: "TIME", usage: "how long to look; 0 is one look, which says nothing of CPU (1s)"},
+			{name: "watch", short: "w", usage: "go on, with an interval in between, until interrupted"},
+		},
+		synonyms: []string{"stat", "usage"},
+		run:      stats,
+	}
+}
+
+func stats(ctx context.Context, i *invocation) error {
+	interval := time.Second
+	if i.has("interval") {
+		interval = get(i, "interval", parseInterval)
+	}
+	watch := i.flags.Bool("watch")
+	if i.err == nil && watch && interval == 0 {
+		i.err = usageError("--watch: needs an --interval of more than 0")
+	}
+	m, err := i.manager()
+	if err != nil {
+		return err
+	}
+	names, err := m.ResolveNames(false, i.words)
+	if err != nil {
+		return err
+	}
+	var before []runtime.Stats
+	if interval > 0 {
+		if before, err = m.Stats(ctx, names); err != nil {
+			return err
+		}
+	}
+	for {
+		if err := pause(ctx, interval); err != nil {
+			return err
+		}
+		now, err := m.Stats(ctx, names)
+		if err != nil {
+			return err
+		}
+		if watch {
+			i.home()
+		}
+		first := i.showStats(now, before)
+		if !watch {
+			return first
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		before = now
+	}
+}
+
+// parseInterval reads a time that may be none.
+func parseInterval(s string) (time.Duration, error) {
+	if s == "0" {
+		return 0, nil
+	}
+	return parseTimeout(s)
+}
+
+// pause waits, unless the command is called off.
+func pause(ctx context.Context, d time.Duration) error {
+	if d == 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// home begins a terminal's screen anew.
+func (i *invocation) home() {
+	if term.IsTerminal(int(i.stdio.Out.Fd())) {
+		_ = i.print("\x1b[H\x1b[2J") // if it cannot be written, what follows says so
+	}
+}
+
+// showStats prints what is now, and the errors of those of which there is
+// nothing to tell; the first of these is returned.
+func (i *invocation) showStats(now, before []runtime.Stats) error {
+	was := map[string]runtime.Stats{}
+	for _, s := range before {
+		was[s.Name] = s
+	}
+	good := []runtime.Stats{}
+	var first error
+	for _, s := range now {
+		if s.Err != nil {
+			err := cannot("look at", s.Name, s.Err)
+			i.report(i.path, err)
+			if first == nil {
+				first = reported{err}
+			}
+			continue
+		}
+		good = append(good, s.Since(was[s.Name]))
+	}
+	if first != nil && len(good) == 0 {
+		return first
+	}
+	show := func() error { return i.print(statsTable(good).String()) }
+	if i.flags.Bool("json") {
+		show = func() error { return i.printJSON(good) }
+	}
+	if err := show(); err != nil {
+		return err
+	}
+	return first
+}
+
+func statsTable(all []runtime.Stats) table {
+	t := table{{"NAME", "CPU", "TIME", "MEMORY", "LIMIT", "PIDS", "READ", "WRITTEN", "RECEIVED", "SENT", "DROPPED"}}
+	size := func(n uint64) string { return sizeText(int64(n)) }
+	for _, s := range all {
+		percent, most := "", unlimited
+		if s.CPU.Percent != nil {
+			percent = strconv.FormatFloat(*s.CPU.Percent, 'f', 1, 64) + "%"
+		}
+		if s.Memory.Limit > 0 {
+			most = size(s.Memory.Limit)
+		}
+		var received, sent, dropped uint64
+		for _, at := range s.Interfaces {
+			received, sent = received+at.ReceivedBytes, sent+at.SentBytes
+			for _, n := range at.Dropped {
+				dropped += n
+			}
+		}
+		t = append(t, []string{
+			s.Name, percent, cpuTime(s.CPU.Used), size(s.Memory.Used), most, strconv.FormatUint(s.PIDs.Current, 10),
+			size(s.IO.ReadBytes), size(s.IO.WrittenBytes), size(received), size(sent), strconv.FormatUint(dropped, 10),
+		})
+	}
+	return t
+}
+
+// cpuTime writes nanoseconds of CPU time as minutes, and hours where there are
+// any: 0:07.25, 3:02:01.
+func cpuTime(ns uint64) string {
+	d := time.Duration(ns)
+	seconds := d % time.Minute
+	if d < time.Hour {
+		return fmt.Sprintf("%d:%05.2f", d/time.Minute, seconds.Truncate(10*time.Millisecond).Seconds())
+	}
+	return fmt.Sprintf("%d:%02d:%02d", d/time.Hour, d%time.Hour/time.Minute, seconds/time.Second)
+}
+
+func topVerb() *verb {
+	return &verb{
+		name: "top", group: groupLook, args: "NAME", words: vpsNames,
+		summary: "list the processes of a VPS",
+		about: `PID and USER are as the VPS sees them, HOST-PID is the host's number of the
+process. A process that nobody inside sees has no PID.`,
+		options: []option{jsonOption("everything about each process, as a JSON array")},
+		run: func(ctx context.Context, i *invocation) error {
+			return forOne(ctx, i, "look at", func(ctx context.Context, m Manager, name string) error {
+				all, err := m.Processes(ctx, name)
+				if err != nil {
+					return err
+				}
+				if i.flags.Bool("json") {
+					return i.printJSON(all)
+				}
+				return i.print(processTable(all).String())
+			})
+		},
+	}
+}
+
+func processTable(all []runtime.ProcessInfo) table {
+	t := table{{"PID", "HOST-PID", "USER", "STATE", "MEMORY", "TIME", "COMMAND"}}
+	for _, p := range all {
+		user := ""
+		if p.User >= 0 {
+			user = strconv.FormatInt(p.User, 10)
+		}
+		t = append(t, []string{
+			positive(p.PID), positive(p.HostPID), user, p.State, sizeText(int64(p.Memory)), cpuTime(p.CPU), p.Command,
+		})
+	}
+	return t
+}

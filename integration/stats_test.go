@@ -1,0 +1,127 @@
+//go:build integration
+
+package integration
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// usage is of croft stats --json what is compared here.
+type usage struct {
+	Name string
+	CPU  struct {
+		UsedNanoseconds uint64
+		Percent         *float64
+	}
+	Memory     struct{ UsedBytes, TotalBytes, LimitBytes uint64 }
+	PIDs       struct{ Current, Limit uint64 }
+	IO         struct{ WrittenBytes uint64 }
+	Interfaces []struct {
+		Name                       string
+		ReceivedBytes, SentPackets uint64
+		Dropped                    map[string]uint64
+	}
+}
+
+func stats(t *testing.T, args ...string) map[string]usage {
+	t.Helper()
+	var all []usage
+	if err := json.Unmarshal([]byte(must(t, append([]string{"stats", "--json"}, args...)...)), &all); err != nil {
+		t.Fatal(err)
+	}
+	by := map[string]usage{}
+	for _, u := range all {
+		by[u.Name] = u
+	}
+	return by
+}
+
+// What a VPS does is what stats shows of it, and of no other.
+func TestStats(t *testing.T) {
+	hostAsBefore(t)
+	busy := create(t, "busybox", "--memory", "256M", "--pids", "100")
+	idle := create(t, "busybox")
+	must(t, "start", "--wait=network", busy, idle)
+	before := stats(t, "--interval", "0")
+	if u := before[busy]; u.CPU.Percent != nil || u.Memory.LimitBytes != 256<<20 || u.PIDs.Limit != 100 || u.PIDs.Current == 0 {
+		t.Errorf("at first: %+v", u)
+	}
+	must(t, "exec", busy, "--", "sh", "-c", "sleep 1000 & while :; do :; done & dd if=/dev/zero of=/dev/shm/held bs=1M count=32 2>/dev/null")
+	sh(t, busy, "ping -c 3 -s 1000 "+address(t, idle, 0))
+	must(t, "exec", busy, "--", "ip", "address", "add", "10.254.254.254/32", "dev", "eth0")
+	try("exec", busy, "--", "ping", "-c", "1", "-W", "1", "-I", "10.254.254.254", address(t, idle, 0))
+	after := stats(t, "--interval", "500ms")
+	was, now := before[busy], after[busy]
+	if now.CPU.Percent == nil || *now.CPU.Percent < 1 || now.CPU.UsedNanoseconds <= was.CPU.UsedNanoseconds {
+		t.Errorf("it is busy: %+v", now.CPU)
+	}
+	if now.Memory.UsedBytes < was.Memory.UsedBytes+32<<20 || now.Memory.TotalBytes < now.Memory.UsedBytes {
+		t.Errorf("it holds 32 MiB more: %+v, was %+v", now.Memory, was.Memory)
+	}
+	if now.PIDs.Current < was.PIDs.Current+2 {
+		t.Errorf("two processes more: %+v, was %+v", now.PIDs, was.PIDs)
+	}
+	if len(now.Interfaces) != 1 || now.Interfaces[0].ReceivedBytes < was.Interfaces[0].ReceivedBytes+3000 ||
+		now.Interfaces[0].SentPackets < was.Interfaces[0].SentPackets+4 {
+		t.Errorf("it has been answered: %+v, was %+v", now.Interfaces, was.Interfaces)
+	}
+	dropped := uint64(0)
+	for _, n := range now.Interfaces[0].Dropped {
+		dropped += n
+	}
+	if dropped == 0 {
+		t.Errorf("what it sent as another is not counted: %+v", now.Interfaces)
+	}
+	if u := after[idle]; u.CPU.Percent == nil || *u.CPU.Percent > *now.CPU.Percent || len(u.Interfaces[0].Dropped) != 0 {
+		t.Errorf("the idle one: %+v", u)
+	}
+	if table := must(t, "stats", "--interval=0", busy); !strings.Contains(table, busy) || strings.Contains(table, idle) || !strings.Contains(table, "256M") {
+		t.Errorf("the table:\n%s", table)
+	}
+	must(t, "stop", idle)
+	refused(t, 5, "not running", "stats", idle)
+	if _, ok := stats(t, "--interval=0")[idle]; ok {
+		t.Error("one that is stopped is among those that run")
+	}
+}
+
+// top shows each process with its number inside and outside.
+func TestTop(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox")
+	must(t, "exec", vps, "--", "sh", "-c", "sleep 54321 &")
+	must(t, "exec", "--user", "nobody", vps, "--", "sh", "-c", "sleep 54322 &")
+	var all []struct {
+		PID, ParentPID, HostPID int
+		User                    int64
+		Command                 string
+	}
+	if err := json.Unmarshal([]byte(must(t, "top", "--json", vps)), &all); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int64{}
+	for _, p := range all {
+		seen[p.Command] = p.User
+		if (p.PID == 1) != (p.ParentPID == 0) {
+			t.Errorf("child of nobody: %+v", p)
+		}
+		if syscall.Kill(p.HostPID, 0) != nil || p.HostPID == os.Getpid() {
+			t.Errorf("no such process on the host: %+v", p)
+		}
+	}
+	if root, ok := seen["sleep 54321"]; !ok || root != 0 {
+		t.Errorf("root's: %v", all)
+	}
+	if nobody, ok := seen["sleep 54322"]; !ok || nobody == 0 {
+		t.Errorf("nobody's: %v", all)
+	}
+	if table := must(t, "top", vps); !strings.Contains(table, "sleep 54321") {
+		t.Errorf("the table:\n%s", table)
+	}
+	must(t, "stop", vps)
+	refused(t, 5, "not running", "top", vps)
+}

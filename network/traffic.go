@@ -1,0 +1,66 @@
+package network
+
+import (
+	"errors"
+	"maps"
+
+	"github.com/vishvananda/netlink"
+)
+
+// A Traffic is what an interface has carried since it was plugged in, as the
+// VPS sees it: what the filters dropped was sent, and is in Dropped by reason.
+type Traffic struct {
+	ReceivedBytes, ReceivedPackets uint64
+	SentBytes, SentPackets         uint64
+	Dropped                        map[Reason]uint64
+}
+
+// Traffic returns what the interfaces of running VPSs have carried, by host
+// link, however many at once. A link that is not there is left out.
+func (h *Host) Traffic(plans []Plan) (map[string]Traffic, error) {
+	wanted := map[string]string{} // alias by link
+	for _, p := range plans {
+		if p.HostLink != "" {
+			wanted[p.HostLink] = p.Alias()
+		}
+	}
+	out := map[string]Traffic{}
+	if len(wanted) == 0 {
+		return out, nil
+	}
+	links, err := undisturbed(h.nl.LinkList)
+	if err != nil {
+		return nil, classify("list links", err)
+	}
+	dropped, err := h.dropped()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range links {
+		attrs := l.Attrs()
+		if alias, ok := wanted[attrs.Name]; !ok || attrs.Alias != alias || attrs.Statistics == nil {
+			continue
+		}
+		s := attrs.Statistics
+		t := Traffic{ReceivedBytes: s.TxBytes, ReceivedPackets: s.TxPackets, SentBytes: s.RxBytes, SentPackets: s.RxPackets,
+			Dropped: map[Reason]uint64{}}
+		maps.Copy(t.Dropped, dropped[attrs.Name])
+		out[attrs.Name] = t
+	}
+	return out, nil
+}
+
+// undisturbed calls list again if what it lists has changed under it. On a
+// host where that goes on, the last answer has to do: what has been there all
+// the time is in it.
+func undisturbed[T any](list func() ([]T, error)) ([]T, error) {
+	const tries = 5
+	var all []T
+	var err error
+	for range tries {
+		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return all, err
+		}
+	}
+	return all, nil
+}

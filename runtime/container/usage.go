@@ -1,0 +1,95 @@
+package container
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/opencontainers/cgroups"
+)
+
+// A Usage is what a container's cgroups have counted since it was made, and what
+// it uses now. What the host has no controller for is zero.
+type Usage struct {
+	CPU, CPUUser, CPUSystem uint64 // nanoseconds
+	Throttled               uint64 // nanoseconds that its limit made it wait
+
+	Memory      uint64 // bytes, without the file cache that can be dropped at once
+	MemoryTotal uint64 // bytes with it: what counts against the limit
+	MemoryPeak  uint64 // the most of that
+	MemoryLimit uint64 // bytes; 0 is unlimited, as in all limits
+	Swap        uint64 // bytes
+	SwapLimit   uint64
+
+	PIDs, PIDsLimit uint64
+
+	ReadBytes, WrittenBytes uint64 // of block devices
+	Reads, Writes           uint64
+}
+
+// Usage reads the counts of the container. An absent one is ErrAbsent.
+func (e Engine) Usage(id string) (Usage, error) {
+	c, err := e.load(id)
+	if err != nil {
+		return Usage{}, err
+	}
+	all, err := c.lc.Stats()
+	if err != nil {
+		return Usage{}, fmt.Errorf("read cgroups: %w", err)
+	}
+	return usageOf(all.CgroupStats), nil
+}
+
+// usageOf takes ours out of libcontainer's, in which version 1 and 2 differ.
+func usageOf(s *cgroups.Stats) Usage {
+	cpu, memory := s.CpuStats, s.MemoryStats
+	out := Usage{
+		CPU: cpu.CpuUsage.TotalUsage, CPUUser: cpu.CpuUsage.UsageInUsermode, CPUSystem: cpu.CpuUsage.UsageInKernelmode,
+		Throttled:   cpu.ThrottlingData.ThrottledTime,
+		MemoryTotal: memory.Usage.Usage, MemoryPeak: memory.Usage.MaxUsage, MemoryLimit: limit(memory.Usage.Limit),
+		PIDs: s.PidsStats.Current, PIDsLimit: limit(s.PidsStats.Limit),
+	}
+	inactive, version1 := memory.Stats["total_inactive_file"]
+	if !version1 {
+		inactive = memory.Stats["inactive_file"]
+	}
+	out.Memory = less(out.MemoryTotal, inactive)
+	// Both versions are told as memory and swap together.
+	out.Swap = less(memory.SwapUsage.Usage, memory.Usage.Usage)
+	if both := limit(memory.SwapUsage.Limit); both != 0 && out.MemoryLimit != 0 {
+		out.SwapLimit = less(both, out.MemoryLimit)
+	}
+	for _, e := range s.BlkioStats.IoServiceBytesRecursive {
+		switch e.Op {
+		case "Read":
+			out.ReadBytes += e.Value
+		case "Write":
+			out.WrittenBytes += e.Value
+		}
+	}
+	for _, e := range s.BlkioStats.IoServicedRecursive {
+		switch e.Op {
+		case "Read":
+			out.Reads += e.Value
+		case "Write":
+			out.Writes += e.Value
+		}
+	}
+	return out
+}
+
+// limit is 0 for what the kernel means by none: all ones in version 2, the
+// largest whole number of pages in version 1.
+func limit(n uint64) uint64 {
+	if n >= math.MaxInt64-1<<16 {
+		return 0
+	}
+	return n
+}
+
+// less is a-b: counts that are read one after the other may cross.
+func less(a, b uint64) uint64 {
+	if b > a {
+		return 0
+	}
+	return a - b
+}

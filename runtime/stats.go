@@ -1,0 +1,222 @@
+package runtime
+
+import (
+	"context"
+	goruntime "runtime"
+	"sync"
+	"time"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/network"
+	"croft/runtime/container"
+)
+
+// Stats are what one VPS uses and has used since it was started. Its JSON keys
+// are stable: docs/state.md. In limits 0 is unlimited.
+type Stats struct {
+	Name       string           `json:"name"`
+	Status     Status           `json:"status"`
+	Time       time.Time        `json:"time"` // when it was looked at
+	CPU        CPUStats         `json:"cpu"`
+	Memory     MemoryStats      `json:"memory"`
+	PIDs       PIDStats         `json:"pids"`
+	IO         IOStats          `json:"io"`
+	Interfaces []InterfaceStats `json:"interfaces"`
+
+	Err error `json:"-"` // why there is nothing to tell
+}
+
+// CPUStats are times in nanoseconds of one CPU.
+type CPUStats struct {
+	Used      uint64   `json:"usedNanoseconds"`
+	User      uint64   `json:"userNanoseconds"`
+	System    uint64   `json:"systemNanoseconds"`
+	Throttled uint64   `json:"throttledNanoseconds"` // that its limit made it wait
+	Limit     int64    `json:"limitMilliCpus"`
+	Percent   *float64 `json:"percent"` // of one CPU, since the look before; null at the first one
+}
+
+// MemoryStats are bytes.
+type MemoryStats struct {
+	Used      uint64 `json:"usedBytes"`  // without the file cache that can be dropped at once
+	Total     uint64 `json:"totalBytes"` // with it: what counts against the limit
+	Peak      uint64 `json:"peakBytes"`  // the most of that
+	Limit     uint64 `json:"limitBytes"`
+	Swap      uint64 `json:"swapBytes"`
+	SwapLimit uint64 `json:"swapLimitBytes"`
+}
+
+// PIDStats are processes and threads.
+type PIDStats struct {
+	Current uint64 `json:"current"`
+	Limit   uint64 `json:"limit"`
+}
+
+// IOStats are of block devices.
+type IOStats struct {
+	ReadBytes    uint64 `json:"readBytes"`
+	WrittenBytes uint64 `json:"writtenBytes"`
+	Reads        uint64 `json:"reads"`
+	Writes       uint64 `json:"writes"`
+}
+
+// InterfaceStats are what an interface has carried, as the VPS sees it.
+type InterfaceStats struct {
+	Name            string            `json:"name"`
+	Network         string            `json:"network"`
+	ReceivedBytes   uint64            `json:"receivedBytes"`
+	ReceivedPackets uint64            `json:"receivedPackets"`
+	SentBytes       uint64            `json:"sentBytes"`
+	SentPackets     uint64            `json:"sentPackets"`
+	Dropped         map[string]uint64 `json:"dropped"` // packets of the sent ones by the filter that dropped them
+}
+
+// Since returns s with how busy its CPUs were from an earlier look on; as it is
+// if that says nothing, since it was of another VPS or before a reboot.
+func (s Stats) Since(was Stats) Stats {
+	passed := s.Time.Sub(was.Time)
+	if s.Name != was.Name || passed <= 0 || s.CPU.Used < was.CPU.Used || s.Err != nil || was.Err != nil {
+		return s
+	}
+	percent := 100 * float64(s.CPU.Used-was.CPU.Used) / float64(passed)
+	s.CPU.Percent = &percent
+	return s
+}
+
+// Stats looks at the VPSs that are named, or without names at all that run, in their order. One
+// that cannot be looked at has Err set; it is fail.State if it does not run.
+func (m *Manager) Stats(ctx context.Context, names []string) ([]Stats, error) {
+	vpss, err := m.statsOf(names)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Stats, len(vpss))
+	var group sync.WaitGroup
+	room := make(chan struct{}, max(2, goruntime.NumCPU()))
+	for i, e := range vpss {
+		room <- struct{}{}
+		group.Go(func() {
+			all[i] = m.usage(e)
+			<-room
+		})
+	}
+	group.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := m.addTraffic(all, vpss); err != nil {
+		return nil, err
+	}
+	if len(names) > 0 {
+		return all, nil
+	}
+	running := []Stats{}
+	for _, s := range all {
+		if !fail.Is(s.Err, fail.State) { // it has ended by now
+			running = append(running, s)
+		}
+	}
+	return running, nil
+}
+
+// statsOf are the VPSs to look at.
+func (m *Manager) statsOf(names []string) ([]state.Entry, error) {
+	if len(names) == 0 {
+		return m.store.All()
+	}
+	var entries []state.Entry
+	for _, name := range names {
+		v, err := m.store.Get(name)
+		entries = append(entries, state.Entry{Name: name, VPS: v, Err: err})
+	}
+	return entries, nil
+}
+
+// usage is what the VPS's cgroups say.
+func (m *Manager) usage(e state.Entry) Stats {
+	s := Stats{Name: e.Name, Interfaces: []InterfaceStats{}, Err: e.Err}
+	var run state.Run
+	if s.Err == nil {
+		run, s.Err = m.store.Run(e.Name)
+	}
+	if s.Err == nil {
+		s.Status, s.Err = m.status(e.Name, run)
+	}
+	if s.Err == nil && s.Status == StatusStopped {
+		s.Err = fail.New(fail.State, "%s is not running", e.Name).WithHint("croft start %s", e.Name)
+	}
+	if s.Err != nil {
+		return s
+	}
+	u, err := m.containers.Usage(e.Name)
+	s.Time = time.Now().UTC()
+	if err != nil {
+		s.Err = m.goneOr(e.Name, err)
+		return s
+	}
+	s.fill(u, e.VPS.Limits)
+	return s
+}
+
+// goneOr is err, unless it came of the VPS's end.
+func (m *Manager) goneOr(name string, err error) error {
+	if run, e := m.store.Run(name); e == nil && !alive(run.Init) {
+		return fail.New(fail.State, "%s is not running", name)
+	}
+	return err
+}
+
+func (s *Stats) fill(u container.Usage, l state.Limits) {
+	s.CPU = CPUStats{Used: u.CPU, User: u.CPUUser, System: u.CPUSystem, Throttled: u.Throttled, Limit: l.MilliCPUs}
+	s.Memory = MemoryStats{Used: u.Memory, Total: u.MemoryTotal, Peak: u.MemoryPeak, Limit: u.MemoryLimit, Swap: u.Swap, SwapLimit: u.SwapLimit}
+	s.PIDs = PIDStats{u.PIDs, u.PIDsLimit}
+	s.IO = IOStats{ReadBytes: u.ReadBytes, WrittenBytes: u.WrittenBytes, Reads: u.Reads, Writes: u.Writes}
+}
+
+// addTraffic asks for what all of them have carried at once.
+func (m *Manager) addTraffic(all []Stats, entries []state.Entry) error {
+	tables := m.tables()
+	var plans []network.Plan
+	owner := map[string]int{}
+	for i, e := range entries {
+		if all[i].Err != nil {
+			continue
+		}
+		for _, at := range e.VPS.Interfaces {
+			t := tables[at.Network]
+			claim, ok := claimOf(t, e.Name, at.Name)
+			if !ok {
+				continue
+			}
+			plan, err := network.NewPlan(t, claim)
+			if err != nil || plan.HostLink == "" {
+				continue
+			}
+			plans = append(plans, plan)
+			owner[plan.HostLink] = i
+		}
+	}
+	traffic, err := m.networks.Traffic(plans)
+	if err != nil {
+		return err
+	}
+	for _, p := range plans {
+		t, ok := traffic[p.HostLink]
+		if !ok {
+			continue
+		}
+		s := &all[owner[p.HostLink]]
+		s.Interfaces = append(s.Interfaces, interfaceStats(p, t))
+	}
+	return nil
+}
+
+func interfaceStats(p network.Plan, t network.Traffic) InterfaceStats {
+	s := InterfaceStats{Name: p.Interface, Network: p.Network, ReceivedBytes: t.ReceivedBytes, ReceivedPackets: t.ReceivedPackets,
+		SentBytes: t.SentBytes, SentPackets: t.SentPackets, Dropped: map[string]uint64{}}
+	for reason, packets := range t.Dropped {
+		s.Dropped[string(reason)] = packets
+	}
+	return s
+}

@@ -1,0 +1,138 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+)
+
+// A ProcessInfo is one process of a VPS. Its JSON keys are stable: docs/state.md.
+type ProcessInfo struct {
+	PID     int    `json:"pid"`       // inside; 0 if nobody inside sees it
+	Parent  int    `json:"parentPid"` // inside; 0 if it is none of the VPS's
+	HostPID int    `json:"hostPid"`
+	User    int64  `json:"user"` // id inside; -1 is one that it does not have
+	State   string `json:"state"`
+	Threads int    `json:"threads"`
+	CPU     uint64 `json:"cpuNanoseconds"`
+	Memory  uint64 `json:"memoryBytes"` // resident
+	Command string `json:"command"`     // with its arguments; [name] if it has none
+}
+
+// Processes lists the processes of a running VPS, by their pids inside. One
+// that ends meanwhile is left out.
+func (m *Manager) Processes(ctx context.Context, name string) ([]ProcessInfo, error) {
+	v, err := m.store.Get(name)
+	if err != nil {
+		return nil, err
+	}
+	if pid, err := m.livePID(name); err != nil || pid == 0 {
+		if err == nil {
+			err = fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
+		}
+		return nil, err
+	}
+	pids, err := m.containers.Processes(name)
+	if err != nil {
+		return nil, m.goneOr(name, err)
+	}
+	all := []ProcessInfo{}
+	inside := map[int]int{}
+	for _, pid := range pids {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		p, err := readProcess(pid, v)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		inside[pid] = p.PID
+		all = append(all, p)
+	}
+	for i := range all {
+		all[i].Parent = inside[all[i].Parent]
+	}
+	slices.SortFunc(all, func(a, b ProcessInfo) int { return a.PID - b.PID })
+	return all, nil
+}
+
+// readProcess looks at one process. Its Parent is still the host's number.
+func readProcess(pid int, v state.VPS) (ProcessInfo, error) {
+	var texts [3]string
+	for i, name := range []string{"stat", "status", "cmdline"} {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+		if err != nil {
+			return ProcessInfo{}, fmt.Errorf("look at process %d: %w", pid, err)
+		}
+		texts[i] = string(text)
+	}
+	p := ProcessInfo{HostPID: pid, User: -1}
+	if err := p.parseStat(texts[0], os.Getpagesize()); err != nil {
+		return ProcessInfo{}, err
+	}
+	p.parseStatus(texts[1], v)
+	if words := strings.TrimRight(texts[2], "\x00"); words != "" {
+		p.Command = strings.ReplaceAll(words, "\x00", " ")
+	}
+	return p, nil
+}
+
+// clockTick is 1/USER_HZ in nanoseconds, the same on all of Linux's machines
+// that croft runs on (proc_pid_stat(5)).
+const clockTick = 10_000_000
+
+// parseStat reads state, parent, CPU time, threads and memory: fields 3, 4, 14,
+// 15, 20 and 24 of /proc/PID/stat.
+func (p *ProcessInfo) parseStat(stat string, page int) error {
+	begin, end := strings.IndexByte(stat, '('), strings.LastIndexByte(stat, ')')
+	if begin < 0 || end < begin {
+		return fmt.Errorf("no process status: %q", stat)
+	}
+	fields := strings.Fields(stat[end+1:])
+	if len(fields) < 22 {
+		return fmt.Errorf("no process status: %q", stat)
+	}
+	number := func(field int) uint64 {
+		n, _ := strconv.ParseUint(fields[field-3], 10, 64) // what is no number is the kernel's -1
+		return n
+	}
+	p.Command, p.State = "["+stat[begin+1:end]+"]", fields[0]
+	p.Parent, p.Threads = int(number(4)), int(number(20))
+	p.CPU, p.Memory = (number(14)+number(15))*clockTick, number(24)*uint64(page)
+	return nil
+}
+
+// parseStatus reads the pid and the user inside out of /proc/PID/status. NSpid
+// is a pid for each namespace, the host's first (Linux 4.1).
+func (p *ProcessInfo) parseStatus(status string, v state.VPS) {
+	for line := range strings.Lines(status) {
+		fields := strings.Fields(line)
+		switch {
+		case len(fields) >= 3 && fields[0] == "NSpid:":
+			p.PID, _ = strconv.Atoi(fields[2])
+		case len(fields) >= 3 && fields[0] == "Uid:":
+			id, err := strconv.ParseInt(fields[2], 10, 64) // the effective one
+			first, size := int64(v.IDs.First), int64(v.IDs.Size)
+			switch {
+			case err != nil:
+			case v.Privileged:
+				p.User = id
+			case id >= first && id < first+size:
+				p.User = id - first
+			}
+		}
+	}
+}
