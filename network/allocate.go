@@ -95,6 +95,9 @@ func (t *Table) Claim(owner, iface string, want, hostAddrs []netip.Addr) (Claim,
 		t.Claims = append(t.Claims, c)
 		return c, nil
 	}
+	if t.Mode == ModePhysical && len(t.Claims) > 0 {
+		return Claim{}, fail.New(fail.Taken, "link %s belongs to %s", t.Parent, t.Claims[0].Owner)
+	}
 	hostAddrs = unmapped(hostAddrs)
 	if err := t.checkWanted(want, hostAddrs); err != nil {
 		return Claim{}, err
@@ -163,8 +166,7 @@ func (t *Table) complete(want, hostAddrs []netip.Addr) ([]netip.Addr, error) {
 	return append(four, six...), nil
 }
 
-// free returns the lowest address of p that nobody has. It leaves out x.y.z.0
-// and x.y.z.255, which old guests take for a network and its broadcast.
+// free returns the lowest address of p that nobody has.
 func (t *Table) free(p netip.Prefix, hostAddrs []netip.Addr) (netip.Addr, bool) {
 	used := make(map[netip.Addr]bool, 2*len(t.Claims)+len(hostAddrs))
 	for _, c := range t.Claims {
@@ -175,25 +177,28 @@ func (t *Table) free(p netip.Prefix, hostAddrs []netip.Addr) (netip.Addr, bool) 
 	for _, a := range hostAddrs {
 		used[a] = true
 	}
-	for a := firstHost(p).Next(); p.Contains(a); a = a.Next() {
-		last := a.As16()[15]
-		if used[a] || t.unusable(a) != "" || a.Is4() && (last == 0 || last == 255) {
-			continue
+	for a := p.Addr(); p.Contains(a); a = a.Next() {
+		if !used[a] && t.givable(a) {
+			return a, true
 		}
-		return a, true
 	}
 	return netip.Addr{}, false
 }
 
 // name gives c the first MAC and host link of its series that nobody has.
 func (t *Table) name(c *Claim) {
+	if t.Mode == ModePhysical {
+		return // it has a MAC of its own, and no other end
+	}
 	for try := 0; ; try++ {
 		c.MAC = macOf(*t, c.Owner, c.Interface, try).String()
 		if c.MAC != t.MAC && !slices.ContainsFunc(t.Claims, func(o Claim) bool { return o.MAC == c.MAC }) {
 			break
 		}
 	}
-	t.nameLink(c)
+	if t.hasPorts() {
+		t.nameLink(c)
+	}
 }
 
 func (t *Table) nameLink(c *Claim) {
@@ -216,7 +221,7 @@ func (t *Table) Rename(old, new string) {
 	for i := range t.Claims {
 		if t.Claims[i].Owner == old {
 			t.Claims[i].Owner = new
-			if t.Mode != ModeNone {
+			if t.hasPorts() {
 				t.Claims[i].HostLink = ""
 				c := t.Claims[i]
 				t.nameLink(&c) // not in place: it would find its own name taken

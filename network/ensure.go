@@ -28,25 +28,74 @@ func (h *Host) Ensure(ctx context.Context, p HostPlan) error {
 	if p.Mode == ModeNone {
 		return nil
 	}
-	if p.hasIPv6() && !hasIPv6() {
+	if p.IPv6 && !hasIPv6() {
 		return fail.New(fail.Host, "network %q has IPv6 and the host's kernel has none", p.Network)
 	}
-	if err := checkTools(p.hasIPv6()); err != nil {
-		return err
-	}
-	steps := []func(context.Context, HostPlan) error{
-		h.ensureFilter, // before a link is up
-		h.ensureBridge,
-		h.ensureRules, // before forwarding is on
-		h.ensureForwarding,
-		h.ensurePorts,
-	}
-	for _, step := range steps {
+	for _, step := range h.steps(p) {
 		if err := ctx.Err(); err != nil {
 			return classify("set up network "+p.Network, err)
 		}
 		if err := step(ctx, p); err != nil {
 			return fmt.Errorf("set up network %s: %w", p.Network, err)
+		}
+	}
+	return nil
+}
+
+// steps are what Ensure does for a network of this kind.
+func (h *Host) steps(p HostPlan) []func(context.Context, HostPlan) error {
+	var steps []func(context.Context, HostPlan) error
+	if p.routes() {
+		steps = append(steps, func(context.Context, HostPlan) error { return checkTools(p.IPv6) })
+	}
+	steps = append(steps, h.checkLinks)
+	if p.hasFilter() {
+		steps = append(steps, h.ensureFilter) // before a link is up
+	}
+	if p.Bridge != "" && !p.Foreign {
+		steps = append(steps, h.ensureBridge)
+	} else {
+		steps = append(steps, h.ensureSysctls)
+	}
+	if p.routes() {
+		steps = append(steps, h.ensureRules, // before forwarding is on
+			h.ensureForwarding)
+	}
+	return append(steps, h.ensurePorts)
+}
+
+// checkLinks refuses with fail.State a network whose foreign bridge or parent is
+// not there. The parent of a physical network may be inside a VPS.
+func (h *Host) checkLinks(_ context.Context, p HostPlan) error {
+	if p.Foreign {
+		link, err := h.nl.LinkByName(p.Bridge)
+		if isNotFound(err) {
+			return fail.New(fail.State, "bridge %s is not there", p.Bridge).WithHint("ip link show type bridge")
+		}
+		if err != nil {
+			return classify("find bridge "+p.Bridge, err)
+		}
+		if _, ok := link.(*netlink.Bridge); !ok {
+			return fail.New(fail.State, "link %s is no bridge (%s)", p.Bridge, link.Type())
+		}
+	}
+	if p.Parent == "" || p.Mode == ModePhysical {
+		return nil
+	}
+	_, err := h.nl.LinkByName(p.Parent)
+	if isNotFound(err) {
+		return fail.New(fail.State, "link %s is not there", p.Parent).WithHint("ip link show")
+	}
+	return classify("find link "+p.Parent, err)
+}
+
+func (h *Host) ensureSysctls(_ context.Context, p HostPlan) error {
+	for _, s := range p.Sysctls {
+		if !hasIPv6() && strings.HasPrefix(s.Key, "net/ipv6/") {
+			continue
+		}
+		if _, err := setSysctl(s); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -76,13 +125,8 @@ func (h *Host) ensureBridge(ctx context.Context, p HostPlan) error {
 			return classify("set the MTU of bridge "+p.Bridge, err)
 		}
 	}
-	for _, s := range p.Sysctls {
-		if !hasIPv6() && strings.HasPrefix(s.Key, "net/ipv6/") {
-			continue
-		}
-		if _, err := setSysctl(s); err != nil {
-			return err
-		}
+	if err := h.ensureSysctls(ctx, p); err != nil {
+		return err
 	}
 	if err := h.ensureAddresses(link, p.Addresses); err != nil {
 		return err
@@ -141,13 +185,29 @@ func (h *Host) ensureAddresses(link netlink.Link, want []netip.Prefix) error {
 }
 
 // address is p as the kernel is told; no duplicate detection, since the table
-// is what says whose an address is, and it would delay the first packet.
+// is what says whose an address is, and it would delay the first packet. A
+// link-local IPv4 one, the gateway of routed VPSs, is nothing that the host
+// should send from: it answers for it and no more.
 func address(p netip.Prefix) *netlink.Addr {
 	a := &netlink.Addr{IPNet: ipNet(p)}
-	if p.Addr().Is6() {
+	switch {
+	case p.Addr().Is6():
 		a.Flags = unix.IFA_F_NODAD
+	case onLink(p.Addr()):
+		a.Scope = unix.RT_SCOPE_HOST
 	}
 	return a
+}
+
+// addressWords is what address adds, in words of ip(8).
+func addressWords(p netip.Prefix) string {
+	switch {
+	case p.Addr().Is6():
+		return " nodad"
+	case onLink(p.Addr()):
+		return " scope host"
+	}
+	return ""
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {
@@ -164,7 +224,7 @@ func (h *Host) ensureForwarding(_ context.Context, p HostPlan) error {
 	if changed {
 		h.warn("IPv4 forwarding was off on this host and is on now (net.ipv4.ip_forward)")
 	}
-	if !p.hasIPv6() {
+	if !p.IPv6 {
 		return nil
 	}
 	if on, err := readSysctl("net/ipv6/conf/all/forwarding"); err != nil || on == "1" {
@@ -217,12 +277,14 @@ func (h *Host) Remove(ctx context.Context, p HostPlan) error {
 	if p.Mode == ModeNone {
 		return nil
 	}
-	link, err := h.bridge(p)
-	if err == nil {
-		err = h.nl.LinkDel(link)
-	}
-	if err != nil && !isNotFound(err) {
-		return classify("remove bridge "+p.Bridge, err)
+	if p.Bridge != "" && !p.Foreign {
+		link, err := h.bridge(p)
+		if err == nil {
+			err = h.nl.LinkDel(link)
+		}
+		if err != nil && !isNotFound(err) {
+			return classify("remove bridge "+p.Bridge, err)
+		}
 	}
 	for _, port := range p.Ports {
 		if err := h.Unplug(ctx, port); err != nil {
@@ -234,6 +296,9 @@ func (h *Host) Remove(ctx context.Context, p HostPlan) error {
 		return err
 	}
 	defer unlock()
+	if !p.hasFilter() {
+		return nil
+	}
 	return errors.Join(h.removeRules(ctx, p), h.removeFilter(p))
 }
 
@@ -241,3 +306,5 @@ func isNotFound(err error) bool {
 	var missing netlink.LinkNotFoundError
 	return errors.As(err, &missing) || errors.Is(err, unix.ENODEV)
 }
+
+func isAbsent(err error) bool { return errors.Is(err, unix.ENOENT) }

@@ -1,16 +1,37 @@
 package network
 
-// The filters are one nftables table for all networks of ours, with static
-// chains and sets keyed by link: a start adds elements and no rules. Frames
-// from a link whose name begins with "cr-" and whose elements are not there
-// are dropped, so what is not yet, or no longer, set up cannot send.
+import "fmt"
+
+// The filters are one nftables table for all networks whose ports are on
+// bridges, and a second one, of the family netdev, for those whose ports are
+// not (routed). Both have the same static chains, and sets keyed by link: a
+// start adds elements and no rules; to the second table it adds the two hooks
+// of its link. Frames from a link whose name begins with "cr-" and whose
+// elements are not there are dropped, so what is not yet, or no longer, set up
+// cannot send.
 const (
 	filterTable = "croft"
-	setNetworks = "networks" // bridges of ours: who needs the table
+	setNetworks = "networks" // bridges, or networks: who needs the table
 	setMAC      = "macs"
 	setIPv4     = "addresses4"
 	setIPv6     = "addresses6"
+	setSegments = "segments" // links that hear what is sent to groups
 )
+
+// A family is which kind of nftables table has a port's filters.
+type family string
+
+const (
+	familyBridge family = "bridge"
+	familyNetdev family = "netdev"
+)
+
+func familyOfMode(m Mode) family {
+	if m == ModeRouted {
+		return familyNetdev
+	}
+	return familyBridge
+}
 
 // A Reason is why a frame from a VPS was dropped at its port.
 type Reason = string
@@ -49,6 +70,7 @@ func filterSets() []filterSet {
 		{setMAC, []string{"ifname", "ether_addr"}, false},
 		{setIPv4, []string{"ifname", "ipv4_addr"}, false},
 		{setIPv6, []string{"ifname", "ipv6_addr"}, false},
+		{setSegments, []string{"ifname"}, false},
 	}
 	for _, r := range reasons() {
 		sets = append(sets, filterSet{dropSet(r), []string{"ifname"}, true})
@@ -58,43 +80,85 @@ func filterSets() []filterSet {
 
 // A filterChain is a chain of the table; one with a hook is where frames enter.
 type filterChain struct {
-	name  string
-	hook  string // prerouting, input, postrouting or ""
-	rules []filterRule
+	name   string
+	hook   string // prerouting, input, postrouting, ingress, egress or ""
+	device string // of ingress and egress
+	rules  []filterRule
 }
 
 // hookPriority is before everything that other tools do in the bridge family,
 // br_netfilter's call of iptables (priority 0, NF_BR_PRI_BRNF) included.
 const hookPriority = -300
 
-// filterChains is the whole policy. Chains that others jump to come first.
-func filterChains() []filterChain {
+// filterChains is the whole policy of one family's table, but for the hooks of
+// single links (portHooks). Chains that others jump to come first.
+func filterChains(f family) []filterChain {
 	var chains []filterChain
+	add := func(name, hook string, rules ...filterRule) {
+		chains = append(chains, filterChain{name: name, hook: hook, rules: rules})
+	}
 	for _, r := range reasons() {
 		// Two rules, since a full set ends the first one without a verdict.
-		chains = append(chains, filterChain{dropChain(r), "", []filterRule{
-			do(count(dropSet(r))), do(verdict("drop")),
-		}})
+		add(dropChain(r), "", do(count(dropSet(r))), do(verdict("drop")))
 	}
-	return append(chains,
-		filterChain{"check-advertisement", "", advertisementRules()},
-		filterChain{"check-solicitation", "", solicitationRules()},
-		filterChain{"check-icmp6", "", icmp6Rules()},
-		filterChain{"check-upper", "", upperRules()},
-		filterChain{"check-unspecified", "", unspecifiedRules()},
-		filterChain{"check-ip6", "", ip6Rules()},
-		filterChain{"check-ip4", "", ip4Rules()},
-		filterChain{"check-arp", "", arpRules()},
-		filterChain{"check-from", "", portRules()},
-		filterChain{"from-ports", "prerouting", []filterRule{do(ours(iif), verdict("goto check-from"))}},
+	add("check-advertisement", "", advertisementRules()...)
+	add("check-solicitation", "", solicitationRules()...)
+	add("check-icmp6", "", icmp6Rules()...)
+	add("check-upper", "", upperRules()...)
+	add("check-unspecified", "", unspecifiedRules()...)
+	add("check-ip6", "", ip6Rules()...)
+	add("check-ip4", "", ip4Rules()...)
+	add("check-arp", "", arpRules()...)
+	add("check-from", "", portRules()...)
+	add("check-to-segment", "", segmentRules()...)
+	add("check-to-group", "", groupRules()...)
+	add("check-to", "", toRules()...)
+	if f == familyBridge {
+		add("from-ports", "prerouting", do(ours(iif), verdict("goto check-from")))
 		// Most frames to 01:80:c2:00:00:0x skip prerouting and reach the host's
 		// stack through this hook alone (br_handle_frame, net/bridge/br_input.c).
 		// Those to :0e pass no hook at all, unless the port forwards them: see
 		// forwardLLDP.
-		filterChain{"reserved-group", "input", []filterRule{do(ours(iif), reservedGroup(), drop(ReasonEtherType))}},
-		filterChain{"check-to", "", toRules()},
-		filterChain{"to-ports", "postrouting", []filterRule{do(ours(oif), verdict("goto check-to"))}},
-	)
+		add("reserved-group", "input", do(ours(iif), reservedGroup(), drop(ReasonEtherType)))
+		add("to-ports", "postrouting", do(ours(oif), verdict("goto check-to")))
+	}
+	return chains
+}
+
+// portHooks are where the frames of one link that is no bridge's port enter
+// the filters. Their policy is to drop: an emptied chain lets nothing pass.
+// The rate of what comes from the VPS is kept here too: what tc(8) sends
+// through another link comes back behind this hook (net/core/dev.c).
+func (p Plan) portHooks() []filterChain {
+	from := []filterRule{do(verdict("goto check-from"))}
+	if p.Rate.Out > 0 {
+		s := newShaper(p.Rate.Out, p.MTU)
+		from = append([]filterRule{do(over(s.rate/8, s.limit), verdict("drop"))}, from...)
+	}
+	return []filterChain{
+		{"from-" + p.HostLink, "ingress", p.HostLink, from},
+		{"to-" + p.HostLink, "egress", p.HostLink, []filterRule{do(verdict("goto check-to"))}},
+	}
+}
+
+// policy is of what no rule of a base chain decides.
+func (c filterChain) policy() string {
+	if c.device != "" {
+		return "drop"
+	}
+	return "accept" // for ports that are not ours
+}
+
+// declaration is the chain's type in nft's language, "" if it has no hook.
+func (c filterChain) declaration() string {
+	if c.hook == "" {
+		return ""
+	}
+	device := ""
+	if c.device != "" {
+		device = fmt.Sprintf(" device %q", c.device)
+	}
+	return fmt.Sprintf("type filter hook %s%s priority %d; policy %s;", c.hook, device, hookPriority, c.policy())
 }
 
 func portRules() []filterRule {
@@ -196,15 +260,41 @@ func solicitationRules() []filterRule {
 // toRules: to a VPS goes what is for its MAC and one of its addresses. That
 // also keeps from it what the host itself sends to all ports, which the flood
 // settings of a port do not (br_flood, net/bridge/br_forward.c), and the
-// redirects that would tell it of a neighbour that it cannot reach.
+// redirects that would tell it of a neighbour that it cannot reach, and
+// routers that would give it addresses which the table does not.
 func toRules() []filterRule {
 	return []filterRule{
+		do(isGroup(), verdict("goto check-to-group")),
 		do(notOwn(oif, etherDest, setMAC), verdict("drop")),
 		do(is(etherType, "arp", 0x08, 0x06), own(oif, arpDestIP, setIPv4), verdict("accept")),
 		do(is(etherType, "ip", 0x08, 0x00), l4proto("icmp", 1), is(icmp4Type, "redirect", 5), verdict("drop")),
 		do(is(etherType, "ip", 0x08, 0x00), own(oif, ip4Dest, setIPv4), verdict("accept")),
 		do(is(etherType, "ip6", 0x86, 0xdd), l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-redirect", 137), verdict("drop")),
+		do(is(etherType, "ip6", 0x86, 0xdd), l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-router-advert", 134), verdict("drop")),
 		do(is(etherType, "ip6", 0x86, 0xdd), own(oif, ip6Dest, setIPv6), verdict("accept")),
+		do(verdict("drop")),
+	}
+}
+
+// groupRules: of what is sent to groups, who asks for one of its addresses;
+// in a segment all.
+func groupRules() []filterRule {
+	return []filterRule{
+		do(member(oif, setSegments), verdict("goto check-to-segment")),
+		do(is(etherType, "arp", 0x08, 0x06), own(oif, arpDestIP, setIPv4), verdict("accept")),
+		do(is(etherType, "ip6", 0x86, 0xdd), l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-neighbor-solicit", 135),
+			own(oif, ndTarget, setIPv6), verdict("accept")),
+		do(verdict("drop")),
+	}
+}
+
+func segmentRules() []filterRule {
+	return []filterRule{
+		do(is(etherType, "ip6", 0x86, 0xdd), l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-router-advert", 134), verdict("drop")),
+		do(is(etherType, "ip6", 0x86, 0xdd), l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-redirect", 137), verdict("drop")),
+		do(is(etherType, "arp", 0x08, 0x06), verdict("accept")),
+		do(is(etherType, "ip", 0x08, 0x00), verdict("accept")),
+		do(is(etherType, "ip6", 0x86, 0xdd), verdict("accept")),
 		do(verdict("drop")),
 	}
 }

@@ -13,11 +13,15 @@ type HostPlan struct {
 	Network   string
 	Mode      Mode
 	Bridge    string
+	Foreign   bool   // the bridge is the administrator's: it has to be there, and stays as it is
+	Parent    string // the host's link that has to be there; "" is none
 	MAC       net.HardwareAddr
 	MTU       int
 	Addresses []netip.Prefix // the host's own on the bridge: the gateways
-	Sysctls   []Sysctl       // of the bridge alone
+	Sysctls   []Sysctl       // of the bridge, or the uplink, alone
 	Rules     []Rule
+	IPv4      bool // the network has it
+	IPv6      bool
 	// Ports are the interfaces that may be plugged in now. Ensure gives back to those
 	// that are what somebody flushed; it makes none.
 	Ports []Plan
@@ -40,15 +44,24 @@ func NewHostPlan(t Table) HostPlan {
 	if t.Mode == ModeNone {
 		return p
 	}
-	p.Bridge, p.MTU = t.Bridge, t.MTU
-	p.MAC, _ = net.ParseMAC(t.MAC) // Decode and Default vouch for it
+	p.Bridge, p.Foreign, p.Parent, p.MTU = t.Bridge, t.Foreign, t.Parent, t.MTU
+	p.IPv4, p.IPv6 = t.IPv4.IsValid(), t.IPv6.IsValid()
+	p.MAC, _ = net.ParseMAC(t.MAC) // Decode, Default and New vouch for it
 	for _, prefix := range []netip.Prefix{t.IPv4, t.IPv6} {
-		if prefix.IsValid() {
+		if !prefix.IsValid() || !t.hostRoutes() {
+			continue
+		}
+		p.Rules = append(p.Rules, rules(t, prefix)...)
+		if t.Mode == ModeBridge {
 			p.Addresses = append(p.Addresses, netip.PrefixFrom(firstHost(prefix), prefix.Bits()))
-			p.Rules = append(p.Rules, rules(t, prefix)...)
 		}
 	}
-	p.Sysctls = bridgeSysctls(t.Bridge, t.IPv6.IsValid())
+	switch {
+	case t.Mode == ModeBridge && !t.Foreign:
+		p.Sysctls = bridgeSysctls(t)
+	case t.Mode == ModeRouted && p.IPv6 && t.Parent != "":
+		p.Sysctls = []Sysctl{{"net/ipv6/conf/" + t.Parent + "/proxy_ndp", "1"}} // IPv4 answers for its proxy entries anyway
+	}
 	for _, c := range t.Claims {
 		if port, err := NewPlan(t, c); err == nil {
 			p.Ports = append(p.Ports, port)
@@ -57,41 +70,63 @@ func NewHostPlan(t Table) HostPlan {
 	return p
 }
 
-func (p HostPlan) hasIPv6() bool {
-	for _, a := range p.Addresses {
-		if a.Addr().Is6() {
-			return true
-		}
+func (p HostPlan) family() family { return familyOfMode(p.Mode) }
+
+// hasFilter: there are ports, and filters at them.
+func (p HostPlan) hasFilter() bool { return p.Mode == ModeBridge || p.Mode == ModeRouted }
+
+// routes: the host is the VPSs' gateway.
+func (p HostPlan) routes() bool { return p.Mode == ModeRouted || p.Mode == ModeBridge && !p.Foreign }
+
+// filterKey is by which the network is entered in its table of filters.
+func (p HostPlan) filterKey() string {
+	if p.Mode == ModeBridge {
+		return p.Bridge
 	}
-	return false
+	return p.Network
+}
+
+// routerSysctls make the host the router on a link and have it believe nothing
+// that comes from a VPS.
+func routerSysctls(link string) []Sysctl {
+	conf := "net/ipv4/conf/" + link + "/"
+	return []Sysctl{
+		{conf + "forwarding", "1"},
+		{conf + "send_redirects", "0"}, // only half: the host's "all" counts too, hence the filter
+		{conf + "accept_redirects", "0"},
+		{conf + "accept_source_route", "0"},
+		{conf + "rp_filter", "1"},
+	}
+}
+
+// routerSysctls6 are those for IPv6.
+func routerSysctls6(link string) []Sysctl {
+	conf := "net/ipv6/conf/" + link + "/"
+	return []Sysctl{
+		{conf + "disable_ipv6", "0"},
+		{conf + "accept_ra", "0"},
+		{conf + "accept_redirects", "0"},
+		{conf + "accept_dad", "0"}, // the table says whose an address is
+		{conf + "forwarding", "1"},
+	}
 }
 
 // bridgeSysctls make the host answer for every address of the network with
-// its own MAC, at once, and believe nothing that comes from a VPS.
-func bridgeSysctls(bridge string, six bool) []Sysctl {
-	four := "net/ipv4/conf/" + bridge + "/"
-	out := []Sysctl{
-		{four + "forwarding", "1"},
-		{four + "proxy_arp_pvlan", "1"}, // answer for neighbours on the same link (RFC 3069)
-		{four + "send_redirects", "0"},  // only half: the host's "all" counts too, hence the filter
-		{four + "accept_redirects", "0"},
-		{four + "accept_source_route", "0"},
-		{four + "rp_filter", "1"},
-		{"net/ipv4/neigh/" + bridge + "/proxy_delay", "0"},
+// its own MAC, at once. In a segment it does not: the VPSs answer each other.
+func bridgeSysctls(t Table) []Sysctl {
+	answer := "1"
+	if t.Segment {
+		answer = "0"
 	}
-	if !six {
-		return append(out, Sysctl{"net/ipv6/conf/" + bridge + "/disable_ipv6", "1"})
+	out := append(routerSysctls(t.Bridge),
+		Sysctl{"net/ipv4/conf/" + t.Bridge + "/proxy_arp_pvlan", answer}, // for neighbours on the same link (RFC 3069)
+		Sysctl{"net/ipv4/neigh/" + t.Bridge + "/proxy_delay", "0"})
+	if !t.IPv6.IsValid() {
+		return append(out, Sysctl{"net/ipv6/conf/" + t.Bridge + "/disable_ipv6", "1"})
 	}
-	conf := "net/ipv6/conf/" + bridge + "/"
-	return append(out,
-		Sysctl{conf + "disable_ipv6", "0"},
-		Sysctl{conf + "accept_ra", "0"},
-		Sysctl{conf + "accept_redirects", "0"},
-		Sysctl{conf + "accept_dad", "0"}, // the table says whose an address is
-		Sysctl{conf + "forwarding", "1"},
-		Sysctl{conf + "proxy_ndp", "1"},
-		Sysctl{"net/ipv6/neigh/" + bridge + "/proxy_delay", "0"}, // else up to 0.8 s for each first packet
-	)
+	return append(append(out, routerSysctls6(t.Bridge)...),
+		Sysctl{"net/ipv6/conf/" + t.Bridge + "/proxy_ndp", answer},
+		Sysctl{"net/ipv6/neigh/" + t.Bridge + "/proxy_delay", "0"}) // else up to 0.8 s for each first packet
 }
 
 // The chains of ours in iptables, and where one jump leads to each.
@@ -112,60 +147,88 @@ func jumps() []jump {
 
 // rules are O(1) for each network. Those with -o guard what comes in and stand before
 // those that let out, of whichever network: so networks do not reach each other.
+// The links of a routed network have no name in common but that of all ports;
+// since they let out their own addresses only, its prefix says which they are.
 func rules(t Table, prefix netip.Prefix) []Rule {
 	six := prefix.Addr().Is6()
-	mine := "-m comment --comment " + t.Bridge
+	mine := "-m comment --comment " + t.Name
 	add := func(table, chain, format string, args ...any) Rule {
-		return Rule{six, table, chain, fmt.Sprintf(format, args...)}
+		return Rule{six, table, chain, fmt.Sprintf(format, args...) + " " + mine}
 	}
-	out := add("filter", chainForward, "-i %s %s -j ACCEPT", t.Bridge, mine)
+	forward := func(target, format string, args ...any) Rule {
+		r := add("filter", chainForward, format, args...)
+		r.Spec += " -j " + target
+		return r
+	}
+	// Within the network, into it, not from it but into it, out of it.
+	within, into, out := fmt.Sprintf("-i %s -o %[1]s", t.Bridge), "-o "+t.Bridge, "-i "+t.Bridge
+	foreign := []string{fmt.Sprintf("! -i %s -o %[1]s", t.Bridge)}
+	leaves := fmt.Sprintf("-s %s ! -o %s", prefix, t.Bridge)
+	if t.Mode == ModeRouted {
+		const ports = linkPrefix + "+"
+		within = fmt.Sprintf("-s %s -d %[1]s -i %s -o %[2]s", prefix, ports)
+		into, out = fmt.Sprintf("-d %s -o %s", prefix, ports), fmt.Sprintf("-s %s -i %s", prefix, ports)
+		foreign = []string{fmt.Sprintf("! -s %s -d %[1]s -o %s", prefix, ports), fmt.Sprintf("-d %s ! -i %s -o %[2]s", prefix, ports)}
+		leaves = fmt.Sprintf("-s %s ! -o %s", prefix, ports)
+	}
+	var all []Rule
+	if t.Private {
+		all = append(all, forward("DROP", "%s", within))
+	}
 	if !t.NAT {
-		return []Rule{add("filter", chainForward, "-o %s %s -j ACCEPT", t.Bridge, mine), out}
+		return append(all, forward("ACCEPT", "%s", into), forward("ACCEPT", "%s", out))
 	}
-	return []Rule{
-		add("filter", chainForward, "-o %s -m conntrack --ctstate RELATED,ESTABLISHED,DNAT %s -j ACCEPT", t.Bridge, mine),
-		add("filter", chainForward, "! -i %s -o %s %s -j DROP", t.Bridge, t.Bridge, mine),
-		out,
-		add("nat", chainPostrouting, "-s %s ! -o %s %s -j MASQUERADE", prefix, t.Bridge, mine),
+	all = append(all, forward("ACCEPT", "%s -m conntrack --ctstate RELATED,ESTABLISHED,DNAT", into))
+	for _, from := range foreign {
+		all = append(all, forward("DROP", "%s", from))
 	}
+	masquerade := add("nat", chainPostrouting, "%s", leaves)
+	masquerade.Spec += " -j MASQUERADE"
+	return append(all, forward("ACCEPT", "%s", out), masquerade)
 }
 
 // String is the plan in words of ip(8), sysctl(8), iptables(8) and nft(8),
 // one object a line, in the order in which Ensure makes them.
 func (p HostPlan) String() string {
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	if p.Mode == ModeNone {
-		return ""
+	var t text
+	if p.hasFilter() {
+		t.WriteString(filterText(p.family()))
+		t.line("nft add element %s %s %s { %q }", p.family(), filterTable, setNetworks, p.filterKey())
 	}
-	mtu := ""
-	if p.MTU > 0 {
-		mtu = fmt.Sprintf(" mtu %d", p.MTU)
+	if p.Foreign {
+		t.line("# bridge %s has to be there, and stays as it is", p.Bridge)
 	}
-	b.WriteString(filterText())
-	line("nft add element bridge %s %s { %q }", filterTable, setNetworks, p.Bridge)
-	line("ip link add %s address %s%s type bridge mcast_snooping 0", p.Bridge, p.MAC, mtu)
-	line("ip link set %s alias %q", p.Bridge, p.alias())
+	if p.Parent != "" {
+		t.line("# link %s has to be there", p.Parent)
+	}
+	if p.Bridge != "" && !p.Foreign {
+		mtu := ""
+		if p.MTU > 0 {
+			mtu = fmt.Sprintf(" mtu %d", p.MTU)
+		}
+		t.line("ip link add %s address %s%s type bridge mcast_snooping 0", p.Bridge, p.MAC, mtu)
+		t.line("ip link set %s alias %q", p.Bridge, p.alias())
+	}
 	for _, s := range p.Sysctls {
-		line("sysctl %s=%s", strings.ReplaceAll(s.Key, "/", "."), s.Value)
+		t.line("sysctl %s=%s", strings.ReplaceAll(s.Key, "/", "."), s.Value)
 	}
 	for _, a := range p.Addresses {
-		nodad := ""
-		if a.Addr().Is6() {
-			nodad = " nodad"
-		}
-		line("ip addr replace %s dev %s%s", a, p.Bridge, nodad)
+		t.line("ip addr replace %s dev %s%s", a, p.Bridge, addressWords(a))
 	}
-	line("ip link set %s up", p.Bridge)
+	if p.Bridge != "" && !p.Foreign {
+		t.line("ip link set %s up", p.Bridge)
+	}
 	for _, six := range []bool{false, true} {
-		p.rulesText(six, line)
+		p.rulesText(six, t.line)
 	}
-	line("sysctl net.ipv4.ip_forward=1")
-	if p.hasIPv6() {
-		line("# if net.ipv6.conf.all.forwarding is 0: accept_ra=2 wherever it is 1, then")
-		line("sysctl net.ipv6.conf.all.forwarding=1")
+	if p.routes() {
+		t.line("sysctl net.ipv4.ip_forward=1")
 	}
-	return b.String()
+	if p.routes() && p.IPv6 {
+		t.line("# if net.ipv6.conf.all.forwarding is 0: accept_ra=2 wherever it is 1, then")
+		t.line("sysctl net.ipv6.conf.all.forwarding=1")
+	}
+	return t.String()
 }
 
 func (p HostPlan) rulesText(six bool, line func(string, ...any)) {

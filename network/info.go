@@ -1,11 +1,15 @@
 package network
 
+import "net/netip"
+
 // An Info is a network as `croft network list` and `inspect` show it. Its
 // JSON keys are stable.
 type Info struct {
 	Name     string  `json:"name"`
 	Mode     Mode    `json:"mode"`
-	Bridge   string  `json:"bridge"`
+	Bridge   string  `json:"bridge"`  // "" in modes that have none
+	Foreign  bool    `json:"foreign"` // the bridge is the administrator's
+	Parent   string  `json:"parent"`  // the uplink, or the link that VPSs get; "" if it has none
 	MAC      string  `json:"mac"`
 	IPv4     string  `json:"ipv4"` // prefix; "" if it has none
 	IPv6     string  `json:"ipv6"`
@@ -13,20 +17,29 @@ type Info struct {
 	Gateway6 string  `json:"gateway6"`
 	MTU      int     `json:"mtu"` // 0 is the kernel's own
 	NAT      bool    `json:"nat"`
+	Private  bool    `json:"private"`
+	Segment  bool    `json:"segment"`
 	Claims   []Claim `json:"claims"`
 }
 
 // Info returns what a person or a script wants to know of the network.
 func (t Table) Info() Info {
-	info := Info{Name: t.Name, Mode: t.Mode, Bridge: t.Bridge, MAC: t.MAC, MTU: t.MTU, NAT: t.NAT, Claims: t.Claims}
+	info := Info{Name: t.Name, Mode: t.Mode, Bridge: t.Bridge, Foreign: t.Foreign, Parent: t.Parent, MAC: t.MAC,
+		MTU: t.MTU, NAT: t.NAT, Private: t.Private, Segment: t.Segment, Claims: t.Claims}
 	if info.Claims == nil {
 		info.Claims = []Claim{}
 	}
-	if t.IPv4.IsValid() {
-		info.IPv4, info.Gateway4 = t.IPv4.String(), t.Gateway4().String()
-	}
-	if t.IPv6.IsValid() {
-		info.IPv6, info.Gateway6 = t.IPv6.String(), t.Gateway6().String()
+	for _, f := range []struct {
+		prefix           netip.Prefix
+		gateway          netip.Addr
+		to, gatewayWords *string
+	}{{t.IPv4, t.Gateway4(), &info.IPv4, &info.Gateway4}, {t.IPv6, t.Gateway6(), &info.IPv6, &info.Gateway6}} {
+		if f.prefix.IsValid() {
+			*f.to = f.prefix.String()
+		}
+		if f.gateway.IsValid() {
+			*f.gatewayWords = f.gateway.String()
+		}
 	}
 	return info
 }

@@ -64,10 +64,10 @@ func (h *Host) ensureRules(ctx context.Context, p HostPlan) error {
 		if err != nil {
 			return err
 		}
-		if saved.match(p.Bridge, want) {
+		if saved.match(p.Network, want) {
 			continue
 		}
-		if err := h.mendRules(ctx, p.Bridge, six, want); err != nil {
+		if err := h.mendRules(ctx, p.Network, six, want); err != nil {
 			return err
 		}
 	}
@@ -124,9 +124,9 @@ func (s saved) in(table, chain string) []string {
 }
 
 // of returns the specs in a chain of ours that belong to one network.
-func (s saved) of(table, chain, bridge string) []string {
+func (s saved) of(table, chain, network string) []string {
 	return slices.DeleteFunc(s.in(table, chain), func(spec string) bool {
-		return !strings.Contains(spec+" ", " --comment "+bridge+" ")
+		return !strings.Contains(spec+" ", " --comment "+network+" ")
 	})
 }
 
@@ -142,13 +142,13 @@ func (s saved) jumps(j jump) int {
 
 // match reports whether exactly the wanted rules are there, each network's guards
 // before everybody's way out, and one jump leads to them.
-func (s saved) match(bridge string, want []Rule) bool {
+func (s saved) match(network string, want []Rule) bool {
 	for _, j := range jumps() {
 		specs := specsIn(want, j.table)
 		if len(specs) == 0 {
 			continue
 		}
-		if s.jumps(j) != 1 || !slices.Equal(s.of(j.table, j.to, bridge), specs) {
+		if s.jumps(j) != 1 || !slices.Equal(s.of(j.table, j.to, network), specs) {
 			return false
 		}
 		all := s.in(j.table, j.to)
@@ -174,7 +174,7 @@ func specsIn(rules []Rule, table string) []string {
 // say where it comes from.
 func isGuard(spec string) bool { return strings.Contains(" "+spec, " -o ") }
 
-func (h *Host) mendRules(ctx context.Context, bridge string, six bool, want []Rule) error {
+func (h *Host) mendRules(ctx context.Context, network string, six bool, want []Rule) error {
 	unlock, err := h.lock()
 	if err != nil {
 		return err
@@ -185,7 +185,7 @@ func (h *Host) mendRules(ctx context.Context, bridge string, six bool, want []Ru
 		return err
 	}
 	now, err := savedRules(ctx, six) // again, now that nobody else changes it
-	if err != nil || now.match(bridge, want) {
+	if err != nil || now.match(network, want) {
 		return err
 	}
 	for _, j := range jumps() {
@@ -193,20 +193,20 @@ func (h *Host) mendRules(ctx context.Context, bridge string, six bool, want []Ru
 		if len(specs) == 0 {
 			continue
 		}
-		if err := mendChain(ipt, now, j, bridge, specs); err != nil {
+		if err := mendChain(ipt, now, j, network, specs); err != nil {
 			return fmt.Errorf("set rules of iptables: %w", err)
 		}
 	}
 	return nil
 }
 
-func mendChain(ipt *iptables.IPTables, now saved, j jump, bridge string, specs []string) error {
+func mendChain(ipt *iptables.IPTables, now saved, j jump, network string, specs []string) error {
 	if !now.hasChain(j.table, j.to) {
 		if err := ipt.NewChain(j.table, j.to); err != nil {
 			return err
 		}
 	}
-	for _, spec := range now.of(j.table, j.to, bridge) {
+	for _, spec := range now.of(j.table, j.to, network) {
 		if err := ipt.Delete(j.table, j.to, strings.Fields(spec)...); err != nil {
 			return err
 		}
@@ -272,7 +272,7 @@ func (h *Host) removeRules(ctx context.Context, p HostPlan) error {
 			return err
 		}
 		for _, j := range jumps() {
-			errs = append(errs, emptyChain(ipt, now, j, p.Bridge))
+			errs = append(errs, emptyChain(ipt, now, j, p.Network))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -281,8 +281,8 @@ func (h *Host) removeRules(ctx context.Context, p HostPlan) error {
 	return nil
 }
 
-func emptyChain(ipt *iptables.IPTables, now saved, j jump, bridge string) error {
-	mine := now.of(j.table, j.to, bridge)
+func emptyChain(ipt *iptables.IPTables, now saved, j jump, network string) error {
+	mine := now.of(j.table, j.to, network)
 	for _, spec := range mine {
 		if err := ipt.Delete(j.table, j.to, strings.Fields(spec)...); err != nil {
 			return err

@@ -110,6 +110,31 @@ func reservedGroup() part {
 	}}
 }
 
+// isGroup matches frames to more than one: broadcast and multicast.
+func isGroup() part {
+	return part{"ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00", []expr.Any{
+		load(etherDest, regName),
+		&expr.Bitwise{SourceRegister: regName, DestRegister: regName, Len: 6,
+			Mask: []byte{1, 0, 0, 0, 0, 0}, Xor: make([]byte, 6)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: regName, Data: make([]byte, 6)},
+	}}
+}
+
+// over matches what is more than a rate, in bytes each second.
+func over(rate uint64, burst uint32) part {
+	return part{fmt.Sprintf("limit rate over %d bytes/second burst %d bytes", rate, burst), []expr.Any{
+		&expr.Limit{Type: expr.LimitTypePktBytes, Rate: rate, Over: true, Unit: expr.LimitTimeSecond, Burst: burst},
+	}}
+}
+
+// member matches links that the set has.
+func member(l link, set string) part {
+	return part{fmt.Sprintf("%s @%s", l.text, set), []expr.Any{
+		&expr.Meta{Key: l.key, Register: regName},
+		&expr.Lookup{SourceRegister: regName, SetName: set},
+	}}
+}
+
 // fragmented matches what has an IPv6 fragment header, the first included.
 func fragmented() part {
 	return part{"exthdr frag exists", []expr.Any{
@@ -214,10 +239,10 @@ func verdict(words string) part {
 	return part{words, []expr.Any{v}}
 }
 
-// filterText is the whole table in nft's language.
-func filterText() string {
+// filterText is a whole table in nft's language.
+func filterText(f family) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "table bridge %s {\n", filterTable)
+	fmt.Fprintf(&b, "table %s %s {\n", f, filterTable)
 	for _, s := range filterSets() {
 		fmt.Fprintf(&b, "\tset %s {\n\t\ttype %s\n", s.name, strings.Join(s.types, " . "))
 		if s.dynamic {
@@ -225,10 +250,10 @@ func filterText() string {
 		}
 		b.WriteString("\t}\n")
 	}
-	for _, c := range filterChains() {
+	for _, c := range filterChains(f) {
 		fmt.Fprintf(&b, "\tchain %s {\n", c.name)
 		if c.hook != "" {
-			fmt.Fprintf(&b, "\t\ttype filter hook %s priority %d; policy accept;\n", c.hook, hookPriority)
+			fmt.Fprintf(&b, "\t\t%s\n", c.declaration())
 		}
 		for _, r := range c.rules {
 			fmt.Fprintf(&b, "\t\t%s\n", r)

@@ -3,6 +3,8 @@ package network
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/google/nftables"
@@ -10,12 +12,19 @@ import (
 	"github.com/google/nftables/userdata"
 )
 
-func table() *nftables.Table {
-	return &nftables.Table{Name: filterTable, Family: nftables.TableFamilyBridge}
+func (f family) kernel() nftables.TableFamily {
+	if f == familyNetdev {
+		return nftables.TableFamilyNetdev
+	}
+	return nftables.TableFamilyBridge
 }
 
-func setNamed(name string) *nftables.Set {
-	return &nftables.Set{Table: table(), Name: name}
+func (f family) table() *nftables.Table {
+	return &nftables.Table{Name: filterTable, Family: f.kernel()}
+}
+
+func (f family) set(name string) *nftables.Set {
+	return &nftables.Set{Table: f.table(), Name: name}
 }
 
 // ensureFilter makes the table if anything of it is missing or different. The
@@ -31,26 +40,30 @@ func (h *Host) ensureFilter(_ context.Context, p HostPlan) error {
 		return err
 	}
 	defer unlock()
-	t := h.nft.AddTable(table())
+	t := h.nft.AddTable(p.family().table())
 	for _, s := range filterSets() {
 		if err := h.nft.AddSet(s.kernel(t), nil); err != nil {
 			return classify("make set "+s.name, err)
 		}
 	}
-	for _, c := range filterChains() {
-		chain := h.nft.AddChain(c.kernel(t))
-		h.nft.FlushChain(chain)
+	chains := filterChains(p.family())
+	for _, c := range chains {
+		h.nft.FlushChain(h.nft.AddChain(c.kernel(t)))
 	}
-	for _, c := range filterChains() {
-		for _, r := range c.rules {
-			h.nft.AddRule(&nftables.Rule{Table: t, Chain: &nftables.Chain{Name: c.name, Table: t}, Exprs: r.exprs(),
-				UserData: userdata.AppendString(nil, userdata.TypeComment, r.mark())})
-		}
+	for _, c := range chains {
+		h.addRules(t, c)
 	}
-	if err := h.nft.SetAddElements(setNamed(setNetworks), networkElement(p)); err != nil {
+	if err := h.nft.SetAddElements(p.family().set(setNetworks), p.networkElement()); err != nil {
 		return classify("enter network", err)
 	}
-	return classify("set filters (nftables, family bridge)", h.nft.Flush())
+	return classify(fmt.Sprintf("set filters (nftables, family %s)", p.family()), h.nft.Flush())
+}
+
+func (h *Host) addRules(t *nftables.Table, c filterChain) {
+	for _, r := range c.rules {
+		h.nft.AddRule(&nftables.Rule{Table: t, Chain: &nftables.Chain{Name: c.name, Table: t}, Exprs: r.exprs(),
+			UserData: userdata.AppendString(nil, userdata.TypeComment, r.mark())})
+	}
 }
 
 func (s filterSet) kernel(t *nftables.Table) *nftables.Set {
@@ -80,32 +93,38 @@ func (s filterSet) kernel(t *nftables.Table) *nftables.Set {
 }
 
 func (c filterChain) kernel(t *nftables.Table) *nftables.Chain {
-	chain := &nftables.Chain{Name: c.name, Table: t}
+	chain := &nftables.Chain{Name: c.name, Table: t, Device: c.device}
 	hooks := map[string]*nftables.ChainHook{
 		"prerouting":  nftables.ChainHookPrerouting,
 		"input":       nftables.ChainHookInput,
 		"postrouting": nftables.ChainHookPostrouting,
+		"ingress":     nftables.ChainHookIngress,
+		"egress":      nftables.ChainHookEgress,
 	}
 	if c.hook == "" {
 		return chain
 	}
-	accept := nftables.ChainPolicyAccept // for ports that are not ours
-	chain.Type, chain.Policy = nftables.ChainTypeFilter, &accept
+	policy := nftables.ChainPolicyAccept
+	if c.policy() == "drop" {
+		policy = nftables.ChainPolicyDrop
+	}
+	chain.Type, chain.Policy = nftables.ChainTypeFilter, &policy
 	chain.Hooknum, chain.Priority = hooks[c.hook], nftables.ChainPriorityRef(hookPriority)
 	return chain
 }
 
-func networkElement(p HostPlan) []nftables.SetElement {
-	return []nftables.SetElement{{Key: ifname(p.Bridge)}}
+func (p HostPlan) networkElement() []nftables.SetElement {
+	return []nftables.SetElement{{Key: ifname(p.filterKey())}}
 }
 
 // filterIsThere compares the marks of all rules, and looks for the sets and
 // for the network's own entry.
 func (h *Host) filterIsThere(p HostPlan) (bool, error) {
-	if there, err := h.tableIsThere(); err != nil || !there {
+	f := p.family()
+	if there, err := h.tableIsThere(f); err != nil || !there {
 		return false, err
 	}
-	sets, err := h.nft.GetSets(table())
+	sets, err := h.nft.GetSets(f.table())
 	if err != nil {
 		return false, classify("list sets of filters", err)
 	}
@@ -114,22 +133,27 @@ func (h *Host) filterIsThere(p HostPlan) (bool, error) {
 			return false, nil
 		}
 	}
-	for _, c := range filterChains() {
-		rules, err := h.nft.GetRules(table(), &nftables.Chain{Name: c.name})
-		if err != nil {
-			return false, classify("list rules of filters", err)
-		}
-		if !slices.Equal(marksOf(rules), c.marks()) {
-			return false, nil
+	for _, c := range filterChains(f) {
+		if same, err := h.chainIsThere(f, c); err != nil || !same {
+			return false, err
 		}
 	}
-	elements, err := h.nft.GetSetElements(setNamed(setNetworks))
+	elements, err := h.nft.GetSetElements(f.set(setNetworks))
 	if err != nil {
 		return false, classify("list networks of filters", err)
 	}
 	return slices.ContainsFunc(elements, func(e nftables.SetElement) bool {
-		return bytes.Equal(e.Key, ifname(p.Bridge))
+		return bytes.Equal(e.Key, ifname(p.filterKey()))
 	}), nil
+}
+
+// chainIsThere compares marks of rules: a chain that is absent has none.
+func (h *Host) chainIsThere(f family, c filterChain) (bool, error) {
+	rules, err := h.nft.GetRules(f.table(), &nftables.Chain{Name: c.name})
+	if err != nil {
+		return false, classify("list rules of filters", err)
+	}
+	return slices.Equal(marksOf(rules), c.marks()), nil
 }
 
 func marksOf(rules []*nftables.Rule) []string {
@@ -149,8 +173,8 @@ func (c filterChain) marks() []string {
 	return out
 }
 
-func (h *Host) tableIsThere() (bool, error) {
-	tables, err := h.nft.ListTablesOfFamily(nftables.TableFamilyBridge)
+func (h *Host) tableIsThere(f family) (bool, error) {
+	tables, err := h.nft.ListTablesOfFamily(f.kernel())
 	if err != nil {
 		return false, classify("list tables of filters", err)
 	}
@@ -160,21 +184,22 @@ func (h *Host) tableIsThere() (bool, error) {
 // removeFilter takes the network's entry out, and the table if none is left.
 // The caller holds the lock.
 func (h *Host) removeFilter(p HostPlan) error {
-	if there, err := h.tableIsThere(); err != nil || !there {
+	f := p.family()
+	if there, err := h.tableIsThere(f); err != nil || !there {
 		return err
 	}
-	elements, err := h.nft.GetSetElements(setNamed(setNetworks))
+	elements, err := h.nft.GetSetElements(f.set(setNetworks))
 	if err != nil {
 		return classify("list networks of filters", err)
 	}
 	others := slices.ContainsFunc(elements, func(e nftables.SetElement) bool {
-		return !bytes.Equal(e.Key, ifname(p.Bridge))
+		return !bytes.Equal(e.Key, ifname(p.filterKey()))
 	})
 	if !others {
-		h.nft.DelTable(table())
+		h.nft.DelTable(f.table())
 		return classify("remove filters", h.nft.Flush())
 	}
-	return h.deleteElements(map[string][]nftables.SetElement{setNetworks: networkElement(p)})
+	return h.deleteElements(f, map[string][]nftables.SetElement{setNetworks: p.networkElement()})
 }
 
 // admit lets the link of p use what is p's.
@@ -184,7 +209,7 @@ func (h *Host) admit(p Plan) error {
 		bySet[e.set] = append(bySet[e.set], nftables.SetElement{Key: e.key})
 	}
 	for name, elements := range bySet {
-		if err := h.nft.SetAddElements(setNamed(name), elements); err != nil {
+		if err := h.nft.SetAddElements(p.family().set(name), elements); err != nil {
 			return classify("add filters of "+p.HostLink, err)
 		}
 	}
@@ -193,16 +218,17 @@ func (h *Host) admit(p Plan) error {
 
 // dismiss removes every element of the link, whatever it says, and its
 // counts: also those of addresses that it had once. Absent is success.
-func (h *Host) dismiss(hostLink string) error {
-	if there, err := h.tableIsThere(); err != nil || !there {
+func (h *Host) dismiss(f family, hostLink string) error {
+	if there, err := h.tableIsThere(f); err != nil || !there {
 		return err
 	}
 	found := map[string][]nftables.SetElement{}
 	for _, r := range reasons() {
 		found[dropSet(r)] = []nftables.SetElement{{Key: ifname(hostLink)}}
 	}
+	found[setSegments] = []nftables.SetElement{{Key: ifname(hostLink)}}
 	for _, set := range []string{setMAC, setIPv4, setIPv6} {
-		elements, err := h.nft.GetSetElements(setNamed(set))
+		elements, err := h.nft.GetSetElements(f.set(set))
 		if err != nil {
 			return classify("list set "+set, err)
 		}
@@ -212,17 +238,17 @@ func (h *Host) dismiss(hostLink string) error {
 			}
 		}
 	}
-	return h.deleteElements(found)
+	return errors.Join(h.unhook(f, hostLink), h.deleteElements(f, found))
 }
 
 // deleteElements adds each element before it deletes it, in one batch, since
 // deleting what is absent fails and somebody else may be deleting it too.
-func (h *Host) deleteElements(bySet map[string][]nftables.SetElement) error {
+func (h *Host) deleteElements(f family, bySet map[string][]nftables.SetElement) error {
 	for name, elements := range bySet {
-		if err := h.nft.SetAddElements(setNamed(name), elements); err != nil {
+		if err := h.nft.SetAddElements(f.set(name), elements); err != nil {
 			return classify("remove filters", err)
 		}
-		if err := h.nft.SetDeleteElements(setNamed(name), elements); err != nil {
+		if err := h.nft.SetDeleteElements(f.set(name), elements); err != nil {
 			return classify("remove filters", err)
 		}
 	}
@@ -232,24 +258,24 @@ func (h *Host) deleteElements(bySet map[string][]nftables.SetElement) error {
 // Dropped returns how many frames from p's VPS were dropped at its port since
 // it was plugged in, by reason. Reasons without a drop are left out.
 func (h *Host) Dropped(p Plan) (map[Reason]uint64, error) {
-	if p.Mode == ModeNone {
+	if !p.hasPort() {
 		return map[Reason]uint64{}, nil
 	}
-	all, err := h.dropped()
+	all, err := h.dropped(p.family())
 	if err != nil || all[p.HostLink] == nil {
 		return map[Reason]uint64{}, err
 	}
 	return all[p.HostLink], nil
 }
 
-// dropped are the counts of all links.
-func (h *Host) dropped() (map[string]map[Reason]uint64, error) {
+// dropped are the counts of all links of a family.
+func (h *Host) dropped(f family) (map[string]map[Reason]uint64, error) {
 	out := map[string]map[Reason]uint64{}
-	if there, err := h.tableIsThere(); err != nil || !there {
+	if there, err := h.tableIsThere(f); err != nil || !there {
 		return out, err
 	}
 	for _, r := range reasons() {
-		elements, err := h.nft.GetSetElements(setNamed(dropSet(r)))
+		elements, err := h.nft.GetSetElements(f.set(dropSet(r)))
 		if err != nil {
 			return nil, classify("read counts of dropped packets", err)
 		}

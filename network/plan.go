@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 )
 
 // A Plan is everything that one interface of a VPS needs: its place on the
@@ -15,12 +14,18 @@ type Plan struct {
 	Mode      Mode
 	Owner     string
 	Interface string // inside: eth0
-	HostLink  string
-	Bridge    string
+	HostLink  string // the host's end; "" in modes that have none
+	Bridge    string // that HostLink is a port of; "" in other modes
+	Foreign   bool   // the bridge is the administrator's
+	Parent    string // routed: the uplink that answers for the addresses; macvlan, physical: where the interface comes from
+	Segment   bool   // it hears what other VPSs send to groups
+	Private   bool   // it does not reach other VPSs of its network
 	MAC       net.HardwareAddr
-	Addresses []netip.Prefix // with the length of the network's prefix, IPv4 first
-	Gateways  []netip.Addr   // one of each family that Addresses has
-	MTU       int            // 0 leaves the kernel's
+	HostMAC   net.HardwareAddr // of the host's end; nil: the kernel's choice
+	Addresses []netip.Prefix   // with the length that they have inside, IPv4 first
+	Gateways  []netip.Addr     // at most one of each family that Addresses has
+	Near      []netip.Prefix   // what is reached by the network's gateway although the way out is another interface's
+	MTU       int              // 0 leaves the kernel's
 	Rate      Rate
 }
 
@@ -30,29 +35,104 @@ func NewPlan(t Table, c Claim) (Plan, error) {
 	if t.Mode == ModeNone {
 		return p, nil
 	}
-	mac, err := parseMAC(c.MAC)
-	if err != nil {
-		return Plan{}, fmt.Errorf("plan %s of %s: %w", c.Interface, c.Owner, err)
+	var mac net.HardwareAddr
+	var err error
+	if t.Mode != ModePhysical { // which has one of its own
+		if mac, err = parseMAC(c.MAC); err != nil {
+			return Plan{}, fmt.Errorf("plan %s of %s: %w", c.Interface, c.Owner, err)
+		}
 	}
-	if err := checkHostLink(c.HostLink); err != nil {
-		return Plan{}, fmt.Errorf("plan %s of %s: %w", c.Interface, c.Owner, err)
+	if t.hasPorts() {
+		if err := checkHostLink(c.HostLink); err != nil {
+			return Plan{}, fmt.Errorf("plan %s of %s: %w", c.Interface, c.Owner, err)
+		}
+		p.HostLink = c.HostLink
 	}
-	p.HostLink, p.Bridge, p.MAC, p.MTU = c.HostLink, t.Bridge, mac, t.MTU
+	p.Bridge, p.Foreign, p.Parent, p.MAC, p.MTU = t.Bridge, t.Foreign, t.Parent, mac, t.MTU
+	p.Segment, p.Private = t.Segment, t.Private
+	if t.Mode == ModeRouted {
+		if p.HostMAC, err = parseMAC(t.MAC); err != nil {
+			return Plan{}, fmt.Errorf("plan %s of %s: %w", c.Interface, c.Owner, err)
+		}
+	}
 	var four, six bool
 	for _, a := range c.Addresses {
 		if why := t.unusable(a); why != "" {
 			return Plan{}, fmt.Errorf("plan %s of %s: address %s %s", c.Interface, c.Owner, a, why)
 		}
-		p.Addresses = append(p.Addresses, netip.PrefixFrom(a, t.prefixOf(a).Bits()))
+		p.Addresses = append(p.Addresses, t.WithBits(a))
 		four, six = four || a.Is4(), six || a.Is6()
 	}
-	if four {
-		p.Gateways = append(p.Gateways, t.Gateway4())
-	}
-	if six {
-		p.Gateways = append(p.Gateways, t.Gateway6())
+	for _, g := range []struct {
+		has     bool
+		gateway netip.Addr
+	}{{four, t.Gateway4()}, {six, t.Gateway6()}} {
+		if g.has && g.gateway.IsValid() {
+			p.Gateways = append(p.Gateways, g.gateway)
+		}
 	}
 	return p, nil
+}
+
+// Beside returns p as a second interface of a VPS: the way out is the first
+// one's. What a prefix on the link would reach is still reached through it.
+func (p Plan) Beside(t Table) Plan {
+	if p.Mode == ModeRouted {
+		for _, prefix := range []netip.Prefix{t.IPv4, t.IPv6} {
+			if _, ok := p.via(prefix); ok {
+				p.Near = append(p.Near, prefix)
+			}
+		}
+		return p
+	}
+	p.Gateways = nil
+	return p
+}
+
+// via is the gateway of a prefix's family.
+func (p Plan) via(prefix netip.Prefix) (netip.Addr, bool) {
+	for _, g := range p.Gateways {
+		if prefix.IsValid() && g.Is4() == prefix.Addr().Is4() {
+			return g, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// A Way is a route that an interface brings with it.
+type Way struct {
+	To  netip.Prefix // zero bits: everything
+	Via netip.Addr
+}
+
+// onLink: a gateway is on the link although no prefix says so. IPv6 does not
+// need to be told of its link-local ones.
+func onLink(via netip.Addr) bool { return via.Is4() && via.IsLinkLocalUnicast() }
+
+// Ways are the routes that the interface brings: to everything, or, beside an
+// interface that does so, to what is near.
+func (p Plan) Ways() []Way {
+	var out []Way
+	for _, g := range p.Gateways {
+		near := p.Near
+		if len(near) == 0 {
+			near = []netip.Prefix{everywhere(g)}
+		}
+		for _, prefix := range near {
+			if prefix.Addr().Is4() == g.Is4() {
+				out = append(out, Way{prefix, g})
+			}
+		}
+	}
+	return out
+}
+
+// everywhere is the prefix of all addresses of a's family.
+func everywhere(a netip.Addr) netip.Prefix {
+	if a.Is4() {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 }
 
 // Alias is the ifalias of the host link: whose it is, beyond what 15 bytes say.
@@ -60,14 +140,19 @@ func (p Plan) Alias() string {
 	return fmt.Sprintf("croft %s %s %s", p.Network, p.Owner, p.Interface)
 }
 
-// neighbours are the addresses that the host knows the MAC of, so that it
-// never asks: the VPS's own, and its link-local one.
-func (p Plan) neighbours() []netip.Addr {
+// hasPort: the interface has an end on the host, with filters at it.
+func (p Plan) hasPort() bool { return p.HostLink != "" }
+
+func (p Plan) family() family { return familyOfMode(p.Mode) }
+
+// own are the addresses that are the VPS's alone: those of the table, and its
+// link-local one.
+func (p Plan) own() []netip.Addr {
 	var out []netip.Addr
 	for _, a := range p.Addresses {
 		out = append(out, a.Addr())
 	}
-	if p.hasIPv6() {
+	if p.hasIPv6() && len(p.MAC) == 6 {
 		out = append(out, linkLocal(p.MAC))
 	}
 	return out
@@ -82,6 +167,81 @@ func (p Plan) hasIPv6() bool {
 	return false
 }
 
+// A neighbour is an entry of the host's: it knows who has the address without
+// asking, or, as a proxy, answers who asks for it on that link.
+type neighbour struct {
+	link  string
+	addr  netip.Addr
+	proxy bool
+}
+
+// neighbours are what the host knows of the interface, so that it never asks
+// its VPS, and for what it answers others. On a foreign bridge it is a host of
+// the LAN like any other.
+func (p Plan) neighbours() []neighbour {
+	var out []neighbour
+	at := p.Bridge
+	switch {
+	case p.Mode == ModeRouted:
+		at = p.HostLink
+	case p.Mode != ModeBridge || p.Foreign:
+		return nil
+	}
+	for _, a := range p.own() {
+		out = append(out, neighbour{link: at, addr: a})
+	}
+	for _, a := range p.Addresses {
+		switch {
+		case p.Mode == ModeRouted && p.Parent != "":
+			out = append(out, neighbour{p.Parent, a.Addr(), true})
+		case p.Mode == ModeBridge && a.Addr().Is6() && !p.Segment: // IPv4 has proxy_arp_pvlan
+			out = append(out, neighbour{p.Bridge, a.Addr(), true})
+		}
+	}
+	return out
+}
+
+// hostRoutes are the addresses that the host has a route of its own for.
+func (p Plan) hostRoutes() []netip.Addr {
+	if p.Mode != ModeRouted {
+		return nil
+	}
+	var out []netip.Addr
+	for _, a := range p.Addresses {
+		out = append(out, a.Addr())
+	}
+	return out
+}
+
+// linkAddresses are the host's own on its end of the link: the gateways.
+func (p Plan) linkAddresses() []netip.Prefix {
+	var out []netip.Prefix
+	if p.Mode != ModeRouted {
+		return out
+	}
+	for _, g := range p.Gateways {
+		bits := 32
+		if g.Is6() {
+			bits = 64
+		}
+		out = append(out, netip.PrefixFrom(g, bits))
+	}
+	return out
+}
+
+// linkSysctls are of the host's end of the link.
+func (p Plan) linkSysctls() []Sysctl {
+	conf := "net/ipv6/conf/" + p.HostLink + "/"
+	if p.Mode != ModeRouted {
+		return []Sysctl{{conf + "disable_ipv6", "1"}} // a port has no address of its own
+	}
+	out := routerSysctls(p.HostLink)
+	if !p.hasIPv6() {
+		return append(out, Sysctl{conf + "disable_ipv6", "1"})
+	}
+	return append(append(out, Sysctl{conf + "addr_gen_mode", "1"}), routerSysctls6(p.HostLink)...) // none but fe80::1
+}
+
 // An element is one entry of a set of the filter: this link may use this.
 type element struct {
 	set   string
@@ -91,14 +251,21 @@ type element struct {
 
 // elements are what the filters let this interface use.
 func (p Plan) elements() []element {
-	name := ifname(p.HostLink)
-	out := []element{{setMAC, p.MAC.String(), append(name[:], append(p.MAC[:6:6], 0, 0)...)}}
-	for _, a := range p.neighbours() {
+	if !p.hasPort() {
+		return nil
+	}
+	quoted := fmt.Sprintf("%q", p.HostLink)
+	key := func(value ...byte) []byte { return append(ifname(p.HostLink), value...) }
+	out := []element{{setMAC, quoted + " . " + p.MAC.String(), append(key(p.MAC...), 0, 0)}}
+	for _, a := range p.own() {
 		set := setIPv4
 		if a.Is6() {
 			set = setIPv6
 		}
-		out = append(out, element{set, a.String(), append(name[:len(name):len(name)], a.AsSlice()...)})
+		out = append(out, element{set, quoted + " . " + a.String(), key(a.AsSlice()...)})
+	}
+	if p.Segment {
+		out = append(out, element{setSegments, quoted, key()})
 	}
 	return out
 }
@@ -107,59 +274,6 @@ func ifname(s string) []byte {
 	name := make([]byte, 16) // IFNAMSIZ
 	copy(name, s)
 	return name
-}
-
-// String is the plan in words of nft(8), ip(8), bridge(8) and sysctl(8), one
-// object a line, in the order in which Plug does it. Unplug is the inverse.
-func (p Plan) String() string {
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	if p.Mode == ModeNone {
-		line("# in the VPS")
-		line("ip link set lo up")
-		return b.String()
-	}
-	mtu := ""
-	if p.MTU > 0 {
-		mtu = fmt.Sprintf(" mtu %d", p.MTU)
-	}
-	line("# on the host")
-	for _, e := range p.elements() {
-		line("nft add element bridge %s %s { %q . %s }", filterTable, e.set, p.HostLink, e.value)
-	}
-	for _, a := range p.neighbours() {
-		line("ip neigh replace %s lladdr %s dev %s nud permanent", a, p.MAC, p.Bridge)
-	}
-	for _, a := range p.Addresses {
-		if a.Addr().Is6() {
-			line("ip neigh replace proxy %s dev %s", a.Addr(), p.Bridge)
-		}
-	}
-	line("ip link add %s%s type veth peer name %s address %s%s netns PID", p.HostLink, mtu, p.Interface, p.MAC, mtu)
-	line("ip link set %s alias %q", p.HostLink, p.Alias())
-	line("sysctl net.ipv6.conf.%s.disable_ipv6=1", p.HostLink)
-	line("ip link set %s master %s", p.HostLink, p.Bridge)
-	line("bridge link set dev %s %s", p.HostLink, portFlagsText())
-	line("ip link set %s type bridge_slave group_fwd_mask %#x", p.HostLink, forwardLLDP)
-	line("bridge fdb replace %s dev %s master static", p.MAC, p.HostLink)
-	p.rateText(line)
-	line("# in the VPS")
-	line("ip link set lo up")
-	line("ip link set %s addrgenmode eui64", p.Interface)
-	for _, a := range p.Addresses {
-		nodad := ""
-		if a.Addr().Is6() {
-			nodad = " nodad"
-		}
-		line("ip addr replace %s dev %s%s", a, p.Interface, nodad)
-	}
-	line("ip link set %s up", p.Interface)
-	for _, g := range p.Gateways {
-		line("ip route replace default via %s dev %s", g, p.Interface)
-	}
-	line("# on the host, last")
-	line("ip link set %s up", p.HostLink)
-	return b.String()
 }
 
 // A portFlag is one setting of a bridge port (IFLA_BRPORT_*).
@@ -175,14 +289,18 @@ const brportLocked = 39
 // portFlags make a port exchange frames with nothing but the bridge itself:
 // isolated ports do not reach each other, what the port did not ask for is
 // not flooded to it, and what it sends teaches the bridge nothing. Locked is
-// the second line of the source MAC filter.
-func portFlags() []portFlag {
+// the second line of the source MAC filter. On a foreign bridge "nothing but
+// the bridge" includes the administrator's ports, and their questions, which
+// are sent to groups, have to reach it. The ports of a segment reach each other.
+func (p Plan) portFlags() []portFlag {
+	groups := p.Foreign || p.Segment
 	return []portFlag{
-		{"isolated", 33, true},
+		{"isolated", 33, !p.Segment},
 		{"learning", 8, false},
 		{"flood", 9, false},
-		{"mcast_flood", 27, false},
-		{"bcast_flood", 30, false},
+		{"mcast_flood", 27, groups},
+		{"bcast_flood", 30, groups},
+		{"proxy_arp", 10, p.Segment && !p.Foreign}, // the bridge answers by what the host knows
 		{"locked", brportLocked, true},
 	}
 }
@@ -194,15 +312,3 @@ const (
 	brportGroupFwdMask = 31
 	forwardLLDP        = 1 << 0x0e
 )
-
-func portFlagsText() string {
-	var words []string
-	for _, f := range portFlags() {
-		state := "off"
-		if f.on {
-			state = "on"
-		}
-		words = append(words, f.name+" "+state)
-	}
-	return strings.Join(words, " ")
-}

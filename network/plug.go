@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -28,31 +27,68 @@ func (h *Host) Plug(ctx context.Context, p Plan, pid int) (err error) {
 	if p.Mode == ModeNone {
 		return inside.loopback()
 	}
-	bridge, err := h.nl.LinkByName(p.Bridge)
-	if isNotFound(err) {
-		return fail.New(fail.State, "network %q is not there: bridge %s is missing", p.Network, p.Bridge)
-	}
-	if err != nil {
-		return classify("find bridge "+p.Bridge, err)
+	if err := h.checkPlace(p); err != nil {
+		return err
 	}
 	if err := h.Unplug(ctx, p); err != nil {
-		return fmt.Errorf("sweep what %s left: %w", p.HostLink, err)
+		return fmt.Errorf("sweep what %s of %s left: %w", p.Interface, p.Owner, err)
 	}
 	if err := ctx.Err(); err != nil {
-		return classify("plug "+p.HostLink, err)
+		return classify(fmt.Sprintf("plug %s of %s", p.Interface, p.Owner), err)
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.Unplug(context.WithoutCancel(ctx), p))
 		}
 	}()
+	switch p.Mode {
+	case ModeMACVLAN:
+		err = h.makeMACVLAN(p, inside)
+	case ModePhysical:
+		err = h.moveIn(p, inside)
+	default:
+		return h.plugPort(p, inside)
+	}
+	if err != nil {
+		return err
+	}
+	if err := inside.configure(p); err != nil {
+		return fmt.Errorf("set up %s of %s: %w", p.Interface, p.Owner, err)
+	}
+	return nil
+}
+
+// checkPlace refuses with fail.State what there is no place for.
+func (h *Host) checkPlace(p Plan) error {
+	if p.Mode != ModeBridge {
+		return nil
+	}
+	_, err := h.nl.LinkByName(p.Bridge)
+	if isNotFound(err) {
+		return fail.New(fail.State, "network %q is not there: bridge %s is missing", p.Network, p.Bridge)
+	}
+	return classify("find bridge "+p.Bridge, err)
+}
+
+// plugPort makes an interface whose other end is on the host.
+func (h *Host) plugPort(p Plan, inside *inside) error {
 	if err := h.admit(p); err != nil {
 		return err
 	}
-	if err := h.introduce(p, bridge); err != nil {
+	if p.Mode == ModeBridge {
+		if err := h.introduce(p); err != nil {
+			return err
+		}
+	}
+	link, err := h.makePair(p, inside)
+	if err != nil {
 		return err
 	}
-	link, err := h.makePair(p, bridge, inside)
+	if p.Mode == ModeRouted {
+		err = h.makeRouted(p, link)
+	} else {
+		err = h.makePort(p, link)
+	}
 	if err != nil {
 		return err
 	}
@@ -62,15 +98,24 @@ func (h *Host) Plug(ctx context.Context, p Plan, pid int) (err error) {
 	if err := inside.configure(p); err != nil {
 		return fmt.Errorf("set up %s of %s: %w", p.Interface, p.Owner, err)
 	}
-	return classify("bring up "+p.HostLink, h.nl.LinkSetUp(link))
+	if err := h.nl.LinkSetUp(link); err != nil {
+		return classify("bring up "+p.HostLink, err)
+	}
+	if p.Mode == ModeRouted { // routes and neighbours of a link that is down are none
+		return h.introduce(p)
+	}
+	return nil
 }
 
 // Unplug takes the interface and everything about it off the host. What is
 // absent is success. A link of that name that belongs to somebody else is
 // left alone, with fail.Taken.
 func (h *Host) Unplug(_ context.Context, p Plan) error {
-	if p.Mode == ModeNone {
-		return nil
+	if p.Mode == ModePhysical {
+		return h.takeBack(p)
+	}
+	if !p.hasPort() {
+		return nil // it is gone with the VPS
 	}
 	link, err := h.nl.LinkByName(p.HostLink)
 	switch {
@@ -86,64 +131,14 @@ func (h *Host) Unplug(_ context.Context, p Plan) error {
 			return classify("remove link "+p.HostLink, err)
 		}
 	}
-	return errors.Join(h.removeShaperLink(p), h.forget(p), h.dismiss(p.HostLink))
-}
-
-// introduce tells the host who has p's addresses, so that it never asks, and
-// to answer for them.
-func (h *Host) introduce(p Plan, bridge netlink.Link) error {
-	for _, n := range p.neighbourEntries(bridge.Attrs().Index) {
-		if err := h.nl.NeighSet(&n); err != nil {
-			return classify(fmt.Sprintf("enter neighbour %s", n.IP), err)
-		}
-	}
-	return nil
-}
-
-// forget is the inverse of introduce.
-func (h *Host) forget(p Plan) error {
-	bridge, err := h.nl.LinkByName(p.Bridge)
-	if isNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return classify("find bridge "+p.Bridge, err)
-	}
-	var errs []error
-	for _, n := range p.neighbourEntries(bridge.Attrs().Index) {
-		if err := h.nl.NeighDel(&n); err != nil && !errors.Is(err, unix.ENOENT) {
-			errs = append(errs, classify(fmt.Sprintf("remove neighbour %s", n.IP), err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (p Plan) neighbourEntries(bridge int) []netlink.Neigh {
-	var out []netlink.Neigh
-	for _, a := range p.neighbours() {
-		out = append(out, netlink.Neigh{LinkIndex: bridge, Family: familyOf(a), State: netlink.NUD_PERMANENT,
-			IP: a.AsSlice(), HardwareAddr: p.MAC})
-	}
-	for _, a := range p.Addresses {
-		if a.Addr().Is6() {
-			out = append(out, netlink.Neigh{LinkIndex: bridge, Family: unix.AF_INET6, Flags: netlink.NTF_PROXY, IP: a.Addr().AsSlice()})
-		}
-	}
-	return out
-}
-
-func familyOf(a netip.Addr) int {
-	if a.Is4() {
-		return unix.AF_INET
-	}
-	return unix.AF_INET6
+	return errors.Join(h.removeShaperLink(p), h.forget(p, Plan{}), h.dismiss(p.family(), p.HostLink))
 }
 
 // makePair makes the pair with its far end in the VPS from the beginning, so
-// that it never has a name on the host, and makes the near end a port.
-func (h *Host) makePair(p Plan, bridge netlink.Link, inside *inside) (netlink.Link, error) {
+// that it never has a name on the host.
+func (h *Host) makePair(p Plan, inside *inside) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU = p.HostLink, p.MTU
+	attrs.Name, attrs.MTU, attrs.HardwareAddr = p.HostLink, p.MTU, p.HostMAC
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: p.Interface, PeerHardwareAddr: p.MAC,
 		PeerNamespace: netlink.NsFd(inside.fd), PeerMTU: uint32(p.MTU)}
 	if err := h.nl.LinkAdd(veth); err != nil {
@@ -156,25 +151,52 @@ func (h *Host) makePair(p Plan, bridge netlink.Link, inside *inside) (netlink.Li
 	if err := h.nl.LinkSetAlias(link, p.Alias()); err != nil {
 		return nil, classify("name link "+p.HostLink, err)
 	}
-	if hasIPv6() { // a port has no address of its own
-		if _, err := setSysctl(Sysctl{"net/ipv6/conf/" + p.HostLink + "/disable_ipv6", "1"}); err != nil {
+	for _, s := range p.linkSysctls() {
+		if !hasIPv6() && strings.HasPrefix(s.Key, "net/ipv6/") {
+			continue
+		}
+		if _, err := setSysctl(s); err != nil {
 			return nil, err
 		}
 	}
-	if err := h.nl.LinkSetMaster(link, bridge); err != nil {
-		return nil, classify("make "+p.HostLink+" a port of "+p.Bridge, err)
-	}
-	return link, h.makePort(p, link)
+	return link, nil
 }
 
-// makePort sets the flags of a port and its one entry of the bridge's table.
+// makeRouted hooks the filters to a link that is no bridge's port, and gives
+// it the gateways' addresses.
+func (h *Host) makeRouted(p Plan, link netlink.Link) error {
+	if err := h.hook(p); err != nil {
+		return err
+	}
+	for _, a := range p.linkAddresses() {
+		if err := h.nl.AddrReplace(link, address(a)); err != nil {
+			return classify(fmt.Sprintf("add address %s to %s", a, p.HostLink), err)
+		}
+	}
+	return nil
+}
+
+// makePort makes the link a port of its bridge.
 func (h *Host) makePort(p Plan, link netlink.Link) error {
+	bridge, err := h.nl.LinkByName(p.Bridge)
+	if err != nil {
+		return classify("find bridge "+p.Bridge, err)
+	}
+	if err := h.nl.LinkSetMaster(link, bridge); err != nil {
+		return classify("make "+p.HostLink+" a port of "+p.Bridge, err)
+	}
+	return h.setPort(p, link)
+}
+
+// setPort sets the flags of a port and its one entry of the bridge's table,
+// which is sticky: no other port's frames move it.
+func (h *Host) setPort(p Plan, link netlink.Link) error {
 	req := nl.NewNetlinkRequest(unix.RTM_SETLINK, unix.NLM_F_ACK)
 	msg := nl.NewIfInfomsg(unix.AF_BRIDGE)
 	msg.Index = int32(link.Attrs().Index)
 	req.AddData(msg)
 	info := nl.NewRtAttr(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, nil)
-	for _, f := range portFlags() {
+	for _, f := range p.portFlags() {
 		value := []byte{0}
 		if f.on {
 			value[0] = 1
@@ -187,9 +209,12 @@ func (h *Host) makePort(p Plan, link netlink.Link) error {
 		return classify("set port "+p.HostLink, err)
 	}
 	err := h.nl.NeighSet(&netlink.Neigh{LinkIndex: link.Attrs().Index, Family: unix.AF_BRIDGE,
-		Flags: netlink.NTF_MASTER, State: netlink.NUD_NOARP, HardwareAddr: p.MAC})
+		Flags: netlink.NTF_MASTER | ntfSticky, State: netlink.NUD_NOARP, HardwareAddr: p.MAC})
 	return classify("enter "+p.MAC.String()+" for port "+p.HostLink, err)
 }
+
+// NTF_STICKY of linux/neighbour.h, kernel 4.20.
+const ntfSticky = 0x40
 
 // inside is the network namespace of a VPS.
 type inside struct {
@@ -249,94 +274,19 @@ func (n *inside) configure(p Plan) error {
 	if err := n.nl.LinkSetUp(link); err != nil {
 		return classify("bring it up", err)
 	}
-	for _, g := range p.Gateways {
-		if err := n.addGateway(link, g); err != nil {
+	for _, w := range p.Ways() {
+		if err := n.addWay(link, w); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// addGateway makes g the way to everything.
-func (n *inside) addGateway(link netlink.Link, g netip.Addr) error {
-	all := net.IPNet{IP: make(net.IP, g.BitLen()/8), Mask: net.CIDRMask(0, g.BitLen())}
-	route := netlink.Route{LinkIndex: link.Attrs().Index, Dst: &all, Gw: g.AsSlice(), Protocol: unix.RTPROT_BOOT}
-	return classify("add route via "+g.String(), n.nl.RouteReplace(&route))
-}
-
-// ensurePorts gives running VPSs back what somebody flushed.
-func (h *Host) ensurePorts(_ context.Context, p HostPlan) error {
-	if len(p.Ports) == 0 {
-		return nil
+// addWay adds a route that comes with the network.
+func (n *inside) addWay(link netlink.Link, w Way) error {
+	route := netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(w.To), Gw: w.Via.AsSlice(), Protocol: unix.RTPROT_BOOT}
+	if onLink(w.Via) {
+		route.Flags = int(netlink.FLAG_ONLINK)
 	}
-	bridge, err := h.nl.LinkByName(p.Bridge)
-	if err != nil {
-		return classify("find bridge "+p.Bridge, err)
-	}
-	known, err := h.known(bridge.Attrs().Index)
-	if err != nil {
-		return err
-	}
-	for _, port := range p.Ports {
-		if known.has(port, bridge.Attrs().Index) {
-			continue
-		}
-		link, err := h.nl.LinkByName(port.HostLink)
-		if isNotFound(err) || err == nil && (link.Attrs().Alias != port.Alias() || link.Attrs().MasterIndex != bridge.Attrs().Index) {
-			continue // it is not running, or is being plugged in
-		}
-		if err != nil {
-			return classify("find link "+port.HostLink, err)
-		}
-		if err := errors.Join(h.admit(port), h.introduce(port, bridge), h.makePort(port, link)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// known is what the kernel has of all ports: elements, neighbours.
-type known map[string]bool
-
-func (h *Host) known(bridge int) (known, error) {
-	k := known{}
-	for _, set := range []string{setMAC, setIPv4, setIPv6} {
-		elements, err := h.nft.GetSetElements(setNamed(set))
-		if err != nil {
-			return nil, classify("list set "+set, err)
-		}
-		for _, e := range elements {
-			k[set+string(e.Key)] = true
-		}
-	}
-	for _, list := range []func(int, int) ([]netlink.Neigh, error){h.nl.NeighList, h.nl.NeighProxyList} {
-		for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-			entries, err := list(bridge, family)
-			if err != nil {
-				return nil, classify("list neighbours", err)
-			}
-			for _, n := range entries {
-				k[neighbourKey(n)] = true
-			}
-		}
-	}
-	return k, nil
-}
-
-func neighbourKey(n netlink.Neigh) string {
-	return fmt.Sprintf("neighbour %s %s proxy=%t", n.IP, n.HardwareAddr, n.Flags&netlink.NTF_PROXY != 0)
-}
-
-func (k known) has(p Plan, bridge int) bool {
-	for _, e := range p.elements() {
-		if !k[e.set+string(e.key)] {
-			return false
-		}
-	}
-	for _, n := range p.neighbourEntries(bridge) {
-		if !k[neighbourKey(n)] {
-			return false
-		}
-	}
-	return true
+	return classify("add route via "+w.Via.String(), n.nl.RouteReplace(&route))
 }

@@ -59,7 +59,7 @@ func (p Plan) shapers() (in, out *shaper) {
 		s := newShaper(p.Rate.In, p.MTU)
 		in = &s
 	}
-	if p.Rate.Out > 0 {
+	if p.Rate.Out > 0 && p.Mode != ModeRouted { // which has it in its filters: portHooks
 		s := newShaper(p.Rate.Out, p.MTU)
 		out = &s
 	}

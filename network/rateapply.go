@@ -53,6 +53,9 @@ func (h *Host) shape(p Plan, link netlink.Link, qdiscs []netlink.Qdisc) error {
 	if err := h.setShaper(link, in, qdiscs); err != nil {
 		return err
 	}
+	if p.Mode == ModeRouted && qdiscs != nil { // else it has just been hooked
+		return h.hook(p)
+	}
 	if out != nil {
 		return h.shapeOut(p, link, *out, qdiscs)
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
@@ -87,16 +86,12 @@ func (h *Host) Readdress(_ context.Context, was, now Plan, pid int) error {
 	if now.Mode == ModeNone {
 		return nil
 	}
-	bridge, err := h.nl.LinkByName(now.Bridge)
-	if err != nil {
-		return classify("find bridge "+now.Bridge, err)
-	}
 	inside, err := openInside(pid)
 	if err != nil {
 		return err
 	}
 	defer inside.Close()
-	if err := errors.Join(h.admit(now), h.introduce(now, bridge)); err != nil {
+	if err := errors.Join(h.admit(now), h.introduce(now)); err != nil {
 		return err
 	}
 	if err := inside.readdress(was, now); err != nil {
@@ -108,7 +103,7 @@ func (h *Host) Readdress(_ context.Context, was, now Plan, pid int) error {
 // Withdraw forgets on the host what was says and now does not. An address that
 // has another owner by now is left to it.
 func (h *Host) Withdraw(was, now Plan) error {
-	if was.Mode == ModeNone {
+	if !was.hasPort() {
 		return nil
 	}
 	keep := map[string]bool{}
@@ -121,47 +116,10 @@ func (h *Host) Withdraw(was, now Plan) error {
 			gone[e.set] = append(gone[e.set], nftables.SetElement{Key: e.key})
 		}
 	}
-	if err := h.deleteElements(gone); err != nil {
+	if err := h.deleteElements(was.family(), gone); err != nil {
 		return err
 	}
-	bridge, err := h.nl.LinkByName(was.Bridge)
-	if err != nil {
-		return classify("find bridge "+was.Bridge, err)
-	}
-	left := now.neighbours()
-	for _, a := range was.neighbours() {
-		if slices.Contains(left, a) {
-			continue
-		}
-		if err := h.forgetIfMine(was, bridge.Attrs().Index, a); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// forgetIfMine removes the neighbour a, and the answers for it, if they lead
-// to p's MAC.
-func (h *Host) forgetIfMine(p Plan, bridge int, a netip.Addr) error {
-	entries, err := h.nl.NeighList(bridge, familyOf(a))
-	if err != nil {
-		return classify("list neighbours", err)
-	}
-	mine := slices.ContainsFunc(entries, func(n netlink.Neigh) bool {
-		return n.IP.Equal(a.AsSlice()) && n.HardwareAddr.String() == p.MAC.String()
-	})
-	if !mine {
-		return nil
-	}
-	for _, n := range p.neighbourEntries(bridge) {
-		if !n.IP.Equal(a.AsSlice()) {
-			continue
-		}
-		if err := h.nl.NeighDel(&n); err != nil && !errors.Is(err, unix.ENOENT) {
-			return classify("remove neighbour "+a.String(), err)
-		}
-	}
-	return nil
+	return h.forget(was, now)
 }
 
 // readdress: the kernel takes secondary addresses away together with their

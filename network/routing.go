@@ -219,9 +219,9 @@ func (r Routing) through(interfaces []Plan) (Routing, error) {
 
 func gatewayFor(six bool, interfaces []Plan) (via, dev string) {
 	for _, p := range interfaces {
-		for _, g := range p.Gateways {
-			if g.Is6() == six {
-				return g.String(), p.Interface
+		for _, w := range p.Ways() {
+			if w.To.Bits() == 0 && w.Via.Is6() == six {
+				return w.Via.String(), p.Interface
 			}
 		}
 	}
@@ -250,6 +250,9 @@ func (r Route) String() string {
 	}
 	add("via", r.Via)
 	add("dev", r.Dev)
+	if via, err := netip.ParseAddr(r.Via); err == nil && onLink(via) {
+		words = append(words, "onlink")
+	}
 	add("src", r.Src)
 	add("mtu", fmt.Sprint(r.MTU))
 	add("advmss", fmt.Sprint(r.AdvMSS))

@@ -168,8 +168,11 @@ func hasRoute(there []kernelRoute, r Route) bool {
 
 func (n *inside) putRoute(r Route) error {
 	route := netlink.Route{Dst: ipNet(r.prefix()), MTU: r.MTU, AdvMSS: r.AdvMSS, Table: r.table(), Priority: r.Metric, Protocol: protocolCroft}
-	if r.Via != "" {
-		route.Gw = net.ParseIP(r.Via)
+	if via, err := netip.ParseAddr(r.Via); err == nil {
+		route.Gw = via.AsSlice()
+		if onLink(via) {
+			route.Flags = int(netlink.FLAG_ONLINK)
+		}
 	}
 	if r.Src != "" {
 		route.Src = net.ParseIP(r.Src)
@@ -268,9 +271,10 @@ func (n *inside) setRules(want []RouteRule) error {
 	return nil
 }
 
-// ensureGateways gives a VPS that has no default route that of its network.
+// ensureGateways gives a VPS the routes of its network where it has none to
+// the same destination.
 func (n *inside) ensureGateways(p Plan) error {
-	if len(p.Gateways) == 0 {
+	if len(p.Ways()) == 0 {
 		return nil
 	}
 	there, err := n.routes()
@@ -284,13 +288,13 @@ func (n *inside) ensureGateways(p Plan) error {
 	if err != nil {
 		return classify("find "+p.Interface, err)
 	}
-	for _, g := range p.Gateways {
+	for _, w := range p.Ways() {
 		has := false
 		for _, k := range there {
-			has = has || k.table() == tableMain && k.prefix().Bits() == 0 && k.prefix().Addr().Is6() == g.Is6()
+			has = has || k.table() == tableMain && k.prefix() == w.To
 		}
 		if !has {
-			if err := n.addGateway(link, g); err != nil {
+			if err := n.addWay(link, w); err != nil {
 				return err
 			}
 		}

@@ -275,8 +275,8 @@ func TestDecodeRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ old, new string }{
-		{`"schema": 1`, `"schema": 2`},
-		{`"schema": 1`, `"schema": 0`},
+		{`"schema": 2`, `"schema": 3`},
+		{`"schema": 2`, `"schema": 0`},
 		{`"mode": "bridge"`, `"mode": "tunnel"`},
 		{`"bridge": "croft0"`, `"bridge": "../../x"`},
 		{`"bridge": "croft0"`, `"bridge": "a-name-too-long-for-it"`},

@@ -19,9 +19,10 @@ type Traffic struct {
 // link, however many at once. A link that is not there is left out.
 func (h *Host) Traffic(plans []Plan) (map[string]Traffic, error) {
 	wanted := map[string]string{} // alias by link
+	families := map[family]bool{}
 	for _, p := range plans {
-		if p.HostLink != "" {
-			wanted[p.HostLink] = p.Alias()
+		if p.hasPort() {
+			wanted[p.HostLink], families[p.family()] = p.Alias(), true
 		}
 	}
 	out := map[string]Traffic{}
@@ -32,9 +33,13 @@ func (h *Host) Traffic(plans []Plan) (map[string]Traffic, error) {
 	if err != nil {
 		return nil, classify("list links", err)
 	}
-	dropped, err := h.dropped()
-	if err != nil {
-		return nil, err
+	dropped := map[string]map[Reason]uint64{}
+	for f := range families {
+		counts, err := h.dropped(f)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(dropped, counts)
 	}
 	for _, l := range links {
 		attrs := l.Attrs()

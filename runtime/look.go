@@ -178,11 +178,7 @@ func describeInterfaces(v state.VPS, tables map[string]network.Table) []Interfac
 			addrs := slices.Clone(c.Addresses)
 			slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return a.BitLen() - b.BitLen() })
 			for _, a := range addrs {
-				bits := t.IPv4.Bits()
-				if a.Is6() {
-					bits = t.IPv6.Bits()
-				}
-				info.Addresses = append(info.Addresses, netip.PrefixFrom(a, bits).String())
+				info.Addresses = append(info.Addresses, t.WithBits(a).String())
 			}
 		}
 		all = append(all, info)

@@ -1,0 +1,210 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
+)
+
+// ensurePorts gives running VPSs back what somebody flushed.
+func (h *Host) ensurePorts(_ context.Context, p HostPlan) error {
+	if len(p.Ports) == 0 || !p.hasFilter() {
+		return nil
+	}
+	known, err := h.known(p)
+	if err != nil {
+		return err
+	}
+	for _, port := range p.Ports {
+		if known.all(port) {
+			continue
+		}
+		link, err := h.nl.LinkByName(port.HostLink)
+		if isNotFound(err) || err == nil && (link.Attrs().Alias != port.Alias() || link.Attrs().MasterIndex != known.links[port.Bridge]) {
+			continue // it is not running, or is being plugged in
+		}
+		if err != nil {
+			return classify("find link "+port.HostLink, err)
+		}
+		err = errors.Join(h.admit(port), h.introduce(port))
+		if err == nil && port.Mode == ModeRouted {
+			err = h.makeRouted(port, link)
+		} else if err == nil {
+			err = h.setPort(port, link)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// known is what the kernel has of all ports of a network, asked once.
+type known struct {
+	links map[string]int // index by name; no name has none
+	has   map[string]bool
+}
+
+func (h *Host) known(p HostPlan) (known, error) {
+	k := known{links: map[string]int{}, has: map[string]bool{}}
+	for _, set := range []string{setMAC, setIPv4, setIPv6, setSegments} {
+		elements, err := h.nft.GetSetElements(p.family().set(set))
+		if err != nil {
+			return known{}, classify("list set "+set, err)
+		}
+		for _, e := range elements {
+			k.has[set+string(e.Key)] = true
+		}
+	}
+	if p.Mode == ModeRouted {
+		return k, h.addRouted(k)
+	}
+	link, err := h.nl.LinkByName(p.Bridge)
+	if err != nil {
+		return known{}, classify("find bridge "+p.Bridge, err)
+	}
+	k.links[p.Bridge] = link.Attrs().Index
+	return k, h.addNeighbours(k, link.Attrs().Index)
+}
+
+// addNeighbours of one link, or, for 0, of all.
+func (h *Host) addNeighbours(k known, link int) error {
+	for _, list := range []func(int, int) ([]netlink.Neigh, error){h.nl.NeighList, h.nl.NeighProxyList} {
+		entries, err := list(link, netlink.FAMILY_ALL)
+		if err != nil {
+			return classify("list neighbours", err)
+		}
+		for _, n := range entries {
+			k.has[neighbourKey(n)] = true
+		}
+	}
+	return nil
+}
+
+// addRouted adds what links of routed networks have of their own.
+func (h *Host) addRouted(k known) error {
+	links, err := h.nl.LinkList()
+	if err != nil {
+		return classify("list links", err)
+	}
+	for _, l := range links {
+		k.links[l.Attrs().Name] = l.Attrs().Index
+	}
+	addrs, err := h.nl.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return classify("list addresses", err)
+	}
+	for _, a := range addrs {
+		k.has[onLinkKey(a.LinkIndex, a.IPNet)] = true
+	}
+	routes, err := h.nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: protocolCroft}, netlink.RT_FILTER_PROTOCOL)
+	if err != nil {
+		return classify("list routes", err)
+	}
+	for _, r := range routes {
+		k.has["route "+onLinkKey(r.LinkIndex, r.Dst)] = true
+	}
+	chains, err := h.nft.ListChainsOfTableFamily(familyNetdev.kernel())
+	if err != nil {
+		return classify("list chains of filters", err)
+	}
+	for _, c := range chains {
+		if c.Table.Name == filterTable {
+			k.has["chain "+c.Name] = true
+		}
+	}
+	return h.addNeighbours(k, 0)
+}
+
+func onLinkKey(link int, p *net.IPNet) string { return fmt.Sprintf("%s on %d", p, link) }
+
+func neighbourKey(n netlink.Neigh) string {
+	return fmt.Sprintf("neighbour %d %s %s proxy=%t", n.LinkIndex, n.IP, n.HardwareAddr, n.Flags&netlink.NTF_PROXY != 0)
+}
+
+// all reports whether all of a port is there. An emptied hook is not noticed
+// here: it lets nothing pass.
+func (k known) all(p Plan) bool {
+	for _, e := range p.elements() {
+		if !k.has[e.set+string(e.key)] {
+			return false
+		}
+	}
+	for _, n := range p.neighbours() {
+		if !k.has[neighbourKey(n.kernel(k.links[n.link], p))] {
+			return false
+		}
+	}
+	if p.Mode != ModeRouted {
+		return true
+	}
+	for _, c := range p.portHooks() {
+		if !k.has["chain "+c.name] {
+			return false
+		}
+	}
+	link := k.links[p.HostLink]
+	for _, a := range p.linkAddresses() {
+		if !k.has[onLinkKey(link, ipNet(a))] {
+			return false
+		}
+	}
+	for _, a := range p.hostRoutes() {
+		if !k.has["route "+onLinkKey(link, ipNet(netip.PrefixFrom(a, a.BitLen())))] {
+			return false
+		}
+	}
+	return true
+}
+
+// hook makes the filters' hooks at a link that is no bridge's port, or makes
+// those that are there right, in one step.
+func (h *Host) hook(p Plan) error {
+	t := p.family().table()
+	for _, c := range p.portHooks() {
+		h.nft.FlushChain(h.nft.AddChain(c.kernel(t)))
+		h.addRules(t, c)
+	}
+	return classify("hook filters to "+p.HostLink+" (nftables: ingress, and egress, which is kernel 5.16)", h.nft.Flush())
+}
+
+// unhook: kernels before 6.16 drop such a chain with its link, newer ones keep
+// it for the next link of that name. Absent is success.
+func (h *Host) unhook(f family, hostLink string) error {
+	if f != familyNetdev {
+		return nil
+	}
+	if there, err := h.tableIsThere(f); err != nil || !there {
+		return err
+	}
+	chains, err := h.nft.ListChainsOfTableFamily(f.kernel())
+	if err != nil {
+		return classify("list chains of filters", err)
+	}
+	for _, c := range (Plan{HostLink: hostLink}).portHooks() {
+		for _, there := range chains {
+			if there.Name != c.name || there.Table.Name != filterTable {
+				continue
+			}
+			h.nft.DelChain(&nftables.Chain{Name: c.name, Table: f.table()})
+			if err := h.nft.Flush(); err != nil && !isAbsent(err) {
+				return classify("remove hooks of "+hostLink, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (h *Host) hooksAreThere(p Plan) (bool, error) {
+	for _, c := range p.portHooks() {
+		if there, err := h.chainIsThere(p.family(), c); err != nil || !there {
+			return false, err
+		}
+	}
+	return true, nil
+}
