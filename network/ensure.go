@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -23,7 +21,7 @@ import (
 //
 // Beyond things of our own it changes three settings of the host, and warns when it does:
 // IPv4 and IPv6 forwarding go on, and before the latter accept_ra goes from 1
-// to 2 wherever it is 1, so that the host keeps its own IPv6 routes.
+// to 2 where it counts, so that the host keeps its own IPv6 routes.
 func (h *Host) Ensure(ctx context.Context, p HostPlan) error {
 	if p.Mode == ModeNone {
 		return nil
@@ -227,46 +225,10 @@ func (h *Host) ensureForwarding(_ context.Context, p HostPlan) error {
 	if !p.IPv6 {
 		return nil
 	}
-	if on, err := readSysctl("net/ipv6/conf/all/forwarding"); err != nil || on == "1" {
-		return err
+	if changed, err = setSysctl(Sysctl{"net/ipv6/conf/all/forwarding", "1"}); changed {
+		h.warn("IPv6 forwarding was off on this host and is on now (net.ipv6.conf.all.forwarding)")
 	}
-	if err := keepRouterAdvertisements(); err != nil {
-		return err
-	}
-	if _, err := setSysctl(Sysctl{"net/ipv6/conf/all/forwarding", "1"}); err != nil {
-		return err
-	}
-	h.warn("IPv6 forwarding was off on this host and is on now (net.ipv6.conf.all.forwarding)")
-	return nil
-}
-
-// keepRouterAdvertisements: an interface that forwards listens to routers
-// only if accept_ra is 2 (Documentation/networking/ip-sysctl.rst). "default"
-// is among them, for interfaces to come.
-func keepRouterAdvertisements() error {
-	entries, err := os.ReadDir(procSys + "net/ipv6/conf")
-	if err != nil {
-		return classify("list interfaces with IPv6", err)
-	}
-	for _, e := range entries {
-		key := filepath.Join("net/ipv6/conf", e.Name(), "accept_ra")
-		if e.Name() == "all" || e.Name() == "lo" || strings.HasPrefix(e.Name(), linkPrefix) {
-			continue
-		}
-		was, err := readSysctl(key)
-		if errors.Is(err, os.ErrNotExist) { // it went away meanwhile
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if was == "1" {
-			if _, err := setSysctl(Sysctl{key, "2"}); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-		}
-	}
-	return nil
+	return err
 }
 
 // Remove takes the network off the host: its bridge, its rules, and what all

@@ -143,11 +143,17 @@ func hasIPv6() bool {
 	return err == nil
 }
 
-// setSysctl writes a value that is not there already, and says if it did.
+// setSysctl writes a value that is not there already, and says if it did. The
+// host keeps the routes that it has from router advertisements.
 func setSysctl(s Sysctl) (bool, error) {
 	was, err := readSysctl(s.Key)
 	if err != nil || was == s.Value {
 		return false, err
+	}
+	if s.forwardsIPv6() {
+		if err := keepRouterAdvertisements(); err != nil {
+			return false, err
+		}
 	}
 	if err := os.WriteFile(procSys+s.Key, []byte(s.Value), 0); err != nil {
 		return false, classify("set sysctl "+s.Key, err)

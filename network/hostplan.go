@@ -210,6 +210,9 @@ func (p HostPlan) String() string {
 		t.line("ip link set %s alias %q", p.Bridge, p.alias())
 	}
 	for _, s := range p.Sysctls {
+		if s.forwardsIPv6() {
+			t.line("# if that is 0: accept_ra=2 wherever it is 1 and forwarding 0")
+		}
 		t.line("sysctl %s=%s", strings.ReplaceAll(s.Key, "/", "."), s.Value)
 	}
 	for _, a := range p.Addresses {
@@ -225,7 +228,7 @@ func (p HostPlan) String() string {
 		t.line("sysctl net.ipv4.ip_forward=1")
 	}
 	if p.routes() && p.IPv6 {
-		t.line("# if net.ipv6.conf.all.forwarding is 0: accept_ra=2 wherever it is 1, then")
+		t.line("# if that is 0: as above")
 		t.line("sysctl net.ipv6.conf.all.forwarding=1")
 	}
 	return t.String()

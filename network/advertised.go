@@ -1,0 +1,51 @@
+package network
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// forwardsIPv6 reports whether s makes the host, or one link, forward IPv6.
+// Whichever it is, the kernel then drops the default routes that it has from
+// router advertisements by any link that does not go on listening
+// (rt6_purge_dflt_routers, net/ipv6/addrconf.c).
+func (s Sysctl) forwardsIPv6() bool {
+	return s.Value == "1" && strings.HasPrefix(s.Key, "net/ipv6/conf/") && strings.HasSuffix(s.Key, "/forwarding")
+}
+
+// keepRouterAdvertisements has every link that listens to routers go on when
+// it forwards, which takes an accept_ra of 2
+// (Documentation/networking/ip-sysctl.rst). "default" is among them, for links
+// to come. One that forwards already listens to nobody, and stays so.
+func keepRouterAdvertisements() error {
+	conf := "net/ipv6/conf"
+	entries, err := os.ReadDir(procSys + conf)
+	if err != nil {
+		return classify("list interfaces with IPv6", err)
+	}
+	for _, e := range entries {
+		if e.Name() == "all" || e.Name() == "lo" || strings.HasPrefix(e.Name(), linkPrefix) {
+			continue
+		}
+		err := keepListening(filepath.Join(conf, e.Name()))
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // else it went away meanwhile
+			return err
+		}
+	}
+	return nil
+}
+
+func keepListening(conf string) error {
+	forwards, err := readSysctl(conf + "/forwarding")
+	if err != nil || forwards != "0" {
+		return err
+	}
+	accepts, err := readSysctl(conf + "/accept_ra")
+	if err != nil || accepts != "1" {
+		return err
+	}
+	_, err = setSysctl(Sysctl{conf + "/accept_ra", "2"})
+	return err
+}
