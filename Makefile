@@ -51,6 +51,12 @@ test-vm: needs-build needs-test needs-vm croft ## test in a virtual machine with
 		CROFT_VM_CACHE="$(CROFT_VM_CACHE)" CROFT_VM_RUN='$(value T)' \
 		./vm.test -test.v -test.timeout $(if $(FULL),150m,45m -test.short)
 
+conformance: needs-build needs-conformance croft ## compare croft with the newest runc as an OCI runtime, by runc's, the OCI's and engines' tests; T=REGEXP picks tests, RUNTIME=croft|runc one of both, FRESH=1 measures runc anew
+	$(GO) build -o integration/conformance/conformance ./integration/conformance
+	$(SUDO) integration/conformance/conformance -croft ./croft -busybox $(BUSYBOX) -go $(GO) \
+		$(if $(CROFT_CONFORMANCE_CACHE),-cache '$(CROFT_CONFORMANCE_CACHE)') $(if $(FRESH),-fresh) \
+		$(if $(RUNTIME),-only $(RUNTIME)) $(if $(T),-run '$(value T)')
+
 golden: $(HOLDER) $(BUSYBOX) ## write the expected outputs of tests anew, from what the code does now
 	$(GO) test -tags $(TAGS) $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
 
@@ -62,7 +68,7 @@ lint: $(HOLDER) $(BUSYBOX) ## gofmt and go vet
 	$(GO) vet -tags vm ./integration/vm
 
 clean: ## remove what was built
-	rm -rf croft $(HOLDER) $(BUSYBOX) integration/integration.test integration/vm/vm.test integration/vm/installed
+	rm -rf croft $(HOLDER) $(BUSYBOX) integration/integration.test integration/vm/vm.test integration/vm/installed integration/conformance/conformance
 
 ## How
 
@@ -80,7 +86,7 @@ $(BUSYBOX):
 	@mkdir -p $(@D)
 	busybox=$$(scripts/static-busybox) && install -m 0755 "$$busybox" $@
 
-needs-build needs-demo needs-test needs-vm:
+needs-build needs-demo needs-test needs-vm needs-conformance:
 	@scripts/install-needs $(@:needs-%=%)
 
-.PHONY: help build demo install test test-unit test-integration test-vm golden lint clean needs-build needs-demo needs-test needs-vm FORCE
+.PHONY: help build demo install test test-unit test-integration test-vm conformance golden lint clean needs-build needs-demo needs-test needs-vm needs-conformance FORCE

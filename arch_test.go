@@ -41,6 +41,7 @@ var arrows = map[string][]string{
 	"internal/fail":           nil,
 	"integration":             nil,
 	"integration/vm":          nil,
+	"integration/conformance": nil,
 }
 
 // alone is who may import what of others', with everything below it.

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	stage()
+	// What a box sees of our death is that of the thread that started it.
+	runtime.LockOSThread()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o := options{}
+	flag.StringVar(&o.croft, "croft", "croft", "the croft to measure")
+	flag.StringVar(&o.busybox, "busybox", "", "a static busybox, for root filesystems")
+	flag.StringVar(&o.goPath, "go", "go", "the go command")
+	flag.StringVar(&o.runc, "runc", "latest", "the version of runc to compare with")
+	flag.StringVar(&o.cache, "cache", "/var/cache/croft-conformance", "where to keep what was built, and runc's results")
+	flag.StringVar(&o.out, "out", "", "where to write what the tests print in which croft does worse; CACHE/worse if empty")
+	flag.StringVar(&o.pick, "run", "", "run only tests of which this regular expression matches FILE or FILE: TEST")
+	flag.StringVar(&o.only, "only", "", "croft or runc: measure only that one")
+	flag.BoolVar(&o.fresh, "fresh", false, "measure runc anew")
+	flag.Parse()
+	worse, err := o.run(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "conformance:", err)
+		os.Exit(1)
+	}
+	if worse > 0 {
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	croft, busybox, goPath, runc, cache, out, pick, only string
+	fresh                                                bool
+}
+
+// run measures, reports, and returns in how many tests croft does worse.
+func (o options) run(ctx context.Context) (worse int, err error) {
+	if os.Geteuid() != 0 {
+		return 0, errors.New("this needs root")
+	}
+	pick, err := regexp.Compile(o.pick)
+	if err != nil {
+		return 0, err
+	}
+	if o.only != "" && o.only != "croft" && o.only != "runc" {
+		return 0, fmt.Errorf("-only %s: it is croft or runc", o.only)
+	}
+	unlock, err := o.open()
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	suite, files, err := o.suites(ctx)
+	if err != nil {
+		return 0, err
+	}
+	files = choose(files, pick)
+	if len(files) == 0 {
+		return 0, fmt.Errorf("no test matches %s", o.pick)
+	}
+	s := session{options: o, files: files}
+	if s.box, err = newBox(o.cache); err != nil {
+		return 0, err
+	}
+	if s.kept, err = openKept(o.cache, suite.version); err != nil {
+		return 0, err
+	}
+	if err := s.measureRunc(ctx, candidate{"runc " + suite.version, filepath.Join(suite.dir, "bin/runc")}); err != nil {
+		return 0, err
+	}
+	if err := s.measureCroft(ctx); err != nil {
+		return 0, err
+	}
+	return s.report(suite.version)
+}
+
+// open makes the cache, and keeps other runs away from it: they would be in
+// each other's way.
+func (o *options) open() (unlock func(), err error) {
+	for _, p := range []*string{&o.croft, &o.busybox, &o.cache} {
+		if *p, err = filepath.Abs(*p); err != nil {
+			return nil, err
+		}
+	}
+	if o.out == "" {
+		o.out = filepath.Join(o.cache, "worse")
+	}
+	for _, hidden := range []string{"/tmp", "/run"} {
+		if rel, err := filepath.Rel(hidden, o.cache); err == nil && filepath.IsLocal(rel) {
+			return nil, fmt.Errorf("the cache %s cannot be below %s, of which tests have their own", o.cache, hidden)
+		}
+	}
+	if err := os.MkdirAll(o.cache, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(o.cache)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("another run is using %s: %w", o.cache, err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// suites builds what is not yet built, and lists all tests.
+func (o options) suites(ctx context.Context) (runcSuite, []file, error) {
+	outside, err := os.MkdirTemp("", "croft-conformance-")
+	if err != nil {
+		return runcSuite{}, nil, err
+	}
+	defer os.RemoveAll(outside)
+	checkout, err := os.Getwd()
+	if err != nil {
+		return runcSuite{}, nil, err
+	}
+	b := builder{
+		tool: goTool{path: o.goPath, dir: outside}, cache: o.cache, checkout: checkout, busybox: o.busybox,
+		path: filepath.Dir(o.goPath) + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+	}
+	say("building what is not yet built")
+	suite, err := b.runc(ctx, o.runc)
+	if err != nil {
+		return suite, nil, err
+	}
+	all, err := suite.files()
+	if err != nil {
+		return suite, nil, err
+	}
+	programs, err := b.validation(ctx)
+	if err != nil {
+		return suite, nil, err
+	}
+	engines, err := b.engines(ctx, suite)
+	return suite, slices.Concat(all, programs, engines), err
+}
+
+// A session is one run: what is run, where, and what has come of it.
+type session struct {
+	options
+	files  []file
+	box    box
+	kept   *kept
+	ours   results // croft's
+	theirs results // runc's, of the same tests
+}
+
+// measureRunc measures with runc what was not measured before on this machine.
+func (s *session) measureRunc(ctx context.Context, c candidate) error {
+	s.theirs = results{}
+	for _, f := range s.files {
+		missing := f.tests
+		if !s.fresh {
+			missing = s.kept.missing(f)
+		}
+		if len(missing) > 0 && s.only != "croft" {
+			partial := f
+			partial.tests = missing
+			start := time.Now()
+			found, err := measure(ctx, s.box, f, c, missing)
+			if err == nil {
+				err = again(ctx, s.box, partial, c, found, func(string, result) bool { return true })
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.path(), err)
+			}
+			progress(f, c, found, time.Since(start))
+			if err := s.kept.add(f, found); err != nil {
+				return err
+			}
+		}
+		for _, test := range f.tests {
+			if r, ok := s.kept.get(f, test); ok {
+				s.theirs.set(f.path(), test, r)
+			}
+		}
+	}
+	return nil
+}
+
+// measureCroft measures with croft, under the name of runc.
+func (s *session) measureCroft(ctx context.Context) error {
+	s.ours = results{}
+	if s.only == "runc" {
+		return nil
+	}
+	c := candidate{"croft", filepath.Join(s.cache, "croft/bin/runc")}
+	if err := copyProgram(s.croft, c.path); err != nil {
+		return err
+	}
+	for _, f := range s.files {
+		start := time.Now()
+		found, err := measure(ctx, s.box, f, c, f.tests)
+		if err == nil {
+			err = again(ctx, s.box, f, c, found, func(test string, r result) bool {
+				their, ok := s.theirs[f.path()][test]
+				return ok && r.worse(their)
+			})
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.path(), err)
+		}
+		progress(f, c, found, time.Since(start))
+		s.ours[f.path()] = found
+	}
+	return nil
+}
+
+func copyProgram(from, to string) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(to+".new", text, 0o755); err != nil {
+		return err
+	}
+	return os.Rename(to+".new", to)
+}
+
+func progress(f file, c candidate, found map[string]result, took time.Duration) {
+	n := scoreOf(found)
+	say("%s: %s: %d passed, %d failed, %d skipped, %d s", f.path(), c.name, n[passed], n.failures(), n[skipped], int(took.Seconds()))
+}
+
+func say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "conformance: "+format+"\n", args...)
+}

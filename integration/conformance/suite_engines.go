@@ -1,0 +1,132 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+)
+
+// What engines of Kubernetes are asked with.
+const (
+	criModule  = "sigs.k8s.io/cri-tools"
+	criVersion = "v1.34.0"
+)
+
+// engines lists our own tests of engines. They are in the directory
+// engines of this package, and configure the engines by what the files of docs say.
+func (b builder) engines(ctx context.Context, suite runcSuite) ([]file, error) {
+	tools := filepath.Join(b.cache, "cri-tools-"+criVersion)
+	err := once(tools, func(dir string) error {
+		m, err := b.tool.download(ctx, criModule, criVersion)
+		if err != nil {
+			return err
+		}
+		return b.tool.install(ctx, m, dir, []string{"CGO_ENABLED=0"}, nil, "cmd/crictl")
+	})
+	if err != nil {
+		return nil, err
+	}
+	image := filepath.Join(b.cache, "busybox-image.tar")
+	if err := once(image, func(partial string) error { return makeImage(b.busybox, partial) }); err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(b.cache, "engines")
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
+	if err := copyTree(filepath.Join(b.checkout, "integration/conformance/engines"), dir); err != nil {
+		return nil, err
+	}
+	docs := filepath.Join(dir, "docs")
+	if err := copyTree(filepath.Join(b.checkout, "docs"), docs); err != nil {
+		return nil, err
+	}
+	digest, err := digestOf(image, filepath.Join(dir, "*.ba*"), filepath.Join(docs, "podman.md"), filepath.Join(docs, "kubernetes.md"))
+	if err != nil {
+		return nil, err
+	}
+	return batsFiles("engines", dir, tools+":"+suite.path, digest, func(c candidate) []string {
+		return []string{"RUNTIME=" + c.path, "IMAGE=" + image, "DOCS=" + docs}
+	})
+}
+
+// digestOf is a digest of the content of all files that match one of the patterns.
+func digestOf(patterns ...string) (string, error) {
+	sum := sha256.New()
+	for _, pattern := range patterns {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			return "", err
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(sum, "%s %d\n%s", filepath.Base(name), len(text), text)
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:6]), nil
+}
+
+// imageName is what the tests' only image is called.
+const imageName = "localhost/busybox:latest"
+
+// makeImage writes the small root filesystem as an image that every engine
+// loads: an archive of Docker's.
+func makeImage(busybox, path string) error {
+	layer := path + ".layer"
+	if err := makeBusybox(busybox, layer); err != nil {
+		return err
+	}
+	defer os.Remove(layer)
+	files, err := os.ReadFile(layer)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(files)
+	config, err := json.Marshal(map[string]any{
+		"architecture": runtime.GOARCH,
+		"os":           "linux",
+		"config": map[string]any{
+			"Env": []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+			"Cmd": []string{"sh"},
+		},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + hex.EncodeToString(sum[:])}},
+	})
+	if err != nil {
+		return err
+	}
+	manifest, err := json.Marshal([]map[string]any{{
+		"Config": "config.json", "RepoTags": []string{imageName}, "Layers": []string{"layer.tar"},
+	}})
+	if err != nil {
+		return err
+	}
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	for _, f := range []struct {
+		name string
+		text []byte
+	}{{"config.json", config}, {"layer.tar", files}, {"manifest.json", manifest}} {
+		if err := w.WriteHeader(&tar.Header{Name: f.name, Mode: 0o644, Size: int64(len(f.text))}); err != nil {
+			return err
+		}
+		if _, err := w.Write(f.text); err != nil {
+			return err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return os.WriteFile(path, archive.Bytes(), 0o644)
+}
