@@ -3,6 +3,7 @@ package bundles
 import (
 	"path"
 	"slices"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -56,6 +57,20 @@ func Spec(s Settings) (*specs.Spec, error) {
 	return spec, nil
 }
 
+// ForOthers makes spec one that runtimes older than croft's take, too.
+func ForOthers(spec *specs.Spec) {
+	// crun before 1.9 refuses any later version, and what is newer in it may
+	// be left out by a runtime that does not know it.
+	spec.Version = "1.0.2"
+	// It mounts procfs on /proc alone. Nothing of croft's is over that there.
+	spec.Mounts = slices.DeleteFunc(spec.Mounts, func(m specs.Mount) bool { return m.Destination == ShadowProc })
+	// No limit, which it writes into pids.max as it is; and what has none there
+	// has none.
+	if p := spec.Linux.Resources.Pids; p != nil && p.Limit != nil && *p.Limit < 0 {
+		spec.Linux.Resources.Pids = nil
+	}
+}
+
 // annotations say whose bundle this is. Those that begin with
 // org.systemd.property are for runtimes that have systemd make the cgroup
 // (runc's docs/systemd.md); others ignore them.
@@ -74,6 +89,10 @@ func process(s Settings) *specs.Process {
 		container = "croft"
 	}
 	env := []string{"container=" + container, "container_uuid=" + s.UUID}
+	if !slices.ContainsFunc(s.Env, func(e string) bool { return strings.HasPrefix(e, "PATH=") }) {
+		// For what runtimes are asked to execute by its name beside init.
+		env = append(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	}
 	if s.NotifyFile != "" {
 		env = append(env, "NOTIFY_SOCKET="+NotifySocket)
 	}

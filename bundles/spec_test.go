@@ -52,6 +52,23 @@ func TestSpec(t *testing.T) {
 	}
 }
 
+func TestSpecForOthers(t *testing.T) {
+	s := settings()
+	s.NotifyFile, s.HostUptime = "", 0
+	spec, err := Spec(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // twice is the same
+		ForOthers(spec)
+	}
+	got, err := json.MarshalIndent(spec, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "others.json", append(got, '\n'))
+}
+
 func TestSpecRefuses(t *testing.T) {
 	noInit := settings()
 	noInit.Init = nil

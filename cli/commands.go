@@ -25,7 +25,7 @@ func (a *app) commands() *verb {
 		},
 		verbs: []*verb{
 			createVerb(), startVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), resumeVerb(), destroyVerb(), runVerb(),
-			execVerb(), enterVerb(), consoleVerb(),
+			execVerb(), enterVerb(), consoleVerb(), mountVerb(), umountVerb(),
 			listVerb(), statusVerb(), inspectVerb(), statsVerb(), topVerb(), logsVerb(), waitVerb(),
 			setVerb(), firewallVerb(), routeVerb(), publishVerb(),
 			templateVerb(), networkVerb(),

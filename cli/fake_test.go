@@ -320,6 +320,16 @@ func (f *fake) Inspect(_ context.Context, name string) (runtime.Info, error) {
 	return runtime.Info{}, fail.New(fail.NotFound, "no VPS named %q", name).WithHint("croft list")
 }
 
+func (f *fake) Bundle(_ context.Context, name string) (json.RawMessage, error) {
+	return json.RawMessage(`{"hostname":"` + name + `"}`), f.call("Bundle", name, nil)
+}
+
+func (f *fake) Mount(_ context.Context, name string) (string, error) {
+	return "/root/of/" + name, f.call("Mount", name, nil)
+}
+
+func (f *fake) Umount(_ context.Context, name string) error { return f.call("Umount", name, nil) }
+
 func (f *fake) ResolveNames(all bool, names []string) ([]string, error) {
 	if all {
 		return []string{"bad", "db", "web"}, f.call("ResolveNames", "", nil)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 
 	"croft/runtime"
 )
@@ -43,11 +44,20 @@ The exit status is 0 whatever it is.`,
 func inspectVerb() *verb {
 	return &verb{
 		name: "inspect", group: groupLook, args: "NAME…", words: vpsNames,
-		summary:  "show everything about VPSs, as JSON",
-		about:    `One name gives an object, several an array.`,
-		options:  []option{jsonOption("say so: the output is JSON anyway")},
+		summary: "show everything about VPSs, as JSON",
+		about: `One name gives an object, several an array.
+
+With --bundle it is the config.json of the OCI bundle: that with which the VPS
+runs, or, of a stopped one, that with which another OCI runtime runs it.`,
+		options: []option{
+			jsonOption("say so: the output is JSON anyway"),
+			{name: "bundle", usage: "the configuration of its OCI bundle instead"},
+		},
 		synonyms: []string{"show", "info"},
 		run: func(ctx context.Context, i *invocation) error {
+			if i.flags.Bool("bundle") {
+				return eachOf(ctx, i, "inspect", Manager.Bundle, func(all []json.RawMessage) error { return printOneOrMany(i, all) })
+			}
 			return each(ctx, i, "inspect", func(infos []runtime.Info) error { return printOneOrMany(i, infos) })
 		},
 	}
@@ -55,18 +65,24 @@ func inspectVerb() *verb {
 
 // each inspects the VPSs that were named and shows those that could be.
 func each(ctx context.Context, i *invocation, act string, show func([]runtime.Info) error) error {
-	var infos []runtime.Info
+	return eachOf(ctx, i, act, Manager.Inspect, show)
+}
+
+// eachOf asks for something about the VPSs that were named and shows what it
+// was of those that could be asked.
+func eachOf[T any](ctx context.Context, i *invocation, act string, ask func(Manager, context.Context, string) (T, error), show func([]T) error) error {
+	var all []T
 	first := forEach(ctx, i, act, func(ctx context.Context, m Manager, name string) error {
-		info, err := m.Inspect(ctx, name)
+		one, err := ask(m, ctx, name)
 		if err == nil {
-			infos = append(infos, info)
+			all = append(all, one)
 		}
 		return err
 	})
-	if first != nil && len(infos) == 0 {
+	if first != nil && len(all) == 0 {
 		return first
 	}
-	if err := show(infos); err != nil {
+	if err := show(all); err != nil {
 		return err
 	}
 	return first

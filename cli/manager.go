@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/netip"
 	"syscall"
@@ -27,10 +28,13 @@ type Manager interface {
 	Exec(ctx context.Context, name string, o runtime.ExecOptions) (status int, err error)
 	Enter(ctx context.Context, name string, s runtime.Stdio) (status int, err error)
 	Console(ctx context.Context, name string, s runtime.Stdio) error
+	Mount(ctx context.Context, name string) (string, error)
+	Umount(ctx context.Context, name string) error
 
 	Logs(ctx context.Context, name string, o runtime.LogOptions, w io.Writer) error
 	List(ctx context.Context) ([]runtime.Info, error)
 	Inspect(ctx context.Context, name string) (runtime.Info, error)
+	Bundle(ctx context.Context, name string) (json.RawMessage, error)
 	Stats(ctx context.Context, names []string) ([]runtime.Stats, error)
 	Processes(ctx context.Context, name string) ([]runtime.ProcessInfo, error)
 	Wait(ctx context.Context, name string, until runtime.Condition, timeout time.Duration) error

@@ -127,22 +127,14 @@ func (mon *monitor) prepare(v state.VPS, root template.Rootfs) (*specs.Spec, err
 	if err != nil {
 		return nil, err
 	}
-	look, err := mon.guests.Look(root.Target)
+	look, err := mon.look(v, root.Target)
 	if err != nil {
 		return nil, err
-	}
-	if look.Init == "" {
-		return nil, fail.New(fail.State, "no init in the root filesystem of %s", v.Name).
-			WithHint("croft template inspect %s", v.Template.Name)
 	}
 	if err := mon.configureGuest(v, root, host); err != nil {
 		return nil, err
 	}
-	image, err := mon.templates.Resolve(v.Template.Digest)
-	if err != nil && !fail.Is(err, fail.NotFound) {
-		return nil, err
-	}
-	spec, err := bundles.Spec(settings(v, look, host, image, notifySocket(mon.store, v.Name)))
+	spec, err := mon.specOf(v, look, host, notifySocket(mon.store, v.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +146,26 @@ func (mon *monitor) prepare(v state.VPS, root template.Rootfs) (*specs.Spec, err
 		return nil, fmt.Errorf("enter bundle: %w", err)
 	}
 	return spec, nil
+}
+
+// look finds out what is in the root filesystem of v, at dir. One without an
+// init is fail.State.
+func (m *Manager) look(v state.VPS, dir string) (guestLook, error) {
+	look, err := m.guests.Look(dir)
+	if err == nil && look.Init == "" {
+		err = fail.New(fail.State, "no init in the root filesystem of %s", v.Name).
+			WithHint("croft template inspect %s", v.Template.Name)
+	}
+	return look, err
+}
+
+// specOf is the configuration of v's bundle.
+func (m *Manager) specOf(v state.VPS, look guestLook, host Host, notify string) (*specs.Spec, error) {
+	image, err := m.templates.Resolve(v.Template.Digest)
+	if err != nil && !fail.Is(err, fail.NotFound) {
+		return nil, err
+	}
+	return bundles.Spec(settings(v, look, host, image, notify))
 }
 
 // settings is what v's bundle is made from.

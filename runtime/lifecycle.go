@@ -138,6 +138,9 @@ func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v state.VP
 	if run, err := m.store.Run(v.Name); err == nil && alive(run.Init) && run.State == state.Running && !force {
 		return fail.New(fail.State, "%s is running without its monitor", v.Name).WithHint("croft stop %s", v.Name)
 	}
+	if err := m.rootfses.Release(m.mountpoint(v.Name)); err != nil {
+		return err
+	}
 	if err := m.sweep(ctx, v); err != nil {
 		return err
 	}

@@ -80,6 +80,11 @@ type rootfses interface {
 	Make(r template.Rootfs) error
 	Mount(r template.Rootfs) error
 	Unmount(r template.Rootfs) error
+	// Mounted, Release and View are for those that croft mount may have
+	// mounted.
+	Mounted(r template.Rootfs) (bool, error)
+	Release(r template.Rootfs) error
+	View(r template.Rootfs, do func(root string) error) error
 }
 
 // monitors starts the process that holds a running VPS.
@@ -139,6 +144,10 @@ type overlays struct{}
 func (overlays) Make(r template.Rootfs) error    { return r.Make() }
 func (overlays) Mount(r template.Rootfs) error   { return r.Mount() }
 func (overlays) Unmount(r template.Rootfs) error { return r.Unmount() }
+func (overlays) Release(r template.Rootfs) error { return r.Release() }
+
+func (overlays) Mounted(r template.Rootfs) (bool, error)                  { return r.Mounted() }
+func (overlays) View(r template.Rootfs, do func(root string) error) error { return r.View(do) }
 
 // rootfs is where v's root filesystem is and what it is made of.
 func (m *Manager) rootfs(v state.VPS) (template.Rootfs, error) {

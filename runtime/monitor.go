@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/runtime/holder"
+	"croft/template"
 )
 
 // monitorEnded is what the holder says to croft when a VPS's init has ended,
@@ -104,6 +106,9 @@ func (mon *monitor) run(how spawnHow, end holder.End) error {
 	} else if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		// What is mounted here stays here, what the host unmounts goes here too.
 		return fmt.Errorf("make mounts private: %w", err)
+	} else if err := template.UnmountBelow(filepath.Dir(mon.store.VPSDir(mon.name))); err != nil {
+		// Where the host's mounts are private, croft umount would not reach here.
+		return err
 	}
 	err := mon.boot(ctx)
 	if err == nil {

@@ -50,6 +50,9 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked) error {
 		return err
 	}
 	defer life.Close()
+	if err := m.notMounted(l.Name()); err != nil {
+		return err
+	}
 	if err := os.Remove(stopRequest(m.store, l.Name())); err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("forget the last stop: %w", err)
 	}

@@ -316,6 +316,24 @@ func (w fakeRootfses) Unmount(r template.Rootfs) error {
 	return w.effect("unmount", func() error { return w.drop("mount", vpsOf(r)) })
 }
 
+func (w fakeRootfses) Mounted(r template.Rootfs) (bool, error) { return w.has("mount", vpsOf(r)), nil }
+
+func (w fakeRootfses) Release(r template.Rootfs) error {
+	return w.effect("release", func() error {
+		if w.has("user of mount", vpsOf(r)) {
+			return fail.New(fail.Busy, "%s is in use", r.Target)
+		}
+		return w.drop("mount", vpsOf(r))
+	})
+}
+
+func (w fakeRootfses) View(r template.Rootfs, do func(string) error) error {
+	if w.has("mount", vpsOf(r)) {
+		return errors.New("it is mounted")
+	}
+	return do(r.Target)
+}
+
 func vpsOf(r template.Rootfs) string { return filepath.Base(filepath.Dir(r.Dir)) }
 
 // ownerOf is the VPS whose plan p is: in these tests its MAC's owner is in the

@@ -1,0 +1,126 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestMount(t *testing.T) {
+	hostAsBefore(t)
+	vps := create(t, "busybox")
+	dir := must(t, "mount", vps)
+	if got := must(t, "mount", vps); got != dir || filepath.Base(dir) != "rootfs" {
+		t.Fatalf("mounted at %s, and then at %s", dir, got)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "from-the-host"), []byte("hello\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, 5, "mounted umount", "start", vps)
+	used, err := os.Open(filepath.Join(dir, "from-the-host"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, 6, "in use", "umount", vps)
+	refused(t, 6, "in use", "destroy", "--force", vps)
+	used.Close()
+	must(t, "umount", vps)
+	must(t, "umount", vps)
+	must(t, "start", vps)
+	if got := in(t, vps, "cat", "/from-the-host"); got != "hello" {
+		t.Errorf("inside: %q", got)
+	}
+	refused(t, 5, "running", "mount", vps)
+	refused(t, 5, "running", "umount", vps)
+	must(t, "stop", "--fast", vps)
+	must(t, "mount", vps)
+
+	// The monitor of one that is started meanwhile does not keep it mounted.
+	other := boot(t, "busybox")
+	pid := inspect(t, other).MonitorPID
+	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", pid))
+	if err != nil || strings.Contains(string(mounts), dir) || !strings.Contains(string(mounts), other) {
+		t.Errorf("%v, mounts of the monitor of another:\n%s", err, mounts)
+	}
+	must(t, "destroy", vps)
+}
+
+// The bundle of a stopped VPS is one that other runtimes run as it is.
+func TestBundleInOtherRuntimes(t *testing.T) {
+	hostAsBefore(t)
+	vps := create(t, "busybox", "--memory", "64M", "--pids", "100")
+	config := must(t, "inspect", "--bundle", vps)
+	bundle := filepath.Dir(must(t, "mount", vps))
+	if text, err := os.ReadFile(filepath.Join(bundle, "config.json")); err != nil || strings.TrimSpace(string(text)) != config {
+		t.Errorf("config.json is\n%s\n%v, and what is shown\n%s", text, err, config)
+	}
+	ran := ""
+	for _, name := range []string{"runc", "crun"} {
+		t.Run(name, func(t *testing.T) {
+			program := tool(t, name)
+			if name == "crun" {
+				hideHybrid(t)
+			}
+			runElsewhere(t, program, bundle, vps)
+			ran += name + "\n"
+		})
+	}
+	must(t, "umount", vps)
+	must(t, "start", "--wait", vps)
+	if got := in(t, vps, "sh", "-c", "touch /runs; cat /runs"); got != strings.TrimSpace(ran) {
+		t.Errorf("it was run by %q, and says %q", ran, got)
+	}
+}
+
+// hideHybrid covers the second hierarchy of a hybrid host, on which crun
+// refuses to work if it has controllers.
+func hideHybrid(t *testing.T) {
+	t.Helper()
+	const unified = "/sys/fs/cgroup/unified"
+	if !exists(unified) {
+		return
+	}
+	if err := unix.Mount("covered", unified, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(unified, 0); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// runElsewhere runs a bundle of a VPS with another runtime, and looks at it
+// from the inside.
+func runElsewhere(t *testing.T, program, bundle, id string) {
+	t.Helper()
+	o := &oci{t: t, program: []string{program}, root: filepath.Join(t.TempDir(), "root"), bundle: bundle}
+	path := filepath.Join(t.TempDir(), "socket")
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	o.background("create", "--console-socket", path, id)
+	defer o.must("delete", "--force", id)
+	master := receiveDescriptor(t, listener)
+	defer master.Close()
+	o.must("start", id)
+	if got := o.state(id).Status; got != "running" {
+		t.Errorf("it is %s", got)
+	}
+	o.must("exec", id, "sh", "-c", "echo "+filepath.Base(program)+" >>/runs")
+	if got := o.must("exec", id, "hostname"); got != id {
+		t.Errorf("its name is %q", got)
+	}
+	if got := o.must("exec", id, "cat", "/proc/self/uid_map"); len(strings.Fields(got)) != 3 || strings.Fields(got)[1] == "0" {
+		t.Errorf("root inside is the host's: %s", got)
+	}
+}
