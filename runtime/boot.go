@@ -78,6 +78,9 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.store.PutRun(v.Name, run); err != nil {
 		return err
 	}
+	if err := mon.learnNames(ctx, v, root.Target); err != nil {
+		return err
+	}
 	hold, err := mon.holder(held, holder.Config{Init: waiting.PID, PIDFD: holder.None, Log: log.Name()})
 	if err != nil {
 		return err

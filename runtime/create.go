@@ -41,6 +41,9 @@ func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Inf
 	if err := m.create(ctx, l, o, image); err != nil {
 		return Info{}, err
 	}
+	if v, err := l.VPS(); err == nil {
+		m.tellNames(context.WithoutCancel(ctx), networksOf(v))
+	}
 	return m.Inspect(ctx, name)
 }
 

@@ -23,6 +23,7 @@ func (m *Manager) configureGuest(v state.VPS, root template.Rootfs, host Host) e
 	if err != nil {
 		return err
 	}
+	settings.Hosts = hostsFor(v, m.tables())
 	mark := configuredFile(m.store, v.Name)
 	settings.First = !exists(mark)
 	if err := m.guests.Configure(root.Target, v.IDs.First, settings); err != nil {

@@ -99,6 +99,18 @@ func (hostGuests) Configure(root string, first uint32, s guest.Settings) error {
 	if err != nil {
 		return err
 	}
+	return change(root, first, changes)
+}
+
+func (hostGuests) Hosts(root string, first uint32, all []guest.Host) error {
+	changes, err := guest.Hosts(rootFS(root), all)
+	if err != nil {
+		return err
+	}
+	return change(root, first, changes)
+}
+
+func change(root string, first uint32, changes guest.Changes) error {
 	for _, f := range changes.Files {
 		if err := writeInside(root, first, f); err != nil {
 			return fmt.Errorf("write %s inside: %w", f.Path, err)

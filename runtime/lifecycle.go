@@ -147,6 +147,7 @@ func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v state.VP
 	if err := m.releaseAddresses(ctx, v); err != nil {
 		return err
 	}
+	m.tellNames(ctx, networksOf(v))
 	if err := m.store.RemoveRun(v.Name); err != nil {
 		return err
 	}

@@ -102,6 +102,8 @@ type guests interface {
 	// Configure makes the guest's own files at root match s, those that are
 	// made owned by the root that host id first is.
 	Configure(root string, first uint32, s guest.Settings) error
+	// Hosts makes /etc/hosts of the VPS at root name all.
+	Hosts(root string, first uint32, all []guest.Host) error
 	// BootID makes the text of the file at path the boot id that the VPS whose
 	// init is pid sees.
 	BootID(pid int, path string) error

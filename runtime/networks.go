@@ -50,6 +50,7 @@ func (m *Manager) RepairNetwork(ctx context.Context, name string) error {
 	if err := m.repairRates(ctx, t); err != nil {
 		return err
 	}
+	m.tellNames(ctx, []string{name})
 	return m.publishAll(ctx)
 }
 

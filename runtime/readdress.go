@@ -27,6 +27,15 @@ func (m *Manager) ChangeAddresses(ctx context.Context, name string, add, del []n
 		return fail.New(fail.State, "%s has no network", name)
 	}
 	i := v.Interfaces[0]
+	if err := m.changeAddresses(ctx, v, i, add, del); err != nil {
+		return err
+	}
+	m.tellNames(context.WithoutCancel(ctx), []string{i.Network})
+	return nil
+}
+
+func (m *Manager) changeAddresses(ctx context.Context, v state.VPS, i state.Interface, add, del []netip.Addr) error {
+	name := v.Name
 	was, err := m.planOf(v, i)
 	if err != nil {
 		return err
@@ -70,7 +79,7 @@ func (m *Manager) ChangeAddresses(ctx context.Context, name string, add, del []n
 	if err := m.networks.Withdraw(was, now); err != nil {
 		m.warn(err.Error())
 	}
-	m.followAddresses(v, pid)
+	m.followAddresses(ctx, v, pid)
 	return nil
 }
 
@@ -134,10 +143,13 @@ func (m *Manager) planOf(v state.VPS, i state.Interface) (network.Plan, error) {
 
 // followAddresses writes the guest's own files anew. What they say counts when
 // its network service is restarted; the next start would write them too.
-func (m *Manager) followAddresses(v state.VPS, pid int) {
+// Nobody else may write its /etc/hosts at the same time.
+func (m *Manager) followAddresses(ctx context.Context, v state.VPS, pid int) {
 	host, err := m.host()
 	if err == nil {
-		err = m.configureGuest(v, template.Rootfs{Target: fmt.Sprintf("/proc/%d/root", pid)}, host)
+		err = m.store.Naming(ctx, func() error {
+			return inRunning(pid, func(root string) error { return m.configureGuest(v, template.Rootfs{Target: root}, host) })
+		})
 	}
 	if err != nil {
 		m.warn(fmt.Sprintf("%s: its own files say its former addresses until its next start: %v", v.Name, err))

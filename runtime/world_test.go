@@ -39,15 +39,18 @@ type world struct {
 	after   bool
 	dieAt   int
 
-	mu   sync.Mutex          // VPSs are started at the same time
-	held map[string]*os.File // life locks that holders keep
+	mu   sync.Mutex              // VPSs are started at the same time
+	held map[string]*os.File     // life locks that holders keep
+	told map[uint32][]guest.Host // the names that a VPS knows, by its first id
 
 	ended func(id string) // a monitor writes down that its VPS has ended
 }
 
 var errWorld = errors.New("the world says no")
 
-func newWorld(dir string) *world { return &world{dir: dir, held: map[string]*os.File{}} }
+func newWorld(dir string) *world {
+	return &world{dir: dir, held: map[string]*os.File{}, told: map[uint32][]guest.Host{}}
+}
 
 func (w *world) effect(what string, do func() error) error {
 	w.mu.Lock()
@@ -389,6 +392,14 @@ type fakeGuests struct{ *world }
 func (fakeGuests) Look(string) (guestLook, error) { return guestLook{Init: "/sbin/init"}, nil }
 func (w fakeGuests) Configure(string, uint32, guest.Settings) error {
 	return w.effect("write the guest's files", func() error { return nil })
+}
+func (w fakeGuests) Hosts(_ string, first uint32, all []guest.Host) error {
+	return w.effect("write names", func() error { w.told[first] = all; return nil })
+}
+func (w *world) toldOf(first uint32) []guest.Host {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.told[first]
 }
 func (w fakeGuests) BootID(int, string) error {
 	return w.effect("give a boot id", func() error { return nil })

@@ -16,12 +16,13 @@ import (
 	"croft/internal/fail"
 )
 
-// There are five sorts of lock. Whoever takes several takes them in this
-// order: op, then one of life, pool, ports or network; the last three are held
+// There are six sorts of lock. Whoever takes several takes them in this
+// order: op, life, then one of names, pool, ports or network; the last three are held
 // for a read and a write, never across a wait. So no cycle is possible.
 //
 //	op       RUN/locks/NAME           by the command that changes the VPS
 //	life     RUN/locks/NAME.life      by its monitor, as long as it lives
+//	names    RUN/locks/_names         while VPSs are told of each other's names
 //	pool     RUN/locks/_pool          while an id range is chosen
 //	ports    RUN/locks/_ports         while ports of the host are claimed
 //	network  RUN/locks/_network.NAME  while a network's table is changed
@@ -29,7 +30,7 @@ import (
 // Lock files are never removed: a waiter could hold the removed one and the
 // next comer a new one, and both would have "the" lock.
 //
-// The op, pool, ports and network locks are flock(2)s. Life is an open file
+// The op, names, pool, ports and network locks are flock(2)s. Life is an open file
 // description lock (fcntl(2), F_OFD_SETLK; Linux 3.15), which is inherited and
 // dropped just like a flock, but can be asked about (F_OFD_GETLK) without
 // taking it: a probe by a passing flock would make a start at the same moment
@@ -146,6 +147,14 @@ func (s *Store) LifeHeld(name string) (bool, error) {
 		return false, hostError("ask about the lock", path, err)
 	}
 	return lock.Type != unix.F_UNLCK, nil
+}
+
+// Naming calls tell with the names lock held, waiting for it as long as ctx
+// allows: what tell reads and writes nobody else reads and writes meanwhile,
+// so that the last one to tell knew most. tell may wait for VPSs, though not
+// long. Its error is returned.
+func (s *Store) Naming(ctx context.Context, tell func() error) error {
+	return exclusively(ctx, s.namesFile(), tell)
 }
 
 // exclusively calls do with the flock of path held, waiting for it as long as

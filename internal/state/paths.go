@@ -66,6 +66,9 @@ func (s *Store) poolFile() string { return filepath.Join(s.locksDir(), "_pool") 
 // portsFile is locked while ports of the host are claimed.
 func (s *Store) portsFile() string { return filepath.Join(s.locksDir(), "_ports") }
 
+// namesFile is locked while VPSs are told of each other's names.
+func (s *Store) namesFile() string { return filepath.Join(s.locksDir(), "_names") }
+
 // networkLock is locked while a network's table is changed.
 func (s *Store) networkLock(name string) string {
 	return filepath.Join(s.locksDir(), "_network."+name)

@@ -34,6 +34,7 @@ const header = "# " + marker + ": rewritten at each start. Take this line out to
 // Settings are what the VPS should have.
 type Settings struct {
 	Hostname   string // "" leaves hostname and hosts alone
+	Hosts      []Host // VPSs that it reaches by name, in the order of their lines
 	Interfaces []Interface
 	Servers    []netip.Addr // resolvers; none leaves resolv.conf alone
 	Search     []string
@@ -92,6 +93,9 @@ func Files(root fs.FS, s Settings) (Changes, error) {
 // check refuses what would be more than one word in a file.
 func (s Settings) check() error {
 	words := append([]string{s.Hostname}, s.Search...)
+	for _, h := range s.Hosts {
+		words = append(words, h.Name)
+	}
 	for _, i := range s.Interfaces {
 		if i.Name == "" {
 			return fail.New(fail.Usage, "an interface has no name")

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// names writes /etc/hostname and the VPS's own line in /etc/hosts. That line
+// names writes /etc/hostname, the VPS's own line in /etc/hosts, and those about
+// other VPSs. Its own line
 // also remembers the name that croft wrote: a hostname that differs from it
 // was changed inside, and stays.
 func names(w *writer, s Settings) {
@@ -26,7 +27,7 @@ func names(w *writer, s Settings) {
 		w.keep("etc/hosts")
 		return
 	}
-	w.write(hosts, "etc/hosts", 0o644, editHosts(string(hosts.content), s, w.first))
+	w.write(hosts, "etc/hosts", 0o644, withHosts(editHosts(string(hosts.content), s, w.first), s.Hosts))
 }
 
 // remembered returns the name in the line of ours, "" if there is none.

@@ -1,0 +1,70 @@
+package guest
+
+import (
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// A Host is a VPS that this one reaches by its name.
+type Host struct {
+	Name      string
+	Addresses []netip.Addr
+}
+
+// Domain is what names of VPSs may end with, for those who want to be sure
+// that it is a VPS.
+const Domain = "croft"
+
+// hostMarker is at the end of every line of ours about a VPS.
+const hostMarker = "# a VPS, kept by croft"
+
+// Hosts looks at root, the file system of a VPS that runs, and returns what
+// makes its /etc/hosts name all, and no others of ours. Without such a file,
+// or where it is no ordinary one, there is nothing to change.
+func Hosts(root fs.FS, all []Host) (Changes, error) {
+	w := &writer{root: root}
+	if hosts := w.look("etc/hosts"); hosts.usable {
+		w.write(hosts, "etc/hosts", 0o644, withHosts(string(hosts.content), all))
+	}
+	if w.err != nil {
+		return Changes{}, fmt.Errorf("look at /etc/hosts of the VPS: %w", w.err)
+	}
+	return w.out, nil
+}
+
+// withHosts puts the lines of ours about VPSs where the first of them was, or
+// at the end, so that what the user says of a name comes first and counts.
+// Every other line stays as it is.
+func withHosts(hosts string, all []Host) string {
+	var before, after strings.Builder
+	to := &before
+	for line := range strings.Lines(hosts) {
+		if strings.Contains(line, hostMarker) {
+			to = &after
+			continue
+		}
+		to.WriteString(line)
+	}
+	if to == &before && len(all) > 0 && before.Len() > 0 && !strings.HasSuffix(hosts, "\n") {
+		before.WriteByte('\n')
+	}
+	for _, h := range all {
+		for _, a := range h.Addresses {
+			fmt.Fprintf(&before, "%s\t%s\t%s\n", a, h.names(), hostMarker)
+		}
+	}
+	return before.String() + after.String()
+}
+
+// names are what a VPS is called. One that is called like the machine itself
+// has its long name alone.
+func (h Host) names() string {
+	long := h.Name + "." + Domain
+	if slices.Contains([]string{"localhost", "ip6-localhost", "ip6-loopback", "ip6-allnodes", "ip6-allrouters"}, h.Name) {
+		return long
+	}
+	return h.Name + " " + long
+}

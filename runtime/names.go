@@ -1,0 +1,134 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	goruntime "runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"croft/internal/state"
+	"croft/network"
+	"croft/network/guest"
+)
+
+// VPSs reach each other by name: each one's /etc/hosts has those that share a
+// network with it. A VPS has its name as long as its addresses, whether it
+// runs or not, so a start and a stop change nothing in others.
+
+// hostsFor are the VPSs that v reaches by name, itself among them, sorted by
+// name, with their addresses in the networks that they share with v, in the
+// order of v's interfaces. In a private network it reaches nobody else.
+func hostsFor(v state.VPS, tables map[string]network.Table) []guest.Host {
+	addresses := map[string]*guest.Host{}
+	seen := map[string]bool{}
+	for _, i := range v.Interfaces {
+		if seen[i.Network] {
+			continue
+		}
+		seen[i.Network] = true
+		t := tables[i.Network]
+		for _, c := range t.Claims {
+			if t.Private && c.Owner != v.Name || len(c.Addresses) == 0 {
+				continue
+			}
+			if addresses[c.Owner] == nil {
+				addresses[c.Owner] = &guest.Host{Name: c.Owner}
+			}
+			addresses[c.Owner].Addresses = append(addresses[c.Owner].Addresses, c.Addresses...)
+		}
+	}
+	var all []guest.Host
+	for _, name := range slices.Sorted(maps.Keys(addresses)) {
+		all = append(all, *addresses[name])
+	}
+	return all
+}
+
+// tellNames has every VPS that runs on one of the networks know who else is
+// there. A VPS that cannot be told is a warning: it is at its next start.
+func (m *Manager) tellNames(ctx context.Context, networks []string) {
+	if len(networks) == 0 {
+		return
+	}
+	err := m.store.Naming(ctx, func() error {
+		entries, err := m.store.All()
+		if err != nil {
+			return err
+		}
+		tables := m.tables()
+		var group sync.WaitGroup
+		room := make(chan struct{}, max(4, goruntime.NumCPU()))
+		failures := make([]error, len(entries))
+		for i, e := range entries {
+			if e.Err != nil || !slices.ContainsFunc(networksOf(e.VPS), func(n string) bool { return slices.Contains(networks, n) }) {
+				continue
+			}
+			room <- struct{}{}
+			group.Go(func() {
+				failures[i] = m.tellRunning(e.VPS, hostsFor(e.VPS, tables))
+				<-room
+			})
+		}
+		group.Wait()
+		return errors.Join(failures...)
+	})
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			m.warn(line)
+		}
+	}
+}
+
+// tellRunning writes the names into v, if it runs.
+func (m *Manager) tellRunning(v state.VPS, all []guest.Host) error {
+	pid, err := m.livePID(v.Name)
+	if err != nil || pid == 0 {
+		return err
+	}
+	err = inRunning(pid, func(root string) error { return m.guests.Hosts(root, v.IDs.First, all) })
+	if now, e := m.livePID(v.Name); err == nil || e == nil && now != pid {
+		return nil // it has ended meanwhile, or read them at its new start
+	}
+	return fmt.Errorf("%s does not know the names of other VPSs until its next start: %w", v.Name, err)
+}
+
+// writePatience is how long a running VPS may take to let files of its be
+// written: it may have mounted there what never answers.
+const writePatience = time.Second
+
+// inRunning calls write with the root of the VPS whose init is pid, and waits
+// for it, though not forever.
+func inRunning(pid int, write func(root string) error) error {
+	done := make(chan error, 1)
+	go func() { done <- write(fmt.Sprintf("/proc/%d/root", pid)) }()
+	timer := time.NewTimer(writePatience)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return errors.New("it does not let files be written")
+	}
+}
+
+// learnNames writes the names into v at root, which is about to run: who came
+// since its files were written, and did not yet see it running, did not tell it.
+func (m *Manager) learnNames(ctx context.Context, v state.VPS, root string) error {
+	return m.store.Naming(ctx, func() error {
+		return m.guests.Hosts(root, v.IDs.First, hostsFor(v, m.tables()))
+	})
+}
+
+// networksOf are the names of the networks that v is in.
+func networksOf(v state.VPS) []string {
+	var all []string
+	for _, i := range v.Interfaces {
+		all = append(all, i.Network)
+	}
+	return all
+}

@@ -1,0 +1,123 @@
+package runtime
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"croft/internal/state"
+	"croft/network"
+	"croft/network/guest"
+)
+
+func TestHostsFor(t *testing.T) {
+	ip := netip.MustParseAddr
+	tables := map[string]network.Table{
+		"lan": {Claims: []network.Claim{
+			{Owner: "web", Interface: "eth0", Addresses: []netip.Addr{ip("10.0.0.3"), ip("fd00::3")}},
+			{Owner: "db", Interface: "eth0", Addresses: []netip.Addr{ip("10.0.0.2")}},
+		}},
+		"dmz": {Claims: []network.Claim{
+			{Owner: "web", Interface: "eth1", Addresses: []netip.Addr{ip("10.1.0.3")}},
+			{Owner: "mail", Interface: "eth0", Addresses: []netip.Addr{ip("10.1.0.2")}},
+			{Owner: "bare", Interface: "eth0"},
+		}},
+		"own": {Private: true, Claims: []network.Claim{
+			{Owner: "web", Interface: "eth2", Addresses: []netip.Addr{ip("10.2.0.3")}},
+			{Owner: "stranger", Interface: "eth0", Addresses: []netip.Addr{ip("10.2.0.2")}},
+		}},
+	}
+	in := func(name string, networks ...string) state.VPS {
+		v := state.VPS{Name: name}
+		for _, n := range networks {
+			v.Interfaces = append(v.Interfaces, state.Interface{Network: n})
+		}
+		return v
+	}
+	web := guest.Host{Name: "web", Addresses: []netip.Addr{ip("10.0.0.3"), ip("fd00::3"), ip("10.1.0.3"), ip("10.2.0.3")}}
+	db := guest.Host{Name: "db", Addresses: []netip.Addr{ip("10.0.0.2")}}
+	mail := guest.Host{Name: "mail", Addresses: []netip.Addr{ip("10.1.0.2")}}
+	for _, test := range []struct {
+		v    state.VPS
+		want []guest.Host
+	}{
+		{in("web", "lan", "dmz", "own"), []guest.Host{db, mail, web}},
+		{in("db", "lan"), []guest.Host{db, {Name: "web", Addresses: web.Addresses[:2]}}},
+		{in("mail", "dmz", "dmz"), []guest.Host{mail, {Name: "web", Addresses: web.Addresses[2:3]}}},
+		{in("stranger", "own"), []guest.Host{{Name: "stranger", Addresses: []netip.Addr{ip("10.2.0.2")}}}},
+		{in("alone"), nil},
+	} {
+		if diff := cmp.Diff(test.want, hostsFor(test.v, tables), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			t.Errorf("%s: %s", test.v.Name, diff)
+		}
+	}
+}
+
+// Who runs knows who is there: from its start on, and whatever comes, changes
+// or goes afterwards.
+func TestNamesFollow(t *testing.T) {
+	m, w := newFake(t, t.TempDir())
+	ctx := context.Background()
+	first := map[string]uint32{}
+	create := func(name string) netip.Addr {
+		t.Helper()
+		if _, err := m.Create(ctx, name, CreateOptions{Template: "t"}); err != nil {
+			t.Fatal(err)
+		}
+		v, err := m.store.Get(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first[name] = v.IDs.First
+		claim, _ := claimOf(m.tables()[DefaultNetwork], name, "eth0")
+		return claim.Addresses[0]
+	}
+	knows := func(name, of string) []netip.Addr {
+		for _, h := range w.toldOf(first[name]) {
+			if h.Name == of {
+				return h.Addresses
+			}
+		}
+		return nil
+	}
+	db := create("db")
+	create("idle")
+	if err := m.Start(ctx, "db", StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := knows("db", "idle"); len(got) == 0 {
+		t.Error("db does not know idle, which was there before it")
+	}
+	if len(w.toldOf(first["idle"])) != 0 {
+		t.Error("idle was told, and does not run")
+	}
+	create("web")
+	if len(knows("db", "web")) == 0 {
+		t.Error("db does not know web, which came later")
+	}
+	more := db.Next().Next().Next().Next()
+	if err := m.ChangeAddresses(ctx, "web", []netip.Addr{more}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := knows("db", "web"); len(got) == 0 || !slices.Contains(got, more) {
+		t.Errorf("db knows web by %v, and not by %s", got, more)
+	}
+	if err := m.Destroy(ctx, "web", DestroyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := knows("db", "web"); len(got) != 0 {
+		t.Errorf("db still knows web, which is gone: %v", got)
+	}
+}
+
+// One that never lets its files be written is not waited for.
+func TestInRunningGivesUp(t *testing.T) {
+	never := make(chan struct{})
+	t.Cleanup(func() { close(never) })
+	if err := inRunning(1, func(string) error { <-never; return nil }); err == nil {
+		t.Error("it was written")
+	}
+}
