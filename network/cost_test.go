@@ -9,7 +9,8 @@ import (
 )
 
 // TestCostOfAStart plugs many VPSs and compares the last with the first:
-// rules on the host do not grow, and neither does, much, the time.
+// rules on the host do not grow, and neither does, much, the time. It takes the
+// best of ten, which is what a busy machine changes least.
 func TestCostOfAStart(t *testing.T) {
 	h := newHost(t)
 	ctx := context.Background()
@@ -38,18 +39,18 @@ func TestCostOfAStart(t *testing.T) {
 	start(0) // makes the bridge and the rules
 	before := rules()
 	var took [n]time.Duration
-	var first, last [2]time.Duration
+	first, last := [2]time.Duration{time.Hour, time.Hour}, [2]time.Duration{time.Hour, time.Hour}
 	for i := range n {
 		e, p := start(i + 1)
 		took[i] = e + p
 		if i < 10 {
-			first[0], first[1] = first[0]+e/10, first[1]+p/10
+			first[0], first[1] = min(first[0], e), min(first[1], p)
 		}
 		if i >= n-10 {
-			last[0], last[1] = last[0]+e/10, last[1]+p/10
+			last[0], last[1] = min(last[0], e), min(last[1], p)
 		}
 	}
-	t.Logf("starts 2 to 11: Ensure %v, Plug %v; the last ten of %d: Ensure %v, Plug %v; %d rules", first[0], first[1], n, last[0], last[1], before)
+	t.Logf("the best of starts 2 to 11: Ensure %v, Plug %v; of the last ten of %d: Ensure %v, Plug %v; %d rules", first[0], first[1], n, last[0], last[1], before)
 	if after := rules(); after != before {
 		t.Errorf("%d rules became %d", before, after)
 	}

@@ -1,6 +1,8 @@
 package network
 
 import (
+	"context"
+	"fmt"
 	"strings"
 
 	"github.com/google/nftables"
@@ -94,4 +96,37 @@ func namesIn(r *nftables.Rule) string {
 		}
 	}
 	return names.String()
+}
+
+// early says what drops before croft's own rules are asked: a start leaves their
+// jump where it is.
+func early(ctx context.Context, six bool) []Blocker {
+	var all []Blocker
+	for _, tool := range []string{"iptables", "ip6tables"} {
+		if tool == "ip6tables" && !six {
+			continue
+		}
+		if rules, err := savedRules(ctx, tool == "ip6tables"); err == nil && rules.dropsEarly() {
+			all = append(all, Blocker{"a rule of " + tool + " before croft's",
+				fmt.Sprintf("%s -D FORWARD -j %s && %[1]s -I FORWARD -j %[2]s", tool, chainForward)})
+		}
+	}
+	return all
+}
+
+// dropsEarly reports whether a rule that drops everything stands before the
+// jump to croft's.
+func (s saved) dropsEarly() bool {
+	drops := false
+	for _, spec := range s.in("filter", "FORWARD") {
+		if spec == "-j "+chainForward {
+			return drops
+		}
+		drops = drops || dropsWhatever(spec)
+	}
+	return false
+}
+
+func dropsWhatever(spec string) bool {
+	return spec == "-j DROP" || strings.HasPrefix(spec, "-j REJECT")
 }

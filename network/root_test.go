@@ -115,7 +115,12 @@ type pair struct {
 
 func newPair(t *testing.T) *pair {
 	t.Helper()
-	h := newHost(t)
+	return newPairOn(t, newHost(t))
+}
+
+// newPairOn makes it on a host that has something else already.
+func newPairOn(t *testing.T, h *Host) *pair {
+	t.Helper()
 	p := &pair{host: h, table: Default(Seed{})}
 	for i, name := range []string{"alice", "bob"} {
 		c, err := p.table.Claim(name, "eth0", nil, nil)

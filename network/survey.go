@@ -57,7 +57,7 @@ func LookAround(ctx context.Context, bridges []string) Survey {
 	}
 	s.Modules, s.Unavailable = unavailableModules(ctx)
 	inNamespace(func(err error) { s.try(ctx, err) })
-	s.Blockers = blockers(forwardHooks(ctx, s.Flavour), s.Flavour, bridges)
+	s.Blockers = append(early(ctx, s.IPv6), blockers(forwardHooks(ctx, s.Flavour), s.Flavour, bridges)...)
 	return s
 }
 
@@ -179,8 +179,8 @@ func forwardHooks(ctx context.Context, ours Flavour) []hook {
 func legacyHooks(ctx context.Context) []hook {
 	var all []hook
 	for _, c := range []struct{ names, tool, family string }{
-		{"/proc/net/ip_tables_names", "iptables-legacy-save", "ip"},
-		{"/proc/net/ip6_tables_names", "ip6tables-legacy-save", "ip6"},
+		{"/proc/thread-self/net/ip_tables_names", "iptables-legacy-save", "ip"},
+		{"/proc/thread-self/net/ip6_tables_names", "ip6tables-legacy-save", "ip6"},
 	} {
 		names, err := os.ReadFile(c.names)
 		if err != nil || !strings.Contains(string(names), "filter") {
@@ -208,7 +208,7 @@ func legacyHook(family, tool, text string) hook {
 		h.text += line + "\n"
 	}
 	for _, spec := range s.in("filter", "FORWARD") {
-		h.drops = h.drops || spec == "-j DROP" || strings.HasPrefix(spec, "-j REJECT")
+		h.drops = h.drops || dropsWhatever(spec)
 	}
 	return h
 }
@@ -258,8 +258,8 @@ func (h hook) blocker(bridge string) Blocker {
 		tool = map[string]string{"ip": "iptables-nft", "ip6": "ip6tables-nft"}[h.family]
 	}
 	switch {
-	case h.table == "firewalld":
-		return Blocker{"firewalld", fmt.Sprintf("firewall-cmd --permanent --zone=trusted --add-interface=%s && firewall-cmd --reload", bridge)}
+	case h.table == "firewalld": // a reload of which would flush all iptables, croft's rules too
+		return Blocker{"firewalld", fmt.Sprintf("firewall-cmd --zone=trusted --add-interface=%s && firewall-cmd --permanent --zone=trusted --add-interface=%[1]s", bridge)}
 	case h.hasUFW():
 		return Blocker{"ufw (" + tool + ")", fmt.Sprintf("ufw route allow in on %s && ufw route allow out on %[1]s", bridge)}
 	case tool != "":

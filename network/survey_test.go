@@ -31,7 +31,7 @@ func TestBlockers(t *testing.T) {
 			"nftables chain inet mine forward: nft insert rule inet mine forward iifname croft0 accept && " +
 				"nft insert rule inet mine forward oifname croft0 ct state established,related accept && nft insert rule inet mine forward oifname croft0 ct status dnat accept\n"},
 		"firewalld": {[]hook{nft("inet", "firewalld", "filter_FORWARD", true, "")}, FlavourNFT,
-			"firewalld: firewall-cmd --permanent --zone=trusted --add-interface=croft0 && firewall-cmd --reload\n"},
+			"firewalld: firewall-cmd --zone=trusted --add-interface=croft0 && firewall-cmd --permanent --zone=trusted --add-interface=croft0\n"},
 		"Docker with the other iptables": {[]hook{docker}, FlavourNFT,
 			"Docker (iptables-legacy FORWARD): iptables-legacy -I DOCKER-USER -i croft0 -j ACCEPT && " +
 				"iptables-legacy -I DOCKER-USER -o croft0 -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT\n"},
@@ -50,6 +50,22 @@ func TestBlockers(t *testing.T) {
 		}
 		if got.String() != c.want {
 			t.Errorf("%s:\n%swant:\n%s", what, &got, c.want)
+		}
+	}
+}
+
+// Only what drops everything, and before croft's rules, is in their way there.
+func TestDropsEarly(t *testing.T) {
+	for text, want := range map[string]bool{
+		"-A FORWARD -j DROP\n-A FORWARD -j CROFT-FORWARD\n":                            true,
+		"-A FORWARD -j REJECT --reject-with x\n-A FORWARD -j CROFT-FORWARD\n":          true,
+		"-A FORWARD -s 192.0.2.0/24 -j DROP\n-A FORWARD -j CROFT-FORWARD\n":            false,
+		"-A FORWARD -j DOCKER-USER\n-A FORWARD -j CROFT-FORWARD\n-A FORWARD -j DROP\n": false,
+		"-A FORWARD -j DROP\n": false, // the jump will be first
+		"":                     false,
+	} {
+		if got := parseSaved("*filter\n" + text + "COMMIT\n").dropsEarly(); got != want {
+			t.Errorf("%t for\n%s", got, text)
 		}
 	}
 }
