@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"croft/integration/attack"
 )
 
 // A router is another machine, behind the host's link, that advertises itself.
@@ -38,9 +40,11 @@ func (r router) advertise(t *testing.T, prefix string) {
 	t.Helper()
 	from, all := linkLocal(r.mac), netip.MustParseAddr("ff02::1")
 	hour := []byte{0, 0, 0x0e, 0x10}
-	option := bytesOf(3, 4, 64, 0xc0, hour, hour, 0, 0, 0, 0, netip.MustParsePrefix(prefix).Addr())
-	message := icmp6(from, all, 134, 64, 0, uint16(1800), 0, 0, 0, 0, 0, 0, 0, 0, option)
-	inVPS(t, r.pid, func() error { return writeFrames("lan0", ether(groupMAC, r.mac, 0x86dd, ipv6(from, all, 58, message))) })
+	option := attack.Bytes(3, 4, 64, 0xc0, hour, hour, 0, 0, 0, 0, netip.MustParsePrefix(prefix).Addr())
+	message := attack.ICMP6(from, all, 134, 64, 0, uint16(1800), 0, 0, 0, 0, 0, 0, 0, 0, option)
+	inVPS(t, r.pid, func() error {
+		return attack.Send("lan0", attack.Ether(attack.GroupMAC, r.mac, 0x86dd, attack.IPv6(from, all, 58, message)))
+	})
 }
 
 // believed reports whether the host goes by this router's way to everywhere.

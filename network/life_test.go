@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"croft/integration/attack"
 	"croft/internal/fail"
 )
 
@@ -110,8 +111,8 @@ func TestEnsureRepairs(t *testing.T) {
 		p.mark(t)
 	}
 	at := p.attacks()[1]
-	p.send(t, 0, at.frames...)
-	p.waitDropped(t, at, uint64(len(at.frames)))
+	p.send(t, 0, at.Frames...)
+	p.waitDropped(t, at, uint64(len(at.Frames)))
 }
 
 func TestUnplugLeavesNothing(t *testing.T) {
@@ -133,7 +134,7 @@ func TestUnplugLeavesNothing(t *testing.T) {
 		}
 	}
 	inVPS(t, pid, func() error {
-		return writeFrames("eth0", ether(broadcastMAC, foreignMAC, 0x0800, make([]byte, 40)))
+		return attack.Send("eth0", attack.Ether(attack.BroadcastMAC, attack.ForeignMAC, 0x0800, make([]byte, 40)))
 	})
 	if d, err := h.Dropped(plan); err != nil || d[ReasonMAC] != 1 {
 		t.Fatalf("dropped %v, %v", d, err)
