@@ -403,6 +403,53 @@ func TestOCIHooks(t *testing.T) {
 	}
 }
 
+// A poststop hook that fails is a warning; the others run, and the container
+// is gone.
+func TestOCIPoststopFails(t *testing.T) {
+	hostAsBefore(t)
+	o := newOCI(t, []string{world.croft, "oci"}, "true")
+	file := filepath.Join(t.TempDir(), "poststop")
+	o.change(func(s *specs.Spec) {
+		s.Hooks = &specs.Hooks{Poststop: []specs.Hook{
+			{Path: "/bin/false"}, {Path: "/bin/sh", Args: []string{"sh", "-c", "echo ran >>" + file}},
+		}}
+	})
+	id := name(t, "oci")
+	for _, how := range [][]string{{"delete", id}, {"delete", "--force", id}} {
+		o.background("create", id)
+		o.must("start", id)
+		o.ended(id)
+		if r := o.try(how...); r.status != 0 || !strings.Contains(r.errOut, "poststop hook #0: exit status 1") {
+			t.Error(r)
+		}
+		o.refused(1, "container does not exist", "state", id)
+	}
+	if r := o.try("run", id); r.status != 0 {
+		t.Error(r)
+	}
+	if data, err := os.ReadFile(file); string(data) != strings.Repeat("ran\n", 3) {
+		t.Errorf("the second hook: %q, %v", data, err)
+	}
+}
+
+// What the specification allows and libcontainer refuses.
+func TestOCIAccepts(t *testing.T) {
+	hostAsBefore(t)
+	o := newOCI(t, []string{world.croft, "oci"}, "sh", "-c", "test -p /dev/pipe && cat /mnt/file")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("bound"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o.change(func(s *specs.Spec) {
+		s.Linux.Devices = append(s.Linux.Devices, specs.LinuxDevice{Path: "/dev/pipe", Type: "p", Major: 8, Minor: 666})
+		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: dir, Options: []string{"bind", "ro", "mode=755", "size=1k"}})
+	})
+	r := o.try("run", name(t, "oci"))
+	if r.status != 0 || r.out != "bound" || !strings.Contains(r.errOut, "ignored: mode=755,size=1k") {
+		t.Error(r)
+	}
+}
+
 // A bundle need not have a process until it is started.
 func TestOCIWithoutProcess(t *testing.T) {
 	hostAsBefore(t)

@@ -51,6 +51,7 @@ func Make(root, id string, spec *specs.Spec, o MakeOptions) (*Container, error) 
 	if err != nil {
 		return nil, err
 	}
+	accept(config)
 	config.Cgroups.SystemdProps = append(config.Cgroups.SystemdProps, o.properties...)
 	keep := until{Hooks: takeHooks(config), Absent: spec.Process == nil}
 	lc, err := libcontainer.Create(root, id, config)
@@ -127,11 +128,14 @@ func (c *Container) Delete() error {
 	if err := c.awaitEnd(); err != nil {
 		return err
 	}
-	return c.lc.Destroy()
+	return c.Remove()
 }
 
 // Remove is Delete for a container that has ended; one that has not is an error.
-func (c *Container) Remove() error { return c.lc.Destroy() }
+func (c *Container) Remove() error {
+	c.forgivePoststop()
+	return c.lc.Destroy()
+}
 
 // Pids lists the pids, on the host, of all processes of the container.
 func (c *Container) Pids() ([]int, error) { return c.lc.Processes() }

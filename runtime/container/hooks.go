@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/runc/libcontainer/configs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
 
@@ -92,6 +93,22 @@ func (c *Container) Go() error {
 		return err
 	}
 	return nil
+}
+
+// forgivePoststop makes a poststop hook that fails a warning: the hooks after
+// it run, and the container is deleted all the same (runtime-spec, runtime.md,
+// lifecycle). libcontainer stops at the first, and makes an error of it. What
+// is stored of the container must not be written again afterwards.
+func (c *Container) forgivePoststop() {
+	hooks := c.lc.Config().Hooks[configs.Poststop]
+	for i, hook := range hooks {
+		hooks[i] = configs.NewFunctionHook(func(s *specs.State) error {
+			if err := hook.Run(s); err != nil {
+				logrus.Warnf("poststop hook #%d: %v", i, err)
+			}
+			return nil
+		})
+	}
 }
 
 // absent is what a container that is made without a process has as its init
