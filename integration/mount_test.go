@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -68,7 +69,11 @@ func TestBundleInOtherRuntimes(t *testing.T) {
 			if name == "crun" {
 				hideHybrid(t)
 			}
+			before := ownerOfNull(t)
 			runElsewhere(t, program, bundle, vps)
+			if after := ownerOfNull(t); after != before {
+				t.Errorf("/dev/null was %v, and is %v", before, after)
+			}
 			ran += name + "\n"
 		})
 	}
@@ -108,19 +113,51 @@ func runElsewhere(t *testing.T, program, bundle, id string) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	o.background("create", "--console-socket", path, id)
-	defer o.must("delete", "--force", id)
+	elsewhere(o, "create", "--console-socket", path, id)
+	defer elsewhere(o, "delete", "--force", id)
 	master := receiveDescriptor(t, listener)
 	defer master.Close()
-	o.must("start", id)
+	elsewhere(o, "start", id)
 	if got := o.state(id).Status; got != "running" {
 		t.Errorf("it is %s", got)
 	}
-	o.must("exec", id, "sh", "-c", "echo "+filepath.Base(program)+" >>/runs")
-	if got := o.must("exec", id, "hostname"); got != id {
+	elsewhere(o, "exec", id, "sh", "-c", "echo "+filepath.Base(program)+" >>/runs")
+	if got := elsewhere(o, "exec", id, "hostname"); got != id {
 		t.Errorf("its name is %q", got)
 	}
-	if got := o.must("exec", id, "cat", "/proc/self/uid_map"); len(strings.Fields(got)) != 3 || strings.Fields(got)[1] == "0" {
+	if got := elsewhere(o, "exec", id, "cat", "/proc/self/uid_map"); len(strings.Fields(got)) != 3 || strings.Fields(got)[1] == "0" {
 		t.Errorf("root inside is the host's: %s", got)
 	}
+}
+
+// elsewhere runs another runtime with files for its stdio and returns what it
+// printed, without the last newline. crun before 1.9 gives what it has as stdio
+// to root inside, and would do so with the host's /dev/null.
+func elsewhere(o *oci, args ...string) string {
+	o.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), usual)
+	defer cancel()
+	cmd := o.command(ctx, args...)
+	file, err := os.Create(filepath.Join(o.t.TempDir(), "stdio"))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	defer file.Close()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = file, file, file
+	err = cmd.Run()
+	said, _ := os.ReadFile(file.Name())
+	if err != nil {
+		o.t.Fatalf("%v: %v\n%s", args, err, said)
+	}
+	return strings.TrimSuffix(string(said), "\n")
+}
+
+// ownerOfNull is who owns /dev/null.
+func ownerOfNull(t *testing.T) [2]uint32 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat("/dev/null", &st); err != nil {
+		t.Fatal(err)
+	}
+	return [2]uint32{st.Uid, st.Gid}
 }
