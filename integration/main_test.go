@@ -19,7 +19,8 @@ import (
 
 // The test binary runs three times: as itself, where it has the host's network
 // and builds templates; as stage "tests", in namespaces of its own; and as
-// stage "outside", the machine that VPSs reach through NAT.
+// stage "outside", the machine that VPSs reach through NAT. See also
+// attackStage and listenStage.
 const stageVariable = "CROFT_TEST_STAGE"
 
 func TestMain(m *testing.M) {
@@ -30,6 +31,10 @@ func TestMain(m *testing.M) {
 		os.Exit(inner(m))
 	case "outside":
 		os.Exit(serveOutside())
+	case attackStage:
+		os.Exit(attackInside())
+	case listenStage:
+		os.Exit(listenInside())
 	}
 }
 
