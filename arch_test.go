@@ -53,6 +53,7 @@ var alone = map[string][]string{
 	"github.com/opencontainers/runc":         {"runtime/container", "."}, // main: libcontainer re-executes it as init
 	"github.com/opencontainers/cgroups":      {"runtime/container"},
 	"github.com/urfave/cli":                  {"cli"},
+	"github.com/cilium/ebpf":                 {"network"},
 	"github.com/coreos/go-iptables":          {"network"},
 	"github.com/google/nftables":             {"network"},
 	"github.com/vishvananda/netlink":         {"network"},

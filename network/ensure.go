@@ -126,6 +126,9 @@ func (h *Host) ensureBridge(ctx context.Context, p HostPlan) error {
 	if err := h.ensureSysctls(ctx, p); err != nil {
 		return err
 	}
+	if err := h.guardBridge(link); err != nil {
+		return err
+	}
 	if err := h.ensureAddresses(link, p.Addresses); err != nil {
 		return err
 	}

@@ -215,6 +215,10 @@ func (p HostPlan) String() string {
 		}
 		t.line("sysctl %s=%s", strings.ReplaceAll(s.Key, "/", "."), s.Value)
 	}
+	if p.Bridge != "" && !p.Foreign {
+		t.line("tc qdisc add dev %s clsact", p.Bridge)
+		catchText(p.Bridge, "ingress", t.line)
+	}
 	for _, a := range p.Addresses {
 		t.line("ip addr replace %s dev %s%s", a, p.Bridge, addressWords(a))
 	}

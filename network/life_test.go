@@ -97,6 +97,7 @@ func TestEnsureRepairs(t *testing.T) {
 		"ip -6 neigh del proxy fd00:1:2::2 dev croft0",
 		"ip addr flush dev croft0 scope global",
 		"ip link set croft0 down",
+		"tc qdisc del dev croft0 clsact",
 		"ip link set croft0 address c2:00:00:00:00:77",
 		"sysctl -q net.ipv4.conf.croft0.proxy_arp_pvlan=0",
 		"sysctl -q net.ipv4.ip_forward=0",

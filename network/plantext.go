@@ -78,6 +78,7 @@ func (p Plan) portText(t *text) {
 	t.line("bridge link set dev %s %s", p.HostLink, p.portFlagsText())
 	t.line("ip link set %s type bridge_slave group_fwd_mask %#x", p.HostLink, forwardLLDP)
 	t.line("bridge fdb replace %s dev %s master static sticky", p.MAC, p.HostLink)
+	p.guardText(t.line)
 	p.rateText(t.line)
 }
 

@@ -87,7 +87,7 @@ func (h *Host) plugPort(p Plan, inside *inside) error {
 	if p.Mode == ModeRouted {
 		err = h.makeRouted(p, link)
 	} else {
-		err = h.makePort(p, link)
+		err = errors.Join(h.makePort(p, link), h.setGuard(p, link))
 	}
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func (h *Host) ensurePorts(_ context.Context, p HostPlan) error {
 		if err == nil && port.Mode == ModeRouted {
 			err = h.makeRouted(port, link)
 		} else if err == nil {
-			err = h.setPort(port, link)
+			err = errors.Join(h.setPort(port, link), h.setGuard(port, link))
 		}
 		if err != nil {
 			return err

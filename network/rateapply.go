@@ -39,7 +39,7 @@ func (h *Host) SetRates(ctx context.Context, plans []Plan) error {
 		if err != nil {
 			return classify("find link "+p.HostLink, err)
 		}
-		if err := h.shape(p, link, qdiscs); err != nil && !isNotFound(err) {
+		if err := errors.Join(h.setGuard(p, link), h.shape(p, link, qdiscs)); err != nil && !isNotFound(err) {
 			return err
 		}
 	}

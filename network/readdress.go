@@ -91,13 +91,15 @@ func (h *Host) Readdress(_ context.Context, was, now Plan, pid int) error {
 		return err
 	}
 	defer inside.Close()
-	if err := errors.Join(h.admit(now), h.introduce(now)); err != nil {
+	both := now
+	both.Addresses = append(slices.Clone(was.Addresses), now.Addresses...)
+	if err := errors.Join(h.admit(now), h.guardLink(both), h.introduce(now)); err != nil {
 		return err
 	}
 	if err := inside.readdress(was, now); err != nil {
 		return err
 	}
-	return h.Withdraw(was, now)
+	return errors.Join(h.Withdraw(was, now), h.guardLink(now))
 }
 
 // Withdraw forgets on the host what was says and now does not. An address that

@@ -23,6 +23,7 @@ type Survey struct {
 	Links  error // bridges and pairs of virtual links
 	Rules  error // chains, NAT and connection tracking by iptables
 	Rates  error // limits of what interfaces carry
+	Guard  error // programs that stand behind the filters
 
 	Flavour     Flavour
 	IPTables    string // the tool's path and version; "" if it is not there
@@ -82,12 +83,12 @@ func inNamespace(f func(error)) {
 // try does in the thread's network namespace what a start does for a network.
 func (s *Survey) try(ctx context.Context, err error) {
 	if err != nil {
-		s.Filter, s.Links, s.Rules, s.Rates = err, err, err, err
+		s.Filter, s.Links, s.Rules, s.Rates, s.Guard = err, err, err, err, err
 		return
 	}
 	h, err := NewHost(nil)
 	if err != nil {
-		s.Filter, s.Links, s.Rules, s.Rates = err, err, err, err
+		s.Filter, s.Links, s.Rules, s.Rates, s.Guard = err, err, err, err, err
 		return
 	}
 	defer h.Close()
@@ -95,8 +96,8 @@ func (s *Survey) try(ctx context.Context, err error) {
 	if s.Links = h.ensureBridge(ctx, p); s.Links == nil {
 		s.Links = h.tryPair()
 	}
-	if s.Rates = s.Links; s.Rates == nil {
-		s.Rates = h.tryRates()
+	if s.Rates, s.Guard = s.Links, s.Links; s.Links == nil {
+		s.Rates, s.Guard = h.tryRates(), h.tryGuard()
 	}
 	s.Filter = h.ensureFilter(ctx, p)
 	if s.Rules = checkTools(s.IPv6); s.Rules == nil {
@@ -117,6 +118,15 @@ func (h *Host) tryRates() error {
 		return classify("find a pair of virtual links", err)
 	}
 	return h.shape(Plan{HostLink: "croft-try", Rate: Rate{In: LeastRate, Out: LeastRate}}, link, nil)
+}
+
+// tryGuard hooks a program into the pair that tryPair made.
+func (h *Host) tryGuard() error {
+	link, err := h.nl.LinkByName("croft-try")
+	if err != nil {
+		return classify("find a pair of virtual links", err)
+	}
+	return h.setCatch(link, netlink.HANDLE_MIN_INGRESS)
 }
 
 // iptablesVersion asks the iptables that croft would use what it is. Those

@@ -124,8 +124,8 @@ func TestLookAround(t *testing.T) {
 	newHost(t) // whatever is left is in this namespace
 	before := state(t)
 	s := LookAround(context.Background(), []string{"croft0"})
-	if s.Filter != nil || s.Links != nil || s.Rules != nil {
-		t.Errorf("other tests here need filters, links, rules: %v, %v, %v", s.Filter, s.Links, s.Rules)
+	if s.Filter != nil || s.Links != nil || s.Rules != nil || s.Guard != nil {
+		t.Errorf("other tests here need filters, links, rules, guards: %v, %v, %v, %v", s.Filter, s.Links, s.Rules, s.Guard)
 	}
 	if s.IPTables == "" || s.Flavour == "" || len(s.Blockers) != 0 {
 		t.Errorf("%+v", s)

@@ -71,7 +71,7 @@ func (m *Manager) bridges() ([]string, error) {
 
 func networkFacts(s network.Survey) hostcheck.Network {
 	n := hostcheck.Network{
-		LinksWhy: why(s.Links), FilterWhy: why(s.Filter), RulesWhy: why(s.Rules), RatesWhy: why(s.Rates), IPTables: s.IPTables, IPv6: s.IPv6,
+		LinksWhy: why(s.Links), FilterWhy: why(s.Filter), RulesWhy: why(s.Rules), RatesWhy: why(s.Rates), GuardWhy: why(s.Guard), IPTables: s.IPTables, IPv6: s.IPv6,
 		Forwarding4: s.Forwarding4, Forwarding6: s.Forwarding6, Modules: s.Modules, Unavailable: s.Unavailable,
 	}
 	for _, b := range s.Blockers {

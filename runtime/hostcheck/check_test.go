@@ -71,7 +71,7 @@ func hosts() map[string]Facts {
 	f.NamespaceWhy, f.Sysctls["user.max_user_namespaces"] = "no space left on device", 0
 	f.Cgroups = Cgroups{World: "hybrid", Manager: "systemd", Controllers: f.Cgroups.Controllers}
 	f.Network.Modules, f.Devices = false, []string{"/dev/net/tun"}
-	f.Network.RulesWhy, f.Network.RatesWhy = "permission denied", "no tbf"
+	f.Network.RulesWhy, f.Network.RatesWhy, f.Network.GuardWhy = "permission denied", "no tbf", "no clsact"
 	f.IDsWhy, f.FreeInodes = "/var/lib/croft/vps/web/vps.json is corrupt", 7
 	f.Boot = Boot{System: "openrc", Installed: true}
 	all["container"] = f

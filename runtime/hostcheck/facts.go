@@ -44,13 +44,13 @@ type Cgroups struct {
 
 // Network is what was found out about networks.
 type Network struct {
-	LinksWhy, FilterWhy, RulesWhy, RatesWhy string
-	IPTables                                string // what iptables says of its version; "" if it is not there
-	IPv6                                    bool
-	Forwarding4, Forwarding6                bool
-	Modules                                 bool     // the kernel has modules that can be loaded
-	Unavailable                             []string // those that VPSs may use and that cannot be had
-	Blockers                                []Blocker
+	LinksWhy, FilterWhy, RulesWhy, RatesWhy, GuardWhy string
+	IPTables                                          string // what iptables says of its version; "" if it is not there
+	IPv6                                              bool
+	Forwarding4, Forwarding6                          bool
+	Modules                                           bool     // the kernel has modules that can be loaded
+	Unavailable                                       []string // those that VPSs may use and that cannot be had
+	Blockers                                          []Blocker
 }
 
 // A Blocker drops what VPSs send, whatever croft accepts.

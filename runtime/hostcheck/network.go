@@ -6,7 +6,7 @@ import (
 )
 
 func networkRules() []rule {
-	return []rule{links, filters, iptables, rates, forwarding, firewalls, modules, devices}
+	return []rule{links, filters, guard, iptables, rates, forwarding, firewalls, modules, devices}
 }
 
 func links(f Facts) []Check {
@@ -15,6 +15,11 @@ func links(f Facts) []Check {
 
 func filters(f Facts) []Check {
 	return tried(Missing, "nftables for bridges", "keeping VPSs from others' addresses and traffic", f.Network.FilterWhy, "modprobe -a nf_tables nft_meta_bridge")
+}
+
+// guard is what stays when somebody flushes the filters.
+func guard(f Facts) []Check {
+	return tried(Warning, "network guard", "holding VPSs to their addresses while nftables is flushed", f.Network.GuardWhy, "modprobe -a sch_ingress cls_bpf")
 }
 
 // iptables is for every network but those without anything outside.
