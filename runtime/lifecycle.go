@@ -65,11 +65,11 @@ func (m *Manager) freeze(ctx context.Context, name string, how func(string) erro
 		return err
 	}
 	if run.State != state.Running || !alive(run.Init) {
-		return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
+		return m.notRunning(name)
 	}
 	if err := how(name); err != nil {
 		if errors.Is(err, container.ErrAbsent) {
-			return fail.New(fail.State, "%s is not running", name)
+			return m.notRunning(name)
 		}
 		return fmt.Errorf("%s: %w", name, err)
 	}

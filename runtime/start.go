@@ -44,7 +44,7 @@ func (m *Manager) start(ctx context.Context, name string) error {
 func (m *Manager) startLocked(ctx context.Context, l *state.Locked) error {
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
-		return fail.New(fail.State, "%s is running already", l.Name()).WithHint("croft restart %s", l.Name())
+		return m.runningAlready(l.Name())
 	}
 	if err != nil {
 		return err

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"croft/internal/fail"
 	"croft/internal/state"
 )
 
@@ -38,7 +37,7 @@ func (m *Manager) Processes(ctx context.Context, name string) ([]ProcessInfo, er
 	}
 	if pid, err := m.livePID(name); err != nil || pid == 0 {
 		if err == nil {
-			err = fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
+			err = m.notRunning(name)
 		}
 		return nil, err
 	}

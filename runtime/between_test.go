@@ -1,0 +1,77 @@
+package runtime
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+)
+
+// What is said of a VPS between its states leads out of there: a start killed
+// half way leaves a monitor that goes on, and neither "croft start" nor
+// "croft restart" is what its user should type then.
+func TestBetween(t *testing.T) {
+	ctx := context.Background()
+	m, _ := newFake(t, t.TempDir())
+	if _, err := m.Create(ctx, "web", CreateOptions{Template: "busybox"}); err != nil {
+		t.Fatal(err)
+	}
+	me, err := processOf(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := state.Process{PID: me.PID, StartTime: me.StartTime + 1}
+	told := func(when string, err error, text, hint string) {
+		t.Helper()
+		if !fail.Is(err, fail.State) || err.Error() != text || fail.HintOf(err) != hint {
+			t.Errorf("%s: %v (%s), and not %s (%s)", when, err, fail.HintOf(err), text, hint)
+		}
+	}
+	inside := func(when, text, hint string) {
+		t.Helper()
+		_, err := m.Exec(ctx, "web", ExecOptions{Args: []string{"true"}})
+		told(when+", exec", err, text, hint)
+		told(when+", pause", m.Pause(ctx, "web"), text, hint)
+		_, err = m.Processes(ctx, "web")
+		told(when+", top", err, text, hint)
+	}
+	inside("stopped", "web is not running", "croft start web")
+
+	l, err := m.store.Lock(ctx, "web", "test", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	life, err := l.Life()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer life.Close()
+	l.Unlock()
+	const starting, up = "web is still starting", "croft wait --for running web"
+	const ending, down = "web is shutting down", "croft wait --for stopped web"
+	for _, c := range []struct {
+		when       string
+		run        state.Run
+		text, hint string
+	}{
+		{"nothing is written yet", state.Run{}, starting, up},
+		{"nothing is written of this boot yet", state.Run{State: state.Ended, Monitor: gone}, starting, up},
+		{"its monitor prepares", state.Run{State: state.Starting, Monitor: me}, starting, up},
+		{"its init has ended", state.Run{State: state.Running, Monitor: me, Init: gone}, ending, down},
+		{"its monitor sweeps", state.Run{State: state.Ended, Monitor: me, Init: gone}, ending, down},
+	} {
+		c.run.Schema, c.run.HostBoot = state.Schema, hostBoot(t)
+		if err := m.store.PutRun("web", c.run); err != nil {
+			t.Fatal(err)
+		}
+		inside(c.when, c.text, c.hint)
+		told(c.when+", start", m.Start(ctx, "web", StartOptions{}), c.text, c.hint)
+	}
+	run := state.Run{Schema: state.Schema, HostBoot: hostBoot(t), State: state.Running, Monitor: me, Init: me}
+	if err := m.store.PutRun("web", run); err != nil {
+		t.Fatal(err)
+	}
+	told("running, start", m.Start(ctx, "web", StartOptions{}), "web is running already", "croft restart web")
+}
