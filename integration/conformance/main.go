@@ -202,7 +202,7 @@ func (s *session) measureCroft(ctx context.Context) error {
 		return nil
 	}
 	c := candidate{"croft", filepath.Join(s.cache, "croft/bin/runc")}
-	if err := copyProgram(s.croft, c.path); err != nil {
+	if err := copyFile(s.croft, c.path); err != nil {
 		return err
 	}
 	for _, f := range s.files {
@@ -221,20 +221,6 @@ func (s *session) measureCroft(ctx context.Context) error {
 		s.ours[f.path()] = found
 	}
 	return nil
-}
-
-func copyProgram(from, to string) error {
-	text, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return err
-	}
-	if err := os.WriteFile(to+".new", text, 0o755); err != nil {
-		return err
-	}
-	return os.Rename(to+".new", to)
 }
 
 func progress(f file, c candidate, found map[string]result, took time.Duration) {

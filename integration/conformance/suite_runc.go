@@ -50,6 +50,13 @@ func (b builder) runc(ctx context.Context, version string) (runcSuite, error) {
 }
 
 func (b builder) makeRunc(ctx context.Context, m module, dir, image string) error {
+	if err := copyTree(filepath.Join(m.Dir, "tests"), filepath.Join(dir, "tests")); err != nil {
+		return err
+	}
+	// A test looks up there of which specification it is.
+	if err := copyFile(filepath.Join(m.Dir, "go.mod"), filepath.Join(dir, "go.mod")); err != nil {
+		return err
+	}
 	flags := []string{"-tags", "seccomp", "-ldflags", "-X main.gitCommit=" + m.Version}
 	cgo := []string{"CGO_ENABLED=1"}
 	if err := b.tool.install(ctx, m, filepath.Join(dir, "bin"), cgo, flags, ""); err != nil {
@@ -58,15 +65,27 @@ func (b builder) makeRunc(ctx context.Context, m module, dir, image string) erro
 	if err := b.tool.install(ctx, m, filepath.Join(dir, "tests/cmd/_bin"), cgo, flags, "tests/cmd/..."); err != nil {
 		return err
 	}
-	tests := filepath.Join(dir, "tests/integration")
-	if err := copyTree(filepath.Join(m.Dir, "tests/integration"), tests); err != nil {
-		return err
-	}
 	// Archives are told by their content, not by their name.
-	if err := makeBusybox(b.busybox, filepath.Join(tests, "testdata", "busybox-"+runtime.GOARCH+".tar.xz")); err != nil {
+	images := filepath.Join(dir, "tests/integration/testdata")
+	if err := makeBusybox(b.busybox, filepath.Join(images, "busybox-"+runtime.GOARCH+".tar.xz")); err != nil {
 		return err
 	}
-	return os.Symlink(image, filepath.Join(tests, "testdata", "debian-"+runtime.GOARCH+".tar.xz"))
+	return os.Symlink(image, filepath.Join(images, "debian-"+runtime.GOARCH+".tar.xz"))
+}
+
+// copyFile copies a program or another file, at once.
+func copyFile(from, to string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(to+".new", content, 0o755); err != nil {
+		return err
+	}
+	return os.Rename(to+".new", to)
 }
 
 // copyTree copies files from where nothing may be written or executed.

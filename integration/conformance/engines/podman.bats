@@ -89,7 +89,8 @@ state_of() {
 }
 
 @test "run: the host's namespaces" {
-	podman run --rm --pid host --network host --ipc host --uts host $BUSYBOX readlink /proc/self/ns/{pid,net,ipc,uts} >/tmp/inside
+	podman run --rm --pid host --network host --ipc host --uts host $BUSYBOX \
+		sh -c 'for n in pid net ipc uts; do readlink /proc/self/ns/$n; done' >/tmp/inside
 	readlink /proc/self/ns/{pid,net,ipc,uts} | diff - /tmp/inside
 }
 
@@ -106,7 +107,8 @@ state_of() {
 }
 
 @test "run: a sysctl, an init, a rlimit" {
-	is "$(podman run --rm --sysctl net.ipv4.ip_local_reserved_ports=1234 --ulimit nofile=100:200 $BUSYBOX \
+	is "$(podman run --rm --sysctl net.ipv4.ip_local_reserved_ports=1234 \
+		--ulimit nofile=100:200 --ulimit "nproc=$(ulimit -Hu):$(ulimit -Hu)" $BUSYBOX \
 		sh -c 'cat /proc/sys/net/ipv4/ip_local_reserved_ports; ulimit -Sn; ulimit -Hn')" "$(printf '1234\n100\n200')"
 }
 
