@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -10,11 +11,19 @@ import (
 )
 
 // report prints the table and the differences, and writes what they printed to
-// files of their own. It returns how many there are.
+// files of their own; the cache's croft.json has all of croft's. It returns how
+// many differences there are.
 func (s *session) report(version string) (int, error) {
 	table(os.Stdout, "runc "+version, s.files, s.ours, s.theirs)
 	if len(s.ours) == 0 {
 		return 0, nil
+	}
+	text, err := json.MarshalIndent(s.ours, "", "\t")
+	if err != nil {
+		return 0, err
+	}
+	if err := os.WriteFile(filepath.Join(s.cache, "croft.json"), text, 0o644); err != nil {
+		return 0, err
 	}
 	worse := compare(s.ours, s.theirs)
 	if err := os.RemoveAll(s.out); err != nil {

@@ -34,8 +34,8 @@ func (b builder) engines(ctx context.Context, suite runcSuite) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	image := filepath.Join(b.cache, "busybox-image.tar")
-	if err := once(image, func(partial string) error { return makeImage(b.busybox, partial) }); err != nil {
+	image := filepath.Join(b.cache, "images.tar")
+	if err := once(image, func(partial string) error { return makeImages(b.busybox, partial) }); err != nil {
 		return nil, err
 	}
 	dir := filepath.Join(b.cache, "engines")
@@ -54,7 +54,7 @@ func (b builder) engines(ctx context.Context, suite runcSuite) ([]file, error) {
 		return nil, err
 	}
 	return batsFiles("engines", dir, tools+":"+suite.path, digest, func(c candidate) []string {
-		return []string{"RUNTIME=" + c.path, "IMAGE=" + image, "DOCS=" + docs}
+		return []string{"RUNTIME=" + c.path, "IMAGES=" + image, "DOCS=" + docs}
 	})
 }
 
@@ -78,12 +78,16 @@ func digestOf(patterns ...string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)[:6]), nil
 }
 
-// imageName is what the tests' only image is called.
-const imageName = "localhost/busybox:latest"
+// The images' names: the documentation's, and that of one which sleeps, for
+// pods' sandboxes.
+const (
+	busyboxName = "docker.io/library/busybox:latest"
+	pauseName   = "docker.io/library/pause:latest"
+)
 
-// makeImage writes the small root filesystem as an image that every engine
-// loads: an archive of Docker's.
-func makeImage(busybox, path string) error {
+// makeImages writes images of the small root filesystem, in a form that every
+// engine loads: an archive of Docker's.
+func makeImages(busybox, path string) error {
 	layer := path + ".layer"
 	if err := makeBusybox(busybox, layer); err != nil {
 		return err
@@ -94,34 +98,41 @@ func makeImage(busybox, path string) error {
 		return err
 	}
 	sum := sha256.Sum256(files)
-	config, err := json.Marshal(map[string]any{
-		"architecture": runtime.GOARCH,
-		"os":           "linux",
-		"config": map[string]any{
-			"Env": []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-			"Cmd": []string{"sh"},
-		},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + hex.EncodeToString(sum[:])}},
-	})
-	if err != nil {
-		return err
-	}
-	manifest, err := json.Marshal([]map[string]any{{
-		"Config": "config.json", "RepoTags": []string{imageName}, "Layers": []string{"layer.tar"},
-	}})
-	if err != nil {
-		return err
-	}
-	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
-	for _, f := range []struct {
+	type member struct {
 		name string
 		text []byte
-	}{{"config.json", config}, {"layer.tar", files}, {"manifest.json", manifest}} {
-		if err := w.WriteHeader(&tar.Header{Name: f.name, Mode: 0o644, Size: int64(len(f.text))}); err != nil {
+	}
+	members := []member{{"layer.tar", files}}
+	manifest := []map[string]any{}
+	for name, command := range map[string][]string{busyboxName: {"sh"}, pauseName: {"sleep", "1000000"}} {
+		config, err := json.Marshal(map[string]any{
+			"architecture": runtime.GOARCH,
+			"os":           "linux",
+			"config": map[string]any{
+				"Env": []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+				"Cmd": command,
+			},
+			"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + hex.EncodeToString(sum[:])}},
+		})
+		if err != nil {
 			return err
 		}
-		if _, err := w.Write(f.text); err != nil {
+		file := command[0] + ".json"
+		members = append(members, member{file, config})
+		manifest = append(manifest, map[string]any{"Config": file, "RepoTags": []string{name}, "Layers": []string{"layer.tar"}})
+	}
+	list, err := json.Marshal(manifest)
+	if err != nil {
+		return err
+	}
+	members = append(members, member{"manifest.json", list})
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	for _, m := range members {
+		if err := w.WriteHeader(&tar.Header{Name: m.name, Mode: 0o644, Size: int64(len(m.text))}); err != nil {
+			return err
+		}
+		if _, err := w.Write(m.text); err != nil {
 			return err
 		}
 	}

@@ -1,18 +1,19 @@
 # What the tests of engines share. They run in a box of the conformance
-# program, as root of a host that is theirs: what they change of /etc and
-# /var/lib is gone with the box.
+# program, as root of a host that is theirs: what they change of /etc,
+# /var and /usr/local/bin is gone with the box.
 #
-# RUNTIME is the runtime under test, IMAGE an archive of localhost/busybox,
+# RUNTIME is the runtime under test, IMAGES an archive of the images below,
 # DOCS the directory of the documentation, by which engines are configured.
 
-BUSYBOX=localhost/busybox:latest
+BUSYBOX=docker.io/library/busybox:latest
+PAUSE=docker.io/library/pause:latest
 # Where the documentation has croft's runtime.
 OCI=/usr/local/bin/croft-oci
 
 # make_host lets this host be changed, and puts the runtime in its place.
 make_host() {
 	local dir layers
-	for dir in /etc /var/lib /usr/local/bin; do
+	for dir in /var/lib /var/log /usr/local/bin; do
 		layers=/tmp/host$dir
 		mkdir -p "$layers/upper" "$layers/work"
 		mount -t overlay overlay -o "lowerdir=$dir,upperdir=$layers/upper,workdir=$layers/work" "$dir"
@@ -38,6 +39,22 @@ documented() {
 		echo "$1 has nothing about $2" >&2
 		return 1
 	}
+}
+
+# as_documented FILE NAME runs such a block of code.
+as_documented() {
+	source <(documented "$1" "$2")
+}
+
+# apart COMMAND... starts what stays until the box ends, without the files that
+# bats waits for.
+apart() {
+	(
+		for fd in /proc/self/fd/*; do
+			[ "${fd##*/}" -le 2 ] || eval "exec ${fd##*/}>&-"
+		done
+		"$@" </dev/null >"/tmp/$1.log" 2>&1
+	) &
 }
 
 # eventually COMMAND... waits until the command succeeds, at most 20 seconds.

@@ -7,17 +7,10 @@ setup_file() {
 	make_host
 	mkdir -p /etc/containers/containers.conf.d
 	documented podman.md /etc/containers/containers.conf.d/croft.conf >/etc/containers/containers.conf.d/croft.conf
-	# This host has no systemd, and may be one that cannot raise limits.
-	cat >/etc/containers/containers.conf.d/host.conf <<-EOF
-		[containers]
-		default_ulimits = ["nofile=$(ulimit -Hn):$(ulimit -Hn)", "nproc=$(ulimit -Hu):$(ulimit -Hu)"]
-		[engine]
-		cgroup_manager = "cgroupfs"
-		events_logger = "file"
-		[network]
-		network_backend = "netavark"
-	EOF
-	podman load --quiet --input "$IMAGE"
+	documented podman.md /etc/containers/containers.conf.d/host.conf >/etc/containers/containers.conf.d/host.conf
+	# Of two that are installed, the one whose networks are files alone.
+	printf '[network]\nnetwork_backend = "netavark"\n' >/etc/containers/containers.conf.d/network.conf
+	podman load --quiet --input "$IMAGES"
 }
 
 teardown() {
@@ -34,7 +27,15 @@ state_of() {
 }
 
 @test "info names the runtime" {
-	is "$(podman info --format '{{.Host.OCIRuntime.Path}}')" "$OCI"
+	is "$(as_documented podman.md 'podman info')" "$OCI"
+}
+
+@test "run: with the runtime of an option" {
+	sed -i '/^runtime = /d' /etc/containers/containers.conf.d/croft.conf
+	run podman info --format '{{.Host.OCIRuntime.Path}}'
+	documented podman.md /etc/containers/containers.conf.d/croft.conf >/etc/containers/containers.conf.d/croft.conf
+	[ "$output" != "$OCI" ]
+	is "$(as_documented podman.md --runtime)" hello
 }
 
 @test "run: output and exit status" {
@@ -108,7 +109,7 @@ state_of() {
 
 @test "run: a sysctl, an init, a rlimit" {
 	is "$(podman run --rm --sysctl net.ipv4.ip_local_reserved_ports=1234 \
-		--ulimit nofile=100:200 --ulimit "nproc=$(ulimit -Hu):$(ulimit -Hu)" $BUSYBOX \
+		--ulimit nofile=100:200 --ulimit nproc=1000:2000 $BUSYBOX \
 		sh -c 'cat /proc/sys/net/ipv4/ip_local_reserved_ports; ulimit -Sn; ulimit -Hn')" "$(printf '1234\n100\n200')"
 }
 
@@ -194,6 +195,21 @@ state_of() {
 	podman run -d --name server --pod p $BUSYBOX sh -c 'echo served >/index.html; exec httpd -f -h /'
 	eventually sh -c "podman run --rm --pod p $BUSYBOX wget -q -O - http://127.0.0.1 | grep served"
 	podman pod stop --time 0 p
+}
+
+@test "a service that others ask" {
+	apart as_documented podman.md 'podman system service'
+	eventually test -S /run/podman/podman.sock || {
+		cat /tmp/as_documented.log
+		false
+	}
+	remote="podman --url unix:///run/podman/podman.sock"
+	$remote run -d --name c --memory 64m $BUSYBOX sh -c 'echo out; sleep 1000'
+	eventually sh -c "$remote logs c | grep out"
+	is "$(podman inspect --format '{{.OCIRuntime}}' c)" croft
+	is "$($remote exec c echo inside)" inside
+	contains "$($remote stats --no-stream --format '{{.MemLimit}}' c)" 67
+	$remote rm --force --time 0 c
 }
 
 @test "checkpoint and restore" {
