@@ -97,10 +97,13 @@ func (b box) run(ctx context.Context, j job, limit time.Duration, line func(stri
 }
 
 func (b box) make() error {
-	for _, name := range []string{"tmp", "etc", "etc.work"} {
-		if err := os.MkdirAll(filepath.Join(b.dir, name), 0o755); err != nil {
-			return err
-		}
+	if err := os.MkdirAll(filepath.Join(b.dir, "tmp"), 0o755); err != nil {
+		return err
+	}
+	// A validation program wants a bind mount of /etc to come from a directory of
+	// that name: no overlay of it would do.
+	if out, err := exec.Command("cp", "-a", "/etc", b.dir).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy /etc: %w: %s", err, out)
 	}
 	if err := os.Chmod(filepath.Join(b.dir, "tmp"), 0o1777); err != nil {
 		return err

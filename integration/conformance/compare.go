@@ -8,19 +8,21 @@ import (
 // A result is what became of one test with one runtime.
 type result struct {
 	Verdict verdict `json:"verdict"`
-	// Failures is how many assertions failed, of a test that has several.
+	// Failures is how many assertions failed, of a test that has several, and 0
+	// of one that failed before it came to any.
 	Failures int `json:"failures,omitempty"`
 	// Detail is what the test printed.
 	Detail string `json:"detail,omitempty"`
 }
 
 // worse reports whether r says worse of a runtime than other does of another.
-// Of two that fail, the one is worse that fails in more.
+// Of two that fail, the one is worse that fails in more, or altogether.
 func (r result) worse(other result) bool {
 	if r.Verdict != other.Verdict {
 		return r.Verdict > other.Verdict
 	}
-	return r.Verdict == failed && r.Failures > other.Failures
+	return r.Verdict == failed && r.Failures != other.Failures &&
+		(r.Failures == 0 || other.Failures != 0 && r.Failures > other.Failures)
 }
 
 // results are what became of tests: by the name of their file, and their own.

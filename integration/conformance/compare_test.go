@@ -17,6 +17,8 @@ func TestCompare(t *testing.T) {
 		},
 		"validation/mounts": {"mounts": {Verdict: failed, Failures: 2}},
 		"validation/start":  {"start": {Verdict: failed, Failures: 2}},
+		"validation/delete": {"delete": {Verdict: failed, Failures: 2}},
+		"validation/create": {"create": {Verdict: failed}},
 	}
 	ours := results{
 		"runc/exec.bats": {
@@ -26,14 +28,17 @@ func TestCompare(t *testing.T) {
 		},
 		"validation/mounts": {"mounts": {Verdict: failed, Failures: 3}},
 		"validation/start":  {"start": {Verdict: failed, Failures: 1}},
+		"validation/delete": {"delete": {Verdict: failed}},
+		"validation/create": {"create": {Verdict: failed, Failures: 3}},
 	}
 	var b bytes.Buffer
 	differences(&b, compare(ours, theirs))
-	want := `croft does worse in 5 tests:
+	want := `croft does worse in 6 tests:
   runc/exec.bats: ours fails: failed, runc passed
   runc/exec.bats: ours fails what they skip: failed, runc skipped
   runc/exec.bats: ours is not there: hung, runc passed
   runc/exec.bats: ours skips: skipped, runc passed
+  validation/delete: delete: failed, runc failed 2
   validation/mounts: mounts: failed 3, runc failed 2
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {

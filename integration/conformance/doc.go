@@ -4,7 +4,8 @@
 // runtime is tested by scripts of ours, in engines. `make conformance` runs it.
 //
 // A test that fails for runc too is the machine's, or the test's. What is
-// reported is where croft does worse (compare.go). Nothing of others is kept
+// reported is where croft does worse each time that it is tried, and runc never
+// as bad (compare.go). Nothing of others is kept
 // here: tests and runc come as Go modules and are built in a cache, what they
 // need else comes from the distribution.
 //

@@ -141,7 +141,7 @@ func (in inside) mounts() error {
 	}{
 		{"proc", "/proc", "proc", flags | unix.MS_NOEXEC, ""},
 		{filepath.Join(in.Dir, "tmp"), "/tmp", "", unix.MS_BIND, ""},
-		{"overlay", "/etc", "overlay", 0, fmt.Sprintf("lowerdir=/etc,upperdir=%[1]s/etc,workdir=%[1]s/etc.work", in.Dir)},
+		{filepath.Join(in.Dir, "etc"), "/etc", "", unix.MS_BIND, ""},
 		{"tmpfs", "/run", "tmpfs", flags, "mode=755"},
 		{"tmpfs", "/dev/shm", "tmpfs", flags, "mode=1777"},
 	} {

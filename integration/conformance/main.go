@@ -81,10 +81,14 @@ func (o options) run(ctx context.Context) (worse int, err error) {
 	if s.kept, err = openKept(o.cache, suite.version); err != nil {
 		return 0, err
 	}
-	if err := s.measureRunc(ctx, candidate{"runc " + suite.version, filepath.Join(suite.dir, "bin/runc")}); err != nil {
+	runc := candidate{"runc " + suite.version, filepath.Join(suite.dir, "bin/runc")}
+	if err := s.measureRunc(ctx, runc); err != nil {
 		return 0, err
 	}
 	if err := s.measureCroft(ctx); err != nil {
+		return 0, err
+	}
+	if err := s.doubt(ctx, runc); err != nil {
 		return 0, err
 	}
 	return s.report(suite.version)
@@ -150,77 +154,6 @@ func (o options) suites(ctx context.Context) (runcSuite, []file, error) {
 	}
 	engines, err := b.engines(ctx, suite)
 	return suite, slices.Concat(all, programs, engines), err
-}
-
-// A session is one run: what is run, where, and what has come of it.
-type session struct {
-	options
-	files  []file
-	box    box
-	kept   *kept
-	ours   results // croft's
-	theirs results // runc's, of the same tests
-}
-
-// measureRunc measures with runc what was not measured before on this machine.
-func (s *session) measureRunc(ctx context.Context, c candidate) error {
-	s.theirs = results{}
-	for _, f := range s.files {
-		missing := f.tests
-		if !s.fresh {
-			missing = s.kept.missing(f)
-		}
-		if len(missing) > 0 && s.only != "croft" {
-			partial := f
-			partial.tests = missing
-			start := time.Now()
-			found, err := measure(ctx, s.box, f, c, missing)
-			if err == nil {
-				err = again(ctx, s.box, partial, c, found, func(string, result) bool { return true })
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", f.path(), err)
-			}
-			progress(f, c, found, time.Since(start))
-			if err := s.kept.add(f, found); err != nil {
-				return err
-			}
-		}
-		for _, test := range f.tests {
-			if r, ok := s.kept.get(f, test); ok {
-				s.theirs.set(f.path(), test, r)
-			}
-		}
-	}
-	return nil
-}
-
-// measureCroft measures with croft, under the name of runc.
-func (s *session) measureCroft(ctx context.Context) error {
-	s.ours = results{}
-	if s.only == "runc" {
-		return nil
-	}
-	c := candidate{"croft", filepath.Join(s.cache, "croft/bin/runc")}
-	if err := copyFile(s.croft, c.path); err != nil {
-		return err
-	}
-	for _, f := range s.files {
-		start := time.Now()
-		found, err := measure(ctx, s.box, f, c, f.tests)
-		if err == nil {
-			err = again(ctx, s.box, f, c, found, func(test string, r result) bool {
-				their, ok := s.theirs[f.path()][test]
-				return ok && r.worse(their)
-			})
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", f.path(), err)
-		}
-		progress(f, c, found, time.Since(start))
-		s.ours[f.path()] = found
-	}
-	return nil
 }
 
 func progress(f file, c candidate, found map[string]result, took time.Duration) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -71,7 +72,8 @@ func (b builder) makeValidation(ctx context.Context, dir string) error {
 }
 
 // readProgram makes one result of a program: it has passed if it ended well
-// and all that it planned was right.
+// and all that it planned was right. Some plan nothing: they tell of an error,
+// or do not.
 func readProgram(tests []string, out output) map[string]result {
 	p := newTAPParser()
 	for _, line := range out.lines {
@@ -90,9 +92,11 @@ func readProgram(tests []string, out output) map[string]result {
 	switch {
 	case out.hung:
 		r.Verdict = hung
-	case r.Failures > 0, out.status != 0, len(p.points) == 0, p.planned > len(p.points):
+	case r.Failures > 0, out.status != 0, p.planned < 0, p.planned > len(p.points):
 		r.Verdict = failed
-	case ran == 0:
+	case p.planned == 0 && slices.ContainsFunc(out.lines, isError):
+		r.Verdict = failed
+	case p.planned > 0 && ran == 0:
 		r.Verdict = skipped
 	}
 	if r.Verdict != passed {
@@ -101,3 +105,6 @@ func readProgram(tests []string, out output) map[string]result {
 	}
 	return map[string]result{tests[0]: r}
 }
+
+// isError recognises a diagnostic of TAP that says what went wrong.
+func isError(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), `"error":`) }

@@ -91,6 +91,8 @@ func TestReadProgram(t *testing.T) {
 		{"skips", output{lines: []string{"1..1", "ok 1 # SKIP no such cgroup"}}, result{Verdict: skipped}},
 		{"ends early", output{lines: []string{"1..2", "ok 1 - a"}}, result{Verdict: failed}},
 		{"ends badly", output{lines: []string{"ok 1 - a", "1..1"}, status: 1}, result{Verdict: failed}},
+		{"has nothing to say", output{lines: []string{"TAP version 13", "1..0"}}, result{}},
+		{"tells of an error", output{lines: []string{"  ---", "  {", `    "error": "it"`, "  }", "  ...", "1..0"}}, result{Verdict: failed}},
 		{"says nothing", output{}, result{Verdict: failed}},
 		{"hangs", output{lines: []string{"ok 1 - a"}, hung: true, status: 137}, result{Verdict: hung}},
 	} {
