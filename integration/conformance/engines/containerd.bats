@@ -152,8 +152,8 @@ in_state() {
 	in_state "$container" CONTAINER_RUNNING
 	eventually sh -c "crictl logs $container | grep served"
 	address=$(crictl inspectp --output go-template --template '{{.status.network.ip}}' "$pod")
-	eventually sh -c "wget -q -O - http://$address | grep served"
-	eventually sh -c "wget -q -O - http://127.0.0.1:8081 | grep served"
+	eventually served "$address" 80
+	eventually served 127.0.0.1 8081
 }
 
 @test "cri: it is this runtime that runs the pod" {

@@ -69,6 +69,11 @@ eventually() {
 	done
 }
 
+# served ADDRESS PORT asks a web server for what the tests' containers serve.
+served() {
+	(exec 9<>"/dev/tcp/$1/$2" && printf 'GET / HTTP/1.0\r\n\r\n' >&9 && grep -q served <&9)
+}
+
 # is TEXT EXPECTED compares.
 is() {
 	if [ "$1" != "$2" ]; then
