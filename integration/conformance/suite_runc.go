@@ -26,6 +26,7 @@ type runcSuite struct {
 	version string
 	dir     string // tests/integration is in it, and bin/runc
 	path    string // what PATH is for them
+	env     []string
 }
 
 // runc builds a version of runc, and makes its integration tests ready to run.
@@ -46,7 +47,11 @@ func (b builder) runc(ctx context.Context, version string) (runcSuite, error) {
 	if err := once(image, func(partial string) error { return makeDebian(ctx, partial) }); err != nil {
 		return runcSuite{}, err
 	}
-	return s, once(s.dir, func(dir string) error { return b.makeRunc(ctx, m, dir, image) })
+	if err := once(s.dir, func(dir string) error { return b.makeRunc(ctx, m, dir, image) }); err != nil {
+		return s, err
+	}
+	s.env, err = b.specEnv(ctx, filepath.Join(s.dir, "spec"))
+	return s, err
 }
 
 func (b builder) makeRunc(ctx context.Context, m module, dir, image string) error {
@@ -68,6 +73,9 @@ func (b builder) makeRunc(ctx context.Context, m module, dir, image string) erro
 	// Archives are told by their content, not by their name.
 	images := filepath.Join(dir, "tests/integration/testdata")
 	if err := makeBusybox(b.busybox, filepath.Join(images, "busybox-"+runtime.GOARCH+".tar.xz")); err != nil {
+		return err
+	}
+	if err := b.makeSpec(ctx, m, filepath.Join(dir, "spec")); err != nil {
 		return err
 	}
 	return os.Symlink(image, filepath.Join(images, "debian-"+runtime.GOARCH+".tar.xz"))
@@ -104,7 +112,7 @@ func copyTree(from, to string) error {
 // files lists the tests.
 func (s runcSuite) files() ([]file, error) {
 	return batsFiles("runc", filepath.Join(s.dir, "tests/integration"), s.path, "", func(c candidate) []string {
-		return []string{"RUNC=" + c.path}
+		return append([]string{"RUNC=" + c.path}, s.env...)
 	})
 }
 
