@@ -114,6 +114,8 @@ func wordsFor(path []string, v *verb) []string {
 		return []string{"web", "registry.example/web"}
 	case v.args == "REF [NAME]":
 		return []string{"registry.example/web"}
+	case v.name == "rename":
+		return []string{"web", "www"}
 	case v.name == "exec":
 		return []string{"web", "true"}
 	case v.name == "run":

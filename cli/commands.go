@@ -27,7 +27,7 @@ func (a *app) commands() *verb {
 			createVerb(), startVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), resumeVerb(), destroyVerb(), runVerb(),
 			execVerb(), enterVerb(), consoleVerb(), mountVerb(), umountVerb(),
 			listVerb(), statusVerb(), inspectVerb(), statsVerb(), topVerb(), logsVerb(), waitVerb(),
-			setVerb(), firewallVerb(), routeVerb(), publishVerb(),
+			setVerb(), renameVerb(), firewallVerb(), routeVerb(), publishVerb(),
 			templateVerb(), networkVerb(),
 			hostVerb(), ociVerb(),
 			versionVerb(), completionVerb(), manVerb(), helpVerb(),

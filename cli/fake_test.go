@@ -177,6 +177,10 @@ func (f *fake) Set(_ context.Context, name string, c runtime.Change) error {
 	return f.call("Set", name, c)
 }
 
+func (f *fake) Rename(_ context.Context, old, new string) error {
+	return f.call("Rename", old, new)
+}
+
 func (f *fake) CheckHost(context.Context) ([]runtime.HostCheck, error) {
 	checks := []runtime.HostCheck{
 		{Name: "kernel", Status: "ok", Found: "6.12", For: "everything"},

@@ -24,6 +24,7 @@ type Manager interface {
 	Destroy(ctx context.Context, name string, o runtime.DestroyOptions) error
 	Run(ctx context.Context, o runtime.RunOptions) (status int, err error)
 	Set(ctx context.Context, name string, c runtime.Change) error
+	Rename(ctx context.Context, old, new string) error
 
 	Exec(ctx context.Context, name string, o runtime.ExecOptions) (status int, err error)
 	Enter(ctx context.Context, name string, s runtime.Stdio) (status int, err error)

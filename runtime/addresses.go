@@ -99,6 +99,9 @@ func (m *Manager) sweepClaims(t *network.Table, except string) {
 		if exists(m.store.VPSDir(owner)) {
 			continue
 		}
+		if other, err := m.store.Renamed(owner); err != nil || other != "" {
+			continue // that has another name by now
+		}
 		l, err := m.store.Lock(context.Background(), owner, m.command, 0)
 		if err != nil {
 			continue

@@ -38,6 +38,9 @@ func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Inf
 	if info, done, err := m.present(ctx, name, o.IfMissing); done || err != nil {
 		return info, err
 	}
+	if err := m.vacate(ctx, name); err != nil {
+		return Info{}, err
+	}
 	if err := m.create(ctx, l, o, image); err != nil {
 		return Info{}, err
 	}

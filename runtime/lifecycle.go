@@ -89,6 +89,9 @@ func (m *Manager) Destroy(ctx context.Context, name string, o DestroyOptions) er
 	if fail.Is(err, fail.NotFound) && o.IfExists {
 		return nil
 	}
+	if err == nil {
+		v, err = m.finishRename(ctx, l, v)
+	}
 	if err != nil {
 		return err
 	}

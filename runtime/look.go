@@ -173,7 +173,11 @@ func describeInterfaces(v state.VPS, tables map[string]network.Table) []Interfac
 	for _, i := range v.Interfaces {
 		info := InterfaceInfo{Name: i.Name, Network: i.Network, Addresses: []string{}, Rate: i.Rate}
 		t := tables[i.Network]
-		if c, ok := claimOf(t, v.Name, i.Name); ok {
+		c, ok := claimOf(t, v.Name, i.Name)
+		if !ok { // a rename that was cut short has not come there
+			c, ok = claimOf(t, v.RenamedFrom, i.Name)
+		}
+		if ok {
 			info.HostLink, info.MAC = c.HostLink, c.MAC
 			addrs := slices.Clone(c.Addresses)
 			slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return a.BitLen() - b.BitLen() })

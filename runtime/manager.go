@@ -90,7 +90,7 @@ func (m *Manager) lock(ctx context.Context, name string) (*state.Locked, error) 
 
 // existing takes name's lock and reads what it should be. A monitor that was
 // killed is replaced first, so that everything after it finds a VPS that is
-// either stopped or has one.
+// either stopped or has one; and one that was renamed is so everywhere.
 func (m *Manager) existing(ctx context.Context, name string) (*state.Locked, state.VPS, error) {
 	l, err := m.lock(ctx, name)
 	if err != nil {
@@ -99,6 +99,9 @@ func (m *Manager) existing(ctx context.Context, name string) (*state.Locked, sta
 	v, err := l.VPS()
 	if err == nil {
 		err = whole(v)
+	}
+	if err == nil {
+		v, err = m.finishRename(ctx, l, v)
 	}
 	if err == nil {
 		err = m.mend(ctx, l)

@@ -60,6 +60,8 @@ func full(t testing.TB) VPS {
 		StopAfter:  90,
 		Privileged: true,
 		Labels:     map[string]string{"k": "v"},
+
+		RenamedFrom: "old",
 	}
 	v.Firewall = Firewall{Input: "drop", Output: "accept", Forward: "drop", Rules: []FirewallRule{{Chain: "input", Action: "allow",
 		Protocol: "tcp", Ports: []string{"80"}, From: "192.0.2.0/24", To: "192.0.2.1", States: []string{"new"}}}}

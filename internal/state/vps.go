@@ -30,6 +30,9 @@ type VPS struct {
 	BootOrder  int               `json:"bootOrder,omitempty"`          // higher ones are started first, and stopped last
 	StopAfter  int               `json:"stopTimeoutSeconds,omitempty"` // what a stop has; 0 is the default
 	Labels     map[string]string `json:"labels,omitempty"`
+	// What it was called, from the moment before a rename until everything
+	// knows it by its new name: the tables may know the old one.
+	RenamedFrom string `json:"renamedFrom,omitempty"`
 }
 
 // A Template names the image that a VPS was made from. Digest is the one of

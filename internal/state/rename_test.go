@@ -1,0 +1,69 @@
+package state
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"croft/internal/fail"
+)
+
+func TestRename(t *testing.T) {
+	s, _ := newStore(t)
+	v := makeVPS(t, s, "web")
+	makeVPS(t, s, "db")
+	l, to, other := lock(t, s, "web"), lock(t, s, "www"), lock(t, s, "db")
+	wantKind(t, l.Rename(other), fail.Taken)
+	v.RenamedFrom = "web"
+	if err := l.Put(v); err != nil {
+		t.Fatal(err)
+	}
+	if name, err := s.Renamed("web"); err != nil || name != "" {
+		t.Errorf("it has its name still: %q, %v", name, err)
+	}
+	if err := l.Rename(to); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, l.Rename(to), fail.NotFound)
+	if got := files(t, s); got != "vps/db vps/www" {
+		t.Errorf("there are %s", got)
+	}
+	now, err := to.VPS()
+	if err != nil || now.Name != "www" || now.IDs != v.IDs || now.UUID != v.UUID {
+		t.Errorf("it is %+v, %v", now, err)
+	}
+	for name, want := range map[string]string{"web": "www", "www": "", "db": ""} {
+		if got, err := s.Renamed(name); err != nil || got != want {
+			t.Errorf("%s is %q now, %v", name, got, err)
+		}
+	}
+}
+
+func TestMoveRun(t *testing.T) {
+	s, _ := newStore(t)
+	if err := s.MoveRun("web", "www"); err != nil {
+		t.Errorf("nothing is known: %v", err)
+	}
+	wantKind(t, s.MoveRun("web", "../www"), fail.Usage)
+	wantKind(t, s.MoveRun("..", "www"), fail.Usage)
+	if err := s.PutRun("web", Run{Schema: Schema, HostBoot: s.boot, Boot: 7}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(s.RunDir("www"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(s.RunDir("www"), "stale"), "") // of one that was destroyed
+	for range 2 {
+		if err := s.MoveRun("web", "www"); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := s.Run("www"); err != nil || r.Boot != 7 {
+			t.Errorf("known is %+v, %v", r, err)
+		}
+	}
+	for _, path := range []string{s.RunDir("web"), filepath.Join(s.RunDir("www"), "stale")} {
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/network"
+)
+
+// Rename gives the VPS old, which must not run (fail.State), the name new. It
+// keeps its addresses and MACs, its logs, and what it has published; others
+// know it by the new name from then on. A hostname that is the old name becomes
+// the new one, any other stays. A taken name is fail.Taken, its own is success.
+//
+// The VPS has one of both names, however Rename ends, and is whole: what was
+// cut short the next command that changes it goes on with.
+func (m *Manager) Rename(ctx context.Context, old, new string) error {
+	if _, err := state.ParseName(new); err != nil {
+		return err
+	}
+	l, v, err := m.existing(ctx, old)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	if old == new {
+		return nil
+	}
+	to, err := m.lock(ctx, new)
+	if err != nil {
+		return err
+	}
+	defer to.Unlock()
+	if _, _, err := m.present(ctx, new, false); err != nil {
+		return err
+	}
+	if err := m.vacate(ctx, new); err != nil {
+		return err
+	}
+	life, err := l.Life()
+	if fail.Is(err, fail.State) {
+		return fail.New(fail.State, "%s is running", old).WithHint("croft stop %s", old)
+	}
+	if err != nil {
+		return err
+	}
+	defer life.Close()
+	if err := m.notMounted(old); err != nil {
+		return err
+	}
+	if err := m.sweep(ctx, v); err != nil { // by its old name, what a killed monitor left
+		return err
+	}
+	if err := m.moveFiles(ctx, l, to, v); err != nil {
+		return err
+	}
+	if v, err = to.VPS(); err == nil {
+		_, err = m.finishRename(context.WithoutCancel(ctx), to, v)
+	}
+	if err != nil {
+		return fmt.Errorf("%s is called %s now, though not everywhere yet: %w", old, new, err)
+	}
+	return nil
+}
+
+// moveFiles gives the directory of v, which l locks, the name that to locks. It
+// says in there first which name the tables know the VPS by.
+func (m *Manager) moveFiles(ctx context.Context, l, to *state.Locked, v state.VPS) error {
+	v.RenamedFrom = l.Name()
+	if err := l.Put(v); err != nil {
+		return err
+	}
+	err := ctx.Err()
+	if err == nil {
+		err = l.Rename(to)
+	}
+	if err == nil {
+		return nil
+	}
+	v.RenamedFrom = ""
+	if e := l.Put(v); e != nil {
+		return &undone{cause: err, rest: e}
+	}
+	return err
+}
+
+// finishRename has everything know the VPS that l locks, whose settings are v,
+// by the name of its directory, and returns what it says of itself then. One
+// that was not renamed stays as it is; done twice it is harmless.
+func (m *Manager) finishRename(ctx context.Context, l *state.Locked, v state.VPS) (state.VPS, error) {
+	old := v.RenamedFrom
+	if old == "" || old == v.Name {
+		return v, nil
+	}
+	for _, name := range networksOf(v) {
+		if err := m.renameOwner(ctx, name, old, v.Name); err != nil {
+			return v, err
+		}
+	}
+	if err := m.store.MoveRun(old, v.Name); err != nil {
+		return v, err
+	}
+	if v.Hostname == old {
+		v.Hostname = v.Name
+	}
+	v.RenamedFrom = ""
+	if err := l.Put(v); err != nil {
+		return v, err
+	}
+	m.tellNames(ctx, networksOf(v))
+	return v, nil
+}
+
+// renameOwner hands what old owns in a network over to new. What new owns
+// there beside it a create has left that was killed.
+func (m *Manager) renameOwner(ctx context.Context, name, old, new string) error {
+	return m.store.UpdateNetwork(ctx, name, func(data []byte) ([]byte, error) {
+		if data == nil {
+			return nil, nil // what is gone, its start says
+		}
+		t, err := network.Decode(data)
+		if err != nil {
+			return nil, err
+		}
+		if len(t.Of(old)) == 0 {
+			return nil, nil
+		}
+		t.Release(new)
+		t.Rename(old, new)
+		return t.Encode()
+	})
+}
+
+// vacate sees to it that no VPS which was once name still owns anything by that
+// name, whose lock the caller holds.
+func (m *Manager) vacate(ctx context.Context, name string) error {
+	other, err := m.store.Renamed(name)
+	if err != nil || other == "" {
+		return err
+	}
+	l, _, err := m.existing(ctx, other)
+	if err != nil {
+		return err
+	}
+	l.Unlock()
+	return nil
+}
