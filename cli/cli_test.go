@@ -216,12 +216,18 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 			if _, ok := v.option("template"); ok && o.name != "template" {
 				base = append(base, "--template", "debian-12")
 			}
+			value := values[o.name]
+			if v.name == "create" && path[0] == "template" { // it is made of something
+				if value = "db"; o.name != "from" {
+					base, value = append(base, "--from=web"), values[o.name]
+				}
+			}
 			with := "--" + o.name
 			if o.takesValue() {
-				if values[o.name] == "" {
+				if value == "" {
 					t.Fatalf("no value to try --%s with", o.name)
 				}
-				with += "=" + values[o.name]
+				with += "=" + value
 			}
 			env := map[string]string{"FAKE_REFUSE": "Exec web: command 126"}
 			a := croft(t, env, append(slices.Clone(base), words...)...)

@@ -385,6 +385,10 @@ func (f *fake) ImportTemplate(_ context.Context, name string, r io.Reader, o run
 	return image(), f.call("ImportTemplate", name+" of "+strings.TrimSpace(string(text)), o)
 }
 
+func (f *fake) CreateTemplate(_ context.Context, name, vps string, o runtime.TemplateCreate) (runtime.TemplateInfo, error) {
+	return image(), f.call("CreateTemplate", name+" from "+vps, o)
+}
+
 func (f *fake) PullTemplate(_ context.Context, ref string, o runtime.TemplatePull) (runtime.TemplateInfo, error) {
 	return image(), f.call("PullTemplate", ref, o)
 }

@@ -252,7 +252,7 @@ func TestComplete(t *testing.T) {
 		"wait --for ":             "running stopped booted network",
 		"create --template ":      "debian-12",
 		"create --network d":      "default",
-		"template ":               "build pull push import",
+		"template ":               "build create pull push import",
 		"template build ":         "debian-12 mine",
 		"network inspect ":        "default",
 		"exec ":                   "bad db web",

@@ -66,6 +66,7 @@ type Manager interface {
 	Templates(ctx context.Context) ([]runtime.TemplateInfo, error)
 	Template(ctx context.Context, name string) (runtime.TemplateInfo, error)
 	BuildTemplate(ctx context.Context, name string, o runtime.TemplateBuild) (runtime.TemplateInfo, error)
+	CreateTemplate(ctx context.Context, name, vps string, o runtime.TemplateCreate) (runtime.TemplateInfo, error)
 	ImportTemplate(ctx context.Context, name string, r io.Reader, o runtime.TemplateImport) (runtime.TemplateInfo, error)
 	PullTemplate(ctx context.Context, ref string, o runtime.TemplatePull) (runtime.TemplateInfo, error)
 	PushTemplate(ctx context.Context, name, ref string, o runtime.TemplatePush) error

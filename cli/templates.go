@@ -18,7 +18,7 @@ func templateVerb() *verb {
 		summary:  "make, list and remove templates",
 		synonyms: []string{"templates", "image", "images"},
 		verbs: []*verb{
-			templateBuildVerb(), templatePullVerb(), templatePushVerb(), templateImportVerb(), templateListVerb(),
+			templateBuildVerb(), templateCreateVerb(), templatePullVerb(), templatePushVerb(), templateImportVerb(), templateListVerb(),
 			templateInspectVerb(), templateRemoveVerb(), templatePruneVerb(), templateRecipeVerb(),
 		},
 	}

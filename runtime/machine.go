@@ -122,6 +122,7 @@ type templates interface {
 	LayerDirs(img template.Image) ([]string, error)
 	Build(ctx context.Context, name string, o template.BuildOptions) (template.Image, error)
 	Import(ctx context.Context, name string, r io.Reader, o template.ImportOptions) (template.Image, error)
+	Derive(ctx context.Context, name, base string, r template.Rootfs, o template.DeriveOptions) (template.Image, error)
 	Pull(ctx context.Context, ref string, o template.PullOptions) (template.Image, error)
 	Push(ctx context.Context, name, ref string, o template.PushOptions) error
 	Prune(ctx context.Context, used func() (map[string][]string, error)) error

@@ -174,6 +174,7 @@ type (
 	TemplateInfo   = template.Image
 	TemplateBuild  = template.BuildOptions
 	TemplateImport = template.ImportOptions
+	TemplateCreate = template.DeriveOptions
 	TemplatePull   = template.PullOptions
 	TemplatePush   = template.PushOptions
 	RecipeInfo     = template.RecipeInfo

@@ -424,6 +424,9 @@ func (fakeTemplates) Remove(context.Context, string, func() (map[string][]string
 	return nil
 }
 func (fakeTemplates) Prune(context.Context, func() (map[string][]string, error)) error { return nil }
+func (fakeTemplates) Derive(_ context.Context, _, base string, _ template.Rootfs, _ template.DeriveOptions) (template.Image, error) {
+	return fakeTemplates{}.Resolve(base)
+}
 func (fakeTemplates) Pull(context.Context, string, template.PullOptions) (template.Image, error) {
 	return template.Image{}, nil
 }

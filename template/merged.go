@@ -24,11 +24,8 @@ func withMerged(at string, dirs []string, do func(root string) error) error {
 }
 
 func mountMerged(at string, dirs []string, do func(root string) error) error {
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-		return hostError(fmt.Errorf("make a mount namespace: %w", err))
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return hostError(fmt.Errorf("make mounts private: %w", err))
+	if err := privateMounts(); err != nil {
+		return err
 	}
 	if err := mountOverlay(at, dirs, "", "", unix.MS_RDONLY|unix.MS_NODEV|unix.MS_NOEXEC); err != nil {
 		return err
@@ -38,4 +35,16 @@ func mountMerged(at string, dirs []string, do func(root string) error) error {
 		err = uerr
 	}
 	return err
+}
+
+// privateMounts gives the calling thread a mount namespace of its own, out of
+// which nothing is seen.
+func privateMounts() error {
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+		return hostError(fmt.Errorf("make a mount namespace: %w", err))
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return hostError(fmt.Errorf("make mounts private: %w", err))
+	}
+	return nil
 }

@@ -1,0 +1,158 @@
+package template
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+)
+
+// changed is the root filesystem of a VPS over im, mounted while change works
+// in it.
+func changed(t *testing.T, s *Store, im Image, first, size uint32, change func(root string)) Rootfs {
+	t.Helper()
+	dirs, err := s.LayerDirs(im)
+	if err != nil {
+		t.Fatal(err)
+	}
+	top := t.TempDir()
+	r := Rootfs{Layers: dirs, Dir: filepath.Join(top, "fs"), Target: filepath.Join(top, "root"), Scratch: filepath.Join(top, "lower"), First: first, Size: size}
+	inMountNamespace(t, func() {
+		must(t, r.Make())
+		if err := r.Mount(); err != nil {
+			t.Errorf("mount: %v", err)
+			return
+		}
+		change(r.Target)
+		must(t, r.Unmount())
+	})
+	return r
+}
+
+// seen lists what a VPS of im sees, with ids as they are.
+func seen(t *testing.T, s *Store, im Image) string {
+	t.Helper()
+	dirs, err := s.LayerDirs(im)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got string
+	if err := withMerged(filepath.Join(t.TempDir(), "merged"), dirs, func(root string) error {
+		got = list(t, root)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestDerive(t *testing.T) {
+	needRoot(t)
+	s := newStore(t, Options{})
+	base := mustImport(t, s, "base", rootfs(t, dir("d/"), file("d/in", "x"), dir("o/"), file("o/old", "x"), file("gone", "x"), file("both", "x"), hardlink("both2", "both")), ImportOptions{Env: []string{"A=b"}})
+	var want string
+	r := changed(t, s, base, 700000, 65536, func(root string) {
+		in := func(name string) string { return filepath.Join(root, name) }
+		must(t, os.Remove(in("gone")))
+		must(t, os.RemoveAll(in("d")))
+		must(t, os.RemoveAll(in("o")))
+		must(t, os.Mkdir(in("o"), 0o750))
+		must(t, os.WriteFile(in("o/new"), []byte("new"), 0o640))
+		must(t, os.Chown(in("o/new"), 700005, 700006))
+		must(t, os.Link(in("o/new"), in("etc/linked")))
+		must(t, os.Symlink("/etc/linked", in("etc/soft")))
+		must(t, unix.Mkfifo(in("fifo"), 0o600))
+		must(t, os.WriteFile(in("both"), []byte("changed"), 0o644))
+		must(t, unix.Setxattr(in("o/new"), "user.note", []byte("a\x00b"), 0))
+		want = list(t, root)
+	})
+	im, err := s.Derive(t.Context(), "mine", base.Digest, r, DeriveOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if im.Name != "mine" || len(im.Layers) != 2 || im.Init != base.Init || im.Env[0] != "A=b" || im.Distribution != "test" || im.Release != "7" || im.Size != base.Size+int64(len("new"+"changed")) {
+		t.Errorf("derived %+v", im)
+	}
+	if got := seen(t, s, im); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	dirs, _ := s.LayerDirs(im)
+	if got := owner(t, filepath.Join(dirs[0], "o/new")); got != "5:6" {
+		t.Errorf("o/new is %s's", got)
+	}
+	note := make([]byte, 9)
+	if n, err := unix.Getxattr(filepath.Join(dirs[0], "etc/linked"), "user.note", note); string(note[:max(n, 0)]) != "a\x00b" {
+		t.Errorf("its note is %q (%v)", note, err)
+	}
+	if _, err := s.Derive(t.Context(), "mine", base.Digest, r, DeriveOptions{}); !fail.Is(err, fail.Taken) {
+		t.Errorf("a taken name: %v", err)
+	}
+	// Nothing changed is a layer too, and so is a base that goes meanwhile an error.
+	again := changed(t, s, im, 0, 0, func(string) {})
+	same, err := s.Derive(t.Context(), "mine", im.Digest, again, DeriveOptions{Replace: true})
+	if err != nil || seen(t, s, same) != want || len(same.Layers) != 3 {
+		t.Errorf("nothing changed: %+v, %v", same, err)
+	}
+	if _, err := s.Derive(t.Context(), "other", "sha256:"+strings.Repeat("0", 64), r, DeriveOptions{}); !fail.Is(err, fail.NotFound) {
+		t.Errorf("no base: %v", err)
+	}
+	if left := files(t, s); strings.Contains(left, "stage-") {
+		t.Errorf("left:\n%s", left)
+	}
+}
+
+// A directory that the kernel lets a VPS rename leaves a note of where it was.
+func TestDeriveOfARenamedDirectory(t *testing.T) {
+	needRoot(t)
+	s := newStore(t, Options{})
+	base := mustImport(t, s, "base", rootfs(t, dir("d/"), file("d/in", "x"), dir("d/sub/"), file("d/sub/f", "y")), ImportOptions{})
+	r := changed(t, s, base, 700000, 65536, func(root string) {})
+	// As overlay does it with redirect_dir=on, whatever this kernel has.
+	moved := filepath.Join(r.upper(), "e")
+	must(t, os.Mkdir(moved, 0o755))
+	must(t, os.Chown(moved, 700000, 700000))
+	must(t, unix.Setxattr(moved, xattrRedirect, []byte("d"), 0))
+	must(t, os.WriteFile(filepath.Join(moved, "own"), []byte("z"), 0o600))
+	must(t, unix.Mknod(filepath.Join(r.upper(), "d"), unix.S_IFCHR, 0))
+	if on, err := os.ReadFile("/sys/module/overlay/parameters/redirect_always_follow"); err != nil || on[0] != 'Y' {
+		t.Skipf("this kernel does not follow renamed directories: %q, %v", on, err)
+	}
+	im, err := s.Derive(t.Context(), "mine", base.Digest, r, DeriveOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := seen(t, s, im)
+	for _, line := range []string{"e/in \"x\"", "e/own \"z\"", "drwxr-xr-x e/sub", "e/sub/f \"y\""} {
+		if !strings.Contains(got, line) {
+			t.Errorf("no %s", line)
+		}
+	}
+	if strings.Contains(got, " d\n") || t.Failed() {
+		t.Errorf("it is\n%s", got)
+	}
+	dirs, _ := s.LayerDirs(im)
+	if got := owner(t, filepath.Join(dirs[0], "e/in")); got != owner(t, filepath.Join(dirs[1], "d/in")) {
+		t.Errorf("e/in is %s's", got)
+	}
+}
+
+func TestDeriveRefusesWhiteoutsOfTheVPS(t *testing.T) {
+	needRoot(t)
+	s := newStore(t, Options{})
+	base := mustImport(t, s, "base", rootfs(t), ImportOptions{})
+	r := changed(t, s, base, 0, 0, func(root string) {
+		must(t, os.WriteFile(filepath.Join(root, "etc/.wh.os-release"), nil, 0o644))
+	})
+	_, err := s.Derive(t.Context(), "mine", base.Digest, r, DeriveOptions{})
+	if !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "/etc/.wh.os-release") {
+		t.Errorf("got %v", err)
+	}
+	oneLine(t, err)
+	if left := files(t, s); strings.Contains(left, "stage-") {
+		t.Errorf("left:\n%s", left)
+	}
+}
