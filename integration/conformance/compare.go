@@ -35,7 +35,7 @@ func (r results) set(file, test string, to result) {
 	r[file][test] = to
 }
 
-// A difference is a test in which ours does worse than theirs.
+// A difference is a test in which ours does worse than theirs, or better.
 type difference struct {
 	file, test   string
 	ours, theirs result
@@ -62,6 +62,18 @@ func compare(ours, theirs results) []difference {
 		}
 		return strings.Compare(a.test, b.test)
 	})
+	return all
+}
+
+// better returns every test that both have and in which ours does better.
+func better(ours, theirs results) []difference {
+	all := slices.DeleteFunc(compare(theirs, ours), func(d difference) bool {
+		_, ok := theirs[d.file][d.test]
+		return !ok
+	})
+	for i, d := range all {
+		all[i].ours, all[i].theirs = d.theirs, d.ours
+	}
 	return all
 }
 

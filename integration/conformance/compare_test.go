@@ -32,7 +32,8 @@ func TestCompare(t *testing.T) {
 		"validation/create": {"create": {Verdict: failed, Failures: 3}},
 	}
 	var b bytes.Buffer
-	differences(&b, compare(ours, theirs))
+	differences(&b, "worse", compare(ours, theirs))
+	differences(&b, "better", better(ours, theirs))
 	want := `croft does worse in 6 tests:
   runc/exec.bats: ours fails: failed, runc passed
   runc/exec.bats: ours fails what they skip: failed, runc skipped
@@ -40,6 +41,10 @@ func TestCompare(t *testing.T) {
   runc/exec.bats: ours skips: skipped, runc passed
   validation/delete: delete: failed, runc failed 2
   validation/mounts: mounts: failed 3, runc failed 2
+croft does better in 3 tests:
+  runc/exec.bats: theirs hangs: failed, runc hung
+  validation/create: create: failed 3, runc failed
+  validation/start: start: failed 1, runc failed 2
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Error(diff)

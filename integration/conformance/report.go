@@ -32,7 +32,8 @@ func (s *session) report(version string) (int, error) {
 	if err := os.MkdirAll(s.out, 0o755); err != nil {
 		return 0, err
 	}
-	differences(os.Stdout, worse)
+	differences(os.Stdout, "better", better(s.ours, s.theirs))
+	differences(os.Stdout, "worse", worse)
 	for _, d := range worse {
 		if err := os.WriteFile(filepath.Join(s.out, d.fileName()), []byte(d.text()), 0o644); err != nil {
 			return 0, err
@@ -83,18 +84,18 @@ func (s score) String() string {
 	return fmt.Sprintf("%6d  %6d  %7d", s[passed], s.failures(), s[skipped])
 }
 
-// differences lists in which tests croft does worse.
-func differences(to io.Writer, worse []difference) {
-	switch len(worse) {
+// differences lists in which tests croft does worse, or better.
+func differences(to io.Writer, how string, all []difference) {
+	switch len(all) {
 	case 0:
-		fmt.Fprintln(to, "croft does worse in no test.")
+		fmt.Fprintf(to, "croft does %s in no test.\n", how)
 		return
 	case 1:
-		fmt.Fprintln(to, "croft does worse in 1 test:")
+		fmt.Fprintf(to, "croft does %s in 1 test:\n", how)
 	default:
-		fmt.Fprintf(to, "croft does worse in %d tests:\n", len(worse))
+		fmt.Fprintf(to, "croft does %s in %d tests:\n", how, len(all))
 	}
-	for _, d := range worse {
+	for _, d := range all {
 		fmt.Fprintln(to, " ", d)
 	}
 }

@@ -5,7 +5,7 @@
 load host.bash
 
 setup_file() {
-	make_host
+	make_host kubernetes.md
 	rm -rf /etc/containerd /etc/cni/net.d
 	mkdir -p /etc/containerd /etc/cni/net.d
 	for name in /etc/containerd/config.toml /etc/cni/net.d/10-pods.conflist /etc/crictl.yaml; do

@@ -10,7 +10,8 @@ PAUSE=docker.io/library/pause:latest
 # Where the documentation has croft's runtime.
 OCI=/usr/local/bin/croft-oci
 
-# make_host lets this host be changed, and puts the runtime in its place.
+# make_host FILE lets this host be changed, and installs the runtime as a file
+# of the documentation says.
 make_host() {
 	local dir layers
 	for dir in /var/lib /var/log /usr/local/bin; do
@@ -23,7 +24,9 @@ make_host() {
 		mkdir -p "$dir" "/tmp/host$dir/store"
 		mount --bind "/tmp/host$dir/store" "$dir"
 	done
-	cp "$RUNTIME" "$OCI"
+	cp "$RUNTIME" /usr/local/bin/croft
+	rm -f "$OCI"
+	as_documented "$1" "$OCI"
 	rm -rf /etc/cni/net.d /etc/containers/containers.conf.d
 	cat /proc/cgroups >/tmp/host/cgroups
 	stat -c '%a %u %g %t %T' /dev/null >/tmp/host/null

@@ -4,7 +4,7 @@
 load host.bash
 
 setup_file() {
-	make_host
+	make_host podman.md
 	mkdir -p /etc/containers/containers.conf.d
 	documented podman.md /etc/containers/containers.conf.d/croft.conf >/etc/containers/containers.conf.d/croft.conf
 	documented podman.md /etc/containers/containers.conf.d/host.conf >/etc/containers/containers.conf.d/host.conf
