@@ -49,7 +49,7 @@ func (m *Manager) RemoveTemplate(ctx context.Context, name string) error {
 
 // usedTemplates says which VPSs are made from which digest.
 func (m *Manager) usedTemplates() (map[string][]string, error) {
-	entries, err := m.store.All()
+	entries, err := m.store.AllStill(context.Background())
 	if err != nil {
 		return nil, err
 	}

@@ -18,9 +18,9 @@ import (
 // VPS, fail.Taken if there is one of that name. Neither may run.
 func (l *Locked) Rename(to *Locked) error {
 	old, final := l.store.VPSDir(l.name), l.store.VPSDir(to.name)
-	// With the pool lock, as Draft.Commit: who looks for free ids sees it under
-	// one of its names.
-	err := exclusively(context.Background(), l.store.poolFile(), func() error {
+	// With the locks of those who must see every VPS, under one name or another:
+	// who looks for free ids, for ports, and for templates that nobody needs.
+	err := l.store.still(func() error {
 		err := unix.Renameat2(unix.AT_FDCWD, old, unix.AT_FDCWD, final, unix.RENAME_NOREPLACE)
 		switch {
 		case errors.Is(err, unix.EEXIST):
@@ -36,6 +36,24 @@ func (l *Locked) Rename(to *Locked) error {
 		return err
 	}
 	return syncDir(l.store.vpsDirs())
+}
+
+// still calls do while no id range and no port is claimed and AllStill waits.
+func (s *Store) still(do func() error) error {
+	return exclusively(context.Background(), s.poolFile(), func() error {
+		return exclusively(context.Background(), s.portsFile(), do)
+	})
+}
+
+// AllStill is All while no VPS is renamed or comes into being, so that none is
+// missing: a directory that gets another name while it is looked for may be
+// found by neither.
+func (s *Store) AllStill(ctx context.Context) (all []Entry, err error) {
+	err = exclusively(ctx, s.poolFile(), func() (err error) {
+		all, err = s.All()
+		return err
+	})
+	return all, err
 }
 
 // MoveRun has what is known of the runs of the VPS old be known of new's.

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -35,6 +36,49 @@ func TestRename(t *testing.T) {
 	for name, want := range map[string]string{"web": "www", "www": "", "db": ""} {
 		if got, err := s.Renamed(name); err != nil || got != want {
 			t.Errorf("%s is %q now, %v", name, got, err)
+		}
+	}
+}
+
+// Who must see every VPS does, however often one changes its name meanwhile.
+func TestRenamedIsNeverMissed(t *testing.T) {
+	s, _ := newStore(t)
+	v := makeVPS(t, s, "web")
+	l, to := lock(t, s, "web"), lock(t, s, "www")
+	v.Published = []Publication{{Protocol: "tcp", Ports: "80", To: "80"}}
+	if err := l.Put(v); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		for range 300 {
+			if err := errors.Join(l.Rename(to), to.Rename(l)); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		default:
+		}
+		if all, err := s.AllStill(t.Context()); err != nil || len(all) != 1 || all[0].Err != nil {
+			t.Errorf("seen are %+v, %v", all, err)
+		}
+		err := s.ClaimPorts(t.Context(), "other", func(others []VPS) error {
+			if len(others) != 1 {
+				t.Errorf("ports have %+v", others)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	}
 }
