@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"croft/runtime"
 )
@@ -28,7 +29,7 @@ func settings() []option {
 	return []option{
 		{name: "template", placeholder: "TEMPLATE", usage: "what it is made of: a name, or NAME@DIGEST", kind: templateNames},
 		{name: "ip", placeholder: "ADDRESS", many: true, usage: "an IPv4 or IPv6 address instead of the next free one; may be repeated"},
-		{name: "network", placeholder: "NETWORK", usage: "the network it is on (croft0); none leaves it alone with lo", kind: networkNames},
+		{name: "network", placeholder: "NETWORK", usage: "a network that it is on (croft0), eth0, then eth1 and so on; none leaves it alone with lo", many: true, kind: networkNames},
 		publishOption(),
 		{name: "hostname", placeholder: "NAME", usage: "its host name instead of its name"},
 		{name: "memory", short: "m", placeholder: "SIZE", usage: "limit of its memory"},
@@ -64,7 +65,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		Template:   get(i, "template", parseTemplate),
 		Hostname:   get(i, "hostname", parseHostname),
 		Addresses:  getMany(i, "ip", parseAddress),
-		Network:    get(i, "network", parseName),
+		Networks:   getMany(i, "network", parseName),
 		Published:  publications(i),
 		Sysctls:    toMap(getMany(i, "sysctl", parseSysctl)),
 		Env:        getMany(i, "env", parseEnv),
@@ -86,13 +87,8 @@ func createOptions(i *invocation) runtime.CreateOptions {
 	case i.err != nil:
 	case o.Template == "":
 		i.err = usageError("%s: no --template given", i.verb.name).WithHint("croft template list; croft template recipe")
-	case o.Network == "none" && len(o.Published) > 0:
-		i.err = usageError("--publish: with --network none nothing leads to it")
-	case o.Network == "none" && len(o.Addresses) > 0:
-		i.err = usageError("--ip: with --network none there is no interface for it")
-	}
-	if i.err == nil && o.Network == "none" && len(o.Rates) > 0 {
-		i.err = usageError("--rate: with --network none there is no interface for it")
+	case slices.Contains(o.Networks, runtime.NoNetwork):
+		i.err = withoutNetwork(o)
 	}
 	for n, a := range o.Addresses {
 		for _, b := range o.Addresses[:n] {
@@ -102,4 +98,19 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		}
 	}
 	return o
+}
+
+// withoutNetwork refuses what needs an interface.
+func withoutNetwork(o runtime.CreateOptions) error {
+	switch {
+	case len(o.Networks) > 1:
+		return usageError("--network: none, and others")
+	case len(o.Published) > 0:
+		return usageError("--publish: with --network none nothing leads to it")
+	case len(o.Addresses) > 0:
+		return usageError("--ip: with --network none there is no interface for it")
+	case len(o.Rates) > 0:
+		return usageError("--rate: with --network none there is no interface for it")
+	}
+	return nil
 }

@@ -527,6 +527,10 @@ func (f *fake) Network(_ context.Context, name string) (runtime.NetworkInfo, err
 	return runtime.NetworkInfo{Name: name}, f.call("Network", name, nil)
 }
 
+func (f *fake) CreateNetwork(_ context.Context, s runtime.NetworkSettings) (runtime.NetworkInfo, error) {
+	return runtime.NetworkInfo{Name: s.Name, IPv4: "10.88.0.0/16", IPv6: "fd00::/64"}, f.call("CreateNetwork", s.Name, s)
+}
+
 func (f *fake) RepairNetwork(_ context.Context, name string) error {
 	return f.call("RepairNetwork", name, nil)
 }

@@ -118,3 +118,37 @@ func numberIn(s string, least, most uint64, what string) (int, error) {
 	}
 	return int(n), nil
 }
+
+func parseMode(s string) (string, error) {
+	if !slices.Contains(runtime.NetworkModes(), s) {
+		return "", fmt.Errorf("%q is no mode: %s", s, strings.Join(runtime.NetworkModes(), ", "))
+	}
+	return s, nil
+}
+
+// A familyPrefix is the prefix that a network has of one family, or that it
+// has none.
+type familyPrefix struct {
+	prefix netip.Prefix
+	none   bool
+}
+
+func (p familyPrefix) split() (prefix netip.Prefix, none bool) { return p.prefix, p.none }
+
+func parseIPv4Prefix(s string) (familyPrefix, error) {
+	return parseFamilyPrefix(s, true, "10.1.0.0/16")
+}
+func parseIPv6Prefix(s string) (familyPrefix, error) {
+	return parseFamilyPrefix(s, false, "fd00:1::/64")
+}
+
+func parseFamilyPrefix(s string, four bool, example string) (familyPrefix, error) {
+	if s == "none" {
+		return familyPrefix{none: true}, nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil || p.Addr().Is4() != four || p.Addr().Is4In6() || p.Addr().IsMulticast() || p.Addr().IsLoopback() {
+		return familyPrefix{}, fmt.Errorf("%q is no prefix of a network: %s, none", s, example)
+	}
+	return familyPrefix{prefix: p}, nil
+}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"croft/runtime"
 )
@@ -10,10 +11,65 @@ import (
 func networkVerb() *verb {
 	return &verb{
 		name: "network", group: groupThings, args: "COMMAND",
-		summary:  "look at networks, and repair and remove them",
+		summary:  "make networks, look at them, repair and remove them",
 		synonyms: []string{"networks", "net"},
-		verbs:    []*verb{networkListVerb(), networkInspectVerb(), networkRepairVerb(), networkRemoveVerb()},
+		verbs:    []*verb{networkCreateVerb(), networkListVerb(), networkInspectVerb(), networkRepairVerb(), networkRemoveVerb()},
 	}
+}
+
+func networkCreateVerb() *verb {
+	return &verb{
+		name: "create", args: "NAME",
+		summary: "make a network",
+		about: `Of mode bridge, with prefixes that nobody has, unless the options say otherwise:
+
+  bridge    a bridge of croft's, or with --bridge one of yours, whose LAN the
+            VPSs are then on
+  routed    no bridge: the host has a route to each VPS, and with --parent
+            answers for it on the LAN that this link is on
+  macvlan   interfaces of the LAN that --parent is on, without croft's filters
+  physical  the link --parent itself, which one VPS has at a time
+
+VPSs do not see each other's frames. They reach each other through the host,
+but on a bridge of yours only with --segment.`,
+		options: []option{
+			{name: "mode", placeholder: "MODE", usage: "bridge, routed, macvlan or physical", choices: runtime.NetworkModes()},
+			{name: "bridge", placeholder: "LINK", usage: "a bridge of yours, which croft adds ports to and leaves as it is otherwise"},
+			{name: "parent", placeholder: "LINK", usage: "the host's link of modes routed, macvlan and physical"},
+			{name: "ipv4", placeholder: "PREFIX|none", usage: "where its VPSs have addresses; none: nowhere"},
+			{name: "ipv6", placeholder: "PREFIX|none", usage: "the same for IPv6"},
+			{name: "gateway", placeholder: "ADDRESS", usage: "the LAN's router, one of each family", many: true},
+			{name: "mtu", placeholder: "BYTES", usage: "of its interfaces (the uplink's)"},
+			{name: "no-nat", usage: "let VPSs keep their addresses outside, and be reached there"},
+			{name: "private", usage: "VPSs do not reach each other at all"},
+			{name: "segment", usage: "VPSs share a segment: broadcast and multicast among them"},
+		},
+		synonyms: []string{"add", "new"},
+		run: func(ctx context.Context, i *invocation) error {
+			s := networkSettings(i)
+			return forOne(ctx, i, "create network", func(ctx context.Context, m Manager, name string) error {
+				s.Name = name
+				info, err := m.CreateNetwork(ctx, s)
+				if err != nil {
+					return err
+				}
+				return i.print(strings.TrimSpace(info.Name+" "+info.IPv4+" "+info.IPv6) + "\n")
+			})
+		},
+	}
+}
+
+// networkSettings reads what is said of a new network; what is wrong with it
+// is in i.err.
+func networkSettings(i *invocation) runtime.NetworkSettings {
+	s := runtime.NetworkSettings{
+		Mode: get(i, "mode", parseMode), Bridge: get(i, "bridge", parseInterface), Parent: get(i, "parent", parseInterface),
+		Gateways: getMany(i, "gateway", parseAddress), MTU: get(i, "mtu", parseBytes),
+		NoNAT: i.flags.Bool("no-nat"), Private: i.flags.Bool("private"), Segment: i.flags.Bool("segment"),
+	}
+	s.IPv4, s.NoIPv4 = get(i, "ipv4", parseIPv4Prefix).split()
+	s.IPv6, s.NoIPv6 = get(i, "ipv6", parseIPv6Prefix).split()
+	return s
 }
 
 func networkListVerb() *verb {

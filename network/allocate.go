@@ -1,8 +1,6 @@
 package network
 
 import (
-	"crypto/rand"
-	"net"
 	"net/netip"
 	"slices"
 
@@ -35,12 +33,10 @@ func Default(seed Seed) Table {
 		t.Bridge = t.Name
 	}
 	t.IPv4 = freePrefix(seed.Avoid)
-	var random [10]byte
-	rand.Read(random[:]) // never fails: crypto/rand
 	if !seed.NoIPv6 {
-		t.IPv6 = netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, random[0], random[1], random[2], random[3], random[4]}), 64)
+		t.IPv6 = uniqueLocal()
 	}
-	t.MAC = net.HardwareAddr{0xc2, random[5], random[6], random[7], random[8], random[9]}.String()
+	t.MAC = gatewayMAC()
 	return t
 }
 

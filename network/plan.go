@@ -89,6 +89,11 @@ func (p Plan) Beside(t Table) Plan {
 	return p
 }
 
+// AnswersHost reports whether the host can ask for the interface's addresses: a
+// macvlan's it never reaches, nor those of a link that is not its own, and what it
+// asks a second interface of a routed network is answered by the first one.
+func (p Plan) AnswersHost() bool { return p.hasPort() && len(p.Near) == 0 }
+
 // via is the gateway of a prefix's family.
 func (p Plan) via(prefix netip.Prefix) (netip.Addr, bool) {
 	for _, g := range p.Gateways {
@@ -291,7 +296,9 @@ const brportLocked = 39
 // not flooded to it, and what it sends teaches the bridge nothing. Locked is
 // the second line of the source MAC filter. On a foreign bridge "nothing but
 // the bridge" includes the administrator's ports, and their questions, which
-// are sent to groups, have to reach it. The ports of a segment reach each other.
+// are sent to groups, have to reach it. The ports of a segment reach each other, and
+// ask each other: proxy_arp there would keep all that is flooded from them
+// (br_flood, net/bridge/br_forward.c).
 func (p Plan) portFlags() []portFlag {
 	groups := p.Foreign || p.Segment
 	return []portFlag{
@@ -300,7 +307,6 @@ func (p Plan) portFlags() []portFlag {
 		{"flood", 9, false},
 		{"mcast_flood", 27, groups},
 		{"bcast_flood", 30, groups},
-		{"proxy_arp", 10, p.Segment && !p.Foreign}, // the bridge answers by what the host knows
 		{"locked", brportLocked, true},
 	}
 }

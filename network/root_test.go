@@ -121,9 +121,19 @@ func newPair(t *testing.T) *pair {
 // newPairOn makes it on a host that has something else already.
 func newPairOn(t *testing.T, h *Host) *pair {
 	t.Helper()
-	p := &pair{host: h, table: Default(Seed{})}
+	return newPairIn(t, h, Default(Seed{}))
+}
+
+// newPairIn makes it in a network of any kind.
+func newPairIn(t *testing.T, h *Host, table Table) *pair {
+	t.Helper()
+	p := &pair{host: h, table: table}
+	own, err := h.Addresses()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i, name := range []string{"alice", "bob"} {
-		c, err := p.table.Claim(name, "eth0", nil, nil)
+		c, err := p.table.Claim(name, "eth0", nil, own)
 		if err != nil {
 			t.Fatal(err)
 		}

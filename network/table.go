@@ -88,6 +88,12 @@ func (t Table) prefixOf(a netip.Addr) netip.Prefix {
 	return t.IPv6
 }
 
+// Has reports whether a is of one of the network's prefixes.
+func (t Table) Has(a netip.Addr) bool {
+	a = a.Unmap()
+	return t.prefixOf(a).IsValid() && t.prefixOf(a).Contains(a)
+}
+
 // Owner says which VPS has addr.
 func (t Table) Owner(addr netip.Addr) (string, bool) {
 	addr = addr.Unmap()

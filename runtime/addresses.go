@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"croft/internal/fail"
 	"croft/internal/state"
@@ -16,26 +17,40 @@ const (
 )
 
 // claimAddresses writes into the networks' tables that v owns addresses there:
-// those wanted, on its first interface, and one of each family that none was
-// wanted of. An address with another owner is fail.Taken. Claiming again what
+// those wanted, each on its first interface whose network has such, and one of
+// each family that none was wanted of. An address with another owner is fail.Taken. Claiming again what
 // v has is success.
 func (m *Manager) claimAddresses(ctx context.Context, v state.VPS, want []netip.Addr) error {
 	host, err := m.networks.Addresses()
 	if err != nil {
 		return err
 	}
-	for _, i := range v.Interfaces {
+	for n, i := range v.Interfaces {
+		last := n == len(v.Interfaces)-1
 		err := m.changeTable(ctx, i.Network, func(t *network.Table) error {
 			m.sweepClaims(t, v.Name)
-			_, err := t.Claim(v.Name, i.Name, want, host)
+			var mine []netip.Addr
+			mine, want = partition(want, func(a netip.Addr) bool { return last || t.Has(a) })
+			_, err := t.Claim(v.Name, i.Name, mine, host)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		want = nil
 	}
 	return nil
+}
+
+// partition returns those of all that is says yes to, and the others.
+func partition(all []netip.Addr, is func(netip.Addr) bool) (yes, no []netip.Addr) {
+	for _, a := range all {
+		if is(a) {
+			yes = append(yes, a)
+		} else {
+			no = append(no, a)
+		}
+	}
+	return yes, no
 }
 
 // releaseAddresses gives back what v owns; nothing is success.
@@ -84,6 +99,9 @@ func (m *Manager) decodeTable(name string, data []byte) (network.Table, error) {
 	seed, err := m.networks.Seed(name)
 	if err != nil {
 		return network.Table{}, err
+	}
+	for _, other := range m.tables() { // the host may not have a route to it yet
+		seed.Avoid = append(seed.Avoid, other.IPv4)
 	}
 	return network.Default(seed), nil
 }
@@ -165,6 +183,9 @@ func (m *Manager) plugs(v state.VPS) ([]plug, error) {
 		plan, err := network.NewPlan(t, claim)
 		if err != nil {
 			return nil, err
+		}
+		if slices.ContainsFunc(all, func(p plug) bool { return len(p.plan.Gateways) > 0 }) {
+			plan = plan.Beside(t) // the way out is another's
 		}
 		plan.Rate = network.Rate(i.Rate)
 		all = append(all, plug{table: t, claim: claim, host: network.NewHostPlan(t), plan: plan})

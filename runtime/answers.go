@@ -12,8 +12,8 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// answers reports whether every address of the VPS answers a ping from the
-// host.
+// answers reports whether every address of the VPS that the host can ask for
+// answers its ping.
 func (m *Manager) answers(ctx context.Context, name string) (bool, error) {
 	v, err := m.store.Get(name)
 	if err != nil {
@@ -24,6 +24,9 @@ func (m *Manager) answers(ctx context.Context, name string) (bool, error) {
 		return false, err
 	}
 	for _, p := range plugs {
+		if !p.plan.AnswersHost() {
+			continue
+		}
 		for _, a := range p.claim.Addresses {
 			if ok, err := pings(ctx, a); !ok || err != nil {
 				return false, err

@@ -2,7 +2,9 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -115,14 +117,46 @@ func (o CreateOptions) vps(name string, image template.Image) state.VPS {
 	if v.Hostname == "" {
 		v.Hostname = name
 	}
-	if o.Network != NoNetwork {
-		network := o.Network
-		if network == "" {
-			network = DefaultNetwork
-		}
-		v.Interfaces = []state.Interface{{Name: "eth0", Network: network}}
+	for i, network := range o.networks() {
+		v.Interfaces = append(v.Interfaces, state.Interface{Name: fmt.Sprintf("eth%d", i), Network: network})
 	}
 	return v
+}
+
+// networks are those that the VPS is in.
+func (o CreateOptions) networks() []string {
+	switch {
+	case len(o.Networks) == 0:
+		return []string{DefaultNetwork}
+	case o.Networks[0] == NoNetwork:
+		return nil
+	}
+	return o.Networks
+}
+
+// checkNetworks refuses interfaces that contradict each other, and what needs
+// one where there is none.
+func (o CreateOptions) checkNetworks() error {
+	for i, name := range o.Networks {
+		if name == NoNetwork && len(o.Networks) > 1 {
+			return fail.New(fail.Usage, "networks: none, and others")
+		}
+		if slices.Contains(o.Networks[:i], name) {
+			return fail.New(fail.Usage, "network %s is given twice", name)
+		}
+	}
+	if len(o.networks()) > 0 {
+		return nil
+	}
+	for _, needs := range []struct {
+		what  string
+		asked int
+	}{{"addresses need", len(o.Addresses)}, {"rates need", len(o.Rates)}, {"published ports need", len(o.Published)}} {
+		if needs.asked > 0 {
+			return fail.New(fail.Usage, "%s a network, and there is none", needs.what)
+		}
+	}
+	return nil
 }
 
 // check refuses what cannot be made, before anything is.
@@ -139,14 +173,8 @@ func (o CreateOptions) check(name string) error {
 	if o.Privileged && o.IDSize != 0 {
 		return fail.New(fail.Usage, "a privileged VPS has no ids of its own")
 	}
-	if o.Network == NoNetwork && len(o.Addresses) > 0 {
-		return fail.New(fail.Usage, "addresses need a network, and there is none")
-	}
-	if o.Network == NoNetwork && len(o.Rates) > 0 {
-		return fail.New(fail.Usage, "rates need a network, and there is none")
-	}
-	if o.Network == NoNetwork && len(o.Published) > 0 {
-		return fail.New(fail.Usage, "published ports need a network, and there is none")
+	if err := o.checkNetworks(); err != nil {
+		return err
 	}
 	for _, p := range publications(o.Published) {
 		if err := p.Check(); err != nil {

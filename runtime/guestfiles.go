@@ -60,8 +60,11 @@ func guestSettings(v state.VPS, plugs []plug, host Host) (guest.Settings, error)
 		plans = append(plans, p.plan)
 	}
 	for _, p := range plugs {
+		if len(p.plan.Addresses) == 0 {
+			continue // what such a one has the VPS finds out by itself
+		}
 		s.Interfaces = append(s.Interfaces, guest.Interface{Name: p.plan.Interface, Addresses: p.plan.Addresses,
-			Gateways: p.plan.Gateways, MTU: p.plan.MTU, Routes: routing.Of(p.plan, plans)})
+			Gateways: p.plan.Gateways, Near: p.plan.Near, MTU: p.plan.MTU, Routes: routing.Of(p.plan, plans)})
 	}
 	return s, nil
 }

@@ -2,8 +2,12 @@ package runtime
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
 
 	"croft/internal/fail"
+	"croft/internal/state"
 	"croft/network"
 )
 
@@ -33,6 +37,51 @@ func (m *Manager) Network(_ context.Context, name string) (NetworkInfo, error) {
 	t, err := m.table(name)
 	if err != nil {
 		return NetworkInfo{}, err
+	}
+	return t.Info(), nil
+}
+
+// NetworkSettings are what a user says of a new network.
+type NetworkSettings = network.Settings
+
+// NetworkModes are the modes that a network can be created in.
+func NetworkModes() []string { return network.Modes() }
+
+// CreateNetwork makes a network that nobody is in yet, and what it needs of the
+// host. A name or a prefix that is taken is fail.Taken; a bridge or a link that
+// should be there and is not fail.State. On an error nothing of it is left.
+func (m *Manager) CreateNetwork(ctx context.Context, s NetworkSettings) (NetworkInfo, error) {
+	if _, err := state.ParseName(s.Name); err != nil {
+		return NetworkInfo{}, err
+	}
+	if s.Name == NoNetwork {
+		return NetworkInfo{}, fail.New(fail.Usage, "none is the network of those who have none")
+	}
+	var t network.Table
+	err := m.store.MakingNetworks(ctx, func() error {
+		seed, err := m.networks.Seed(s.Name)
+		if err != nil {
+			return err
+		}
+		tables := m.tables()
+		for _, name := range slices.Sorted(maps.Keys(tables)) {
+			s.Others = append(s.Others, tables[name])
+		}
+		return m.store.UpdateNetwork(ctx, s.Name, func(old []byte) ([]byte, error) {
+			if old != nil {
+				return nil, fail.New(fail.Taken, "a network named %q exists", s.Name).WithHint("croft network inspect %s", s.Name)
+			}
+			if t, err = network.New(s, seed); err != nil {
+				return nil, err
+			}
+			return t.Encode()
+		})
+	})
+	if err != nil {
+		return NetworkInfo{}, err
+	}
+	if err := m.networks.Ensure(ctx, network.NewHostPlan(t)); err != nil {
+		return NetworkInfo{}, errors.Join(err, m.RemoveNetwork(context.WithoutCancel(ctx), s.Name))
 	}
 	return t.Info(), nil
 }

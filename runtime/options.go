@@ -16,7 +16,9 @@ type CreateOptions struct {
 	Template  string // a name, or name@digest; built or taken from the binary if it is not there
 	Hostname  string // "" is the VPS's name
 	Addresses []netip.Addr
-	Network   string // "" is the default network, "none" only lo
+	// Networks are those that it has an interface in each: eth0, eth1 and so on.
+	// None is the default network; "none" alone leaves it with lo.
+	Networks  []string
 	Rates     []RateSetting
 	Limits    state.Limits
 	DNS       state.DNS

@@ -81,17 +81,17 @@ func TestSetRates(t *testing.T) {
 	}
 	want(20_000, 10_000, "rate web {20000 10000}")
 
-	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Network: NoNetwork}); err != nil {
+	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Networks: []string{NoNetwork}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.SetRates(ctx, "alone", o.Rates); !fail.Is(err, fail.State) {
 		t.Errorf("without a network: %v", err)
 	}
-	o.Network = NoNetwork
+	o.Networks = []string{NoNetwork}
 	if _, err := m.Create(ctx, "none", o); !fail.Is(err, fail.Usage) {
 		t.Errorf("created without a network: %v", err)
 	}
-	o.Network, o.Rates = "", []RateSetting{{Interface: "eth9", In: bits(9_000)}}
+	o.Networks, o.Rates = nil, []RateSetting{{Interface: "eth9", In: bits(9_000)}}
 	if _, err := m.Create(ctx, "none", o); !fail.Is(err, fail.NotFound) {
 		t.Errorf("created with a rate of an interface that is not: %v", err)
 	}

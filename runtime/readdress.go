@@ -13,8 +13,9 @@ import (
 	"croft/template"
 )
 
-// ChangeAddresses gives name the addresses add and takes del from it, saved
-// and, if it runs, at once; its own files follow. An address of another owner
+// ChangeAddresses gives name the addresses add, each on its first interface whose
+// network has such, and takes del from it, saved and, if it runs, at once; its own
+// files follow. An address of another owner
 // is fail.Taken, naming it; one that name does not have fail.NotFound. Adding
 // what it has is success. On an error nothing has changed.
 func (m *Manager) ChangeAddresses(ctx context.Context, name string, add, del []netip.Addr) error {
@@ -26,12 +27,40 @@ func (m *Manager) ChangeAddresses(ctx context.Context, name string, add, del []n
 	if len(v.Interfaces) == 0 {
 		return fail.New(fail.State, "%s has no network", name)
 	}
-	i := v.Interfaces[0]
-	if err := m.changeAddresses(ctx, v, i, add, del); err != nil {
-		return err
+	changes := m.byInterface(v, add, del)
+	for n, c := range changes {
+		if err := m.changeAddresses(ctx, v, c.at, c.add, c.del); err != nil {
+			for _, done := range changes[:n] {
+				back := m.changeAddresses(context.WithoutCancel(ctx), v, done.at, done.del, done.add)
+				err = errors.Join(err, back)
+			}
+			return err
+		}
 	}
-	m.tellNames(context.WithoutCancel(ctx), []string{i.Network})
+	m.tellNames(context.WithoutCancel(ctx), networksOf(v))
 	return nil
+}
+
+// A readdressing is what changes of one interface's addresses.
+type readdressing struct {
+	at       state.Interface
+	add, del []netip.Addr
+}
+
+// byInterface says which interface is meant. What fits none is left to the
+// first to refuse.
+func (m *Manager) byInterface(v state.VPS, add, del []netip.Addr) []readdressing {
+	tables := m.tables()
+	var all []readdressing
+	for _, i := range v.Interfaces {
+		c := readdressing{at: i}
+		c.add, add = partition(add, tables[i.Network].Has)
+		claim, _ := claimOf(tables[i.Network], v.Name, i.Name)
+		c.del, del = partition(del, func(a netip.Addr) bool { return slices.Contains(claim.Addresses, a.Unmap()) })
+		all = append(all, c)
+	}
+	all[0].add, all[0].del = append(all[0].add, add...), append(all[0].del, del...)
+	return slices.DeleteFunc(all, func(c readdressing) bool { return len(c.add) == 0 && len(c.del) == 0 })
 }
 
 func (m *Manager) changeAddresses(ctx context.Context, v state.VPS, i state.Interface, add, del []netip.Addr) error {
@@ -117,12 +146,24 @@ func (m *Manager) readdress(ctx context.Context, v state.VPS, was, now network.P
 		return err
 	}
 	if r := routingOf(v); r.Any() {
-		if err := m.networks.SetRouting(r, []network.Plan{now}, pid); err != nil {
+		plans, err := m.plans(v)
+		if err != nil {
+			return err
+		}
+		for i := range plans {
+			if plans[i].Interface == now.Interface {
+				plans[i] = now
+			}
+		}
+		if err := m.networks.SetRouting(r, plans, pid); err != nil {
 			return err
 		}
 	}
 	if len(v.Published) == 0 {
 		return nil
+	}
+	if to, err := m.leadsTo(v); err != nil || to.Interface != now.Interface {
+		return err
 	}
 	return m.networks.Publish(ctx, []network.Published{{Plan: now, Ports: publications(v.Published)}})
 }

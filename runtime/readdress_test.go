@@ -130,7 +130,7 @@ func TestChangeAddressesRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Network: NoNetwork}); err != nil {
+	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Networks: []string{NoNetwork}}); err != nil {
 		t.Fatal(err)
 	}
 	before := claimed(t, m, "web")

@@ -16,8 +16,8 @@ import (
 	"croft/internal/fail"
 )
 
-// There are six sorts of lock. Whoever takes several takes them in this
-// order: op, life, then one of names, pool, ports or network; the last three are held
+// There are seven sorts of lock. Whoever takes several takes them in this
+// order: op, life, networks, then one of names, pool, ports or network; the last three are held
 // for a read and a write, never across a wait; a rename takes pool, then ports.
 // So no cycle is possible.
 //
@@ -26,12 +26,13 @@ import (
 //	names    RUN/locks/_names         while VPSs are told of each other's names
 //	pool     RUN/locks/_pool          while an id range is chosen
 //	ports    RUN/locks/_ports         while ports of the host are claimed
+//	networks RUN/locks/_networks      while a network is made
 //	network  RUN/locks/_network.NAME  while a network's table is changed
 //
 // Lock files are never removed: a waiter could hold the removed one and the
 // next comer a new one, and both would have "the" lock.
 //
-// The op, names, pool, ports and network locks are flock(2)s. Life is an open file
+// The op, networks, names, pool, ports and network locks are flock(2)s. Life is an open file
 // description lock (fcntl(2), F_OFD_SETLK; Linux 3.15), which is inherited and
 // dropped just like a flock, but can be asked about (F_OFD_GETLK) without
 // taking it: a probe by a passing flock would make a start at the same moment
@@ -156,6 +157,12 @@ func (s *Store) LifeHeld(name string) (bool, error) {
 // long. Its error is returned.
 func (s *Store) Naming(ctx context.Context, tell func() error) error {
 	return exclusively(ctx, s.namesFile(), tell)
+}
+
+// MakingNetworks calls choose while nobody else makes a network, so that no two have
+// the same prefix. Its error is returned.
+func (s *Store) MakingNetworks(ctx context.Context, choose func() error) error {
+	return exclusively(ctx, s.networksFile(), choose)
 }
 
 // exclusively calls do with the flock of path held, waiting for it as long as

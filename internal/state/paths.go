@@ -69,6 +69,9 @@ func (s *Store) portsFile() string { return filepath.Join(s.locksDir(), "_ports"
 // namesFile is locked while VPSs are told of each other's names.
 func (s *Store) namesFile() string { return filepath.Join(s.locksDir(), "_names") }
 
+// networksFile is locked while a network is made.
+func (s *Store) networksFile() string { return filepath.Join(s.locksDir(), "_networks") }
+
 // networkLock is locked while a network's table is changed.
 func (s *Store) networkLock(name string) string {
 	return filepath.Join(s.locksDir(), "_network."+name)

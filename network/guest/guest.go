@@ -46,9 +46,10 @@ type Settings struct {
 type Interface struct {
 	Name      string // eth0
 	Addresses []netip.Prefix
-	Gateways  []netip.Addr // at most one of each family
-	MTU       int          // 0 leaves the kernel's
-	Routes    []string     // more of them, in words of ip-route(8)
+	Gateways  []netip.Addr   // at most one of each family
+	Near      []netip.Prefix // what is reached by them, if not everything is
+	MTU       int            // 0 leaves the kernel's
+	Routes    []string       // more of them, in words of ip-route(8)
 }
 
 // A File is one to write: whole, with its directories, owned by the VPS's

@@ -134,7 +134,7 @@ func stanzas(b *strings.Builder, i Interface, s Settings) {
 		}
 		fmt.Fprintf(b, "iface %s %s static\n", i.Name, family)
 		fmt.Fprintf(b, "    address %s\n    netmask %s\n", addrs[0].Addr(), netmask(addrs[0]))
-		if g := i.gateway(four); g.IsValid() {
+		if g := i.plainGateway(four); g.IsValid() {
 			fmt.Fprintf(b, "    gateway %s\n", g)
 		}
 		if !four {
@@ -151,11 +151,30 @@ func stanzas(b *strings.Builder, i Interface, s Settings) {
 		for _, a := range addrs[1:] {
 			fmt.Fprintf(b, "    up %s addr add %s dev %s\n", ip, a, i.Name)
 		}
+		waysByHand(b, i, four)
 		for _, r := range i.Routes { // the flush took them along
 			if destination, _, _ := strings.Cut(r, " "); strings.Contains(destination, ":") != four {
 				fmt.Fprintf(b, "    up %s route replace %s || true\n", ip, r)
 			}
 		}
+	}
+}
+
+// waysByHand adds the routes that no gateway line says, in words that busybox's
+// ip knows too.
+func waysByHand(b *strings.Builder, i Interface, four bool) {
+	if i.plainGateway(four).IsValid() {
+		return
+	}
+	ip := "ip -4"
+	if !four {
+		ip = "ip -6"
+	}
+	for _, way := range i.ways(four) {
+		if way.onLink {
+			fmt.Fprintf(b, "    up %s route replace %s dev %s\n", ip, netip.PrefixFrom(way.via, way.via.BitLen()), i.Name)
+		}
+		fmt.Fprintf(b, "    up %s route replace %s via %s dev %s\n", ip, way.to, way.via, i.Name)
 	}
 }
 

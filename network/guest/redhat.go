@@ -54,8 +54,12 @@ func keyfile(i Interface, s Settings) string {
 		for n, a := range addrs {
 			line("address%d=%s", n+1, a)
 		}
-		if g := i.gateway(four); g.IsValid() {
+		if g := i.plainGateway(four); g.IsValid() {
 			line("gateway=%s", g)
+		} else {
+			for n, way := range i.ways(four) {
+				line("route%d=%s,%s\nroute%d_options=onlink=true", n+1, way.to, way.via, n+1)
+			}
 		}
 		if !four {
 			line("addr-gen-mode=eui64\nip6-privacy=0")
@@ -86,9 +90,37 @@ func ifcfg(w *writer, s Settings) {
 			path := dir + "/ifcfg-" + i.Name
 			wanted[path] = true
 			w.put(path, 0o644, ifcfgText(i, s))
+			for _, four := range []bool{true, false} {
+				if text := ifcfgRoutes(i, four); text != "" {
+					path := dir + "/route-" + i.Name
+					if !four {
+						path = dir + "/route6-" + i.Name
+					}
+					wanted[path] = true
+					w.put(path, 0o644, text)
+				}
+			}
 		}
 	}
-	w.sweep(dir, "ifcfg-", wanted)
+	for _, kind := range []string{"ifcfg-", "route-", "route6-"} {
+		w.sweep(dir, kind, wanted)
+	}
+}
+
+// ifcfgRoutes are those that no GATEWAY says, in words of ip-route(8).
+func ifcfgRoutes(i Interface, four bool) string {
+	if i.plainGateway(four).IsValid() {
+		return ""
+	}
+	var b strings.Builder
+	for _, way := range i.ways(four) {
+		onLink := ""
+		if way.onLink {
+			onLink = " onlink"
+		}
+		fmt.Fprintf(&b, "%s via %s dev %s%s\n", way.to, way.via, i.Name, onLink)
+	}
+	return b.String()
 }
 
 func ifcfgText(i Interface, s Settings) string {
@@ -102,7 +134,7 @@ func ifcfgText(i Interface, s Settings) string {
 		}
 		line("IPADDR%s=%s\nPREFIX%s=%d", number, a.Addr(), number, a.Bits())
 	}
-	if g := i.gateway(true); g.IsValid() {
+	if g := i.plainGateway(true); g.IsValid() {
 		line("GATEWAY=%s", g)
 	}
 	if six := i.of(false); len(six) > 0 {
@@ -110,7 +142,7 @@ func ifcfgText(i Interface, s Settings) string {
 		if len(six) > 1 {
 			line("IPV6ADDR_SECONDARIES=\"%s\"", join(six[1:], " "))
 		}
-		if g := i.gateway(false); g.IsValid() {
+		if g := i.plainGateway(false); g.IsValid() {
 			line("IPV6_DEFAULTGW=%s", g)
 		}
 	} else {
@@ -136,8 +168,15 @@ func wicked(w *writer, s Settings) {
 		for _, i := range s.Interfaces {
 			w.wickedFile(wanted, dir+"/ifcfg-"+i.Name, wickedText(i))
 			var routes strings.Builder
-			for _, g := range i.Gateways {
-				fmt.Fprintf(&routes, "default %s - %s\n", g, i.Name)
+			for _, way := range i.allWays() {
+				to := way.to.String()
+				if way.everywhere() {
+					to = "default"
+				}
+				if way.onLink {
+					fmt.Fprintf(&routes, "%s - - %s\n", netip.PrefixFrom(way.via, way.via.BitLen()), i.Name)
+				}
+				fmt.Fprintf(&routes, "%s %s - %s\n", to, way.via, i.Name)
 			}
 			w.wickedFile(wanted, dir+"/ifroute-"+i.Name, routes.String())
 		}

@@ -53,8 +53,14 @@ func networkText(i Interface, s Settings) string {
 			line("DuplicateAddressDetection=none")
 		}
 	}
-	for _, g := range i.Gateways {
-		line("\n[Route]\nGateway=%s", g)
+	for _, way := range i.allWays() {
+		line("\n[Route]\nGateway=%s", way.via)
+		if !way.everywhere() {
+			line("Destination=%s", way.to)
+		}
+		if way.onLink {
+			line("GatewayOnLink=yes")
+		}
 	}
 	return b.String()
 }
@@ -80,19 +86,20 @@ func netplan(w *writer, s Settings) {
 		if i.MTU > 0 {
 			line("      mtu: %d", i.MTU)
 		}
-		line("      addresses:")
+		if len(i.Addresses) > 0 {
+			line("      addresses:")
+		}
 		for _, a := range i.Addresses {
 			line("        - %q", a)
 		}
-		if len(i.Gateways) > 0 {
+		if len(i.allWays()) > 0 {
 			line("      routes:")
 		}
-		for _, g := range i.Gateways {
-			to := "0.0.0.0/0"
-			if g.Is6() {
-				to = "::/0"
+		for _, way := range i.allWays() {
+			line("        - to: %q\n          via: %q", way.to, way.via)
+			if way.onLink {
+				line("          on-link: true")
 			}
-			line("        - to: %q\n          via: %q", to, g)
 		}
 		if len(s.Servers) > 0 {
 			line("      nameservers:\n        addresses:")

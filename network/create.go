@@ -1,0 +1,161 @@
+package network
+
+import (
+	"crypto/rand"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"croft/internal/fail"
+)
+
+// Settings are what a user says of a new network. What is zero follows from
+// the mode and from the host.
+type Settings struct {
+	Name     string
+	Mode     Mode         // "" is ModeBridge
+	Bridge   string       // one of the administrator's; "" is one of ours, called as the network is
+	Parent   string       // a link of the host's
+	IPv4     netip.Prefix // see NoIPv4
+	IPv6     netip.Prefix // see NoIPv6
+	NoIPv4   bool         // the network has none
+	NoIPv6   bool         // the network has none
+	Gateways []netip.Addr // routers of the LAN that it is on
+	MTU      int          // 0 is the uplink's
+	NoNAT    bool         // what leaves keeps its address, and what is asked for from outside comes in
+	Private  bool         // its VPSs do not reach each other
+	Segment  bool         // its VPSs share broadcast and multicast
+	Others   []Table      // networks that there are already
+}
+
+// New returns the table of a new network, with nobody in it: fail.Usage if
+// settings make no sense or contradict each other, fail.Taken if a prefix is
+// another network's or the host's.
+func New(s Settings, seed Seed) (Table, error) {
+	if s.Mode == "" {
+		s.Mode = ModeBridge
+	}
+	if !slices.Contains(Modes(), s.Mode) {
+		return Table{}, fail.New(fail.Usage, "mode %q is none of %s", s.Mode, strings.Join(Modes(), ", "))
+	}
+	if err := s.check(); err != nil {
+		return Table{}, err
+	}
+	t := Table{Schema: Schema, Name: s.Name, Mode: s.Mode, Bridge: s.Bridge, Foreign: s.Bridge != "", Parent: s.Parent,
+		MTU: s.MTU, Private: s.Private, Segment: s.Segment, MAC: gatewayMAC(), Claims: []Claim{}}
+	for _, g := range s.Gateways {
+		t.Gateways = append(t.Gateways, g.Unmap())
+	}
+	if s.Mode == ModeBridge && s.Bridge == "" {
+		t.Bridge = s.Name
+	}
+	if t.MTU == 0 && t.hostRoutes() {
+		t.MTU = seed.MTU
+	}
+	if err := t.setPrefixes(s, seed); err != nil {
+		return Table{}, err
+	}
+	t.NAT = t.Mode == ModeBridge && t.hostRoutes() && !s.NoNAT
+	if err := t.check(); err != nil {
+		return Table{}, fail.New(fail.Usage, "network %q: %w", s.Name, err)
+	}
+	return t, t.apart(s.Others, seed)
+}
+
+// check refuses what does not go together, in words of the options.
+func (s Settings) check() error {
+	lan := s.Mode == ModeMACVLAN || s.Mode == ModePhysical || s.Bridge != ""
+	no := func(format string, args ...any) error { return fail.New(fail.Usage, format, args...) }
+	switch {
+	case s.Bridge != "" && s.Mode != ModeBridge:
+		return no("--bridge: mode %s has none", s.Mode)
+	case s.Parent != "" && s.Mode == ModeBridge:
+		return no("--parent: mode bridge has none; --bridge names a bridge of your own")
+	case s.Parent == "" && (s.Mode == ModeMACVLAN || s.Mode == ModePhysical):
+		return no("--parent: mode %s needs a link of the host's", s.Mode)
+	case len(s.Gateways) > 0 && !lan:
+		return no("--gateway: the host is the gateway in mode %s", s.Mode)
+	case s.NoNAT && s.Mode != ModeBridge || s.NoNAT && lan:
+		return no("--no-nat: only a bridge of croft's own translates addresses")
+	case s.Segment && s.Mode != ModeBridge:
+		return no("--segment: only VPSs on a bridge can share one")
+	case s.Segment && s.Private:
+		return no("--segment and --private contradict each other")
+	case s.Private && s.Mode == ModePhysical:
+		return no("--private: one VPS has a physical link to itself")
+	case s.Bridge == "" && s.Mode == ModeBridge && checkLinkName(s.Name) != nil:
+		return no("%q is no name for a bridge, which the network is called after: at most %d letters", s.Name, maxLinkName)
+	case s.IPv4.IsValid() && s.NoIPv4 || s.IPv6.IsValid() && s.NoIPv6:
+		return no("a prefix, and none of its family, contradict each other")
+	}
+	return nil
+}
+
+// setPrefixes takes those that are said; a bridge of ours finds its own, where
+// VPSs are elsewhere only the user knows them.
+func (t *Table) setPrefixes(s Settings, seed Seed) error {
+	for _, p := range []netip.Prefix{s.IPv4, s.IPv6} {
+		if p.IsValid() && p != p.Masked() {
+			return fail.New(fail.Usage, "%s is an address and no prefix", p).WithHint("%s", p.Masked())
+		}
+	}
+	t.IPv4, t.IPv6 = s.IPv4, s.IPv6
+	if t.Mode == ModeBridge && t.hostRoutes() {
+		if !t.IPv4.IsValid() && !s.NoIPv4 {
+			for _, o := range s.Others {
+				if o.IPv4.IsValid() {
+					seed.Avoid = append(slices.Clone(seed.Avoid), o.IPv4)
+				}
+			}
+			t.IPv4 = freePrefix(seed.Avoid)
+		}
+		if !t.IPv6.IsValid() && !s.NoIPv6 && !seed.NoIPv6 {
+			t.IPv6 = uniqueLocal()
+		}
+	}
+	if t.hasPorts() && !t.IPv4.IsValid() && !t.IPv6.IsValid() {
+		return fail.New(fail.Usage, "mode %s: neither --ipv4 nor --ipv6 says which addresses its VPSs have", t.Mode)
+	}
+	return nil
+}
+
+// apart refuses prefixes that lie over another network's, or over addresses
+// of the host's and where it has routes to. On a LAN it is the same prefix.
+func (t Table) apart(others []Table, seed Seed) error {
+	for _, p := range []netip.Prefix{t.IPv4, t.IPv6} {
+		if !p.IsValid() {
+			continue
+		}
+		for _, o := range others {
+			if q := o.prefixOf(p.Addr()); q.IsValid() && q.Overlaps(p) && !(t.onLAN() && o.onLAN()) {
+				return fail.New(fail.Taken, "%s overlaps %s of network %s", p, q, o.Name).WithHint("croft network inspect %s", o.Name)
+			}
+		}
+		if t.onLAN() || t.Mode == ModeRouted {
+			continue
+		}
+		for _, q := range seed.Avoid {
+			if p.Contains(q.Addr()) && q.Bits() >= p.Bits() {
+				return fail.New(fail.Taken, "%s has %s in it, which is the host's, or routed elsewhere", p, q).WithHint("ip route show %s", q)
+			}
+		}
+	}
+	return nil
+}
+
+// gatewayMAC is a random one of the sort that macOf describes.
+func gatewayMAC() string {
+	var random [5]byte
+	rand.Read(random[:]) // never fails: crypto/rand
+	return net.HardwareAddr(append([]byte{0xc2}, random[:]...)).String()
+}
+
+// uniqueLocal is a random /64 (RFC 4193, section 3.2.2).
+func uniqueLocal() netip.Prefix {
+	var random [5]byte
+	rand.Read(random[:])
+	a := [16]byte{0: 0xfd}
+	copy(a[1:], random[:])
+	return netip.PrefixFrom(netip.AddrFrom16(a), 64)
+}
