@@ -108,7 +108,7 @@ func wordsFor(path []string, v *verb) []string {
 		return []string{"web", "192.0.2.0/24"}
 	case v.name == "remove" && (path[0] == "firewall" || path[0] == "route" || path[0] == "publish"):
 		return []string{"web", "1"}
-	case strings.HasSuffix(v.args, "FILE|-"):
+	case strings.HasSuffix(v.args, "|-"):
 		return []string{"web", "-"}
 	case v.name == "push":
 		return []string{"web", "registry.example/web"}
@@ -177,14 +177,16 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"chain": "output", "from": "10.0.0.0/8", "to": "fd00::1", "state": "new", "at": "1",
 		"architecture": "arm64", "root": "/r", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
 		"publish": "8080:80",
-		"onboot":  "no", "boot-order": "9", "stop-timeout": "9s", "max-size": "500G",
+		"image":   "x", "format": "rootfs",
+		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "max-size": "500G",
 	}
 	// Those that say what is the case anyway, here.
 	silent := map[string]bool{
 		"inspect --json": true, "template inspect --json": true, "network inspect --json": true,
 		"exec --no-terminal": true, "run --no-terminal": true, // there is no terminal
 		"exec --terminal": true, "run --terminal": true, // see TestTerminal
-		"stats --watch": true, // goes on until interrupted: see the script stats
+		"template export --force": true, // into standard output
+		"stats --watch":           true, // goes on until interrupted: see the script stats
 	}
 	needs := map[string][]string{"start --timeout": {"--wait"}, "host boot --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}}
 	root := (&app{}).commands()

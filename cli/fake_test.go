@@ -389,6 +389,13 @@ func (f *fake) CreateTemplate(_ context.Context, name, vps string, o runtime.Tem
 	return image(), f.call("CreateTemplate", name+" from "+vps, o)
 }
 
+func (f *fake) ExportTemplate(_ context.Context, name string, w io.Writer, o runtime.TemplateExport) error {
+	if w != nil {
+		fmt.Fprintf(w, "all of %s\n", name)
+	}
+	return f.call("ExportTemplate", name, o)
+}
+
 func (f *fake) PullTemplate(_ context.Context, ref string, o runtime.TemplatePull) (runtime.TemplateInfo, error) {
 	return image(), f.call("PullTemplate", ref, o)
 }

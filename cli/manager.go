@@ -68,6 +68,7 @@ type Manager interface {
 	BuildTemplate(ctx context.Context, name string, o runtime.TemplateBuild) (runtime.TemplateInfo, error)
 	CreateTemplate(ctx context.Context, name, vps string, o runtime.TemplateCreate) (runtime.TemplateInfo, error)
 	ImportTemplate(ctx context.Context, name string, r io.Reader, o runtime.TemplateImport) (runtime.TemplateInfo, error)
+	ExportTemplate(ctx context.Context, name string, w io.Writer, o runtime.TemplateExport) error
 	PullTemplate(ctx context.Context, ref string, o runtime.TemplatePull) (runtime.TemplateInfo, error)
 	PushTemplate(ctx context.Context, name, ref string, o runtime.TemplatePush) error
 	PruneTemplates(ctx context.Context) error

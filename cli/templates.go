@@ -18,7 +18,8 @@ func templateVerb() *verb {
 		summary:  "make, list and remove templates",
 		synonyms: []string{"templates", "image", "images"},
 		verbs: []*verb{
-			templateBuildVerb(), templateCreateVerb(), templatePullVerb(), templatePushVerb(), templateImportVerb(), templateListVerb(),
+			templateBuildVerb(), templateCreateVerb(), templatePullVerb(), templatePushVerb(), templateImportVerb(),
+			templateExportVerb(), templateListVerb(),
 			templateInspectVerb(), templateRemoveVerb(), templatePruneVerb(), templateRecipeVerb(),
 		},
 	}
@@ -54,15 +55,18 @@ installed with, as mmdebstrap or debootstrap.`,
 
 func templateImportVerb() *verb {
 	return &verb{
-		name: "import", args: "NAME FILE|-",
-		summary: "make a template of a root filesystem's tar",
-		about: `The archive may be plain or compressed by gzip, bzip2, xz or zstd; "-" is
-standard input. Printed is the template as NAME@DIGEST.`,
+		name: "import", args: "NAME FILE|DIR|-",
+		summary: "make a template of files",
+		about: `That is a tar of a root filesystem, of an OCI image layout, or of what docker
+save writes, plain or compressed by gzip, bzip2, xz or zstd; or a directory with
+an OCI image layout; "-" is standard input. What it is, croft sees by itself.
+Printed is the template as NAME@DIGEST.`,
 		options: []option{
 			{name: "replace", usage: "a template of that name becomes a former one"},
 			{name: "distribution", placeholder: "NAME", usage: "what it is, if its os-release does not say"},
 			{name: "release", placeholder: "RELEASE", usage: "which release of that"},
 			{name: "variant", placeholder: "NAME", usage: "which variant of that"},
+			{name: "image", placeholder: "NAME", usage: "which of several images: its name or digest"},
 			architectureOption(), maxSizeOption(),
 			{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "a variable in the environment of its init; may be repeated"},
 		},
@@ -78,10 +82,11 @@ func templateImport(ctx context.Context, i *invocation) error {
 		Variant:      get(i, "variant", parseWord),
 		Architecture: get(i, "architecture", parseWord),
 		Env:          getMany(i, "env", parseEnv),
+		Image:        get(i, "image", parseImage),
 		MaxSize:      get(i, "max-size", parseMaxSize),
 	}
 	if len(i.words) != 2 {
-		return usageError("template import: a NAME and a FILE, or - for standard input")
+		return usageError("template import: a NAME and a FILE or DIR, or - for standard input")
 	}
 	file := i.words[1]
 	i.words = i.words[:1]
@@ -94,6 +99,9 @@ func templateImport(ctx context.Context, i *invocation) error {
 			}
 			defer f.Close()
 			archive = f
+			if info, err := f.Stat(); err == nil && info.IsDir() {
+				o.Dir, archive = file, strings.NewReader("")
+			}
 		}
 		image, err := m.ImportTemplate(ctx, name, archive, o)
 		if err != nil {

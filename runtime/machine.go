@@ -125,6 +125,7 @@ type templates interface {
 	Derive(ctx context.Context, name, base string, r template.Rootfs, o template.DeriveOptions) (template.Image, error)
 	Pull(ctx context.Context, ref string, o template.PullOptions) (template.Image, error)
 	Push(ctx context.Context, name, ref string, o template.PushOptions) error
+	Export(ctx context.Context, ref string, w io.Writer, o template.ExportOptions) error
 	Prune(ctx context.Context, used func() (map[string][]string, error)) error
 	Remove(ctx context.Context, ref string, used func() (map[string][]string, error)) error
 }

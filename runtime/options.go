@@ -177,6 +177,8 @@ type (
 	TemplateBuild  = template.BuildOptions
 	TemplateImport = template.ImportOptions
 	TemplateCreate = template.DeriveOptions
+	TemplateExport = template.ExportOptions
+	TemplateFormat = template.Format
 	TemplatePull   = template.PullOptions
 	TemplatePush   = template.PushOptions
 	RecipeInfo     = template.RecipeInfo

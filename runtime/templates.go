@@ -20,9 +20,15 @@ func (m *Manager) BuildTemplate(ctx context.Context, name string, o TemplateBuil
 	return m.templates.Build(ctx, name, o)
 }
 
-// ImportTemplate makes a template from the archive of a root filesystem.
+// ImportTemplate makes a template from an archive of a root filesystem or of
+// images, or from the directory o.Dir.
 func (m *Manager) ImportTemplate(ctx context.Context, name string, r io.Reader, o TemplateImport) (TemplateInfo, error) {
 	return m.templates.Import(ctx, name, r, o)
+}
+
+// ExportTemplate writes a template to w, or into the directory o.Dir.
+func (m *Manager) ExportTemplate(ctx context.Context, name string, w io.Writer, o TemplateExport) error {
+	return m.templates.Export(ctx, name, w, o)
 }
 
 // PullTemplate makes a template of the image that ref names in a registry.

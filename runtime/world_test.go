@@ -431,6 +431,9 @@ func (fakeTemplates) Pull(context.Context, string, template.PullOptions) (templa
 	return template.Image{}, nil
 }
 func (fakeTemplates) Push(context.Context, string, string, template.PushOptions) error { return nil }
+func (fakeTemplates) Export(context.Context, string, io.Writer, template.ExportOptions) error {
+	return nil
+}
 func (fakeTemplates) Build(context.Context, string, template.BuildOptions) (template.Image, error) {
 	return template.Image{}, nil
 }

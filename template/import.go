@@ -1,12 +1,14 @@
 package template
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"time"
 
 	"croft/internal/fail"
@@ -24,12 +26,15 @@ type ImportOptions struct {
 	ContainerEnv string
 	Entrypoint   []string
 	Cmd          []string
+	Dir          string    // that holds an OCI image layout, or what docker save wrote unpacked; the reader is not read
+	Image        string    // which of several images: a name or a digest; "" is the only one
 	MaxSize      int64     // how much it may unpack to; 0 is DefaultMaxSize, Unlimited anything
 	Created      time.Time // zero is the time of the newest file of the archive's os-release
 }
 
-// Import makes the template name of a root filesystem's tar, plain or
-// compressed by gzip, bzip2, xz or zstd; which, its first bytes say. A name
+// Import makes the template name of a tar, plain or compressed by gzip, bzip2,
+// xz or zstd: of a root filesystem, of an OCI image layout, or of what docker
+// save writes. Which of all that it is, what is in it says. A name
 // that is taken is fail.Taken unless o.Replace, an archive that is damaged or
 // holds no root filesystem fail.Usage. On an error nothing is left.
 func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOptions) (Image, error) {
@@ -52,6 +57,9 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOp
 		return Image{}, err
 	}
 	defer st.remove()
+	if o.Dir != "" {
+		return s.importDir(ctx, st, name, o)
+	}
 	in := cancellable(ctx, r)
 	defer in.Close()
 	plain, err := decompress(&counting{r: in, step: "importing " + name, to: s.o.Progress})
@@ -59,18 +67,64 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOp
 		return Image{}, archiveFailure(err)
 	}
 	defer plain.Close()
-	l, err := s.stageLayer(ctx, st, plain, nil, newBudget(o.MaxSize))
+	im, err := s.importArchive(ctx, st, name, bufio.NewReaderSize(plain, 1<<16), o)
 	if ctx.Err() != nil {
 		return Image{}, ctx.Err()
 	}
+	return im, err
+}
+
+// importArchive makes name of the tar r: of images, or of a root filesystem.
+func (s *Store) importArchive(ctx context.Context, st *stage, name string, r *bufio.Reader, o ImportOptions) (Image, error) {
+	if looksLikeImages(r) {
+		dir := st.path("images")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return Image{}, hostError(err)
+		}
+		if _, err := unpackAll(ctx, dir, nil, r, newBudget(o.MaxSize)); err != nil {
+			return Image{}, archiveFailure(err)
+		}
+		return s.importUnpacked(ctx, st, name, dir, o)
+	}
+	l, err := s.stageLayer(ctx, st, r, nil, newBudget(o.MaxSize))
 	if err != nil {
 		return Image{}, err
 	}
-	im, err := describe(st.path(layerName(l.diffID)))
+	dir := st.path(layerName(l.diffID))
+	t, err := openTree(dir)
 	if err != nil {
 		return Image{}, err
 	}
-	return s.commit(ctx, st, o.apply(name, im), l)
+	defer t.close()
+	switch {
+	case containerIn(t) != ofFiles:
+		return s.importImages(ctx, st, name, t, containerIn(t), o)
+	case o.Image != "":
+		return Image{}, fail.New(fail.Usage, "the archive holds no images, of which %q could be one", o.Image)
+	case !slices.ContainsFunc(rootNames, t.exists):
+		return Image{}, fail.New(fail.Usage, "the archive holds no root filesystem: there is none of bin sbin usr etc at its top")
+	}
+	return s.commit(ctx, st, o.apply(name, describeTree(t)), l)
+}
+
+// importDir makes name of the images in the directory o.Dir.
+func (s *Store) importDir(ctx context.Context, st *stage, name string, o ImportOptions) (Image, error) {
+	s.progress(Update{Step: "importing " + name})
+	return s.importUnpacked(ctx, st, name, o.Dir, o)
+}
+
+func (s *Store) importUnpacked(ctx context.Context, st *stage, name, dir string, o ImportOptions) (Image, error) {
+	t, err := openTree(dir)
+	if err != nil {
+		return Image{}, hostError(err)
+	}
+	defer t.close()
+	kind := containerIn(t)
+	if kind == ofFiles {
+		return Image{}, fail.New(fail.Usage, "there is no image in it: neither oci-layout and index.json nor manifest.json is at its top").
+			WithHint("a root filesystem is imported as a tar: tar -C DIR -c . | croft template import %s -", name)
+	}
+	return s.importImages(ctx, st, name, t, kind, o)
 }
 
 // free says why name cannot be given to a new image, or nil.
@@ -83,6 +137,13 @@ func (s *Store) free(name string, replace bool) error {
 		return nil
 	}
 	return err
+}
+
+func (o ImportOptions) architecture() string {
+	if o.Architecture == "" {
+		return goruntime.GOARCH
+	}
+	return o.Architecture
 }
 
 // apply lets what the user said come before what the files say.
@@ -111,39 +172,6 @@ func (o ImportOptions) apply(name string, im Image) Image {
 
 // rootNames are directories of which every root filesystem has one.
 var rootNames = []string{"bin", "sbin", "usr", "etc", "nix"}
-
-// describe reads from the files of an unpacked root filesystem what it is.
-func describe(dir string) (Image, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return Image{}, hostError(err)
-	}
-	defer root.Close()
-	for _, n := range []string{"oci-layout", "manifest.json"} {
-		if _, err := root.Lstat(n); err == nil {
-			return Image{}, fail.New(fail.Usage, "the archive holds an OCI or Docker image (%s), not a root filesystem", n).
-				WithHint("export a container made from it as a plain tar of its files")
-		}
-	}
-	if !hasAny(root, rootNames) {
-		return Image{}, fail.New(fail.Usage, "the archive holds no root filesystem: there is none of bin sbin usr etc at its top")
-	}
-	t, err := openTree(dir)
-	if err != nil {
-		return Image{}, err
-	}
-	defer t.close()
-	return describeTree(t), nil
-}
-
-func hasAny(root *os.Root, names []string) bool {
-	for _, n := range names {
-		if _, err := root.Lstat(n); err == nil {
-			return true
-		}
-	}
-	return false
-}
 
 // cancellable returns r, ending with ctx even while r blocks (a terminal, a
 // pipe). Closing it lets go of r.

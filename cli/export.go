@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"croft/internal/fail"
+	"croft/runtime"
+)
+
+// formats are all that a template can be exported as.
+func formats() []string { return []string{"oci-archive", "oci", "docker-archive", "rootfs"} }
+
+func templateExportVerb() *verb {
+	return &verb{
+		name: "export", args: "NAME FILE|DIR|-", words: templateNames,
+		summary: "write a template into a file or directory",
+		about: `The formats are called as skopeo calls them: oci-archive, an OCI image layout as
+a tar; oci, the same in a directory, absent or empty; docker-archive, what
+docker load reads; and rootfs, a tar of all its files. "-" is standard output.
+Layers of OCI are what they are here, byte for byte, mostly zstd; with --gzip
+they are written anew for tools that do not know that, as umoci before 0.5.`,
+		options: []option{
+			{name: "format", short: "f", placeholder: "FORMAT", usage: "what to write (oci-archive)", choices: formats()},
+			{name: "gzip", usage: "layers compressed by gzip; the image has another digest then"},
+			{name: "force", usage: "write over a file that is there"},
+		},
+		synonyms: []string{"save"},
+		run:      templateExport,
+	}
+}
+
+func templateExport(ctx context.Context, i *invocation) error {
+	o := runtime.TemplateExport{Format: get(i, "format", parseFormat), Gzip: i.flags.Bool("gzip")}
+	if o.Format == "" {
+		o.Format = "oci-archive"
+	}
+	if len(i.words) != 2 || i.words[1] == "" {
+		return usageError("template export: a NAME and a FILE or DIR, or - for standard output")
+	}
+	to := i.words[1]
+	i.words = i.words[:1]
+	switch o.Format {
+	case "docker-archive", "rootfs":
+		if o.Gzip {
+			return usageError("--gzip: a %s has no compressed layers", o.Format)
+		}
+	case "oci":
+		if to == "-" {
+			return usageError("an OCI image layout is a directory: --format oci-archive writes it as a tar")
+		}
+		if i.flags.Bool("force") {
+			return usageError("--force: a directory has to be absent or empty")
+		}
+		o.Dir = to
+	}
+	return oneTemplate(i, "export", func(m Manager, name string) error {
+		switch {
+		case o.Dir != "":
+			return m.ExportTemplate(ctx, name, nil, o)
+		case to == "-":
+			return m.ExportTemplate(ctx, name, i.stdio.Out, o)
+		}
+		return intoFile(to, i.flags.Bool("force"), func(f *os.File) error { return m.ExportTemplate(ctx, name, f, o) })
+	})
+}
+
+// intoFile makes the file name hold what write writes, whole or not at all.
+// One that is there is fail.Taken, unless force.
+func intoFile(name string, force bool, write func(*os.File) error) error {
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return fail.New(fail.Usage, "%s is a directory", name).WithHint("--format oci writes a directory")
+	} else if err == nil && !info.Mode().IsRegular() { // a device, a FIFO
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return openError(name, err)
+		}
+		defer f.Close()
+		return write(f)
+	} else if err == nil && !force {
+		return fail.New(fail.Taken, "%s exists", name).WithHint("--force writes over it")
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
+	if err != nil {
+		return openError(name, err)
+	}
+	defer os.Remove(f.Name()) // fails once it is renamed
+	if err = write(f); err == nil {
+		err = f.Chmod(0o644)
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if force {
+		err = os.Rename(f.Name(), name)
+	} else { // one that somebody has made meanwhile stays
+		err = os.Link(f.Name(), name)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return fail.New(fail.Taken, "%s exists", name).WithHint("--force writes over it")
+	}
+	if err != nil {
+		return fail.New(fail.Host, "%w", err)
+	}
+	return nil
+}
+
+func parseFormat(s string) (runtime.TemplateFormat, error) {
+	for _, f := range formats() {
+		if s == f {
+			return runtime.TemplateFormat(f), nil
+		}
+	}
+	return "", fail.New(fail.Usage, "%q is none of %s", s, strings.Join(formats(), " "))
+}
+
+// parseImage reads what one of several images in an archive is called.
+func parseImage(s string) (string, error) {
+	if strings.Trim(s, letters+"0123456789._-/:@+") != "" || s == "" {
+		return "", fail.New(fail.Usage, "%q is no name or digest of an image", s)
+	}
+	return s, nil
+}

@@ -1,0 +1,350 @@
+package template
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go"
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+)
+
+// dockerManifestFile is what docker save writes its images down in
+// (https://github.com/moby/docker-image-spec, "Combined Image JSON").
+const dockerManifestFile = "manifest.json"
+
+// A container is what an archive or a directory holds.
+type container int
+
+const (
+	ofFiles  container = iota // a root filesystem
+	ofOCI                     // an OCI image layout
+	ofDocker                  // what docker save writes
+)
+
+// containerIn tells what the unpacked t holds by the files at its top. Docker
+// writes an OCI layout too since its version 25; that comes first.
+func containerIn(t *tree) container {
+	switch {
+	case slices.ContainsFunc(rootNames, t.exists):
+		return ofFiles // whatever else lies there
+	case t.exists(oci.ImageLayoutFile) && t.exists(oci.ImageIndexFile):
+		return ofOCI
+	case t.exists(dockerManifestFile):
+		return ofDocker
+	}
+	return ofFiles
+}
+
+// looksLikeImages reports whether a tar that begins so is one of images, by
+// the name of its first file. A mistake is found once it is unpacked; it only
+// costs a layer that nobody needs.
+func looksLikeImages(r *bufio.Reader) bool {
+	blocks, _ := r.Peek(4 * blockSize) // an end before that is an archive of nothing
+	h, err := tar.NewReader(bytes.NewReader(blocks)).Next()
+	if err != nil {
+		return false
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(path.Clean("/"+h.Name), "/"), "/")
+	switch first {
+	case oci.ImageLayoutFile, oci.ImageIndexFile, oci.ImageBlobsDir, dockerManifestFile, "repositories":
+		return true
+	}
+	hex := strings.TrimSuffix(strings.TrimSuffix(first, ".json"), ".tar")
+	return len(hex) == 64 && strings.Trim(hex, "0123456789abcdef") == ""
+}
+
+// importImages makes name the image that t holds, which o chooses where there
+// are several.
+func (s *Store) importImages(ctx context.Context, st *stage, name string, t *tree, kind container, o ImportOptions) (Image, error) {
+	if len(o.Env) > 0 {
+		return Image{}, fail.New(fail.Usage, "an image has its own environment: none can be given it")
+	}
+	var d delivery
+	var err error
+	w := wanted{o.architecture(), newBudget(o.MaxSize)}
+	switch kind {
+	case ofOCI:
+		var root oci.Descriptor
+		if root, err = layoutRoot(t, o.Image, w.arch); err == nil {
+			d, err = s.take(ctx, st, layout{t}, root, w)
+		}
+	case ofDocker:
+		d, err = s.takeDocker(ctx, st, t, o.Image, w)
+	}
+	if err != nil {
+		return Image{}, err
+	}
+	d.name = name
+	for key, said := range map[string]string{labelDistribution: o.Distribution, labelRelease: o.Release, labelVariant: o.Variant} {
+		if said != "" {
+			d.manifest.Annotations[key] = said
+		}
+	}
+	delete(d.manifest.Annotations, annotationSourceDigest) // there is no registry to ask for it
+	return s.publish(ctx, st, d)
+}
+
+// layoutRoot reads the index of the OCI layout t and returns what is meant by
+// image: a name, a digest, "" the only one there is. Of several for different
+// machines under one name it is the one for arch.
+func layoutRoot(t *tree, image, arch string) (oci.Descriptor, error) {
+	var version oci.ImageLayout
+	if err := t.readJSON(oci.ImageLayoutFile, &version); err != nil {
+		return oci.Descriptor{}, err
+	}
+	if !strings.HasPrefix(version.Version, "1.") {
+		return oci.Descriptor{}, badImage("its layout has version %q", version.Version)
+	}
+	b, _, err := t.readFile(oci.ImageIndexFile, maxJSON)
+	if err != nil {
+		return oci.Descriptor{}, badImage("its index: %w", err)
+	}
+	ix, err := parseIndex(b)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	names := map[string][]oci.Descriptor{}
+	for _, d := range ix.Manifests {
+		if d.Digest.String() == image {
+			return d, nil
+		}
+		n := d.Annotations[oci.AnnotationRefName]
+		names[n] = append(names[n], d)
+	}
+	found, err := oneOf(names, image)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	return choose(oci.Index{Manifests: found}, arch)
+}
+
+// oneOf returns what goes by that name; "" is the only name there is.
+func oneOf[T any](names map[string]T, name string) (T, error) {
+	var none T
+	if found, ok := names[name]; ok && (name != "" || len(names) == 1) {
+		return found, nil
+	}
+	var all []string
+	for n := range names {
+		if n != "" {
+			all = append(all, n)
+		}
+	}
+	slices.Sort(all)
+	switch {
+	case len(names) == 0:
+		return none, badImage("there is none in it")
+	case name == "" && len(names) == 1:
+		return names[all[0]], nil
+	case name == "":
+		return none, fail.New(fail.Usage, "there are several images in it: %s", strings.Join(all, ", ")).WithHint("--image chooses one")
+	}
+	return none, fail.New(fail.NotFound, "there is no image %q in it, but %s", name, strings.Join(all, ", "))
+}
+
+// readJSON reads a small file of t.
+func (t *tree) readJSON(name string, into any) error {
+	b, _, err := t.readFile(name, maxJSON)
+	if err == nil {
+		err = json.Unmarshal(b, into)
+	}
+	if err != nil {
+		return badImage("its %s: %w", name, err)
+	}
+	return nil
+}
+
+// A layout is an OCI image layout as a source, in a directory or unpacked from
+// an archive. No link in it leads out.
+type layout struct{ t *tree }
+
+func layoutBlob(d digest.Digest) string { return oci.ImageBlobsDir + "/" + digestPath(d.String()) }
+
+func (l layout) manifest(_ context.Context, d oci.Descriptor) ([]byte, oci.Descriptor, error) {
+	b, _, err := l.t.readFile(layoutBlob(d.Digest), maxJSON)
+	if err != nil {
+		return nil, d, badImage("its manifest %s: %w", d.Digest, err)
+	}
+	if got := digest.FromBytes(b); got != d.Digest {
+		return nil, d, badImage("its manifest %s has digest %s", d.Digest, got)
+	}
+	return b, d, nil
+}
+
+func (l layout) fetch(ctx context.Context, st *stage, d oci.Descriptor) (string, error) {
+	f, err := l.t.openFile(layoutBlob(d.Digest))
+	if err != nil {
+		return "", badImage("its blob %s: %w", d.Digest, err)
+	}
+	defer f.Close()
+	to := st.path(blobName(d.Digest))
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return "", hostError(err)
+	}
+	sum := digest.SHA256.Digester()
+	n, err := io.Copy(io.MultiWriter(out, sum.Hash()), io.LimitReader(withContext(ctx, f), d.Size+1))
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	switch {
+	case err != nil:
+		return "", hostError(err)
+	case n != d.Size:
+		return "", badImage("its blob %s does not have the %d bytes that are said of it", d.Digest, d.Size)
+	case sum.Digest() != d.Digest:
+		return "", badImage("its blob %s has digest %s", d.Digest, sum.Digest())
+	}
+	return to, nil
+}
+
+// openFile opens the regular file that name leads to inside t.
+func (t *tree) openFile(name string) (*os.File, error) {
+	fd, err := t.openat2(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	in, err := f.Stat()
+	if err == nil && !in.Mode().IsRegular() {
+		err = unix.EINVAL
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// withContext returns r, ending with ctx between two reads.
+func withContext(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx, r} }
+
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+// A dockerImage is one of the images in manifest.json.
+type dockerImage struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// takeDocker makes the image of what docker save wrote ready in st. Its layers
+// are compressed on the way.
+func (s *Store) takeDocker(ctx context.Context, st *stage, t *tree, image string, w wanted) (delivery, error) {
+	var all []dockerImage
+	if err := t.readJSON(dockerManifestFile, &all); err != nil {
+		return delivery{}, err
+	}
+	names := map[string]dockerImage{}
+	for _, im := range all {
+		for _, tag := range append(im.RepoTags, strings.TrimSuffix(im.Config, ".json")) {
+			names[tag] = im
+		}
+	}
+	if image == "" && len(all) == 1 {
+		names = map[string]dockerImage{"": all[0]}
+	}
+	im, err := oneOf(names, image)
+	if err != nil {
+		return delivery{}, err
+	}
+	text, _, err := t.readFile(im.Config, maxJSON)
+	if err != nil {
+		return delivery{}, badImage("its config %s: %w", im.Config, err)
+	}
+	if len(im.Layers) == 0 || len(im.Layers) > maxLayers {
+		return delivery{}, badImage("it has %d layers; overlay takes 1 to %d", len(im.Layers), maxLayers)
+	}
+	c, err := parseConfig(text, len(im.Layers), w.arch)
+	if err != nil {
+		return delivery{}, err
+	}
+	config, err := st.writeBlob(oci.MediaTypeImageConfig, text)
+	if err != nil {
+		return delivery{}, err
+	}
+	m := oci.Manifest{Versioned: ocispec.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageManifest, Config: config}
+	size, err := s.stageDockerLayers(ctx, st, t, im.Layers, c, &m, w.budget)
+	if err != nil {
+		return delivery{}, err
+	}
+	return s.deliver(st, m, c, size)
+}
+
+// stageDockerLayers stages the layers in files of t and puts them into m.
+func (s *Store) stageDockerLayers(ctx context.Context, st *stage, t *tree, files []string, c oci.Image, m *oci.Manifest, budget *Budget) (int64, error) {
+	var total int64
+	var below []string
+	for i, file := range files {
+		f, err := t.openFile(file)
+		if err != nil {
+			return 0, badImage("its layer %s: %w", file, err)
+		}
+		l, err := s.stagePacked(ctx, st, f, below, budget)
+		f.Close()
+		if err != nil {
+			return 0, err
+		}
+		if want := c.RootFS.DiffIDs[i]; l.diffID != want {
+			return 0, badImage("its layer %s has digest %s, not %s", file, l.diffID, want)
+		}
+		m.Layers = append(m.Layers, l.blob)
+		total += l.size
+		below = append([]string{st.path(layerName(l.diffID))}, below...)
+	}
+	return total, nil
+}
+
+// stagePacked is stageLayer of what may be compressed.
+func (s *Store) stagePacked(ctx context.Context, st *stage, r io.Reader, below []string, budget *Budget) (layer, error) {
+	plain, err := decompress(withContext(ctx, r))
+	if err != nil {
+		return layer{}, archiveFailure(err)
+	}
+	defer plain.Close()
+	return s.stageLayer(ctx, st, plain, below, budget)
+}
+
+// deliver makes a delivery of an image whose config and layers lie in st.
+func (s *Store) deliver(st *stage, m oci.Manifest, c oci.Image, size int64) (delivery, error) {
+	manifest, err := st.writeJSON(oci.MediaTypeImageManifest, m)
+	if err != nil {
+		return delivery{}, err
+	}
+	found, err := s.describeLayers(st, c.RootFS.DiffIDs)
+	if err != nil {
+		return delivery{}, err
+	}
+	manifest.Platform = &oci.Platform{OS: "linux", Architecture: c.Architecture, Variant: c.Variant}
+	manifest.Annotations = found.annotations(size)
+	d := delivery{manifest: manifest, layers: c.RootFS.DiffIDs, blobs: map[digest.Digest]string{}}
+	for _, b := range append([]oci.Descriptor{manifest, m.Config}, m.Layers...) {
+		d.blobs[b.Digest] = st.path(blobName(b.Digest))
+	}
+	return d, nil
+}

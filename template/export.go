@@ -1,0 +1,351 @@
+package template
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+)
+
+// A Format is what Export writes. They are called as skopeo calls them.
+type Format string
+
+// The formats.
+const (
+	FormatOCIArchive    Format = "oci-archive"    // an OCI image layout as a tar
+	FormatOCI           Format = "oci"            // the same in a directory
+	FormatDockerArchive Format = "docker-archive" // what docker load reads
+	FormatRootfs        Format = "rootfs"         // the tar of all its files
+)
+
+// ExportOptions is what Export may be told.
+type ExportOptions struct {
+	Format Format // "" is FormatOCIArchive
+	Gzip   bool   // layers compressed by gzip, for tools that do not know zstd; the image has another digest then
+	Dir    string // where FormatOCI writes; absent, or empty
+}
+
+// Export writes the image that text names to w, or, in FormatOCI, into the
+// directory o.Dir, which is left as it was if that fails. Unless o.Gzip, an OCI
+// layout has the image byte for byte.
+func (s *Store) Export(ctx context.Context, text string, w io.Writer, o ExportOptions) error {
+	im, st, err := s.borrowImage(ctx, text)
+	if err != nil {
+		return err
+	}
+	defer st.remove()
+	if o.Format == FormatOCI {
+		if err := checkEmpty(o.Dir); err != nil {
+			return err
+		}
+	}
+	s.progress(Update{Step: "exporting " + im.Name})
+	if o.Format == FormatRootfs {
+		return s.exportRootfs(ctx, st, im, w)
+	}
+	if o.Format == FormatDockerArchive {
+		return s.exportDocker(ctx, st, im, w)
+	}
+	if o.Gzip {
+		if im, err = s.regzip(ctx, st, im); err != nil {
+			return err
+		}
+	}
+	files, err := layoutFiles(st, im)
+	if err != nil {
+		return err
+	}
+	if o.Format == FormatOCI {
+		return writeDir(ctx, o.Dir, files)
+	}
+	return writeTar(ctx, w, files)
+}
+
+// An exported file is text, or what lies in the file from.
+type exported struct {
+	name string
+	text []byte
+	from string
+}
+
+// layoutFiles are those of an OCI image layout with im alone, index.json last.
+func layoutFiles(st *stage, im stored) ([]exported, error) {
+	version, err := json.Marshal(oci.ImageLayout{Version: oci.ImageLayoutVersion})
+	if err != nil {
+		return nil, err
+	}
+	files := []exported{{name: oci.ImageLayoutFile, text: version}}
+	has := map[digest.Digest]bool{}
+	for _, d := range append([]oci.Descriptor{im.descriptor, im.manifest.Config}, im.manifest.Layers...) {
+		if !has[d.Digest] {
+			has[d.Digest] = true
+			files = append(files, exported{name: layoutBlob(d.Digest), from: st.path(blobName(d.Digest))})
+		}
+	}
+	d := im.descriptor
+	d.Annotations = map[string]string{oci.AnnotationRefName: im.Name}
+	ix := oci.Index{MediaType: oci.MediaTypeImageIndex, Manifests: []oci.Descriptor{d}}
+	ix.SchemaVersion = 2
+	index, err := json.Marshal(ix)
+	return append(files, exported{name: oci.ImageIndexFile, text: index}), err
+}
+
+// exportDocker writes what docker save does
+// (https://github.com/moby/docker-image-spec, "Combined Image JSON").
+func (s *Store) exportDocker(ctx context.Context, st *stage, im stored, w io.Writer) error {
+	config := im.config.Encoded() + ".json"
+	files := []exported{{name: config, from: st.path(blobName(im.config))}}
+	said := dockerImage{Config: config, RepoTags: []string{im.Name + ":latest"}}
+	for i, d := range im.manifest.Layers {
+		name := im.diffID(i).Encoded() + ".tar"
+		said.Layers = append(said.Layers, name)
+		plain := st.path("plain-" + im.diffID(i).Encoded())
+		if _, err := os.Lstat(plain); err == nil {
+			continue
+		}
+		out := sha256.New()
+		if err := convert(ctx, st.path(blobName(d.Digest)), plain, func(w io.Writer) io.WriteCloser { return nopCloser{io.MultiWriter(w, out)} }); err != nil {
+			return err
+		}
+		if got := sum(out); got != im.diffID(i) {
+			return fail.New(fail.State, "the template store %s is damaged: layer %s has digest %s", s.dir, im.diffID(i), got)
+		}
+		files = append(files, exported{name: name, from: plain})
+	}
+	text, err := json.Marshal([]dockerImage{said})
+	if err != nil {
+		return err
+	}
+	return writeTar(ctx, w, append(files, exported{name: dockerManifestFile, text: text}))
+}
+
+// regzip makes im an image whose layers are compressed by gzip.
+func (s *Store) regzip(ctx context.Context, st *stage, im stored) (stored, error) {
+	m := im.manifest
+	m.Layers = nil
+	for _, d := range im.manifest.Layers {
+		to := st.path("gzip")
+		out := &hashed{hash: sha256.New()}
+		err := convert(ctx, st.path(blobName(d.Digest)), to, func(w io.Writer) io.WriteCloser {
+			out.w = w
+			return gzip.NewWriter(out)
+		})
+		if err != nil {
+			return im, err
+		}
+		l := oci.Descriptor{MediaType: oci.MediaTypeImageLayerGzip, Digest: sum(out.hash), Size: out.size}
+		if err := os.Rename(to, st.path(blobName(l.Digest))); err != nil {
+			return im, hostError(err)
+		}
+		m.Layers = append(m.Layers, l)
+	}
+	d, err := st.writeJSON(oci.MediaTypeImageManifest, m)
+	if err != nil {
+		return im, err
+	}
+	d.Platform = im.descriptor.Platform
+	im.manifest, im.descriptor = m, d
+	return im, nil
+}
+
+type hashed struct {
+	w    io.Writer
+	hash hash.Hash
+	size int64
+}
+
+func (h *hashed) Write(p []byte) (int, error) {
+	n, err := h.w.Write(p)
+	h.hash.Write(p[:n])
+	h.size += int64(n)
+	return n, err
+}
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
+
+// convert writes what the blob in file from unpacks to through pack into to.
+func convert(ctx context.Context, from, to string, pack func(io.Writer) io.WriteCloser) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return hostError(err)
+	}
+	defer f.Close()
+	plain, err := decompress(withContext(ctx, f))
+	if err != nil {
+		return archiveFailure(err)
+	}
+	defer plain.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return hostError(err)
+	}
+	w := pack(out)
+	_, err = io.Copy(w, plain)
+	if cerr := w.Close(); err == nil {
+		err = cerr
+	}
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return archiveFailure(err)
+}
+
+// exportRootfs writes the files of im as a VPS made from it sees them.
+func (s *Store) exportRootfs(ctx context.Context, st *stage, im stored, w io.Writer) error {
+	if err := s.unpacked(ctx, im); err != nil {
+		return err
+	}
+	dirs, err := s.LayerDirs(im.Image)
+	if err != nil {
+		return err
+	}
+	err = withMerged(st.path("merged"), dirs, func(root string) error {
+		fd, err := unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return hostError(err)
+		}
+		p := newPacker(ctx, w, idMap{})
+		p.whole = true
+		return p.pack(fd)
+	})
+	if err != nil {
+		return hostError(err)
+	}
+	// Removed meanwhile, it would have been packed in part: its layers are
+	// renamed before they are removed.
+	_, err = s.LayerDirs(im.Image)
+	return err
+}
+
+// writeTar writes files as a tar, all of them as old as the epoch.
+func writeTar(ctx context.Context, w io.Writer, files []exported) error {
+	out := tar.NewWriter(w)
+	made := map[string]bool{}
+	for _, f := range files {
+		if dir := path.Dir(f.name); dir != "." && !made[dir] {
+			for _, d := range []string{path.Dir(dir), dir} {
+				if d == "." || made[d] {
+					continue
+				}
+				made[d] = true
+				if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: d + "/", Mode: 0o755, ModTime: time.Unix(0, 0)}); err != nil {
+					return hostError(err)
+				}
+			}
+		}
+		r, size, err := f.open()
+		if err != nil {
+			return err
+		}
+		err = out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: size, Mode: 0o644, ModTime: time.Unix(0, 0)})
+		if err == nil {
+			_, err = io.Copy(out, withContext(ctx, r))
+		}
+		r.Close()
+		if err != nil {
+			return hostError(fmt.Errorf("write %s: %w", f.name, err))
+		}
+	}
+	return hostError(out.Close())
+}
+
+func (f exported) open() (io.ReadCloser, int64, error) {
+	if f.from == "" {
+		return io.NopCloser(bytes.NewReader(f.text)), int64(len(f.text)), nil
+	}
+	r, err := os.Open(f.from)
+	if err != nil {
+		return nil, 0, hostError(err)
+	}
+	in, err := r.Stat()
+	if err != nil {
+		r.Close()
+		return nil, 0, hostError(err)
+	}
+	return r, in.Size(), nil
+}
+
+// checkEmpty is fail.Taken for a directory that has something in it.
+func checkEmpty(dir string) error {
+	left, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return hostError(err)
+	}
+	if len(left) > 0 {
+		return fail.New(fail.Taken, "%s is not empty", dir)
+	}
+	return nil
+}
+
+// writeDir writes files into the directory dir, which is absent or empty, and
+// which is so again if that fails.
+func writeDir(ctx context.Context, dir string, files []exported) (err error) {
+	made := true
+	if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) {
+		made = false
+		if err := checkEmpty(dir); err != nil {
+			return err
+		}
+	} else if err != nil {
+		return hostError(err)
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		for _, f := range []string{oci.ImageLayoutFile, oci.ImageBlobsDir, oci.ImageIndexFile} {
+			err = errors.Join(err, removeTree(filepath.Join(dir, f)))
+		}
+		if made {
+			err = errors.Join(err, os.Remove(dir))
+		}
+	}()
+	for _, f := range files {
+		if err := writeExported(ctx, filepath.Join(dir, f.name), f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeExported(ctx context.Context, to string, f exported) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return hostError(err)
+	}
+	r, _, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return hostError(err)
+	}
+	_, err = io.Copy(out, withContext(ctx, r))
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	return hostError(err)
+}
