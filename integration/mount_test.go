@@ -107,6 +107,9 @@ func hideHybrid(t *testing.T) {
 func runElsewhere(t *testing.T, program, bundle, id string) {
 	t.Helper()
 	o := &oci{t: t, program: []string{program}, root: filepath.Join(t.TempDir(), "root"), bundle: bundle}
+	if exists("/run/systemd/system") { // sd_booted(3): then the bundle's cgroup is systemd's
+		o.program = append(o.program, "--systemd-cgroup")
+	}
 	path := filepath.Join(t.TempDir(), "socket")
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {

@@ -470,19 +470,42 @@ func TestOCIWithoutProcess(t *testing.T) {
 // and nothing is left.
 func TestOCISystemdCgroup(t *testing.T) {
 	hostAsBefore(t)
-	o := newOCI(t, []string{world.croft, "oci"}, "cat", "/proc/self/cgroup")
+	o := newOCI(t, []string{world.croft, "oci"}, "sleep", "1000")
 	id := name(t, "oci")
 	o.change(func(s *specs.Spec) { s.Linux.CgroupsPath = "system.slice:croft:" + id })
-	r := o.try("--systemd-cgroup", "run", id)
-	if _, err := os.Stat("/run/systemd/system"); err == nil { // sd_booted(3)
-		if r.status != 0 || !strings.Contains(r.out, "/system.slice/croft-"+id+".scope") {
-			t.Error(r)
+	if !exists("/run/systemd/system") { // sd_booted(3)
+		o.refused(1, "systemd not running on this host", "--systemd-cgroup", "run", id)
+		if got := o.must("list", "--quiet"); got != "" {
+			t.Errorf("it leaves %s", got)
 		}
-	} else if r.status != 1 || !strings.Contains(r.errOut, "systemd not running on this host") {
+		return
+	}
+	o.background("--systemd-cgroup", "run", "--detach", id)
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", o.state(id).PID))
+	if err != nil || !strings.Contains(string(text), "/system.slice/croft-"+id+".scope") {
+		t.Errorf("its cgroup is %s, %v", text, err)
+	}
+	o.must("delete", "--force", id)
+}
+
+// A container in the host's cgroup namespace sees the host's cgroups, whose
+// mount options stay as they are: hostAsBefore looks at those.
+func TestOCIHostCgroups(t *testing.T) {
+	hostAsBefore(t)
+	o := newOCI(t, []string{world.croft, "oci"}, "sh", "-c", "cat /proc/self/cgroup; test -e /sys/fs/cgroup/cgroup.procs && touch /sys/fs/cgroup/cgroup.procs")
+	o.change(func(s *specs.Spec) {
+		s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.CgroupNamespace })
+		s.Mounts = slices.DeleteFunc(s.Mounts, func(m specs.Mount) bool { return m.Destination == "/sys/fs/cgroup" })
+		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
+			Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}})
+	})
+	id := name(t, "oci")
+	r := o.try("run", id)
+	if !strings.Contains(r.out, "/"+id) {
 		t.Error(r)
 	}
-	if got := o.must("list", "--quiet"); got != "" {
-		t.Errorf("it leaves %s", got)
+	if exists("/sys/fs/cgroup/cgroup.procs") && !strings.Contains(r.errOut, "Read-only file system") { // cgroup version 2
+		t.Error(r)
 	}
 }
 

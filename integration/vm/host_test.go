@@ -16,8 +16,8 @@ import (
 // from host to host. Emulation makes minutes of what takes seconds elsewhere,
 // and most of an OpenRC, which reads all its scripts at each boot.
 const (
-	shortSystemd = "^(TestPauseAndResume|TestKilledMonitor|TestFirewallInside|TestLimits|TestDebian)$" +
-		"/^(memory|debian-12|debian-12-sysvinit)$"
+	shortSystemd = "^(TestPauseAndResume|TestKilledMonitor|TestFirewallInside|TestLimits|TestDebian|" +
+		"TestOCILife|TestOCISystemdCgroup|TestOCIHostCgroups)$/^(memory|debian-12|debian-12-sysvinit|croft_oci)$"
 	shortWithoutSystemd = "^(TestPauseAndResume|TestLimits|TestDebian)$/^(memory|debian-12-openrc)$"
 )
 
