@@ -130,6 +130,14 @@ func TestLAN(t *testing.T) {
 			t.Error("after a repair it is not reached from outside")
 		}
 		refused(t, 4, "host's own", "set", one, "--ip-add", hostUp)
+		refused(t, 4, "answers on the LAN", "set", one, "--ip-add", outsideUp)
+		refused(t, 4, outsideUp6+" belongs", "create", "late", "--template", "busybox", "--network", "public", "--ip", outsideUp6)
+		free := create(t, "busybox", "--network", "public")
+		for _, a := range plainAddresses(t, free) {
+			if a == hostUp || a == outsideUp || a == hostUp6 || a == outsideUp6 {
+				t.Errorf("it was given %s, which somebody has", a)
+			}
+		}
 	})
 	t.Run("macvlan", func(t *testing.T) {
 		hostAsBefore(t)

@@ -32,9 +32,12 @@ func (t Table) onLAN() bool {
 	return t.Mode == ModeMACVLAN || t.Mode == ModePhysical || t.Foreign || t.Mode == ModeRouted && t.Parent != ""
 }
 
-// lanLink is the host's link to that LAN.
-func (t Table) lanLink() string {
-	if t.Foreign {
+// LANLink is the host's link to that LAN, "" if there is none.
+func (t Table) LANLink() string {
+	switch {
+	case !t.onLAN():
+		return ""
+	case t.Foreign:
 		return t.Bridge
 	}
 	return t.Parent

@@ -89,6 +89,11 @@ func (p Plan) Beside(t Table) Plan {
 	return p
 }
 
+// onLAN: others than croft's VPSs know its addresses.
+func (p Plan) onLAN() bool {
+	return p.Mode == ModeMACVLAN || p.Mode == ModePhysical || p.Foreign || p.Mode == ModeRouted && p.Parent != ""
+}
+
 // AnswersHost reports whether the host can ask for the interface's addresses: a
 // macvlan's it never reaches, nor those of a link that is not its own, and what it
 // asks a second interface of a routed network is answered by the first one.

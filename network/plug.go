@@ -47,7 +47,11 @@ func (h *Host) Plug(ctx context.Context, p Plan, pid int) (err error) {
 	case ModePhysical:
 		err = h.moveIn(p, inside)
 	default:
-		return h.plugPort(p, inside)
+		if err := h.plugPort(p, inside); err != nil {
+			return err
+		}
+		h.announce(p, p.Addresses, pid)
+		return nil
 	}
 	if err != nil {
 		return err
@@ -55,6 +59,7 @@ func (h *Host) Plug(ctx context.Context, p Plan, pid int) (err error) {
 	if err := inside.configure(p); err != nil {
 		return fmt.Errorf("set up %s of %s: %w", p.Interface, p.Owner, err)
 	}
+	h.announce(p, p.Addresses, pid)
 	return nil
 }
 

@@ -99,6 +99,8 @@ func (h *Host) Readdress(_ context.Context, was, now Plan, pid int) error {
 	if err := inside.readdress(was, now); err != nil {
 		return err
 	}
+	more := slices.DeleteFunc(slices.Clone(now.Addresses), func(a netip.Prefix) bool { return slices.Contains(was.Addresses, a) })
+	h.announce(now, more, pid)
 	return errors.Join(h.Withdraw(was, now), h.guardLink(now))
 }
 

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 
@@ -27,15 +28,66 @@ func (m *Manager) claimAddresses(ctx context.Context, v state.VPS, want []netip.
 	}
 	for n, i := range v.Interfaces {
 		last := n == len(v.Interfaces)-1
+		var mine []netip.Addr
 		err := m.changeTable(ctx, i.Network, func(t *network.Table) error {
-			m.sweepClaims(t, v.Name)
-			var mine []netip.Addr
 			mine, want = partition(want, func(a netip.Addr) bool { return last || t.Has(a) })
-			_, err := t.Claim(v.Name, i.Name, mine, host)
-			return err
+			return m.claim(t, v, i, mine, host)
 		})
+		if err == nil {
+			err = m.settle(ctx, v, i, mine, host)
+		}
 		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func (m *Manager) claim(t *network.Table, v state.VPS, i state.Interface, want, host []netip.Addr) error {
+	m.sweepClaims(t, v.Name)
+	_, err := t.Claim(v.Name, i.Name, want, host)
+	return err
+}
+
+// settle asks the network's LAN, if it is on one, whether somebody else has what
+// was claimed: that is fail.Taken of what was wanted, and else another
+// address is claimed in its place. The claim stands while that is asked, so that no
+// other VPS gets the address meanwhile.
+func (m *Manager) settle(ctx context.Context, v state.VPS, i state.Interface, want, host []netip.Addr) error {
+	const tries = 20 // somebody has all that is free
+	for range tries {
+		t, err := m.table(i.Network)
+		if err != nil {
+			return err
+		}
+		claim, _ := claimOf(t, v.Name, i.Name)
+		found, err := m.networks.Answering(ctx, t.LANLink(), claim.Addresses)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		err = takenOnLAN(t, want, found)
+		for a := range found {
+			host = append(host, a)
+		}
+		again := m.changeTable(context.WithoutCancel(ctx), i.Network, func(t *network.Table) error {
+			t.Release(v.Name)
+			if err != nil {
+				return nil
+			}
+			return m.claim(t, v, i, want, host)
+		})
+		if err := errors.Join(err, again); err != nil {
+			return err
+		}
+	}
+	return fail.New(fail.Taken, "network %s: others on its LAN have every address that was tried", i.Network)
+}
+
+// takenOnLAN is fail.Taken if one of wanted answers on the network's LAN.
+func takenOnLAN(t network.Table, wanted []netip.Addr, found map[netip.Addr]string) error {
+	for _, a := range wanted {
+		if who, ok := found[a.Unmap()]; ok {
+			return fail.New(fail.Taken, "address %s belongs to %s, which answers on the LAN of %s", a, who, t.LANLink())
 		}
 	}
 	return nil

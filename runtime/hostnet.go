@@ -67,6 +67,17 @@ func (n hostNetworks) Dropped(p network.Plan) (map[network.Reason]uint64, error)
 	return h.Dropped(p)
 }
 
+func (n hostNetworks) Answering(ctx context.Context, link string, addrs []netip.Addr) (map[netip.Addr]string, error) {
+	if link == "" {
+		return nil, nil
+	}
+	h, err := n.host()
+	if err != nil {
+		return nil, err
+	}
+	return h.Answering(ctx, link, addrs)
+}
+
 func (n hostNetworks) Traffic(plans []network.Plan) (map[string]network.Traffic, error) {
 	h, err := n.host()
 	if err != nil {

@@ -60,6 +60,7 @@ type networks interface {
 	SetRates(ctx context.Context, plans []network.Plan) error
 	Remove(ctx context.Context, p network.HostPlan) error
 	Dropped(p network.Plan) (map[network.Reason]uint64, error)
+	Answering(ctx context.Context, link string, addrs []netip.Addr) (map[netip.Addr]string, error)
 	Traffic(plans []network.Plan) (map[string]network.Traffic, error)
 	SetRouting(r network.Routing, interfaces []network.Plan, pid int) error
 	Routing(name string, r network.Routing, interfaces []network.Plan, pid int) (network.RoutingInfo, error)

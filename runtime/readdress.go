@@ -80,6 +80,9 @@ func (m *Manager) changeAddresses(ctx context.Context, v state.VPS, i state.Inte
 			return t.Drop(name, i.Name, own)
 		}))
 	}
+	if err := m.askLAN(ctx, i.Network, own); err != nil {
+		return back(err)
+	}
 	pid, err := m.livePID(name)
 	if err != nil {
 		return back(err)
@@ -110,6 +113,19 @@ func (m *Manager) changeAddresses(ctx context.Context, v state.VPS, i state.Inte
 	}
 	m.followAddresses(ctx, v, pid)
 	return nil
+}
+
+// askLAN is fail.Taken if somebody on the network's LAN has one of addrs.
+func (m *Manager) askLAN(ctx context.Context, name string, addrs []netip.Addr) error {
+	t, err := m.table(name)
+	if err != nil {
+		return err
+	}
+	found, err := m.networks.Answering(ctx, t.LANLink(), addrs)
+	if err != nil {
+		return err
+	}
+	return takenOnLAN(t, addrs, found)
 }
 
 // addAddresses enters what is added, once it is known that what is removed can

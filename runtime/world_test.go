@@ -219,6 +219,15 @@ func (w fakeNetworks) Remove(context.Context, network.HostPlan) error { return n
 func (w fakeNetworks) Dropped(network.Plan) (map[network.Reason]uint64, error) {
 	return map[network.Reason]uint64{}, nil
 }
+func (w fakeNetworks) Answering(_ context.Context, link string, addrs []netip.Addr) (map[netip.Addr]string, error) {
+	found := map[netip.Addr]string{}
+	for _, a := range addrs {
+		if w.has("lan", link+" "+a.String()) {
+			found[a] = "02:00:00:00:00:99"
+		}
+	}
+	return found, nil
+}
 func (w fakeNetworks) Traffic(plans []network.Plan) (map[string]network.Traffic, error) {
 	all := map[string]network.Traffic{}
 	for _, p := range plans {

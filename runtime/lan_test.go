@@ -1,0 +1,45 @@
+package runtime
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+
+	"croft/internal/fail"
+)
+
+// What somebody on the LAN has no VPS gets: asked for, it is refused; not asked
+// for, another one is taken.
+func TestAddressesOfTheLAN(t *testing.T) {
+	m, w := newFake(t, t.TempDir())
+	ctx := context.Background()
+	if _, err := m.CreateNetwork(ctx, NetworkSettings{Name: "lan", Bridge: "br9", IPv4: netip.MustParsePrefix("192.0.2.0/24")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.9"} {
+		if err := w.put("lan", "br9 "+a, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := CreateOptions{Template: "t", Networks: []string{"lan"}}
+	info, err := m.Create(ctx, "web", o)
+	if err != nil || len(info.Interfaces) != 1 || len(info.Interfaces[0].Addresses) != 1 || info.Interfaces[0].Addresses[0] != "192.0.2.3/24" {
+		t.Fatalf("the first that nobody has is 192.0.2.3: %+v, %v", info.Interfaces, err)
+	}
+	taken := []netip.Addr{netip.MustParseAddr("192.0.2.9")}
+	o.Addresses = taken
+	if _, err := m.Create(ctx, "db", o); !fail.Is(err, fail.Taken) || exists(m.store.VPSDir("db")) {
+		t.Errorf("created with an address of the LAN's: %v", err)
+	}
+	if err := m.ChangeAddresses(ctx, "web", taken, nil); !fail.Is(err, fail.Taken) {
+		t.Errorf("added an address of the LAN's: %v", err)
+	}
+	table, err := m.table("lan")
+	if err != nil || len(table.Claims) != 1 || len(table.Claims[0].Addresses) != 1 {
+		t.Errorf("left is %+v, %v", table.Claims, err)
+	}
+	// Not on a bridge of croft's: nobody else is there.
+	if _, err := m.Create(ctx, "other", CreateOptions{Template: "t"}); err != nil {
+		t.Error(err)
+	}
+}
