@@ -109,16 +109,24 @@ func TestNetwork(t *testing.T) {
 	})
 
 	t.Run("flushed rules come back", func(t *testing.T) {
-		for _, cmd := range []string{"nft flush ruleset", "iptables -F", "iptables -t nat -F"} {
-			f := strings.Fields(cmd)
-			if out, err := exec.Command(f[0], f[1:]...).CombinedOutput(); err != nil {
-				t.Fatalf("%s: %v: %s", cmd, err, out)
+		must(t, "stop", "--fast", two)
+		for _, flush := range []string{"nft flush ruleset", "iptables -F; iptables -t nat -F; ip6tables -F; ip6tables -t nat -F"} {
+			for _, repair := range [][]string{{"network", "repair"}, {"start", two}} {
+				if out, err := exec.Command("sh", "-ec", flush).CombinedOutput(); err != nil {
+					t.Fatalf("%s: %v: %s", flush, err, out)
+				}
+				if try("exec", one, "--", "nc", "-w", "1", outsideUp, echoPort).out == hostUp+"\n" {
+					t.Errorf("%s has flushed nothing", flush)
+				}
+				must(t, repair...)
+				for _, c := range [][2]string{{outsideUp, hostUp}, {outsideUp6, hostUp6}} {
+					eventually(t, "it reaches outside again: "+flush+": croft "+repair[0], func() bool {
+						return try("exec", one, "--", "nc", "-w", "2", c[0], echoPort).out == c[1]+"\n"
+					})
+				}
 			}
+			must(t, "stop", "--fast", two)
 		}
-		must(t, "network", "repair")
-		eventually(t, "it reaches outside again", func() bool {
-			return try("exec", one, "--", "nc", "-w", "2", outsideUp, echoPort).out == hostUp+"\n"
-		})
 	})
 }
 
