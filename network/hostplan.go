@@ -131,6 +131,7 @@ func bridgeSysctls(t Table) []Sysctl {
 
 // The chains of ours in iptables, and where one jump leads to each.
 const (
+	chainInput       = "CROFT-INPUT"
 	chainForward     = "CROFT-FORWARD"
 	chainPostrouting = "CROFT-POSTROUTING"
 )
@@ -140,6 +141,7 @@ type jump struct{ table, from, to string }
 
 func jumps() []jump {
 	return []jump{
+		{"filter", "INPUT", chainInput},
 		{"filter", "FORWARD", chainForward},
 		{"nat", "POSTROUTING", chainPostrouting},
 	}
@@ -172,6 +174,15 @@ func rules(t Table, prefix netip.Prefix) []Rule {
 		leaves = fmt.Sprintf("-s %s ! -o %s", prefix, ports)
 	}
 	var all []Rule
+	if six { // as ARP, which nobody filters there: else a host that is strict with itself has no gateway for VPSs
+		at := t.Bridge
+		if t.Mode == ModeRouted {
+			at = linkPrefix + "+"
+		}
+		ask := add("filter", chainInput, "-i %s -p ipv6-icmp -m icmp6 --icmpv6-type 135", at)
+		ask.Spec += " -j ACCEPT"
+		all = append(all, ask)
+	}
 	if t.Private {
 		all = append(all, forward("DROP", "%s", within))
 	}
@@ -244,15 +255,14 @@ func (p HostPlan) rulesText(six bool, line func(string, ...any)) {
 		name = "ip6tables"
 	}
 	mine := p.rulesOf(six)
-	if len(mine) == 0 {
-		return
-	}
 	for _, j := range jumps() {
+		specs := specsIn(mine, j)
+		if len(specs) == 0 {
+			continue
+		}
 		line("%s -w -t %s -N %s", name, j.table, j.to)
-		for _, r := range mine {
-			if r.Table == j.table {
-				line("%s -w -t %s -A %s %s", name, r.Table, r.Chain, r.Spec)
-			}
+		for _, spec := range specs {
+			line("%s -w -t %s -A %s %s", name, j.table, j.to, spec)
 		}
 		line("%s -w -t %s -I %s -j %s", name, j.table, j.from, j.to)
 	}

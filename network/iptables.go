@@ -144,7 +144,7 @@ func (s saved) jumps(j jump) int {
 // before everybody's way out, and one jump leads to them.
 func (s saved) match(network string, want []Rule) bool {
 	for _, j := range jumps() {
-		specs := specsIn(want, j.table)
+		specs := specsIn(want, j)
 		if len(specs) == 0 {
 			continue
 		}
@@ -160,10 +160,11 @@ func (s saved) match(network string, want []Rule) bool {
 	return true
 }
 
-func specsIn(rules []Rule, table string) []string {
+// specsIn are the rules in the chain that a jump leads to.
+func specsIn(rules []Rule, j jump) []string {
 	var out []string
 	for _, r := range rules {
-		if r.Table == table {
+		if r.Table == j.table && r.Chain == j.to {
 			out = append(out, r.Spec)
 		}
 	}
@@ -189,7 +190,7 @@ func (h *Host) mendRules(ctx context.Context, network string, six bool, want []R
 		return err
 	}
 	for _, j := range jumps() {
-		specs := specsIn(want, j.table)
+		specs := specsIn(want, j)
 		if len(specs) == 0 {
 			continue
 		}

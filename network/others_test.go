@@ -159,6 +159,9 @@ table ip nat {
 	chain postrouting { type nat hook postrouting priority srcnat; oifname "eth1" masquerade; }
 }
 END`, blocked: true},
+		{name: "iptables that lets nothing in or through", script: `
+for t in iptables ip6tables; do $t -P INPUT DROP; $t -P FORWARD DROP; $t -A INPUT -i lo -j ACCEPT; $t -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; done
+ip6tables -A INPUT -i up0 -p ipv6-icmp -j ACCEPT`},
 		{name: "a rule before croft's", late: true, blocked: true, script: `
 for t in iptables ip6tables; do $t -I FORWARD -i docker0 -j ACCEPT; $t -I FORWARD 2 -j REJECT; done`},
 	}
