@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -150,6 +151,48 @@ func TestLAN(t *testing.T) {
 		}
 		if !pings(one, outsideUp) || !pings(one, outsideUp6) {
 			t.Error("it does not reach the outside")
+		}
+	})
+	t.Run("physical", func(t *testing.T) {
+		hostAsBefore(t)
+		pid := fmt.Sprint(world.outside.Process.Pid)
+		onHost(t, "ip link add card9 type veth peer name far9 netns "+pid)
+		t.Cleanup(func() { onHost(t, "ip link del card9") })
+		onHost(t, "ip link set card9 up")
+		onHost(t, "nsenter -t "+pid+" -n ip addr add 10.78.1.1/24 dev far9")
+		onHost(t, "nsenter -t "+pid+" -n ip link set far9 up")
+		newNetwork(t, "card", "--mode", "physical", "--parent", "card9", "--ipv4", "10.78.1.0/24", "--gateway", "10.78.1.1")
+		vps := create(t, "busybox", "--network", "card", "--ip", "10.78.1.9")
+		refused(t, 4, "belongs to "+vps, "create", "second", "--template", "busybox", "--network", "card")
+		for _, how := range []string{"stop", "reboot", "kill", "monitor"} {
+			must(t, "start", vps)
+			works := func() bool { return outsidePings("10.78.1.9") && pings(vps, "10.78.1.1") }
+			eventually(t, "it is on the LAN", works)
+			if exec.Command("ip", "link", "show", "card9").Run() == nil {
+				t.Error("the host still has the link")
+			}
+			switch how {
+			case "reboot":
+				boot := inspect(t, vps).Boot
+				try("exec", vps, "--", "reboot")
+				eventually(t, "it has rebooted", func() bool { return inspect(t, vps).Boot > boot && status(t, vps) == "running" && works() })
+			case "monitor":
+				monitor := inspect(t, vps).MonitorPID
+				if err := syscall.Kill(monitor, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+				eventually(t, "it has a new monitor", func() bool {
+					try("exec", vps, "--", "true") // mends what it finds
+					now := inspect(t, vps).MonitorPID
+					return now != 0 && now != monitor
+				})
+			}
+			if how == "kill" {
+				must(t, "kill", vps)
+			} else {
+				must(t, "stop", vps)
+			}
+			onHost(t, "ip link show card9")
 		}
 	})
 	t.Run("foreign bridge", func(t *testing.T) {

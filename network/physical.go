@@ -3,6 +3,8 @@ package network
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -104,14 +106,54 @@ func rename(nl *netlink.Handle, link netlink.Link, name string) error {
 	return classify(fmt.Sprintf("rename %s to %s", link.Attrs().Name, name), nl.LinkSetName(link, name))
 }
 
-// GiveBack takes an interface out of the network namespace that ns refers to,
-// whose VPS may have ended: a physical one comes back to the host under its
-// own name. What has its other end on the host, or ends with the namespace, is
-// for Unplug. Absent is success.
-func (h *Host) GiveBack(p Plan, ns int) error {
+// Keep keeps the network namespace of pid, so that it outlives its VPS and what was
+// moved into it comes back whole: as a mount at path, a file that is made, seen by
+// nobody but this process's mount namespace. Interfaces that need it not are success.
+func (h *Host) Keep(p Plan, pid int, path string) error {
+	if p.Mode != ModePhysical || isNamespace(path) {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("keep the network namespace of %s: %w", p.Owner, err)
+	}
+	f.Close()
+	return classify("keep the network namespace of "+p.Owner, unix.Mount(fmt.Sprintf("/proc/%d/ns/net", pid), path, "", unix.MS_BIND, ""))
+}
+
+// isNamespace reports whether a namespace is mounted at path.
+func isNamespace(path string) bool {
+	var s unix.Statfs_t
+	return unix.Statfs(path, &s) == nil && s.Type == unix.NSFS_MAGIC
+}
+
+// GiveBack takes the interface out of the namespace that was kept at path,
+// whose VPS has ended, and no longer keeps that: a physical one comes back to
+// the host under its own name. What has its other end on the host, or ends with the
+// namespace, is for Unplug. Nothing being kept is success.
+func (h *Host) GiveBack(p Plan, path string) error {
 	if p.Mode != ModePhysical {
 		return nil
 	}
+	err := h.takeOut(p, path)
+	if isNamespace(path) {
+		err = errors.Join(err, classify("let go of the network namespace of "+p.Owner, unix.Unmount(path, unix.MNT_DETACH)))
+	}
+	if e := os.Remove(path); err == nil && e != nil && !errors.Is(e, fs.ErrNotExist) {
+		err = e
+	}
+	return err
+}
+
+func (h *Host) takeOut(p Plan, path string) error {
+	if !isNamespace(path) {
+		return nil
+	}
+	ns, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return classify("open network namespace", err)
+	}
+	defer unix.Close(ns)
 	handle, err := netlink.NewHandleAt(netns.NsHandle(ns), unix.NETLINK_ROUTE)
 	if err != nil {
 		return classify("enter network namespace", err)

@@ -202,6 +202,9 @@ func (m *Manager) plugIn(ctx context.Context, v state.VPS, pid int) error {
 		if err := m.networks.Ensure(ctx, p.host); err != nil {
 			return err
 		}
+		if err := m.networks.Keep(p.plan, pid, keptNamespace(m.store, v.Name)); err != nil {
+			return err
+		}
 		if err := m.networks.Plug(ctx, p.plan, pid); err != nil {
 			return err
 		}

@@ -57,6 +57,15 @@ func (mon *monitor) adopt() error {
 	if h.master, err = mon.guests.NewConsole(run.Init.PID, v.IDs.First); err != nil {
 		return err
 	}
+	plugs, err := mon.plugs(v)
+	if err != nil {
+		return err
+	}
+	for _, p := range plugs {
+		if err := mon.networks.Keep(p.plan, run.Init.PID, keptNamespace(mon.store, v.Name)); err != nil {
+			return err
+		}
+	}
 	if run.Monitor, err = processOf(os.Getpid()); err != nil {
 		return err
 	}

@@ -43,6 +43,22 @@ func (n hostNetworks) Plug(ctx context.Context, p network.Plan, pid int) error {
 	return h.Plug(ctx, p, pid)
 }
 
+func (n hostNetworks) Keep(p network.Plan, pid int, path string) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.Keep(p, pid, path)
+}
+
+func (n hostNetworks) GiveBack(p network.Plan, path string) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.GiveBack(p, path)
+}
+
 func (n hostNetworks) Unplug(ctx context.Context, p network.Plan) error {
 	h, err := n.host()
 	if err != nil {

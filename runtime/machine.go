@@ -55,6 +55,8 @@ type networks interface {
 	Ensure(ctx context.Context, p network.HostPlan) error
 	Plug(ctx context.Context, p network.Plan, pid int) error
 	Unplug(ctx context.Context, p network.Plan) error
+	Keep(p network.Plan, pid int, path string) error
+	GiveBack(p network.Plan, path string) error
 	Readdress(ctx context.Context, was, now network.Plan, pid int) error
 	Withdraw(was, now network.Plan) error
 	SetRates(ctx context.Context, plans []network.Plan) error

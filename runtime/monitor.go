@@ -200,6 +200,9 @@ func (m *Manager) sweep(ctx context.Context, v state.VPS) error {
 		err = e
 	}
 	for _, p := range plugs {
+		if e := m.networks.GiveBack(p.plan, keptNamespace(m.store, v.Name)); err == nil {
+			err = e
+		}
 		if e := m.networks.Unplug(ctx, p.plan); err == nil {
 			err = e
 		}

@@ -15,7 +15,12 @@ func consoleSocket(s *state.Store, name string) string {
 }
 func bootedFile(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "booted") }
 func bootIDFile(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "boot_id") }
-func lowerDir(s *state.Store, name string) string   { return filepath.Join(s.RunDir(name), "lower") }
+
+// keptNamespace is where a monitor keeps the network namespace of a VPS that
+// has a link of the host's.
+func keptNamespace(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "net") }
+
+func lowerDir(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "lower") }
 
 // stopRequest is there from when somebody asked a VPS to stop until its next
 // start, so that a reboot from inside that happens meanwhile ends there.

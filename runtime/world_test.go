@@ -215,6 +215,8 @@ func (w fakeNetworks) Unplug(_ context.Context, p network.Plan) error {
 	return w.effect("unplug", func() error { return errors.Join(w.drop("link", ownerOf(p)), w.drop("rate", ownerOf(p))) })
 }
 
+func (w fakeNetworks) Keep(network.Plan, int, string) error           { return nil }
+func (w fakeNetworks) GiveBack(network.Plan, string) error            { return nil }
 func (w fakeNetworks) Remove(context.Context, network.HostPlan) error { return nil }
 func (w fakeNetworks) Dropped(network.Plan) (map[network.Reason]uint64, error) {
 	return map[network.Reason]uint64{}, nil
