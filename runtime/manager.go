@@ -96,6 +96,16 @@ func (m *Manager) existing(ctx context.Context, name string) (*state.Locked, sta
 	if err != nil {
 		return nil, state.VPS{}, err
 	}
+	v, err := m.ready(ctx, l)
+	if err != nil {
+		l.Unlock()
+		return nil, state.VPS{}, err
+	}
+	return l, v, nil
+}
+
+// ready is existing for a lock that is held.
+func (m *Manager) ready(ctx context.Context, l *state.Locked) (state.VPS, error) {
 	v, err := l.VPS()
 	if err == nil {
 		err = whole(v)
@@ -106,11 +116,7 @@ func (m *Manager) existing(ctx context.Context, name string) (*state.Locked, sta
 	if err == nil {
 		err = m.mend(ctx, l)
 	}
-	if err != nil {
-		l.Unlock()
-		return nil, state.VPS{}, err
-	}
-	return l, v, nil
+	return v, err
 }
 
 // whole refuses a record that is JSON and yet no VPS.

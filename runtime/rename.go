@@ -20,19 +20,23 @@ func (m *Manager) Rename(ctx context.Context, old, new string) error {
 	if _, err := state.ParseName(new); err != nil {
 		return err
 	}
-	l, v, err := m.existing(ctx, old)
+	if old == new {
+		l, _, err := m.existing(ctx, old)
+		if err == nil {
+			l.Unlock()
+		}
+		return err
+	}
+	l, to, err := m.lockBoth(ctx, old, new)
 	if err != nil {
 		return err
 	}
 	defer l.Unlock()
-	if old == new {
-		return nil
-	}
-	to, err := m.lock(ctx, new)
+	defer to.Unlock()
+	v, err := m.ready(ctx, l)
 	if err != nil {
 		return err
 	}
-	defer to.Unlock()
 	if _, _, err := m.present(ctx, new, false); err != nil {
 		return err
 	}
@@ -63,6 +67,23 @@ func (m *Manager) Rename(ctx context.Context, old, new string) error {
 		return fmt.Errorf("%s is called %s now, though not everywhere yet: %w", old, new, err)
 	}
 	return nil
+}
+
+// lockBoth takes the locks of two names, always the lesser one first: who
+// renames in the other direction meanwhile waits, and does not wait in vain.
+func (m *Manager) lockBoth(ctx context.Context, a, b string) (la, lb *state.Locked, err error) {
+	if a > b {
+		lb, la, err = m.lockBoth(ctx, b, a)
+		return la, lb, err
+	}
+	if la, err = m.lock(ctx, a); err != nil {
+		return nil, nil, err
+	}
+	if lb, err = m.lock(ctx, b); err != nil {
+		la.Unlock()
+		return nil, nil, err
+	}
+	return la, lb, nil
 }
 
 // moveFiles gives the directory of v, which l locks, the name that to locks. It

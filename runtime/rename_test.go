@@ -5,7 +5,9 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"croft/internal/fail"
 	"croft/internal/state"
@@ -255,5 +257,26 @@ func TestRenameCutShort(t *testing.T) {
 				t.Errorf("left is\n%s", got)
 			}
 		})
+	}
+}
+
+// Two who want each other's names wait for each other, and not in vain.
+func TestRenamesCrosswise(t *testing.T) {
+	ctx := context.Background()
+	m, _ := renamable(t)
+	m.lockWait = 20 * time.Second
+	for range 20 {
+		var both sync.WaitGroup
+		for _, names := range [][2]string{{"web", "db"}, {"db", "web"}} {
+			both.Go(func() {
+				if err := m.Rename(ctx, names[0], names[1]); !fail.Is(err, fail.Taken) {
+					t.Errorf("%s to %s: %v", names[0], names[1], err)
+				}
+			})
+		}
+		both.Wait()
+		if t.Failed() {
+			return
+		}
 	}
 }
