@@ -111,7 +111,7 @@ func (m *Manager) changeAddresses(ctx context.Context, v state.VPS, i state.Inte
 	if err := m.networks.Withdraw(was, now); err != nil {
 		m.warn(err.Error())
 	}
-	m.followAddresses(ctx, v, pid)
+	m.followSettings(ctx, v, pid)
 	return nil
 }
 
@@ -198,10 +198,10 @@ func (m *Manager) planOf(v state.VPS, i state.Interface) (network.Plan, error) {
 	return network.Plan{}, fail.New(fail.State, "%s has no interface %s", v.Name, i.Name)
 }
 
-// followAddresses writes the guest's own files anew. What they say counts when
+// followSettings writes the guest's own files anew. What they say counts when
 // its network service is restarted; the next start would write them too.
 // Nobody else may write its /etc/hosts at the same time.
-func (m *Manager) followAddresses(ctx context.Context, v state.VPS, pid int) {
+func (m *Manager) followSettings(ctx context.Context, v state.VPS, pid int) {
 	host, err := m.host()
 	if err == nil {
 		err = m.store.Naming(ctx, func() error {
@@ -209,6 +209,6 @@ func (m *Manager) followAddresses(ctx context.Context, v state.VPS, pid int) {
 		})
 	}
 	if err != nil {
-		m.warn(fmt.Sprintf("%s: its own files say its former addresses until its next start: %v", v.Name, err))
+		m.warn(fmt.Sprintf("%s: its own files say what it had before until its next start: %v", v.Name, err))
 	}
 }

@@ -100,12 +100,16 @@ func (m *Manager) changeRouting(ctx context.Context, name string, change func(*s
 			return err
 		}
 		return routingOf(*v).Check()
-	}, func(_ context.Context, v state.VPS, pid int) error {
+	}, func(ctx context.Context, v state.VPS, pid int) error {
 		plans, err := m.plans(v)
 		if err != nil {
 			return err
 		}
-		return m.networks.SetRouting(routingOf(v), plans, pid)
+		if err := m.networks.SetRouting(routingOf(v), plans, pid); err != nil {
+			return err
+		}
+		m.followSettings(ctx, v, pid)
+		return nil
 	})
 }
 
