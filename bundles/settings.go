@@ -27,6 +27,7 @@ type Settings struct {
 	Sysctls     map[string]string // namespaced ones only: CheckSysctl
 	Devices     []Device          // beside those that every VPS has
 	NotifyFile  string            // the host's socket that becomes NotifySocket
+	InitFile    string            // the host's program that becomes InitPath, for images without an init; "" is none
 
 	// NoFile is the hard limit of open files, already clamped to the host's.
 	NoFile uint64

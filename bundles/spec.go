@@ -11,6 +11,9 @@ import (
 // NotifySocket is where init inside says that it has booted (sd_notify(3)).
 const NotifySocket = "/run/host/notify"
 
+// InitPath is where an init of croft's own is, in a VPS whose image has none.
+const InitPath = "/run/host/croft-init"
+
 // ShadowProc is a second, uncovered procfs. The kernel lets a nested
 // container mount its own /proc only if some procfs in sight has nothing
 // mounted over it (fs/namespace.c, mnt_already_visible), and /proc has the
@@ -160,6 +163,10 @@ func mounts(s Settings) []specs.Mount {
 	if s.NotifyFile != "" {
 		all = append(all, specs.Mount{Destination: NotifySocket, Type: "bind", Source: s.NotifyFile,
 			Options: []string{"bind", "nosuid", "noexec", "nodev"}})
+	}
+	if s.InitFile != "" {
+		all = append(all, specs.Mount{Destination: InitPath, Type: "bind", Source: s.InitFile,
+			Options: []string{"bind", "ro", "nosuid", "nodev"}})
 	}
 	return all
 }

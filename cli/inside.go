@@ -74,6 +74,10 @@ func runVerb() *verb {
 enters the VPS, on a terminal. COMMAND runs at once, or with --wait when the
 VPS has booted. The exit status is COMMAND's, as it is exec's.
 
+An image without an init runs its entrypoint with COMMAND as its arguments,
+instead of the image's own, by its user, in its directory, with its environment;
+the VPS ends with it.
+
 The options are those of create and of exec. --env is for COMMAND and for init.`,
 		options: append(append([]option{
 			{name: "name", placeholder: "NAME", usage: "its name instead of a made up one"},
@@ -94,9 +98,6 @@ func runRun(ctx context.Context, i *invocation) error {
 		Exec:          readExecOptions(i),
 	}
 	o.Exec.Args, o.Exec.Env = i.words, o.Env
-	if len(i.words) == 0 && i.err == nil && !term.IsTerminal(int(i.stdio.In.Fd())) {
-		i.err = usageError("run: no COMMAND given, and standard input is no terminal")
-	}
 	m, err := i.manager()
 	if err != nil {
 		return err

@@ -130,14 +130,14 @@ func (mon *monitor) prepare(v state.VPS, root template.Rootfs) (*specs.Spec, err
 	if err != nil {
 		return nil, err
 	}
-	look, err := mon.look(v, root.Target)
+	look, err := mon.guests.Look(root.Target)
 	if err != nil {
 		return nil, err
 	}
 	if err := mon.configureGuest(v, root, host); err != nil {
 		return nil, err
 	}
-	spec, err := mon.specOf(v, look, host, notifySocket(mon.store, v.Name))
+	spec, err := mon.specOf(v, look, root.Target, host, notifySocket(mon.store, v.Name), mon.how == spawnWait)
 	if err != nil {
 		return nil, err
 	}
@@ -151,24 +151,21 @@ func (mon *monitor) prepare(v state.VPS, root template.Rootfs) (*specs.Spec, err
 	return spec, nil
 }
 
-// look finds out what is in the root filesystem of v, at dir. One without an
-// init is fail.State.
-func (m *Manager) look(v state.VPS, dir string) (guestLook, error) {
-	look, err := m.guests.Look(dir)
-	if err == nil && look.Init == "" {
-		err = fail.New(fail.State, "no init in the root filesystem of %s", v.Name).
-			WithHint("croft template inspect %s", v.Template.Name)
-	}
-	return look, err
-}
-
-// specOf is the configuration of v's bundle.
-func (m *Manager) specOf(v state.VPS, look guestLook, host Host, notify string) (*specs.Spec, error) {
+// specOf is the configuration of v's bundle, whose files are at root. One
+// without an init, whose image says no command, is fail.State unless it is to
+// wait for one.
+func (m *Manager) specOf(v state.VPS, look guestLook, root string, host Host, notify string, wait bool) (*specs.Spec, error) {
 	image, err := m.templates.Resolve(v.Template.Digest)
 	if err != nil && !fail.Is(err, fail.NotFound) {
 		return nil, err
 	}
-	return bundles.Spec(settings(v, look, host, image, notify))
+	s := settings(v, look, host, image, notify)
+	if look.Init == "" || image.Init != "" && image.Application() {
+		if err := m.underSmallInit(&s, v, image, root, wait); err != nil {
+			return nil, err
+		}
+	}
+	return bundles.Spec(s)
 }
 
 // settings is what v's bundle is made from.

@@ -21,7 +21,10 @@ func (m *Manager) booted(name string, run state.Run) bool {
 	if run.Init.PID == 0 {
 		return false
 	}
-	if kindOfInit(exeInside(run.Init.PID)) == initSystemd {
+	switch kindOfInit(exeInside(run.Init.PID)) {
+	case initCroft:
+		return true
+	case initSystemd:
 		return run.Adopted && m.systemdIsUp(name) // else it will say so
 	}
 	return leftBootMark(run.Init.PID) && bootScriptsEnded(run.Init.PID)

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"croft/runtime/holder"
 )
 
 // An initKind is a family of inits that are stopped and rebooted alike.
@@ -43,6 +45,8 @@ func kindOfInit(exe string) initKind {
 		return initSystemd
 	case strings.HasPrefix(base, "busybox"):
 		return initBusybox
+	case base == holder.InitName:
+		return initCroft
 	case base == "openrc-init":
 		return initOpenRC
 	case base == "upstart":
@@ -107,6 +111,8 @@ const (
 // powers off at SIGPWR only if its inittab says so.
 func signalFor(k initKind, want intent, inittab string) syscall.Signal {
 	switch {
+	case k == initCroft:
+		return sigPowerFail
 	case k == initSystemd && want == powerOff:
 		return sigPowerOff
 	case k == initSystemd:

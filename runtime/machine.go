@@ -28,6 +28,9 @@ type machine struct {
 	monitors   monitors
 	guests     guests
 	host       func() (Host, error)
+	// initFile is the host's program that is the init of VPSs whose image has
+	// none.
+	initFile func(binDir string) (string, error)
 	// become prepares to turn this process into a holder. The function that it
 	// returns does it, and returns only if it cannot.
 	become func(binDir, title string, c holder.Config) (func() error, error)

@@ -16,6 +16,7 @@ import (
 	"croft/internal/state"
 	"croft/network"
 	"croft/runtime/container"
+	"croft/runtime/holder"
 	"croft/template"
 )
 
@@ -72,6 +73,7 @@ func New(o Options) (*Manager, error) {
 			monitors:   spawner{store: store, warn: warn, cgroups: cgroups},
 			guests:     hostGuests{},
 			host:       func() (Host, error) { return hostFacts(cgroups) },
+			initFile:   holder.Install,
 			become:     becomeHolder,
 		},
 		command:  o.Command,

@@ -30,6 +30,7 @@ const monitorEnded spawnHow = "ended"
 type monitor struct {
 	*Manager
 	name     string
+	how      spawnHow
 	cgroups  string // the cgroup manager that it was told to use
 	life     *os.File
 	report   *os.File // nil once it has been said that init runs
@@ -43,12 +44,12 @@ func Monitor(args []string) int {
 		fmt.Fprintln(os.Stderr, "croft: monitor is for croft itself")
 		return int(fail.Usage)
 	}
-	mon := &monitor{name: args[0], cgroups: args[4]}
 	how := spawnHow(args[1])
+	mon := &monitor{name: args[0], how: how, cgroups: args[4]}
 	var end holder.End
 	var err error
 	switch how {
-	case spawnBoot, spawnAdopt:
+	case spawnBoot, spawnWait, spawnAdopt:
 		unix.CloseOnExec(lifeFD)
 		unix.CloseOnExec(reportFD)
 		mon.life, mon.report = os.NewFile(lifeFD, "life"), os.NewFile(reportFD, "report")

@@ -155,11 +155,11 @@ func (m *Manager) portable(v state.VPS, dir string) (*specs.Spec, error) {
 		return nil, err
 	}
 	host.Uptime = 0
-	look, err := m.look(v, dir)
+	look, err := m.guests.Look(dir)
 	if err != nil {
 		return nil, err
 	}
-	spec, err := m.specOf(v, look, host, "")
+	spec, err := m.specOf(v, look, dir, host, "", false)
 	if err != nil {
 		return nil, err
 	}

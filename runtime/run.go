@@ -3,23 +3,36 @@ package runtime
 import (
 	"context"
 	"crypto/rand"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
 
 	"croft/internal/fail"
+	"croft/template"
 )
 
 // Run is Create, Start and Exec, and with o.Remove Destroy, in one; it returns
 // the command's exit status. Without a command a person gets a shell. Whatever
 // happens once the VPS exists, with o.Remove nothing of it is left.
+//
+// A VPS of an image without an init runs the image's entrypoint, and the
+// command as its arguments, instead of the image's own ones; when that has
+// ended, so has the VPS.
 func (m *Manager) Run(ctx context.Context, o RunOptions) (status int, err error) {
 	name := o.Name
 	if name == "" {
 		name = madeUpName()
 	}
-	shell := len(o.Exec.Args) == 0
-	if shell && !term.IsTerminal(int(o.Exec.Stdio.In.Fd())) {
+	if err := o.CreateOptions.check(name); err != nil {
+		return 0, err
+	}
+	image, err := m.templates.Ensure(ctx, o.Template)
+	if err != nil {
+		return 0, err
+	}
+	o.Exec.Args = argumentsOf(image, o.Exec.Args)
+	if len(o.Exec.Args) == 0 && !term.IsTerminal(int(o.Exec.Stdio.In.Fd())) {
 		return 0, fail.New(fail.Usage, "no command to run, and standard input is no terminal").
 			WithHint("croft run --template %s -- COMMAND", o.Template)
 	}
@@ -37,16 +50,43 @@ func (m *Manager) Run(ctx context.Context, o RunOptions) (status int, err error)
 			}
 		}()
 	}
-	if err := m.Start(ctx, name, StartOptions{Wait: o.Wait}); err != nil {
+	return m.runIn(ctx, name, image, o)
+}
+
+// argumentsOf are those of the command that is run in a VPS of image when args
+// are asked for.
+func argumentsOf(image template.Image, args []string) []string {
+	switch {
+	case !image.Application():
+		return args
+	case len(args) == 0:
+		return image.Command()
+	}
+	return slices.Concat(image.Entrypoint, args)
+}
+
+// runIn starts the VPS name, which has just been made, and runs o's command in
+// it.
+func (m *Manager) runIn(ctx context.Context, name string, image template.Image, o RunOptions) (int, error) {
+	if err := m.startHow(ctx, name, StartOptions{Wait: o.Wait}, spawnWait); err != nil {
 		return 0, err
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if shell {
+	switch {
+	case len(o.Exec.Args) == 0:
 		return m.Enter(ctx, name, o.Exec.Stdio)
+	case !image.Application():
+		return m.Exec(ctx, name, o.Exec)
 	}
-	return m.Exec(ctx, name, o.Exec)
+	status, err := m.runApplication(ctx, name, image, o.Exec)
+	if !o.Remove {
+		if e := m.Stop(context.WithoutCancel(ctx), name, StopOptions{Fast: true, IfExists: true}); err == nil {
+			err = e
+		}
+	}
+	return status, err
 }
 
 // madeUpName is a name for a VPS that nobody named.

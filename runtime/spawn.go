@@ -25,6 +25,7 @@ type spawnHow string
 
 const (
 	spawnBoot  spawnHow = "boot"  // a stopped VPS, to be started
+	spawnWait  spawnHow = "wait"  // the same; without an init, it waits for commands
 	spawnAdopt spawnHow = "adopt" // a running one, whose monitor was killed
 )
 

@@ -13,7 +13,11 @@ import (
 // not; with o.Wait, when it has booted. The VPS outlives the caller: a monitor
 // process becomes its parent. A running one is fail.State, and is not touched.
 func (m *Manager) Start(ctx context.Context, name string, o StartOptions) error {
-	if err := m.start(ctx, name); err != nil {
+	return m.startHow(ctx, name, o, spawnBoot)
+}
+
+func (m *Manager) startHow(ctx context.Context, name string, o StartOptions, how spawnHow) error {
+	if err := m.start(ctx, name, how); err != nil {
 		return err
 	}
 	return m.awaitStart(ctx, name, o)
@@ -31,17 +35,17 @@ func (m *Manager) awaitStart(ctx context.Context, name string, o StartOptions) e
 	return nil
 }
 
-func (m *Manager) start(ctx context.Context, name string) error {
+func (m *Manager) start(ctx context.Context, name string, how spawnHow) error {
 	l, _, err := m.existing(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer l.Unlock()
-	return m.startLocked(ctx, l)
+	return m.startLocked(ctx, l, how)
 }
 
 // startLocked starts a VPS whose lock is held.
-func (m *Manager) startLocked(ctx context.Context, l *state.Locked) error {
+func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow) error {
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
 		return m.runningAlready(l.Name())
@@ -56,7 +60,7 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked) error {
 	if err := os.Remove(stopRequest(m.store, l.Name())); err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("forget the last stop: %w", err)
 	}
-	if err := m.monitors.Spawn(ctx, l.Name(), life, spawnBoot); err != nil {
+	if err := m.monitors.Spawn(ctx, l.Name(), life, how); err != nil {
 		return m.withConsole(l.Name(), err)
 	}
 	return nil

@@ -67,7 +67,7 @@ func (m *Manager) restart(ctx context.Context, name string, o StopOptions) error
 	if err != nil {
 		return err
 	}
-	return m.startLocked(ctx, l)
+	return m.startLocked(ctx, l, spawnBoot)
 }
 
 // stopLocked ends a VPS whose lock is held and returns its life lock, which
@@ -161,6 +161,9 @@ func (m *Manager) ask(ctx context.Context, v state.VPS, want intent, timeout tim
 				asked = m.askOnce(ctx, v.Name, want)
 			}
 		case <-command.C:
+			if m.hasSmallInit(v.Name) {
+				continue // no such command would be its own
+			}
 			if err := m.runInside(ctx, v.Name, string(want)); err != nil {
 				m.warn(fmt.Sprintf("%s: run %s inside: %v", v.Name, want, err))
 			}

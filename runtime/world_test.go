@@ -367,7 +367,7 @@ func (f fakeMonitors) Spawn(ctx context.Context, name string, life *os.File, how
 	if err != nil {
 		return err
 	}
-	mon := &monitor{Manager: f.m, name: name, life: os.NewFile(uintptr(fd), "life")}
+	mon := &monitor{Manager: f.m, name: name, how: how, life: os.NewFile(uintptr(fd), "life")}
 	err = mon.boot(ctx)
 	// A mount namespace ends with its process, or is the holder's.
 	if err != nil {
@@ -427,7 +427,7 @@ func (fakeTemplates) Resolve(ref string) (template.Image, error) {
 	if ref == "absent" {
 		return template.Image{}, fail.New(fail.NotFound, "no template %q", ref)
 	}
-	return template.Image{Name: ref, Digest: "sha256:00", Layers: []string{"sha256:01"}}, nil
+	return template.Image{Name: ref, Digest: "sha256:00", Layers: []string{"sha256:01"}, Init: "systemd"}, nil
 }
 func (fakeTemplates) List() ([]template.Image, error)            { return nil, nil }
 func (fakeTemplates) LayerDirs(template.Image) ([]string, error) { return []string{"/layer"}, nil }
@@ -476,7 +476,8 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 	m := &Manager{store: store, templates: fakeTemplates{}, command: "test", warn: func(string) {}, lockWait: time.Second}
 	m.machine = machine{
 		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w},
-		host: func() (Host, error) { return Host{BootID: hostBoot(t), NoFile: 1024, Arch: "amd64"}, nil },
+		host:     func() (Host, error) { return Host{BootID: hostBoot(t), NoFile: 1024, Arch: "amd64"}, nil },
+		initFile: func(string) (string, error) { return "/holder", nil },
 		become: func(string, string, holder.Config) (func() error, error) {
 			return func() error { return nil }, nil
 		},

@@ -26,6 +26,13 @@ const None = protocol.None
 // A Config is everything that a holder knows of its VPS.
 type Config = protocol.Config
 
+// InitName is how the holder's program is called where it is the init of a VPS
+// whose image has none, and an Init is what it is told there.
+const InitName = protocol.InitName
+
+// An Init is what the holder's program does as init.
+type Init = protocol.Init
+
 // An End is how a VPS's init ended. Status is a wait status, as
 // unix.WaitStatus takes it, and means nothing unless Known.
 type End = protocol.End

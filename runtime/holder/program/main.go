@@ -48,6 +48,9 @@ func init() { runtime.LockOSThread() }
 
 func main() {
 	args, err := arguments()
+	if err == nil && len(args) > 0 && protocol.IsInit(args[0]) {
+		smallInit(args)
+	}
 	if err == nil {
 		h.cfg, err = protocol.Parse(args)
 	}

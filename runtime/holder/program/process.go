@@ -66,9 +66,13 @@ func environment() []string { return protocol.RestoreEnvironment(syscall.Environ
 // own runtime: package os/signal costs more than the rest of this program.
 func ignore(what uintptr) {
 	for _, sig := range ignored {
-		action := [8]uintptr{what} // longer than struct sigaction of any kernel
-		syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
+		setAction(sig, what)
 	}
+}
+
+func setAction(sig syscall.Signal, what uintptr) {
+	action := [8]uintptr{what} // longer than struct sigaction of any kernel
+	syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
 }
 
 func nameProcess(name string) {

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"syscall"
+	"unsafe"
+
+	"croft/runtime/holder/protocol"
+)
+
+// As PID 1 of a VPS whose image has no init this program is one. It reaps what
+// is left to it, passes signals on to the one command that it runs, and ends
+// with that one's exit status. Without a command it only waits to be ended.
+//
+// Its main thread blocks its signals and waits for them: a PID 1 gets no signal
+// that it has no handler for, and package os/signal costs more than all the
+// rest. Go's runtime makes its other threads with the mask that the program was
+// started with, so it executes itself once more when it has blocked them. Some
+// the runtime unblocks there all the same: those have the default action, which
+// is none for a PID 1, while the main thread, which the kernel asks first, gets
+// them. SIGCHLD is left out: with a command there is always a child to wait for,
+// and without one the kernel is told to reap.
+
+const (
+	sigSetMask  = 2
+	everySignal = ^uint64(0) &^ (1 << (syscall.SIGCHLD - 1))
+
+	notRunnable = 126 // as a shell says it
+	notFound    = 127
+)
+
+func setMask(mask uint64) (old uint64) {
+	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sigSetMask, uintptr(unsafe.Pointer(&mask)), uintptr(unsafe.Pointer(&old)), 8, 0, 0)
+	return old
+}
+
+// blocked reports whether this signal is in the mask.
+func blocked(mask uint64, sig syscall.Signal) bool { return mask&(1<<(uint(sig)-1)) != 0 }
+
+func smallInit(args []string) {
+	c, err := protocol.ParseInit(args)
+	if err != nil {
+		initDies(notRunnable, "cannot understand its arguments", err)
+	}
+	if c.Launch {
+		launch(c.Args)
+	}
+	if old := setMask(everySignal); !blocked(old, syscall.SIGPWR) {
+		initDies(notRunnable, "cannot execute itself", syscall.Exec(args[0], args, syscall.Environ()))
+	}
+	nameProcess(protocol.InitName + "\x00")
+	for _, sig := range [...]syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
+		setAction(sig, sigDfl)
+	}
+	child := 0
+	if len(c.Args) > 0 {
+		child, err = syscall.ForkExec(args[0], protocol.LaunchArgs(args[0], c.Args), &syscall.ProcAttr{
+			Dir: c.Dir, Env: syscall.Environ(), Files: []uintptr{0, 1, 2},
+			Sys: &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups}},
+		})
+		if err != nil {
+			initDies(notRunnable, "cannot run "+c.Args[0]+" in "+c.Dir, err)
+		}
+	}
+	if child != 0 {
+		go reapUntil(child)
+	} else {
+		setAction(syscall.SIGCHLD, sigIgn) // the kernel reaps (wait(2), NOTES)
+	}
+	for {
+		switch sig := waitForSignal(); {
+		case child == 0:
+			if sig == syscall.SIGPWR || sig == syscall.SIGTERM {
+				syscall.Exit(0)
+			}
+		case sig == syscall.SIGPWR: // croft stop
+			syscall.Kill(child, syscall.Signal(c.Stop))
+		case sig > 0:
+			syscall.Kill(child, sig)
+		}
+	}
+}
+
+func waitForSignal() syscall.Signal {
+	every := everySignal
+	r, _, err := syscall.Syscall6(syscall.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&every)), 0, 0, 8, 0, 0)
+	if err != 0 {
+		return 0 // EINTR
+	}
+	return syscall.Signal(r)
+}
+
+// reapUntil takes every dead child off the process table, and ends the program
+// as the one that counts has ended.
+func reapUntil(child int) {
+	for {
+		var w syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &w, 0, nil)
+		switch {
+		case err == syscall.EINTR || err == nil && pid != child:
+		case err != nil:
+			initDies(notRunnable, "has lost its command", err)
+		case w.Signaled():
+			syscall.Exit(128 + int(w.Signal()))
+		case w.Exited():
+			syscall.Exit(w.ExitStatus())
+		}
+	}
+}
+
+// launch executes args with no signal blocked.
+func launch(args []string) {
+	setMask(0)
+	err := error(syscall.ENOENT)
+	for _, file := range candidates(args[0]) {
+		switch e := syscall.Exec(file, args, syscall.Environ()); e {
+		case syscall.ENOENT, syscall.ENOTDIR:
+		default:
+			err = e
+		}
+	}
+	if err == syscall.ENOENT {
+		initDies(notFound, "cannot run "+args[0], err)
+	}
+	initDies(notRunnable, "cannot run "+args[0], err)
+}
+
+// candidates are where a command may be: as execvp(3) looks for it.
+func candidates(command string) []string {
+	for i := range len(command) {
+		if command[i] == '/' {
+			return []string{command}
+		}
+	}
+	path, _ := syscall.Getenv("PATH")
+	var all []string
+	for from, i := 0, 0; i <= len(path); i++ {
+		if i == len(path) || path[i] == ':' {
+			dir := path[from:i]
+			if dir == "" {
+				dir = "."
+			}
+			all = append(all, dir+"/"+command)
+			from = i + 1
+		}
+	}
+	return all
+}
+
+func initDies(status int, what string, err error) {
+	syscall.Write(2, []byte("croft: init "+what+": "+err.Error()+"\n"))
+	syscall.Exit(status)
+}

@@ -1,0 +1,119 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"croft/bundles"
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/runtime/holder"
+	"croft/template"
+)
+
+// initCroft is the init that runs the command of an image without one.
+const initCroft initKind = holder.InitName
+
+// underSmallInit makes s, of a VPS whose files are at root, one that runs the
+// command of its image under croft's own init, or, if it is to wait, no
+// command.
+func (m *Manager) underSmallInit(s *bundles.Settings, v state.VPS, image template.Image, root string, wait bool) error {
+	c, env, err := commandOf(v, image, root)
+	if err != nil {
+		return err
+	}
+	if wait {
+		c.Args = nil
+	} else if len(c.Args) == 0 {
+		return fail.New(fail.State, "no init in the root filesystem of %s, and its image says no command", v.Name).
+			WithHint("croft run --template %s -- COMMAND", v.Template.Name)
+	}
+	if s.InitFile, err = m.initFile(m.store.BinDir()); err != nil {
+		return err
+	}
+	s.Init, s.Env = c.CommandLine(bundles.InitPath), lastOfEach(append(env, s.Env...))
+	return nil
+}
+
+// lastOfEach is env with each variable once: a command finds the first of
+// several.
+func lastOfEach(env []string) []string {
+	var all []string
+	for i, e := range env {
+		key, _, _ := strings.Cut(e, "=")
+		if !slices.ContainsFunc(env[i+1:], func(later string) bool { return strings.HasPrefix(later, key+"=") }) {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// commandOf is what the image of v, whose files are at root, runs, and what
+// belongs into its environment beside the image's own.
+func commandOf(v state.VPS, image template.Image, root string) (holder.Init, []string, error) {
+	who, err := userInside(root, image.User)
+	if err != nil {
+		return holder.Init{}, nil, fail.New(fail.State, "the image of %s: %w", v.Name, err)
+	}
+	c := holder.Init{Args: image.Command(), Dir: dirOf(image, root), UID: uint32(who.Uid), GID: uint32(who.Gid), Stop: int(stopSignal(image.StopSignal))}
+	for _, g := range who.Sgids {
+		c.Groups = append(c.Groups, uint32(g))
+	}
+	return c, []string{"HOME=" + who.Home}, nil
+}
+
+// dirOf is the directory that an image's command runs in.
+func dirOf(image template.Image, root string) string {
+	if strings.HasPrefix(image.WorkingDir, "/") && isDirInside(root, image.WorkingDir) {
+		return image.WorkingDir
+	}
+	return "/"
+}
+
+// stopSignal reads a signal as images have it: SIGTERM, TERM, 15, SIGRTMIN+3.
+// What is none is SIGTERM.
+func stopSignal(text string) syscall.Signal {
+	if n, err := strconv.Atoi(text); err == nil && n > 0 && n <= 64 {
+		return syscall.Signal(n)
+	}
+	name := "SIG" + strings.TrimPrefix(strings.ToUpper(text), "SIG")
+	if plus, ok := strings.CutPrefix(name, "SIGRTMIN"); ok {
+		if n, err := strconv.Atoi(strings.TrimPrefix(plus, "+")); (err == nil || plus == "") && n >= 0 && n <= 30 {
+			return sigRTMin + syscall.Signal(n)
+		}
+	}
+	if sig := unix.SignalNum(name); sig != 0 {
+		return sig
+	}
+	return syscall.SIGTERM
+}
+
+// runApplication runs a command of an image without an init in the VPS name,
+// which waits for it, as the image says: by its user, in its directory, with
+// its environment.
+func (m *Manager) runApplication(ctx context.Context, name string, image template.Image, o ExecOptions) (int, error) {
+	run, err := m.running(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	if o.User == "" {
+		o.User = image.User
+	}
+	if o.Cwd == "" {
+		o.Cwd = dirOf(image, fmt.Sprintf("/proc/%d/root", run.Init.PID))
+	}
+	o.Env = slices.Concat(image.Env, o.Env)
+	return m.Exec(ctx, name, o)
+}
+
+// hasSmallInit reports whether the running VPS's init is croft's own.
+func (m *Manager) hasSmallInit(name string) bool {
+	run, err := m.store.Run(name)
+	return err == nil && kindOfInit(exeInside(run.Init.PID)) == initCroft
+}

@@ -1,0 +1,50 @@
+package runtime
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"croft/template"
+)
+
+func TestStopSignal(t *testing.T) {
+	for text, want := range map[string]syscall.Signal{
+		"": syscall.SIGTERM, "SIGTERM": syscall.SIGTERM, "quit": syscall.SIGQUIT, "15": 15, "SIGRTMIN+3": sigHalt, "RTMIN": sigRTMin,
+		"SIGRTMIN+99": syscall.SIGTERM, "0": syscall.SIGTERM, "65": syscall.SIGTERM, "nonsense": syscall.SIGTERM,
+	} {
+		if got := stopSignal(text); got != want {
+			t.Errorf("%q is %d, want %d", text, got, want)
+		}
+	}
+}
+
+func TestLastOfEach(t *testing.T) {
+	got := strings.Join(lastOfEach([]string{"A=1", "B=2", "A=3", "AB=4"}), " ")
+	if got != "B=2 A=3 AB=4" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestArgumentsOf(t *testing.T) {
+	app := template.Image{Entrypoint: []string{"entry"}, Cmd: []string{"serve"}}
+	for _, c := range []struct {
+		what  string
+		image template.Image
+		args  []string
+		want  string
+	}{
+		{"the image's own", app, nil, "entry serve"},
+		{"others", app, []string{"a", "b"}, "entry a b"},
+		{"no entrypoint", template.Image{Cmd: []string{"serve"}}, []string{"a"}, "a"},
+		{"one that boots", template.Image{Init: "systemd", Cmd: []string{"serve"}}, nil, ""},
+		{"busybox and a command", template.Image{Init: "busybox", Cmd: []string{"sh"}}, nil, "sh"},
+		{"busybox that is meant", template.Image{Init: "busybox", Cmd: []string{"/sbin/init"}}, nil, ""},
+		{"busybox alone", template.Image{Init: "busybox"}, []string{"a"}, "a"},
+	} {
+		if got := strings.Join(slices.Clone(argumentsOf(c.image, c.args)), " "); got != c.want {
+			t.Errorf("%s: %q, want %q", c.what, got, c.want)
+		}
+	}
+}
