@@ -29,10 +29,17 @@ func (h *holder) initEnded() {
 		}
 	}
 	h.ended = true
+	gone := false
 	for range reapTries {
 		status, known, err := exitOf(h.cfg.PIDFD)
 		if known {
 			h.setEnd(status)
+		}
+		// It may have been reaped between the kernel's looks for the status and
+		// for the process (pidfd_info, fs/pidfs.c): then the next call finds the former.
+		if err == syscall.ESRCH && !gone {
+			gone = true
+			continue
 		}
 		if known || err != 0 {
 			return
