@@ -17,6 +17,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,6 +68,9 @@ func (a *app) main(args []string) int {
 	a.screen = newScreen(a.stdio.Err, a.getenv, a.now)
 	if len(args) > 0 {
 		a.typed = args[1:]
+	}
+	if slices.Equal(a.typed, []string{"--version"}) { // what one types first at anything
+		a.typed = []string{"version"}
 	}
 	root := a.commands()
 	if len(a.typed) > 0 && a.typed[0] == completeCommand {

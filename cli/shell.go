@@ -20,6 +20,7 @@ func versionVerb() *verb {
 	return &verb{
 		name: "version", group: groupShell,
 		summary: "print which croft this is",
+		about:   `So does croft --version.`,
 		options: []option{jsonOption("as JSON")},
 		run: func(_ context.Context, i *invocation) error {
 			if err := i.none(); err != nil {
