@@ -3,11 +3,13 @@
 package integration
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A renamed VPS is the same one by another name, everywhere.
@@ -58,4 +60,77 @@ func TestRename(t *testing.T) {
 	if got := inspect(t, old); got.UUID == before.UUID || got.Interfaces[0].Addresses[0] == before.Interfaces[0].Addresses[0] {
 		t.Errorf("another of its old name is %+v", got)
 	}
+}
+
+// Whenever a rename is killed, the VPS is there once, under one of its names,
+// with its addresses.
+func TestKilledRename(t *testing.T) {
+	hostAsBefore(t)
+	names := []string{create(t, "busybox"), name(t, "other")}
+	t.Cleanup(func() { destroy(t, names[1]) })
+	before := inspect(t, names[0])
+	if r := try("rename", names[0], names[1]); r.status != 0 {
+		t.Fatal(r)
+	}
+	start := time.Now()
+	must(t, "rename", names[1], names[0])
+	took := time.Since(start)
+	rounds, killed, moved := 24, 0, 0
+	if testing.Short() {
+		rounds = 8
+	}
+	from, to := names[0], names[1]
+	for i := range rounds {
+		r := killedAfter(t, took*time.Duration(i+1)/time.Duration(rounds), "rename", from, to)
+		switch r.status {
+		case 0:
+		case 128 + 9:
+			killed++
+		default:
+			t.Fatal(r)
+		}
+		if i%2 == 0 { // somebody else looks for an address before
+			other := create(t, "busybox")
+			must(t, "destroy", other)
+		}
+		all := list(t)
+		_, old := all[from]
+		now, renamed := all[to]
+		if renamed {
+			moved++
+			from, to = to, from
+		}
+		if old == renamed || !old && now.Name == "" {
+			t.Fatalf("after %v: old name %t, new one %t", r.took, old, renamed)
+		}
+		after := inspect(t, from)
+		if after.UUID != before.UUID || !slices.Equal(after.Interfaces[0].Addresses, before.Interfaces[0].Addresses) {
+			t.Fatalf("after %v it is %+v", r.took, after)
+		}
+	}
+	t.Logf("%d of %d were killed, %d had got their name", killed, rounds, moved)
+	if killed == 0 {
+		t.Error("none was killed")
+	}
+	must(t, "start", "--wait=network", from)
+	table, err := os.ReadFile(filepath.Join(world.root, "networks", "croft0.json"))
+	if err != nil || strings.Contains(string(table), `"`+to+`"`) {
+		t.Errorf("%v, the network says\n%s", err, table)
+	}
+}
+
+// killedAfter runs croft, and kills it if it goes on for longer.
+func killedAfter(t *testing.T, limit time.Duration, args ...string) result {
+	t.Helper()
+	cmd := command(t.Context(), args...)
+	var errOut bytes.Buffer
+	cmd.Stderr = &errOut
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(limit, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	err := cmd.Wait()
+	return result{args: args, status: exitStatus(err), errOut: errOut.String(), took: time.Since(start)}
 }
