@@ -278,6 +278,7 @@ func FuzzWhiteouts(f *testing.F) {
 	f.Add("l/.wh.secret", "l/x/.wh.y", "../.wh.outside")
 	f.Add(".wh...", ".wh..", "/.wh./x")
 	f.Add("d/.wh.x/y", "d/.wh.x", "d/x/.wh..wh..opq")
+	f.Add("0", "0", "\n")
 	f.Fuzz(func(t *testing.T, a, b, c string) {
 		inside, untouched := jail(t)
 		below := t.TempDir()

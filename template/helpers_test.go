@@ -120,6 +120,7 @@ func list(t testing.TB, root string) string {
 			return err
 		}
 		name, _ := filepath.Rel(root, p)
+		name = strings.ReplaceAll(name, "\n", `\n`) // one line a file
 		in, err := d.Info()
 		if err != nil {
 			return err
