@@ -78,7 +78,7 @@ func (m *Manager) RemoveFirewallRules(ctx context.Context, name string, numbers 
 }
 
 func noSuchRule(name string, number, last int) error {
-	return fail.New(fail.NotFound, "no rule %d: the last is %d", number, last).WithHint("croft firewall %s list", name)
+	return fail.New(fail.NotFound, "no rule %d: %s", number, theLast(last)).WithHint("croft firewall %s list", name)
 }
 
 // SetFirewallPolicy says what becomes of what no rule of a chain matches.

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"croft/internal/fail"
@@ -73,7 +74,7 @@ func (m *Manager) Unpublish(ctx context.Context, name string, numbers []int) err
 		var kept []Publication
 		for _, n := range numbers {
 			if n < 1 || n > len(all) {
-				return nil, fail.New(fail.NotFound, "no published port %d: the last is %d", n, len(all)).WithHint("croft publish %s list", name)
+				return nil, fail.New(fail.NotFound, "no published port %d: %s", n, theLast(len(all))).WithHint("croft publish %s list", name)
 			}
 		}
 		for i, p := range all {
@@ -217,4 +218,12 @@ func publications(saved []Publication) []network.Publication {
 		all = append(all, network.Publication(p))
 	}
 	return all
+}
+
+// theLast says up to where a list is numbered.
+func theLast(n int) string {
+	if n == 0 {
+		return "there is none"
+	}
+	return fmt.Sprintf("the last is %d", n)
 }

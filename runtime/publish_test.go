@@ -127,3 +127,17 @@ func TestPublishRefuses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A list without anything has no last number.
+func TestUnpublishOfNothing(t *testing.T) {
+	m, _ := newFake(t, t.TempDir())
+	ctx := context.Background()
+	if _, err := m.Create(ctx, "web", CreateOptions{Template: "t"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{m.Unpublish(ctx, "web", []int{1}), m.RemoveRoutes(ctx, "web", []int{1}), m.RemoveFirewallRules(ctx, "web", []int{1})} {
+		if !fail.Is(err, fail.NotFound) || !strings.HasSuffix(err.Error(), " 1: there is none") {
+			t.Error(err)
+		}
+	}
+}

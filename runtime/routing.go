@@ -64,7 +64,7 @@ func (m *Manager) RemoveRoutes(ctx context.Context, name string, numbers []int) 
 		last := len(all.Routes) + len(all.Rules)
 		for _, n := range numbers {
 			if n < 1 || n > last {
-				return fail.New(fail.NotFound, "no route %d: the last is %d", n, last).WithHint("croft route %s list", name)
+				return fail.New(fail.NotFound, "no route %d: %s", n, theLast(last)).WithHint("croft route %s list", name)
 			}
 		}
 		var kept state.Routing
