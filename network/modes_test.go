@@ -3,10 +3,12 @@ package network
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,6 +163,23 @@ func TestModes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A network without prefixes gives an interface, and leaves it to the VPS what
+// addresses it has there.
+func TestMACVLANWithoutAddresses(t *testing.T) {
+	h := newHost(t)
+	l := newLAN(t, false)
+	p := newPairIn(t, h, newTable(t, Settings{Mode: ModeMACVLAN, Parent: "eth9"}))
+	inVPS(t, p.pids[0], func() error {
+		if out, err := command("ip", "-4", "addr", "show", "dev", "eth0"); err != nil || strings.Contains(out, "inet") {
+			return fmt.Errorf("it has addresses: %s, %v", out, err)
+		}
+		if _, err := command("ip", "addr", "add", "192.0.2.60/24", "dev", "eth0"); err != nil {
+			return err
+		}
+		return ping(l.four)
+	})
 }
 
 // hears: Bob hears what Alice sends to groups, or does not.
