@@ -75,9 +75,9 @@ func (d *Draft) Commit() error {
 		return hostError("sync", d.Dir, err)
 	}
 	final := d.store.VPSDir(d.name)
-	// With the pool lock: who reads vps/ while a name in it changes may see
-	// neither the old nor the new one, and give these ids away again.
-	err := exclusively(context.Background(), d.store.poolFile(), func() error {
+	// Who reads vps/ while a name in it changes may see neither the old nor the
+	// new one, and give these ids or these ports away again.
+	err := d.store.still(func() error {
 		err := unix.Renameat2(unix.AT_FDCWD, d.Dir, unix.AT_FDCWD, final, unix.RENAME_NOREPLACE)
 		if errors.Is(err, unix.EEXIST) {
 			return taken(d.name)

@@ -18,8 +18,8 @@ import (
 
 // There are seven sorts of lock. Whoever takes several takes them in this
 // order: op, life, networks, then one of names, pool, ports or network; the last three are held
-// for a read and a write, never across a wait; a rename takes pool, then ports.
-// So no cycle is possible.
+// for a read and a write, never across a wait; what changes a name in vps/
+// takes pool, then ports. So no cycle is possible.
 //
 //	op       RUN/locks/NAME           by the command that changes the VPS
 //	life     RUN/locks/NAME.life      by its monitor, as long as it lives

@@ -2,9 +2,12 @@ package state
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // A draft's claim counts while its maker is at work, and not when it is gone;
@@ -52,5 +55,53 @@ func TestClaimPortsSeesDrafts(t *testing.T) {
 	}
 	if got := others("web"); len(got) != 0 {
 		t.Errorf("its own: %v", got)
+	}
+}
+
+// Who claims ports sees those of a VPS that comes into being meanwhile, as a
+// draft or as itself: 60 of them, one after the other.
+func TestPortsOfADraftAreNeverMissed(t *testing.T) {
+	s, _ := newStore(t)
+	var drafted atomic.Int64 // how many have published, so far
+	done := make(chan error)
+	go func() {
+		for i := range 60 {
+			l := lock(t, s, fmt.Sprintf("v%d", i))
+			d, err := l.Begin()
+			if err == nil {
+				port := fmt.Sprint(1000 + i)
+				err = d.Put(VPS{Schema: Schema, Published: []Publication{{Protocol: "tcp", Ports: port, To: port}}})
+			}
+			drafted.Add(1)
+			if err == nil {
+				err = d.Commit()
+			}
+			l.Unlock()
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for {
+		least := drafted.Load()
+		err := s.ClaimPorts(t.Context(), "other", func(others []VPS) error {
+			if int64(len(others)) < least {
+				t.Errorf("%d of %d are seen", len(others), least)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		case <-time.After(2 * time.Millisecond): // or nobody else gets the lock
+		}
 	}
 }
