@@ -36,13 +36,7 @@ type BuildOptions struct {
 // namespace without an id of the host's, in own mount, pid, ipc and uts
 // namespaces; they share the host's network, which the packages come by.
 func (s *Store) Build(ctx context.Context, name string, o BuildOptions) (Image, error) {
-	if err := CheckName(name); err != nil {
-		return Image{}, err
-	}
-	if err := s.make(); err != nil {
-		return Image{}, err
-	}
-	unlock, err := s.lock(ctx, nameLock(name))
+	unlock, err := s.lockName(ctx, name)
 	if err != nil {
 		return Image{}, err
 	}

@@ -25,13 +25,7 @@ type DeriveOptions struct {
 // meanwhile: a file that changes is an error. A name that is taken is
 // fail.Taken unless o.Replace, a base that is not there fail.NotFound.
 func (s *Store) Derive(ctx context.Context, name, base string, r Rootfs, o DeriveOptions) (Image, error) {
-	if err := CheckName(name); err != nil {
-		return Image{}, err
-	}
-	if err := s.make(); err != nil {
-		return Image{}, err
-	}
-	unlock, err := s.lock(ctx, nameLock(name))
+	unlock, err := s.lockName(ctx, name)
 	if err != nil {
 		return Image{}, err
 	}

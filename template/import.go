@@ -38,13 +38,7 @@ type ImportOptions struct {
 // that is taken is fail.Taken unless o.Replace, an archive that is damaged or
 // holds no root filesystem fail.Usage. On an error nothing is left.
 func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOptions) (Image, error) {
-	if err := CheckName(name); err != nil {
-		return Image{}, err
-	}
-	if err := s.make(); err != nil {
-		return Image{}, err
-	}
-	unlock, err := s.lock(ctx, nameLock(name))
+	unlock, err := s.lockName(ctx, name)
 	if err != nil {
 		return Image{}, err
 	}

@@ -48,6 +48,19 @@ const storeLock = "store" // held while names, blobs and layers are put in or ta
 
 func nameLock(name string) string { return "template-" + name }
 
+// lockName keeps others from making a template of this name until the caller
+// calls unlock. The store is made if it is not there. What is no name is
+// fail.Usage.
+func (s *Store) lockName(ctx context.Context, name string) (unlock func(), err error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	if err := s.make(); err != nil {
+		return nil, err
+	}
+	return s.lock(ctx, nameLock(name))
+}
+
 // A stage is a directory in the store in which something is made ready. It is
 // locked: one whose lock is free belongs to a process that died.
 type stage struct {
