@@ -108,6 +108,9 @@ func below(dir, procCgroup string) string {
 // lockParents keeps two processes from making and removing the directory that
 // all containers' cgroups are in at the same time.
 func (e Engine) lockParents(how int) (unlock func(), err error) {
+	if err := os.MkdirAll(e.Root, 0o700); err != nil {
+		return nil, fmt.Errorf("lock cgroups: %w", err)
+	}
 	f, err := os.OpenFile(filepath.Join(e.Root, ".cgroups.lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock cgroups: %w", err)

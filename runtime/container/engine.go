@@ -87,15 +87,13 @@ func (e Engine) Go(id string) error {
 }
 
 // Delete ends every process of the container and removes what it has on the
-// host: cgroups and libcontainer's files. An absent one is success.
+// host: cgroups and libcontainer's files. It also removes what a Create that
+// was killed has left, and a container whose state is corrupt. It is a no-op
+// if nothing carries the name.
 func (e Engine) Delete(id string) error {
 	c, err := e.load(id)
-	if errors.Is(err, ErrAbsent) {
-		return nil
-	}
 	if err != nil {
-		// Its state cannot be read: what carries its name still has to go.
-		return errors.Join(err, Forget(e.Root, id))
+		return e.deleteRemains(id)
 	}
 	dirs, err := cgroupDirs(c.lc)
 	if err != nil {
@@ -103,6 +101,22 @@ func (e Engine) Delete(id string) error {
 	}
 	if err := c.Delete(); err != nil {
 		return fmt.Errorf("remove container: %w", err)
+	}
+	return e.removeParents(dirs)
+}
+
+// deleteRemains is Delete without a state that can be read.
+func (e Engine) deleteRemains(id string) error {
+	r, err := e.remains(id)
+	if err != nil {
+		return err
+	}
+	dirs := r.cgroupDirs()
+	if len(dirs) == 0 && !r.ours() {
+		return nil
+	}
+	if err := r.remove(); err != nil {
+		return err
 	}
 	return e.removeParents(dirs)
 }
@@ -119,14 +133,17 @@ func (e Engine) Signal(id string, sig syscall.Signal) error {
 	return nil
 }
 
-// Kill ends every process of the container at once, and returns when the
-// kernel has taken note of it. An absent one is success.
+// Kill sends SIGKILL to every process of the container, also to one whose state
+// is missing or corrupt. It is a no-op if there is none.
 func (e Engine) Kill(id string) error {
-	err := e.Signal(id, unix.SIGKILL)
-	if errors.Is(err, ErrAbsent) {
-		return nil
+	if _, err := e.load(id); err == nil {
+		return e.Signal(id, unix.SIGKILL)
 	}
-	return err
+	r, err := e.remains(id)
+	if err != nil || !r.ours() {
+		return err
+	}
+	return r.kill()
 }
 
 // Freeze stops every process of the container where it is; a frozen one is
