@@ -2,42 +2,90 @@ package bundles
 
 import (
 	"os"
+	"slices"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
 )
 
+// What the system-call filter denies unless the VPS is allowed to have it.
+const (
+	AllowVsock   = "vsock"    // AF_VSOCK, which has no namespace
+	AllowIOURing = "io_uring" // io_uring, whose requests the filter does not see
+)
+
+// CheckAllow returns nil if name is something that a VPS can be allowed, and
+// fail.Usage if it is not.
+func CheckAllow(name string) error {
+	all := []string{AllowVsock, AllowIOURing}
+	if !slices.Contains(all, name) {
+		return fail.New(fail.Usage, "allow: invalid name %q, use one of %s", name, strings.Join(all, ", "))
+	}
+	return nil
+}
+
 // seccomp is the system-call filter of a VPS: everything is allowed but what
-// reaches past its namespaces. Refused calls answer ENOSYS and never EPERM,
+// reaches past its namespaces. Denied calls answer ENOSYS and never EPERM,
 // since programs probe for a call and take ENOSYS for "use the older way".
 // keyctl, bpf, the mount API, clone3 and userfaultfd stay with the kernel's
-// own checks.
-func seccomp(arch string) *specs.LinuxSeccomp {
-	enosys, noFamily := uint(unix.ENOSYS), uint(unix.EAFNOSUPPORT)
-	const netlinkAudit = 9 // NETLINK_AUDIT, linux/netlink.h
-	equal := func(arg uint, value uint64) specs.LinuxSeccompArg {
-		return specs.LinuxSeccompArg{Index: arg, Value: value, Op: specs.OpEqualTo}
+// own checks. docs/software.md lists what is denied and why.
+func seccomp(arch string, allow []string) *specs.LinuxSeccomp {
+	enosys := uint(unix.ENOSYS)
+	denied := []string{
+		"kexec_load", "kexec_file_load",
+		"init_module", "finit_module", "delete_module", "create_module", "query_module", "get_kernel_syms",
+		// Walks out of a mount namespace by handle: the "shocker" of 2014.
+		"open_by_handle_at",
+		"lookup_dcookie", "nfsservctl", "uselib", "ustat", "sysfs", "_sysctl",
+		"swapon", "swapoff", "acct", "ioperm", "iopl",
+	}
+	if !slices.Contains(allow, AllowIOURing) {
+		// Its requests pass by every filter: IORING_OP_SOCKET opens what socket(2) is denied.
+		denied = append(denied, "io_uring_setup", "io_uring_enter", "io_uring_register")
+	}
+	calls := []specs.LinuxSyscall{
+		{Action: specs.ActErrno, ErrnoRet: &enosys, Names: denied},
+		// The kernel's crypto sockets have been a way out of containers more
+		// than once, and audit is the host's.
+		denySocket(unix.AF_ALG),
+		denySocket(unix.AF_NETLINK, lowBits(2, 0xffffffff, unix.NETLINK_AUDIT)),
+	}
+	if !slices.Contains(allow, AllowVsock) {
+		// One port space for the host and all VPSs, and on a virtual machine a
+		// channel to the hypervisor, which no packet filter sees.
+		calls = append(calls, denySocket(unix.AF_VSOCK))
 	}
 	return &specs.LinuxSeccomp{
 		DefaultAction: specs.ActAllow,
 		Architectures: architectures(arch),
-		Syscalls: []specs.LinuxSyscall{
-			{Action: specs.ActErrno, ErrnoRet: &enosys, Names: []string{
-				"kexec_load", "kexec_file_load",
-				"init_module", "finit_module", "delete_module", "create_module", "query_module", "get_kernel_syms",
-				// Walks out of a mount namespace by handle: the "shocker" of 2014.
-				"open_by_handle_at",
-				"lookup_dcookie", "nfsservctl", "uselib", "ustat", "sysfs", "_sysctl",
-				"swapon", "swapoff", "acct", "ioperm", "iopl",
-			}},
-			// The kernel's crypto sockets have been a way out of containers more
-			// than once, and audit is the host's.
-			{Action: specs.ActErrno, ErrnoRet: &noFamily, Names: []string{"socket"},
-				Args: []specs.LinuxSeccompArg{equal(0, unix.AF_ALG)}},
-			{Action: specs.ActErrno, ErrnoRet: &noFamily, Names: []string{"socket"},
-				Args: []specs.LinuxSeccompArg{equal(0, unix.AF_NETLINK), equal(2, netlinkAudit)}},
-		},
+		Syscalls:      calls,
 	}
+}
+
+// denySocket denies socket(2) for a family. The kernel uses the low 32 bits of
+// each argument, so those are compared and the rest is not.
+//
+// libseccomp applies a rule for socket to socketcall(2) of 32-bit programs too:
+// it replaces the condition on argument 0 by "is SYS_SOCKET" and keeps the
+// others (arch-x86.c, x86_rule_add, 2.3 to 2.6). Without another condition all
+// sockets of such programs would be denied. So argument 1 is compared as well.
+// In socket(2) it is the type: bits outside of 0xf, SOCK_NONBLOCK and
+// SOCK_CLOEXEC are EINVAL there (net/socket.c), so nothing passes by them. In
+// socketcall(2) it is an address, which always has such bits: socketcall is
+// allowed. What it opens is in memory, which a filter cannot read.
+func denySocket(family uint64, more ...specs.LinuxSeccompArg) specs.LinuxSyscall {
+	noFamily := uint(unix.EAFNOSUPPORT)
+	const typeBits = 0xf | unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
+	args := []specs.LinuxSeccompArg{lowBits(0, 0xffffffff, family), lowBits(1, 0xffffffff&^typeBits, 0)}
+	return specs.LinuxSyscall{Action: specs.ActErrno, ErrnoRet: &noFamily, Names: []string{"socket"}, Args: append(args, more...)}
+}
+
+// lowBits is the condition that the bits of mask in an argument are value.
+func lowBits(arg uint, mask, value uint64) specs.LinuxSeccompArg {
+	return specs.LinuxSeccompArg{Index: arg, Value: mask, ValueTwo: value, Op: specs.OpMaskedEqual}
 }
 
 func architectures(arch string) []specs.Arch {

@@ -38,6 +38,9 @@ type Settings struct {
 	// HostCaps cuts the capabilities of a privileged VPS to those that the
 	// host itself has; nil is no cut.
 	HostCaps []string
+	// Allow names what the system-call filter lets through though it denies it
+	// by default: CheckAllow.
+	Allow []string
 	// Arch is the host's architecture in Go's words, for the system-call filter.
 	Arch string
 }
@@ -65,6 +68,11 @@ func (s Settings) check() error {
 	}
 	if s.Size != 0 && s.First == 0 {
 		return fail.New(fail.Internal, "a user namespace whose root is the host's root")
+	}
+	for _, name := range s.Allow {
+		if err := CheckAllow(name); err != nil {
+			return err
+		}
 	}
 	for key := range s.Sysctls {
 		if err := CheckSysctl(key); err != nil {

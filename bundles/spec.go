@@ -38,7 +38,7 @@ func Spec(s Settings) (*specs.Spec, error) {
 			Resources:   resources(s),
 			Devices:     devices(s),
 			Sysctl:      s.Sysctls,
-			Seccomp:     seccomp(s.Arch),
+			Seccomp:     seccomp(s.Arch, s.Allow),
 			// Where the guest's own mounts may reach; systemd makes / shared
 			// below this itself.
 			RootfsPropagation: "rslave",

@@ -167,7 +167,7 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 // what is asked without it.
 func TestOptionsAreNotIgnored(t *testing.T) {
 	values := map[string]string{
-		"ip": "10.88.0.9", "dns": "192.0.2.1", "search": "example", "sysctl": "net.x=1", "env": "A=b", "label": "a=b",
+		"ip": "10.88.0.9", "dns": "192.0.2.1", "search": "example", "sysctl": "net.x=1", "allow": "vsock", "env": "A=b", "label": "a=b",
 		"memory": "64M", "swap": "0", "cpus": "1.5", "pids": "9", "id-size": "131072", "hostname": "h", "network": "dmz", "mode": "routed", "bridge": "br7", "parent": "eth7", "ipv4": "10.7.0.0/16", "ipv6": "none", "gateway": "10.7.0.9",
 		"template": "busybox", "timeout": "9s", "wait-timeout": "9s", "signal": "HUP", "user": "me", "cwd": "/x",
 		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "filter": "name=web",

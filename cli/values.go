@@ -122,6 +122,9 @@ func parseSysctl(s string) (pair, error) {
 // parseLabel reads KEY=VALUE; the value may be empty.
 func parseLabel(s string) (pair, error) { return parsePair(s, "KEY=VALUE", letters+"0123456789._-/") }
 
+// parseAllow reads something that a VPS can be allowed.
+func parseAllow(s string) (string, error) { return s, runtime.CheckAllow(s) }
+
 // parseEnv reads NAME=VALUE and returns it as it is.
 func parseEnv(s string) (string, error) {
 	name, value, ok := strings.Cut(s, "=")

@@ -22,6 +22,7 @@ import (
 const (
 	attackStage = "attack" // everything once, or without end
 	listenStage = "listen" // to everything, until its input ends
+	callsStage  = "calls"  // make system calls that the filter is about
 )
 
 // A target is what an attacker is told.

@@ -35,6 +35,8 @@ func TestMain(m *testing.M) {
 		os.Exit(attackInside())
 	case listenStage:
 		os.Exit(listenInside())
+	case callsStage:
+		os.Exit(callsInside())
 	}
 }
 

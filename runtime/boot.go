@@ -177,7 +177,7 @@ func settings(v state.VPS, look guestLook, host Host, image template.Image, noti
 		CgroupsPath: host.Cgroups.CgroupsPath(v.Name),
 		Limits:      bundles.Limits(v.Limits),
 		Sysctls:     v.Sysctls, Devices: host.Devices, NotifyFile: notify,
-		NoFile: host.NoFile, HostUptime: host.Uptime, Arch: host.Arch,
+		NoFile: host.NoFile, HostUptime: host.Uptime, Arch: host.Arch, Allow: v.Allow,
 	}
 	if v.Privileged {
 		s.HostCaps = host.Caps // within a user namespace it has all anyway

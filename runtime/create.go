@@ -107,7 +107,7 @@ func (o CreateOptions) vps(name string, image template.Image) state.VPS {
 		Schema: state.Schema, Name: name, UUID: uuid.NewString(), Created: time.Now().UTC().Truncate(time.Second),
 		Template: state.Template{Name: o.Template, Digest: image.Digest, Layers: image.Layers},
 		IDs:      state.IDRange{Size: o.IDSize},
-		Hostname: o.Hostname, Limits: o.Limits, DNS: o.DNS, Sysctls: o.Sysctls, Env: o.Env,
+		Hostname: o.Hostname, Limits: o.Limits, DNS: o.DNS, Sysctls: o.Sysctls, Allow: o.Allow, Env: o.Env,
 		Ephemeral: o.Ephemeral, Labels: o.Labels, Privileged: o.Privileged,
 		OnBoot: o.OnBoot, BootOrder: o.BootOrder, StopAfter: seconds(o.StopTime),
 	}
@@ -159,6 +159,10 @@ func (o CreateOptions) checkNetworks() error {
 	return nil
 }
 
+// CheckAllow returns fail.Usage unless name is something that a VPS can be
+// allowed: CreateOptions.Allow.
+func CheckAllow(name string) error { return bundles.CheckAllow(name) }
+
 // check refuses what cannot be made, before anything is.
 func (o CreateOptions) check(name string) error {
 	if _, err := state.ParseName(name); err != nil {
@@ -178,6 +182,11 @@ func (o CreateOptions) check(name string) error {
 	}
 	for _, p := range publications(o.Published) {
 		if err := p.Check(); err != nil {
+			return err
+		}
+	}
+	for _, name := range o.Allow {
+		if err := CheckAllow(name); err != nil {
 			return err
 		}
 	}

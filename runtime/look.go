@@ -104,6 +104,7 @@ func (m *Manager) describe(v state.VPS, tables map[string]network.Table) Info {
 		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: v.Limits, Ephemeral: v.Ephemeral, Labels: v.Labels,
 		OnBoot: onBootText(v.OnBoot), BootOrder: v.BootOrder, StopAfter: seconds(stopTimeout(v)),
 		Interfaces: describeInterfaces(v, tables), Published: append([]Publication{}, v.Published...),
+		Allow:  append([]string{}, v.Allow...),
 		Bundle: m.store.BundleDir(v.Name), Files: filepath.Join(m.store.FSDir(v.Name), "upper"),
 	}
 	if info.Labels == nil {

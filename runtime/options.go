@@ -26,7 +26,8 @@ type CreateOptions struct {
 	Sysctls   map[string]string
 	Env       []string
 	Labels    map[string]string
-	IDSize    uint32 // 0 is 65536
+	Allow     []string // what the system-call filter denies by default: vsock, io_uring
+	IDSize    uint32   // 0 is 65536
 	// Privileged gives it no user namespace: root inside is root of the host,
 	// held back by capabilities, the system-call filter and read-only files
 	// alone. It is for software that cannot do with less, and for nobody whom
@@ -146,6 +147,7 @@ type Info struct {
 	Interfaces []InterfaceInfo   `json:"interfaces"`
 	Published  []Publication     `json:"published"` // ports of the host that lead to it
 	Limits     state.Limits      `json:"limits"`
+	Allow      []string          `json:"allow"` // what the system-call filter denies by default
 	Labels     map[string]string `json:"labels"`
 	Ephemeral  bool              `json:"ephemeral"`
 	OnBoot     string            `json:"onboot"` // last, yes or no

@@ -53,6 +53,7 @@ func full(t testing.TB) VPS {
 		Limits:     Limits{Memory: 1, Swap: -1, MilliCPUs: 1500, PIDs: 3},
 		DNS:        DNS{Servers: []string{"192.0.2.1"}, Search: []string{"example"}},
 		Sysctls:    map[string]string{"net.ipv4.ip_forward": "1"},
+		Allow:      []string{"vsock"},
 		Env:        []string{"A=<b>"},
 		Ephemeral:  true,
 		OnBoot:     OnBootYes,

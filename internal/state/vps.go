@@ -24,6 +24,7 @@ type VPS struct {
 	Routing    Routing           `json:"routing,omitzero"`
 	Published  []Publication     `json:"published,omitempty"` // ports of the host that lead here
 	Sysctls    map[string]string `json:"sysctls,omitempty"`
+	Allow      []string          `json:"allow,omitempty"`              // system calls that are denied by default
 	Env        []string          `json:"env,omitempty"`                // for init: NAME=value
 	Ephemeral  bool              `json:"ephemeral,omitempty"`          // made by run --rm
 	OnBoot     OnBoot            `json:"onboot,omitempty"`             // whether a boot of the host starts it
