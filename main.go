@@ -15,8 +15,10 @@ import (
 func main() {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
-		case "init": // what libcontainer executes this binary as, inside
-			libcontainer.Init()
+		case "init":
+			if startedByLibcontainer() {
+				libcontainer.Init()
+			}
 		case runtime.MonitorCommand:
 			os.Exit(runtime.Monitor(os.Args[2:]))
 		case runtime.EmptyTrashCommand:
@@ -29,4 +31,12 @@ func main() {
 		os.Exit(oci.Main(os.Args, cli.Version))
 	}
 	os.Exit(cli.Main(os.Args))
+}
+
+// startedByLibcontainer reports whether libcontainer has executed this binary
+// as the first process of a container: it then names the pipe that the
+// container's configuration comes through (libcontainer 1.5, nsexec.c). A
+// person who types "croft init" gets the command of that name.
+func startedByLibcontainer() bool {
+	return len(os.Args) == 2 && os.Getenv("_LIBCONTAINER_INITPIPE") != ""
 }

@@ -53,7 +53,10 @@ func TestBadInput(t *testing.T) {
 	refused(t, 2, "", "create", "bad-input")
 	refused(t, 2, "", "create", "--template", "busybox")
 	refused(t, 2, "", "no-such-verb")
-	refused(t, 2, "", "list", "surplus")
+	refused(t, 3, "surplus", "list", "surplus")
+	// Not what libcontainer starts this program as.
+	refused(t, 2, "--template", "init", "bad-input")
+	refused(t, 2, "NAME", "init")
 	refused(t, 2, "--timeout", "stop", "--timeout", "soon", "x")
 	refused(t, 2, "--for", "wait", "--for", "doomsday", "x")
 	for _, verb := range []string{"start", "stop", "restart", "kill", "pause", "resume", "destroy", "status", "inspect", "logs", "wait"} {
