@@ -10,19 +10,21 @@ import (
 // A line is a command line in the order that urfave/cli wants, which stops
 // looking for options at the first word.
 type line struct {
-	verb *verb    // the root if no command was given
-	path []string // of verb
-	help bool     // help about verb is wanted, nothing else
-	argv []string // croft [GLOBAL] VERB [OPTIONS] -- WORDS, each option as --name or --name=value
+	verb  *verb    // the root if no command was given
+	path  []string // of verb
+	meant []string // the path of the command that was probably meant; path if there is no doubt
+	help  bool     // help about verb is wanted, nothing else
+	argv  []string // croft [GLOBAL] VERB [OPTIONS] -- WORDS, each option as --name or --name=value
 }
 
 // An arranger reads a command line from left to right.
 type arranger struct {
 	root, verb      *verb
-	path            []string
+	path, meant     []string
 	global, options []string // arranged
 	words           []string
 	help            bool
+	explain         bool     // the words after "help" are a command to explain
 	all, rest       []string // the line, and what of it has not been read
 }
 
@@ -33,7 +35,10 @@ type arranger struct {
 func arrange(root *verb, args []string) (line, error) {
 	a := newArranger(root, args)
 	err := a.read()
-	l := line{verb: a.verb, path: a.path, help: a.help && err == nil}
+	l := line{verb: a.verb, path: a.path, meant: a.path, help: a.help && err == nil}
+	if a.meant != nil {
+		l.meant = a.meant
+	}
 	if err != nil {
 		return l, err
 	}
@@ -62,6 +67,8 @@ func (a *arranger) read() error {
 			err = a.afterDashes()
 		case len(word) > 1 && word[0] == '-':
 			err = a.option(word)
+		case a.explain:
+			err = a.subverb(word)
 		case a.verb.named && len(a.words) == 0 && a.verb.verb(word) == nil:
 			a.words = append(a.words, word)
 		case len(a.verb.verbs) > 0:
@@ -91,37 +98,53 @@ func (a *arranger) afterDashes() error {
 
 func (a *arranger) subverb(word string) error {
 	if a.verb == a.root && word == "help" {
-		a.help = true
+		a.help, a.explain = true, true
 		return nil
 	}
-	sub := a.verb.verb(word)
+	sub, path := a.verb.find(word)
 	if sub == nil {
 		err := usageError("no command %q", strings.Join(append(slices.Clone(a.path), word), " "))
 		if near := a.nearestVerb(word); near != "" {
+			a.meant = append(slices.Clone(a.path), near)
 			return err.WithHint("%s", a.corrected(word, near))
 		}
 		return err
 	}
-	a.verb, a.path = sub, append(a.path, word)
+	a.verb, a.path = sub, append(a.path, path...)
 	return nil
 }
 
-// corrected is the line with good for bad in the word that was read last.
+// corrected is the line with good for bad in the word that was read last, and
+// with the words after it corrected too. It is "" if that is no valid line.
 func (a *arranger) corrected(bad, good string) string {
-	words := append([]string{"croft"}, a.all...)
-	last := len(a.all) - len(a.rest)
+	words := slices.Clone(a.all)
+	last := len(a.all) - len(a.rest) - 1
 	words[last] = strings.Replace(words[last], bad, good, 1)
-	return quote(words)
+	next := newArranger(a.root, words)
+	err := next.read()
+	switch {
+	case err == nil:
+		return quote(append([]string{"croft"}, words...))
+	case len(next.rest) < len(a.rest): // it is about a later word
+		return fail.HintOf(err)
+	}
+	return ""
 }
 
-// nearestVerb is the command that word was probably meant for, or "".
+// nearestVerb is the command that word was probably meant for, or "". One that
+// ends or removes something has to be the same but for one letter.
 func (a *arranger) nearestVerb(word string) string {
-	names := []string{"help"}
+	var names []string
+	if a.verb == a.root {
+		names = append(names, "help")
+	}
 	for _, v := range a.verb.verbs {
 		if slices.Contains(v.synonyms, word) {
 			return v.name
 		}
-		names = append(names, v.name)
+		if !harmful([]string{v.name}) || distance(word, v.name) <= 1 {
+			names = append(names, v.name)
+		}
 	}
 	return nearest(word, names)
 }
@@ -132,6 +155,9 @@ func (a *arranger) option(word string) error {
 	name, value, given := strings.Cut(strings.TrimPrefix(word, "--"), "=")
 	if strings.HasPrefix(word, "--") {
 		return a.put("--"+name, name, value, given)
+	}
+	if a.verb.dashed != "" && isSignal(word[1:]) {
+		return a.put(word, a.verb.dashed, word[1:], true)
 	}
 	if long, _, ok := a.find(strings.TrimPrefix(name, "-")); ok && len(name) > 2 {
 		return a.unknown(name, name, long.name) // -memory: a dash is missing
@@ -151,6 +177,13 @@ func (a *arranger) option(word string) error {
 		letters = after
 	}
 	return nil
+}
+
+// isSignal reports whether the word after a dash is a signal, as in kill -9
+// and kill -KILL, and not letters of options.
+func isSignal(word string) bool {
+	_, err := parseSignal(word)
+	return err == nil && strings.ToUpper(word) == word
 }
 
 // put arranges one option, which was typed as typed.

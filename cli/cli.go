@@ -23,6 +23,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"croft/internal/fail"
 	"croft/runtime"
 )
 
@@ -69,7 +70,7 @@ func (a *app) main(args []string) int {
 	if len(args) > 0 {
 		a.typed = args[1:]
 	}
-	if slices.Equal(a.typed, []string{"--version"}) { // what one types first at anything
+	if len(a.typed) == 1 && slices.Contains([]string{"--version", "-v", "-V"}, a.typed[0]) {
 		a.typed = []string{"version"}
 	}
 	root := a.commands()
@@ -91,6 +92,12 @@ func (a *app) dispatch(root *verb, line line) error {
 		return a.print(helpOf(root, line.path))
 	}
 	if line.verb == root {
+		if len(a.typed) == 0 { // as git has it: the help, and a status that a script notices
+			if err := a.print(helpOf(root, nil)); err != nil {
+				return err
+			}
+			return status(fail.Usage)
+		}
 		return usageError("no command given").WithHint("croft help")
 	}
 	ctx, stop := interruptible(line.verb)

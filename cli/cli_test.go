@@ -186,6 +186,8 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"exec --no-terminal": true, "run --no-terminal": true, // there is no terminal
 		"exec --terminal": true, "run --terminal": true, // see TestTerminal
 		"template export --force": true, // into standard output
+		"exec --interactive":      true, // croft passes stdin anyway
+		"run --interactive":       true,
 		"stats --watch":           true, // goes on until interrupted: see the script stats
 	}
 	needs := map[string][]string{"start --timeout": {"--wait"}, "host boot --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}}
@@ -202,6 +204,9 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 				continue
 			}
 			words := wordsFor(path, v)
+			if id == "run --detach" {
+				words = nil
+			}
 			if id == "template recipe --json" || o.name == "all" {
 				words = nil
 			}
@@ -315,12 +320,14 @@ func TestVerbsAreWhole(t *testing.T) {
 			}
 		}
 		for _, sub := range v.verbs {
-			if sub.name == "init" || sub.name == "monitor" {
+			if sub.name == "monitor" {
 				t.Errorf("%s: croft itself is executed by that name", sub.name)
 			}
 			for _, other := range v.verbs {
-				if slices.Contains(sub.synonyms, other.name) {
-					t.Errorf("%s: %s is a synonym, and a command", path, other.name)
+				for _, name := range slices.Concat(sub.synonyms, sub.aliases, sub.atRoot) {
+					if name == other.name || other != sub && slices.Contains(other.aliases, name) {
+						t.Errorf("%s: %s is another name of %s, and a command", path, name, sub.name)
+					}
 				}
 			}
 			walk(path+" "+sub.name, sub)

@@ -11,7 +11,8 @@ func createVerb() *verb {
 	return &verb{
 		name: "create", group: groupLife, args: "NAME",
 		summary:  "make a VPS of a template",
-		synonyms: []string{"new", "init", "launch"},
+		aliases:  []string{"init"},
+		synonyms: []string{"new", "launch"},
 		about: `The VPS is made and not started. Its name is printed. A template that is not
 there yet is built first, if there is a recipe of its name.
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -211,7 +212,13 @@ func (f *fake) each(method string, tell func(runtime.HostResult)) []runtime.Host
 }
 
 func (f *fake) Run(_ context.Context, o runtime.RunOptions) (int, error) {
-	return f.status, f.call("Run", "", o)
+	named := o.Named
+	o.Named = nil
+	err := f.call("Run", "", o)
+	if err == nil && named != nil {
+		named(cmp.Or(o.Name, "run-abcdefgh"))
+	}
+	return f.status, err
 }
 
 func (f *fake) Exec(_ context.Context, name string, o runtime.ExecOptions) (int, error) {

@@ -41,7 +41,8 @@ func firewallListVerb() *verb {
 each policy dropped; "missing" is what somebody inside took away. Rules in
 croft's chains that are not croft's are listed as iptables has them.`,
 		options:  []option{jsonOption("everything, as JSON"), {name: "no-header", usage: "no line with the columns' names"}},
-		synonyms: []string{"ls", "show", "status"},
+		aliases:  []string{"ls", "show"},
+		synonyms: []string{"status"},
 		run: func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, "list the firewall", func(ctx context.Context, m Manager, name string) error {
 				info, err := m.Firewall(ctx, name)
@@ -100,7 +101,7 @@ func firewallTable(info runtime.FirewallInfo) table {
 
 func firewallRuleVerb(action string) *verb {
 	v := &verb{
-		name: action, args: "NAME [WHAT…]", words: vpsNames,
+		name: action, args: "NAME [WHAT...]", words: vpsNames,
 		summary:  "let through what WHAT says",
 		synonyms: []string{"accept", "open", "add"},
 		about: `WHAT is PORTS, PORTS/PROTOCOL or PROTOCOL: 53, 80/tcp, 80,443,8000-8100/tcp,
@@ -109,7 +110,7 @@ a rule. Without one there has to be --from, --to or --state.`,
 		options: []option{
 			{name: "from", placeholder: "ADDRESS", usage: "only what comes from this address or prefix"},
 			{name: "to", placeholder: "ADDRESS", usage: "only what goes to this address or prefix"},
-			{name: "state", placeholder: "STATE,…", usage: "only of connections that are new, established, related or invalid"},
+			{name: "state", placeholder: "STATE,...", usage: "only of connections that are new, established, related or invalid"},
 			{name: "chain", placeholder: "CHAIN", usage: "input, output or forward (input)", choices: runtime.FirewallChains()},
 			{name: "at", placeholder: "NUMBER", usage: "put it before the rule of this number instead of behind all"},
 		},
@@ -194,12 +195,13 @@ that was let through still passes.`,
 
 func firewallRemoveVerb() *verb {
 	return &verb{
-		name: "remove", args: "NAME NUMBER…", words: vpsNames,
+		name: "remove", args: "NAME NUMBER...", words: vpsNames,
 		summary:  "remove rules, by their numbers in the list",
 		about:    `All numbers are those before the first is removed.`,
-		synonyms: []string{"rm", "delete", "del"},
+		aliases:  []string{"rm"},
+		synonyms: []string{"delete", "del"},
 		run: func(ctx context.Context, i *invocation) error {
-			name, numbers, err := i.nameAndNumbers("croft firewall %s list")
+			name, numbers, err := i.nameAndNumbers()
 			if err != nil {
 				return err
 			}
@@ -243,21 +245,21 @@ func (i *invocation) nameAnd() (string, []string, error) {
 	return i.words[0], i.words[1:], nil
 }
 
-// nameAndNumbers is nameAnd where the words are numbers of a list that list
-// shows.
-func (i *invocation) nameAndNumbers(list string) (string, []int, error) {
+// nameAndNumbers is nameAnd where the words are numbers of a list, which the
+// family's command list shows.
+func (i *invocation) nameAndNumbers() (string, []int, error) {
 	name, words, err := i.nameAnd()
 	if err != nil {
 		return "", nil, err
 	}
 	if len(words) == 0 {
-		return "", nil, usageError("%s: no NUMBER given", strings.Join(i.path, " ")).WithHint(list, name)
+		return "", nil, usageError("%s: no NUMBER given", strings.Join(i.path, " ")).WithHint("croft %s %s list", i.path[0], name)
 	}
 	var numbers []int
 	for _, w := range words {
 		n, err := parseNumber(w)
 		if err != nil {
-			return "", nil, usageError("%s: %w", strings.Join(i.path, " "), err).WithHint(list, name)
+			return "", nil, usageError("%s: %w", strings.Join(i.path, " "), err).WithHint("croft %s %s list", i.path[0], name)
 		}
 		numbers = append(numbers, n)
 	}

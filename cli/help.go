@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -30,6 +31,9 @@ func helpOf(root *verb, path []string) string {
 		usage += " [OPTIONS]"
 	}
 	fmt.Fprintf(&out, "Usage: %s\n\n%s.\n", strings.TrimSpace(usage+" "+v.args), capital(v.summary))
+	if names := otherNames(v, path); len(names) > 0 {
+		fmt.Fprintf(&out, "\nAliases: %s\n", strings.Join(names, ", "))
+	}
 	if v.about != "" {
 		fmt.Fprintf(&out, "\n%s\n", v.about)
 	}
@@ -43,9 +47,22 @@ func helpOf(root *verb, path []string) string {
 	return out.String()
 }
 
+// otherNames are the command lines that are short for the verb at path.
+func otherNames(v *verb, path []string) []string {
+	var names []string
+	for _, alias := range v.aliases {
+		words := append(slices.Clone(path[:len(path)-1]), alias)
+		names = append(names, "croft "+strings.Join(words, " "))
+	}
+	for _, alias := range v.atRoot {
+		names = append(names, "croft "+alias)
+	}
+	return names
+}
+
 func rootHelp(root *verb) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "Usage: croft [OPTIONS] COMMAND [OPTIONS] [NAME…]\n\n%s.\n", capital(root.summary))
+	fmt.Fprintf(&out, "Usage: croft [OPTIONS] COMMAND [OPTIONS] [NAME...]\n\n%s.\n", capital(root.summary))
 	group := ""
 	for i := 0; i < len(root.verbs); {
 		group = root.verbs[i].group

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 
 	"golang.org/x/term"
@@ -10,7 +11,7 @@ import (
 
 func execVerb() *verb {
 	return &verb{
-		name: "exec", group: groupInside, args: "NAME [--] COMMAND…", words: vpsNames,
+		name: "exec", group: groupInside, args: "NAME [--] COMMAND...", words: vpsNames,
 		summary: "run a command in a VPS",
 		about: `What comes after the first word of COMMAND is COMMAND's, options too; "--"
 before it is only needed where it begins with a "-". It gets a clean
@@ -30,7 +31,7 @@ such command, 126 if it cannot be executed, 125 if croft failed.`,
 				return usageError("exec: no NAME given")
 			}
 			if o.Args = i.words[1:]; len(o.Args) == 0 {
-				return usageError("exec: no COMMAND given").WithHint("croft enter %s", quote(i.words[:1]))
+				return usageError("exec: no COMMAND given").WithHint("%s", quote([]string{"croft", "enter", i.words[0]}))
 			}
 			i.words = i.words[:1]
 			return forOne(ctx, i, "exec", func(ctx context.Context, m Manager, name string) error {
@@ -45,8 +46,9 @@ func execOptions() []option {
 	return []option{
 		{name: "user", short: "u", placeholder: "USER[:GROUP]", usage: "who runs it, by name or number inside (root)"},
 		{name: "cwd", short: "w", placeholder: "DIR", usage: "its working directory (the user's home)"},
-		{name: "terminal", short: "t", usage: "give it a terminal; without this it gets one if stdin, stdout and stderr are one"},
-		{name: "no-terminal", short: "T", usage: "give it pipes even then"},
+		{name: "terminal", also: "tty", short: "t", usage: "allocate a terminal; by default it gets one if stdin, stdout and stderr are a terminal"},
+		{name: "no-terminal", short: "T", usage: "do not allocate a terminal"},
+		{name: "interactive", short: "i", usage: "pass stdin to it; croft always does, so that this changes nothing"},
 	}
 }
 
@@ -68,11 +70,13 @@ func readExecOptions(i *invocation) runtime.ExecOptions {
 
 func runVerb() *verb {
 	return &verb{
-		name: "run", group: groupLife, args: "[--] [COMMAND…]",
+		name: "run", group: groupLife, args: "[--] [COMMAND...]",
 		summary: "create and start a VPS, and run a command in it",
 		about: `It is create, start, exec and, with --rm, destroy in one. Without a COMMAND it
 enters the VPS, on a terminal. COMMAND runs at once, or with --wait when the
-VPS has booted. The exit status is COMMAND's, as it is exec's.
+VPS has booted. The exit status is COMMAND's, as it is exec's. Without --rm the
+VPS is kept, and goes on running if it has an init; its name is printed on
+stderr unless --name gave it.
 
 An image without an init runs its entrypoint with COMMAND as its arguments,
 instead of the image's own, by its user, in its directory, with its environment;
@@ -82,6 +86,7 @@ The options are those of create and of exec. --env is for COMMAND and for init.`
 		options: append(append([]option{
 			{name: "name", placeholder: "NAME", usage: "its name instead of a made up one"},
 			{name: "rm", usage: "destroy it when COMMAND has ended, however that ended"},
+			{name: "detach", short: "d", usage: "start it, print its name, and leave it running; takes no COMMAND"},
 			waitOption("run COMMAND"),
 		}, settings()...), execOptions()...),
 		inside: true, before: 0, statusInside: true, signals: callOffOnce,
@@ -94,16 +99,30 @@ func runRun(ctx context.Context, i *invocation) error {
 		CreateOptions: createOptions(i),
 		Name:          get(i, "name", parseName),
 		Remove:        i.flags.Bool("rm"),
+		Detach:        i.flags.Bool("detach"),
 		Wait:          get(i, "wait", parseWait),
 		Exec:          readExecOptions(i),
 	}
 	o.Exec.Args, o.Exec.Env = i.words, o.Env
+	i.notBoth("detach", "rm")
+	if i.err == nil && o.Detach && len(i.words) > 0 {
+		i.err = usageError("--detach: the VPS is started and no COMMAND runs; run one in it with croft exec")
+	}
+	name := ""
+	o.Named = func(made string) {
+		if name = made; o.Name == "" && !o.Remove && !o.Detach {
+			i.screen.line(made + ": created; it is kept when the command ends (--rm destroys it then)")
+		}
+	}
 	m, err := i.manager()
 	if err != nil {
 		return err
 	}
 	code, err := m.Run(ctx, o)
-	who := o.Name
+	if err == nil && o.Detach {
+		return i.print(name + "\n")
+	}
+	who := cmp.Or(o.Name, name)
 	if who == "" {
 		who = o.Template
 	}
@@ -115,7 +134,8 @@ func enterVerb() *verb {
 		name: "enter", group: groupInside, args: "NAME", words: vpsNames,
 		summary:      "open a root shell in a VPS",
 		about:        `The exit status is the shell's, as it is exec's.`,
-		synonyms:     []string{"shell", "ssh", "login", "sh"},
+		aliases:      []string{"shell"},
+		synonyms:     []string{"ssh", "login", "sh"},
 		statusInside: true, signals: theirs,
 		run: func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, "enter", func(ctx context.Context, m Manager, name string) error {
@@ -131,7 +151,7 @@ func consoleVerb() *verb {
 		summary: "attach to the console of a VPS",
 		about: `On a terminal Ctrl-] leaves it, and so does Esc . at the beginning of a line.
 Elsewhere what stdin holds is typed, and the end of the VPS is the end.`,
-		synonyms: []string{"attach"},
+		aliases: []string{"attach"},
 		run: func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, "attach to the console", func(ctx context.Context, m Manager, name string) error {
 				return m.Console(ctx, name, i.stdio)

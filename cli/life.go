@@ -21,7 +21,7 @@ func ifExistsOption() option {
 
 func startVerb() *verb {
 	return &verb{
-		name: "start", group: groupLife, args: "NAME… | --all", words: vpsNames,
+		name: "start", group: groupLife, args: "NAME... | --all", words: vpsNames,
 		summary: "start VPSs",
 		about: `It returns when the init of the VPS runs; with --wait when it has booted. One
 that runs already is an error, and goes on undisturbed.`,
@@ -43,7 +43,7 @@ that runs already is an error, and goes on undisturbed.`,
 
 func stopVerb() *verb {
 	return &verb{
-		name: "stop", group: groupLife, args: "NAME… | --all", words: vpsNames,
+		name: "stop", group: groupLife, args: "NAME... | --all", words: vpsNames,
 		summary: "shut VPSs down",
 		about: `The VPS's own init shuts it down. One that has not ended when the timeout is
 over is killed. One that is stopped already is success.`,
@@ -74,7 +74,7 @@ func readStopOptions(i *invocation) runtime.StopOptions {
 
 func restartVerb() *verb {
 	return &verb{
-		name: "restart", group: groupLife, args: "NAME… | --all", words: vpsNames,
+		name: "restart", group: groupLife, args: "NAME... | --all", words: vpsNames,
 		summary: "shut VPSs down and start them again",
 		about:   `What was set since it was started holds then. One that is stopped is started.`,
 		options: append(stopOptions(), waitOption("return"),
@@ -93,14 +93,15 @@ func restartVerb() *verb {
 
 func killVerb() *verb {
 	return &verb{
-		name: "kill", group: groupLife, args: "NAME… | --all", words: vpsNames,
+		name: "kill", group: groupLife, args: "NAME... | --all", words: vpsNames,
 		summary: "end VPSs at once, or send their init a signal",
 		about: `Without --signal every process of the VPS is killed at once, as if its power
 had been cut. Any other signal goes to its init, which may ignore it.`,
 		options: []option{
-			{name: "signal", short: "s", placeholder: "SIGNAL", usage: "the signal: TERM, SIGHUP, 15, RTMIN+4 (KILL)"},
+			{name: "signal", short: "s", placeholder: "SIGNAL", usage: "signal to send: TERM, SIGHUP, 15, RTMIN+4; -9 and -KILL work too (default: KILL)", choices: signalNames()},
 			allOption("kill"),
 		},
+		dashed: "signal",
 		run: func(ctx context.Context, i *invocation) error {
 			sig := get(i, "signal", parseSignal)
 			if !i.has("signal") {
@@ -115,7 +116,7 @@ had been cut. Any other signal goes to its init, which may ignore it.`,
 
 func pauseVerb() *verb {
 	return &verb{
-		name: "pause", group: groupLife, args: "NAME… | --all", words: vpsNames,
+		name: "pause", group: groupLife, args: "NAME... | --all", words: vpsNames,
 		summary:  "stop every process of VPSs where it is",
 		about:    `One that is paused already is success.`,
 		options:  []option{allOption("pause")},
@@ -128,7 +129,7 @@ func pauseVerb() *verb {
 
 func resumeVerb() *verb {
 	return &verb{
-		name: "resume", group: groupLife, args: "NAME… | --all", words: vpsNames,
+		name: "resume", group: groupLife, args: "NAME... | --all", words: vpsNames,
 		summary:  "let paused VPSs go on",
 		about:    `One that is not paused is success.`,
 		options:  []option{allOption("resume")},
@@ -141,7 +142,7 @@ func resumeVerb() *verb {
 
 func destroyVerb() *verb {
 	return &verb{
-		name: "destroy", group: groupLife, args: "NAME… | --all", words: vpsNames,
+		name: "destroy", group: groupLife, args: "NAME... | --all", words: vpsNames,
 		summary: "remove VPSs and all their files",
 		about:   `There is no question and no way back. One that runs is refused without --force.`,
 		options: []option{
@@ -149,7 +150,8 @@ func destroyVerb() *verb {
 			ifExistsOption(),
 			allOption("destroy"),
 		},
-		synonyms: []string{"rm", "remove", "delete", "del"},
+		aliases:  []string{"rm"},
+		synonyms: []string{"remove", "delete", "del"},
 		run: func(ctx context.Context, i *invocation) error {
 			o := runtime.DestroyOptions{Force: i.flags.Bool("force"), IfExists: i.flags.Bool("if-exists")}
 			return forEach(ctx, i, "destroy", func(ctx context.Context, m Manager, name string) error {

@@ -9,14 +9,15 @@ import (
 	"strings"
 	"time"
 
+	"croft/internal/fail"
 	"croft/runtime"
 )
 
 func listVerb() *verb {
 	return &verb{
-		name: "list", group: groupLook,
-		summary: "list all VPSs",
-		about: `Every VPS is listed, running or not, with all its addresses.
+		name: "list", group: groupLook, args: "[NAME...]", words: vpsNames,
+		summary: "list VPSs",
+		about: `Lists the named VPSs, or all, running or not, with all their addresses.
 
 Columns: ` + wrapWords(columnNames(), 69, "         ") + `
 
@@ -30,14 +31,16 @@ match either of its values.`,
 			{name: "quiet", short: "q", usage: "only the names"},
 			{name: "no-header", usage: "no line with the columns' names"},
 		},
-		synonyms: []string{"ls", "ps"},
-		run:      list,
+		aliases: []string{"ls", "ps"},
+		run:     list,
 	}
 }
 
 func list(ctx context.Context, i *invocation) error {
-	if err := i.none(); err != nil {
-		return err
+	for _, name := range i.words {
+		if _, err := parseName(name); err != nil {
+			return usageError("%w", err)
+		}
 	}
 	columns := get(i, "columns", parseColumns)
 	if len(columns) == 0 {
@@ -56,12 +59,40 @@ func list(ctx context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
+	all, missing := named(i, all)
 	all = slices.DeleteFunc(all, func(info runtime.Info) bool { return !matches(info, filters) })
 	for _, info := range all {
 		if info.Error != "" {
 			i.screen.warn(info.Name + ": " + info.Error)
 		}
 	}
+	if err := printList(i, all, columns); err != nil {
+		return err
+	}
+	return missing
+}
+
+// named returns those of all that were named, all of them if none was. The
+// error is the first name that no VPS has; all of these are reported.
+func named(i *invocation, all []runtime.Info) ([]runtime.Info, error) {
+	if len(i.words) == 0 {
+		return all, nil
+	}
+	var first error
+	for _, name := range i.words {
+		if slices.ContainsFunc(all, func(v runtime.Info) bool { return v.Name == name }) {
+			continue
+		}
+		err := fail.New(fail.NotFound, "no VPS named %q", name)
+		i.report(i.path, err)
+		if first == nil {
+			first = reported{err}
+		}
+	}
+	return slices.DeleteFunc(all, func(v runtime.Info) bool { return !slices.Contains(i.words, v.Name) }), first
+}
+
+func printList(i *invocation, all []runtime.Info, columns []column) error {
 	switch {
 	case i.flags.Bool("json"):
 		if all == nil {

@@ -11,7 +11,7 @@ func jsonOption(usage string) option { return option{name: "json", usage: usage}
 
 func statusVerb() *verb {
 	return &verb{
-		name: "status", group: groupLook, args: "NAME…", words: vpsNames,
+		name: "status", group: groupLook, args: "NAME...", words: vpsNames,
 		summary: "say what VPSs are doing, one word a line",
 		about: `stopped, starting, running, paused, orphaned (it runs and its monitor was
 killed; the next command mends that), or broken (its files cannot be read).
@@ -43,7 +43,7 @@ The exit status is 0 whatever it is.`,
 
 func inspectVerb() *verb {
 	return &verb{
-		name: "inspect", group: groupLook, args: "NAME…", words: vpsNames,
+		name: "inspect", group: groupLook, args: "NAME...", words: vpsNames,
 		summary: "show everything about VPSs, as JSON",
 		about: `One name gives an object, several an array.
 
@@ -53,7 +53,7 @@ runs, or, of a stopped one, that with which another OCI runtime runs it.`,
 			jsonOption("say so: the output is JSON anyway"),
 			{name: "bundle", usage: "the configuration of its OCI bundle instead"},
 		},
-		synonyms: []string{"show", "info"},
+		aliases: []string{"info", "show"},
 		run: func(ctx context.Context, i *invocation) error {
 			if i.flags.Bool("bundle") {
 				return eachOf(ctx, i, "inspect", Manager.Bundle, func(all []json.RawMessage) error { return printOneOrMany(i, all) })
@@ -121,7 +121,7 @@ func logsVerb() *verb {
 
 func waitVerb() *verb {
 	return &verb{
-		name: "wait", group: groupLook, args: "NAME… | --all", words: vpsNames,
+		name: "wait", group: groupLook, args: "NAME... | --all", words: vpsNames,
 		summary: "wait until VPSs are in a condition",
 		options: []option{
 			{name: "for", also: "until", placeholder: "CONDITION", usage: "running, stopped, booted or network: it has booted and answers (stopped)", choices: conditions()},

@@ -31,7 +31,7 @@ func manPage(root *verb) string {
 	out.text("croft \\- " + escape(root.summary))
 	out.macro("SH", "SYNOPSIS")
 	out.macro("B", "croft")
-	out.text(escape("[OPTIONS] COMMAND [OPTIONS] [NAME…]"))
+	out.text(escape("[OPTIONS] COMMAND [OPTIONS] [NAME...]"))
 	out.macro("SH", "DESCRIPTION")
 	out.text(escape("A virtual private server (VPS) looks and behaves like a Linux machine of its own. croft makes VPSs of templates, " +
 		"runs them as containers, and has no daemon. Options may stand before or after names."))

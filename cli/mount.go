@@ -4,7 +4,7 @@ import "context"
 
 func mountVerb() *verb {
 	return &verb{
-		name: "mount", group: groupInside, args: "NAME… | --all", words: vpsNames,
+		name: "mount", group: groupInside, args: "NAME... | --all", words: vpsNames,
 		summary: "mount the root filesystems of stopped VPSs, and print where",
 		about: `It is for work on a VPS's files from the host. The directory that it is in is
 then an OCI bundle, which any OCI runtime runs. A VPS cannot start while it is
@@ -27,7 +27,7 @@ inside (croft inspect says it).`,
 
 func umountVerb() *verb {
 	return &verb{
-		name: "umount", group: groupInside, args: "NAME… | --all", words: vpsNames,
+		name: "umount", group: groupInside, args: "NAME... | --all", words: vpsNames,
 		summary: "unmount what croft mount has mounted",
 		about: `One that is not mounted is success. While something uses its files it is
 refused, and stays mounted.`,

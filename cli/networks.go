@@ -82,7 +82,7 @@ func networkListVerb() *verb {
 			{name: "quiet", short: "q", usage: "only the names"},
 			{name: "no-header", usage: "no line with the columns' names"},
 		},
-		synonyms: []string{"ls"},
+		aliases: []string{"ls"},
 		run: func(ctx context.Context, i *invocation) error {
 			m, err := listing(i)
 			if err != nil {
@@ -106,11 +106,12 @@ func networkListVerb() *verb {
 
 func networkInspectVerb() *verb {
 	return &verb{
-		name: "inspect", args: "NAME…", words: networkNames,
+		name: "inspect", args: "NAME...", words: networkNames,
 		summary:  "show everything about networks, as JSON",
 		about:    `One name gives an object, several an array.`,
 		options:  []option{jsonOption("say so: the output is JSON anyway")},
-		synonyms: []string{"show", "info"},
+		aliases:  []string{"show"},
+		synonyms: []string{"info"},
 		run: func(ctx context.Context, i *invocation) error {
 			var networks []runtime.NetworkInfo
 			first := eachWord(ctx, i, "inspect", parseName, func(m Manager, name string) error {
@@ -133,7 +134,7 @@ func networkInspectVerb() *verb {
 
 func networkRepairVerb() *verb {
 	return &verb{
-		name: "repair", args: "[NAME…]", words: networkNames,
+		name: "repair", args: "[NAME...]", words: networkNames,
 		summary: "make the host match its networks again",
 		about: `What others have removed or changed of a network's bridge, addresses and
 filters is put back, also for the VPSs that run on it. Nothing wrong is
@@ -166,10 +167,11 @@ func repairAll(ctx context.Context, i *invocation) error {
 
 func networkRemoveVerb() *verb {
 	return &verb{
-		name: "remove", args: "NAME…", words: networkNames,
+		name: "remove", args: "NAME...", words: networkNames,
 		summary:  "remove networks that no VPS is on",
 		about:    `One that a VPS is on, running or not, is refused, and stays.`,
-		synonyms: []string{"rm", "delete", "destroy"},
+		aliases:  []string{"rm"},
+		synonyms: []string{"delete", "destroy"},
 		run: func(ctx context.Context, i *invocation) error {
 			return eachWord(ctx, i, "remove", parseName, func(m Manager, name string) error { return m.RemoveNetwork(ctx, name) })
 		},

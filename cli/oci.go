@@ -25,7 +25,7 @@ oci and the command:
 			name: v.Name, args: v.Args, summary: v.Summary, about: v.About, options: described(v.Options),
 			foreign: true,
 			run: func(context.Context, *invocation) error {
-				return usageError("the options of an OCI runtime stand after oci, and no other do").WithHint("croft help oci")
+				return usageError("croft oci takes the options of an OCI runtime, and they follow the word oci").WithHint("croft help oci")
 			},
 		})
 	}

@@ -42,8 +42,8 @@ func publishListVerb() *verb {
 		summary: "list the ports, and whether they lead there now",
 		about: `Of a running VPS "missing" is what another tool took away from the host's rules:
 "croft network repair" and the next start of any VPS put it back.`,
-		options:  []option{jsonOption("everything, as JSON"), {name: "no-header", usage: "no line with the columns' names"}},
-		synonyms: []string{"ls", "show"},
+		options: []option{jsonOption("everything, as JSON"), {name: "no-header", usage: "no line with the columns' names"}},
+		aliases: []string{"ls", "show"},
 		run: func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, "list the published ports", func(ctx context.Context, m Manager, name string) error {
 				info, err := m.Published(ctx, name)
@@ -90,7 +90,7 @@ func publishedTable(info runtime.PublishedInfo) table {
 
 func publishAddVerb() *verb {
 	return &verb{
-		name: "add", args: "NAME " + published + "…", words: vpsNames,
+		name: "add", args: "NAME " + published + "...", words: vpsNames,
 		summary: "publish more ports",
 		about: `ADDRESS is one of the host's, IPv6 in brackets; without one they are published
 on all. PORT is a port or a range of them, of the host before and of the VPS
@@ -119,13 +119,14 @@ after the colon, as many of each. What is published already is success.`,
 
 func publishRemoveVerb() *verb {
 	return &verb{
-		name: "remove", args: "NAME NUMBER…", words: vpsNames,
+		name: "remove", args: "NAME NUMBER...", words: vpsNames,
 		summary: "publish ports no more, by their numbers in the list",
 		about: `All numbers are those before the first is removed. Connections that are there
 go on.`,
-		synonyms: []string{"rm", "delete", "del"},
+		aliases:  []string{"rm"},
+		synonyms: []string{"delete", "del"},
 		run: func(ctx context.Context, i *invocation) error {
-			name, numbers, err := i.nameAndNumbers("croft publish %s list")
+			name, numbers, err := i.nameAndNumbers()
 			if err != nil {
 				return err
 			}

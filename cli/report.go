@@ -106,7 +106,7 @@ func (a *app) finish(l line, err error) int {
 	if errors.As(err, &s) {
 		return int(s)
 	}
-	a.report(l.path, err)
+	a.report(l.meant, err)
 	return exitStatus(err, l.verb)
 }
 
@@ -128,13 +128,19 @@ func (a *app) report(path []string, err error) {
 }
 
 // hint is what a person may type next: what the error says, or what follows
-// from its kind.
+// from its kind. path is the command that was typed, or probably meant.
 func (a *app) hint(path []string, err error) string {
 	var stop *interrupted
 	var command *runtime.CommandError
-	if hint := fail.HintOf(err); hint != "" || errors.As(err, &stop) || errors.As(err, &command) {
+	hint := a.shown(fail.HintOf(err), path)
+	if hint != "" || errors.As(err, &stop) || errors.As(err, &command) {
 		return hint
 	}
+	return a.shown(a.usualHint(path, err), path)
+}
+
+// usualHint is the hint that follows from an error's kind.
+func (a *app) usualHint(path []string, err error) string {
 	switch fail.KindOf(err) {
 	case fail.Usage:
 		return strings.Join(append([]string{"croft help"}, path...), " ")

@@ -47,8 +47,8 @@ func routeListVerb() *verb {
 		summary: "list the routes and rules that there are",
 		about: `Those with a number are croft's, the others the VPS's own. Of a VPS that does
 not run what is saved is shown. What the kernel keeps by itself is left out.`,
-		options:  []option{jsonOption("everything, as JSON"), {name: "no-header", usage: "no line with the columns' names"}},
-		synonyms: []string{"ls", "show"},
+		options: []option{jsonOption("everything, as JSON"), {name: "no-header", usage: "no line with the columns' names"}},
+		aliases: []string{"ls", "show"},
 		run: func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, "list the routes", func(ctx context.Context, m Manager, name string) error {
 				info, err := m.Routing(ctx, name)
@@ -167,12 +167,13 @@ func routeRuleVerb() *verb {
 
 func routeRemoveVerb() *verb {
 	return &verb{
-		name: "remove", args: "NAME NUMBER…", words: vpsNames,
+		name: "remove", args: "NAME NUMBER...", words: vpsNames,
 		summary:  "remove routes and rules, by their numbers in the list",
 		about:    `All numbers are those before the first is removed.`,
-		synonyms: []string{"rm", "delete", "del"},
+		aliases:  []string{"rm"},
+		synonyms: []string{"delete", "del"},
 		run: func(ctx context.Context, i *invocation) error {
-			name, numbers, err := i.nameAndNumbers("croft route %s list")
+			name, numbers, err := i.nameAndNumbers()
 			if err != nil {
 				return err
 			}

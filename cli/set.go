@@ -9,7 +9,7 @@ import (
 
 func setVerb() *verb {
 	return &verb{
-		name: "set", group: groupChange, args: "NAME… | --all", words: vpsNames,
+		name: "set", group: groupChange, args: "NAME... | --all", words: vpsNames,
 		summary: "change settings of VPSs",
 		about: `What is set is saved, and holds from now on. What is not named stays as it is.
 

@@ -127,7 +127,7 @@ func (a *app) candidates(root *verb, before []string, last string) []string {
 		}
 		return names
 	}
-	if one, more := strings.CutPrefix(l.verb.args, "NAME"); more && !strings.HasPrefix(one, "…") && len(l.words) > 0 {
+	if one, more := strings.CutPrefix(l.verb.args, "NAME"); more && !strings.HasPrefix(one, "...") && len(l.words) > 0 {
 		return nil
 	}
 	if l.verb.inside && len(l.words) >= l.verb.before {

@@ -13,7 +13,7 @@ import (
 
 func statsVerb() *verb {
 	return &verb{
-		name: "stats", group: groupLook, args: "[NAME…]", words: vpsNames,
+		name: "stats", group: groupLook, args: "[NAME...]", words: vpsNames,
 		summary: "show what running VPSs use",
 		about: `All that run, or those that are named. CPU is in hundredths of one CPU, of the
 interval between two looks, and the CPU time is all since the VPS was started.
@@ -77,10 +77,7 @@ func stats(ctx context.Context, i *invocation) error {
 
 // parseInterval reads a time that may be none.
 func parseInterval(s string) (time.Duration, error) {
-	if s == "0" {
-		return 0, nil
-	}
-	return parseTimeout(s)
+	return parseDuration(s)
 }
 
 // pause waits, unless the command is called off.

@@ -16,7 +16,7 @@ func templateVerb() *verb {
 	return &verb{
 		name: "template", group: groupThings, args: "COMMAND",
 		summary:  "make, list and remove templates",
-		synonyms: []string{"templates", "image", "images"},
+		synonyms: []string{"templates", "image"},
 		verbs: []*verb{
 			templateBuildVerb(), templateCreateVerb(), templatePullVerb(), templatePushVerb(), templateImportVerb(),
 			templateExportVerb(), templateListVerb(),
@@ -136,7 +136,8 @@ func templateListVerb() *verb {
 			{name: "quiet", short: "q", usage: "only the names"},
 			{name: "no-header", usage: "no line with the columns' names"},
 		},
-		synonyms: []string{"ls"},
+		aliases: []string{"ls"},
+		atRoot:  []string{"images"},
 		run: func(ctx context.Context, i *invocation) error {
 			m, err := listing(i)
 			if err != nil {
@@ -197,11 +198,12 @@ func printListing(i *invocation, all any, t table) error {
 
 func templateInspectVerb() *verb {
 	return &verb{
-		name: "inspect", args: "NAME…", words: templateNames,
+		name: "inspect", args: "NAME...", words: templateNames,
 		summary:  "show everything about templates, as JSON",
 		about:    `One name gives an object, several an array.`,
 		options:  []option{jsonOption("say so: the output is JSON anyway")},
-		synonyms: []string{"show", "info"},
+		aliases:  []string{"show"},
+		synonyms: []string{"info"},
 		run: func(ctx context.Context, i *invocation) error {
 			var images []runtime.TemplateInfo
 			first := eachWord(ctx, i, "inspect", parseTemplate, func(m Manager, name string) error {
@@ -224,10 +226,11 @@ func templateInspectVerb() *verb {
 
 func templateRemoveVerb() *verb {
 	return &verb{
-		name: "remove", args: "NAME…", words: templateNames,
+		name: "remove", args: "NAME...", words: templateNames,
 		summary:  "remove templates that no VPS is made of",
 		about:    `One that a VPS is made of is refused, and stays.`,
-		synonyms: []string{"rm", "delete", "destroy"},
+		aliases:  []string{"rm"},
+		synonyms: []string{"delete", "destroy"},
 		run: func(ctx context.Context, i *invocation) error {
 			return eachWord(ctx, i, "remove", parseTemplate, func(m Manager, name string) error { return m.RemoveTemplate(ctx, name) })
 		},

@@ -22,20 +22,25 @@ import (
 // string (read has refused it), and what they say of a bad one follows the
 // option's name: "--memory: "1Q" is no size: 512M, 1G".
 
-// parseDuration reads a time span, of any length but less than none.
+// parseDuration reads a duration that is not negative: a number of seconds, or
+// numbers with units.
 func parseDuration(s string) (time.Duration, error) {
-	d, err := time.ParseDuration(s)
+	text := s
+	if strings.Trim(s, "0123456789.") == "" {
+		text += "s"
+	}
+	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return 0, fmt.Errorf("%q is no time span: 90s, 2m", s)
+		return 0, fmt.Errorf("invalid duration %q (for example 90, 90s, 1m30s)", s)
 	}
 	return d, nil
 }
 
-// parseTimeout reads a time span that something can happen in.
+// parseTimeout reads a duration that is more than 0.
 func parseTimeout(s string) (time.Duration, error) {
 	d, err := parseDuration(s)
 	if err == nil && d == 0 {
-		err = fmt.Errorf("%q is no time to wait: 90s, 2m", s)
+		err = fmt.Errorf("invalid duration %q: it must be more than 0", s)
 	}
 	return d, err
 }
@@ -258,6 +263,11 @@ func parseCondition(s string) (runtime.Condition, error) {
 
 // The real-time signals as programs number them; the C library keeps 32 and 33.
 const sigRTMin, sigRTMax = 34, 64
+
+// signalNames are the signals that are sent to an init, for completion.
+func signalNames() []string {
+	return []string{"HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "CONT", "STOP", "PWR", "WINCH", "RTMIN+3", "RTMIN+4", "RTMIN+5"}
+}
 
 // parseSignal reads a signal's number or its name, with or without SIG, in any
 // case; RTMIN+1 and RTMAX-1 too.

@@ -15,11 +15,13 @@ import (
 // A verb is one command, or a family of them.
 type verb struct {
 	name     string
-	args     string   // its words, as help shows them: "NAME…"
+	args     string   // its words, as help shows them: "NAME..."
 	summary  string   // one line, as in a list of commands
 	about    string   // what else a user should know; wrapped by hand at 78
 	group    string   // the heading in the list of commands
-	synonyms []string // what people type who come from elsewhere; hinted at, not accepted
+	aliases  []string // other names of it, which are accepted
+	atRoot   []string // names of it that need no family before them: croft images
+	synonyms []string // what users of other tools type; hinted at, not accepted
 	options  []option
 	verbs    []*verb // of a family
 	words    kind    // what its words name, for completion
@@ -41,6 +43,9 @@ type verb struct {
 	// own failures are 125 then.
 	statusInside bool
 	signals      signals
+
+	// dashed is the option that -9 and -KILL give a value to; "" is none.
+	dashed string
 
 	run func(context.Context, *invocation) error
 }
@@ -107,11 +112,27 @@ func (v *verb) option(name string) (option, bool) {
 
 func (v *verb) verb(name string) *verb {
 	for _, sub := range v.verbs {
-		if sub.name == name {
+		if sub.name == name || slices.Contains(sub.aliases, name) {
 			return sub
 		}
 	}
 	return nil
+}
+
+// find is verb for a name that may also be one of a family's verb. It returns
+// the path to the verb.
+func (v *verb) find(name string) (*verb, []string) {
+	if sub := v.verb(name); sub != nil {
+		return sub, []string{sub.name}
+	}
+	for _, family := range v.verbs {
+		for _, sub := range family.verbs {
+			if slices.Contains(sub.atRoot, name) {
+				return sub, []string{family.name, sub.name}
+			}
+		}
+	}
+	return nil, nil
 }
 
 // An invocation is one command as it was typed.
@@ -170,6 +191,7 @@ func (i *invocation) readGlobals() error {
 		LockTimeout:   get(i, "lock-timeout", parseDuration),
 		Warn:          i.screen.warn,
 		Command:       i.command(),
+		CommandLine:   quote(append([]string{"croft"}, i.typed...)),
 	}
 	showProgress(i.screen, &i.place.Progress)
 	i.app.debug = i.flags.Bool("debug")
@@ -224,13 +246,13 @@ func (i *invocation) one(what string) (string, error) {
 	case 0:
 		return "", usageError("%s: no %s given", strings.Join(i.path, " "), what)
 	}
-	return "", usageError("%s: one %s, not also %q", strings.Join(i.path, " "), what, i.words[1])
+	return "", usageError("%s takes one %s; unexpected argument %q", strings.Join(i.path, " "), what, i.words[1])
 }
 
 // none refuses words.
 func (i *invocation) none() error {
 	if len(i.words) > 0 {
-		return usageError("%s: takes no argument, not %q", strings.Join(i.path, " "), i.words[0])
+		return usageError("%s takes no argument; unexpected argument %q", strings.Join(i.path, " "), i.words[0])
 	}
 	return nil
 }

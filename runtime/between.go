@@ -41,7 +41,7 @@ func (m *Manager) runningAlready(name string) error {
 	if lives := run.State == state.Running && alive(run.Init); !lives {
 		return notRunning(name, StatusStarting, run)
 	}
-	return fail.New(fail.State, "%s is running already", name).WithHint("croft restart %s", name)
+	return fail.New(fail.State, "%s is running already", name).WithHint("croft list %s", name)
 }
 
 // comingDown tells which way a VPS goes whose monitor lives and whose init

@@ -73,5 +73,5 @@ func TestBetween(t *testing.T) {
 	if err := m.store.PutRun("web", run); err != nil {
 		t.Fatal(err)
 	}
-	told("running, start", m.Start(ctx, "web", StartOptions{}), "web is running already", "croft restart web")
+	told("running, start", m.Start(ctx, "web", StartOptions{}), "web is running already", "croft list web")
 }

@@ -125,7 +125,7 @@ func (m *Manager) reached(ctx context.Context, name string, until Condition, s S
 		}
 		return m.answers(ctx, name)
 	}
-	return false, fail.New(fail.Usage, "no such condition: %s", until).WithHint("running, stopped, booted or network")
+	return false, fail.New(fail.Usage, "unknown condition %q: running, stopped, booted or network", until)
 }
 
 // howEnded is one line about the last end of a VPS.

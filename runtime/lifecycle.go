@@ -98,7 +98,7 @@ func (m *Manager) Destroy(ctx context.Context, name string, o DestroyOptions) er
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
 		if !o.Force {
-			return fail.New(fail.State, "%s is running", name).WithHint("croft stop %s, or croft destroy --force %s", name, name)
+			return fail.New(fail.State, "%s is running, and a running VPS is destroyed only with --force", name).WithHint("croft list %s", name)
 		}
 		if err := requestStop(m.store, name); err != nil {
 			return err
@@ -139,7 +139,7 @@ func (m *Manager) byNameAlone(name string) (state.VPS, error) {
 // they are there, there is something to finish.
 func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v state.VPS, force bool) error {
 	if run, err := m.store.Run(v.Name); err == nil && alive(run.Init) && run.State == state.Running && !force {
-		return fail.New(fail.State, "%s is running without its monitor", v.Name).WithHint("croft stop %s", v.Name)
+		return fail.New(fail.State, "%s is running without its monitor, and a running VPS is destroyed only with --force", v.Name).WithHint("croft list %s", v.Name)
 	}
 	if err := m.rootfses.Release(m.mountpoint(v.Name)); err != nil {
 		return err

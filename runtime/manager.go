@@ -7,7 +7,6 @@ package runtime
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -42,7 +41,11 @@ type Manager struct {
 // New returns a Manager. It is fail.Permission for anybody but root.
 func New(o Options) (*Manager, error) {
 	if os.Geteuid() != 0 {
-		return nil, fail.New(fail.Permission, "croft needs root").WithHint("sudo %s", commandLine())
+		err := fail.New(fail.Permission, "croft needs root")
+		if o.CommandLine == "" {
+			return nil, err
+		}
+		return nil, err.WithHint("sudo %s", o.CommandLine)
 	}
 	if o.Root == "" {
 		o.Root = DefaultRoot
@@ -124,7 +127,7 @@ func (m *Manager) ready(ctx context.Context, l *state.Locked) (state.VPS, error)
 // whole refuses a record that is JSON and yet no VPS.
 func whole(v state.VPS) error {
 	if v.Template.Digest == "" || len(v.Template.Layers) == 0 {
-		return fail.New(fail.State, "the settings of %s name no template", v.Name).WithHint("croft destroy --force %s", v.Name)
+		return fail.New(fail.State, "the settings of %s name no template", v.Name).WithHint("croft list --columns name,status,error %s", v.Name)
 	}
 	return nil
 }
@@ -137,13 +140,5 @@ func cgroupManager(name string) (container.CgroupManager, error) {
 	case string(container.Systemd), string(container.Cgroupfs):
 		return container.CgroupManager(name), nil
 	}
-	return "", fail.New(fail.Usage, "no cgroup manager %q", name).WithHint("auto, systemd or cgroupfs")
-}
-
-func commandLine() string {
-	line := "croft"
-	for _, a := range os.Args[1:] {
-		line = fmt.Sprintf("%s %s", line, a)
-	}
-	return line
+	return "", fail.New(fail.Usage, "unknown cgroup manager %q: auto, systemd or cgroupfs", name)
 }

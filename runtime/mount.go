@@ -25,7 +25,7 @@ func (m *Manager) Mount(ctx context.Context, name string) (string, error) {
 	defer l.Unlock()
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
-		return "", fail.New(fail.State, "%s is running", name).WithHint("croft exec %s, or croft stop %s", name, name)
+		return "", fail.New(fail.State, "%s is running, and only a stopped VPS can be mounted", name).WithHint("croft enter %s", name)
 	}
 	if err != nil {
 		return "", err
@@ -67,7 +67,7 @@ func (m *Manager) Umount(ctx context.Context, name string) error {
 	defer l.Unlock()
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
-		return fail.New(fail.State, "%s is running", name).WithHint("croft stop %s", name)
+		return fail.New(fail.State, "%s is running, and its root filesystem is in use", name)
 	}
 	if err != nil {
 		return err

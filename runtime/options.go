@@ -92,8 +92,10 @@ type RunOptions struct {
 	CreateOptions
 	Name   string // "" makes one up
 	Remove bool
+	Detach bool // start the VPS and run nothing in it
 	Wait   Wait
-	Exec   ExecOptions // no Args: enter
+	Exec   ExecOptions       // no Args: enter
+	Named  func(name string) // is told the VPS's name once it exists; may be nil
 }
 
 // LogOptions says which of a VPS's console logs, and how much of it.
@@ -206,4 +208,5 @@ type Options struct {
 	Progress      Progress      // long work says how far it is; nil drops it
 	Debug         io.Writer     // where the log goes; nil drops it
 	Command       string        // who holds a lock: "croft start web"
+	CommandLine   string        // the whole command line, quoted for a shell; "" is unknown
 }

@@ -45,7 +45,7 @@ func (m *Manager) Rename(ctx context.Context, old, new string) error {
 	}
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
-		return fail.New(fail.State, "%s is running", old).WithHint("croft stop %s", old)
+		return fail.New(fail.State, "%s is running, and only a stopped VPS can be renamed", old).WithHint("croft list %s", old)
 	}
 	if err != nil {
 		return err

@@ -79,7 +79,7 @@ func TestRename(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := m.Rename(ctx, "web", "www"); !fail.Is(err, fail.State) || fail.HintOf(err) != "croft stop web" {
+	if err := m.Rename(ctx, "web", "www"); !fail.Is(err, fail.State) || fail.HintOf(err) != "croft list web" {
 		t.Errorf("of a running one: %v", err)
 	}
 	if err := m.Stop(ctx, "web", StopOptions{Fast: true}); err != nil {

@@ -14,7 +14,8 @@ import (
 
 // Run is Create, Start and Exec, and with o.Remove Destroy, in one; it returns
 // the command's exit status. Without a command a person gets a shell. Whatever
-// happens once the VPS exists, with o.Remove nothing of it is left.
+// happens once the VPS exists, with o.Remove nothing of it is left. With
+// o.Detach it is Create and Start alone.
 //
 // A VPS of an image without an init runs the image's entrypoint, and the
 // command as its arguments, instead of the image's own ones; when that has
@@ -31,14 +32,22 @@ func (m *Manager) Run(ctx context.Context, o RunOptions) (status int, err error)
 	if err != nil {
 		return 0, err
 	}
-	o.Exec.Args = argumentsOf(image, o.Exec.Args)
-	if len(o.Exec.Args) == 0 && !term.IsTerminal(int(o.Exec.Stdio.In.Fd())) {
+	if !o.Detach {
+		o.Exec.Args = argumentsOf(image, o.Exec.Args)
+	}
+	if !o.Detach && len(o.Exec.Args) == 0 && !term.IsTerminal(int(o.Exec.Stdio.In.Fd())) {
 		return 0, fail.New(fail.Usage, "no command to run, and standard input is no terminal").
-			WithHint("croft run --template %s -- COMMAND", o.Template)
+			WithHint("croft help run")
 	}
 	o.CreateOptions.Ephemeral = o.Remove
 	if _, err := m.Create(ctx, name, o.CreateOptions); err != nil {
 		return 0, err
+	}
+	if o.Named != nil {
+		o.Named(name)
+	}
+	if o.Detach {
+		return 0, m.Start(ctx, name, StartOptions{Wait: o.Wait})
 	}
 	if o.Remove {
 		defer func() {

@@ -31,8 +31,8 @@ func (m *Manager) underSmallInit(s *bundles.Settings, v state.VPS, image templat
 	if wait {
 		c.Args = nil
 	} else if len(c.Args) == 0 {
-		return fail.New(fail.State, "no init in the root filesystem of %s, and its image says no command", v.Name).
-			WithHint("croft run --template %s -- COMMAND", v.Template.Name)
+		return fail.New(fail.State, "the root filesystem of %s has no init, and its image names no command", v.Name).
+			WithHint("croft template inspect %s", v.Template.Name)
 	}
 	if s.InitFile, err = m.initFile(m.store.BinDir()); err != nil {
 		return err

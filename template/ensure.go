@@ -27,7 +27,7 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 	if r.name != busyboxName {
 		if _, rerr := s.cookbook().recipe(r.name); fail.Is(rerr, fail.NotFound) {
 			return Image{}, fail.New(fail.NotFound, "no template %q, and no recipe to build it from", r.name).
-				WithHint("croft template list shows templates, croft template recipe shows recipes")
+				WithHint("croft template list; croft template recipe")
 		} else if rerr != nil {
 			return Image{}, rerr
 		}

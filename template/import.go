@@ -116,7 +116,7 @@ func (s *Store) importUnpacked(ctx context.Context, st *stage, name, dir string,
 	kind := containerIn(t)
 	if kind == ofFiles {
 		return Image{}, fail.New(fail.Usage, "there is no image in it: neither oci-layout and index.json nor manifest.json is at its top").
-			WithHint("a root filesystem is imported as a tar: tar -C DIR -c . | croft template import %s -", name)
+			WithHint("tar -C DIR -c . | croft template import %s -", name)
 	}
 	return s.importImages(ctx, st, name, t, kind, o)
 }
@@ -126,7 +126,7 @@ func (s *Store) free(name string, replace bool) error {
 	_, err := s.find(ref{name: name})
 	switch {
 	case err == nil && !replace:
-		return fail.New(fail.Taken, "there is a template %q already", name).WithHint("croft template remove %s", name)
+		return fail.New(fail.Taken, "a template %q exists, and is replaced only with --replace", name).WithHint("croft template inspect %s", name)
 	case err == nil, fail.Is(err, fail.NotFound), replace:
 		return nil
 	}

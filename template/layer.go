@@ -237,7 +237,7 @@ func (s *Store) LayerDirs(img Image) ([]string, error) {
 		}
 		dir := s.layerDir(d.String())
 		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
-			return nil, fail.New(fail.State, "layer %s of template %s is gone", d, img.Name).WithHint("croft template build %s", img.Name)
+			return nil, fail.New(fail.State, "layer %s of template %s is gone", d, img.Name).WithHint("croft template inspect %s", img.Name)
 		}
 		dirs = append(dirs, dir)
 	}

@@ -54,7 +54,7 @@ func parseRef(text string) (ref, error) {
 	r := ref{name: name, digest: digest.Digest(d)}
 	if d != "" || at {
 		if err := r.digest.Validate(); err != nil {
-			return ref{}, fail.New(fail.Usage, "template %q: %w", text, err).WithHint("a digest is sha256: and 64 hexadecimal digits: croft template list")
+			return ref{}, fail.New(fail.Usage, "template %q: %w", text, err).WithHint("croft template list --json")
 		}
 	}
 	if name == "" && d != "" && !at {

@@ -56,8 +56,8 @@ func (s *Store) pull(ctx context.Context, at registry.Reference, o PullOptions) 
 	old, err := s.find(ref{name: o.Name})
 	switch {
 	case err == nil && old.Source != at.String() && !o.Replace:
-		return Image{}, fail.New(fail.Taken, "there is a template %q already, and it is not from %s", o.Name, at).
-			WithHint("croft template pull %s ANOTHER-NAME", at)
+		return Image{}, fail.New(fail.Taken, "a template %q exists that was not pulled from %s; give another name, or --replace", o.Name, at).
+			WithHint("croft template inspect %s", o.Name)
 	case err != nil && !fail.Is(err, fail.NotFound) && !o.Replace:
 		return Image{}, err
 	}
@@ -93,7 +93,7 @@ func nameFor(r registry.Reference) (string, error) {
 	}
 	name = strings.ToLower(name)
 	if err := CheckName(name); err != nil {
-		return "", fail.New(fail.Usage, "%s makes no name for a template: %w", r, err).WithHint("croft template pull %s NAME", r)
+		return "", fail.New(fail.Usage, "%s makes no valid name for a template, so a NAME is needed: %w", r, err).WithHint("croft help template pull")
 	}
 	return name, nil
 }

@@ -75,7 +75,7 @@ func (s *Store) Remove(ctx context.Context, text string, used func() (map[string
 func inUse(r ref, names []string) error {
 	slices.Sort(names)
 	return fail.New(fail.State, "template %q is in use by %s", r, strings.Join(names, ", ")).
-		WithHint("croft destroy %s", strings.Join(names, " "))
+		WithHint("croft list --columns name,status,template,digest %s", strings.Join(names, " "))
 }
 
 // Prune removes former images that nothing uses, what interrupted commands

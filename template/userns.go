@@ -30,7 +30,7 @@ func userNamespace(first, size uint32) (*os.File, error) {
 	cmd.Env = []string{}
 	if err := cmd.Start(); err != nil {
 		return nil, fail.New(fail.Host, "make a user namespace for ids %d to %d: %w", first, uint64(first)+uint64(size)-1, err).
-			WithHint("sysctl user.max_user_namespaces has to be above 0, and croft has to run as root")
+			WithHint("sysctl user.max_user_namespaces")
 	}
 	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", cmd.Process.Pid))
 	cmd.Process.Kill()

@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+
+	"croft/internal/fail"
+	"croft/runtime"
+)
+
+// A hint is a command line that works and that harms nothing, or a sentence.
+// Hints come from everywhere in croft; every one of them goes through shown,
+// which drops a command that croft itself would refuse, or that could end or
+// remove something. A hint may hold several commands, with "; " in between.
+
+// shown returns hint without the commands that a person should not type.
+// meant is the path of the command that the person has typed, or has probably
+// meant: that one may be proposed whatever it does.
+func (a *app) shown(hint string, meant []string) string {
+	var good []string
+	for _, part := range strings.Split(hint, "; ") {
+		if !strings.Contains(part, "croft ") || a.worksAndHarmsNothing(part, meant) {
+			good = append(good, part)
+		}
+	}
+	return strings.Join(good, "; ")
+}
+
+// worksAndHarmsNothing checks a hint that holds a command of croft's: alone,
+// after sudo, or at the end of a pipe.
+func (a *app) worksAndHarmsNothing(hint string, meant []string) bool {
+	words, err := unquote(hint)
+	if err != nil {
+		return false
+	}
+	at := slices.Index(words, "croft")
+	if at < 0 || at > 0 && words[at-1] != "|" && words[at-1] != "sudo" {
+		return false // a sentence about a command is not a command
+	}
+	words = words[at+1:]
+	l, err := arrange(a.commands(), words)
+	if err != nil || harmful(l.path) && !slices.Equal(l.path, meant) {
+		return false
+	}
+	return a.accepts(words)
+}
+
+// harmful reports whether a command ends, stops or removes something.
+func harmful(path []string) bool {
+	if len(path) == 0 {
+		return false
+	}
+	switch path[len(path)-1] {
+	case "destroy", "stop", "restart", "kill", "remove", "flush", "prune", "shutdown":
+		return true
+	}
+	return false
+}
+
+// errAccepted ends a command at the point where it would begin to act.
+var errAccepted = errors.New("the command line is valid")
+
+// accepts reports whether croft accepts the words of a command line, without
+// acting on them: everything in them is checked, and the Manager is never
+// asked for anything.
+func (a *app) accepts(words []string) bool {
+	l, err := arrange(a.commands(), words)
+	if err != nil || l.help || l.verb == nil || l.verb.foreign {
+		return err == nil
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	defer null.Close()
+	dry := &app{
+		stdio:   runtime.Stdio{In: a.stdio.In, Out: null, Err: null},
+		connect: func(runtime.Options) (Manager, error) { return nil, errAccepted },
+		recipes: noRecipes{},
+		getenv:  a.getenv,
+		now:     a.now,
+		typed:   words,
+	}
+	if dry.stdio.In == nil {
+		dry.stdio.In = null
+	}
+	dry.screen = newScreen(null, a.getenv, a.now)
+	err = dry.urfave(dry.commands()).RunContext(context.Background(), l.argv)
+	return (err == nil || errors.Is(err, errAccepted)) && namesAreValid(l)
+}
+
+// noRecipes is a cookbook without recipes.
+type noRecipes struct{}
+
+func (noRecipes) Recipes() ([]runtime.RecipeInfo, error) { return nil, nil }
+func (noRecipes) Recipe(string) (string, error)          { return "", nil }
+
+// namesAreValid reports whether the words that must be names of VPSs are that.
+func namesAreValid(l line) bool {
+	if l.verb.words != vpsNames && !slices.Equal(l.path, []string{"create"}) {
+		return true
+	}
+	words := l.argv[slices.Index(l.argv, "--")+1:]
+	if !strings.HasPrefix(strings.TrimPrefix(l.verb.args, "["), "NAME...") {
+		words = words[:min(1, len(words))]
+	}
+	for _, w := range words {
+		if _, err := parseName(w); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// unquote splits a command line into words as a shell does, as far as quote
+// uses its quoting.
+func unquote(text string) ([]string, error) {
+	var words []string
+	var word strings.Builder
+	in, quoted := false, false
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case c == '\'':
+			quoted, in = !quoted, true
+		case quoted:
+			word.WriteByte(c)
+		case c == '\\' && i+1 < len(text):
+			i++
+			word.WriteByte(text[i])
+			in = true
+		case c == ' ':
+			if in {
+				words = append(words, word.String())
+			}
+			word.Reset()
+			in = false
+		default:
+			word.WriteByte(c)
+			in = true
+		}
+	}
+	if quoted {
+		return nil, fail.New(fail.Usage, "the quotes in %s do not end", text)
+	}
+	if in {
+		words = append(words, word.String())
+	}
+	return words, nil
+}
