@@ -134,7 +134,11 @@ func (mon *monitor) prepare(v state.VPS, root template.Rootfs) (*specs.Spec, err
 	if err != nil {
 		return nil, err
 	}
-	if err := mon.configureGuest(v, root, host); err != nil {
+	image, err := mon.imageOf(v)
+	if err != nil {
+		return nil, err
+	}
+	if err := mon.configureGuest(v, root, host, bootedInit(look, image)); err != nil {
 		return nil, err
 	}
 	spec, err := mon.specOf(v, look, root.Target, host, notifySocket(mon.store, v.Name), mon.how == spawnWait)
@@ -155,17 +159,36 @@ func (mon *monitor) prepare(v state.VPS, root template.Rootfs) (*specs.Spec, err
 // without an init, whose image says no command, is fail.State unless it is to
 // wait for one.
 func (m *Manager) specOf(v state.VPS, look guestLook, root string, host Host, notify string, wait bool) (*specs.Spec, error) {
-	image, err := m.templates.Resolve(v.Template.Digest)
-	if err != nil && !fail.Is(err, fail.NotFound) {
+	image, err := m.imageOf(v)
+	if err != nil {
 		return nil, err
 	}
 	s := settings(v, look, host, image, notify)
-	if look.Init == "" || image.Init != "" && image.Application() {
+	if bootedInit(look, image) == initCroft {
 		if err := m.underSmallInit(&s, v, image, root, wait); err != nil {
 			return nil, err
 		}
 	}
 	return bundles.Spec(s)
+}
+
+// imageOf is the image that v was created from. The zero Image is one that is
+// not in the store any more.
+func (m *Manager) imageOf(v state.VPS) (template.Image, error) {
+	image, err := m.templates.Resolve(v.Template.Digest)
+	if fail.Is(err, fail.NotFound) {
+		return template.Image{}, nil
+	}
+	return image, err
+}
+
+// bootedInit is the init that a VPS with these files boots: croft's own where
+// there is none, or where image has one that it does not mean.
+func bootedInit(look guestLook, image template.Image) initKind {
+	if look.Init == "" || image.Init != "" && image.Application() {
+		return initCroft
+	}
+	return look.Kind
 }
 
 // settings is what v's bundle is made from.

@@ -12,8 +12,9 @@ import (
 
 // booted reports whether the running VPS's init has finished booting: it said
 // so (sd_notify(3)), or, for those that never do, its scripts have ended and
-// left their mark: OpenRC a softlevel, sysvinit a runlevel in utmp, croft's
-// busybox template /run/booted.
+// left their mark: OpenRC a softlevel, sysvinit a runlevel in utmp, runit its
+// supervisor, an inittab of croft's /run/booted. An init that leaves no mark has
+// booted when it has settled.
 func (m *Manager) booted(name string, run state.Run) bool {
 	if exists(bootedFile(m.store, name)) {
 		return true
@@ -27,7 +28,10 @@ func (m *Manager) booted(name string, run state.Run) bool {
 	case initSystemd:
 		return run.Adopted && m.systemdIsUp(name) // else it will say so
 	}
-	return leftBootMark(run.Init.PID) && bootScriptsEnded(run.Init.PID)
+	if leftBootMark(run.Init.PID) {
+		return bootScriptsEnded(run.Init.PID)
+	}
+	return hasSettled(run.Init.PID)
 }
 
 // systemdIsUp asks a systemd whether it has booted.

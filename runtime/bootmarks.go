@@ -5,7 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // leftBootMark reports whether the init that is pid, of a kind that never says
@@ -28,8 +33,87 @@ func leftBootMark(pid int) bool {
 	if level := read("/run/openrc/softlevel"); level != nil {
 		return openrcIsUp(string(level)) && !existsInside(root, "/run/openrc/rc.starting")
 	}
-	level := runlevel(read("/run/utmp"))
-	return '2' <= level && level <= '5'
+	if level := runlevel(read("/run/utmp")); '2' <= level && level <= '5' {
+		return true
+	}
+	// runit(8) starts its supervisor when the scripts of stage 1 have ended.
+	return kindOfInit(exeInside(pid)) == initRunit && slices.ContainsFunc(childrenOf(pid), func(c child) bool {
+		name, _, _ := strings.Cut(c.cmdline, "\x00")
+		return filepath.Base(name) == "runsvdir"
+	})
+}
+
+// How long the processes of an init that leaves no mark have to run until it
+// counts as booted, and how long that may take.
+const (
+	settledAfter = 5 * time.Second
+	settledAtEnd = 30 * time.Second
+)
+
+// hasSettled reports whether the init that is pid starts nothing any more, as
+// far as that can be seen from outside.
+func hasSettled(pid int) bool {
+	now, err := sinceHostBoot()
+	if err != nil {
+		return false
+	}
+	age := func(pid int) time.Duration {
+		p, err := processOf(pid)
+		if err != nil {
+			return 0 // it has just ended
+		}
+		return now - time.Duration(p.StartTime)*time.Second/clockTicks
+	}
+	var ages []time.Duration
+	for _, c := range childrenOf(pid) {
+		ages = append(ages, age(c.pid))
+	}
+	return settled(age(pid), ages) && bootScriptsEnded(pid)
+}
+
+// settled is hasSettled for an init of that age, whose children have those
+// ages. One whose children come and go, or that has none, has settled at the end.
+func settled(init time.Duration, children []time.Duration) bool {
+	if init >= settledAtEnd {
+		return true
+	}
+	return len(children) > 0 && slices.Min(children) >= settledAfter
+}
+
+// clockTicks is how many of the units of /proc/PID/stat a second has: USER_HZ,
+// 100 on all of Linux's architectures that croft runs on.
+const clockTicks = 100
+
+// sinceHostBoot is the time that start times in /proc/PID/stat count from.
+func sinceHostBoot() (time.Duration, error) {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return 0, fmt.Errorf("read the time since boot: %w", err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+// A child is a process that PID 1 has started or adopted.
+type child struct {
+	pid     int
+	cmdline string // as /proc/PID/cmdline has it
+}
+
+// childrenOf returns the children of the process pid that are still there.
+func childrenOf(pid int) []child {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil
+	}
+	var all []child
+	for _, word := range strings.Fields(string(text)) {
+		cmdline, err := os.ReadFile(filepath.Join("/proc", word, "cmdline"))
+		n, nerr := strconv.Atoi(word)
+		if err == nil && nerr == nil {
+			all = append(all, child{n, string(cmdline)})
+		}
+	}
+	return all
 }
 
 // openrcIsUp reports whether a softlevel is one that OpenRC comes to after the
@@ -55,17 +139,7 @@ func bootScriptsEnded(pid int) bool {
 	if err != nil {
 		return false
 	}
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err != nil {
-		return false
-	}
-	for _, child := range strings.Fields(string(children)) {
-		cmdline, err := os.ReadFile(filepath.Join("/proc", child, "cmdline"))
-		if err == nil && runsScripts(string(cmdline), string(init)) { // else it has just ended
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(childrenOf(pid), func(c child) bool { return runsScripts(c.cmdline, string(init)) })
 }
 
 // runsScripts reports whether the process with that command line, as

@@ -1,6 +1,30 @@
 package runtime
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
+
+// An init that croft knows nothing of has booted when its processes have run
+// for a while, and at the latest after the end.
+func TestSettled(t *testing.T) {
+	const just, long = time.Second, settledAfter
+	for _, c := range []struct {
+		init     time.Duration
+		children []time.Duration
+		want     bool
+	}{
+		{long, []time.Duration{long, long}, true},
+		{long, []time.Duration{long, just}, false},
+		{long, nil, false},
+		{settledAtEnd, []time.Duration{just}, true},
+		{settledAtEnd, nil, true},
+	} {
+		if got := settled(c.init, c.children); got != c.want {
+			t.Errorf("settled(%v, %v) = %t", c.init, c.children, got)
+		}
+	}
+}
 
 func TestRunsScripts(t *testing.T) {
 	const init = "init [2]\x00\x00\x00"

@@ -11,10 +11,22 @@ import (
 	"croft/template"
 )
 
-// configureGuest writes the guest's own files: its name, its resolvers, and
-// the configuration of its network service. What the user wrote is left; only
+// inittabOf is what package guest calls an init of kind k.
+func inittabOf(k initKind) string {
+	switch k {
+	case initBusybox:
+		return guest.InitBusybox
+	case initSysV:
+		return guest.InitSysVinit
+	}
+	return ""
+}
+
+// configureGuest writes the guest's own files: its name, its resolvers, the
+// inittab of an init of kind init, and the configuration of its network
+// service. What the user wrote is left; only
 // the first time are the template's files taken over.
-func (m *Manager) configureGuest(v state.VPS, root template.Rootfs, host Host) error {
+func (m *Manager) configureGuest(v state.VPS, root template.Rootfs, host Host, init initKind) error {
 	plugs, err := m.plugs(v)
 	if err != nil {
 		return err
@@ -23,6 +35,7 @@ func (m *Manager) configureGuest(v state.VPS, root template.Rootfs, host Host) e
 	if err != nil {
 		return err
 	}
+	settings.Init = inittabOf(init)
 	settings.Hosts = hostsFor(v, m.tables())
 	mark := configuredFile(m.store, v.Name)
 	settings.First = !exists(mark)

@@ -19,6 +19,7 @@ type hostGuests struct{}
 // A guestLook is what a root filesystem holds, as far as a start has to know.
 type guestLook struct {
 	Init    string // path of its init, "" if it has none
+	Kind    initKind
 	Inittab string // its text; "" if it has none
 }
 
@@ -80,9 +81,10 @@ func (hostGuests) Look(root string) (guestLook, error) {
 			continue
 		}
 		info, err := handle.Stat()
+		exe, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", handle.Fd()))
 		handle.Close()
 		if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			look.Init = name
+			look.Init, look.Kind = name, kindOfInit(exe)
 			break
 		}
 	}

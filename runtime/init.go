@@ -19,6 +19,7 @@ const (
 	initBusybox initKind = "busybox"
 	initOpenRC  initKind = "openrc-init"
 	initUpstart initKind = "upstart"
+	initRunit   initKind = "runit"
 	initOther   initKind = "other"
 )
 
@@ -51,6 +52,8 @@ func kindOfInit(exe string) initKind {
 		return initOpenRC
 	case base == "upstart":
 		return initUpstart
+	case base == "runit", base == "runit-init":
+		return initRunit
 	case base == "init": // sysvinit is the one that keeps the name
 		return initSysV
 	}

@@ -11,7 +11,7 @@ func TestKindOfInit(t *testing.T) {
 	for exe, want := range map[string]initKind{
 		"/usr/lib/systemd/systemd": initSystemd, "/bin/busybox": initBusybox, "/usr/bin/busybox.static": initBusybox,
 		"/sbin/init": initSysV, "/usr/sbin/openrc-init": initOpenRC, "/sbin/upstart": initUpstart,
-		"/usr/bin/runit": initOther, "": initOther,
+		"/usr/bin/runit": initRunit, "/usr/lib/runit/runit-init": initRunit, "/usr/bin/s6-svscan": initOther, "": initOther,
 	} {
 		if got := kindOfInit(exe); got != want {
 			t.Errorf("kindOfInit(%q) = %s, want %s", exe, got, want)

@@ -205,7 +205,8 @@ func (m *Manager) followSettings(ctx context.Context, v state.VPS, pid int) {
 	host, err := m.host()
 	if err == nil {
 		err = m.store.Naming(ctx, func() error {
-			return inRunning(pid, func(root string) error { return m.configureGuest(v, template.Rootfs{Target: root}, host) })
+			init := kindOfInit(exeInside(pid))
+			return inRunning(pid, func(root string) error { return m.configureGuest(v, template.Rootfs{Target: root}, host, init) })
 		})
 	}
 	if err != nil {

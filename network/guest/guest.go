@@ -1,7 +1,7 @@
 // Package guest writes the files inside a VPS that would otherwise fight
 // over its name, its resolvers and its addresses: /etc/hostname, its line in
-// /etc/hosts, resolv.conf, and the configuration of whatever network service
-// the distribution has. It looks at a file system and returns what to
+// /etc/hosts, resolv.conf, an inittab's lines for what a VPS does not have, and
+// the configuration of whatever network service the distribution has. It looks at a file system and returns what to
 // write; it writes nothing.
 //
 // A file of croft's says so in its first line, "managed by croft", and is
@@ -38,8 +38,9 @@ type Settings struct {
 	Interfaces []Interface
 	Servers    []netip.Addr // resolvers; none leaves resolv.conf alone
 	Search     []string
-	Routing    bool // the host adds routes or rules, which the network service must leave alone
-	First      bool // this VPS has never been started
+	Routing    bool   // the host adds routes or rules, which the network service must leave alone
+	Init       string // which of the inits that have an inittab it boots: InitBusybox, InitSysVinit; "" is another
+	First      bool   // this VPS has never been started
 }
 
 // An Interface is one link inside and what it has.
@@ -77,7 +78,7 @@ func Files(root fs.FS, s Settings) (Changes, error) {
 	}
 	w := &writer{root: root, first: s.First}
 	for _, part := range []func(*writer, Settings){
-		names, resolver, ifupdown, networkd, netplan, networkManager, ifcfg, wicked,
+		names, inittab, resolver, ifupdown, networkd, netplan, networkManager, ifcfg, wicked,
 	} {
 		part(w, s)
 	}
