@@ -134,6 +134,15 @@ func TestExec(t *testing.T) {
 		}
 	})
 
+	t.Run("streams are opened again", func(t *testing.T) {
+		for _, options := range [][]string{nil, {"--user", "ann"}, {"--user", "1235:1235"}} {
+			args := append(append([]string{"exec"}, options...), vps, "--", "sh", "-c", "echo out >/dev/stdout; echo err >/dev/stderr; cat /dev/stdin")
+			if r := croftWithin(usual, "in", args...); r.status != 0 || r.out != "out\nin" || r.errOut != "err\n" {
+				t.Errorf("%v: %s", options, r)
+			}
+		}
+	})
+
 	t.Run("fifty at once", func(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 50 {

@@ -26,7 +26,7 @@ type foreground interface {
 // checkpoint finds nothing outside that a restore could not make again.
 type pipes struct {
 	owner interface {
-		Root() (uid, gid int, err error)
+		Give(pipes ...*os.File) error // makes them the property of the container's root
 	}
 
 	ours, theirs [3]*os.File
@@ -34,10 +34,6 @@ type pipes struct {
 }
 
 func (p *pipes) open(s *container.Streams) error {
-	uid, gid, err := p.owner.Root()
-	if err != nil {
-		return err
-	}
 	for i := range p.ours {
 		read, write, err := os.Pipe()
 		if err != nil {
@@ -47,13 +43,9 @@ func (p *pipes) open(s *container.Streams) error {
 		if i == 0 {
 			p.ours[i], p.theirs[i] = write, read
 		}
-		// It may open /dev/stdout again.
-		if err := errors.Join(read.Chown(uid, gid), write.Chown(uid, gid)); err != nil {
-			return err
-		}
 	}
 	s.Stdio = p.theirs
-	return nil
+	return p.owner.Give(p.theirs[:]...)
 }
 
 func (p *pipes) connect() error {

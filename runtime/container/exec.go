@@ -24,8 +24,8 @@ func (e *NotRunnable) Error() string {
 	return fmt.Sprintf("cannot execute %q inside: %s", e.Command, e.Reason)
 }
 
-// Exec runs a command in the running container id, connected to stdio unless
-// spec asks for a terminal. Its capabilities and limits are those that spec
+// Exec runs a command in the running container id, connected to the pipes stdio
+// unless spec asks for a terminal. The command's user owns them afterwards. Its capabilities and limits are those that spec
 // names. A command that cannot be run is a *NotRunnable.
 func (e Engine) Exec(id string, spec *specs.Process, stdio [3]*os.File) (_ *Running, err error) {
 	c, err := e.load(id)
@@ -45,6 +45,8 @@ func (e Engine) Exec(id string, spec *specs.Process, stdio [3]*os.File) (_ *Runn
 		}
 		defer ours.Close()
 		defer streams.Console.Close()
+	} else if err := c.Give(stdio[:]...); err != nil {
+		return nil, fmt.Errorf("give the command its pipes: %w", err)
 	}
 	r, err := c.Exec(spec, streams, cgroups)
 	if err != nil {

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"os"
 	"time"
 
 	"github.com/opencontainers/runc/libcontainer"
@@ -54,6 +55,19 @@ func (c *Container) State() (State, error) {
 		state.PID = 0
 	}
 	return state, nil
+}
+
+// Give makes pipes the property of c's root. A command may open /dev/stdout
+// again, which the owner of a pipe alone may do; libcontainer passes them on to
+// the user that the command runs as.
+func (c *Container) Give(pipes ...*os.File) error {
+	uid, gid, err := c.Root()
+	for _, f := range pipes {
+		if err == nil && f != nil {
+			err = f.Chown(uid, gid)
+		}
+	}
+	return err
 }
 
 // Root returns which ids of the host c's root is.
