@@ -46,7 +46,7 @@ func settings() []option {
 		{name: "allow", placeholder: "WHAT", many: true, usage: "system calls that are denied by default: vsock, io_uring; may be repeated"},
 		{name: "privileged", usage: "no user namespace: root inside is root of the host, for trusted software only"},
 		onBootOption(), bootOrderOption(), stopTimeoutOption(),
-		{name: "id-size", placeholder: "NUMBER", usage: "how many user ids it has: a multiple of 65536, the default"},
+		{name: "id-size", placeholder: "NUMBER", usage: "how many user ids it has (262144): a multiple of 65536; rootless containers inside need 196608 or more"},
 	}
 }
 

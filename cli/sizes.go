@@ -107,7 +107,7 @@ func parseIDSize(s string) (uint32, error) {
 	const unit = 65536
 	n, err := strconv.ParseUint(s, 10, 31)
 	if err != nil || n == 0 || n%unit != 0 {
-		return 0, fmt.Errorf("%q is no multiple of %d", s, unit)
+		return 0, fmt.Errorf("invalid number of ids %q: use a multiple of %d; rootless containers inside need at least %d", s, unit, 3*unit)
 	}
 	return uint32(n), nil
 }

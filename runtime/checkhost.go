@@ -25,7 +25,7 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 	}
 	f.VPSs = len(entries)
 	free, err := m.store.FreeIDs(ctx)
-	f.FreeIDs, f.IDsWhy = free, why(err)
+	f.FreeIDs, f.IDsWhy = free*idUnit/DefaultIDs, why(err)
 	trial, err := template.Try(m.store.Root)
 	if err != nil {
 		return nil, err

@@ -15,8 +15,13 @@ import (
 	"croft/template"
 )
 
-// DefaultIDs is how many ids a VPS has unless it asks for more.
-const DefaultIDs = 65536
+// DefaultIDs is how many ids a VPS has unless it asks for another number: its
+// own 65536, and three times as many for users that have containers inside.
+// useradd(8) gives the first of those 100000 to 165535 (subuid(5)).
+const DefaultIDs = 4 * idUnit
+
+// idUnit is what a number of ids is a multiple of.
+const idUnit = state.IDUnit
 
 // Create makes the files of a new VPS. Whatever happens, afterwards it either
 // exists, ready to start, or does not exist. A taken name is fail.Taken.
@@ -80,7 +85,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 		return err
 	}
 	if !v.Privileged {
-		if err := draft.AllocateIDs(ctx, &v, v.IDs.Size); err != nil {
+		if err := m.allocateIDs(ctx, draft, &v, o.IDSize); err != nil {
 			return err
 		}
 	}
@@ -99,6 +104,20 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 		return err
 	}
 	return draft.Commit()
+}
+
+// allocateIDs gives v as many ids as were asked for. If none were asked for, it
+// is DefaultIDs, or one unit where the host has not so many in a row.
+func (m *Manager) allocateIDs(ctx context.Context, draft *state.Draft, v *state.VPS, asked uint32) error {
+	err := draft.AllocateIDs(ctx, v, v.IDs.Size)
+	if asked != 0 || !fail.Is(err, fail.Host) {
+		return err
+	}
+	if draft.AllocateIDs(ctx, v, idUnit) != nil {
+		return err
+	}
+	m.warn(fmt.Sprintf("%s has %d user ids, too few for rootless containers inside: %v", v.Name, v.IDs.Size, err))
+	return nil
 }
 
 // vps is what the options say a VPS should be.
@@ -171,8 +190,8 @@ func (o CreateOptions) check(name string) error {
 	if o.Template == "" {
 		return fail.New(fail.Usage, "no template named").WithHint("croft create %s --template debian-12", name)
 	}
-	if o.IDSize%65536 != 0 {
-		return fail.New(fail.Usage, "the number of ids is no multiple of 65536: %d", o.IDSize)
+	if o.IDSize%idUnit != 0 {
+		return fail.New(fail.Usage, "invalid number of ids %d: it is not a multiple of %d", o.IDSize, idUnit)
 	}
 	if o.Privileged && o.IDSize != 0 {
 		return fail.New(fail.Usage, "a privileged VPS has no ids of its own")

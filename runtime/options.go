@@ -27,7 +27,7 @@ type CreateOptions struct {
 	Env       []string
 	Labels    map[string]string
 	Allow     []string // what the system-call filter denies by default: vsock, io_uring
-	IDSize    uint32   // 0 is 65536
+	IDSize    uint32   // 0 is DefaultIDs, or fewer if the host has no more
 	// Privileged gives it no user namespace: root inside is root of the host,
 	// held back by capabilities, the system-call filter and read-only files
 	// alone. It is for software that cannot do with less, and for nobody whom
