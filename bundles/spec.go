@@ -14,11 +14,17 @@ const NotifySocket = "/run/host/notify"
 // InitPath is where an init of croft's own is, in a VPS whose image has none.
 const InitPath = "/run/host/croft-init"
 
-// ShadowProc is a second, uncovered procfs. The kernel lets a nested
-// container mount its own /proc only if some procfs in sight has nothing
-// mounted over it (fs/namespace.c, mnt_already_visible), and /proc has the
-// VPS's own boot_id over it.
-const ShadowProc = "/dev/.croft/proc"
+// ShadowProc and ShadowSys are a second procfs and a second sysfs, uncovered
+// and writable. The kernel lets a nested container mount its own /proc or /sys
+// only if one such in sight has nothing mounted over it and is not read-only
+// (fs/namespace.c, mnt_already_visible). /proc has the VPS's own boot_id over
+// it, and /sys is read-only. What they show is the host's only for reading:
+// root inside is not the owner of it. So a privileged VPS has neither: it
+// mounts what it likes.
+const (
+	ShadowProc = "/dev/.croft/proc"
+	ShadowSys  = "/dev/.croft/sys"
+)
 
 // Spec returns the runtime specification of a VPS. It reads nothing from the
 // machine.
@@ -39,9 +45,11 @@ func Spec(s Settings) (*specs.Spec, error) {
 			Devices:     devices(s),
 			Sysctl:      s.Sysctls,
 			Seccomp:     seccomp(s.Arch, s.Allow),
-			// Where the guest's own mounts may reach; systemd makes / shared
-			// below this itself.
-			RootfsPropagation: "rslave",
+			// systemd in a container does not share / itself, and mounts made for
+			// its services (credentials, for one) would not be seen by them.
+			// The mounts are copies in a namespace of the VPS's own: nothing
+			// reaches the host.
+			RootfsPropagation: "rshared",
 		},
 		Annotations: annotations(s),
 	}
@@ -66,7 +74,9 @@ func ForOthers(spec *specs.Spec) {
 	// be left out by a runtime that does not know it.
 	spec.Version = "1.0.2"
 	// It mounts procfs on /proc alone. Nothing of croft's is over that there.
-	spec.Mounts = slices.DeleteFunc(spec.Mounts, func(m specs.Mount) bool { return m.Destination == ShadowProc })
+	spec.Mounts = slices.DeleteFunc(spec.Mounts, func(m specs.Mount) bool {
+		return m.Destination == ShadowProc || m.Destination == ShadowSys
+	})
 	// No limit, which it writes into pids.max as it is; and what has none there
 	// has none.
 	if p := spec.Linux.Resources.Pids; p != nil && p.Limit != nil && *p.Limit < 0 {
@@ -156,9 +166,13 @@ func mounts(s Settings) []specs.Mount {
 			Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", "max=1024"}},
 		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "nodev", "mode=1777"}},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
-		{Destination: ShadowProc, Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
 		// exec allowed: packages' scripts and systemd's own generators run from /run.
 		{Destination: "/run", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "mode=755"}},
+	}
+	if s.Size != 0 {
+		all = append(all,
+			specs.Mount{Destination: ShadowProc, Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+			specs.Mount{Destination: ShadowSys, Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev"}})
 	}
 	if s.NotifyFile != "" {
 		all = append(all, specs.Mount{Destination: NotifySocket, Type: "bind", Source: s.NotifyFile,
@@ -248,6 +262,9 @@ func capabilities(s Settings) []string {
 		"CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE",
 		"CAP_SETFCAP", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND", "CAP_PERFMON", "CAP_BPF",
 		"CAP_CHECKPOINT_RESTORE",
+		// Docker gives it to its containers, and fails where it has not got it.
+		// The kernel asks for it in the host's user namespace (audit_netlink_ok).
+		"CAP_AUDIT_WRITE",
 	}
 	if s.HostCaps == nil {
 		return all
