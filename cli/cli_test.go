@@ -173,7 +173,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "filter": "name=web",
 		"recipe": "f", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
 		"via": "10.0.0.1", "dev": "eth1", "src": "10.0.0.2", "mtu": "1300", "advmss": "1200", "table": "100", "metric": "5", "priority": "7",
-		"ip-add": "10.88.0.9", "ip-del": "10.88.0.10", "rate": "10M", "interval": "0",
+		"ip-add": "10.88.0.9", "ip-del": "10.88.0.10", "rate": "10M", "connections": "500", "interval": "0",
 		"chain": "output", "from": "10.0.0.0/8", "to": "fd00::1", "state": "new", "at": "1",
 		"architecture": "arm64", "root": "/r", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
 		"publish": "8080:80",

@@ -37,7 +37,7 @@ func settings() []option {
 		{name: "swap", placeholder: "SIZE", usage: "limit of its swap beside that; 0 is none"},
 		{name: "cpus", placeholder: "NUMBER", usage: "limit of the CPUs it uses at once: 1.5"},
 		{name: "pids", placeholder: "NUMBER", usage: "limit of its processes and threads"},
-		rateOption(),
+		rateOption(), connectionsOption(),
 		{name: "dns", placeholder: "ADDRESS", many: true, usage: "a DNS server instead of the host's; may be repeated"},
 		{name: "search", placeholder: "DOMAIN", many: true, usage: "a domain that short names are looked up in; may be repeated"},
 		{name: "sysctl", placeholder: "KEY=VALUE", many: true, usage: "a kernel setting of its own; may be repeated"},
@@ -80,6 +80,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		StopTime:   get(i, "stop-timeout", parseTimeout),
 	}
 	o.Rates = getMany(i, "rate", parseRate)
+	o.Connections = get(i, "connections", parseConnections)
 	o.Limits.Memory = get(i, "memory", parseMemory)
 	o.Limits.Swap = get(i, "swap", parseSwap)
 	o.Limits.MilliCPUs = get(i, "cpus", parseCPUs)
@@ -112,6 +113,8 @@ func withoutNetwork(o runtime.CreateOptions) error {
 		return usageError("--publish: with --network none nothing leads to it")
 	case len(o.Addresses) > 0:
 		return usageError("--ip: with --network none there is no interface for it")
+	case o.Connections != runtime.DefaultConnections:
+		return usageError("--connections: with --network none there is no interface for it")
 	case len(o.Rates) > 0:
 		return usageError("--rate: with --network none there is no interface for it")
 	}

@@ -469,6 +469,10 @@ func (f *fake) ChangeAddresses(_ context.Context, name string, add, del []netip.
 	return f.call("ChangeAddresses", name, map[string]any{"Add": add, "Del": del})
 }
 
+func (f *fake) SetConnections(_ context.Context, name string, n int64) error {
+	return f.call("SetConnections", name, n)
+}
+
 func (f *fake) SetRates(_ context.Context, name string, rates []runtime.RateSetting) error {
 	return f.call("SetRates", name, rates)
 }

@@ -42,6 +42,7 @@ type Manager interface {
 	ResolveNames(all bool, names []string) ([]string, error)
 
 	SetRates(ctx context.Context, name string, rates []runtime.RateSetting) error
+	SetConnections(ctx context.Context, name string, n int64) error
 	ChangeAddresses(ctx context.Context, name string, add, del []netip.Addr) error
 
 	Firewall(ctx context.Context, name string) (runtime.FirewallInfo, error)

@@ -20,7 +20,12 @@ func rateOption() option {
 const rateAbout = `A rate is bits per second: 64K, 10M, 1.5G (powers of 1000), or unlimited. It is
 for both directions, or in=RATE for what the VPS gets and out=RATE for what it
 sends, from other VPSs and to them too. It is for every interface of the VPS, or
-with INTERFACE: before it for that one: --rate eth0:100M,out=10M.`
+with INTERFACE: before it for that one: --rate eth0:100M,out=10M.
+
+--connections bounds the connections that each of its interfaces may have in
+the host's connection table, in both directions. More are dropped and counted
+("croft inspect"). By default that is an eighth of the table, so that no VPS
+fills it.`
 
 // parseRate reads [INTERFACE:]RATE[,in=RATE][,out=RATE].
 func parseRate(s string) (runtime.RateSetting, error) {
@@ -97,4 +102,26 @@ func bitsText(n uint64) string {
 		value, unit = value/1000, unit+1
 	}
 	return strings.TrimSpace(strconv.FormatFloat(value, 'f', -1, 64) + units[unit:unit+1])
+}
+
+func connectionsOption() option {
+	return option{
+		name: "connections", placeholder: "NUMBER",
+		usage: "most connections that each interface may have in the host's table: a number, unlimited, or default: an eighth of the table",
+	}
+}
+
+// parseConnections reads a bound on connections.
+func parseConnections(s string) (int64, error) {
+	switch s {
+	case "default":
+		return runtime.DefaultConnections, nil
+	case unlimited:
+		return runtime.UnlimitedConnections, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < runtime.LeastConnections || n > runtime.MostConnections {
+		return 0, fmt.Errorf("%q is not a number from %d to %d, %s or default", s, runtime.LeastConnections, runtime.MostConnections, unlimited)
+	}
+	return n, nil
 }

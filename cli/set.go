@@ -25,7 +25,7 @@ one that the power cut, a crash or the host's shutdown has ended is.`,
 		options: []option{onBootOption(), bootOrderOption(), stopTimeoutOption(),
 			option{name: "ip-add", placeholder: "ADDRESS", many: true, usage: "give it an address, also while it runs; may be repeated"},
 			option{name: "ip-del", placeholder: "ADDRESS", many: true, usage: "take an address from it, also while it runs; may be repeated"},
-			rateOption(),
+			rateOption(), connectionsOption(),
 			allOption("change")},
 		synonyms: []string{"config", "change", "modify", "update"},
 		run:      set,
@@ -60,7 +60,8 @@ func set(ctx context.Context, i *invocation) error {
 		}
 	}
 	rates := getMany(i, "rate", parseRate)
-	if i.err == nil && c == (runtime.Change{}) && len(add)+len(del)+len(rates) == 0 {
+	connections := given(i, "connections", parseConnections)
+	if i.err == nil && c == (runtime.Change{}) && connections == nil && len(add)+len(del)+len(rates) == 0 {
 		i.err = usageError("set: nothing to change")
 	}
 	return forEach(ctx, i, "change", func(ctx context.Context, m Manager, name string) error {
@@ -71,6 +72,11 @@ func set(ctx context.Context, i *invocation) error {
 		}
 		if len(rates) > 0 {
 			if err := m.SetRates(ctx, name, rates); err != nil {
+				return err
+			}
+		}
+		if connections != nil {
+			if err := m.SetConnections(ctx, name, *connections); err != nil {
 				return err
 			}
 		}

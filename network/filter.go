@@ -16,6 +16,8 @@ const (
 	setIPv4     = "addresses4"
 	setIPv6     = "addresses6"
 	setSegments = "segments" // links that hear what is sent to groups
+	mapOwners4  = "owners4"  // bridge or link, and address: whose connections are counted
+	mapOwners6  = "owners6"
 )
 
 // A family is which kind of nftables table has a port's filters.
@@ -24,6 +26,7 @@ type family string
 const (
 	familyBridge family = "bridge"
 	familyNetdev family = "netdev"
+	familyInet   family = "inet" // counts connections; see connections.go
 )
 
 func familyOfMode(m Mode) family {
@@ -47,6 +50,10 @@ const (
 	ReasonDHCP      Reason = "dhcp"      // what only a DHCP server says
 	ReasonLoopback  Reason = "loopback"  // to 127.0.0.0/8, which the host may route: see Publish
 	ReasonHeaders   Reason = "headers"   // extension headers or fragments that hide the upper protocol
+
+	// ReasonConnections counts packets in both directions: they would have
+	// begun more connections than the VPS may have. It has no set of its own.
+	ReasonConnections Reason = "connections"
 )
 
 func reasons() []Reason {
@@ -62,28 +69,33 @@ type filterSet struct {
 	name    string
 	types   []string
 	dynamic bool // written by rules: counts of drops
+	verdict bool // a map to verdicts
 }
 
-func filterSets() []filterSet {
+func filterSets(f family) []filterSet {
+	if f == familyInet {
+		return connectionSets()
+	}
 	sets := []filterSet{
-		{setNetworks, []string{"ifname"}, false},
-		{setMAC, []string{"ifname", "ether_addr"}, false},
-		{setIPv4, []string{"ifname", "ipv4_addr"}, false},
-		{setIPv6, []string{"ifname", "ipv6_addr"}, false},
-		{setSegments, []string{"ifname"}, false},
+		{name: setNetworks, types: []string{"ifname"}},
+		{name: setMAC, types: []string{"ifname", "ether_addr"}},
+		{name: setIPv4, types: []string{"ifname", "ipv4_addr"}},
+		{name: setIPv6, types: []string{"ifname", "ipv6_addr"}},
+		{name: setSegments, types: []string{"ifname"}},
 	}
 	for _, r := range reasons() {
-		sets = append(sets, filterSet{dropSet(r), []string{"ifname"}, true})
+		sets = append(sets, filterSet{name: dropSet(r), types: []string{"ifname"}, dynamic: true})
 	}
 	return sets
 }
 
 // A filterChain is a chain of the table; one with a hook is where frames enter.
 type filterChain struct {
-	name   string
-	hook   string // prerouting, input, postrouting, ingress, egress or ""
-	device string // of ingress and egress
-	rules  []filterRule
+	name     string
+	hook     string // prerouting, input, postrouting, ingress, egress or ""
+	device   string // of ingress and egress
+	priority int    // of the hook; 0 is hookPriority
+	rules    []filterRule
 }
 
 // hookPriority is before everything that other tools do in the bridge family,
@@ -93,6 +105,9 @@ const hookPriority = -300
 // filterChains is the whole policy of one family's table, but for the hooks of
 // single links (portHooks). Chains that others jump to come first.
 func filterChains(f family) []filterChain {
+	if f == familyInet {
+		return connectionChains()
+	}
 	var chains []filterChain
 	add := func(name, hook string, rules ...filterRule) {
 		chains = append(chains, filterChain{name: name, hook: hook, rules: rules})
@@ -136,8 +151,8 @@ func (p Plan) portHooks() []filterChain {
 		from = append([]filterRule{do(over(s.rate/8, s.limit), verdict("drop"))}, from...)
 	}
 	return []filterChain{
-		{"from-" + p.HostLink, "ingress", p.HostLink, from},
-		{"to-" + p.HostLink, "egress", p.HostLink, []filterRule{do(verdict("goto check-to"))}},
+		{name: "from-" + p.HostLink, hook: "ingress", device: p.HostLink, rules: from},
+		{name: "to-" + p.HostLink, hook: "egress", device: p.HostLink, rules: []filterRule{do(verdict("goto check-to"))}},
 	}
 }
 
@@ -158,7 +173,14 @@ func (c filterChain) declaration() string {
 	if c.device != "" {
 		device = fmt.Sprintf(" device %q", c.device)
 	}
-	return fmt.Sprintf("type filter hook %s%s priority %d; policy %s;", c.hook, device, hookPriority, c.policy())
+	return fmt.Sprintf("type filter hook %s%s priority %d; policy %s;", c.hook, device, c.at(), c.policy())
+}
+
+func (c filterChain) at() int {
+	if c.priority == 0 {
+		return hookPriority
+	}
+	return c.priority
 }
 
 func portRules() []filterRule {

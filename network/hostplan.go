@@ -1,6 +1,7 @@
 package network
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"net/netip"
@@ -78,12 +79,21 @@ func (p HostPlan) hasFilter() bool { return p.Mode == ModeBridge || p.Mode == Mo
 // routes: the host is the VPSs' gateway.
 func (p HostPlan) routes() bool { return p.Mode == ModeRouted || p.Mode == ModeBridge && !p.Foreign }
 
-// filterKey is by which the network is entered in its table of filters.
-func (p HostPlan) filterKey() string {
-	if p.Mode == ModeBridge {
+// families are the tables that the network needs: its filters, and the count
+// of connections.
+func (p HostPlan) families() []family { return []family{p.family(), familyInet} }
+
+// filterKey is the network's name in a table. It fits IFNAMSIZ, and no two
+// networks have the same one.
+func (p HostPlan) filterKey(f family) string {
+	if f == familyBridge {
 		return p.Bridge
 	}
-	return p.Network
+	if len(p.Network) <= maxLinkName {
+		return p.Network
+	}
+	sum := sha256.Sum256([]byte(p.Network))
+	return fmt.Sprintf("%.8s-%x", p.Network, sum[:3])
 }
 
 // routerSysctls make the host the router on a link and have it believe nothing
@@ -203,8 +213,10 @@ func rules(t Table, prefix netip.Prefix) []Rule {
 func (p HostPlan) String() string {
 	var t text
 	if p.hasFilter() {
-		t.WriteString(filterText(p.family()))
-		t.line("nft add element %s %s %s { %q }", p.family(), filterTable, setNetworks, p.filterKey())
+		for _, f := range p.families() {
+			t.WriteString(filterText(f))
+			t.line("nft add element %s %s %s { %q }", f, filterTable, setNetworks, p.filterKey(f))
+		}
 	}
 	if p.Foreign {
 		t.line("# bridge %s has to be there, and stays as it is", p.Bridge)

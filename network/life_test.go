@@ -40,6 +40,7 @@ func everything(t *testing.T) string {
 	}
 	if strings.Contains(b.String(), "table bridge "+filterTable) {
 		b.WriteString(run(t, "nft", "list", "table", "bridge", filterTable))
+		b.WriteString(run(t, "nft", "list", "table", "inet", filterTable))
 	}
 	text := b.String()
 	for _, changing := range []string{`(?m)^# .*\n`, `_timer +[0-9.]+`, `packets \d+ bytes \d+`, `\[\d+:\d+\]`, `link-netnsid \d+`, `(?m)^\d+: `, `@if\d+`,

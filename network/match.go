@@ -243,8 +243,12 @@ func verdict(words string) part {
 func filterText(f family) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table %s %s {\n", f, filterTable)
-	for _, s := range filterSets() {
-		fmt.Fprintf(&b, "\tset %s {\n\t\ttype %s\n", s.name, strings.Join(s.types, " . "))
+	for _, s := range filterSets(f) {
+		kind, to := "set", ""
+		if s.verdict {
+			kind, to = "map", " : verdict"
+		}
+		fmt.Fprintf(&b, "\t%s %s {\n\t\ttype %s%s\n", kind, s.name, strings.Join(s.types, " . "), to)
 		if s.dynamic {
 			fmt.Fprintf(&b, "\t\tsize %d\n\t\tflags dynamic\n", dropSetSize)
 		}

@@ -13,8 +13,11 @@ import (
 )
 
 func (f family) kernel() nftables.TableFamily {
-	if f == familyNetdev {
+	switch f {
+	case familyNetdev:
 		return nftables.TableFamilyNetdev
+	case familyInet:
+		return nftables.TableFamilyINet
 	}
 	return nftables.TableFamilyBridge
 }
@@ -27,11 +30,21 @@ func (f family) set(name string) *nftables.Set {
 	return &nftables.Set{Table: f.table(), Name: name}
 }
 
-// ensureFilter makes the table if anything of it is missing or different. The
+// ensureFilter makes the tables that the network needs right.
+func (h *Host) ensureFilter(_ context.Context, p HostPlan) error {
+	for _, f := range p.families() {
+		if err := h.ensureTable(p, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ensureTable makes a table if anything of it is missing or different. The
 // batch that does so leaves elements alone and may be sent twice: the kernel
 // applies each as a whole, and there is no instant without rules.
-func (h *Host) ensureFilter(_ context.Context, p HostPlan) error {
-	same, err := h.filterIsThere(p)
+func (h *Host) ensureTable(p HostPlan, f family) error {
+	same, err := h.filterIsThere(p, f)
 	if err != nil || same {
 		return err
 	}
@@ -40,23 +53,23 @@ func (h *Host) ensureFilter(_ context.Context, p HostPlan) error {
 		return err
 	}
 	defer unlock()
-	t := h.nft.AddTable(p.family().table())
-	for _, s := range filterSets() {
+	t := h.nft.AddTable(f.table())
+	for _, s := range filterSets(f) {
 		if err := h.nft.AddSet(s.kernel(t), nil); err != nil {
 			return classify("make set "+s.name, err)
 		}
 	}
-	chains := filterChains(p.family())
+	chains := filterChains(f)
 	for _, c := range chains {
 		h.nft.FlushChain(h.nft.AddChain(c.kernel(t)))
 	}
 	for _, c := range chains {
 		h.addRules(t, c)
 	}
-	if err := h.nft.SetAddElements(p.family().set(setNetworks), p.networkElement()); err != nil {
+	if err := h.nft.SetAddElements(f.set(setNetworks), p.networkElement(f)); err != nil {
 		return classify("enter network", err)
 	}
-	return classify(fmt.Sprintf("set filters (nftables, family %s)", p.family()), h.nft.Flush())
+	return classify(fmt.Sprintf("set filters (nftables, family %s)", f), h.nft.Flush())
 }
 
 func (h *Host) addRules(t *nftables.Table, c filterChain) {
@@ -89,6 +102,9 @@ func (s filterSet) kernel(t *nftables.Table) *nftables.Set {
 	if s.dynamic {
 		set.Size = dropSetSize
 	}
+	if s.verdict {
+		set.IsMap, set.DataType = true, nftables.TypeVerdict
+	}
 	return set
 }
 
@@ -109,18 +125,17 @@ func (c filterChain) kernel(t *nftables.Table) *nftables.Chain {
 		policy = nftables.ChainPolicyDrop
 	}
 	chain.Type, chain.Policy = nftables.ChainTypeFilter, &policy
-	chain.Hooknum, chain.Priority = hooks[c.hook], nftables.ChainPriorityRef(hookPriority)
+	chain.Hooknum, chain.Priority = hooks[c.hook], nftables.ChainPriorityRef(nftables.ChainPriority(c.at()))
 	return chain
 }
 
-func (p HostPlan) networkElement() []nftables.SetElement {
-	return []nftables.SetElement{{Key: ifname(p.filterKey())}}
+func (p HostPlan) networkElement(f family) []nftables.SetElement {
+	return []nftables.SetElement{{Key: ifname(p.filterKey(f))}}
 }
 
 // filterIsThere compares the marks of all rules, and looks for the sets and
 // for the network's own entry.
-func (h *Host) filterIsThere(p HostPlan) (bool, error) {
-	f := p.family()
+func (h *Host) filterIsThere(p HostPlan, f family) (bool, error) {
 	if there, err := h.tableIsThere(f); err != nil || !there {
 		return false, err
 	}
@@ -128,7 +143,7 @@ func (h *Host) filterIsThere(p HostPlan) (bool, error) {
 	if err != nil {
 		return false, classify("list sets of filters", err)
 	}
-	for _, want := range filterSets() {
+	for _, want := range filterSets(f) {
 		if !slices.ContainsFunc(sets, func(s *nftables.Set) bool { return s.Name == want.name }) {
 			return false, nil
 		}
@@ -143,7 +158,7 @@ func (h *Host) filterIsThere(p HostPlan) (bool, error) {
 		return false, classify("list networks of filters", err)
 	}
 	return slices.ContainsFunc(elements, func(e nftables.SetElement) bool {
-		return bytes.Equal(e.Key, ifname(p.filterKey()))
+		return bytes.Equal(e.Key, ifname(p.filterKey(f)))
 	}), nil
 }
 
@@ -181,10 +196,17 @@ func (h *Host) tableIsThere(f family) (bool, error) {
 	return slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == filterTable }), nil
 }
 
-// removeFilter takes the network's entry out, and the table if none is left.
+// removeFilter removes the network's entries, and a table that has none left.
 // The caller holds the lock.
 func (h *Host) removeFilter(p HostPlan) error {
-	f := p.family()
+	var errs []error
+	for _, f := range p.families() {
+		errs = append(errs, h.leaveTable(p, f))
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Host) leaveTable(p HostPlan, f family) error {
 	if there, err := h.tableIsThere(f); err != nil || !there {
 		return err
 	}
@@ -193,13 +215,13 @@ func (h *Host) removeFilter(p HostPlan) error {
 		return classify("list networks of filters", err)
 	}
 	others := slices.ContainsFunc(elements, func(e nftables.SetElement) bool {
-		return !bytes.Equal(e.Key, ifname(p.filterKey()))
+		return !bytes.Equal(e.Key, ifname(p.filterKey(f)))
 	})
 	if !others {
 		h.nft.DelTable(f.table())
 		return classify("remove filters", h.nft.Flush())
 	}
-	return h.deleteElements(f, map[string][]nftables.SetElement{setNetworks: p.networkElement()})
+	return h.deleteElements(f, map[string][]nftables.SetElement{setNetworks: p.networkElement(f)})
 }
 
 // admit lets the link of p use what is p's.
@@ -213,12 +235,18 @@ func (h *Host) admit(p Plan) error {
 			return classify("add filters of "+p.HostLink, err)
 		}
 	}
-	return classify("add filters of "+p.HostLink, h.nft.Flush())
+	if err := h.nft.Flush(); err != nil {
+		return classify("add filters of "+p.HostLink, err)
+	}
+	return h.countConnections(p)
 }
 
 // dismiss removes every element of the link, whatever it says, and its
 // counts: also those of addresses that it had once. Absent is success.
 func (h *Host) dismiss(f family, hostLink string) error {
+	if err := h.uncountConnections(hostLink); err != nil {
+		return err
+	}
 	if there, err := h.tableIsThere(f); err != nil || !there {
 		return err
 	}
@@ -262,10 +290,14 @@ func (h *Host) Dropped(p Plan) (map[Reason]uint64, error) {
 		return map[Reason]uint64{}, nil
 	}
 	all, err := h.dropped(p.family())
-	if err != nil || all[p.HostLink] == nil {
-		return map[Reason]uint64{}, err
+	if err != nil {
+		return nil, err
 	}
-	return all[p.HostLink], nil
+	mine := all[p.HostLink]
+	if mine == nil {
+		mine = map[Reason]uint64{}
+	}
+	return mine, h.addRefused(p.HostLink, mine)
 }
 
 // dropped are the counts of all links of a family.

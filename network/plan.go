@@ -27,6 +27,9 @@ type Plan struct {
 	Near      []netip.Prefix   // what is reached by the network's gateway although the way out is another interface's
 	MTU       int              // 0 leaves the kernel's
 	Rate      Rate
+	// Connections is how many connections the interface may have in the host's
+	// table at once: 0 is the default, UnlimitedConnections no bound.
+	Connections int64
 }
 
 // NewPlan returns what c needs in t. An error is a claim that is not t's.
@@ -46,7 +49,7 @@ func NewPlan(t Table, c Claim) (Plan, error) {
 		if err := checkHostLink(c.HostLink); err != nil {
 			return Plan{}, fmt.Errorf("plan %s of %s: %w", c.Interface, c.Owner, err)
 		}
-		p.HostLink = c.HostLink
+		p.HostLink, p.Connections = c.HostLink, c.Connections
 	}
 	p.Bridge, p.Foreign, p.Parent, p.MAC, p.MTU = t.Bridge, t.Foreign, t.Parent, mac, t.MTU
 	p.Segment, p.Private = t.Segment, t.Private

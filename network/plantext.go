@@ -49,6 +49,7 @@ func (p Plan) portText(t *text) {
 	for _, e := range p.elements() {
 		t.line("nft add element %s %s %s { %s }", p.family(), filterTable, e.set, e.value)
 	}
+	p.connectionsText(t.line)
 	if p.Mode == ModeBridge {
 		p.introductionText(t)
 	}

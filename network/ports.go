@@ -61,6 +61,15 @@ func (h *Host) known(p HostPlan) (known, error) {
 			k.has[set+string(e.Key)] = true
 		}
 	}
+	for _, set := range []string{mapOwners4, mapOwners6} {
+		elements, err := h.nft.GetSetElements(familyInet.set(set))
+		if err != nil {
+			return known{}, classify("list map "+set, err)
+		}
+		for _, e := range elements {
+			k.has[ownerKey(set, e.Key, string(chainOf(e)))] = true
+		}
+	}
 	if p.Mode == ModeRouted {
 		return k, h.addRouted(k)
 	}
@@ -134,6 +143,9 @@ func (k known) all(p Plan) bool {
 		if !k.has[e.set+string(e.key)] {
 			return false
 		}
+	}
+	if !p.hasOwners(k.has) {
+		return false
 	}
 	for _, n := range p.neighbours() {
 		if !k.has[neighbourKey(n.kernel(k.links[n.link], p))] {

@@ -123,6 +123,9 @@ func (h *Host) Withdraw(was, now Plan) error {
 	if err := h.deleteElements(was.family(), gone); err != nil {
 		return err
 	}
+	if err := h.countConnections(now); err != nil {
+		return err
+	}
 	return h.forget(was, now)
 }
 

@@ -49,6 +49,9 @@ type Claim struct {
 	MAC       string       `json:"mac,omitempty"`
 	Addresses []netip.Addr `json:"addresses"`
 	HostLink  string       `json:"hostLink,omitempty"` // the host's end of the pair
+	// Connections is how many connections the interface may have in the host's
+	// table at once; 0 is the default, UnlimitedConnections no bound.
+	Connections int64 `json:"connections,omitempty"`
 
 	extra map[string]json.RawMessage
 }
@@ -136,6 +139,9 @@ func (t Table) checkClaims() error {
 				return fmt.Errorf("the host link %q of %s is not usable", c.HostLink, c.Owner)
 			}
 			links[c.HostLink] = true
+		}
+		if err := CheckConnections(c.Connections); err != nil {
+			return fmt.Errorf("%s: %w", c.Owner, err)
 		}
 		for _, a := range c.Addresses {
 			if who, taken := addrs[a]; taken {

@@ -50,6 +50,9 @@ func (h *Host) Traffic(plans []Plan) (map[string]Traffic, error) {
 		t := Traffic{ReceivedBytes: s.TxBytes, ReceivedPackets: s.TxPackets, SentBytes: s.RxBytes, SentPackets: s.RxPackets,
 			Dropped: map[Reason]uint64{}}
 		maps.Copy(t.Dropped, dropped[attrs.Name])
+		if err := h.addRefused(attrs.Name, t.Dropped); err != nil {
+			return nil, err
+		}
 		out[attrs.Name] = t
 	}
 	return out, nil

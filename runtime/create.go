@@ -12,6 +12,7 @@ import (
 	"croft/bundles"
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/network"
 	"croft/template"
 )
 
@@ -97,6 +98,11 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	if err := m.claimAddresses(ctx, v, o.Addresses); err != nil {
 		return err
 	}
+	if o.Connections != DefaultConnections {
+		if err := m.claimConnections(ctx, v, o.Connections); err != nil {
+			return err
+		}
+	}
 	if err := m.putDraft(ctx, draft, v, o.Published); err != nil {
 		return err
 	}
@@ -136,8 +142,8 @@ func (o CreateOptions) vps(name string, image template.Image) state.VPS {
 	if v.Hostname == "" {
 		v.Hostname = name
 	}
-	for i, network := range o.networks() {
-		v.Interfaces = append(v.Interfaces, state.Interface{Name: fmt.Sprintf("eth%d", i), Network: network})
+	for i, n := range o.networks() {
+		v.Interfaces = append(v.Interfaces, state.Interface{Name: fmt.Sprintf("eth%d", i), Network: n})
 	}
 	return v
 }
@@ -170,7 +176,7 @@ func (o CreateOptions) checkNetworks() error {
 	for _, needs := range []struct {
 		what  string
 		asked int
-	}{{"addresses need", len(o.Addresses)}, {"rates need", len(o.Rates)}, {"published ports need", len(o.Published)}} {
+	}{{"addresses need", len(o.Addresses)}, {"rates need", len(o.Rates)}, {"connections need", int(min(1, max(o.Connections, -o.Connections)))}, {"published ports need", len(o.Published)}} {
 		if needs.asked > 0 {
 			return fail.New(fail.Usage, "%s a network, and there is none", needs.what)
 		}
@@ -213,6 +219,9 @@ func (o CreateOptions) check(name string) error {
 		if err := bundles.CheckSysctl(key); err != nil {
 			return err
 		}
+	}
+	if err := network.CheckConnections(o.Connections); err != nil {
+		return err
 	}
 	if err := checkLimits(o.Limits); err != nil {
 		return err

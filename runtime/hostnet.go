@@ -150,6 +150,22 @@ func (n hostNetworks) SetRates(ctx context.Context, plans []network.Plan) error 
 	return h.SetRates(ctx, plans)
 }
 
+func (n hostNetworks) SetConnections(ctx context.Context, plans []network.Plan) error {
+	h, err := n.host()
+	if err != nil {
+		return err
+	}
+	return h.SetConnections(ctx, plans)
+}
+
+func (n hostNetworks) ConnectionLimit(p network.Plan) (uint32, error) {
+	h, err := n.host()
+	if err != nil {
+		return 0, err
+	}
+	return h.ConnectionLimit(p), nil
+}
+
 func (n hostNetworks) Withdraw(was, now network.Plan) error {
 	h, err := n.host()
 	if err != nil {

@@ -59,6 +59,9 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 		return Info{}, err
 	}
 	for i, p := range plugs {
+		if info.Interfaces[i].ConnectionLimit, err = m.networks.ConnectionLimit(p.plan); err != nil {
+			return Info{}, err
+		}
 		dropped, err := m.networks.Dropped(p.plan)
 		if err != nil {
 			return Info{}, err
@@ -179,7 +182,7 @@ func describeInterfaces(v state.VPS, tables map[string]network.Table) []Interfac
 			c, ok = claimOf(t, v.RenamedFrom, i.Name)
 		}
 		if ok {
-			info.HostLink, info.MAC = c.HostLink, c.MAC
+			info.HostLink, info.MAC, info.Connections = c.HostLink, c.MAC, c.Connections
 			addrs := slices.Clone(c.Addresses)
 			slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return a.BitLen() - b.BitLen() })
 			for _, a := range addrs {

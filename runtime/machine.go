@@ -63,6 +63,10 @@ type networks interface {
 	Readdress(ctx context.Context, was, now network.Plan, pid int) error
 	Withdraw(was, now network.Plan) error
 	SetRates(ctx context.Context, plans []network.Plan) error
+	SetConnections(ctx context.Context, plans []network.Plan) error
+	// ConnectionLimit is the bound on connections that a plan means on this
+	// host; 0 is none.
+	ConnectionLimit(p network.Plan) (uint32, error)
 	Remove(ctx context.Context, p network.HostPlan) error
 	Dropped(p network.Plan) (map[network.Reason]uint64, error)
 	Answering(ctx context.Context, link string, addrs []netip.Addr) (map[netip.Addr]string, error)

@@ -28,6 +28,9 @@ type CreateOptions struct {
 	Labels    map[string]string
 	Allow     []string // what the system-call filter denies by default: vsock, io_uring
 	IDSize    uint32   // 0 is DefaultIDs, or fewer if the host has no more
+	// Connections is how many connections each interface may have in the host's
+	// table at once: a number, UnlimitedConnections or DefaultConnections.
+	Connections int64
 	// Privileged gives it no user namespace: root inside is root of the host,
 	// held back by capabilities, the system-call filter and read-only files
 	// alone. It is for software that cannot do with less, and for nobody whom
@@ -165,13 +168,18 @@ type Info struct {
 
 // An InterfaceInfo is one interface of a VPS with its place on the host.
 type InterfaceInfo struct {
-	Name      string            `json:"name"`
-	Network   string            `json:"network"`
-	HostLink  string            `json:"hostLink"`
-	MAC       string            `json:"mac"`
-	Addresses []string          `json:"addresses"` // with prefix length, IPv4 first
-	Rate      state.Rate        `json:"rate"`
-	Dropped   map[string]uint64 `json:"dropped,omitempty"` // packets by the filter that dropped them; inspect only
+	Name      string     `json:"name"`
+	Network   string     `json:"network"`
+	HostLink  string     `json:"hostLink"`
+	MAC       string     `json:"mac"`
+	Addresses []string   `json:"addresses"` // with prefix length, IPv4 first
+	Rate      state.Rate `json:"rate"`
+	// Connections is the saved bound on connections in the host's table: 0 is the
+	// default, -1 none. ConnectionLimit is the number that it means on this
+	// host; it is in inspect alone, and 0 where there is no bound.
+	Connections     int64             `json:"connections"`
+	ConnectionLimit uint32            `json:"connectionLimit,omitempty"`
+	Dropped         map[string]uint64 `json:"dropped,omitempty"` // packets by the filter that dropped them; inspect only
 }
 
 // TemplateInfo, BuildOptions and the like are the template package's own;

@@ -212,7 +212,9 @@ func (w fakeNetworks) Plug(_ context.Context, p network.Plan, pid int) error {
 }
 
 func (w fakeNetworks) Unplug(_ context.Context, p network.Plan) error {
-	return w.effect("unplug", func() error { return errors.Join(w.drop("link", ownerOf(p)), w.drop("rate", ownerOf(p))) })
+	return w.effect("unplug", func() error {
+		return errors.Join(w.drop("link", ownerOf(p)), w.drop("rate", ownerOf(p)), w.drop("connections", ownerOf(p)))
+	})
 }
 
 func (w fakeNetworks) Keep(network.Plan, int, string) error           { return nil }
@@ -267,6 +269,22 @@ func (w fakeNetworks) SetRates(_ context.Context, plans []network.Plan) error {
 		}
 		return nil
 	})
+}
+func (w fakeNetworks) SetConnections(_ context.Context, plans []network.Plan) error {
+	return w.effect("bound connections", func() error {
+		for _, p := range plans {
+			if !w.has("link", p.Owner) {
+				continue
+			}
+			if err := w.put("connections", p.Owner, fmt.Sprint(p.Connections)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+func (w fakeNetworks) ConnectionLimit(p network.Plan) (uint32, error) {
+	return uint32(max(0, p.Connections)), nil
 }
 func (w fakeNetworks) Withdraw(network.Plan, network.Plan) error {
 	return w.effect("withdraw", func() error { return nil })
