@@ -40,7 +40,7 @@ test-unit: $(HOLDER) $(BUSYBOX) ## run the tests that need no root
 test-integration: croft ## drive ./croft as root; T=REGEXP picks tests
 	$(GO) test -c -tags $(TAGS),integration -o integration/integration.test ./integration
 	cd integration && $(SUDO) env CROFT_BIN="$(CURDIR)/croft" CROFT_TEST_CACHE="$(CROFT_TEST_CACHE)" \
-		./integration.test -test.timeout 14m $(if $(T),-test.v -test.run '$(value T)')
+		./integration.test -test.timeout 40m $(if $(T),-test.v -test.run '$(value T)')
 
 test-vm: needs-build needs-test needs-vm croft ## test in a virtual machine with systemd and cgroup v2; FULL=1 tests all, T=REGEXP picks tests
 	rm -rf integration/vm/installed
@@ -49,7 +49,7 @@ test-vm: needs-build needs-test needs-vm croft ## test in a virtual machine with
 	CGO_ENABLED=0 $(GO) test -c -tags vm -o integration/vm/vm.test ./integration/vm
 	cd integration/vm && $(SUDO) env CROFT_BIN="$(CURDIR)/croft" CROFT_TEST_CACHE="$(CROFT_TEST_CACHE)" \
 		CROFT_VM_CACHE="$(CROFT_VM_CACHE)" CROFT_VM_RUN='$(value T)' \
-		./vm.test -test.v -test.timeout $(if $(FULL),150m,45m -test.short)
+		./vm.test -test.v -test.timeout $(if $(FULL),240m,75m -test.short)
 
 conformance: needs-build needs-conformance croft ## compare croft with the newest runc as an OCI runtime, by runc's, the OCI's and engines' tests; T=REGEXP picks tests, RUNTIME=croft|runc one of both, FRESH=1 measures runc anew
 	$(GO) build -o integration/conformance/conformance ./integration/conformance

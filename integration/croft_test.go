@@ -48,15 +48,12 @@ func shorten(s string) string {
 // where are the options that say which VPSs are meant.
 func where(root, run string) []string { return []string{"--root", root, "--run-dir", run} }
 
-// usual is how long a command may take at most: no command hangs.
-const usual = 2 * time.Minute
-
 // command is croft with args, in an environment of its own.
 func command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, world.croft, append(where(world.root, world.run), args...)...)
+	cmd := exec.CommandContext(ctx, world.croft, append(where(world.root, world.run), patient(args)...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/root", "FOO=of-the-host", "TERM=vt100"}
 	cmd.Dir = "/"
-	cmd.WaitDelay = 5 * time.Second // a process left behind may hold our pipes: an error, no hang
+	cmd.WaitDelay = slow(30 * time.Second) // a process left behind may hold our pipes: an error, no hang
 	return cmd
 }
 

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 func TestExec(t *testing.T) {
@@ -180,7 +179,7 @@ func TestExec(t *testing.T) {
 		cmd, wait := background(t, append([]string{"exec", vps, "--"}, "sh", "-c", "trap 'exit 9' TERM; echo ready >/tmp/ready; while :; do sleep 0.1; done")...)
 		eventually(t, "the trap is set", func() bool { return try(exec("test", "-e", "/tmp/ready")...).status == 0 })
 		cmd.Process.Signal(sigterm)
-		if r := wait(); r.status != 9 || r.took > time.Minute {
+		if r := wait(); r.status != 9 {
 			t.Error(r)
 		}
 	})

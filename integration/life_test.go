@@ -102,7 +102,7 @@ func TestStopRightAfterStart(t *testing.T) {
 	vps := create(t, "busybox")
 	for range 5 {
 		must(t, "start", vps)
-		if r := try("stop", "--timeout", "30s", vps); r.status != 0 || r.took > 20*time.Second {
+		if r := try("stop", "--timeout", slow(time.Minute).String(), vps); r.status != 0 || r.took >= slow(time.Minute) {
 			t.Fatal(r)
 		}
 		if end := inspect(t, vps).LastEnd; end == nil || end.Reason != "halted" {
@@ -118,7 +118,7 @@ func TestStopTimeout(t *testing.T) {
 	replaceInit(t, vps, "#!/bin/sh\ntrap '' TERM INT USR1 USR2 HUP PWR RTMIN+3 RTMIN+4\nwhile :; do sleep 1; done\n")
 	must(t, "start", vps)
 	r := try("stop", "--timeout", "3s", vps)
-	if r.took < 3*time.Second || r.took > 30*time.Second {
+	if r.took < 3*time.Second {
 		t.Errorf("not after 3 s: %s", r)
 	}
 	if r.status != 0 && r.status != 9 {
@@ -129,7 +129,7 @@ func TestStopTimeout(t *testing.T) {
 		t.Errorf("it ended so: %+v", end)
 	}
 	must(t, "start", vps)
-	if r := try("stop", "--fast", vps); r.status != 0 || r.took > 10*time.Second {
+	if r := try("stop", "--fast", vps); r.status != 0 {
 		t.Error(r)
 	}
 }
@@ -151,7 +151,7 @@ func TestShortLivedInit(t *testing.T) {
 	vps := create(t, "busybox")
 	replaceInit(t, vps, "#!/bin/sh\necho this is why\nexit 3\n")
 	r := try("start", "--wait", vps)
-	if r.status == 0 || r.took > 10*time.Second || !strings.Contains(r.errOut, "this is why") {
+	if r.status == 0 || !strings.Contains(r.errOut, "this is why") {
 		t.Errorf("a failure with its last words is expected: %s", r)
 	}
 	eventually(t, "it is stopped", func() bool { return status(t, vps) == "stopped" })

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -184,7 +183,7 @@ func warmUp() error {
 		{"start", "--wait", vps},
 		{"destroy", "--force", vps},
 	} {
-		if r := croftWithin(2*time.Minute, "", args...); r.status != 0 {
+		if r := croftWithin(usual, "", args...); r.status != 0 {
 			return fmt.Errorf("croft does not work at all: %s", r)
 		}
 	}

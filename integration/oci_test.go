@@ -99,7 +99,7 @@ func (o *oci) command(ctx context.Context, args ...string) *exec.Cmd {
 	if _, err := os.Stat(cmd.Dir); err != nil {
 		cmd.Dir = "/"
 	}
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = slow(30 * time.Second)
 	return cmd
 }
 

@@ -72,7 +72,7 @@ func (p *podman) try(args ...string) result {
 		"--root", at("store"), "--runroot", at("run"), "--tmpdir", at("tmp"), "--storage-driver", "vfs",
 	}, args...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "CONTAINERS_CONF=" + at("containers.conf")}
-	cmd.Dir, cmd.WaitDelay = p.dir, 5*time.Second
+	cmd.Dir, cmd.WaitDelay = p.dir, slow(30*time.Second)
 	return finish(cmd, args)
 }
 

@@ -54,7 +54,7 @@ func publishedTo(t *testing.T, want, port string, vpss ...string) {
 	ask := func(from string, answer func() string) {
 		t.Helper()
 		var got string
-		for limit := time.Now().Add(5 * time.Second); time.Now().Before(limit); time.Sleep(20 * time.Millisecond) {
+		for limit := time.Now().Add(slow(time.Minute)); time.Now().Before(limit); time.Sleep(20 * time.Millisecond) {
 			if got = answer(); got == want {
 				return
 			}

@@ -142,7 +142,7 @@ func (r *registryServer) try(root string, more []string, args ...string) result 
 	defer cancel()
 	cmd := exec.CommandContext(ctx, world.croft, append(where(root, world.run), args...)...)
 	cmd.Env = append(append([]string{}, r.env...), more...)
-	cmd.Dir, cmd.WaitDelay = "/", 5*time.Second
+	cmd.Dir, cmd.WaitDelay = "/", slow(30*time.Second)
 	return finish(cmd, args)
 }
 

@@ -34,7 +34,7 @@ func hostAsBefore(t *testing.T) {
 		// What ends asynchronously (a network namespace, the trash) has a
 		// moment for it.
 		var after snapshot
-		for end := time.Now().Add(15 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		for end := time.Now().Add(slow(time.Minute)); ; time.Sleep(100 * time.Millisecond) {
 			after = look(t)
 			if maps.Equal(before, after) || time.Now().After(end) {
 				break

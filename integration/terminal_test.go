@@ -112,7 +112,7 @@ func (term *terminal) typ(text string) {
 // expect waits until text is shown, and forgets all up to it.
 func (term *terminal) expect(text string) {
 	term.t.Helper()
-	limit := time.After(time.Minute)
+	limit := time.After(usual)
 	for {
 		term.mu.Lock()
 		before, after, found := bytes.Cut(term.shown, []byte(text))
@@ -138,7 +138,7 @@ func (term *terminal) ended() int {
 	select {
 	case err := <-term.done:
 		return exitStatus(err)
-	case <-time.After(time.Minute):
+	case <-time.After(usual):
 		term.t.Fatalf("it does not end; the terminal shows %q", term.text())
 		return -1
 	}

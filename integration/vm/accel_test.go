@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
 )
 
@@ -19,16 +20,25 @@ const (
 	tcg accelerator = "software emulation"
 )
 
-// arguments tell QEMU to have this accelerator, and as many processors as it
-// bears. QEMU 7.2 emulates several wrongly: one that executes an instruction
-// while another patches it, as Linux does with its own code all the time, finds
-// a breakpoint that nobody has set ("Oops: int3"), once in a few boots. What
-// emulates one alone is about as fast, needing no atomic instructions.
+// arguments tell QEMU to use this accelerator.
 func (a accelerator) arguments() []string {
+	smp := strconv.Itoa(a.processors())
 	if a == kvm {
-		return []string{"-accel", "kvm", "-cpu", "host", "-smp", "2"}
+		return []string{"-accel", "kvm", "-cpu", "host", "-smp", smp}
 	}
-	return []string{"-accel", "tcg", "-cpu", "max", "-smp", "1"}
+	return []string{"-accel", "tcg", "-cpu", "max", "-smp", smp}
+}
+
+// processors is how many a machine has. QEMU 7.2 emulates several incorrectly: a
+// processor that executes an instruction while another one patches it finds an
+// unexpected breakpoint ("Oops: int3"), once in a few boots. Linux patches its own
+// code all the time. One processor is about as fast, as it needs no atomic
+// instructions.
+func (a accelerator) processors() int {
+	if a == kvm {
+		return 2
+	}
+	return 1
 }
 
 // chooseAccelerator tries whether KVM boots the kernel of the image as far as

@@ -19,10 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is how long anything but a test run may take at most: an emulated
-// machine on a busy one is slow, and never slower than this.
-const patience = 5 * time.Minute
-
 // A machine is a computer with disks of its own, which a test boots as often
 // as it likes. At the end of the test it is switched off.
 type machine struct {
@@ -30,6 +26,7 @@ type machine struct {
 	logs  string // a directory that is kept
 
 	boots int
+	pace  pace
 	qemu  *exec.Cmd
 	ended chan struct{} // closed when QEMU has ended
 	port  net.Conn
@@ -103,11 +100,15 @@ func (m *machine) boot(t *testing.T, o bootOptions) {
 		m.qemu.Wait()
 		close(ended)
 	}()
-	first, err := m.receive(patience)
+	first, err := m.receive(bootPatience)
 	if err != nil || !first.Ready {
-		t.Fatalf("it does not boot: %v\n%s\n%s", err, said.String(), m.consoleEnd())
+		console := m.consoleEnd()
+		m.cutPower(t)
+		t.Fatalf("it does not boot: %v\n%s\n%s", err, said.String(), console)
 	}
-	t.Logf("booted in %v (%s)", time.Since(start).Round(time.Second), world.accel)
+	took := time.Since(start)
+	m.pace.booted(took)
+	t.Logf("booted in %v (%s), so every limit is multiplied by %.0f", took.Round(time.Second), world.accel, m.pace.slowness())
 }
 
 func (m *machine) arguments(o bootOptions) []string {
@@ -172,17 +173,29 @@ func (m *machine) receive(limit time.Duration) (message, error) {
 	return msg, nil
 }
 
-// stream runs a script of sh inside, copies what it prints to out, and returns
-// its exit status. A machine that is silent for longer than limit has failed.
-func (m *machine) stream(t *testing.T, limit time.Duration, out io.Writer, script string) int {
+// ask sends a script of sh to the agent.
+func (m *machine) ask(t *testing.T, script string) {
 	t.Helper()
-	if err := json.NewEncoder(m.port).Encode(request{Script: script}); err != nil {
+	if m.qemu == nil {
+		t.Fatalf("the machine is off, so this cannot run: %s", script)
+	}
+	if err := json.NewEncoder(m.port).Encode(request{Script: m.pace.environment() + script}); err != nil {
 		t.Fatalf("ask the machine: %v", err)
 	}
+}
+
+// stream runs a script of sh inside, copies what it prints to out, and returns
+// its exit status. A machine that is silent for longer than limit has failed:
+// its power is cut, and the steps that follow do not run.
+func (m *machine) stream(t *testing.T, limit time.Duration, out io.Writer, script string) int {
+	t.Helper()
+	m.ask(t, script)
 	for {
 		msg, err := m.receive(limit)
 		if err != nil {
-			t.Fatalf("%v\n%s", err, m.consoleEnd())
+			console := m.consoleEnd()
+			m.cutPower(t)
+			t.Fatalf("%s: %v\n%s", script, err, console)
 		}
 		if msg.Ended {
 			return msg.Status
@@ -197,7 +210,7 @@ func (m *machine) stream(t *testing.T, limit time.Duration, out io.Writer, scrip
 func (m *machine) try(t *testing.T, script string) (out string, status int) {
 	t.Helper()
 	var all bytes.Buffer
-	status = m.stream(t, patience, &all, script)
+	status = m.stream(t, m.pace.limit(), &all, script)
 	return strings.TrimSuffix(all.String(), "\n"), status
 }
 
@@ -215,13 +228,13 @@ func (m *machine) must(t *testing.T, script string) string {
 // when it is off: a reboot ends it too, and the test boots it again.
 func (m *machine) end(t *testing.T, script string) {
 	t.Helper()
-	if err := json.NewEncoder(m.port).Encode(request{Script: script}); err != nil {
-		t.Fatalf("ask the machine: %v", err)
-	}
+	m.ask(t, script)
 	select {
 	case <-m.ended:
-	case <-time.After(patience):
-		t.Fatalf("still on after %v: %s\n%s", patience, script, m.consoleEnd())
+	case <-time.After(m.pace.limit()):
+		console := m.consoleEnd()
+		m.cutPower(t)
+		t.Fatalf("still on after %v: %s\n%s", m.pace.limit(), script, console)
 	}
 	m.forget()
 }

@@ -10,6 +10,7 @@ func TestReboots(t *testing.T) {
 	if picked() != "" {
 		t.Skip("certain integration tests were asked for: " + picked())
 	}
+	t.Parallel()
 	m := newMachine(t)
 	m.boot(t, bootOptions{})
 	m.setUp(t)
@@ -19,10 +20,10 @@ func TestReboots(t *testing.T) {
 			for name in $onboot-on $onboot-off; do
 				croft create --template busybox --onboot $onboot $name
 			done
-			croft start --wait $onboot-on
+			croft start --wait $patient $onboot-on
 		done
 		croft start last-off
-		croft stop last-off
+		croft stop $patient last-off
 		croft exec yes-on -- sh -c 'echo ::shutdown:/bin/touch /root/shut-down >>/etc/inittab; kill -HUP 1'`)
 
 	m.end(t, "systemctl reboot")
@@ -35,13 +36,13 @@ func TestReboots(t *testing.T) {
 		})
 	})
 
-	m.must(t, "croft stop yes-on && croft start --wait no-on && croft start --wait last-off && croft stop last-on")
+	m.must(t, "croft stop $patient yes-on && croft start --wait $patient no-on && croft start --wait $patient last-off && croft stop $patient last-on")
 	m.cutPower(t)
 	m.boot(t, bootOptions{})
 	m.step(t, "after a power cut", func(t *testing.T) {
 		m.running(t, "last-off yes-off yes-on")
 		m.check(t, []check{{"systemctl is-system-running", "running"}})
-		m.must(t, "croft start --wait last-on")
+		m.must(t, "croft start --wait $patient last-on")
 	})
 
 	m.cutPower(t)
@@ -54,7 +55,7 @@ func TestReboots(t *testing.T) {
 		m.running(t, "")
 		m.check(t, []check{{"find /sys/fs/cgroup -mindepth 1 -type d", ""}})
 	})
-	m.end(t, "poweroff -f -f")
+	m.off(t, "poweroff -f -f")
 }
 
 // running sees which VPSs run when the host has booted.

@@ -33,7 +33,7 @@ func (m *machine) check(t *testing.T, checks []check) {
 // limits boots a VPS with limits, and sees them in the files of its cgroup dir,
 // which are the guest's to divide.
 func (m *machine) limits(t *testing.T, dir string) {
-	m.must(t, "croft create --template debian-13 --memory 512M --swap 0 --pids 300 --cpus 1.5 web && croft start --wait web")
+	m.must(t, "croft create --template debian-13 --memory 512M --swap 0 --pids 300 --cpus 1.5 web && croft start --wait $patient web")
 	m.check(t, []check{
 		{"croft exec web -- systemctl is-system-running --wait", "running"},
 		{"cd " + dir + " && cat memory.max memory.swap.max pids.max cpu.max", "536870912\n0\n300\n150000 100000"},
@@ -69,10 +69,22 @@ func (m *machine) bootsClean(t *testing.T, template string) {
 	case strings.HasSuffix(name, "-openrc"):
 		clean = check{"croft exec clean -- rc-status --runlevel; croft exec clean -- rc-status --all | grep -c crashed", "default\n0"}
 	}
-	m.must(t, "croft create --template "+template+" clean && croft start --wait=network clean")
+	t.Cleanup(func() { m.destroy(t, "clean") })
+	m.must(t, "croft create --template "+template+" clean && croft start --wait=network $patient clean")
 	m.check(t, []check{
 		clean,
-		{"croft stop clean && croft list --no-header --columns ended --filter name=clean", "halted"},
+		{"croft stop $patient clean && croft list --no-header --columns ended --filter name=clean", "halted"},
 	})
-	m.must(t, "croft destroy --force clean")
+}
+
+// destroy removes VPSs, those that a failed test left too. A test registers it
+// as a clean-up before it creates them.
+func (m *machine) destroy(t *testing.T, names ...string) {
+	t.Helper()
+	if m.qemu == nil {
+		return // they are on disks that are removed
+	}
+	if out, status := m.try(t, "croft destroy --force --if-exists "+strings.Join(names, " ")); status != 0 {
+		t.Errorf("destroy: exit %d\n%s", status, out)
+	}
 }
