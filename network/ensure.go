@@ -48,6 +48,7 @@ func (h *Host) steps(p HostPlan) []func(context.Context, HostPlan) error {
 	}
 	steps = append(steps, h.checkLinks)
 	if p.hasFilter() {
+		steps = append(steps, func(context.Context, HostPlan) error { return h.own() })
 		steps = append(steps, h.ensureFilter) // before a link is up
 	}
 	if p.Bridge != "" && !p.Foreign {
@@ -235,12 +236,16 @@ func (h *Host) ensureForwarding(_ context.Context, p HostPlan) error {
 }
 
 // Remove takes the network off the host: its bridge, its rules, and what all
-// networks share if this was the last one. What is absent is success. Sysctls
+// networks share if this was the last one. No-op for what is absent, and if another
+// root of croft has its networks here. Sysctls
 // of the host stay as they are: others may rely on them by now. VPSs in the network
 // lose it.
 func (h *Host) Remove(ctx context.Context, p HostPlan) error {
 	if p.Mode == ModeNone {
 		return nil
+	}
+	if other, err := h.otherOwner(); err != nil || other != "" {
+		return err // what is here is the other root's
 	}
 	if p.Bridge != "" && !p.Foreign {
 		link, err := h.bridge(p)
@@ -264,7 +269,7 @@ func (h *Host) Remove(ctx context.Context, p HostPlan) error {
 	if !p.hasFilter() {
 		return nil
 	}
-	return errors.Join(h.removeRules(ctx, p), h.removeFilter(p))
+	return errors.Join(h.removeRules(ctx, p), h.removeFilter(p), h.disown())
 }
 
 func isNotFound(err error) bool {

@@ -24,6 +24,8 @@ const DefaultLockFile = "/run/croft-network.lock"
 // and at the same time by other processes.
 type Host struct {
 	LockFile string // "" is DefaultLockFile
+	Root     string // croft's own, of which one has networks in a network namespace
+	Register string // the directory that says which; "" does not ask
 
 	warn func(string)
 	nl   *netlink.Handle

@@ -46,6 +46,9 @@ func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Inf
 	if info, done, err := m.present(ctx, name, o.IfMissing); done || err != nil {
 		return info, err
 	}
+	if err := m.store.Apart(ctx, name, state.IDRange{}); err != nil {
+		return Info{}, err
+	}
 	if err := m.vacate(ctx, name); err != nil {
 		return Info{}, err
 	}

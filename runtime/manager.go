@@ -66,18 +66,27 @@ func New(o Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := store.Share(state.HostDir); err != nil {
+		return nil, err
+	}
 	return &Manager{
 		store:     store,
 		templates: template.Open(store.TemplatesDir(), template.Options{Progress: o.Progress, Warn: warn}),
 		machine: machine{
 			containers: container.Engine{Root: containersDir(store), Manager: cgroups},
-			networks:   hostNetworks{sync.OnceValues(func() (*network.Host, error) { return network.NewHost(warn) })},
-			rootfses:   overlays{},
-			monitors:   spawner{store: store, warn: warn, cgroups: cgroups},
-			guests:     hostGuests{},
-			host:       func() (Host, error) { return hostFacts(cgroups) },
-			initFile:   holder.Install,
-			become:     becomeHolder,
+			networks: hostNetworks{sync.OnceValues(func() (*network.Host, error) {
+				h, err := network.NewHost(warn)
+				if err == nil {
+					h.Root, h.Register = store.Root, state.HostDir
+				}
+				return h, err
+			})},
+			rootfses: overlays{},
+			monitors: spawner{store: store, warn: warn, cgroups: cgroups},
+			guests:   hostGuests{},
+			host:     func() (Host, error) { return hostFacts(cgroups) },
+			initFile: holder.Install,
+			become:   becomeHolder,
 		},
 		command:  o.Command,
 		lockWait: o.LockTimeout,

@@ -40,6 +40,9 @@ func (m *Manager) Rename(ctx context.Context, old, new string) error {
 	if _, _, err := m.present(ctx, new, false); err != nil {
 		return err
 	}
+	if err := m.store.Apart(ctx, new, state.IDRange{}); err != nil {
+		return err
+	}
 	if err := m.vacate(ctx, new); err != nil {
 		return err
 	}

@@ -57,6 +57,13 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 	if err := m.notMounted(l.Name()); err != nil {
 		return err
 	}
+	v, err := l.VPS()
+	if err == nil {
+		err = m.store.Apart(ctx, l.Name(), v.IDs) // a root may have come to the host since
+	}
+	if err != nil {
+		return err
+	}
 	if err := os.Remove(stopRequest(m.store, l.Name())); err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("forget the last stop: %w", err)
 	}

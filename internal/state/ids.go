@@ -30,7 +30,8 @@ const (
 )
 
 // AllocateIDs chooses a range of size ids (0 is IDUnit; else a multiple of it)
-// that no VPS, draft, or VPS in the trash has, nor any user of the host in
+// that no VPS, draft, or VPS in the trash has, of this root or another one of
+// the host, nor any user of the host in
 // /etc/subuid and /etc/subgid, writes it into v and v into the draft. Then it
 // is the draft's: no other is given an id of it while the draft, what becomes
 // of it, or what is left of that in the trash exists.
@@ -42,6 +43,9 @@ func (d *Draft) AllocateIDs(ctx context.Context, v *VPS, size uint32) error {
 		return fail.New(fail.Usage, "%d ids: not a multiple of %d", size, IDUnit)
 	}
 	return exclusively(ctx, d.store.poolFile(), func() error {
+		if err := d.store.register(); err != nil {
+			return err
+		}
 		used, err := d.store.usedIDs()
 		if err != nil {
 			return err
@@ -92,7 +96,15 @@ func (s *Store) usedIDs() ([]IDRange, error) {
 	}
 	// vps/ comes before trash/, so that what is thrown away meanwhile is seen
 	// twice, not never. A draft becomes a VPS only with the pool lock held.
-	for _, dir := range []string{s.vpsDirs(), s.TrashDir()} {
+	dirs := []string{s.vpsDirs(), s.TrashDir()}
+	others, err := s.others()
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range others {
+		dirs = append(dirs, o.vpsDirs(), o.TrashDir())
+	}
+	for _, dir := range dirs {
 		names, err := readNames(dir)
 		if err != nil {
 			return nil, err

@@ -24,7 +24,8 @@ import (
 //	op       RUN/locks/NAME           by the command that changes the VPS
 //	life     RUN/locks/NAME.life      by its monitor, as long as it lives
 //	names    RUN/locks/_names         while VPSs are told of each other's names
-//	pool     RUN/locks/_pool          while an id range is chosen
+//	pool     /run/croft-roots/_pool   while an id range is chosen, by all roots
+//	                                  of the host (Share)
 //	ports    RUN/locks/_ports         while ports of the host are claimed
 //	networks RUN/locks/_networks      while a network is made
 //	network  RUN/locks/_network.NAME  while a network's table is changed

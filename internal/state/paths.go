@@ -60,8 +60,14 @@ func (s *Store) vpsDirs() string     { return filepath.Join(s.Root, "vps") }
 func (s *Store) networksDir() string { return filepath.Join(s.Root, "networks") }
 func (s *Store) locksDir() string    { return filepath.Join(s.RunRoot, "locks") }
 
-// poolFile is locked while an id range is chosen. No name holds a '_'.
-func (s *Store) poolFile() string { return filepath.Join(s.locksDir(), "_pool") }
+// poolFile is locked while an id range is chosen: by all roots that share a
+// host. No name holds a '_'.
+func (s *Store) poolFile() string {
+	if s.hostDir != "" {
+		return filepath.Join(s.hostDir, "_pool")
+	}
+	return filepath.Join(s.locksDir(), "_pool")
+}
 
 // portsFile is locked while ports of the host are claimed.
 func (s *Store) portsFile() string { return filepath.Join(s.locksDir(), "_ports") }

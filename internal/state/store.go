@@ -26,6 +26,7 @@ type Store struct {
 	RunRoot string // absolute, as /run/croft
 
 	boot       string   // the host's boot id
+	hostDir    string   // see Share
 	subIDFiles []string // where the host says which ids its users have
 }
 
