@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/runc/libcontainer"
 	_ "github.com/opencontainers/runc/libcontainer/nsenter" // joins namespaces before Go's runtime starts
+	"golang.org/x/sys/unix"
 
 	"croft/cli"
 	"croft/cli/oci"
@@ -13,24 +14,28 @@ import (
 )
 
 func main() {
-	if len(os.Args) > 1 {
-		switch os.Args[1] {
-		case "init":
-			if startedByLibcontainer() {
-				libcontainer.Init()
-			}
-		case runtime.MonitorCommand:
-			os.Exit(runtime.Monitor(os.Args[2:]))
-		case runtime.EmptyTrashCommand:
-			os.Exit(runtime.EmptyTrash(os.Args[2:]))
-		case "oci":
-			os.Exit(oci.Main(os.Args[1:], cli.Version))
-		}
+	// An OCI runtime's containers have their caller's umask unless their bundle
+	// sets one. Everything else that croft makes has the modes that it says,
+	// except files that the user asks for, for which cli keeps the umask.
+	if len(os.Args) > 1 && os.Args[1] == "oci" {
+		os.Exit(oci.Main(os.Args[1:], cli.Version))
 	}
 	if oci.Called(os.Args[0]) {
 		os.Exit(oci.Main(os.Args, cli.Version))
 	}
-	os.Exit(cli.Main(os.Args))
+	if len(os.Args) > 1 && os.Args[1] == "init" && startedByLibcontainer() {
+		libcontainer.Init()
+	}
+	umask := unix.Umask(0o022)
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case runtime.MonitorCommand:
+			os.Exit(runtime.Monitor(os.Args[2:]))
+		case runtime.EmptyTrashCommand:
+			os.Exit(runtime.EmptyTrash(os.Args[2:]))
+		}
+	}
+	os.Exit(cli.Main(os.Args, umask))
 }
 
 // startedByLibcontainer reports whether libcontainer has executed this binary

@@ -28,14 +28,16 @@ import (
 )
 
 // Main runs the command line args, args[0] being the program's name, and
-// returns the exit status: docs/exit-codes.md.
-func Main(args []string) int {
+// returns the exit status: docs/exit-codes.md. Files that the user asks for get
+// modes by umask, whatever the process's own is.
+func Main(args []string, umask int) int {
 	a := &app{
 		stdio:   runtime.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
 		connect: connect,
 		recipes: new(runtime.Manager),
 		getenv:  os.Getenv,
 		now:     time.Now,
+		umask:   umask,
 	}
 	return a.main(args)
 }
@@ -56,6 +58,7 @@ type app struct {
 	recipes cookbook
 	getenv  func(string) string
 	now     func() time.Time
+	umask   int
 
 	typed  []string // the command line without the program's name
 	screen *screen  // stderr

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"croft/internal/fail"
 	"croft/runtime"
 )
@@ -61,17 +63,18 @@ func templateExport(ctx context.Context, i *invocation) error {
 	return oneTemplate(i, "export", func(m Manager, name string) error {
 		switch {
 		case o.Dir != "":
+			defer unix.Umask(unix.Umask(i.app.umask))
 			return m.ExportTemplate(ctx, name, nil, o)
 		case to == "-":
 			return m.ExportTemplate(ctx, name, i.stdio.Out, o)
 		}
-		return intoFile(to, i.flags.Bool("force"), func(f *os.File) error { return m.ExportTemplate(ctx, name, f, o) })
+		return intoFile(to, 0o666&^fs.FileMode(i.app.umask), i.flags.Bool("force"), func(f *os.File) error { return m.ExportTemplate(ctx, name, f, o) })
 	})
 }
 
-// intoFile makes the file name hold what write writes, whole or not at all.
-// One that is there is fail.Taken, unless force.
-func intoFile(name string, force bool, write func(*os.File) error) error {
+// intoFile makes the file name, with that mode, hold what write writes, whole or
+// not at all. An existing file is fail.Taken, unless force.
+func intoFile(name string, mode fs.FileMode, force bool, write func(*os.File) error) error {
 	if info, err := os.Stat(name); err == nil && info.IsDir() {
 		return fail.New(fail.Usage, "%s is a directory", name).WithHint("--format oci writes a directory")
 	} else if err == nil && !info.Mode().IsRegular() { // a device, a FIFO
@@ -90,7 +93,7 @@ func intoFile(name string, force bool, write func(*os.File) error) error {
 	}
 	defer os.Remove(f.Name()) // fails once it is renamed
 	if err = write(f); err == nil {
-		err = f.Chmod(0o644)
+		err = f.Chmod(mode)
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr

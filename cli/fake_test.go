@@ -562,6 +562,7 @@ func fakeMain() {
 	a := &app{
 		stdio:   runtime.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
 		connect: func(o runtime.Options) (Manager, error) { return newFake(o, os.Getenv) },
+		umask:   0o022,
 		recipes: pretend(os.Getenv),
 		getenv:  os.Getenv,
 		now:     time.Now,
