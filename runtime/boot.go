@@ -123,12 +123,18 @@ func (mon *monitor) beginRun() (state.Run, *os.File, error) {
 	return run, file, nil
 }
 
-// prepare writes the guest's own files and the bundle, and makes the bundle
-// the working directory, which is where libcontainer takes it from.
+// prepare writes the guest's own files and the bundle, makes the bundle the
+// working directory, which is where libcontainer takes it from, and returns
+// its specification. The root filesystem is at another place there than in
+// the bundle's file: the one that only this monitor sees.
 func (mon *monitor) prepare(v state.VPS, root template.Rootfs) (*specs.Spec, error) {
 	host, err := mon.host()
 	if err != nil {
 		return nil, err
+	}
+	if host.Impassable != "" && v.IDs.Size != 0 {
+		return nil, fail.New(fail.Host, "cannot start %s: its users cannot pass through %s, which is on the way to the run directory", v.Name, host.Impassable).
+			WithHint("ls -ld %s", host.Impassable)
 	}
 	look, err := mon.guests.Look(root.Target)
 	if err != nil {
@@ -152,6 +158,7 @@ func (mon *monitor) prepare(v state.VPS, root template.Rootfs) (*specs.Spec, err
 	if err := os.Chdir(dir); err != nil {
 		return nil, fmt.Errorf("enter bundle: %w", err)
 	}
+	spec.Root = &specs.Root{Path: root.Target, Readonly: spec.Root.Readonly}
 	return spec, nil
 }
 

@@ -37,6 +37,7 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.RunDir, f.Impassable = m.store.RunRoot, host.Impassable
 	f.Cgroups.Manager = string(host.Cgroups) // which may be another than the host's own
 	bridges, err := m.bridges()
 	if err != nil {

@@ -16,18 +16,22 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/bundles"
+	"croft/internal/state"
 	"croft/network/guest"
 	"croft/runtime/container"
 )
 
 // hostFacts asks the host what starts and creates need to know of it.
-func hostFacts(cgroups container.CgroupManager) (Host, error) {
+func hostFacts(cgroups container.CgroupManager, store *state.Store) (Host, error) {
 	h := Host{Cgroups: cgroups.Resolve(), Arch: goruntime.GOARCH, Devices: hostDevices()}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return Host{}, fmt.Errorf("read the host's boot id: %w", err)
 	}
 	h.BootID = strings.TrimSpace(string(boot))
+	if h.Impassable, err = store.Impassable(); err != nil {
+		return Host{}, err
+	}
 	if h.Caps, err = hostCapabilities(); err != nil {
 		return Host{}, err
 	}

@@ -151,6 +151,9 @@ type Host struct {
 	Arch      string
 	Upstreams []netip.Addr
 	Search    []string
+	// Impassable is the directory above the run directory that VPSs cannot pass
+	// through; "" if there is none.
+	Impassable string
 }
 
 type overlays struct{}

@@ -84,7 +84,7 @@ func New(o Options) (*Manager, error) {
 			rootfses: overlays{},
 			monitors: spawner{store: store, warn: warn, cgroups: cgroups},
 			guests:   hostGuests{},
-			host:     func() (Host, error) { return hostFacts(cgroups) },
+			host:     func() (Host, error) { return hostFacts(cgroups, store) },
 			initFile: holder.Install,
 			become:   becomeHolder,
 		},

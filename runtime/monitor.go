@@ -94,21 +94,26 @@ func (mon *monitor) run(how spawnHow, end holder.End) error {
 			return err
 		}
 	}
-	if how == spawnAdopt {
-		return mon.adopt()
+	if how != monitorEnded {
+		// What is mounted here stays here, what the host unmounts goes here too.
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+			return fmt.Errorf("make mounts private: %w", err)
+		}
 	}
-	if how == monitorEnded {
+	switch how {
+	case spawnAdopt:
+		return mon.adopt()
+	case monitorEnded:
 		// The holder does without huge pages; a VPS that starts again does not.
 		_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 0, 0, 0, 0)
 		again, err := mon.ended(ctx, end)
 		if err != nil || !again {
 			return err
 		}
-	} else if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		// What is mounted here stays here, what the host unmounts goes here too.
-		return fmt.Errorf("make mounts private: %w", err)
-	} else if err := template.UnmountBelow(filepath.Dir(mon.store.VPSDir(mon.name))); err != nil {
-		// Where the host's mounts are private, croft umount would not reach here.
+	}
+	// Mounts of croft mount, which croft umount does not reach here if the
+	// host's mounts are private, and those of a monitor of an older croft.
+	if err := template.UnmountBelow(filepath.Dir(mon.store.VPSDir(mon.name))); err != nil {
 		return err
 	}
 	err := mon.boot(ctx)
@@ -119,6 +124,14 @@ func (mon *monitor) run(how spawnHow, end holder.End) error {
 		err = errors.Join(err, e)
 	}
 	return err
+}
+
+// rootfs is where this monitor mounts v's root filesystem, for itself alone,
+// and what that is made from.
+func (mon *monitor) rootfs(v state.VPS) (template.Rootfs, error) {
+	root, err := mon.Manager.rootfs(v)
+	root.Target = mon.store.RootfsDir()
+	return root, err
 }
 
 // say reports down the pipe, once.

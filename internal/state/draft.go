@@ -34,7 +34,7 @@ func (l *Locked) Begin() (*Draft, error) {
 	}
 	for {
 		dir := filepath.Join(l.store.vpsDirs(), "."+l.name+"."+suffix())
-		err := os.Mkdir(dir, passable)
+		err := os.Mkdir(dir, private)
 		if errors.Is(err, os.ErrExist) {
 			continue
 		}

@@ -38,7 +38,7 @@ func TestDraft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if fi, err := os.Stat(d.Dir); err != nil || fi.Mode().Perm() != passable {
+	if fi, err := os.Stat(d.Dir); err != nil || fi.Mode().Perm() != private {
 		t.Fatalf("draft: %v, %v", fi, err)
 	}
 	if err := d.Put(VPS{Hostname: "h"}); err != nil {

@@ -44,6 +44,12 @@ func (s *Store) NetworkFile(name string) string {
 // TrashDir is where VPSs go at once, to be deleted later.
 func (s *Store) TrashDir() string { return filepath.Join(s.Root, "trash") }
 
+// RootfsDir is empty for everybody but monitors. Each monitor mounts the root
+// filesystem of its VPS there, in its own mount namespace. It lies below the
+// run directory because a VPS's root has to pass through all directories
+// above it, and through none that holds files of a VPS.
+func (s *Store) RootfsDir() string { return filepath.Join(s.RunRoot, "rootfs") }
+
 // RunDir holds what is known about the VPS while it runs.
 func (s *Store) RunDir(name string) string { return filepath.Join(s.RunRoot, "vps", name) }
 

@@ -13,7 +13,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
 )
@@ -31,8 +34,8 @@ type Store struct {
 }
 
 // Open returns the store below root and run, and makes the directories that
-// it needs, for root's eyes only. Both may be relative. It is fail.Permission
-// or fail.Host where that is the reason that it cannot.
+// it needs. Only root can see what is in them. Both paths may be relative. The
+// error is fail.Permission or fail.Host if a directory cannot be made.
 func Open(root, run string) (*Store, error) {
 	root, err := absolute("root", root)
 	if err != nil {
@@ -55,25 +58,109 @@ func Open(root, run string) (*Store, error) {
 		boot:       strings.TrimSpace(string(boot)),
 		subIDFiles: []string{"/etc/subuid", "/etc/subgid"},
 	}
-	// Outermost first: MkdirAll gives what it makes on the way the same mode.
-	for _, d := range []struct {
-		path string
-		mode os.FileMode
-	}{
-		{root, passable}, {s.vpsDirs(), passable}, {s.networksDir(), 0o700}, {s.TrashDir(), 0o700},
-		{run, 0o700}, {filepath.Join(run, "vps"), 0o700}, {s.locksDir(), 0o700},
-	} {
-		if err := os.MkdirAll(d.path, d.mode); err != nil {
-			return nil, hostError("make directory", d.path, err)
-		}
-	}
-	return s, nil
+	return s, s.makeDirs()
 }
 
-// passable is the mode of directories on the way to a VPS's root filesystem:
-// the root inside is nobody on the host, and has to get through to what is
-// mounted at the end. What is in them is not for its eyes.
-const passable = 0o711
+// makeDirs makes the directories of the store, and corrects the modes of those
+// that an older croft made. What croft keeps is in directories that only root
+// can enter. The exception is the way to RootfsDir: a VPS's root is an
+// ordinary user of the host, and has to pass there when it starts.
+//
+// The modes of Root and RunRoot themselves are set if croft makes them; of an
+// existing directory, which may be the administrator's, only an old RunRoot's
+// is changed. The caller's umask is without effect on all of them.
+func (s *Store) makeDirs() error {
+	runMode := os.FileMode(passable)
+	if _, err := os.Lstat(s.locksDir()); err != nil && exists(s.RunRoot) {
+		runMode = 0 // not made by croft
+	}
+	rootMode := os.FileMode(0)
+	if !exists(s.Root) {
+		rootMode = private
+	}
+	if err := makeDir(filepath.Dir(s.Root), passable, 0); err != nil { // RunRoot may be made below it, too
+		return err
+	}
+	// Outermost first: MkdirAll gives what it makes on the way the same mode.
+	for _, d := range []struct {
+		path       string
+		make, want os.FileMode // want 0: as it is
+	}{
+		{s.Root, private, rootMode}, {s.vpsDirs(), private, private}, {s.networksDir(), private, private}, {s.TrashDir(), private, private},
+		{s.RunRoot, passable, runMode}, {s.RootfsDir(), passable, passable},
+		{filepath.Join(s.RunRoot, "vps"), private, private}, {s.locksDir(), private, private},
+	} {
+		if err := makeDir(d.path, d.make, d.want); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{s.BinDir(), s.TemplatesDir()} {
+		if !exists(dir) {
+			continue // made when something goes into it
+		}
+		if err := makeDir(dir, private, private); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Modes of directories.
+const (
+	private  = 0o700
+	passable = 0o711 // others may pass through, and see nothing of what is in it
+)
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// makeDir makes the directory path if it is missing, and gives it the mode
+// want unless that is 0. On a read-only filesystem an existing one stays as it
+// is.
+func makeDir(path string, mode, want os.FileMode) error {
+	if err := os.MkdirAll(path, mode); err != nil {
+		return hostError("make directory", path, err)
+	}
+	if want == 0 {
+		return nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return hostError("look at", path, err)
+	}
+	if info.Mode().Perm() == want {
+		return nil
+	}
+	if err := os.Chmod(path, want); err != nil && !errors.Is(err, unix.EROFS) {
+		return hostError("change the mode of", path, err)
+	}
+	return nil
+}
+
+// Impassable returns the outermost directory on the way to RootfsDir that not
+// everybody may pass through, and "" if there is none. VPSs with ids of their
+// own cannot start below such a directory.
+func (s *Store) Impassable() (string, error) {
+	var on []string
+	for dir := s.RootfsDir(); ; dir = filepath.Dir(dir) {
+		on = append(on, dir)
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	for _, dir := range slices.Backward(on) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return "", hostError("look at", dir, err)
+		}
+		if info.Mode().Perm()&0o001 == 0 {
+			return dir, nil
+		}
+	}
+	return "", nil
+}
 
 func absolute(what, path string) (string, error) {
 	if path == "" {

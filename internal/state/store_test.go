@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"croft/internal/fail"
 )
 
@@ -32,13 +34,93 @@ func TestOpen(t *testing.T) {
 	if s.Root != dir+"/root" || s.RunRoot != dir+"/run" {
 		t.Errorf("got %q, %q", s.Root, s.RunRoot)
 	}
-	for sub, mode := range map[string]os.FileMode{"root": passable, "root/vps": passable, "root/trash": 0o700, "run": 0o700, "run/locks": 0o700} {
+	wantModes(t, dir)
+	if _, err := Open(dir+"/root", dir+"/run"); err != nil {
+		t.Errorf("again: %v", err)
+	}
+}
+
+// wantModes checks the directories of a store in dir/root and dir/run.
+func wantModes(t *testing.T, dir string) {
+	t.Helper()
+	for sub, mode := range map[string]os.FileMode{
+		"root": 0o700, "root/vps": 0o700, "root/networks": 0o700, "root/trash": 0o700,
+		"run": 0o711, "run/rootfs": 0o711, "run/vps": 0o700, "run/locks": 0o700,
+	} {
 		if fi, err := os.Stat(filepath.Join(dir, sub)); err != nil || fi.Mode().Perm() != mode {
 			t.Errorf("%s: %v, %v", sub, fi, err)
 		}
 	}
+}
+
+// The modes are the same whatever the caller's umask is.
+func TestOpenIgnoresUmask(t *testing.T) {
+	for _, mask := range []int{0, 0o027, 0o077, 0o777} {
+		dir := t.TempDir()
+		old := unix.Umask(mask)
+		_, err := Open(dir+"/root", dir+"/run")
+		unix.Umask(old)
+		if err != nil {
+			if mask == 0o777 && os.Geteuid() != 0 {
+				continue // it cannot pass through its own directories
+			}
+			t.Fatalf("umask %03o: %v", mask, err)
+		}
+		wantModes(t, dir)
+	}
+}
+
+// Directories of an older croft were open to all for passing through.
+func TestOpenTightensOldDirectories(t *testing.T) {
+	dir := t.TempDir()
+	for sub, mode := range map[string]os.FileMode{
+		"root": 0o711, "root/vps": 0o711, "root/bin": 0o755, "root/networks": 0o700, "root/trash": 0o700,
+		"run": 0o700, "run/vps": 0o700, "run/locks": 0o700,
+	} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(dir, sub), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := Open(dir+"/root", dir+"/run"); err != nil {
-		t.Errorf("again: %v", err)
+		t.Fatal(err)
+	}
+	if fi, err := os.Stat(dir + "/root/bin"); err != nil || fi.Mode().Perm() != 0o700 {
+		t.Errorf("bin: %v, %v", fi, err)
+	}
+	if err := os.Chmod(dir+"/root", 0o700); err != nil { // an existing one is left as it is
+		t.Fatal(err)
+	}
+	wantModes(t, dir)
+}
+
+// A run directory that croft did not make keeps its mode, and the store says
+// that VPSs cannot pass through it.
+func TestImpassable(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // of the testing package's own directory
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(dir+"/closed", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for run, want := range map[string]string{
+		dir + "/open/run":   "",
+		dir + "/closed":     dir + "/closed",
+		dir + "/closed/run": dir + "/closed",
+	} {
+		s, err := Open(dir+"/root", run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Impassable(); err != nil || got != want {
+			t.Errorf("%s: %q, %v", run, got, err)
+		}
+	}
+	if fi, err := os.Stat(dir + "/closed"); err != nil || fi.Mode().Perm() != 0o700 {
+		t.Errorf("an existing directory was changed: %v, %v", fi, err)
 	}
 }
 

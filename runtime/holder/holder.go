@@ -58,7 +58,7 @@ func Install(binDir string) (path string, err error) {
 	if isProgram(path, program) {
 		return path, nil
 	}
-	if err := os.MkdirAll(binDir, 0o755); err != nil {
+	if err := os.MkdirAll(binDir, 0o700); err != nil {
 		return "", fmt.Errorf("install the holder: %w", err)
 	}
 	if err := replace(path, program); err != nil {

@@ -24,7 +24,7 @@ func whole() Facts {
 			"fs.inotify.max_user_instances": 128, "fs.inotify.max_user_watches": 122425, "kernel.keys.maxkeys": 200,
 			"kernel.keys.maxbytes": 20000, "kernel.pid_max": 4194304,
 		},
-		StateDir: "/var/lib/croft", Filesystem: "ext4", FreeBytes: 20 << 30, FreeInodes: 1 << 20,
+		StateDir: "/var/lib/croft", RunDir: "/run/croft", Filesystem: "ext4", FreeBytes: 20 << 30, FreeInodes: 1 << 20,
 		Cgroups: Cgroups{World: "v2", Manager: "systemd", Reachable: true, Controllers: []string{"cpuset", "cpu", "io", "memory", "pids"}},
 		Network: Network{IPTables: "iptables v1.8.11 (nf_tables)", IPv6: true, Forwarding4: true, Modules: true},
 		Boot:    Boot{System: "systemd", Installed: true, Enabled: true, Active: true},
@@ -57,6 +57,7 @@ func hosts() map[string]Facts {
 
 	f = whole()
 	f.OverlayWhy, f.Filesystem = "invalid argument", "overlay"
+	f.RunDir, f.Impassable = "/root/run", "/root"
 	all["on-overlay"] = f
 
 	f = whole()

@@ -17,6 +17,8 @@ type Facts struct {
 	ShiftWhy     string // idmapped mounts on StateDir's filesystem
 	OverlayWhy   string // an overlay of that, under the VPS's own files
 	StateDir     string
+	RunDir       string
+	Impassable   string // the directory on the way to RunDir that not everybody may pass through; "" if there is none
 	Filesystem   string // of StateDir: its type
 	FreeBytes    uint64
 	FreeInodes   uint64 // of a filesystem that has no such limit: all ones

@@ -9,7 +9,7 @@ import (
 
 func foundationRules() []rule {
 	return []rule{
-		kernel, capabilities, userNamespaces, namespaces, timeNamespaces, shiftedLayers, overlay, seccomp,
+		kernel, capabilities, userNamespaces, namespaces, timeNamespaces, shiftedLayers, overlay, runDirectory, seccomp,
 		nestedNamespaces, appArmorRestriction,
 	}
 }
@@ -103,6 +103,19 @@ func overlay(f Facts) []Check {
 	}
 	return tried(Missing, "overlay", "files of a VPS's own over its template's ("+f.StateDir+", "+f.Filesystem+")", f.OverlayWhy,
 		"modprobe overlay; and keep "+f.StateDir+" on ext4, xfs, btrfs or tmpfs")
+}
+
+// runDirectory: a VPS's root is an ordinary user of the host, who has to pass
+// through the directories above the place that the root filesystem is mounted
+// at.
+func runDirectory(f Facts) []Check {
+	const name = "run directory"
+	what := "the way of VPSs to their root filesystem (" + f.RunDir + ")"
+	if f.Impassable != "" {
+		return bad(Missing, name, what, "not everybody may pass through "+f.Impassable,
+			"chmod o+x "+f.Impassable+", or give croft another place by CROFT_RUN_DIR")
+	}
+	return good(name, what, "passable")
 }
 
 func seccomp(f Facts) []Check {
