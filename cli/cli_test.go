@@ -75,7 +75,7 @@ func calls(ts *testscript.TestScript, neg bool, args []string) {
 // await waits until a file holds a text.
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	path := ts.MkAbs(args[0])
-	for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+	for limit := time.Now().Add(2 * time.Minute); time.Now().Before(limit); time.Sleep(time.Millisecond) {
 		if data, err := os.ReadFile(path); err == nil && strings.Contains(string(data), args[1]) {
 			return
 		}

@@ -143,7 +143,7 @@ func TestSignals(t *testing.T) {
 
 func waitFor(t *testing.T, file, text string) {
 	t.Helper()
-	for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+	for limit := time.Now().Add(2 * time.Minute); time.Now().Before(limit); time.Sleep(time.Millisecond) {
 		if data, err := os.ReadFile(file); err == nil && strings.Contains(string(data), text) {
 			return
 		}

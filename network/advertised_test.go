@@ -56,7 +56,7 @@ func (r router) believed(t *testing.T) bool {
 // waitBelieved advertises until the host has heard.
 func (r router) waitBelieved(t *testing.T, prefix string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !r.believed(t); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !r.believed(t); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("the host does not listen to the router at %s:\n%s", r.host, run(t, "ip", "-6", "route"))
 		}

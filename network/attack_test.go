@@ -182,7 +182,7 @@ func (p *pair) dropped(t *testing.T, i int) map[Reason]uint64 {
 func (p *pair) waitDropped(t *testing.T, at attack.Attack, want uint64) {
 	t.Helper()
 	var got map[Reason]uint64
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); {
 		if got = p.dropped(t, 0); got[at.Reason] >= want {
 			break
 		}

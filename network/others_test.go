@@ -308,7 +308,7 @@ func (p *pair) works(out int) error {
 func (p *pair) waitWorks(t *testing.T, out int) {
 	t.Helper()
 	err := p.works(out)
-	for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); err = p.works(out) {
+	for end := time.Now().Add(2 * time.Minute); err != nil && time.Now().Before(end); err = p.works(out) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	if err != nil {

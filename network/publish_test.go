@@ -264,7 +264,7 @@ func eventuallySays(t *testing.T, what, want string, ask func() (string, error))
 	t.Helper()
 	var got string
 	var err error
-	for limit := time.Now().Add(10 * time.Second); time.Now().Before(limit); time.Sleep(20 * time.Millisecond) {
+	for limit := time.Now().Add(2 * time.Minute); time.Now().Before(limit); time.Sleep(20 * time.Millisecond) {
 		if got, err = ask(); got == want || want == "" && err != nil {
 			return
 		}

@@ -236,13 +236,13 @@ func TestAKilledImportIsSweptAway(t *testing.T) {
 	}
 }
 
-// waitFor returns when what holds, and fails after ten seconds.
+// waitFor returns when what holds, and fails after two minutes.
 func waitFor(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited ten seconds for %s", what)
+			t.Fatalf("waited two minutes for %s", what)
 		}
 		time.Sleep(time.Millisecond)
 	}

@@ -80,7 +80,7 @@ func play(role, dir string) error {
 	case "forget": // loses the lock without unlocking it
 		l = nil
 		runtime.GC()
-		<-time.After(10 * time.Second) // the cleanup panics long before
+		<-time.After(2 * time.Minute) // the cleanup panics long before
 		return errors.New("the lock was forgotten and nothing happened")
 	}
 	fmt.Println("ready")
@@ -192,7 +192,7 @@ func wantKind(t testing.TB, err error, kind fail.Kind) {
 
 // soon is a context that a test may wait with: what takes longer has failed.
 func soon(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -103,7 +103,7 @@ func (f *fake) accept(t *testing.T) {
 	if f.Conn, err = f.listener.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	f.SetDeadline(time.Now().Add(10 * time.Second))
+	f.SetDeadline(time.Now().Add(2 * time.Minute))
 	t.Cleanup(func() { f.Close() })
 }
 
@@ -139,7 +139,7 @@ func wait(t *testing.T, done <-chan error) error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(10 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("Attach did not return")
 		return nil
 	}

@@ -22,7 +22,7 @@ import (
 	"croft/runtime/holder/protocol"
 )
 
-const deadline = 20 * time.Second
+const deadline = 2 * time.Minute
 
 // program is the holder as it is in the tree, built by TestMain.
 var program string
