@@ -76,3 +76,15 @@ func TestNames(t *testing.T) {
 		t.Errorf("the host's own file names it: %s", out)
 	}
 }
+
+// A VPS that is given another name inside knows that name after a restart.
+func TestHostnameSetInside(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox")
+	sh(t, vps, "echo renamed >/etc/hostname")
+	must(t, "restart", "--wait", vps)
+	if got := sh(t, vps, "cat /etc/hostname; grep -w renamed /etc/hosts"); !strings.HasPrefix(got, "renamed\n") || !strings.Contains(got, vps) {
+		t.Errorf("it is called\n%s", got)
+	}
+	destroy(t, vps)
+}

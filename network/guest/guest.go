@@ -105,11 +105,16 @@ func (s Settings) check() error {
 		words = append(words, i.Name)
 	}
 	for _, word := range words {
-		if strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`"'#;=[]/\$`+"`", r) }) {
+		if strings.ContainsFunc(word, badInWord) {
 			return fail.New(fail.Usage, "%q is no name", word)
 		}
 	}
 	return nil
+}
+
+// badInWord reports whether r cannot be in a name that is a word of a file.
+func badInWord(r rune) bool {
+	return r <= ' ' || r == 0x7f || strings.ContainsRune(`"'#;=[]/\$`+"`", r)
 }
 
 // A writer collects changes. Its first error ends the reading.

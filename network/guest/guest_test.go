@@ -226,8 +226,44 @@ func TestHostnameChangedInsideStays(t *testing.T) {
 	if c := start(); string(root["etc/hostname"].Data) != "mine\n" || !slices.Contains(c.Kept, "/etc/hostname") {
 		t.Fatalf("after a change inside it is %q", root["etc/hostname"].Data)
 	}
-	if got, want := string(root["etc/hosts"].Data), "::1 localhost\n10.90.0.2\tshop\t# managed by croft\n"; got != want {
-		t.Fatalf("hosts is %q, want %q", got, want)
+	hosts := func(want string) {
+		t.Helper()
+		if got := string(root["etc/hosts"].Data); got != "::1 localhost\n"+want {
+			t.Fatalf("hosts is %q, want %q at its end", got, want)
+		}
+	}
+	hosts("10.90.0.2\tmine shop\t# managed by croft, which called it shop\n")
+	if c := start(); len(c.Files) > 0 || string(root["etc/hostname"].Data) != "mine\n" {
+		t.Fatalf("at the next start it is %q, and this is written:\n%s", root["etc/hostname"].Data, c)
+	}
+	s.Hostname, root["etc/hostname"] = "web.example.org", file("# the box\nshop.example.org\n")
+	start()
+	hosts("10.90.0.2\tshop.example.org shop web.example.org web\t# managed by croft, which called it web.example.org\n")
+	root["etc/hostname"] = file("web.example.org\n") // back again: it follows croft's settings
+	start()
+	hosts("10.90.0.2\tweb.example.org web\t# managed by croft\n")
+	s.Hostname = "shop"
+	start()
+	hosts("10.90.0.2\tshop\t# managed by croft\n")
+	root["etc/hostname"] = file("two words\n")
+	start()
+	hosts("10.90.0.2\tshop\t# managed by croft\n")
+}
+
+// A systemd-resolved that is installed later finds its resolvers.
+func TestResolvedIsToldInAdvance(t *testing.T) {
+	root := fstest.MapFS{"usr/lib/systemd/systemd": file("")}
+	s := settings()
+	c, err := Files(root, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(root, c)
+	if drop := root["etc/systemd/resolved.conf.d/croft.conf"]; drop == nil || !strings.Contains(string(drop.Data), "DNS=9.9.9.9") {
+		t.Errorf("there is no file for systemd-resolved:\n%s", c)
+	}
+	if conf := root["etc/resolv.conf"]; conf == nil || !strings.Contains(string(conf.Data), "nameserver 9.9.9.9") {
+		t.Errorf("there is no resolv.conf:\n%s", c)
 	}
 }
 

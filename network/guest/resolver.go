@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// resolver writes resolv.conf, or, where that is a link to what
-// systemd-resolved makes, a drop-in for it. A link to what another service of
+// resolver writes resolv.conf, unless that is a link to what systemd-resolved
+// makes, and a drop-in for systemd-resolved wherever there is a systemd: it may
+// be installed while the VPS runs, and then replaces resolv.conf. A link to what another service of
 // the VPS makes (resolvconf, NetworkManager) is that service's: it is told
 // through its own configuration.
 func resolver(w *writer, s Settings) {
@@ -17,11 +18,12 @@ func resolver(w *writer, s Settings) {
 		return
 	}
 	now := w.look(conf)
-	if strings.Contains(now.link, "run/systemd/resolve/") || strings.Contains(now.link, "lib/systemd/resolv.conf") {
+	resolved := strings.Contains(now.link, "run/systemd/resolve/") || strings.Contains(now.link, "lib/systemd/resolv.conf")
+	if resolved || w.has("usr/lib/systemd/systemd", "lib/systemd/systemd") {
 		w.put(dropIn, 0o644, resolvedText(s))
-		return
+	} else {
+		w.drop(dropIn)
 	}
-	w.drop(dropIn)
 	if strings.Contains(now.link, "run/") {
 		return
 	}
