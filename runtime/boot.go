@@ -65,6 +65,9 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.guests.FreeConsole(waiting.Console); err != nil {
 		return err
 	}
+	if err := mon.mountData(root, waiting.PID); err != nil {
+		return err
+	}
 	if err := mon.plugIn(ctx, v, waiting.PID); err != nil {
 		return err
 	}
@@ -243,6 +246,20 @@ func (m *Manager) plugIn(ctx context.Context, v state.VPS, pid int) error {
 		}
 	}
 	return m.publishAtStart(ctx, v)
+}
+
+// mountData mounts the data directories of root in the VPS whose init is pid.
+func (mon *monitor) mountData(root template.Rootfs, pid int) error {
+	dirs, err := mon.rootfses.DataDirs(root)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, d := range dirs {
+			d.Tree.Close()
+		}
+	}()
+	return mon.guests.MountData(pid, dirs)
 }
 
 // newBootID gives the VPS whose init is pid a boot id of its own.

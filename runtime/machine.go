@@ -90,6 +90,7 @@ type rootfses interface {
 	Make(r template.Rootfs) error
 	Mount(r template.Rootfs) error
 	Unmount(r template.Rootfs) error
+	DataDirs(r template.Rootfs) ([]template.DataDir, error)
 	// Mounted, Release and View are for those that croft mount may have
 	// mounted.
 	Mounted(r template.Rootfs) (bool, error)
@@ -114,6 +115,9 @@ type guests interface {
 	Configure(root string, first uint32, s guest.Settings) error
 	// Hosts makes /etc/hosts of the VPS at root name all.
 	Hosts(root string, first uint32, all []guest.Host) error
+	// MountData mounts dirs in the VPS whose init is pid and has not run yet.
+	// One that is not a directory inside any more is left out.
+	MountData(pid int, dirs []template.DataDir) error
 	// BootID makes the text of the file at path the boot id that the VPS whose
 	// init is pid sees.
 	BootID(pid int, path string) error
@@ -163,6 +167,7 @@ func (overlays) Mount(r template.Rootfs) error   { return r.Mount() }
 func (overlays) Unmount(r template.Rootfs) error { return r.Unmount() }
 func (overlays) Release(r template.Rootfs) error { return r.Release() }
 
+func (overlays) DataDirs(r template.Rootfs) ([]template.DataDir, error)   { return r.DataDirs() }
 func (overlays) Mounted(r template.Rootfs) (bool, error)                  { return r.Mounted() }
 func (overlays) View(r template.Rootfs, do func(root string) error) error { return r.View(do) }
 

@@ -348,6 +348,8 @@ func (w fakeRootfses) Unmount(r template.Rootfs) error {
 	return w.effect("unmount", func() error { return w.drop("mount", vpsOf(r)) })
 }
 
+func (w fakeRootfses) DataDirs(template.Rootfs) ([]template.DataDir, error) { return nil, nil }
+
 func (w fakeRootfses) Mounted(r template.Rootfs) (bool, error) { return w.has("mount", vpsOf(r)), nil }
 
 func (w fakeRootfses) Release(r template.Rootfs) error {
@@ -429,6 +431,9 @@ func (w *world) toldOf(first uint32) []guest.Host {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.told[first]
+}
+func (w fakeGuests) MountData(int, []template.DataDir) error {
+	return w.effect("mount data directories", func() error { return nil })
 }
 func (w fakeGuests) BootID(int, string) error {
 	return w.effect("give a boot id", func() error { return nil })

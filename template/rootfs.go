@@ -77,10 +77,10 @@ func (r Rootfs) Mount() (err error) {
 			return err
 		}
 	}
-	if err := mountOverlay(r.Target, lowers, r.upper(), r.work(), r.flags()); err != nil {
+	if err := r.makeDataDirs(lowers); err != nil {
 		return err
 	}
-	return nil
+	return mountOverlay(r.Target, lowers, r.upper(), r.work(), r.flags())
 }
 
 func (r Rootfs) flags() uintptr {
