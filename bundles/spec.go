@@ -155,12 +155,6 @@ func namespaces(s Settings) []specs.LinuxNamespace {
 func mounts(s Settings) []specs.Mount {
 	all := []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
-		// A read-only /sys is how a guest learns that it must not run udev
-		// (systemd's CONTAINER_INTERFACE).
-		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
-		// Not type "cgroup": the guest gets a pure cgroup2 tree on hybrid hosts
-		// too, and systemd 258 and later know nothing else.
-		{Destination: "/sys/fs/cgroup", Type: "cgroup2", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts",
 			Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", "max=1024"}},
@@ -174,6 +168,9 @@ func mounts(s Settings) []specs.Mount {
 			specs.Mount{Destination: ShadowProc, Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
 			specs.Mount{Destination: ShadowSys, Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev"}})
 	}
+	// After ShadowSys: both have one superblock, which the first mount makes
+	// read-only or not.
+	all = append(all, sys()...)
 	if s.NotifyFile != "" {
 		all = append(all, specs.Mount{Destination: NotifySocket, Type: "bind", Source: s.NotifyFile,
 			Options: []string{"bind", "nosuid", "noexec", "nodev"}})
@@ -183,6 +180,18 @@ func mounts(s Settings) []specs.Mount {
 			Options: []string{"bind", "ro", "nosuid", "nodev"}})
 	}
 	return all
+}
+
+// sys is what a VPS sees of the kernel's objects.
+func sys() []specs.Mount {
+	return []specs.Mount{
+		// A read-only /sys is how a guest learns that it must not run udev
+		// (systemd's CONTAINER_INTERFACE).
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
+		// Not type "cgroup": the guest gets a pure cgroup2 tree on hybrid hosts
+		// too, and systemd 258 and later know nothing else.
+		{Destination: "/sys/fs/cgroup", Type: "cgroup2", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev"}},
+	}
 }
 
 func devices(s Settings) []specs.LinuxDevice {
