@@ -23,7 +23,7 @@ import (
 )
 
 // The templates that the tests boot, beside busybox, which needs no building.
-var debians = []string{"debian-12", "debian-13", "debian-12-sysvinit", "debian-12-openrc"}
+var debians = []string{"debian-12", "debian-13", "debian-12-sysvinit", "debian-12-openrc", "debian-12-containers", "debian-13-containers"}
 
 // A cache is a root directory of croft that is kept between runs for the
 // templates in it. It is named after the code and the recipes that made them.
@@ -110,7 +110,7 @@ func lockDir(dir string, how int) (*os.File, error) {
 // templateCode is a digest of all that decides what a built template is.
 func templateCode() (string, error) {
 	sum := sha256.New()
-	err := filepath.WalkDir("../template", func(path string, d fs.DirEntry, err error) error {
+	add := func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || strings.HasSuffix(path, "_test.go") ||
 			!strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, ".yaml") {
 			return err
@@ -118,7 +118,11 @@ func templateCode() (string, error) {
 		text, err := os.ReadFile(path)
 		fmt.Fprintf(sum, "%s %d\n%s", path, len(text), text)
 		return err
-	})
+	}
+	err := filepath.WalkDir("../template", add)
+	if err == nil {
+		err = filepath.WalkDir("recipes", add)
+	}
 	return hex.EncodeToString(sum.Sum(nil)[:6]), err
 }
 
@@ -139,7 +143,11 @@ func (c *cache) buildNow(name string) error {
 	}
 	start := time.Now()
 	fmt.Fprintf(os.Stderr, "integration: building %s, kept in %s for later runs\n", name, c.root)
-	if out, err := c.run("template", "build", name); err != nil {
+	args := []string{"template", "build", name}
+	if recipe := filepath.Join("recipes", name+".yaml"); exists(recipe) { // of the tests' own
+		args = append(args, "--recipe", recipe)
+	}
+	if out, err := c.run(args...); err != nil {
 		return fmt.Errorf("croft template build %s: %w\n%s", name, err, out)
 	}
 	fmt.Fprintf(os.Stderr, "integration: built %s in %v\n", name, time.Since(start).Round(time.Second))

@@ -40,8 +40,9 @@ func makePayload(path string) error {
 		{"installed", "installed"},
 		{filepath.Join(checkout, "integration/integration.test"), "integration/integration.test"},
 		{filepath.Join(checkout, "scripts"), "scripts"},
-		// The tests tell by the code that makes templates which ones are theirs.
+		// The tests tell by the code and the recipes which templates are theirs.
 		{filepath.Join(checkout, "template"), "template"},
+		{filepath.Join(checkout, "integration/recipes"), "integration/recipes"},
 		{self, "vm.test"},
 	} {
 		if err := run("cp", "-R", c[0], filepath.Join(dir, c[1])); err != nil {
