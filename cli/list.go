@@ -60,6 +60,9 @@ func list(ctx context.Context, i *invocation) error {
 		return err
 	}
 	all, missing := named(i, all)
+	if missing != nil && len(all) == 0 {
+		return missing // without an empty table
+	}
 	all = slices.DeleteFunc(all, func(info runtime.Info) bool { return !matches(info, filters) })
 	for _, info := range all {
 		if info.Error != "" {

@@ -229,7 +229,7 @@ func TestHostBootGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := s.try("host", "boot")
-	if r.status != 5 || !strings.Contains(r.errOut, "croft: "+all[2]+": cannot start: no init") || strings.Count(r.errOut, ": started after ") != 4 {
+	if r.status != 5 || !strings.Contains(r.errOut, "croft: "+all[2]+": cannot start: ") || !strings.Contains(r.errOut, "has no init") || strings.Count(r.errOut, ": started after ") != 4 {
 		t.Error(r)
 	}
 	s.wantRunning("the others", all[0], all[1], all[3], all[4])
