@@ -115,8 +115,17 @@ func (r remains) kill() error {
 // Absent ones are a no-op. Processes in cgroups that are not ours are left
 // alone, and are an error.
 func (r remains) remove() error {
+	if pids, err := r.processes(); err != nil {
+		return err
+	} else if len(pids) > 0 && !r.ours() {
+		return fmt.Errorf("the cgroup of %s holds processes that croft did not start here: %s", r.id, listed(pids))
+	}
+	return r.removeAll()
+}
+
+// removeAll is remove for a caller that knows the processes to be its own.
+func (r remains) removeAll() error {
 	const patience = 10 * time.Second // a process in an uninterruptible wait does not die
-	ours := r.ours()
 	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		pids, err := r.processes()
 		if err != nil {
@@ -124,9 +133,6 @@ func (r remains) remove() error {
 		}
 		if len(pids) == 0 {
 			break
-		}
-		if !ours {
-			return fmt.Errorf("the cgroup of %s holds processes that croft did not start here: %s", r.id, listed(pids))
 		}
 		if err := r.kill(); err != nil {
 			return err
