@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -105,8 +106,9 @@ func partition(all []netip.Addr, is func(netip.Addr) bool) (yes, no []netip.Addr
 	return yes, no
 }
 
-// releaseAddresses gives back what v owns; nothing is success.
-func (m *Manager) releaseAddresses(ctx context.Context, v state.VPS) error {
+// releaseAddresses gives back what v owns; it is a no-op if that is nothing. A
+// network that cannot be changed does not keep the others from it.
+func (m *Manager) releaseAddresses(ctx context.Context, v state.VPS) (failed error) {
 	for _, i := range v.Interfaces {
 		err := m.store.UpdateNetwork(ctx, i.Network, func(old []byte) ([]byte, error) {
 			if old == nil {
@@ -116,14 +118,15 @@ func (m *Manager) releaseAddresses(ctx context.Context, v state.VPS) error {
 			if err != nil {
 				return nil, err
 			}
+			if len(t.Of(v.Name)) == 0 {
+				return nil, nil
+			}
 			t.Release(v.Name)
 			return t.Encode()
 		})
-		if err != nil {
-			return err
-		}
+		failed = errors.Join(failed, err)
 	}
-	return nil
+	return failed
 }
 
 // changeTable changes a network's table under its lock. The default network
@@ -213,34 +216,62 @@ type plug struct {
 	plan  network.Plan
 }
 
-// plugs returns what v's interfaces need, in their order.
+// plugs returns what v's interfaces need, in their order. A network that is
+// gone or has no addresses for v is fail.State.
 func (m *Manager) plugs(v state.VPS) ([]plug, error) {
 	var all []plug
 	for _, i := range v.Interfaces {
-		data, err := m.store.Network(i.Network)
-		if err != nil {
-			return nil, err
-		}
-		if data == nil {
-			return nil, fail.New(fail.State, "network %s is gone", i.Network)
-		}
-		t, err := network.Decode(data)
-		if err != nil {
-			return nil, err
-		}
-		claim, ok := claimOf(t, v.Name, i.Name)
-		if !ok {
-			return nil, fail.New(fail.State, "network %s has no addresses for %s", i.Network, v.Name)
-		}
-		plan, err := network.NewPlan(t, claim)
+		p, err := m.plug(v, i)
 		if err != nil {
 			return nil, err
 		}
 		if slices.ContainsFunc(all, func(p plug) bool { return len(p.plan.Gateways) > 0 }) {
-			plan = plan.Beside(t) // the way out is another's
+			p.plan = p.plan.Beside(p.table) // the way out is another's
 		}
-		plan.Rate = network.Rate(i.Rate)
-		all = append(all, plug{table: t, claim: claim, host: network.NewHostPlan(t), plan: plan})
+		p.plan.Rate = network.Rate(i.Rate)
+		all = append(all, p)
 	}
 	return all, nil
+}
+
+// plugsLeft returns the plugs of v that can be known, for taking them out. What
+// has no claim any more has been taken out, or cannot be found by its name; a
+// table that cannot be read is a warning.
+func (m *Manager) plugsLeft(v state.VPS) []plug {
+	var all []plug
+	for _, i := range v.Interfaces {
+		p, err := m.plug(v, i)
+		switch {
+		case err == nil:
+			all = append(all, p)
+		case !errors.Is(err, errNoClaim):
+			m.warn(err.Error())
+		}
+	}
+	return all
+}
+
+// errNoClaim is in the chain of an error of plug if v has no addresses in the
+// network, or there is no such network.
+var errNoClaim = errors.New("no claim")
+
+// plug returns what interface i of v needs.
+func (m *Manager) plug(v state.VPS, i state.Interface) (plug, error) {
+	data, err := m.store.Network(i.Network)
+	if err != nil {
+		return plug{}, err
+	}
+	if data == nil {
+		return plug{}, &fail.Error{Kind: fail.State, Msg: fmt.Sprintf("network %s is gone", i.Network), Err: errNoClaim}
+	}
+	t, err := network.Decode(data)
+	if err != nil {
+		return plug{}, err
+	}
+	claim, ok := claimOf(t, v.Name, i.Name)
+	if !ok {
+		return plug{}, &fail.Error{Kind: fail.State, Msg: fmt.Sprintf("network %s has no addresses for %s", i.Network, v.Name), Err: errNoClaim}
+	}
+	plan, err := network.NewPlan(t, claim)
+	return plug{table: t, claim: claim, host: network.NewHostPlan(t), plan: plan}, err
 }

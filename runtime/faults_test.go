@@ -5,10 +5,13 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/state"
 	"croft/network"
 )
 
@@ -72,6 +75,141 @@ func TestFailingEffectIsUndone(t *testing.T) {
 					t.Errorf("%s again, after effect %d failed: %v", c.name, n, err)
 				}
 			}
+		}
+	}
+}
+
+// Each effect of destroy fails once, before and after it has done its work.
+// Then the VPS is gone, or it is there with all that it has: it starts, and it
+// can be destroyed.
+func TestFailingDestroyLeavesAVPS(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range commands() {
+		if !strings.HasPrefix(c.name, "destroy") {
+			continue
+		}
+		for _, after := range []bool{false, true} {
+			for n := 1; ; n++ {
+				m, w := newFake(t, t.TempDir())
+				if err := c.ready(m); err != nil {
+					t.Fatal(err)
+				}
+				w.effects, w.failAt, w.after = 0, n, after
+				err := c.do(m)
+				if err == nil && w.effects < n {
+					break
+				}
+				w.failAt = 0
+				_, gone := m.store.Get("web")
+				if !fail.Is(gone, fail.NotFound) {
+					if err == nil {
+						t.Errorf("%s, effect %d failed: no error, and the VPS is still there", c.name, n)
+					}
+					if err := m.Start(ctx, "web", StartOptions{}); err != nil && !fail.Is(err, fail.State) {
+						t.Errorf("%s, effect %d failed: start: %v", c.name, n, err)
+					}
+				}
+				if err := m.Destroy(ctx, "web", DestroyOptions{Force: true, IfExists: true}); err != nil {
+					t.Errorf("%s, effect %d failed: destroy: %v", c.name, n, err)
+				}
+				if got := w.String(); got != "" {
+					t.Errorf("%s, effect %d failed: left\n%s", c.name, n, got)
+				}
+			}
+		}
+	}
+}
+
+// A destroy that was killed once the directory of the VPS was moved leaves no
+// name behind that nothing can be done with.
+func TestDestroyCutShortAfterTheMove(t *testing.T) {
+	ctx := context.Background()
+	m, _ := newFake(t, t.TempDir())
+	for _, name := range []string{"web", "db"} {
+		if _, err := m.Create(ctx, name, CreateOptions{Template: "t"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := m.lock(ctx, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = l.Trash()
+	l.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Destroy(ctx, "web", DestroyOptions{}); !fail.Is(err, fail.NotFound) {
+		t.Errorf("destroy again: %v", err)
+	}
+	onlyOwner(t, m, "db")
+	if entries, err := os.ReadDir(m.store.TrashDir()); err != nil || len(entries) > 0 {
+		t.Errorf("the trash still has %v, %v", entries, err)
+	}
+	if _, err := m.Create(ctx, "web", CreateOptions{Template: "t"}); err != nil {
+		t.Errorf("create again: %v", err)
+	}
+}
+
+// A VPS whose claims or network are gone can still be destroyed.
+func TestDestroyWithoutClaims(t *testing.T) {
+	ctx := context.Background()
+	for _, how := range []string{"no claim", "no table", "a corrupt table"} {
+		m, w := newFake(t, t.TempDir())
+		if _, err := m.Create(ctx, "web", CreateOptions{Template: "t"}); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		table := m.store.NetworkFile(DefaultNetwork)
+		switch how {
+		case "no claim":
+			err = m.releaseAddresses(ctx, state.VPS{Name: "web", Interfaces: []state.Interface{{Name: "eth0", Network: DefaultNetwork}}})
+		case "no table":
+			err = os.Remove(table)
+		default:
+			err = os.WriteFile(table, []byte("{"), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Destroy(ctx, "web", DestroyOptions{}); err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+		if exists(m.store.VPSDir("web")) || w.String() != "" {
+			t.Errorf("%s: left %s", how, w)
+		}
+	}
+}
+
+// While the kernel has a process of a VPS, its files are not removed, whatever
+// the files say: not by destroy, and not by a create of the name.
+func TestDestroyAsksTheKernel(t *testing.T) {
+	ctx := context.Background()
+	for _, lost := range []string{"its run directory", "its own directory"} {
+		dir := t.TempDir()
+		m, w := newFake(t, dir)
+		if _, err := m.Create(ctx, "web", CreateOptions{Template: "t"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.put("container", "web", "running"); err != nil {
+			t.Fatal(err)
+		}
+		if lost == "its own directory" {
+			if err := os.RemoveAll(m.store.VPSDir("web")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := m.Create(ctx, "web", CreateOptions{Template: "t"}); !fail.Is(err, fail.State) {
+				t.Errorf("%s lost: create: %v", lost, err)
+			}
+		}
+		if err := m.Destroy(ctx, "web", DestroyOptions{IfExists: true}); !fail.Is(err, fail.State) {
+			t.Errorf("%s lost: destroy: %v", lost, err)
+		}
+		if err := m.Destroy(ctx, "web", DestroyOptions{Force: true, IfExists: true}); err != nil {
+			t.Errorf("%s lost: destroy --force: %v", lost, err)
+		}
+		if w.String() != "" {
+			t.Errorf("%s lost: left %s", lost, w)
 		}
 	}
 }
@@ -194,5 +332,32 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	if w.String() != "" {
 		t.Errorf("the world has\n%s", w)
+	}
+}
+
+// What a killed destroy left in the trash goes with the next command that has
+// the time.
+func TestTrashIsEmptiedByOthers(t *testing.T) {
+	ctx := context.Background()
+	for name, do := range map[string]func(*Manager) error{
+		"create":              func(m *Manager) error { _, err := m.Create(ctx, "b", CreateOptions{Template: "t"}); return err },
+		"destroy --if-exists": func(m *Manager) error { return m.Destroy(ctx, "b", DestroyOptions{IfExists: true}) },
+		"template prune":      func(m *Manager) error { return m.PruneTemplates(ctx) },
+		"host boot": func(m *Manager) error {
+			_, err := m.BootHost(ctx, StartOptions{}, func(HostResult) {})
+			return err
+		},
+	} {
+		m, _ := newFake(t, t.TempDir())
+		old := filepath.Join(m.store.TrashDir(), "web.000000000000")
+		if err := errors.Join(os.Mkdir(old, 0o700), os.WriteFile(filepath.Join(old, "f"), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if err := do(m); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if exists(old) {
+			t.Errorf("%s left the trash", name)
+		}
 	}
 }

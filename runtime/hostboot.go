@@ -30,6 +30,7 @@ type HostResult struct {
 // at the same time. The results are in the order of the boot. An error is one
 // of the whole, and no VPS's.
 func (m *Manager) BootHost(ctx context.Context, o StartOptions, tell func(HostResult)) ([]HostResult, error) {
+	m.emptyTrash(ctx)
 	entries, err := m.store.All()
 	if err != nil {
 		return nil, err

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
 	"croft/internal/state"
@@ -76,32 +79,46 @@ func (m *Manager) freeze(ctx context.Context, name string, how func(string) erro
 	return nil
 }
 
-// Destroy removes name and everything it has. It may be run again after any
-// failure, and goes on from there. A running one is fail.State, unless
-// o.Force has it killed.
+// Destroy removes name and everything it has. A running one is fail.State,
+// unless o.Force has it killed. A VPS whose files cannot be moved away is
+// left as it is, running or not. Once its directory is gone so is the VPS: what
+// else it has left is released then, or by the next command that uses its name,
+// its addresses or its ids.
 func (m *Manager) Destroy(ctx context.Context, name string, o DestroyOptions) error {
 	l, err := m.lock(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer l.Unlock()
+	return m.destroyHeld(ctx, l, o)
+}
+
+// destroyHeld is Destroy for a VPS whose lock is held.
+func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOptions) error {
+	name := l.Name()
 	v, err := m.readable(l, o.Force)
-	if fail.Is(err, fail.NotFound) && o.IfExists {
-		return nil
-	}
-	if err == nil {
-		v, err = m.finishRename(ctx, l, v)
+	if fail.Is(err, fail.NotFound) {
+		if e := m.clearRemains(context.WithoutCancel(ctx), l, o.Force); e != nil {
+			return e
+		}
+		m.emptyTrash(context.WithoutCancel(ctx))
+		if o.IfExists {
+			return nil
+		}
 	}
 	if err != nil {
+		return err
+	}
+	if err := m.store.CheckTrash(name); err != nil { // before anything is killed
 		return err
 	}
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
 		if !o.Force {
-			return fail.New(fail.State, "%s is running, and a running VPS is destroyed only with --force", name).WithHint("croft list %s", name)
+			return fail.New(fail.State, "%s is running", name).WithHint("croft stop %s", name)
 		}
 		if err := requestStop(m.store, name); err != nil {
-			return err
+			m.warn(err.Error()) // a VPS that is killed does not reboot
 		}
 		life, err = m.killLocked(ctx, l)
 	}
@@ -135,45 +152,162 @@ func (m *Manager) byNameAlone(name string) (state.VPS, error) {
 	return v, nil
 }
 
-// destroyLocked removes a VPS that does not run. Its files go last: as long as
-// they are there, there is something to finish.
+// destroyLocked removes a VPS that has no monitor. Its directory is moved
+// before its addresses are released: a VPS that exists has its addresses, and
+// claims without a VPS are swept anyway. So destroy writes nothing before the
+// move, and a full disk does not stop it.
 func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v state.VPS, force bool) error {
-	if run, err := m.store.Run(v.Name); err == nil && alive(run.Init) && run.State == state.Running && !force {
-		return fail.New(fail.State, "%s is running without its monitor, and a running VPS is destroyed only with --force", v.Name).WithHint("croft list %s", v.Name)
+	if err := m.endStrays(v, force); err != nil {
+		return err
 	}
 	if err := m.rootfses.Release(m.mountpoint(v.Name)); err != nil {
 		return err
 	}
-	if err := m.sweep(ctx, v); err != nil {
+	if err := m.sweepUnlessNew(ctx, v); err != nil {
 		return err
 	}
-	if err := m.releaseAddresses(ctx, v); err != nil {
+	if err := m.trash(ctx, l); err != nil {
 		return err
 	}
+	err := errors.Join(m.releaseAddresses(ctx, v), m.releaseFormer(ctx, v))
 	m.tellNames(ctx, networksOf(v))
-	if err := m.store.RemoveRun(v.Name); err != nil {
+	if err := errors.Join(err, m.store.RemoveRun(v.Name)); err != nil {
+		m.warn(fmt.Sprintf("%s is removed, but not everything that it had; the next commands release the rest: %v", v.Name, err))
+	}
+	m.emptyTrash(ctx)
+	return nil
+}
+
+// releaseFormer releases what v, which is in the trash, owned by the name that
+// it had before a rename that was cut short. Who holds that name's lock
+// releases it as well.
+func (m *Manager) releaseFormer(ctx context.Context, v state.VPS) error {
+	if v.RenamedFrom == "" || v.RenamedFrom == v.Name || exists(m.store.VPSDir(v.RenamedFrom)) {
+		return nil
+	}
+	l, err := m.store.Lock(ctx, v.RenamedFrom, m.command, 0)
+	if fail.Is(err, fail.Busy) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	if err := l.Trash(); err != nil {
+	defer l.Unlock()
+	if exists(m.store.VPSDir(v.RenamedFrom)) {
+		return nil
+	}
+	return m.clearRemains(ctx, l, false)
+}
+
+// endStrays makes sure that no process of v, which has no monitor, is left:
+// those that the kernel has in its cgroup count, whatever the files say. It
+// kills them with force; else they are fail.State.
+func (m *Manager) endStrays(v state.VPS, force bool) error {
+	pids, err := m.containers.Remains(v.Name)
+	if err != nil || len(pids) == 0 {
 		return err
 	}
-	return m.emptyTrash(ctx)
+	if !force {
+		return fail.New(fail.State, "%s is running without its monitor: pid %d is in its cgroup", v.Name, pids[0]).WithHint("croft stop %s", v.Name)
+	}
+	return m.containers.EndRemains(v.Name)
+}
+
+// sweepUnlessNew sweeps what v has on the host. One that has never run in this
+// boot of the host has nothing there, so that it can be destroyed without the
+// right to change the host's network.
+func (m *Manager) sweepUnlessNew(ctx context.Context, v state.VPS) error {
+	err := m.sweep(ctx, v)
+	if fail.Is(err, fail.Permission) && !exists(m.store.RunDir(v.Name)) {
+		m.warn(err.Error())
+		return nil
+	}
+	return err
+}
+
+// trash moves the locked VPS into the trash. Where even that needs room which
+// the disk does not have, it empties the trash first.
+func (m *Manager) trash(ctx context.Context, l *state.Locked) error {
+	err := l.Trash()
+	if err == nil || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		return err
+	}
+	if e := m.store.EmptyTrash(ctx); e != nil {
+		m.warn(e.Error())
+	}
+	return l.Trash()
+}
+
+// clearRemains releases what a VPS that does not exist has left under the
+// locked name: a destroy or a create that was killed leaves addresses, a VPS
+// whose files were removed by hand leaves processes too. With force these are
+// killed; else they are fail.State.
+func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool) error {
+	life, err := l.Life()
+	if fail.Is(err, fail.State) {
+		if !force {
+			return strays(l.Name(), "its monitor runs")
+		}
+		life, err = m.killLocked(ctx, l)
+	}
+	if err != nil {
+		return err
+	}
+	defer life.Close()
+	pids, err := m.containers.Remains(l.Name())
+	if err == nil && len(pids) > 0 {
+		if !force {
+			return strays(l.Name(), fmt.Sprintf("pid %d is in its cgroup", pids[0]))
+		}
+		err = m.containers.EndRemains(l.Name())
+	}
+	if err != nil {
+		return err
+	}
+	v, err := m.byNameAlone(l.Name())
+	if err != nil || len(v.Interfaces) == 0 && !exists(m.store.RunDir(v.Name)) {
+		return err
+	}
+	if other, err := m.store.Renamed(v.Name); err != nil || other != "" {
+		return err // the addresses are that VPS's
+	}
+	if err := m.sweepUnlessNew(ctx, v); err != nil {
+		return err
+	}
+	return errors.Join(m.releaseAddresses(ctx, v), m.store.RemoveRun(v.Name))
+}
+
+// strays is fail.State for a name whose VPS is gone while its processes run.
+func strays(name, why string) error {
+	return fail.New(fail.State, "the files of %s are gone and it still runs: %s", name, why)
 }
 
 // emptyTrash deletes what destroyed VPSs have left, as long as that is quick;
 // the rest is deleted by a process of its own, and by later commands if that
-// one is killed.
-func (m *Manager) emptyTrash(ctx context.Context) error {
+// one is killed. A failure is a warning: what is in the trash is no one's VPS.
+func (m *Manager) emptyTrash(ctx context.Context) {
 	const quick = 500 * time.Millisecond
 	bounded, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()
 	err := m.store.EmptyTrash(bounded)
-	if !errors.Is(err, context.DeadlineExceeded) {
-		return err
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = m.emptyTrashBehind()
 	}
+	if err != nil {
+		m.warn(err.Error())
+	}
+}
+
+// emptyTrashBehind starts a process that empties the trash and outlives this
+// one. It inherits no descriptor: a lock that the caller's shell holds would
+// be held until the last file is deleted.
+func (m *Manager) emptyTrashBehind() error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find croft's own binary: %w", err)
+	}
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil && !errors.Is(err, unix.ENOSYS) {
+		return fmt.Errorf("keep descriptors from being inherited: %w", err)
 	}
 	cmd := exec.Command(self)
 	cmd.Args = []string{"croft", EmptyTrashCommand, m.store.Root, m.store.RunRoot}

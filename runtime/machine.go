@@ -48,6 +48,10 @@ type containers interface {
 	Frozen(id string) (bool, error)
 	Exec(id string, p *specs.Process, stdio [3]*os.File) (*container.Running, error)
 	Processes(id string) ([]int, error)
+	// Remains, EndRemains and Remaining ask the kernel alone, whatever files say.
+	Remains(id string) ([]int, error)
+	EndRemains(id string) error
+	Remaining() (map[string]bool, error)
 	Usage(id string) (container.Usage, error)
 	// Shelter takes this process out of the session that it was started from.
 	Shelter(ctx context.Context, id string) error

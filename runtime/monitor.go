@@ -209,11 +209,7 @@ func (mon *monitor) failed(ctx context.Context, cause error) error {
 // alone. Nothing being there is success. The caller holds the life lock.
 func (m *Manager) sweep(ctx context.Context, v state.VPS) error {
 	err := m.containers.Delete(v.Name)
-	plugs, e := m.plugs(v)
-	if err == nil {
-		err = e
-	}
-	for _, p := range plugs {
+	for _, p := range m.plugsLeft(v) {
 		if e := m.networks.GiveBack(p.plan, keptNamespace(m.store, v.Name)); err == nil {
 			err = e
 		}

@@ -42,8 +42,9 @@ func (m *Manager) PushTemplate(ctx context.Context, name, ref string, o Template
 }
 
 // PruneTemplates removes former templates that no VPS is made from, and what
-// pulls that came to nothing have fetched.
+// pulls that came to nothing have fetched. It empties the trash too.
 func (m *Manager) PruneTemplates(ctx context.Context) error {
+	m.emptyTrash(ctx)
 	return m.templates.Prune(ctx, m.usedTemplates)
 }
 

@@ -176,6 +176,26 @@ func (w *world) Processes(id string) ([]int, error) {
 	return []int{os.Getpid()}, nil
 }
 
+func (w *world) Remains(id string) ([]int, error) {
+	if !w.has("container", id) {
+		return nil, nil
+	}
+	return []int{os.Getpid()}, nil
+}
+
+func (w *world) EndRemains(id string) error {
+	return w.effect("end remains", func() error { return w.drop("container", id) })
+}
+
+func (w *world) Remaining() (map[string]bool, error) {
+	found, err := filepath.Glob(w.path("container", "*"))
+	all := map[string]bool{}
+	for _, path := range found {
+		all[strings.TrimPrefix(filepath.Base(path), "container ")] = true
+	}
+	return all, err
+}
+
 func (w *world) Usage(id string) (container.Usage, error) {
 	if !w.has("container", id) {
 		return container.Usage{}, container.ErrAbsent

@@ -17,6 +17,21 @@ func (l *Locked) Trash() error {
 	return err
 }
 
+// CheckTrash reports why the VPS name cannot be moved into the trash, as far as
+// that can be known beforehand: a read-only file system is fail.Host. It
+// changes nothing.
+func (s *Store) CheckTrash(name string) error {
+	if _, err := ParseName(name); err != nil {
+		return err
+	}
+	for _, dir := range []string{s.vpsDirs(), s.VPSDir(name), s.TrashDir()} {
+		if err := unix.Access(dir, unix.W_OK); err != nil {
+			return hostError("change", dir, err)
+		}
+	}
+	return nil
+}
+
 // trash renames dir into trash/, durably, and returns its path there; none,
 // and no error, if it is absent.
 func (s *Store) trash(dir string) (string, error) {
