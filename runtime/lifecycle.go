@@ -115,7 +115,7 @@ func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOpt
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
 		if !o.Force {
-			return fail.New(fail.State, "%s is running", name).WithHint("croft stop %s", name)
+			return fail.New(fail.State, "%s is running, and a running VPS is destroyed only with --force", name).WithHint("croft list %s", name)
 		}
 		if err := requestStop(m.store, name); err != nil {
 			m.warn(err.Error()) // a VPS that is killed does not reboot
@@ -208,7 +208,7 @@ func (m *Manager) endStrays(v state.VPS, force bool) error {
 		return err
 	}
 	if !force {
-		return fail.New(fail.State, "%s is running without its monitor: pid %d is in its cgroup", v.Name, pids[0]).WithHint("croft stop %s", v.Name)
+		return fail.New(fail.State, "%s is running without its monitor (pid %d), and a running VPS is destroyed only with --force", v.Name, pids[0]).WithHint("croft list %s", v.Name)
 	}
 	return m.containers.EndRemains(v.Name)
 }

@@ -245,11 +245,13 @@ func TestAllocateIDs(t *testing.T) {
 
 	// A newer croft's VPS has ids that this one understands; one that cannot be
 	// read could have any.
+	forgetIndex(t, s)
 	write(t, s.VPSFile("db"), `{"schema": 9, "ids": {"first": 1245184, "size": 65536}}`)
 	if v := makeVPS(t, s, "new"); v.IDs.First != 1245184+65536 {
 		t.Errorf("got %v beside 1245184+65536", v.IDs)
 	}
 	write(t, s.VPSFile("db"), `{"schema": 1, "ids"`)
+	forgetIndex(t, s)
 	l2 := lock(t, s, "next")
 	d2, err := l2.Begin()
 	if err != nil {
@@ -260,6 +262,103 @@ func TestAllocateIDs(t *testing.T) {
 	wantKind(t, err, fail.State)
 	if !strings.Contains(err.Error(), s.VPSFile("db")) {
 		t.Errorf("does not say which file: %v", err)
+	}
+}
+
+func forgetIndex(t *testing.T, s *Store) {
+	t.Helper()
+	if err := os.Remove(s.idIndexFile()); err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+}
+
+// Whatever became of its vps.json, the ids of a VPS are given to no other one.
+func TestIDsOfALostFile(t *testing.T) {
+	for _, indexed := range []bool{true, false} {
+		for what, spoil := range map[string]func(path string) error{
+			"missing": os.Remove,
+			"null":    func(path string) error { return os.WriteFile(path, []byte("null"), 0o600) },
+			"{}":      func(path string) error { return os.WriteFile(path, []byte("{}"), 0o600) },
+			"empty":   func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		} {
+			s, _ := newStore(t)
+			old := makeVPS(t, s, "web")
+			if err := spoil(s.VPSFile("web")); err != nil {
+				t.Fatal(err)
+			}
+			if !indexed {
+				forgetIndex(t, s)
+			}
+			d, err := lock(t, s, "db").Begin()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var v VPS
+			err = d.AllocateIDs(context.Background(), &v, 0)
+			switch {
+			case indexed && err != nil:
+				t.Errorf("%s: %v", what, err)
+			case indexed && v.IDs.overlaps(old.IDs):
+				t.Errorf("%s: %v and %v", what, v.IDs, old.IDs)
+			case !indexed && !fail.Is(err, fail.State):
+				t.Errorf("%s, without the index: %v, %v", what, v.IDs, err)
+			}
+			d.Abort()
+		}
+	}
+}
+
+// Ids that a process of the host has are given to no VPS, though no file names
+// them.
+func TestIDsOfProcesses(t *testing.T) {
+	s, _ := newStore(t)
+	s.userRuns = func(uid uint32) bool { return uid == firstIDs+IDUnit }
+	d, err := lock(t, s, "web").Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Abort()
+	var v VPS
+	if err := d.AllocateIDs(context.Background(), &v, 2*IDUnit); err != nil {
+		t.Fatal(err)
+	}
+	if v.IDs.First != firstIDs+2*IDUnit {
+		t.Errorf("got %v", v.IDs)
+	}
+	if !userRuns(uint32(os.Getuid())) || userRuns(3_999_999_999) {
+		t.Error("the kernel says otherwise")
+	}
+}
+
+// With an index a create reads no vps.json, however many there are; a VPS that
+// was renamed or put there by hand is looked into.
+func TestIDIndexSavesReading(t *testing.T) {
+	s, _ := newStore(t)
+	for _, name := range []string{"a", "b", "c"} {
+		makeVPS(t, s, name)
+	}
+	index := s.readIDIndex()
+	if len(index) != 3 {
+		t.Fatalf("the index is %v", index)
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		key, err := keyOf(s.VPSDir(name))
+		if _, ok := index[key]; err != nil || !ok {
+			t.Errorf("%s is not in the index: %v", name, err)
+		}
+	}
+	by := IDRange{First: firstIDs + 10*IDUnit, Size: IDUnit}
+	if err := os.Mkdir(s.VPSDir("d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, s.VPSFile("d"), `{"schema": 1, "ids": {"first": 1703936, "size": 65536}}`)
+	used, _, err := s.usedIDs("")
+	if err != nil || !slices.Contains(used, by) {
+		t.Errorf("used are %v, %v", used, err)
+	}
+	write(t, s.idIndexFile(), "croft ids 1\na 1 1 1\nsum 0\n")
+	if got := s.readIDIndex(); len(got) > 0 {
+		t.Errorf("a corrupt index was believed: %v", got)
 	}
 }
 

@@ -6,7 +6,7 @@ import "context"
 func (s *Store) FreeIDs(ctx context.Context) (int, error) {
 	n := 0
 	err := exclusively(ctx, s.poolFile(), func() error {
-		used, err := s.usedIDs()
+		used, _, err := s.usedIDs("")
 		n = freeRanges(used)
 		return err
 	})

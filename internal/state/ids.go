@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,17 +47,59 @@ func (d *Draft) AllocateIDs(ctx context.Context, v *VPS, size uint32) error {
 		if err := d.store.register(); err != nil {
 			return err
 		}
-		used, err := d.store.usedIDs()
+		used, index, err := d.store.usedIDs(d.Dir)
 		if err != nil {
 			return err
 		}
-		ids, ok := freeIDs(used, size)
-		if !ok {
-			return fail.New(fail.Host, "no %d user ids in a row are left below 2^31", size)
+		ids, err := d.store.freeOfProcesses(used, size)
+		if err != nil {
+			return err
 		}
 		v.IDs = ids
-		return d.Put(*v)
+		if err := d.Put(*v); err != nil {
+			return err
+		}
+		if key, err := keyOf(d.Dir); err == nil {
+			index[key] = ids
+			d.store.writeIDIndex(index)
+		}
+		return nil
 	})
+}
+
+// freeOfProcesses chooses a range that is not in used and that no process of
+// the host has: files can be lost while a VPS runs.
+func (s *Store) freeOfProcesses(used []IDRange, size uint32) (IDRange, error) {
+	for {
+		ids, ok := freeIDs(used, size)
+		if !ok {
+			return IDRange{}, fail.New(fail.Host, "no %d user ids in a row are left below 2^31", size)
+		}
+		unit, inUse := s.firstInUse(ids)
+		if !inUse {
+			return ids, nil
+		}
+		used = append(used, unit)
+	}
+}
+
+// firstInUse returns the first unit of ids whose lowest user a process of the
+// host runs as: the root of a VPS.
+func (s *Store) firstInUse(ids IDRange) (IDRange, bool) {
+	for first := uint64(ids.First); first < uint64(ids.First)+uint64(ids.Size); first += IDUnit {
+		if s.userRuns(uint32(first)) {
+			return IDRange{First: uint32(first), Size: IDUnit}, true
+		}
+	}
+	return IDRange{}, false
+}
+
+// userRuns reports whether a process has uid as its real user id. The kernel
+// looks it up among the users that it counts processes of, so the answer takes
+// no longer the more processes there are (kernel/sys.c, getpriority).
+func userRuns(uid uint32) bool {
+	_, err := unix.Getpriority(unix.PRIO_USER, int(uid))
+	return err == nil
 }
 
 // freeIDs is the lowest aligned range of size ids that overlaps none in used.
@@ -76,8 +119,63 @@ func freeIDs(used []IDRange, size uint32) (IDRange, bool) {
 	return IDRange{First: uint32(first), Size: size}, true
 }
 
-// usedIDs is every range that somebody has. It is read with the pool lock held.
-func (s *Store) usedIDs() ([]IDRange, error) {
+// usedIDs is every range that somebody has but the draft except, and those of
+// this root's directories by their key. It is read with the pool lock held.
+func (s *Store) usedIDs(except string) ([]IDRange, map[dirKey]IDRange, error) {
+	used, err := s.subIDs()
+	if err != nil {
+		return nil, nil, err
+	}
+	own, err := s.dirIDs(except)
+	if err != nil {
+		return nil, nil, err
+	}
+	others, err := s.others()
+	if err != nil {
+		return nil, nil, err
+	}
+	used = slices.AppendSeq(used, maps.Values(own))
+	for _, o := range others {
+		theirs, err := o.dirIDs("")
+		if err != nil {
+			return nil, nil, err
+		}
+		used = slices.AppendSeq(used, maps.Values(theirs))
+	}
+	return used, own, nil
+}
+
+// dirIDs is the range of each VPS, draft, and VPS in the trash of s, but of the
+// directory except. Only what the index does not know is read.
+func (s *Store) dirIDs(except string) (map[dirKey]IDRange, error) {
+	index := s.readIDIndex()
+	all := map[dirKey]IDRange{}
+	// vps/ comes before trash/, so that what is thrown away meanwhile is seen
+	// twice, not never. A draft becomes a VPS only with the pool lock held.
+	for _, dir := range []string{s.vpsDirs(), s.TrashDir()} {
+		entries, err := listDirs(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			path := filepath.Join(dir, e.name)
+			if path == except {
+				continue
+			}
+			ids, known := index[e.key()]
+			if !known {
+				if ids, err = s.idsIn(path); err != nil {
+					return nil, err
+				}
+			}
+			all[e.key()] = ids
+		}
+	}
+	return all, nil
+}
+
+// subIDs are the ranges that the host gives to its own users.
+func (s *Store) subIDs() ([]IDRange, error) {
 	var used []IDRange
 	for _, path := range s.subIDFiles {
 		f, err := os.Open(path)
@@ -93,29 +191,6 @@ func (s *Store) usedIDs() ([]IDRange, error) {
 			return nil, hostError("read", path, err)
 		}
 		used = append(used, ranges...)
-	}
-	// vps/ comes before trash/, so that what is thrown away meanwhile is seen
-	// twice, not never. A draft becomes a VPS only with the pool lock held.
-	dirs := []string{s.vpsDirs(), s.TrashDir()}
-	others, err := s.others()
-	if err != nil {
-		return nil, err
-	}
-	for _, o := range others {
-		dirs = append(dirs, o.vpsDirs(), o.TrashDir())
-	}
-	for _, dir := range dirs {
-		names, err := readNames(dir)
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range names {
-			ids, err := s.idsOf(filepath.Join(dir, name, vpsFileName))
-			if err != nil {
-				return nil, err
-			}
-			used = append(used, ids)
-		}
 	}
 	return used, nil
 }
@@ -133,24 +208,51 @@ func readNames(dir string) ([]string, error) {
 	return names, nil
 }
 
-// idsOf is the range that a vps.json says, of whatever schema; none if there is no
-// such file. One that cannot be read at all may own any id, so nothing can be
-// given away: better no new VPS than two with one owner.
-func (s *Store) idsOf(path string) (IDRange, error) {
+// idsIn is the range that the vps.json in dir says, of whatever schema; none if
+// dir is a draft that has none yet, or no directory. A VPS whose ids cannot be
+// known may own any, so nothing can be given away: better no new VPS than two
+// with one owner.
+func (s *Store) idsIn(dir string) (IDRange, error) {
+	path := filepath.Join(dir, vpsFileName)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		return IDRange{}, nil // a draft that has none yet, or gone to trash/
+		if _, invalid := ParseName(filepath.Base(dir)); invalid != nil || !isDir(dir) {
+			return IDRange{}, nil // a draft, rubbish, or gone to trash/
+		}
+		return IDRange{}, unknownIDs(dir, "it has no "+vpsFileName)
 	}
 	if err != nil {
 		return IDRange{}, hostError("read", path, err)
 	}
 	var v struct {
-		IDs IDRange `json:"ids"`
+		IDs        IDRange `json:"ids"`
+		Privileged bool    `json:"privileged"`
 	}
 	if err := json.Unmarshal(data, &v); err != nil {
-		return IDRange{}, fail.New(fail.State, "choose user ids: which ones %s has cannot be read: it is corrupt", path)
+		return IDRange{}, unknownIDs(dir, path+" is corrupt")
+	}
+	if v.IDs.Size == 0 && !v.Privileged {
+		return IDRange{}, unknownIDs(dir, path+" names none")
 	}
 	return v.IDs, nil
+}
+
+func unknownIDs(dir, why string) error {
+	return fail.New(fail.State, "cannot choose user ids: those of %s are unknown: %s", filepath.Base(dir), why)
+}
+
+func isDir(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.IsDir()
+}
+
+// keyOf is what the index knows the directory dir by.
+func keyOf(dir string) (dirKey, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil {
+		return dirKey{}, hostError("look at", dir, err)
+	}
+	return dirEntry{filepath.Base(dir), st.Ino}.key(), nil
 }
 
 // parseSubIDs reads subuid(5): lines of NAME:FIRST:COUNT. Lines that are not

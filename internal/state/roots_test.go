@@ -57,6 +57,7 @@ func TestRootsShareNoIDs(t *testing.T) {
 		}
 		all = append(all, ids)
 	}
+	forgetIndex(t, a)
 	c, _ := newStore(t)
 	if err := c.Share(dir); err != nil {
 		t.Fatal(err)

@@ -28,9 +28,10 @@ type Store struct {
 	Root    string // absolute, as /var/lib/croft
 	RunRoot string // absolute, as /run/croft
 
-	boot       string   // the host's boot id
-	hostDir    string   // see Share
-	subIDFiles []string // where the host says which ids its users have
+	boot       string                // the host's boot id
+	hostDir    string                // see Share
+	userRuns   func(uid uint32) bool // asks the kernel
+	subIDFiles []string              // where the host says which ids its users have
 }
 
 // Open returns the store below root and run, and makes the directories that
@@ -56,6 +57,7 @@ func Open(root, run string) (*Store, error) {
 		Root:       root,
 		RunRoot:    run,
 		boot:       strings.TrimSpace(string(boot)),
+		userRuns:   userRuns,
 		subIDFiles: []string{"/etc/subuid", "/etc/subgid"},
 	}
 	return s, s.makeDirs()
