@@ -4,6 +4,7 @@ package integration
 
 import (
 	"os/exec"
+	"strings"
 	"testing"
 )
 
@@ -42,4 +43,37 @@ func TestTwoRootsShareNothing(t *testing.T) {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
 	in(t, vps, "ping", "-c", "1", "-W", "10", "10.90.0.1")
+}
+
+// Whoever removes a bridge, a port or a link, a start and a repair bring it
+// back to the VPSs that run.
+func TestRepairOfRunningVPSs(t *testing.T) {
+	a, b := boot(t, "busybox", "--publish", "18099:7"), boot(t, "busybox")
+	must(t, "route", a, "add", "10.99.0.0/16", "--via", "10.90.0.1")
+	linkOf := func(vps string) string { return inspect(t, vps).Interfaces[0].HostLink }
+	reach := func(when string) {
+		t.Helper()
+		for _, pair := range [][2]string{{a, b}, {b, a}} {
+			if r := try("exec", pair[0], "ping", "-c", "1", "-W", "10", address(t, pair[1], 0)); r.status != 0 {
+				t.Fatalf("%s: %s", when, r)
+			}
+		}
+	}
+	reach("before")
+	for _, damage := range []string{"ip link del croft0", "ip addr flush dev croft0", "ip link set " + linkOf(a) + " nomaster"} {
+		onHost(t, damage)
+		boot(t, "busybox")
+		reach("a start after " + damage)
+	}
+	for _, damage := range []string{"ip link del croft0", "ip link del " + linkOf(a), "ip link set " + linkOf(b) + " down"} {
+		onHost(t, damage)
+		must(t, "network", "repair", "croft0")
+		reach("a repair after " + damage)
+		if got := in(t, a, "ip", "route"); !strings.Contains(got, "10.99.0.0/16") {
+			t.Errorf("after %s it has the routes %s", damage, got)
+		}
+		if got := must(t, "publish", a, "list", "--json"); !strings.Contains(got, `"applied": true`) {
+			t.Errorf("after %s it has published %s", damage, got)
+		}
+	}
 }

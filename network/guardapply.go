@@ -73,7 +73,7 @@ func guardError(err error) error {
 // already is not touched.
 func (h *Host) setProgram(link netlink.Link, hook uint32, prog guardProgram) error {
 	name := link.Attrs().Name
-	have, err := h.nl.FilterList(link, hook)
+	have, err := undisturbed(func() ([]netlink.Filter, error) { return h.nl.FilterList(link, hook) })
 	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 		return classify("list filters of "+name, err)
 	}

@@ -70,7 +70,9 @@ func (h *Host) addHostRoute(p Plan, a netip.Addr) error {
 	if !errors.Is(err, unix.EEXIST) {
 		return classify("add route to "+a.String(), err)
 	}
-	there, err := h.nl.RouteListFiltered(familyOf(a), &netlink.Route{Dst: r.Dst}, netlink.RT_FILTER_DST)
+	there, err := undisturbed(func() ([]netlink.Route, error) {
+		return h.nl.RouteListFiltered(familyOf(a), &netlink.Route{Dst: r.Dst}, netlink.RT_FILTER_DST)
+	})
 	if err != nil {
 		return classify("list routes to "+a.String(), err)
 	}
@@ -139,7 +141,9 @@ func (h *Host) ownedByOthers(was Plan) (map[netip.Addr]bool, error) {
 		if link, err := h.nl.LinkByName(was.HostLink); err == nil {
 			own = link.Attrs().Index
 		}
-		routes, err := h.nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: protocolCroft}, netlink.RT_FILTER_PROTOCOL)
+		routes, err := undisturbed(func() ([]netlink.Route, error) {
+			return h.nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: protocolCroft}, netlink.RT_FILTER_PROTOCOL)
+		})
 		if err != nil {
 			return nil, classify("list routes", err)
 		}
@@ -157,7 +161,9 @@ func (h *Host) ownedByOthers(was Plan) (map[netip.Addr]bool, error) {
 	if err != nil {
 		return nil, classify("find bridge "+was.Bridge, err)
 	}
-	entries, err := h.nl.NeighList(bridge.Attrs().Index, netlink.FAMILY_ALL)
+	entries, err := undisturbed(func() ([]netlink.Neigh, error) {
+		return h.nl.NeighList(bridge.Attrs().Index, netlink.FAMILY_ALL)
+	})
 	if err != nil {
 		return nil, classify("list neighbours", err)
 	}

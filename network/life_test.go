@@ -505,3 +505,68 @@ func TestRandomWalk(t *testing.T) {
 		t.Fatal(diff)
 	}
 }
+
+// shape is everything without its order, and without what the kernel numbers
+// in the order in which things are made, or chooses.
+func (p *pair) shape(t *testing.T) string {
+	t.Helper()
+	text := regexp.MustCompile(`port_(id|no) \S+|designated_port \S+`).ReplaceAllString(everything(t), "")
+	own := []string{p.table.MAC, p.plans[0].MAC.String(), p.plans[1].MAC.String(), "ff:ff:ff:ff:ff:ff"}
+	text = regexp.MustCompile(`\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b`).ReplaceAllStringFunc(text, func(mac string) string {
+		if slices.Contains(own, mac) {
+			return mac
+		}
+		return "KERNELS-CHOICE"
+	})
+	lines := strings.Split(text, "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// The next start brings back a bridge that somebody removed, with its ports.
+func TestEnsureBringsBackABridge(t *testing.T) {
+	p := newPair(t)
+	p.mark(t)
+	before := p.shape(t)
+	for _, damage := range []string{
+		"ip link del croft0",
+		"ip link set " + p.plans[0].HostLink + " nomaster",
+		"ip addr flush dev croft0",
+	} {
+		words := strings.Fields(damage)
+		run(t, words[0], words[1:]...)
+		p.ensure(t)
+		if diff := cmp.Diff(before, p.shape(t)); diff != "" {
+			t.Fatalf("after %q:\n%s", damage, diff)
+		}
+		inVPS(t, p.pids[0], func() error { return ping(p.addr(1, false)) })
+		inVPS(t, p.pids[1], func() error { return ping(p.addr(0, true)) })
+	}
+}
+
+// A repair makes the interface of a running VPS anew if it is gone, and brings
+// up a link that is down.
+func TestReplug(t *testing.T) {
+	p := newPair(t)
+	p.mark(t)
+	before, ctx := p.shape(t), context.Background()
+	for damage, want := range map[string]bool{
+		"ip link del " + p.plans[0].HostLink:                    true,
+		"ip link set " + p.plans[0].HostLink + " down":          false,
+		"ip link set " + p.plans[0].HostLink + " mtu " + "1400": false, // the administrator's own affair
+	} {
+		words := strings.Fields(damage)
+		run(t, words[0], words[1:]...)
+		made, err := p.host.Replug(ctx, p.plans[0], p.pids[0])
+		if err != nil || made != want {
+			t.Fatalf("after %q: %v, %v", damage, made, err)
+		}
+		inVPS(t, p.pids[0], func() error { return ping(p.addr(1, false)) })
+		inVPS(t, p.pids[0], func() error { return ping(p.addr(1, true)) })
+		run(t, "ip", "link", "set", p.plans[0].HostLink, "mtu", "1500")
+		p.mark(t)
+		if diff := cmp.Diff(before, p.shape(t)); diff != "" {
+			t.Fatalf("after %q:\n%s", damage, diff)
+		}
+	}
+}

@@ -6,12 +6,17 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
+
+	"croft/internal/fail"
 )
 
-// ensurePorts gives running VPSs back what somebody flushed.
+// ensurePorts gives running VPSs back what somebody flushed, and the ports of
+// a bridge their place on it: the bridge may have been made anew. A port that
+// is down and on no bridge is left alone: somebody is plugging it in.
 func (h *Host) ensurePorts(_ context.Context, p HostPlan) error {
 	if len(p.Ports) == 0 || !p.hasFilter() {
 		return nil
@@ -21,21 +26,22 @@ func (h *Host) ensurePorts(_ context.Context, p HostPlan) error {
 		return err
 	}
 	for _, port := range p.Ports {
-		if known.all(port) {
+		link, there := known.ports[port.HostLink]
+		if !there || link.Attrs().Alias != port.Alias() {
+			continue // it does not run
+		}
+		placed := port.Mode != ModeBridge || link.Attrs().MasterIndex == known.links[port.Bridge]
+		if placed && known.all(port) || !placed && link.Attrs().Flags&net.FlagUp == 0 {
 			continue
-		}
-		link, err := h.nl.LinkByName(port.HostLink)
-		if isNotFound(err) || err == nil && (link.Attrs().Alias != port.Alias() || link.Attrs().MasterIndex != known.links[port.Bridge]) {
-			continue // it is not running, or is being plugged in
-		}
-		if err != nil {
-			return classify("find link "+port.HostLink, err)
 		}
 		err = errors.Join(h.admit(port), h.introduce(port))
 		if err == nil && port.Mode == ModeRouted {
 			err = h.makeRouted(port, link)
 		} else if err == nil {
-			err = errors.Join(h.setPort(port, link), h.setGuard(port, link))
+			err = errors.Join(h.makePort(port, link), h.setGuard(port, link))
+		}
+		if isNotFound(err) {
+			continue // it has just ended
 		}
 		if err != nil {
 			return err
@@ -44,14 +50,49 @@ func (h *Host) ensurePorts(_ context.Context, p HostPlan) error {
 	return nil
 }
 
+// Replug makes the interface of a running VPS whole, whose init is pid. made
+// reports that it was missing, inside too, and was made anew: then routes and
+// published ports of the VPS have to be set again. What is right is not touched.
+func (h *Host) Replug(ctx context.Context, p Plan, pid int) (made bool, err error) {
+	if !p.hasPort() {
+		return false, nil
+	}
+	link, err := h.nl.LinkByName(p.HostLink)
+	switch {
+	case isNotFound(err):
+		return true, h.Plug(ctx, p, pid)
+	case err != nil:
+		return false, classify("find link "+p.HostLink, err)
+	case link.Attrs().Alias != p.Alias():
+		return false, fail.New(fail.Taken, "link %s belongs to %q", p.HostLink, link.Attrs().Alias)
+	case link.Attrs().Flags&net.FlagUp != 0:
+		return false, nil
+	}
+	if err := h.nl.LinkSetUp(link); err != nil {
+		return false, classify("bring up "+p.HostLink, err)
+	}
+	return false, h.introduce(p) // routes and neighbours went with the link
+}
+
 // known is what the kernel has of all ports of a network, asked once.
 type known struct {
 	links map[string]int // index by name; no name has none
+	ports map[string]netlink.Link
 	has   map[string]bool
 }
 
 func (h *Host) known(p HostPlan) (known, error) {
-	k := known{links: map[string]int{}, has: map[string]bool{}}
+	k := known{links: map[string]int{}, ports: map[string]netlink.Link{}, has: map[string]bool{}}
+	links, err := undisturbed(h.nl.LinkList)
+	if err != nil {
+		return known{}, classify("list links", err)
+	}
+	for _, l := range links {
+		k.links[l.Attrs().Name] = l.Attrs().Index
+		if strings.HasPrefix(l.Attrs().Name, linkPrefix) {
+			k.ports[l.Attrs().Name] = l
+		}
+	}
 	for _, set := range []string{setMAC, setIPv4, setIPv6, setSegments} {
 		elements, err := h.nft.GetSetElements(p.family().set(set))
 		if err != nil {
@@ -73,18 +114,17 @@ func (h *Host) known(p HostPlan) (known, error) {
 	if p.Mode == ModeRouted {
 		return k, h.addRouted(k)
 	}
-	link, err := h.nl.LinkByName(p.Bridge)
-	if err != nil {
-		return known{}, classify("find bridge "+p.Bridge, err)
+	bridge, there := k.links[p.Bridge]
+	if !there {
+		return known{}, fail.New(fail.State, "network %q is not there: bridge %s is missing", p.Network, p.Bridge)
 	}
-	k.links[p.Bridge] = link.Attrs().Index
-	return k, h.addNeighbours(k, link.Attrs().Index)
+	return k, h.addNeighbours(k, bridge)
 }
 
 // addNeighbours of one link, or, for 0, of all.
 func (h *Host) addNeighbours(k known, link int) error {
 	for _, list := range []func(int, int) ([]netlink.Neigh, error){h.nl.NeighList, h.nl.NeighProxyList} {
-		entries, err := list(link, netlink.FAMILY_ALL)
+		entries, err := undisturbed(func() ([]netlink.Neigh, error) { return list(link, netlink.FAMILY_ALL) })
 		if err != nil {
 			return classify("list neighbours", err)
 		}
@@ -97,21 +137,16 @@ func (h *Host) addNeighbours(k known, link int) error {
 
 // addRouted adds what links of routed networks have of their own.
 func (h *Host) addRouted(k known) error {
-	links, err := h.nl.LinkList()
-	if err != nil {
-		return classify("list links", err)
-	}
-	for _, l := range links {
-		k.links[l.Attrs().Name] = l.Attrs().Index
-	}
-	addrs, err := h.nl.AddrList(nil, netlink.FAMILY_ALL)
+	addrs, err := undisturbed(func() ([]netlink.Addr, error) { return h.nl.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return classify("list addresses", err)
 	}
 	for _, a := range addrs {
 		k.has[onLinkKey(a.LinkIndex, a.IPNet)] = true
 	}
-	routes, err := h.nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: protocolCroft}, netlink.RT_FILTER_PROTOCOL)
+	routes, err := undisturbed(func() ([]netlink.Route, error) {
+		return h.nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: protocolCroft}, netlink.RT_FILTER_PROTOCOL)
+	})
 	if err != nil {
 		return classify("list routes", err)
 	}

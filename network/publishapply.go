@@ -193,7 +193,7 @@ func bridgeCalls() []string {
 
 // otherBridges are those that croft has not made.
 func (h *Host) otherBridges() ([]string, error) {
-	links, err := h.nl.LinkList()
+	links, err := undisturbed(h.nl.LinkList)
 	if err != nil {
 		return nil, classify("list links", err)
 	}

@@ -21,7 +21,7 @@ func (h *Host) SetRates(ctx context.Context, plans []Plan) error {
 	if !slices.ContainsFunc(plans, func(p Plan) bool { return p.HostLink != "" }) {
 		return nil
 	}
-	qdiscs, err := h.nl.QdiscList(nil)
+	qdiscs, err := undisturbed(func() ([]netlink.Qdisc, error) { return h.nl.QdiscList(nil) })
 	if err != nil {
 		return classify("list queues of links", err)
 	}
@@ -201,7 +201,7 @@ func (h *Host) ensureRedirect(link, through netlink.Link) error {
 
 // redirects are where our filters on link send to; 0 is nowhere any more.
 func (h *Host) redirects(link netlink.Link) ([]int, error) {
-	filters, err := h.nl.FilterList(link, netlink.HANDLE_MIN_INGRESS)
+	filters, err := undisturbed(func() ([]netlink.Filter, error) { return h.nl.FilterList(link, netlink.HANDLE_MIN_INGRESS) })
 	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 		return nil, classify("list filters of "+link.Attrs().Name, err)
 	}

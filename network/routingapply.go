@@ -82,7 +82,7 @@ type kernelRoute struct {
 // routes are all but those that the kernel itself keeps: its local table,
 // multicast, and what comes with an address.
 func (n *inside) routes() ([]kernelRoute, error) {
-	links, err := n.nl.LinkList()
+	links, err := undisturbed(n.nl.LinkList)
 	if err != nil {
 		return nil, classify("list interfaces", err)
 	}
@@ -92,7 +92,9 @@ func (n *inside) routes() ([]kernelRoute, error) {
 	}
 	var out []kernelRoute
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		all, err := n.nl.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+		all, err := undisturbed(func() ([]netlink.Route, error) {
+			return n.nl.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+		})
 		if err != nil {
 			return nil, classify("list routes", err)
 		}
@@ -207,7 +209,7 @@ type kernelRule struct {
 func (n *inside) rules() ([]kernelRule, error) {
 	var out []kernelRule
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		all, err := n.nl.RuleList(family)
+		all, err := undisturbed(func() ([]netlink.Rule, error) { return n.nl.RuleList(family) })
 		if err != nil {
 			return nil, classify("list routing rules", err)
 		}

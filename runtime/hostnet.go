@@ -43,6 +43,14 @@ func (n hostNetworks) Plug(ctx context.Context, p network.Plan, pid int) error {
 	return h.Plug(ctx, p, pid)
 }
 
+func (n hostNetworks) Replug(ctx context.Context, p network.Plan, pid int) (bool, error) {
+	h, err := n.host()
+	if err != nil {
+		return false, err
+	}
+	return h.Replug(ctx, p, pid)
+}
+
 func (n hostNetworks) Keep(p network.Plan, pid int, path string) error {
 	h, err := n.host()
 	if err != nil {

@@ -62,6 +62,7 @@ type networks interface {
 	Ensure(ctx context.Context, p network.HostPlan) error
 	Plug(ctx context.Context, p network.Plan, pid int) error
 	Unplug(ctx context.Context, p network.Plan) error
+	Replug(ctx context.Context, p network.Plan, pid int) (made bool, err error)
 	Keep(p network.Plan, pid int, path string) error
 	GiveBack(p network.Plan, path string) error
 	Readdress(ctx context.Context, was, now network.Plan, pid int) error

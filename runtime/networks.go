@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -87,7 +88,9 @@ func (m *Manager) CreateNetwork(ctx context.Context, s NetworkSettings) (Network
 }
 
 // RepairNetwork makes the host match its plan of the network again, for the
-// network and for every VPS that runs on it.
+// network and for every VPS that runs on it: an interface that is gone is made
+// anew, inside too. A VPS that cannot be repaired, or that another command is
+// busy with, is a warning.
 func (m *Manager) RepairNetwork(ctx context.Context, name string) error {
 	t, err := m.table(name)
 	if err != nil {
@@ -96,11 +99,70 @@ func (m *Manager) RepairNetwork(ctx context.Context, name string) error {
 	if err := m.networks.Ensure(ctx, network.NewHostPlan(t)); err != nil {
 		return err
 	}
+	if err := m.repairInterfaces(ctx, name); err != nil {
+		return err
+	}
 	if err := m.repairRates(ctx, t); err != nil {
 		return err
 	}
 	m.tellNames(ctx, []string{name})
 	return m.publishAll(ctx)
+}
+
+// repairInterfaces gives VPSs that run on a network the interfaces that they
+// should have.
+func (m *Manager) repairInterfaces(ctx context.Context, name string) error {
+	entries, err := m.store.All()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Err != nil || !slices.Contains(networksOf(e.VPS), name) {
+			continue
+		}
+		if pid, err := m.livePID(e.Name); err != nil || pid == 0 {
+			continue
+		}
+		if err := m.repairInterfacesOf(ctx, e.Name, name); err != nil {
+			m.warn(fmt.Sprintf("%s: cannot repair its network: %v", e.Name, err))
+		}
+	}
+	return ctx.Err()
+}
+
+func (m *Manager) repairInterfacesOf(ctx context.Context, name, network string) error {
+	l, err := m.lock(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	v, err := l.VPS()
+	if err != nil {
+		return err
+	}
+	pid, err := m.livePID(name)
+	if err != nil || pid == 0 {
+		return err
+	}
+	plans, err := m.plans(v)
+	if err != nil {
+		return err
+	}
+	anew := false
+	for _, p := range plans {
+		if p.Network != network {
+			continue
+		}
+		made, err := m.networks.Replug(ctx, p, pid)
+		if err != nil {
+			return err
+		}
+		anew = anew || made
+	}
+	if r := routingOf(v); anew && r.Any() {
+		return m.networks.SetRouting(r, plans, pid)
+	}
+	return nil
 }
 
 // RemoveNetwork removes a network that nobody has an address in, from the host

@@ -237,6 +237,12 @@ func (w fakeNetworks) Unplug(_ context.Context, p network.Plan) error {
 	})
 }
 
+func (w fakeNetworks) Replug(ctx context.Context, p network.Plan, pid int) (bool, error) {
+	if w.has("link", ownerOf(p)) {
+		return false, nil
+	}
+	return true, w.Plug(ctx, p, pid)
+}
 func (w fakeNetworks) Keep(network.Plan, int, string) error           { return nil }
 func (w fakeNetworks) GiveBack(network.Plan, string) error            { return nil }
 func (w fakeNetworks) Remove(context.Context, network.HostPlan) error { return nil }
