@@ -42,6 +42,15 @@ func (e Engine) Create(id string, spec *specs.Spec) (_ Waiting, err error) {
 		return Waiting{}, err
 	}
 	defer unlock()
+	var w Waiting
+	err = inOwnNamespace(spec, func(spec *specs.Spec) error {
+		w, err = e.create(id, spec)
+		return err
+	})
+	return w, err
+}
+
+func (e Engine) create(id string, spec *specs.Spec) (_ Waiting, err error) {
 	c, err := Make(e.Root, id, spec, MakeOptions{
 		Systemd: e.Manager.Resolve() == Systemd, properties: []systemd.Property{outlivesService()},
 	})
@@ -58,7 +67,12 @@ func (e Engine) Create(id string, spec *specs.Spec) (_ Waiting, err error) {
 		return Waiting{}, err
 	}
 	defer ours.Close()
-	init, err := c.Start(spec.Process, Streams{Console: theirs})
+	process, err := withLimits(spec.Process)
+	if err != nil {
+		theirs.Close()
+		return Waiting{}, err
+	}
+	init, err := c.Start(process, Streams{Console: theirs})
 	theirs.Close()
 	if err != nil {
 		return Waiting{}, fmt.Errorf("make container: %w", err)

@@ -48,6 +48,9 @@ func (e Engine) Exec(id string, spec *specs.Process, stdio [3]*os.File) (_ *Runn
 	} else if err := c.Give(stdio[:]...); err != nil {
 		return nil, fmt.Errorf("give the command its pipes: %w", err)
 	}
+	if spec, err = withLimits(spec); err != nil {
+		return nil, err
+	}
 	r, err := c.Exec(spec, streams, cgroups)
 	if err != nil {
 		return nil, notRunnable(spec.Args[0], err)

@@ -37,7 +37,7 @@ func hosts() map[string]Facts {
 	nothing := Facts{
 		Kernel: "4.19.0", NamespaceWhy: "invalid argument", BuilderWhy: "no tool is here",
 		Network: Network{LinksWhy: "not supported", FilterWhy: "not supported"},
-		Sysctls: map[string]int64{"kernel.keys.maxkeys": 10, "kernel.keys.maxbytes": 500, "kernel.pid_max": 1000},
+		Sysctls: map[string]int64{"fs.inotify.max_user_instances": 32, "fs.inotify.max_user_watches": 100, "kernel.keys.maxkeys": 10, "kernel.keys.maxbytes": 500, "kernel.pid_max": 1000},
 	}
 	all := map[string]Facts{"whole": whole(), "nothing": nothing}
 	f := whole()

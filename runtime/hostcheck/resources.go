@@ -22,15 +22,16 @@ type limit struct {
 	value       int64 // what to set it to, as long as that is enough
 }
 
-// limits are those that hosts are known to run into. Instances and watches
-// of inotify are counted for who made the user namespace, who is the host's
-// root for every VPS (inc_ucount in kernel/ucount.c), so they are shared. Keys
-// are counted for each user id of the host (keyctl(2)), which no two VPSs
-// share: root of a VPS has maxkeys for its own.
+// limits are those that hosts are known to run into. Instances and watches of
+// inotify are counted for the owner of a user namespace (inc_ucount in
+// kernel/ucount.c), which is each VPS's own root: each VPS, and the host's root
+// with the privileged ones, has as many. Keys are counted for each user id of
+// the host (keyctl(2)), which no two VPSs share: root of a VPS has maxkeys for
+// its own.
 func limits() []limit {
 	return []limit{
-		{"fs.inotify.max_user_instances", "watching files: systemd, udev, D-Bus in all VPSs together", 32, 16, 8192},
-		{"fs.inotify.max_user_watches", "how many files all VPSs together watch", 8192, 2048, 1048576},
+		{"fs.inotify.max_user_instances", "watching files: systemd, udev, D-Bus; for each VPS on its own", 64, 0, 1024},
+		{"fs.inotify.max_user_watches", "how many files are watched; for each VPS on its own", 8192, 0, 1048576},
 		{"kernel.keys.maxkeys", "kernel keys of one user of a VPS: systemd takes one for each service", 200, 0, 2000},
 		{"kernel.keys.maxbytes", "the size of these keys", 20000, 0, 200000},
 		{"kernel.pid_max", "processes of the host and all VPSs together", 4096, 512, 4194304},
@@ -56,22 +57,22 @@ func (l limit) rule(f Facts) []Check {
 	return bad(Warning, l.key, l.what, found, fmt.Sprintf("sysctl -w %s=%d", l.key, max(l.value, 2*need)))
 }
 
-// namespaceLimits: what is made inside a VPS counts for the host's root too.
-// That there can be no user namespace at all is said elsewhere.
+// namespaceLimits: what is made inside a VPS counts for that VPS alone, which
+// the host's limit holds for. That there can be no user namespace at all is
+// said elsewhere.
 func namespaceLimits(f Facts) []Check {
-	const name, what = "namespace limits", "namespaces of all VPSs, and of services and containers inside"
-	const least, each, value = 64, 64, 65536
-	need := int64(least + each*f.VPSs)
+	const name, what = "namespace limits", "namespaces of services and containers inside; for each VPS on its own"
+	const need, value = 128, 65536
 	var low, remedy []string
 	for _, kind := range []string{"cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"} {
 		key := "user.max_" + kind + "_namespaces"
 		if have, ok := f.sysctl(key); ok && have < need {
 			low = append(low, fmt.Sprintf("%s is %d", key, have))
-			remedy = append(remedy, fmt.Sprintf("%s=%d", key, max(value, 2*need)))
+			remedy = append(remedy, fmt.Sprintf("%s=%d", key, int64(value)))
 		}
 	}
 	if len(low) > 0 {
-		return bad(Warning, name, what, fmt.Sprintf("%s, for %d VPSs", strings.Join(low, ", "), f.VPSs), "sysctl -w "+strings.Join(remedy, " "))
+		return bad(Warning, name, what, strings.Join(low, ", "), "sysctl -w "+strings.Join(remedy, " "))
 	}
 	return good(name, what, "enough")
 }
