@@ -60,9 +60,12 @@ type Claim struct {
 // the kernel, addresses lie in their prefix and have one owner each. A table
 // that is not so, or of a newer schema, is refused with fail.State.
 func Decode(data []byte) (Table, error) {
-	var t Table
-	if err := json.Unmarshal(data, &t); err != nil {
-		return Table{}, fail.New(fail.State, "read network: %w", err)
+	t, ok := onlyKnown(data)
+	if !ok {
+		t = Table{}
+		if err := json.Unmarshal(data, &t); err != nil {
+			return Table{}, fail.New(fail.State, "read network: %w", err)
+		}
 	}
 	if t.Schema > Schema {
 		return Table{}, fail.New(fail.State, "network %q was written by a newer croft (schema %d, this one knows %d)", t.Name, t.Schema, Schema)

@@ -30,11 +30,13 @@ func (m *Manager) claimAddresses(ctx context.Context, v state.VPS, want []netip.
 	for n, i := range v.Interfaces {
 		last := n == len(v.Interfaces)-1
 		var mine []netip.Addr
+		var lan string
 		err := m.changeTable(ctx, i.Network, func(t *network.Table) error {
+			lan = t.LANLink()
 			mine, want = partition(want, func(a netip.Addr) bool { return last || t.Has(a) })
 			return m.claim(t, v, i, mine, host)
 		})
-		if err == nil {
+		if err == nil && lan != "" {
 			err = m.settle(ctx, v, i, mine, host)
 		}
 		if err != nil {
@@ -165,11 +167,12 @@ func (m *Manager) decodeTable(name string, data []byte) (network.Table, error) {
 // was killed after it claimed leaves that behind. One that is being created
 // just now holds its lock.
 func (m *Manager) sweepClaims(t *network.Table, except string) {
+	names, err := m.store.Names()
+	if err != nil {
+		return
+	}
 	for _, owner := range owners(t) {
-		if owner == except {
-			continue
-		}
-		if exists(m.store.VPSDir(owner)) {
+		if _, found := slices.BinarySearch(names, owner); found || owner == except {
 			continue
 		}
 		if other, err := m.store.Renamed(owner); err != nil || other != "" {

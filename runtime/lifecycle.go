@@ -144,7 +144,7 @@ func (m *Manager) readable(l *state.Locked, force bool) (state.VPS, error) {
 // whose own file cannot be read.
 func (m *Manager) byNameAlone(name string) (state.VPS, error) {
 	v := state.VPS{Name: name}
-	for network, t := range m.tables() {
+	for network, t := range m.tablesNaming(name) {
 		for _, c := range t.Of(name) {
 			v.Interfaces = append(v.Interfaces, state.Interface{Name: c.Interface, Network: network})
 		}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"net/netip"
 	"os"
@@ -50,7 +51,7 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 		return Info{}, err
 	}
 	m.mendIfFree(ctx, name)
-	info := m.describe(v, m.tables())
+	info := m.describe(v, m.tablesOf(v))
 	if info.Status == StatusStopped {
 		return info, nil
 	}
@@ -74,21 +75,40 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 	return info, nil
 }
 
+// tablesOf are the tables of the networks that v is in, as far as they can be read.
+func (m *Manager) tablesOf(v state.VPS) map[string]network.Table {
+	tables := map[string]network.Table{}
+	for _, name := range networksOf(v) {
+		t, err := m.table(name)
+		if err != nil {
+			m.warn(err.Error())
+			continue
+		}
+		tables[name] = t
+	}
+	return tables
+}
+
 func broken(name string, err error) Info {
 	return Info{Name: name, Status: StatusBroken, Error: err.Error(), Interfaces: []InterfaceInfo{}, Published: []Publication{}, Labels: map[string]string{}}
 }
 
 // tables are all networks that can be read; a VPS on one that cannot be is
 // shown without its addresses.
-func (m *Manager) tables() map[string]network.Table {
+func (m *Manager) tables() map[string]network.Table { return m.tablesNaming("") }
+
+// tablesNaming are those of tables in which the VPS name has something; all if
+// name is empty. Tables without the name are not decoded: a large one takes long.
+func (m *Manager) tablesNaming(vps string) map[string]network.Table {
 	tables := map[string]network.Table{}
 	names, err := m.store.Networks()
 	if err != nil {
 		m.warn(err.Error())
 	}
+	quoted := []byte(`"` + vps + `"`)
 	for _, name := range names {
 		data, err := m.store.Network(name)
-		if err == nil && data != nil {
+		if err == nil && data != nil && (vps == "" || bytes.Contains(data, quoted)) {
 			var t network.Table
 			if t, err = network.Decode(data); err == nil {
 				tables[name] = t
@@ -205,15 +225,7 @@ func (m *Manager) ResolveNames(all bool, names []string) ([]string, error) {
 		}
 		return names, nil
 	}
-	entries, err := m.store.All()
-	if err != nil {
-		return nil, err
-	}
-	names = nil
-	for _, e := range entries {
-		names = append(names, e.Name)
-	}
-	return names, nil
+	return m.store.Names()
 }
 
 // exists reports whether there is such a file; what cannot be looked at is not

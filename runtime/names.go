@@ -50,27 +50,26 @@ func hostsFor(v state.VPS, tables map[string]network.Table) []guest.Host {
 }
 
 // tellNames has every VPS that runs on one of the networks know who else is
-// there. A VPS that cannot be told is a warning: it is at its next start.
+// there. A VPS that cannot be told is a warning: it is at its next start. Those
+// that do not run cost nothing, however many they are.
 func (m *Manager) tellNames(ctx context.Context, networks []string) {
 	if len(networks) == 0 {
 		return
 	}
 	err := m.store.Naming(ctx, func() error {
-		entries, err := m.store.All()
-		if err != nil {
+		audience, err := m.runningOn(networks)
+		if err != nil || len(audience) == 0 {
 			return err
 		}
-		tables := m.tables()
+		hosts := hostLists{tables: m.tables()}
 		var group sync.WaitGroup
 		room := make(chan struct{}, max(4, goruntime.NumCPU()))
-		failures := make([]error, len(entries))
-		for i, e := range entries {
-			if e.Err != nil || !slices.ContainsFunc(networksOf(e.VPS), func(n string) bool { return slices.Contains(networks, n) }) {
-				continue
-			}
+		failures := make([]error, len(audience))
+		for i, v := range audience {
+			all := hosts.of(v)
 			room <- struct{}{}
 			group.Go(func() {
-				failures[i] = m.tellRunning(e.VPS, hostsFor(e.VPS, tables))
+				failures[i] = m.tellRunning(v, all)
 				<-room
 			})
 		}
@@ -82,6 +81,48 @@ func (m *Manager) tellNames(ctx context.Context, networks []string) {
 			m.warn(line)
 		}
 	}
+}
+
+// runningOn returns the VPSs on one of the networks that may run: the kernel has
+// a cgroup of theirs.
+func (m *Manager) runningOn(networks []string) ([]state.VPS, error) {
+	names, err := m.containers.Remaining()
+	if err != nil {
+		return nil, err
+	}
+	var all []state.VPS
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		v, err := m.store.Get(name)
+		if err != nil {
+			continue // another root's, or broken
+		}
+		if slices.ContainsFunc(networksOf(v), func(n string) bool { return slices.Contains(networks, n) }) {
+			all = append(all, v)
+		}
+	}
+	return all, nil
+}
+
+// hostLists makes the list of hostsFor once for all VPSs that have the same one.
+type hostLists struct {
+	tables map[string]network.Table
+	shared map[string][]guest.Host // by the names of the networks
+}
+
+// of is hostsFor(v). The result is shared and must not be changed.
+func (h *hostLists) of(v state.VPS) []guest.Host {
+	on := networksOf(v)
+	if slices.ContainsFunc(on, func(n string) bool { return h.tables[n].Private }) {
+		return hostsFor(v, h.tables)
+	}
+	key := strings.Join(on, " ")
+	if _, known := h.shared[key]; !known {
+		if h.shared == nil {
+			h.shared = map[string][]guest.Host{}
+		}
+		h.shared[key] = hostsFor(v, h.tables)
+	}
+	return h.shared[key]
 }
 
 // tellRunning writes the names into v, if it runs.

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"croft/internal/fail"
@@ -104,7 +105,7 @@ func (m *Manager) moveFiles(ctx context.Context, l, to *state.Locked, v state.VP
 		return nil
 	}
 	v.RenamedFrom = ""
-	if e := l.Put(v); e != nil {
+	if e := errors.Join(l.Put(v), m.store.ForgetRename(l.Name())); e != nil {
 		return &undone{cause: err, rest: e}
 	}
 	return err
@@ -131,6 +132,9 @@ func (m *Manager) finishRename(ctx context.Context, l *state.Locked, v state.VPS
 	}
 	v.RenamedFrom = ""
 	if err := l.Put(v); err != nil {
+		return v, err
+	}
+	if err := m.store.ForgetRename(old); err != nil {
 		return v, err
 	}
 	m.tellNames(ctx, networksOf(v))

@@ -30,6 +30,12 @@ func (s *Store) LogDir(name string) string { return filepath.Join(s.VPSDir(name)
 // runningFile is there while the VPS should be running.
 func (s *Store) runningFile(name string) string { return filepath.Join(s.VPSDir(name), "running") }
 
+// renamedFile holds the new name of the VPS that was name, from before its
+// directory has that until the rename is over.
+func (s *Store) renamedFile(name string) string {
+	return filepath.Join(s.vpsDirs(), "."+name+".renamed")
+}
+
 // TemplatesDir holds the OCI image layout and its layers.
 func (s *Store) TemplatesDir() string { return filepath.Join(s.Root, "templates") }
 

@@ -1,12 +1,11 @@
 package state
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -18,6 +17,9 @@ import (
 // VPS, fail.Taken if there is one of that name. Neither may run.
 func (l *Locked) Rename(to *Locked) error {
 	old, final := l.store.VPSDir(l.name), l.store.VPSDir(to.name)
+	if err := replaceFile(l.store.renamedFile(l.name), []byte(to.name+"\n")); err != nil {
+		return err
+	}
 	// With the locks of those who must see every VPS, under one name or another:
 	// who looks for free ids, for ports, and for templates that nobody needs.
 	err := l.store.still(func() error {
@@ -36,6 +38,19 @@ func (l *Locked) Rename(to *Locked) error {
 		return err
 	}
 	return syncDir(l.store.vpsDirs())
+}
+
+// ForgetRename removes what Rename has noted about the VPS that was called old.
+// It is a no-op if there is no such note.
+func (s *Store) ForgetRename(old string) error {
+	if _, err := ParseName(old); err != nil {
+		return err
+	}
+	path := s.renamedFile(old)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return hostError("remove", path, err)
+	}
+	return nil
 }
 
 // still calls do while no id range and no port is claimed and AllStill waits.
@@ -78,24 +93,27 @@ func (s *Store) MoveRun(old, new string) error {
 
 // Renamed returns the VPS that was name and is not any more, though not
 // everything knows it by its new name yet (VPS.RenamedFrom); "" if there is
-// none.
+// none. It reads two files, however many VPSs there are: Rename leaves a note
+// under the old name, which is believed if the VPS says the same.
 func (s *Store) Renamed(name string) (string, error) {
-	dirs, err := readNames(s.vpsDirs())
-	if err != nil {
+	if _, err := ParseName(name); err != nil {
 		return "", err
 	}
-	for _, dir := range dirs {
-		if _, err := ParseName(dir); err != nil || dir == name {
-			continue
-		}
-		data, err := os.ReadFile(filepath.Join(s.vpsDirs(), dir, vpsFileName))
-		if err != nil || !bytes.Contains(data, []byte(`"renamedFrom"`)) {
-			continue // most were never renamed, and are not parsed
-		}
-		var v VPS
-		if decode(data, s.VPSFile(dir), &v) == nil && v.RenamedFrom == name {
-			return dir, nil
-		}
+	path := s.renamedFile(name)
+	note, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
-	return "", nil
+	if err != nil {
+		return "", hostError("read", path, err)
+	}
+	new, err := ParseName(strings.TrimSpace(string(note)))
+	if err != nil {
+		return "", nil
+	}
+	v, err := s.Get(new)
+	if err != nil || v.RenamedFrom != name {
+		return "", nil
+	}
+	return new, nil
 }

@@ -225,6 +225,23 @@ func (s *Store) All() ([]Entry, error) {
 	return entries, nil
 }
 
+// Names returns the names of all VPSs, sorted, those included whose files
+// cannot be read. It reads one directory, however many there are.
+func (s *Store) Names() ([]string, error) {
+	files, err := readNames(s.vpsDirs())
+	if err != nil {
+		return nil, err
+	}
+	names := files[:0]
+	for _, file := range files {
+		if _, err := ParseName(file); err == nil {
+			names = append(names, file)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
 // VPS returns the settings of the locked VPS, as Get does; they stay true
 // until Put or Unlock.
 func (l *Locked) VPS() (VPS, error) { return l.store.Get(l.name) }
