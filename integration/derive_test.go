@@ -230,3 +230,35 @@ func TestTemplateOfARunningVPS(t *testing.T) {
 	must(t, "resume", vps)
 	must(t, "destroy", "--force", vps)
 }
+
+// A file that is all hole costs nothing on the way into a template and out of it.
+func TestHolesInATemplate(t *testing.T) {
+	hostAsBefore(t)
+	const size = "53687091200" // 50 GiB
+	vps := boot(t, "busybox", "--network", "none")
+	sh(t, vps, "truncate -s "+size+" /root/disk; echo kept | dd of=/root/disk bs=1M seek=1000 conv=notrunc 2>/dev/null")
+	template := name(t, "holes")
+	must(t, "template", "create", template, "--from", vps)
+	t.Cleanup(func() { try("template", "remove", "--if-exists", template) })
+	for _, format := range []string{"oci-archive", "docker-archive", "rootfs"} {
+		file := filepath.Join(t.TempDir(), format)
+		must(t, "template", "export", "--format", format, template, file)
+		var st unix.Stat_t
+		if err := unix.Stat(file, &st); err != nil {
+			t.Fatal(err)
+		}
+		if st.Size > 64<<20 {
+			t.Errorf("%s has %d bytes", format, st.Size)
+		}
+		again := name(t, "again")
+		must(t, "template", "import", again, file)
+		copied := create(t, again, "--network", "none")
+		must(t, "start", copied)
+		if got := sh(t, copied, "stat -c %s /root/disk; du -m /root/disk | cut -f 1; dd if=/root/disk bs=1M skip=1000 count=1 2>/dev/null | head -c 5"); !strings.HasPrefix(got, size+"\n") || !strings.HasSuffix(got, "\nkept") || len(got) > len(size)+9 {
+			t.Errorf("%s: the copy has size, MiB on the disk, and content\n%s", format, got)
+		}
+		destroy(t, copied)
+		must(t, "template", "remove", again)
+	}
+	destroy(t, vps)
+}

@@ -17,12 +17,13 @@ import (
 )
 
 // A packer writes the files of directories into a tar, such as unpack reads:
-// owners, modes, times to the nanosecond, hard links, capabilities, ACLs and
-// user extended attributes. What of overlay hides lower layers becomes OCI's
+// owners, modes, times to the nanosecond, hard links, holes, capabilities, ACLs
+// and user extended attributes. What of overlay hides lower layers becomes OCI's
 // whiteouts. Sockets are left out, and device nodes, as unpack does.
 type packer struct {
 	ctx context.Context
-	tar *tar.Writer
+	out io.Writer
+	tar *tar.Writer // writes to out
 	ids idMap
 	// merged opens a directory below the root with what the layers below have
 	// there. Nil: nothing that is packed needs it.
@@ -36,7 +37,7 @@ type packer struct {
 type link struct{ dev, ino uint64 }
 
 func newPacker(ctx context.Context, w io.Writer, ids idMap) *packer {
-	return &packer{ctx: ctx, tar: tar.NewWriter(w), ids: ids, links: map[link]string{}, buf: make([]byte, 1<<18)}
+	return &packer{ctx: ctx, out: w, tar: tar.NewWriter(w), ids: ids, links: map[link]string{}, buf: make([]byte, 1<<18)}
 }
 
 // pack writes the directory fd, which it closes, as the root of the archive,
@@ -148,10 +149,27 @@ func (p *packer) file(parent int, base string, h *tar.Header) error {
 		return err
 	}
 	h.Typeflag, h.Size = tar.TypeReg, st.Size
+	if st.Size-st.Blocks*512 >= minHoles {
+		data, err := extents(fd, st.Size)
+		if err != nil {
+			return err
+		}
+		if data != nil {
+			return p.sparse(f, h, data)
+		}
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+	}
 	if err := p.tar.WriteHeader(h); err != nil {
 		return err
 	}
-	for left := st.Size; left > 0; {
+	return p.copy(p.tar, f, st.Size)
+}
+
+// copy writes the next size bytes of f to w.
+func (p *packer) copy(w io.Writer, f io.Reader, size int64) error {
+	for left := size; left > 0; {
 		if err := p.ctx.Err(); err != nil {
 			return err
 		}
@@ -162,7 +180,7 @@ func (p *packer) file(parent int, base string, h *tar.Header) error {
 		if err != nil {
 			return err
 		}
-		if _, err := p.tar.Write(p.buf[:n]); err != nil {
+		if _, err := w.Write(p.buf[:n]); err != nil {
 			return err
 		}
 		left -= int64(n)

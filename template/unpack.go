@@ -77,7 +77,7 @@ func unpack(ctx context.Context, dir string, below []string, r io.Reader, budget
 	defer t.close()
 	u := unpacker{ctx: ctx, tree: t, budget: budget, dirs: map[string]dirEnd{}, buf: make([]byte, 1<<18), zeros: make([]byte, 1<<18)}
 	end := &zeroTail{r: budget.stream(r)}
-	in := tar.NewReader(end)
+	in := tar.NewReader(newSparseFilter(end))
 	for {
 		h, err := in.Next()
 		if err == io.EOF {
@@ -150,6 +150,10 @@ func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
 		return nil
 	}
 	u.entries++
+	sparse, err := revealSparse(h)
+	if err != nil {
+		return err
+	}
 	if err := u.budget.take(h); err != nil {
 		return err
 	}
@@ -168,7 +172,7 @@ func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
 	if strings.HasPrefix(base, whiteoutPrefix) {
 		return atEntry(h.Name, u.whiteout(parent, base))
 	}
-	return atEntry(h.Name, u.make(parent, name, base, h, body))
+	return atEntry(h.Name, u.make(parent, name, base, h, body, sparse))
 }
 
 // atEntry says at which entry err happened. An error that the entry's name,
@@ -193,12 +197,12 @@ func atEntry(name string, err error) error {
 	return fmt.Errorf("unpack %q: %w", name, err)
 }
 
-func (u *unpacker) make(parent int, name, base string, h *tar.Header, body io.Reader) error {
+func (u *unpacker) make(parent int, name, base string, h *tar.Header, body io.Reader, sparse bool) error {
 	switch h.Typeflag {
 	case tar.TypeDir:
 		return u.dir(parent, name, base, h)
 	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse: //nolint:staticcheck // TypeRegA: old archives have it
-		return u.file(parent, base, h, body)
+		return u.file(parent, base, h, body, sparse)
 	case tar.TypeSymlink:
 		if err := u.tree.clear(parent, base); err != nil {
 			return err
@@ -255,7 +259,7 @@ func (u *unpacker) dir(parent int, name, base string, h *tar.Header) error {
 	return setXattrs(fd, h)
 }
 
-func (u *unpacker) file(parent int, base string, h *tar.Header, body io.Reader) error {
+func (u *unpacker) file(parent int, base string, h *tar.Header, body io.Reader, sparse bool) error {
 	if err := u.tree.clear(parent, base); err != nil {
 		return err
 	}
@@ -264,7 +268,12 @@ func (u *unpacker) file(parent int, base string, h *tar.Header, body io.Reader) 
 		return fmt.Errorf("create: %w", err)
 	}
 	defer unix.Close(fd)
-	if err := u.fill(fd, body); err != nil {
+	if sparse {
+		err = u.fillSparse(fd, body, h.Size)
+	} else {
+		err = u.fill(fd, body)
+	}
+	if err != nil {
 		return err
 	}
 	// In this order: chown clears capabilities and the set-user-id bit.
@@ -283,9 +292,23 @@ func (u *unpacker) file(parent int, base string, h *tar.Header, body io.Reader) 
 // minHole is how many zeros are worth a hole: a page.
 const minHole = 4096
 
-// fill writes body to the new file fd. Zeros become holes: an archive of a few
-// bytes may say that it has a file of many gigabytes (lastlog is one).
+// fill writes body to the new file fd, which ends with it.
 func (u *unpacker) fill(fd int, body io.Reader) error {
+	size, err := u.copy(fd, body)
+	if err != nil {
+		return err
+	}
+	if err := unix.Ftruncate(fd, size); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	u.size += size
+	return nil
+}
+
+// copy writes body to the file fd, whose offset is moved, and returns how many
+// bytes it had. Zeros become holes: an archive of a few bytes may say that it
+// has a file of many gigabytes (lastlog is one).
+func (u *unpacker) copy(fd int, body io.Reader) (int64, error) {
 	var size int64
 	for {
 		n, rerr := body.Read(u.buf)
@@ -296,21 +319,17 @@ func (u *unpacker) fill(fd int, body io.Reader) error {
 			err = writeAll(fd, u.buf[:n])
 		}
 		size += int64(n)
-		if err == nil && rerr == io.EOF {
-			err = unix.Ftruncate(fd, size)
-		}
 		if err != nil {
-			return fmt.Errorf("write: %w", err)
+			return size, fmt.Errorf("write: %w", err)
 		}
 		if rerr == io.EOF {
-			u.size += size
-			return nil
+			return size, nil
 		}
 		if rerr != nil {
-			return brokenArchive(rerr)
+			return size, brokenArchive(rerr)
 		}
 		if err := u.ctx.Err(); err != nil {
-			return err
+			return size, err
 		}
 	}
 }
