@@ -64,7 +64,7 @@ func create(ctx context.Context, i *invocation) error {
 // createOptions reads settings; what is wrong with them is in i.err.
 func createOptions(i *invocation) runtime.CreateOptions {
 	o := runtime.CreateOptions{
-		Template:   get(i, "template", parseTemplate),
+		Template:   get(i, "template", parseTemplateOrImage),
 		Hostname:   get(i, "hostname", parseHostname),
 		Addresses:  getMany(i, "ip", parseAddress),
 		Networks:   getMany(i, "network", parseName),

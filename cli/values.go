@@ -80,9 +80,19 @@ func parseName(s string) (string, error) {
 // parseTemplate reads NAME or NAME@DIGEST.
 func parseTemplate(s string) (string, error) {
 	if strings.Trim(s, letters+"0123456789.-_@:") != "" || strings.ContainsRune("@:-.", rune(s[0])) {
-		return "", fmt.Errorf("%q is no template: debian-12, or NAME@DIGEST", s)
+		return "", fmt.Errorf("invalid template %q: debian-12, or NAME@DIGEST", s)
 	}
 	return s, nil
+}
+
+// parseTemplateOrImage is parseTemplate that leaves the name of an image in a
+// registry to the store, which knows how to get it.
+func parseTemplateOrImage(s string) (string, error) {
+	if first, _, ok := strings.Cut(s, "/"); ok && first != "" {
+		_, err := parseTemplate(strings.ReplaceAll(s, "/", "-"))
+		return s, err
+	}
+	return parseTemplate(s)
 }
 
 const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -21,7 +21,7 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 	if err == nil {
 		return im.Image, s.unpacked(ctx, im)
 	}
-	if !fail.Is(err, fail.NotFound) || r.digest != "" {
+	if !fail.Is(err, fail.NotFound) || r.digest != "" || r.prefix != "" {
 		return Image{}, err
 	}
 	if r.name != busyboxName {

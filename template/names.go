@@ -9,6 +9,7 @@ import (
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
+	"croft/template/registry"
 )
 
 // maxName is how long a template's name may be.
@@ -40,27 +41,62 @@ func CheckName(name string) error {
 
 func alnum(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
 
-// A ref is what a user may call an image: NAME, NAME@DIGEST, DIGEST.
+// A ref is what a user may call an image: NAME, NAME@DIGEST, DIGEST. A digest may
+// be cut short, and its sha256: left out after a name.
 type ref struct {
 	name   string
 	digest digest.Digest
+	prefix string // of the digest, until complete has found that
 }
+
+// minPrefix is how many digits of a digest are enough, if they are unambiguous:
+// as many as lists show.
+const minPrefix = 12
 
 func parseRef(text string) (ref, error) {
 	name, d, at := strings.Cut(text, "@")
 	if !at && strings.HasPrefix(text, "sha256:") {
 		name, d = "", text
 	}
-	r := ref{name: name, digest: digest.Digest(d)}
-	if d != "" || at {
-		if err := r.digest.Validate(); err != nil {
-			return ref{}, fail.New(fail.Usage, "template %q: %w", text, err).WithHint("croft template list --json")
+	if err := CheckName(name); err != nil && (name != "" || at) {
+		if _, rerr := registry.Parse(text); rerr == nil && strings.ContainsAny(text, "/:") {
+			return ref{}, fail.New(fail.Usage, "%q is the name of an image in a registry, not of a template", text).WithHint("croft template pull %s", text)
 		}
+		return ref{}, err
 	}
-	if name == "" && d != "" && !at {
+	if d == "" && !at {
+		return ref{name: name}, CheckName(name)
+	}
+	digits := strings.TrimPrefix(d, "sha256:")
+	if strings.Trim(digits, "0123456789abcdef") != "" || len(digits) < minPrefix || len(digits) > 64 {
+		return ref{}, fail.New(fail.Usage, "template %q: a digest has 64 hexadecimal digits, of which the first %d are enough", text, minPrefix).
+			WithHint("croft template list")
+	}
+	if len(digits) < 64 {
+		return ref{name: name, prefix: digits}, nil
+	}
+	return ref{name: name, digest: digest.NewDigestFromEncoded(digest.SHA256, digits)}, nil
+}
+
+// complete is r with the whole digest of the image in ix that its digits mean.
+func (r ref) complete(ix oci.Index) (ref, error) {
+	if r.prefix == "" {
 		return r, nil
 	}
-	return r, CheckName(name)
+	for _, d := range ix.Manifests {
+		if !strings.HasPrefix(d.Digest.Encoded(), r.prefix) || r.name != "" && nameOf(d) != r.name {
+			continue
+		}
+		if r.digest != "" && r.digest != d.Digest {
+			return r, fail.New(fail.Usage, "template %q: several digests begin with these digits", r).WithHint("croft template list --json")
+		}
+		r.digest = d.Digest
+	}
+	if r.digest == "" {
+		return r, noTemplate(r)
+	}
+	r.prefix = ""
+	return r, nil
 }
 
 // matches reports whether r means the image that d describes. A bare name
@@ -132,6 +168,9 @@ func (s *Store) find(r ref) (stored, error) {
 	if err != nil {
 		return stored{}, err
 	}
+	if r, err = r.complete(ix); err != nil {
+		return stored{}, err
+	}
 	for _, d := range ix.Manifests {
 		if r.matches(d) {
 			return s.read(d)
@@ -146,11 +185,15 @@ func noTemplate(r ref) error {
 
 // String is r as a user writes it.
 func (r ref) String() string {
+	text := r.digest.String()
+	if text == "" && r.prefix != "" {
+		text = "sha256:" + r.prefix
+	}
 	switch {
-	case r.digest == "":
+	case text == "":
 		return r.name
 	case r.name == "":
-		return r.digest.String()
+		return text
 	}
-	return r.name + "@" + r.digest.String()
+	return r.name + "@" + text
 }

@@ -19,8 +19,9 @@ import (
 type Used func() (map[string][]string, error)
 
 // Remove removes the image that ref means; of a bare name the former images
-// that nothing uses, too. It is refused, fail.State, while a VPS uses the
-// image. Unpacked layers and blobs that no image needs any more go with it.
+// that nothing uses, too. Unpacked layers and blobs that no image needs any more
+// go with it. If the image has other names, only this one is removed. It is
+// refused, fail.State, while a VPS uses the image and no other name keeps it.
 // An absent one is fail.NotFound.
 func (s *Store) Remove(ctx context.Context, text string, used func() (map[string][]string, error)) error {
 	r, err := parseRef(text)
@@ -28,6 +29,8 @@ func (s *Store) Remove(ctx context.Context, text string, used func() (map[string
 		return err
 	}
 	if ix, err := s.index(); err != nil {
+		return err
+	} else if r, err = r.complete(ix); err != nil {
 		return err
 	} else if !slices.ContainsFunc(ix.Manifests, r.matches) { // nor is there a directory to lock in, perhaps
 		return noTemplate(r)
@@ -57,8 +60,8 @@ func (s *Store) Remove(ctx context.Context, text string, used func() (map[string
 	for _, d := range ix.Manifests {
 		names := users[d.Digest.String()]
 		switch {
-		case r.matches(d) && len(names) > 0:
-			return inUse(r, names)
+		case r.matches(d) && len(names) > 0 && !slices.ContainsFunc(ix.Manifests, r.otherName(d)):
+			return inUse(r, d, names)
 		case r.matches(d):
 			found = true
 		case r.digest == "" && nameOf(d) == r.name && len(names) == 0:
@@ -72,10 +75,19 @@ func (s *Store) Remove(ctx context.Context, text string, used func() (map[string
 	return s.drop(ix, keep)
 }
 
-func inUse(r ref, names []string) error {
+// otherName reports of an entry of the index whether it gives the image d a name
+// that r does not mean.
+func (r ref) otherName(d oci.Descriptor) func(oci.Descriptor) bool {
+	return func(other oci.Descriptor) bool {
+		_, former := other.Annotations[annotationFormer]
+		return other.Digest == d.Digest && !former && nameOf(other) != "" && !r.matches(other)
+	}
+}
+
+func inUse(r ref, d oci.Descriptor, names []string) error {
 	slices.Sort(names)
 	return fail.New(fail.State, "template %q is in use by %s", r, strings.Join(names, ", ")).
-		WithHint("croft list --columns name,status,template,digest %s", strings.Join(names, " "))
+		WithHint("croft list --filter digest=%s", d.Digest.Encoded()[:12])
 }
 
 // Prune removes former images that nothing uses, what interrupted commands

@@ -225,6 +225,76 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// Of several names of an image that VPSs use, all but the last can be removed.
+func TestRemoveOneOfSeveralNames(t *testing.T) {
+	s := newStore(t, Options{})
+	im := mustImport(t, s, "web", rootfs(t), ImportOptions{})
+	also := mustImport(t, s, "alias", rootfs(t), ImportOptions{})
+	if im.Digest != also.Digest {
+		t.Fatal("the same files make another image")
+	}
+	used := func() (map[string][]string, error) { return map[string][]string{im.Digest: {"a"}}, nil }
+	if err := s.Remove(t.Context(), im.Digest, used); !fail.Is(err, fail.State) {
+		t.Errorf("all names at once: %v", err)
+	}
+	if err := s.Remove(t.Context(), "alias", used); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Resolve("alias"); !fail.Is(err, fail.NotFound) {
+		t.Errorf("the removed name: %v", err)
+	}
+	if dirs, err := s.LayerDirs(im); err != nil || len(dirs) != 1 {
+		t.Errorf("the image that has another name: %v", err)
+	}
+	err := s.Remove(t.Context(), "web", used)
+	if !fail.Is(err, fail.State) {
+		t.Errorf("the last name: %v", err)
+	}
+	if hint := fail.HintOf(err); !strings.HasPrefix(hint, "croft list ") {
+		t.Errorf("the hint is %q", hint)
+	}
+}
+
+// A digest is known by its first digits, as lists show it.
+func TestDigestsCutShort(t *testing.T) {
+	s := newStore(t, Options{})
+	im := mustImport(t, s, "web", rootfs(t), ImportOptions{})
+	digits := strings.TrimPrefix(im.Digest, "sha256:")
+	for _, text := range []string{"web@" + digits[:12], "web@sha256:" + digits[:20], "sha256:" + digits[:12], "web@" + digits, "web@" + im.Digest} {
+		if got, err := s.Resolve(text); err != nil || got.Digest != im.Digest {
+			t.Errorf("%s: %s, %v", text, got.Digest, err)
+		}
+		if _, err := s.Ensure(t.Context(), text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for text, kind := range map[string]fail.Kind{
+		"web@" + digits[:11]: fail.Usage, "web@" + digits + "0": fail.Usage, "web@": fail.Usage, "web@sha512:" + digits: fail.Usage,
+		"other@" + digits[:12]: fail.NotFound, "web@" + strings.Repeat("0", 12): fail.NotFound,
+	} {
+		if _, err := s.Resolve(text); !fail.Is(err, kind) {
+			t.Errorf("%s: %v", text, err)
+		}
+		if _, err := s.Ensure(t.Context(), text); !fail.Is(err, kind) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if err := s.Remove(t.Context(), "web@"+digits[:12], nobody); err != nil {
+		t.Error(err)
+	}
+}
+
+// An image of a registry is not pulled, and the hint says how to.
+func TestReferencesAreHinted(t *testing.T) {
+	s := newStore(t, Options{})
+	for _, text := range []string{"docker.io/library/debian:12", "debian:12", "registry.example:5000/a/b"} {
+		_, err := s.Ensure(t.Context(), text)
+		if hint := fail.HintOf(err); !fail.Is(err, fail.Usage) || hint != "croft template pull "+text {
+			t.Errorf("%s: %v, hint %q", text, err, hint)
+		}
+	}
+}
+
 func TestEnsureUnpacksAgain(t *testing.T) {
 	s := newStore(t, Options{})
 	im := mustImport(t, s, "web", rootfs(t), ImportOptions{})
