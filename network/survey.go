@@ -8,11 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"croft/internal/nsthread"
 )
 
 // A Survey is what this host can do for the networks of VPSs, and who is in
@@ -65,19 +66,7 @@ func LookAround(ctx context.Context, bridges []string) Survey {
 // inNamespace calls f on a thread that has a network namespace of its own and
 // ends with f; or with why it has none.
 func inNamespace(f func(error)) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlocked: Go ends a thread whose goroutine ends locked
-		if unix.Gettid() == os.Getpid() {
-			inNamespace(f) // the first thread cannot end; on another, for this one is taken
-			runtime.UnlockOSThread()
-			return
-		}
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		f(classify("make a network namespace", err))
-	}()
-	<-done
+	nsthread.Do(func() { f(classify("make a network namespace", unix.Unshare(unix.CLONE_NEWNET))) })
 }
 
 // try does in the thread's network namespace what a start does for a network.

@@ -3,9 +3,10 @@ package network
 import (
 	"errors"
 	"fmt"
-	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"croft/internal/nsthread"
 )
 
 // openNamespace opens the network namespace of pid, which must not be that of
@@ -29,40 +30,17 @@ func openNamespace(pid int) (int, error) {
 }
 
 // within runs do on a thread in the network namespace of pid. What do starts
-// is in there too: a program is forked from the thread that starts it. The
-// thread is not used again: it ends with its goroutine, which never unlocks it.
+// is in there too: a program is forked from the thread that starts it.
 func within(pid int, do func() error) error {
 	fd, err := openNamespace(pid)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	done := make(chan error, 1)
-	go onThrowAwayThread(func() {
+	return nsthread.Call(func() error {
 		if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
-			done <- classify("enter network namespace", err)
-			return
+			return classify("enter network namespace", err)
 		}
-		done <- do()
+		return do()
 	})
-	return <-done
-}
-
-// onThrowAwayThread runs do on a locked thread. The first thread of the
-// process never ends, and /proc/self is its view of things: while this
-// goroutine occupies it, another one gets another.
-func onThrowAwayThread(do func()) {
-	runtime.LockOSThread()
-	if unix.Gettid() != unix.Getpid() {
-		do()
-		return
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		do()
-	}()
-	<-done
-	runtime.UnlockOSThread()
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"croft/internal/fail"
+	"croft/internal/nsthread"
 )
 
 func TestTranscript(t *testing.T) {
@@ -250,7 +251,7 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 
 func TestOnThread(t *testing.T) {
 	var on int
-	onThread(func() { on = syscall.Gettid() })
+	nsthread.Do(func() { on = syscall.Gettid() })
 	if on == 0 || on == os.Getpid() {
 		t.Errorf("ran on %d of process %d", on, os.Getpid())
 	}

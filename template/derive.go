@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/nsthread"
 )
 
 // DeriveOptions is what Derive may be told.
@@ -128,7 +129,7 @@ func (m *lazyMerged) open(name string) (int, error) {
 			return -1, hostError(err)
 		}
 		var err error
-		onThread(func() { err = m.mount() })
+		nsthread.Do(func() { err = m.mount() })
 		if err != nil {
 			return -1, err
 		}

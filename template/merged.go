@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"croft/internal/nsthread"
 )
 
 // withMerged calls do with a directory in which the layers dirs, the topmost
@@ -19,7 +21,7 @@ func withMerged(at string, dirs []string, do func(root string) error) error {
 		return hostError(err)
 	}
 	var err error
-	onThread(func() { err = mountMerged(at, dirs, do) })
+	nsthread.Do(func() { err = mountMerged(at, dirs, do) })
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/nsthread"
 )
 
 func TestOverlayOptions(t *testing.T) {
@@ -27,7 +28,7 @@ func inMountNamespace(t *testing.T, f func()) {
 	t.Helper()
 	needRoot(t)
 	before := mounts(t)
-	onThread(func() {
+	nsthread.Do(func() {
 		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
 			t.Errorf("unshare: %v", err)
 			return

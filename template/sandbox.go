@@ -3,10 +3,11 @@ package template
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"croft/internal/nsthread"
 )
 
 // startInSandbox calls start on a thread whose mount namespace is its own, with
@@ -17,7 +18,7 @@ import (
 // leads through directories that only the host's root may enter.
 func startInSandbox(dir string, start func() error) (release func(), err error) {
 	started, released := make(chan error), make(chan struct{})
-	go onThread(func() {
+	go nsthread.Do(func() {
 		err := enterSandbox(dir)
 		if err == nil {
 			err = start()
@@ -50,22 +51,4 @@ func enterSandbox(dir string) error {
 		return hostError(fmt.Errorf("mount %s for a build: %w", dir, err))
 	}
 	return nil
-}
-
-// onThread calls f on a thread that ends with it: what f does to the thread
-// (its namespaces) is nobody else's. Never on the process's first thread,
-// which cannot end, and which /proc/self shows.
-func onThread(f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlocked: Go ends a thread whose goroutine ends locked
-		if unix.Gettid() != os.Getpid() {
-			f()
-			return
-		}
-		onThread(f) // on another, for this one is taken
-		runtime.UnlockOSThread()
-	}()
-	<-done
 }

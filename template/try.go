@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"croft/internal/nsthread"
 )
 
 // A Trial is how far a host came with the root filesystem of a VPS. What is
@@ -51,7 +53,7 @@ func Try(dir string) (Trial, error) {
 		return Trial{}, hostError(fmt.Errorf("try a root filesystem: %w", err))
 	}
 	var trial Trial
-	onThread(func() { trial, err = r.try() })
+	nsthread.Do(func() { trial, err = r.try() })
 	return trial, err
 }
 
