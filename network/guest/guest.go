@@ -66,12 +66,16 @@ type Changes struct {
 	Files  []File   // sorted by path; those that are right already are not among them
 	Remove []string // files of ours that no setting is for any more
 	Kept   []string // files that are the user's and stay as they are
+
+	// Unreadable are files that exist and cannot be read, with the reason, by
+	// their path. They stay as they are.
+	Unreadable map[string]error
 }
 
 // Files looks at root, the VPS's file system, and returns what to change.
 // It reads no link that leads out of root if root does not (os.Root does
-// not). An error is a setting that cannot be written, with fail.Usage, or a
-// file that cannot be read.
+// not). An error is a setting that cannot be written, with fail.Usage: no file
+// of the VPS can cause one.
 func Files(root fs.FS, s Settings) (Changes, error) {
 	if err := s.check(); err != nil {
 		return Changes{}, err
@@ -81,9 +85,6 @@ func Files(root fs.FS, s Settings) (Changes, error) {
 		names, inittab, resolver, ifupdown, networkd, netplan, networkManager, ifcfg, wicked,
 	} {
 		part(w, s)
-	}
-	if w.err != nil {
-		return Changes{}, fmt.Errorf("look at the files of the VPS: %w", w.err)
 	}
 	slices.SortFunc(w.out.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	slices.Sort(w.out.Remove)
@@ -117,12 +118,11 @@ func badInWord(r rune) bool {
 	return r <= ' ' || r == 0x7f || strings.ContainsRune(`"'#;=[]/\$`+"`", r)
 }
 
-// A writer collects changes. Its first error ends the reading.
+// A writer collects changes.
 type writer struct {
 	root  fs.FS
 	first bool
 	out   Changes
-	err   error
 }
 
 // maxFile is more than any of these files has; larger ones are the user's.
@@ -144,13 +144,12 @@ func (c current) ours() bool {
 func (w *writer) look(path string) current {
 	info, err := fs.Lstat(w.root, path)
 	if err != nil {
-		w.note(err)
-		return current{}
+		return current{exists: w.note(path, err)}
 	}
 	c := current{exists: true}
 	if info.Mode()&fs.ModeSymlink != 0 {
 		c.link, err = fs.ReadLink(w.root, path)
-		w.note(err)
+		w.note(path, err)
 		return c
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxFile {
@@ -158,28 +157,28 @@ func (w *writer) look(path string) current {
 	}
 	f, err := w.root.Open(path)
 	if err != nil {
-		w.note(err)
+		w.note(path, err)
 		return c
 	}
 	defer f.Close()
 	c.content, err = io.ReadAll(io.LimitReader(f, maxFile))
-	w.note(err)
+	w.note(path, err)
 	c.usable = err == nil
 	return c
 }
 
-// note keeps the first error that is not just a path that leads nowhere, or
-// through a link out of the VPS: for us that is the same.
-func (w *writer) note(err error) {
+// note keeps an error that is not just a path that leads nowhere, or through
+// a link out of the VPS: for us that is the same. It reports whether it did.
+func (w *writer) note(path string, err error) bool {
 	var errno syscall.Errno
-	if w.err != nil || !errors.As(err, &errno) {
-		return
+	if !errors.As(err, &errno) || errno == syscall.ENOENT || errno == syscall.ENOTDIR || errno == syscall.ELOOP {
+		return false
 	}
-	switch errno {
-	case syscall.ENOENT, syscall.ENOTDIR, syscall.ELOOP:
-	default:
-		w.err = err
+	if w.out.Unreadable == nil {
+		w.out.Unreadable = map[string]error{}
 	}
+	w.out.Unreadable["/"+path] = err
+	return true
 }
 
 // has reports whether one of the paths is there, as whatever.

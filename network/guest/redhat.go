@@ -211,7 +211,7 @@ func wickedText(i Interface) string {
 func (w *writer) sweep(dir, prefix string, wanted map[string]bool) {
 	entries, err := fs.ReadDir(w.root, dir)
 	if err != nil {
-		w.note(err)
+		w.note(dir, err)
 		return
 	}
 	for _, e := range entries {
