@@ -36,6 +36,8 @@ func TestMain(m *testing.M) {
 		os.Exit(listenInside())
 	case callsStage:
 		os.Exit(callsInside())
+	case misleadStage:
+		os.Exit(misleadInside())
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"croft/bundles"
 	"croft/internal/fail"
+	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
 	"croft/runtime/holder"
@@ -48,7 +49,12 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.rootfses.Mount(root); err != nil {
 		return err
 	}
-	spec, err := mon.prepare(v, root)
+	files, err := mon.guests.Open(root.Target)
+	if err != nil {
+		return err
+	}
+	defer files.Close()
+	spec, err := mon.prepare(v, root, files)
 	if err != nil {
 		return err
 	}
@@ -65,23 +71,28 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.guests.FreeConsole(waiting.Console); err != nil {
 		return err
 	}
-	if err := mon.mountData(root, waiting.PID); err != nil {
+	if run.Init, err = processOf(waiting.PID); err != nil {
+		return err
+	}
+	init, err := inside.OpenProcess(run.Init.PID, run.Init.StartTime)
+	if err != nil {
+		return err
+	}
+	defer init.Close()
+	if err := mon.mountData(root, init); err != nil {
 		return err
 	}
 	if err := mon.plugIn(ctx, v, waiting.PID); err != nil {
 		return err
 	}
-	if err := mon.newBootID(waiting.PID); err != nil {
-		return err
-	}
-	if run.Init, err = processOf(waiting.PID); err != nil {
+	if err := mon.newBootID(init); err != nil {
 		return err
 	}
 	run.State = state.Running
 	if err := mon.store.PutRun(v.Name, run); err != nil {
 		return err
 	}
-	if err := mon.learnNames(ctx, v, root.Target); err != nil {
+	if err := mon.learnNames(ctx, v, files); err != nil {
 		return err
 	}
 	hold, err := mon.holder(held, holder.Config{Init: waiting.PID, PIDFD: holder.None, Log: log.Name()})
@@ -130,7 +141,7 @@ func (mon *monitor) beginRun() (state.Run, *os.File, error) {
 // working directory, which is where libcontainer takes it from, and returns
 // its specification. The root filesystem is at another place there than in
 // the bundle's file: the one that only this monitor sees.
-func (mon *monitor) prepare(v state.VPS, root template.Rootfs) (*specs.Spec, error) {
+func (mon *monitor) prepare(v state.VPS, root template.Rootfs, files *inside.Root) (*specs.Spec, error) {
 	host, err := mon.host()
 	if err != nil {
 		return nil, err
@@ -139,18 +150,20 @@ func (mon *monitor) prepare(v state.VPS, root template.Rootfs) (*specs.Spec, err
 		return nil, fail.New(fail.Host, "cannot start %s: its users cannot pass through %s, which is on the way to the run directory", v.Name, host.Impassable).
 			WithHint("ls -ld %s", host.Impassable)
 	}
-	look, err := mon.guests.Look(root.Target)
+	warnings, err := mon.guests.Prepare(files, v.IDs.First)
+	mon.warnAll(v.Name, warnings)
 	if err != nil {
 		return nil, err
 	}
+	look := mon.guests.Look(files)
 	image, err := mon.imageOf(v)
 	if err != nil {
 		return nil, err
 	}
-	if err := mon.configureGuest(v, root, host, bootedInit(look, image)); err != nil {
+	if err := mon.configureGuest(v, files, host, bootedInit(look, image)); err != nil {
 		return nil, err
 	}
-	spec, err := mon.specOf(v, look, root.Target, host, notifySocket(mon.store, v.Name), mon.how == spawnWait)
+	spec, err := mon.specOf(v, look, files, host, notifySocket(mon.store, v.Name), mon.how == spawnWait)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +181,7 @@ func (mon *monitor) prepare(v state.VPS, root template.Rootfs) (*specs.Spec, err
 // specOf is the configuration of v's bundle, whose files are at root. One
 // without an init, whose image says no command, is fail.State unless it is to
 // wait for one.
-func (m *Manager) specOf(v state.VPS, look guestLook, root string, host Host, notify string, wait bool) (*specs.Spec, error) {
+func (m *Manager) specOf(v state.VPS, look guestLook, root *inside.Root, host Host, notify string, wait bool) (*specs.Spec, error) {
 	image, err := m.imageOf(v)
 	if err != nil {
 		return nil, err
@@ -248,8 +261,8 @@ func (m *Manager) plugIn(ctx context.Context, v state.VPS, pid int) error {
 	return m.publishAtStart(ctx, v)
 }
 
-// mountData mounts the data directories of root in the VPS whose init is pid.
-func (mon *monitor) mountData(root template.Rootfs, pid int) error {
+// mountData mounts the data directories of root in the VPS whose init is p.
+func (mon *monitor) mountData(root template.Rootfs, p *inside.Process) error {
 	dirs, err := mon.rootfses.DataDirs(root)
 	if err != nil {
 		return err
@@ -259,16 +272,16 @@ func (mon *monitor) mountData(root template.Rootfs, pid int) error {
 			d.Tree.Close()
 		}
 	}()
-	return mon.guests.MountData(pid, dirs)
+	return mon.guests.MountData(p, dirs)
 }
 
-// newBootID gives the VPS whose init is pid a boot id of its own.
-func (mon *monitor) newBootID(pid int) error {
+// newBootID gives the VPS whose init is p a boot id of its own.
+func (mon *monitor) newBootID(p *inside.Process) error {
 	file := bootIDFile(mon.store, mon.name)
 	if err := os.WriteFile(file, []byte(uuid.NewString()+"\n"), 0o444); err != nil {
 		return fmt.Errorf("make boot id: %w", err)
 	}
-	return mon.guests.BootID(pid, file)
+	return mon.guests.BootID(p, file)
 }
 
 // markRunning marks the VPS as one that should run, before it does. A start

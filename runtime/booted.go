@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"croft/internal/fail"
+	"croft/internal/inside"
 	"croft/internal/state"
 )
 
@@ -28,7 +29,8 @@ func (m *Manager) booted(name string, run state.Run) bool {
 	case initSystemd:
 		return run.Adopted && m.systemdIsUp(name) // else it will say so
 	}
-	if leftBootMark(run.Init.PID) {
+	left, err := readRunning(run.Init, func(root *inside.Root) (bool, error) { return leftBootMark(run.Init.PID, root), nil })
+	if err == nil && left {
 		return bootScriptsEnded(run.Init.PID)
 	}
 	return hasSettled(run.Init.PID)

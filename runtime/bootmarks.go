@@ -11,15 +11,16 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"croft/internal/inside"
 )
 
 // leftBootMark reports whether the init that is pid, of a kind that never says
-// that it has booted, has left the mark of its kind. The mark can be there before
-// its scripts have ended: bootScriptsEnded is to be asked next.
-func leftBootMark(pid int) bool {
-	root := fmt.Sprintf("/proc/%d/root", pid)
+// that it has booted, has left the mark of its kind below its root. The mark can be there
+// before its scripts have ended: bootScriptsEnded is to be asked next.
+func leftBootMark(pid int, root *inside.Root) bool {
 	read := func(name string) []byte {
-		data, err := readInside(root, name)
+		data, err := root.Read(name, mostRead)
 		if err != nil {
 			return nil
 		}
@@ -31,7 +32,7 @@ func leftBootMark(pid int) bool {
 	// Under sysvinit too OpenRC knows better: utmp has the runlevel before
 	// OpenRC has begun to come to it.
 	if level := read("/run/openrc/softlevel"); level != nil {
-		return openrcIsUp(string(level)) && !existsInside(root, "/run/openrc/rc.starting")
+		return openrcIsUp(string(level)) && !root.Exists("/run/openrc/rc.starting")
 	}
 	if level := runlevel(read("/run/utmp")); '2' <= level && level <= '5' {
 		return true

@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"croft/internal/nsthread"
 )
 
 // freeTerminal takes the VPS's console away from its init as controlling
@@ -38,4 +40,50 @@ func openPeer(master *os.File) (int, error) {
 		return 0, fmt.Errorf("open the console's other end: %w", errno)
 	}
 	return int(fd), nil
+}
+
+// newTerminal makes a terminal in a devpts of its own, owned by the host's id
+// owner, and returns its master and its other end as a mount that is mounted
+// nowhere yet. The caller closes both. It mounts on the directory scratch, in a
+// mount namespace that ends with the call: nothing sees it.
+func newTerminal(scratch string, owner uint32) (master, tree *os.File, err error) {
+	err = nsthread.Call(func() error {
+		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("make a mount namespace: %w", err)
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return fmt.Errorf("make mounts private: %w", err)
+		}
+		if err := unix.Mount("devpts", scratch, "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,mode=0600,ptmxmode=0600"); err != nil {
+			return fmt.Errorf("mount devpts: %w", err)
+		}
+		fd, err := unix.Open(scratch+"/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("open terminal: %w", err)
+		}
+		master = os.NewFile(uintptr(fd), "/dev/ptmx")
+		tree, err = otherEnd(master, owner)
+		if err != nil {
+			master.Close()
+		}
+		return err
+	})
+	return master, tree, err
+}
+
+// otherEnd gives the other end of a terminal to owner and returns it as a
+// detached mount.
+func otherEnd(master *os.File, owner uint32) (*os.File, error) {
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		return nil, fmt.Errorf("unlock terminal: %w", err)
+	}
+	peer, err := openPeer(master)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(peer)
+	if err := unix.Fchown(peer, int(owner), int(owner)); err != nil {
+		return nil, fmt.Errorf("give the terminal to the VPS: %w", err)
+	}
+	return detached(peer, "", unix.AT_EMPTY_PATH)
 }

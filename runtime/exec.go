@@ -14,11 +14,11 @@ import (
 
 	"github.com/moby/sys/user"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"croft/bundles"
 	"croft/internal/fail"
+	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/runtime/container"
 )
@@ -64,9 +64,9 @@ func (m *Manager) Enter(ctx context.Context, name string, io Stdio) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	shell, err := loginShell(run.Init.PID)
+	shell, err := readRunning(run.Init, loginShell)
 	if err != nil {
-		return 0, err
+		return 0, reachError(name, err)
 	}
 	terminal := io.In != nil && term.IsTerminal(int(io.In.Fd()))
 	return m.Exec(ctx, name, ExecOptions{Args: []string{shell, "-l"}, Terminal: terminal, Stdio: io})
@@ -107,9 +107,9 @@ func (m *Manager) process(name string, run state.Run, o ExecOptions) (*specs.Pro
 	if err != nil {
 		return nil, err
 	}
-	who, err := userInside(fmt.Sprintf("/proc/%d/root", run.Init.PID), o.User)
+	who, err := readRunning(run.Init, func(root *inside.Root) (*account, error) { return userInside(root, o.User) })
 	if err != nil {
-		return nil, err
+		return nil, reachError(name, err)
 	}
 	p := &specs.Process{
 		Terminal: o.Terminal, Args: o.Args, Cwd: o.Cwd,
@@ -124,14 +124,17 @@ func (m *Manager) process(name string, run state.Run, o ExecOptions) (*specs.Pro
 		// As after a login: what root may do, others may not.
 		p.Capabilities = &specs.LinuxCapabilities{Bounding: spec.Process.Capabilities.Bounding}
 	}
-	root := fmt.Sprintf("/proc/%d/root", run.Init.PID)
 	if p.Cwd == "" {
 		p.Cwd = who.Home
 	}
 	if !path.IsAbs(p.Cwd) {
 		return nil, fail.New(fail.Usage, "working directory %q is not absolute", o.Cwd)
 	}
-	if !isDirInside(root, p.Cwd) {
+	there, err := readRunning(run.Init, func(root *inside.Root) (bool, error) { return root.IsDir(p.Cwd), nil })
+	if err != nil {
+		return nil, reachError(name, err)
+	}
+	if !there {
 		if o.Cwd != "" {
 			return nil, fail.New(fail.Usage, "no directory %s in %s", o.Cwd, name)
 		}
@@ -174,12 +177,12 @@ type account struct {
 func (a *account) String() string { return fmt.Sprintf("%s %d:%d %s", a.Name, a.Uid, a.Gid, a.Home) }
 
 // userInside finds NAME|UID[:GROUP|GID] in the VPS's own files.
-func userInside(root, who string) (*account, error) {
-	passwd, err := readInside(root, "/etc/passwd")
+func userInside(root *inside.Root, who string) (*account, error) {
+	passwd, err := root.Read("/etc/passwd", mostRead)
 	if err != nil {
 		return nil, err
 	}
-	group, err := readInside(root, "/etc/group")
+	group, err := root.Read("/etc/group", mostRead)
 	if err != nil {
 		return nil, err
 	}
@@ -204,17 +207,23 @@ func userInside(root, who string) (*account, error) {
 	return a, nil
 }
 
+// reachError sorts out why the files of a running VPS cannot be reached.
+func reachError(name string, err error) error {
+	if errors.Is(err, inside.ErrGone) {
+		return fail.New(fail.State, "%s has just ended", name)
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
 // loginShell is the shell that root has inside, /bin/sh if that is not there.
-func loginShell(pid int) (string, error) {
-	root := fmt.Sprintf("/proc/%d/root", pid)
-	passwd, err := readInside(root, "/etc/passwd")
+func loginShell(root *inside.Root) (string, error) {
+	passwd, err := root.Read("/etc/passwd", mostRead)
 	if err != nil {
 		return "", err
 	}
 	users, err := user.ParsePasswdFilter(bytes.NewReader(passwd), func(u user.User) bool { return u.Uid == 0 })
 	if err == nil && len(users) > 0 && users[0].Shell != "" {
-		if f, err := openInside(root, users[0].Shell, unix.O_RDONLY); err == nil {
-			f.Close()
+		if _, ok := root.Program(users[0].Shell); ok {
 			return users[0].Shell, nil
 		}
 	}
@@ -306,13 +315,4 @@ func (m *Manager) output(ctx context.Context, name string, args ...string) (stri
 func (m *Manager) runInside(ctx context.Context, name string, args ...string) error {
 	_, err := m.output(ctx, name, args...)
 	return err
-}
-
-func isDirInside(root, dir string) bool {
-	f, err := openInside(root, dir, unix.O_PATH|unix.O_DIRECTORY)
-	if err != nil {
-		return false
-	}
-	f.Close()
-	return true
 }

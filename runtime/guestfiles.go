@@ -5,10 +5,10 @@ import (
 	"net/netip"
 	"os"
 
+	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
 	"croft/network/guest"
-	"croft/template"
 )
 
 // inittabOf is what package guest calls an init of kind k.
@@ -26,7 +26,7 @@ func inittabOf(k initKind) string {
 // inittab of an init of kind init, and the configuration of its network
 // service. What the user wrote is left; only
 // the first time are the template's files taken over.
-func (m *Manager) configureGuest(v state.VPS, root template.Rootfs, host Host, init initKind) error {
+func (m *Manager) configureGuest(v state.VPS, root *inside.Root, host Host, init initKind) error {
 	plugs, err := m.plugs(v)
 	if err != nil {
 		return err
@@ -39,7 +39,9 @@ func (m *Manager) configureGuest(v state.VPS, root template.Rootfs, host Host, i
 	settings.Hosts = hostsFor(v, m.tables())
 	mark := configuredFile(m.store, v.Name)
 	settings.First = !exists(mark)
-	if err := m.guests.Configure(root.Target, v.IDs.First, settings); err != nil {
+	warnings, err := m.guests.Configure(root, v.IDs.First, settings)
+	m.warnAll(v.Name, warnings)
+	if err != nil {
 		return err
 	}
 	if settings.First {

@@ -1,15 +1,15 @@
 package runtime
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"os"
-	"path"
+	"slices"
+	"strings"
 
-	"github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"golang.org/x/sys/unix"
 
+	"croft/internal/inside"
 	"croft/network/guest"
 )
 
@@ -23,219 +23,121 @@ type guestLook struct {
 	Inittab string // its text; "" if it has none
 }
 
-// openInside opens name inside root: links are resolved as the VPS would
-// resolve them, and never lead out.
-func openInside(root, name string, flags int) (*os.File, error) {
-	handle, err := pathrs.OpenInRoot(root, name)
-	if err != nil {
-		return nil, err
-	}
-	defer handle.Close()
-	return pathrs.Reopen(handle, flags|unix.O_CLOEXEC|unix.O_NOCTTY)
-}
+// mostRead is more than any file has that croft reads inside, in bytes.
+const mostRead = 1 << 20
 
-// existsInside reports whether there is such a file.
-func existsInside(root, name string) bool {
-	handle, err := pathrs.OpenInRoot(root, name)
-	if err != nil {
-		return false
-	}
-	handle.Close()
-	return true
-}
+func (hostGuests) Open(dir string) (*inside.Root, error) { return inside.OpenRoot(dir) }
 
-// readInside returns a regular file's content, and nil for anything else: a
-// VPS may have put a FIFO there that would never end.
-func readInside(root, name string) ([]byte, error) {
-	const most = 1 << 20 // bytes; nothing that croft reads in there is larger
-	handle, err := pathrs.OpenInRoot(root, name)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s inside: %w", name, err)
-	}
-	defer handle.Close()
-	info, err := handle.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Size() > most {
-		return nil, err
-	}
-	f, err := pathrs.Reopen(handle, unix.O_RDONLY|unix.O_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("read %s inside: %w", name, err)
-	}
-	defer f.Close()
-	data := make([]byte, info.Size())
-	n, err := f.ReadAt(data, 0)
-	if n == len(data) {
-		err = nil
-	}
-	return data[:n], err
-}
-
-func (hostGuests) Look(root string) (guestLook, error) {
+// Look never fails because of what a guest has put there: a file that cannot be
+// read is as if it were missing.
+func (hostGuests) Look(root *inside.Root) guestLook {
 	var look guestLook
 	for _, name := range inits() {
-		handle, err := pathrs.OpenInRoot(root, name)
-		if err != nil {
-			continue
-		}
-		info, err := handle.Stat()
-		exe, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", handle.Fd()))
-		handle.Close()
-		if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			look.Init, look.Kind = name, kindOfInit(exe)
+		if file, ok := root.Program(name); ok {
+			look.Init, look.Kind = name, kindOfInit(file)
 			break
 		}
 	}
-	inittab, err := readInside(root, "/etc/inittab")
-	if err != nil {
-		return guestLook{}, err
-	}
+	inittab, _ := root.Read("/etc/inittab", mostRead)
 	look.Inittab = string(inittab)
-	return look, nil
+	return look
 }
 
-func (hostGuests) Configure(root string, first uint32, s guest.Settings) error {
-	changes, err := guest.Files(rootFS(root), s)
-	if err != nil {
-		return err
+// mountPoints are the directories that every start mounts on. What else is
+// mounted is within those mounts.
+func mountPoints() []string { return []string{"proc", "sys", "dev", "run"} }
+
+func (hostGuests) Prepare(root *inside.Root, first uint32) (warnings []string, err error) {
+	moved, err := root.MakeMountPoints(first, mountPoints()...)
+	for _, m := range moved {
+		warnings = append(warnings, fmt.Sprintf("%s inside was not a directory; it is now %s", m[0], m[1]))
 	}
-	return change(root, first, changes)
+	return warnings, err
 }
 
-func (hostGuests) Hosts(root string, first uint32, all []guest.Host) error {
-	changes, err := guest.Hosts(rootFS(root), all)
+func (hostGuests) Configure(root *inside.Root, first uint32, s guest.Settings) (warnings []string, err error) {
+	changes, err := guest.Files(root.FS(), s)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return change(root, first, changes)
+	return change(root, first, changes), nil
 }
 
-func change(root string, first uint32, changes guest.Changes) error {
-	for _, f := range changes.Files {
-		if err := writeInside(root, first, f); err != nil {
-			return fmt.Errorf("write %s inside: %w", f.Path, err)
+func (hostGuests) Hosts(root *inside.Root, first uint32, all []guest.Host) (warnings []string, err error) {
+	changes, err := guest.Hosts(root.FS(), all)
+	if err != nil {
+		return nil, err
+	}
+	return change(root, first, changes), nil
+}
+
+// change makes the changes, as the guest's root. What a guest's own files do
+// not let croft write is a warning: they must never keep it from starting.
+func change(root *inside.Root, first uint32, changes guest.Changes) (warnings []string) {
+	failed := map[string][]string{} // by reason
+	note := func(name string, err error) {
+		if err != nil {
+			failed[err.Error()] = append(failed[err.Error()], name)
 		}
+	}
+	for name, err := range changes.Unreadable {
+		note(name, err)
+	}
+	for _, f := range changes.Files {
+		note(f.Path, root.Replace(f.Path, f.Mode, f.Content, first))
 	}
 	for _, name := range changes.Remove {
-		if err := removeInside(root, name); err != nil {
-			return fmt.Errorf("remove %s inside: %w", name, err)
-		}
+		note(name, root.Remove(name, first))
 	}
-	return nil
+	for _, reason := range slices.Sorted(maps.Keys(failed)) {
+		slices.Sort(failed[reason])
+		warnings = append(warnings, fmt.Sprintf("cannot change %s inside: %s", strings.Join(failed[reason], ", "), reason))
+	}
+	return warnings
 }
 
-// removeInside removes a file of the guest's; an absent one is success.
-func removeInside(root, name string) error {
-	dir, err := pathrs.OpenInRoot(root, path.Dir(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	if err := unix.Unlinkat(int(dir.Fd()), path.Base(name), 0); !errors.Is(err, unix.ENOENT) {
-		return err
-	}
-	return nil
-}
-
-// writeInside replaces one file of the guest's. The directory is resolved
-// inside; the last element is replaced and never followed, so a link there is
-// gone afterwards.
-func writeInside(root string, first uint32, f guest.File) error {
-	dir, err := directoryInside(root, path.Dir(f.Path), first)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	tmp := "." + path.Base(f.Path) + ".croft"
-	if err := unix.Unlinkat(int(dir.Fd()), tmp, 0); err != nil && !errors.Is(err, unix.ENOENT) {
-		return err
-	}
-	fd, err := unix.Openat(int(dir.Fd()), tmp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(f.Mode.Perm()))
-	if err != nil {
-		return err
-	}
-	file := os.NewFile(uintptr(fd), tmp)
-	_, err = file.Write(f.Content)
-	err = errors.Join(err, file.Chown(int(first), int(first)), file.Chmod(f.Mode.Perm()), file.Close())
-	if err == nil {
-		err = unix.Renameat(int(dir.Fd()), tmp, int(dir.Fd()), path.Base(f.Path))
-	}
-	if err != nil {
-		_ = unix.Unlinkat(int(dir.Fd()), tmp, 0)
-	}
-	return err
-}
-
-// directoryInside opens a directory of the guest's, and makes it, owned by its
-// root, if it is not there.
-func directoryInside(root, dir string, first uint32) (*os.File, error) {
-	handle, err := pathrs.OpenInRoot(root, dir)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) || dir == "/" {
-		return handle, err
-	}
-	parent, err := directoryInside(root, path.Dir(dir), first)
-	if err != nil {
-		return nil, err
-	}
-	defer parent.Close()
-	if err := unix.Mkdirat(int(parent.Fd()), path.Base(dir), 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
-		return nil, err
-	}
-	if err := unix.Fchownat(int(parent.Fd()), path.Base(dir), int(first), int(first), unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return nil, err
-	}
-	return pathrs.OpenInRoot(root, dir)
-}
-
-// BootID lays the file at path over the boot id of the VPS whose init is pid.
+// BootID lays the file at path over the boot id of the VPS whose init is p.
 // The file is the host's: root of the host has no id in the VPS's own tmpfs
 // and could not make one there.
-func (hostGuests) BootID(pid int, path string) error {
-	tree, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+func (hostGuests) BootID(p *inside.Process, path string) error {
+	tree, err := detached(unix.AT_FDCWD, path, 0)
+	if err == nil {
+		defer tree.Close()
+		err = p.Cover("/proc/sys/kernel/random/boot_id", tree, unix.PROC_SUPER_MAGIC)
+	}
 	if err != nil {
 		return fmt.Errorf("give the VPS a boot id: %w", err)
 	}
-	defer unix.Close(tree)
-	return inMountNamespace(pid, func() error {
-		const target = "/proc/sys/kernel/random/boot_id"
-		if err := unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-			return fmt.Errorf("give the VPS a boot id: %w", err)
-		}
-		return nil
-	})
+	return nil
+}
+
+// detached returns a mount of the file at path below dir that is mounted
+// nowhere yet. The caller closes it.
+func detached(dir int, path string, flags uint) (*os.File, error) {
+	fd, err := unix.OpenTree(dir, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|flags)
+	if err != nil {
+		return nil, fmt.Errorf("open mount: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "mount of "+path), nil
 }
 
 func (hostGuests) FreeConsole(master *os.File) error { return freeTerminal(master) }
 
-// NewConsole lays a new terminal over the VPS's /dev/console. Who had the old
-// one open has seen its end, and opens it again.
-func (hostGuests) NewConsole(pid int, first uint32) (master *os.File, err error) {
+// NewConsole mounts a new terminal over the VPS's /dev/console. A process that
+// had the old one open has seen its end, and opens it again. The terminal is of
+// a devpts of its own and not of the guest's: a guest can have mounted anything
+// on /dev/pts, or used up what it has.
+func (hostGuests) NewConsole(p *inside.Process, first uint32, scratch string) (*os.File, error) {
 	const target = "/dev/console"
-	err = inMountNamespace(pid, func() error {
-		ptmx, err := os.OpenFile("/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return fmt.Errorf("make console: %w", err)
-		}
-		n, err := unix.IoctlGetInt(int(ptmx.Fd()), unix.TIOCGPTN)
-		if err == nil {
-			err = unix.IoctlSetPointerInt(int(ptmx.Fd()), unix.TIOCSPTLCK, 0)
-		}
-		if err == nil {
-			slave := fmt.Sprintf("/dev/pts/%d", n)
-			_ = unix.Unmount(target, unix.MNT_DETACH) // the old one; a VPS may have done so itself
-			err = errors.Join(os.Chown(slave, int(first), int(first)), unix.Mount(slave, target, "", unix.MS_BIND, ""))
-		}
-		if err != nil {
-			ptmx.Close()
-			return fmt.Errorf("make console: %w", err)
-		}
-		master = ptmx
-		return nil
-	})
-	return master, err
+	master, tree, err := newTerminal(scratch, first)
+	if err != nil {
+		return nil, fmt.Errorf("make console: %w", err)
+	}
+	defer tree.Close()
+	_ = p.Uncover(target, unix.DEVPTS_SUPER_MAGIC) // the old one; if it stays, the new one covers it
+	if err := p.Cover(target, tree, 0); err != nil {
+		master.Close()
+		return nil, fmt.Errorf("make console: %w", err)
+	}
+	return master, nil
 }

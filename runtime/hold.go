@@ -1,13 +1,14 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"croft/internal/fail"
+	"croft/internal/inside"
+	"croft/internal/state"
 	"croft/runtime/holder"
 )
 
@@ -39,7 +40,8 @@ func becomeHolder(binDir, title string, c holder.Config) (func() error, error) {
 }
 
 // adopt becomes the holder of a running VPS whose monitor was killed. The
-// console went with that one: the VPS gets a new one.
+// console went with that one: the VPS gets a new one, if it lets one be mounted.
+// Whatever a VPS does to its own files, it gets a monitor.
 func (mon *monitor) adopt() error {
 	v, err := mon.store.Get(mon.name)
 	if err != nil {
@@ -49,22 +51,24 @@ func (mon *monitor) adopt() error {
 	if err != nil {
 		return err
 	}
+	init, err := inside.OpenProcess(run.Init.PID, run.Init.StartTime)
+	if errors.Is(err, inside.ErrGone) {
+		return fail.New(fail.State, "%s has just ended", v.Name)
+	}
+	if err != nil {
+		return err
+	}
+	defer init.Close()
 	h, err := mon.listen(v.Name)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	if h.master, err = mon.guests.NewConsole(run.Init.PID, v.IDs.First); err != nil {
-		return err
+	if h.master, err = mon.guests.NewConsole(init, v.IDs.First, filepath.Dir(consoleSocket(mon.store, v.Name))); err != nil {
+		mon.warn(fmt.Sprintf("%s has no console until its next start: %v", v.Name, err))
 	}
-	plugs, err := mon.plugs(v)
-	if err != nil {
-		return err
-	}
-	for _, p := range plugs {
-		if err := mon.networks.Keep(p.plan, run.Init.PID, keptNamespace(mon.store, v.Name)); err != nil {
-			return err
-		}
+	if err := mon.keepLinks(v, init); err != nil {
+		mon.warn(fmt.Sprintf("%s: %v", v.Name, err))
 	}
 	if run.Monitor, err = processOf(os.Getpid()); err != nil {
 		return err
@@ -73,11 +77,7 @@ func (mon *monitor) adopt() error {
 	if err := mon.store.PutRun(v.Name, run); err != nil {
 		return err
 	}
-	init, err := unix.PidfdOpen(run.Init.PID, 0)
-	if err != nil || !alive(run.Init) { // asked once the pid cannot be anybody else's
-		return fail.New(fail.State, "%s has just ended", v.Name)
-	}
-	hold, err := mon.holder(h, holder.Config{Init: run.Init.PID, PIDFD: init, Adopted: true,
+	hold, err := mon.holder(h, holder.Config{Init: run.Init.PID, PIDFD: init.FD(), Adopted: true,
 		Log: filepath.Join(mon.store.LogDir(v.Name), run.ConsoleAt)})
 	if err != nil {
 		return err
@@ -85,4 +85,19 @@ func (mon *monitor) adopt() error {
 	mon.warn(fmt.Sprintf("%s: its monitor was killed; it has a new one", v.Name))
 	mon.say(nil)
 	return hold()
+}
+
+// keepLinks has the network namespace of v, whose init is p, outlive it where
+// that has links of the host's.
+func (mon *monitor) keepLinks(v state.VPS, p *inside.Process) error {
+	plugs, err := mon.plugs(v)
+	if err != nil {
+		return err
+	}
+	for _, plug := range plugs {
+		if err := mon.networks.Keep(plug.plan, p.PID(), keptNamespace(mon.store, v.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

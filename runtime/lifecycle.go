@@ -20,16 +20,21 @@ import (
 // Kill sends a signal to name's init; SIGKILL ends the whole VPS, and Kill
 // returns when it has ended. One that does not run is fail.State.
 func (m *Manager) Kill(ctx context.Context, name string, sig syscall.Signal) error {
-	l, _, err := m.existing(ctx, name)
+	l, v, err := m.existing(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer l.Unlock()
-	if held, err := m.store.LifeHeld(name); err != nil || !held {
-		if err == nil {
-			err = fail.New(fail.State, "%s is not running", name)
-		}
+	pid, err := m.livePID(name)
+	if err != nil {
 		return err
+	}
+	held, err := m.store.LifeHeld(name)
+	if err != nil {
+		return err
+	}
+	if !held && pid == 0 {
+		return fail.New(fail.State, "%s is not running", name)
 	}
 	if sig != syscall.SIGKILL {
 		return m.containers.Signal(name, sig)
@@ -40,11 +45,11 @@ func (m *Manager) Kill(ctx context.Context, name string, sig syscall.Signal) err
 	if err := requestStop(m.store, name); err != nil {
 		return err
 	}
-	life, err := m.killLocked(ctx, l)
-	if err != nil {
-		return err
+	life, err := m.stopLocked(ctx, l, v, StopOptions{Fast: true}) // which needs no monitor
+	if life != nil {
+		life.Close()
 	}
-	return life.Close()
+	return err
 }
 
 // Pause stops every process of name where it is. A paused one is success.

@@ -11,6 +11,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"croft/bundles"
+	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
 	"croft/network/guest"
@@ -111,26 +112,32 @@ type monitors interface {
 }
 
 // guests reads and writes files of a VPS's own, resolved inside its root
-// filesystem.
+// filesystem. What the VPS has put there is at most a warning.
 type guests interface {
-	// Look finds out what is in the root filesystem at root.
-	Look(root string) (guestLook, error)
-	// Configure makes the guest's own files at root match s, those that are
-	// made owned by the root that host id first is.
-	Configure(root string, first uint32, s guest.Settings) error
-	// Hosts makes /etc/hosts of the VPS at root name all.
-	Hosts(root string, first uint32, all []guest.Host) error
-	// MountData mounts dirs in the VPS whose init is pid and has not run yet.
+	// Open opens the root filesystem of a VPS that is mounted at dir.
+	Open(dir string) (*inside.Root, error)
+	// Look finds out what is in a root filesystem.
+	Look(root *inside.Root) guestLook
+	// Prepare makes sure that a start can mount on the directories of root that
+	// it needs, owned by the root that host id first is.
+	Prepare(root *inside.Root, first uint32) (warnings []string, err error)
+	// Configure makes the guest's own files match s, as the root that host id
+	// first is.
+	Configure(root *inside.Root, first uint32, s guest.Settings) (warnings []string, err error)
+	// Hosts makes /etc/hosts of the VPS name all.
+	Hosts(root *inside.Root, first uint32, all []guest.Host) (warnings []string, err error)
+	// MountData mounts dirs in the VPS whose init is p and has not run yet.
 	// One that is not a directory inside any more is left out.
-	MountData(pid int, dirs []template.DataDir) error
+	MountData(p *inside.Process, dirs []template.DataDir) error
 	// BootID makes the text of the file at path the boot id that the VPS whose
-	// init is pid sees.
-	BootID(pid int, path string) error
+	// init is p sees.
+	BootID(p *inside.Process, path string) error
 	// FreeConsole takes a console away from the init that was started on it.
 	FreeConsole(master *os.File) error
 	// NewConsole gives a running VPS another /dev/console, owned by the root
 	// that host id first is, and returns its master, which the caller closes.
-	NewConsole(pid int, first uint32) (*os.File, error)
+	// scratch is a directory of the host's.
+	NewConsole(p *inside.Process, first uint32, scratch string) (*os.File, error)
 }
 
 // templates is the store of OS templates: template.Store.

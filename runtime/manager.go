@@ -128,7 +128,10 @@ func (m *Manager) ready(ctx context.Context, l *state.Locked) (state.VPS, error)
 		v, err = m.finishRename(ctx, l, v)
 	}
 	if err == nil {
-		err = m.mend(ctx, l)
+		// Without a monitor a VPS runs on, and can be stopped and changed.
+		if e := m.mend(ctx, l); e != nil {
+			m.warn(e.Error())
+		}
 	}
 	return v, err
 }

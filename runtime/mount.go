@@ -155,11 +155,12 @@ func (m *Manager) portable(v state.VPS, dir string) (*specs.Spec, error) {
 		return nil, err
 	}
 	host.Uptime = 0
-	look, err := m.guests.Look(dir)
+	root, err := m.guests.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	spec, err := m.specOf(v, look, dir, host, "", false)
+	defer root.Close()
+	spec, err := m.specOf(v, m.guests.Look(root), root, host, "", false)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
 	"croft/network/guest"
@@ -127,42 +128,94 @@ func (h *hostLists) of(v state.VPS) []guest.Host {
 
 // tellRunning writes the names into v, if it runs.
 func (m *Manager) tellRunning(v state.VPS, all []guest.Host) error {
-	pid, err := m.livePID(v.Name)
-	if err != nil || pid == 0 {
+	run, err := m.store.Run(v.Name)
+	if err != nil || run.State != state.Running || !alive(run.Init) {
 		return err
 	}
-	err = inRunning(pid, func(root string) error { return m.guests.Hosts(root, v.IDs.First, all) })
-	if now, e := m.livePID(v.Name); err == nil || e == nil && now != pid {
-		return nil // it has ended meanwhile, or read them at its new start
+	err = inRunning(run.Init, func(root *inside.Root) error {
+		return orWarnings(m.guests.Hosts(root, v.IDs.First, all))
+	})
+	if err == nil || errors.Is(err, inside.ErrGone) {
+		return nil // it reads them at its new start
 	}
 	return fmt.Errorf("%s does not know the names of other VPSs until its next start: %w", v.Name, err)
 }
 
-// writePatience is how long a running VPS may take to let files of its be
-// written: it may have mounted there what never answers.
-const writePatience = time.Second
+// orWarnings is an error for someone to whom a warning is one.
+func orWarnings(warnings []string, err error) error {
+	if err == nil && len(warnings) > 0 {
+		return errors.New(strings.Join(warnings, "; "))
+	}
+	return err
+}
 
-// inRunning calls write with the root of the VPS whose init is pid, and waits
-// for it, though not forever.
-func inRunning(pid int, write func(root string) error) error {
+// insidePatience is how long a running VPS may take to let its files be read
+// or written: it may have mounted there what never answers.
+const insidePatience = time.Second
+
+// inRunning calls do with the root directory of the VPS whose init is p, and
+// waits for it, though not forever. It is inside.ErrGone if init has ended.
+func inRunning(p state.Process, do func(*inside.Root) error) error {
+	init, err := inside.OpenProcess(p.PID, p.StartTime)
+	if err != nil {
+		return err
+	}
+	defer init.Close()
+	root, err := init.Root()
+	if err != nil {
+		return err
+	}
 	done := make(chan error, 1)
-	go func() { done <- write(fmt.Sprintf("/proc/%d/root", pid)) }()
-	timer := time.NewTimer(writePatience)
+	go func() {
+		defer root.Close()
+		done <- do(root)
+	}()
+	timer := time.NewTimer(insidePatience)
 	defer timer.Stop()
 	select {
-	case err := <-done:
-		return err
+	case err = <-done:
 	case <-timer.C:
-		return errors.New("it does not let files be written")
+		err = errors.New("its files cannot be reached in time")
+	}
+	if err != nil && !init.Alive() {
+		return inside.ErrGone
+	}
+	return err
+}
+
+// readRunning is what read finds below the root directory of the VPS whose init
+// is p, or an error as inRunning has it.
+func readRunning[T any](p state.Process, read func(*inside.Root) (T, error)) (T, error) {
+	found := make(chan T, 1)
+	err := inRunning(p, func(root *inside.Root) error {
+		t, err := read(root)
+		found <- t
+		return err
+	})
+	select {
+	case t := <-found:
+		return t, err
+	default:
+		var none T
+		return none, err
 	}
 }
 
 // learnNames writes the names into v at root, which is about to run: who came
 // since its files were written, and did not yet see it running, did not tell it.
-func (m *Manager) learnNames(ctx context.Context, v state.VPS, root string) error {
+func (m *Manager) learnNames(ctx context.Context, v state.VPS, root *inside.Root) error {
 	return m.store.Naming(ctx, func() error {
-		return m.guests.Hosts(root, v.IDs.First, hostsFor(v, m.tables()))
+		warnings, err := m.guests.Hosts(root, v.IDs.First, hostsFor(v, m.tables()))
+		m.warnAll(v.Name, warnings)
+		return err
 	})
+}
+
+// warnAll warns of each of warnings about the VPS name.
+func (m *Manager) warnAll(name string, warnings []string) {
+	for _, w := range warnings {
+		m.warn(name + ": " + w)
+	}
 }
 
 // networksOf are the names of the networks that v is in.

@@ -2,12 +2,15 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"os"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
 	"croft/network/guest"
@@ -113,11 +116,20 @@ func TestNamesFollow(t *testing.T) {
 	}
 }
 
-// One that never lets its files be written is not waited for.
+// One that never lets its files be written is not waited for; one that has
+// ended is known to have.
 func TestInRunningGivesUp(t *testing.T) {
+	me, err := processOf(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
 	never := make(chan struct{})
 	t.Cleanup(func() { close(never) })
-	if err := inRunning(1, func(string) error { <-never; return nil }); err == nil {
+	if err := inRunning(me, func(*inside.Root) error { <-never; return nil }); err == nil {
 		t.Error("it was written")
+	}
+	me.StartTime++
+	if err := inRunning(me, func(*inside.Root) error { return nil }); !errors.Is(err, inside.ErrGone) {
+		t.Errorf("another process of that number: %v", err)
 	}
 }

@@ -87,7 +87,7 @@ func TestPipesDoNotWaitForTheBackground(t *testing.T) {
 func TestExecEnv(t *testing.T) {
 	t.Setenv("SECRET", "x")
 	root := t.TempDir()
-	a, err := userInside(root, "")
+	a, err := userInside(opened(t, root), "")
 	if err != nil {
 		t.Fatal(err)
 	}

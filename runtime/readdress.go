@@ -8,9 +8,9 @@ import (
 	"slices"
 
 	"croft/internal/fail"
+	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
-	"croft/template"
 )
 
 // ChangeAddresses gives name the addresses add, each on its first interface whose
@@ -111,7 +111,7 @@ func (m *Manager) changeAddresses(ctx context.Context, v state.VPS, i state.Inte
 	if err := m.networks.Withdraw(was, now); err != nil {
 		m.warn(err.Error())
 	}
-	m.followSettings(ctx, v, pid)
+	m.followSettings(ctx, v)
 	return nil
 }
 
@@ -201,15 +201,19 @@ func (m *Manager) planOf(v state.VPS, i state.Interface) (network.Plan, error) {
 // followSettings writes the guest's own files anew. What they say counts when
 // its network service is restarted; the next start would write them too.
 // Nobody else may write its /etc/hosts at the same time.
-func (m *Manager) followSettings(ctx context.Context, v state.VPS, pid int) {
-	host, err := m.host()
+func (m *Manager) followSettings(ctx context.Context, v state.VPS) {
+	run, err := m.store.Run(v.Name)
+	var host Host
+	if err == nil {
+		host, err = m.host()
+	}
 	if err == nil {
 		err = m.store.Naming(ctx, func() error {
-			init := kindOfInit(exeInside(pid))
-			return inRunning(pid, func(root string) error { return m.configureGuest(v, template.Rootfs{Target: root}, host, init) })
+			init := kindOfInit(exeInside(run.Init.PID))
+			return inRunning(run.Init, func(root *inside.Root) error { return m.configureGuest(v, root, host, init) })
 		})
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, inside.ErrGone) { // else its next start does
 		m.warn(fmt.Sprintf("%s: its own files say what it had before until its next start: %v", v.Name, err))
 	}
 }

@@ -108,7 +108,7 @@ func (m *Manager) changeRouting(ctx context.Context, name string, change func(*s
 		if err := m.networks.SetRouting(routingOf(v), plans, pid); err != nil {
 			return err
 		}
-		m.followSettings(ctx, v, pid)
+		m.followSettings(ctx, v)
 		return nil
 	})
 }

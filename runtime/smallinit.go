@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"croft/bundles"
 	"croft/internal/fail"
+	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/runtime/holder"
 	"croft/template"
@@ -23,7 +23,7 @@ const initCroft initKind = holder.InitName
 // underSmallInit makes s, of a VPS whose files are at root, one that runs the
 // command of its image under croft's own init, or, if it is to wait, no
 // command.
-func (m *Manager) underSmallInit(s *bundles.Settings, v state.VPS, image template.Image, root string, wait bool) error {
+func (m *Manager) underSmallInit(s *bundles.Settings, v state.VPS, image template.Image, root *inside.Root, wait bool) error {
 	c, env, err := commandOf(v, image, root)
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func lastOfEach(env []string) []string {
 
 // commandOf is what the image of v, whose files are at root, runs, and what
 // belongs into its environment beside the image's own.
-func commandOf(v state.VPS, image template.Image, root string) (holder.Init, []string, error) {
+func commandOf(v state.VPS, image template.Image, root *inside.Root) (holder.Init, []string, error) {
 	who, err := userInside(root, image.User)
 	if err != nil {
 		return holder.Init{}, nil, fail.New(fail.State, "the image of %s: %w", v.Name, err)
@@ -69,8 +69,8 @@ func commandOf(v state.VPS, image template.Image, root string) (holder.Init, []s
 }
 
 // dirOf is the directory that an image's command runs in.
-func dirOf(image template.Image, root string) string {
-	if strings.HasPrefix(image.WorkingDir, "/") && isDirInside(root, image.WorkingDir) {
+func dirOf(image template.Image, root *inside.Root) string {
+	if strings.HasPrefix(image.WorkingDir, "/") && root.IsDir(image.WorkingDir) {
 		return image.WorkingDir
 	}
 	return "/"
@@ -106,7 +106,10 @@ func (m *Manager) runApplication(ctx context.Context, name string, image templat
 		o.User = image.User
 	}
 	if o.Cwd == "" {
-		o.Cwd = dirOf(image, fmt.Sprintf("/proc/%d/root", run.Init.PID))
+		o.Cwd, err = readRunning(run.Init, func(root *inside.Root) (string, error) { return dirOf(image, root), nil })
+		if err != nil {
+			return 0, reachError(name, err)
+		}
 	}
 	o.Env = slices.Concat(image.Env, o.Env)
 	return m.Exec(ctx, name, o)

@@ -54,6 +54,13 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 		return err
 	}
 	defer life.Close()
+	run, err := m.store.Run(l.Name())
+	if err != nil {
+		return err
+	}
+	if run.State == state.Running && alive(run.Init) { // without a monitor: a start would sweep it away
+		return m.runningAlready(l.Name())
+	}
 	if err := m.notMounted(l.Name()); err != nil {
 		return err
 	}

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"croft/internal/fail"
+	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/runtime/container"
 )
@@ -186,16 +188,19 @@ func (m *Manager) askOnce(ctx context.Context, name string, want intent) bool {
 			m.warn(err.Error())
 		}
 	}
-	look, err := m.guests.Look(fmt.Sprintf("/proc/%d/root", run.Init.PID))
+	// A guest that does not let its files be read has said nothing about its init.
+	look, _ := readRunning(run.Init, func(root *inside.Root) (guestLook, error) { return m.guests.Look(root), nil })
+	init, err := inside.OpenProcess(run.Init.PID, run.Init.StartTime)
 	if err != nil {
 		return false
 	}
+	defer init.Close()
 	kind := kindOfInit(exeInside(run.Init.PID))
 	sig := signalFor(kind, want, look.Inittab)
 	if sig == noSignal {
 		return m.runInside(ctx, name, string(want)) == nil
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", run.Init.PID))
+	status, err := init.ReadFile("status")
 	if err != nil || !parseInitStatus(string(status)).ready(kind, sig) {
 		return false
 	}
@@ -212,9 +217,27 @@ func (m *Manager) terminate(name string) {
 	if err != nil {
 		return
 	}
+	// A number in the list can be another process's by now. One that is in the
+	// list again while its pidfd is open is the VPS's, and is sent it by that.
+	open := map[int]int{}
+	defer func() {
+		for _, fd := range open {
+			unix.Close(fd)
+		}
+	}()
 	for _, pid := range pids {
-		if pid != run.Init.PID { // an init may take it for "reboot"
-			_ = syscall.Kill(pid, syscall.SIGTERM)
+		if fd, err := unix.PidfdOpen(pid, 0); err == nil && pid != run.Init.PID { // an init may take it for "reboot"
+			open[pid] = fd
+		} else if err == nil {
+			unix.Close(fd)
+		}
+	}
+	if pids, err = m.containers.Processes(name); err != nil {
+		return
+	}
+	for _, pid := range pids {
+		if fd, ok := open[pid]; ok {
+			_ = unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0)
 		}
 	}
 }

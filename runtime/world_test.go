@@ -20,6 +20,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"croft/internal/fail"
+	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
 	"croft/network/guest"
@@ -39,8 +40,11 @@ type world struct {
 	after   bool
 	dieAt   int
 
-	mu   sync.Mutex              // VPSs are started at the same time
-	held map[string]*os.File     // life locks that holders keep
+	mu        sync.Mutex          // VPSs are started at the same time
+	held      map[string]*os.File // life locks that holders keep
+	emptyRoot string              // a directory: nothing is in any VPS
+	noConsole bool                // no VPS lets a new console be mounted
+
 	told map[uint32][]guest.Host // the names that a VPS knows, by its first id
 
 	ended func(id string) // a monitor writes down that its VPS has ended
@@ -49,7 +53,7 @@ type world struct {
 var errWorld = errors.New("the world says no")
 
 func newWorld(dir string) *world {
-	return &world{dir: dir, held: map[string]*os.File{}, told: map[uint32][]guest.Host{}}
+	return &world{dir: dir, emptyRoot: dir, held: map[string]*os.File{}, told: map[uint32][]guest.Host{}}
 }
 
 func (w *world) effect(what string, do func() error) error {
@@ -446,26 +450,33 @@ func (w *world) end(id string) {
 
 type fakeGuests struct{ *world }
 
-func (fakeGuests) Look(string) (guestLook, error) { return guestLook{Init: "/sbin/init"}, nil }
-func (w fakeGuests) Configure(string, uint32, guest.Settings) error {
-	return w.effect("write the guest's files", func() error { return nil })
+func (w fakeGuests) Open(string) (*inside.Root, error)            { return inside.OpenRoot(w.emptyRoot) }
+func (fakeGuests) Look(*inside.Root) guestLook                    { return guestLook{Init: "/sbin/init"} }
+func (fakeGuests) Prepare(*inside.Root, uint32) ([]string, error) { return nil, nil }
+func (w fakeGuests) Configure(*inside.Root, uint32, guest.Settings) ([]string, error) {
+	return nil, w.effect("write the guest's files", func() error { return nil })
 }
-func (w fakeGuests) Hosts(_ string, first uint32, all []guest.Host) error {
-	return w.effect("write names", func() error { w.told[first] = all; return nil })
+func (w fakeGuests) Hosts(_ *inside.Root, first uint32, all []guest.Host) ([]string, error) {
+	return nil, w.effect("write names", func() error { w.told[first] = all; return nil })
 }
 func (w *world) toldOf(first uint32) []guest.Host {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.told[first]
 }
-func (w fakeGuests) MountData(int, []template.DataDir) error {
+func (w fakeGuests) MountData(*inside.Process, []template.DataDir) error {
 	return w.effect("mount data directories", func() error { return nil })
 }
-func (w fakeGuests) BootID(int, string) error {
+func (w fakeGuests) BootID(*inside.Process, string) error {
 	return w.effect("give a boot id", func() error { return nil })
 }
-func (fakeGuests) FreeConsole(*os.File) error               { return nil }
-func (fakeGuests) NewConsole(int, uint32) (*os.File, error) { return os.Open(os.DevNull) }
+func (fakeGuests) FreeConsole(*os.File) error { return nil }
+func (w fakeGuests) NewConsole(*inside.Process, uint32, string) (*os.File, error) {
+	if w.noConsole {
+		return nil, errors.New("it lets none be mounted")
+	}
+	return os.Open(os.DevNull)
+}
 
 type fakeTemplates struct{}
 

@@ -1,0 +1,116 @@
+package inside
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+)
+
+// Cover mounts the detached mount tree (open_tree(2)) over the file name, in the
+// mount namespace of p and below its root. No element of name may be a link. The
+// filesystem of what is covered must be kind, as in statfs(2), unless that is 0.
+// tree stays open and is the caller's.
+func (p *Process) Cover(name string, tree *os.File, kind int64) error {
+	root, err := p.Root()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	target, err := openAt(root.dir, name, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+	if err != nil {
+		return explain(err)
+	}
+	defer target.Close()
+	if info, err := target.Stat(); err != nil {
+		return err
+	} else if info.Mode()&(fs.ModeSymlink|fs.ModeDir) != 0 { // O_NOFOLLOW opens a link itself
+		return fmt.Errorf("%s is not a file", name)
+	}
+	if is, err := filesystemOf(target); err != nil {
+		return err
+	} else if kind != 0 && is != kind {
+		return fmt.Errorf("%s is on a filesystem of type %#x, not %#x", name, is, kind)
+	}
+	return p.mount(tree, target)
+}
+
+// ErrNoPlace is what a caller may ask for: there is no such directory on the
+// guest's root filesystem.
+var ErrNoPlace = errors.New("no such directory on the root filesystem")
+
+// MountOn is Cover for the directory name, which must be on the guest's root
+// filesystem: ErrNoPlace if it is not.
+func (p *Process) MountOn(name string, tree *os.File) error {
+	root, err := p.Root()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	target, err := openAt(root.dir, name, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_XDEV)
+	if leadsNowhere(err) || errors.Is(err, unix.EXDEV) {
+		return ErrNoPlace
+	}
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	return p.mount(tree, target)
+}
+
+// mount mounts tree on target, which is open.
+func (p *Process) mount(tree, target *os.File) error {
+	return p.InMounts(func() error {
+		err := unix.MoveMount(int(tree.Fd()), "", int(target.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+		if err != nil {
+			return fmt.Errorf("mount on %s: %w", target.Name(), err)
+		}
+		return nil
+	})
+}
+
+// Uncover unmounts what was mounted last over the file name, below the root of
+// p, if that is a filesystem of type kind. Another one is left, which is
+// no error. No element of name may be a link.
+func (p *Process) Uncover(name string, kind int64) error {
+	root, err := p.Root()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	dir, err := openAt(root.dir, path.Dir(name), unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+	if err != nil {
+		return explain(err)
+	}
+	defer dir.Close()
+	top, err := openAt(dir, path.Base(name), unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
+	if err != nil {
+		return explain(err)
+	}
+	is, err := filesystemOf(top)
+	top.Close()
+	if err != nil || is != kind {
+		return err
+	}
+	return p.InMounts(func() error {
+		// umount(2) takes a name alone: one element, below the directory that is open.
+		if err := unix.Fchdir(int(dir.Fd())); err != nil {
+			return fmt.Errorf("enter the directory of %s: %w", name, err)
+		}
+		if err := unix.Unmount(path.Base(name), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+			return fmt.Errorf("unmount %s: %w", name, err)
+		}
+		return nil
+	})
+}
+
+func filesystemOf(f *os.File) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+		return 0, fmt.Errorf("look at the filesystem of %s: %w", f.Name(), err)
+	}
+	return int64(st.Type), nil
+}

@@ -1,0 +1,157 @@
+package inside
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"croft/internal/nsthread"
+)
+
+// ErrGone is what a caller may ask for: the process has ended, or its number
+// belongs to another one by now.
+var ErrGone = errors.New("the process has ended")
+
+// A Process is a handle on one process. What it reaches is that process and
+// never a later one with the same number: the kernel ties a pidfd and an open
+// /proc/PID to the process and not to the number.
+type Process struct {
+	pid   int
+	pidfd *os.File
+	dir   *os.File // /proc/PID
+}
+
+// OpenProcess opens the process pid that was started at start, which is field
+// 22 of /proc/PID/stat (proc_pid_stat(5)). It is ErrGone if there is none. The
+// caller closes it.
+func OpenProcess(pid int, start uint64) (_ *Process, err error) {
+	if pid <= 0 {
+		return nil, ErrGone
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, goneOr(pid, err)
+	}
+	p := &Process{pid: pid, pidfd: os.NewFile(uintptr(fd), "pidfd")}
+	defer func() {
+		if err != nil {
+			p.Close()
+		}
+	}()
+	dir, err := unix.Open("/proc/"+strconv.Itoa(pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, goneOr(pid, err)
+	}
+	p.dir = os.NewFile(uintptr(dir), "process directory")
+	stat, err := p.ReadFile("stat")
+	if err != nil {
+		return nil, err
+	}
+	if started, err := startTime(string(stat)); err != nil {
+		return nil, err
+	} else if started != start {
+		return nil, ErrGone
+	}
+	// The pidfd was opened first. If its process still runs, then the number
+	// has meant this process all the time, and so the directory is of it too.
+	if !p.Alive() {
+		return nil, ErrGone
+	}
+	return p, nil
+}
+
+func goneOr(pid int, err error) error {
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) {
+		return ErrGone
+	}
+	return fmt.Errorf("open process %d: %w", pid, err)
+}
+
+// startTime reads field 22 of /proc/PID/stat. The command in field 2 may hold
+// blanks and parentheses, so fields count from the last parenthesis.
+func startTime(stat string) (uint64, error) {
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 20 {
+		return 0, fmt.Errorf("read process status: invalid: %q", stat)
+	}
+	start, err := strconv.ParseUint(fields[19], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read process status: %w", err)
+	}
+	return start, nil
+}
+
+// Close closes the handle. The process goes on.
+func (p *Process) Close() error {
+	err := p.pidfd.Close()
+	if p.dir != nil {
+		err = errors.Join(err, p.dir.Close())
+	}
+	return err
+}
+
+// PID is the process's number. It means this process only while that is Alive.
+func (p *Process) PID() int { return p.pid }
+
+// FD is the pidfd. It stays the Process's and is closed with it.
+func (p *Process) FD() int { return int(p.pidfd.Fd()) }
+
+// Alive reports whether the process runs. A zombie does not.
+func (p *Process) Alive() bool {
+	poll := []unix.PollFd{{Fd: int32(p.pidfd.Fd()), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(poll, 0)
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil && n == 0
+		}
+	}
+}
+
+// Signal sends sig to the process. It is ErrGone if that has ended.
+func (p *Process) Signal(sig unix.Signal) error {
+	err := unix.PidfdSendSignal(int(p.pidfd.Fd()), sig, nil, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return ErrGone
+	}
+	if err != nil {
+		return fmt.Errorf("signal process %d: %w", p.pid, err)
+	}
+	return nil
+}
+
+// ReadFile reads the file name of /proc/PID, such as status.
+func (p *Process) ReadFile(name string) ([]byte, error) {
+	fd, err := unix.Openat(int(p.dir.Fd()), name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, goneOr(p.pid, err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return nil, goneOr(p.pid, err)
+	}
+	return text, nil
+}
+
+// Root opens the root directory that the process has now. The caller closes it.
+func (p *Process) Root() (*Root, error) {
+	fd, err := unix.Openat(int(p.dir.Fd()), "root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, goneOr(p.pid, err)
+	}
+	return &Root{os.NewFile(uintptr(fd), "root of process "+strconv.Itoa(p.pid))}, nil
+}
+
+// InMounts calls do on a thread of its own in the process's mount namespace,
+// and returns do's error. A path means there what the guest made of it: do must
+// reach files by descriptors alone. It must not rely on /proc either, which is
+// the guest's.
+func (p *Process) InMounts(do func() error) error {
+	return nsthread.In(int(p.pidfd.Fd()), unix.CLONE_NEWNS, do)
+}
