@@ -125,7 +125,8 @@ func TestDraftOfKilledProcess(t *testing.T) {
 	if got := files(t, s); got != "vps/db" {
 		t.Errorf("got %s", got)
 	}
-	if v := makeVPS(t, s, "web"); v.IDs.First != first {
+	// Lower ones may be free by now: a process of this machine may have had them.
+	if v := makeVPS(t, s, "web"); v.IDs.First > first {
 		t.Errorf("ids %d, want those that are free again: %d", v.IDs.First, first)
 	}
 }
