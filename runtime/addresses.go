@@ -96,8 +96,8 @@ func takenOnLAN(t network.Table, wanted []netip.Addr, found map[netip.Addr]strin
 	return nil
 }
 
-// partition returns those of all that is says yes to, and the others.
-func partition(all []netip.Addr, is func(netip.Addr) bool) (yes, no []netip.Addr) {
+// partition returns the elements of all for which is holds, and the others.
+func partition[T any](all []T, is func(T) bool) (yes, no []T) {
 	for _, a := range all {
 		if is(a) {
 			yes = append(yes, a)

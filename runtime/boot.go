@@ -253,10 +253,8 @@ func (m *Manager) plugIn(ctx context.Context, v state.VPS, pid int) error {
 		}
 		plans = append(plans, p.plan)
 	}
-	if r := routingOf(v); r.Any() {
-		if err := m.networks.SetRouting(r, plans, pid); err != nil {
-			return err
-		}
+	if err := m.startRoutes(v, plans, pid); err != nil {
+		return err
 	}
 	return m.publishAtStart(ctx, v)
 }

@@ -124,6 +124,15 @@ func (m *Manager) claimPorts(ctx context.Context, v *state.VPS, ports []Publicat
 	if len(more) == 0 {
 		return nil
 	}
+	has, err := m.hostHas()
+	if err != nil {
+		return err
+	}
+	for _, p := range more {
+		if !has(p) {
+			return fail.New(fail.State, "publish %s: this host does not have the address %s", network.Publication(p), p.Host).WithHint("ip address show")
+		}
+	}
 	if err := m.networks.CheckPorts(publications(more)); err != nil {
 		return err
 	}
@@ -152,6 +161,27 @@ func takenBy(p Publication, all []state.VPS) error {
 	return nil
 }
 
+// hostHas reports whether the host has the address that ports are published
+// on. Traffic to any other one is not the host's to translate.
+func (m *Manager) hostHas() (func(Publication) bool, error) {
+	host, err := m.networks.Addresses()
+	if err != nil {
+		return nil, err
+	}
+	var routed []network.Table
+	for _, t := range m.tables() {
+		routed = append(routed, t)
+	}
+	return func(p Publication) bool { return network.Publication(p).On(host, routed) }, nil
+}
+
+// applicable are the ports of v on addresses that the host has now: an address
+// may be gone since.
+func applicable(v state.VPS, has func(Publication) bool) []network.Publication {
+	yes, _ := partition(v.Published, has)
+	return publications(yes)
+}
+
 // putDraft saves a new VPS, with the ports that it publishes claimed. Until
 // then the draft says nothing of them.
 func (m *Manager) putDraft(ctx context.Context, draft *state.Draft, v state.VPS, ports []Publication) error {
@@ -167,6 +197,17 @@ func (m *Manager) putDraft(ctx context.Context, draft *state.Draft, v state.VPS,
 // publishAtStart has what v has published lead to its interface, which is
 // there by now, and puts back what somebody flushed of others'.
 func (m *Manager) publishAtStart(ctx context.Context, v state.VPS) error {
+	if len(v.Published) > 0 {
+		has, err := m.hostHas()
+		if err != nil {
+			return err
+		}
+		_, gone := partition(v.Published, has)
+		for _, p := range gone {
+			m.warn(fmt.Sprintf("%s starts without its published port %s: this host does not have the address %s now (croft network repair publishes it once it has)",
+				v.Name, network.Publication(p), p.Host))
+		}
+	}
 	if err := m.networks.CheckPorts(publications(v.Published)); err != nil {
 		return err
 	}
@@ -179,10 +220,17 @@ func (m *Manager) publishAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(publishers) == 0 {
+		return nil
+	}
+	has, err := m.hostHas()
+	if err != nil {
+		return err
+	}
 	var all []network.Published
 	for _, v := range publishers {
 		if plan, err := m.leadsTo(v); err == nil { // one without addresses cannot run
-			all = append(all, network.Published{Plan: plan, Ports: publications(v.Published)})
+			all = append(all, network.Published{Plan: plan, Ports: applicable(v, has)})
 		}
 	}
 	return m.networks.Publish(ctx, all)
@@ -194,7 +242,11 @@ func (m *Manager) publish(ctx context.Context, v state.VPS) error {
 	if err != nil {
 		return err
 	}
-	return m.networks.Publish(ctx, []network.Published{{Plan: plan, Ports: publications(v.Published)}})
+	has, err := m.hostHas()
+	if err != nil {
+		return err
+	}
+	return m.networks.Publish(ctx, []network.Published{{Plan: plan, Ports: applicable(v, has)}})
 }
 
 // leadsTo is the interface of v that published ports lead to: the first one

@@ -92,6 +92,9 @@ func (m *Manager) changeAddresses(ctx context.Context, v state.VPS, i state.Inte
 		return back(err)
 	}
 	now = now.Without(del)
+	if err := m.keepsRoutesWith(v, was, now); err != nil {
+		return back(err)
+	}
 	if pid != 0 {
 		if err := m.readdress(ctx, v, was, now, pid); err != nil {
 			return back(errors.Join(err, m.readdress(context.WithoutCancel(ctx), v, now, was, pid)))
@@ -181,7 +184,29 @@ func (m *Manager) readdress(ctx context.Context, v state.VPS, was, now network.P
 	if to, err := m.leadsTo(v); err != nil || to.Interface != now.Interface {
 		return err
 	}
-	return m.networks.Publish(ctx, []network.Published{{Plan: now, Ports: publications(v.Published)}})
+	has, err := m.hostHas()
+	if err != nil {
+		return err
+	}
+	return m.networks.Publish(ctx, []network.Published{{Plan: now, Ports: applicable(v, has)}})
+}
+
+// keepsRoutesWith is keepsRoutes for a change of one interface.
+func (m *Manager) keepsRoutesWith(v state.VPS, was, now network.Plan) error {
+	if len(v.Routing.Routes) == 0 {
+		return nil
+	}
+	before, err := m.plans(v)
+	if err != nil {
+		return err
+	}
+	after := slices.Clone(before)
+	for i := range before {
+		if before[i].Interface == now.Interface {
+			before[i], after[i] = was, now
+		}
+	}
+	return keepsRoutes(v, before, after)
 }
 
 // planOf is the plan of one interface.

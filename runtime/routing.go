@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"croft/internal/fail"
@@ -96,10 +97,14 @@ func (m *Manager) ApplyRoutes(ctx context.Context, name string) error {
 
 func (m *Manager) changeRouting(ctx context.Context, name string, change func(*state.Routing) error) error {
 	return m.changeLive(ctx, name, func(v *state.VPS) error {
+		was := v.Routing.Routes
 		if err := change(&v.Routing); err != nil {
 			return err
 		}
-		return routingOf(*v).Check()
+		if err := routingOf(*v).Check(); err != nil {
+			return err
+		}
+		return m.checkNewRoutes(*v, was)
 	}, func(ctx context.Context, v state.VPS, pid int) error {
 		plans, err := m.plans(v)
 		if err != nil {
@@ -111,6 +116,81 @@ func (m *Manager) changeRouting(ctx context.Context, name string, change func(*s
 		m.followSettings(ctx, v)
 		return nil
 	})
+}
+
+// checkNewRoutes refuses a route of v that is not among was and that cannot
+// work: the VPS would not have it at its next start.
+func (m *Manager) checkNewRoutes(v state.VPS, was []Route) error {
+	var more []Route
+	for _, r := range v.Routing.Routes {
+		if !slices.Contains(was, r) {
+			more = append(more, r)
+		}
+	}
+	if len(more) == 0 {
+		return nil
+	}
+	plans, err := m.plans(v)
+	if err != nil {
+		return err
+	}
+	for _, r := range more {
+		if why := badRoute(v, r, plans); why != nil {
+			return why
+		}
+	}
+	return nil
+}
+
+// badRoute says why a route of v cannot work with interfaces as planned; nil if
+// it can.
+func badRoute(v state.VPS, r Route, plans []network.Plan) error {
+	var rest state.Routing
+	for _, o := range v.Routing.Routes {
+		if o == r || o.Via == "" {
+			rest.Routes = append(rest.Routes, o)
+		}
+	}
+	return routingOf(state.VPS{Routing: rest}).CheckOn(plans)
+}
+
+// keepsRoutes refuses a change of interfaces that a route of v does not
+// survive.
+func keepsRoutes(v state.VPS, was, now []network.Plan) error {
+	for _, r := range v.Routing.Routes {
+		if err := badRoute(v, r, now); err != nil && badRoute(v, r, was) == nil {
+			return fail.New(fail.State, "%s needs what is removed: %w", v.Name, err).WithHint("croft route %s list", v.Name)
+		}
+	}
+	return nil
+}
+
+// startRoutes gives a VPS that starts its routes. One that its kernel refuses
+// is a warning: addresses and networks may have changed since it was added, and
+// a VPS does not stay down for that.
+func (m *Manager) startRoutes(v state.VPS, plans []network.Plan, pid int) error {
+	all := routingOf(v)
+	if !all.Any() {
+		return nil
+	}
+	if err := m.networks.SetRouting(all, plans, pid); err == nil {
+		return nil
+	}
+	kept := network.Routing{Rules: all.Rules}
+	for n, r := range all.Routes {
+		next := kept
+		next.Routes = append(slices.Clip(kept.Routes), r)
+		err := m.networks.SetRouting(next, plans, pid)
+		switch {
+		case err == nil:
+			kept = next
+		case fail.Is(err, fail.State):
+			m.warn(fmt.Sprintf("%s starts without a route that it cannot have: %v (croft route %s remove %d)", v.Name, err, v.Name, n+1))
+		default:
+			return err
+		}
+	}
+	return m.networks.SetRouting(kept, plans, pid)
 }
 
 // plans are the network's plans of v's interfaces, in their order.

@@ -3,7 +3,9 @@
 package integration
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -75,5 +77,50 @@ func TestRepairOfRunningVPSs(t *testing.T) {
 		if got := must(t, "publish", a, "list", "--json"); !strings.Contains(got, `"applied": true`) {
 			t.Errorf("after %s it has published %s", damage, got)
 		}
+	}
+}
+
+// A VPS starts, with a warning, when a route or a published address of it is
+// no longer possible: it must not stay down after a reboot of the host.
+func TestStartWithoutWhatCannotBe(t *testing.T) {
+	refused(t, 5, "8.8.8.8", "create", "--template", "busybox", "--publish", "8.8.8.8:84:84", name(t, "elsewhere"))
+	vps := create(t, "busybox")
+	refused(t, 5, "9.9.9.9", "route", vps, "add", "1.2.3.0/24", "--via", "9.9.9.9")
+	refused(t, 5, "10.90.77.77", "publish", vps, "add", "10.90.77.77:83:83")
+	onHost(t, "ip addr add 198.18.0.9/32 dev lo")
+	must(t, "publish", vps, "add", "198.18.0.9:83:83", "18083:83")
+	onHost(t, "ip addr del 198.18.0.9/32 dev lo")
+	must(t, "route", vps, "add", "1.2.3.0/24", "--via", "10.90.0.1")
+	must(t, "route", vps, "add", "1.2.4.0/24", "--via", "10.90.0.1")
+	file := filepath.Join(world.root, "vps", vps, "vps.json")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(string(text), `"via": "10.90.0.1"`, `"via": "9.9.9.9"`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := try("start", vps)
+	if r.status != 0 || !strings.Contains(r.errOut, "198.18.0.9") || !strings.Contains(r.errOut, "croft route "+vps+" remove 1") {
+		t.Fatal(r)
+	}
+	if got := in(t, vps, "ip", "route"); !strings.Contains(got, "1.2.4.0/24") || strings.Contains(got, "1.2.3.0/24") {
+		t.Errorf("its routes are %s", got)
+	}
+	rules := func() string {
+		out, err := exec.Command("iptables-save", "-t", "nat").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	if got := rules(); strings.Contains(got, "198.18.0.9") || !strings.Contains(got, "--dport 18083") {
+		t.Errorf("published is %s", got)
+	}
+	onHost(t, "ip addr add 198.18.0.9/32 dev lo")
+	defer onHost(t, "ip addr del 198.18.0.9/32 dev lo")
+	must(t, "network", "repair", "croft0")
+	if got := rules(); !strings.Contains(got, "198.18.0.9") {
+		t.Errorf("published after the address is back: %s", got)
 	}
 }

@@ -1,0 +1,86 @@
+package network
+
+import (
+	"net/netip"
+	"slices"
+
+	"croft/internal/fail"
+)
+
+// CheckOn refuses with fail.State a route of r that a VPS with these
+// interfaces cannot have: its next hop is on none of its networks, or its
+// source is not an address of the VPS. What only the guest knows, such as the
+// addresses of an interface that it configures itself, passes.
+func (r Routing) CheckOn(interfaces []Plan) error {
+	full, err := r.through(interfaces)
+	if err != nil {
+		return err
+	}
+	for _, route := range full.Routes {
+		if err := route.checkOn(interfaces, full.Routes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r Route) checkOn(interfaces []Plan, all []Route) error {
+	no := func(why string, args ...any) error {
+		return fail.New(fail.State, "route %s: "+why, append([]any{r.Destination}, args...)...)
+	}
+	if r.Dev == "lo" {
+		return nil
+	}
+	var on []Plan
+	for _, p := range interfaces {
+		if r.Dev == "" || r.Dev == p.Interface {
+			on = append(on, p)
+		}
+	}
+	if len(on) == 0 {
+		return no("the VPS has no interface %s", r.Dev)
+	}
+	guests := func(p Plan) bool { return len(p.Addresses) == 0 }
+	if src, err := netip.ParseAddr(r.Src); err == nil && !slices.ContainsFunc(interfaces, func(p Plan) bool { return guests(p) || p.has(src) }) {
+		return no("its source %s is not an address of the VPS", src)
+	}
+	via, err := netip.ParseAddr(r.Via)
+	if err != nil || slices.ContainsFunc(on, func(p Plan) bool { return guests(p) || p.reaches(via) }) {
+		return nil
+	}
+	for _, o := range all { // one without a next hop puts what it leads to on a link
+		if o.Via == "" && o.prefix().Contains(via) {
+			return nil
+		}
+	}
+	return no("its next hop %s is on no network of the VPS", via)
+}
+
+func (p Plan) has(a netip.Addr) bool {
+	return slices.ContainsFunc(p.Addresses, func(q netip.Prefix) bool { return q.Addr() == a })
+}
+
+// reaches reports whether a is on p's link, as the kernel sees it.
+func (p Plan) reaches(a netip.Addr) bool {
+	if p.has(a) {
+		return false
+	}
+	if slices.Contains(p.Gateways, a) || onLink(a) || a.Is6() && a.IsLinkLocalUnicast() && p.hasIPv6() {
+		return true
+	}
+	return slices.ContainsFunc(p.Addresses, func(q netip.Prefix) bool { return q.Contains(a) })
+}
+
+// On reports whether a host with these addresses has the one that p is about,
+// or would route it to a VPS: routed are the networks of mode routed. Such an
+// address must not be a VPS's own.
+func (p Publication) On(host []netip.Addr, routed []Table) bool {
+	a := p.host()
+	if p.everyHost() || a.IsLoopback() || slices.Contains(host, a) {
+		return true
+	}
+	return slices.ContainsFunc(routed, func(t Table) bool {
+		_, owned := t.Owner(a)
+		return t.Mode == ModeRouted && t.Has(a) && !owned
+	})
+}
