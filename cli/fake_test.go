@@ -553,8 +553,8 @@ func (f *fake) RepairNetwork(_ context.Context, name string) error {
 	return f.call("RepairNetwork", name, nil)
 }
 
-func (f *fake) RemoveNetwork(_ context.Context, name string) error {
-	return f.call("RemoveNetwork", name, nil)
+func (f *fake) RemoveNetwork(_ context.Context, name string, force bool) error {
+	return f.call("RemoveNetwork", name, force)
 }
 
 // fakeMain is Main with a fake Manager: the croft of the scripts.

@@ -83,7 +83,7 @@ type Manager interface {
 	Network(ctx context.Context, name string) (runtime.NetworkInfo, error)
 	CreateNetwork(ctx context.Context, s runtime.NetworkSettings) (runtime.NetworkInfo, error)
 	RepairNetwork(ctx context.Context, name string) error
-	RemoveNetwork(ctx context.Context, name string) error
+	RemoveNetwork(ctx context.Context, name string, force bool) error
 }
 
 // A cookbook has the recipes of templates. Whoever may run croft may read

@@ -168,12 +168,16 @@ func repairAll(ctx context.Context, i *invocation) error {
 func networkRemoveVerb() *verb {
 	return &verb{
 		name: "remove", args: "NAME...", words: networkNames,
-		summary:  "remove networks that no VPS is on",
-		about:    `One that a VPS is on, running or not, is refused, and stays.`,
+		summary: "remove networks that no VPS is on",
+		about: `One that a VPS is on, running or not, is refused, and stays. With --force one
+whose file cannot be read is removed too, if no VPS on it runs; the file is
+kept as NAME.json.broken. VPSs on it get new addresses at their next start,
+once there is a network of that name again. croft0 is made by the start.`,
+		options:  []option{{name: "force", short: "f", usage: "also if its file cannot be read"}},
 		aliases:  []string{"rm"},
 		synonyms: []string{"delete", "destroy"},
 		run: func(ctx context.Context, i *invocation) error {
-			return eachWord(ctx, i, "remove", parseName, func(m Manager, name string) error { return m.RemoveNetwork(ctx, name) })
+			return eachWord(ctx, i, "remove", parseName, func(m Manager, name string) error { return m.RemoveNetwork(ctx, name, i.flags.Bool("force")) })
 		},
 	}
 }

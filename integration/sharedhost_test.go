@@ -124,3 +124,20 @@ func TestStartWithoutWhatCannotBe(t *testing.T) {
 		t.Errorf("published after the address is back: %s", got)
 	}
 }
+
+// A network that cannot be made leaves nothing, and takes no link of the
+// host's.
+func TestNetworkThatCannotBeMade(t *testing.T) {
+	onHost(t, "ip link add its9 type bridge")
+	defer onHost(t, "ip link del its9")
+	before := must(t, "network", "list", "--json")
+	for _, n := range []string{"lo", "its9"} {
+		refused(t, 4, n, "network", "create", n, "--ipv4", "10.99.0.0/24", "--ipv6", "none")
+		refused(t, 3, n, "network", "remove", n)
+	}
+	refused(t, 2, "link-local", "network", "create", "ll", "--ipv4", "169.254.0.0/16")
+	if after := must(t, "network", "list", "--json"); after != before {
+		t.Errorf("before: %s\nafter: %s", before, after)
+	}
+	must(t, "network", "repair")
+}

@@ -14,6 +14,7 @@ type Seed struct {
 	Avoid  []netip.Prefix // what the host has routes to already
 	MTU    int            // of the host's uplink; 0 is 1500
 	NoIPv6 bool           // the host's kernel has none
+	Link   string         // what a link of the network's name is, if it is not croft's; "" if there is none
 }
 
 // DefaultName is the network, and its bridge, that is made on first use.

@@ -48,6 +48,10 @@ func New(s Settings, seed Seed) (Table, error) {
 		t.Gateways = append(t.Gateways, g.Unmap())
 	}
 	if s.Mode == ModeBridge && s.Bridge == "" {
+		if seed.Link != "" {
+			return Table{}, fail.New(fail.Taken, "this host has a link %s (%s), and the bridge of the network would have that name", s.Name, seed.Link).
+				WithHint("ip link show %s", s.Name)
+		}
 		t.Bridge = s.Name
 	}
 	if t.MTU == 0 && t.hostRoutes() {
@@ -100,6 +104,11 @@ func (t *Table) setPrefixes(s Settings, seed Seed) error {
 			return fail.New(fail.Usage, "%s is an address and no prefix", p).WithHint("%s", p.Masked())
 		}
 	}
+	for _, p := range []netip.Prefix{s.IPv4, s.IPv6} {
+		if what := reservedFor(p); what != "" {
+			return fail.New(fail.Usage, "%s is reserved for %s", p, what)
+		}
+	}
 	t.IPv4, t.IPv6 = s.IPv4, s.IPv6
 	if t.Mode == ModeBridge && t.hostRoutes() {
 		if !t.IPv4.IsValid() && !s.NoIPv4 {
@@ -118,6 +127,22 @@ func (t *Table) setPrefixes(s Settings, seed Seed) error {
 		return fail.New(fail.Usage, "mode %s: neither --ipv4 nor --ipv6 says which addresses its VPSs have", t.Mode)
 	}
 	return nil
+}
+
+// reservedFor says what addresses of p are for, "" if VPSs can have them (RFC
+// 6890).
+func reservedFor(p netip.Prefix) string {
+	for _, r := range []struct{ prefix, what string }{
+		{"0.0.0.0/8", "this host"}, {"127.0.0.0/8", "loopback addresses"}, {"169.254.0.0/16", "link-local addresses"},
+		{"224.0.0.0/4", "multicast"}, {"240.0.0.0/4", "future use"},
+		{"::/127", "the unspecified and the loopback address"}, {"::ffff:0:0/96", "IPv4 addresses in IPv6"},
+		{"fe80::/10", "link-local addresses"}, {"ff00::/8", "multicast"},
+	} {
+		if q := netip.MustParsePrefix(r.prefix); p.IsValid() && q.Overlaps(p) {
+			return r.what
+		}
+	}
+	return ""
 }
 
 // apart refuses prefixes that lie over another network's, or over addresses

@@ -107,3 +107,26 @@ func prefixes(all []Table) (out []netip.Prefix) {
 	}
 	return out
 }
+
+// Prefixes that are reserved, and a bridge whose name the host has already,
+// are refused before anything is made.
+func TestNewRefusesWhatTheHostNeeds(t *testing.T) {
+	for _, p := range []string{"169.254.0.0/16", "127.8.0.0/16", "224.0.0.0/8", "240.0.0.0/8", "0.0.0.0/0", "fe80::/64", "ff02::/64", "::/64", "::ffff:0:0/96"} {
+		prefix := netip.MustParsePrefix(p)
+		s := Settings{Name: "n", IPv4: prefix, NoIPv6: true}
+		if prefix.Addr().Is6() {
+			s = Settings{Name: "n", IPv6: prefix, NoIPv4: true}
+		}
+		if _, err := New(s, Seed{}); !fail.Is(err, fail.Usage) {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+	s := Settings{Name: "eth0", IPv4: netip.MustParsePrefix("10.5.0.0/16")}
+	if _, err := New(s, Seed{Link: "veth"}); !fail.Is(err, fail.Taken) {
+		t.Errorf("the host's link: %v", err)
+	}
+	s.Mode = ModeRouted // it makes no link of that name
+	if _, err := New(s, Seed{Link: "veth"}); err != nil {
+		t.Errorf("a routed network called like a link: %v", err)
+	}
+}

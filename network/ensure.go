@@ -66,6 +66,11 @@ func (h *Host) steps(p HostPlan) []func(context.Context, HostPlan) error {
 // checkLinks refuses with fail.State a network whose foreign bridge or parent is
 // not there. The parent of a physical network may be inside a VPS.
 func (h *Host) checkLinks(_ context.Context, p HostPlan) error {
+	if p.Bridge != "" && !p.Foreign {
+		if _, err := h.bridge(p); err != nil && !isNotFound(err) {
+			return err
+		}
+	}
 	if p.Foreign {
 		link, err := h.nl.LinkByName(p.Bridge)
 		if isNotFound(err) {
@@ -252,7 +257,7 @@ func (h *Host) Remove(ctx context.Context, p HostPlan) error {
 		if err == nil {
 			err = h.nl.LinkDel(link)
 		}
-		if err != nil && !isNotFound(err) {
+		if err != nil && !isNotFound(err) && !fail.Is(err, fail.Taken) { // a link of others stays
 			return classify("remove bridge "+p.Bridge, err)
 		}
 	}

@@ -61,6 +61,9 @@ func (h *Host) Close() error {
 // addresses, the MTU of its way out, and whether it has IPv6.
 func (h *Host) Seed(name string) (Seed, error) {
 	s := Seed{Name: name, NoIPv6: !hasIPv6()}
+	if link, err := h.nl.LinkByName(name); err == nil && link.Attrs().Alias != (HostPlan{Network: name}).alias() {
+		s.Link = link.Type()
+	}
 	routes, err := undisturbed(func() ([]netlink.Route, error) { return h.nl.RouteList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return Seed{}, classify("list routes", err)

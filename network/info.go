@@ -20,6 +20,15 @@ type Info struct {
 	Private  bool    `json:"private"`
 	Segment  bool    `json:"segment"`
 	Claims   []Claim `json:"claims"`
+	Error    string  `json:"error,omitempty"` // why it cannot be read
+}
+
+// ModeBroken is shown for a network that cannot be read.
+const ModeBroken Mode = "broken"
+
+// Broken describes a network that cannot be read.
+func Broken(name string, why error) Info {
+	return Info{Name: name, Mode: ModeBroken, Claims: []Claim{}, Error: why.Error()}
 }
 
 // Info returns what a person or a script wants to know of the network.

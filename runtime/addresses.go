@@ -116,7 +116,7 @@ func (m *Manager) releaseAddresses(ctx context.Context, v state.VPS) (failed err
 			if old == nil {
 				return nil, nil
 			}
-			t, err := network.Decode(old)
+			t, err := m.decode(i.Network, old)
 			if err != nil {
 				return nil, err
 			}
@@ -148,7 +148,7 @@ func (m *Manager) changeTable(ctx context.Context, name string, change func(*net
 
 func (m *Manager) decodeTable(name string, data []byte) (network.Table, error) {
 	if data != nil {
-		return network.Decode(data)
+		return m.decode(name, data)
 	}
 	if name != DefaultNetwork {
 		return network.Table{}, fail.New(fail.NotFound, "no network named %q", name).WithHint("croft network list")
@@ -258,6 +258,22 @@ func (m *Manager) plugsLeft(v state.VPS) []plug {
 // network, or there is no such network.
 var errNoClaim = errors.New("no claim")
 
+// claimMissing gives v addresses where a network has none for it: the network's
+// table was lost, and is another one by now.
+func (m *Manager) claimMissing(ctx context.Context, v state.VPS) error {
+	for _, i := range v.Interfaces {
+		_, err := m.plug(v, i)
+		if !errors.Is(err, errNoClaim) {
+			continue // what else is wrong, the start says
+		}
+		if err := m.claimAddresses(ctx, v, nil); err != nil {
+			return err
+		}
+		m.warn(fmt.Sprintf("%s had no addresses in network %s, and has new ones", v.Name, i.Network))
+	}
+	return nil
+}
+
 // plug returns what interface i of v needs.
 func (m *Manager) plug(v state.VPS, i state.Interface) (plug, error) {
 	data, err := m.store.Network(i.Network)
@@ -267,7 +283,7 @@ func (m *Manager) plug(v state.VPS, i state.Interface) (plug, error) {
 	if data == nil {
 		return plug{}, &fail.Error{Kind: fail.State, Msg: fmt.Sprintf("network %s is gone", i.Network), Err: errNoClaim}
 	}
-	t, err := network.Decode(data)
+	t, err := m.decode(i.Network, data)
 	if err != nil {
 		return plug{}, err
 	}

@@ -36,6 +36,9 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.sweep(ctx, v); err != nil { // what a killed monitor left
 		return err
 	}
+	if err := mon.claimMissing(ctx, v); err != nil {
+		return err
+	}
 	run, log, err := mon.beginRun()
 	if err != nil {
 		return err

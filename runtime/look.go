@@ -110,7 +110,7 @@ func (m *Manager) tablesNaming(vps string) map[string]network.Table {
 		data, err := m.store.Network(name)
 		if err == nil && data != nil && (vps == "" || bytes.Contains(data, quoted)) {
 			var t network.Table
-			if t, err = network.Decode(data); err == nil {
+			if t, err = m.decode(name, data); err == nil {
 				tables[name] = t
 			}
 		}

@@ -15,8 +15,8 @@ import (
 // NetworkInfo is the network package's own description.
 type NetworkInfo = network.Info
 
-// Networks lists the networks, sorted by name. The default one is there as
-// soon as a VPS has asked for it.
+// Networks lists the networks, sorted by name. One that cannot be read is there
+// too, with why. The default one is there as soon as a VPS has asked for it.
 func (m *Manager) Networks(ctx context.Context) ([]NetworkInfo, error) {
 	names, err := m.store.Networks()
 	if err != nil {
@@ -25,8 +25,11 @@ func (m *Manager) Networks(ctx context.Context) ([]NetworkInfo, error) {
 	all := []NetworkInfo{}
 	for _, name := range names {
 		info, err := m.Network(ctx, name)
-		if err != nil {
-			return nil, err
+		switch {
+		case fail.Is(err, fail.NotFound):
+			continue // removed since
+		case err != nil:
+			info = network.Broken(name, err)
 		}
 		all = append(all, info)
 	}
@@ -82,7 +85,7 @@ func (m *Manager) CreateNetwork(ctx context.Context, s NetworkSettings) (Network
 		return NetworkInfo{}, err
 	}
 	if err := m.networks.Ensure(ctx, network.NewHostPlan(t)); err != nil {
-		return NetworkInfo{}, errors.Join(err, m.RemoveNetwork(context.WithoutCancel(ctx), s.Name))
+		return NetworkInfo{}, errors.Join(err, m.RemoveNetwork(context.WithoutCancel(ctx), s.Name, false))
 	}
 	return t.Info(), nil
 }
@@ -165,20 +168,60 @@ func (m *Manager) repairInterfacesOf(ctx context.Context, name, network string) 
 	return nil
 }
 
-// RemoveNetwork removes a network that nobody has an address in, from the host
-// and from croft's files.
-func (m *Manager) RemoveNetwork(ctx context.Context, name string) error {
-	t, err := m.table(name)
+// RemoveNetwork removes a network that no VPS is on, from the host and from
+// croft's files. With force one that cannot be read is removed too, unless a
+// VPS on it runs: its file is moved aside, and VPSs on it get new addresses at
+// their next start, when there is a network of that name. A network that is
+// used is fail.State.
+func (m *Manager) RemoveNetwork(ctx context.Context, name string, force bool) error {
+	return m.store.RemoveNetwork(ctx, name, func(data []byte) (aside bool, err error) {
+		t, err := m.tableOf(name, data)
+		if err == nil {
+			m.sweepClaims(&t, "")
+			if len(t.Claims) > 0 {
+				return false, fail.New(fail.State, "network %s is used by %s", name, t.Claims[0].Owner).WithHint("croft network inspect %s", name)
+			}
+			return false, m.networks.Remove(ctx, network.NewHostPlan(t))
+		}
+		if !force || fail.Is(err, fail.NotFound) {
+			return false, err
+		}
+		if err := m.runsOn(name); err != nil {
+			return false, err
+		}
+		// What it was is not known: a bridge by its name, and the rules that say so.
+		return true, m.networks.Remove(ctx, network.NewHostPlan(network.Default(network.Seed{Name: name})))
+	})
+}
+
+// runsOn is fail.State if a VPS on the network runs.
+func (m *Manager) runsOn(name string) error {
+	entries, err := m.store.All()
 	if err != nil {
 		return err
 	}
-	if len(t.Claims) > 0 {
-		return fail.New(fail.State, "network %s is used by %s", name, t.Claims[0].Owner).WithHint("croft network inspect %s", name)
+	for _, e := range entries {
+		if e.Err != nil || !slices.Contains(networksOf(e.VPS), name) {
+			continue
+		}
+		if pid, err := m.livePID(e.Name); err != nil || pid != 0 {
+			return fail.New(fail.State, "network %s is used by %s, which runs", name, e.Name).WithHint("croft list %s", e.Name)
+		}
 	}
-	if err := m.networks.Remove(ctx, network.NewHostPlan(t)); err != nil {
-		return err
+	return nil
+}
+
+// decode reads the table of a network. Its error names both the network and
+// the file.
+func (m *Manager) decode(name string, data []byte) (network.Table, error) {
+	t, err := network.Decode(data)
+	if err == nil && t.Name != name {
+		err = fmt.Errorf("it is the table of %q", t.Name)
 	}
-	return m.store.RemoveNetwork(ctx, name)
+	if err != nil {
+		return network.Table{}, fail.New(fail.State, "cannot read network %s from %s: %w", name, m.store.NetworkFile(name), err)
+	}
+	return t, nil
 }
 
 func (m *Manager) table(name string) (network.Table, error) {
@@ -186,8 +229,13 @@ func (m *Manager) table(name string) (network.Table, error) {
 	if err != nil {
 		return network.Table{}, err
 	}
+	return m.tableOf(name, data)
+}
+
+// tableOf is decode for what may be missing, which is fail.NotFound.
+func (m *Manager) tableOf(name string, data []byte) (network.Table, error) {
 	if data == nil {
 		return network.Table{}, fail.New(fail.NotFound, "no network named %q", name).WithHint("croft network list")
 	}
-	return network.Decode(data)
+	return m.decode(name, data)
 }

@@ -3,10 +3,12 @@ package runtime
 import (
 	"context"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/state"
 )
 
 // A repair makes an interface of a running VPS anew, with its routes.
@@ -68,5 +70,87 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 	}
 	if err := m.ChangeAddresses(ctx, "web", nil, []netip.Addr{more}); err != nil {
 		t.Errorf("an address that no route needs: %v", err)
+	}
+}
+
+// One network whose table cannot be read stops nothing else, and can be
+// removed and made again.
+func TestOneBadTable(t *testing.T) {
+	ctx := context.Background()
+	for what, damage := range map[string]string{
+		"empty": "", "cut": `{"schema": 2, "na`, "null": "null", "a list": "[]", "newer": `{"schema": 99, "name": "croft0", "mode": "bridge"}`,
+		"of another network": `{"schema": 2, "name": "other", "mode": "none", "claims": []}`,
+	} {
+		t.Run(what, func(t *testing.T) {
+			m, w := newFake(t, t.TempDir())
+			for _, n := range []string{"web", "db"} {
+				if _, err := m.Create(ctx, n, CreateOptions{Template: "busybox"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := m.CreateNetwork(ctx, NetworkSettings{Name: "dmz", IPv4: netip.MustParsePrefix("10.7.0.0/24"), NoIPv6: true}); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Start(ctx, "web", StartOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			file := m.store.NetworkFile(DefaultNetwork)
+			if err := os.WriteFile(file, []byte(damage), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			all, err := m.Networks(ctx)
+			if err != nil || len(all) != 2 || all[0].Error == "" || all[1].Error != "" {
+				t.Errorf("networks: %+v, %v", all, err)
+			}
+			for what, err := range map[string]error{
+				"repair": m.RepairNetwork(ctx, DefaultNetwork), "remove": m.RemoveNetwork(ctx, DefaultNetwork, false),
+				"remove --force below a VPS that runs": m.RemoveNetwork(ctx, DefaultNetwork, true),
+			} {
+				if !fail.Is(err, fail.State) || what != "remove --force below a VPS that runs" && (!strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "network croft0")) {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			if err := m.RepairNetwork(ctx, "dmz"); err != nil {
+				t.Errorf("another network: %v", err)
+			}
+			if err := m.Stop(ctx, "web", StopOptions{Fast: true}); err != nil {
+				t.Errorf("stop: %v", err)
+			}
+			if err := m.Destroy(ctx, "db", DestroyOptions{Force: true}); err != nil {
+				t.Errorf("destroy: %v", err)
+			}
+			if err := m.RemoveNetwork(ctx, DefaultNetwork, true); err != nil {
+				t.Fatal(err)
+			}
+			if kept, err := os.ReadFile(file + ".broken"); err != nil || string(kept) != damage {
+				t.Errorf("kept is %q, %v", kept, err)
+			}
+			if err := m.Start(ctx, "web", StartOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			info, err := m.Inspect(ctx, "web")
+			if err != nil || len(info.Interfaces[0].Addresses) == 0 || !strings.Contains(w.String(), "link web") {
+				t.Errorf("after it was started again: %+v, %v", info.Interfaces, err)
+			}
+		})
+	}
+}
+
+// A claim that a killed create left does not keep its network.
+func TestRemoveNetworkAfterAKilledCreate(t *testing.T) {
+	ctx := context.Background()
+	m, _ := newFake(t, t.TempDir())
+	if _, err := m.CreateNetwork(ctx, NetworkSettings{Name: "dmz", IPv4: netip.MustParsePrefix("10.7.0.0/24"), NoIPv6: true}); err != nil {
+		t.Fatal(err)
+	}
+	v := state.VPS{Name: "gone", Interfaces: []state.Interface{{Name: "eth0", Network: "dmz"}}}
+	if err := m.claimAddresses(ctx, v, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.RemoveNetwork(ctx, "dmz", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Create(ctx, "web", CreateOptions{Template: "busybox", Networks: []string{"dmz"}}); !fail.Is(err, fail.NotFound) {
+		t.Errorf("it is still there: %v", err)
 	}
 }

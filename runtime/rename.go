@@ -7,7 +7,6 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
-	"croft/network"
 )
 
 // Rename gives the VPS old, which must not run (fail.State), the name new. It
@@ -148,7 +147,7 @@ func (m *Manager) renameOwner(ctx context.Context, name, old, new string) error 
 		if data == nil {
 			return nil, nil // what is gone, its start says
 		}
-		t, err := network.Decode(data)
+		t, err := m.decode(name, data)
 		if err != nil {
 			return nil, err
 		}

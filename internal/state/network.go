@@ -73,14 +73,30 @@ func (s *Store) UpdateNetwork(ctx context.Context, name string, change func(old 
 	})
 }
 
-// RemoveNetwork removes the table of the network. Absent is success.
-func (s *Store) RemoveNetwork(ctx context.Context, name string) error {
+// RemoveNetwork hands the table of the network (nil if there is none) to
+// release and removes it, with the network's lock held: nobody changes it in
+// between. aside keeps its content beside it, for a person. An error from
+// release leaves the table, and is returned.
+func (s *Store) RemoveNetwork(ctx context.Context, name string, release func(old []byte) (aside bool, err error)) error {
 	if _, err := ParseName(name); err != nil {
 		return err
 	}
 	return exclusively(ctx, s.networkLock(name), func() error {
+		old, err := s.Network(name)
+		if err != nil {
+			return err
+		}
+		aside, err := release(old)
+		if err != nil {
+			return err
+		}
 		path := s.NetworkFile(name)
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if aside {
+			err = os.Rename(path, path+".broken")
+		} else {
+			err = os.Remove(path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return hostError("remove", path, err)
 		}
 		return syncDir(s.networksDir())

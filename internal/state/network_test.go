@@ -46,7 +46,7 @@ func TestNetworks(t *testing.T) {
 		t.Errorf("Networks() = %v, %v", names, err)
 	}
 	for range 2 {
-		if err := s.RemoveNetwork(ctx, "default"); err != nil {
+		if err := s.RemoveNetwork(ctx, "default", func([]byte) (bool, error) { return false, nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -54,7 +54,7 @@ func TestNetworks(t *testing.T) {
 		t.Errorf("removed: %q, %v", data, err)
 	}
 	wantKind(t, s.UpdateNetwork(ctx, "../x", nil), fail.Usage)
-	wantKind(t, s.RemoveNetwork(ctx, "../x"), fail.Usage)
+	wantKind(t, s.RemoveNetwork(ctx, "../x", nil), fail.Usage)
 	_, err := s.Network("../x")
 	wantKind(t, err, fail.Usage)
 }
