@@ -23,17 +23,25 @@ type (
 
 // MarshalJSON writes the known fields in their order, then the unknown ones.
 func (t Table) MarshalJSON() ([]byte, error) {
-	if len(t.extra) == 0 && !slices.ContainsFunc(t.Claims, func(c Claim) bool { return len(c.extra) > 0 }) {
-		p := plainTable{tableFields(t), make([]plainClaim, len(t.Claims))}
-		for i, c := range t.Claims {
-			p.Claims[i] = plainClaim(c)
-		}
+	if p, ok := t.plain(); ok {
 		return json.Marshal(p)
 	}
 	if t.Claims == nil {
 		t.Claims = []Claim{}
 	}
 	return joinObject(tableFields(t), t.extra)
+}
+
+// plain is t as a plainTable; false if it has unknown fields.
+func (t Table) plain() (plainTable, bool) {
+	if len(t.extra) > 0 || slices.ContainsFunc(t.Claims, func(c Claim) bool { return len(c.extra) > 0 }) {
+		return plainTable{}, false
+	}
+	p := plainTable{tableFields(t), make([]plainClaim, len(t.Claims))}
+	for i, c := range t.Claims {
+		p.Claims[i] = plainClaim(c)
+	}
+	return p, true
 }
 
 // UnmarshalJSON keeps the fields that Table does not have.

@@ -6,7 +6,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
+	"sync"
 
 	"croft/bundles"
 	"croft/internal/state"
@@ -20,22 +22,63 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	tables := m.tables()
-	all := make([]Info, 0, len(entries))
-	for _, e := range entries {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+	claims := claimsByOwner(m.tables())
+	all := make([]Info, len(entries))
+	var group sync.WaitGroup
+	workers := max(4, goruntime.GOMAXPROCS(0))
+	for w := range workers {
+		group.Go(func() {
+			for i := w; i < len(entries) && ctx.Err() == nil; i += workers {
+				e := entries[i]
+				if e.Err == nil {
+					e.Err = whole(e.VPS)
+				}
+				if e.Err != nil {
+					all[i] = broken(e.Name, e.Err)
+					continue
+				}
+				all[i] = m.describe(e.VPS, claims.of(e.VPS))
+			}
+		})
+	}
+	group.Wait()
+	return all, ctx.Err()
+}
+
+// ownClaims are tables whose claims can be found by their owner: looking
+// through all claims for each of many VPSs takes the square of their number.
+type ownClaims struct {
+	tables map[string]network.Table
+	claims map[string]map[string][]network.Claim // by network and owner
+}
+
+func claimsByOwner(tables map[string]network.Table) ownClaims {
+	all := ownClaims{tables, map[string]map[string][]network.Claim{}}
+	for name, t := range tables {
+		owners := make(map[string][]network.Claim, len(t.Claims))
+		for _, c := range t.Claims {
+			owners[c.Owner] = append(owners[c.Owner], c)
 		}
-		if e.Err == nil {
-			e.Err = whole(e.VPS)
-		}
-		if e.Err != nil {
-			all = append(all, broken(e.Name, e.Err))
+		all.claims[name] = owners
+	}
+	return all
+}
+
+// of are the tables of v's networks, with v's claims alone.
+func (o ownClaims) of(v state.VPS) map[string]network.Table {
+	mine := map[string]network.Table{}
+	for _, name := range networksOf(v) {
+		t, ok := o.tables[name]
+		if !ok {
 			continue
 		}
-		all = append(all, m.describe(e.VPS, tables))
+		t.Claims = o.claims[name][v.Name]
+		if v.RenamedFrom != "" {
+			t.Claims = slices.Concat(t.Claims, o.claims[name][v.RenamedFrom])
+		}
+		mine[name] = t
 	}
-	return all, nil
+	return mine
 }
 
 // Inspect describes one VPS, with what its filters dropped.

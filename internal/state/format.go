@@ -34,11 +34,20 @@ func decode(data []byte, path string, v any) error {
 	return nil
 }
 
+// decodeKnown is decode for a file whose schema is read into *schema: where that
+// is one this croft knows, the file is parsed once only.
+func decodeKnown(data []byte, path string, v any, schema *int) error {
+	if err := json.Unmarshal(data, v); err == nil && 1 <= *schema && *schema <= Schema {
+		return nil
+	}
+	return decode(data, path, v)
+}
+
 // decodeVPS reads the vps.json of name. The name of its directory is what
 // counts, and what the result says.
 func decodeVPS(data []byte, name, path string) (VPS, error) {
 	var v VPS
-	if err := decode(data, path, &v); err != nil {
+	if err := decodeKnown(data, path, &v, &v.Schema); err != nil {
 		return VPS{}, err
 	}
 	if uint64(v.IDs.First)+uint64(v.IDs.Size) > math.MaxInt32 {

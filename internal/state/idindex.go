@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -103,13 +104,23 @@ func (s *Store) readIDIndex() map[dirKey]IDRange {
 		return index // another croft's, or cut short by a power cut
 	}
 	for line := range strings.Lines(string(lines[len(idIndexHead):])) {
-		var k dirKey
-		var ids IDRange
-		if n, err := fmt.Sscan(line, &k.name, &k.inode, &ids.First, &ids.Size); n == 4 && err == nil {
+		if k, ids, ok := parseIDLine(line); ok {
 			index[k] = ids
 		}
 	}
 	return index
+}
+
+// parseIDLine reads NAME INODE FIRST SIZE.
+func parseIDLine(line string) (k dirKey, ids IDRange, ok bool) {
+	f := strings.Fields(line)
+	if len(f) != 4 {
+		return k, ids, false
+	}
+	inode, err := strconv.ParseUint(f[1], 10, 64)
+	first, err1 := strconv.ParseUint(f[2], 10, 32)
+	size, err2 := strconv.ParseUint(f[3], 10, 32)
+	return dirKey{f[0], inode}, IDRange{uint32(first), uint32(size)}, err == nil && err1 == nil && err2 == nil
 }
 
 // writeIDIndex replaces the index. It is not synced and its failure is no

@@ -13,8 +13,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -206,23 +208,26 @@ func (s *Store) Get(name string) (VPS, error) {
 // All returns every VPS, sorted by name. One that cannot be read is there too,
 // with its error.
 func (s *Store) All() ([]Entry, error) {
-	dirs, err := os.ReadDir(s.vpsDirs())
+	names, err := s.Names()
 	if err != nil {
-		return nil, hostError("read", s.vpsDirs(), err)
+		return nil, err
 	}
-	entries := make([]Entry, 0, len(dirs))
-	for _, dir := range dirs {
-		name, err := ParseName(dir.Name())
-		if err != nil || !dir.IsDir() {
-			continue // a draft, or somebody else's file
-		}
-		v, err := s.Get(name)
-		if fail.Is(err, fail.NotFound) {
-			continue // destroyed since the directory was read
-		}
-		entries = append(entries, Entry{Name: name, VPS: v, Err: err})
+	entries := make([]Entry, len(names))
+	var group sync.WaitGroup
+	workers := runtime.GOMAXPROCS(0)
+	for w := range workers {
+		group.Go(func() {
+			for i := w; i < len(names); i += workers {
+				v, err := s.Get(names[i])
+				entries[i] = Entry{Name: names[i], VPS: v, Err: err}
+			}
+		})
 	}
-	return entries, nil
+	group.Wait()
+	return slices.DeleteFunc(entries, func(e Entry) bool {
+		// Destroyed since the directory was read, or a file that is not a VPS.
+		return fail.Is(e.Err, fail.NotFound) || e.Err != nil && !isDir(s.VPSDir(e.Name))
+	}), nil
 }
 
 // Names returns the names of all VPSs, sorted, those included whose files
