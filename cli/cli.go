@@ -59,6 +59,7 @@ type app struct {
 	getenv  func(string) string
 	now     func() time.Time
 	umask   int
+	atOnce  int // the most VPSs that are worked on at the same time; 0 is what a command says
 
 	typed  []string // the command line without the program's name
 	screen *screen  // stderr

@@ -2,6 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	goruntime "runtime"
+	"sync"
 
 	"croft/internal/fail"
 )
@@ -63,6 +67,111 @@ func forEach(ctx context.Context, i *invocation, act string, do nameFunc) error 
 		return err
 	}
 	return tryEach(ctx, i, names, act, func(name string) error { return do(ctx, m, name) })
+}
+
+// How many VPSs a command works on at the same time. Most of a stop is waiting;
+// a start takes CPU time too.
+const stopsAtOnce = 32
+
+func startsAtOnce() int { return max(4, 2*goruntime.NumCPU()) }
+
+// forEachAtOnce is forEach for limit VPSs at the same time. Each error is
+// printed when it is known; that of the first VPS in the order of the names
+// makes the exit status. Once ctx is done no other VPS is begun. On a terminal
+// a line says how many are done.
+func forEachAtOnce(ctx context.Context, i *invocation, limit int, act string, do nameFunc) error {
+	m, names, err := namesOf(ctx, i)
+	if err != nil {
+		return err
+	}
+	if len(names) == 1 {
+		return tryEach(ctx, i, names, act, func(name string) error { return do(ctx, m, name) })
+	}
+	managers := []Manager{m}
+	if i.atOnce > 0 {
+		limit = i.atOnce
+	}
+	for len(managers) < min(limit, len(names)) {
+		m, err := i.manager() // each has connections of its own to the host's network
+		if err != nil {
+			return err
+		}
+		managers = append(managers, m)
+	}
+	return atOnce(ctx, i, managers, names, act, do)
+}
+
+// atOnce is forEachAtOnce with a Manager for each of those at the same time.
+func atOnce(ctx context.Context, i *invocation, managers []Manager, names []string, act string, do nameFunc) error {
+	b := batch{i: i, act: act, names: names, failed: make([]error, len(names))}
+	var working sync.WaitGroup
+	for _, m := range managers {
+		working.Go(func() {
+			for n, ok := b.next(ctx); ok; n, ok = b.next(ctx) {
+				b.ended(ctx, n, do(ctx, m, names[n]))
+			}
+		})
+	}
+	working.Wait()
+	return b.result(ctx)
+}
+
+// A batch is a command for several VPSs, some of them at the same time.
+type batch struct {
+	i      *invocation
+	act    string
+	names  []string
+	failed []error // as names
+
+	mu    sync.Mutex
+	begun int
+	done  int
+}
+
+// next is the index of the name whose turn it is, false once there is none.
+func (b *batch) next(ctx context.Context) (int, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if ctx.Err() != nil || b.begun == len(b.names) {
+		return 0, false
+	}
+	b.begun++
+	return b.begun - 1, true
+}
+
+// ended notes what became of the n-th VPS.
+func (b *batch) ended(ctx context.Context, n int, err error) {
+	err = cannot(b.act, b.names[n], err)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.done++
+	b.failed[n] = err
+	if err != nil && ctx.Err() == nil {
+		b.i.report(b.i.path, err)
+		b.failed[n] = reported{err}
+	}
+	if s := b.i.screen; s.width > 0 && b.done < len(b.names) {
+		s.progress(stage{Step: fmt.Sprintf("%s: %d of %d done", b.act, b.done, len(b.names))})
+	}
+}
+
+// result is the first error in the order of the names.
+func (b *batch) result(ctx context.Context) error {
+	b.i.screen.clear()
+	var first error
+	for _, err := range b.failed {
+		var printed reported
+		if err != nil && ctx.Err() != nil && !errors.As(err, &printed) {
+			return err // how what was interrupted ended
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return first
 }
 
 // tryEach calls do for each name, prints its errors, and returns the first of

@@ -566,6 +566,7 @@ func fakeMain() {
 		recipes: pretend(os.Getenv),
 		getenv:  os.Getenv,
 		now:     time.Now,
+		atOnce:  1, // so that the order of calls is known
 	}
 	os.Exit(a.main(os.Args))
 }
@@ -608,6 +609,7 @@ func croft(t interface {
 		recipes: pretend(getenv),
 		getenv:  getenv,
 		now:     time.Now,
+		atOnce:  1, // so that the order of calls is known
 	}
 	r := ran{status: a.main(append([]string{"croft"}, args...))}
 	for name, text := range map[string]*string{"out": &r.out, "err": &r.err, "calls": &r.called} {

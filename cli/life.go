@@ -34,7 +34,7 @@ that runs already is an error, and goes on undisturbed.`,
 		run: func(ctx context.Context, i *invocation) error {
 			o := runtime.StartOptions{Wait: get(i, "wait", parseWait), Timeout: get(i, "timeout", parseTimeout)}
 			i.onlyWith("timeout", "wait")
-			return forEach(ctx, i, "start", func(ctx context.Context, m Manager, name string) error {
+			return forEachAtOnce(ctx, i, startsAtOnce(), "start", func(ctx context.Context, m Manager, name string) error {
 				return m.Start(ctx, name, o)
 			})
 		},
@@ -52,7 +52,7 @@ over is killed. One that is stopped already is success.`,
 		run: func(ctx context.Context, i *invocation) error {
 			o := readStopOptions(i)
 			o.IfExists = i.flags.Bool("if-exists")
-			return forEach(ctx, i, "stop", func(ctx context.Context, m Manager, name string) error {
+			return forEachAtOnce(ctx, i, stopsAtOnce, "stop", func(ctx context.Context, m Manager, name string) error {
 				return m.Stop(ctx, name, o)
 			})
 		},
@@ -84,7 +84,7 @@ func restartVerb() *verb {
 			stop := readStopOptions(i)
 			start := runtime.StartOptions{Wait: get(i, "wait", parseWait), Timeout: get(i, "wait-timeout", parseTimeout)}
 			i.onlyWith("wait-timeout", "wait")
-			return forEach(ctx, i, "restart", func(ctx context.Context, m Manager, name string) error {
+			return forEachAtOnce(ctx, i, startsAtOnce(), "restart", func(ctx context.Context, m Manager, name string) error {
 				return m.Restart(ctx, name, stop, start)
 			})
 		},
@@ -107,7 +107,7 @@ had been cut. Any other signal goes to its init, which may ignore it.`,
 			if !i.has("signal") {
 				sig = syscall.SIGKILL
 			}
-			return forEach(ctx, i, "kill", func(ctx context.Context, m Manager, name string) error {
+			return forEachAtOnce(ctx, i, stopsAtOnce, "kill", func(ctx context.Context, m Manager, name string) error {
 				return m.Kill(ctx, name, sig)
 			})
 		},
@@ -154,7 +154,7 @@ func destroyVerb() *verb {
 		synonyms: []string{"remove", "delete", "del"},
 		run: func(ctx context.Context, i *invocation) error {
 			o := runtime.DestroyOptions{Force: i.flags.Bool("force"), IfExists: i.flags.Bool("if-exists")}
-			return forEach(ctx, i, "destroy", func(ctx context.Context, m Manager, name string) error {
+			return forEachAtOnce(ctx, i, stopsAtOnce, "destroy", func(ctx context.Context, m Manager, name string) error {
 				return m.Destroy(ctx, name, o)
 			})
 		},
