@@ -82,9 +82,9 @@ croft: $(HOLDER) $(BUSYBOX) FORCE
 $(HOLDER): FORCE
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -buildid=' -o $@ ./runtime/holder/program
 
-$(BUSYBOX):
+$(BUSYBOX): scripts/static-busybox
 	@mkdir -p $(@D)
-	busybox=$$(scripts/static-busybox) && install -m 0755 "$$busybox" $@
+	busybox=$$(scripts/static-busybox --build) && install -m 0755 "$$busybox" $@
 
 needs-build needs-demo needs-test needs-vm needs-conformance:
 	@scripts/install-needs $(@:needs-%=%)

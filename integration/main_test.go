@@ -181,6 +181,7 @@ func (w *worldState) close() error {
 func warmUp() error {
 	vps := ours() + "warm"
 	for _, args := range [][]string{
+		{"template", "build", "busybox"},                             // that of this program, not of the one that made the cache
 		{"create", "--template", "busybox", "--publish", "1:1", vps}, // iptables leaves the hooks that it was asked to use
 		{"start", "--wait", vps},
 		{"destroy", "--force", vps},
