@@ -15,6 +15,10 @@ import (
 // refuses an upper directory that is on an overlay (ovl_dentry_weird).
 var dataDirs = []string{"var/lib/docker", "var/lib/containerd", "var/lib/containers"}
 
+// packageFiles are what package managers have: without one no engine comes into
+// a VPS, except with its template.
+var packageFiles = []string{"var/lib/dpkg", "var/lib/rpm", "usr/lib/sysimage/rpm", "lib/apk", "usr/lib/apk", "var/lib/pacman", "etc/portage"}
+
 // xattrData says of a directory in upper that it is such a one: dataReady, or
 // dataFilling while it is being filled. Root of a VPS cannot set it.
 const (
@@ -93,8 +97,9 @@ func (r Rootfs) makeDataDirs(lowers []string) error {
 		return hostError(err)
 	}
 	defer upper.close()
+	packages := slices.ContainsFunc(packageFiles, upper.holds)
 	for _, dir := range dataDirs {
-		if !upper.holds(path.Dir(dir)) {
+		if !upper.holds(path.Dir(dir)) || !packages && !upper.holds(dir) {
 			continue // not a system that has such directories
 		}
 		if err := r.makeDataDir(upper, dir); err != nil {

@@ -35,6 +35,7 @@ func TestDataDirsAreFilled(t *testing.T) {
 	for i := range low {
 		must(t, os.MkdirAll(at(i, "overlay2/diff"), 0o755))
 	}
+	must(t, os.MkdirAll(filepath.Join(low[1], "var/lib/dpkg"), 0o755))
 	must(t, os.Chmod(at(0, ""), 0o710))
 	must(t, os.WriteFile(at(0, "overlay2/file"), []byte("upper"), 0o640))
 	must(t, os.Link(at(0, "overlay2/file"), at(0, "overlay2/linked")))
@@ -101,6 +102,7 @@ func TestDataDirsLeaveOthersAlone(t *testing.T) {
 	top := t.TempDir()
 	low := layers(t, top, 1)
 	must(t, os.MkdirAll(filepath.Join(low[0], "var/lib"), 0o755))
+	must(t, os.MkdirAll(filepath.Join(low[0], "var/lib/dpkg"), 0o755))
 	must(t, os.MkdirAll(filepath.Join(low[0], "srv/docker"), 0o755))
 	must(t, os.Symlink("/srv/docker", filepath.Join(low[0], "var/lib/docker")))
 	inMountNamespace(t, func() {
@@ -127,11 +129,12 @@ func TestDataDirsLeaveOthersAlone(t *testing.T) {
 		}
 	})
 	none := layers(t, t.TempDir(), 1)
+	must(t, os.MkdirAll(filepath.Join(none[0], "var/lib/misc"), 0o755))
 	inMountNamespace(t, func() {
 		r := Rootfs{Layers: none, Dir: filepath.Join(top, "fs2"), Target: filepath.Join(top, "root2"), Scratch: filepath.Join(top, "lower2"), First: 700000, Size: 65536}
 		must(t, r.Make())
 		if got := dataDirNames(t, r); got != "" {
-			t.Errorf("data directories without /var/lib: %s", got)
+			t.Errorf("data directories without packages: %s", got)
 		}
 	})
 }
