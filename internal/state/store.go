@@ -91,7 +91,7 @@ func (s *Store) makeDirs() error {
 		make, want os.FileMode // want 0: as it is
 	}{
 		{s.Root, private, rootMode}, {s.vpsDirs(), private, private}, {s.networksDir(), private, private}, {s.TrashDir(), private, private},
-		{s.RunRoot, passable, runMode}, {s.RootfsDir(), passable, passable},
+		{s.RunRoot, passable, runMode}, {s.RootfsDir(), passable, s.rootfsMode()},
 		{filepath.Join(s.RunRoot, "vps"), private, private}, {s.locksDir(), private, private},
 	} {
 		if err := makeDir(d.path, d.make, d.want); err != nil {
@@ -114,6 +114,17 @@ const (
 	private  = 0o700
 	passable = 0o711 // others may pass through, and see nothing of what is in it
 )
+
+// rootfsMode is the mode that RootfsDir has to have: 0, as it is, where a root
+// filesystem is mounted there, as in the mount namespace of a monitor. That is the
+// VPS's own.
+func (s *Store) rootfsMode() os.FileMode {
+	var at, above unix.Stat_t
+	if unix.Lstat(s.RootfsDir(), &at) == nil && unix.Lstat(s.RunRoot, &above) == nil && at.Dev != above.Dev {
+		return 0
+	}
+	return passable
+}
 
 func exists(path string) bool {
 	_, err := os.Lstat(path)
