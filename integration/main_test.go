@@ -34,6 +34,8 @@ func TestMain(m *testing.M) {
 		os.Exit(attackInside())
 	case listenStage:
 		os.Exit(listenInside())
+	case keysStage:
+		os.Exit(keysInside())
 	case callsStage:
 		os.Exit(callsInside())
 	case misleadStage:

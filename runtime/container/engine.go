@@ -44,15 +44,24 @@ func (e Engine) Create(id string, spec *specs.Spec) (_ Waiting, err error) {
 	defer unlock()
 	var w Waiting
 	err = inOwnNamespace(spec, func(spec *specs.Spec) error {
-		w, err = e.create(id, spec)
+		w, err = e.create(id, spec, false)
+		if keysUsedUp(err) {
+			err = withOwnKeyring(func() error {
+				w, err = e.create(id, spec, true)
+				return err
+			})
+		}
 		return err
 	})
 	return w, err
 }
 
-func (e Engine) create(id string, spec *specs.Spec) (_ Waiting, err error) {
+// create is Create in namespaces that are ready. With keepKeyring init has the
+// session keyring of the calling thread.
+func (e Engine) create(id string, spec *specs.Spec, keepKeyring bool) (_ Waiting, err error) {
 	c, err := Make(e.Root, id, spec, MakeOptions{
 		Systemd: e.Manager.Resolve() == Systemd, properties: []systemd.Property{outlivesService()},
+		NoNewKeyring: keepKeyring,
 	})
 	if err != nil {
 		return Waiting{}, fmt.Errorf("make container: %w", err)

@@ -25,8 +25,8 @@ func (e *NotRunnable) Error() string {
 }
 
 // Exec runs a command in the running container id, connected to the pipes stdio
-// unless spec asks for a terminal. The command's user owns them afterwards. Its capabilities and limits are those that spec
-// names. A command that cannot be run is a *NotRunnable.
+// unless spec asks for a terminal. The command's user owns them afterwards. Its
+// capabilities and limits are those that spec names. A command that cannot be run is a *NotRunnable.
 func (e Engine) Exec(id string, spec *specs.Process, stdio [3]*os.File) (_ *Running, err error) {
 	c, err := e.load(id)
 	if err != nil {
@@ -51,7 +51,10 @@ func (e Engine) Exec(id string, spec *specs.Process, stdio [3]*os.File) (_ *Runn
 	if spec, err = withLimits(spec); err != nil {
 		return nil, err
 	}
-	r, err := c.Exec(spec, streams, cgroups)
+	r, err := c.execBeside(spec, streams, cgroups)
+	if keysUsedUp(err) {
+		r, err = e.execWithoutKeys(id, spec, streams, cgroups)
+	}
 	if err != nil {
 		return nil, notRunnable(spec.Args[0], err)
 	}
