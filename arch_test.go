@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"network/guest":           nil,
 	"template":                {"template/registry", "internal/nsthread"},
 	"template/registry":       nil,
-	"runtime/container":       nil,
+	"runtime/container":       {"internal/nsthread"},
 	"runtime/holder":          {"runtime/holder/protocol"},
 	"runtime/holder/program":  {"runtime/holder/protocol"},
 	"runtime/holder/protocol": nil,

@@ -230,8 +230,8 @@ func (f *fake) Exec(_ context.Context, name string, o runtime.ExecOptions) (int,
 	return f.status, err
 }
 
-func (f *fake) Enter(_ context.Context, name string, _ runtime.Stdio) (int, error) {
-	return f.status, f.call("Enter", name, nil)
+func (f *fake) Enter(_ context.Context, name string, o runtime.ExecOptions) (int, error) {
+	return f.status, f.call("Enter", name, o)
 }
 
 func (f *fake) Console(_ context.Context, name string, _ runtime.Stdio) error {

@@ -45,6 +45,7 @@ such command, 126 if it cannot be executed, 125 if croft failed.`,
 func execOptions() []option {
 	return []option{
 		{name: "user", short: "u", placeholder: "USER[:GROUP]", usage: "who runs it, by name or number inside (root)"},
+		loginOption(),
 		{name: "cwd", short: "w", placeholder: "DIR", usage: "its working directory (the user's home)"},
 		{name: "terminal", also: "tty", short: "t", usage: "allocate a terminal; by default it gets one if stdin, stdout and stderr are a terminal"},
 		{name: "no-terminal", short: "T", usage: "do not allocate a terminal"},
@@ -52,11 +53,16 @@ func execOptions() []option {
 	}
 }
 
+func loginOption() option {
+	return option{name: "login", usage: "run it in a login session of the user, made by su in the VPS: with PAM, a user manager and XDG_RUNTIME_DIR where the VPS has them"}
+}
+
 func readExecOptions(i *invocation) runtime.ExecOptions {
 	i.notBoth("terminal", "no-terminal")
 	o := runtime.ExecOptions{
 		User:  get(i, "user", parseUser),
 		Cwd:   get(i, "cwd", parseAbsolute),
+		Login: i.flags.Bool("login"),
 		Stdio: i.stdio,
 	}
 	in := term.IsTerminal(int(i.stdio.In.Fd()))
@@ -132,14 +138,19 @@ func runRun(ctx context.Context, i *invocation) error {
 func enterVerb() *verb {
 	return &verb{
 		name: "enter", group: groupInside, args: "NAME", words: vpsNames,
-		summary:      "open a root shell in a VPS",
-		about:        `The exit status is the shell's, as it is exec's.`,
+		summary: "open a shell in a VPS",
+		about:   `The exit status is the shell's, as it is exec's.`,
+		options: []option{
+			{name: "user", short: "u", placeholder: "USER", usage: "whose shell it is, by name or number inside (root)"},
+			loginOption(),
+		},
 		aliases:      []string{"shell"},
 		synonyms:     []string{"ssh", "login", "sh"},
 		statusInside: true, signals: theirs,
 		run: func(ctx context.Context, i *invocation) error {
+			o := runtime.ExecOptions{User: get(i, "user", parseUser), Login: i.flags.Bool("login"), Stdio: i.stdio}
 			return forOne(ctx, i, "enter", func(ctx context.Context, m Manager, name string) error {
-				return exited(m.Enter(ctx, name, i.stdio))
+				return exited(m.Enter(ctx, name, o))
 			})
 		},
 	}

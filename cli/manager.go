@@ -27,7 +27,7 @@ type Manager interface {
 	Rename(ctx context.Context, old, new string) error
 
 	Exec(ctx context.Context, name string, o runtime.ExecOptions) (status int, err error)
-	Enter(ctx context.Context, name string, s runtime.Stdio) (status int, err error)
+	Enter(ctx context.Context, name string, o runtime.ExecOptions) (status int, err error)
 	Console(ctx context.Context, name string, s runtime.Stdio) error
 	Mount(ctx context.Context, name string) (string, error)
 	Umount(ctx context.Context, name string) error

@@ -257,3 +257,38 @@ func TestRunIsInterrupted(t *testing.T) {
 		}
 	}
 }
+
+// A login session is one of logind's where the VPS has that, with the user's own
+// manager.
+func TestLogin(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "debian-12")
+	sh(t, vps, "useradd --create-home --shell /bin/bash ann")
+	if got := must(t, "exec", "--login", "--user", "ann", "--env", "A=it's", "--cwd", "/etc", vps, "--",
+		"sh", "-c", `echo "$(id -un) $XDG_RUNTIME_DIR $A $PWD $HOME"`); got != "ann /run/user/1000 it's /etc /home/ann" {
+		t.Error(got)
+	}
+	must(t, "exec", "--login", "-u", "ann", vps, "--", "systemctl", "--user", "list-units")
+	if r := try("exec", "--login", "-u", "ann", vps, "--", "sh", "-c", "exit 42"); r.status != 42 {
+		t.Error(r)
+	}
+	refused(t, 125, "no account", "exec", "--login", "--user", "1234", vps, "--", "true")
+	term := onTerminal(t, "enter", "--login", "--user", "ann", vps)
+	term.typ("echo $USER:$XDG_RUNTIME_DIR; tty\n")
+	term.expect("ann:/run/user/1000")
+	term.expect("/dev/pts/")
+	term.typ("exit 3\n")
+	if got := term.ended(); got != 3 {
+		t.Errorf("exit %d", got)
+	}
+	term = onTerminal(t, "enter", "--user", "ann", vps)
+	term.typ("echo $((6*7)):$HOME\n")
+	term.expect("42:/home/ann")
+	term.typ("exit\n")
+	term.ended()
+
+	small := boot(t, "busybox")
+	if got := must(t, "exec", "--login", small, "--", "echo", "works"); got != "works" {
+		t.Error(got)
+	}
+}

@@ -44,6 +44,17 @@ func (m *Manager) Exec(ctx context.Context, name string, o ExecOptions) (int, er
 	if len(o.Args) == 0 {
 		return 0, fail.New(fail.Usage, "no command to run in %s", name)
 	}
+	return m.exec(ctx, name, run, o)
+}
+
+// exec is Exec in a VPS that runs. Without Args a login is a shell.
+func (m *Manager) exec(ctx context.Context, name string, run state.Run, o ExecOptions) (int, error) {
+	if o.Login {
+		var err error
+		if o, err = readRunning(run.Init, o.asLogin); err != nil {
+			return 0, reachError(name, err)
+		}
+	}
 	process, err := m.process(name, run, o)
 	if err != nil {
 		return 0, err
@@ -57,19 +68,23 @@ func (m *Manager) Exec(ctx context.Context, name string, o ExecOptions) (int, er
 	return m.execPipes(ctx, name, process, o.Stdio)
 }
 
-// Enter gives a person root's login shell in the running VPS name, on their
-// terminal, and returns its exit status.
-func (m *Manager) Enter(ctx context.Context, name string, io Stdio) (int, error) {
+// Enter gives a person a shell in the running VPS name, on their terminal, and
+// returns its exit status: the login shell of o.User, root by default. o has no
+// Args.
+func (m *Manager) Enter(ctx context.Context, name string, o ExecOptions) (int, error) {
 	run, err := m.running(ctx, name)
 	if err != nil {
 		return 0, err
 	}
-	shell, err := readRunning(run.Init, loginShell)
-	if err != nil {
-		return 0, reachError(name, err)
+	o.Terminal = o.Stdio.In != nil && term.IsTerminal(int(o.Stdio.In.Fd()))
+	if !o.Login {
+		shell, err := readRunning(run.Init, func(root *inside.Root) (string, error) { return loginShell(root, o.User) })
+		if err != nil {
+			return 0, reachError(name, err)
+		}
+		o.Args = []string{shell, "-l"}
 	}
-	terminal := io.In != nil && term.IsTerminal(int(io.In.Fd()))
-	return m.Exec(ctx, name, ExecOptions{Args: []string{shell, "-l"}, Terminal: terminal, Stdio: io})
+	return m.exec(ctx, name, run, o)
 }
 
 // running returns what the VPS does, fail.State unless it runs.
@@ -215,13 +230,17 @@ func reachError(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// loginShell is the shell that root has inside, /bin/sh if that is not there.
-func loginShell(root *inside.Root) (string, error) {
+// loginShell is the shell that a user has inside, /bin/sh if that is not there.
+func loginShell(root *inside.Root, who string) (string, error) {
+	account, err := userInside(root, who)
+	if err != nil {
+		return "", err
+	}
 	passwd, err := root.Read("/etc/passwd", mostRead)
 	if err != nil {
 		return "", err
 	}
-	users, err := user.ParsePasswdFilter(bytes.NewReader(passwd), func(u user.User) bool { return u.Uid == 0 })
+	users, err := user.ParsePasswdFilter(bytes.NewReader(passwd), func(u user.User) bool { return u.Uid == account.Uid })
 	if err == nil && len(users) > 0 && users[0].Shell != "" {
 		if _, ok := root.Program(users[0].Shell); ok {
 			return users[0].Shell, nil

@@ -85,7 +85,11 @@ type ExecOptions struct {
 	User     string   // name|uid[:group|gid], "" is root
 	Cwd      string   // "" is the user's home, or / where that is absent
 	Terminal bool     // give it a terminal; Stdio.In has to be one
-	Stdio    Stdio
+	// Login runs it in a login session of the user, as the VPS's own su(1)
+	// makes one: with PAM where the VPS has it, and so with a session of
+	// systemd-logind, a user manager and XDG_RUNTIME_DIR.
+	Login bool
+	Stdio Stdio
 
 	bounded bool // kill it when the context ends; else that is up to the person
 }

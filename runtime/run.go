@@ -85,7 +85,7 @@ func (m *Manager) runIn(ctx context.Context, name string, image template.Image, 
 	}
 	switch {
 	case len(o.Exec.Args) == 0:
-		return m.Enter(ctx, name, o.Exec.Stdio)
+		return m.Enter(ctx, name, o.Exec)
 	case !image.Application():
 		return m.Exec(ctx, name, o.Exec)
 	}

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"croft/internal/nsthread"
 )
 
 // keysUsedUp reports whether a process could not be made because the root of
@@ -87,15 +88,11 @@ func withoutKeyring(state []byte) ([]byte, error) {
 // host's root: what do starts inherits that, and not the caller's keys. The thread
 // that did it is not used again.
 func withOwnKeyring(do func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
+	return nsthread.Call(func() error {
 		_, _, e := unix.Syscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0)
 		if e != 0 && e != unix.ENOSYS {
-			done <- fmt.Errorf("make a session keyring: %w", e)
-			return
+			return fmt.Errorf("make a session keyring: %w", e)
 		}
-		done <- do()
-	}()
-	return <-done
+		return do()
+	})
 }
