@@ -249,3 +249,40 @@ func (w watcher) frames(t *testing.T) [][]byte {
 	}
 	return all
 }
+
+// A VPS that scans unused addresses of its network, as its kernel does and by
+// frames that go to the gateway at once, makes the host ask for none of them:
+// an entry for which it asks stays when the table is full.
+func TestScanMakesNoIncompleteNeighbours(t *testing.T) {
+	p := newPair(t)
+	const n = 200
+	gateway := NewHostPlan(p.table).MAC
+	var frames [][]byte
+	inVPS(t, p.pids[0], func() error {
+		s, err := net.ListenUDP("udp", nil)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		for i := range n {
+			four, six := p.table.IPv4.Addr().As4(), p.table.IPv6.Addr().As16()
+			four[2], four[3], six[14], six[15] = 9, byte(i), 9, byte(i)
+			for _, to := range []netip.Addr{netip.AddrFrom4(four), netip.AddrFrom16(six)} {
+				s.WriteToUDPAddrPort([]byte("x"), netip.AddrPortFrom(to, 9)) // an error is as good
+				if to.Is4() {
+					frames = append(frames, attack.Ether(gateway, p.plans[0].MAC, 0x0800, attack.IPv4(p.addr(0, false), to, 17, attack.UDP(1, 9, attack.Magic))))
+				} else {
+					frames = append(frames, attack.Ether(gateway, p.plans[0].MAC, 0x86dd, attack.IPv6(p.addr(0, true), to, 17, attack.UDP6(p.addr(0, true), to, 1, 9, attack.Magic))))
+				}
+			}
+		}
+		return nil
+	})
+	p.send(t, 0, frames...)
+	p.mark(t) // what was sent before has been through
+	for _, family := range []string{"-4", "-6"} {
+		if got := run(t, "ip", family, "neigh", "show", "dev", p.table.Bridge, "nud", "incomplete"); got != "" {
+			t.Errorf("ip %s: the host asks for\n%.400s", family, got)
+		}
+	}
+}

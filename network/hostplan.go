@@ -130,13 +130,24 @@ func bridgeSysctls(t Table) []Sysctl {
 	}
 	out := append(routerSysctls(t.Bridge),
 		Sysctl{"net/ipv4/conf/" + t.Bridge + "/proxy_arp_pvlan", answer}, // for neighbours on the same link (RFC 3069)
-		Sysctl{"net/ipv4/neigh/" + t.Bridge + "/proxy_delay", "0"})
+		Sysctl{"net/ipv4/neigh/" + t.Bridge + "/proxy_delay", "0"},
+		neverAsk("ipv4", t.Bridge))
 	if !t.IPv6.IsValid() {
 		return append(out, Sysctl{"net/ipv6/conf/" + t.Bridge + "/disable_ipv6", "1"})
 	}
 	return append(append(out, routerSysctls6(t.Bridge)...),
 		Sysctl{"net/ipv6/conf/" + t.Bridge + "/proxy_ndp", answer},
-		Sysctl{"net/ipv6/neigh/" + t.Bridge + "/proxy_delay", "0"}) // else up to 0.8 s for each first packet
+		Sysctl{"net/ipv6/neigh/" + t.Bridge + "/proxy_delay", "0"}, // else up to 0.8 s for each first packet
+		neverAsk("ipv6", t.Bridge))
+}
+
+// neverAsk: the host knows all neighbours on a bridge of ours. An address that
+// no VPS has fails at once then, and its entry is the first that goes when the
+// host's table is full (neigh_forced_gc, net/core/neighbour.c). While the host
+// asks, an entry stays: so a VPS that scans its prefix could fill the table,
+// which all network namespaces share.
+func neverAsk(family, bridge string) Sysctl {
+	return Sysctl{"net/" + family + "/neigh/" + bridge + "/mcast_solicit", "0"}
 }
 
 // The chains of ours in iptables, and where one jump leads to each.

@@ -182,7 +182,8 @@ func (h *Host) keepFromBridges() error {
 			return err
 		}
 	}
-	h.warn("bridged frames were handed to iptables on this host and are not any more (net.bridge.bridge-nf-call-iptables, -ip6tables)")
+	h.warn("published ports need it, so croft has set net.bridge.bridge-nf-call-iptables and -ip6tables to 0 on this host: iptables sees no frames inside bridges any more. " +
+		"That matters only if rules of yours filter between the ports of one bridge. To undo: sysctl -w net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1")
 	return nil
 }
 

@@ -7,8 +7,9 @@ import (
 	"croft/network"
 )
 
-// hostNetworks is networks on the real host. Its sockets are opened by the
-// first who needs them: most commands do not.
+// hostNetworks is networks on the real host. Each operation has sockets of its
+// own: several run at once when many VPSs stop, and what one that failed has
+// queued for the kernel must not go out with the next.
 type hostNetworks struct{ host func() (*network.Host, error) }
 
 func (n hostNetworks) Seed(name string) (network.Seed, error) {
@@ -16,6 +17,7 @@ func (n hostNetworks) Seed(name string) (network.Seed, error) {
 	if err != nil {
 		return network.Seed{}, err
 	}
+	defer h.Close()
 	return h.Seed(name)
 }
 
@@ -24,6 +26,7 @@ func (n hostNetworks) Addresses() ([]netip.Addr, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer h.Close()
 	return h.Addresses()
 }
 
@@ -32,6 +35,7 @@ func (n hostNetworks) Ensure(ctx context.Context, p network.HostPlan) error {
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.Ensure(ctx, p)
 }
 
@@ -40,6 +44,7 @@ func (n hostNetworks) Plug(ctx context.Context, p network.Plan, pid int) error {
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.Plug(ctx, p, pid)
 }
 
@@ -48,6 +53,7 @@ func (n hostNetworks) Replug(ctx context.Context, p network.Plan, pid int) (bool
 	if err != nil {
 		return false, err
 	}
+	defer h.Close()
 	return h.Replug(ctx, p, pid)
 }
 
@@ -56,6 +62,7 @@ func (n hostNetworks) Keep(p network.Plan, pid int, path string) error {
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.Keep(p, pid, path)
 }
 
@@ -64,6 +71,7 @@ func (n hostNetworks) GiveBack(p network.Plan, path string) error {
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.GiveBack(p, path)
 }
 
@@ -72,6 +80,7 @@ func (n hostNetworks) Unplug(ctx context.Context, p network.Plan) error {
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.Unplug(ctx, p)
 }
 
@@ -80,6 +89,7 @@ func (n hostNetworks) Remove(ctx context.Context, p network.HostPlan) error {
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.Remove(ctx, p)
 }
 
@@ -88,6 +98,7 @@ func (n hostNetworks) Dropped(p network.Plan) (map[network.Reason]uint64, error)
 	if err != nil {
 		return nil, err
 	}
+	defer h.Close()
 	return h.Dropped(p)
 }
 
@@ -99,6 +110,7 @@ func (n hostNetworks) Answering(ctx context.Context, link string, addrs []netip.
 	if err != nil {
 		return nil, err
 	}
+	defer h.Close()
 	return h.Answering(ctx, link, addrs)
 }
 
@@ -107,6 +119,7 @@ func (n hostNetworks) Traffic(plans []network.Plan) (map[string]network.Traffic,
 	if err != nil {
 		return nil, err
 	}
+	defer h.Close()
 	return h.Traffic(plans)
 }
 
@@ -115,6 +128,7 @@ func (n hostNetworks) SetFirewall(ctx context.Context, f network.Firewall, pid i
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.SetFirewall(ctx, f, pid)
 }
 
@@ -123,6 +137,7 @@ func (n hostNetworks) Firewall(ctx context.Context, name string, f network.Firew
 	if err != nil {
 		return network.FirewallInfo{}, err
 	}
+	defer h.Close()
 	return h.Firewall(ctx, name, f, pid)
 }
 
@@ -131,6 +146,7 @@ func (n hostNetworks) SetRouting(r network.Routing, interfaces []network.Plan, p
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.SetRouting(r, interfaces, pid)
 }
 
@@ -139,6 +155,7 @@ func (n hostNetworks) Routing(name string, r network.Routing, interfaces []netwo
 	if err != nil {
 		return network.RoutingInfo{}, err
 	}
+	defer h.Close()
 	return h.Routing(name, r, interfaces, pid)
 }
 
@@ -147,6 +164,7 @@ func (n hostNetworks) Readdress(ctx context.Context, was, now network.Plan, pid 
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.Readdress(ctx, was, now, pid)
 }
 
@@ -155,6 +173,7 @@ func (n hostNetworks) SetRates(ctx context.Context, plans []network.Plan) error 
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.SetRates(ctx, plans)
 }
 
@@ -163,6 +182,7 @@ func (n hostNetworks) SetConnections(ctx context.Context, plans []network.Plan) 
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.SetConnections(ctx, plans)
 }
 
@@ -171,6 +191,7 @@ func (n hostNetworks) ConnectionLimit(p network.Plan) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
+	defer h.Close()
 	return h.ConnectionLimit(p), nil
 }
 
@@ -179,6 +200,7 @@ func (n hostNetworks) Withdraw(was, now network.Plan) error {
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.Withdraw(was, now)
 }
 
@@ -187,6 +209,7 @@ func (n hostNetworks) CheckPorts(ports []network.Publication) error {
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.CheckPorts(ports)
 }
 
@@ -195,6 +218,7 @@ func (n hostNetworks) Publish(ctx context.Context, all []network.Published) erro
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.Publish(ctx, all)
 }
 
@@ -203,6 +227,7 @@ func (n hostNetworks) Unpublish(ctx context.Context, p network.Plan) error {
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	return h.Unpublish(ctx, p)
 }
 
@@ -211,5 +236,6 @@ func (n hostNetworks) Published(ctx context.Context, p network.Published) (netwo
 	if err != nil {
 		return network.PublishedInfo{}, err
 	}
+	defer h.Close()
 	return h.Published(ctx, p)
 }

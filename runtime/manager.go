@@ -8,7 +8,6 @@ package runtime
 import (
 	"context"
 	"os"
-	"sync"
 	"time"
 
 	"croft/internal/fail"
@@ -74,13 +73,13 @@ func New(o Options) (*Manager, error) {
 		templates: template.Open(store.TemplatesDir(), template.Options{Progress: o.Progress, Warn: warn}),
 		machine: machine{
 			containers: container.Engine{Root: containersDir(store), Manager: cgroups},
-			networks: hostNetworks{sync.OnceValues(func() (*network.Host, error) {
+			networks: hostNetworks{func() (*network.Host, error) {
 				h, err := network.NewHost(warn)
 				if err == nil {
 					h.Root, h.Register = store.Root, state.HostDir
 				}
 				return h, err
-			})},
+			}},
 			rootfses: overlays{},
 			monitors: spawner{store: store, warn: warn, cgroups: cgroups},
 			guests:   hostGuests{},
