@@ -113,6 +113,9 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	if err := m.putDraft(ctx, draft, v, o.Published); err != nil {
 		return err
 	}
+	if err := m.templates.Confirm(ctx, image); err != nil { // from Put on it is kept
+		return err
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}

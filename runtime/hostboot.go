@@ -39,12 +39,9 @@ func (m *Manager) BootHost(ctx context.Context, o StartOptions, tell func(HostRe
 	for _, e := range entries {
 		marked, err := m.store.ShouldRun(e.Name)
 		if err != nil {
-			return nil, err
+			m.warn(err.Error())
 		}
-		runs, err := m.runs(e.Name)
-		if err != nil {
-			return nil, err
-		}
+		runs := m.mayRun(e.Name)
 		e.VPS.Name = e.Name // of a broken one it is all that is known
 		if !runs && startsOnBoot(e.VPS, marked) {
 			start = append(start, e.VPS)
@@ -79,12 +76,8 @@ func (m *Manager) ShutdownHost(ctx context.Context, o ShutdownOptions, tell func
 	}
 	var stop []state.VPS
 	for _, e := range entries {
-		runs, err := m.runs(e.Name)
-		if err != nil {
-			return nil, err
-		}
 		e.VPS.Name = e.Name
-		if runs {
+		if m.mayRun(e.Name) {
 			stop = append(stop, e.VPS)
 		}
 	}
@@ -199,6 +192,19 @@ func (m *Manager) runs(name string) (bool, error) {
 	return run.State == state.Running && alive(run.Init), nil
 }
 
+// mayRun reports whether name runs, as far as can be known: one whose run.json
+// cannot be read is a warning, and runs if the kernel has processes of it. So
+// one bad file stops neither a boot of the host nor a shutdown.
+func (m *Manager) mayRun(name string) bool {
+	runs, err := m.runs(name)
+	if err == nil {
+		return runs
+	}
+	m.warn(err.Error())
+	pids, err := m.containers.Remains(name)
+	return err != nil || len(pids) > 0
+}
+
 // startsOnBoot says whether a boot of the host starts v, which is marked as
 // one that should run or is not.
 func startsOnBoot(v state.VPS, marked bool) bool {
@@ -246,12 +252,11 @@ func inTurn(ctx context.Context, groups [][]string, limit int, tell func(HostRes
 				slots <- struct{}{}
 				defer func() { <-slots }()
 				results[i] = HostResult{Name: name, Err: ctx.Err()}
-				if results[i].Err != nil {
-					return
+				if results[i].Err == nil {
+					begun := time.Now()
+					results[i].Err = do(name)
+					results[i].Took = time.Since(begun)
 				}
-				begun := time.Now()
-				results[i].Err = do(name)
-				results[i].Took = time.Since(begun)
 				telling.Lock()
 				defer telling.Unlock()
 				tell(results[i])

@@ -7,6 +7,10 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -215,7 +219,36 @@ func (m *Manager) endStrays(v state.VPS, force bool) error {
 	if !force {
 		return fail.New(fail.State, "%s is running without its monitor (pid %d), and a running VPS is destroyed only with --force", v.Name, pids[0]).WithHint("croft list %s", v.Name)
 	}
+	m.warn(fmt.Sprintf("%s ran without its monitor, and is killed", v.Name))
+	m.endHolder(pids)
 	return m.containers.EndRemains(v.Name)
+}
+
+// endHolder kills the process that holds a VPS whose processes are pids: one
+// whose run directory was lost would sweep under that name when init ends,
+// which may be another VPS's by then.
+func (m *Manager) endHolder(pids []int) {
+	for _, pid := range pids {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			continue
+		}
+		_, rest, _ := strings.Cut(string(status), "\nPPid:")
+		line, _, _ := strings.Cut(rest, "\n")
+		parent, err := strconv.Atoi(strings.TrimSpace(line))
+		if err != nil || parent <= 1 || slices.Contains(pids, parent) {
+			continue
+		}
+		fd, err := unix.PidfdOpen(parent, 0)
+		if err != nil {
+			continue
+		}
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", parent))
+		if err == nil && strings.HasPrefix(exe, filepath.Join(m.store.BinDir(), "holder-")) {
+			_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		}
+		unix.Close(fd)
+	}
 }
 
 // sweepUnlessNew sweeps what v has on the host. One that has never run in this
@@ -264,6 +297,7 @@ func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool)
 		if !force {
 			return strays(l.Name(), fmt.Sprintf("pid %d is in its cgroup", pids[0]))
 		}
+		m.endHolder(pids)
 		err = m.containers.EndRemains(l.Name())
 	}
 	if err != nil {

@@ -23,6 +23,10 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 		return nil, err
 	}
 	claims := claimsByOwner(m.tables())
+	strays, err := m.containers.Remaining()
+	if err != nil {
+		m.warn(err.Error())
+	}
 	all := make([]Info, len(entries))
 	var group sync.WaitGroup
 	workers := max(4, goruntime.GOMAXPROCS(0))
@@ -37,7 +41,7 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 					all[i] = broken(e.Name, e.Err)
 					continue
 				}
-				all[i] = m.describe(e.VPS, claims.of(e.VPS))
+				all[i] = m.describe(e.VPS, claims.of(e.VPS), strays)
 			}
 		})
 	}
@@ -94,7 +98,7 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 		return Info{}, err
 	}
 	m.mendIfFree(ctx, name)
-	info := m.describe(v, m.tablesOf(v))
+	info := m.describe(v, m.tablesOf(v), map[string]bool{name: true})
 	if info.Status == StatusStopped {
 		return info, nil
 	}
@@ -164,7 +168,9 @@ func (m *Manager) tablesNaming(vps string) map[string]network.Table {
 	return tables
 }
 
-func (m *Manager) describe(v state.VPS, tables map[string]network.Table) Info {
+// describe tells what there is to tell about v. perhaps are the VPSs that may
+// have processes though their files say that they are stopped.
+func (m *Manager) describe(v state.VPS, tables map[string]network.Table, perhaps map[string]bool) Info {
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
 		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: v.Limits, Ephemeral: v.Ephemeral, Labels: v.Labels,
@@ -182,6 +188,12 @@ func (m *Manager) describe(v state.VPS, tables map[string]network.Table) Info {
 	}
 	if err == nil {
 		info.Status, err = m.status(v.Name, run)
+	}
+	if err == nil && info.Status == StatusStopped && perhaps[v.Name] {
+		var pids []int
+		if pids, err = m.containers.Remains(v.Name); len(pids) > 0 {
+			info.Status = StatusOrphaned
+		}
 	}
 	if err != nil {
 		info.Status, info.Error = StatusBroken, err.Error()

@@ -145,6 +145,9 @@ type templates interface {
 	Ensure(ctx context.Context, ref string) (template.Image, error)
 	Resolve(ref string) (template.Image, error)
 	List() ([]template.Image, error)
+	// Confirm is nil if img is there and no Remove or Prune that does not yet
+	// see its user is under way.
+	Confirm(ctx context.Context, img template.Image) error
 	LayerDirs(img template.Image) ([]string, error)
 	Build(ctx context.Context, name string, o template.BuildOptions) (template.Image, error)
 	Import(ctx context.Context, name string, r io.Reader, o template.ImportOptions) (template.Image, error)

@@ -74,10 +74,22 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 	if err := os.Remove(stopRequest(m.store, l.Name())); err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("forget the last stop: %w", err)
 	}
-	if err := m.monitors.Spawn(ctx, l.Name(), life, how); err != nil {
+	before := m.nextBoot(l.Name())
+	err = m.monitors.Spawn(ctx, l.Name(), life, how)
+	if err != nil && m.nextBoot(l.Name()) != before { // else its console is the boot's before
 		return m.withConsole(l.Name(), err)
 	}
-	return nil
+	return err
+}
+
+// nextBoot is the number of the boot whose console comes next, 0 if the logs
+// cannot be read.
+func (m *Manager) nextBoot(name string) int {
+	logs, err := openLogs(m.store.LogDir(name))
+	if err != nil {
+		return 0
+	}
+	return logs.next()
 }
 
 // mend gives a running VPS whose monitor was killed a new one. Whatever else

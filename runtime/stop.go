@@ -77,7 +77,8 @@ func (m *Manager) restart(ctx context.Context, name string, o StopOptions) error
 // fail.Timeout too: the VPS was killed then, and has ended.
 func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v state.VPS, o StopOptions) (*os.File, error) {
 	if life, err := l.Life(); err == nil {
-		return life, m.sweep(ctx, v) // nothing runs
+		// Nothing runs, unless the run directory was lost.
+		return life, errors.Join(m.endStrays(v, true), m.sweep(ctx, v))
 	}
 	if err := requestStop(m.store, l.Name()); err != nil {
 		return nil, err

@@ -61,6 +61,13 @@ func (m *Manager) usedTemplates() (map[string][]string, error) {
 		return nil, err
 	}
 	used := map[string][]string{}
+	drafts, err := m.store.Drafts()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range drafts {
+		used[d.Template.Digest] = append(used[d.Template.Digest], d.Name)
+	}
 	for _, e := range entries {
 		if e.Err != nil {
 			return nil, e.Err // it may be made from any of them

@@ -1,5 +1,11 @@
 package runtime
 
+import (
+	"errors"
+
+	"croft/internal/fail"
+)
+
 // An undo takes back what a command has done so far. Steps are armed before
 // the act, since an act that fails half way has done something too; so every
 // step takes "it was never done" for success.
@@ -26,3 +32,14 @@ type undone struct{ cause, rest error }
 
 func (e *undone) Error() string   { return e.cause.Error() + " (and undoing it: " + e.rest.Error() + ")" }
 func (e *undone) Unwrap() []error { return []error{e.cause, e.rest} }
+
+// As keeps the kind of what failed that of the whole, also where only what
+// could not be taken back was classified.
+func (e *undone) As(target any) bool {
+	to, ok := target.(**fail.Error)
+	if !ok || errors.As(e.cause, to) {
+		return ok
+	}
+	*to = &fail.Error{Kind: fail.KindOf(e.cause), Msg: e.Error(), Err: e.cause}
+	return true
+}

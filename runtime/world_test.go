@@ -489,8 +489,9 @@ func (fakeTemplates) Resolve(ref string) (template.Image, error) {
 	}
 	return template.Image{Name: ref, Digest: "sha256:00", Layers: []string{"sha256:01"}, Init: "systemd"}, nil
 }
-func (fakeTemplates) List() ([]template.Image, error)            { return nil, nil }
-func (fakeTemplates) LayerDirs(template.Image) ([]string, error) { return []string{"/layer"}, nil }
+func (fakeTemplates) List() ([]template.Image, error)               { return nil, nil }
+func (fakeTemplates) LayerDirs(template.Image) ([]string, error)    { return []string{"/layer"}, nil }
+func (fakeTemplates) Confirm(context.Context, template.Image) error { return nil }
 func (fakeTemplates) Remove(context.Context, string, func() (map[string][]string, error)) error {
 	return nil
 }

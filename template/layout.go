@@ -136,6 +136,12 @@ func (s *Store) putIndex(ix oci.Index) error {
 	if err != nil {
 		return err
 	}
+	// What a killed writer has left: there is no other one, the store is locked.
+	if left, err := filepath.Glob(s.path("." + oci.ImageIndexFile + "-*")); err == nil {
+		for _, file := range left {
+			_ = os.Remove(file)
+		}
+	}
 	return replaceFile(s.path(oci.ImageIndexFile), append(b, '\n'))
 }
 

@@ -2,6 +2,7 @@ package template
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -116,8 +117,29 @@ func nameOf(d oci.Descriptor) string {
 	return d.Annotations[oci.AnnotationRefName]
 }
 
+// A damage is an image that cannot be read, and why.
+type damage struct {
+	image oci.Descriptor
+	err   error
+}
+
+// warnOf warns of images that cannot be read although the index has them. One
+// that was removed while it was read is no longer there, and not damaged.
+func (s *Store) warnOf(damaged []damage) {
+	if len(damaged) == 0 {
+		return
+	}
+	now, err := s.index()
+	for _, d := range damaged {
+		still := func(o oci.Descriptor) bool { return o.Digest == d.image.Digest }
+		if err != nil || slices.ContainsFunc(now.Manifests, still) {
+			s.warn(fmt.Sprintf("template %s: %v", nameOf(d.image), d.err))
+		}
+	}
+}
+
 // List returns every image in the store by name, the newest of a name before
-// the former ones. A store that is not there has none. Images without a name
+// the former ones. One that cannot be read is a warning, and not in the list. A store that is not there has none. Images without a name
 // (another tool's) are left out.
 func (s *Store) List() ([]Image, error) {
 	ix, err := s.index()
@@ -125,16 +147,19 @@ func (s *Store) List() ([]Image, error) {
 		return nil, err
 	}
 	all := make([]Image, 0, len(ix.Manifests))
+	var damaged []damage
 	for _, d := range ix.Manifests {
 		if nameOf(d) == "" {
 			continue
 		}
 		im, err := s.read(d)
 		if err != nil {
-			return nil, err
+			damaged = append(damaged, damage{d, err})
+			continue
 		}
 		all = append(all, im.Image)
 	}
+	s.warnOf(damaged)
 	slices.SortFunc(all, func(a, b Image) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), compareBool(a.Former, b.Former),
 			b.Created.Compare(a.Created), cmp.Compare(a.Digest, b.Digest))

@@ -18,6 +18,22 @@ import (
 // is just being removed.
 type Used func() (map[string][]string, error)
 
+// Confirm returns nil if img and its layers are in the store. A Remove or Prune
+// that is under way has ended by then, so an image that its caller has made
+// known to Used before is kept from then on. Otherwise it is fail.NotFound.
+func (s *Store) Confirm(ctx context.Context, img Image) error {
+	unlock, err := s.lock(ctx, storeLock)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := s.Resolve(img.Digest); err != nil {
+		return err
+	}
+	_, err = s.LayerDirs(img)
+	return err
+}
+
 // Remove removes the image that ref means; of a bare name the former images
 // that nothing uses, too. Unpacked layers and blobs that no image needs any more
 // go with it. If the image has other names, only this one is removed. It is

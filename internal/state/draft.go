@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -56,6 +57,34 @@ func (l *Locked) Begin() (*Draft, error) {
 
 func taken(name string) error {
 	return fail.New(fail.Taken, "a VPS named %q exists", name).WithHint("croft inspect %s", name)
+}
+
+// Drafts returns the settings of the drafts whose makers are at work, as far as
+// they have put any. Put comes before Commit: who calls it while no VPS comes
+// into being (AllStill) sees every VPS as one or the other.
+func (s *Store) Drafts() ([]VPS, error) {
+	names, err := readNames(s.vpsDirs())
+	if err != nil {
+		return nil, err
+	}
+	var all []VPS
+	for _, name := range names {
+		dir := filepath.Join(s.vpsDirs(), name)
+		if !strings.HasPrefix(name, ".") || !isDir(dir) || !atWork(dir) {
+			continue
+		}
+		path := filepath.Join(dir, vpsFileName)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue // none yet, or it has ended
+		}
+		var v VPS
+		if err := decode(data, path, &v); err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
 }
 
 // Put makes v the settings of the draft.

@@ -9,6 +9,7 @@
 package state
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -288,7 +289,9 @@ func putVPS(path string, v VPS) error {
 }
 
 // Run returns what the VPS is doing, as its monitor wrote it last. There is
-// nothing (a zero Run) if the monitor has not written since the host booted.
+// nothing (a zero Run) if the monitor has not written since the host booted, or
+// if the file is corrupt: whether the VPS runs the kernel says. A newer croft's
+// file of this boot is fail.State.
 func (s *Store) Run(name string) (Run, error) {
 	if _, err := ParseName(name); err != nil {
 		return Run{}, err
@@ -302,12 +305,15 @@ func (s *Store) Run(name string) (Run, error) {
 		return Run{}, hostError("read", path, err)
 	}
 	var r Run
-	if err := decode(data, path, &r); err != nil {
-		return Run{}, err
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Run{}, nil // corrupt: not believed
 	}
 	// Where /run is no tmpfs the file outlives the machine that it was about.
 	if r.HostBoot != s.boot {
 		return Run{}, nil
+	}
+	if err := decodeKnown(data, path, &r, &r.Schema); err != nil {
+		return Run{}, err
 	}
 	return r, nil
 }

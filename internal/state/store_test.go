@@ -377,7 +377,13 @@ func TestRun(t *testing.T) {
 		t.Errorf("after a reboot of the host: got %+v, %v", r, err)
 	}
 
-	write(t, s.RunFile("web"), "{")
+	for _, corrupt := range []string{"{", "", "null", `{"schema": 9}`} { // of no boot of the host
+		write(t, s.RunFile("web"), corrupt)
+		if r, err := s.Run("web"); err != nil || !reflect.DeepEqual(r, Run{}) {
+			t.Errorf("%q: got %+v, %v", corrupt, r, err)
+		}
+	}
+	write(t, s.RunFile("web"), `{"schema": 9, "hostBoot": "`+s.boot+`"}`)
 	_, err = s.Run("web")
 	wantKind(t, err, fail.State)
 	if err := s.RemoveRun("web"); err != nil {
