@@ -167,6 +167,44 @@ func TestCorruptRun(t *testing.T) {
 	must(t, "destroy", "--force", vps)
 }
 
+// What becomes of the files of a running VPS, the kernel has its processes: no
+// command says that it is stopped, removes its files, or gives its ids away.
+func TestLostFiles(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox")
+	mine := inspect(t, vps)
+	for _, lost := range []string{
+		filepath.Join(world.run, "vps", vps), filepath.Join(world.run, "containers", vps),
+		filepath.Join(world.run, "locks", vps+".life"), filepath.Join(world.root, "vps", vps, "vps.json"), filepath.Join(world.root, "ids"),
+	} {
+		if filepath.Base(lost) == "vps.json" {
+			if r := try("list", vps); !strings.Contains(r.out, "orphaned") {
+				t.Error(r)
+			}
+			if r := try("destroy", vps); r.status != 5 {
+				t.Error(r)
+			}
+		}
+		if err := os.RemoveAll(lost); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := try("create", vps+"-x", "--template", "busybox"); r.status != 5 || !strings.Contains(r.errOut, vps) {
+		t.Error(r) // it is not known which ids vps has
+	}
+	if err := os.RemoveAll(filepath.Join(world.root, "vps", vps)); err != nil {
+		t.Fatal(err)
+	}
+	if r := try("create", vps, "--template", "busybox"); r.status != 5 {
+		t.Error(r)
+	}
+	other := create(t, "busybox")
+	if got := inspect(t, other); got.IDs.First == mine.IDs.First {
+		t.Errorf("%s has the ids of %s, which runs", other, vps)
+	}
+	must(t, "destroy", "--force", "--if-exists", vps)
+}
+
 // A full disk is said, and loses nothing.
 func TestFullDisk(t *testing.T) {
 	hostAsBefore(t)

@@ -182,7 +182,8 @@ func (m *Manager) sweepClaims(t *network.Table, except string) {
 		if err != nil {
 			continue
 		}
-		if !exists(m.store.VPSDir(owner)) {
+		// One whose files were removed by hand may run still.
+		if pids, err := m.containers.Remains(owner); err == nil && len(pids) == 0 && !exists(m.store.VPSDir(owner)) {
 			t.Release(owner)
 		}
 		l.Unlock()
