@@ -79,8 +79,11 @@ func (m *Manager) Enter(ctx context.Context, name string, o ExecOptions) (int, e
 	o.Terminal = o.Stdio.In != nil && term.IsTerminal(int(o.Stdio.In.Fd()))
 	if !o.Login {
 		shell, err := readRunning(run.Init, func(root *inside.Root) (string, error) { return loginShell(root, o.User) })
-		if err != nil {
+		if err != nil && (o.User != "" || errors.Is(err, inside.ErrGone)) {
 			return 0, reachError(name, err)
+		}
+		if shell == "" {
+			shell = "/bin/sh" // its files cannot be read
 		}
 		o.Args = []string{shell, "-l"}
 	}
@@ -123,6 +126,9 @@ func (m *Manager) process(name string, run state.Run, o ExecOptions) (*specs.Pro
 		return nil, err
 	}
 	who, err := readRunning(run.Init, func(root *inside.Root) (*account, error) { return userInside(root, o.User) })
+	if who == nil && o.User == "" && !errors.Is(err, inside.ErrGone) {
+		who, err = rootAccount(), nil // whatever has become of its passwd(5)
+	}
 	if err != nil {
 		return nil, reachError(name, err)
 	}
@@ -146,7 +152,7 @@ func (m *Manager) process(name string, run state.Run, o ExecOptions) (*specs.Pro
 		return nil, fail.New(fail.Usage, "working directory %q is not absolute", o.Cwd)
 	}
 	there, err := readRunning(run.Init, func(root *inside.Root) (bool, error) { return root.IsDir(p.Cwd), nil })
-	if err != nil {
+	if errors.Is(err, inside.ErrGone) {
 		return nil, reachError(name, err)
 	}
 	if !there {
@@ -190,6 +196,11 @@ type account struct {
 }
 
 func (a *account) String() string { return fmt.Sprintf("%s %d:%d %s", a.Name, a.Uid, a.Gid, a.Home) }
+
+// rootAccount is root of a VPS whose own files say nothing about it.
+func rootAccount() *account {
+	return &account{ExecUser: &user.ExecUser{Home: "/root"}, Name: "root"}
+}
 
 // userInside finds NAME|UID[:GROUP|GID] in the VPS's own files.
 func userInside(root *inside.Root, who string) (*account, error) {
