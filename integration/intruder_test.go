@@ -184,3 +184,37 @@ func TestFilesNeverKeepFromStarting(t *testing.T) {
 		}
 	}
 }
+
+// The device nodes of a VPS are its own files, which every user inside may open
+// whatever the modes of the host's are, and not the host's.
+func TestDeviceNodes(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox")
+	was := hostFiles(t, vps)
+	for name, number := range map[string]string{"null": "1:3", "zero": "1:5", "full": "1:7", "random": "1:8",
+		"urandom": "1:9", "tty": "5:0", "fuse": "a:e5", "net/tun": "a:c8"} {
+		node := "/dev/" + name
+		var host unix.Stat_t
+		if err := unix.Stat(node, &host); err != nil {
+			t.Logf("this host has no %s", node)
+			continue
+		}
+		if got := in(t, vps, "stat", "-c", "%t:%T %a %u:%g", node); got != number+" 666 0:0" {
+			t.Errorf("%s is %s", node, got)
+		}
+		if got := in(t, vps, "stat", "-c", "%d:%i", node); got == fmt.Sprintf("%d:%d", host.Dev, host.Ino) {
+			t.Errorf("%s is the host's file", node)
+		}
+		if name == "tty" || name == "fuse" || name == "net/tun" { // which open needs a terminal, or the module
+			continue
+		}
+		must(t, "exec", "--user", "65534", vps, "--", "sh", "-c", "exec 3<>"+node)
+	}
+	sh(t, vps, "chown 7:7 /dev/full && chmod 0 /dev/full && umount /dev/full && test ! -c /dev/full")
+	unchanged(t, was, hostFiles(t, vps))
+	sh(t, vps, "echo lost >/dev/null; test $(head -c 4096 /dev/zero | wc -c) = 4096")
+	must(t, "restart", "--wait", vps)
+	if got := in(t, vps, "stat", "-c", "%a %u", "/dev/full"); got != "666 0" {
+		t.Errorf("after a restart /dev/full is %s", got)
+	}
+}

@@ -82,6 +82,9 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 		return err
 	}
 	defer init.Close()
+	if err := mon.ownDevices(v, init); err != nil {
+		return err
+	}
 	if err := mon.mountData(root, init); err != nil {
 		return err
 	}
@@ -260,6 +263,19 @@ func (m *Manager) plugIn(ctx context.Context, v state.VPS, pid int) error {
 		return err
 	}
 	return m.publishAtStart(ctx, v)
+}
+
+// ownDevices gives v, whose init is p, device nodes of its own. A privileged VPS
+// has them from the start.
+func (mon *monitor) ownDevices(v state.VPS, p *inside.Process) error {
+	if v.IDs.Size == 0 {
+		return nil
+	}
+	host, err := mon.host()
+	if err != nil {
+		return err
+	}
+	return mon.guests.Devices(p, v.IDs.First, host.Devices, mon.store.RunDir(v.Name))
 }
 
 // mountData mounts the data directories of root in the VPS whose init is p.

@@ -31,6 +31,7 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 		return nil, err
 	}
 	f.NamespaceWhy, f.ShiftWhy, f.OverlayWhy = why(trial.Namespace), why(trial.Shift), why(trial.Overlay)
+	f.NodeWhy = why(tryNodes(m.store.RunRoot))
 	builder, err := template.Builder()
 	f.Builder, f.BuilderWhy = builder, why(err)
 	host, err := m.host()
@@ -45,6 +46,15 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 	}
 	f.Network = networkFacts(network.LookAround(ctx, bridges))
 	return hostcheck.Checks(f), ctx.Err()
+}
+
+// tryNodes makes device nodes, out of sight, as a start does.
+func tryNodes(scratch string) error {
+	nodes, err := newDevices(scratch, 0, usualDevices())
+	for _, n := range nodes {
+		n.tree.Close()
+	}
+	return err
 }
 
 // bridges are those of the networks that there are, or of the one that there

@@ -129,6 +129,10 @@ type guests interface {
 	// MountData mounts dirs in the VPS whose init is p and has not run yet.
 	// One that is not a directory inside any more is left out.
 	MountData(p *inside.Process, dirs []template.DataDir) error
+	// Devices gives a VPS with a user namespace device nodes of its own, the usual
+	// ones and extra, in place of the host's. Its init is p and has not run yet.
+	// scratch is a directory of the host's.
+	Devices(p *inside.Process, first uint32, extra []bundles.Device, scratch string) error
 	// BootID makes the text of the file at path the boot id that the VPS whose
 	// init is p sees.
 	BootID(p *inside.Process, path string) error

@@ -73,8 +73,9 @@ func (p *Process) mount(tree, target *os.File) error {
 }
 
 // Uncover unmounts what was mounted last over the file name, below the root of
-// p, if that is a filesystem of type kind. Another one is left, which is
-// no error. No element of name may be a link.
+// p, if that is a filesystem of type kind, or whatever it is if kind is 0.
+// Another one is left, which is no error, as nothing mounted there is. No
+// element of name may be a link.
 func (p *Process) Uncover(name string, kind int64) error {
 	root, err := p.Root()
 	if err != nil {
@@ -92,7 +93,7 @@ func (p *Process) Uncover(name string, kind int64) error {
 	}
 	is, err := filesystemOf(top)
 	top.Close()
-	if err != nil || is != kind {
+	if err != nil || kind != 0 && is != kind {
 		return err
 	}
 	return p.InMounts(func() error {
@@ -100,7 +101,7 @@ func (p *Process) Uncover(name string, kind int64) error {
 		if err := unix.Fchdir(int(dir.Fd())); err != nil {
 			return fmt.Errorf("enter the directory of %s: %w", name, err)
 		}
-		if err := unix.Unmount(path.Base(name), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+		if err := unix.Unmount(path.Base(name), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EINVAL) {
 			return fmt.Errorf("unmount %s: %w", name, err)
 		}
 		return nil

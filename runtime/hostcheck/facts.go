@@ -25,6 +25,8 @@ type Facts struct {
 
 	Cgroups Cgroups
 	Devices []string // nodes that VPSs could use and that are not here
+	NodeWhy string   // why croft cannot make device nodes; "" if it can
+	Closed  []string // those of the nodes here that not every user may open
 	Network Network
 	Boot    Boot
 

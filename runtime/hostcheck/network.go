@@ -83,5 +83,8 @@ func devices(f Facts) []Check {
 	if len(f.Devices) > 0 {
 		return bad(Warning, name, what, "no "+strings.Join(f.Devices, ", "), "modprobe -a tun fuse")
 	}
+	if f.NodeWhy != "" && len(f.Closed) > 0 { // else VPSs have nodes of their own
+		return bad(Warning, name, what, "VPSs have the host's nodes, and cannot open them ("+f.NodeWhy+")", "chmod 666 "+strings.Join(f.Closed, " "))
+	}
 	return good(name, what, "there")
 }

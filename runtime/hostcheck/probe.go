@@ -28,8 +28,11 @@ func Probe(ctx context.Context, stateDir string) Facts {
 		}
 	}
 	for _, node := range []string{"/dev/net/tun", "/dev/fuse"} {
-		if !present(node) {
+		info, err := os.Stat(node)
+		if err != nil {
 			f.Devices = append(f.Devices, node)
+		} else if info.Mode().Perm()&0o006 != 0o006 {
+			f.Closed = append(f.Closed, node)
 		}
 	}
 	f.probeSpace()
