@@ -61,6 +61,7 @@ type setting struct {
 	Script      string // init: run by sh, on the console
 	Adopt       int    // or: the pid of a process that is not its child
 	Log         string // if not DIR/log
+	Runner      int    // the pid of the process that the VPS ends with
 }
 
 // becomeHolder does what croft's monitor does: it starts an init on a pty, and
@@ -72,12 +73,16 @@ func becomeHolder(text string) {
 	must(err)
 	must(unix.Flock(int(life.Fd()), unix.LOCK_EX|unix.LOCK_NB))
 	c := Config{
-		Init: s.Adopt, Adopted: s.Adopt != 0, PIDFD: None, Master: None,
+		Init: s.Adopt, Adopted: s.Adopt != 0, PIDFD: None, Master: None, Runner: None,
 		Life: int(life.Fd()),
 		Log:  filepath.Join(s.Dir, "log"), Booted: filepath.Join(s.Dir, "booted"),
 	}
 	if s.Log != "" {
 		c.Log = s.Log
+	}
+	if s.Runner != 0 {
+		c.Runner, err = unix.PidfdOpen(s.Runner, 0)
+		must(err)
 	}
 	notify, err := ListenNotify(filepath.Join(s.Dir, "notify"))
 	must(err)
@@ -115,11 +120,25 @@ func reportEnd(args []string) {
 	if errors.Is(unix.Flock(int(other.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) {
 		state = "locked through another descriptor"
 	}
+	if end.Abandoned {
+		must(unix.Kill(-1*initOf(), 0)) // init's session still runs
+		must(unix.Kill(-1*initOf(), unix.SIGKILL))
+		state += ", abandoned"
+	}
 	text := fmt.Sprintf("status %v %#x, life %s, gogc %q, term %s", end.Known, end.Status, state,
 		os.Getenv("GOGC"), signalState("SigIgn", syscall.SIGTERM))
 	must(os.WriteFile(filepath.Join(args[2], "ended.new"), []byte(text), 0o600))
 	must(os.Rename(filepath.Join(args[2], "ended.new"), filepath.Join(args[2], "ended")))
 	os.Exit(0)
+}
+
+// initOf is this process's only child.
+func initOf() int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
+	must(err)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	must(err)
+	return pid
 }
 
 func signalState(field string, sig syscall.Signal) string {
@@ -314,19 +333,86 @@ func TestAdoptedInit(t *testing.T) {
 	in.Close()
 	init.Wait()
 	got := h.ended()
-	if !strings.HasPrefix(got, "status true 0x700,") && !(kernelBefore(t, 6, 15) && strings.HasPrefix(got, "status false")) {
+	if !strings.HasPrefix(got, "status true 0x700,") {
 		t.Errorf("croft was told %q", got)
 	}
 }
 
-func kernelBefore(t *testing.T, major, minor int) bool {
-	var uts unix.Utsname
-	if err := unix.Uname(&uts); err != nil {
+// An adopted init gets every signal that is sent to it, can be stopped and go
+// on, and its holder hears by which signal it ended.
+func TestAdoptedInitIsTraced(t *testing.T) {
+	dir := t.TempDir()
+	init := exec.Command("/bin/sh", "-c", `trap 'echo usr1 >>got' USR1; echo ready >got; while :; do read go <fifo; done`)
+	init.Dir = dir
+	if err := unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var a, b int
-	fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &a, &b)
-	return a < major || a == major && b < minor
+	if err := init.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { init.Process.Kill() })
+	pid := init.Process.Pid
+	h := hold(t, setting{Adopt: pid})
+	status := func(field, want string) func() bool {
+		return func() bool {
+			text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+			for line := range strings.Lines(string(text)) {
+				if f := strings.Fields(line); f[0] == field {
+					return strings.HasPrefix(f[1], want)
+				}
+			}
+			return false
+		}
+	}
+	got := func(want string) func() bool {
+		return func() bool { text, _ := os.ReadFile(filepath.Join(dir, "got")); return string(text) == want }
+	}
+	h.until("init is traced", func() bool { return !status("TracerPid:", "0")() })
+	h.until("init is ready", got("ready\n"))
+	for _, want := range []string{"ready\nusr1\n", "ready\nusr1\nusr1\n"} {
+		syscall.Kill(pid, syscall.SIGUSR1)
+		h.until("init has caught the signal", got(want))
+		syscall.Kill(pid, syscall.SIGSTOP)
+		h.until("init is stopped", func() bool { return status("State:", "t")() || status("State:", "T")() })
+		syscall.Kill(pid, syscall.SIGCONT)
+		h.until("init goes on", status("State:", "S"))
+	}
+	syscall.Kill(pid, syscall.SIGHUP)
+	if got := h.ended(); !strings.HasPrefix(got, "status true 0x1,") {
+		t.Errorf("croft was told %q", got)
+	}
+	init.Wait()
+}
+
+// When the process that a VPS ends with is gone, croft is told, while init
+// still runs.
+func TestRunnerIsGone(t *testing.T) {
+	runner := exec.Command("sleep", "1000")
+	if err := runner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	h := hold(t, setting{Script: "echo up; read go", Runner: runner.Process.Pid})
+	h.logHas("up")
+	runner.Process.Kill()
+	runner.Wait()
+	if got := h.ended(); !strings.HasPrefix(got, "status false 0x0, life locked, abandoned") {
+		t.Errorf("croft was told %q", got)
+	}
+}
+
+// The ninth client is told why it is turned away.
+func TestTooManyConsoles(t *testing.T) {
+	h := hold(t, setting{Script: "echo prompt; read go"})
+	first := h.attach()
+	expect(t, first, "prompt")
+	for range 7 {
+		expect(t, h.attach(), "prompt")
+	}
+	if text, err := io.ReadAll(h.attach()); err != nil || !strings.Contains(string(text), "8 consoles are attached already") {
+		t.Errorf("the ninth one reads %q, %v", text, err)
+	}
+	send(t, first, "\n")
+	h.ended()
 }
 
 func TestConsole(t *testing.T) {

@@ -85,7 +85,10 @@ func (cs *clients) note(fd int, what uint32) {
 	}
 }
 
-// accept lets one new client in; one too many is turned away.
+// tooMany is what a client is told that is turned away.
+const tooMany = "[croft: 8 consoles are attached already]\r\n"
+
+// accept lets one new client in; one too many is told so and turned away.
 func (cs *clients) accept() {
 	if !cs.waiting {
 		return
@@ -109,6 +112,7 @@ func (cs *clients) accept() {
 		}
 		return
 	}
+	syscall.Write(fd, []byte(tooMany))
 	syscall.Close(fd)
 }
 

@@ -29,11 +29,16 @@ func (h *holder) initEnded() {
 		}
 	}
 	h.ended = true
+	if status, known := h.tracer.wait(); known {
+		h.setEnd(status)
+		return
+	}
 	gone := false
 	for range reapTries {
 		status, known, err := exitOf(h.cfg.PIDFD)
 		if known {
 			h.setEnd(status)
+			h.end.Own = h.cfg.Adopted
 		}
 		// It may have been reaped between the kernel's looks for the status and
 		// for the process (pidfd_info, fs/pidfs.c): then the next call finds the former.
@@ -50,7 +55,7 @@ func (h *holder) initEnded() {
 }
 
 func (h *holder) setEnd(status uint32) {
-	h.ended = true
+	h.ended, h.end.Abandoned = true, false
 	h.end.Known, h.end.Status = true, status
 }
 
@@ -69,9 +74,12 @@ func (h *holder) reap() {
 	}
 }
 
+// waitOwn is __WNOTHREAD: what the tracer's thread waits for is not taken here.
+const waitOwn = 0x20000000
+
 func wait4(pid int, status *syscall.WaitStatus) (int, syscall.Errno) {
 	r, _, err := syscall.Syscall6(syscall.SYS_WAIT4, uintptr(pid), uintptr(unsafe.Pointer(status)),
-		syscall.WNOHANG, 0, 0, 0)
+		syscall.WNOHANG|waitOwn, 0, 0, 0)
 	return int(r), err
 }
 

@@ -38,6 +38,7 @@ type holder struct {
 	console console
 	notify  notify
 	clients clients
+	tracer  tracer
 }
 
 var h holder
@@ -60,7 +61,7 @@ func main() {
 	if err := h.setUp(); err != nil {
 		die("cannot set up", err)
 	}
-	for !h.ended {
+	for !h.ended && !h.end.Abandoned {
 		h.wait()
 		h.work()
 	}
@@ -73,7 +74,7 @@ func main() {
 func (h *holder) setUp() (err error) {
 	ignore(sigIgn)
 	nameProcess("croft-monitor\x00")
-	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console, h.cfg.PIDFD} {
+	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console, h.cfg.PIDFD, h.cfg.Runner} {
 		if fd >= 0 {
 			syscall.CloseOnExec(fd)
 			if err = syscall.SetNonblock(fd, true); err != nil {
@@ -90,6 +91,9 @@ func (h *holder) setUp() (err error) {
 		return err
 	}
 	h.end.Life = h.cfg.Life
+	if h.cfg.Adopted {
+		h.tracer.begin(h.cfg.Init)
+	}
 	h.log.open(h.cfg.Log)
 	h.console.open(h.cfg.Master)
 	h.notify.open(h.cfg.Notify, h.cfg.Booted)
@@ -101,6 +105,11 @@ func (h *holder) setUp() (err error) {
 			if err = h.watch(fd, syscall.EPOLLIN|syscall.EPOLLOUT|edge); err != nil {
 				return err
 			}
+		}
+	}
+	if h.cfg.Runner >= 0 {
+		if err = h.watch(h.cfg.Runner, syscall.EPOLLIN); err != nil {
+			return err
 		}
 	}
 	return h.watch(h.cfg.PIDFD, syscall.EPOLLIN)
@@ -150,6 +159,8 @@ func (h *holder) note(fd int, what uint32) {
 	switch fd {
 	case h.cfg.PIDFD:
 		h.initEnded()
+	case h.cfg.Runner:
+		h.end.Abandoned = !h.ended
 	case h.cfg.Master:
 		h.console.readable = true
 		if what&syscall.EPOLLOUT != 0 {

@@ -10,6 +10,7 @@ func TestInitCommandLine(t *testing.T) {
 		{},
 		{Args: []string{"a"}, Dir: "/", Stop: 15},
 		{Args: []string{"a", "", "-x", "ü\n"}, Dir: "/srv", UID: 5, GID: 65534, Groups: []uint32{7, 8}, Stop: 37},
+		{Args: []string{"a"}, Dir: "/", UID: 1_000_700_000, GID: 4_294_967_295, Groups: []uint32{2_000_000_000}, Stop: 15},
 	} {
 		got, err := ParseInit(c.CommandLine("/run/" + InitName))
 		if err != nil || !reflect.DeepEqual(got, c) {

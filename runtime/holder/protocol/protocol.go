@@ -10,8 +10,9 @@ package protocol
 // argument vector: see Args and Parse.
 type Config struct {
 	Init    int  // pid of the VPS's init, on the host
-	Adopted bool // init is not our child: its exit status is asked of its pidfd
+	Adopted bool // init is not our child: it is traced, so that its end is known all the same
 	PIDFD   int  // of init; None makes the holder open it by pid
+	Runner  int  // pidfd of the process that the VPS ends with, or None
 
 	Life    int // the life lock: kept open, handed on to croft
 	Master  int // the console's pty master; None if it was lost with another monitor
@@ -38,6 +39,7 @@ func (c Config) Args(title string) []string {
 	args := []string{title,
 		"init=" + itoa(c.Init),
 		"pidfd=" + itoa(c.PIDFD),
+		"runner=" + itoa(c.Runner),
 		"life=" + itoa(c.Life),
 		"master=" + itoa(c.Master),
 		"notify=" + itoa(c.Notify),
@@ -56,7 +58,7 @@ func (c Config) Args(title string) []string {
 // Parse is the inverse of Args. Every key has to be known, and init, life and
 // exec have to be there.
 func Parse(args []string) (Config, error) {
-	c := Config{Init: None, PIDFD: None, Life: None, Master: None, Notify: None, Console: None}
+	c := Config{Init: None, PIDFD: None, Runner: None, Life: None, Master: None, Notify: None, Console: None}
 	if len(args) == 0 {
 		return c, Error("no arguments")
 	}
@@ -96,6 +98,8 @@ func (c *Config) set(arg string) error {
 		number = &c.Init
 	case "pidfd":
 		number = &c.PIDFD
+	case "runner":
+		number = &c.Runner
 	case "life":
 		number = &c.Life
 	case "master":
@@ -123,12 +127,28 @@ type End struct {
 	Life   int    // the descriptor of the life lock, still locked
 	Known  bool   // whether Status is; an adopted init's may be lost
 	Status uint32 // as wait4(2) returns it
+	// Own says that Status is init's own exit code only: the answer that
+	// reboot(2) leaves for init's parent is not in it.
+	Own bool
+	// Abandoned says that init still runs, and that Config.Runner has ended.
+	Abandoned bool
 }
+
+const (
+	statusUnknown   = "unknown"
+	statusAbandoned = "abandoned"
+	ownStatus       = '~' // begins a status of which only init's own part is known
+)
 
 // Args returns e as the arguments that the holder appends to Config.Argv.
 func (e End) Args() []string {
-	status := "unknown"
-	if e.Known {
+	status := statusUnknown
+	switch {
+	case e.Abandoned:
+		status = statusAbandoned
+	case e.Known && e.Own:
+		status = string(ownStatus) + itoa(int(e.Status))
+	case e.Known:
 		status = itoa(int(e.Status))
 	}
 	return []string{"--life", itoa(e.Life), "--status", status}
@@ -144,14 +164,23 @@ func ParseEnd(args []string) (End, error) {
 	if !ok || life < 0 {
 		return End{}, Error("not a descriptor: --life " + args[1])
 	}
-	if args[3] == "unknown" {
-		return End{Life: life}, nil
+	e := End{Life: life}
+	text := args[3]
+	switch {
+	case text == statusUnknown:
+		return e, nil
+	case text == statusAbandoned:
+		e.Abandoned = true
+		return e, nil
+	case text != "" && text[0] == ownStatus:
+		e.Own, text = true, text[1:]
 	}
-	status, ok := atoi(args[3])
+	status, ok := atoi(text)
 	if !ok || status < 0 || status > 0xffff {
 		return End{}, Error("not a wait status: --status " + args[3])
 	}
-	return End{Life: life, Known: true, Status: uint32(status)}, nil
+	e.Known, e.Status = true, uint32(status)
+	return e, nil
 }
 
 func cut(s string) (key, value string) {
@@ -178,7 +207,7 @@ func atoi(s string) (int, bool) {
 	if len(s) > 1 && s[0] == '-' {
 		sign, s = -1, s[1:]
 	}
-	if s == "" || len(s) > 9 {
+	if s == "" || len(s) > 10 { // the largest user id has 10 digits
 		return 0, false
 	}
 	n := 0

@@ -8,8 +8,8 @@ import (
 
 func TestArgs(t *testing.T) {
 	for _, c := range []Config{
-		{Init: 17, PIDFD: None, Life: 3, Master: 4, Notify: 5, Console: 6, Log: "/log", Booted: "/booted", Exec: "/croft", Argv: []string{"croft"}},
-		{Init: 99999999, Adopted: true, PIDFD: 10, Life: 3, Master: None, Notify: None, Console: None,
+		{Init: 17, PIDFD: None, Runner: None, Life: 3, Master: 4, Notify: 5, Console: 6, Log: "/log", Booted: "/booted", Exec: "/croft", Argv: []string{"croft"}},
+		{Init: 99999999, Adopted: true, PIDFD: 10, Runner: 11, Life: 3, Master: None, Notify: None, Console: None,
 			Log: "a=b c\n", Exec: "/x", Argv: []string{"croft", "monitor", "--", "", "init=1"}},
 	} {
 		got, err := Parse(c.Args("croft monitor web"))
@@ -47,12 +47,13 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestEnd(t *testing.T) {
-	for _, e := range []End{{Life: 3}, {Life: 12, Known: true}, {Life: 3, Known: true, Status: 0x2a00}, {Life: 3, Known: true, Status: 1}} {
+	for _, e := range []End{{Life: 3}, {Life: 12, Known: true}, {Life: 3, Known: true, Status: 0x2a00}, {Life: 3, Known: true, Status: 1},
+		{Life: 3, Known: true, Status: 9, Own: true}, {Life: 3, Abandoned: true}} {
 		if got, err := ParseEnd(append([]string{"croft", "monitor"}, e.Args()...)); err != nil || got != e {
 			t.Errorf("%+v came back as %+v, %v", e, got, err)
 		}
 	}
-	for _, bad := range []string{"", "--life 3 --status", "--life x --status 1", "--life -1 --status 1", "--life 3 --status 65536", "--status 1 --life 3"} {
+	for _, bad := range []string{"", "--life 3 --status", "--life x --status 1", "--life -1 --status 1", "--life 3 --status 65536", "--status 1 --life 3", "--life 3 --status ~", "--life 3 --status ~x"} {
 		if got, err := ParseEnd(strings.Fields(bad)); err == nil {
 			t.Errorf("%q: %+v", bad, got)
 		}
