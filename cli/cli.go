@@ -17,8 +17,10 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -31,6 +33,9 @@ import (
 // returns the exit status: docs/exit-codes.md. Files that the user asks for get
 // modes by umask, whatever the process's own is.
 func Main(args []string, umask int) int {
+	// A reader that is gone is a failed write, so that what was begun is undone.
+	// What is caught, and not ignored, has its default action in children again.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	a := &app{
 		stdio:   runtime.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
 		connect: connect,

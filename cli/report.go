@@ -106,8 +106,18 @@ func (a *app) finish(l line, err error) int {
 	if errors.As(err, &s) {
 		return int(s)
 	}
+	if readerGone(err) {
+		return 128 + int(syscall.SIGPIPE)
+	}
 	a.report(l.meant, err)
 	return exitStatus(err, l.verb)
+}
+
+// readerGone reports whether err is that no one reads standard output any more,
+// as after croft list | head -1. There is nothing to say then.
+func readerGone(err error) bool {
+	var path *os.PathError
+	return errors.As(err, &path) && path.Path == os.Stdout.Name() && errors.Is(err, syscall.EPIPE)
 }
 
 // report prints an error, unless it has been.

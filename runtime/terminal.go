@@ -44,21 +44,61 @@ func (m *Manager) execTerminal(name string, p *specs.Process, stdio Stdio) (int,
 	go forward(r, signals, done)
 	go followSize(stdio.In, r.Console, done)
 	go func() { _, _ = io.Copy(r.Console, stdio.In) }() // ends with the process
+	over, ended, err := os.Pipe()
+	if err != nil {
+		return 0, fmt.Errorf("make pipe: %w", err)
+	}
+	defer over.Close()
+	defer ended.Close()
 	output := make(chan error, 1)
 	go func() {
-		_, err := io.Copy(stdio.Out, r.Console)
+		err := copyTerminal(stdio.Out, r.Console, over)
+		if err != nil {
+			_ = r.Signal(syscall.SIGHUP) // its terminal is gone
+			_ = r.Console.Close()
+		}
 		output <- err
 	}()
 	status, err := r.Wait()
 	if err != nil {
 		return 0, err
 	}
-	// The master reads EIO when the last slave is closed, which something in
-	// the background may hold; what is in it comes before that.
-	if err := drainTerminal(r.Console, output); err != nil {
-		return 0, err
+	ended.Close()
+	if err := <-output; err != nil && !errors.Is(err, unix.EPIPE) {
+		return 0, fmt.Errorf("write the command's output: %w", err)
 	}
 	return status, nil
+}
+
+// copyTerminal writes what a terminal shows to out, until the terminal ends or,
+// once over has been closed at its other end, until there is nothing left to
+// show: something in the background may hold the terminal for ever. The error
+// is one of out.
+func copyTerminal(out io.Writer, master, over *os.File) error {
+	buf := make([]byte, 32<<10)
+	watched := []unix.PollFd{{Fd: int32(master.Fd()), Events: unix.POLLIN}, {Fd: int32(over.Fd()), Events: unix.POLLIN}}
+	timeout := -1
+	for {
+		n, err := unix.Poll(watched, timeout)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil || n == 0:
+			return nil
+		case len(watched) > 1 && watched[1].Revents != 0:
+			watched, timeout = watched[:1], int(lookAgain.Milliseconds())
+			continue
+		}
+		read, err := master.Read(buf)
+		if read > 0 {
+			if _, err := out.Write(buf[:read]); err != nil {
+				return err
+			}
+		}
+		if err != nil { // EIO is how a terminal ends
+			return nil
+		}
+	}
 }
 
 // followSize gives the terminal inside the size of the one outside, now and
@@ -75,29 +115,6 @@ func followSize(outside, inside *os.File, done <-chan struct{}) {
 		case <-changed:
 		case <-done:
 			return
-		}
-	}
-}
-
-// drainTerminal returns when the copy of what a terminal shows has ended, or
-// there is nothing left to copy.
-func drainTerminal(master *os.File, copied <-chan error) error {
-	for {
-		poll := []unix.PollFd{{Fd: int32(master.Fd()), Events: unix.POLLIN}}
-		n, err := unix.Poll(poll, int(lookAgain.Milliseconds()))
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("drain terminal: %w", err)
-		}
-		select {
-		case <-copied: // EIO is how a terminal ends
-			return nil
-		default:
-		}
-		if n == 0 {
-			return nil
 		}
 	}
 }
