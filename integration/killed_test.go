@@ -3,10 +3,13 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -100,4 +103,243 @@ func TestCorruptContainerState(t *testing.T) {
 func systemdIsPID1() bool {
 	_, err := os.Stat("/run/systemd/system")
 	return err == nil
+}
+
+// kill9 kills pid and returns when it has ended.
+func kill9(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatalf("kill %d: %v", pid, err)
+	}
+	eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return gone(pid) })
+}
+
+// A run --rm that is killed leaves nothing: its VPS's monitor sees to it, and
+// the next command if the monitor is killed too.
+func TestKilledRun(t *testing.T) {
+	for _, monitorToo := range []bool{false, true} {
+		t.Run(fmt.Sprintf("monitor-too-%v", monitorToo), func(t *testing.T) {
+			hostAsBefore(t)
+			vps := name(t, "run")
+			t.Cleanup(func() { destroy(t, vps) })
+			run, wait := background(t, "run", "--rm", "--name", vps, "--template", "busybox", "--", "sh", "-c", "echo up >/up; sleep 1000")
+			eventually(t, "its command runs", func() bool { return try("exec", vps, "--", "test", "-e", "/up").status == 0 })
+			if monitorToo {
+				monitor := inspect(t, vps).MonitorPID
+				syscall.Kill(monitor, syscall.SIGSTOP)
+				run.Process.Kill()
+				wait()
+				kill9(t, monitor)
+				must(t, "list")
+			} else {
+				run.Process.Kill()
+				wait()
+			}
+			eventually(t, "the VPS is gone", func() bool {
+				_, err := os.Stat(filepath.Join(world.root, "vps", vps))
+				return err != nil
+			})
+			refused(t, 3, vps, "inspect", vps)
+			must(t, "--lock-timeout", "60s", "destroy", "--if-exists", vps) // its remover still holds its lock
+		})
+	}
+}
+
+// A run --rm whose reader goes away ends its command and removes its VPS.
+func TestRunIntoAClosedPipe(t *testing.T) {
+	hostAsBefore(t)
+	vps := name(t, "run")
+	t.Cleanup(func() { destroy(t, vps) })
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := command(context.Background(), "run", "--rm", "--name", vps, "--template", "busybox", "--", "yes")
+	cmd.Stdout = write
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	if _, err := read.Read(make([]byte, 2)); err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	if status := exitStatus(cmd.Wait()); status != 128+int(syscall.SIGPIPE) {
+		t.Errorf("exit %d, not as by SIGPIPE", status)
+	}
+	refused(t, 3, vps, "inspect", vps)
+}
+
+// A list whose reader is gone ends as by SIGPIPE, and says nothing.
+func TestListIntoAClosedPipe(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	defer write.Close()
+	cmd := command(context.Background(), "list")
+	cmd.Stdout = write
+	if r := finish(cmd, []string{"list"}); r.status != 128+int(syscall.SIGPIPE) || r.errOut != "" {
+		t.Error(r)
+	}
+}
+
+// A reboot from inside is a reboot, also under the second monitor, and a
+// power-off is a power-off.
+func TestRebootAfterAdoption(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox")
+	adopted := func() {
+		t.Helper()
+		kill9(t, inspect(t, vps).MonitorPID)
+		eventually(t, "it has a monitor again", func() bool { return inspect(t, vps).MonitorPID != 0 })
+		eventually(t, "init is traced", func() bool {
+			return field(t, fmt.Sprintf("/proc/%d/status", inspect(t, vps).PID), "TracerPid:") != 0
+		})
+	}
+	for range 2 {
+		adopted()
+		n := inspect(t, vps).Boot
+		try("exec", vps, "--", "reboot")
+		eventually(t, "it has rebooted", func() bool { i := inspect(t, vps); return i.Boot == n+1 && i.Booted })
+	}
+	adopted()
+	try("exec", vps, "--", "poweroff")
+	must(t, "wait", "--for", "stopped", vps)
+	if end := inspect(t, vps).LastEnd; end == nil || end.Reason != "halted" {
+		t.Errorf("it ended so: %+v", end)
+	}
+}
+
+// A VPS that reboots while it has no monitor comes up with the next command.
+func TestRebootWithoutMonitor(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox")
+	was := inspect(t, vps)
+	if r := croftWithin(usual, "", "exec", vps, "--", "sh", "-c", "(sleep 1; reboot) >/dev/null 2>&1 </dev/null &"); r.status != 0 {
+		t.Fatal(r)
+	}
+	kill9(t, was.MonitorPID)
+	eventually(t, "it has ended", func() bool { return gone(was.PID) })
+	i := list(t)[vps]
+	if i.Status != "running" && i.Status != "starting" {
+		t.Errorf("the next command finds it %s", i.Status)
+	}
+	must(t, "wait", "--for", "booted", vps)
+	if now := inspect(t, vps); now.Boot != was.Boot+1 {
+		t.Errorf("boot %d, after %d", now.Boot, was.Boot)
+	}
+	// Asked to stop, it stays stopped.
+	was = inspect(t, vps)
+	kill9(t, was.MonitorPID)
+	kill9(t, was.PID)
+	must(t, "stop", vps)
+	wantStatus(t, vps, "stopped")
+	if end := inspect(t, vps).LastEnd; end == nil || end.Reason != "unknown" {
+		t.Errorf("it ended so: %+v", end)
+	}
+}
+
+// A monitor that stands still keeps no VPS from being stopped, killed or
+// destroyed.
+func TestMonitorStandsStill(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox")
+	still := func() {
+		t.Helper()
+		if err := syscall.Kill(inspect(t, vps).MonitorPID, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	still()
+	if r := try("stop", "--timeout", "2s", vps); r.status != 0 && r.status != 9 {
+		t.Error(r)
+	}
+	wantStatus(t, vps, "stopped")
+	must(t, "start", "--wait", vps)
+	still()
+	must(t, "kill", vps)
+	wantStatus(t, vps, "stopped")
+	must(t, "start", "--wait", vps)
+	still()
+	must(t, "destroy", "--force", vps)
+}
+
+// A running VPS can be stopped and killed whatever its files say.
+func TestStopWithBadFiles(t *testing.T) {
+	hostAsBefore(t)
+	vps := create(t, "busybox")
+	settings := filepath.Join(world.root, "vps", vps, "vps.json")
+	good, err := os.ReadFile(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ what, file, text string }{
+		{"settings", settings, "{"},
+		{"run", filepath.Join(world.run, "vps", vps, "run.json"), "{"},
+	} {
+		for _, verb := range []string{"stop", "kill"} {
+			for _, orphan := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s-%s-orphan-%v", c.what, verb, orphan), func(t *testing.T) {
+					must(t, "start", "--wait", vps)
+					i := inspect(t, vps)
+					if err := os.WriteFile(c.file, []byte(c.text), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(func() { os.WriteFile(settings, good, 0o600) })
+					if orphan {
+						kill9(t, i.MonitorPID)
+					}
+					must(t, verb, vps)
+					if !gone(i.PID) {
+						t.Errorf("init (pid %d) still runs", i.PID)
+					}
+					if err := os.WriteFile(settings, good, 0o600); err != nil {
+						t.Fatal(err)
+					}
+					must(t, "stop", vps)
+					os.Remove(filepath.Join(world.run, "vps", vps, "run.json"))
+				})
+			}
+		}
+	}
+}
+
+// A terminal is as before when its reader is gone, and the command has ended.
+func TestExecOnATerminalIntoAClosedPipe(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox")
+	master, slave := openPTY(t)
+	defer master.Close()
+	defer slave.Close()
+	modes := func() unix.Termios {
+		m, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *m
+	}
+	before := modes()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := command(context.Background(), "exec", "-t", vps, "--", "yes")
+	cmd.Stdin, cmd.Stdout = slave, write
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	read.Read(make([]byte, 2))
+	read.Close()
+	if status := exitStatus(cmd.Wait()); status == 0 || status > 128+int(syscall.SIGPIPE) {
+		t.Errorf("exit %d", status)
+	}
+	if modes() != before {
+		t.Error("the terminal is not as it was before")
+	}
+	if out := in(t, vps, "ps"); strings.Contains(out, " yes") {
+		t.Errorf("the command runs on:\n%s", out)
+	}
 }

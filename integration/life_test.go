@@ -254,13 +254,6 @@ func TestKilledMonitor(t *testing.T) {
 	must(t, "start", "--wait", vps)
 	kill()
 	eventually(t, "it has a monitor again", func() bool { return inspect(t, vps).MonitorPID != 0 })
-	// Only init's own parent is told whether it was a reboot, and that is gone.
-	try("exec", vps, "--", "reboot")
-	must(t, "wait", vps)
-	if end := inspect(t, vps).LastEnd; end == nil || end.Reason != "unknown" {
-		t.Errorf("it ended so: %+v", end)
-	}
-	must(t, "start", "--wait", vps)
 	kill()
 	must(t, "destroy", "--force", vps)
 }

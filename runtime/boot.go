@@ -33,7 +33,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	defer undo.onError(&err)
 	undo.arm(func() error { return mon.sweep(ctx, v) })
 
-	if err := mon.sweep(ctx, v); err != nil { // what a killed monitor left
+	if err := mon.sweepBefore(ctx, v); err != nil {
 		return err
 	}
 	if err := mon.claimMissing(ctx, v); err != nil {
@@ -101,18 +101,37 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.learnNames(ctx, v, files); err != nil {
 		return err
 	}
-	hold, err := mon.holder(held, holder.Config{Init: waiting.PID, PIDFD: holder.None, Log: log.Name()})
+	runner, err := mon.runnerOf(v)
+	if err != nil {
+		return err
+	}
+	hold, err := mon.holder(held, holder.Config{Init: waiting.PID, PIDFD: holder.None, Runner: runner, Log: log.Name()})
 	if err != nil {
 		return err
 	}
 	if err := mon.markRunning(&undo); err != nil {
 		return err
 	}
+	if mon.how == monitorEnded && mon.askedToStop() {
+		return fail.New(fail.State, "%s was asked to stop while it rebooted", v.Name)
+	}
 	if err := mon.containers.Go(v.Name); err != nil {
 		return err
 	}
+	mon.log("init runs (boot %d)", run.Boot)
 	mon.say(nil)
 	return hold()
+}
+
+// sweepBefore removes what a killed monitor has left. At a reboot a failure is
+// logged and no more: what is really in the way fails on its own.
+func (mon *monitor) sweepBefore(ctx context.Context, v state.VPS) error {
+	err := mon.sweep(ctx, v)
+	if err != nil && mon.how == monitorEnded {
+		mon.log("warning: %v", err)
+		return nil
+	}
+	return err
 }
 
 // beginRun writes down that the VPS starts, and opens the log of this boot.

@@ -87,6 +87,12 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 		return err
 	}
 	undo.arm(func() error { draft.Abort(); return nil })
+	if o.Ephemeral {
+		undo.arm(l.UnlistEphemeral)
+		if err := l.ListEphemeral(); err != nil {
+			return err
+		}
+	}
 
 	v := o.vps(l.Name(), image)
 	if err := setRates(&v, o.Rates); err != nil {
@@ -143,7 +149,7 @@ func (o CreateOptions) vps(name string, image template.Image) state.VPS {
 		Template: state.Template{Name: o.Template, Digest: image.Digest, Layers: image.Layers},
 		IDs:      state.IDRange{Size: o.IDSize},
 		Hostname: o.Hostname, Limits: o.Limits, DNS: o.DNS, Sysctls: o.Sysctls, Allow: o.Allow, Env: o.Env,
-		Ephemeral: o.Ephemeral, Labels: o.Labels, Privileged: o.Privileged,
+		Ephemeral: o.Ephemeral, Runner: o.runner, Labels: o.Labels, Privileged: o.Privileged,
 		OnBoot: o.OnBoot, BootOrder: o.BootOrder, StopAfter: seconds(o.StopTime),
 	}
 	if v.IDs.Size == 0 && !o.Privileged {

@@ -14,7 +14,7 @@ import (
 // has changed since. A running one stands still meanwhile; whatever happens, it
 // goes on afterwards unless it was paused before.
 func (m *Manager) CreateTemplate(ctx context.Context, name, vps string, o TemplateCreate) (_ TemplateInfo, err error) {
-	l, v, err := m.existing(ctx, vps)
+	l, v, err := m.existingAsIs(ctx, vps)
 	if err != nil {
 		return TemplateInfo{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"croft/internal/state"
+	"croft/runtime/holder"
 )
 
 // Reasons of an end, as state.End has them.
@@ -16,6 +17,16 @@ const (
 	endFailed   = "failed"
 	endUnknown  = "unknown"
 )
+
+// endOf is how a VPS ended, from what the holder saw. Of init's own exit code
+// alone, 0 and SIGKILL can each be a reboot, a power-off or neither.
+func endOf(e holder.End) state.End {
+	status := syscall.WaitStatus(e.Status)
+	if !e.Known || e.Own && (e.Status == 0 || status.Signal() == syscall.SIGKILL) {
+		return state.End{Reason: endUnknown, Detail: "its monitor was killed, so it is not known how it ended"}
+	}
+	return ending(status)
+}
 
 // ending says what the exit of a VPS's init means. reboot(2) in a PID
 // namespace ends its init with SIGHUP for a restart and with SIGINT for halt

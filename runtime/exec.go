@@ -98,6 +98,7 @@ func (m *Manager) running(ctx context.Context, name string) (state.Run, error) {
 	if _, err := m.store.Get(name); err != nil {
 		return state.Run{}, err
 	}
+	m.mendIfFree(ctx, name)
 	run, err := m.store.Run(name)
 	if err != nil {
 		return state.Run{}, err
@@ -107,10 +108,7 @@ func (m *Manager) running(ctx context.Context, name string) (state.Run, error) {
 		return state.Run{}, err
 	}
 	switch status {
-	case StatusOrphaned:
-		m.mendIfFree(ctx, name)
-		return run, nil
-	case StatusRunning:
+	case StatusRunning, StatusOrphaned:
 		return run, nil
 	case StatusPaused:
 		return state.Run{}, fail.New(fail.State, "%s is paused", name).WithHint("croft resume %s", name)

@@ -28,7 +28,7 @@ func (mon *monitor) holder(h *held, c holder.Config) (func() error, error) {
 	c.Booted, c.Exec = bootedFile(mon.store, mon.name), self
 	c.Life, c.Notify, c.Console, c.Master = fd(mon.life), fd(h.notify), fd(h.console), fd(h.master)
 	c.Argv = []string{"croft", MonitorCommand, mon.name, string(monitorEnded), mon.store.Root, mon.store.RunRoot, mon.cgroups}
-	return mon.become(mon.store.BinDir(), "croft: "+mon.name, c)
+	return mon.become(mon.store.BinDir(), holderTitle(mon.name), c)
 }
 
 func becomeHolder(binDir, title string, c holder.Config) (func() error, error) {
@@ -77,7 +77,11 @@ func (mon *monitor) adopt() error {
 	if err := mon.store.PutRun(v.Name, run); err != nil {
 		return err
 	}
-	hold, err := mon.holder(h, holder.Config{Init: run.Init.PID, PIDFD: init.FD(), Adopted: true,
+	runner, err := mon.runnerOf(v)
+	if err != nil {
+		return err
+	}
+	hold, err := mon.holder(h, holder.Config{Init: run.Init.PID, PIDFD: init.FD(), Runner: runner, Adopted: true,
 		Log: filepath.Join(mon.store.LogDir(v.Name), run.ConsoleAt)})
 	if err != nil {
 		return err

@@ -3,9 +3,11 @@ package runtime
 import (
 	"cmp"
 	"context"
+	"errors"
 	goruntime "runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"croft/internal/fail"
@@ -31,6 +33,7 @@ type HostResult struct {
 // of the whole, and no VPS's.
 func (m *Manager) BootHost(ctx context.Context, o StartOptions, tell func(HostResult)) ([]HostResult, error) {
 	m.emptyTrash(ctx)
+	m.collectAbandoned(ctx)
 	entries, err := m.store.All()
 	if err != nil {
 		return nil, err
@@ -136,15 +139,13 @@ func (m *Manager) stopForShutdown(ctx context.Context, name string, deadline tim
 }
 
 // stopOrphan stops a VPS whose monitor was killed, and whose lock is held. It
-// gets no other one: at a shutdown systemd makes no more scopes.
+// gets no other one: at a shutdown systemd makes no more scopes. One that has
+// not ended in timeout is killed, and that is fail.Timeout.
 func (m *Manager) stopOrphan(ctx context.Context, v state.VPS, timeout time.Duration) error {
 	if err := requestStop(m.store, v.Name); err != nil {
-		return err
+		m.warn(err.Error())
 	}
-	run, err := m.store.Run(v.Name)
-	if err != nil {
-		return err
-	}
+	init := m.initProcess(v.Name)
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	asked := make(chan struct{})
 	go func() {
@@ -153,7 +154,7 @@ func (m *Manager) stopOrphan(ctx context.Context, v state.VPS, timeout time.Dura
 	}()
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
-	for alive(run.Init) && bounded.Err() == nil {
+	for alive(init) && bounded.Err() == nil {
 		select {
 		case <-bounded.Done():
 		case <-tick.C:
@@ -161,8 +162,16 @@ func (m *Manager) stopOrphan(ctx context.Context, v state.VPS, timeout time.Dura
 	}
 	cancel()
 	<-asked
-	late := alive(run.Init)
-	if err := m.sweep(context.WithoutCancel(ctx), v); err != nil { // which kills what is left
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	end := state.End{Reason: endHalted, Detail: "it was stopped without a monitor"}
+	late := alive(init)
+	if late {
+		end = state.End{Reason: endKilled, Status: 128 + int(syscall.SIGKILL), Detail: "it was killed without a monitor"}
+	}
+	err := m.sweep(context.WithoutCancel(ctx), v) // which kills what is left
+	if err = errors.Join(err, m.putEnd(v.Name, end)); err != nil {
 		return err
 	}
 	if late {

@@ -85,20 +85,19 @@ func TestEnding(t *testing.T) {
 
 func TestEndOfAnAdoptedInit(t *testing.T) {
 	for _, c := range []struct {
-		seen    holder.End
-		adopted bool
-		want    string
+		seen holder.End
+		want string
 	}{
-		{holder.End{Known: true, Status: 1}, false, endRebooted},
-		{holder.End{Known: true, Status: 9}, false, endKilled},
-		{holder.End{Known: true, Status: 0}, false, endExited},
-		{holder.End{Known: true, Status: 0}, true, endUnknown},
-		{holder.End{Known: true, Status: 9}, true, endUnknown},
-		{holder.End{Known: true, Status: 7 << 8}, true, endExited},
-		{holder.End{}, false, endUnknown},
+		{holder.End{Known: true, Status: 1}, endRebooted},
+		{holder.End{Known: true, Status: 9}, endKilled},
+		{holder.End{Known: true, Status: 0}, endExited},
+		{holder.End{Known: true, Own: true, Status: 0}, endUnknown},
+		{holder.End{Known: true, Own: true, Status: 9}, endUnknown},
+		{holder.End{Known: true, Own: true, Status: 7 << 8}, endExited},
+		{holder.End{}, endUnknown},
 	} {
-		if got := endOf(c.seen, c.adopted).Reason; got != c.want {
-			t.Errorf("%+v, adopted %v: %s, want %s", c.seen, c.adopted, got, c.want)
+		if got := endOf(c.seen).Reason; got != c.want {
+			t.Errorf("%+v: %s, want %s", c.seen, got, c.want)
 		}
 	}
 }

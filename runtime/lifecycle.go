@@ -21,41 +21,6 @@ import (
 	"croft/runtime/container"
 )
 
-// Kill sends a signal to name's init; SIGKILL ends the whole VPS, and Kill
-// returns when it has ended. One that does not run is fail.State.
-func (m *Manager) Kill(ctx context.Context, name string, sig syscall.Signal) error {
-	l, v, err := m.existing(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer l.Unlock()
-	pid, err := m.livePID(name)
-	if err != nil {
-		return err
-	}
-	held, err := m.store.LifeHeld(name)
-	if err != nil {
-		return err
-	}
-	if !held && pid == 0 {
-		return fail.New(fail.State, "%s is not running", name)
-	}
-	if sig != syscall.SIGKILL {
-		return m.containers.Signal(name, sig)
-	}
-	if err := m.store.UnmarkRunning(name); err != nil {
-		return err
-	}
-	if err := requestStop(m.store, name); err != nil {
-		return err
-	}
-	life, err := m.stopLocked(ctx, l, v, StopOptions{Fast: true}) // which needs no monitor
-	if life != nil {
-		life.Close()
-	}
-	return err
-}
-
 // Pause stops every process of name where it is. A paused one is success.
 func (m *Manager) Pause(ctx context.Context, name string) error {
 	return m.freeze(ctx, name, m.containers.Freeze)
@@ -129,7 +94,7 @@ func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOpt
 		if err := requestStop(m.store, name); err != nil {
 			m.warn(err.Error()) // a VPS that is killed does not reboot
 		}
-		life, err = m.killLocked(ctx, l)
+		life, err = m.killLocked(ctx, l, v)
 	}
 	if err != nil {
 		return err
@@ -177,6 +142,9 @@ func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v state.VP
 	}
 	if err := m.trash(ctx, l); err != nil {
 		return err
+	}
+	if err := l.UnlistEphemeral(); err != nil {
+		m.warn(err.Error())
 	}
 	err := errors.Join(m.releaseAddresses(ctx, v), m.releaseFormer(ctx, v))
 	m.tellNames(ctx, networksOf(v))
@@ -286,7 +254,7 @@ func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool)
 		if !force {
 			return strays(l.Name(), "its monitor runs")
 		}
-		life, err = m.killLocked(ctx, l)
+		life, err = m.killLocked(ctx, l, state.VPS{Name: l.Name()})
 	}
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 // List describes all VPSs, sorted by name. It takes no lock; one whose files
 // cannot be read is StatusBroken and does not hide the others.
 func (m *Manager) List(ctx context.Context) ([]Info, error) {
+	m.collectAbandoned(ctx)
 	entries, err := m.store.All()
 	if err != nil {
 		return nil, err
@@ -42,6 +43,9 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 					continue
 				}
 				all[i] = m.describe(e.VPS, claims.of(e.VPS), strays)
+				if all[i].Status == StatusStopped && all[i].ShouldRun && m.reviveIfFallen(ctx, e.Name) {
+					all[i] = m.describe(e.VPS, claims.of(e.VPS), strays)
+				}
 			}
 		})
 	}
@@ -200,6 +204,9 @@ func (m *Manager) describe(v state.VPS, tables map[string]network.Table, perhaps
 		return info
 	}
 	info.Boot, info.LastEnd = run.Boot, run.End
+	if fallen(run) || run.State == state.Starting {
+		info.LastEnd = lostEnd()
+	}
 	if info.Status == StatusStopped {
 		return info
 	}

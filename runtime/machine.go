@@ -44,6 +44,7 @@ type containers interface {
 	Delete(id string) error
 	Signal(id string, sig syscall.Signal) error
 	Kill(id string) error
+	Init(id string) (pid int, err error)
 	Freeze(id string) error
 	Thaw(id string) error
 	Frozen(id string) (bool, error)

@@ -98,13 +98,28 @@ func (m *Manager) lock(ctx context.Context, name string) (*state.Locked, error) 
 	if _, err := state.ParseName(name); err != nil {
 		return nil, err
 	}
+	m.collectAbandoned(ctx)
 	return m.store.Lock(ctx, name, m.command, m.lockWait)
 }
 
 // existing takes name's lock and reads what it should be. A monitor that was
 // killed is replaced first, so that everything after it finds a VPS that is
-// either stopped or has one; and one that was renamed is so everywhere.
+// either stopped or has one; and one that was renamed is so everywhere. A VPS
+// that should run, and has ended while it had no monitor, is started.
 func (m *Manager) existing(ctx context.Context, name string) (*state.Locked, state.VPS, error) {
+	l, v, err := m.existingAsIs(ctx, name)
+	if err != nil {
+		return nil, state.VPS{}, err
+	}
+	if err := m.revive(ctx, l, v); err != nil {
+		m.warn(err.Error())
+	}
+	return l, v, nil
+}
+
+// existingAsIs is existing for commands that start or stop the VPS: one that
+// has ended while it had no monitor stays stopped.
+func (m *Manager) existingAsIs(ctx context.Context, name string) (*state.Locked, state.VPS, error) {
 	l, err := m.lock(ctx, name)
 	if err != nil {
 		return nil, state.VPS{}, err

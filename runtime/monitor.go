@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
@@ -33,7 +34,8 @@ type monitor struct {
 	how      spawnHow
 	cgroups  string // the cgroup manager that it was told to use
 	life     *os.File
-	report   *os.File // nil once it has been said that init runs
+	report   *os.File  // nil once it has been said that init runs
+	journal  io.Writer // its own log; nil: there is none
 	warnings []string
 }
 
@@ -63,10 +65,18 @@ func Monitor(args []string) int {
 	}
 	if err == nil {
 		mon.Manager, err = New(Options{Root: args[2], Run: args[3], CgroupManager: args[4], Command: "croft monitor " + mon.name,
-			Warn: func(w string) { mon.warnings = append(mon.warnings, w) }})
+			Warn: func(w string) { mon.warnings = append(mon.warnings, w); mon.log("warning: %s", w) }})
 	}
 	if err == nil {
+		if e := mon.openJournal(); e != nil {
+			mon.warn(e.Error())
+		}
+		logrus.SetOutput(os.Stderr) // what libcontainer has to say, from warnings on
+		logrus.SetLevel(logrus.WarnLevel)
 		err = mon.run(how, end)
+	}
+	if err != nil {
+		mon.log("%v", err)
 	}
 	mon.say(err)
 	if err != nil {
@@ -94,29 +104,29 @@ func (mon *monitor) run(how spawnHow, end holder.End) error {
 			return err
 		}
 	}
-	if how != monitorEnded {
-		// What is mounted here stays here, what the host unmounts goes here too.
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-			return fmt.Errorf("make mounts private: %w", err)
-		}
-	}
-	switch how {
-	case spawnAdopt:
-		return mon.adopt()
-	case monitorEnded:
+	if how == monitorEnded {
 		// The holder does without huge pages; a VPS that starts again does not.
 		_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 0, 0, 0, 0)
-		again, err := mon.ended(ctx, end)
-		if err != nil || !again {
-			return err
-		}
+		return mon.afterInit(ctx, end)
 	}
+	// What is mounted here stays here, what the host unmounts goes here too.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if how == spawnAdopt {
+		return mon.adopt()
+	}
+	return mon.bootOnce(ctx)
+}
+
+// bootOnce is boot that records why it came to nothing.
+func (mon *monitor) bootOnce(ctx context.Context) error {
 	// Mounts of croft mount, which croft umount does not reach here if the
 	// host's mounts are private, and those of a monitor of an older croft.
-	if err := template.UnmountBelow(filepath.Dir(mon.store.VPSDir(mon.name))); err != nil {
-		return err
+	err := template.UnmountBelow(filepath.Dir(mon.store.VPSDir(mon.name)))
+	if err == nil {
+		err = mon.boot(ctx)
 	}
-	err := mon.boot(ctx)
 	if err == nil {
 		return nil // not reached: it is the holder by now
 	}
@@ -147,59 +157,9 @@ func (mon *monitor) say(err error) {
 	mon.report = nil
 }
 
-// endOf is how a VPS ended, from what the holder saw. Of an adopted init only
-// its own exit code is known, and not the answer that reboot(2) leaves for
-// init's parent: 0 and SIGKILL can each be a reboot, a power-off or neither.
-func endOf(e holder.End, adopted bool) state.End {
-	end := ending(syscall.WaitStatus(e.Status))
-	ambiguous := e.Status == 0 || syscall.WaitStatus(e.Status).Signal() == syscall.SIGKILL
-	if !e.Known || adopted && ambiguous {
-		end = state.End{Reason: endUnknown, Detail: "its first monitor was killed, so nobody knows how it ended"}
-	}
-	end.Time = time.Now().UTC()
-	return end
-}
-
-// ended sweeps up after an init that has ended, and says whether the VPS wants
-// to start again: it rebooted itself, and nobody asked it to stop meanwhile.
-func (mon *monitor) ended(ctx context.Context, seen holder.End) (again bool, err error) {
-	v, err := mon.store.Get(mon.name)
-	if err != nil {
-		return false, err
-	}
-	run, err := mon.store.Run(mon.name)
-	if err != nil {
-		return false, err
-	}
-	end := endOf(seen, run.Adopted)
-	err = mon.sweep(ctx, v)
-	// An adopted VPS's was in the namespace of the monitor that was killed.
-	if root, e := mon.rootfs(v); e != nil {
-		err = errors.Join(err, e)
-	} else if e := mon.rootfses.Unmount(root); e != nil {
-		err = errors.Join(err, e)
-	}
-	run.State, run.End, run.Init, run.Monitor = state.Ended, &end, state.Process{}, state.Process{}
-	if e := mon.store.PutRun(mon.name, run); err == nil {
-		err = e
-	}
-	if _, e := os.Stat(stopRequest(mon.store, mon.name)); e == nil {
-		return false, err
-	}
-	if wanted(end) {
-		if e := mon.store.UnmarkRunning(mon.name); err == nil {
-			err = e
-		}
-	}
-	return err == nil && end.Reason == endRebooted, err
-}
-
 // failed records that a start came to nothing.
 func (mon *monitor) failed(ctx context.Context, cause error) error {
-	run, err := mon.store.Run(mon.name)
-	if err != nil {
-		return err
-	}
+	run := mon.runSoFar()
 	run.Schema, run.State, run.Init, run.Monitor = state.Schema, state.Ended, state.Process{}, state.Process{}
 	run.End = &state.End{Time: time.Now().UTC(), Reason: endFailed, Status: int(fail.KindOf(cause)), Detail: cause.Error()}
 	return mon.store.PutRun(mon.name, run)

@@ -41,6 +41,8 @@ type CreateOptions struct {
 	StopTime   time.Duration // what a stop has before it is killed; 0 is DefaultStopTimeout
 	Ephemeral  bool
 	IfMissing  bool // an existing VPS of that name is success, and is left as it is
+
+	runner state.Runner // an ephemeral one ends with it
 }
 
 // A Wait says what start returns after.

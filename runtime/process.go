@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,53 @@ func alive(p state.Process) bool {
 	letter, start, err := parseStat(string(stat))
 	return err == nil && start == p.StartTime && letter != 'Z' && letter != 'X'
 }
+
+// stopped reports whether process pid stands still: by a signal, or because a
+// debugger holds it.
+func stopped(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	letter, _, err := parseStat(string(stat))
+	return err == nil && (letter == 'T' || letter == 't')
+}
+
+// monitorsOf lists the processes that have the life lock's file open and are
+// called like a monitor of name. The kernel does not say who holds such a lock,
+// and other commands only look at the file.
+func monitorsOf(lifeFile, name string) []int {
+	all, _ := filepath.Glob("/proc/[0-9]*")
+	var pids []int
+	for _, dir := range all {
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		if pid == os.Getpid() || !calledMonitor(dir, name) {
+			continue
+		}
+		fds, _ := filepath.Glob(dir + "/fd/*")
+		for _, fd := range fds {
+			if target, err := os.Readlink(fd); err == nil && strings.TrimSuffix(target, " (deleted)") == lifeFile {
+				pids = append(pids, pid)
+				break
+			}
+		}
+	}
+	return pids
+}
+
+// calledMonitor reports whether the process in dir has the command line of a
+// monitor of name, as croft or as the holder.
+func calledMonitor(dir, name string) bool {
+	text, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+	if err != nil {
+		return false
+	}
+	args := strings.Split(string(text), "\x00")
+	return args[0] == holderTitle(name) || len(args) > 2 && args[1] == MonitorCommand && args[2] == name
+}
+
+// holderTitle is what ps(1) calls the holder of name.
+func holderTitle(name string) string { return "croft: " + name }
 
 // parseStat reads the state letter and the start time (fields 3 and 22) from
 // /proc/PID/stat. The command in field 2 may hold blanks and parentheses, so

@@ -21,7 +21,7 @@ func (m *Manager) Rename(ctx context.Context, old, new string) error {
 		return err
 	}
 	if old == new {
-		l, _, err := m.existing(ctx, old)
+		l, _, err := m.existingAsIs(ctx, old)
 		if err == nil {
 			l.Unlock()
 		}
@@ -167,7 +167,7 @@ func (m *Manager) vacate(ctx context.Context, name string) error {
 	if err != nil || other == "" {
 		return err
 	}
-	l, _, err := m.existing(ctx, other)
+	l, _, err := m.existingAsIs(ctx, other)
 	if err != nil {
 		return err
 	}

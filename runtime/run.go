@@ -14,8 +14,9 @@ import (
 
 // Run is Create, Start and Exec, and with o.Remove Destroy, in one; it returns
 // the command's exit status. Without a command a person gets a shell. Whatever
-// happens once the VPS exists, with o.Remove nothing of it is left. With
-// o.Detach it is Create and Start alone.
+// happens once the VPS exists, with o.Remove nothing of it is left: if this
+// process is killed, the VPS's monitor removes it. With o.Detach it is Create
+// and Start alone.
 //
 // A VPS of an image without an init runs the image's entrypoint, and the
 // command as its arguments, instead of the image's own ones; when that has
@@ -39,7 +40,11 @@ func (m *Manager) Run(ctx context.Context, o RunOptions) (status int, err error)
 		return 0, fail.New(fail.Usage, "no command to run, and standard input is no terminal").
 			WithHint("croft help run")
 	}
-	o.CreateOptions.Ephemeral = o.Remove
+	if o.CreateOptions.Ephemeral = o.Remove; o.Remove && !o.Detach {
+		if o.CreateOptions.runner, err = m.thisRunner(); err != nil {
+			return 0, err
+		}
+	}
 	if _, err := m.Create(ctx, name, o.CreateOptions); err != nil {
 		return 0, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"croft/internal/fail"
 	"croft/internal/state"
@@ -36,7 +37,7 @@ func (m *Manager) awaitStart(ctx context.Context, name string, o StartOptions) e
 }
 
 func (m *Manager) start(ctx context.Context, name string, how spawnHow) error {
-	l, _, err := m.existing(ctx, name)
+	l, _, err := m.existingAsIs(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -116,22 +117,83 @@ func (m *Manager) mend(ctx context.Context, l *state.Locked) error {
 	return nil
 }
 
-// mendIfFree does what mend does for commands that need no lock, if nobody
-// else holds it: whoever does mends too.
+// fallen reports whether a VPS ran, and has ended while it had no monitor.
+func fallen(run state.Run) bool { return run.State == state.Running && !alive(run.Init) }
+
+// lostEnd is how a VPS has ended that had no monitor then.
+func lostEnd() *state.End {
+	return &state.End{Reason: endUnknown, Detail: "its monitor was killed, so it is not known how it ended"}
+}
+
+// revive starts a fallen VPS that should run: it may have rebooted, which only
+// its monitor would have known. Another VPS is left as it is.
+func (m *Manager) revive(ctx context.Context, l *state.Locked, v state.VPS) error {
+	run, err := m.store.Run(l.Name())
+	if err != nil || !fallen(run) {
+		return err
+	}
+	life, err := l.Life()
+	if fail.Is(err, fail.State) {
+		return nil // its monitor is sweeping up
+	}
+	if err != nil {
+		return err
+	}
+	defer life.Close()
+	// Its monitor may have written the end, and gone, since run was read.
+	if run, err = m.store.Run(l.Name()); err != nil || !fallen(run) {
+		return err
+	}
+	run.State, run.End = state.Ended, lostEnd()
+	run.End.Time = time.Now().UTC()
+	run.Init, run.Monitor = state.Process{}, state.Process{}
+	if err := m.store.PutRun(l.Name(), run); err != nil {
+		return err
+	}
+	should, err := m.store.ShouldRun(l.Name())
+	if err != nil || !should || exists(stopRequest(m.store, l.Name())) || !m.mayHaveRebooted(v, *run.End) {
+		return err
+	}
+	m.warn(fmt.Sprintf("%s: it ended while it had no monitor; it is started again", l.Name()))
+	return m.monitors.Spawn(ctx, l.Name(), life, spawnBoot)
+}
+
+// mendIfFree gives a running VPS whose monitor was killed a new one, and starts
+// a fallen one, for commands that need no lock. It is a no-op if another
+// command holds the lock: that one does the same.
 func (m *Manager) mendIfFree(ctx context.Context, name string) {
 	run, err := m.store.Run(name)
-	if err != nil || run.State != state.Running || !alive(run.Init) {
+	if err != nil || run.State != state.Running {
 		return
 	}
 	if held, err := m.store.LifeHeld(name); err != nil || held {
 		return
 	}
+	m.collectAbandoned(ctx)
 	l, err := m.store.Lock(ctx, name, m.command, 0)
 	if err != nil {
 		return
 	}
 	defer l.Unlock()
-	if err := m.mend(ctx, l); err != nil {
+	v, err := l.VPS()
+	if err != nil {
+		return
+	}
+	if err = m.mend(ctx, l); err == nil {
+		err = m.revive(ctx, l, v)
+	}
+	if err != nil {
 		m.warn(err.Error())
 	}
+}
+
+// reviveIfFallen starts a fallen VPS if no other command is busy with it, and
+// reports whether name was one.
+func (m *Manager) reviveIfFallen(ctx context.Context, name string) bool {
+	run, err := m.store.Run(name)
+	if err != nil || !fallen(run) {
+		return false
+	}
+	m.mendIfFree(ctx, name)
+	return true
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,11 +23,14 @@ import (
 const pace = 200 * time.Millisecond
 
 // Stop shuts name down in the way of its own init and returns when it has
-// ended. A stopped one is success. One that does not end in o.Timeout is
+// ended. It is a no-op if name is stopped. One that does not end in o.Timeout is
 // killed, and that is fail.Timeout. The next boot of the host leaves it alone,
 // unless it is one that every boot starts.
+//
+// It needs the VPS's name, its cgroup and its locks only: files that are
+// corrupt or cannot be written are warnings.
 func (m *Manager) Stop(ctx context.Context, name string, o StopOptions) error {
-	l, v, err := m.existing(ctx, name)
+	l, v, err := m.toEnd(ctx, name)
 	if fail.Is(err, fail.NotFound) && o.IfExists {
 		return nil
 	}
@@ -33,14 +38,75 @@ func (m *Manager) Stop(ctx context.Context, name string, o StopOptions) error {
 		return err
 	}
 	defer l.Unlock()
-	if err := m.store.UnmarkRunning(name); err != nil {
-		return err
-	}
+	m.unmark(name)
 	life, err := m.stopLocked(ctx, l, v, o)
 	if life != nil {
+		m.unmark(name) // a reboot from inside that has ended meanwhile has marked it
 		life.Close()
 	}
 	return err
+}
+
+// Kill sends a signal to name's init; SIGKILL ends the whole VPS, and Kill
+// returns when it has ended. One that does not run is fail.State. Like Stop it
+// does not need the VPS's files.
+func (m *Manager) Kill(ctx context.Context, name string, sig syscall.Signal) error {
+	l, v, err := m.toEnd(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	held, err := m.store.LifeHeld(name)
+	if err != nil {
+		return err
+	}
+	if !held && !alive(m.initProcess(name)) {
+		return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
+	}
+	if sig != syscall.SIGKILL {
+		return m.containers.Signal(name, sig)
+	}
+	m.unmark(name)
+	life, err := m.stopLocked(ctx, l, v, StopOptions{Fast: true})
+	if life != nil {
+		m.unmark(name)
+		life.Close()
+	}
+	return err
+}
+
+// toEnd takes name's lock for a command that ends the VPS. Settings that cannot
+// be read are a warning: then only its name and its interfaces are known. It
+// gets no new monitor.
+func (m *Manager) toEnd(ctx context.Context, name string) (*state.Locked, state.VPS, error) {
+	l, err := m.lock(ctx, name)
+	if err != nil {
+		return nil, state.VPS{}, err
+	}
+	v, err := l.VPS()
+	if fail.Is(err, fail.NotFound) {
+		l.Unlock()
+		return nil, state.VPS{}, err
+	}
+	if err == nil {
+		var renamed state.VPS
+		if renamed, err = m.finishRename(ctx, l, v); err == nil {
+			return l, renamed, nil
+		}
+		m.warn(err.Error())
+		return l, v, nil
+	}
+	m.warn(err.Error())
+	v, _ = m.byNameAlone(name)
+	return l, v, nil
+}
+
+// unmark notes that name should not run. Where that cannot be written the VPS
+// is stopped all the same, and the next boot of the host starts it.
+func (m *Manager) unmark(name string) {
+	if err := m.store.UnmarkRunning(name); err != nil {
+		m.warn(fmt.Sprintf("the next boot of the host starts %s again: %v", name, err))
+	}
 }
 
 // Restart stops name and starts it again with its saved settings. A stopped
@@ -53,7 +119,7 @@ func (m *Manager) Restart(ctx context.Context, name string, o StopOptions, s Sta
 }
 
 func (m *Manager) restart(ctx context.Context, name string, o StopOptions) error {
-	l, v, err := m.existing(ctx, name)
+	l, v, err := m.existingAsIs(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -73,22 +139,31 @@ func (m *Manager) restart(ctx context.Context, name string, o StopOptions) error
 }
 
 // stopLocked ends a VPS whose lock is held and returns its life lock, which
-// says that no monitor runs and none can start. The lock comes with
-// fail.Timeout too: the VPS was killed then, and has ended.
+// says that no monitor runs and none can start. The lock comes with an error
+// too if the VPS has ended: fail.Timeout says that it was killed.
 func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v state.VPS, o StopOptions) (*os.File, error) {
-	if life, err := l.Life(); err == nil {
-		// Nothing runs, unless the run directory was lost.
-		return life, errors.Join(m.endStrays(v, true), m.sweep(ctx, v))
-	}
-	if err := requestStop(m.store, l.Name()); err != nil {
-		return nil, err
-	}
-	if o.Fast {
-		return m.killLocked(ctx, l)
-	}
 	timeout := o.Timeout
 	if timeout == 0 {
 		timeout = stopTimeout(v)
+	}
+	if life, err := l.Life(); err == nil {
+		if !alive(m.initProcess(l.Name())) {
+			return life, errors.Join(m.endStrays(v, true), m.sweep(ctx, v))
+		}
+		if o.Fast {
+			timeout = 0
+		}
+		err := m.stopOrphan(ctx, v, timeout)
+		if o.Fast && fail.Is(err, fail.Timeout) {
+			err = nil
+		}
+		return life, err
+	}
+	if err := requestStop(m.store, l.Name()); err != nil {
+		m.warn(err.Error()) // a reboot from inside that comes before the end is not held up
+	}
+	if o.Fast {
+		return m.killLocked(ctx, l, v)
 	}
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	asked := make(chan struct{})
@@ -105,43 +180,134 @@ func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v state.VPS, 
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	life, err = m.killLocked(ctx, l)
+	life, err = m.killLocked(ctx, l, v)
 	if err != nil {
-		return nil, err
+		return life, err
 	}
 	return life, fail.New(fail.Timeout, "%s did not stop in %s and was killed", l.Name(), timeout).WithHint("croft logs %s", l.Name())
 }
 
+// How long a killed VPS may take until nothing of it is left, and how long its
+// monitor may take to sweep up when its last process has ended. A monitor that
+// stands still has no time: what it does not sweep up we do.
+const (
+	killPatience  = 30 * time.Second
+	sweepPatience = 10 * time.Second
+)
+
 // killLocked ends every process of a VPS and waits for its monitor to have
-// swept up.
-func (m *Manager) killLocked(ctx context.Context, l *state.Locked) (*os.File, error) {
-	const patience = 30 * time.Second
-	bounded, cancel := context.WithTimeout(ctx, patience)
+// swept up. It kills a monitor that does not, and sweeps up in its place.
+func (m *Manager) killLocked(ctx context.Context, l *state.Locked, v state.VPS) (*os.File, error) {
+	bounded, cancel := context.WithTimeout(ctx, killPatience)
 	defer cancel()
-	killed := make(chan error, 1)
-	go func() {
+	var failed error
+	var dead time.Time // since when nothing runs inside
+	killed := false
+	for bounded.Err() == nil {
 		// More than once: a VPS that reboots just now has another container.
-		tick := time.NewTicker(pace)
-		defer tick.Stop()
-		var err error
-		for {
-			if e := m.containers.Kill(l.Name()); e != nil && !errors.Is(e, container.ErrAbsent) {
-				err = e
-			}
-			select {
-			case <-bounded.Done():
-				killed <- err
-				return
-			case <-tick.C:
-			}
+		if err := m.containers.Kill(l.Name()); err != nil && !errors.Is(err, container.ErrAbsent) {
+			failed = err
 		}
-	}()
-	life, err := l.WaitLife(bounded)
-	cancel()
-	if e := <-killed; err != nil && e != nil {
-		err = fmt.Errorf("kill %s: %w", l.Name(), e)
+		life, err := m.lifeWithin(bounded, l, pace)
+		if err == nil {
+			if killed {
+				err = m.sweepForMonitor(context.WithoutCancel(ctx), v)
+			}
+			return life, err
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			return nil, err
+		}
+		if alive(m.initProcess(l.Name())) {
+			dead = time.Time{}
+			continue
+		}
+		if dead.IsZero() {
+			dead = time.Now()
+		}
+		killed = m.killMonitor(l.Name(), time.Since(dead) > sweepPatience) || killed
 	}
-	return life, err
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if failed != nil {
+		return nil, fmt.Errorf("kill %s: %w", l.Name(), failed)
+	}
+	return nil, fail.New(fail.Timeout, "%s does not die within %s: %s", l.Name(), killPatience, m.whatStays(l.Name()))
+}
+
+// lifeWithin waits for the life lock no longer than limit.
+func (m *Manager) lifeWithin(ctx context.Context, l *state.Locked, limit time.Duration) (*os.File, error) {
+	short, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return l.WaitLife(short)
+}
+
+// killMonitor kills the monitors of name that stand still, or with late any,
+// and reports whether it has killed one.
+func (m *Manager) killMonitor(name string, late bool) (killed bool) {
+	for _, pid := range monitorsOf(m.store.LifeFile(name), name) {
+		if !late && !stopped(pid) {
+			continue
+		}
+		if syscall.Kill(pid, syscall.SIGKILL) == nil {
+			killed = true
+			m.warn(fmt.Sprintf("the monitor of %s (pid %d) did not answer and was killed", name, pid))
+		}
+	}
+	return killed
+}
+
+// sweepForMonitor sweeps up after a VPS whose monitor could not, and writes down
+// that it has ended. The caller holds the life lock.
+func (m *Manager) sweepForMonitor(ctx context.Context, v state.VPS) error {
+	err := m.sweep(ctx, v)
+	end := state.End{Reason: endKilled, Status: 128 + int(syscall.SIGKILL), Detail: "it was killed, and so was its monitor"}
+	return errors.Join(err, m.putEnd(v.Name, end))
+}
+
+// putEnd writes down how a VPS has ended that has no monitor to do so. The
+// caller holds the life lock.
+func (m *Manager) putEnd(name string, end state.End) error {
+	run, err := m.store.Run(name)
+	if err != nil || run.Schema == 0 {
+		return nil // no one can tell what it was doing
+	}
+	end.Time = time.Now().UTC()
+	run.State, run.End, run.Init, run.Monitor = state.Ended, &end, state.Process{}, state.Process{}
+	return m.store.PutRun(name, run)
+}
+
+// whatStays names what keeps a killed VPS from ending.
+func (m *Manager) whatStays(name string) string {
+	if init := m.initProcess(name); alive(init) {
+		return fmt.Sprintf("its init (pid %d) is still there", init.PID)
+	}
+	for _, pid := range monitorsOf(m.store.LifeFile(name), name) {
+		return fmt.Sprintf("its monitor (pid %d) is still there", pid)
+	}
+	return "its monitor holds its lock"
+}
+
+// initProcess is the init of name, as run.json says it, or libcontainer if that
+// cannot be read; the zero Process if there is none.
+func (m *Manager) initProcess(name string) state.Process {
+	run, err := m.store.Run(name)
+	if err == nil && run.Schema != 0 && run.State != state.Starting {
+		if run.State != state.Running {
+			return state.Process{}
+		}
+		return run.Init
+	}
+	pid, err := m.containers.Init(name)
+	if err != nil || pid <= 0 {
+		return state.Process{}
+	}
+	p, err := processOf(pid)
+	if err != nil {
+		return state.Process{}
+	}
+	return p
 }
 
 // ask makes the init of v do what is wanted, and goes on asking until ctx
@@ -155,6 +321,9 @@ func (m *Manager) ask(ctx context.Context, v state.VPS, want intent, timeout tim
 	defer everything.Stop()
 	defer tick.Stop()
 	asked := m.askOnce(ctx, v.Name, want)
+	// A command that hangs must not keep the next stage from coming.
+	var inside sync.WaitGroup
+	defer inside.Wait()
 	for {
 		select {
 		case <-ctx.Done():
@@ -167,9 +336,11 @@ func (m *Manager) ask(ctx context.Context, v state.VPS, want intent, timeout tim
 			if m.hasSmallInit(v.Name) {
 				continue // no such command would be its own
 			}
-			if err := m.runInside(ctx, v.Name, string(want)); err != nil {
-				m.warn(fmt.Sprintf("%s: run %s inside: %v", v.Name, want, err))
-			}
+			inside.Go(func() {
+				if err := m.runInside(ctx, v.Name, string(want)); err != nil && ctx.Err() == nil {
+					m.warn(fmt.Sprintf("%s: run %s inside: %v", v.Name, want, err))
+				}
+			})
 			asked = true
 		case <-everything.C:
 			m.terminate(v.Name)
@@ -179,8 +350,8 @@ func (m *Manager) ask(ctx context.Context, v state.VPS, want intent, timeout tim
 
 // askOnce reports whether init could be asked: it runs and handles the signal.
 func (m *Manager) askOnce(ctx context.Context, name string, want intent) bool {
-	run, err := m.store.Run(name)
-	if err != nil || run.State != state.Running || !alive(run.Init) {
+	init := m.initProcess(name)
+	if !alive(init) {
 		return false
 	}
 	// A frozen VPS takes no signal; whoever stops it wants it to end.
@@ -190,18 +361,18 @@ func (m *Manager) askOnce(ctx context.Context, name string, want intent) bool {
 		}
 	}
 	// A guest that does not let its files be read has said nothing about its init.
-	look, _ := readRunning(run.Init, func(root *inside.Root) (guestLook, error) { return m.guests.Look(root), nil })
-	init, err := inside.OpenProcess(run.Init.PID, run.Init.StartTime)
+	look, _ := readRunning(init, func(root *inside.Root) (guestLook, error) { return m.guests.Look(root), nil })
+	process, err := inside.OpenProcess(init.PID, init.StartTime)
 	if err != nil {
 		return false
 	}
-	defer init.Close()
-	kind := kindOfInit(exeInside(run.Init.PID))
+	defer process.Close()
+	kind := kindOfInit(exeInside(init.PID))
 	sig := signalFor(kind, want, look.Inittab)
 	if sig == noSignal {
 		return m.runInside(ctx, name, string(want)) == nil
 	}
-	status, err := init.ReadFile("status")
+	status, err := process.ReadFile("status")
 	if err != nil || !parseInitStatus(string(status)).ready(kind, sig) {
 		return false
 	}
@@ -210,10 +381,7 @@ func (m *Manager) askOnce(ctx context.Context, name string, want intent) bool {
 
 // terminate sends SIGTERM to every process of the VPS but its init.
 func (m *Manager) terminate(name string) {
-	run, err := m.store.Run(name)
-	if err != nil {
-		return
-	}
+	init := m.initProcess(name)
 	pids, err := m.containers.Processes(name)
 	if err != nil {
 		return
@@ -227,7 +395,7 @@ func (m *Manager) terminate(name string) {
 		}
 	}()
 	for _, pid := range pids {
-		if fd, err := unix.PidfdOpen(pid, 0); err == nil && pid != run.Init.PID { // an init may take it for "reboot"
+		if fd, err := unix.PidfdOpen(pid, 0); err == nil && pid != init.PID { // an init may take it for "reboot"
 			open[pid] = fd
 		} else if err == nil {
 			unix.Close(fd)

@@ -138,6 +138,7 @@ func full(t testing.TB) VPS {
 		Allow:      []string{"vsock"},
 		Env:        []string{"A=<b>"},
 		Ephemeral:  true,
+		Runner:     Runner{HostBoot: "b", PID: 7, StartTime: 8},
 		OnBoot:     OnBootYes,
 		BootOrder:  7,
 		StopAfter:  90,

@@ -27,6 +27,7 @@ type VPS struct {
 	Allow      []string          `json:"allow,omitempty"`              // system calls that are denied by default
 	Env        []string          `json:"env,omitempty"`                // for init: NAME=value
 	Ephemeral  bool              `json:"ephemeral,omitempty"`          // made by run --rm
+	Runner     Runner            `json:"runner,omitzero"`              // an ephemeral VPS ends with it
 	OnBoot     OnBoot            `json:"onboot,omitempty"`             // whether a boot of the host starts it
 	BootOrder  int               `json:"bootOrder,omitempty"`          // higher ones are started first, and stopped last
 	StopAfter  int               `json:"stopTimeoutSeconds,omitempty"` // what a stop has; 0 is the default
@@ -34,6 +35,14 @@ type VPS struct {
 	// What it was called, from the moment before a rename until everything
 	// knows it by its new name: the tables may know the old one.
 	RenamedFrom string `json:"renamedFrom,omitempty"`
+}
+
+// A Runner is the process that an ephemeral VPS ends with, in one boot of the
+// host.
+type Runner struct {
+	HostBoot  string `json:"hostBoot"`
+	PID       int    `json:"pid"`
+	StartTime uint64 `json:"startTime"`
 }
 
 // A Template names the image that a VPS was made from. Digest is the one of

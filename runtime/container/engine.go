@@ -10,6 +10,7 @@ import (
 
 	systemd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/opencontainers/runc/libcontainer"
+	"github.com/opencontainers/runc/libcontainer/system"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -211,6 +212,23 @@ func (e Engine) Frozen(id string) (bool, error) {
 		return false, fmt.Errorf("ask container's status: %w", err)
 	}
 	return status == libcontainer.Paused, nil
+}
+
+// Init is the pid, on the host, of the container's init, which may have ended.
+// An absent container is ErrAbsent.
+func (e Engine) Init(id string) (pid int, err error) {
+	c, err := e.load(id)
+	if err != nil {
+		return 0, err
+	}
+	s, err := c.lc.State()
+	if err != nil {
+		return 0, fmt.Errorf("read container's state: %w", err)
+	}
+	if p, err := system.Stat(s.InitProcessPid); err != nil || p.StartTime != s.InitProcessStartTime {
+		return 0, ErrNotRunning
+	}
+	return s.InitProcessPid, nil
 }
 
 // Processes lists the pids, on the host, of all processes of the container.
