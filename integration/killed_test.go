@@ -77,7 +77,7 @@ func TestMonitorKilledDuringStart(t *testing.T) {
 			must(t, "start", "--wait", vps)
 			must(t, "stop", vps)
 			dirs := halfMade(t, vps, process)
-			must(t, "destroy", vps)
+			must(t, "destroy", "--force", vps)
 			for _, dir := range dirs {
 				if exists(dir) {
 					t.Errorf("%s is left", dir)
