@@ -382,6 +382,9 @@ func (m *Manager) askOnce(ctx context.Context, name string, want intent) bool {
 // terminate sends SIGTERM to every process of the VPS but its init.
 func (m *Manager) terminate(name string) {
 	init := m.initProcess(name)
+	if init.PID == 0 {
+		return // it has ended, or its init is not known
+	}
 	pids, err := m.containers.Processes(name)
 	if err != nil {
 		return
