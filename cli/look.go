@@ -105,10 +105,11 @@ func logsVerb() *verb {
 			{name: "follow", short: "f", usage: "go on as long as the VPS runs"},
 			{name: "boot", short: "b", placeholder: "N", usage: "which boot: 3 the third, 0 the newest, -1 the one before (0)"},
 			{name: "lines", short: "n", placeholder: "N", usage: "only the last N lines"},
+			{name: "monitor", usage: "the log of its monitor instead: what failed at a reboot or after its end"},
 		},
 		synonyms: []string{"log"},
 		run: func(ctx context.Context, i *invocation) error {
-			o := runtime.LogOptions{Follow: i.flags.Bool("follow"), Boot: get(i, "boot", parseBoot), Lines: -1}
+			o := runtime.LogOptions{Follow: i.flags.Bool("follow"), Boot: get(i, "boot", parseBoot), Lines: -1, Monitor: i.flags.Bool("monitor")}
 			if i.has("lines") {
 				o.Lines = get(i, "lines", parseLines)
 			}

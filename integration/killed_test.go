@@ -343,3 +343,25 @@ func TestExecOnATerminalIntoAClosedPipe(t *testing.T) {
 		t.Errorf("the command runs on:\n%s", out)
 	}
 }
+
+// logs -f goes on when the monitor is killed, and the monitor's log says that
+// init ran and ended.
+func TestLogsOfAKilledMonitor(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox")
+	follow, wait := background(t, "logs", "--follow", vps)
+	was := inspect(t, vps).MonitorPID
+	kill9(t, was)
+	eventually(t, "it has a monitor again", func() bool { now := inspect(t, vps).MonitorPID; return now != 0 && now != was })
+	sh(t, vps, "echo after the kill >/dev/console")
+	must(t, "stop", vps)
+	if r := wait(); r.status != 0 || !strings.Contains(r.out, "after the kill") {
+		t.Errorf("%s (%v)", r, follow.ProcessState)
+	}
+	text := must(t, "logs", "--monitor", vps)
+	for _, want := range []string{"init runs (boot 1)", "init has ended"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the monitor's log lacks %q:\n%s", want, text)
+		}
+	}
+}

@@ -98,6 +98,13 @@ func (m *Manager) Logs(ctx context.Context, name string, o LogOptions, w io.Writ
 	if _, err := m.store.Get(name); err != nil {
 		return err
 	}
+	if o.Monitor {
+		file := journalFile(m.store, name)
+		if !exists(file) {
+			return nil
+		}
+		return m.copyLog(ctx, name, file, o, w)
+	}
 	l, err := openLogs(m.store.LogDir(name))
 	if err != nil {
 		return err
@@ -147,7 +154,7 @@ func (m *Manager) copyLog(ctx context.Context, name, file string, o LogOptions, 
 	defer tick.Stop()
 	for {
 		// Asked before the last read, so that nothing is missed in between.
-		held, err := m.store.LifeHeld(name)
+		held, err := m.monitorOrNew(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -166,6 +173,21 @@ func (m *Manager) copyLog(ctx context.Context, name, file string, o LogOptions, 
 		case <-tick.C:
 		}
 	}
+}
+
+// monitorOrNew reports whether name has a monitor. A VPS that runs without one
+// gets a new one, which goes on with its console's log.
+func (m *Manager) monitorOrNew(ctx context.Context, name string) (bool, error) {
+	held, err := m.store.LifeHeld(name)
+	if err != nil || held {
+		return held, err
+	}
+	run, err := m.store.Run(name)
+	if err != nil || run.State != state.Running || !alive(run.Init) {
+		return false, err
+	}
+	m.mendIfFree(ctx, name)
+	return true, nil
 }
 
 // reopenIfMoved opens file anew if f is not it any more.

@@ -109,9 +109,10 @@ type RunOptions struct {
 
 // LogOptions says which of a VPS's console logs, and how much of it.
 type LogOptions struct {
-	Follow bool
-	Boot   int // n > 0 is the n-th boot; 0 the newest, -1 the one before, …
-	Lines  int // the last n lines; < 0 is all
+	Monitor bool // the log of its monitor instead, which has no boots
+	Follow  bool
+	Boot    int // n > 0 is the n-th boot; 0 the newest, -1 the one before, …
+	Lines   int // the last n lines; < 0 is all
 }
 
 // A Condition is what Wait waits for: "running", "stopped", "booted", "network".
