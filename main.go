@@ -31,6 +31,8 @@ func main() {
 		switch os.Args[1] {
 		case runtime.MonitorCommand:
 			os.Exit(runtime.Monitor(os.Args[2:]))
+		case runtime.SetSysctlsCommand:
+			os.Exit(runtime.SetSysctls(os.Args[2:]))
 		case runtime.EmptyTrashCommand:
 			os.Exit(runtime.EmptyTrash(os.Args[2:]))
 		}

@@ -75,7 +75,7 @@ func (s Settings) check() error {
 		}
 	}
 	for key := range s.Sysctls {
-		if err := CheckSysctl(key); err != nil {
+		if err := CheckSysctl(key, s.Size == 0); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package bundles
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ func Spec(s Settings) (*specs.Spec, error) {
 			CgroupsPath: s.CgroupsPath,
 			Resources:   resources(s),
 			Devices:     devices(s),
-			Sysctl:      s.Sysctls,
+			Sysctl:      sysctls(s.Sysctls),
 			Seccomp:     seccomp(s.Arch, s.Allow),
 			// systemd in a container does not share / itself, and mounts made for
 			// its services (credentials, for one) would not be seen by them.
@@ -82,6 +83,16 @@ func ForOthers(spec *specs.Spec) {
 	if p := spec.Linux.Resources.Pids; p != nil && p.Limit != nil && *p.Limit < 0 {
 		spec.Linux.Resources.Pids = nil
 	}
+}
+
+// sysctls are those that a runtime sets. croft sets those of the user namespace.
+func sysctls(all map[string]string) map[string]string {
+	if all == nil {
+		return nil
+	}
+	kept := maps.Clone(all)
+	maps.DeleteFunc(kept, func(key, _ string) bool { return OfUserNamespace(key) })
+	return kept
 }
 
 // annotations say whose bundle this is. Those that begin with

@@ -99,15 +99,27 @@ func TestCheckSysctl(t *testing.T) {
 	for key, own := range map[string]bool{
 		"net.ipv4.ip_forward": true, "kernel.shmmax": true, "fs.mqueue.msg_max": true,
 		"kernel.core_pattern": false, "vm.swappiness": false, "net.": false, "net..x": false, "": false,
-		"kernel.hostname": false, "fs.file-max": false,
+		"kernel.hostname": false, "fs.file-max": false, "user.max_net_namespaces": true, "user.": false,
 	} {
-		err := CheckSysctl(key)
+		err := CheckSysctl(key, false)
 		if (err == nil) != own {
 			t.Errorf("CheckSysctl(%q) = %v", key, err)
 		}
 		if err != nil && fail.KindOf(err) != fail.Usage {
 			t.Errorf("CheckSysctl(%q): kind %d", key, fail.KindOf(err))
 		}
+	}
+}
+
+func TestUserSysctlsNeedAUserNamespace(t *testing.T) {
+	if err := CheckSysctl("user.max_net_namespaces", true); !fail.Is(err, fail.Usage) {
+		t.Error(err)
+	}
+	s := settings()
+	s.Sysctls = map[string]string{"user.max_net_namespaces": "9", "kernel.shmmni": "5"}
+	spec, err := Spec(s)
+	if err != nil || len(spec.Linux.Sysctl) != 1 || spec.Linux.Sysctl["kernel.shmmni"] != "5" {
+		t.Errorf("%v, %v", spec.Linux.Sysctl, err)
 	}
 }
 

@@ -49,6 +49,13 @@ func TestBadInput(t *testing.T) {
 	refused(t, 3, "no-such-network", "create", "--template", "busybox", "--network", "no-such-network", "bad-input")
 	refused(t, 3, "no-such-template", "create", "--template", "no-such-template", "bad-input")
 	// The host's own kernel settings are no VPS's to change.
+	for _, c := range []struct{ sysctl, why string }{
+		{"net.core.rmem_max=1", "rmem_max"}, {"kernel.domainname=x", "may not"}, {"net.ipv4.nothere=1", "no such"},
+		{"kernel.shmmax=-1", "invalid"}, {"user.nothere=1", "no such"},
+	} {
+		refused(t, 2, c.why, "create", "--template", "busybox", "--sysctl", c.sysctl, "bad-input")
+	}
+	refused(t, 2, "privileged", "create", "--template", "busybox", "--privileged", "--sysctl", "user.max_net_namespaces=9", "bad-input")
 	refused(t, 2, "kernel.panic", "create", "--template", "busybox", "--sysctl", "kernel.panic=1", "bad-input")
 	refused(t, 2, "", "create", "bad-input")
 	refused(t, 2, "", "create", "--template", "busybox")

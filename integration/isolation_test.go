@@ -153,3 +153,15 @@ func TestLimits(t *testing.T) {
 		}
 	})
 }
+
+// Limits of a VPS's own user namespace.
+func TestUserSysctls(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox", "--sysctl", "user.max_net_namespaces=7", "--sysctl", "kernel.shmmni=99")
+	for range 2 {
+		if got := in(t, vps, "cat", "/proc/sys/user/max_net_namespaces", "/proc/sys/kernel/shmmni"); got != "7\n99" {
+			t.Error(got)
+		}
+		must(t, "restart", "--wait", vps)
+	}
+}

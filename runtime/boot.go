@@ -94,6 +94,9 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.newBootID(init); err != nil {
 		return err
 	}
+	if err := mon.setUserSysctls(v, spec); err != nil {
+		return err
+	}
 	run.State = state.Running
 	if err := mon.store.PutRun(v.Name, run); err != nil {
 		return err

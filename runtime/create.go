@@ -30,6 +30,11 @@ func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Inf
 	if err := o.check(name); err != nil {
 		return Info{}, err
 	}
+	if len(o.Sysctls) > 0 {
+		if err := m.trySysctls(ctx, o.Sysctls, o.Privileged); err != nil {
+			return Info{}, err
+		}
+	}
 	// Before the template is built, which may take minutes.
 	if info, done, err := m.present(ctx, name, o.IfMissing); done || err != nil {
 		return info, err
@@ -232,7 +237,7 @@ func (o CreateOptions) check(name string) error {
 		}
 	}
 	for key := range o.Sysctls {
-		if err := bundles.CheckSysctl(key); err != nil {
+		if err := bundles.CheckSysctl(key, o.Privileged); err != nil {
 			return err
 		}
 	}

@@ -29,6 +29,8 @@ type machine struct {
 	monitors   monitors
 	guests     guests
 	host       func() (Host, error)
+	// trySysctls is fail.Usage, naming it, if a VPS cannot set one of sysctls.
+	trySysctls func(ctx context.Context, sysctls map[string]string, privileged bool) error
 	// initFile is the host's program that is the init of VPSs whose image has
 	// none.
 	initFile func(binDir string) (string, error)
