@@ -43,6 +43,10 @@ func (r Rootfs) Make() error {
 	if err == nil {
 		err = os.Lchown(r.upper(), int(r.First), int(r.First))
 	}
+	if errors.Is(err, unix.EINVAL) { // no such id in the user namespace of this process
+		return fail.New(fail.Host, "this machine has no user id %d: it is a container with too few ids: %w", r.First, err).
+			WithHint("croft host check")
+	}
 	if err != nil {
 		return hostError(fmt.Errorf("make a root filesystem: %w", err))
 	}

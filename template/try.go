@@ -49,6 +49,9 @@ func Try(dir string) (Trial, error) {
 	if err == nil {
 		err = r.Make()
 	}
+	if errors.Is(err, unix.EINVAL) {
+		return Trial{Namespace: err}, nil
+	}
 	if err != nil {
 		return Trial{}, hostError(fmt.Errorf("try a root filesystem: %w", err))
 	}
