@@ -465,18 +465,6 @@ func (f *fake) ApplyFirewall(_ context.Context, name string) error {
 	return f.call("ApplyFirewall", name, nil)
 }
 
-func (f *fake) ChangeAddresses(_ context.Context, name string, add, del []netip.Addr) error {
-	return f.call("ChangeAddresses", name, map[string]any{"Add": add, "Del": del})
-}
-
-func (f *fake) SetConnections(_ context.Context, name string, n int64) error {
-	return f.call("SetConnections", name, n)
-}
-
-func (f *fake) SetRates(_ context.Context, name string, rates []runtime.RateSetting) error {
-	return f.call("SetRates", name, rates)
-}
-
 func (f *fake) Routing(_ context.Context, name string) (runtime.RoutingInfo, error) {
 	info := runtime.RoutingInfo{Name: name, Running: name == "web"}
 	if name == "web" {

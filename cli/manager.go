@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net/netip"
 	"syscall"
 	"time"
 
@@ -40,10 +39,6 @@ type Manager interface {
 	Processes(ctx context.Context, name string) ([]runtime.ProcessInfo, error)
 	Wait(ctx context.Context, name string, until runtime.Condition, timeout time.Duration) error
 	ResolveNames(all bool, names []string) ([]string, error)
-
-	SetRates(ctx context.Context, name string, rates []runtime.RateSetting) error
-	SetConnections(ctx context.Context, name string, n int64) error
-	ChangeAddresses(ctx context.Context, name string, add, del []netip.Addr) error
 
 	Firewall(ctx context.Context, name string) (runtime.FirewallInfo, error)
 	AddFirewallRules(ctx context.Context, name string, rules []runtime.FirewallRule, at int) error

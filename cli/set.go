@@ -11,17 +11,19 @@ func setVerb() *verb {
 	return &verb{
 		name: "set", group: groupChange, args: "NAME... | --all", words: vpsNames,
 		summary: "change settings of VPSs",
-		about: `What is set is saved, and holds from now on. What is not named stays as it is.
+		about: `Changes are saved and take effect immediately. Settings you do not name are left
+unchanged. If one of the changes is refused or fails, none is made.
 
 --ip-add and --ip-del change the addresses of its first interface, inside and
 for everybody else, without a restart. An address that somebody has is refused.
 
 ` + rateAbout + `
 
-onboot says whether a boot of the host starts the VPS: yes, no, or last: if it
-was running, or should have been, when the host went down. One that somebody
-has stopped since is not started then, by "croft stop" or by "poweroff" inside;
-one that the power cut, a crash or the host's shutdown has ended is.`,
+--onboot controls whether a boot of the host starts the VPS: yes, no, or last
+(if it was running, or should have been, when the host went down). A VPS that
+was stopped deliberately ("croft stop", or "poweroff" inside) stays stopped; one
+that ended because of a power cut, a crash or the host's shutdown is started
+again.`,
 		options: []option{onBootOption(), bootOrderOption(), stopTimeoutOption(),
 			option{name: "ip-add", placeholder: "ADDRESS", many: true, usage: "give it an address, also while it runs; may be repeated"},
 			option{name: "ip-del", placeholder: "ADDRESS", many: true, usage: "take an address from it, also while it runs; may be repeated"},
@@ -53,38 +55,17 @@ func set(ctx context.Context, i *invocation) error {
 		BootOrder: given(i, "boot-order", parseBootOrder),
 		StopTime:  given(i, "stop-timeout", parseTimeout),
 	}
-	add, del := getMany(i, "ip-add", parseAddress), getMany(i, "ip-del", parseAddress)
-	for _, a := range add {
-		if i.err == nil && slices.Contains(del, a) {
-			i.err = usageError("--ip-add and --ip-del: both say %s", a)
+	c.AddAddresses, c.RemoveAddresses = getMany(i, "ip-add", parseAddress), getMany(i, "ip-del", parseAddress)
+	c.Rates, c.Connections = getMany(i, "rate", parseRate), given(i, "connections", parseConnections)
+	for _, a := range c.AddAddresses {
+		if i.err == nil && slices.Contains(c.RemoveAddresses, a) {
+			i.err = usageError("--ip-add and --ip-del: both have %s", a)
 		}
 	}
-	rates := getMany(i, "rate", parseRate)
-	connections := given(i, "connections", parseConnections)
-	if i.err == nil && c == (runtime.Change{}) && connections == nil && len(add)+len(del)+len(rates) == 0 {
+	if i.err == nil && c.Empty() {
 		i.err = usageError("set: nothing to change")
 	}
-	return forEach(ctx, i, "change", func(ctx context.Context, m Manager, name string) error {
-		if len(add)+len(del) > 0 { // first: this is what can be refused
-			if err := m.ChangeAddresses(ctx, name, add, del); err != nil {
-				return err
-			}
-		}
-		if len(rates) > 0 {
-			if err := m.SetRates(ctx, name, rates); err != nil {
-				return err
-			}
-		}
-		if connections != nil {
-			if err := m.SetConnections(ctx, name, *connections); err != nil {
-				return err
-			}
-		}
-		if c == (runtime.Change{}) {
-			return nil
-		}
-		return m.Set(ctx, name, c)
-	})
+	return forEach(ctx, i, "change", func(ctx context.Context, m Manager, name string) error { return m.Set(ctx, name, c) })
 }
 
 // given is get for a setting that stays as it is if the option is absent: nil.

@@ -3,10 +3,12 @@ package runtime
 import (
 	"context"
 	"math"
+	"net/netip"
 	"time"
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/network"
 )
 
 // OnBoot says whether a boot of the host starts a VPS.
@@ -24,24 +26,56 @@ type Change struct {
 	OnBoot    *OnBoot
 	BootOrder *int
 	StopTime  *time.Duration // 0 is DefaultStopTimeout
+
+	// Addresses, each for the first interface whose network has such. It may
+	// have those that are added already.
+	AddAddresses, RemoveAddresses []netip.Addr
+	Rates                         []RateSetting // in this order
+	Connections                   *int64        // of each interface; see changeConnections
 }
 
-// Set changes the settings of name, which need not be stopped. On an error
-// none of them has changed.
-func (m *Manager) Set(ctx context.Context, name string, c Change) error {
+// Empty reports whether c changes nothing.
+func (c Change) Empty() bool {
+	return c.OnBoot == nil && c.BootOrder == nil && c.StopTime == nil && c.Connections == nil &&
+		len(c.AddAddresses)+len(c.RemoveAddresses)+len(c.Rates) == 0
+}
+
+// Set changes settings of name, saved and, if it runs, at once. It holds the
+// VPS's lock from the first check to the end, and checks all of c before it
+// changes anything. On an error nothing has changed; what was applied is taken
+// back. An address of another owner is fail.Taken, naming it. An address or an
+// interface that name does not have is fail.NotFound.
+func (m *Manager) Set(ctx context.Context, name string, c Change) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
-	l, err := m.lock(ctx, name)
+	l, v, err := m.existing(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer l.Unlock()
-	v, err := l.VPS()
+	next := c.apply(v)
+	if err := setRates(&next, c.Rates); err != nil {
+		return err
+	}
+	var u undo
+	defer func() { u.onError(&err) }()
+	readdressed, err := m.changeAllAddresses(ctx, &u, v, c.AddAddresses, c.RemoveAddresses)
+	if err == nil && c.Connections != nil {
+		err = m.changeConnections(ctx, &u, v, *c.Connections)
+	}
 	if err != nil {
 		return err
 	}
-	return l.Put(c.apply(v))
+	if len(c.Rates) > 0 {
+		err = m.changeLocked(ctx, l, v, next, m.applyRates)
+	} else {
+		err = l.Put(next)
+	}
+	if err == nil && readdressed {
+		m.tellNames(context.WithoutCancel(ctx), networksOf(v))
+	}
+	return err
 }
 
 // apply returns v with the change made to it.
@@ -72,6 +106,16 @@ func (c Change) check() error {
 	}
 	if c.StopTime != nil && (*c.StopTime < 0 || *c.StopTime > maxStopTime) {
 		return fail.New(fail.Usage, "stop timeout: %s is no time for a stop", *c.StopTime)
+	}
+	if c.Connections != nil {
+		if err := network.CheckConnections(*c.Connections); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.Rates {
+		if err := r.check(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

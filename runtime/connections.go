@@ -19,36 +19,29 @@ const (
 	DefaultConnections   = 0
 )
 
-// SetConnections bounds how many connections each interface of name may have in
-// the host's connection table, saved and, if it runs, at once. A VPS without an
-// interface whose connections the host tracks is fail.State. On an error
-// nothing has changed.
-func (m *Manager) SetConnections(ctx context.Context, name string, n int64) error {
-	if err := network.CheckConnections(n); err != nil {
-		return err
-	}
-	l, v, err := m.existing(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer l.Unlock()
+// changeConnections bounds how many connections each interface of v, whose lock
+// is held, may have in the host's connection table, saved and, if it runs, at
+// once. A VPS without an interface whose connections the host tracks is
+// fail.State. u takes back what was done, on an error too.
+func (m *Manager) changeConnections(ctx context.Context, u *undo, v state.VPS, n int64) error {
 	was, err := m.plans(v)
 	if err != nil {
 		return err
 	}
-	if err = m.claimConnections(ctx, v, n); err == nil {
-		err = m.applyConnections(ctx, v)
+	u.arm(func() error {
+		back := context.WithoutCancel(ctx)
+		var err error
+		for _, p := range was {
+			err = errors.Join(err, m.changeTable(back, p.Network, func(t *network.Table) error {
+				return t.SetConnections(v.Name, p.Interface, p.Connections)
+			}))
+		}
+		return errors.Join(err, m.applyConnections(back, v))
+	})
+	if err := m.claimConnections(ctx, v, n); err != nil {
+		return err
 	}
-	if err == nil {
-		return nil
-	}
-	back := context.WithoutCancel(ctx)
-	for _, p := range was {
-		err = errors.Join(err, m.changeTable(back, p.Network, func(t *network.Table) error {
-			return t.SetConnections(v.Name, p.Interface, p.Connections)
-		}))
-	}
-	return errors.Join(err, m.applyConnections(back, v))
+	return m.applyConnections(ctx, v)
 }
 
 // claimConnections writes the bound into the tables of v's networks.

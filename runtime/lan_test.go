@@ -31,7 +31,7 @@ func TestAddressesOfTheLAN(t *testing.T) {
 	if _, err := m.Create(ctx, "db", o); !fail.Is(err, fail.Taken) || exists(m.store.VPSDir("db")) {
 		t.Errorf("created with an address of the LAN's: %v", err)
 	}
-	if err := m.ChangeAddresses(ctx, "web", taken, nil); !fail.Is(err, fail.Taken) {
+	if err := m.Set(ctx, "web", Change{AddAddresses: taken}); !fail.Is(err, fail.Taken) {
 		t.Errorf("added an address of the LAN's: %v", err)
 	}
 	table, err := m.table("lan")

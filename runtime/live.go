@@ -23,6 +23,14 @@ func (m *Manager) changeLive(ctx context.Context, name string, change func(*stat
 	if err := change(&v); err != nil {
 		return err
 	}
+	return m.changeLocked(ctx, l, was, v, apply)
+}
+
+// changeLocked is changeLive with the VPS's lock held: it makes what was v.
+func (m *Manager) changeLocked(ctx context.Context, l *state.Locked, was, v state.VPS,
+	apply func(ctx context.Context, v state.VPS, pid int) error,
+) error {
+	name := v.Name
 	pid, err := m.livePID(name)
 	if err != nil {
 		return err

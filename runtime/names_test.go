@@ -102,7 +102,7 @@ func TestNamesFollow(t *testing.T) {
 		t.Error("db does not know web, which came later")
 	}
 	more := db.Next().Next().Next().Next()
-	if err := m.ChangeAddresses(ctx, "web", []netip.Addr{more}, nil); err != nil {
+	if err := m.Set(ctx, "web", Change{AddAddresses: []netip.Addr{more}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := knows("db", "web"); len(got) == 0 || !slices.Contains(got, more) {

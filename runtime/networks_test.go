@@ -59,16 +59,16 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 	}
 	own, _, _ := strings.Cut(info.Interfaces[0].Addresses[0], "/")
 	more := netip.MustParseAddr("10.90.0.99")
-	if err := m.ChangeAddresses(ctx, "web", []netip.Addr{more}, nil); err != nil {
+	if err := m.Set(ctx, "web", Change{AddAddresses: []netip.Addr{more}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.AddRoute(ctx, "web", Route{Destination: "1.2.3.0/24", Src: own}); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.ChangeAddresses(ctx, "web", nil, []netip.Addr{netip.MustParseAddr(own)}); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "1.2.3.0/24") {
+	if err := m.Set(ctx, "web", Change{RemoveAddresses: []netip.Addr{netip.MustParseAddr(own)}}); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "1.2.3.0/24") {
 		t.Errorf("an address that a route needs is removed: %v", err)
 	}
-	if err := m.ChangeAddresses(ctx, "web", nil, []netip.Addr{more}); err != nil {
+	if err := m.Set(ctx, "web", Change{RemoveAddresses: []netip.Addr{more}}); err != nil {
 		t.Errorf("an address that no route needs: %v", err)
 	}
 }

@@ -23,21 +23,17 @@ const (
 	MostRate  = network.MostRate
 )
 
-// SetRates changes the rates of name's interfaces, in the order of the
-// settings, saved and, if it runs, at once. An interface that it does not have
-// is fail.NotFound. On an error nothing has changed.
-func (m *Manager) SetRates(ctx context.Context, name string, rates []RateSetting) error {
-	return m.changeLive(ctx, name, func(v *state.VPS) error {
-		return setRates(v, rates)
-	}, func(ctx context.Context, v state.VPS, _ int) error {
-		plans, err := m.plans(v)
-		if err != nil {
-			return err
-		}
-		return m.networks.SetRates(ctx, plans)
-	})
+// applyRates makes the interfaces of v, which runs, keep to their rates.
+func (m *Manager) applyRates(ctx context.Context, v state.VPS, _ int) error {
+	plans, err := m.plans(v)
+	if err != nil {
+		return err
+	}
+	return m.networks.SetRates(ctx, plans)
 }
 
+// setRates changes the rates of v's interfaces, in the order of the settings.
+// An interface that it does not have is fail.NotFound.
 func setRates(v *state.VPS, rates []RateSetting) error {
 	v.Interfaces = slices.Clone(v.Interfaces)
 	for _, r := range rates {

@@ -39,7 +39,7 @@ func TestSetRates(t *testing.T) {
 	}
 	set := func(r ...RateSetting) {
 		t.Helper()
-		if err := m.SetRates(ctx, "web", r); err != nil {
+		if err := m.Set(ctx, "web", Change{Rates: r}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -62,12 +62,12 @@ func TestSetRates(t *testing.T) {
 		{RateSetting{Interface: "eth1", In: bits(10_000)}, fail.NotFound},
 		{RateSetting{In: bits(7_999)}, fail.Usage}, {RateSetting{Out: bits(MostRate + 1)}, fail.Usage},
 	} {
-		if err := m.SetRates(ctx, "web", []RateSetting{{In: bits(9_000)}, c.r}); !fail.Is(err, c.kind) {
+		if err := m.Set(ctx, "web", Change{Rates: []RateSetting{{In: bits(9_000)}, c.r}}); !fail.Is(err, c.kind) {
 			t.Errorf("%+v: %v", c.r, err)
 		}
 	}
 	w.failAt, w.after = w.effects+1, true
-	if err := m.SetRates(ctx, "web", []RateSetting{{In: bits(9_000)}}); err == nil {
+	if err := m.Set(ctx, "web", Change{Rates: []RateSetting{{In: bits(9_000)}}}); err == nil {
 		t.Error("it was applied in a world that refuses")
 	}
 	w.failAt = 0
@@ -84,7 +84,7 @@ func TestSetRates(t *testing.T) {
 	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Networks: []string{NoNetwork}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.SetRates(ctx, "alone", o.Rates); !fail.Is(err, fail.State) {
+	if err := m.Set(ctx, "alone", Change{Rates: o.Rates}); !fail.Is(err, fail.State) {
 		t.Errorf("without a network: %v", err)
 	}
 	o.Networks = []string{NoNetwork}

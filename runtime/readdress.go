@@ -13,32 +13,25 @@ import (
 	"croft/network"
 )
 
-// ChangeAddresses gives name the addresses add, each on its first interface whose
-// network has such, and takes del from it, saved and, if it runs, at once; its own
-// files follow. An address of another owner
-// is fail.Taken, naming it; one that name does not have fail.NotFound. Adding
-// what it has is success. On an error nothing has changed.
-func (m *Manager) ChangeAddresses(ctx context.Context, name string, add, del []netip.Addr) error {
-	l, v, err := m.existing(ctx, name)
-	if err != nil {
-		return err
+// changeAllAddresses gives v, whose lock is held, the addresses add, and takes
+// del from it, saved and, if it runs, at once; its own files follow. It reports
+// whether anything has changed. On an error nothing has; u takes back what was
+// done should something later fail.
+func (m *Manager) changeAllAddresses(ctx context.Context, u *undo, v state.VPS, add, del []netip.Addr) (bool, error) {
+	if len(add)+len(del) == 0 {
+		return false, nil
 	}
-	defer l.Unlock()
 	if len(v.Interfaces) == 0 {
-		return fail.New(fail.State, "%s has no network", name)
+		return false, fail.New(fail.State, "%s has no network", v.Name)
 	}
 	changes := m.byInterface(v, add, del)
-	for n, c := range changes {
+	for _, c := range changes {
 		if err := m.changeAddresses(ctx, v, c.at, c.add, c.del); err != nil {
-			for _, done := range changes[:n] {
-				back := m.changeAddresses(context.WithoutCancel(ctx), v, done.at, done.del, done.add)
-				err = errors.Join(err, back)
-			}
-			return err
+			return false, err
 		}
+		u.arm(func() error { return m.changeAddresses(context.WithoutCancel(ctx), v, c.at, c.del, c.add) })
 	}
-	m.tellNames(context.WithoutCancel(ctx), networksOf(v))
-	return nil
+	return len(changes) > 0, nil
 }
 
 // A readdressing is what changes of one interface's addresses.
@@ -47,8 +40,8 @@ type readdressing struct {
 	add, del []netip.Addr
 }
 
-// byInterface says which interface is meant. What fits none is left to the
-// first to refuse.
+// byInterface says which interface is meant. An address that it has already is
+// not among those to add. What fits none is left to the first to refuse.
 func (m *Manager) byInterface(v state.VPS, add, del []netip.Addr) []readdressing {
 	tables := m.tables()
 	var all []readdressing
@@ -56,6 +49,7 @@ func (m *Manager) byInterface(v state.VPS, add, del []netip.Addr) []readdressing
 		c := readdressing{at: i}
 		c.add, add = partition(add, tables[i.Network].Has)
 		claim, _ := claimOf(tables[i.Network], v.Name, i.Name)
+		c.add = slices.DeleteFunc(c.add, func(a netip.Addr) bool { return slices.Contains(claim.Addresses, a.Unmap()) })
 		c.del, del = partition(del, func(a netip.Addr) bool { return slices.Contains(claim.Addresses, a.Unmap()) })
 		all = append(all, c)
 	}

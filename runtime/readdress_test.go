@@ -55,7 +55,7 @@ func TestParallelClaimsHaveOneWinner(t *testing.T) {
 	losers := make([]error, many)
 	for i := range many {
 		all.Go(func() {
-			losers[i] = m.ChangeAddresses(ctx, fmt.Sprintf("v%d", i), wanted, nil)
+			losers[i] = m.Set(ctx, fmt.Sprintf("v%d", i), Change{AddAddresses: wanted})
 			if losers[i] == nil {
 				winners.Add(1)
 			}
@@ -90,14 +90,14 @@ func TestChangeAddressesFails(t *testing.T) {
 		}
 		world := w.String()
 		w.effects, w.failAt, w.after = 0, 1, after
-		if err := m.ChangeAddresses(ctx, "web", more, before[:1]); !errors.Is(err, errWorld) {
+		if err := m.Set(ctx, "web", Change{AddAddresses: more, RemoveAddresses: before[:1]}); !errors.Is(err, errWorld) {
 			t.Errorf("it says %v", err)
 		}
 		if got := claimed(t, m, "web"); !slices.Equal(got, before) || w.String() != world {
 			t.Errorf("it has %v, had %v\n%s\n%s", got, before, world, w)
 		}
 		w.failAt = 0
-		if err := m.ChangeAddresses(ctx, "web", more, before[:1]); err != nil {
+		if err := m.Set(ctx, "web", Change{AddAddresses: more, RemoveAddresses: before[:1]}); err != nil {
 			t.Error(err)
 		}
 		if got := claimed(t, m, "web"); len(got) != 2 || got[0] != more[0] || w.String() == world {
@@ -146,7 +146,7 @@ func TestChangeAddressesRefuses(t *testing.T) {
 		"without network":  {"alone", []netip.Addr{new9}, nil, fail.State},
 		"that is not here": {"nobody", []netip.Addr{new9}, nil, fail.NotFound},
 	} {
-		if err := m.ChangeAddresses(ctx, c.name, c.add, c.del); !fail.Is(err, c.want) {
+		if err := m.Set(ctx, c.name, Change{AddAddresses: c.add, RemoveAddresses: c.del}); !fail.Is(err, c.want) {
 			t.Errorf("an address %s: %v", what, err)
 		}
 	}
