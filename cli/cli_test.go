@@ -186,6 +186,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"exec --no-terminal": true, "run --no-terminal": true, // there is no terminal
 		"exec --terminal": true, "run --terminal": true, // see TestTerminal
 		"template export --force": true, // into standard output
+		"logs --raw":              true, // there is no terminal: see TestLogsOnATerminal
 		"exec --interactive":      true, // croft passes stdin anyway
 		"run --interactive":       true,
 		"stats --watch":           true, // goes on until interrupted: see the script stats

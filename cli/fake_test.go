@@ -31,6 +31,7 @@ type fake struct {
 	refuse map[string]string // "Start web": "5 web is running|croft stop web"
 	status int               // how commands inside end
 	looks  int               // at statistics
+	log    string            // what a VPS has written
 }
 
 // newFake is told by the environment what a test wants of it.
@@ -47,6 +48,7 @@ func pretend(getenv func(string) string) *fake {
 		f.refuse[strings.TrimSpace(call)] = why
 	}
 	f.status, _ = strconv.Atoi(getenv("FAKE_STATUS"))
+	f.log = getenv("FAKE_LOG")
 	return f
 }
 
@@ -242,7 +244,7 @@ func (f *fake) Logs(_ context.Context, name string, o runtime.LogOptions, w io.W
 	if err := f.call("Logs", name, o); err != nil {
 		return err
 	}
-	_, err := io.WriteString(w, "boot of "+name+"\n")
+	_, err := io.WriteString(w, "boot of "+name+"\n"+f.log)
 	return err
 }
 

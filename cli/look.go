@@ -3,6 +3,9 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"io"
+
+	"golang.org/x/term"
 
 	"croft/runtime"
 )
@@ -101,11 +104,15 @@ func logsVerb() *verb {
 	return &verb{
 		name: "logs", group: groupLook, args: "NAME", words: vpsNames,
 		summary: "print what a VPS wrote to its console",
+		about: `On a terminal the text is printed without what controls the terminal: escape
+sequences, carriage returns, and the like. --raw prints it as it is; so does
+logs into a file or a pipe.`,
 		options: []option{
 			{name: "follow", short: "f", usage: "go on as long as the VPS runs"},
 			{name: "boot", short: "b", placeholder: "N", usage: "which boot: 3 the third, 0 the newest, -1 the one before (0)"},
 			{name: "lines", short: "n", placeholder: "N", usage: "only the last N lines"},
 			{name: "monitor", usage: "the log of its monitor instead: what failed at a reboot or after its end"},
+			{name: "raw", usage: "print escape sequences on a terminal too"},
 		},
 		synonyms: []string{"log"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -114,10 +121,19 @@ func logsVerb() *verb {
 				o.Lines = get(i, "lines", parseLines)
 			}
 			return forOne(ctx, i, "print the log", func(ctx context.Context, m Manager, name string) error {
-				return m.Logs(ctx, name, o, i.stdio.Out)
+				return m.Logs(ctx, name, o, i.untrusted())
 			})
 		},
 	}
+}
+
+// untrusted is where text of a VPS is written to: stdout, and if that is a
+// terminal, without what controls it, unless --raw asks for that.
+func (i *invocation) untrusted() io.Writer {
+	if i.flags.Bool("raw") || !term.IsTerminal(int(i.stdio.Out.Fd())) {
+		return i.stdio.Out
+	}
+	return newCleaner(i.stdio.Out)
 }
 
 func waitVerb() *verb {

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"unicode"
 
 	"croft/internal/fail"
 	"croft/runtime"
@@ -212,19 +211,4 @@ func exitStatus(err error, v *verb) int {
 
 func writeError(err error) error {
 	return fail.New(fail.Host, "write standard output: %w", err)
-}
-
-// oneLine makes text fit for a terminal: no line breaks, and no control
-// characters, which an error may quote from a file, or from a VPS's console.
-func oneLine(text string) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case unicode.IsControl(r):
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	return strings.TrimSpace(text)
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -54,7 +55,22 @@ func asJSON(v any) (string, error) {
 	if err := enc.Encode(v); err != nil {
 		return "", fail.New(fail.Internal, "encode JSON: %w", err)
 	}
-	return out.String(), nil
+	return escapeControls(out.String()), nil
+}
+
+// escapeControls writes the characters of a JSON text that control a terminal
+// and that JSON leaves as they are (DEL, C1, bidirectional controls) as \u
+// escapes, which mean the same. Such characters stand in strings only.
+func escapeControls(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		if r >= 0x7f && r <= 0x9f || reorders(r) {
+			fmt.Fprintf(&out, "\\u%04x", r)
+			continue
+		}
+		out.WriteRune(r)
+	}
+	return out.String()
 }
 
 // printJSON writes v as JSON.

@@ -164,7 +164,7 @@ func TestProgress(t *testing.T) {
 	tell(time.Second, stage{Step: "install\n\x1b[31mred", Done: 50, Total: 100})
 	s.warn("mind\x07 this")
 	s.clear()
-	want := "croft: unpack\ncroft: unpack 50% 1.0M/s 30s left\ncroft: install [31mred 50%\ncroft: warning: mind this\n"
+	want := "croft: unpack\ncroft: unpack 50% 1.0M/s 30s left\ncroft: install red 50%\ncroft: warning: mind this\n"
 	if out.String() != want {
 		t.Errorf("in a log:\n%q\nwant\n%q", out.String(), want)
 	}
@@ -226,7 +226,7 @@ func TestProgressOfParts(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	got := table{{"NAME", "WHAT", "LAST"}, {"wéb", "", "x"}, {"a-long-name", "two\nlines\x1b[0m", ""}}.String()
-	want := "NAME         WHAT          LAST\nwéb          -             x\na-long-name  two lines[0m  -\n"
+	want := "NAME         WHAT       LAST\nwéb          -          x\na-long-name  two lines  -\n"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
