@@ -170,7 +170,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"ip": "10.88.0.9", "dns": "192.0.2.1", "search": "example", "sysctl": "net.x=1", "allow": "vsock", "env": "A=b", "label": "a=b",
 		"memory": "64M", "swap": "0", "cpus": "1.5", "pids": "9", "id-size": "131072", "hostname": "h", "network": "dmz", "mode": "routed", "bridge": "br7", "parent": "eth7", "ipv4": "10.7.0.0/16", "ipv6": "none", "gateway": "10.7.0.9",
 		"template": "busybox", "timeout": "9s", "wait-timeout": "9s", "signal": "HUP", "user": "me", "cwd": "/x",
-		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "filter": "name=web",
+		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "sort": "memory", "filter": "name=web",
 		"recipe": "f", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
 		"via": "10.0.0.1", "dev": "eth1", "src": "10.0.0.2", "mtu": "1300", "advmss": "1200", "table": "100", "metric": "5", "priority": "7",
 		"ip-add": "10.88.0.9", "ip-del": "10.88.0.10", "rate": "10M", "connections": "500", "interval": "0",

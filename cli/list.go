@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"net/netip"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,12 +25,13 @@ func listVerb() *verb {
 Columns: ` + wrapWords(columnNames(), 69, "         ") + `
 
 A filter is KEY=VALUE with a column's name, or label=KEY or label=KEY=VALUE.
-With several filters a VPS has to match each; a key that is given twice may
-match either of its values.`,
+VALUE may be a pattern with * and ?: name='web-*'. With several filters a VPS
+has to match each; a key that is given twice may match either of its values.`,
 		options: []option{
 			{name: "json", usage: "everything about each VPS, as a JSON array"},
-			{name: "columns", short: "c", placeholder: "NAMES", usage: "which columns, with commas in between (name,status,addresses,template)"},
+			{name: "columns", short: "c", placeholder: "NAMES", choices: columnNames(), usage: "which columns, with commas in between (name,status,addresses,template)"},
 			{name: "filter", short: "f", placeholder: "KEY=VALUE", many: true, usage: "only VPSs that match; may be repeated"},
+			{name: "sort", placeholder: "COLUMN", usage: "sort by this column (default: name)", choices: columnNames()},
 			{name: "quiet", short: "q", usage: "only the names"},
 			{name: "no-header", usage: "no line with the columns' names"},
 		},
@@ -47,6 +51,10 @@ func list(ctx context.Context, i *invocation) error {
 		columns, _ = parseColumns("name,status,addresses,template")
 	}
 	filters := getMany(i, "filter", parseFilter)
+	order := get(i, "sort", parseColumns)
+	if i.err == nil && len(order) > 1 {
+		i.err = usageError("--sort: one column")
+	}
 	for _, other := range []string{"columns", "quiet", "no-header"} {
 		i.notBoth("json", other)
 	}
@@ -64,6 +72,9 @@ func list(ctx context.Context, i *invocation) error {
 		return missing // without an empty table
 	}
 	all = slices.DeleteFunc(all, func(info runtime.Info) bool { return !matches(info, filters) })
+	for _, by := range order {
+		slices.SortStableFunc(all, by.compare)
+	}
 	for _, info := range all {
 		if info.Error != "" {
 			i.screen.warn(info.Name + ": " + info.Error)
@@ -130,72 +141,89 @@ func listTable(all []runtime.Info, columns []column, header bool) table {
 
 // A column is one fact about a VPS, as text.
 type column struct {
-	name  string
-	value func(runtime.Info) string
+	name   string
+	value  func(runtime.Info) string
+	number func(runtime.Info) int64 // what it is sorted by; nil is the value
+}
+
+// compare orders two VPSs by the column: by its number where it has one.
+func (c column) compare(a, b runtime.Info) int {
+	if c.number != nil {
+		return cmp.Compare(c.number(a), c.number(b))
+	}
+	return strings.Compare(c.value(a), c.value(b))
 }
 
 // columns are all facts that list can show and filter by.
 func columns() []column {
 	return []column{
-		{"name", func(v runtime.Info) string { return v.Name }},
-		{"status", func(v runtime.Info) string { return string(v.Status) }},
-		{"booted", func(v runtime.Info) string { return strconv.FormatBool(v.Booted) }},
-		{"addresses", addresses},
-		{"template", func(v runtime.Info) string { return v.Template }},
-		{"digest", func(v runtime.Info) string { return shortDigest(v.Digest) }},
-		{"uuid", func(v runtime.Info) string { return v.UUID }},
-		{"hostname", func(v runtime.Info) string { return v.Hostname }},
-		{"created", func(v runtime.Info) string { return timeText(v.Created) }},
-		{"started", func(v runtime.Info) string {
+		{name: "name", value: func(v runtime.Info) string { return v.Name }},
+		{name: "status", value: func(v runtime.Info) string { return string(v.Status) }},
+		{name: "booted", value: func(v runtime.Info) string { return strconv.FormatBool(v.Booted) }},
+		{name: "addresses", value: addresses},
+		{name: "template", value: func(v runtime.Info) string { return v.Template }},
+		{name: "digest", value: func(v runtime.Info) string { return shortDigest(v.Digest) }},
+		{name: "uuid", value: func(v runtime.Info) string { return v.UUID }},
+		{name: "hostname", value: func(v runtime.Info) string { return v.Hostname }},
+		{name: "created", value: func(v runtime.Info) string { return timeText(v.Created) }},
+		{name: "started", value: func(v runtime.Info) string {
 			if v.Started == nil {
 				return ""
 			}
 			return timeText(*v.Started)
 		}},
-		{"boot", func(v runtime.Info) string { return positive(v.Boot) }},
-		{"pid", func(v runtime.Info) string { return positive(v.PID) }},
-		{"monitor", func(v runtime.Info) string { return positive(v.MonitorPID) }},
-		{"ids", func(v runtime.Info) string {
+		{name: "boot", value: func(v runtime.Info) string { return positive(v.Boot) }, number: func(v runtime.Info) int64 { return int64(v.Boot) }},
+		{name: "pid", value: func(v runtime.Info) string { return positive(v.PID) }, number: func(v runtime.Info) int64 { return int64(v.PID) }},
+		{name: "monitor", value: func(v runtime.Info) string { return positive(v.MonitorPID) }, number: func(v runtime.Info) int64 { return int64(v.MonitorPID) }},
+		{name: "ids", value: func(v runtime.Info) string {
 			if v.IDs.Size == 0 {
 				return "" // a broken one
 			}
 			return fmt.Sprintf("%d+%d", v.IDs.First, v.IDs.Size)
 		}},
-		{"networks", func(v runtime.Info) string {
+		{name: "networks", value: func(v runtime.Info) string {
 			return joined(v, func(i runtime.InterfaceInfo) string { return i.Network })
 		}},
-		{"macs", func(v runtime.Info) string { return joined(v, func(i runtime.InterfaceInfo) string { return i.MAC }) }},
-		{"links", func(v runtime.Info) string {
+		{name: "macs", value: func(v runtime.Info) string { return joined(v, func(i runtime.InterfaceInfo) string { return i.MAC }) }},
+		{name: "links", value: func(v runtime.Info) string {
 			return joined(v, func(i runtime.InterfaceInfo) string { return i.HostLink })
 		}},
-		{"ports", func(v runtime.Info) string {
+		{name: "ports", value: func(v runtime.Info) string {
 			var all []string
 			for _, p := range v.Published {
 				all = append(all, publicationText(p))
 			}
 			return strings.Join(all, ",")
 		}},
-		{"memory", func(v runtime.Info) string { return limit(v.Limits.Memory, sizeText) }},
-		{"swap", func(v runtime.Info) string {
+		{name: "memory", value: func(v runtime.Info) string { return limit(v.Limits.Memory, sizeText) }, number: func(v runtime.Info) int64 { return unlimitedLast(v.Limits.Memory) }},
+		{name: "swap", value: func(v runtime.Info) string {
 			return limit(v.Limits.Swap, func(n int64) string { return sizeText(max(n, 0)) }) // -1 is none
-		}},
-		{"cpus", func(v runtime.Info) string {
+		}, number: func(v runtime.Info) int64 { return unlimitedLast(v.Limits.Swap) }},
+		{name: "cpus", value: func(v runtime.Info) string {
 			return limit(v.Limits.MilliCPUs, func(n int64) string { return strconv.FormatFloat(float64(n)/1000, 'f', -1, 64) })
-		}},
-		{"pids", func(v runtime.Info) string {
+		}, number: func(v runtime.Info) int64 { return unlimitedLast(v.Limits.MilliCPUs) }},
+		{name: "pids", value: func(v runtime.Info) string {
 			return limit(v.Limits.PIDs, func(n int64) string { return strconv.FormatInt(n, 10) })
-		}},
-		{"labels", labels},
-		{"ephemeral", func(v runtime.Info) string { return strconv.FormatBool(v.Ephemeral) }},
-		{"ended", func(v runtime.Info) string {
+		}, number: func(v runtime.Info) int64 { return unlimitedLast(v.Limits.PIDs) }},
+		{name: "labels", value: labels},
+		{name: "ephemeral", value: func(v runtime.Info) string { return strconv.FormatBool(v.Ephemeral) }},
+		{name: "ended", value: func(v runtime.Info) string {
 			if v.LastEnd == nil {
 				return ""
 			}
 			return v.LastEnd.Reason
 		}},
-		{"files", func(v runtime.Info) string { return v.Files }},
-		{"error", func(v runtime.Info) string { return v.Error }},
+		{name: "files", value: func(v runtime.Info) string { return v.Files }},
+		{name: "error", value: func(v runtime.Info) string { return v.Error }},
 	}
+}
+
+// unlimitedLast is a limit as a number to sort by.
+func unlimitedLast(n int64) int64 {
+	if n == 0 {
+		return math.MaxInt64
+	}
+	return n
 }
 
 func columnNames() []string {
@@ -258,7 +286,7 @@ func timeText(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Local().Format("2006-01-02 15:04:05")
+	return t.Local().Format("2006-01-02 15:04:05 -0700")
 }
 
 // parseColumns reads names of columns with commas in between.
@@ -304,10 +332,39 @@ func parseFilter(s string) (filter, error) {
 	if err != nil || strings.Contains(key, ",") {
 		return filter{}, fmt.Errorf("%q is no key: label, %s", key, strings.Join(columnNames(), ", "))
 	}
+	if all := valuesOf(chosen[0].name); all != nil && !slices.Contains(all, value) {
+		return filter{}, fmt.Errorf("no VPS can have the %s %q: %s", chosen[0].name, value, strings.Join(all, ", "))
+	}
+	pattern := slashless(value)
+	if _, err := path.Match(pattern, ""); err != nil {
+		return filter{}, fmt.Errorf("invalid pattern %q", value)
+	}
 	fact := chosen[0].value
 	return filter{key: chosen[0].name, test: func(v runtime.Info) bool {
-		return fact(v) == value || slices.Contains(strings.Split(fact(v), ","), value)
+		for _, one := range append(strings.Split(fact(v), ","), fact(v)) {
+			if ok, _ := path.Match(pattern, slashless(one)); ok || one == value {
+				return true
+			}
+		}
+		return false
 	}}, nil
+}
+
+// slashless is text for path.Match, in which "*" stands for slashes too.
+func slashless(text string) string { return strings.ReplaceAll(text, "/", "\x00") }
+
+// valuesOf are all values that a column can have, nil if they are not known.
+func valuesOf(column string) []string {
+	switch column {
+	case "status":
+		return []string{
+			string(runtime.StatusStopped), string(runtime.StatusStarting), string(runtime.StatusRunning),
+			string(runtime.StatusPaused), string(runtime.StatusOrphaned), string(runtime.StatusBroken),
+		}
+	case "booted", "ephemeral":
+		return []string{"true", "false"}
+	}
+	return nil
 }
 
 func hasAddress(v runtime.Info, want netip.Addr) bool {
