@@ -114,8 +114,14 @@ func (a *app) candidates(root *verb, before []string, last string) []string {
 	if err := l.read(); err != nil || slices.Contains(before, "--") {
 		return nil
 	}
+	if name, _, ok := strings.Cut(last, "="); ok && strings.HasPrefix(last, "--") {
+		return a.attached(l, name)
+	}
 	if strings.HasPrefix(last, "-") {
 		return optionWords(l)
+	}
+	if l.verb.name == "policy" && len(l.words) > 0 {
+		return [][]string{runtime.FirewallChains(), {"accept", "drop"}, nil}[min(len(l.words)-1, 2)]
 	}
 	if len(l.verb.verbs) > 0 {
 		var names []string
@@ -139,6 +145,19 @@ func (a *app) candidates(root *verb, before []string, last string) []string {
 	return slices.DeleteFunc(a.named(l.verb.words), func(name string) bool { return slices.Contains(l.words, name) })
 }
 
+// attached are the words --NAME=VALUE of an option whose "=" has been typed.
+func (a *app) attached(l *arranger, name string) []string {
+	o, _, ok := l.find(strings.TrimPrefix(name, "--"))
+	if !ok || !o.takesValue() {
+		return nil
+	}
+	var all []string
+	for _, value := range a.values(o) {
+		all = append(all, name+"="+value)
+	}
+	return all
+}
+
 // pending is the option that the last of words is, if the next one is its value.
 func pending(root *verb, words []string) (option, bool) {
 	word := words[len(words)-1]
@@ -156,7 +175,11 @@ func pending(root *verb, words []string) (option, bool) {
 
 func optionWords(l *arranger) []string {
 	var all []string
-	for _, o := range append(slices.Clone(l.verb.options), l.root.options...) {
+	options := slices.Clone(l.root.options)
+	if l.verb != l.root {
+		options = append(slices.Clone(l.verb.options), options...)
+	}
+	for _, o := range options {
 		all = append(all, "--"+o.name)
 		if o.implied != "" { // its value has to stand behind a "="
 			for _, c := range o.choices {
@@ -172,10 +195,15 @@ func (a *app) values(o option) []string {
 		return o.choices
 	}
 	names := a.named(o.kind)
-	if o.kind == networkNames {
+	switch o.kind {
+	case networkNames:
 		names = append(names, "none")
+	case templateNames: // those that are built or made when they are asked for
+		names = append(names, "busybox")
+		names = append(names, a.named(recipeNames)...)
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // named are the names of what there is of a kind; none if that cannot be found

@@ -3,4 +3,4 @@ function __croft_complete
 	set -l before (commandline -opc)
 	croft __complete $before[2..-1] (commandline -ct) 2>/dev/null
 end
-complete -c croft -a '(__croft_complete)'
+complete -c croft -f -a '(__croft_complete)'
