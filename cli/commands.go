@@ -41,10 +41,10 @@ func (a *app) commands() *verb {
 
 // The headings in the list of commands, in its order.
 const (
-	groupLife   = "Life"
-	groupInside = "Inside"
-	groupLook   = "Look"
-	groupChange = "Change"
+	groupLife   = "Lifecycle"
+	groupInside = "Access"
+	groupLook   = "Inspect"
+	groupChange = "Configure"
 	groupThings = "Templates and networks"
 	groupHost   = "Host"
 	groupShell  = "Shell"

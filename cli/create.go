@@ -16,6 +16,10 @@ func createVerb() *verb {
 		about: `The VPS is made and not started. Its name is printed. A template that is not
 there yet is built first, if there is a recipe of its name.
 
+NAME is a label of DNS, since other VPSs reach it by that: a-z, 0-9 and "-". A
+VPS web.example.org is called, for example, web-example-org, and gets its host
+name by --hostname web.example.org.
+
 A size is 512M, 1.5G or a number of bytes; K, M, G, T are powers of 1024.
 "unlimited" stands for no limit, which is the default.
 
@@ -90,7 +94,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 	switch {
 	case i.err != nil:
 	case o.Template == "":
-		i.err = usageError("%s: no --template given", i.verb.name).WithHint("croft template list; croft template recipe")
+		i.err = usageError("%s: no --template given, for example --template debian-12 or --template busybox", i.verb.name).WithHint("croft template list; croft template recipe")
 	case slices.Contains(o.Networks, runtime.NoNetwork):
 		i.err = withoutNetwork(o)
 	}

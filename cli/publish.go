@@ -75,7 +75,7 @@ func publishedTable(info runtime.PublishedInfo) table {
 		state := "saved"
 		switch {
 		case info.Running && p.Applied:
-			state = "there"
+			state = "active"
 		case info.Running:
 			state = "missing"
 		}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"croft/runtime"
 )
 
 // unlimited is the word for no limit; the Manager's word is 0.
@@ -48,16 +50,13 @@ func sizeShift(unit string) (int, bool) {
 // sizeUnits are the powers of 1024, from the first on.
 const sizeUnits = "KMGTPE"
 
-// leastMemory is what a limit has to leave: with less no init starts.
-const leastMemory = 1 << 20
-
 func parseMemory(s string) (int64, error) {
 	if s == unlimited {
 		return 0, nil
 	}
 	n, err := parseSize(s)
-	if err == nil && n < leastMemory {
-		err = fmt.Errorf("%q is too little: at least 1M, or %s", s, unlimited)
+	if err == nil && n < runtime.MinMemory {
+		err = fmt.Errorf("%q is too little: at least %dM, or %s", s, runtime.MinMemory>>20, unlimited)
 	}
 	return n, err
 }

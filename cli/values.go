@@ -72,7 +72,7 @@ func parseResolver(s string) (string, error) {
 // parseName reads the name of a VPS or a network.
 func parseName(s string) (string, error) {
 	if len(s) > 63 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || s[0] == '-' || s[len(s)-1] == '-' {
-		return "", fmt.Errorf("%q is no name: 1 to 63 of a-z, 0-9 and '-', not at an end", s)
+		return "", fmt.Errorf("invalid name %q: 1 to 63 of a-z, 0-9 and '-', not at an end", s)
 	}
 	return s, nil
 }
