@@ -174,7 +174,7 @@ func causes(err error) []string {
 			err = e.Unwrap()
 		case interface{ Unwrap() []error }:
 			for _, one := range e.Unwrap() {
-				all = append(all, "because: " + one.Error())
+				all = append(all, "because: "+one.Error())
 				all = append(all, causes(one)...)
 			}
 			return all
@@ -184,7 +184,7 @@ func causes(err error) []string {
 		if err == nil {
 			return all
 		}
-		all = append(all, "because: " + err.Error())
+		all = append(all, "because: "+err.Error())
 	}
 }
 
