@@ -18,6 +18,11 @@ before it is only needed where it begins with a "-". It gets a clean
 environment: PATH HOME USER LOGNAME LANG, TERM with a terminal, and --env. The
 signals that croft is sent are passed on to it.
 
+To copy files into a VPS or out of it, use tar and "--":
+
+  tar -C DIR -c . | croft exec NAME -- tar -C /root -x
+  croft exec NAME -- tar -C /etc -c . | tar -C DIR -x
+
 The exit status is COMMAND's, 128+n if signal n ended it, 127 if there is no
 such command, 126 if it cannot be executed, 125 if croft failed.`,
 		options: append([]option{

@@ -41,17 +41,41 @@ func manPage(root *verb) string {
 	out.verbs(root, "croft")
 	out.macro("SH", "EXIT STATUS")
 	out.verbatim(exitStatuses)
+	out.macro("SH", "ENVIRONMENT")
+	for _, v := range [][2]string{
+		{"CROFT_ROOT", "The directory of --root."},
+		{"CROFT_RUN_DIR", "The directory of --run-dir."},
+		{"CROFT_CGROUP_MANAGER", "The manager of --cgroup-manager."},
+	} {
+		out.macro("TP")
+		out.macro("B", v[0])
+		out.text(escape(v[1]))
+	}
 	out.macro("SH", "FILES")
 	for _, f := range [][2]string{
 		{"/var/lib/croft", "VPSs, templates and networks: what they should be (--root)."},
 		{"/run/croft", "What runs, until the host reboots (--run-dir)."},
+		{"/etc/croft/recipes", "Recipes of the host's own, beside those in croft."},
 	} {
 		out.macro("TP")
 		out.macro("I", f[0])
 		out.text(escape(f[1]))
 	}
+	out.macro("SH", "EXAMPLES")
+	out.verbatim(examples)
+	out.macro("SH", "SEE ALSO")
+	out.text(escape("mmdebstrap(1), systemd(1), nft(8), namespaces(7), cgroups(7)"))
 	return out.String()
 }
+
+// examples are what a new user types first.
+const examples = `croft create web --template debian-12 --memory 1G
+croft start --wait web
+croft exec web -- apt-get -y install nginx
+croft publish web add 8080:80
+tar -C site -c . | croft exec web -- tar -C /var/www/html -x
+croft list --sort memory
+croft run --rm --template busybox -- uname -a`
 
 // A roff is a page as it is written.
 type roff struct{ strings.Builder }
