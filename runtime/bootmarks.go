@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,10 +164,23 @@ func runsScripts(cmdline, init string) bool {
 // runlevel returns the current runlevel from the content of a utmp(5) file, 0
 // if it has none.
 func runlevel(utmp []byte) byte {
+	return runlevelIn(utmp, utmpRecord(goruntime.GOARCH))
+}
+
+// utmpRecord is sizeof(struct utmp) of glibc: with 64-bit times where it has no
+// 32-bit programs to share the file with (__WORDSIZE_TIME64_COMPAT32).
+func utmpRecord(arch string) int {
+	switch arch {
+	case "arm64", "loong64":
+		return 400
+	}
+	return 384
+}
+
+func runlevelIn(utmp []byte, record int) byte {
 	const (
-		record  = 384 // sizeof(struct utmp), the same on all of glibc's architectures
-		runLvl  = 1   // RUN_LVL, ut_type
-		pidFrom = 4   // ut_pid: the runlevel in its low byte, the one before above it
+		runLvl  = 1 // RUN_LVL, ut_type
+		pidFrom = 4 // ut_pid: the runlevel in its low byte, the one before above it
 	)
 	var level byte
 	for len(utmp) >= record {

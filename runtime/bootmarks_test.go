@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"encoding/binary"
 	"testing"
 	"time"
 )
@@ -44,5 +45,20 @@ func TestRunsScripts(t *testing.T) {
 	}
 	if runsScripts("", "") {
 		t.Error("a zombie runs scripts")
+	}
+}
+
+// utmp has longer records where glibc's time is 64 bits wide.
+func TestRunlevelOfBothRecordSizes(t *testing.T) {
+	for arch, size := range map[string]int{"amd64": 384, "arm64": 400, "riscv64": 384} {
+		if got := utmpRecord(arch); got != size {
+			t.Errorf("%s: records of %d bytes, not %d", arch, got, size)
+		}
+		utmp := make([]byte, 3*size)
+		binary.NativeEndian.PutUint16(utmp[size:], 1)
+		binary.NativeEndian.PutUint32(utmp[size+4:], 'S'<<8|'2')
+		if got := runlevelIn(utmp, size); got != '2' {
+			t.Errorf("%s: runlevel %q", arch, got)
+		}
 	}
 }
