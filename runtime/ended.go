@@ -41,6 +41,10 @@ func (mon *monitor) ended(ctx context.Context, seen holder.End) (again bool, err
 	run.End = &state.End{Reason: endKilled, Status: 128 + int(syscall.SIGKILL), Detail: "the croft run that it belonged to has ended"}
 	if !seen.Abandoned {
 		end := endOf(seen)
+		// The counter goes with the cgroup, so it is read before the sweep.
+		if end.Reason == endKilled && !mon.askedToStop() && mon.containers.OutOfMemory(mon.name) {
+			end.Detail += ", and the VPS had run out of memory"
+		}
 		run.End = &end
 	}
 	run.End.Time = time.Now().UTC()

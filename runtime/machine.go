@@ -47,6 +47,7 @@ type containers interface {
 	Signal(id string, sig syscall.Signal) error
 	Kill(id string) error
 	Init(id string) (pid int, err error)
+	OutOfMemory(id string) bool
 	Freeze(id string) error
 	Thaw(id string) error
 	Frozen(id string) (bool, error)

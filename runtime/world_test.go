@@ -156,6 +156,8 @@ func (w *world) Kill(id string) error {
 	return err
 }
 
+func (w *world) OutOfMemory(string) bool { return false }
+
 func (w *world) Init(string) (int, error) { return 0, container.ErrAbsent }
 
 func (w *world) Freeze(id string) error {

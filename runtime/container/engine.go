@@ -231,6 +231,17 @@ func (e Engine) Init(id string) (pid int, err error) {
 	return s.InitProcessPid, nil
 }
 
+// OutOfMemory reports whether the kernel has killed a process of the container
+// because it ran out of memory. An absent container is false.
+func (e Engine) OutOfMemory(id string) bool {
+	r, err := e.remains(id)
+	if err != nil {
+		return false
+	}
+	kills, err := r.cgroups.OOMKillCount()
+	return err == nil && kills > 0
+}
+
 // Processes lists the pids, on the host, of all processes of the container.
 func (e Engine) Processes(id string) ([]int, error) {
 	c, err := e.load(id)
