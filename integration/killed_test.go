@@ -365,3 +365,20 @@ func TestLogsOfAKilledMonitor(t *testing.T) {
 		}
 	}
 }
+
+// A console goes on when the monitor is killed.
+func TestConsoleOfAKilledMonitor(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox")
+	term := onTerminal(t, "console", vps)
+	sh(t, vps, "echo before the kill >/dev/console")
+	term.expect("before the kill")
+	kill9(t, inspect(t, vps).MonitorPID)
+	term.expect("goes on with a new one")
+	sh(t, vps, "echo after the kill >/dev/console")
+	term.expect("after the kill")
+	must(t, "stop", vps)
+	if status := term.ended(); status != 0 {
+		t.Errorf("exit %d", status)
+	}
+}

@@ -2,23 +2,46 @@ package runtime
 
 import (
 	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/term"
 
 	"croft/internal/fail"
+	"croft/internal/state"
 	"croft/runtime/console"
 )
 
 // Console joins the caller's terminal to the console of the running VPS name,
-// until they type the way out or the VPS ends.
+// until they type the way out or the VPS ends. If only its monitor ends, the
+// VPS gets a new one, and the console goes on there. It is fail.Busy if as many
+// consoles are attached as can be.
 func (m *Manager) Console(ctx context.Context, name string, io Stdio) error {
-	if _, err := m.running(ctx, name); err != nil && !fail.Is(err, fail.State) {
-		return err
+	if io.Err != nil && term.IsTerminal(int(io.In.Fd())) {
+		fmt.Fprintf(io.Err, "croft: attached to %s; %s detaches\n", name, console.DetachKeys)
 	}
-	held, err := m.store.LifeHeld(name)
-	if err != nil {
-		return err
+	for {
+		was, err := m.running(ctx, name)
+		if err != nil && !fail.Is(err, fail.State) {
+			return err
+		}
+		held, err := m.store.LifeHeld(name)
+		if err != nil {
+			return err
+		}
+		if !held {
+			return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
+		}
+		if err := console.Attach(ctx, consoleSocket(m.store, name), io.In, io.Out); !errors.Is(err, console.ErrClosed) {
+			return err
+		}
+		now, err := m.store.Run(name)
+		switch {
+		case err != nil || now.State != state.Running || !alive(now.Init) || now.Init != was.Init:
+			return nil // it has ended
+		case alive(now.Monitor):
+			return fail.New(fail.Busy, "the monitor of %s has closed the console: too many are attached", name)
+		}
+		m.warn(fmt.Sprintf("%s: its monitor was killed; the console goes on with a new one", name))
 	}
-	if !held {
-		return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
-	}
-	return console.Attach(ctx, consoleSocket(m.store, name), io.In, io.Out)
 }

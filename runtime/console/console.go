@@ -26,8 +26,8 @@ const DetachKeys = "Ctrl-] or, at the start of a line, Esc ."
 const escapeTime = time.Second
 
 // Attach shows out what a VPS writes to its console, a little of what it wrote
-// before first, and types what in reads. It returns nil when the user detaches
-// or the VPS ends, and ctx's error when that is done first.
+// before first, and types what in reads. It returns nil when the user detaches,
+// ErrClosed when the other side closes, and ctx's error when that is done first.
 //
 // If in is a terminal it is in raw mode until Attach returns, its size is the
 // console's, and DetachKeys detach. Otherwise every byte is typed, and the end
@@ -47,7 +47,10 @@ func Attach(ctx context.Context, socket string, in, out *os.File) error {
 		if err != nil {
 			return fmt.Errorf("put the terminal into raw mode: %w", err)
 		}
-		defer term.Restore(int(in.Fd()), before)
+		defer func() {
+			_ = term.Restore(int(in.Fd()), before)
+			fmt.Fprintln(out) // what is written next begins a line
+		}()
 	}
 	go func() { cancel(s.show()) }()
 	go func() { cancel(s.typeAll(ctx)) }()
@@ -58,7 +61,11 @@ func Attach(ctx context.Context, socket string, in, out *os.File) error {
 	return nil
 }
 
-// errOver is the end of a session that went well.
+// ErrClosed is what a caller may ask for: the VPS or its holder has ended, or
+// the holder has turned the client away.
+var ErrClosed = errors.New("the console was closed")
+
+// errOver is that the user has detached.
 var errOver = errors.New("detached")
 
 func dial(socket string) (*net.UnixConn, error) {
@@ -96,7 +103,7 @@ func (s *session) show() error {
 			}
 		}
 		if err != nil {
-			return errOver // the VPS, or its holder, is gone
+			return ErrClosed
 		}
 	}
 }

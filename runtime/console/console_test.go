@@ -156,7 +156,7 @@ func TestAttachPipes(t *testing.T) {
 	inW.Close()
 	io.WriteString(f, "still shown")
 	f.Close()
-	if err := wait(t, done); err != nil {
+	if err := wait(t, done); !errors.Is(err, ErrClosed) {
 		t.Error(err)
 	}
 	outW.Close()
