@@ -12,12 +12,13 @@ func templateCreateVerb() *verb {
 		summary: "make a template of a VPS",
 		about: `It is what the VPS was made from and what it has changed since, as one more
 layer: owners, modes, extended attributes, capabilities and hard links included.
-A running VPS stands still until it is done. What a VPS has of its own, as its
-machine-id and ssh host keys, is kept: take it away first if VPSs made from the
-template shall not share it. Printed is the template as NAME@DIGEST.`,
+A running VPS stands still until it is done. Its machine-id, ssh host keys and
+random seeds are left out: each VPS created from the template gets its own.
+Prints the new template as NAME@DIGEST.`,
 		options: []option{
 			{name: "from", placeholder: "VPS", usage: "the VPS; needed", kind: vpsNames},
 			{name: "replace", usage: "a template of that name becomes a former one"},
+			{name: "keep-identity", usage: "keep machine-id, ssh host keys and random seeds"},
 		},
 		synonyms: []string{"commit", "snapshot"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -25,7 +26,7 @@ template shall not share it. Printed is the template as NAME@DIGEST.`,
 			if vps == "" && i.err == nil {
 				i.err = usageError("template create: --from VPS says what it is made of")
 			}
-			o := runtime.TemplateCreate{Replace: i.flags.Bool("replace")}
+			o := runtime.TemplateCreate{Replace: i.flags.Bool("replace"), KeepIdentity: i.flags.Bool("keep-identity")}
 			return oneTemplate(i, "create", func(m Manager, name string) error {
 				image, err := m.CreateTemplate(ctx, name, vps, o)
 				if err != nil {

@@ -18,7 +18,8 @@ import (
 
 // DeriveOptions is what Derive may be told.
 type DeriveOptions struct {
-	Replace bool // a taken name goes to the new image; the old one becomes a former one
+	Replace      bool // a taken name goes to the new image; the old one becomes a former one
+	KeepIdentity bool // machine id, ssh host keys and the like stay; else each VPS gets its own
 }
 
 // Derive makes the template name of the image base and what the VPS with the
@@ -47,7 +48,7 @@ func (s *Store) Derive(ctx context.Context, name, base string, r Rootfs, o Deriv
 	}
 	defer st.remove()
 	s.progress(Update{Step: "packing what was changed"})
-	l, err := s.stageChanges(ctx, st, from, r)
+	l, err := s.stageChanges(ctx, st, from, r, o)
 	if err != nil {
 		return Image{}, err
 	}
@@ -55,18 +56,25 @@ func (s *Store) Derive(ctx context.Context, name, base string, r Rootfs, o Deriv
 }
 
 // stageChanges makes a layer of r's own files in st.
-func (s *Store) stageChanges(ctx context.Context, st *stage, from stored, r Rootfs) (layer, error) {
+func (s *Store) stageChanges(ctx context.Context, st *stage, from stored, r Rootfs, o DeriveOptions) (layer, error) {
 	fd, err := unix.Open(r.upper(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return layer{}, hostError(fmt.Errorf("open %s: %w", r.upper(), err))
 	}
+	below, err := openLayers(r.upper(), s.below(from.Layers))
+	if err != nil {
+		unix.Close(fd)
+		return layer{}, hostError(err)
+	}
+	defer below.close()
 	merged := lazyMerged{r: r, at: st.path("merged"), scratch: st.path("shifted")}
 	defer merged.close()
 	out, in := io.Pipe()
 	packed := make(chan error, 1)
 	go func() {
 		p := newPacker(ctx, in, idMap{r.First, r.Size})
-		p.merged = merged.open
+		p.merged, p.forMany = merged.open, !o.KeepIdentity
+		p.hides = below.isBelow
 		err := p.pack(fd)
 		in.CloseWithError(err)
 		packed <- err

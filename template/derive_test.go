@@ -140,6 +140,36 @@ func TestDeriveOfARenamedDirectory(t *testing.T) {
 	}
 }
 
+// What tells one VPS from others is not in a template, unless it is asked for.
+func TestDeriveLeavesIdentitiesOut(t *testing.T) {
+	needRoot(t)
+	s := newStore(t, Options{})
+	base := mustImport(t, s, "base", rootfs(t, dir("etc/ssh/"), file("etc/machine-id", ""), file("etc/ssh/ssh_host_rsa_key", "everybody's")), ImportOptions{})
+	r := changed(t, s, base, 700000, 65536, func(root string) {
+		for name, text := range map[string]string{
+			"etc/machine-id": "mine", "etc/ssh/ssh_host_rsa_key": "mine", "etc/ssh/ssh_host_ed25519_key.pub": "mine", "etc/ssh/ssh_config": "kept",
+			"var/lib/dbus/machine-id": "mine", "var/lib/systemd/random-seed": "mine", "var/lib/systemd/credential.secret": "mine", "var/lib/systemd/x": "kept",
+		} {
+			must(t, os.MkdirAll(filepath.Join(root, filepath.Dir(name)), 0o755))
+			must(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o600))
+		}
+	})
+	im, err := s.Derive(t.Context(), "mine", base.Digest, r, DeriveOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := seen(t, s, im)
+	if strings.Contains(got, "\"mine\"") || strings.Contains(got, "everybody's") || strings.Count(got, "\"kept\"") != 2 || !strings.Contains(got, "etc/machine-id \"\"") {
+		t.Errorf("it has\n%s", got)
+	}
+	if im, err = s.Derive(t.Context(), "backup", base.Digest, r, DeriveOptions{KeepIdentity: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := seen(t, s, im); strings.Count(got, "\"mine\"") != 6 {
+		t.Errorf("asked to keep all, it has\n%s", got)
+	}
+}
+
 func TestDeriveRefusesWhiteoutsOfTheVPS(t *testing.T) {
 	needRoot(t)
 	s := newStore(t, Options{})

@@ -27,10 +27,12 @@ type packer struct {
 	ids idMap
 	// merged opens a directory below the root with what the layers below have
 	// there. Nil: nothing that is packed needs it.
-	merged func(name string) (int, error)
-	whole  bool            // what is packed lies on nothing: a device 0/0 is none of overlay's
-	links  map[link]string // the first name of each file that has several
-	buf    []byte
+	merged  func(name string) (int, error)
+	forMany bool                   // files by which one VPS is told from others are left out
+	hides   func(name string) bool // with forMany: whether the layers below have that file
+	whole   bool                   // what is packed lies on nothing: a device 0/0 is none of overlay's
+	links   map[link]string        // the first name of each file that has several
+	buf     []byte
 }
 
 // A link is what hard links have in common.
@@ -89,6 +91,18 @@ func (p *packer) entry(parent int, name, base string) error {
 		return err
 	}
 	h := p.header(name, &st)
+	if p.forMany && st.Mode&unix.S_IFMT == unix.S_IFREG {
+		switch identityOf(name) {
+		case blanked:
+			h.Typeflag = tar.TypeReg
+			return p.tar.WriteHeader(h)
+		case removed:
+			if p.whole || !p.hides(name) {
+				return nil // overlay shows a whiteout that hides nothing
+			}
+			return p.whiteout(strings.TrimSuffix(name, base) + whiteoutPrefix + base)
+		}
+	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
 		return p.directory(parent, base, h)

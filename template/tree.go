@@ -217,6 +217,21 @@ func (t *tree) lookBelow(name string) (*lowerDir, string) {
 	return nil, ""
 }
 
+// isBelow reports whether one of the layers below has something at name.
+func (t *tree) isBelow(name string) bool {
+	for _, b := range t.below {
+		fd, err := b.openat2(name, unix.O_PATH|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			continue
+		}
+		var st unix.Stat_t
+		err = unix.Fstat(fd, &st)
+		unix.Close(fd)
+		return err != nil || !whiteoutStat(&st)
+	}
+	return false
+}
+
 // keptXattrs are those attributes of the directory name that an archive may set.
 func (t *tree) keptXattrs(name string) map[string]string {
 	fd, err := t.openat2(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)

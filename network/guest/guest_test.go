@@ -250,6 +250,41 @@ func TestHostnameChangedInsideStays(t *testing.T) {
 	hosts("10.90.0.2\tshop\t# managed by croft\n")
 }
 
+// An sshd without host keys makes its own.
+func TestHostKeys(t *testing.T) {
+	debian := func() fstest.MapFS {
+		return fstest.MapFS{"usr/sbin/sshd": file(""), "usr/bin/ssh-keygen": file(""), "etc/default/ssh": file("SSHD_OPTS="),
+			"usr/lib/systemd/system/ssh.service": file("")}
+	}
+	const dropIn = "etc/systemd/system/ssh.service.d/croft-host-keys.conf"
+	for what, c := range map[string]struct {
+		change   func(fstest.MapFS)
+		init     string
+		unit, rc bool
+	}{
+		"no keys":           {func(fstest.MapFS) {}, "", true, false},
+		"no keys, sysvinit": {func(fstest.MapFS) {}, InitSysVinit, true, true},
+		"keys":              {func(f fstest.MapFS) { f["etc/ssh/ssh_host_rsa_key"] = file("x") }, InitSysVinit, false, false},
+		"no sshd":           {func(f fstest.MapFS) { delete(f, "usr/sbin/sshd") }, InitSysVinit, false, false},
+	} {
+		root := debian()
+		c.change(root)
+		for range 2 {
+			changes, err := Files(root, Settings{Init: c.init})
+			if err != nil {
+				t.Fatal(err)
+			}
+			apply(root, changes)
+		}
+		if got := root[dropIn] != nil; got != c.unit {
+			t.Errorf("%s: the unit has a drop-in: %v", what, got)
+		}
+		if got := strings.Count(string(root["etc/default/ssh"].Data), "\n/usr/bin/ssh-keygen -A"); (got == 1) != c.rc || got > 1 {
+			t.Errorf("%s: the script makes keys %d times", what, got)
+		}
+	}
+}
+
 // A systemd-resolved that is installed later finds its resolvers.
 func TestResolvedIsToldInAdvance(t *testing.T) {
 	root := fstest.MapFS{"usr/lib/systemd/systemd": file("")}
