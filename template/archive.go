@@ -278,7 +278,7 @@ func (s *Store) takeDocker(ctx context.Context, st *stage, t *tree, image string
 		return delivery{}, badImage("its config %s: %w", im.Config, err)
 	}
 	if len(im.Layers) == 0 || len(im.Layers) > maxLayers {
-		return delivery{}, badImage("it has %d layers; overlay takes 1 to %d", len(im.Layers), maxLayers)
+		return delivery{}, fail.New(fail.Usage, "the image has %d layers, and overlay mounts 1 to %d", len(im.Layers), maxLayers)
 	}
 	c, err := parseConfig(text, len(im.Layers), w.arch)
 	if err != nil {

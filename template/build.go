@@ -276,8 +276,14 @@ func (t *transcript) failure(err error) error {
 	if len(t.errors) > 0 {
 		why = t.errors[0]
 	}
-	return fail.New(fail.Host, "%s: %s (%w)", t.tool, cmp.Or(why, "it said nothing"), err).
-		WithHint("are the distribution's packages reached from here? a mirror can be named, and the embedded template busybox needs none")
+	failed := fail.New(fail.Host, "%s: %s (%w)", t.tool, cmp.Or(why, "it said nothing"), err)
+	switch {
+	case strings.HasPrefix(why, "Unable to locate package"), strings.HasPrefix(why, "Package '"):
+		return failed.WithHint("check the recipe's packages, components and suite")
+	case strings.Contains(why, "is expired"), strings.Contains(why, "not valid yet"):
+		return failed.WithHint("check the clock; a recipe with check-valid-until: false takes expired package indexes")
+	}
+	return failed.WithHint("are the distribution's packages reached from here? a mirror can be named, and the embedded template busybox needs none")
 }
 
 // stepOf tells how far a tool is that prints this line. The shares are those

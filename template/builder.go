@@ -100,6 +100,9 @@ func mmdebstrapCommand(r Recipe, mirror string) []string {
 		"--components=" + strings.Join(r.Components, ","),
 		"--include=" + strings.Join(r.Packages, ","),
 	}
+	if r.takesExpired() {
+		args = append(args, `--aptopt=Acquire::Check-Valid-Until "false"`)
+	}
 	if len(r.Repositories) > 0 { // as mirrors they would be instead of its own
 		args = append(args, `--setup-hook=cp /tmp/croft/repository-*.sources "$1/etc/apt/sources.list.d/"`)
 	}
@@ -146,7 +149,11 @@ func debootstrapScript(r Recipe, mirror string) string {
 	}
 	line(`echo "I: installing packages..." >&2`)
 	line(`in="chroot $1 /usr/bin/env -i PATH=%s LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"`, buildPath)
-	line(`$in apt-get --quiet update >&2`)
+	update := "$in apt-get --quiet"
+	if r.takesExpired() {
+		update += " -o Acquire::Check-Valid-Until=false"
+	}
+	line("%s update >&2", update)
 	line(`$in apt-get --quiet --yes upgrade >&2`)
 	line(`$in apt-get --quiet --yes --no-install-recommends install %s >&2`, quote(r.Packages))
 	line("%s", dated)
@@ -158,6 +165,9 @@ func debootstrapScript(r Recipe, mirror string) string {
 	line(`exec tar --create --file=- --directory="$1" --one-file-system --sort=name --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --clamp-mtime --xattrs --xattrs-include=security.capability --format=pax --pax-option='exthdr.name=%%d/PaxHeaders/%%f,delete=atime,delete=ctime' --exclude='./dev/*' --exclude='./proc/*' --exclude='./sys/*' --exclude='./run/*' .`)
 	return b.String()
 }
+
+// takesExpired reports whether package indexes count whose date has expired.
+func (r Recipe) takesExpired() bool { return r.CheckValidUntil != nil && !*r.CheckValidUntil }
 
 // cleanScript removes what the paths match, * and ? as in a shell.
 func cleanScript(paths []string) string {

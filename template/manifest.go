@@ -140,7 +140,7 @@ func parseManifest(b []byte) (oci.Manifest, error) {
 	case len(m.Layers) == 0:
 		return m, badImage("it has no layers")
 	case len(m.Layers) > maxLayers:
-		return m, badImage("it has %d layers; overlay takes %d", len(m.Layers), maxLayers)
+		return m, fail.New(fail.Usage, "the image has %d layers, and overlay mounts at most %d", len(m.Layers), maxLayers)
 	}
 	for i, l := range m.Layers {
 		if err := checkDescriptor(l); err != nil {

@@ -2,6 +2,7 @@ package template
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -40,6 +43,10 @@ type Recipe struct {
 	Repositories []Repository      `yaml:"repositories" json:"repositories"`
 	Scripts      Scripts           `yaml:"scripts" json:"scripts"`
 	Clean        []string          `yaml:"clean" json:"clean"` // paths inside, with * and ?, removed at the end
+
+	// CheckValidUntil false takes package indexes whose date has expired, as those
+	// of a snapshot. Nil is true.
+	CheckValidUntil *bool `yaml:"check-valid-until" json:"checkValidUntil,omitempty"`
 }
 
 // A Repository is a package archive beside the distribution's own.
@@ -175,6 +182,10 @@ func (c cookbook) complete(b []byte, name, from string, depth int) (Recipe, erro
 	if err == nil && depth == 0 {
 		err = fmt.Errorf("it extends itself, or more than %d others", maxExtends)
 	}
+	var unknown *unknownKeyError
+	if errors.As(err, &unknown) {
+		return r, fail.New(fail.Usage, "recipe %s (%s): %w", name, from, err).WithHint("the keys are %s", strings.Join(unknown.keys, ", "))
+	}
 	if err != nil {
 		return r, fail.New(fail.Usage, "recipe %s (%s): %w", name, from, err)
 	}
@@ -216,10 +227,44 @@ func parseRecipe(b []byte) (Recipe, error) {
 func yamlError(err error) error {
 	var te *yaml.TypeError
 	if errors.As(err, &te) && len(te.Errors) > 0 {
-		return errors.New(strings.Replace(te.Errors[0], " in type template.", " in a recipe's ", 1))
+		m := unknownKey.FindStringSubmatch(te.Errors[0])
+		if m == nil {
+			return errors.New(te.Errors[0])
+		}
+		keys := keysOf(reflect.TypeFor[Recipe]())
+		switch m[3] {
+		case "Repository":
+			keys = keysOf(reflect.TypeFor[Repository]())
+		case "Scripts":
+			keys = keysOf(reflect.TypeFor[Scripts]())
+		}
+		return &unknownKeyError{m[1], m[2], keys}
 	}
 	line, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "yaml: "), "\n")
 	return errors.New(line)
+}
+
+// unknownKey is what the decoder says of a key that a type does not have.
+var unknownKey = regexp.MustCompile(`^(line \d+): field (.*) not found in type template\.(\w+)$`)
+
+// An unknownKeyError is a key in a recipe that has no meaning there.
+type unknownKeyError struct {
+	where, key string
+	keys       []string // that do
+}
+
+func (e *unknownKeyError) Error() string { return fmt.Sprintf("%s: unknown key %q", e.where, e.key) }
+
+// keysOf lists the keys of t, a type of a recipe's.
+func keysOf(t reflect.Type) []string {
+	var keys []string
+	for i := range t.NumField() {
+		if key := t.Field(i).Tag.Get("yaml"); key != "-" {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // extended returns r with what c adds: single values replace, lists and
@@ -227,6 +272,7 @@ func yamlError(err error) error {
 func (r Recipe) extended(c Recipe) Recipe {
 	out := r
 	out.Name, out.Extends, out.Abstract = c.Name, "", c.Abstract
+	out.CheckValidUntil = cmp.Or(c.CheckValidUntil, r.CheckValidUntil)
 	for _, f := range []struct {
 		to   *string
 		from string

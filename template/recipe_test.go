@@ -1,6 +1,7 @@
 package template
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -133,7 +134,7 @@ func TestBadRecipesAreSaidInOneLine(t *testing.T) {
 		{"a variable", "extends: debian-12\nenvironment: {'A B': c}\n", "A B"},
 		{"a repository without a key", "extends: debian-12\nrepositories: [{uri: 'https://example.org', suites: [x]}]\n", "key"},
 		{"a repository that is none", "extends: debian-12\nrepositories: [{uri: '/x', suites: [x], key: y}]\n", "uri"},
-		{"a billion laughs", "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\n", "field a"},
+		{"a billion laughs", "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\n", "key \"a\""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			book := cookbook{t.TempDir()}
@@ -249,4 +250,34 @@ func FuzzRecipe(f *testing.F) {
 			t.Errorf("no plan for a recipe that was checked: %v", err)
 		}
 	})
+}
+
+func TestUnknownKeysAreNamed(t *testing.T) {
+	for text, want := range map[string]string{
+		"release: \"12\"\npakages: [nginx]\n":           `line 2: unknown key "pakages": abstract, `,
+		"scripts:\n  post_install: x\n":                 `line 2: unknown key "post_install": post-install, pre-install`,
+		"repositories:\n- uri: http://x/\n  suite: a\n": `unknown key "suite": components, key, suites, uri`,
+	} {
+		_, err := parseRecipe([]byte(text))
+		var unknown *unknownKeyError
+		if !errors.As(err, &unknown) || !strings.Contains(err.Error()+": "+strings.Join(unknown.keys, ", "), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestExpiredIndexes(t *testing.T) {
+	no, yes := false, true
+	parent := Recipe{Suite: "sid", Released: "2023-06-10", CheckValidUntil: &no}
+	for _, tool := range []string{mmdebstrap, debootstrap} {
+		for child, want := range map[*bool]bool{nil: true, &yes: false, &no: true} {
+			j, err := plan(parent.extended(Recipe{CheckValidUntil: child}), tool, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(j.shell, "Acquire::Check-Valid-Until"); got != want {
+				t.Errorf("%s: %v", tool, got)
+			}
+		}
+	}
 }
