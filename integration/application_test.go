@@ -46,7 +46,7 @@ func applicationImage(t *testing.T) string {
 	sum := sha256.Sum256(layer)
 	config, err := json.Marshal(map[string]any{
 		"os": "linux", "rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + hex.EncodeToString(sum[:])}},
-		"config": map[string]any{"User": "web", "WorkingDir": "/srv", "Env": []string{"A=image", "B=image", "PATH=/bin"},
+		"config": map[string]any{"User": "web", "WorkingDir": "/srv/made/deep", "Env": []string{"A=image", "B=image", "PATH=/bin"},
 			"Entrypoint": []string{"entry"}, "Cmd": []string{"serve"}, "StopSignal": "SIGUSR1"},
 	})
 	if err != nil {
@@ -73,7 +73,7 @@ func TestRunApplication(t *testing.T) {
 	run := func(args ...string) result {
 		return try(append([]string{"run", "--rm", "--network", "none", "--name", name(t, "run"), "--template", template}, args...)...)
 	}
-	const says = "in /srv as 5:6 home /srv A=image B=image\n"
+	const says = "in /srv/made/deep as 5:6 home /srv A=image B=image\n"
 	r := run("--", "sh", "-c", "echo to out; echo to err >&2; exit 3")
 	if r.status != 3 || r.out != "args: sh -c echo to out; echo to err >&2; exit 3\n"+says+"to out\n" || !strings.Contains(r.errOut, "to err\n") {
 		t.Errorf("a command: %s", r)
@@ -107,7 +107,7 @@ func TestRunApplication(t *testing.T) {
 	}
 	text := make([]byte, 4096)
 	n := 0
-	for !strings.Contains(string(text[:n]), "in /srv") {
+	for !strings.Contains(string(text[:n]), "in /srv/made/deep") {
 		more, err := out.Read(text[n:])
 		if err != nil {
 			t.Fatalf("%q, %v", text[:n], err)
@@ -149,7 +149,7 @@ func TestStartApplication(t *testing.T) {
 	})
 	eventually(t, "it runs", func() bool {
 		log := strings.ReplaceAll(must(t, "logs", vps), "\r", "")
-		return strings.Contains(log, "args: serve\nin /srv as 5:6 home /srv A=image B=mine")
+		return strings.Contains(log, "args: serve\nin /srv/made/deep as 5:6 home /srv A=image B=mine")
 	})
 	if got := in(t, vps, "sh", "-c", "readlink /proc/1/exe; cat /proc/1/comm"); got != "/run/host/croft-init\ncroft-init" {
 		t.Errorf("its init: %q", got)
@@ -163,7 +163,7 @@ func TestStartApplication(t *testing.T) {
 	}
 	// Killed by a signal of croft's, passed on.
 	must(t, "start", vps)
-	eventually(t, "it runs again", func() bool { return strings.Contains(must(t, "logs", vps), "in /srv") })
+	eventually(t, "it runs again", func() bool { return strings.Contains(must(t, "logs", vps), "in /srv/made/deep") })
 	must(t, "kill", "--signal", "TERM", vps)
 	must(t, "wait", "--for", "stopped", vps)
 	if config := must(t, "inspect", "--bundle", vps); !strings.Contains(config, "/run/host/croft-init") {

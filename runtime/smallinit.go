@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"context"
+	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +26,12 @@ const initCroft initKind = holder.InitName
 // command of its image under croft's own init, or, if it is to wait, no
 // command.
 func (m *Manager) underSmallInit(s *bundles.Settings, v state.VPS, image template.Image, root *inside.Root, wait bool) error {
+	// Docker creates it too, and images rely on that.
+	if dir := path.Clean(image.WorkingDir); path.IsAbs(dir) && !root.IsDir(dir) {
+		if err := root.MakeDirectory(dir, v.IDs.First); err != nil {
+			m.warn(fmt.Sprintf("%s: cannot create the working directory of its image: %v", v.Name, err))
+		}
+	}
 	c, env, err := commandOf(v, image, root)
 	if err != nil {
 		return err

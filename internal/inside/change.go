@@ -68,6 +68,18 @@ func (r *Root) Remove(name string, owner uint32) error {
 	})
 }
 
+// MakeDirectory creates the directory name inside, owned by the guest's root,
+// with those above it that are missing. One that exists is a no-op.
+func (r *Root) MakeDirectory(name string, owner uint32) error {
+	return as(owner, func() error {
+		dir, err := r.ownDirectory(name)
+		if err != nil {
+			return err
+		}
+		return dir.Close()
+	})
+}
+
 // ownDirectory opens the directory name on the guest's root filesystem, and
 // creates it, with those above it, if it is missing. It has the caller's ids.
 func (r *Root) ownDirectory(name string) (*os.File, error) {
