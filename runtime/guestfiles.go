@@ -11,13 +11,15 @@ import (
 	"croft/network/guest"
 )
 
-// inittabOf is what package guest calls an init of kind k.
-func inittabOf(k initKind) string {
+// guestInit is what package guest calls an init of kind k, if it knows it.
+func guestInit(k initKind) string {
 	switch k {
 	case initBusybox:
 		return guest.InitBusybox
 	case initSysV:
 		return guest.InitSysVinit
+	case initRunit:
+		return guest.InitRunit
 	}
 	return ""
 }
@@ -35,7 +37,7 @@ func (m *Manager) configureGuest(v state.VPS, root *inside.Root, host Host, init
 	if err != nil {
 		return err
 	}
-	settings.Init = inittabOf(init)
+	settings.Init = guestInit(init)
 	settings.Hosts = hostsFor(v, m.tables())
 	mark := configuredFile(m.store, v.Name)
 	settings.First = !exists(mark)

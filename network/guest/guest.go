@@ -39,7 +39,7 @@ type Settings struct {
 	Servers    []netip.Addr // resolvers; none leaves resolv.conf alone
 	Search     []string
 	Routing    bool   // the host adds routes or rules, which the network service must leave alone
-	Init       string // which of the inits that have an inittab it boots: InitBusybox, InitSysVinit; "" is another
+	Init       string // which of the inits whose files are fitted it boots: InitBusybox, InitSysVinit, InitRunit; "" is another
 	First      bool   // this VPS has never been started
 }
 
@@ -82,7 +82,7 @@ func Files(root fs.FS, s Settings) (Changes, error) {
 	}
 	w := &writer{root: root, first: s.First}
 	for _, part := range []func(*writer, Settings){
-		names, inittab, hostKeys, resolver, ifupdown, networkd, netplan, networkManager, ifcfg, wicked,
+		names, inittab, runit, hostKeys, resolver, ifupdown, networkd, netplan, networkManager, ifcfg, wicked,
 	} {
 		part(w, s)
 	}

@@ -7,10 +7,12 @@ import (
 	"strings"
 )
 
-// The inits that read /etc/inittab, as Settings.Init names them.
+// The inits whose files are fitted, as Settings.Init names them: the first two
+// read /etc/inittab.
 const (
 	InitBusybox  = "busybox"
 	InitSysVinit = "sysvinit"
+	InitRunit    = "runit"
 )
 
 const (
