@@ -101,6 +101,9 @@ func (c cookbook) text(name string) (b []byte, from string, err error) {
 // RecipeText returns the text of the recipe name: that in overrideDir if there
 // is one ("" is RecipesDir), else the one in the binary.
 func RecipeText(overrideDir, name string) (string, error) {
+	if name == busyboxName {
+		return "", fail.New(fail.NotFound, "template %s is embedded in croft and has no recipe", name).WithHint("croft template build %s", name)
+	}
 	b, _, err := newCookbook(overrideDir).text(name)
 	return string(b), err
 }
@@ -112,9 +115,9 @@ func newCookbook(dir string) cookbook {
 	return cookbook{dir}
 }
 
-// Recipes returns the recipes that templates can be built from, by name: those
-// in overrideDir ("" is RecipesDir) come before those in the binary. One that
-// is damaged is listed with its error.
+// Recipes returns what templates can be built from, by name: the embedded
+// busybox, and recipes. Those in overrideDir ("" is RecipesDir) come before
+// those in the binary. One that is damaged is listed with its error.
 func Recipes(overrideDir string) ([]RecipeInfo, error) {
 	c := newCookbook(overrideDir)
 	names := map[string]bool{}
@@ -127,8 +130,11 @@ func Recipes(overrideDir string) ([]RecipeInfo, error) {
 			names[strings.TrimSuffix(f, ".yaml")] = true
 		}
 	}
-	var all []RecipeInfo
+	all := []RecipeInfo{{Name: busyboxName, Description: "busybox, embedded: needs no network and no tools", Distribution: busyboxName, Init: initBusybox, From: "croft"}}
 	for name := range names {
+		if name == busyboxName {
+			continue // Ensure and Build take the embedded one
+		}
 		_, from, err := c.text(name)
 		r := Recipe{Name: name}
 		if err == nil {

@@ -29,6 +29,9 @@ func TestPlans(t *testing.T) {
 			t.Errorf("%s: %s", in.Name, in.Error)
 			continue
 		}
+		if in.Name == busyboxName {
+			continue // it has no recipe
+		}
 		r, err := c.recipe(in.Name)
 		if err != nil {
 			t.Fatal(err)
@@ -250,6 +253,17 @@ func FuzzRecipe(f *testing.F) {
 			t.Errorf("no plan for a recipe that was checked: %v", err)
 		}
 	})
+}
+
+// The embedded template is listed with what can be built.
+func TestRecipesNameBusybox(t *testing.T) {
+	all, err := Recipes(t.TempDir())
+	if err != nil || !slices.ContainsFunc(all, func(in RecipeInfo) bool { return in.Name == busyboxName }) {
+		t.Errorf("%v, %v", all, err)
+	}
+	if _, err := RecipeText("", busyboxName); !fail.Is(err, fail.NotFound) || fail.HintOf(err) != "croft template build busybox" {
+		t.Errorf("its recipe: %v", err)
+	}
 }
 
 func TestUnknownKeysAreNamed(t *testing.T) {
