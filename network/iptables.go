@@ -45,9 +45,9 @@ func checkTools(six bool) error {
 }
 
 func toolNames(six bool) []string {
-	names := []string{"iptables", "iptables-save"}
+	names := []string{"iptables", "iptables-restore", "iptables-save"}
 	if six {
-		names = append(names, "ip6tables", "ip6tables-save")
+		names = append(names, "ip6tables", "ip6tables-restore", "ip6tables-save")
 	}
 	return names
 }
@@ -181,60 +181,56 @@ func (h *Host) mendRules(ctx context.Context, network string, six bool, want []R
 		return err
 	}
 	defer unlock()
-	ipt, err := openIPTables(six)
-	if err != nil {
-		return err
-	}
 	now, err := savedRules(ctx, six) // again, now that nobody else changes it
 	if err != nil || now.match(network, want) {
 		return err
 	}
-	for _, j := range jumps() {
-		specs := specsIn(want, j)
-		if len(specs) == 0 {
-			continue
-		}
-		if err := mendChain(ipt, now, j, network, specs); err != nil {
-			return fmt.Errorf("set rules of iptables: %w", err)
-		}
+	if _, err := runFilterTool(ctx, six, "restore", repairText(now, network, want), "--noflush", "-w", fmt.Sprint(lockSeconds)); err != nil {
+		return fmt.Errorf("set rules of iptables: %w", err)
 	}
 	return nil
 }
 
-func mendChain(ipt *iptables.IPTables, now saved, j jump, network string, specs []string) error {
-	if !now.hasChain(j.table, j.to) {
-		if err := ipt.NewChain(j.table, j.to); err != nil {
-			return err
+// repairText is what iptables-restore --noflush has to read to make a network's
+// rules right. Each table changes at one instant: there is none without guards
+// between networks. Guards come before what lets out, whichever network's.
+func repairText(now saved, network string, want []Rule) string {
+	var b strings.Builder
+	for _, table := range []string{"filter", "nat"} {
+		var chains, rules strings.Builder
+		for _, j := range jumps() {
+			specs := specsIn(want, j)
+			if j.table != table || len(specs) == 0 {
+				continue
+			}
+			if !now.hasChain(table, j.to) {
+				fmt.Fprintf(&chains, ":%s - [0:0]\n", j.to)
+			}
+			for _, spec := range now.of(table, j.to, network) {
+				fmt.Fprintf(&rules, "-D %s %s\n", j.to, spec)
+			}
+			guards := 0
+			for _, spec := range specs {
+				if isGuard(spec) {
+					guards++
+					fmt.Fprintf(&rules, "-I %s %d %s\n", j.to, guards, spec)
+				} else {
+					fmt.Fprintf(&rules, "-A %s %s\n", j.to, spec)
+				}
+			}
+			n := now.jumps(j)
+			if n == 0 { // first, since most other tools end with a verdict for everything
+				fmt.Fprintf(&rules, "-I %s 1 -j %s\n", j.from, j.to)
+			}
+			for ; n > 1; n-- {
+				fmt.Fprintf(&rules, "-D %s -j %s\n", j.from, j.to)
+			}
+		}
+		if rules.Len() > 0 {
+			fmt.Fprintf(&b, "*%s\n%s%sCOMMIT\n", table, chains.String(), rules.String())
 		}
 	}
-	for _, spec := range now.of(j.table, j.to, network) {
-		if err := ipt.Delete(j.table, j.to, strings.Fields(spec)...); err != nil {
-			return err
-		}
-	}
-	guards := 0
-	for _, spec := range specs {
-		var err error
-		if isGuard(spec) {
-			guards++
-			err = ipt.Insert(j.table, j.to, guards, strings.Fields(spec)...)
-		} else {
-			err = ipt.Append(j.table, j.to, strings.Fields(spec)...)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	n := now.jumps(j)
-	if n == 0 { // first, since most other tools end with a verdict for everything
-		return ipt.Insert(j.table, j.from, 1, "-j", j.to)
-	}
-	for ; n > 1; n-- {
-		if err := ipt.Delete(j.table, j.from, "-j", j.to); err != nil {
-			return err
-		}
-	}
-	return nil
+	return b.String()
 }
 
 // lockSeconds is how long iptables waits for another iptables.
@@ -245,7 +241,7 @@ func openIPTables(six bool) (*iptables.IPTables, error) {
 	if six {
 		proto = iptables.ProtocolIPv6
 	}
-	path, err := findTool(names[len(names)-2])
+	path, err := findTool(names[len(names)-3])
 	if err != nil {
 		return nil, err
 	}
