@@ -382,3 +382,20 @@ func TestConsoleOfAKilledMonitor(t *testing.T) {
 		t.Errorf("exit %d", status)
 	}
 }
+
+// A command that does not fit into --pids says so.
+func TestExecAtTheLimitOfProcesses(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox", "--pids", "24")
+	try("exec", vps, "--", "sh", "-c", "while :; do sleep 1000 >/dev/null 2>&1 </dev/null & done 2>/dev/null")
+	eventually(t, "the VPS is full", func() bool {
+		r := try("exec", vps, "--", "true")
+		if r.status == 0 {
+			return false
+		}
+		if r.status != 125 || !strings.Contains(r.errOut, "limit of processes") {
+			t.Errorf("the limit is not named: %s", r)
+		}
+		return true
+	})
+}

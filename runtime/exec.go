@@ -270,7 +270,7 @@ func (m *Manager) execPipes(ctx context.Context, name string, p *specs.Process, 
 	defer signal.Stop(signals)
 	r, err := m.containers.Exec(name, p, pipes.theirs)
 	if err != nil {
-		return 0, execError(name, err)
+		return 0, m.execError(name, err)
 	}
 	pipes.begin()
 	done := make(chan struct{})
@@ -302,15 +302,25 @@ func forward(r *container.Running, signals <-chan os.Signal, done <-chan struct{
 	}
 }
 
+// atProcessLimit reports whether the VPS has as many processes as it may have.
+// A command that cannot be started then fails at a place that tells nothing.
+func (m *Manager) atProcessLimit(name string) bool {
+	u, err := m.containers.Usage(name)
+	return err == nil && u.PIDsLimit > 0 && u.PIDs+nearLimit >= u.PIDsLimit
+}
+
+// nearLimit is how many processes and threads libcontainer starts for a command.
+const nearLimit = 8
+
 // execError sorts out why a command could not be run.
-func execError(name string, err error) error {
+func (m *Manager) execError(name string, err error) error {
 	var not *container.NotRunnable
 	switch {
 	case errors.As(err, &not) && not.Absent:
 		return &CommandError{Status: fail.ExecNotFound, Err: err}
 	case errors.As(err, &not):
 		return &CommandError{Status: fail.ExecNotRunable, Err: err}
-	case strings.Contains(err.Error(), "Resource temporarily unavailable"): // from another process, as text
+	case strings.Contains(err.Error(), "Resource temporarily unavailable"), m.atProcessLimit(name): // from another process, as text
 		return fail.New(fail.State, "%s is at its limit of processes", name).WithHint("croft inspect %s", name)
 	case errors.Is(err, container.ErrAbsent):
 		return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
