@@ -14,6 +14,9 @@ import (
 )
 
 func main() {
+	if startedByLibcontainer() { // by whatever name
+		libcontainer.Init()
+	}
 	// An OCI runtime's containers have their caller's umask unless their bundle
 	// sets one. Everything else that croft makes has the modes that it says,
 	// except files that the user asks for, for which cli keeps the umask.
@@ -22,9 +25,6 @@ func main() {
 	}
 	if oci.Called(os.Args[0]) {
 		os.Exit(oci.Main(os.Args, cli.Version))
-	}
-	if len(os.Args) > 1 && os.Args[1] == "init" && startedByLibcontainer() {
-		libcontainer.Init()
 	}
 	umask := unix.Umask(0o022)
 	if len(os.Args) > 1 {
@@ -45,5 +45,5 @@ func main() {
 // container's configuration comes through (libcontainer 1.5, nsexec.c). A
 // person who types "croft init" gets the command of that name.
 func startedByLibcontainer() bool {
-	return len(os.Args) == 2 && os.Getenv("_LIBCONTAINER_INITPIPE") != ""
+	return len(os.Args) == 2 && os.Args[1] == "init" && os.Getenv("_LIBCONTAINER_INITPIPE") != ""
 }
