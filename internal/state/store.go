@@ -157,10 +157,11 @@ func makeDir(path string, mode, want os.FileMode) error {
 
 // Impassable returns the outermost directory on the way to RootfsDir that not
 // everybody may pass through, and "" if there is none. VPSs with ids of their
-// own cannot start below such a directory.
+// own cannot start below such a directory. RootfsDir itself is not looked at: in
+// a monitor it has the mode that the VPS's root gave to its own /.
 func (s *Store) Impassable() (string, error) {
 	var on []string
-	for dir := s.RootfsDir(); ; dir = filepath.Dir(dir) {
+	for dir := filepath.Dir(s.RootfsDir()); ; dir = filepath.Dir(dir) {
 		on = append(on, dir)
 		if dir == filepath.Dir(dir) {
 			break
