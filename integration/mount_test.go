@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -53,12 +54,34 @@ func TestMount(t *testing.T) {
 	must(t, "destroy", vps)
 }
 
+// reachable mounts a bundle where the root of its VPS, host user first, and no
+// other user of the host can reach it. The test unmounts it.
+func reachable(t *testing.T, bundle string, first uint32) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "bundle")
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := filepath.Join(dir, "bundle")
+	if err := errors.Join(os.Mkdir(place, 0o755), os.Chown(dir, 0, int(first)), os.Chmod(dir, 0o710),
+		unix.Mount(bundle, place, "", unix.MS_BIND|unix.MS_REC, "")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = unix.Unmount(place, unix.MNT_DETACH) // a test that failed has left it
+		if err := errors.Join(os.Remove(place), os.Remove(dir)); err != nil {
+			t.Error(err)
+		}
+	})
+	return place
+}
+
 // The bundle of a stopped VPS is one that other runtimes run as it is.
 func TestBundleInOtherRuntimes(t *testing.T) {
 	hostAsBefore(t)
 	vps := create(t, "busybox", "--memory", "64M", "--pids", "100")
 	config := must(t, "inspect", "--bundle", vps)
-	bundle := filepath.Dir(must(t, "mount", vps))
+	bundle := reachable(t, filepath.Dir(must(t, "mount", vps)), inspect(t, vps).IDs.First)
 	if text, err := os.ReadFile(filepath.Join(bundle, "config.json")); err != nil || strings.TrimSpace(string(text)) != config {
 		t.Errorf("config.json is\n%s\n%v, and what is shown\n%s", text, err, config)
 	}
@@ -76,6 +99,9 @@ func TestBundleInOtherRuntimes(t *testing.T) {
 			}
 			ran += name + "\n"
 		})
+	}
+	if err := unix.Unmount(bundle, unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
 	}
 	must(t, "umount", vps)
 	must(t, "start", "--wait", vps)
