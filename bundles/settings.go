@@ -29,6 +29,10 @@ type Settings struct {
 	NotifyFile  string            // the host's socket that becomes NotifySocket
 	InitFile    string            // the host's program that becomes InitPath, for images without an init; "" is none
 
+	// Capacity is the host's, of which a VPS without limits gets a share.
+	Capacity Capacity
+	// OOMScoreAdj is that of init (proc_pid_oom_score_adj(5)).
+	OOMScoreAdj int
 	// NoFile is the hard limit of open files, already clamped to the host's.
 	NoFile uint64
 	// HostUptime is what the boot clock of the host showed; the VPS's own
@@ -50,7 +54,7 @@ type Limits struct {
 	Memory    int64 // bytes
 	Swap      int64 // bytes, beside Memory; -1 is no swap at all
 	MilliCPUs int64 // 1500 is one and a half CPUs
-	PIDs      int64
+	PIDs      int64 // processes and threads; 0 is Capacity's default, -1 no limit
 }
 
 // A Device is a node that the host has and the VPS gets.

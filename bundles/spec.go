@@ -130,9 +130,8 @@ func process(s Settings) *specs.Process {
 		Capabilities: &specs.LinuxCapabilities{
 			Bounding: caps, Effective: caps, Permitted: caps,
 		},
-		Rlimits: []specs.POSIXRlimit{
-			{Type: "RLIMIT_NOFILE", Soft: min(1024, s.NoFile), Hard: s.NoFile},
-		},
+		Rlimits:     rlimits(s),
+		OOMScoreAdj: ref(s.OOMScoreAdj),
 	}
 }
 
@@ -166,13 +165,13 @@ func namespaces(s Settings) []specs.LinuxNamespace {
 func mounts(s Settings) []specs.Mount {
 	all := []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
-		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k", "nr_inodes=65536"}},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts",
 			Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", "max=1024"}},
-		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "nodev", "mode=1777"}},
+		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: append([]string{"nosuid", "nodev", "mode=1777"}, s.tmpfs(2, 8)...)},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
 		// exec allowed: packages' scripts and systemd's own generators run from /run.
-		{Destination: "/run", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "mode=755"}},
+		{Destination: "/run", Type: "tmpfs", Source: "tmpfs", Options: append([]string{"nosuid", "nodev", "mode=755"}, s.tmpfs(8, 16)...)},
 	}
 	if s.Size != 0 {
 		all = append(all,
@@ -217,8 +216,8 @@ func devices(s Settings) []specs.LinuxDevice {
 func resources(s Settings) *specs.LinuxResources {
 	r := &specs.LinuxResources{
 		Devices: deviceRules(s.Devices),
-		// Said even where there is none, or systemd sets its own default.
-		Pids: &specs.LinuxPids{Limit: ref[int64](-1)},
+		// Set even if there is no limit, or systemd sets its own default.
+		Pids: &specs.LinuxPids{Limit: ref(s.pids())},
 	}
 	if m := s.Limits.Memory; m > 0 {
 		r.Memory = &specs.LinuxMemory{Limit: ref(m)}
@@ -232,9 +231,6 @@ func resources(s Settings) *specs.LinuxResources {
 	if c := s.Limits.MilliCPUs; c > 0 {
 		const period = 100_000 // µs, the kernel's default
 		r.CPU = &specs.LinuxCPU{Period: ref[uint64](period), Quota: ref(c * period / 1000)}
-	}
-	if p := s.Limits.PIDs; p > 0 {
-		r.Pids.Limit = ref(p)
 	}
 	return r
 }

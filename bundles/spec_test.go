@@ -20,7 +20,8 @@ func settings() Settings {
 		Name: "web", UUID: "5a7d3c1e-0000-4000-8000-000000000001", Hostname: "web",
 		Init: []string{"/sbin/init"}, First: 1000000, Size: 65536,
 		CgroupsPath: "/croft/web", NotifyFile: "/run/croft/vps/web/notify",
-		NoFile: 1 << 20, Arch: "amd64", HostUptime: time.Hour,
+		Capacity: Capacity{Tasks: 32768, Memory: 16 << 30},
+		NoFile:   1 << 20, Arch: "amd64", HostUptime: time.Hour,
 	}
 }
 

@@ -40,7 +40,7 @@ func settings() []option {
 		{name: "memory", short: "m", placeholder: "SIZE", usage: "limit of its memory"},
 		{name: "swap", placeholder: "SIZE", usage: "limit of its swap beside that; 0 is none"},
 		{name: "cpus", placeholder: "NUMBER", usage: "limit of the CPUs it uses at once: 1.5"},
-		{name: "pids", placeholder: "NUMBER", usage: "limit of its processes and threads"},
+		{name: "pids", placeholder: "NUMBER", usage: "limit of its processes and threads (15% of the host's, 16384 at most)"},
 		rateOption(), connectionsOption(),
 		{name: "dns", placeholder: "ADDRESS", many: true, usage: "a DNS server instead of the host's; may be repeated"},
 		{name: "search", placeholder: "DOMAIN", many: true, usage: "a domain that short names are looked up in; may be repeated"},

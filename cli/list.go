@@ -203,8 +203,8 @@ func columns() []column {
 			return limit(v.Limits.MilliCPUs, func(n int64) string { return strconv.FormatFloat(float64(n)/1000, 'f', -1, 64) })
 		}, number: func(v runtime.Info) int64 { return unlimitedLast(v.Limits.MilliCPUs) }},
 		{name: "pids", value: func(v runtime.Info) string {
-			return limit(v.Limits.PIDs, func(n int64) string { return strconv.FormatInt(n, 10) })
-		}, number: func(v runtime.Info) int64 { return unlimitedLast(v.Limits.PIDs) }},
+			return limit(max(v.Limits.PIDs, 0), func(n int64) string { return strconv.FormatInt(n, 10) })
+		}, number: func(v runtime.Info) int64 { return unlimitedLast(max(v.Limits.PIDs, 0)) }},
 		{name: "labels", value: labels},
 		{name: "ephemeral", value: func(v runtime.Info) string { return strconv.FormatBool(v.Ephemeral) }},
 		{name: "ended", value: func(v runtime.Info) string {

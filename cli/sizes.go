@@ -89,10 +89,11 @@ func parseCPUs(s string) (int64, error) {
 	return int64(n), nil
 }
 
-// parsePIDs reads a limit of processes and threads.
+// parsePIDs reads a limit of processes and threads. No limit is -1 to the
+// Manager, for which 0 is the default.
 func parsePIDs(s string) (int64, error) {
 	if s == unlimited {
-		return 0, nil
+		return -1, nil
 	}
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil || n == 0 {

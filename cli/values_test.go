@@ -40,7 +40,7 @@ func TestValues(t *testing.T) {
 			"0": "no", "0.0": "no", "0.001": "no", "1.2345": "no", "-1": "no", "two": "no", "NaN": "no", "1,5": "no", "1.": "no",
 			".5": "no", "1e3": "no", "1.+5": "no", "99999999": "no", "": "no",
 		}},
-		"pids":     {reading(parsePIDs), map[string]string{"1": "1", "512": "512", "unlimited": "0", "0": "no", "-5": "no", "1.5": "no"}},
+		"pids":     {reading(parsePIDs), map[string]string{"1": "1", "512": "512", "unlimited": "-1", "0": "no", "-5": "no", "1.5": "no"}},
 		"id size":  {reading(parseIDSize), map[string]string{"65536": "65536", "131072": "131072", "0": "no", "65537": "no", "-65536": "no", "4294967296": "no"}},
 		"duration": {reading(parseDuration), map[string]string{"90s": "1m30s", "0": "0s", "1h2m": "1h2m0s", "-1s": "no", "90": "1m30s", "0.5": "500ms", "10": "10s", "1m30s": "1m30s", "": "no", ".": "no", "-3": "no", "99999999999": "no", "soon": "no"}},
 		"timeout":  {reading(parseTimeout), map[string]string{"90s": "1m30s", "0s": "no", "-1s": "no", "x": "no"}},

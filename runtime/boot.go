@@ -249,8 +249,8 @@ func settings(v state.VPS, look guestLook, host Host, image template.Image, noti
 		Init: []string{look.Init}, Env: append(append([]string{}, image.Env...), v.Env...), ContainerEnv: image.ContainerEnv,
 		First: v.IDs.First, Size: v.IDs.Size,
 		CgroupsPath: host.Cgroups.CgroupsPath(v.Name),
-		Limits:      bundles.Limits(v.Limits),
-		Sysctls:     v.Sysctls, Devices: host.Devices, NotifyFile: notify,
+		Limits:      bundles.Limits(v.Limits), Capacity: host.Capacity, OOMScoreAdj: host.OOMScoreAdj,
+		Sysctls: v.Sysctls, Devices: host.Devices, NotifyFile: notify,
 		NoFile: host.NoFile, HostUptime: host.Uptime, Arch: host.Arch, Allow: v.Allow,
 	}
 	if v.Privileged {

@@ -263,8 +263,8 @@ func checkLimits(l state.Limits) error {
 		return fail.New(fail.Usage, "memory of %d bytes is too little for any init, 4M is the least", l.Memory)
 	case l.MilliCPUs < 0 || l.MilliCPUs != 0 && l.MilliCPUs < 10:
 		return fail.New(fail.Usage, "cpus: 0.01 is the least")
-	case l.PIDs < 0:
-		return fail.New(fail.Usage, "pids: %d is no number of processes", l.PIDs)
+	case l.PIDs < -1:
+		return fail.New(fail.Usage, "pids: %d is not a number of processes", l.PIDs)
 	case l.Swap != 0 && l.Memory == 0:
 		return fail.New(fail.Usage, "swap is limited only together with memory")
 	}

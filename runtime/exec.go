@@ -132,7 +132,7 @@ func (m *Manager) process(name string, run state.Run, o ExecOptions) (*specs.Pro
 	}
 	p := &specs.Process{
 		Terminal: o.Terminal, Args: o.Args, Cwd: o.Cwd,
-		User:         specs.User{UID: uint32(who.Uid), GID: uint32(who.Gid)},
+		User:         specs.User{UID: uint32(who.Uid), GID: uint32(who.Gid), Umask: spec.Process.User.Umask},
 		Capabilities: spec.Process.Capabilities,
 		Rlimits:      spec.Process.Rlimits,
 	}

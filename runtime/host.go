@@ -38,6 +38,7 @@ func hostFacts(cgroups container.CgroupManager, store *state.Store) (Host, error
 	if h.NoFile, err = hostNoFile(); err != nil {
 		return Host{}, err
 	}
+	h.Capacity, h.OOMScoreAdj = hostCapacity(), hostOOMScoreAdj()
 	if h.Uptime, err = hostUptime(); err != nil {
 		return Host{}, err
 	}

@@ -177,7 +177,7 @@ func (m *Manager) tablesNaming(vps string) map[string]network.Table {
 func (m *Manager) describe(v state.VPS, tables map[string]network.Table, perhaps map[string]bool) Info {
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
-		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: v.Limits, Ephemeral: v.Ephemeral, Labels: v.Labels,
+		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: m.effective(v.Limits), Ephemeral: v.Ephemeral, Labels: v.Labels,
 		OnBoot: onBootText(v.OnBoot), BootOrder: v.BootOrder, StopAfter: seconds(stopTimeout(v)),
 		Interfaces: describeInterfaces(v, tables), Published: append([]Publication{}, v.Published...),
 		Allow:  append([]string{}, v.Allow...),

@@ -31,6 +31,8 @@ type machine struct {
 	host       func() (Host, error)
 	// trySysctls is fail.Usage, naming it, if a VPS cannot set one of sysctls.
 	trySysctls func(ctx context.Context, sysctls map[string]string, privileged bool) error
+	// defaultPIDs is the limit of processes of VPSs without one of their own.
+	defaultPIDs func() int64
 	// initFile is the host's program that is the init of VPSs whose image has
 	// none.
 	initFile func(binDir string) (string, error)
@@ -169,15 +171,18 @@ type templates interface {
 
 // Host is what a start needs to know of the host, found out beforehand.
 type Host struct {
-	BootID    string
-	Cgroups   container.CgroupManager
-	Devices   []bundles.Device // those of the wanted ones that the host has
-	NoFile    uint64           // hard limit that a VPS can be given
-	Uptime    time.Duration    // 0 where the kernel has no time namespaces
-	Caps      []string
-	Arch      string
-	Upstreams []netip.Addr
-	Search    []string
+	BootID   string
+	Cgroups  container.CgroupManager
+	Devices  []bundles.Device // those of the wanted ones that the host has
+	NoFile   uint64           // hard limit that a VPS can be given
+	Capacity bundles.Capacity
+	// OOMScoreAdj is what a VPS's init can have, 0 if the host allows.
+	OOMScoreAdj int
+	Uptime      time.Duration // 0 where the kernel has no time namespaces
+	Caps        []string
+	Arch        string
+	Upstreams   []netip.Addr
+	Search      []string
 	// Impassable is the directory above the run directory that VPSs cannot pass
 	// through; "" if there is none.
 	Impassable string

@@ -8,6 +8,7 @@ package runtime
 import (
 	"context"
 	"os"
+	"sync"
 	"time"
 
 	"croft/internal/fail"
@@ -80,13 +81,14 @@ func New(o Options) (*Manager, error) {
 				}
 				return h, err
 			}},
-			rootfses:   overlays{},
-			monitors:   spawner{store: store, warn: warn, cgroups: cgroups},
-			guests:     hostGuests{},
-			host:       func() (Host, error) { return hostFacts(cgroups, store) },
-			trySysctls: trySysctls,
-			initFile:   holder.Install,
-			become:     becomeHolder,
+			rootfses:    overlays{},
+			monitors:    spawner{store: store, warn: warn, cgroups: cgroups},
+			guests:      hostGuests{},
+			host:        func() (Host, error) { return hostFacts(cgroups, store) },
+			defaultPIDs: sync.OnceValue(func() int64 { return hostCapacity().DefaultPIDs() }),
+			trySysctls:  trySysctls,
+			initFile:    holder.Install,
+			become:      becomeHolder,
 		},
 		command:  o.Command,
 		lockWait: o.LockTimeout,

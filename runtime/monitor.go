@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/inherited"
 	"croft/internal/state"
 	"croft/runtime/holder"
 	"croft/template"
@@ -85,6 +86,11 @@ func Monitor(args []string) int {
 	return 0
 }
 
+// monitorOOMScore keeps monitors alive where memory runs out, since without its
+// monitor a VPS cannot reboot. It needs CAP_SYS_RESOURCE; a VPS's own init has
+// 0.
+const monitorOOMScore = -900
+
 // shelterPatience is how long systemd may take to make a scope.
 const shelterPatience = 30 * time.Second
 
@@ -94,7 +100,8 @@ func (mon *monitor) run(how spawnHow, end holder.End) error {
 	// Dispositions that this process has were its caller's; what it catches
 	// itself is reset in what it executes, so init starts with none ignored.
 	signal.Notify(make(chan os.Signal, 8), unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
-	unix.Umask(0o022)
+	inherited.DropProcess()
+	inherited.SetOOMScore(monitorOOMScore)
 	ctx := context.Background()
 	if how != monitorEnded { // else it has been
 		bounded, cancel := context.WithTimeout(ctx, shelterPatience)
@@ -105,8 +112,6 @@ func (mon *monitor) run(how spawnHow, end holder.End) error {
 		}
 	}
 	if how == monitorEnded {
-		// The holder does without huge pages; a VPS that starts again does not.
-		_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 0, 0, 0, 0)
 		return mon.afterInit(ctx, end)
 	}
 	// What is mounted here stays here, what the host unmounts goes here too.

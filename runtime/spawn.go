@@ -9,9 +9,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	goruntime "runtime"
 	"syscall"
 
 	"croft/internal/fail"
+	"croft/internal/inherited"
 	"croft/internal/state"
 	"croft/runtime/container"
 )
@@ -66,6 +68,17 @@ type spawner struct {
 	cgroups container.CgroupManager
 }
 
+// startClean starts a process that inherits nothing of how this one runs.
+func startClean(cmd *exec.Cmd) error {
+	done := make(chan error, 1)
+	go func() {
+		goruntime.LockOSThread() // never unlocked: the thread ends here
+		inherited.DropThread()
+		done <- cmd.Start()
+	}()
+	return <-done
+}
+
 func (s spawner) Spawn(ctx context.Context, name string, life *os.File, how spawnHow) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -85,7 +98,7 @@ func (s spawner) Spawn(ctx context.Context, name string, life *os.File, how spaw
 	// the VPS. A clone, not an unshare, keeps the host's propagation, so that
 	// the monitor can choose to follow the host's unmounts.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: syscall.CLONE_NEWNS}
-	err = cmd.Start()
+	err = startClean(cmd)
 	write.Close()
 	if err != nil {
 		return fmt.Errorf("start monitor: %w", err)

@@ -7,6 +7,9 @@ import (
 	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"croft/internal/inherited"
+	"croft/internal/nsthread"
 )
 
 // A NotRunnable is a command that could not be executed inside: it is not
@@ -66,6 +69,16 @@ func (e Engine) Exec(id string, spec *specs.Process, stdio [3]*os.File) (_ *Runn
 		}
 	}
 	return r, nil
+}
+
+// execClean is c.Exec for a process that inherits nothing of how this one runs.
+func (c *Container) execClean(p *specs.Process, s Streams, cgroups map[string]string) (r *Running, err error) {
+	inherited.DropProcess()
+	nsthread.Do(func() {
+		inherited.DropThread()
+		r, err = c.Exec(p, s, cgroups)
+	})
+	return r, err
 }
 
 // notRunnable tells the command's own fault from ours. The error was made in

@@ -11,6 +11,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"croft/internal/inherited"
 	"croft/internal/nsthread"
 )
 
@@ -56,9 +57,11 @@ func (e Engine) execWithoutKeys(id string, p *specs.Process, s Streams, cgroups 
 // container that was made without a keyring of its own has none to join.
 func (c *Container) execBeside(p *specs.Process, s Streams, cgroups map[string]string) (r *Running, err error) {
 	if !c.lc.Config().NoNewKeyring {
-		return c.Exec(p, s, cgroups)
+		return c.execClean(p, s, cgroups)
 	}
+	inherited.DropProcess()
 	err = withOwnKeyring(func() error {
+		inherited.DropThread()
 		r, err = c.Exec(p, s, cgroups)
 		return err
 	})

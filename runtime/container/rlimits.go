@@ -24,8 +24,13 @@ func withLimits(p *specs.Process) (*specs.Process, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := unix.Setrlimit(number, &unix.Rlimit{Cur: r.Soft, Max: r.Hard}); err != nil {
-			return nil, fmt.Errorf("set %s to %d:%d: %w", r.Type, r.Soft, r.Hard, err)
+		var own unix.Rlimit
+		if err := unix.Getrlimit(number, &own); err != nil {
+			return nil, fmt.Errorf("read %s: %w", r.Type, err)
+		}
+		hard := min(r.Hard, own.Max) // whoever starts a command may have less than who started the VPS
+		if err := unix.Setrlimit(number, &unix.Rlimit{Cur: min(r.Soft, hard), Max: hard}); err != nil {
+			return nil, fmt.Errorf("set %s to %d:%d: %w", r.Type, r.Soft, hard, err)
 		}
 	}
 	inheriting := *p

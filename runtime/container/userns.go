@@ -29,6 +29,9 @@ func inOwnNamespace(spec *specs.Spec, do func(*specs.Spec) error) error {
 	if i < 0 || spec.Linux.Namespaces[i].Path != "" || len(spec.Linux.UIDMappings) == 0 {
 		return do(spec)
 	}
+	if err := boundNamespace(spec.Process); err != nil {
+		return err
+	}
 	ns, err := createUserNamespace(spec.Linux.UIDMappings, spec.Linux.GIDMappings)
 	if err != nil {
 		return err
@@ -40,6 +43,27 @@ func inOwnNamespace(spec *specs.Spec, do func(*specs.Spec) error) error {
 	linux.UIDMappings, linux.GIDMappings = nil, nil // libcontainer reads those of the namespace
 	joining.Linux = &linux
 	return do(&joining)
+}
+
+// boundNamespace sets limits of this process that become bounds of the whole
+// namespace which it creates (set_userns_rlimit_max in kernel/user_namespace.c):
+// to the hard limits that p has.
+func boundNamespace(p *specs.Process) error {
+	for _, r := range p.Rlimits {
+		switch r.Type {
+		case "RLIMIT_MEMLOCK", "RLIMIT_MSGQUEUE", "RLIMIT_SIGPENDING":
+		default:
+			continue
+		}
+		number, err := rlimit(r.Type)
+		if err != nil {
+			return err
+		}
+		if err := unix.Setrlimit(number, &unix.Rlimit{Cur: r.Hard, Max: r.Hard}); err != nil {
+			return fmt.Errorf("set %s to %d: %w", r.Type, r.Hard, err)
+		}
+	}
+	return nil
 }
 
 func userNamespaceOf(spec *specs.Spec) int {

@@ -1,0 +1,98 @@
+package bundles
+
+import (
+	"fmt"
+	"math"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Capacity is how much a host has of what VPSs without limits of their own get
+// a share of.
+type Capacity struct {
+	Tasks  int64 // how many processes and threads there can be
+	Memory int64 // bytes
+	// Hard are the highest hard limits that this host can give a process, by
+	// the names of setrlimit(2). A missing one is unbounded.
+	Hard map[string]uint64
+}
+
+// DefaultPIDs is the limit of processes and threads of a VPS without one of its
+// own: 15 % of the host's, as systemd gives to each unit, and at most 16384.
+func (c Capacity) DefaultPIDs() int64 {
+	const most = 16384
+	if c.Tasks == 0 {
+		return most
+	}
+	return min(most, max(64, c.Tasks*15/100))
+}
+
+// pids is the limit of processes and threads; -1 is none.
+func (s Settings) pids() int64 {
+	switch {
+	case s.Limits.PIDs > 0:
+		return s.Limits.PIDs
+	case s.Limits.PIDs < 0:
+		return -1
+	}
+	return s.Capacity.DefaultPIDs()
+}
+
+// tmpfs are the options that bound a tmpfs to a fraction of the VPS's memory if
+// that is limited, else of the host's memory, and then to 4 GiB. Without them
+// the kernel allows half of the host's memory. What is in a tmpfs belongs to no
+// process, so running out of memory does not free it: a VPS whose tmpfs could
+// fill all its memory loses its init. An inode takes about 1 KiB; one for 16
+// KiB of content is what the kernel's own default comes to with small memory.
+func (s Settings) tmpfs(ofLimit, ofHost int64) []string {
+	const least, most = 1 << 20, 4 << 30
+	size := min(most, s.Capacity.Memory/ofHost)
+	if s.Limits.Memory > 0 {
+		size = s.Limits.Memory / ofLimit
+	}
+	size = max(least, size)
+	return []string{fmt.Sprintf("size=%dk", size>>10), fmt.Sprintf("nr_inodes=%d", max(1024, size>>14))}
+}
+
+// rlimits are all resource limits, so that none is that of whoever starts a
+// VPS or a command inside. The values are those that a machine's init has
+// (include/asm-generic/resource.h), except for what the whole VPS shares:
+// locked memory, pending signals and message queues are also bounded for all
+// users of the VPS together, by the hard limit.
+func rlimits(s Settings) []specs.POSIXRlimit {
+	const infinity = math.MaxUint64
+	tasks := uint64(s.pids())
+	if s.pids() < 0 {
+		tasks = uint64(max(s.Capacity.Tasks, 1))
+	}
+	locked := uint64(max(8<<20, s.Capacity.Memory/8))
+	if s.Limits.Memory > 0 {
+		locked = uint64(max(8<<20, s.Limits.Memory/2))
+	}
+	signals := uint64(max(16384, s.Capacity.Tasks/2))
+	all := []specs.POSIXRlimit{
+		{Type: "RLIMIT_AS", Soft: infinity, Hard: infinity},
+		{Type: "RLIMIT_CORE", Soft: 0, Hard: infinity},
+		{Type: "RLIMIT_CPU", Soft: infinity, Hard: infinity},
+		{Type: "RLIMIT_DATA", Soft: infinity, Hard: infinity},
+		{Type: "RLIMIT_FSIZE", Soft: infinity, Hard: infinity},
+		{Type: "RLIMIT_LOCKS", Soft: infinity, Hard: infinity},
+		{Type: "RLIMIT_MEMLOCK", Soft: 8 << 20, Hard: locked},
+		{Type: "RLIMIT_MSGQUEUE", Soft: 819200, Hard: 8 << 20},
+		{Type: "RLIMIT_NICE", Soft: 0, Hard: 0},
+		{Type: "RLIMIT_NOFILE", Soft: 1024, Hard: s.NoFile},
+		{Type: "RLIMIT_NPROC", Soft: tasks, Hard: tasks},
+		{Type: "RLIMIT_RSS", Soft: infinity, Hard: infinity},
+		{Type: "RLIMIT_RTPRIO", Soft: 0, Hard: 0},
+		{Type: "RLIMIT_RTTIME", Soft: infinity, Hard: infinity},
+		{Type: "RLIMIT_SIGPENDING", Soft: signals, Hard: signals},
+		{Type: "RLIMIT_STACK", Soft: 8 << 20, Hard: infinity},
+	}
+	for i := range all {
+		if most, bounded := s.Capacity.Hard[all[i].Type]; bounded {
+			all[i].Hard = min(all[i].Hard, most)
+		}
+		all[i].Soft = min(all[i].Soft, all[i].Hard)
+	}
+	return all
+}
