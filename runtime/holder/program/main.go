@@ -35,6 +35,7 @@ type holder struct {
 	ended   bool // init is gone, end says how
 	active  bool // something happened since the pages were given back
 	log     logFile
+	pace    pace
 	console console
 	notify  notify
 	clients clients
@@ -126,8 +127,13 @@ var events [16]syscall.EpollEvent
 func (h *holder) wait() {
 	timeout := forever
 	switch {
-	case h.console.readable || h.notify.readable || h.clients.busy():
+	case h.clients.busy():
 		timeout = 0
+	case h.console.readable || h.notify.readable:
+		timeout = 0
+		if now := milliseconds(); h.pace.exhausted(now) {
+			timeout = rest(now)
+		}
 	case h.clients.stalled():
 		timeout = retryAfter
 	case h.active:
@@ -178,17 +184,28 @@ func (h *holder) note(fd int, what uint32) {
 // work does a bounded part of what there is to do, so that none of the
 // descriptors can keep the others from their turn.
 func (h *holder) work() {
+	if !h.pace.exhausted(milliseconds()) {
+		h.listen()
+	}
+	h.clients.accept()
+	h.clients.work()
+}
+
+// listen reads some of what the VPS says.
+func (h *holder) listen() {
 	for range 16 {
 		out := h.console.read()
 		if len(out) == 0 {
 			break
 		}
+		h.pace.spent += len(out)
 		h.log.write(out)
 		h.clients.show(out)
 	}
+	if h.notify.readable {
+		h.pace.spent += messageBytes
+	}
 	h.notify.read()
-	h.clients.accept()
-	h.clients.work()
 }
 
 // finish takes what the VPS wrote last off the pty and lets the clients go.

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// A pace bounds how much a VPS can make its holder do: what it writes to its
+// console is read, shown and logged, and its messages are read, at a rate that
+// costs the host little. Whoever writes more inside waits, as on a serial line.
+type pace struct {
+	window int64 // the number of the current one
+	spent  int   // bytes in it
+}
+
+// A window is 100 ms, in which 256 KiB are read: no boot writes as much.
+const (
+	windowLength = 100       // ms
+	windowBytes  = 256 << 10 // of the console
+	messageBytes = 4 << 10   // what a turn of reading messages counts as
+)
+
+// exhausted reports whether nothing is to be read before the next window.
+func (p *pace) exhausted(now int64) bool {
+	if w := now / windowLength; w != p.window {
+		p.window, p.spent = w, 0
+	}
+	return p.spent >= windowBytes
+}
+
+// rest is how many milliseconds the current window lasts from now on.
+func rest(now int64) int { return int(windowLength - now%windowLength) }
+
+// milliseconds is what the monotonic clock shows.
+func milliseconds() int64 {
+	const monotonic = 1
+	var t syscall.Timespec
+	syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, monotonic, uintptr(unsafe.Pointer(&t)), 0)
+	return int64(t.Sec)*1000 + int64(t.Nsec)/1e6
+}
