@@ -62,6 +62,8 @@ type containers interface {
 	Usage(id string) (container.Usage, error)
 	// Shelter takes this process out of the session that it was started from.
 	Shelter(ctx context.Context, id string) error
+	// Leave removes what Shelter made, before this process ends.
+	Leave(id string) error
 }
 
 // networks makes the host's network match plans: network.Host.

@@ -75,6 +75,9 @@ func Monitor(args []string) int {
 		logrus.SetOutput(os.Stderr) // what libcontainer has to say, from warnings on
 		logrus.SetLevel(logrus.WarnLevel)
 		err = mon.run(how, end)
+		if e := mon.containers.Leave(mon.name); err == nil {
+			err = e
+		}
 	}
 	if err != nil {
 		mon.log("%v", err)

@@ -212,6 +212,7 @@ func (w *world) Usage(id string) (container.Usage, error) {
 }
 
 func (w *world) Shelter(context.Context, string) error { return nil }
+func (w *world) Leave(string) error                    { return nil }
 
 // The world's network.
 

@@ -111,10 +111,15 @@ func (e Engine) Go(id string) error {
 }
 
 // Delete ends every process of the container and removes what it has on the
-// host: cgroups and libcontainer's files. It also removes what a Create that
+// host: cgroups and libcontainer's files, and the cgroup of a monitor that was
+// killed. It also removes what a Create that
 // was killed has left, and a container whose state is corrupt. It is a no-op
 // if nothing carries the name.
 func (e Engine) Delete(id string) error {
+	return errors.Join(e.deleteContainer(id), e.removeMonitorCgroup(id))
+}
+
+func (e Engine) deleteContainer(id string) error {
 	c, err := e.load(id)
 	if err != nil {
 		return e.deleteRemains(id)

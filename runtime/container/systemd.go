@@ -59,11 +59,13 @@ func monitorScope(name string) string { return "croft_monitor-" + name + ".scope
 
 // Shelter takes this process, the monitor of the VPS name, out of whatever
 // session or service it was started from, which may end before the VPS does,
-// into a scope of its own. Without systemd nobody ends it, and nothing is done.
+// and whose limits are not the VPS's, into a scope of its own. Without systemd
+// it is a cgroup beside the VPS's, which Leave removes.
 func (e Engine) Shelter(ctx context.Context, name string) error {
 	if e.Manager.Resolve() != Systemd {
-		return nil
+		return e.shelterInCgroup(name)
 	}
+	leaveOthers()
 	conn, err := systemd.NewWithContext(ctx)
 	if err != nil {
 		return fmt.Errorf("reach systemd: %w", err)
@@ -75,6 +77,8 @@ func (e Engine) Shelter(ctx context.Context, name string) error {
 		systemd.PropSlice(Slice),
 		systemd.PropPids(uint32(os.Getpid())),
 		outlivesService(),
+		{Name: "MemoryMax", Value: dbus.MakeVariant(uint64(monitorMemory))},
+		{Name: "TasksMax", Value: dbus.MakeVariant(uint64(monitorTasks))},
 		// One that was killed is not kept: the next monitor needs its name.
 		{Name: "CollectMode", Value: dbus.MakeVariant("inactive-or-failed")},
 	}, done)
