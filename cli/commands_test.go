@@ -77,7 +77,7 @@ func TestForEachAtOnce(t *testing.T) {
 		return nil
 	})
 	if !errors.Is(err, context.Canceled) || begun != 1 {
-		t.Errorf("called off: %v after %d", err, begun)
+		t.Errorf("cancelled: %v after %d", err, begun)
 	}
 }
 

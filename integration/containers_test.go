@@ -96,7 +96,7 @@ func rootlessInside(t *testing.T, vps, template string) {
 	}
 	for _, device := range []string{"/dev/net/tun", "/dev/fuse"} {
 		if r := try("exec", "--user", "ann", vps, "--", "sh", "-c", "exec 3<>"+device); r.status != 0 {
-			t.Skipf("an ordinary user cannot open %s on this host: %s", device, r)
+			t.Errorf("an ordinary user cannot open %s: %s", device, r)
 		}
 	}
 	user("podman import /srv/image.tar tiny")

@@ -26,7 +26,7 @@ func TestOtherUsersReachNothing(t *testing.T) {
 	// What the VPS's root offers to all: a program, setuid, in an open directory.
 	s.must("exec", vps, "--", "sh", "-c", "mkdir -m 777 /open && cp /bin/busybox /open/suid && chmod 6755 /open/suid")
 	name := "vps/" + vps
-	files := []string{ // even somebody who knows their names
+	files := []string{ // even for a user who knows their names
 		name, name + "/fs/upper/open/suid", name + "/vps.json", name + "/bundle/rootfs/open/suid", "templates/index.json", "networks", "bin",
 	}
 	check := func(when string) {
@@ -142,7 +142,7 @@ func TestUmask(t *testing.T) {
 	}
 }
 
-// A state directory may lie below one that nobody else can enter; a run
+// A state directory may lie below one that only root can enter; a run
 // directory may not, and both start and host check name what is in the way.
 func TestPrivateDirectories(t *testing.T) {
 	hostAsBefore(t)

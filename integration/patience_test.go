@@ -28,8 +28,8 @@ func slow(limit time.Duration) time.Duration {
 	return time.Duration(float64(limit) * n)
 }
 
-// patient is the command line args with the timeouts of croft's own made as
-// long as usual is, unless args sets them. What croft has by default is meant
+// patient returns the command line args with croft's own timeouts as long as
+// usual, unless args sets them. What croft has by default is meant
 // for a machine that has the time for it.
 func patient(args []string) []string {
 	if len(args) == 0 {

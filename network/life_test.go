@@ -523,7 +523,7 @@ func (p *pair) shape(t *testing.T) string {
 	return strings.Join(lines, "\n")
 }
 
-// The next start brings back a bridge that somebody removed, with its ports.
+// The next start brings back a bridge that was removed, with its ports.
 func TestEnsureBringsBackABridge(t *testing.T) {
 	p := newPair(t)
 	p.mark(t)

@@ -84,7 +84,7 @@ func (h *Host) disown() error {
 }
 
 // owner reads who owns the network namespace of the calling thread, and from
-// which file; "" is nobody. A host without a register has no such file.
+// which file; "" if it has no owner. A host without a register has no such file.
 func (h *Host) owner() (path, root string, err error) {
 	if h.Register == "" {
 		return "", "", nil

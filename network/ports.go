@@ -14,9 +14,9 @@ import (
 	"croft/internal/fail"
 )
 
-// ensurePorts gives running VPSs back what somebody flushed, and the ports of
+// ensurePorts gives running VPSs back what was flushed, and the ports of
 // a bridge their place on it: the bridge may have been made anew. A port that
-// is down and on no bridge is left alone: somebody is plugging it in.
+// is down and on no bridge is left alone: another command is plugging it in.
 func (h *Host) ensurePorts(_ context.Context, p HostPlan) error {
 	if len(p.Ports) == 0 || !p.hasFilter() {
 		return nil

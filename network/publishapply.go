@@ -16,7 +16,7 @@ import (
 // Publish makes the host translate what all say, for those whose interface is
 // plugged in; those that are not lose what they had. Nothing else is touched,
 // and what is right already neither, so that it is called at every start to
-// put back what somebody flushed. Each family changes at one instant.
+// put back what was flushed. Each family changes at one instant.
 //
 // Connections that are there go on; but of UDP, where there is none to end, the
 // host forgets who led where, so that the next packet goes where it should.

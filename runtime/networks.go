@@ -189,7 +189,7 @@ func (m *Manager) RemoveNetwork(ctx context.Context, name string, force bool) er
 		if err := m.runsOn(name); err != nil {
 			return false, err
 		}
-		// What it was is not known: a bridge by its name, and the rules that say so.
+		// Its mode is unknown: remove a bridge of that name, and the rules that name it.
 		return true, m.networks.Remove(ctx, network.NewHostPlan(network.Default(network.Seed{Name: name})))
 	})
 }

@@ -195,7 +195,7 @@ func (m *Manager) putDraft(ctx context.Context, draft *state.Draft, v state.VPS,
 }
 
 // publishAtStart has what v has published lead to its interface, which is
-// there by now, and puts back what somebody flushed of others'.
+// there by now, and puts back what another program flushed of others'.
 func (m *Manager) publishAtStart(ctx context.Context, v state.VPS) error {
 	if len(v.Published) > 0 {
 		has, err := m.hostHas()
@@ -214,7 +214,7 @@ func (m *Manager) publishAtStart(ctx context.Context, v state.VPS) error {
 	return m.publishAll(ctx)
 }
 
-// publishAll puts back what somebody flushed.
+// publishAll puts back what another program flushed.
 func (m *Manager) publishAll(ctx context.Context) error {
 	publishers, err := m.store.Publishers()
 	if err != nil {

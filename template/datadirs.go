@@ -253,7 +253,7 @@ func namesIn(fd int) ([]string, error) {
 	return dir.Readdirnames(-1)
 }
 
-// removeAny removes a file, or a directory with all in it. Absent is success.
+// removeAny removes a file, or a directory with all in it. No-op if it is missing.
 func removeAny(parent int, base string) error {
 	err := unix.Unlinkat(parent, base, 0)
 	switch {

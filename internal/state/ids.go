@@ -119,7 +119,7 @@ func freeIDs(used []IDRange, size uint32) (IDRange, bool) {
 	return IDRange{First: uint32(first), Size: size}, true
 }
 
-// usedIDs is every range that somebody has but the draft except, and those of
+// usedIDs returns every range in use but that of the draft except, and those of
 // this root's directories by their key. It is read with the pool lock held.
 func (s *Store) usedIDs(except string) ([]IDRange, map[dirKey]IDRange, error) {
 	used, err := s.subIDs()

@@ -74,7 +74,7 @@ func (s *Store) UpdateNetwork(ctx context.Context, name string, change func(old 
 }
 
 // RemoveNetwork hands the table of the network (nil if there is none) to
-// release and removes it, with the network's lock held: nobody changes it in
+// release and removes it, with the network's lock held: no other process changes it in
 // between. aside keeps its content beside it, for a person. An error from
 // release leaves the table, and is returned.
 func (s *Store) RemoveNetwork(ctx context.Context, name string, release func(old []byte) (aside bool, err error)) error {
