@@ -54,8 +54,12 @@ func (h *Host) ensureTable(p HostPlan, f family) error {
 	}
 	defer unlock()
 	t := h.nft.AddTable(f.table())
-	for _, s := range filterSets(f) {
-		if err := h.nft.AddSet(s.kernel(t), nil); err != nil {
+	for i, s := range filterSets(f) {
+		// An id that is unique in this batch. The library would choose one from a
+		// counter that it does not lock (google/nftables v0.3.0, AddSet).
+		set := s.kernel(t)
+		set.ID = uint32(i + 1)
+		if err := h.nft.AddSet(set, nil); err != nil {
 			return classify("make set "+s.name, err)
 		}
 	}
