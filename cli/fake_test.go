@@ -513,8 +513,8 @@ func (f *fake) Publish(_ context.Context, name string, ports []runtime.Publicati
 	return f.call("Publish", name, ports)
 }
 
-func (f *fake) Unpublish(_ context.Context, name string, numbers []int) error {
-	return f.call("Unpublish", name, numbers)
+func (f *fake) Unpublish(_ context.Context, name string, chosen []runtime.PublicationChoice) error {
+	return f.call("Unpublish", name, chosen)
 }
 
 func (f *fake) UnpublishAll(_ context.Context, name string) error {

@@ -56,7 +56,7 @@ type Manager interface {
 
 	Published(ctx context.Context, name string) (runtime.PublishedInfo, error)
 	Publish(ctx context.Context, name string, ports []runtime.Publication) error
-	Unpublish(ctx context.Context, name string, numbers []int) error
+	Unpublish(ctx context.Context, name string, chosen []runtime.PublicationChoice) error
 	UnpublishAll(ctx context.Context, name string) error
 
 	Templates(ctx context.Context) ([]runtime.TemplateInfo, error)

@@ -119,20 +119,58 @@ after the colon, as many of each. What is published already is success.`,
 
 func publishRemoveVerb() *verb {
 	return &verb{
-		name: "remove", args: "NAME NUMBER...", words: vpsNames,
-		summary: "publish ports no more, by their numbers in the list",
-		about: `All numbers are those before the first is removed. Connections that are there
-go on.`,
+		name: "remove", args: "NAME NUMBER|PORT|" + published + "...", words: vpsNames,
+		summary: "remove published ports, by number, port or text",
+		about: `NUMBER is a number in the list, before the first is removed. PORT is a port of
+the host, with or without a protocol: 8080, 53/udp. A number that is the
+position of one entry and the port of another is refused: write 2:80 then.
+An ADDRESS or a protocol that is not given matches any. If several entries
+match, the error names them and nothing is removed. Open connections go on.
+
+  croft publish web remove 18081
+  croft publish web remove 18081:80
+  croft publish web remove 127.0.0.1:18081:80/tcp`,
 		aliases:  []string{"rm"},
 		synonyms: []string{"delete", "del"},
 		run: func(ctx context.Context, i *invocation) error {
-			name, numbers, err := i.nameAndNumbers()
+			name, words, err := i.nameAnd()
 			if err != nil {
 				return err
 			}
-			return forName(i, name, "change the published ports", func(m Manager) error { return m.Unpublish(ctx, name, numbers) })
+			if len(words) == 0 {
+				return usageError("publish remove: no NUMBER or PORT given").WithHint("croft publish %s list", name)
+			}
+			var chosen []runtime.PublicationChoice
+			for _, w := range words {
+				c, err := parsePublicationChoice(w)
+				if err != nil {
+					return usageError("publish remove: %w", err).WithHint("croft publish %s list", name)
+				}
+				chosen = append(chosen, c)
+			}
+			return forName(i, name, "change the published ports", func(m Manager) error { return m.Unpublish(ctx, name, chosen) })
 		},
 	}
+}
+
+// parsePublicationChoice reads NUMBER, PORTS, PORTS/PROTOCOL or
+// [ADDRESS:]PORTS:PORTS[/PROTOCOL].
+func parsePublicationChoice(s string) (runtime.PublicationChoice, error) {
+	ports, protocol, hasProtocol := strings.Cut(s, "/")
+	if strings.Contains(ports, ":") {
+		p, err := parsePublication(s)
+		if err != nil {
+			return runtime.PublicationChoice{}, err
+		}
+		return runtime.PublicationChoice{Protocol: protocol, Host: p.Host, Ports: p.Ports, To: p.To}, nil
+	}
+	if n, err := parseNumber(s); err == nil {
+		return runtime.PublicationChoice{Number: n}, nil
+	}
+	if _, _, err := parsePorts(ports); err != nil || hasProtocol && protocol != "tcp" && protocol != "udp" {
+		return runtime.PublicationChoice{}, fmt.Errorf("invalid published port %q: 1, 8080, 53/udp, 8080:80", s)
+	}
+	return runtime.PublicationChoice{Protocol: protocol, Ports: ports}, nil
 }
 
 // parsePublication reads [ADDRESS:]PORTS:PORTS[/PROTOCOL].

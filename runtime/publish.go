@@ -68,14 +68,19 @@ func (m *Manager) Publish(ctx context.Context, name string, ports []Publication)
 	return nil
 }
 
-// Unpublish takes what was published under these numbers away.
-func (m *Manager) Unpublish(ctx context.Context, name string, numbers []int) error {
+// Unpublish removes the chosen published ports. Every choice is about the list
+// before the first is removed. If one chooses none (fail.NotFound) or several
+// (fail.Usage) nothing is removed.
+func (m *Manager) Unpublish(ctx context.Context, name string, chosen []PublicationChoice) error {
 	return m.unpublish(ctx, name, func(all []Publication) ([]Publication, error) {
 		var kept []Publication
-		for _, n := range numbers {
-			if n < 1 || n > len(all) {
-				return nil, fail.New(fail.NotFound, "no published port %d: %s", n, theLast(len(all))).WithHint("croft publish %s list", name)
+		var numbers []int
+		for _, c := range chosen {
+			n, err := c.in(all, name)
+			if err != nil {
+				return nil, err
 			}
+			numbers = append(numbers, n)
 		}
 		for i, p := range all {
 			if !slices.Contains(numbers, i+1) {

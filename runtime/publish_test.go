@@ -73,7 +73,7 @@ func TestPublishFails(t *testing.T) {
 		before := w.String()
 		for what, do := range map[string]func() error{
 			"add":    func() error { return m.Publish(ctx, "web", []Publication{tcp("81", "81")}) },
-			"remove": func() error { return m.Unpublish(ctx, "web", []int{1}) },
+			"remove": func() error { return m.Unpublish(ctx, "web", []PublicationChoice{{Number: 1}}) },
 		} {
 			w.effects, w.failAt, w.after = 0, 1, after
 			if err := do(); !errors.Is(err, errWorld) {
@@ -116,7 +116,7 @@ func TestPublishRefuses(t *testing.T) {
 		"what it has, otherwise": {m.Publish(ctx, "web", []Publication{tcp("80", "8080")}), fail.Taken},
 		"twice, otherwise":       {m.Publish(ctx, "web", []Publication{tcp("90", "1"), tcp("90", "2")}), fail.Taken},
 		"of nobody":              {m.Publish(ctx, "nobody", []Publication{tcp("81", "81")}), fail.NotFound},
-		"a number too high":      {m.Unpublish(ctx, "web", []int{2}), fail.NotFound},
+		"a number too high":      {m.Unpublish(ctx, "web", []PublicationChoice{{Number: 2}}), fail.NotFound},
 	} {
 		if !fail.Is(c.err, c.want) {
 			t.Errorf("%s: %v", what, c.err)
@@ -135,7 +135,7 @@ func TestUnpublishOfNothing(t *testing.T) {
 	if _, err := m.Create(ctx, "web", CreateOptions{Template: "t"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{m.Unpublish(ctx, "web", []int{1}), m.RemoveRoutes(ctx, "web", []int{1}), m.RemoveFirewallRules(ctx, "web", []int{1})} {
+	for _, err := range []error{m.Unpublish(ctx, "web", []PublicationChoice{{Number: 1}}), m.RemoveRoutes(ctx, "web", []int{1}), m.RemoveFirewallRules(ctx, "web", []int{1})} {
 		if !fail.Is(err, fail.NotFound) || !strings.HasSuffix(err.Error(), " 1: there is none") {
 			t.Error(err)
 		}
