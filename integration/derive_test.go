@@ -187,7 +187,7 @@ func TestVPSRoundTrip(t *testing.T) {
 	}
 
 	template := name(t, "of-a-vps")
-	made := must(t, "template", "create", template, "--from", vps)
+	made := must(t, "template", "create", "--keep-identity", template, "--from", vps)
 	refused(t, 4, template, "template", "create", template, "--from", vps)
 	defer must(t, "template", "remove", template)
 	second := create(t, template, "--network", "none")

@@ -35,7 +35,7 @@ func TestFormats(t *testing.T) {
 	sh(t, vps, "rm /etc/inittab.example /etc/motd 2>/dev/null; rm -r /var; mkdir /var; echo new >/var/new; ln /var/new /etc/new; chown 5:6 /var/new")
 	must(t, "stop", "--fast", vps)
 	template := name(t, "formats")
-	must(t, "template", "create", template, "--from", vps)
+	must(t, "template", "create", "--keep-identity", template, "--from", vps)
 	t.Cleanup(func() { must(t, "template", "remove", template) })
 	want := treeOf(t, here, vps)
 	was := digestOfTemplate(t, template)
