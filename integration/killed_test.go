@@ -375,8 +375,10 @@ func TestConsoleOfAKilledMonitor(t *testing.T) {
 	term.expect("before the kill")
 	kill9(t, inspect(t, vps).MonitorPID)
 	term.expect("goes on with a new one")
-	sh(t, vps, "echo after the kill >/dev/console")
-	term.expect("after the kill")
+	eventually(t, "the console goes on", func() bool { // what comes before it is attached again is in the log alone
+		sh(t, vps, "echo after the kill >/dev/console")
+		return strings.Contains(term.text(), "after the kill")
+	})
 	must(t, "stop", vps)
 	if status := term.ended(); status != 0 {
 		t.Errorf("exit %d", status)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/term"
 
@@ -11,6 +12,9 @@ import (
 	"croft/internal/state"
 	"croft/runtime/console"
 )
+
+// consolePatience is how long a console waits for the VPS's new monitor.
+const consolePatience = 10 * time.Second
 
 // Console joins the caller's terminal to the console of the running VPS name,
 // until they type the way out or the VPS ends. If only its monitor ends, the
@@ -20,6 +24,7 @@ func (m *Manager) Console(ctx context.Context, name string, io Stdio) error {
 	if io.Err != nil && term.IsTerminal(int(io.In.Fd())) {
 		fmt.Fprintf(io.Err, "croft: attached to %s; %s detaches\n", name, console.DetachKeys)
 	}
+	var limit time.Time
 	for {
 		was, err := m.running(ctx, name)
 		if err != nil && !fail.Is(err, fail.State) {
@@ -32,14 +37,30 @@ func (m *Manager) Console(ctx context.Context, name string, io Stdio) error {
 		if !held {
 			return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
 		}
-		if err := console.Attach(ctx, consoleSocket(m.store, name), io.In, io.Out); !errors.Is(err, console.ErrClosed) {
+		err = console.Attach(ctx, consoleSocket(m.store, name), io.In, io.Out)
+		if errors.Is(err, console.ErrNotServed) && alive(was.Init) {
+			// Another command may be giving the VPS its new monitor.
+			if limit.IsZero() {
+				limit = time.Now().Add(consolePatience)
+			}
+			if time.Now().Before(limit) {
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(50 * time.Millisecond):
+					continue
+				}
+			}
+		}
+		if !errors.Is(err, console.ErrClosed) {
 			return err
 		}
+		limit = time.Time{}
 		now, err := m.store.Run(name)
 		switch {
 		case err != nil || now.State != state.Running || !alive(now.Init) || now.Init != was.Init:
 			return nil // it has ended
-		case alive(now.Monitor):
+		case now.Monitor == was.Monitor && alive(now.Monitor):
 			return fail.New(fail.Busy, "the monitor of %s has closed the console: too many are attached", name)
 		}
 		m.warn(fmt.Sprintf("%s: its monitor was killed; the console goes on with a new one", name))

@@ -35,7 +35,7 @@ const escapeTime = time.Second
 func Attach(ctx context.Context, socket string, in, out *os.File) error {
 	conn, err := dial(socket)
 	if err != nil {
-		return fail.New(fail.State, "attach to the console: %w", err)
+		return fail.New(fail.State, "attach to the console: %w", errors.Join(ErrNotServed, err))
 	}
 	defer conn.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -64,6 +64,9 @@ func Attach(ctx context.Context, socket string, in, out *os.File) error {
 // ErrClosed is what a caller may ask for: the VPS or its holder has ended, or
 // the holder has turned the client away.
 var ErrClosed = errors.New("the console was closed")
+
+// ErrNotServed is what a caller may ask for: no holder listens at the socket.
+var ErrNotServed = errors.New("the monitor does not serve it")
 
 // errOver is that the user has detached.
 var errOver = errors.New("detached")
