@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"croft/internal/fail"
 	"croft/internal/state"
@@ -12,7 +13,8 @@ import (
 
 // CreateTemplate makes the template name of what vps was made from and what it
 // has changed since. A running one stands still meanwhile; whatever happens, it
-// goes on afterwards unless it was paused before.
+// goes on afterwards unless it was paused before. If this process is killed, the
+// next command that changes or inspects the VPS lets it go on.
 func (m *Manager) CreateTemplate(ctx context.Context, name, vps string, o TemplateCreate) (_ TemplateInfo, err error) {
 	l, v, err := m.existingAsIs(ctx, vps)
 	if err != nil {
@@ -50,10 +52,45 @@ func (m *Manager) standStill(name string) (func() error, error) {
 	if err != nil || frozen {
 		return goOn, ended(name, err)
 	}
-	if err := m.containers.Freeze(name); err != nil {
-		return goOn, ended(name, err)
+	if err := os.WriteFile(stillFile(m.store, name), nil, 0o600); err != nil {
+		return goOn, fmt.Errorf("let %s stand still: %w", name, err)
 	}
-	return func() error { return ended(name, m.containers.Thaw(name)) }, nil
+	goOn = func() error { return m.goOn(name) }
+	if err := m.containers.Freeze(name); err != nil {
+		return goOn, errors.Join(ended(name, err), goOn())
+	}
+	return goOn, nil
+}
+
+// goOn lets a VPS go on that standStill, in this process or in one that was
+// killed, has stopped. It is a no-op for any other. The caller has its lock.
+func (m *Manager) goOn(name string) error {
+	if !exists(stillFile(m.store, name)) {
+		return nil
+	}
+	if err := ended(name, m.containers.Thaw(name)); err != nil {
+		return err
+	}
+	if err := os.Remove(stillFile(m.store, name)); err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("note that %s goes on: %w", name, err)
+	}
+	return nil
+}
+
+// goOnIfFree is goOn for commands that take no lock. It is a no-op while another
+// command holds it: that is the one that lets the VPS stand still.
+func (m *Manager) goOnIfFree(ctx context.Context, name string) {
+	if !exists(stillFile(m.store, name)) {
+		return
+	}
+	l, err := m.store.Lock(ctx, name, m.command, 0)
+	if err != nil {
+		return
+	}
+	defer l.Unlock()
+	if err := m.goOn(name); err != nil {
+		m.warn(err.Error())
+	}
 }
 
 // ended forgives that a VPS has just ended of itself: it stands still.

@@ -38,6 +38,11 @@ func commands() []command {
 			return m.Publish(ctx, "web", []Publication{{Protocol: "udp", Ports: "53", To: "53"}})
 		}},
 		{"publish remove", both, func(m *Manager) error { return m.UnpublishAll(ctx, "web") }},
+		{"template create", both, func(m *Manager) error {
+			_, err := m.CreateTemplate(ctx, "t2", "web", TemplateCreate{})
+			return err
+		}},
+		{"rename", create, func(m *Manager) error { return m.Rename(ctx, "web", "db") }},
 		{"destroy", create, func(m *Manager) error { return m.Destroy(ctx, "web", DestroyOptions{}) }},
 		{"destroy --force", both, func(m *Manager) error { return m.Destroy(ctx, "web", DestroyOptions{Force: true}) }},
 	}
@@ -231,12 +236,14 @@ func TestDeathAtAnyEffectIsRecoverable(t *testing.T) {
 			}
 			m, w := newFake(t, dir)
 			// The mounts were in the dead process's namespace.
-			for _, name := range []string{"web"} {
+			var err error
+			for _, name := range []string{"web", "db"} {
 				if err := w.drop("mount", name); err != nil {
 					t.Fatal(err)
 				}
+				e := m.Destroy(context.Background(), name, DestroyOptions{Force: true, IfExists: true})
+				err = errors.Join(err, e)
 			}
-			err := m.Destroy(context.Background(), "web", DestroyOptions{Force: true, IfExists: true})
 			if err != nil {
 				t.Errorf("%s died at effect %d: destroy: %v", c.name, n, err)
 				continue
@@ -248,6 +255,31 @@ func TestDeathAtAnyEffectIsRecoverable(t *testing.T) {
 				t.Errorf("%s died at effect %d: create again: %v", c.name, n, err)
 			}
 			onlyOwner(t, m, "web")
+		}
+	}
+}
+
+// A template create that is killed while the VPS stands still does not leave it so.
+func TestKilledTemplateCreateLetsGoOn(t *testing.T) {
+	for i, c := range commands() {
+		if c.name != "template create" {
+			continue
+		}
+		for n := 1; ; n++ {
+			dir := t.TempDir()
+			if !dies(t, dir, i, n) {
+				if n < 3 {
+					t.Errorf("it has %d effects only", n-1)
+				}
+				break
+			}
+			m, _ := newFake(t, dir)
+			if _, err := m.Inspect(context.Background(), "web"); err != nil {
+				t.Fatal(err)
+			}
+			if frozen, err := m.containers.Frozen("web"); frozen || err != nil {
+				t.Errorf("died at effect %d: it stands still (%v)", n, err)
+			}
 		}
 	}
 }

@@ -149,6 +149,9 @@ func (m *Manager) ready(ctx context.Context, l *state.Locked) (state.VPS, error)
 		if e := m.mend(ctx, l); e != nil {
 			m.warn(e.Error())
 		}
+		if e := m.goOn(l.Name()); e != nil {
+			m.warn(e.Error())
+		}
 	}
 	return v, err
 }

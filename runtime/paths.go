@@ -26,6 +26,10 @@ func lowerDir(s *state.Store, name string) string { return filepath.Join(s.RunDi
 // start, so that a reboot from inside that happens meanwhile ends there.
 func stopRequest(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "stop") }
 
+// stillFile is there while a command of croft lets the VPS stand still. If no
+// one holds the VPS's lock the command was killed, and the VPS is to go on.
+func stillFile(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "still") }
+
 // configuredFile is there as soon as croft has once written the guest's own
 // files: from then on those that it does not own are the user's.
 func configuredFile(s *state.Store, name string) string {

@@ -162,6 +162,7 @@ func (m *Manager) revive(ctx context.Context, l *state.Locked, v state.VPS) erro
 // a fallen one, for commands that need no lock. It is a no-op if another
 // command holds the lock: that one does the same.
 func (m *Manager) mendIfFree(ctx context.Context, name string) {
+	m.goOnIfFree(ctx, name)
 	run, err := m.store.Run(name)
 	if err != nil || run.State != state.Running {
 		return
