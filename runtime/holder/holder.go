@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -64,7 +65,29 @@ func Install(binDir string) (path string, err error) {
 	if err := replace(path, program); err != nil {
 		return "", fmt.Errorf("install the holder: %w", err)
 	}
+	removeFormer(path)
 	return path, nil
+}
+
+// inUseFor is how long the file of another version is kept: another croft may
+// have installed it and not executed it yet.
+const inUseFor = 24 * time.Hour
+
+// removeFormer removes what other versions, and killed installs, have left
+// beside the holder at path. Processes that run from such a file go on.
+func removeFormer(path string) {
+	for _, pattern := range []string{"holder-*", ".holder-*"} {
+		files, err := filepath.Glob(filepath.Join(filepath.Dir(path), pattern))
+		if err != nil {
+			continue
+		}
+		for _, file := range files {
+			st, err := os.Lstat(file)
+			if err == nil && file != path && st.Mode().IsRegular() && time.Since(st.ModTime()) > inUseFor {
+				_ = os.Remove(file)
+			}
+		}
+	}
 }
 
 // isProgram reports whether path is an executable file with that content. A
