@@ -98,7 +98,7 @@ func (m *Manager) running(ctx context.Context, name string) (state.Run, error) {
 	if _, err := m.store.Get(name); err != nil {
 		return state.Run{}, err
 	}
-	m.mendIfFree(ctx, name)
+	m.recoverIfFree(ctx, name)
 	run, err := m.store.Run(name)
 	if err != nil {
 		return state.Run{}, err

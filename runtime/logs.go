@@ -186,7 +186,7 @@ func (m *Manager) monitorOrNew(ctx context.Context, name string) (bool, error) {
 	if err != nil || run.State != state.Running || !alive(run.Init) {
 		return false, err
 	}
-	m.mendIfFree(ctx, name)
+	m.recoverIfFree(ctx, name)
 	return true, nil
 }
 

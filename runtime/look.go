@@ -101,7 +101,7 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 	if err := whole(v); err != nil {
 		return Info{}, err
 	}
-	m.mendIfFree(ctx, name)
+	m.recoverIfFree(ctx, name)
 	info := m.describe(v, m.tablesOf(v), map[string]bool{name: true})
 	if info.Status == StatusStopped {
 		return info, nil

@@ -146,7 +146,7 @@ func (m *Manager) ready(ctx context.Context, l *state.Locked) (state.VPS, error)
 	}
 	if err == nil {
 		// Without a monitor a VPS runs on, and can be stopped and changed.
-		if e := m.mend(ctx, l); e != nil {
+		if e := m.replaceMonitor(ctx, l); e != nil {
 			m.warn(e.Error())
 		}
 		if e := m.goOn(l.Name()); e != nil {

@@ -93,9 +93,9 @@ func (m *Manager) nextBoot(name string) int {
 	return logs.next()
 }
 
-// mend gives a running VPS whose monitor was killed a new one. Whatever else
+// replaceMonitor gives a running VPS whose monitor was killed a new one. Whatever else
 // it finds, it leaves.
-func (m *Manager) mend(ctx context.Context, l *state.Locked) error {
+func (m *Manager) replaceMonitor(ctx context.Context, l *state.Locked) error {
 	run, err := m.store.Run(l.Name())
 	if err != nil || run.State != state.Running || !alive(run.Init) {
 		return err
@@ -158,10 +158,10 @@ func (m *Manager) revive(ctx context.Context, l *state.Locked, v state.VPS) erro
 	return m.monitors.Spawn(ctx, l.Name(), life, spawnBoot)
 }
 
-// mendIfFree gives a running VPS whose monitor was killed a new one, and starts
+// recoverIfFree gives a running VPS whose monitor was killed a new one, and starts
 // a fallen one, for commands that need no lock. It is a no-op if another
 // command holds the lock: that one does the same.
-func (m *Manager) mendIfFree(ctx context.Context, name string) {
+func (m *Manager) recoverIfFree(ctx context.Context, name string) {
 	m.goOnIfFree(ctx, name)
 	run, err := m.store.Run(name)
 	if err != nil || run.State != state.Running {
@@ -180,7 +180,7 @@ func (m *Manager) mendIfFree(ctx context.Context, name string) {
 	if err != nil {
 		return
 	}
-	if err = m.mend(ctx, l); err == nil {
+	if err = m.replaceMonitor(ctx, l); err == nil {
 		err = m.revive(ctx, l, v)
 	}
 	if err != nil {
@@ -195,6 +195,6 @@ func (m *Manager) reviveIfFallen(ctx context.Context, name string) bool {
 	if err != nil || !fallen(run) {
 		return false
 	}
-	m.mendIfFree(ctx, name)
+	m.recoverIfFree(ctx, name)
 	return true
 }
