@@ -184,13 +184,13 @@ func TestPublish(t *testing.T) {
 			t.Errorf("left behind: %s", r)
 		}
 		must(t, "start", vps)
-		// Both at once, so that nobody sweeps: the next command about it does.
+		// Both at once, so that neither sweeps: the next command about it does.
 		i := inspect(t, vps)
 		if out, err := exec.Command("kill", "-9", fmt.Sprint(i.MonitorPID), fmt.Sprint(i.PID)).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		eventually(t, "it has ended", func() bool { return inspect(t, vps).Status == "stopped" })
 		must(t, "stop", vps)
+		wantStatus(t, vps, "stopped")
 		if r := rules(); strings.Contains(r, ":"+vps) {
 			t.Errorf("left behind: %s", r)
 		}
