@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -264,6 +265,41 @@ func TestMonitorStandsStill(t *testing.T) {
 	must(t, "start", "--wait", vps)
 	still()
 	must(t, "destroy", "--force", vps)
+}
+
+// A croft exec that was stopped, by Ctrl-Z for example, is the parent of a
+// process inside and does not reap it, and the kernel ends no init before that.
+func TestExecStandsStill(t *testing.T) {
+	hostAsBefore(t)
+	vps := create(t, "busybox")
+	for _, orphan := range []bool{false, true} {
+		for _, end := range [][]string{{"kill"}, {"stop", "--fast"}, {"stop", "--timeout", "1s"}} {
+			must(t, "start", "--wait", vps)
+			cmd := command(context.Background(), "exec", vps, "--", "sleep", "1000")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan struct{})
+			go func() { cmd.Wait(); close(ended) }()
+			t.Cleanup(func() { cmd.Process.Kill(); <-ended })
+			eventually(t, "it runs inside", func() bool { return try("exec", vps, "--", "pidof", "sleep").status == 0 })
+			if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			if orphan {
+				killMonitor(t, vps)
+			}
+			if r := try(append(end, vps)...); r.status != 0 && r.status != 9 {
+				t.Errorf("orphan %v: %s", orphan, r)
+			}
+			wantStatus(t, vps, "stopped")
+			select {
+			case <-ended:
+			case <-time.After(usual):
+				t.Fatal("the exec still runs")
+			}
+		}
+	}
 }
 
 // A running VPS can be stopped and killed whatever its files say.

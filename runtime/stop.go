@@ -187,23 +187,26 @@ func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v state.VPS, 
 	return life, fail.New(fail.Timeout, "%s did not stop in %s and was killed", l.Name(), timeout).WithHint("croft logs %s", l.Name())
 }
 
-// How long a killed VPS may take until nothing of it is left, and how long its
-// monitor may take to sweep up when its last process has ended. A monitor that
-// stands still has no time: what it does not sweep up we do.
+// How long a killed VPS may take until nothing of it is left, how long it may
+// take while the kernel is ending its init, which writes its data to the disk,
+// and how long its monitor may take to sweep up when its last process has ended.
+// A monitor that stands still has no time: what it does not sweep up we do.
 const (
 	killPatience  = 30 * time.Second
+	exitPatience  = 2 * time.Minute
 	sweepPatience = 10 * time.Second
 )
 
 // killLocked ends every process of a VPS and waits for its monitor to have
 // swept up. It kills a monitor that does not, and sweeps up in its place.
 func (m *Manager) killLocked(ctx context.Context, l *state.Locked, v state.VPS) (*os.File, error) {
-	bounded, cancel := context.WithTimeout(ctx, killPatience)
+	bounded, cancel := context.WithTimeout(ctx, exitPatience)
 	defer cancel()
 	var failed error
 	var dead time.Time // since when nothing runs inside
 	killed := false
-	for bounded.Err() == nil {
+	begun := time.Now()
+	for bounded.Err() == nil && (time.Since(begun) < killPatience || m.exiting(l.Name())) {
 		// More than once: a VPS that reboots just now has another container.
 		if err := m.containers.Kill(l.Name()); err != nil && !errors.Is(err, container.ErrAbsent) {
 			failed = err
@@ -233,7 +236,13 @@ func (m *Manager) killLocked(ctx context.Context, l *state.Locked, v state.VPS) 
 	if failed != nil {
 		return nil, fmt.Errorf("kill %s: %w", l.Name(), failed)
 	}
-	return nil, fail.New(fail.Timeout, "%s does not die within %s: %s", l.Name(), killPatience, m.whatStays(l.Name()))
+	return nil, fail.New(fail.Timeout, "%s does not end within %s: %s", l.Name(), time.Since(begun).Round(time.Second), m.whatStays(l.Name()))
+}
+
+// exiting reports whether the kernel is ending the init of name.
+func (m *Manager) exiting(name string) bool {
+	init := m.initProcess(name)
+	return alive(init) && container.Exiting(init.PID)
 }
 
 // lifeWithin waits for the life lock no longer than limit.
@@ -281,7 +290,7 @@ func (m *Manager) putEnd(name string, end state.End) error {
 // whatStays names what keeps a killed VPS from ending.
 func (m *Manager) whatStays(name string) string {
 	if init := m.initProcess(name); alive(init) {
-		return fmt.Sprintf("its init (pid %d) is still there", init.PID)
+		return fmt.Sprintf("its init (pid %d) is still there: %s", init.PID, container.WhyNotEnded(init.PID))
 	}
 	for _, pid := range monitorsOf(m.store.LifeFile(name), name) {
 		return fmt.Sprintf("its monitor (pid %d) is still there", pid)

@@ -119,10 +119,24 @@ func (c *Container) Exec(p *specs.Process, s Streams, cgroups map[string]string)
 // die. It is ErrNotRunning when init has ended.
 func (c *Container) Signal(sig os.Signal) error { return c.lc.Signal(sig) }
 
+// kill sends SIGKILL to every process of the container; one that has ended is a
+// no-op. Run again, it sees to what keeps a killed init from ending.
+func (c *Container) kill() error {
+	if status, err := c.lc.Status(); err == nil && status != libcontainer.Stopped {
+		if state, err := c.lc.State(); err == nil {
+			releaseOutsiders(state.InitProcessPid)
+		}
+	}
+	if err := c.Signal(unix.SIGKILL); err != nil && !errors.Is(err, ErrNotRunning) {
+		return err
+	}
+	return nil
+}
+
 // Delete ends every process of the container and removes what it has on the
 // host: cgroups and files.
 func (c *Container) Delete() error {
-	if err := c.Signal(unix.SIGKILL); err != nil && !errors.Is(err, ErrNotRunning) {
+	if err := c.kill(); err != nil {
 		return fmt.Errorf("kill init: %w", err)
 	}
 	if err := c.awaitEnd(); err != nil {
@@ -148,7 +162,7 @@ func (c *Container) Pause() error { return c.lc.Pause() }
 func (c *Container) Resume() error { return c.lc.Resume() }
 
 // awaitEnd waits for c's init to be gone. It may be a child of this process,
-// a zombie that only we can reap, or somebody else's.
+// a zombie that only we can reap, or another process's.
 func (c *Container) awaitEnd() error {
 	state, err := c.lc.State()
 	if err != nil {
@@ -160,7 +174,7 @@ func (c *Container) awaitEnd() error {
 	}
 	if status, err := c.lc.Status(); err != nil || status == libcontainer.Stopped {
 		reap(pid)
-		return nil // gone, or a pid that is somebody else's by now
+		return nil // gone, or a pid that is another process's by now
 	}
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
@@ -170,21 +184,11 @@ func (c *Container) awaitEnd() error {
 		return fmt.Errorf("open init: %w", err)
 	}
 	defer unix.Close(fd)
-	const patience = 10_000 // ms; a process in an uninterruptible wait cannot be killed
-	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, patience)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("wait for init's end: %w", err)
-		}
-		if n == 0 {
-			return fmt.Errorf("init (pid %d) does not die", pid)
-		}
-		reap(pid)
-		return nil
+	if err := awaitExit(pid, fd); err != nil {
+		return err
 	}
+	reap(pid)
+	return nil
 }
 
 // reap takes the exit status of pid if it is a child of ours that has ended.

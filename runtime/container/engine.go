@@ -165,8 +165,11 @@ func (e Engine) Signal(id string, sig syscall.Signal) error {
 // Kill sends SIGKILL to every process of the container, also to one whose state
 // is missing or corrupt. It is a no-op if there is none.
 func (e Engine) Kill(id string) error {
-	if _, err := e.load(id); err == nil {
-		return e.Signal(id, unix.SIGKILL)
+	if c, err := e.load(id); err == nil {
+		if err := c.kill(); err != nil {
+			return fmt.Errorf("kill processes: %w", err)
+		}
+		return nil
 	}
 	r, err := e.remains(id)
 	if err != nil || !r.ours() {

@@ -125,8 +125,7 @@ func (r remains) remove() error {
 
 // removeAll is remove for a caller that knows the processes to be its own.
 func (r remains) removeAll() error {
-	const patience = 10 * time.Second // a process in an uninterruptible wait does not die
-	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		pids, err := r.processes()
 		if err != nil {
 			return err
@@ -140,8 +139,14 @@ func (r remains) removeAll() error {
 		for _, pid := range pids {
 			reap(pid)
 		}
-		if time.Now().After(end) {
-			return fmt.Errorf("processes of %s do not die: %s", r.id, listed(pids))
+		if time.Since(begun) > exitPace {
+			for _, pid := range pids {
+				releaseOutsiders(pid)
+			}
+		}
+		waited := time.Since(begun)
+		if waited > exitPatience || waited > killPatience && !slices.ContainsFunc(pids, Exiting) {
+			return fmt.Errorf("processes of %s do not end: %s", r.id, listed(pids))
 		}
 	}
 	if len(r.cgroupDirs()) > 0 {

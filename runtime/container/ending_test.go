@@ -1,0 +1,67 @@
+package container
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestParseProcStat(t *testing.T) {
+	for text, want := range map[string]procStat{
+		"7 (sh) S 3 7 7 0 -1 4194560 1 2":        {State: 'S', Parent: 3},
+		"7 (a) R 1) Z 42 7 7 0 -1 4194316 1 2":   {State: 'Z', Parent: 42, Exiting: true},
+		"7 (in it) D 1 1 1 0 -1 4 0 0 0 0 0 0 0": {State: 'D', Parent: 1, Exiting: true},
+	} {
+		if got, err := parseProcStat(text); err != nil || got != want {
+			t.Errorf("%q is %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "7 (sh)", "7 (sh) S", "7 (sh) S x 7 7 0 -1 0", "7 (sh) S 1 7 7 0 -1 x"} {
+		if got, err := parseProcStat(text); err == nil {
+			t.Errorf("%q is %+v", text, got)
+		}
+	}
+}
+
+// A stopped parent of a process in the list goes on, and one that is in the list
+// itself does not.
+func TestOutsiders(t *testing.T) {
+	parent := exec.Command("sh", "-c", "sleep 1000 & echo $!; wait")
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { syscall.Kill(-parent.Process.Pid, syscall.SIGKILL); parent.Wait() }()
+	child := 0
+	if _, err := fmt.Fscan(out, &child); err != nil {
+		t.Fatal(err)
+	}
+	self := os.Getpid()
+	if got := outsiders([]int{child, parent.Process.Pid, self}); len(got) != 1 || got[0].pid != os.Getppid() {
+		t.Errorf("outsiders are %v", got)
+		release(got)
+	}
+	if err := parent.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_PID, parent.Process.Pid, &info, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+	got := outsiders([]int{child})
+	if len(got) != 1 || got[0].pid != parent.Process.Pid {
+		t.Fatalf("outsiders are %v", got)
+	}
+	release(got)
+	if err := unix.Waitid(unix.P_PID, parent.Process.Pid, &info, unix.WCONTINUED, nil); err != nil {
+		t.Fatal(err)
+	}
+}
