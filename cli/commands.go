@@ -17,15 +17,15 @@ func (a *app) commands() *verb {
 		name:    "croft",
 		summary: "run virtual private servers out of Linux containers",
 		options: []option{
-			{name: "root", placeholder: "DIR", usage: "where VPSs and templates are kept (CROFT_ROOT; /var/lib/croft)"},
-			{name: "run-dir", placeholder: "DIR", usage: "where what runs is kept, until the host reboots (CROFT_RUN_DIR; /run/croft)"},
+			{name: "root", placeholder: "DIR", usage: "directory of VPSs, templates and networks (CROFT_ROOT; default: /var/lib/croft)"},
+			{name: "run-dir", placeholder: "DIR", usage: "directory of runtime state, cleared at reboot (CROFT_RUN_DIR; default: /run/croft)"},
 			{
 				name: "cgroup-manager", placeholder: "MANAGER", choices: cgroupManagers(),
-				usage: "who makes the cgroups: auto, systemd, or cgroupfs, croft itself (CROFT_CGROUP_MANAGER; auto)",
+				usage: "cgroup manager: auto, systemd or cgroupfs (CROFT_CGROUP_MANAGER; default: auto)",
 			},
-			{name: "lock-timeout", placeholder: "TIME", usage: "wait for a VPS that another command is busy with, instead of giving up at once"},
-			{name: "debug", usage: "say on stderr what is done, and the causes of an error"},
-			{name: "help", short: "h", usage: "help about the command"},
+			{name: "lock-timeout", placeholder: "TIME", usage: "how long to wait for a VPS that another command is changing (default: 0)"},
+			{name: "debug", usage: "print each step, and the causes of an error, on stderr"},
+			{name: "help", short: "h", usage: "show help for the command"},
 		},
 		verbs: []*verb{
 			createVerb(), startVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), resumeVerb(), destroyVerb(), runVerb(),
@@ -45,7 +45,8 @@ const (
 	groupInside = "Access"
 	groupLook   = "Inspect"
 	groupChange = "Configure"
-	groupThings = "Templates and networks"
+	groupImages = "Templates"
+	groupNets   = "Networks"
 	groupHost   = "Host"
 	groupShell  = "Shell"
 )

@@ -10,21 +10,25 @@ import (
 func createVerb() *verb {
 	return &verb{
 		name: "create", group: groupLife, args: "NAME",
-		summary:  "make a VPS of a template",
+		summary: "create a VPS from a template",
+		examples: []string{
+			"croft create web --template debian-12 --memory 1G --publish 8080:80",
+			"croft create db --template debian-12 --cpus 2 --hostname db.example.org",
+		},
 		aliases:  []string{"init"},
 		synonyms: []string{"new", "launch"},
-		about: `The VPS is made and not started. Its name is printed. A template that is not
-there yet is built first, if there is a recipe of its name.
+		about: `Creates the VPS, does not start it, and prints its name. If TEMPLATE does not
+exist but there is a recipe with that name, croft builds the template first.
 
-NAME is a label of DNS, since other VPSs reach it by that: a-z, 0-9 and "-". A
-VPS web.example.org is called, for example, web-example-org, and gets its host
-name by --hostname web.example.org.
+NAME has 1 to 63 of a-z, 0-9 and "-", because other VPSs reach the VPS by this
+name in DNS. For a VPS web.example.org use, for example, the name
+web-example-org and --hostname web.example.org.
 
-A size is 512M, 1.5G or a number of bytes; K, M, G, T are powers of 1024.
-"unlimited" stands for no limit, which is the default.
+SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
+"unlimited" means no limit.
 
 ` + rateAbout,
-		options: append(settings(), option{name: "if-missing", usage: "a VPS of that name is success, and is left as it is"}),
+		options: append(settings(), option{name: "if-missing", usage: "succeed without changes if the VPS already exists"}),
 		run:     create,
 	}
 }
@@ -32,25 +36,25 @@ A size is 512M, 1.5G or a number of bytes; K, M, G, T are powers of 1024.
 // settings are the options of what a VPS is made with.
 func settings() []option {
 	return []option{
-		{name: "template", placeholder: "TEMPLATE", usage: "what it is made of: a name, or NAME@DIGEST", kind: templateNames},
-		{name: "ip", placeholder: "ADDRESS", many: true, usage: "an IPv4 or IPv6 address instead of the next free one; may be repeated"},
-		{name: "network", placeholder: "NETWORK", usage: "a network that it is on (croft0), eth0, then eth1 and so on; none leaves it alone with lo", many: true, kind: networkNames},
+		{name: "template", placeholder: "TEMPLATE", usage: "template to create the VPS from: a name or NAME@DIGEST", kind: templateNames},
+		{name: "ip", placeholder: "ADDRESS", many: true, usage: "IPv4 or IPv6 address (default: the next free one); may be repeated"},
+		{name: "network", placeholder: "NETWORK", usage: "network to attach (default: croft0); repeat for eth1, eth2 and so on; \"none\" gives loopback only", many: true, kind: networkNames},
 		publishOption(),
-		{name: "hostname", placeholder: "NAME", usage: "its host name instead of its name"},
-		{name: "memory", short: "m", placeholder: "SIZE", usage: "limit of its memory"},
-		{name: "swap", placeholder: "SIZE", usage: "limit of its swap beside that; 0 is none"},
-		{name: "cpus", placeholder: "NUMBER", usage: "limit of the CPUs it uses at once: 1.5"},
-		{name: "pids", placeholder: "NUMBER", usage: "limit of its processes and threads (15% of the host's, 16384 at most)"},
+		{name: "hostname", placeholder: "NAME", usage: "host name (default: NAME)"},
+		{name: "memory", short: "m", placeholder: "SIZE", usage: "memory limit (default: unlimited)"},
+		{name: "swap", placeholder: "SIZE", usage: "swap limit, in addition to memory; 0 disables swap (default: unlimited)"},
+		{name: "cpus", placeholder: "NUMBER", usage: "CPU limit, for example 1.5 (default: unlimited)"},
+		{name: "pids", placeholder: "NUMBER", usage: "limit of processes and threads (default: 15% of the host's limit, at most 16384)"},
 		rateOption(), connectionsOption(),
-		{name: "dns", placeholder: "ADDRESS", many: true, usage: "a DNS server instead of the host's; may be repeated"},
-		{name: "search", placeholder: "DOMAIN", many: true, usage: "a domain that short names are looked up in; may be repeated"},
-		{name: "sysctl", placeholder: "KEY=VALUE", many: true, usage: "a kernel setting of its own; may be repeated"},
-		{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "a variable in its init's environment; may be repeated"},
-		{name: "label", short: "l", placeholder: "KEY=VALUE", many: true, usage: "a note that list --filter can look for; may be repeated"},
-		{name: "allow", placeholder: "WHAT", many: true, usage: "system calls that are denied by default: vsock, io_uring; may be repeated"},
-		{name: "privileged", usage: "no user namespace: root inside is root of the host, for trusted software only"},
+		{name: "dns", placeholder: "ADDRESS", many: true, usage: "DNS server (default: the host's); may be repeated"},
+		{name: "search", placeholder: "DOMAIN", many: true, usage: "DNS search domain; may be repeated"},
+		{name: "sysctl", placeholder: "KEY=VALUE", many: true, usage: "kernel setting of the VPS; may be repeated"},
+		{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "environment variable of its init; may be repeated"},
+		{name: "label", short: "l", placeholder: "KEY=VALUE", many: true, usage: "label for list --filter; may be repeated"},
+		{name: "allow", placeholder: "WHAT", many: true, usage: "allow system calls that are denied by default: vsock, io_uring; may be repeated"},
+		{name: "privileged", usage: "use no user namespace: root inside is root on the host; only for trusted software"},
 		onBootOption(), bootOrderOption(), stopTimeoutOption(),
-		{name: "id-size", placeholder: "NUMBER", usage: "how many user ids it has (262144): a multiple of 65536; rootless containers inside need 196608 or more"},
+		{name: "id-size", placeholder: "NUMBER", usage: "number of user ids, a multiple of 65536; rootless containers inside need 196608 or more (default: 262144)"},
 	}
 }
 

@@ -20,16 +20,20 @@ func formats() []string { return []string{"oci-archive", "oci", "docker-archive"
 func templateExportVerb() *verb {
 	return &verb{
 		name: "export", args: "NAME FILE|DIR|-", words: templateNames,
-		summary: "write a template into a file or directory",
-		about: `The formats are called as skopeo calls them: oci-archive, an OCI image layout as
-a tar; oci, the same in a directory, absent or empty; docker-archive, what
-docker load reads; and rootfs, a tar of all its files. "-" is standard output.
-Layers of OCI are what they are here, byte for byte, mostly zstd; with --gzip
-they are written anew for tools that do not know that, as umoci before 0.5.`,
+		summary: "write a template to a file or directory",
+		examples: []string{
+			"croft template export web web.tar",
+			"croft template export --format docker-archive web - | docker load",
+		},
+		about: `The formats have the names of skopeo: oci-archive is a tar archive of an OCI image
+layout, oci the same as a directory (absent or empty), docker-archive what docker
+load reads, and rootfs a tar archive of all files. "-" is standard output. OCI
+layers are copied byte for byte, mostly with zstd; --gzip compresses them again
+for tools that cannot read zstd, for example umoci before 0.5.`,
 		options: []option{
-			{name: "format", short: "f", placeholder: "FORMAT", usage: "what to write (oci-archive)", choices: formats()},
-			{name: "gzip", usage: "layers compressed by gzip; the image has another digest then"},
-			{name: "force", usage: "write over a file that is there"},
+			{name: "format", short: "f", placeholder: "FORMAT", usage: "oci-archive, oci, docker-archive or rootfs (default: oci-archive)", choices: formats()},
+			{name: "gzip", usage: "compress layers with gzip; this changes the digest"},
+			{name: "force", usage: "overwrite an existing file"},
 		},
 		synonyms: []string{"save"},
 		run:      templateExport,

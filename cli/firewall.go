@@ -13,19 +13,20 @@ import (
 func firewallVerb() *verb {
 	return &verb{
 		name: "firewall", group: groupChange, args: "NAME COMMAND", words: vpsNames, named: true,
-		summary:  "say what may reach a VPS and what it may reach",
+		summary: "manage the firewall of a VPS",
+		examples: []string{
+			"croft firewall web allow 22/tcp --from 192.0.2.0/24",
+			"croft firewall web allow 80,443/tcp icmp",
+			"croft firewall web policy input drop",
+			"croft firewall web list",
+		},
 		synonyms: []string{"fw", "iptables", "ufw"},
-		about: `Rules are kept with the VPS and applied inside of it, at once and at every
-start before it has a network. They are looked at in order, and the first that
-matches decides; then what belongs to a connection that was let through
-passes; then the chain's policy decides, accept unless it was set. Loopback and
-IPv6 neighbour discovery always pass. What passes meets the VPS's own rules,
-which croft leaves alone.
-
-  croft firewall web allow 22/tcp --from 192.0.2.0/24
-  croft firewall web allow 80,443/tcp icmp
-  croft firewall web policy input drop
-  croft firewall web list`,
+		about: `Rules are saved with the VPS and applied inside it, at once and at every start
+before the network is up. Rules are checked in order, and the first match
+decides; then packets of established connections are accepted; then the chain's
+policy applies (default: accept). Loopback and IPv6 neighbour discovery are always
+accepted. Accepted packets then pass the VPS's own rules, which croft does not
+change.`,
 		verbs: []*verb{
 			firewallListVerb(), firewallRuleVerb("allow"), firewallRuleVerb("deny"),
 			firewallPolicyVerb(), firewallRemoveVerb(), firewallFlushVerb(), firewallApplyVerb(),
@@ -36,11 +37,13 @@ which croft leaves alone.
 func firewallListVerb() *verb {
 	return &verb{
 		name: "list", args: "NAME", words: vpsNames,
-		summary: "list the rules, and what of them is really there",
-		about: `Of a running VPS the packets and bytes are shown that each rule matched and
-each policy dropped; "missing" is what somebody inside took away. Rules in
-croft's chains that are not croft's are listed as iptables has them.`,
-		options:  []option{jsonOption("everything, as JSON"), {name: "no-header", usage: "no line with the columns' names"}},
+		summary:  "list the rules and whether they are active",
+		examples: []string{"croft firewall web list"},
+		about: `For a running VPS, each rule has the packets and bytes that it matched, and each
+policy those that it dropped. "missing" is a rule that was removed inside the VPS.
+Rules in croft's chains that croft did not add are listed as iptables prints
+them.`,
+		options:  []option{jsonOption("print everything as JSON"), {name: "no-header", usage: "omit the header line"}},
 		aliases:  []string{"ls", "show"},
 		synonyms: []string{"status"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -102,22 +105,27 @@ func firewallTable(info runtime.FirewallInfo) table {
 func firewallRuleVerb(action string) *verb {
 	v := &verb{
 		name: action, args: "NAME [WHAT...]", words: vpsNames,
-		summary:  "let through what WHAT says",
+		summary: "accept packets",
+		examples: []string{
+			"croft firewall web allow 22/tcp --from 192.0.2.0/24",
+			"croft firewall web allow 80,443/tcp icmp",
+		},
 		synonyms: []string{"accept", "open", "add"},
 		about: `WHAT is PORTS, PORTS/PROTOCOL or PROTOCOL: 53, 80/tcp, 80,443,8000-8100/tcp,
-icmp. PORTS alone are of tcp and udp, icmp is of IPv4 and IPv6. Each WHAT makes
-a rule. Without one there has to be --from, --to or --state.`,
+icmp. PORTS without a protocol means tcp and udp; icmp means IPv4 and IPv6. Each
+WHAT is one rule. Without WHAT, give --from, --to or --state.`,
 		options: []option{
-			{name: "from", placeholder: "ADDRESS", usage: "only what comes from this address or prefix"},
-			{name: "to", placeholder: "ADDRESS", usage: "only what goes to this address or prefix"},
-			{name: "state", placeholder: "STATE,...", usage: "only of connections that are new, established, related or invalid"},
-			{name: "chain", placeholder: "CHAIN", usage: "input, output or forward (input)", choices: runtime.FirewallChains()},
-			{name: "at", placeholder: "NUMBER", usage: "put it before the rule of this number instead of behind all"},
+			{name: "from", placeholder: "ADDRESS", usage: "match the source address or prefix"},
+			{name: "to", placeholder: "ADDRESS", usage: "match the destination address or prefix"},
+			{name: "state", placeholder: "STATE,...", usage: "match the connection state: new, established, related or invalid"},
+			{name: "chain", placeholder: "CHAIN", usage: "input, output or forward (default: input)", choices: runtime.FirewallChains()},
+			{name: "at", placeholder: "NUMBER", usage: "insert before the rule of this number (default: append)"},
 		},
 	}
 	if action == "deny" {
-		v.summary, v.synonyms = "drop what WHAT says", []string{"drop", "block", "reject"}
-		v.options = append(v.options, option{name: "reject", usage: "say so to who sent it, with an ICMP error"})
+		v.summary, v.synonyms = "drop or reject packets", []string{"drop", "block", "reject"}
+		v.examples = []string{"croft firewall web deny 25/tcp --chain output --reject"}
+		v.options = append(v.options, option{name: "reject", usage: "reply to the sender with an ICMP error"})
 	}
 	v.run = func(ctx context.Context, i *invocation) error { return addFirewallRules(ctx, i, action) }
 	return v
@@ -150,7 +158,7 @@ func addFirewallRules(ctx context.Context, i *invocation, action string) error {
 func rulesOf(base runtime.FirewallRule, what []string) ([]runtime.FirewallRule, error) {
 	if len(what) == 0 {
 		if base.From == "" && base.To == "" && len(base.States) == 0 {
-			return nil, fmt.Errorf("nothing says what: 80/tcp, icmp, --from 192.0.2.1")
+			return nil, fmt.Errorf("nothing to match: give ports, a protocol or --from, for example 80/tcp")
 		}
 		return []runtime.FirewallRule{base}, nil
 	}
@@ -169,9 +177,10 @@ func rulesOf(base runtime.FirewallRule, what []string) ([]runtime.FirewallRule, 
 func firewallPolicyVerb() *verb {
 	return &verb{
 		name: "policy", args: "NAME CHAIN accept|drop", words: vpsNames,
-		summary: "say what becomes of what no rule matches",
-		about: `CHAIN is input, output or forward. With drop, what belongs to a connection
-that was let through still passes.`,
+		summary:  "set the default policy of a chain",
+		examples: []string{"croft firewall web policy input drop"},
+		about: `CHAIN is input, output or forward. With drop, packets of established connections
+are still accepted.`,
 		synonyms: []string{"default"},
 		run: func(ctx context.Context, i *invocation) error {
 			name, words, err := i.nameAnd()
@@ -196,8 +205,9 @@ that was let through still passes.`,
 func firewallRemoveVerb() *verb {
 	return &verb{
 		name: "remove", args: "NAME NUMBER...", words: vpsNames,
-		summary:  "remove rules, by their numbers in the list",
-		about:    `All numbers are those before the first is removed.`,
+		summary:  "remove rules, by number",
+		examples: []string{"croft firewall web remove 1 3"},
+		about:    `The numbers are those of the list before the command.`,
 		aliases:  []string{"rm"},
 		synonyms: []string{"delete", "del"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -213,7 +223,8 @@ func firewallRemoveVerb() *verb {
 func firewallFlushVerb() *verb {
 	return &verb{
 		name: "flush", args: "NAME", words: vpsNames,
-		summary:  "remove every rule and policy",
+		summary:  "remove all rules and policies",
+		examples: []string{"croft firewall web flush"},
 		synonyms: []string{"clear", "reset", "disable"},
 		run: func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, "change the firewall", func(ctx context.Context, m Manager, name string) error { return m.FlushFirewall(ctx, name) })
@@ -224,9 +235,10 @@ func firewallFlushVerb() *verb {
 func firewallApplyVerb() *verb {
 	return &verb{
 		name: "apply", args: "NAME", words: vpsNames,
-		summary: "put back what somebody inside took away",
-		about: `That is what happens at a start anyway. A VPS that replaces its whole rule set
-("nft flush ruleset", "iptables-restore") takes croft's rules away with it.`,
+		summary:  "restore rules that were removed inside the VPS",
+		examples: []string{"croft firewall web apply"},
+		about: `Every start does the same. A VPS that replaces its whole rule set ("nft flush
+ruleset", "iptables-restore") removes croft's rules too.`,
 		synonyms: []string{"repair", "reload", "enable"},
 		run: func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, "change the firewall", func(ctx context.Context, m Manager, name string) error { return m.ApplyFirewall(ctx, name) })

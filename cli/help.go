@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -11,8 +12,9 @@ import (
 func helpVerb() *verb {
 	return &verb{
 		name: "help", group: groupShell, args: "[COMMAND]",
-		summary: "explain croft, or a command",
-		run:     func(context.Context, *invocation) error { return nil }, // arrange has seen to it
+		summary:  "show help for croft or a command",
+		examples: []string{"croft help create", "croft help template build"},
+		run:      func(context.Context, *invocation) error { return nil }, // arrange has seen to it
 	}
 }
 
@@ -31,11 +33,18 @@ func helpOf(root *verb, path []string) string {
 		usage += " [OPTIONS]"
 	}
 	fmt.Fprintf(&out, "Usage: %s\n\n%s.\n", strings.TrimSpace(usage+" "+v.args), capital(v.summary))
+	if len(v.examples) > 0 {
+		fmt.Fprintf(&out, "\nExamples:\n  %s\n", strings.Join(v.examples, "\n  "))
+	}
 	if names := otherNames(v, path); len(names) > 0 {
 		fmt.Fprintf(&out, "\nAliases: %s\n", strings.Join(names, ", "))
 	}
-	if v.about != "" {
-		fmt.Fprintf(&out, "\n%s\n", v.about)
+	for p := range paragraphs(v.about) {
+		if p.verbatim {
+			fmt.Fprintf(&out, "\n%s\n", p.text)
+			continue
+		}
+		fmt.Fprintf(&out, "\n%s\n", wrapWords(strings.Fields(p.text), helpWidth, ""))
 	}
 	if len(v.verbs) > 0 {
 		fmt.Fprintf(&out, "\nCommands:\n%s", verbList(v.verbs))
@@ -43,8 +52,29 @@ func helpOf(root *verb, path []string) string {
 	if len(v.options) > 0 {
 		fmt.Fprintf(&out, "\nOptions:\n%s", optionList(v.options))
 	}
-	out.WriteString("\n\"croft help\" has the options of every command, and the exit statuses.\n")
+	out.WriteString("\n\"croft help\" lists the options of every command and the exit statuses.\n")
 	return out.String()
+}
+
+// helpWidth is how long a line of help may be.
+const helpWidth = 79
+
+// A paragraph of what help says about a command. Lines that begin with a space
+// are a list or an example, which stays as it is.
+type paragraph struct {
+	text     string
+	verbatim bool
+}
+
+// paragraphs are those of a text, which has empty lines between them.
+func paragraphs(text string) iter.Seq[paragraph] {
+	return func(yield func(paragraph) bool) {
+		for p := range strings.SplitSeq(strings.Trim(text, "\n"), "\n\n") {
+			if p != "" && !yield(paragraph{p, strings.HasPrefix(p, " ")}) {
+				return
+			}
+		}
+	}
 }
 
 // otherNames are the command lines that are short for the verb at path.
@@ -73,20 +103,25 @@ func rootHelp(root *verb) string {
 		fmt.Fprintf(&out, "\n%s:\n%s", group, verbList(of))
 	}
 	fmt.Fprintf(&out, "\nOptions of every command:\n%s", optionList(root.options))
-	out.WriteString("\nOptions may stand before or after names. \"croft help COMMAND\" explains one.\n\nExit status:\n" + exitStatuses)
+	out.WriteString("\n" + grammarInBrief + "\n\nExit status:\n" + exitStatuses)
 	return out.String()
 }
 
 // exitStatuses is docs/exit-codes.md in brief.
-const exitStatuses = `  0  done                                 6  another command is busy with it
-  1  a fault of croft's own               7  needs root or a capability
-  2  the command line makes no sense      8  the host lacks something
-  3  no such VPS, template, network       9  it did not happen in time
-  4  the name or address is taken         128+n  ended by signal n
-  5  it is in the wrong state for that
-exec, enter and run exit as the command inside does; 125 is croft's own failure,
-126 a command that cannot be executed, 127 one that is not there.
+const exitStatuses = `  0  success                              6  busy with another command
+  1  internal error                       7  needs root or a capability
+  2  usage error                          8  the host lacks something
+  3  no such VPS, template, network       9  timed out
+  4  the name or address is in use        128+n  ended by signal n
+  5  wrong state (for example already running)
+exec, enter and run exit with the status of the command inside; 125 means that
+croft failed, 126 that the command cannot be executed, 127 that it is missing.
 `
+
+// grammarInBrief says how command lines are read.
+const grammarInBrief = `Options may stand anywhere after COMMAND, before or after names, up to "--";
+the options of every command may also stand before COMMAND. "--" ends options.
+"croft help COMMAND" shows the help for a command.`
 
 func verbList(verbs []*verb) string {
 	width := 0
@@ -110,7 +145,7 @@ func optionList(options []option) string {
 			left, pad = left+"\n", column
 		}
 		indent := strings.Repeat(" ", column)
-		fmt.Fprintf(&out, "%s%s%s\n", left, strings.Repeat(" ", pad), wrapWords(strings.Fields(o.usage), 79-column, indent))
+		fmt.Fprintf(&out, "%s%s%s\n", left, strings.Repeat(" ", pad), wrapWords(strings.Fields(o.usage), helpWidth-column, indent))
 	}
 	return out.String()
 }
@@ -134,3 +169,19 @@ func (o option) typed() string {
 }
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// wrapWords breaks words over lines of at most width, each but the first indented.
+func wrapWords(words []string, width int, indent string) string {
+	out, n := "", 0
+	for _, w := range words {
+		switch {
+		case n == 0:
+		case n+1+len(w) > width:
+			out, n = out+"\n"+indent, 0
+		default:
+			out, n = out+" ", n+1
+		}
+		out, n = out+w, n+len(w)
+	}
+	return out
+}

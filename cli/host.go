@@ -13,7 +13,7 @@ import (
 func hostVerb() *verb {
 	return &verb{
 		name: "host", group: groupHost, args: "COMMAND",
-		summary:  "check this host, boot and shut down its VPSs",
+		summary:  "check this host; boot and shut down its VPSs",
 		synonyms: []string{"node", "hn"},
 		verbs:    []*verb{hostCheckVerb(), hostBootVerb(), hostShutdownVerb()},
 	}
@@ -21,13 +21,14 @@ func hostVerb() *verb {
 
 func hostCheckVerb() *verb {
 	return &verb{
-		name:    "check",
-		summary: "say what this host has of what croft needs or could use",
-		about: `One line for each thing: ok, warning (VPSs run, with less) or missing (none can
-run), what there is, what it is for, and the command that mends it. Most is
-found out by trying, out of sight. The exit status is 8 if something is missing,
-and 0 otherwise.`,
-		options: []option{jsonOption("as a JSON array"), {name: "no-header", usage: "no line with the columns' names"}},
+		name:     "check",
+		summary:  "check what croft needs or can use on this host",
+		examples: []string{"croft host check"},
+		about: `Prints one line for each check: ok, warning (VPSs run, but something is limited)
+or missing (no VPS can run), what was found, what it is for, and a command that
+repairs it. Most checks try the feature without a visible effect. The exit status
+is 8 if something is missing, and 0 otherwise.`,
+		options: []option{jsonOption("print a JSON array"), {name: "no-header", usage: "omit the header line"}},
 		run: func(ctx context.Context, i *invocation) error {
 			i.notBoth("json", "no-header")
 			m, err := hostManager(i)
@@ -65,16 +66,17 @@ func printChecks(i *invocation, checks []runtime.HostCheck) error {
 
 func hostBootVerb() *verb {
 	return &verb{
-		name:    "boot",
-		summary: "start the VPSs that should run",
-		about: `This is for the host's own boot. Started is what --onboot yes says, and what
---onboot last says if it should have been running when the host went down.
-Those with the highest --boot-order come first; those with the same are started
-at the same time. One that runs is left alone; one that fails is in nobody's
-way, and makes the exit status.`,
+		name:     "boot",
+		summary:  "start the VPSs that should run after a boot of the host",
+		examples: []string{"croft host boot --wait"},
+		about: `The host's init runs this command at boot. It starts every VPS with --onboot yes,
+and every VPS with --onboot last that was running when the host went down. VPSs
+with the highest --boot-order start first; VPSs with the same order start
+together. A running VPS is left as it is. A failure does not stop the others; the
+exit status is that of the first failure.`,
 		options: []option{
-			waitOption("go on to the next order, and return,"),
-			{name: "timeout", placeholder: "TIME", usage: "how long to wait for each for --wait (90s)"},
+			waitOption("continue with the next order, and return,"),
+			{name: "timeout", placeholder: "TIME", usage: "time limit of --wait for each VPS (default: 90s)"},
 		},
 		synonyms: []string{"start", "up"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -92,12 +94,13 @@ way, and makes the exit status.`,
 
 func hostShutdownVerb() *verb {
 	return &verb{
-		name:    "shutdown",
-		summary: "stop all VPSs, to be started again by the next boot",
-		about: `This is for the host's own shutdown. The order is that of "croft host boot"
-reversed. Each VPS has the time of its --stop-timeout, and is killed then.`,
+		name:     "shutdown",
+		summary:  "stop all VPSs; the next boot starts them again",
+		examples: []string{"croft host shutdown --timeout 5m"},
+		about: `The host's init runs this command at shutdown. The order is the reverse of "croft
+host boot". A VPS that has not ended after its --stop-timeout is killed.`,
 		options: []option{
-			{name: "timeout", placeholder: "TIME", usage: "how long all of them together may take; then the rest is killed (no limit)"},
+			{name: "timeout", placeholder: "TIME", usage: "time limit for all VPSs together; then the rest is killed (default: no limit)"},
 		},
 		synonyms: []string{"stop", "halt", "down"},
 		run: func(ctx context.Context, i *invocation) error {

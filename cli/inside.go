@@ -13,20 +13,22 @@ func execVerb() *verb {
 	return &verb{
 		name: "exec", group: groupInside, args: "NAME [--] COMMAND...", words: vpsNames,
 		summary: "run a command in a VPS",
-		about: `What comes after the first word of COMMAND is COMMAND's, options too; "--"
-before it is only needed where it begins with a "-". It gets a clean
-environment: PATH HOME USER LOGNAME LANG, TERM with a terminal, and --env. The
-signals that croft is sent are passed on to it.
+		examples: []string{
+			"croft exec web -- apt-get -y install nginx",
+			"croft exec web -- sh -c 'ls /etc | wc -l'",
+			"tar -C site -c . | croft exec web -- tar -C /var/www/html -x",
+			"croft exec web -- tar -C /etc -c . | tar -C backup -x",
+		},
+		about: `The words after COMMAND belong to COMMAND, also those that begin with "-". Use
+"--" before a COMMAND that begins with "-". COMMAND is not run by a shell.
 
-To copy files into a VPS or out of it, use tar and "--":
+COMMAND gets a clean environment: PATH, HOME, USER, LOGNAME, LANG, TERM if it has
+a terminal, and what --env sets. Signals that croft receives are passed on to it.
 
-  tar -C DIR -c . | croft exec NAME -- tar -C /root -x
-  croft exec NAME -- tar -C /etc -c . | tar -C DIR -x
-
-The exit status is COMMAND's, 128+n if signal n ended it, 127 if there is no
-such command, 126 if it cannot be executed, 125 if croft failed.`,
+The exit status is that of COMMAND, 128+n if signal n ended it, 127 if COMMAND
+was not found, 126 if it cannot be executed, 125 if croft failed.`,
 		options: append([]option{
-			{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "a variable in its environment; may be repeated"},
+			{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "environment variable of COMMAND; may be repeated"},
 		}, execOptions()...),
 		inside: true, before: 1, statusInside: true, signals: theirs,
 		run: func(ctx context.Context, i *invocation) error {
@@ -49,17 +51,17 @@ such command, 126 if it cannot be executed, 125 if croft failed.`,
 // execOptions are those of exec and run, but for --env: create has one, too.
 func execOptions() []option {
 	return []option{
-		{name: "user", short: "u", placeholder: "USER[:GROUP]", usage: "who runs it, by name or number inside (root)"},
+		{name: "user", short: "u", placeholder: "USER[:GROUP]", usage: "user that runs COMMAND, a name or number inside (default: root)"},
 		loginOption(),
-		{name: "cwd", short: "w", placeholder: "DIR", usage: "its working directory (the user's home)"},
-		{name: "terminal", also: "tty", short: "t", usage: "allocate a terminal; by default it gets one if stdin, stdout and stderr are a terminal"},
+		{name: "cwd", short: "w", placeholder: "DIR", usage: "working directory (default: the home of the user)"},
+		{name: "terminal", also: "tty", short: "t", usage: "allocate a terminal (default: if stdin, stdout and stderr are terminals)"},
 		{name: "no-terminal", short: "T", usage: "do not allocate a terminal"},
-		{name: "interactive", short: "i", usage: "pass stdin to it; croft always does, so that this changes nothing"},
+		{name: "interactive", short: "i", usage: "pass stdin to COMMAND; accepted for consistency, croft always does"},
 	}
 }
 
 func loginOption() option {
-	return option{name: "login", usage: "run it in a login session of the user, made by su in the VPS: with PAM, a user manager and XDG_RUNTIME_DIR where the VPS has them"}
+	return option{name: "login", usage: "use a login session of the user, made by su in the VPS: with PAM, a user manager and XDG_RUNTIME_DIR if the VPS has them"}
 }
 
 func readExecOptions(i *invocation) runtime.ExecOptions {
@@ -83,21 +85,25 @@ func runVerb() *verb {
 	return &verb{
 		name: "run", group: groupLife, args: "[--] [COMMAND...]",
 		summary: "create and start a VPS, and run a command in it",
-		about: `It is create, start, exec and, with --rm, destroy in one. Without a COMMAND it
-enters the VPS, on a terminal. COMMAND runs at once, or with --wait when the
-VPS has booted. The exit status is COMMAND's, as it is exec's. Without --rm the
-VPS is kept, and goes on running if it has an init; its name is printed on
-stderr unless --name gave it.
+		examples: []string{
+			"croft run --rm --template busybox -- uname -a",
+			"croft run --detach --name web --template debian-12 --publish 8080:80",
+		},
+		about: `Does create, start, exec and, with --rm, destroy in one command. Without COMMAND
+it opens a shell, if stdin is a terminal. COMMAND runs at once, or with --wait
+when the VPS has booted. The exit status is the same as that of exec. Without
+--rm the VPS is kept, and keeps running if it has an init; its name is printed on
+stderr unless --name set it.
 
-An image without an init runs its entrypoint with COMMAND as its arguments,
-instead of the image's own, by its user, in its directory, with its environment;
-the VPS ends with it.
+An image without an init runs its entrypoint with COMMAND instead of the image's
+own arguments, with the image's user, directory and environment. The VPS stops
+when the entrypoint ends.
 
-The options are those of create and of exec. --env is for COMMAND and for init.`,
+The options are those of create and exec. --env applies to COMMAND and to init.`,
 		options: append(append([]option{
-			{name: "name", placeholder: "NAME", usage: "its name instead of a made up one"},
-			{name: "rm", usage: "destroy it when COMMAND has ended, however that ended"},
-			{name: "detach", short: "d", usage: "start it, print its name, and leave it running; takes no COMMAND"},
+			{name: "name", placeholder: "NAME", usage: "name of the VPS (default: a random one)"},
+			{name: "rm", usage: "destroy the VPS when COMMAND ends, also if it fails"},
+			{name: "detach", short: "d", usage: "start the VPS, print its name and leave it running; takes no COMMAND"},
 			waitOption("run COMMAND"),
 		}, settings()...), execOptions()...),
 		inside: true, before: 0, statusInside: true, signals: callOffOnce,
@@ -143,10 +149,11 @@ func runRun(ctx context.Context, i *invocation) error {
 func enterVerb() *verb {
 	return &verb{
 		name: "enter", group: groupInside, args: "NAME", words: vpsNames,
-		summary: "open a shell in a VPS",
-		about:   `The exit status is the shell's, as it is exec's.`,
+		summary:  "open a shell in a VPS",
+		examples: []string{"croft enter web", "croft enter --user www-data web"},
+		about:    `The exit status is that of the shell; see "croft help exec".`,
 		options: []option{
-			{name: "user", short: "u", placeholder: "USER", usage: "whose shell it is, by name or number inside (root)"},
+			{name: "user", short: "u", placeholder: "USER", usage: "user of the shell, a name or number inside (default: root)"},
 			loginOption(),
 		},
 		aliases:      []string{"shell"},
@@ -164,9 +171,11 @@ func enterVerb() *verb {
 func consoleVerb() *verb {
 	return &verb{
 		name: "console", group: groupInside, args: "NAME", words: vpsNames,
-		summary: "attach to the console of a VPS",
-		about: `On a terminal Ctrl-] leaves it, and so does Esc . at the beginning of a line.
-Elsewhere what stdin holds is typed, and the end of the VPS is the end.`,
+		summary:  "attach to the console of a VPS",
+		examples: []string{"croft console web"},
+		about: `On a terminal, Ctrl-] detaches; so does "Esc ." at the beginning of a line.
+Without a terminal, stdin is sent to the console and the command ends when the
+VPS stops.`,
 		aliases: []string{"attach"},
 		run: func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, "attach to the console", func(ctx context.Context, m Manager, name string) error {

@@ -11,23 +11,24 @@ import (
 func waitOption(what string) option {
 	return option{
 		name: "wait", placeholder: "booted|network", implied: "booted", choices: []string{"booted", "network"},
-		usage: what + " when it has booted, or when its network answers too",
+		usage: what + " when the VPS has booted, or also its network answers (default: booted)",
 	}
 }
 
 func ifExistsOption() option {
-	return option{name: "if-exists", usage: "a VPS that does not exist is success"}
+	return option{name: "if-exists", usage: "ignore VPSs that do not exist"}
 }
 
 func startVerb() *verb {
 	return &verb{
 		name: "start", group: groupLife, args: "NAME... | --all", words: vpsNames,
-		summary: "start VPSs",
-		about: `It returns when the init of the VPS runs; with --wait when it has booted. One
-that runs already is an error, and goes on undisturbed.`,
+		summary:  "start VPSs",
+		examples: []string{"croft start web db", "croft start --wait=network web"},
+		about: `Returns when the init of the VPS runs, or with --wait when the VPS has booted. A
+VPS that is running already is an error and is left as it is.`,
 		options: []option{
 			waitOption("return"),
-			{name: "timeout", placeholder: "TIME", usage: "how long to wait for --wait (90s)"},
+			{name: "timeout", placeholder: "TIME", usage: "time limit of --wait (default: 90s)"},
 			allOption("start"),
 		},
 		synonyms: []string{"boot", "up"},
@@ -44,9 +45,10 @@ that runs already is an error, and goes on undisturbed.`,
 func stopVerb() *verb {
 	return &verb{
 		name: "stop", group: groupLife, args: "NAME... | --all", words: vpsNames,
-		summary: "shut VPSs down",
-		about: `The VPS's own init shuts it down. One that has not ended when the timeout is
-over is killed. One that is stopped already is success.`,
+		summary:  "shut down VPSs",
+		examples: []string{"croft stop web db", "croft stop --timeout 10 web"},
+		about: `Asks the init of the VPS to shut down. A VPS that has not ended after the timeout
+is killed. Stopping a stopped VPS succeeds.`,
 		options:  append(stopOptions(), ifExistsOption(), allOption("stop")),
 		synonyms: []string{"halt", "shutdown", "poweroff", "down"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -62,8 +64,8 @@ over is killed. One that is stopped already is success.`,
 // stopOptions are those that say how a VPS is stopped.
 func stopOptions() []option {
 	return []option{
-		{name: "timeout", placeholder: "TIME", usage: "how long it may take to shut down (its --stop-timeout)"},
-		{name: "fast", usage: "kill it at once instead"},
+		{name: "timeout", placeholder: "TIME", usage: "time to shut down before it is killed (default: its --stop-timeout)"},
+		{name: "fast", usage: "kill it at once"},
 	}
 }
 
@@ -75,10 +77,11 @@ func readStopOptions(i *invocation) runtime.StopOptions {
 func restartVerb() *verb {
 	return &verb{
 		name: "restart", group: groupLife, args: "NAME... | --all", words: vpsNames,
-		summary: "shut VPSs down and start them again",
-		about:   `What was set since it was started holds then. One that is stopped is started.`,
+		summary:  "shut down VPSs and start them again",
+		examples: []string{"croft restart web", "croft restart --fast --wait web"},
+		about:    `Settings that need a restart take effect. A stopped VPS is started.`,
 		options: append(stopOptions(), waitOption("return"),
-			option{name: "wait-timeout", placeholder: "TIME", usage: "how long to wait for --wait (90s)"}, allOption("restart")),
+			option{name: "wait-timeout", placeholder: "TIME", usage: "time limit of --wait (default: 90s)"}, allOption("restart")),
 		synonyms: []string{"reboot"},
 		run: func(ctx context.Context, i *invocation) error {
 			stop := readStopOptions(i)
@@ -94,7 +97,8 @@ func restartVerb() *verb {
 func killVerb() *verb {
 	return &verb{
 		name: "kill", group: groupLife, args: "NAME... | --all", words: vpsNames,
-		summary: "end VPSs at once, or send their init a signal",
+		summary:  "kill VPSs, or send a signal to their init",
+		examples: []string{"croft kill web", "croft kill --signal HUP web"},
 		about: `Without --signal every process of the VPS is killed at once, as if its power
 had been cut. Any other signal goes to its init, which may ignore it.`,
 		options: []option{
@@ -117,8 +121,9 @@ had been cut. Any other signal goes to its init, which may ignore it.`,
 func pauseVerb() *verb {
 	return &verb{
 		name: "pause", group: groupLife, args: "NAME... | --all", words: vpsNames,
-		summary:  "stop every process of VPSs where it is",
-		about:    `One that is paused already is success.`,
+		summary:  "freeze all processes of VPSs",
+		examples: []string{"croft pause web"},
+		about:    `The processes use no CPU time but keep their memory. Pausing a paused VPS succeeds.`,
 		options:  []option{allOption("pause")},
 		synonyms: []string{"freeze", "suspend"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -130,8 +135,9 @@ func pauseVerb() *verb {
 func resumeVerb() *verb {
 	return &verb{
 		name: "resume", group: groupLife, args: "NAME... | --all", words: vpsNames,
-		summary:  "let paused VPSs go on",
-		about:    `One that is not paused is success.`,
+		summary:  "resume paused VPSs",
+		examples: []string{"croft resume web"},
+		about:    `Resuming a VPS that is not paused succeeds.`,
 		options:  []option{allOption("resume")},
 		synonyms: []string{"unpause", "thaw", "unfreeze"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -143,10 +149,12 @@ func resumeVerb() *verb {
 func destroyVerb() *verb {
 	return &verb{
 		name: "destroy", group: groupLife, args: "NAME... | --all", words: vpsNames,
-		summary: "remove VPSs and all their files",
-		about:   `There is no question and no way back. One that runs is refused without --force.`,
+		summary:  "remove VPSs and all their files",
+		examples: []string{"croft destroy web", "croft destroy --force --if-exists web db"},
+		about: `croft does not ask for confirmation, and a destroyed VPS cannot be restored. A
+running VPS is destroyed only with --force.`,
 		options: []option{
-			{name: "force", short: "f", usage: "kill one that runs first"},
+			{name: "force", short: "f", usage: "kill a running VPS first"},
 			ifExistsOption(),
 			allOption("destroy"),
 		},

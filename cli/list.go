@@ -20,20 +20,24 @@ func listVerb() *verb {
 	return &verb{
 		name: "list", group: groupLook, args: "[NAME...]", words: vpsNames,
 		summary: "list VPSs",
-		about: `Lists the named VPSs, or all, running or not, with all their addresses.
+		examples: []string{
+			"croft list --filter status=running --sort memory",
+			"croft list --columns name,status,memory --filter 'name=web-*'",
+		},
+		about: `Lists the named VPSs, or all VPSs.
 
-Columns: ` + wrapWords(columnNames(), 69, "         ") + `
+The columns are ` + strings.Join(columnNames(), ", ") + `.
 
-A filter is KEY=VALUE with a column's name, or label=KEY or label=KEY=VALUE.
-VALUE may be a pattern with * and ?: name='web-*'. With several filters a VPS
-has to match each; a key that is given twice may match either of its values.`,
+A filter is KEY=VALUE, where KEY is a column, or label=KEY or label=KEY=VALUE.
+VALUE may be a pattern with * and ?. A VPS must match every filter; of several
+filters with the same KEY it must match one.`,
 		options: []option{
-			{name: "json", usage: "everything about each VPS, as a JSON array"},
-			{name: "columns", short: "c", placeholder: "NAMES", choices: columnNames(), usage: "which columns, with commas in between (name,status,addresses,template)"},
-			{name: "filter", short: "f", placeholder: "KEY=VALUE", many: true, usage: "only VPSs that match; may be repeated"},
+			{name: "json", usage: "print everything about each VPS as a JSON array"},
+			{name: "columns", short: "c", placeholder: "NAMES", choices: columnNames(), usage: "columns to print, separated by commas (default: name,status,addresses,template)"},
+			{name: "filter", short: "f", placeholder: "KEY=VALUE", many: true, usage: "list only VPSs that match; may be repeated"},
 			{name: "sort", placeholder: "COLUMN", usage: "sort by this column (default: name)", choices: columnNames()},
-			{name: "quiet", short: "q", usage: "only the names"},
-			{name: "no-header", usage: "no line with the columns' names"},
+			{name: "quiet", short: "q", usage: "print only the names"},
+			{name: "no-header", usage: "omit the header line"},
 		},
 		aliases: []string{"ls", "ps"},
 		run:     list,
@@ -390,20 +394,4 @@ func matches(v runtime.Info, filters []filter) bool {
 		}
 	}
 	return true
-}
-
-// wrapWords breaks words over lines of at most width, each but the first indented.
-func wrapWords(words []string, width int, indent string) string {
-	out, n := "", 0
-	for _, w := range words {
-		switch {
-		case n == 0:
-		case n+1+len(w) > width:
-			out, n = out+"\n"+indent, 0
-		default:
-			out, n = out+" ", n+1
-		}
-		out, n = out+w, n+len(w)
-	}
-	return out
 }

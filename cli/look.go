@@ -15,11 +15,12 @@ func jsonOption(usage string) option { return option{name: "json", usage: usage}
 func statusVerb() *verb {
 	return &verb{
 		name: "status", group: groupLook, args: "NAME...", words: vpsNames,
-		summary: "say what VPSs are doing, one word a line",
-		about: `stopped, starting, running, paused, orphaned (it runs and its monitor was
-killed; the next command mends that), or broken (its files cannot be read).
-The exit status is 0 whatever it is.`,
-		options: []option{jsonOption("name, status and whether it has booted, as JSON")},
+		summary:  "print the state of VPSs, one per line",
+		examples: []string{"croft status web", "croft status --json web db"},
+		about: `The state is stopped, starting, running, paused, orphaned (it runs and its monitor
+was killed; the next command repairs this) or broken (its files cannot be read).
+The exit status is 0 in every state.`,
+		options: []option{jsonOption("print name, status and booted as JSON")},
 		run: func(ctx context.Context, i *invocation) error {
 			return each(ctx, i, "look at", func(infos []runtime.Info) error {
 				if !i.flags.Bool("json") {
@@ -47,14 +48,15 @@ The exit status is 0 whatever it is.`,
 func inspectVerb() *verb {
 	return &verb{
 		name: "inspect", group: groupLook, args: "NAME...", words: vpsNames,
-		summary: "show everything about VPSs, as JSON",
-		about: `One name gives an object, several an array.
+		summary:  "show everything about VPSs as JSON",
+		examples: []string{"croft inspect web", "croft inspect --bundle web"},
+		about: `One name gives an object, several names give an array.
 
-With --bundle it is the config.json of the OCI bundle: that with which the VPS
-runs, or, of a stopped one, that with which another OCI runtime runs it.`,
+With --bundle croft prints config.json of the VPS's OCI bundle: of a running VPS
+the one it runs with, of a stopped VPS the one another OCI runtime would use.`,
 		options: []option{
-			jsonOption("say so: the output is JSON anyway"),
-			{name: "bundle", usage: "the configuration of its OCI bundle instead"},
+			jsonOption("accepted for consistency; output is always JSON"),
+			{name: "bundle", usage: "print the configuration of the OCI bundle instead"},
 		},
 		aliases: []string{"info", "show"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -103,16 +105,16 @@ func printOneOrMany[T any](i *invocation, all []T) error {
 func logsVerb() *verb {
 	return &verb{
 		name: "logs", group: groupLook, args: "NAME", words: vpsNames,
-		summary: "print what a VPS wrote to its console",
-		about: `On a terminal the text is printed without what controls the terminal: escape
-sequences, carriage returns, and the like. --raw prints it as it is; so does
-logs into a file or a pipe.`,
+		summary:  "print the console output of a VPS",
+		examples: []string{"croft logs --follow web", "croft logs --boot -1 --lines 20 web"},
+		about: `On a terminal, escape sequences, carriage returns and other control characters are
+removed. --raw keeps them; so does output to a file or a pipe.`,
 		options: []option{
-			{name: "follow", short: "f", usage: "go on as long as the VPS runs"},
-			{name: "boot", short: "b", placeholder: "N", usage: "which boot: 3 the third, 0 the newest, -1 the one before (0)"},
-			{name: "lines", short: "n", placeholder: "N", usage: "only the last N lines"},
-			{name: "monitor", usage: "the log of its monitor instead: what failed at a reboot or after its end"},
-			{name: "raw", usage: "print escape sequences on a terminal too"},
+			{name: "follow", short: "f", usage: "print new output until the VPS stops"},
+			{name: "boot", short: "b", placeholder: "N", usage: "boot to print: 3 is the third, 0 the newest, -1 the one before it (default: 0)"},
+			{name: "lines", short: "n", placeholder: "N", usage: "print only the last N lines (default: all)"},
+			{name: "monitor", usage: "print the log of its monitor: what failed at a reboot or after the VPS stopped"},
+			{name: "raw", usage: "keep control characters on a terminal"},
 		},
 		synonyms: []string{"log"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -139,10 +141,11 @@ func (i *invocation) untrusted() io.Writer {
 func waitVerb() *verb {
 	return &verb{
 		name: "wait", group: groupLook, args: "NAME... | --all", words: vpsNames,
-		summary: "wait until VPSs are in a condition",
+		summary:  "wait until VPSs reach a condition",
+		examples: []string{"croft wait --for booted web", "croft wait --for stopped --timeout 60 web db"},
 		options: []option{
-			{name: "for", also: "until", placeholder: "CONDITION", usage: "running, stopped, booted or network: it has booted and answers (stopped)", choices: conditions()},
-			{name: "timeout", placeholder: "TIME", usage: "give up after that, with exit status 9"},
+			{name: "for", also: "until", placeholder: "CONDITION", usage: "running, stopped, booted, or network: booted, and its network answers (default: stopped)", choices: conditions()},
+			{name: "timeout", placeholder: "TIME", usage: "give up after this time, with exit status 9 (default: no limit)"},
 			allOption("wait for"),
 		},
 		run: func(ctx context.Context, i *invocation) error {

@@ -8,8 +8,8 @@ import (
 func manVerb() *verb {
 	return &verb{
 		name: "man", group: groupShell,
-		summary: "print croft's manual page, as man(1) takes it",
-		about:   `croft man >croft.8; man -l croft.8`,
+		summary:  "print the manual page in roff format",
+		examples: []string{"croft man >croft.8"},
 		run: func(_ context.Context, i *invocation) error {
 			if err := i.none(); err != nil {
 				return err

@@ -5,13 +5,14 @@ import "context"
 func mountVerb() *verb {
 	return &verb{
 		name: "mount", group: groupInside, args: "NAME... | --all", words: vpsNames,
-		summary: "mount the root filesystems of stopped VPSs, and print where",
-		about: `It is for work on a VPS's files from the host. The directory that it is in is
-then an OCI bundle, which any OCI runtime runs. A VPS cannot start while it is
-mounted. One that is mounted already is success.
+		summary:  "mount root filesystems of stopped VPSs, and print their paths",
+		examples: []string{"croft mount web"},
+		about: `Gives access to the files of a VPS from the host. The parent directory is an OCI
+bundle then, which any OCI runtime can run. A mounted VPS cannot start. Mounting
+a mounted VPS succeeds.
 
-Ids of owners are those of the host: add the first of the VPS's ids to one of
-inside (croft inspect says it).`,
+File owners are shown as host ids: host id = id inside + ids.first of "croft
+inspect".`,
 		options: []option{allOption("mount")},
 		run: func(ctx context.Context, i *invocation) error {
 			return forEach(ctx, i, "mount", func(ctx context.Context, m Manager, name string) error {
@@ -28,9 +29,10 @@ inside (croft inspect says it).`,
 func umountVerb() *verb {
 	return &verb{
 		name: "umount", group: groupInside, args: "NAME... | --all", words: vpsNames,
-		summary: "unmount what croft mount has mounted",
-		about: `One that is not mounted is success. While something uses its files it is
-refused, and stays mounted.`,
+		summary:  "unmount root filesystems that croft mount mounted",
+		examples: []string{"croft umount web", "croft umount --all"},
+		about: `Unmounting a VPS that is not mounted succeeds. A root filesystem with open files
+stays mounted, and the command fails.`,
 		options:  []option{allOption("unmount")},
 		synonyms: []string{"unmount"},
 		run: func(ctx context.Context, i *invocation) error {

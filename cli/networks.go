@@ -10,8 +10,8 @@ import (
 
 func networkVerb() *verb {
 	return &verb{
-		name: "network", group: groupThings, args: "COMMAND",
-		summary:  "make networks, look at them, repair and remove them",
+		name: "network", group: groupNets, args: "COMMAND",
+		summary:  "create, list, repair and remove networks",
 		synonyms: []string{"networks", "net"},
 		verbs:    []*verb{networkCreateVerb(), networkListVerb(), networkInspectVerb(), networkRepairVerb(), networkRemoveVerb()},
 	}
@@ -20,29 +20,35 @@ func networkVerb() *verb {
 func networkCreateVerb() *verb {
 	return &verb{
 		name: "create", args: "NAME",
-		summary: "make a network",
-		about: `Of mode bridge, with prefixes that nobody has, unless the options say otherwise:
+		summary: "create a network",
+		examples: []string{
+			"croft network create dmz --ipv4 10.20.0.0/24",
+			"croft network create lan --bridge br0 --ipv4 10.1.0.0/16 --gateway 10.1.0.1",
+		},
+		about: `The modes are:
 
-  bridge    a bridge of croft's, or with --bridge one of yours, whose LAN the
-            VPSs are then on
-  routed    no bridge: the host has a route to each VPS, and with --parent
-            answers for it on the LAN that this link is on
-  macvlan   interfaces of the LAN that --parent is on, without croft's filters
-  physical  the link --parent itself, which one VPS has at a time
+  bridge    a bridge of croft, or with --bridge an existing bridge; the VPSs are
+            then on its LAN
+  routed    no bridge: the host has a route to each VPS; with --parent the host
+            answers for the VPSs on the LAN of that link
+  macvlan   interfaces on the LAN of --parent, without croft's filters
+  physical  the link --parent itself, for one VPS at a time
 
-VPSs do not see each other's frames. They reach each other through the host,
-but on a bridge of yours only with --segment.`,
+VPSs do not see each other's frames. They reach each other through the host, but
+on an existing bridge only with --segment.
+
+Prints the name and the prefixes of the network.`,
 		options: []option{
-			{name: "mode", placeholder: "MODE", usage: "bridge, routed, macvlan or physical", choices: runtime.NetworkModes()},
-			{name: "bridge", placeholder: "LINK", usage: "a bridge of yours, which croft adds ports to and leaves as it is otherwise"},
-			{name: "parent", placeholder: "LINK", usage: "the host's link of modes routed, macvlan and physical"},
-			{name: "ipv4", placeholder: "PREFIX|none", usage: "where its VPSs have addresses; none: nowhere"},
-			{name: "ipv6", placeholder: "PREFIX|none", usage: "the same for IPv6"},
-			{name: "gateway", placeholder: "ADDRESS", usage: "the LAN's router, one of each family", many: true},
-			{name: "mtu", placeholder: "BYTES", usage: "of its interfaces (the uplink's)"},
-			{name: "no-nat", usage: "let VPSs keep their addresses outside, and be reached there"},
-			{name: "private", usage: "VPSs do not reach each other at all"},
-			{name: "segment", usage: "VPSs share a segment: broadcast and multicast among them"},
+			{name: "mode", placeholder: "MODE", usage: "bridge, routed, macvlan or physical (default: bridge)", choices: runtime.NetworkModes()},
+			{name: "bridge", placeholder: "LINK", usage: "existing bridge to use; croft only adds ports to it"},
+			{name: "parent", placeholder: "LINK", usage: "host interface of the modes routed, macvlan and physical"},
+			{name: "ipv4", placeholder: "PREFIX|none", usage: "IPv4 prefix of the VPSs, or none (default: an unused prefix)"},
+			{name: "ipv6", placeholder: "PREFIX|none", usage: "IPv6 prefix of the VPSs, or none (default: an unused prefix)"},
+			{name: "gateway", placeholder: "ADDRESS", usage: "router of the LAN; may be repeated, once for each family", many: true},
+			{name: "mtu", placeholder: "BYTES", usage: "MTU of the interfaces (default: the uplink's)"},
+			{name: "no-nat", usage: "do not translate addresses: VPSs are reached by their own"},
+			{name: "private", usage: "VPSs cannot reach each other"},
+			{name: "segment", usage: "VPSs share broadcast and multicast"},
 		},
 		synonyms: []string{"add", "new"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -74,13 +80,14 @@ func networkSettings(i *invocation) runtime.NetworkSettings {
 
 func networkListVerb() *verb {
 	return &verb{
-		name:    "list",
-		summary: "list the networks",
-		about:   `The default one is there as soon as a VPS has asked for it.`,
+		name:     "list",
+		summary:  "list networks",
+		examples: []string{"croft network list"},
+		about:    `The default network, croft0, is created with the first VPS.`,
 		options: []option{
-			jsonOption("everything about each, as a JSON array"),
-			{name: "quiet", short: "q", usage: "only the names"},
-			{name: "no-header", usage: "no line with the columns' names"},
+			jsonOption("print everything about each network as a JSON array"),
+			{name: "quiet", short: "q", usage: "print only the names"},
+			{name: "no-header", usage: "omit the header line"},
 		},
 		aliases: []string{"ls"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -107,9 +114,10 @@ func networkListVerb() *verb {
 func networkInspectVerb() *verb {
 	return &verb{
 		name: "inspect", args: "NAME...", words: networkNames,
-		summary:  "show everything about networks, as JSON",
-		about:    `One name gives an object, several an array.`,
-		options:  []option{jsonOption("say so: the output is JSON anyway")},
+		summary:  "show everything about networks as JSON",
+		examples: []string{"croft network inspect croft0"},
+		about:    `One name gives an object, several names give an array.`,
+		options:  []option{jsonOption("accepted for consistency; output is always JSON")},
 		aliases:  []string{"show"},
 		synonyms: []string{"info"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -135,10 +143,11 @@ func networkInspectVerb() *verb {
 func networkRepairVerb() *verb {
 	return &verb{
 		name: "repair", args: "[NAME...]", words: networkNames,
-		summary: "make the host match its networks again",
-		about: `What others have removed or changed of a network's bridge, addresses and
-filters is put back, also for the VPSs that run on it. Nothing wrong is
-success. Without a NAME every network is repaired.`,
+		summary:  "repair networks on this host",
+		examples: []string{"croft network repair"},
+		about: `Restores what other programs removed or changed of a network's bridge, addresses
+and filters, also for running VPSs. Succeeds if nothing needs repair. Without
+NAME every network is repaired.`,
 		run: func(ctx context.Context, i *invocation) error {
 			if len(i.words) == 0 {
 				return repairAll(ctx, i)
@@ -168,12 +177,14 @@ func repairAll(ctx context.Context, i *invocation) error {
 func networkRemoveVerb() *verb {
 	return &verb{
 		name: "remove", args: "NAME...", words: networkNames,
-		summary: "remove networks that no VPS is on",
-		about: `One that a VPS is on, running or not, is refused, and stays. With --force one
-whose file cannot be read is removed too, if no VPS on it runs; the file is
-kept as NAME.json.broken. VPSs on it get new addresses at their next start,
-once there is a network of that name again. croft0 is made by the start.`,
-		options:  []option{{name: "force", short: "f", usage: "also if its file cannot be read"}},
+		summary:  "remove networks that no VPS is on",
+		examples: []string{"croft network remove dmz"},
+		about: `A network with a VPS on it, running or not, is not removed, and the command fails.
+
+With --force a network whose file cannot be read is removed too, if no VPS on it
+runs; the file is kept as NAME.json.broken. Its VPSs get new addresses at their
+next start, when a network of that name exists again; a start creates croft0.`,
+		options:  []option{{name: "force", short: "f", usage: "remove it even if its file cannot be read"}},
 		aliases:  []string{"rm"},
 		synonyms: []string{"delete", "destroy"},
 		run: func(ctx context.Context, i *invocation) error {

@@ -14,15 +14,19 @@ func ociVerb() *verb {
 	family := &verb{
 		name: "oci", group: groupHost, args: "COMMAND",
 		summary: "run OCI bundles: croft as an OCI runtime",
-		about: `Its command line is runc's, not that of croft's other commands. Under the name
-croft-oci the program has that command line alone. These options stand between
-oci and the command:
+		examples: []string{
+			"croft oci run --bundle /srv/bundle web",
+			"croft oci --root /run/user-oci list --format json",
+		},
+		about: `The command line is that of runc, not that of croft's other commands. A program of
+the name croft-oci (a link to croft) has only this command line. These options
+stand between "oci" and the command:
 
 ` + strings.TrimSuffix(optionList(described(oci.Options())), "\n"),
 	}
 	for _, v := range oci.Verbs() {
 		family.verbs = append(family.verbs, &verb{
-			name: v.Name, args: v.Args, summary: v.Summary, about: v.About, options: described(v.Options),
+			name: v.Name, args: v.Args, summary: v.Summary, examples: ociExamples(v.Examples), about: v.About, options: described(v.Options),
 			foreign: true,
 			run: func(context.Context, *invocation) error {
 				return usageError("croft oci takes the options of an OCI runtime, and they follow the word oci").WithHint("croft help oci")
@@ -30,6 +34,14 @@ oci and the command:
 		})
 	}
 	return family
+}
+
+func ociExamples(all []string) []string {
+	var examples []string
+	for _, e := range all {
+		examples = append(examples, "croft oci "+e)
+	}
+	return examples
 }
 
 func described(all []oci.Option) []option {

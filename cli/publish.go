@@ -17,21 +17,22 @@ const published = "[ADDRESS:]PORT:PORT[/udp]"
 func publishVerb() *verb {
 	return &verb{
 		name: "publish", group: groupChange, args: "NAME COMMAND", words: vpsNames, named: true,
-		summary:  "have ports of the host lead to a VPS",
+		summary: "forward host ports to a VPS",
+		examples: []string{
+			"croft publish web add 8080:80",
+			"croft publish web add 192.0.2.1:5353:53/udp '[2001:db8::1]:443:443'",
+			"croft publish web add 127.0.0.1:8000-8010:8000-8010",
+			"croft publish web list",
+		},
 		synonyms: []string{"port", "ports", "expose", "forward"},
-		about: `They are kept with the VPS, and lead to it while it runs: from outside, from the
-host itself by each of its addresses and localhost, from other VPSs, and from
-the VPS itself, in IPv4 and IPv6. A port that another VPS has published, running
-or not, or that something on the host listens on is refused. A firewall of the
-VPS's own ("croft firewall") has to let them in.
-
-  croft publish web add 8080:80
-  croft publish web add 192.0.2.1:5353:53/udp [2001:db8::1]:443:443
-  croft publish web add 127.0.0.1:8000-8010:8000-8010
-  croft publish web list`,
+		about: `Published ports are saved with the VPS and forwarded while it runs: from outside,
+from the host by each of its addresses and localhost, from other VPSs, and from
+the VPS itself, over IPv4 and IPv6. A port that another VPS has published, running
+or not, or that a program on the host listens on is refused. The VPS's own
+firewall ("croft firewall") must accept the packets.`,
 		verbs: []*verb{
 			publishListVerb(), publishAddVerb(), publishRemoveVerb(),
-			nameOnlyVerb("flush", "take every port away", "", []string{"clear", "reset"}, "change the published ports", Manager.UnpublishAll),
+			nameOnlyVerb("flush", "remove all published ports", "croft publish web flush", "", []string{"clear", "reset"}, "change the published ports", Manager.UnpublishAll),
 		},
 	}
 }
@@ -39,10 +40,11 @@ VPS's own ("croft firewall") has to let them in.
 func publishListVerb() *verb {
 	return &verb{
 		name: "list", args: "NAME", words: vpsNames,
-		summary: "list the ports, and whether they lead there now",
-		about: `Of a running VPS "missing" is what another tool took away from the host's rules:
-"croft network repair" and the next start of any VPS put it back.`,
-		options: []option{jsonOption("everything, as JSON"), {name: "no-header", usage: "no line with the columns' names"}},
+		summary:  "list published ports and whether they are active",
+		examples: []string{"croft publish web list"},
+		about: `For a running VPS, "missing" is a port whose rules another program removed from
+the host: "croft network repair" and the next start of any VPS restore them.`,
+		options: []option{jsonOption("print everything as JSON"), {name: "no-header", usage: "omit the header line"}},
 		aliases: []string{"ls", "show"},
 		run: func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, "list the published ports", func(ctx context.Context, m Manager, name string) error {
@@ -91,10 +93,12 @@ func publishedTable(info runtime.PublishedInfo) table {
 func publishAddVerb() *verb {
 	return &verb{
 		name: "add", args: "NAME " + published + "...", words: vpsNames,
-		summary: "publish more ports",
-		about: `ADDRESS is one of the host's, IPv6 in brackets; without one they are published
-on all. PORT is a port or a range of them, of the host before and of the VPS
-after the colon, as many of each. What is published already is success.`,
+		summary:  "publish ports",
+		examples: []string{"croft publish web add 8080:80 127.0.0.1:2222:22"},
+		about: `ADDRESS is an address of the host, IPv6 in brackets; without it the port is
+published on all addresses. PORT is a port or a range, of the host before the
+colon and of the VPS after it; both ranges have the same size. Publishing a
+published port again succeeds.`,
 		synonyms: []string{"open", "allow"},
 		run: func(ctx context.Context, i *invocation) error {
 			name, words, err := i.nameAnd()
@@ -121,15 +125,15 @@ func publishRemoveVerb() *verb {
 	return &verb{
 		name: "remove", args: "NAME NUMBER|PORT|" + published + "...", words: vpsNames,
 		summary: "remove published ports, by number, port or text",
-		about: `NUMBER is a number in the list, before the first is removed. PORT is a port of
-the host, with or without a protocol: 8080, 53/udp. A number that is the
-position of one entry and the port of another is refused: write 2:80 then.
-An ADDRESS or a protocol that is not given matches any. If several entries
-match, the error names them and nothing is removed. Open connections go on.
-
-  croft publish web remove 18081
-  croft publish web remove 18081:80
-  croft publish web remove 127.0.0.1:18081:80/tcp`,
+		examples: []string{
+			"croft publish web remove 18081",
+			"croft publish web remove 127.0.0.1:18081:80/tcp",
+		},
+		about: `NUMBER is a number of the list before the command. PORT is a host port, with or
+without a protocol: 8080, 53/udp. A number that is both the NUMBER of one entry
+and the PORT of another is refused; write PORT:PORT then, for example 2:80. An
+ADDRESS or protocol that is not given matches any. If several entries match, the
+error names them and nothing is removed. Open connections are kept.`,
 		aliases:  []string{"rm"},
 		synonyms: []string{"delete", "del"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -221,7 +225,7 @@ func parsePublication(s string) (runtime.Publication, error) {
 
 // publishOption is --publish of the verbs that make a VPS.
 func publishOption() option {
-	return option{name: "publish", short: "p", placeholder: published, many: true, usage: "ports of the host that lead to it: 8080:80; may be repeated"}
+	return option{name: "publish", short: "p", placeholder: published, many: true, usage: "host port to forward to it, for example 8080:80; may be repeated"}
 }
 
 // publications reads --publish.

@@ -12,20 +12,19 @@ import (
 func rateOption() option {
 	return option{
 		name: "rate", placeholder: "RATE", many: true,
-		usage: "limit of what its network carries: 10M, or in=100M,out=10M, or eth0:10M; may be repeated",
+		usage: "bandwidth limit: 10M, in=100M,out=10M or eth0:10M (default: unlimited); may be repeated",
 	}
 }
 
 // rateAbout is for the verbs that have the option.
-const rateAbout = `A rate is bits per second: 64K, 10M, 1.5G (powers of 1000), or unlimited. It is
-for both directions, or in=RATE for what the VPS gets and out=RATE for what it
-sends, from other VPSs and to them too. It is for every interface of the VPS, or
-with INTERFACE: before it for that one: --rate eth0:100M,out=10M.
+const rateAbout = `RATE is in bits per second: 64K, 10M, 1.5G (powers of 1000), or unlimited. It
+limits each direction, or in=RATE what the VPS receives and out=RATE what it
+sends, also from and to other VPSs. It applies to every interface of the VPS, or
+after "INTERFACE:" to that one: --rate eth0:in=100M,out=10M.
 
---connections bounds the connections that each of its interfaces may have in
-the host's connection table, in both directions. More are dropped and counted
-("croft inspect"). By default that is an eighth of the table, so that no VPS
-fills it.`
+--connections limits the connections of each interface in the host's connection
+table, in both directions. New connections above the limit are dropped and
+counted ("croft inspect").`
 
 // parseRate reads [INTERFACE:]RATE[,in=RATE][,out=RATE].
 func parseRate(s string) (runtime.RateSetting, error) {
@@ -107,7 +106,7 @@ func bitsText(n uint64) string {
 func connectionsOption() option {
 	return option{
 		name: "connections", placeholder: "NUMBER",
-		usage: "most connections that each interface may have in the host's table: a number, unlimited, or default: an eighth of the table",
+		usage: "limit of connections of each interface: a number, unlimited, or default (default: an eighth of the host's table)",
 	}
 }
 

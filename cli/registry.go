@@ -9,31 +9,40 @@ import (
 
 // insecureOption is --insecure of the verbs that talk to a registry.
 func insecureOption() option {
-	return option{name: "insecure", usage: "by plain HTTP too, and with certificates that nobody vouches for"}
+	return option{name: "insecure", usage: "allow plain HTTP and unverified TLS certificates"}
 }
 
 // maxSizeOption is --max-size of the verbs that take what others have made.
 func maxSizeOption() option {
-	return option{name: "max-size", placeholder: "SIZE", usage: "how much it may unpack to: 500G, unlimited (64G)"}
+	return option{name: "max-size", placeholder: "SIZE", usage: "limit of the unpacked size: 500G, unlimited (default: 64G)"}
+}
+
+// replaceOption is --replace of the verbs that give a template a name.
+func replaceOption() option {
+	return option{name: "replace", usage: "replace the template NAME; existing VPSs keep the old one"}
 }
 
 func architectureOption() option {
-	return option{name: "architecture", placeholder: "NAME", usage: "what its programs run on, as amd64 or arm64 (the host's)"}
+	return option{name: "architecture", placeholder: "NAME", usage: "architecture, for example amd64 or arm64 (default: the host's)"}
 }
 
 func templatePullVerb() *verb {
 	return &verb{
 		name: "pull", args: "REF [NAME]",
-		summary: "make a template of an image in a registry",
+		summary: "create a template from an image in a registry",
+		examples: []string{
+			"croft template pull docker.io/library/debian:12",
+			"croft template pull ghcr.io/example/web:1.2 web",
+		},
 		about: `REF is [HOST/]REPOSITORY[:TAG][@DIGEST]; without a host it is docker.io. The
-template is called NAME, or after the repository and the tag: debian-12 of
-docker.io/library/debian:12. Printed is the template as NAME@DIGEST. Pulled
-again it becomes what REF means then; VPSs of the old one keep that.
+template is called NAME, or after the repository and the tag, for example
+debian-12 for docker.io/library/debian:12. Prints the new template as
+NAME@DIGEST. Pulling again updates the template; existing VPSs keep the old image.
 
-What a pull that is cut short has fetched is kept: the same again goes on from
-there. Credentials are those of docker login or podman login.`,
+An interrupted pull is resumed by the next one. Credentials are those of docker
+login or podman login.`,
 		options: []option{
-			{name: "replace", usage: "a template of that name from elsewhere becomes a former one"},
+			{name: "replace", usage: "replace a template NAME that has another origin; existing VPSs keep the old one"},
 			architectureOption(), insecureOption(), maxSizeOption(),
 		},
 		synonyms: []string{"fetch", "download"},
@@ -52,7 +61,7 @@ there. Credentials are those of docker login or podman login.`,
 					return usageError("%w", err)
 				}
 			default:
-				return usageError("template pull: a REF, and perhaps a NAME")
+				return usageError("template pull takes a REF and, optionally, a NAME")
 			}
 			at := i.words[0]
 			if at == "" {
@@ -74,15 +83,15 @@ there. Credentials are those of docker login or podman login.`,
 func templatePushVerb() *verb {
 	return &verb{
 		name: "push", args: "NAME REF", words: templateNames,
-		summary: "put a template into a registry",
-		about: `REF is [HOST/]REPOSITORY[:TAG]; it means the template afterwards. What the
-registry has already is not sent again. Credentials are those of docker login or
-podman login.`,
+		summary:  "push a template to a registry",
+		examples: []string{"croft template push web ghcr.io/example/web:1.2"},
+		about: `REF is [HOST/]REPOSITORY[:TAG]. Layers that the registry already has are not sent
+again. Credentials are those of docker login or podman login.`,
 		options:  []option{insecureOption()},
 		synonyms: []string{"upload"},
 		run: func(ctx context.Context, i *invocation) error {
 			if len(i.words) != 2 || i.words[1] == "" {
-				return usageError("template push: a NAME and a REF")
+				return usageError("template push takes a NAME and a REF")
 			}
 			at := i.words[1]
 			i.words = i.words[:1]
@@ -95,10 +104,11 @@ podman login.`,
 
 func templatePruneVerb() *verb {
 	return &verb{
-		name:    "prune",
-		summary: "remove what no template and no VPS needs",
-		about: `That is former templates that no VPS is made of, and what pulls that were cut
-short have fetched.`,
+		name:     "prune",
+		summary:  "remove unused template data",
+		examples: []string{"croft template prune"},
+		about: `Removes replaced templates that no VPS uses, and the downloads of interrupted
+pulls.`,
 		synonyms: []string{"clean", "gc"},
 		run: func(ctx context.Context, i *invocation) error {
 			if err := i.none(); err != nil {

@@ -5,11 +5,12 @@ import "context"
 func renameVerb() *verb {
 	return &verb{
 		name: "rename", group: groupChange, args: "NAME NEW-NAME", words: vpsNames,
-		summary:  "give a stopped VPS another name",
+		summary:  "rename a stopped VPS",
+		examples: []string{"croft rename web www"},
 		synonyms: []string{"mv", "move", "ren"},
-		about: `It keeps its files, addresses, logs, and what it has published; others on its
-networks reach it by the new name at once. A hostname that is the old name
-becomes the new one, one that was given stays.`,
+		about: `The VPS keeps its files, addresses, logs and published ports. Other VPSs reach it
+by the new name at once. A host name that is the same as the old name changes
+too; one that --hostname set does not.`,
 		run: func(ctx context.Context, i *invocation) error {
 			switch len(i.words) {
 			case 0:

@@ -10,31 +10,32 @@ import (
 func routeVerb() *verb {
 	return &verb{
 		name: "route", group: groupChange, args: "NAME COMMAND", words: vpsNames, named: true,
-		summary:  "give a VPS routes and routing rules of its own",
+		summary: "manage the routes and routing rules of a VPS",
+		examples: []string{
+			"croft route web add 192.0.2.0/24 --mtu 1300 --src 10.90.0.7",
+			"croft route web add default --via 10.90.0.1 --table 100",
+			"croft route web rule --from 10.90.0.7 --table 100",
+			"croft route web list",
+		},
 		synonyms: []string{"routes", "ip"},
-		about: `They are kept with the VPS and set inside of it, at once and at every start.
-What the VPS sets itself ("ip route", "ip rule") stays beside them.
-
-  croft route web add 192.0.2.0/24 --mtu 1300 --src 10.90.0.7
-  croft route web add default --via 10.90.0.1 --table 100
-  croft route web rule --from 10.90.0.7 --table 100
-  croft route web list`,
+		about: `Routes and rules are saved with the VPS and set inside it, at once and at every
+start. Routes that the VPS sets itself ("ip route", "ip rule") are not changed.`,
 		verbs: []*verb{
 			routeListVerb(), routeAddVerb(), routeRuleVerb(), routeRemoveVerb(),
-			nameOnlyVerb("flush", "remove every route and rule of croft's",
-				`The network's default route comes back, if one of them was in its place.`,
+			nameOnlyVerb("flush", "remove all routes and rules that croft set", "croft route web flush",
+				`If one of them replaced the network's default route, that route is restored.`,
 				[]string{"clear", "reset"}, "change the routes", Manager.FlushRoutes),
-			nameOnlyVerb("apply", "put back what somebody inside took away",
-				`That is what happens at a start anyway.`,
+			nameOnlyVerb("apply", "restore routes and rules that were removed inside the VPS", "croft route web apply",
+				`Every start does the same.`,
 				[]string{"repair", "reload"}, "change the routes", Manager.ApplyRoutes),
 		},
 	}
 }
 
 // nameOnlyVerb is one that does something to one VPS and takes no options.
-func nameOnlyVerb(name, summary, about string, synonyms []string, act string, do func(Manager, context.Context, string) error) *verb {
+func nameOnlyVerb(name, summary, example, about string, synonyms []string, act string, do func(Manager, context.Context, string) error) *verb {
 	return &verb{
-		name: name, args: "NAME", words: vpsNames, summary: summary, about: about, synonyms: synonyms,
+		name: name, args: "NAME", words: vpsNames, summary: summary, examples: []string{example}, about: about, synonyms: synonyms,
 		run: func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, act, func(ctx context.Context, m Manager, vps string) error { return do(m, ctx, vps) })
 		},
@@ -44,10 +45,12 @@ func nameOnlyVerb(name, summary, about string, synonyms []string, act string, do
 func routeListVerb() *verb {
 	return &verb{
 		name: "list", args: "NAME", words: vpsNames,
-		summary: "list the routes and rules that there are",
-		about: `Those with a number are croft's, the others the VPS's own. Of a VPS that does
-not run what is saved is shown. What the kernel keeps by itself is left out.`,
-		options: []option{jsonOption("everything, as JSON"), {name: "no-header", usage: "no line with the columns' names"}},
+		summary:  "list routes and rules",
+		examples: []string{"croft route web list"},
+		about: `Routes and rules with a number are set by croft, the others by the VPS. For a
+stopped VPS the saved ones are listed. Routes that the kernel sets itself are
+omitted.`,
+		options: []option{jsonOption("print everything as JSON"), {name: "no-header", usage: "omit the header line"}},
 		aliases: []string{"ls", "show"},
 		run: func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, "list the routes", func(ctx context.Context, m Manager, name string) error {
@@ -104,17 +107,18 @@ func routeTable(info runtime.RoutingInfo) table {
 func routeAddVerb() *verb {
 	return &verb{
 		name: "add", args: "NAME DESTINATION", words: vpsNames,
-		summary: "add a route",
-		about: `DESTINATION is an address, a prefix, or default. Without --via and --dev it goes
-by the network's gateway, so that only what is different has to be said.`,
+		summary:  "add a route",
+		examples: []string{"croft route web add 192.0.2.0/24 --via 10.90.0.9"},
+		about: `DESTINATION is an address, a prefix or default. Without --via and --dev the route
+uses the gateway of the network.`,
 		options: []option{
-			{name: "via", placeholder: "ADDRESS", usage: "the next hop"},
-			{name: "dev", placeholder: "INTERFACE", usage: "the interface inside"},
-			{name: "src", placeholder: "ADDRESS", usage: "the source address of what the VPS itself sends there"},
-			{name: "mtu", placeholder: "BYTES", usage: "the largest packet"},
-			{name: "advmss", placeholder: "BYTES", usage: "the largest TCP segment that the other side is told"},
-			{name: "table", placeholder: "NUMBER", usage: "the routing table (254, main)"},
-			{name: "metric", placeholder: "NUMBER", usage: "of several to one destination the lowest counts"},
+			{name: "via", placeholder: "ADDRESS", usage: "next hop"},
+			{name: "dev", placeholder: "INTERFACE", usage: "interface inside the VPS"},
+			{name: "src", placeholder: "ADDRESS", usage: "source address of packets from the VPS to DESTINATION"},
+			{name: "mtu", placeholder: "BYTES", usage: "largest packet size"},
+			{name: "advmss", placeholder: "BYTES", usage: "largest TCP segment size to announce"},
+			{name: "table", placeholder: "NUMBER", usage: "routing table (default: 254, main)"},
+			{name: "metric", placeholder: "NUMBER", usage: "metric; the route with the lowest one is used"},
 		},
 		synonyms: []string{"replace", "set"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -141,12 +145,13 @@ by the network's gateway, so that only what is different has to be said.`,
 func routeRuleVerb() *verb {
 	return &verb{
 		name: "rule", args: "NAME", words: vpsNames,
-		summary: "say for which packets a table is looked at",
+		summary:  "add a policy routing rule",
+		examples: []string{"croft route web rule --from 10.90.0.7 --table 100"},
 		options: []option{
-			{name: "from", placeholder: "ADDRESS", usage: "what comes from this address or prefix"},
-			{name: "to", placeholder: "ADDRESS", usage: "what goes to this address or prefix"},
-			{name: "table", placeholder: "NUMBER", usage: "the routing table"},
-			{name: "priority", placeholder: "NUMBER", usage: "lower ones come first, to 32767 (before main)"},
+			{name: "from", placeholder: "ADDRESS", usage: "match the source address or prefix"},
+			{name: "to", placeholder: "ADDRESS", usage: "match the destination address or prefix"},
+			{name: "table", placeholder: "NUMBER", usage: "routing table to use"},
+			{name: "priority", placeholder: "NUMBER", usage: "1 to 32767; lower ones come first (default: before main)"},
 		},
 		run: func(ctx context.Context, i *invocation) error {
 			r := runtime.RouteRule{
@@ -168,8 +173,9 @@ func routeRuleVerb() *verb {
 func routeRemoveVerb() *verb {
 	return &verb{
 		name: "remove", args: "NAME NUMBER...", words: vpsNames,
-		summary:  "remove routes and rules, by their numbers in the list",
-		about:    `All numbers are those before the first is removed.`,
+		summary:  "remove routes and rules, by number",
+		examples: []string{"croft route web remove 1"},
+		about:    `The numbers are those of the list before the command.`,
 		aliases:  []string{"rm"},
 		synonyms: []string{"delete", "del"},
 		run: func(ctx context.Context, i *invocation) error {

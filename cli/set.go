@@ -11,11 +11,15 @@ func setVerb() *verb {
 	return &verb{
 		name: "set", group: groupChange, args: "NAME... | --all", words: vpsNames,
 		summary: "change settings of VPSs",
+		examples: []string{
+			"croft set web --onboot yes --boot-order 10",
+			"croft set web --ip-add 10.90.0.20 --rate 100M",
+		},
 		about: `Changes are saved and take effect immediately. Settings you do not name are left
 unchanged. If one of the changes is refused or fails, none is made.
 
---ip-add and --ip-del change the addresses of its first interface, inside and
-for everybody else, without a restart. An address that somebody has is refused.
+--ip-add and --ip-del change the addresses of eth0, inside the VPS and on its
+network, without a restart. An address in use is refused.
 
 ` + rateAbout + `
 
@@ -25,8 +29,8 @@ was stopped deliberately ("croft stop", or "poweroff" inside) stays stopped; one
 that ended because of a power cut, a crash or the host's shutdown is started
 again.`,
 		options: []option{onBootOption(), bootOrderOption(), stopTimeoutOption(),
-			option{name: "ip-add", placeholder: "ADDRESS", many: true, usage: "give it an address, also while it runs; may be repeated"},
-			option{name: "ip-del", placeholder: "ADDRESS", many: true, usage: "take an address from it, also while it runs; may be repeated"},
+			option{name: "ip-add", placeholder: "ADDRESS", many: true, usage: "add an address; may be repeated"},
+			option{name: "ip-del", placeholder: "ADDRESS", many: true, usage: "remove an address; may be repeated"},
 			rateOption(), connectionsOption(),
 			allOption("change")},
 		synonyms: []string{"config", "change", "modify", "update"},
@@ -37,16 +41,16 @@ again.`,
 func onBootOption() option {
 	return option{
 		name: "onboot", placeholder: "yes|no|last", choices: onBoots(),
-		usage: "whether a boot of the host starts it; last: if it should have been running (last)",
+		usage: "start at host boot: yes, no, or last: if it was running before (default: last)",
 	}
 }
 
 func bootOrderOption() option {
-	return option{name: "boot-order", placeholder: "NUMBER", usage: "those with higher ones start first and stop last (0)"}
+	return option{name: "boot-order", placeholder: "NUMBER", usage: "start priority; a higher one starts first and stops last (default: 0)"}
 }
 
 func stopTimeoutOption() option {
-	return option{name: "stop-timeout", placeholder: "TIME", usage: "how long it may take to shut down before it is killed (60s)"}
+	return option{name: "stop-timeout", placeholder: "TIME", usage: "time to shut down before it is killed (default: 60s)"}
 }
 
 func set(ctx context.Context, i *invocation) error {

@@ -19,9 +19,9 @@ var Version string
 func versionVerb() *verb {
 	return &verb{
 		name: "version", group: groupShell,
-		summary: "print which croft this is",
-		about:   `So does croft --version.`,
-		options: []option{jsonOption("as JSON")},
+		summary:  "print the version (also: croft --version)",
+		examples: []string{"croft version"},
+		options:  []option{jsonOption("print JSON")},
 		run: func(_ context.Context, i *invocation) error {
 			if err := i.none(); err != nil {
 				return err
@@ -68,10 +68,13 @@ var completionScripts embed.FS
 func completionVerb() *verb {
 	return &verb{
 		name: "completion", group: groupShell, args: "bash|zsh|fish",
-		summary: "print a script that completes croft's commands in a shell",
-		about: `bash:  source <(croft completion bash)
-zsh:   croft completion zsh > ~/.zfunc/_croft, with ~/.zfunc in fpath
-fish:  croft completion fish > ~/.config/fish/completions/croft.fish`,
+		summary:  "print the completion script for a shell",
+		examples: []string{"croft completion bash"},
+		about: `Load or install the script:
+
+  bash:  source <(croft completion bash)
+  zsh:   croft completion zsh > ~/.zfunc/_croft, with ~/.zfunc in fpath
+  fish:  croft completion fish > ~/.config/fish/completions/croft.fish`,
 		run: func(_ context.Context, i *invocation) error {
 			shell, err := i.one("shell")
 			if err != nil {

@@ -14,16 +14,17 @@ import (
 func statsVerb() *verb {
 	return &verb{
 		name: "stats", group: groupLook, args: "[NAME...]", words: vpsNames,
-		summary: "show what running VPSs use",
-		about: `All that run, or those that are named. CPU is in hundredths of one CPU, of the
-interval between two looks, and the CPU time is all since the VPS was started.
-MEMORY is without the file cache that can be dropped at once. READ and WRITTEN
-are of block devices; RECEIVED, SENT and DROPPED of all its interfaces, as the
-VPS sees it: what the filters dropped of what it sent. --json says more.`,
+		summary:  "show the resource usage of running VPSs",
+		examples: []string{"croft stats", "croft stats --watch --interval 5 web db"},
+		about: `Shows the named VPSs, or all running VPSs. CPU is the percentage of one CPU used
+during the sampling interval; TIME is total CPU time since start. MEMORY excludes
+file cache that can be dropped at once. READ and WRITTEN are the traffic of block
+devices. RECEIVED, SENT and DROPPED count all interfaces, as the VPS sees them;
+DROPPED are packets from the VPS that the filters dropped. --json has more.`,
 		options: []option{
-			jsonOption("everything, as a JSON array"),
-			{name: "interval", placeholder: "TIME", usage: "how long to look; 0 is one look, which says nothing of CPU (1s)"},
-			{name: "watch", short: "w", usage: "go on, with an interval in between, until interrupted"},
+			jsonOption("print everything as a JSON array"),
+			{name: "interval", placeholder: "TIME", usage: "sampling interval; 0 takes one sample without CPU usage (default: 1s)"},
+			{name: "watch", short: "w", usage: "refresh until interrupted"},
 		},
 		synonyms: []string{"stat", "usage"},
 		run:      stats,
@@ -175,10 +176,11 @@ func cpuTime(ns uint64) string {
 func topVerb() *verb {
 	return &verb{
 		name: "top", group: groupLook, args: "NAME", words: vpsNames,
-		summary: "list the processes of a VPS",
-		about: `PID and USER are as the VPS sees them, HOST-PID is the host's number of the
-process. A process that nobody inside sees has no PID.`,
-		options: []option{jsonOption("everything about each process, as a JSON array")},
+		summary:  "list the processes of a VPS",
+		examples: []string{"croft top web"},
+		about: `PID and USER are as the VPS sees them; HOST-PID is the process id on the host.
+Processes that are not visible inside the VPS have no PID.`,
+		options: []option{jsonOption("print everything about each process as a JSON array")},
 		run: func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, "look at", func(ctx context.Context, m Manager, name string) error {
 				all, err := m.Processes(ctx, name)

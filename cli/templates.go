@@ -14,8 +14,8 @@ import (
 
 func templateVerb() *verb {
 	return &verb{
-		name: "template", group: groupThings, args: "COMMAND",
-		summary:  "make, list and remove templates",
+		name: "template", group: groupImages, args: "COMMAND",
+		summary:  "build, import, list and remove templates",
 		synonyms: []string{"templates", "image"},
 		verbs: []*verb{
 			templateBuildVerb(), templateCreateVerb(), templatePullVerb(), templatePushVerb(), templateImportVerb(),
@@ -28,14 +28,15 @@ func templateVerb() *verb {
 func templateBuildVerb() *verb {
 	return &verb{
 		name: "build", args: "NAME", words: recipeNames,
-		summary: "build a template from its recipe",
-		about: `It is built anew if it is there already; VPSs of the old one keep that. Printed
-is the template as NAME@DIGEST. Needs the tool that the distribution is
-installed with, as mmdebstrap or debootstrap.`,
+		summary:  "build a template from its recipe",
+		examples: []string{"croft template build debian-12", "croft template build --recipe web.yaml web"},
+		about: `A template that exists is built again; existing VPSs keep the old one. Prints the
+new template as NAME@DIGEST. Needs the tool that installs the distribution, for
+example mmdebstrap or debootstrap.`,
 		options: []option{
-			{name: "recipe", short: "r", placeholder: "FILE", usage: "a recipe that is not in the recipes' directory"},
-			{name: "mirror", placeholder: "URL", usage: "where the distribution's packages are taken from"},
-			{name: "verbose", short: "v", usage: "every line that the tool prints, on stderr"},
+			{name: "recipe", short: "r", placeholder: "FILE", usage: "recipe file (default: the recipe NAME of /etc/croft/recipes or of croft)"},
+			{name: "mirror", placeholder: "URL", usage: "package archive of the distribution (default: the recipe's)"},
+			{name: "verbose", short: "v", usage: "print the output of the tool on stderr"},
 		},
 		run: func(ctx context.Context, i *invocation) error {
 			o := runtime.TemplateBuild{RecipeFile: get(i, "recipe", parseFile), Mirror: get(i, "mirror", parseMirror)}
@@ -56,19 +57,23 @@ installed with, as mmdebstrap or debootstrap.`,
 func templateImportVerb() *verb {
 	return &verb{
 		name: "import", args: "NAME FILE|DIR|-",
-		summary: "make a template of files",
-		about: `That is a tar of a root filesystem, of an OCI image layout, or of what docker
-save writes, plain or compressed by gzip, bzip2, xz or zstd; or a directory with
-an OCI image layout; "-" is standard input. What it is, croft sees by itself.
-Printed is the template as NAME@DIGEST.`,
+		summary: "create a template from files",
+		examples: []string{
+			"croft template import web web.tar.gz",
+			"docker save web:1 | croft template import web -",
+		},
+		about: `The file is a tar archive of a root filesystem, of an OCI image layout or of docker
+save, plain or compressed with gzip, bzip2, xz or zstd. A directory is an OCI
+image layout. "-" is standard input. The format is detected automatically. Prints
+the new template as NAME@DIGEST.`,
 		options: []option{
-			{name: "replace", usage: "a template of that name becomes a former one"},
-			{name: "distribution", placeholder: "NAME", usage: "what it is, if its os-release does not say"},
-			{name: "release", placeholder: "RELEASE", usage: "which release of that"},
-			{name: "variant", placeholder: "NAME", usage: "which variant of that"},
-			{name: "image", placeholder: "NAME", usage: "which of several images: its name or digest"},
+			replaceOption(),
+			{name: "distribution", placeholder: "NAME", usage: "distribution (default: detected)"},
+			{name: "release", placeholder: "RELEASE", usage: "release of the distribution (default: detected)"},
+			{name: "variant", placeholder: "NAME", usage: "variant of the release (default: detected)"},
+			{name: "image", placeholder: "NAME", usage: "image to take if the archive has several: a name or digest"},
 			architectureOption(), maxSizeOption(),
-			{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "a variable in the environment of its init; may be repeated"},
+			{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "environment variable of its init; may be repeated"},
 		},
 		run: templateImport,
 	}
@@ -129,12 +134,13 @@ func openError(file string, err error) error {
 
 func templateListVerb() *verb {
 	return &verb{
-		name:    "list",
-		summary: "list the templates that are there",
+		name:     "list",
+		summary:  "list templates",
+		examples: []string{"croft template list"},
 		options: []option{
-			jsonOption("everything about each, as a JSON array"),
-			{name: "quiet", short: "q", usage: "only the names"},
-			{name: "no-header", usage: "no line with the columns' names"},
+			jsonOption("print everything about each template as a JSON array"),
+			{name: "quiet", short: "q", usage: "print only the names"},
+			{name: "no-header", usage: "omit the header line"},
 		},
 		aliases: []string{"ls"},
 		atRoot:  []string{"images"},
@@ -199,9 +205,10 @@ func printListing(i *invocation, all any, t table) error {
 func templateInspectVerb() *verb {
 	return &verb{
 		name: "inspect", args: "NAME...", words: templateNames,
-		summary:  "show everything about templates, as JSON",
-		about:    `One name gives an object, several an array.`,
-		options:  []option{jsonOption("say so: the output is JSON anyway")},
+		summary:  "show everything about templates as JSON",
+		examples: []string{"croft template inspect debian-12"},
+		about:    `One name gives an object, several names give an array.`,
+		options:  []option{jsonOption("accepted for consistency; output is always JSON")},
 		aliases:  []string{"show"},
 		synonyms: []string{"info"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -227,8 +234,9 @@ func templateInspectVerb() *verb {
 func templateRemoveVerb() *verb {
 	return &verb{
 		name: "remove", args: "NAME...", words: templateNames,
-		summary:  "remove templates that no VPS is made of",
-		about:    `One that a VPS is made of is refused, and stays.`,
+		summary:  "remove templates that no VPS uses",
+		examples: []string{"croft template remove debian-12"},
+		about:    `A template that a VPS uses is not removed, and the command fails.`,
 		aliases:  []string{"rm"},
 		synonyms: []string{"delete", "destroy"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -240,11 +248,12 @@ func templateRemoveVerb() *verb {
 func templateRecipeVerb() *verb {
 	return &verb{
 		name: "recipe", args: "[NAME]", words: recipeNames,
-		summary: "list the recipes, or print one",
+		summary:  "list recipes, or print one",
+		examples: []string{"croft template recipe", "croft template recipe debian-12"},
 		options: []option{
-			jsonOption("the list as a JSON array"),
-			{name: "quiet", short: "q", usage: "only the names"},
-			{name: "no-header", usage: "no line with the columns' names"},
+			jsonOption("print the list as a JSON array"),
+			{name: "quiet", short: "q", usage: "print only the names"},
+			{name: "no-header", usage: "omit the header line"},
 		},
 		synonyms: []string{"recipes"},
 		run:      templateRecipe,

@@ -17,7 +17,8 @@ type verb struct {
 	name     string
 	args     string   // its words, as help shows them: "NAME..."
 	summary  string   // one line, as in a list of commands
-	about    string   // what else a user should know; wrapped by hand at 78
+	examples []string // command lines that croft accepts, one or two
+	about    string   // what else a user should know: paragraphs, and lines that begin with a space, which stay as they are
 	group    string   // the heading in the list of commands
 	aliases  []string // other names of it, which are accepted
 	atRoot   []string // names of it that need no family before them: croft images

@@ -18,16 +18,17 @@ import (
 func checkpointVerb() *verb {
 	return &verb{
 		name: "checkpoint", args: idArg, least: 1, most: 1,
-		summary: "write a running container to files, by criu",
-		about:   `Unless it is left running, the container is deleted then.`,
+		summary:  "checkpoint a running container with criu",
+		examples: []string{"checkpoint --image-path /srv/checkpoint web"},
+		about:    `The container is deleted afterwards, unless --leave-running is given.`,
 		options: append(criuOptions(),
-			option{names: []string{"parent-path"}, placeholder: "DIR", usage: "the files of a pre-dump, relative to the image path"},
-			option{names: []string{"leave-running"}, usage: "let the container go on"},
-			option{names: []string{"tcp-skip-in-flight"}, usage: "leave out TCP connections that are being made"},
-			option{names: []string{"link-remap"}, usage: "give files that were removed a name again where that can be"},
+			option{names: []string{"parent-path"}, placeholder: "DIR", usage: "directory of a pre-dump, relative to --image-path"},
+			option{names: []string{"leave-running"}, usage: "keep the container running"},
+			option{names: []string{"tcp-skip-in-flight"}, usage: "skip TCP connections that are being established"},
+			option{names: []string{"link-remap"}, usage: "give removed files a name again if possible"},
 			option{names: []string{"status-fd"}, placeholder: "N", usage: "criu writes \\0 to this descriptor once lazy-pages is ready"},
 			option{names: []string{"page-server"}, placeholder: "ADDRESS:PORT", usage: "ADDRESS:PORT of the page server"},
-			option{names: []string{"pre-dump"}, usage: "write its memory alone, and let it go on"},
+			option{names: []string{"pre-dump"}, usage: "write only the memory, and keep the container running"},
 		),
 		run: func(l *line) (int, error) {
 			c, err := l.load()
@@ -62,11 +63,12 @@ func checkpointVerb() *verb {
 func restoreVerb() *verb {
 	return &verb{
 		name: "restore", args: idArg, least: 1, most: 1,
-		summary: "make a container of the files of a checkpoint, by criu",
+		summary:  "restore a container from a checkpoint with criu",
+		examples: []string{"restore --image-path /srv/checkpoint --bundle /srv/bundle web"},
 		options: append(criuOptions(),
 			bundleOption(), consoleSocketOption(), detachOption(), pidFileOption(), subreaperOption(), noPivotOption(),
-			option{names: []string{"lsm-profile"}, placeholder: "TYPE:NAME", usage: "an LSM profile for it, TYPE:NAME"},
-			option{names: []string{"lsm-mount-context"}, placeholder: "CONTEXT", usage: "an LSM mount context for it"},
+			option{names: []string{"lsm-profile"}, placeholder: "TYPE:NAME", usage: "LSM profile of the container"},
+			option{names: []string{"lsm-mount-context"}, placeholder: "CONTEXT", usage: "LSM mount context of the container"},
 		),
 		run: func(l *line) (int, error) {
 			o, err := l.criu()
@@ -81,16 +83,16 @@ func restoreVerb() *verb {
 // criuOptions are those of both, checkpoint and restore.
 func criuOptions() []option {
 	return []option{
-		{names: []string{"image-path"}, placeholder: "DIR", usage: "the directory of the files (checkpoint, here)"},
-		{names: []string{"work-path"}, placeholder: "DIR", usage: "the directory of criu's log and other files"},
+		{names: []string{"image-path"}, placeholder: "DIR", usage: "directory of the checkpoint (default: checkpoint)"},
+		{names: []string{"work-path"}, placeholder: "DIR", usage: "directory of criu's log and other files"},
 		{names: []string{"tcp-established"}, usage: "allow open TCP connections"},
-		{names: []string{"ext-unix-sk"}, usage: "allow Unix sockets to the outside"},
-		{names: []string{"shell-job"}, usage: "allow a terminal of the outside"},
-		{names: []string{"lazy-pages"}, usage: "bring memory back when it is needed, by userfaultfd(2)"},
+		{names: []string{"ext-unix-sk"}, usage: "allow Unix sockets that lead outside the container"},
+		{names: []string{"shell-job"}, usage: "allow a terminal of the host"},
+		{names: []string{"lazy-pages"}, usage: "restore memory on demand with userfaultfd(2)"},
 		{names: []string{"file-locks"}, usage: "allow file locks"},
-		{names: []string{"manage-cgroups-mode"}, placeholder: "MODE", usage: "cgroups: soft|full|strict|ignore (soft)"},
-		{names: []string{"empty-ns"}, placeholder: "NAMESPACE", usage: "make a namespace, but not what is in it: network"},
-		{names: []string{"auto-dedup"}, usage: "do not keep memory twice"},
+		{names: []string{"manage-cgroups-mode"}, placeholder: "MODE", usage: "cgroups mode: soft, full, strict or ignore (default: soft)"},
+		{names: []string{"empty-ns"}, placeholder: "NAMESPACE", usage: "create an empty namespace: network"},
+		{names: []string{"auto-dedup"}, usage: "deduplicate memory images"},
 	}
 }
 

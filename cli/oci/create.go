@@ -13,9 +13,10 @@ import (
 func createVerb() *verb {
 	return &verb{
 		name: "create", args: idArg, least: 1, most: 1,
-		summary: "create a container",
-		about: `It makes a container of a bundle, a directory with a config.json and a root
-filesystem. Its process waits for "start".`,
+		summary:  "create a container",
+		examples: []string{"create --bundle /srv/bundle web"},
+		about: `Creates a container from a bundle: a directory with config.json and a root
+filesystem. The process waits for "start".`,
 		options: []option{
 			bundleOption(), consoleSocketOption(), pidfdSocketOption(), pidFileOption(),
 			noPivotOption(), noKeyringOption(), preserveOption(),
@@ -30,12 +31,13 @@ filesystem. Its process waits for "start".`,
 func runVerb() *verb {
 	return &verb{
 		name: "run", args: idArg, least: 1, most: 1,
-		summary: "create and run a container",
-		about: `It makes a container of a bundle and starts its process. Unless it is detached
-it returns the process's exit status, and deletes the container.`,
+		summary:  "create and run a container",
+		examples: []string{"run --bundle /srv/bundle web", "run --detach --pid-file web.pid web"},
+		about: `Creates a container from a bundle and starts its process. Without --detach the exit
+status is that of the process, and the container is deleted when the process ends.`,
 		options: []option{
 			bundleOption(), consoleSocketOption(), pidfdSocketOption(), detachOption(),
-			{names: []string{"keep"}, usage: "do not delete the container when it has ended"},
+			{names: []string{"keep"}, usage: "keep the container when its process has ended"},
 			pidFileOption(), subreaperOption(), noPivotOption(), noKeyringOption(), preserveOption(),
 		},
 		run: func(l *line) (int, error) {

@@ -14,8 +14,9 @@ import (
 func killVerb() *verb {
 	return &verb{
 		name: "kill", args: idArg + " [signal]", least: 1, most: 2,
-		summary: "send a signal to a container's init (SIGTERM if none is named)",
-		options: []option{{names: []string{"all", "a"}, usage: "a container that has ended is success", hidden: true}},
+		summary:  "send a signal to the init of a container (default: SIGTERM)",
+		examples: []string{"kill web KILL"},
+		options:  []option{{names: []string{"all", "a"}, usage: "accepted for compatibility", hidden: true}},
 		run: func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {
@@ -51,8 +52,9 @@ func parseSignal(s string) (unix.Signal, error) {
 func deleteVerb() *verb {
 	return &verb{
 		name: "delete", args: idArg, least: 1, most: 1,
-		summary: "delete what a container has on the host",
-		options: []option{{names: []string{"force", "f"}, usage: "kill what still runs; a container that is not there is success"}},
+		summary:  "delete a container",
+		examples: []string{"delete web", "delete --force web"},
+		options:  []option{{names: []string{"force", "f"}, usage: "kill a running container first; ignore a container that does not exist"}},
 		run: func(l *line) (int, error) {
 			c, err := l.load()
 			if errors.Is(err, container.ErrAbsent) {
@@ -83,7 +85,8 @@ func deleteVerb() *verb {
 func pauseVerb() *verb {
 	return &verb{
 		name: "pause", args: idArg, least: 1, most: 1,
-		summary: "stop all processes of a container where they are",
+		summary:  "freeze all processes of a container",
+		examples: []string{"pause web"},
 		run: func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {
@@ -97,7 +100,8 @@ func pauseVerb() *verb {
 func resumeVerb() *verb {
 	return &verb{
 		name: "resume", args: idArg, least: 1, most: 1,
-		summary: "let the processes of a paused container go on",
+		summary:  "resume a paused container",
+		examples: []string{"resume web"},
 		run: func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {

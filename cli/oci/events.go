@@ -15,11 +15,12 @@ import (
 func eventsVerb() *verb {
 	return &verb{
 		name: "events", args: idArg, least: 1, most: 1,
-		summary: "print what a container uses, and when it runs out of memory",
-		about:   `A line of JSON each, until the container ends.`,
+		summary:  "print the resource usage and out-of-memory events of a container",
+		examples: []string{"events --stats web", "events --interval 10s web"},
+		about:    `Prints one line of JSON for each event, until the container ends.`,
 		options: []option{
-			{names: []string{"interval"}, placeholder: "TIME", usage: "how often it is measured (5s)"},
-			{names: []string{"stats"}, usage: "print it once"},
+			{names: []string{"interval"}, placeholder: "TIME", usage: "interval between measurements (default: 5s)"},
+			{names: []string{"stats"}, usage: "print the usage once and exit"},
 		},
 		run: func(l *line) (int, error) {
 			c, err := l.load()

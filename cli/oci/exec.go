@@ -14,30 +14,31 @@ import (
 
 func execVerb() *verb {
 	return &verb{
-		name: "exec", args: idArg + " [<command>…]",
+		name: "exec", args: idArg + " [<command>...]",
 		least: 1, most: -1, command: true,
-		summary: "execute another process inside a container",
-		about: `It is the bundle's process with another command, or with --process that of a
-file; a command may be left out then.`,
+		summary:  "execute another process inside a container",
+		examples: []string{"exec web ps -ef", "exec --tty --user 1000:1000 web sh"},
+		about: `The process has the settings of the bundle's process and another command. With
+--process the settings come from a file, and the command is optional.`,
 		options: []option{
 			consoleSocketOption(), pidfdSocketOption(),
-			{names: []string{"cwd"}, placeholder: "DIR", usage: "the working directory inside"},
-			{names: []string{"env", "e"}, placeholder: "NAME=VALUE", usage: "set an environment variable; may be given several times"},
-			{names: []string{"tty", "t"}, usage: "give it a terminal"},
-			{names: []string{"user", "u"}, placeholder: "UID[:GID]", usage: "its user and group"},
-			{names: []string{"additional-gids", "g"}, placeholder: "GID", usage: "another group; may be given several times"},
-			{names: []string{"process", "p"}, placeholder: "FILE", usage: "the file of the process, instead of a command"},
+			{names: []string{"cwd"}, placeholder: "DIR", usage: "working directory inside"},
+			{names: []string{"env", "e"}, placeholder: "NAME=VALUE", usage: "environment variable; may be repeated"},
+			{names: []string{"tty", "t"}, usage: "allocate a terminal"},
+			{names: []string{"user", "u"}, placeholder: "UID[:GID]", usage: "user and group of the process"},
+			{names: []string{"additional-gids", "g"}, placeholder: "GID", usage: "additional group; may be repeated"},
+			{names: []string{"process", "p"}, placeholder: "FILE", usage: "file with the settings of the process (JSON)"},
 			detachOption(), pidFileOption(),
-			{names: []string{"process-label"}, placeholder: "LABEL", usage: "its SELinux label"},
-			{names: []string{"apparmor"}, placeholder: "PROFILE", usage: "its AppArmor profile"},
-			{names: []string{"no-new-privs"}, usage: "it gains no privileges by executing programs"},
-			{names: []string{"cap", "c"}, placeholder: "CAPABILITY", usage: "add a capability; may be given several times"},
+			{names: []string{"process-label"}, placeholder: "LABEL", usage: "SELinux label of the process"},
+			{names: []string{"apparmor"}, placeholder: "PROFILE", usage: "AppArmor profile of the process"},
+			{names: []string{"no-new-privs"}, usage: "deny new privileges by execve(2)"},
+			{names: []string{"cap", "c"}, placeholder: "CAPABILITY", usage: "capability to add; may be repeated"},
 			preserveOption(),
 			{
 				names: []string{"cgroup"}, placeholder: "[CONTROLLER:]PATH",
-				usage: "run it in a cgroup below the container's; may be given several times",
+				usage: "cgroup below that of the container to run in; may be repeated",
 			},
-			{names: []string{"ignore-paused"}, usage: "allow it in a paused container"},
+			{names: []string{"ignore-paused"}, usage: "allow exec in a paused container"},
 		},
 		run: func(l *line) (int, error) {
 			status, err := l.exec()

@@ -8,6 +8,7 @@ import (
 // A Verb is what there is to say about a command.
 type Verb struct {
 	Name, Args, Summary, About string
+	Examples                   []string // what stands after "croft oci"
 	Options                    []Option
 }
 
@@ -19,7 +20,7 @@ type Option struct{ Name, Short, Placeholder, Usage string }
 func Verbs() []Verb {
 	var all []Verb
 	for _, v := range verbs() {
-		all = append(all, Verb{v.name, v.args, v.summary, v.about, described(v.options)})
+		all = append(all, Verb{v.name, v.args, v.summary, v.about, v.examples, described(v.options)})
 	}
 	return all
 }
@@ -68,6 +69,12 @@ func (v *verb) help(program string) string {
 		out.WriteString(" [command options]")
 	}
 	fmt.Fprintf(&out, " %s\n", v.args)
+	if len(v.examples) > 0 {
+		fmt.Fprintf(&out, "\nEXAMPLES:\n")
+		for _, e := range v.examples {
+			fmt.Fprintf(&out, "   %s %s\n", program, e)
+		}
+	}
 	if v.about != "" {
 		fmt.Fprintf(&out, "\nDESCRIPTION:\n%s\n", indent(v.about))
 	}

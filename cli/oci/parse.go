@@ -22,11 +22,12 @@ type line struct {
 
 // A verb is one command.
 type verb struct {
-	name    string
-	args    string // its words, as help shows them
-	summary string
-	about   string
-	options []option
+	name     string
+	args     string // its words, as help shows them
+	summary  string
+	examples []string // what stands after "croft oci"
+	about    string
+	options  []option
 
 	least, most int // how many words it takes; no most if negative
 

@@ -180,3 +180,18 @@ func TestParseCgroups(t *testing.T) {
 		}
 	}
 }
+
+// Every verb has an example, and the command line takes each of them.
+func TestExamples(t *testing.T) {
+	for _, v := range verbs() {
+		if len(v.examples) == 0 {
+			t.Errorf("%s has no example", v.name)
+		}
+		for _, e := range v.examples {
+			l := &line{program: Name}
+			if err := l.parse(strings.Fields(e)); err != nil || l.verb.name != v.name {
+				t.Errorf("%s: %v", e, err)
+			}
+		}
+	}
+}

@@ -17,9 +17,10 @@ import (
 func psVerb() *verb {
 	return &verb{
 		name: "ps", args: idArg + " [ps options]", least: 1, most: -1, command: true,
-		summary: "list the processes of a container",
-		about:   `The table is that of ps(1), with its options, -ef if there are none.`,
-		options: []option{formatOption()},
+		summary:  "list the processes of a container",
+		examples: []string{"ps web", "ps --format json web"},
+		about:    `Prints the table of ps(1) with the given options of ps (default: -ef).`,
+		options:  []option{formatOption()},
 		run: func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {

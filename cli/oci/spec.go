@@ -13,10 +13,11 @@ import (
 func specVerb() *verb {
 	return &verb{
 		name: "spec", least: 0, most: 0,
-		summary: "write a config.json to begin a bundle with",
-		about: `Its process is a shell, sh, on a terminal; its root filesystem is ./rootfs. Edit
-what is to be different, and run it with "run".`,
-		options: []option{bundleOption(), {names: []string{"rootless"}, usage: "for a container without root's privileges"}},
+		summary:  "write a config.json for a new bundle",
+		examples: []string{"spec", "spec --bundle /srv/bundle"},
+		about: `The process is sh on a terminal, the root filesystem ./rootfs. Edit the file and
+start the container with "run".`,
+		options: []option{bundleOption(), {names: []string{"rootless"}, usage: "write it for a rootless container"}},
 		run: func(l *line) (int, error) {
 			if dir := l.text("bundle"); dir != "" {
 				if err := os.Chdir(dir); err != nil {
@@ -43,8 +44,9 @@ what is to be different, and run it with "run".`,
 func featuresVerb() *verb {
 	return &verb{
 		name: "features", least: 0, most: 0,
-		summary: "print what this runtime can do, as JSON",
-		about:   `It is the OCI runtime specification's features.md.`,
+		summary:  "print the features of this runtime as JSON",
+		examples: []string{"features"},
+		about:    `The format is features.md of the OCI runtime specification.`,
 		run: func(l *line) (int, error) {
 			e := json.NewEncoder(os.Stdout)
 			e.SetIndent("", "    ")

@@ -10,7 +10,8 @@ import (
 func startVerb() *verb {
 	return &verb{
 		name: "start", args: idArg, least: 1, most: 1,
-		summary: "run the process of a created container",
+		summary:  "start the process of a created container",
+		examples: []string{"start web"},
 		run: func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {

@@ -18,7 +18,8 @@ import (
 func stateVerb() *verb {
 	return &verb{
 		name: "state", args: idArg, least: 1, most: 1,
-		summary: "print the state of a container as JSON",
+		summary:  "print the state of a container as JSON",
+		examples: []string{"state web"},
 		run: func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {
@@ -39,14 +40,15 @@ func stateVerb() *verb {
 }
 
 func formatOption() option {
-	return option{names: []string{"format", "f"}, placeholder: "FORMAT", usage: "one of: table (default) or json"}
+	return option{names: []string{"format", "f"}, placeholder: "FORMAT", usage: "table or json (default: table)"}
 }
 
 func listVerb() *verb {
 	return &verb{
 		name: "list", least: 0, most: 0,
-		summary: "list the containers below --root",
-		options: []option{formatOption(), {names: []string{"quiet", "q"}, usage: "print container ids alone"}},
+		summary:  "list the containers below --root",
+		examples: []string{"list --format json"},
+		options:  []option{formatOption(), {names: []string{"quiet", "q"}, usage: "print only container ids"}},
 		run: func(l *line) (int, error) {
 			all, err := l.states()
 			if err != nil {

@@ -11,16 +11,16 @@ func verbs() []*verb {
 
 func globalOptions() []option {
 	return []option{
-		{names: []string{"root"}, placeholder: "DIR", usage: "root directory for storage of container state (/run/croft-oci)"},
-		{names: []string{"log"}, placeholder: "FILE", usage: "the file to write messages to (default is '/dev/stderr')"},
-		{names: []string{"log-format"}, placeholder: "FORMAT", usage: "the format of messages ('text' (default), or 'json')"},
-		{names: []string{"debug"}, usage: "say what is done"},
+		{names: []string{"root"}, placeholder: "DIR", usage: "root directory of container state (default: /run/croft-oci)"},
+		{names: []string{"log"}, placeholder: "FILE", usage: "file for messages (default: /dev/stderr)"},
+		{names: []string{"log-format"}, placeholder: "FORMAT", usage: "format of messages: text or json (default: text)"},
+		{names: []string{"debug"}, usage: "print debug messages"},
 		{
 			names: []string{"systemd-cgroup"},
-			usage: `systemd makes the cgroups: cgroupsPath is of the form "slice:prefix:name", as "system.slice:croft:434234"`,
+			usage: `let systemd make the cgroups; cgroupsPath is "slice:prefix:name", for example "system.slice:croft:434234"`,
 		},
-		{names: []string{"rootless"}, placeholder: "WHETHER", usage: "ignore cgroup permission errors ('true', 'false', or 'auto')"},
-		{names: []string{"criu"}, placeholder: "FILE", usage: "the criu program (default is the first in $PATH)"},
+		{names: []string{"rootless"}, placeholder: "WHETHER", usage: "ignore cgroup permission errors: true, false or auto (default: auto)"},
+		{names: []string{"criu"}, placeholder: "FILE", usage: "criu program (default: the first in $PATH)"},
 		{names: []string{"version", "v"}, usage: "print the version"},
 	}
 }
@@ -28,27 +28,27 @@ func globalOptions() []option {
 // The options that several verbs have.
 
 func bundleOption() option {
-	return option{names: []string{"bundle", "b"}, placeholder: "DIR", usage: "the bundle's directory, where its config.json is (default is the current one)"}
+	return option{names: []string{"bundle", "b"}, placeholder: "DIR", usage: "directory of the bundle, with config.json (default: the current directory)"}
 }
 
 func consoleSocketOption() option {
-	return option{names: []string{"console-socket"}, placeholder: "SOCKET", usage: "a listening Unix socket that takes the descriptor of the terminal's master"}
+	return option{names: []string{"console-socket"}, placeholder: "SOCKET", usage: "listening Unix socket that receives the descriptor of the terminal master"}
 }
 
 func pidfdSocketOption() option {
-	return option{names: []string{"pidfd-socket"}, placeholder: "SOCKET", usage: "a listening Unix socket that takes a descriptor of the process"}
+	return option{names: []string{"pidfd-socket"}, placeholder: "SOCKET", usage: "listening Unix socket that receives a descriptor of the process"}
 }
 
 func pidFileOption() option {
-	return option{names: []string{"pid-file"}, placeholder: "FILE", usage: "the file to write the process's id to"}
+	return option{names: []string{"pid-file"}, placeholder: "FILE", usage: "file to write the process id to"}
 }
 
 func preserveOption() option {
-	return option{names: []string{"preserve-fds"}, placeholder: "N", usage: "pass N additional descriptors on (stdio + $LISTEN_FDS + N in all)"}
+	return option{names: []string{"preserve-fds"}, placeholder: "N", usage: "pass N additional descriptors (stdio + $LISTEN_FDS + N in total)"}
 }
 
 func detachOption() option {
-	return option{names: []string{"detach", "d"}, usage: "return when the process runs"}
+	return option{names: []string{"detach", "d"}, usage: "return when the process is running"}
 }
 
 func subreaperOption() option {
@@ -60,7 +60,7 @@ func noPivotOption() option {
 }
 
 func noKeyringOption() option {
-	return option{names: []string{"no-new-keyring"}, usage: "keep the caller's session keyring"}
+	return option{names: []string{"no-new-keyring"}, usage: "keep the session keyring of the caller"}
 }
 
 const idArg = "<container-id>"
