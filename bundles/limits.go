@@ -12,6 +12,8 @@ import (
 type Capacity struct {
 	Tasks  int64 // how many processes and threads there can be
 	Memory int64 // bytes
+	// LimitMemory reports whether the host has the memory controller.
+	LimitMemory bool
 	// Hard are the highest hard limits that this host can give a process, by
 	// the names of setrlimit(2). A missing one is unbounded.
 	Hard map[string]uint64
@@ -25,6 +27,26 @@ func (c Capacity) DefaultPIDs() int64 {
 		return most
 	}
 	return min(most, max(64, c.Tasks*15/100))
+}
+
+// DefaultMemory is the limit of memory, in bytes, of a VPS without one of its
+// own: all but an eighth of the host's, or but 256 MiB if that is more, so that
+// one VPS that takes all it can get leaves the host able to work. At least half
+// of the host's memory is allowed. -1 is no limit: the host cannot limit memory.
+func (c Capacity) DefaultMemory() int64 {
+	if c.Memory == 0 || !c.LimitMemory {
+		return -1
+	}
+	const page = 64 << 10 // the largest of any architecture
+	return max(c.Memory-max(c.Memory/8, 256<<20), c.Memory/2) / page * page
+}
+
+// memory is the limit of memory in bytes; -1 is none.
+func (s Settings) memory() int64 {
+	if s.Limits.Memory != 0 {
+		return s.Limits.Memory
+	}
+	return s.Capacity.DefaultMemory()
 }
 
 // pids is the limit of processes and threads; -1 is none.

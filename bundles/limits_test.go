@@ -14,6 +14,17 @@ func TestDefaultPIDs(t *testing.T) {
 	}
 }
 
+func TestDefaultMemory(t *testing.T) {
+	for host, want := range map[int64]int64{0: -1, 256 << 20: 128 << 20, 1 << 30: 768 << 20, 8 << 30: 7 << 30, 24<<30 + 4097: 21 << 30} {
+		if got := (Capacity{Memory: host, LimitMemory: true}).DefaultMemory(); got != want {
+			t.Errorf("%d bytes: %d, not %d", host, got, want)
+		}
+	}
+	if got := (Capacity{Memory: 8 << 30}).DefaultMemory(); got != -1 {
+		t.Errorf("without the controller: %d", got)
+	}
+}
+
 func TestTmpfs(t *testing.T) {
 	for _, c := range []struct {
 		memory, host int64

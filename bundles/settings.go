@@ -49,9 +49,9 @@ type Settings struct {
 	Arch string
 }
 
-// Limits of a VPS; zero is none.
+// Limits of a VPS; zero is none, but for those with a default.
 type Limits struct {
-	Memory    int64 // bytes
+	Memory    int64 // bytes; 0 is Capacity's default, -1 no limit
 	Swap      int64 // bytes, beside Memory; -1 is no swap at all
 	MilliCPUs int64 // 1500 is one and a half CPUs
 	PIDs      int64 // processes and threads; 0 is Capacity's default, -1 no limit

@@ -219,7 +219,7 @@ func resources(s Settings) *specs.LinuxResources {
 		// Set even if there is no limit, or systemd sets its own default.
 		Pids: &specs.LinuxPids{Limit: ref(s.pids())},
 	}
-	if m := s.Limits.Memory; m > 0 {
+	if m := s.memory(); m > 0 {
 		r.Memory = &specs.LinuxMemory{Limit: ref(m)}
 		switch {
 		case s.Limits.Swap > 0:

@@ -41,7 +41,7 @@ func settings() []option {
 		{name: "network", placeholder: "NETWORK", usage: "network to attach (default: croft0); repeat for eth1, eth2 and so on; \"none\" gives loopback only", many: true, kind: networkNames},
 		publishOption(),
 		{name: "hostname", placeholder: "NAME", usage: "host name (default: NAME)"},
-		{name: "memory", short: "m", placeholder: "SIZE", usage: "memory limit (default: unlimited)"},
+		{name: "memory", short: "m", placeholder: "SIZE", usage: "memory limit (default: 7/8 of the host's, at least 256M less)"},
 		{name: "swap", placeholder: "SIZE", usage: "swap limit, in addition to memory; 0 disables swap (default: unlimited)"},
 		{name: "cpus", placeholder: "NUMBER", usage: "CPU limit, for example 1.5 (default: unlimited)"},
 		{name: "pids", placeholder: "NUMBER", usage: "limit of processes and threads (default: 15% of the host's limit, at most 16384)"},

@@ -199,7 +199,7 @@ func columns() []column {
 			}
 			return strings.Join(all, ",")
 		}},
-		{name: "memory", value: func(v runtime.Info) string { return limit(v.Limits.Memory, sizeText) }, number: func(v runtime.Info) int64 { return unlimitedLast(v.Limits.Memory) }},
+		{name: "memory", value: func(v runtime.Info) string { return limit(max(v.Limits.Memory, 0), sizeText) }, number: func(v runtime.Info) int64 { return unlimitedLast(max(v.Limits.Memory, 0)) }},
 		{name: "swap", value: func(v runtime.Info) string {
 			return limit(v.Limits.Swap, func(n int64) string { return sizeText(max(n, 0)) }) // -1 is none
 		}, number: func(v runtime.Info) int64 { return unlimitedLast(v.Limits.Swap) }},

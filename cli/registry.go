@@ -128,7 +128,7 @@ func parseMaxSize(s string) (int64, error) {
 	if s == "unlimited" {
 		return runtime.Unlimited, nil
 	}
-	n, err := parseMemory(s)
+	n, err := parseSize(s)
 	if err == nil && n <= 0 {
 		err = fail.New(fail.Usage, "%q lets nothing in", s)
 	}

@@ -50,9 +50,11 @@ func sizeShift(unit string) (int, bool) {
 // sizeUnits are the powers of 1024, from the first on.
 const sizeUnits = "KMGTPE"
 
+// parseMemory reads a limit of memory. No limit is -1 to the Manager, for which
+// 0 is the default.
 func parseMemory(s string) (int64, error) {
 	if s == unlimited {
-		return 0, nil
+		return -1, nil
 	}
 	n, err := parseSize(s)
 	if err == nil && n < runtime.MinMemory {

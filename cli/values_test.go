@@ -32,7 +32,7 @@ func TestValues(t *testing.T) {
 			"1_000": "no", "٣": "no", "1.1e1K": "no", "1.infK": "no",
 		}},
 		"memory": {reading(parseMemory), map[string]string{
-			"unlimited": "0", "4M": "4194304", "1M": "no", "0": "no", "1K": "no", "Unlimited": "no",
+			"unlimited": "-1", "4M": "4194304", "1M": "no", "0": "no", "1K": "no", "Unlimited": "no",
 		}},
 		"swap": {reading(parseSwap), map[string]string{"unlimited": "0", "0": "-1", "0M": "-1", "1M": "1048576", "-1": "no"}},
 		"cpus": {reading(parseCPUs), map[string]string{

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A VPS and a command in it have nothing of how the one runs who started them.
@@ -89,19 +91,45 @@ func TestFullSharedMemory(t *testing.T) {
 	}
 }
 
-// A VPS without options has a limit of processes, which inspect shows.
-func TestDefaultLimitOfProcesses(t *testing.T) {
+// A VPS without options has limits of processes and memory, which inspect shows
+// and which leave the host able to work.
+func TestDefaultLimits(t *testing.T) {
 	hostAsBefore(t)
 	vps := boot(t, "busybox")
-	var shown struct{ Limits struct{ PIDs int } }
+	var shown struct {
+		Limits struct {
+			PIDs        int
+			MemoryBytes uint64
+		}
+	}
 	if err := json.Unmarshal([]byte(must(t, "inspect", vps)), &shown); err != nil {
 		t.Fatal(err)
 	}
-	var got []struct{ PIDs struct{ Limit int } }
+	var got []struct {
+		PIDs   struct{ Limit int }
+		Memory struct{ LimitBytes uint64 }
+	}
 	if err := json.Unmarshal([]byte(must(t, "stats", "--json", "--interval", "0", vps)), &got); err != nil {
 		t.Fatal(err)
 	}
 	if len(got) != 1 || got[0].PIDs.Limit == 0 || got[0].PIDs.Limit != shown.Limits.PIDs {
 		t.Errorf("inspect shows %+v, the cgroup has %+v", shown, got)
+	}
+	var host unix.Sysinfo_t
+	if err := unix.Sysinfo(&host); err != nil {
+		t.Fatal(err)
+	}
+	total := uint64(host.Totalram) * uint64(host.Unit)
+	if limit := got[0].Memory.LimitBytes; limit != shown.Limits.MemoryBytes || limit < total/2 || limit > total-128<<20 {
+		t.Errorf("the host has %d bytes; inspect shows %+v, the cgroup has %+v", total, shown, got)
+	}
+	free := create(t, "busybox", "--memory", "unlimited", "--pids", "unlimited")
+	must(t, "start", free)
+	got = nil
+	if err := json.Unmarshal([]byte(must(t, "stats", "--json", "--interval", "0", free)), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 || got[0].PIDs.Limit != 0 || got[0].Memory.LimitBytes != 0 {
+		t.Errorf("without limits the cgroup has %+v", got)
 	}
 }

@@ -10,14 +10,24 @@ import (
 
 	"croft/bundles"
 	"croft/internal/state"
+	"croft/runtime/container"
 )
 
 // effective is l as a VPS has it, with the default where l says nothing.
 func (m *Manager) effective(l state.Limits) state.Limits {
+	d := m.defaults()
 	if l.PIDs == 0 {
-		l.PIDs = m.defaultPIDs()
+		l.PIDs = d.PIDs
+	}
+	if l.Memory == 0 {
+		l.Memory = d.Memory
 	}
 	return l
+}
+
+// defaultLimits are those of a VPS without limits of its own.
+func defaultLimits(c bundles.Capacity) state.Limits {
+	return state.Limits{Memory: c.DefaultMemory(), PIDs: c.DefaultPIDs()}
 }
 
 // hostCapacity is what the host has. What cannot be read is 0, for which
@@ -34,6 +44,7 @@ func hostCapacity() bundles.Capacity {
 	}
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err == nil {
+		c.LimitMemory = container.HasController("memory")
 		c.Memory = int64(uint64(info.Totalram) * uint64(info.Unit))
 	}
 	if !hasCapability(unix.CAP_SYS_RESOURCE) {

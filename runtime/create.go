@@ -259,13 +259,13 @@ const MinMemory = 4 << 20
 
 func checkLimits(l state.Limits) error {
 	switch {
-	case l.Memory != 0 && l.Memory < MinMemory:
+	case l.Memory != 0 && l.Memory != -1 && l.Memory < MinMemory:
 		return fail.New(fail.Usage, "memory of %d bytes is too little for any init, 4M is the least", l.Memory)
 	case l.MilliCPUs < 0 || l.MilliCPUs != 0 && l.MilliCPUs < 10:
 		return fail.New(fail.Usage, "cpus: 0.01 is the least")
 	case l.PIDs < -1:
 		return fail.New(fail.Usage, "pids: %d is not a number of processes", l.PIDs)
-	case l.Swap != 0 && l.Memory == 0:
+	case l.Swap != 0 && l.Memory == -1:
 		return fail.New(fail.Usage, "swap is limited only together with memory")
 	}
 	return nil

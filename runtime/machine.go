@@ -31,8 +31,8 @@ type machine struct {
 	host       func() (Host, error)
 	// trySysctls is fail.Usage, naming it, if a VPS cannot set one of sysctls.
 	trySysctls func(ctx context.Context, sysctls map[string]string, privileged bool) error
-	// defaultPIDs is the limit of processes of VPSs without one of their own.
-	defaultPIDs func() int64
+	// defaults are the limits of VPSs without limits of their own.
+	defaults func() state.Limits
 	// initFile is the host's program that is the init of VPSs whose image has
 	// none.
 	initFile func(binDir string) (string, error)

@@ -73,12 +73,12 @@ type Rate struct {
 	Out uint64 `json:"outBitsPerSecond,omitempty"` // from it
 }
 
-// Limits of a VPS; zero means unlimited.
+// Limits of a VPS; zero means unlimited, but for those with a default.
 type Limits struct {
-	Memory    int64 `json:"memoryBytes,omitempty"`
-	Swap      int64 `json:"swapBytes,omitempty"` // swap alone, not memory+swap; -1 none
-	MilliCPUs int64 `json:"milliCpus,omitempty"` // 1500 is one and a half CPUs
-	PIDs      int64 `json:"pids,omitempty"`      // 0 is a default by the host, -1 no limit
+	Memory    int64 `json:"memoryBytes,omitempty"` // 0 is a default by the host, -1 no limit
+	Swap      int64 `json:"swapBytes,omitempty"`   // swap alone, not memory+swap; -1 none
+	MilliCPUs int64 `json:"milliCpus,omitempty"`   // 1500 is one and a half CPUs
+	PIDs      int64 `json:"pids,omitempty"`        // 0 is a default by the host, -1 no limit
 }
 
 // DNS is what resolv.conf inside should say. Empty Servers means the host's

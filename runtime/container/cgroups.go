@@ -147,3 +147,14 @@ func (e Engine) removeParents(dirs []string) error {
 	}
 	return nil
 }
+
+// HasController reports whether this host can limit what the cgroup controller
+// name is for. It is false if the host cannot be asked.
+func HasController(name string) bool {
+	if !cgroups.IsCgroup2UnifiedMode() {
+		_, err := cgroups.FindCgroupMountpoint("", name)
+		return err == nil
+	}
+	all, err := cgroups.GetAllSubsystems()
+	return err == nil && slices.Contains(all, name)
+}
