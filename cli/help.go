@@ -28,11 +28,8 @@ func helpOf(root *verb, path []string) string {
 		return rootHelp(root)
 	}
 	var out strings.Builder
-	usage := "croft " + strings.Join(path, " ")
-	if len(v.options) > 0 {
-		usage += " [OPTIONS]"
-	}
-	fmt.Fprintf(&out, "Usage: %s\n\n%s.\n", strings.TrimSpace(usage+" "+v.args), capital(v.summary))
+	usage := "croft " + strings.Join(path, " ") + " " + synopsis(v)
+	fmt.Fprintf(&out, "Usage: %s\n\n%s.\n", strings.TrimSpace(usage), capital(v.summary))
 	if len(v.examples) > 0 {
 		fmt.Fprintf(&out, "\nExamples:\n  %s\n", strings.Join(v.examples, "\n  "))
 	}
@@ -103,20 +100,36 @@ func rootHelp(root *verb) string {
 		fmt.Fprintf(&out, "\n%s:\n%s", group, verbList(of))
 	}
 	fmt.Fprintf(&out, "\nOptions of every command:\n%s", optionList(root.options))
-	out.WriteString("\n" + grammarInBrief + "\n\nExit status:\n" + exitStatuses)
+	out.WriteString("\n" + grammarInBrief + "\n\nExit status:\n" + statusList())
 	return out.String()
 }
 
 // exitStatuses is docs/exit-codes.md in brief.
-const exitStatuses = `  0  success                              6  busy with another command
-  1  internal error                       7  needs root or a capability
-  2  usage error                          8  the host lacks something
-  3  no such VPS, template, network       9  timed out
-  4  the name or address is in use        128+n  ended by signal n
-  5  wrong state (for example already running)
-exec, enter and run exit with the status of the command inside; 125 means that
-croft failed, 126 that the command cannot be executed, 127 that it is missing.
-`
+var exitStatuses = [][2]string{
+	{"0", "success"},
+	{"1", "internal error"},
+	{"2", "usage error"},
+	{"3", "no such VPS, template or network"},
+	{"4", "the name or address is in use"},
+	{"5", "wrong state, for example already running"},
+	{"6", "busy with another command"},
+	{"7", "needs root or a capability"},
+	{"8", "the host lacks something"},
+	{"9", "timed out"},
+	{"128+n", "ended by signal n"},
+}
+
+const exitStatusInside = `exec, enter and run exit with the status of the command inside; 125 means that
+croft failed, 126 that the command cannot be executed, 127 that it is missing.`
+
+// statusList is exitStatuses as help shows them.
+func statusList() string {
+	var out strings.Builder
+	for _, s := range exitStatuses {
+		fmt.Fprintf(&out, "  %-10s  %s\n", s[0], s[1])
+	}
+	return out.String() + exitStatusInside + "\n"
+}
 
 // grammarInBrief says how command lines are read.
 const grammarInBrief = `Options may stand anywhere after COMMAND, before or after names, up to "--";

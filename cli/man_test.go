@@ -1,63 +1,135 @@
 package cli
 
 import (
-	"slices"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
 
-// The manual page names every command and option, as they are typed, and is
-// made of what man(1) knows.
-func TestManPage(t *testing.T) {
-	r := croft(t, nil, "man")
+// page is what croft man prints of a page, as it would be read.
+func page(t *testing.T, words ...string) string {
+	t.Helper()
+	r := croft(t, nil, append([]string{"man"}, words...)...)
 	if r.status != 0 || r.err != "" || r.called != "" {
-		t.Fatalf("%+v", r)
+		t.Fatalf("man %v: %+v", words, r)
 	}
-	page := strings.NewReplacer(`\-`, "-", `\e`, `\`, `\(dq`, `"`).Replace(r.out)
+	return strings.NewReplacer(`\-`, "-", `\e`, `\`, `\(aq`, "'", `\(dq`, `"`, `\(ti`, "~", `\(ga`, "`", `\(ha`, "^", `\fB`, "", `\fR`, "").Replace(r.out)
+}
+
+// Every command has a page with every section, and every option of it.
+func TestManPages(t *testing.T) {
+	listed := strings.Fields(croft(t, nil, "man", "--list").out)
+	sections := []string{"NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"}
+	for _, name := range listed {
+		text := page(t, name)
+		for _, s := range sections {
+			if strings.Count(text, "\n.SH \""+s+"\"\n") != 1 {
+				t.Errorf("%s has no section %s", name, s)
+			}
+		}
+		if !strings.Contains(text, "\n"+name+" - ") {
+			t.Errorf("%s: NAME does not say so", name)
+		}
+	}
 	root := (&app{}).commands()
 	eachVerb(root, nil, func(path []string, v *verb) {
-		name := "croft " + strings.Join(path, " ")
-		_, section, ok := strings.Cut(page, `.SS "`+name)
-		section, _, _ = strings.Cut(section, "\n.SS ")
-		if !ok {
-			t.Errorf("no section %q", name)
+		text := page(t, path...)
+		own := strings.HasPrefix(text, `.TH "`+strings.ToUpper(pageName(path)))
+		if !own && path[0] != "oci" {
+			t.Errorf("%v has no page of its own", path)
+		}
+		if _, sub, ok := strings.Cut(text, `.SS "`+v.name); !own && ok {
+			text = sub
 		}
 		for _, o := range v.options {
-			if !strings.Contains(section, "\n.B \""+strings.ReplaceAll(o.typed(), "…", "...")+"\"\n"+capital(o.usage[:1])) {
-				t.Errorf("%s: no %s", name, o.typed())
+			if !strings.Contains(text, ".TP\n"+o.typed()+"\n"+capital(o.usage)+".\n") {
+				t.Errorf("%s: no %s", pageName(path), o.typed())
+			}
+		}
+		for _, e := range v.examples {
+			if !strings.Contains(text, "\n"+e+"\n") && own {
+				t.Errorf("%s: no example %s", pageName(path), e)
 			}
 		}
 	})
-	macros := []string{".TH", ".SH", ".SS", ".TP", ".B", ".I", ".PP", ".nf", ".fi"}
-	filled := true
-	for line := range strings.Lines(r.out) {
-		line = strings.TrimSuffix(line, "\n")
-		word, _, _ := strings.Cut(line, " ")
-		switch {
-		case word == ".nf" || word == ".fi":
-			if filled == (word == ".fi") {
-				t.Errorf("%s out of place", word)
-			}
-			filled = word == ".fi"
-		case strings.HasPrefix(line, ".") && !slices.Contains(macros, word), strings.HasPrefix(line, "'"):
-			t.Errorf("no macro of man's: %q", line)
-		case !filled:
-		case line == "":
-			t.Error("an empty line in filled text")
+	for _, path := range manPages(root) {
+		if name := pageName(path); !strings.Contains(strings.Join(listed, " ")+" ", name+" ") {
+			t.Errorf("--list does not have %s", name)
 		}
 	}
-	if !filled {
-		t.Error("it ends verbatim")
+	if !strings.Contains(page(t, "create"), "/etc/croft/recipes") || strings.Contains(page(t, "stop"), "/etc/croft/recipes") {
+		t.Error("recipes are in FILES of the wrong pages")
+	}
+	if r := croft(t, nil, "man", "nonsense"); r.status != 2 {
+		t.Errorf("%+v", r)
 	}
 }
 
-func TestRoffKeepsText(t *testing.T) {
-	var r roff
-	r.text(escape(`.so /etc/passwd`))
-	r.text(escape(`'x' \n --opt`))
-	r.macro("B", `"a" \fB-x`)
-	want := "\\&.so /etc/passwd\n\\&'x' \\en \\-\\-opt\n.B \"\\(dqa\\(dq \\efB\\-x\"\n"
-	if r.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", &r, want)
+// Paragraphs are filled to the width that the reader asks for. Nothing is kept
+// in its lines but examples and lists.
+func TestManPagesAreFilled(t *testing.T) {
+	for _, path := range manPages((&app{}).commands()) {
+		text := page(t, pageName(path))
+		for block := range strings.SplitSeq(text, "\n.nf\n") {
+			block, _, inside := strings.Cut(block, "\n.fi\n")
+			for line := range strings.Lines(block) {
+				if inside && !strings.HasPrefix(line, " ") && !strings.Contains(line, "croft ") {
+					t.Errorf("%s: kept as it is: %s", pageName(path), line)
+				}
+			}
+		}
+	}
+	if page(t, "list") == page(t, "stop") {
+		t.Fatal("two pages are one")
+	}
+}
+
+// groff has nothing to complain of, and no line of a page is longer than the
+// terminal is wide, except examples and lists.
+func TestManPagesInGroff(t *testing.T) {
+	if _, err := exec.LookPath("groff"); err != nil {
+		t.Skip("there is no groff here")
+	}
+	const width = 60
+	var pages strings.Builder
+	kept := map[string]bool{}
+	for _, path := range manPages((&app{}).commands()) {
+		pages.WriteString(croft(t, nil, "man", pageName(path)).out)
+		for block := range strings.SplitSeq(page(t, pageName(path)), "\n.nf\n") {
+			block, _, _ := strings.Cut(block, "\n.fi\n")
+			for line := range strings.Lines(block) {
+				kept[strings.TrimSpace(line)] = true
+			}
+		}
+	}
+	var out, complaints strings.Builder
+	groff := exec.Command("groff", "-man", "-Tascii", "-ww", "-P-cbou", "-rLL=60n")
+	groff.Stdin, groff.Stdout, groff.Stderr = strings.NewReader(pages.String()), &out, &complaints
+	if err := groff.Run(); err != nil || complaints.Len() > 0 {
+		t.Errorf("groff: %v\n%s", err, &complaints)
+	}
+	for line := range strings.Lines(out.String()) {
+		line = strings.TrimSuffix(line, "\n")
+		if len(line) > width && !kept[strings.TrimSpace(line)] {
+			t.Errorf("%d characters: %s", len(line), line)
+		}
+	}
+}
+
+func TestManPageGolden(t *testing.T) {
+	const file = "testdata/man/croft-restart.8"
+	got := croft(t, nil, "man", "restart").out
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

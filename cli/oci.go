@@ -18,11 +18,8 @@ func ociVerb() *verb {
 			"croft oci run --bundle /srv/bundle web",
 			"croft oci --root /run/user-oci list --format json",
 		},
-		about: `The command line is that of runc, not that of croft's other commands. A program of
-the name croft-oci (a link to croft) has only this command line. These options
-stand between "oci" and the command:
-
-` + strings.TrimSuffix(optionList(described(oci.Options())), "\n"),
+		about: ociAbout + " These options stand between \"oci\" and the command:\n\n" +
+			strings.TrimSuffix(optionList(ociOptions()), "\n"),
 	}
 	for _, v := range oci.Verbs() {
 		family.verbs = append(family.verbs, &verb{
@@ -35,6 +32,12 @@ stand between "oci" and the command:
 	}
 	return family
 }
+
+const ociAbout = `The command line is that of runc, not that of croft's other commands. A link to
+croft with the name croft-oci has only this command line.`
+
+// ociOptions stand between oci and the command.
+func ociOptions() []option { return described(oci.Options()) }
 
 func ociExamples(all []string) []string {
 	var examples []string

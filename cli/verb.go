@@ -60,6 +60,7 @@ const (
 	templateNames
 	networkNames
 	recipeNames
+	commandNames
 )
 
 // signals says whose the signals are that croft is sent while the verb runs.
