@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -419,6 +420,38 @@ func TestConsoleOfAKilledMonitor(t *testing.T) {
 	if status := term.ended(); status != 0 {
 		t.Errorf("exit %d", status)
 	}
+}
+
+// Two VPSs with the same ids, which a copied file can bring about, never run at
+// the same time.
+func TestNoTwoWithTheSameIDs(t *testing.T) {
+	hostAsBefore(t)
+	first, second := boot(t, "busybox"), create(t, "busybox")
+	settings := filepath.Join(world.root, "vps", second, "vps.json")
+	good, err := os.ReadFile(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.WriteFile(settings, good, 0o600) })
+	var v map[string]any
+	if err := json.Unmarshal(good, &v); err != nil {
+		t.Fatal(err)
+	}
+	v["ids"].(map[string]any)["first"] = inspect(t, first).IDs.First
+	copied, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(settings, copied, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, 4, "a process that is not its own runs as its user", "start", second)
+	wantStatus(t, second, "stopped")
+	wantStatus(t, first, "running")
+	if err := os.WriteFile(settings, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "start", second)
 }
 
 // A command that does not fit into --pids says so.

@@ -36,6 +36,11 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.sweepBefore(ctx, v); err != nil {
 		return err
 	}
+	if mon.how != monitorEnded { // at a reboot they have been its own all the time
+		if err := mon.unused(v.IDs); err != nil {
+			return err
+		}
+	}
 	if err := mon.claimMissing(ctx, v); err != nil {
 		return err
 	}

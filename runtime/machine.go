@@ -31,6 +31,8 @@ type machine struct {
 	host       func() (Host, error)
 	// trySysctls is fail.Usage, naming it, if a VPS cannot set one of sysctls.
 	trySysctls func(ctx context.Context, sysctls map[string]string, privileged bool) error
+	// unused is fail.Taken if a process of the host has one of ids.
+	unused func(ids state.IDRange) error
 	// defaults are the limits of VPSs without limits of their own.
 	defaults func() state.Limits
 	// initFile is the host's program that is the init of VPSs whose image has

@@ -85,6 +85,7 @@ func New(o Options) (*Manager, error) {
 			monitors:   spawner{store: store, warn: warn, cgroups: cgroups},
 			guests:     hostGuests{},
 			host:       func() (Host, error) { return hostFacts(cgroups, store) },
+			unused:     store.Unused,
 			defaults:   sync.OnceValue(func() state.Limits { return defaultLimits(hostCapacity()) }),
 			trySysctls: trySysctls,
 			initFile:   holder.Install,

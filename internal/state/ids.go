@@ -94,6 +94,19 @@ func (s *Store) firstInUse(ids IDRange) (IDRange, bool) {
 	return IDRange{}, false
 }
 
+// Unused refuses with fail.Taken a range whose ids a process of the host has: the
+// files that say whose they are can be lost or copied, the kernel knows. A zero
+// range is unused.
+func (s *Store) Unused(ids IDRange) error {
+	if ids.Size == 0 {
+		return nil
+	}
+	if unit, inUse := s.firstInUse(ids); inUse {
+		return fail.New(fail.Taken, "a process that is not its own runs as its user %d", unit.First).WithHint("ps -f -U %d", unit.First)
+	}
+	return nil
+}
+
 // userRuns reports whether a process has uid as its real user id. The kernel
 // looks it up among the users that it counts processes of, so the answer takes
 // no longer the more processes there are (kernel/sys.c, getpriority).
