@@ -326,6 +326,16 @@ func TestIDsOfProcesses(t *testing.T) {
 	if v.IDs.First != firstIDs+2*IDUnit {
 		t.Errorf("got %v", v.IDs)
 	}
+	for status, want := range map[string]bool{
+		"Name:\ta\nState:\tS (sleeping)\nUid:\t70\t0\t0\t0\n":    true,
+		"Name:\tState:\nState:\tZ (zombie)\nUid:\t70\t0\t0\t0\n": false,
+		"State:\tR (running)\nUid:\t7\t70\t70\t70\n":             false,
+		"": false,
+	} {
+		if got := runsAs(status, 70); got != want {
+			t.Errorf("%q: %v", status, got)
+		}
+	}
 	if !userRuns(uint32(os.Getuid())) || userRuns(3_999_999_999) {
 		t.Error("the kernel says otherwise")
 	}

@@ -107,12 +107,45 @@ func (s *Store) Unused(ids IDRange) error {
 	return nil
 }
 
-// userRuns reports whether a process has uid as its real user id. The kernel
-// looks it up among the users that it counts processes of, so the answer takes
-// no longer the more processes there are (kernel/sys.c, getpriority).
+// userRuns reports whether a process has uid as its real user id, one that is
+// not a zombie. The kernel looks it up among the users that it counts processes
+// of, so no for an answer takes no longer the more processes there are
+// (kernel/sys.c, getpriority). It counts zombies too: those in /proc are asked.
 func userRuns(uid uint32) bool {
-	_, err := unix.Getpriority(unix.PRIO_USER, int(uid))
-	return err == nil
+	if _, err := unix.Getpriority(unix.PRIO_USER, int(uid)); err != nil {
+		return false
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		if _, err := strconv.Atoi(e.Name()); err != nil {
+			return false
+		}
+		status, err := os.ReadFile(filepath.Join("/proc", e.Name(), "status"))
+		return err == nil && runsAs(string(status), uid)
+	})
+}
+
+// runsAs reads from /proc/PID/status (proc_pid_status(5)) whether the process
+// has uid as its real user id, and is not a zombie.
+func runsAs(status string, uid uint32) bool {
+	var ended, its bool
+	for line := range strings.Lines(status) {
+		key, value, _ := strings.Cut(line, ":")
+		fields := strings.Fields(value)
+		if len(fields) == 0 {
+			continue
+		}
+		switch key {
+		case "State":
+			ended = fields[0] == "Z" || fields[0] == "X"
+		case "Uid":
+			its = fields[0] == strconv.FormatUint(uint64(uid), 10)
+		}
+	}
+	return its && !ended
 }
 
 // freeIDs is the lowest aligned range of size ids that overlaps none in used.
