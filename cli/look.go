@@ -17,8 +17,16 @@ func statusVerb() *verb {
 		name: "status", group: groupLook, args: "NAME...", words: vpsNames,
 		summary:  "print the state of VPSs, one per line",
 		examples: []string{"croft status web", "croft status --json web db"},
-		about: `The state is stopped, starting, running, paused, orphaned (it runs and its monitor
-was killed; the next command repairs this) or broken (its files cannot be read).
+		about: `The state is one of:
+
+  stopped    it does not run
+  starting   its init does not run yet
+  running    its init runs
+  paused     "croft pause" has paused it
+  stopping   its init has ended, and croft removes what it left on the host
+  orphaned   it runs, and its monitor was killed; the next command repairs this
+  broken     its files cannot be read
+
 The exit status is 0 in every state.`,
 		options: []option{jsonOption("print name, status and booted as JSON")},
 		run: func(ctx context.Context, i *invocation) error {

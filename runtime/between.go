@@ -5,17 +5,17 @@ import (
 	"croft/internal/state"
 )
 
-// notRunning is why nothing can be done in the VPS name, whose files say run:
-// fail.State. One on its way up or down is to be waited for, as a start would
-// find it taken.
-func notRunning(name string, status Status, run state.Run) error {
-	switch {
-	case status != StatusStarting:
-		return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
-	case comingDown(run):
+// notRunning is why nothing can be done in the VPS name, which has that status
+// and does not run: fail.State. One on its way up or down is to be waited for,
+// as a start would find it taken.
+func notRunning(name string, status Status) error {
+	switch status {
+	case StatusStarting:
+		return fail.New(fail.State, "%s is still starting", name).WithHint("croft wait --for running %s", name)
+	case StatusStopping:
 		return fail.New(fail.State, "%s is shutting down", name).WithHint("croft wait --for stopped %s", name)
 	}
-	return fail.New(fail.State, "%s is still starting", name).WithHint("croft wait --for running %s", name)
+	return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
 }
 
 // notRunning is the same of a VPS whose init has just been found dead.
@@ -28,7 +28,7 @@ func (m *Manager) notRunning(name string) error {
 	if err != nil {
 		return err
 	}
-	return notRunning(name, status, run)
+	return notRunning(name, status)
 }
 
 // runningAlready is why name, whose life lock another holds, cannot be
@@ -38,10 +38,13 @@ func (m *Manager) runningAlready(name string) error {
 	if err != nil {
 		return err
 	}
-	if lives := run.State == state.Running && alive(run.Init); !lives {
-		return notRunning(name, StatusStarting, run)
+	if lives := run.State == state.Running && alive(run.Init); lives {
+		return fail.New(fail.State, "%s is running already", name).WithHint("croft list %s", name)
 	}
-	return fail.New(fail.State, "%s is running already", name).WithHint("croft list %s", name)
+	if comingDown(run) {
+		return notRunning(name, StatusStopping)
+	}
+	return notRunning(name, StatusStarting)
 }
 
 // comingDown tells which way a VPS goes whose monitor lives and whose init

@@ -67,6 +67,13 @@ func TestBetween(t *testing.T) {
 			t.Fatal(err)
 		}
 		inside(c.when, c.text, c.hint)
+		status := map[string]Status{starting: StatusStarting, ending: StatusStopping}[c.text]
+		if info, err := m.Inspect(ctx, "web"); err != nil || info.Status != status || info.PID != 0 {
+			t.Errorf("%s, inspect: %s, %v, and not %s", c.when, info.Status, err, status)
+		}
+		if all, err := m.List(ctx); err != nil || len(all) != 1 || all[0].Status != status {
+			t.Errorf("%s, list: %+v, %v, and not %s", c.when, all, err, status)
+		}
 		told(c.when+", start", m.Start(ctx, "web", StartOptions{}), c.text, c.hint)
 	}
 	run := state.Run{Schema: state.Schema, HostBoot: hostBoot(t), State: state.Running, Monitor: me, Init: me}

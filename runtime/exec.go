@@ -113,7 +113,7 @@ func (m *Manager) running(ctx context.Context, name string) (state.Run, error) {
 	case StatusPaused:
 		return state.Run{}, fail.New(fail.State, "%s is paused", name).WithHint("croft resume %s", name)
 	}
-	return state.Run{}, notRunning(name, status, run)
+	return state.Run{}, notRunning(name, status)
 }
 
 // process is the OCI process of a command: root's own environment and no

@@ -213,8 +213,11 @@ func (m *Manager) describe(v state.VPS, tables map[string]network.Table, perhaps
 	info.Cgroup = m.cgroupsPath(v.Name)
 	info.PID, info.MonitorPID, info.Started = run.Init.PID, run.Monitor.PID, &run.Started
 	info.LastEnd = nil
-	if info.Status == StatusOrphaned {
+	switch info.Status {
+	case StatusOrphaned:
 		info.MonitorPID = 0
+	case StatusStopping:
+		info.PID = 0
 	}
 	info.Booted = m.booted(v.Name, run)
 	return info
@@ -241,8 +244,10 @@ func (m *Manager) status(name string, run state.Run) (Status, error) {
 		return StatusStopped, nil
 	case !held:
 		return StatusOrphaned, nil
+	case !lives && comingDown(run):
+		return StatusStopping, nil
 	case !lives:
-		return StatusStarting, nil // or sweeping up; either way not for long
+		return StatusStarting, nil
 	}
 	frozen, err := m.containers.Frozen(name)
 	if err != nil {

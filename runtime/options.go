@@ -134,6 +134,7 @@ const (
 	StatusStopped  Status = "stopped"
 	StatusStarting Status = "starting"
 	StatusRunning  Status = "running"
+	StatusStopping Status = "stopping" // its init has ended, and what it left on the host is being removed
 	StatusPaused   Status = "paused"
 	StatusOrphaned Status = "orphaned" // it runs and its monitor was killed: the next command mends that
 	StatusBroken   Status = "broken"   // its files cannot be read; Error says why
