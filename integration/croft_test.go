@@ -218,12 +218,14 @@ type info struct {
 		Addresses                    []string
 	}
 	LastEnd *struct {
-		Reason string
-		Status int
+		Reason, Detail string
+		Status         int
+		OutOfMemory    bool
 	}
-	Cgroup string
-	Files  string
-	Error  string
+	MonitorLog string
+	Cgroup     string
+	Files      string
+	Error      string
 }
 
 // inspect returns what croft says about a VPS.

@@ -42,8 +42,8 @@ func (mon *monitor) ended(ctx context.Context, seen holder.End) (again bool, err
 	if !seen.Abandoned {
 		end := endOf(seen)
 		// The counter goes with the cgroup, so it is read before the sweep.
-		if end.Reason == endKilled && !mon.askedToStop() && mon.containers.OutOfMemory(mon.name) {
-			end.Detail += ", and the VPS had run out of memory"
+		if byKill(end) && !mon.askedToStop() && mon.containers.OutOfMemory(mon.name) {
+			end = outOfMemory(end)
 		}
 		run.End = &end
 	}

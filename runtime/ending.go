@@ -46,6 +46,20 @@ func ending(status syscall.WaitStatus) state.End {
 	}
 }
 
+// byKill reports whether init, or the command that croft's own init ran and
+// whose status it passes on, was killed.
+func byKill(e state.End) bool {
+	return e.Reason == endKilled || e.Reason == endExited && e.Status == 128+int(syscall.SIGKILL)
+}
+
+// outOfMemory is the end e of a VPS in which the kernel had killed a process
+// because the memory limit was reached.
+func outOfMemory(e state.End) state.End {
+	e.OutOfMemory = true
+	e.Detail += ", and the VPS had run out of memory"
+	return e
+}
+
 // wanted says whether a VPS that nobody outside had asked to stop ended
 // because somebody inside had: by a power-off, which for an init that may not
 // call reboot(2) is to exit with success. Any other end is an accident.

@@ -182,6 +182,7 @@ func (m *Manager) describe(v state.VPS, tables map[string]network.Table, perhaps
 		Interfaces: describeInterfaces(v, tables), Published: append([]Publication{}, v.Published...),
 		Allow:  append([]string{}, v.Allow...),
 		Bundle: m.store.BundleDir(v.Name), Files: filepath.Join(m.store.FSDir(v.Name), "upper"),
+		MonitorLog: journalFile(m.store, v.Name),
 	}
 	if info.Labels == nil {
 		info.Labels = map[string]string{}

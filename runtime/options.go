@@ -169,8 +169,9 @@ type Info struct {
 	ShouldRun  bool              `json:"shouldRun"` // it was started, and nobody has asked it to stop since
 	LastEnd    *state.End        `json:"lastEnd"`
 	Bundle     string            `json:"bundle"`
-	Files      string            `json:"files"`  // where its own files are on the host
-	Cgroup     string            `json:"cgroup"` // as in its bundle; "" if it does not run
+	Files      string            `json:"files"`      // where its own files are on the host
+	Cgroup     string            `json:"cgroup"`     // as in its bundle; "" if it does not run
+	MonitorLog string            `json:"monitorLog"` // the file that its monitor writes to; it is there after the first start
 	Error      string            `json:"error,omitempty"`
 }
 

@@ -136,4 +136,7 @@ type End struct {
 	Reason string    `json:"reason"`           // halted, rebooted, exited, killed, failed, unknown
 	Status int       `json:"status"`           // exit status of init; 128+n if a signal ended it
 	Detail string    `json:"detail,omitempty"` // one line for a person
+	// OutOfMemory is whether it was killed after the kernel had killed a process
+	// of the VPS because its memory limit was reached.
+	OutOfMemory bool `json:"outOfMemory,omitempty"`
 }
