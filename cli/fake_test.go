@@ -283,7 +283,7 @@ func (f *fake) Processes(_ context.Context, name string) ([]runtime.ProcessInfo,
 	return []runtime.ProcessInfo{
 		{HostPID: 80, User: -1, State: "Z", Threads: 1, Command: "[gone]"},
 		{PID: 1, HostPID: 77, State: "S", Threads: 1, CPU: 7_250_000_000, Memory: 12 << 20, Command: "/sbin/init --log \x1b[1m"},
-		{PID: 9, Parent: 1, HostPID: 79, User: 33, State: "R", Threads: 4, Command: "worker"},
+		{PID: 9, Parent: 1, HostPID: 79, User: 33, UserName: "www-data", State: "R", Threads: 4, Command: "worker"},
 	}, f.call("Processes", name, nil)
 }
 

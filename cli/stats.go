@@ -179,6 +179,7 @@ func topVerb() *verb {
 		summary:  "list the processes of a VPS",
 		examples: []string{"croft top web"},
 		about: `PID and USER are as the VPS sees them; HOST-PID is the process id on the host.
+USER is the name in the VPS's own /etc/passwd, or the id if it has no name there.
 Processes that are not visible inside the VPS have no PID.`,
 		options: []option{jsonOption("print everything about each process as a JSON array")},
 		run: func(ctx context.Context, i *invocation) error {
@@ -199,8 +200,8 @@ Processes that are not visible inside the VPS have no PID.`,
 func processTable(all []runtime.ProcessInfo) table {
 	t := table{{"PID", "HOST-PID", "USER", "STATE", "MEMORY", "TIME", "COMMAND"}}
 	for _, p := range all {
-		user := ""
-		if p.User >= 0 {
+		user := p.UserName
+		if user == "" && p.User >= 0 {
 			user = strconv.FormatInt(p.User, 10)
 		}
 		t = append(t, []string{

@@ -5,6 +5,7 @@ package integration
 import (
 	"encoding/json"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -98,7 +99,7 @@ func TestTop(t *testing.T) {
 	var all []struct {
 		PID, ParentPID, HostPID int
 		User                    int64
-		Command                 string
+		UserName, Command       string
 	}
 	if err := json.Unmarshal([]byte(must(t, "top", "--json", vps)), &all); err != nil {
 		t.Fatal(err)
@@ -119,9 +120,34 @@ func TestTop(t *testing.T) {
 	if nobody, ok := seen["sleep 54322"]; !ok || nobody == 0 {
 		t.Errorf("nobody's: %v", all)
 	}
-	if table := must(t, "top", vps); !strings.Contains(table, "sleep 54321") {
-		t.Errorf("the table:\n%s", table)
+	if user := userOf(t, vps, "sleep 54321"); user != "root" {
+		t.Errorf("root's is shown as %s's", user)
+	}
+	if user := userOf(t, vps, "sleep 54322"); user != "nobody" {
+		t.Errorf("nobody's is shown as %s's", user)
+	}
+	// A passwd that the VPS has made to mislead, and one that never answers.
+	number := strconv.FormatInt(seen["sleep 54322"], 10)
+	sh(t, vps, `{ printf 'x\033[2Jy:x:'; echo "`+number+`:1::/:"; } >/etc/passwd`)
+	if user := userOf(t, vps, "sleep 54322"); user != number {
+		t.Errorf("a name that controls a terminal: %q", user)
+	}
+	sh(t, vps, "rm /etc/passwd && mkfifo /etc/passwd")
+	if user := userOf(t, vps, "sleep 54321"); user != "0" {
+		t.Errorf("with a FIFO for passwd: %q", user)
 	}
 	must(t, "stop", vps)
 	refused(t, 5, "not running", "top", vps)
+}
+
+// userOf is the USER of a process in the table of top.
+func userOf(t *testing.T, vps, command string) string {
+	t.Helper()
+	for line := range strings.Lines(must(t, "top", vps)) {
+		if fields := strings.Fields(line); strings.HasSuffix(strings.TrimSpace(line), command) {
+			return fields[2]
+		}
+	}
+	t.Errorf("top shows no %s", command)
+	return ""
 }

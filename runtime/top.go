@@ -1,31 +1,37 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"croft/internal/inside"
 	"croft/internal/state"
 )
 
 // A ProcessInfo is one process of a VPS. Its JSON keys are stable: docs/state.md.
 type ProcessInfo struct {
-	PID     int    `json:"pid"`       // inside; 0 if nobody inside sees it
-	Parent  int    `json:"parentPid"` // inside; 0 if it is none of the VPS's
-	HostPID int    `json:"hostPid"`
-	User    int64  `json:"user"` // id inside; -1 is one that it does not have
-	State   string `json:"state"`
-	Threads int    `json:"threads"`
-	CPU     uint64 `json:"cpuNanoseconds"`
-	Memory  uint64 `json:"memoryBytes"` // resident
-	Command string `json:"command"`     // with its arguments; [name] if it has none
+	PID     int   `json:"pid"`       // inside; 0 if nobody inside sees it
+	Parent  int   `json:"parentPid"` // inside; 0 if it is none of the VPS's
+	HostPID int   `json:"hostPid"`
+	User    int64 `json:"user"` // id inside; -1 is one that it does not have
+	// UserName is the name of User in the VPS's own passwd(5); "" if it has none
+	// there, or if the file cannot be read in time.
+	UserName string `json:"userName"`
+	State    string `json:"state"`
+	Threads  int    `json:"threads"`
+	CPU      uint64 `json:"cpuNanoseconds"`
+	Memory   uint64 `json:"memoryBytes"` // resident
+	Command  string `json:"command"`     // with its arguments; [name] if it has none
 }
 
 // Processes lists the processes of a running VPS, by their pids inside. One
@@ -46,7 +52,7 @@ func (m *Manager) Processes(ctx context.Context, name string) ([]ProcessInfo, er
 		return nil, m.goneOr(name, err)
 	}
 	all := []ProcessInfo{}
-	inside := map[int]int{}
+	number := map[int]int{} // inside, by that of the host
 	for _, pid := range pids {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -58,15 +64,54 @@ func (m *Manager) Processes(ctx context.Context, name string) ([]ProcessInfo, er
 		if err != nil {
 			return nil, err
 		}
-		inside[pid] = p.PID
+		number[pid] = p.PID
 		all = append(all, p)
 	}
+	names := m.userNames(name)
 	for i := range all {
-		all[i].Parent = inside[all[i].Parent]
+		all[i].Parent, all[i].UserName = number[all[i].Parent], names[all[i].User]
 	}
 	slices.SortFunc(all, func(a, b ProcessInfo) int { return a.PID - b.PID })
 	return all, nil
 }
+
+// userNames are the names of users in the passwd(5) of the running VPS name. A
+// VPS whose file cannot be read has none.
+func (m *Manager) userNames(name string) map[int64]string {
+	run, err := m.store.Run(name)
+	if err != nil {
+		return nil
+	}
+	passwd, err := readRunning(run.Init, func(root *inside.Root) ([]byte, error) { return root.Read("/etc/passwd", mostRead) })
+	if err != nil {
+		return nil
+	}
+	return userNamesIn(passwd)
+}
+
+// userNamesIn are the names in a passwd(5), by id. The first name of an id
+// counts, as in getpwuid(3). The text is the VPS's own: what could be taken for
+// an id, or is no name that useradd(8) would accept, is left out.
+func userNamesIn(passwd []byte) map[int64]string {
+	const longest = 32 // useradd(8)
+	names := map[int64]string{}
+	for line := range bytes.Lines(passwd) {
+		fields := strings.SplitN(string(line), ":", 4)
+		if len(fields) < 4 {
+			continue
+		}
+		name := fields[0]
+		id, err := strconv.ParseUint(fields[2], 10, 32)
+		if _, seen := names[int64(id)]; seen || err != nil || len(name) > longest || !userName.MatchString(name) {
+			continue
+		}
+		names[int64(id)] = name
+	}
+	return names
+}
+
+// userName is what useradd(8) accepts, with the '$' of Samba's machines.
+var userName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*\$?$`)
 
 // readProcess looks at one process. Its Parent is still the host's number.
 func readProcess(pid int, v state.VPS) (ProcessInfo, error) {
