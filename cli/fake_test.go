@@ -240,11 +240,15 @@ func (f *fake) Console(_ context.Context, name string, _ runtime.Stdio) error {
 	return f.call("Console", name, nil)
 }
 
-func (f *fake) Logs(_ context.Context, name string, o runtime.LogOptions, w io.Writer) error {
+func (f *fake) Logs(ctx context.Context, name string, o runtime.LogOptions, w io.Writer) error {
 	if err := f.call("Logs", name, o); err != nil {
 		return err
 	}
 	_, err := io.WriteString(w, "boot of "+name+"\n"+f.log)
+	if o.Follow && name == "never" { // nothing is written any more
+		<-ctx.Done()
+		return nil
+	}
 	return err
 }
 

@@ -131,7 +131,10 @@ removed. --raw keeps them; so does output to a file or a pipe.`,
 				o.Lines = get(i, "lines", parseLines)
 			}
 			return forOne(ctx, i, "print the log", func(ctx context.Context, m Manager, name string) error {
-				return m.Logs(ctx, name, o, i.untrusted())
+				if !o.Follow {
+					return m.Logs(ctx, name, o, i.untrusted())
+				}
+				return i.whileRead(ctx, func(ctx context.Context) error { return m.Logs(ctx, name, o, i.untrusted()) })
 			})
 		},
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -48,11 +49,30 @@ func stats(ctx context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
+	if watch {
+		return i.whileRead(ctx, func(ctx context.Context) error { return watchStats(ctx, i, m, names, interval) })
+	}
 	var before []runtime.Stats
 	if interval > 0 {
 		if before, err = m.Stats(ctx, names); err != nil {
 			return err
 		}
+	}
+	if err := pause(ctx, interval); err != nil {
+		return err
+	}
+	now, err := m.Stats(ctx, names)
+	if err != nil {
+		return err
+	}
+	return i.showStats(now, before)
+}
+
+// watchStats shows statistics again after each interval, until ctx ends.
+func watchStats(ctx context.Context, i *invocation, m Manager, names []string, interval time.Duration) error {
+	before, err := m.Stats(ctx, names)
+	if err != nil {
+		return err
 	}
 	for {
 		if err := pause(ctx, interval); err != nil {
@@ -62,14 +82,10 @@ func stats(ctx context.Context, i *invocation) error {
 		if err != nil {
 			return err
 		}
-		if watch {
-			i.home()
-		}
-		first := i.showStats(now, before)
-		if !watch {
-			return first
-		}
-		if err := ctx.Err(); err != nil {
+		i.home()
+		// What is reported of one VPS does not end the others'.
+		var told reported
+		if err := i.showStats(now, before); err != nil && !errors.As(err, &told) {
 			return err
 		}
 		before = now
