@@ -19,7 +19,7 @@ func formats() []string { return []string{"oci-archive", "oci", "docker-archive"
 
 func templateExportVerb() *verb {
 	return &verb{
-		name: "export", args: "NAME FILE|DIR|-", words: templateNames,
+		name: "export", args: "NAME FILE|DIR|-", words: templateNames, after: fileNames,
 		summary: "write a template to a file or directory",
 		examples: []string{
 			"croft template export web web.tar",

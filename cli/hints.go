@@ -100,7 +100,7 @@ func (noRecipes) Recipe(string) (string, error)          { return "", nil }
 
 // namesAreValid reports whether the words that must be names of VPSs are that.
 func namesAreValid(l line) bool {
-	if l.verb.words != vpsNames && !slices.Equal(l.path, []string{"create"}) {
+	if !l.verb.words.ofVPS() && !slices.Equal(l.path, []string{"create"}) {
 		return true
 	}
 	words := l.argv[slices.Index(l.argv, "--")+1:]

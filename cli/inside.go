@@ -11,7 +11,7 @@ import (
 
 func execVerb() *verb {
 	return &verb{
-		name: "exec", group: groupInside, args: "NAME [--] COMMAND...", words: vpsNames,
+		name: "exec", group: groupInside, args: "NAME [--] COMMAND...", words: runningNames,
 		summary: "run a command in a VPS",
 		examples: []string{
 			"croft exec web -- apt-get -y install nginx",
@@ -148,7 +148,7 @@ func runRun(ctx context.Context, i *invocation) error {
 
 func enterVerb() *verb {
 	return &verb{
-		name: "enter", group: groupInside, args: "NAME", words: vpsNames,
+		name: "enter", group: groupInside, args: "NAME", words: runningNames,
 		summary:  "open a shell in a VPS",
 		examples: []string{"croft enter web", "croft enter --user www-data web"},
 		about:    `The exit status is that of the shell; see "croft help exec".`,
@@ -170,7 +170,7 @@ func enterVerb() *verb {
 
 func consoleVerb() *verb {
 	return &verb{
-		name: "console", group: groupInside, args: "NAME", words: vpsNames,
+		name: "console", group: groupInside, args: "NAME", words: activeNames,
 		summary:  "attach to the console of a VPS",
 		examples: []string{"croft console web"},
 		about: `On a terminal, Ctrl-] detaches; so does "Esc ." at the beginning of a line.

@@ -21,7 +21,7 @@ func ifExistsOption() option {
 
 func startVerb() *verb {
 	return &verb{
-		name: "start", group: groupLife, args: "NAME... | --all", words: vpsNames,
+		name: "start", group: groupLife, args: "NAME... | --all", words: stoppedNames,
 		summary:  "start VPSs",
 		examples: []string{"croft start web db", "croft start --wait=network web"},
 		about: `Returns when the init of the VPS runs, or with --wait when the VPS has booted. A
@@ -44,7 +44,7 @@ VPS that is running already is an error and is left as it is.`,
 
 func stopVerb() *verb {
 	return &verb{
-		name: "stop", group: groupLife, args: "NAME... | --all", words: vpsNames,
+		name: "stop", group: groupLife, args: "NAME... | --all", words: activeNames,
 		summary:  "shut down VPSs",
 		examples: []string{"croft stop web db", "croft stop --timeout 10 web"},
 		about: `Asks the init of the VPS to shut down. A VPS that has not ended after the timeout
@@ -96,7 +96,7 @@ func restartVerb() *verb {
 
 func killVerb() *verb {
 	return &verb{
-		name: "kill", group: groupLife, args: "NAME... | --all", words: vpsNames,
+		name: "kill", group: groupLife, args: "NAME... | --all", words: activeNames,
 		summary:  "kill VPSs, or send a signal to their init",
 		examples: []string{"croft kill web", "croft kill --signal HUP web"},
 		about: `Without --signal every process of the VPS is killed at once, as if its power
@@ -120,7 +120,7 @@ had been cut. Any other signal goes to its init, which may ignore it.`,
 
 func pauseVerb() *verb {
 	return &verb{
-		name: "pause", group: groupLife, args: "NAME... | --all", words: vpsNames,
+		name: "pause", group: groupLife, args: "NAME... | --all", words: runningNames,
 		summary:  "freeze all processes of VPSs",
 		examples: []string{"croft pause web"},
 		about:    `The processes use no CPU time but keep their memory. Pausing a paused VPS succeeds.`,
@@ -134,7 +134,7 @@ func pauseVerb() *verb {
 
 func resumeVerb() *verb {
 	return &verb{
-		name: "resume", group: groupLife, args: "NAME... | --all", words: vpsNames,
+		name: "resume", group: groupLife, args: "NAME... | --all", words: pausedNames,
 		summary:  "resume paused VPSs",
 		examples: []string{"croft resume web"},
 		about:    `Resuming a VPS that is not paused succeeds.`,

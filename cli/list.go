@@ -33,8 +33,8 @@ VALUE may be a pattern with * and ?. A VPS must match every filter; of several
 filters with the same KEY it must match one.`,
 		options: []option{
 			{name: "json", usage: "print everything about each VPS as a JSON array"},
-			{name: "columns", short: "c", placeholder: "NAMES", choices: columnNames(), usage: "columns to print, separated by commas (default: name,status,addresses,template)"},
-			{name: "filter", short: "f", placeholder: "KEY=VALUE", many: true, usage: "list only VPSs that match; may be repeated"},
+			{name: "columns", short: "c", placeholder: "NAMES", kind: listColumns, usage: "columns to print, separated by commas (default: name,status,addresses,template)"},
+			{name: "filter", short: "f", placeholder: "KEY=VALUE", many: true, kind: listFilters, usage: "list only VPSs that match; may be repeated"},
 			{name: "sort", placeholder: "COLUMN", usage: "sort by this column (default: name)", choices: columnNames()},
 			{name: "quiet", short: "q", usage: "print only the names"},
 			{name: "no-header", usage: "omit the header line"},

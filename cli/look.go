@@ -119,7 +119,7 @@ func logsVerb() *verb {
 removed. --raw keeps them; so does output to a file or a pipe.`,
 		options: []option{
 			{name: "follow", short: "f", usage: "print new output until the VPS stops"},
-			{name: "boot", short: "b", placeholder: "N", usage: "boot to print: 3 is the third, 0 the newest, -1 the one before it (default: 0)"},
+			{name: "boot", short: "b", placeholder: "N", kind: bootsOfVPS, usage: "boot to print: 3 is the third, 0 the newest, -1 the one before it (default: 0)"},
 			{name: "lines", short: "n", placeholder: "N", usage: "print only the last N lines (default: all)"},
 			{name: "monitor", usage: "print the log of its monitor: what failed at a reboot or after the VPS stopped"},
 			{name: "raw", usage: "keep control characters on a terminal"},

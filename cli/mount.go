@@ -4,7 +4,7 @@ import "context"
 
 func mountVerb() *verb {
 	return &verb{
-		name: "mount", group: groupInside, args: "NAME... | --all", words: vpsNames,
+		name: "mount", group: groupInside, args: "NAME... | --all", words: stoppedNames,
 		summary:  "mount root filesystems of stopped VPSs, and print their paths",
 		examples: []string{"croft mount web"},
 		about: `Gives access to the files of a VPS from the host. The parent directory is an OCI
@@ -28,7 +28,7 @@ inspect".`,
 
 func umountVerb() *verb {
 	return &verb{
-		name: "umount", group: groupInside, args: "NAME... | --all", words: vpsNames,
+		name: "umount", group: groupInside, args: "NAME... | --all", words: stoppedNames,
 		summary:  "unmount root filesystems that croft mount mounted",
 		examples: []string{"croft umount web", "croft umount --all"},
 		about: `Unmounting a VPS that is not mounted succeeds. A root filesystem with open files

@@ -123,7 +123,7 @@ published port again succeeds.`,
 
 func publishRemoveVerb() *verb {
 	return &verb{
-		name: "remove", args: "NAME NUMBER|PORT|" + published + "...", words: vpsNames,
+		name: "remove", args: "NAME NUMBER|PORT|" + published + "...", words: vpsNames, after: portsOfVPS,
 		summary: "remove published ports, by number, port or text",
 		examples: []string{
 			"croft publish web remove 18081",

@@ -4,7 +4,7 @@ import "context"
 
 func renameVerb() *verb {
 	return &verb{
-		name: "rename", group: groupChange, args: "NAME NEW-NAME", words: vpsNames,
+		name: "rename", group: groupChange, args: "NAME NEW-NAME", words: stoppedNames,
 		summary:  "rename a stopped VPS",
 		examples: []string{"croft rename web www"},
 		synonyms: []string{"mv", "move", "ren"},

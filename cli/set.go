@@ -30,7 +30,7 @@ that ended because of a power cut, a crash or the host's shutdown is started
 again.`,
 		options: []option{onBootOption(), bootOrderOption(), stopTimeoutOption(),
 			option{name: "ip-add", placeholder: "ADDRESS", many: true, usage: "add an address; may be repeated"},
-			option{name: "ip-del", placeholder: "ADDRESS", many: true, usage: "remove an address; may be repeated"},
+			option{name: "ip-del", placeholder: "ADDRESS", many: true, kind: addressesOfVPS, usage: "remove an address; may be repeated"},
 			rateOption(), connectionsOption(),
 			allOption("change")},
 		synonyms: []string{"config", "change", "modify", "update"},

@@ -4,13 +4,9 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io"
 	goruntime "runtime"
 	"runtime/debug"
-	"slices"
 	"strings"
-
-	"croft/runtime"
 )
 
 // Version is what "croft version" says. The build sets it (-ldflags -X).
@@ -67,7 +63,7 @@ var completionScripts embed.FS
 
 func completionVerb() *verb {
 	return &verb{
-		name: "completion", group: groupShell, args: "bash|zsh|fish",
+		name: "completion", group: groupShell, args: "bash|zsh|fish", words: shellNames,
 		summary:  "print the completion script for a shell",
 		examples: []string{"croft completion bash"},
 		about: `Load or install the script:
@@ -87,162 +83,4 @@ func completionVerb() *verb {
 			return i.print(string(text))
 		},
 	}
-}
-
-// complete prints what the last of words can become, a line each; the words
-// before it are finished. It says nothing if it does not know: a completion
-// must not disturb.
-func (a *app) complete(root *verb, words []string) {
-	if len(words) == 0 {
-		words = []string{""}
-	}
-	last := words[len(words)-1]
-	for _, c := range a.candidates(root, words[:len(words)-1], last) {
-		if strings.HasPrefix(c, last) {
-			_, _ = io.WriteString(a.stdio.Out, c+"\n")
-		}
-	}
-}
-
-// candidates are all words that could stand after before, of which last is the
-// beginning.
-func (a *app) candidates(root *verb, before []string, last string) []string {
-	if len(before) > 0 {
-		// The value of an option is none of the arranged words yet.
-		if o, ok := pending(root, before); ok {
-			return a.values(o)
-		}
-	}
-	l := newArranger(root, before)
-	if err := l.read(); err != nil || slices.Contains(before, "--") {
-		return nil
-	}
-	if name, _, ok := strings.Cut(last, "="); ok && strings.HasPrefix(last, "--") {
-		return a.attached(l, name)
-	}
-	if strings.HasPrefix(last, "-") {
-		return optionWords(l)
-	}
-	if l.verb.name == "policy" && len(l.words) > 0 {
-		return [][]string{runtime.FirewallChains(), {"accept", "drop"}, nil}[min(len(l.words)-1, 2)]
-	}
-	if len(l.verb.verbs) > 0 {
-		var names []string
-		for _, v := range l.verb.verbs {
-			names = append(names, v.name)
-		}
-		if l.verb.named && len(l.words) == 0 {
-			names = append(names, a.named(l.verb.words)...)
-		}
-		return names
-	}
-	if one, more := strings.CutPrefix(l.verb.args, "NAME"); more && !strings.HasPrefix(one, "...") && len(l.words) > 0 {
-		return nil
-	}
-	if l.verb.inside && len(l.words) >= l.verb.before {
-		return nil
-	}
-	if l.verb.name == "completion" {
-		return []string{"bash", "zsh", "fish"}
-	}
-	return slices.DeleteFunc(a.named(l.verb.words), func(name string) bool { return slices.Contains(l.words, name) })
-}
-
-// attached are the words --NAME=VALUE of an option whose "=" has been typed.
-func (a *app) attached(l *arranger, name string) []string {
-	o, _, ok := l.find(strings.TrimPrefix(name, "--"))
-	if !ok || !o.takesValue() {
-		return nil
-	}
-	var all []string
-	for _, value := range a.values(o) {
-		all = append(all, name+"="+value)
-	}
-	return all
-}
-
-// pending is the option that the last of words is, if the next one is its value.
-func pending(root *verb, words []string) (option, bool) {
-	word := words[len(words)-1]
-	name := strings.TrimLeft(word, "-")
-	if name == word || strings.Contains(name, "=") {
-		return option{}, false
-	}
-	l := newArranger(root, words[:len(words)-1])
-	if l.read() != nil {
-		return option{}, false
-	}
-	o, _, ok := l.find(name)
-	return o, ok && o.takesValue() && o.implied == ""
-}
-
-func optionWords(l *arranger) []string {
-	var all []string
-	options := slices.Clone(l.root.options)
-	if l.verb != l.root {
-		options = append(slices.Clone(l.verb.options), options...)
-	}
-	for _, o := range options {
-		all = append(all, "--"+o.name)
-		if o.implied != "" { // its value has to stand behind a "="
-			for _, c := range o.choices {
-				all = append(all, "--"+o.name+"="+c)
-			}
-		}
-	}
-	return all
-}
-
-func (a *app) values(o option) []string {
-	if len(o.choices) > 0 {
-		return o.choices
-	}
-	names := a.named(o.kind)
-	switch o.kind {
-	case networkNames:
-		names = append(names, "none")
-	case templateNames: // those that are built or made when they are asked for
-		names = append(names, "busybox")
-		names = append(names, a.named(recipeNames)...)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// named are the names of what there is of a kind; none if that cannot be found
-// out, by one who is not root for example.
-func (a *app) named(k kind) []string {
-	var names []string
-	switch k {
-	case anything:
-		return nil
-	case recipeNames:
-		recipes, _ := a.recipes.Recipes()
-		for _, r := range recipes {
-			names = append(names, r.Name)
-		}
-		return names
-	}
-	m, err := a.connect(runtime.Options{Root: a.getenv("CROFT_ROOT"), Run: a.getenv("CROFT_RUN_DIR"), Command: "croft completion"})
-	if err != nil {
-		return nil
-	}
-	ctx := context.Background()
-	switch k {
-	case vpsNames:
-		names, _ = m.ResolveNames(true, nil)
-	case templateNames:
-		images, _ := m.Templates(ctx)
-		for _, image := range images {
-			if !image.Former {
-				names = append(names, image.Name)
-			}
-		}
-	case networkNames:
-		networks, _ := m.Networks(ctx)
-		for _, n := range networks {
-			names = append(names, n.Name)
-		}
-	}
-	return names
 }

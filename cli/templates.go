@@ -56,7 +56,7 @@ example mmdebstrap or debootstrap.`,
 
 func templateImportVerb() *verb {
 	return &verb{
-		name: "import", args: "NAME FILE|DIR|-",
+		name: "import", args: "NAME FILE|DIR|-", words: templateNames, after: fileNames,
 		summary: "create a template from files",
 		examples: []string{
 			"croft template import web web.tar.gz",

@@ -26,6 +26,7 @@ type verb struct {
 	options  []option
 	verbs    []*verb // of a family
 	words    kind    // what its words name, for completion
+	after    kind    // what the words after a NAME name
 
 	// named says that a family is about one VPS, whose name may stand before
 	// the command too: croft firewall web list.
@@ -57,11 +58,25 @@ type kind int
 const (
 	anything kind = iota
 	vpsNames
+	stoppedNames // of VPSs
+	runningNames
+	activeNames // of VPSs that run or are paused
+	pausedNames
 	templateNames
 	networkNames
 	recipeNames
 	commandNames
+	shellNames
+	fileNames
+	addressesOfVPS // of those that are named on the line
+	portsOfVPS
+	bootsOfVPS
+	listColumns
+	listFilters
 )
+
+// ofVPS reports whether words of the kind are names of VPSs.
+func (k kind) ofVPS() bool { return k >= vpsNames && k <= pausedNames }
 
 // signals says whose the signals are that croft is sent while the verb runs.
 type signals int

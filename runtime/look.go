@@ -18,7 +18,9 @@ import (
 // List describes all VPSs, sorted by name. It takes no lock; one whose files
 // cannot be read is StatusBroken and does not hide the others.
 func (m *Manager) List(ctx context.Context) ([]Info, error) {
-	m.collectAbandoned(ctx)
+	if !m.readOnly {
+		m.collectAbandoned(ctx)
+	}
 	entries, err := m.store.All()
 	if err != nil {
 		return nil, err
@@ -43,7 +45,7 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 					continue
 				}
 				all[i] = m.describe(e.VPS, claims.of(e.VPS), strays)
-				if all[i].Status == StatusStopped && all[i].ShouldRun && m.reviveIfFallen(ctx, e.Name) {
+				if all[i].Status == StatusStopped && all[i].ShouldRun && !m.readOnly && m.reviveIfFallen(ctx, e.Name) {
 					all[i] = m.describe(e.VPS, claims.of(e.VPS), strays)
 				}
 			}

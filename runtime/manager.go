@@ -36,9 +36,11 @@ type Manager struct {
 	command  string
 	lockWait time.Duration
 	warn     func(string)
+	readOnly bool // see Options
 }
 
-// New returns a Manager. It is fail.Permission for anybody but root.
+// New returns a Manager. It is fail.Permission for other users than root, and,
+// if it is read-only, fail.NotFound if there is no root directory yet.
 func New(o Options) (*Manager, error) {
 	if os.Geteuid() != 0 {
 		err := fail.New(fail.Permission, "croft needs root")
@@ -62,11 +64,8 @@ func New(o Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := state.Open(o.Root, o.Run)
+	store, err := openStore(o)
 	if err != nil {
-		return nil, err
-	}
-	if err := store.Share(state.HostDir); err != nil {
 		return nil, err
 	}
 	return &Manager{
@@ -94,7 +93,19 @@ func New(o Options) (*Manager, error) {
 		command:  o.Command,
 		lockWait: o.LockTimeout,
 		warn:     warn,
+		readOnly: o.ReadOnly,
 	}, nil
+}
+
+func openStore(o Options) (*state.Store, error) {
+	if o.ReadOnly {
+		return state.OpenExisting(o.Root, o.Run)
+	}
+	store, err := state.Open(o.Root, o.Run)
+	if err != nil {
+		return nil, err
+	}
+	return store, store.Share(state.HostDir)
 }
 
 // lock takes name's lock for the command that this Manager was made for.

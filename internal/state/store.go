@@ -41,6 +41,24 @@ type Store struct {
 // it needs. Only root can see what is in them. Both paths may be relative. The
 // error is fail.Permission or fail.Host if a directory cannot be made.
 func Open(root, run string) (*Store, error) {
+	s, err := storeAt(root, run)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.makeDirs()
+}
+
+// OpenExisting is Open for a look at what there is: it makes and changes
+// nothing. It is fail.NotFound if root does not exist.
+func OpenExisting(root, run string) (*Store, error) {
+	s, err := storeAt(root, run)
+	if err == nil && !exists(s.Root) {
+		return nil, fail.New(fail.NotFound, "%s does not exist", s.Root)
+	}
+	return s, err
+}
+
+func storeAt(root, run string) (*Store, error) {
 	root, err := absolute("root", root)
 	if err != nil {
 		return nil, err
@@ -56,14 +74,13 @@ func Open(root, run string) (*Store, error) {
 	if err != nil {
 		return nil, hostError("read", bootID, err)
 	}
-	s := &Store{
+	return &Store{
 		Root:       root,
 		RunRoot:    run,
 		boot:       strings.TrimSpace(string(boot)),
 		userRuns:   userRuns,
 		subIDFiles: []string{"/etc/subuid", "/etc/subgid"},
-	}
-	return s, s.makeDirs()
+	}, nil
 }
 
 // makeDirs makes the directories of the store, and corrects the modes of those
