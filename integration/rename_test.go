@@ -113,9 +113,8 @@ func TestKilledRename(t *testing.T) {
 		t.Error("none was killed")
 	}
 	must(t, "start", "--wait=network", from)
-	table, err := os.ReadFile(filepath.Join(world.root, "networks", "croft0.json"))
-	if err != nil || strings.Contains(string(table), `"`+to+`"`) {
-		t.Errorf("%v, the network says\n%s", err, table)
+	if table := must(t, "network", "inspect", "croft0"); strings.Contains(table, `"`+to+`"`) {
+		t.Errorf("the network says\n%s", table)
 	}
 }
 

@@ -4,6 +4,7 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -216,9 +217,10 @@ func files(add func(string, ...any)) error {
 		return err
 	}
 	for _, n := range networks {
-		text, err := os.ReadFile(n)
+		// The order of its claims, and the lines of their file, are another matter.
+		text, err := command(context.Background(), "network", "inspect", strings.TrimSuffix(filepath.Base(n), ".json")).CombinedOutput()
 		if err != nil {
-			return err
+			return fmt.Errorf("look at %s: %w\n%s", n, err, text)
 		}
 		for line := range bytes.Lines(text) {
 			add("%s: %s", n, bytes.TrimRight(bytes.TrimSpace(line), ","))

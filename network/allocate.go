@@ -75,7 +75,7 @@ func freePrefix(avoid []netip.Prefix) netip.Prefix {
 // Claiming again returns what the owner's interface has, as long as it
 // has what is wanted; else fail.State.
 func (t *Table) Claim(owner, iface string, want, hostAddrs []netip.Addr) (Claim, error) {
-	if owner == "" || checkLinkName(iface) != nil {
+	if !isWord(owner) || checkLinkName(iface) != nil {
 		return Claim{}, fail.New(fail.Usage, "%q and %q are no VPS and interface", owner, iface)
 	}
 	want = unmapped(want)
@@ -165,10 +165,12 @@ func (t *Table) complete(want, hostAddrs []netip.Addr) ([]netip.Addr, error) {
 
 // free returns the lowest address of p that nobody has.
 func (t *Table) free(p netip.Prefix, hostAddrs []netip.Addr) (netip.Addr, bool) {
-	used := make(map[netip.Addr]bool, 2*len(t.Claims)+len(hostAddrs))
+	used := make(map[netip.Addr]bool, len(t.Claims)+len(hostAddrs))
 	for _, c := range t.Claims {
 		for _, a := range c.Addresses {
-			used[a] = true
+			if a.BitLen() == p.Addr().BitLen() {
+				used[a] = true
+			}
 		}
 	}
 	for _, a := range hostAddrs {

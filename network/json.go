@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
-	"slices"
 	"strings"
 )
 
-// A table has thousands of claims, and each command reads and writes all of
-// them. Where no field is unknown, which is the rule, plainTable does that at
-// once: its claims have no methods of their own to call for each.
+// Up to schema 2 a table has thousands of claims in its JSON. Where no field is
+// unknown, which is the rule, plainTable reads them at once: its claims have no
+// methods of their own to call for each.
 type plainTable struct {
 	tableFields
 	Claims []plainClaim `json:"claims"` // in the place of tableFields.Claims
@@ -22,27 +21,7 @@ type (
 )
 
 // MarshalJSON writes the known fields in their order, then the unknown ones.
-func (t Table) MarshalJSON() ([]byte, error) {
-	if p, ok := t.plain(); ok {
-		return json.Marshal(p)
-	}
-	if t.Claims == nil {
-		t.Claims = []Claim{}
-	}
-	return joinObject(tableFields(t), t.extra)
-}
-
-// plain is t as a plainTable; false if it has unknown fields.
-func (t Table) plain() (plainTable, bool) {
-	if len(t.extra) > 0 || slices.ContainsFunc(t.Claims, func(c Claim) bool { return len(c.extra) > 0 }) {
-		return plainTable{}, false
-	}
-	p := plainTable{tableFields(t), make([]plainClaim, len(t.Claims))}
-	for i, c := range t.Claims {
-		p.Claims[i] = plainClaim(c)
-	}
-	return p, true
-}
+func (t Table) MarshalJSON() ([]byte, error) { return joinObject(tableFields(t), t.extra) }
 
 // UnmarshalJSON keeps the fields that Table does not have.
 func (t *Table) UnmarshalJSON(data []byte) error {

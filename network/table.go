@@ -1,24 +1,30 @@
 package network
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"croft/internal/fail"
 )
 
-// Schema is the number that Encode writes. Decode upgrades older ones and
+// Schema is the number that Changes writes. Decode upgrades older ones and
 // refuses newer ones. 2 came with the modes routed, macvlan and physical and
 // with private networks, which an older croft must not take for open ones; all
-// of a table of 1 means the same in 2.
-const Schema = 2
+// of a table of 1 means the same in 2. Up to 2 the claims were in the same file
+// as the settings; since 3 they have a file of their own.
+const Schema = 3
 
-// A Table is one network and who owns which address and MAC in it: the
-// content of networks/NAME.json. It is a value: nothing here touches the
-// machine. Fields that this croft does not know survive Decode and Encode.
+// ownClaims is the first schema whose claims are in a file of their own.
+const ownClaims = 3
+
+// A Table is one network and who owns which address and MAC in it. It is a
+// value: nothing here touches the machine. Fields that this croft does not know
+// survive Decode and Changes.
 type Table struct {
 	Schema int    `json:"schema"`
 	Name   string `json:"name"`
@@ -37,9 +43,30 @@ type Table struct {
 	NAT      bool         `json:"nat,omitempty"`     // what leaves takes the host's address, and nothing unasked comes in
 	Private  bool         `json:"private,omitempty"` // its VPSs do not reach each other
 	Segment  bool         `json:"segment,omitempty"` // its VPSs share broadcast and multicast
-	Claims   []Claim      `json:"claims"`
+	Claims   []Claim      `json:"claims,omitempty"`
 
 	extra map[string]json.RawMessage
+	kept  *kept // what the files say; nil: there are none yet
+}
+
+// Files are what is kept of a network.
+type Files struct {
+	Settings []byte // networks/NAME.json: the Table without its claims
+	Claims   []byte // networks/NAME.claims: see claims.go. Unused up to schema 2
+}
+
+// Mention reports whether a claim of owner may be in the files: if not, Decode
+// need not read them.
+func (f Files) Mention(owner string) bool {
+	return bytes.Contains(f.Settings, []byte(`"`+owner+`"`)) || bytes.Contains(f.Claims, []byte(lineClaim+owner+" "))
+}
+
+// Changes are what has to be written into the files of a network: what is nil
+// stays as it is. Claims come before Settings, which make the network exist.
+type Changes struct {
+	Settings []byte // is the new content
+	Claims   []byte // is the new content
+	Append   []byte // comes at the end of the claims
 }
 
 // A Claim is one interface of a VPS and what it owns.
@@ -56,19 +83,30 @@ type Claim struct {
 	extra map[string]json.RawMessage
 }
 
-// Decode reads what Encode wrote. What it returns is consistent: names fit
+// Decode reads what Changes wrote. What it returns is consistent: names fit
 // the kernel, addresses lie in their prefix and have one owner each. A table
 // that is not so, or of a newer schema, is refused with fail.State.
-func Decode(data []byte) (Table, error) {
-	t, ok := onlyKnown(data)
+func Decode(f Files) (Table, error) { return decode(f, nil) }
+
+// DecodeOf is Decode for those who want to know what owners have, at least one: the
+// table has no other claims, and those are not looked at. It takes little time
+// however many there are. Claims can be released in such a table if Appendable says
+// so, and nothing else can be changed: then Changes is fail.Internal.
+func DecodeOf(f Files, owners ...string) (Table, error) { return decode(f, owners) }
+
+func decode(f Files, owners []string) (Table, error) {
+	t, ok := onlyKnown(f.Settings)
 	if !ok {
 		t = Table{}
-		if err := json.Unmarshal(data, &t); err != nil {
+		if err := json.Unmarshal(f.Settings, &t); err != nil {
 			return Table{}, fail.New(fail.State, "read network: %w", err)
 		}
 	}
 	if t.Schema > Schema {
 		return Table{}, fail.New(fail.State, "network %q was written by a newer croft (schema %d, this one knows %d)", t.Name, t.Schema, Schema)
+	}
+	if err := t.take(f, owners); err != nil {
+		return Table{}, fail.New(fail.State, "network %q: %w", t.Name, err)
 	}
 	if err := t.check(); err != nil {
 		return Table{}, fail.New(fail.State, "network %q: %w", t.Name, err)
@@ -76,27 +114,75 @@ func Decode(data []byte) (Table, error) {
 	return t, nil
 }
 
-// manyClaims is how many claims a table may have for people to read its file:
-// one with more is written without blanks, which takes half the time.
-const manyClaims = 256
+// take gives t, whose settings have been read, its claims, and remembers what is
+// in the files.
+func (t *Table) take(f Files, owners []string) error {
+	k := kept{claims: t.Claims, anew: true, some: len(owners) > 0}
+	if k.some {
+		k.claims = slices.DeleteFunc(k.claims, func(c Claim) bool { return !slices.Contains(owners, c.Owner) })
+	}
+	if t.Schema >= ownClaims {
+		var err error
+		if k, err = decodeClaims(f.Claims, owners); err != nil {
+			return err
+		}
+		if k.settings, err = t.settings(); err != nil {
+			return err
+		}
+	}
+	t.kept = &k
+	t.Claims = slices.Clone(k.claims)
+	return nil
+}
 
-// Encode returns the table as JSON with a newline at its end, indented if it
-// has few claims.
-func (t Table) Encode() ([]byte, error) {
-	t.Schema = Schema
-	encode := func(v any) ([]byte, error) { return json.MarshalIndent(v, "", "  ") }
-	if len(t.Claims) > manyClaims {
-		encode = json.Marshal
-	}
-	var what any = t
-	if p, ok := t.plain(); ok {
-		what = p // its methods would have it encoded twice
-	}
-	data, err := encode(what)
+// settings is the table as JSON without its claims, with a newline at its end.
+func (t Table) settings() ([]byte, error) {
+	t.Schema, t.Claims = Schema, nil
+	data, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write network %q: %w", t.Name, err)
 	}
 	return append(data, '\n'), nil
+}
+
+// Appendable reports whether a change is written beside what is there. If not, the
+// next one writes all claims anew.
+func (t Table) Appendable() bool { return t.kept != nil && !t.kept.anew }
+
+// Changes returns what has to be written so that the files that t was read from
+// say what t says now: nothing if they do so already, all of it if there are no files.
+func (t Table) Changes() (c Changes, err error) {
+	before := t.kept
+	if before == nil {
+		before = &kept{anew: true}
+	}
+	settings, err := t.settings()
+	if err != nil {
+		return Changes{}, err
+	}
+	lines, n, err := difference(before.claims, t.Claims)
+	if err != nil {
+		return Changes{}, err
+	}
+	if !bytes.Equal(settings, before.settings) {
+		c.Settings = settings
+	}
+	if len(lines) == 0 && (c.Settings == nil || !before.anew) {
+		return c, nil
+	}
+	if before.some {
+		if before.anew || bytes.HasPrefix(lines, []byte(lineClaim)) || bytes.Contains(lines, []byte("\n"+lineClaim)) {
+			return Changes{}, fail.New(fail.Internal, "write network %q: only some of its claims have been read", t.Name)
+		}
+		c.Append = group(lines)
+		return c, nil
+	}
+	if before.anew || before.lines+n > 2*len(t.Claims)+manyLines {
+		c.Claims, err = wholeJournal(t.Claims)
+		return c, err
+	}
+	c.Append = group(lines)
+	return c, nil
 }
 
 // prefixOf returns the network's prefix of a's family.
@@ -136,46 +222,87 @@ func (t Table) Of(owner string) []Claim {
 }
 
 func (t Table) checkClaims() error {
-	links, macs, addrs := map[string]bool{}, map[string]bool{}, map[netip.Addr]string{}
+	n := len(t.Claims)
+	links, macs, addrs := make(map[string]bool, n), make(map[string]bool, n), make(map[netip.Addr]bool, 2*n)
 	for _, c := range t.Claims {
-		if c.Owner == "" || checkLinkName(c.Interface) != nil {
+		if !isWord(c.Owner) || checkLinkName(c.Interface) != nil {
 			return fmt.Errorf("a claim of %q for interface %q makes no sense", c.Owner, c.Interface)
 		}
 		if t.Mode == ModeNone {
+			if c.MAC != "" || c.HostLink != "" || len(c.Addresses) > 0 {
+				return fmt.Errorf("the claim of %s makes no sense in mode %s", c.Owner, t.Mode)
+			}
 			continue
 		}
 		if t.Mode != ModePhysical {
-			if _, err := parseMAC(c.MAC); err != nil || macs[c.MAC] || c.MAC == t.MAC {
+			if !isMACText(c.MAC) || macs[c.MAC] || c.MAC == t.MAC {
 				return fmt.Errorf("the MAC %q of %s is not usable", c.MAC, c.Owner)
 			}
 			macs[c.MAC] = true
+		} else if c.MAC != "" {
+			return fmt.Errorf("%s has a MAC in mode %s", c.Owner, t.Mode)
 		}
 		if t.hasPorts() {
 			if err := checkHostLink(c.HostLink); err != nil || links[c.HostLink] {
 				return fmt.Errorf("the host link %q of %s is not usable", c.HostLink, c.Owner)
 			}
 			links[c.HostLink] = true
+		} else if c.HostLink != "" {
+			return fmt.Errorf("%s has a host link in mode %s", c.Owner, t.Mode)
 		}
 		if err := CheckConnections(c.Connections); err != nil {
 			return fmt.Errorf("%s: %w", c.Owner, err)
 		}
 		for _, a := range c.Addresses {
-			if who, taken := addrs[a]; taken {
-				return fmt.Errorf("address %s belongs to both %s and %s", a, who, c.Owner)
+			if addrs[a] {
+				return fmt.Errorf("address %s belongs to both %s", a, t.ownersOf(a))
 			}
 			if why := t.unusable(a); why != "" {
 				return fmt.Errorf("address %s of %s %s", a, c.Owner, why)
 			}
-			addrs[a] = c.Owner
+			addrs[a] = true
 		}
 	}
 	return nil
 }
 
+func (t Table) ownersOf(a netip.Addr) string {
+	var owners []string
+	for _, c := range t.Claims {
+		if slices.Contains(c.Addresses, a) {
+			owners = append(owners, c.Owner)
+		}
+	}
+	return strings.Join(owners, " and ")
+}
+
+// isWord reports whether s can stand between two blanks of a line.
+func isWord(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isMACText reports whether s is a MAC of one interface, as net.HardwareAddr writes it.
+func isMACText(s string) bool {
+	if len(s) != len("c2:00:00:00:00:01") {
+		return false
+	}
+	for i := range len(s) {
+		digit := s[i] >= '0' && s[i] <= '9' || s[i] >= 'a' && s[i] <= 'f'
+		if i%3 == 2 && s[i] != ':' || i%3 != 2 && !digit {
+			return false
+		}
+	}
+	return strings.IndexByte("13579bdf", s[1]) < 0 // not of a group
+}
+
 func parseMAC(s string) (net.HardwareAddr, error) {
-	mac, err := net.ParseMAC(s)
-	if err != nil || len(mac) != 6 || mac[0]&1 != 0 || mac.String() != s {
+	if !isMACText(s) {
 		return nil, fmt.Errorf("MAC %q makes no sense", s)
 	}
-	return mac, nil
+	return net.ParseMAC(s)
 }

@@ -112,19 +112,20 @@ func partition[T any](all []T, is func(T) bool) (yes, no []T) {
 // network that cannot be changed does not keep the others from it.
 func (m *Manager) releaseAddresses(ctx context.Context, v state.VPS) (failed error) {
 	for _, i := range v.Interfaces {
-		err := m.store.UpdateNetwork(ctx, i.Network, func(old []byte) ([]byte, error) {
-			if old == nil {
-				return nil, nil
+		err := m.store.UpdateNetwork(ctx, i.Network, func(old state.NetworkTable) (state.NetworkChange, error) {
+			if old.Settings == nil {
+				return state.NetworkChange{}, nil
 			}
-			t, err := m.decode(i.Network, old)
+			t, err := m.decode(i.Network, old, v.Name)
+			if err == nil && !t.Appendable() {
+				t, err = m.decode(i.Network, old)
+			}
 			if err != nil {
-				return nil, err
-			}
-			if len(t.Of(v.Name)) == 0 {
-				return nil, nil
+				return state.NetworkChange{}, err
 			}
 			t.Release(v.Name)
-			return t.Encode()
+			c, err := t.Changes()
+			return state.NetworkChange(c), err
 		})
 		failed = errors.Join(failed, err)
 	}
@@ -134,21 +135,22 @@ func (m *Manager) releaseAddresses(ctx context.Context, v state.VPS) (failed err
 // changeTable changes a network's table under its lock. The default network
 // comes into being when it is first asked for.
 func (m *Manager) changeTable(ctx context.Context, name string, change func(*network.Table) error) error {
-	return m.store.UpdateNetwork(ctx, name, func(old []byte) ([]byte, error) {
+	return m.store.UpdateNetwork(ctx, name, func(old state.NetworkTable) (state.NetworkChange, error) {
 		t, err := m.decodeTable(name, old)
 		if err != nil {
-			return nil, err
+			return state.NetworkChange{}, err
 		}
 		if err := change(&t); err != nil {
-			return nil, err
+			return state.NetworkChange{}, err
 		}
-		return t.Encode()
+		c, err := t.Changes()
+		return state.NetworkChange(c), err
 	})
 }
 
-func (m *Manager) decodeTable(name string, data []byte) (network.Table, error) {
-	if data != nil {
-		return m.decode(name, data)
+func (m *Manager) decodeTable(name string, files state.NetworkTable) (network.Table, error) {
+	if files.Settings != nil {
+		return m.decode(name, files)
 	}
 	if name != DefaultNetwork {
 		return network.Table{}, fail.New(fail.NotFound, "no network named %q", name).WithHint("croft network list")
@@ -167,12 +169,12 @@ func (m *Manager) decodeTable(name string, data []byte) (network.Table, error) {
 // was killed after it claimed leaves that behind. One that is being created
 // just now holds its lock.
 func (m *Manager) sweepClaims(t *network.Table, except string) {
-	names, err := m.store.Names()
+	missing, err := m.store.Missing(owners(t))
 	if err != nil {
 		return
 	}
-	for _, owner := range owners(t) {
-		if _, found := slices.BinarySearch(names, owner); found || owner == except {
+	for _, owner := range missing {
+		if owner == except {
 			continue
 		}
 		if other, err := m.store.Renamed(owner); err != nil || other != "" {
@@ -190,14 +192,11 @@ func (m *Manager) sweepClaims(t *network.Table, except string) {
 	}
 }
 
+// owners are those of t's claims, each as often as it has one.
 func owners(t *network.Table) []string {
-	seen := map[string]bool{}
-	var all []string
-	for _, c := range t.Claims {
-		if !seen[c.Owner] {
-			seen[c.Owner] = true
-			all = append(all, c.Owner)
-		}
+	all := make([]string, len(t.Claims))
+	for i, c := range t.Claims {
+		all[i] = c.Owner
 	}
 	return all
 }
@@ -216,7 +215,6 @@ func claimOf(t network.Table, owner, iface string) (network.Claim, bool) {
 type plug struct {
 	table network.Table
 	claim network.Claim
-	host  network.HostPlan
 	plan  network.Plan
 }
 
@@ -277,14 +275,14 @@ func (m *Manager) claimMissing(ctx context.Context, v state.VPS) error {
 
 // plug returns what interface i of v needs.
 func (m *Manager) plug(v state.VPS, i state.Interface) (plug, error) {
-	data, err := m.store.Network(i.Network)
+	files, err := m.store.Network(i.Network)
 	if err != nil {
 		return plug{}, err
 	}
-	if data == nil {
+	if files.Settings == nil {
 		return plug{}, &fail.Error{Kind: fail.State, Msg: fmt.Sprintf("network %s is gone", i.Network), Err: errNoClaim}
 	}
-	t, err := m.decode(i.Network, data)
+	t, err := m.decode(i.Network, files, v.Name)
 	if err != nil {
 		return plug{}, err
 	}
@@ -293,5 +291,5 @@ func (m *Manager) plug(v state.VPS, i state.Interface) (plug, error) {
 		return plug{}, &fail.Error{Kind: fail.State, Msg: fmt.Sprintf("network %s has no addresses for %s", i.Network, v.Name), Err: errNoClaim}
 	}
 	plan, err := network.NewPlan(t, claim)
-	return plug{table: t, claim: claim, host: network.NewHostPlan(t), plan: plan}, err
+	return plug{table: t, claim: claim, plan: plan}, err
 }

@@ -275,7 +275,11 @@ func (m *Manager) plugIn(ctx context.Context, v state.VPS, pid int) error {
 	}
 	var plans []network.Plan
 	for _, p := range plugs {
-		if err := m.networks.Ensure(ctx, p.host); err != nil {
+		t, err := m.table(p.plan.Network) // with the ports of all
+		if err != nil {
+			return err
+		}
+		if err := m.networks.Ensure(ctx, network.NewHostPlan(t)); err != nil {
 			return err
 		}
 		if err := m.networks.Keep(p.plan, pid, keptNamespace(m.store, v.Name)); err != nil {

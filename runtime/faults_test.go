@@ -12,7 +12,6 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
-	"croft/network"
 )
 
 // command is one command of a Manager, and what comes before it.
@@ -286,11 +285,7 @@ func TestKilledTemplateCreateLetsGoOn(t *testing.T) {
 
 func onlyOwner(t *testing.T, m *Manager, name string) {
 	t.Helper()
-	data, err := m.store.Network(DefaultNetwork)
-	if err != nil {
-		t.Fatal(err)
-	}
-	table, err := network.Decode(data)
+	table, err := m.table(DefaultNetwork)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"bytes"
 	"context"
 	"net/netip"
 	"os"
@@ -128,11 +127,12 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 	return info, nil
 }
 
-// tablesOf are the tables of the networks that v is in, as far as they can be read.
+// tablesOf are the tables of the networks that v is in, with its claims alone,
+// as far as they can be read.
 func (m *Manager) tablesOf(v state.VPS) map[string]network.Table {
 	tables := map[string]network.Table{}
 	for _, name := range networksOf(v) {
-		t, err := m.table(name)
+		t, err := m.table(name, v.Name, v.RenamedFrom)
 		if err != nil {
 			m.warn(err.Error())
 			continue
@@ -150,20 +150,23 @@ func broken(name string, err error) Info {
 // shown without its addresses.
 func (m *Manager) tables() map[string]network.Table { return m.tablesNaming("") }
 
-// tablesNaming are those of tables in which the VPS name has something; all if
-// name is empty. Tables without the name are not decoded: a large one takes long.
+// tablesNaming are those of tables in which the VPS has something, with its
+// claims alone; all of them, with all claims, if vps is empty.
 func (m *Manager) tablesNaming(vps string) map[string]network.Table {
+	var owners []string
+	if vps != "" {
+		owners = []string{vps}
+	}
 	tables := map[string]network.Table{}
 	names, err := m.store.Networks()
 	if err != nil {
 		m.warn(err.Error())
 	}
-	quoted := []byte(`"` + vps + `"`)
 	for _, name := range names {
-		data, err := m.store.Network(name)
-		if err == nil && data != nil && (vps == "" || bytes.Contains(data, quoted)) {
+		files, err := m.store.Network(name)
+		if err == nil && files.Settings != nil && (vps == "" || network.Files(files).Mention(vps)) {
 			var t network.Table
-			if t, err = m.decode(name, data); err == nil {
+			if t, err = m.decode(name, files, owners...); err == nil {
 				tables[name] = t
 			}
 		}

@@ -71,14 +71,15 @@ func (m *Manager) CreateNetwork(ctx context.Context, s NetworkSettings) (Network
 		for _, name := range slices.Sorted(maps.Keys(tables)) {
 			s.Others = append(s.Others, tables[name])
 		}
-		return m.store.UpdateNetwork(ctx, s.Name, func(old []byte) ([]byte, error) {
-			if old != nil {
-				return nil, fail.New(fail.Taken, "a network named %q exists", s.Name).WithHint("croft network inspect %s", s.Name)
+		return m.store.UpdateNetwork(ctx, s.Name, func(old state.NetworkTable) (state.NetworkChange, error) {
+			if old.Settings != nil {
+				return state.NetworkChange{}, fail.New(fail.Taken, "a network named %q exists", s.Name).WithHint("croft network inspect %s", s.Name)
 			}
 			if t, err = network.New(s, seed); err != nil {
-				return nil, err
+				return state.NetworkChange{}, err
 			}
-			return t.Encode()
+			c, err := t.Changes()
+			return state.NetworkChange(c), err
 		})
 	})
 	if err != nil {
@@ -174,8 +175,8 @@ func (m *Manager) repairInterfacesOf(ctx context.Context, name, network string) 
 // their next start, when there is a network of that name. A network that is
 // used is fail.State.
 func (m *Manager) RemoveNetwork(ctx context.Context, name string, force bool) error {
-	return m.store.RemoveNetwork(ctx, name, func(data []byte) (aside bool, err error) {
-		t, err := m.tableOf(name, data)
+	return m.store.RemoveNetwork(ctx, name, func(files state.NetworkTable) (aside bool, err error) {
+		t, err := m.tableOf(name, files)
 		if err == nil {
 			m.sweepClaims(&t, "")
 			if len(t.Claims) > 0 {
@@ -211,10 +212,14 @@ func (m *Manager) runsOn(name string) error {
 	return nil
 }
 
-// decode reads the table of a network. Its error names both the network and
-// the file.
-func (m *Manager) decode(name string, data []byte) (network.Table, error) {
-	t, err := network.Decode(data)
+// decode reads the table of a network: all of it, or for looking only what
+// owners have. Its error names both the network and the file.
+func (m *Manager) decode(name string, files state.NetworkTable, owners ...string) (network.Table, error) {
+	read := network.Decode
+	if len(owners) > 0 {
+		read = func(f network.Files) (network.Table, error) { return network.DecodeOf(f, owners...) }
+	}
+	t, err := read(network.Files(files))
 	if err == nil && t.Name != name {
 		err = fmt.Errorf("it is the table of %q", t.Name)
 	}
@@ -224,18 +229,19 @@ func (m *Manager) decode(name string, data []byte) (network.Table, error) {
 	return t, nil
 }
 
-func (m *Manager) table(name string) (network.Table, error) {
-	data, err := m.store.Network(name)
+// table is the table of a network: all of it, or for looking only what owners have.
+func (m *Manager) table(name string, owners ...string) (network.Table, error) {
+	files, err := m.store.Network(name)
 	if err != nil {
 		return network.Table{}, err
 	}
-	return m.tableOf(name, data)
+	return m.tableOf(name, files, owners...)
 }
 
 // tableOf is decode for what may be missing, which is fail.NotFound.
-func (m *Manager) tableOf(name string, data []byte) (network.Table, error) {
-	if data == nil {
+func (m *Manager) tableOf(name string, files state.NetworkTable, owners ...string) (network.Table, error) {
+	if files.Settings == nil {
 		return network.Table{}, fail.New(fail.NotFound, "no network named %q", name).WithHint("croft network list")
 	}
-	return m.decode(name, data)
+	return m.decode(name, files, owners...)
 }

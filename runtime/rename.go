@@ -143,20 +143,20 @@ func (m *Manager) finishRename(ctx context.Context, l *state.Locked, v state.VPS
 // renameOwner hands what old owns in a network over to new. What new owns
 // there beside it a create has left that was killed.
 func (m *Manager) renameOwner(ctx context.Context, name, old, new string) error {
-	return m.store.UpdateNetwork(ctx, name, func(data []byte) ([]byte, error) {
-		if data == nil {
-			return nil, nil // what is gone, its start says
+	return m.store.UpdateNetwork(ctx, name, func(files state.NetworkTable) (state.NetworkChange, error) {
+		if files.Settings == nil {
+			return state.NetworkChange{}, nil // what is gone, its start says
 		}
-		t, err := m.decode(name, data)
+		t, err := m.decode(name, files)
 		if err != nil {
-			return nil, err
+			return state.NetworkChange{}, err
 		}
-		if len(t.Of(old)) == 0 {
-			return nil, nil
+		if len(t.Of(old)) > 0 {
+			t.Release(new)
+			t.Rename(old, new)
 		}
-		t.Release(new)
-		t.Rename(old, new)
-		return t.Encode()
+		c, err := t.Changes()
+		return state.NetworkChange(c), err
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -12,24 +13,62 @@ import (
 	"croft/internal/fail"
 )
 
-// A network's table is JSON that the network package reads and writes. Here it
-// is bytes: this package only sees to it that they are replaced whole and by
-// one at a time.
+// A NetworkTable is what croft keeps of one network: two files that the network
+// package reads and writes. Here they are bytes: this package only sees to it
+// that one process at a time changes them, durably.
+type NetworkTable struct {
+	Settings []byte // NAME.json; nil if there is no such network
+	Claims   []byte // NAME.claims; nil if that is missing
+}
 
-// Network returns the table of the network; nil without an error if there is none.
-func (s *Store) Network(name string) ([]byte, error) {
+// A NetworkChange is what becomes of a network's files. What is nil stays.
+type NetworkChange struct {
+	Settings []byte // the new settings
+	Claims   []byte // the new claims
+	Append   []byte // comes at the end of the claims
+}
+
+// Network returns the table of the network; an empty one without an error if
+// there is no such network. Both of its files are of the same network, also
+// while another process removes it and makes a new one.
+func (s *Store) Network(name string) (NetworkTable, error) {
 	if _, err := ParseName(name); err != nil {
-		return nil, err
+		return NetworkTable{}, err
 	}
+	for {
+		t, again, err := s.readNetwork(name)
+		if !again {
+			return t, err
+		}
+	}
+}
+
+// readNetwork reads both files. again is true if the settings were replaced or
+// removed meanwhile, which happens at most a few times in the life of a network.
+func (s *Store) readNetwork(name string) (t NetworkTable, again bool, err error) {
 	path := s.NetworkFile(name)
-	data, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return NetworkTable{}, false, nil
 	}
 	if err != nil {
-		return nil, hostError("read", path, err)
+		return NetworkTable{}, false, hostError("open", path, err)
 	}
-	return data, nil
+	defer f.Close() // at the end: so that no other file has its inode meanwhile
+	if t.Settings, err = io.ReadAll(f); err != nil {
+		return NetworkTable{}, false, hostError("read", path, err)
+	}
+	claims := s.ClaimsFile(name)
+	t.Claims, err = os.ReadFile(claims)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return NetworkTable{}, false, hostError("read", claims, err)
+	}
+	was, err := f.Stat()
+	if err != nil {
+		return NetworkTable{}, false, hostError("look at", path, err)
+	}
+	is, err := os.Stat(path)
+	return t, err != nil || !os.SameFile(was, is), nil
 }
 
 // Networks returns the names of the networks that have a table, sorted.
@@ -49,11 +88,15 @@ func (s *Store) Networks() ([]string, error) {
 	return names, nil
 }
 
-// UpdateNetwork hands the table of the network (nil if there is none) to
-// change and makes what it returns the table, atomically and durably, with the
-// network's lock held: nobody else changes it in between. A nil from change
-// leaves the table, an error too, and is returned. change must not wait.
-func (s *Store) UpdateNetwork(ctx context.Context, name string, change func(old []byte) ([]byte, error)) error {
+// UpdateNetwork hands the table of the network (an empty one if there is none)
+// to change and writes what it returns, durably, with the network's lock held:
+// no other process changes it in between. An error from change is returned, and
+// nothing is written. change must not wait.
+//
+// New settings and new claims are each written atomically, the claims first.
+// Appended ones may be there in part if this process is killed or the machine
+// loses its power: their format has to show that.
+func (s *Store) UpdateNetwork(ctx context.Context, name string, change func(old NetworkTable) (NetworkChange, error)) error {
 	if _, err := ParseName(name); err != nil {
 		return err
 	}
@@ -62,22 +105,35 @@ func (s *Store) UpdateNetwork(ctx context.Context, name string, change func(old 
 		if err != nil {
 			return err
 		}
-		table, err := change(old)
-		if err != nil || table == nil {
+		c, err := change(old)
+		if err != nil {
 			return err
 		}
-		if !json.Valid(table) {
-			return fail.New(fail.Internal, "the new table of network %s is no JSON", name)
+		if c.Settings != nil && !json.Valid(c.Settings) {
+			return fail.New(fail.Internal, "the new settings of network %s are no JSON", name)
 		}
-		return replaceFile(s.NetworkFile(name), table)
+		if c.Claims != nil {
+			if err := replaceFile(s.ClaimsFile(name), c.Claims); err != nil {
+				return err
+			}
+		}
+		if c.Settings != nil {
+			if err := replaceFile(s.NetworkFile(name), c.Settings); err != nil {
+				return err
+			}
+		}
+		if c.Append != nil {
+			return appendFile(s.ClaimsFile(name), c.Append)
+		}
+		return nil
 	})
 }
 
-// RemoveNetwork hands the table of the network (nil if there is none) to
-// release and removes it, with the network's lock held: no other process changes it in
-// between. aside keeps its content beside it, for a person. An error from
+// RemoveNetwork hands the table of the network (an empty one if there is none)
+// to release and removes it, with the network's lock held: no other process changes it in
+// between. aside keeps its files beside their places, for a person. An error from
 // release leaves the table, and is returned.
-func (s *Store) RemoveNetwork(ctx context.Context, name string, release func(old []byte) (aside bool, err error)) error {
+func (s *Store) RemoveNetwork(ctx context.Context, name string, release func(old NetworkTable) (aside bool, err error)) error {
 	if _, err := ParseName(name); err != nil {
 		return err
 	}
@@ -90,14 +146,17 @@ func (s *Store) RemoveNetwork(ctx context.Context, name string, release func(old
 		if err != nil {
 			return err
 		}
-		path := s.NetworkFile(name)
-		if aside {
-			err = os.Rename(path, path+".broken")
-		} else {
-			err = os.Remove(path)
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return hostError("remove", path, err)
+		// The settings first: claims alone are no network, and the next one of that
+		// name replaces them.
+		for _, path := range []string{s.NetworkFile(name), s.ClaimsFile(name)} {
+			if aside {
+				err = os.Rename(path, path+".broken")
+			} else {
+				err = os.Remove(path)
+			}
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return hostError("remove", path, err)
+			}
 		}
 		return syncDir(s.networksDir())
 	})

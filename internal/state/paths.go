@@ -42,9 +42,14 @@ func (s *Store) TemplatesDir() string { return filepath.Join(s.Root, "templates"
 // BinDir holds programs that croft brings along and runs from there.
 func (s *Store) BinDir() string { return filepath.Join(s.Root, "bin") }
 
-// NetworkFile says who owns which address in the network.
+// NetworkFile says what the network is.
 func (s *Store) NetworkFile(name string) string {
 	return filepath.Join(s.networksDir(), name+jsonSuffix)
+}
+
+// ClaimsFile says who owns which address in the network.
+func (s *Store) ClaimsFile(name string) string {
+	return filepath.Join(s.networksDir(), name+".claims")
 }
 
 // TrashDir is where VPSs go at once, to be deleted later.

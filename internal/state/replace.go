@@ -31,6 +31,32 @@ func replaceFile(path string, data []byte) error {
 	return syncDir(dir)
 }
 
+// appendFile adds data to the end of path, durably. On an error it takes back
+// what it has written, if it can. It does not make the file.
+func appendFile(path string, data []byte) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return hostError("open", path, err)
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil && cerr != nil {
+			err = hostError("write", path, cerr)
+		}
+	}()
+	was, err := f.Stat()
+	if err != nil {
+		return hostError("look at", path, err)
+	}
+	if _, err = f.Write(data); err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		_ = f.Truncate(was.Size())
+		return hostError("write", path, err)
+	}
+	return nil
+}
+
 func writeSynced(path string, data []byte) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {

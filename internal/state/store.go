@@ -2,10 +2,10 @@
 //
 // There are two directories, told apart by whether a reboot of the host should
 // forget them: Root says what VPSs should be, RunRoot what they are doing.
-// Every file has one writer, named where it is written, and is replaced whole,
-// so looking at one (Get, All, Run, Network) needs no lock; deciding on what
-// it says does (Lock). docs/state.md describes the files for those who read
-// them without croft.
+// Every file has one writer, named where it is written, and is replaced whole
+// (changes of a network's claims are appended), so looking at one (Get, All, Run,
+// Network) needs no lock; deciding on what it says does (Lock). docs/state.md
+// describes the files for those who read them without croft.
 package state
 
 import (
@@ -275,6 +275,26 @@ func (s *Store) Names() ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// Missing returns those of names of which there is no VPS, in their order. It
+// reads one directory, however many there are.
+func (s *Store) Missing(names []string) ([]string, error) {
+	entries, err := listDirs(s.vpsDirs(), nil)
+	if err != nil {
+		return nil, err
+	}
+	there := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		there[e.name] = true
+	}
+	var missing []string
+	for _, name := range names {
+		if !there[name] {
+			missing = append(missing, name)
+		}
+	}
+	return missing, nil
 }
 
 // VPS returns the settings of the locked VPS, as Get does; they stay true

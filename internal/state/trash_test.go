@@ -249,7 +249,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("left: %v, %v", names, err)
 	}
 	wantKind(t, s.PutRun("web", Run{}), fail.Host)
-	wantKind(t, s.UpdateNetwork(context.Background(), "default", func([]byte) ([]byte, error) { return []byte("{}"), nil }), fail.Host)
+	wantKind(t, s.UpdateNetwork(context.Background(), "default", func(NetworkTable) (NetworkChange, error) { return NetworkChange{Settings: []byte("{}")}, nil }), fail.Host)
 
 	// A full disk neither hinders a lock, nor destroying what fills it.
 	l2 := lock(t, s, "db")
