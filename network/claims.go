@@ -103,9 +103,9 @@ func checksum(lines []byte) string { return fmt.Sprintf("%08x", crc32.ChecksumIE
 // its place without an owner.
 type replay struct {
 	kept
-	owners    []string // whose lines count; none: all lines
+	owners    []string       // whose lines count; none: all lines
 	at        map[string]int // by owner and interface, with a blank between them
-	addresses []netip.Addr // of all claims
+	addresses []netip.Addr   // of all claims
 }
 
 func (r *replay) line(line string) error {

@@ -96,7 +96,7 @@ func TestCommandsReadNoOtherVPS(t *testing.T) {
 		{"destroy", func(m *Manager) error { return m.Destroy(ctx, "www", DestroyOptions{}) }},
 	}
 	const slack = 8 << 10 // what the test itself may write meanwhile
-	all := 0 // bytes of the table and the index
+	all := 0              // bytes of the table and the index
 	for _, others := range []int{1, n} {
 		m, _ := newFake(t, t.TempDir())
 		crowd(t, m, others)

@@ -341,9 +341,76 @@ func TestIDsOfProcesses(t *testing.T) {
 	}
 }
 
-// With an index a create reads no vps.json, however many there are; a VPS that
-// was renamed or put there by hand is looked into.
+// reading is how often this process has read, and how many bytes (proc(5)).
+func reading(t *testing.T) (calls, bytes int) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		t.Skip(err) // the kernel does not count
+	}
+	if _, err := fmt.Sscanf(string(text), "rchar: %d\nwchar: %d\nsyscr: %d", &bytes, new(int), &calls); err != nil {
+		t.Fatal(err)
+	}
+	return calls, bytes
+}
+
+// With 5,000 VPSs AllocateIDs reads the index, and none of their files, which
+// is why it does not notice here that they are corrupt.
 func TestIDIndexSavesReading(t *testing.T) {
+	s, _ := newStore(t)
+	s.subIDFiles = nil
+	const n = 5000
+	var index []dirRange
+	for i := range n {
+		dir := s.VPSDir(fmt.Sprint("v", i))
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, vpsFileName), "{")
+		key, err := keyOf(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		index = append(index, dirRange{key, IDRange{First: firstIDs + uint32(i)*IDUnit, Size: IDUnit}})
+	}
+	s.writeIDIndex(index)
+	allocate := func(name string) error {
+		d, err := lock(t, s, name).Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Abort()
+		var v VPS
+		err = d.AllocateIDs(context.Background(), &v, 0)
+		if err == nil && v.IDs.First != firstIDs+n*IDUnit {
+			t.Errorf("got %v", v.IDs)
+		}
+		return err
+	}
+	info, err := os.Stat(s.idIndexFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls, bytes := reading(t)
+	if err := allocate("web"); err != nil {
+		t.Fatal(err)
+	}
+	callsAfter, bytesAfter := reading(t)
+	if c, b := callsAfter-calls, bytesAfter-bytes-int(info.Size()); c > 40 || b > 16<<10 {
+		t.Errorf("it read %d times, and %d bytes more than the index has", c, b)
+	}
+	// Without the index they would be read.
+	if err := os.Remove(s.idIndexFile()); err != nil {
+		t.Fatal(err)
+	}
+	if err := allocate("db"); !fail.Is(err, fail.State) {
+		t.Errorf("without the index: %v", err)
+	}
+}
+
+// The index has every VPS that was created; one that was renamed or put there by
+// hand is looked into.
+func TestIDIndex(t *testing.T) {
 	s, _ := newStore(t)
 	for _, name := range []string{"a", "b", "c"} {
 		makeVPS(t, s, name)

@@ -29,6 +29,12 @@ type dirKey struct {
 	inode uint64
 }
 
+// A dirRange is a directory and the ids of the VPS in it.
+type dirRange struct {
+	key dirKey
+	ids IDRange
+}
+
 // A dirEntry is a directory as its parent lists it.
 type dirEntry struct {
 	name  string
@@ -42,8 +48,9 @@ func (e dirEntry) key() dirKey {
 	return dirKey{name, e.inode}
 }
 
-// listDirs reads the directory at path. One that is missing is empty.
-func listDirs(path string) ([]dirEntry, error) {
+// listDirs returns what is in the directory at path and wanted, all of it if
+// want is nil. One that is missing is empty.
+func listDirs(path string, want func(name []byte) bool) ([]dirEntry, error) {
 	dir, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -65,22 +72,21 @@ func listDirs(path string) ([]dirEntry, error) {
 		if n <= 0 {
 			return all, nil
 		}
-		all = append(all, parseDirents(buf[:n])...)
+		all = appendDirents(all, buf[:n], want)
 	}
 }
 
-// parseDirents reads what getdents64(2) returned, without "." and "..".
-func parseDirents(buf []byte) []dirEntry {
+// appendDirents reads what getdents64(2) returned, without "." and "..".
+func appendDirents(all []dirEntry, buf []byte, want func(name []byte) bool) []dirEntry {
 	const header = 19 // d_ino 8, d_off 8, d_reclen 2, d_type 1
-	var all []dirEntry
 	for len(buf) > header {
 		length := int(binary.NativeEndian.Uint16(buf[16:]))
 		if length <= header || length > len(buf) {
 			break
 		}
 		name, _, _ := bytes.Cut(buf[header:length], []byte{0})
-		if s := string(name); s != "." && s != ".." {
-			all = append(all, dirEntry{s, binary.NativeEndian.Uint64(buf)})
+		if string(name) != "." && string(name) != ".." && (want == nil || want(name)) {
+			all = append(all, dirEntry{string(name), binary.NativeEndian.Uint64(buf)})
 		}
 		buf = buf[length:]
 	}
@@ -94,15 +100,15 @@ const idIndexHead = "croft ids 1\n"
 
 // readIDIndex returns the index, empty if there is none that can be believed.
 func (s *Store) readIDIndex() map[dirKey]IDRange {
-	index := map[dirKey]IDRange{}
 	data, err := os.ReadFile(s.idIndexFile())
 	if err != nil {
-		return index
+		return nil
 	}
 	lines, sum, ok := bytes.Cut(data, []byte("sum "))
 	if !ok || !bytes.HasPrefix(lines, []byte(idIndexHead)) || string(sum) != sumOf(lines) {
-		return index // another croft's, or cut short by a power cut
+		return nil // another croft's, or cut short by a power cut
 	}
+	index := make(map[dirKey]IDRange, bytes.Count(lines, []byte("\n")))
 	for line := range strings.Lines(string(lines[len(idIndexHead):])) {
 		if k, ids, ok := parseIDLine(line); ok {
 			index[k] = ids
@@ -113,27 +119,29 @@ func (s *Store) readIDIndex() map[dirKey]IDRange {
 
 // parseIDLine reads NAME INODE FIRST SIZE.
 func parseIDLine(line string) (k dirKey, ids IDRange, ok bool) {
-	f := strings.Fields(line)
-	if len(f) != 4 {
-		return k, ids, false
-	}
-	inode, err := strconv.ParseUint(f[1], 10, 64)
-	first, err1 := strconv.ParseUint(f[2], 10, 32)
-	size, err2 := strconv.ParseUint(f[3], 10, 32)
-	return dirKey{f[0], inode}, IDRange{uint32(first), uint32(size)}, err == nil && err1 == nil && err2 == nil
+	name, rest, _ := strings.Cut(line, " ")
+	inodeText, rest, _ := strings.Cut(rest, " ")
+	firstText, sizeText, _ := strings.Cut(rest, " ")
+	inode, err := strconv.ParseUint(inodeText, 10, 64)
+	first, err1 := strconv.ParseUint(firstText, 10, 32)
+	size, err2 := strconv.ParseUint(strings.TrimSuffix(sizeText, "\n"), 10, 32)
+	return dirKey{name, inode}, IDRange{uint32(first), uint32(size)}, err == nil && err1 == nil && err2 == nil
 }
 
 // writeIDIndex replaces the index. It is not synced and its failure is no
 // one's: the next reader would read the files instead.
-func (s *Store) writeIDIndex(index map[dirKey]IDRange) {
-	var out bytes.Buffer
-	out.WriteString(idIndexHead)
-	for k, ids := range index {
-		fmt.Fprintln(&out, k.name, k.inode, ids.First, ids.Size)
+func (s *Store) writeIDIndex(index []dirRange) {
+	const line = 64 // bytes, mostly
+	out := append(make([]byte, 0, line*(len(index)+2)), idIndexHead...)
+	for _, d := range index {
+		out = append(append(out, d.key.name...), ' ')
+		out = append(strconv.AppendUint(out, d.key.inode, 10), ' ')
+		out = append(strconv.AppendUint(out, uint64(d.ids.First), 10), ' ')
+		out = append(strconv.AppendUint(out, uint64(d.ids.Size), 10), '\n')
 	}
-	fmt.Fprintf(&out, "sum %s", sumOf(out.Bytes()))
+	out = fmt.Appendf(out, "sum %s", sumOf(out))
 	tmp := s.idIndexFile() + ".new"
-	err := os.WriteFile(tmp, out.Bytes(), 0o600)
+	err := os.WriteFile(tmp, out, 0o600)
 	if err == nil {
 		err = os.Rename(tmp, s.idIndexFile())
 	}

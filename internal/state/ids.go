@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,8 +59,7 @@ func (d *Draft) AllocateIDs(ctx context.Context, v *VPS, size uint32) error {
 			return err
 		}
 		if key, err := keyOf(d.Dir); err == nil {
-			index[key] = ids
-			d.store.writeIDIndex(index)
+			d.store.writeIDIndex(append(index, dirRange{key, ids}))
 		}
 		return nil
 	})
@@ -166,13 +164,12 @@ func freeIDs(used []IDRange, size uint32) (IDRange, bool) {
 }
 
 // usedIDs returns every range in use but that of the draft except, and those of
-// this root's directories by their key. It is read with the pool lock held.
-func (s *Store) usedIDs(except string) ([]IDRange, map[dirKey]IDRange, error) {
-	used, err := s.subIDs()
-	if err != nil {
+// this root's directories. It is read with the pool lock held.
+func (s *Store) usedIDs(except string) (used []IDRange, own []dirRange, err error) {
+	if used, err = s.subIDs(); err != nil {
 		return nil, nil, err
 	}
-	own, err := s.dirIDs(except)
+	own, err = s.dirIDs(except)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -180,41 +177,43 @@ func (s *Store) usedIDs(except string) ([]IDRange, map[dirKey]IDRange, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	used = slices.AppendSeq(used, maps.Values(own))
+	all := own
 	for _, o := range others {
 		theirs, err := o.dirIDs("")
 		if err != nil {
 			return nil, nil, err
 		}
-		used = slices.AppendSeq(used, maps.Values(theirs))
+		all = slices.Concat(all, theirs)
+	}
+	for _, d := range all {
+		used = append(used, d.ids)
 	}
 	return used, own, nil
 }
 
 // dirIDs is the range of each VPS, draft, and VPS in the trash of s, but of the
 // directory except. Only what the index does not know is read.
-func (s *Store) dirIDs(except string) (map[dirKey]IDRange, error) {
+func (s *Store) dirIDs(except string) ([]dirRange, error) {
 	index := s.readIDIndex()
-	all := map[dirKey]IDRange{}
+	all := make([]dirRange, 0, len(index)+1)
 	// vps/ comes before trash/, so that what is thrown away meanwhile is seen
 	// twice, not never. A draft becomes a VPS only with the pool lock held.
 	for _, dir := range []string{s.vpsDirs(), s.TrashDir()} {
-		entries, err := listDirs(dir)
+		entries, err := listDirs(dir, nil)
 		if err != nil {
 			return nil, err
 		}
 		for _, e := range entries {
-			path := filepath.Join(dir, e.name)
-			if path == except {
+			if except != "" && e.name == filepath.Base(except) && filepath.Join(dir, e.name) == except {
 				continue
 			}
 			ids, known := index[e.key()]
 			if !known {
-				if ids, err = s.idsIn(path); err != nil {
+				if ids, err = s.idsIn(filepath.Join(dir, e.name)); err != nil {
 					return nil, err
 				}
 			}
-			all[e.key()] = ids
+			all = append(all, dirRange{e.key(), ids})
 		}
 	}
 	return all, nil

@@ -75,16 +75,16 @@ func (s *Store) EmptyTrash(ctx context.Context) error {
 
 // trashDrafts moves the drafts that nobody holds into trash/.
 func (s *Store) trashDrafts() error {
-	entries, err := os.ReadDir(s.vpsDirs())
+	entries, err := listDirs(s.vpsDirs(), func(name []byte) bool { return name[0] == '.' })
 	if err != nil {
-		return hostError("read", s.vpsDirs(), err)
+		return err
 	}
 	var first error
 	for _, e := range entries {
-		if !e.IsDir() || !strings.HasPrefix(e.Name(), ".") {
+		dir := filepath.Join(s.vpsDirs(), e.name)
+		if !isDir(dir) {
 			continue
 		}
-		dir := filepath.Join(s.vpsDirs(), e.Name())
 		lock, err := lockDir(dir)
 		if err == nil && lock != nil {
 			_, err = s.trash(dir)
