@@ -68,3 +68,28 @@ func TestExitStatusesAreDocumented(t *testing.T) {
 		t.Errorf("there are more kinds than documented: the last was %d", fail.Timeout)
 	}
 }
+
+// croft accepts every command line of docs/cli.md.
+func TestGrammarIsThatOfTheDocument(t *testing.T) {
+	doc, err := os.ReadFile("../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := hinting(t)
+	found := 0
+	for line := range strings.Lines(string(doc)) {
+		if strings.HasPrefix(line, "croft ") && !strings.Contains(line, "COMMAND") {
+			found++
+			checkExample(t, a, line)
+		}
+	}
+	if found < 15 {
+		t.Errorf("only %d command lines found", found)
+	}
+	for _, refused := range []string{"stop -- --all", "exec -- web ls", "creat web --template x", "create web --temp x", "create web --template=", "stop --all=yes", "rename web"} {
+		words, err := unquote(refused)
+		if err != nil || a.accepts(words) {
+			t.Errorf("croft accepts %s, %v", refused, err)
+		}
+	}
+}

@@ -28,8 +28,8 @@ func helpOf(root *verb, path []string) string {
 		return rootHelp(root)
 	}
 	var out strings.Builder
-	usage := "croft " + strings.Join(path, " ") + " " + synopsis(v)
-	fmt.Fprintf(&out, "Usage: %s\n\n%s.\n", strings.TrimSpace(usage), capital(v.summary))
+	command, rest := usage(root, path)
+	fmt.Fprintf(&out, "Usage: %s\n\n%s.\n", strings.TrimSpace(command+" "+rest), capital(v.summary))
 	if len(v.examples) > 0 {
 		fmt.Fprintf(&out, "\nExamples:\n  %s\n", strings.Join(v.examples, "\n  "))
 	}
@@ -72,6 +72,26 @@ func paragraphs(text string) iter.Seq[paragraph] {
 			}
 		}
 	}
+}
+
+// usage is what one types for the command at path: its name, and the rest.
+// The commands of a family about one VPS are documented with its NAME first.
+func usage(root *verb, path []string) (command, rest string) {
+	v, words := root, append([]string{"croft"}, path...)
+	args := ""
+	for n, name := range path {
+		family := v.named
+		if v = v.verb(name); family {
+			words = slices.Insert(words, n+1, "NAME")
+			args = strings.TrimSpace(strings.TrimPrefix(v.args, "NAME"))
+			continue
+		}
+		args = v.args
+	}
+	if len(v.options) > 0 {
+		args = "[OPTIONS] " + args
+	}
+	return strings.Join(words, " "), strings.TrimSpace(args)
 }
 
 // otherNames are the command lines that are short for the verb at path.
@@ -131,9 +151,11 @@ func statusList() string {
 	return out.String() + exitStatusInside + "\n"
 }
 
-// grammarInBrief says how command lines are read.
-const grammarInBrief = `Options may stand anywhere after COMMAND, before or after names, up to "--";
-the options of every command may also stand before COMMAND. "--" ends options.
+// grammarInBrief is docs/cli.md in brief.
+const grammarInBrief = `Options may stand anywhere after COMMAND, before or after names, up to "--". The
+options of every command may also stand before COMMAND. After "--" no word is an
+option. With several names croft tries each of them, also if one fails.
+
 "croft help COMMAND" shows the help for a command.`
 
 func verbList(verbs []*verb) string {

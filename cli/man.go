@@ -99,7 +99,9 @@ func rootPage(page *roff.Page, root *verb) {
 	page.Section("DESCRIPTION")
 	page.Paragraph(`A virtual private server (VPS) looks and behaves like a Linux machine of its own. croft creates VPSs from
 		templates, runs them as containers, and has no daemon.`)
-	page.Paragraph(grammarInBrief)
+	for p := range paragraphs(grammarInBrief) {
+		page.Paragraph(p.text)
+	}
 	page.Section("OPTIONS")
 	page.Text("Every command takes these options.")
 	manOptions(page, root.options)
@@ -121,12 +123,11 @@ func rootPage(page *roff.Page, root *verb) {
 // commandPage is the page of a command, or of a family of them.
 func commandPage(page *roff.Page, root, v *verb, path []string) {
 	page.Section("SYNOPSIS")
-	command := strings.Join(append([]string{"croft"}, path...), " ")
 	for _, sub := range v.verbs {
-		page.Synopsis(command+" "+sub.name, synopsis(sub))
+		page.Synopsis(usage(root, append(slices.Clone(path), sub.name)))
 	}
 	if len(v.verbs) == 0 {
-		page.Synopsis(command, synopsis(v))
+		page.Synopsis(usage(root, path))
 	}
 	page.Section("DESCRIPTION")
 	manAbout(page, v, path)
@@ -162,7 +163,8 @@ func ociPage(page *roff.Page, v *verb) {
 	manOptions(page, ociOptions())
 	page.Section("COMMANDS")
 	for _, sub := range v.verbs {
-		page.Subsection(strings.TrimSpace(sub.name + " " + synopsis(sub)))
+		_, rest := usage(v, []string{sub.name})
+		page.Subsection(strings.TrimSpace(sub.name + " " + rest))
 		manAbout(page, sub, nil)
 		manOptions(page, sub.options)
 	}
@@ -189,7 +191,7 @@ type ending struct {
 
 func manEnd(page *roff.Page, e ending) {
 	manItems(page, "EXIT STATUS", exitStatuses)
-	page.Paragraph("With several names croft tries each of them; the status is that of the first failure.")
+	page.Paragraph("With several names the status is that of the first failure.")
 	if e.inside {
 		page.Paragraph(exitStatusInside)
 	}
@@ -246,14 +248,6 @@ func manExamples(v *verb) []string {
 		}
 	}
 	return all
-}
-
-// synopsis is what one types after a command's name.
-func synopsis(v *verb) string {
-	if len(v.options) > 0 {
-		return strings.TrimSpace("[OPTIONS] " + v.args)
-	}
-	return v.args
 }
 
 // related are the pages of the family that a command is in, or of the commands
