@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 		"internal/inherited",
 	},
 	"bundles":                 nil,
-	"network":                 {"internal/nsthread"},
+	"network":                 {"internal/inside", "internal/nsthread"},
 	"network/guest":           nil,
 	"template":                {"template/registry", "internal/nsthread"},
 	"template/registry":       nil,

@@ -92,7 +92,7 @@ func TestHostKeepsItsAdvertisedRoutes(t *testing.T) {
 	if err := h.Ensure(context.Background(), NewHostPlan(table)); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Plug(context.Background(), plan, newVPS(t)); err != nil {
+	if err := h.Plug(context.Background(), plan, initOf(newVPS(t))); err != nil {
 		t.Fatal(err)
 	}
 	if on, err := readSysctl("net/ipv6/conf/all/forwarding"); err != nil || on != "1" {

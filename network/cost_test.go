@@ -31,7 +31,7 @@ func TestCostOfAStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		middle := time.Now()
-		if err := h.Plug(ctx, plan, pid); err != nil {
+		if err := h.Plug(ctx, plan, initOf(pid)); err != nil {
 			t.Fatal(err)
 		}
 		return middle.Sub(begin), time.Since(middle)

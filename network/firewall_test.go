@@ -161,7 +161,7 @@ func TestFirewallOfAVPS(t *testing.T) {
 	set := func(f Firewall) {
 		t.Helper()
 		for range 2 {
-			if err := p.host.SetFirewall(ctx, f, bob); err != nil {
+			if err := p.host.SetFirewall(ctx, f, initOf(bob)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -169,7 +169,7 @@ func TestFirewallOfAVPS(t *testing.T) {
 	}
 	look := func(f Firewall) FirewallInfo {
 		t.Helper()
-		info, err := p.host.Firewall(ctx, "bob", f, bob)
+		info, err := p.host.Firewall(ctx, "bob", f, initOf(bob))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,17 +5,19 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+
+	"croft/internal/inside"
 )
 
-// SetFirewall makes the chains of ours in the network namespace of process pid
+// SetFirewall makes the chains of ours in the network namespace of init
 // say what f says, each family at one instant, with the host's iptables:
 // nothing has to be installed in the VPS. Rules of the VPS's own stay as they
 // are. The zero Firewall takes our chains away. Doing it twice changes nothing.
-func (h *Host) SetFirewall(ctx context.Context, f Firewall, pid int) error {
+func (h *Host) SetFirewall(ctx context.Context, f Firewall, init inside.Identity) error {
 	if err := f.Check(); err != nil {
 		return err
 	}
-	err := within(pid, func() error {
+	err := within(init, func() error {
 		for _, six := range families() {
 			family, err := readFirewall(ctx, six)
 			if err != nil {
@@ -37,10 +39,10 @@ func (h *Host) SetFirewall(ctx context.Context, f Firewall, pid int) error {
 	return nil
 }
 
-// Firewall says what is there of f in the network namespace of process pid.
-func (h *Host) Firewall(ctx context.Context, name string, f Firewall, pid int) (FirewallInfo, error) {
+// Firewall says what is there of f in the network namespace of init.
+func (h *Host) Firewall(ctx context.Context, name string, f Firewall, init inside.Identity) (FirewallInfo, error) {
 	var there []firewallFamily
-	err := within(pid, func() error {
+	err := within(init, func() error {
 		for _, six := range families() {
 			family, err := readFirewall(ctx, six)
 			if err != nil {

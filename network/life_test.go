@@ -131,7 +131,7 @@ func TestUnplugLeavesNothing(t *testing.T) {
 	empty := everything(t)
 	pid := newVPS(t)
 	for range 2 { // plugging again sweeps the first
-		if err := h.Plug(ctx, plan, pid); err != nil {
+		if err := h.Plug(ctx, plan, initOf(pid)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -174,7 +174,7 @@ func TestRemoveLeavesNothing(t *testing.T) {
 		}
 	}
 	both := everything(t)
-	if err := h.Plug(ctx, plan, newVPS(t)); err != nil {
+	if err := h.Plug(ctx, plan, initOf(newVPS(t))); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.Remove(ctx, NewHostPlan(one)); err != nil {
@@ -214,7 +214,7 @@ func TestNetworksDoNotMeet(t *testing.T) {
 			t.Fatal(err)
 		}
 		pids[i] = newVPS(t)
-		if err := h.Plug(ctx, plans[i], pids[i]); err != nil {
+		if err := h.Plug(ctx, plans[i], initOf(pids[i])); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -270,7 +270,7 @@ func TestOutside(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := newVPS(t)
-	if err := h.Plug(ctx, plan, pid); err != nil {
+	if err := h.Plug(ctx, plan, initOf(pid)); err != nil {
 		t.Fatal(err)
 	}
 	for _, to := range []string{"192.0.2.1", "2001:db8::1"} { // the router knows no way back to the VPS
@@ -304,7 +304,7 @@ func TestWhoseLinkItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := newVPS(t)
-	if err := h.Plug(ctx, plan, pid); !fail.Is(err, fail.State) {
+	if err := h.Plug(ctx, plan, initOf(pid)); !fail.Is(err, fail.State) {
 		t.Fatalf("plugged into nothing: %v", err)
 	}
 	run(t, "ip", "link", "add", table.Bridge, "type", "veth", "peer", "name", "x")
@@ -317,19 +317,19 @@ func TestWhoseLinkItIs(t *testing.T) {
 	}
 	run(t, "ip", "link", "add", plan.HostLink, "type", "bridge")
 	run(t, "ip", "link", "set", plan.HostLink, "alias", "croft other db eth0")
-	if err := h.Plug(ctx, plan, pid); !fail.Is(err, fail.Taken) {
+	if err := h.Plug(ctx, plan, initOf(pid)); !fail.Is(err, fail.Taken) {
 		t.Fatalf("another's link was swept: %v", err)
 	}
 	run(t, "ip", "link", "del", plan.HostLink)
 	run(t, "ip", "link", "add", plan.HostLink, "type", "bridge") // who made it was killed at once
-	if err := h.Plug(ctx, plan, pid); err != nil {
+	if err := h.Plug(ctx, plan, initOf(pid)); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Plug(ctx, plan, os.Getpid()+1<<22); err == nil {
+	if err := h.Plug(ctx, plan, initOf(os.Getpid()+1<<22)); err == nil {
 		t.Fatal("plugged into a process that is not there")
 	}
 	self := unix.Gettid()
-	if err := h.Plug(ctx, plan, self); err == nil {
+	if err := h.Plug(ctx, plan, initOf(self)); err == nil {
 		t.Fatal("plugged into the host itself")
 	}
 	other := Default(Seed{Name: "other", Bridge: table.Bridge})
@@ -356,7 +356,7 @@ func TestPlugUndoes(t *testing.T) {
 		_, err := command("ip", "link", "add", "eth0", "type", "bridge")
 		return err
 	})
-	if err := h.Plug(ctx, plan, pid); err == nil {
+	if err := h.Plug(ctx, plan, initOf(pid)); err == nil {
 		t.Fatal("plugged over a link that was there")
 	}
 	if diff := cmp.Diff(empty, everything(t)); diff != "" {
@@ -364,7 +364,7 @@ func TestPlugUndoes(t *testing.T) {
 	}
 	canceled, cancel := context.WithCancel(ctx)
 	cancel()
-	if err := h.Plug(canceled, plan, pid); err == nil {
+	if err := h.Plug(canceled, plan, initOf(pid)); err == nil {
 		t.Fatal("plugged although canceled")
 	}
 	if diff := cmp.Diff(empty, everything(t)); diff != "" {
@@ -429,7 +429,7 @@ func TestManyAtOnce(t *testing.T) {
 				if err := other.Ensure(context.Background(), NewHostPlan(table)); err != nil {
 					return err
 				}
-				return other.Plug(context.Background(), plans[i], pids[i])
+				return other.Plug(context.Background(), plans[i], initOf(pids[i]))
 			}()
 		})
 	}
@@ -475,7 +475,7 @@ func TestRandomWalk(t *testing.T) {
 		switch random.IntN(6) {
 		case 0, 1, 2:
 			pids[i] = newVPS(t)
-			err = h.Plug(ctx, plans[i], pids[i])
+			err = h.Plug(ctx, plans[i], initOf(pids[i]))
 		case 3:
 			err, pids[i] = h.Unplug(ctx, plans[i]), 0
 		case 4:
@@ -557,7 +557,7 @@ func TestReplug(t *testing.T) {
 	} {
 		words := strings.Fields(damage)
 		run(t, words[0], words[1:]...)
-		made, err := p.host.Replug(ctx, p.plans[0], p.pids[0])
+		made, err := p.host.Replug(ctx, p.plans[0], initOf(p.pids[0]))
 		if err != nil || made != want {
 			t.Fatalf("after %q: %v, %v", damage, made, err)
 		}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"croft/internal/inside"
 )
 
 // What is said to a LAN about addresses: is somebody there (RFC 5227, section
@@ -185,7 +187,7 @@ func packetSocket(index int) (int, error) {
 
 // announce tells the LAN where addresses of p are now, so that nobody waits
 // for what he knew of them to become old. That it was not heard is a warning.
-func (h *Host) announce(p Plan, addrs []netip.Prefix, pid int) {
+func (h *Host) announce(p Plan, addrs []netip.Prefix, init inside.Identity) {
 	var err error
 	switch {
 	case len(addrs) == 0 || !p.onLAN():
@@ -193,7 +195,7 @@ func (h *Host) announce(p Plan, addrs []netip.Prefix, pid int) {
 	case p.Mode == ModeRouted:
 		err = announceAt(p.Parent, addrs)
 	default:
-		err = within(pid, func() error { return announceAt(p.Interface, addrs) })
+		err = within(init, func() error { return announceAt(p.Interface, addrs) })
 	}
 	if err != nil {
 		h.warn(fmt.Sprintf("%s of %s: its addresses were not announced: %v", p.Interface, p.Owner, err))

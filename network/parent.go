@@ -26,14 +26,14 @@ func (h *Host) parent(p Plan) (netlink.Link, error) {
 
 // makeMACVLAN makes an interface of the LAN that the parent is on, in the VPS
 // from the beginning. It ends with the VPS.
-func (h *Host) makeMACVLAN(p Plan, inside *inside) error {
+func (h *Host) makeMACVLAN(p Plan, ns *namespace) error {
 	parent, err := h.parent(p)
 	if err != nil {
 		return err
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU, attrs.HardwareAddr = p.Interface, p.MTU, p.MAC
-	attrs.ParentIndex, attrs.Namespace = parent.Attrs().Index, netlink.NsFd(inside.fd)
+	attrs.ParentIndex, attrs.Namespace = parent.Attrs().Index, netlink.NsFd(int(ns.fd.Fd()))
 	mode := netlink.MACVLAN_MODE_BRIDGE
 	if p.Private {
 		mode = netlink.MACVLAN_MODE_PRIVATE

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/inside"
 )
 
 // A link that is moved into a VPS keeps its name on the host as an alternative
@@ -23,7 +24,7 @@ import (
 // there or, if that is taken, as devN; what is virtual ends with it.
 
 // moveIn moves the parent into the VPS.
-func (h *Host) moveIn(p Plan, inside *inside) error {
+func (h *Host) moveIn(p Plan, ns *namespace) error {
 	link, err := h.awaitParent(p)
 	if err != nil {
 		return err
@@ -31,19 +32,19 @@ func (h *Host) moveIn(p Plan, inside *inside) error {
 	if err := h.nl.LinkSetDown(link); err != nil {
 		return classify("take down "+p.Parent, err)
 	}
-	if err := moveLink(link, inside.fd, p.Interface); err != nil {
+	if err := moveLink(link, int(ns.fd.Fd()), p.Interface); err != nil {
 		return classify(fmt.Sprintf("move %s into %s", p.Parent, p.Owner), err)
 	}
-	if link, err = inside.nl.LinkByName(p.Interface); err != nil {
+	if link, err = ns.nl.LinkByName(p.Interface); err != nil {
 		return classify("find "+p.Interface, err)
 	}
 	if p.Parent != p.Interface && !slices.Contains(link.Attrs().AltNames, p.Parent) {
-		if err := inside.nl.LinkAddAltName(link, p.Parent); err != nil {
+		if err := ns.nl.LinkAddAltName(link, p.Parent); err != nil {
 			return classify("keep the name of "+p.Parent, err)
 		}
 	}
 	if p.MTU > 0 {
-		return classify("set the MTU of "+p.Interface, inside.nl.LinkSetMTU(link, p.MTU))
+		return classify("set the MTU of "+p.Interface, ns.nl.LinkSetMTU(link, p.MTU))
 	}
 	return nil
 }
@@ -106,19 +107,26 @@ func rename(nl *netlink.Handle, link netlink.Link, name string) error {
 	return classify(fmt.Sprintf("rename %s to %s", link.Attrs().Name, name), nl.LinkSetName(link, name))
 }
 
-// Keep keeps the network namespace of pid, so that it outlives its VPS and what was
+// Keep keeps the network namespace of init, so that it outlives its VPS and what was
 // moved into it comes back whole: as a mount at path, a file that is made, seen by
 // nobody but this process's mount namespace. Interfaces that need it not are success.
-func (h *Host) Keep(p Plan, pid int, path string) error {
+func (h *Host) Keep(p Plan, init inside.Identity, path string) error {
 	if p.Mode != ModePhysical || isNamespace(path) {
 		return nil
 	}
+	ns, err := openNamespace(init)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("keep the network namespace of %s: %w", p.Owner, err)
 	}
 	f.Close()
-	return classify("keep the network namespace of "+p.Owner, unix.Mount(fmt.Sprintf("/proc/%d/ns/net", pid), path, "", unix.MS_BIND, ""))
+	// The link leads to the open namespace itself, which is mounted nowhere else.
+	from := fmt.Sprintf("/proc/self/fd/%d", ns.Fd())
+	return classify("keep the network namespace of "+p.Owner, unix.Mount(from, path, "", unix.MS_BIND, ""))
 }
 
 // isNamespace reports whether a namespace is mounted at path.

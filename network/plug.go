@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -12,20 +13,21 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/inside"
 )
 
-// Plug gives the VPS whose waiting init is pid its interface. Filters and
+// Plug gives the VPS whose waiting init is init its interface. Filters and
 // neighbours are there before the link is, and the host's end goes up last.
 // What an earlier interface of that name left is swept first. The network has to be
 // there (Ensure). On error nothing of it is left.
-func (h *Host) Plug(ctx context.Context, p Plan, pid int) (err error) {
-	inside, err := openInside(pid)
+func (h *Host) Plug(ctx context.Context, p Plan, init inside.Identity) (err error) {
+	ns, err := enterNamespace(init)
 	if err != nil {
 		return err
 	}
-	defer inside.Close()
+	defer ns.Close()
 	if p.Mode == ModeNone {
-		return inside.loopback()
+		return ns.loopback()
 	}
 	if err := h.checkPlace(p); err != nil {
 		return err
@@ -43,23 +45,23 @@ func (h *Host) Plug(ctx context.Context, p Plan, pid int) (err error) {
 	}()
 	switch p.Mode {
 	case ModeMACVLAN:
-		err = h.makeMACVLAN(p, inside)
+		err = h.makeMACVLAN(p, ns)
 	case ModePhysical:
-		err = h.moveIn(p, inside)
+		err = h.moveIn(p, ns)
 	default:
-		if err := h.plugPort(p, inside); err != nil {
+		if err := h.plugPort(p, ns); err != nil {
 			return err
 		}
-		h.announce(p, p.Addresses, pid)
+		h.announce(p, p.Addresses, init)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := inside.configure(p); err != nil {
+	if err := ns.configure(p); err != nil {
 		return fmt.Errorf("set up %s of %s: %w", p.Interface, p.Owner, err)
 	}
-	h.announce(p, p.Addresses, pid)
+	h.announce(p, p.Addresses, init)
 	return nil
 }
 
@@ -76,7 +78,7 @@ func (h *Host) checkPlace(p Plan) error {
 }
 
 // plugPort makes an interface whose other end is on the host.
-func (h *Host) plugPort(p Plan, inside *inside) error {
+func (h *Host) plugPort(p Plan, ns *namespace) error {
 	if err := h.admit(p); err != nil {
 		return err
 	}
@@ -85,7 +87,7 @@ func (h *Host) plugPort(p Plan, inside *inside) error {
 			return err
 		}
 	}
-	link, err := h.makePair(p, inside)
+	link, err := h.makePair(p, ns)
 	if err != nil {
 		return err
 	}
@@ -100,7 +102,7 @@ func (h *Host) plugPort(p Plan, inside *inside) error {
 	if err := h.shape(p, link, nil); err != nil {
 		return err
 	}
-	if err := inside.configure(p); err != nil {
+	if err := ns.configure(p); err != nil {
 		return fmt.Errorf("set up %s of %s: %w", p.Interface, p.Owner, err)
 	}
 	if err := h.nl.LinkSetUp(link); err != nil {
@@ -141,11 +143,11 @@ func (h *Host) Unplug(_ context.Context, p Plan) error {
 
 // makePair makes the pair with its far end in the VPS from the beginning, so
 // that it never has a name on the host.
-func (h *Host) makePair(p Plan, inside *inside) (netlink.Link, error) {
+func (h *Host) makePair(p Plan, ns *namespace) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU, attrs.HardwareAddr = p.HostLink, p.MTU, p.HostMAC
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: p.Interface, PeerHardwareAddr: p.MAC,
-		PeerNamespace: netlink.NsFd(inside.fd), PeerMTU: uint32(p.MTU)}
+		PeerNamespace: netlink.NsFd(int(ns.fd.Fd())), PeerMTU: uint32(p.MTU)}
 	if err := h.nl.LinkAdd(veth); err != nil {
 		return nil, classify("make link "+p.HostLink, err)
 	}
@@ -221,32 +223,33 @@ func (h *Host) setPort(p Plan, link netlink.Link) error {
 // NTF_STICKY of linux/neighbour.h, kernel 4.20.
 const ntfSticky = 0x40
 
-// inside is the network namespace of a VPS.
-type inside struct {
-	fd int
+// A namespace is the network namespace of a VPS.
+type namespace struct {
+	fd *os.File
 	nl *netlink.Handle
 }
 
-// openInside opens the network namespace of pid, which must not be the host's.
-func openInside(pid int) (*inside, error) {
-	fd, err := openNamespace(pid)
+// enterNamespace opens the network namespace of init, which must not be the
+// host's. The caller closes it.
+func enterNamespace(init inside.Identity) (*namespace, error) {
+	fd, err := openNamespace(init)
 	if err != nil {
 		return nil, err
 	}
-	handle, err := netlink.NewHandleAt(netns.NsHandle(fd), unix.NETLINK_ROUTE)
+	handle, err := netlink.NewHandleAt(netns.NsHandle(fd.Fd()), unix.NETLINK_ROUTE)
 	if err != nil {
-		unix.Close(fd)
+		fd.Close()
 		return nil, classify("enter network namespace", err)
 	}
-	return &inside{fd, handle}, nil
+	return &namespace{fd, handle}, nil
 }
 
-func (n *inside) Close() {
+func (n *namespace) Close() {
 	n.nl.Close()
-	unix.Close(n.fd)
+	n.fd.Close()
 }
 
-func (n *inside) loopback() error {
+func (n *namespace) loopback() error {
 	lo, err := n.nl.LinkByName("lo")
 	if err != nil {
 		return classify("find lo", err)
@@ -258,7 +261,7 @@ func (n *inside) loopback() error {
 // know the VPS's link-local address by its MAC.
 const addrGenModeEUI64 = 0
 
-func (n *inside) configure(p Plan) error {
+func (n *namespace) configure(p Plan) error {
 	if err := n.loopback(); err != nil {
 		return err
 	}
@@ -288,7 +291,7 @@ func (n *inside) configure(p Plan) error {
 }
 
 // addWay adds a route that comes with the network.
-func (n *inside) addWay(link netlink.Link, w Way) error {
+func (n *namespace) addWay(link netlink.Link, w Way) error {
 	route := netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(w.To), Gw: w.Via.AsSlice(), Protocol: unix.RTPROT_BOOT}
 	if onLink(w.Via) {
 		route.Flags = int(netlink.FLAG_ONLINK)

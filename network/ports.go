@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"croft/internal/fail"
+	"croft/internal/inside"
 )
 
 // ensurePorts gives running VPSs back what was flushed, and the ports of
@@ -50,17 +51,17 @@ func (h *Host) ensurePorts(_ context.Context, p HostPlan) error {
 	return nil
 }
 
-// Replug makes the interface of a running VPS whole, whose init is pid. made
+// Replug makes the interface of a running VPS whole, whose init is init. made
 // reports that it was missing, inside too, and was made anew: then routes and
 // published ports of the VPS have to be set again. What is right is not touched.
-func (h *Host) Replug(ctx context.Context, p Plan, pid int) (made bool, err error) {
+func (h *Host) Replug(ctx context.Context, p Plan, init inside.Identity) (made bool, err error) {
 	if !p.hasPort() {
 		return false, nil
 	}
 	link, err := h.nl.LinkByName(p.HostLink)
 	switch {
 	case isNotFound(err):
-		return true, h.Plug(ctx, p, pid)
+		return true, h.Plug(ctx, p, init)
 	case err != nil:
 		return false, classify("find link "+p.HostLink, err)
 	case link.Attrs().Alias != p.Alias():

@@ -166,7 +166,7 @@ func TestRatesOfAPlug(t *testing.T) {
 	plan.Rate = Rate{In: 1_000_000, Out: 2_000_000}
 	pid := newVPS(t)
 	for range 2 { // over itself
-		if err := h.Plug(ctx, plan, pid); err != nil {
+		if err := h.Plug(ctx, plan, initOf(pid)); err != nil {
 			t.Fatal(err)
 		}
 		inVPS(t, pid, func() error {
@@ -180,7 +180,7 @@ func TestRatesOfAPlug(t *testing.T) {
 	if err := h.SetRates(ctx, []Plan{plan}); err != nil {
 		t.Errorf("a link that is not there: %v", err)
 	}
-	if err := h.Plug(ctx, plan, pid); err != nil {
+	if err := h.Plug(ctx, plan, initOf(pid)); err != nil {
 		t.Fatal(err)
 	}
 	plugged := everything(t)
@@ -204,7 +204,7 @@ func TestRatesOfAPlug(t *testing.T) {
 
 	// A link of that name which is somebody else's stays.
 	run(t, "ip", "link", "add", plan.shaperLink(), "type", "bridge")
-	if err := h.Plug(ctx, plan, pid); err == nil || !strings.Contains(err.Error(), plan.shaperLink()) {
+	if err := h.Plug(ctx, plan, initOf(pid)); err == nil || !strings.Contains(err.Error(), plan.shaperLink()) {
 		t.Errorf("plugged over somebody's %s: %v", plan.shaperLink(), err)
 	}
 	if err := h.Unplug(ctx, plan); err != nil {

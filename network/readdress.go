@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/inside"
 )
 
 // Add gives owner's interface more addresses, checked as those of Claim are.
@@ -82,25 +83,25 @@ func (p Plan) Without(addrs []netip.Addr) Plan {
 // have the addresses of now. New ones are let through before the VPS has them;
 // old ones are gone inside before others can have them. Addresses that
 // the VPS gave itself stay, and stay dropped. Doing it twice changes nothing.
-func (h *Host) Readdress(_ context.Context, was, now Plan, pid int) error {
+func (h *Host) Readdress(_ context.Context, was, now Plan, init inside.Identity) error {
 	if now.Mode == ModeNone {
 		return nil
 	}
-	inside, err := openInside(pid)
+	ns, err := enterNamespace(init)
 	if err != nil {
 		return err
 	}
-	defer inside.Close()
+	defer ns.Close()
 	both := now
 	both.Addresses = append(slices.Clone(was.Addresses), now.Addresses...)
 	if err := errors.Join(h.admit(now), h.guardLink(both), h.introduce(now)); err != nil {
 		return err
 	}
-	if err := inside.readdress(was, now); err != nil {
+	if err := ns.readdress(was, now); err != nil {
 		return err
 	}
 	more := slices.DeleteFunc(slices.Clone(now.Addresses), func(a netip.Prefix) bool { return slices.Contains(was.Addresses, a) })
-	h.announce(now, more, pid)
+	h.announce(now, more, init)
 	return errors.Join(h.Withdraw(was, now), h.guardLink(now))
 }
 
@@ -132,7 +133,7 @@ func (h *Host) Withdraw(was, now Plan) error {
 // readdress: the kernel takes secondary addresses away together with their
 // primary one, and routes with the last one of a family, so what stays is set
 // again.
-func (n *inside) readdress(was, now Plan) error {
+func (n *namespace) readdress(was, now Plan) error {
 	link, err := n.nl.LinkByName(now.Interface)
 	if isNotFound(err) {
 		return fail.New(fail.State, "%s has no interface %s any more", now.Owner, now.Interface)

@@ -77,7 +77,7 @@ func TestReaddress(t *testing.T) {
 	change := func(was, now Plan) {
 		t.Helper()
 		for range 2 {
-			if err := p.host.Readdress(ctx, was, now, p.pids[1]); err != nil {
+			if err := p.host.Readdress(ctx, was, now, initOf(p.pids[1])); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -133,7 +133,7 @@ func TestReaddress(t *testing.T) {
 	}
 	p.ensure(t)
 	pid := newVPS(t)
-	if err := p.host.Plug(ctx, theirs, pid); err != nil {
+	if err := p.host.Plug(ctx, theirs, initOf(pid)); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.host.Withdraw(both, only); err != nil {

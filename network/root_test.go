@@ -9,11 +9,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"croft/internal/inside"
 )
 
 // newHost puts the rest of the test into a network namespace of its own,
@@ -56,6 +59,18 @@ func newVPS(t *testing.T) int {
 	}
 	t.Cleanup(func() { in.Close(); cmd.Wait() })
 	return cmd.Process.Pid
+}
+
+// initOf is the identity of the process pid, which has ended if it has no start
+// time.
+func initOf(pid int) inside.Identity {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 20 {
+		return inside.Identity{PID: pid}
+	}
+	start, _ := strconv.ParseUint(fields[19], 10, 64)
+	return inside.Identity{PID: pid, StartTime: start}
 }
 
 // inVPS runs f on a thread in the network namespace of pid.
@@ -147,7 +162,7 @@ func newPairIn(t *testing.T, h *Host, table Table) *pair {
 	}
 	for i := range p.plans {
 		p.pids[i] = newVPS(t)
-		if err := h.Plug(ctx, p.plans[i], p.pids[i]); err != nil {
+		if err := h.Plug(ctx, p.plans[i], initOf(p.pids[i])); err != nil {
 			t.Fatal(err)
 		}
 	}

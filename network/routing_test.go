@@ -98,7 +98,7 @@ func TestRoutesOfAVPS(t *testing.T) {
 	ctx := context.Background()
 	p.ensure(t)
 	for i := range p.plans {
-		if err := h.Plug(ctx, p.plans[i], p.pids[i]); err != nil {
+		if err := h.Plug(ctx, p.plans[i], initOf(p.pids[i])); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -117,11 +117,11 @@ func TestRoutesOfAVPS(t *testing.T) {
 	set := func(r Routing) {
 		t.Helper()
 		for range 2 {
-			if err := h.SetRouting(r, interfaces, alice); err != nil {
+			if err := h.SetRouting(r, interfaces, initOf(alice)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		info, err := h.Routing("alice", r, interfaces, alice)
+		info, err := h.Routing("alice", r, interfaces, initOf(alice))
 		if err != nil || !info.Applied || len(info.Rules) < len(r.Rules)+1 {
 			t.Errorf("%+v, %v", info, err)
 		}
@@ -170,7 +170,7 @@ func TestRoutesOfAVPS(t *testing.T) {
 	seen(bob4, p.addr(0, false), 700)
 	set(Routing{Routes: []Route{{Destination: "198.51.100.0/24"}}, Rules: []RouteRule{{From: second.String(), Table: 100}}})
 	refused := Routing{Routes: []Route{{Destination: "198.51.100.0/24", Via: "192.0.2.77"}}}
-	if err := h.SetRouting(refused, interfaces, alice); !fail.Is(err, fail.State) {
+	if err := h.SetRouting(refused, interfaces, initOf(alice)); !fail.Is(err, fail.State) {
 		t.Errorf("a next hop that is nowhere: %v", err)
 	}
 	set(Routing{})
@@ -207,7 +207,7 @@ func routesOf(t *testing.T, pid int) string {
 func TestRouteAdvMSS(t *testing.T) {
 	p := newPair(t)
 	bob := p.addr(1, false)
-	if err := p.host.SetRouting(Routing{Routes: []Route{{Destination: bob.String(), AdvMSS: 444}}}, p.plans[:1], p.pids[0]); err != nil {
+	if err := p.host.SetRouting(Routing{Routes: []Route{{Destination: bob.String(), AdvMSS: 444}}}, p.plans[:1], initOf(p.pids[0])); err != nil {
 		t.Fatal(err)
 	}
 	listen(t, p.pids[1], net.JoinHostPort(bob.String(), "80"))

@@ -10,14 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/inside"
 )
 
 // SetRouting makes the routes and rules of croft's in the network namespace of
-// process pid, whose interfaces are these, what r says. Those of the VPS's own
+// init, whose interfaces are these, what r says. Those of the VPS's own
 // stay, but for one that is in the way of one of r's. Where r has no default
 // route and there is none, that of the network comes back. Doing it twice
 // changes nothing.
-func (h *Host) SetRouting(r Routing, interfaces []Plan, pid int) error {
+func (h *Host) SetRouting(r Routing, interfaces []Plan, init inside.Identity) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
@@ -25,19 +26,19 @@ func (h *Host) SetRouting(r Routing, interfaces []Plan, pid int) error {
 	if err != nil {
 		return err
 	}
-	inside, err := openInside(pid)
+	ns, err := enterNamespace(init)
 	if err != nil {
 		return err
 	}
-	defer inside.Close()
-	if err := inside.setRoutes(r.Routes); err != nil {
+	defer ns.Close()
+	if err := ns.setRoutes(r.Routes); err != nil {
 		return err
 	}
-	if err := inside.setRules(r.Rules); err != nil {
+	if err := ns.setRules(r.Rules); err != nil {
 		return err
 	}
 	for _, p := range interfaces {
-		if err := inside.ensureGateways(p); err != nil {
+		if err := ns.ensureGateways(p); err != nil {
 			return err
 		}
 	}
@@ -45,22 +46,22 @@ func (h *Host) SetRouting(r Routing, interfaces []Plan, pid int) error {
 }
 
 // Routing says what routes and rules there are in the network namespace of
-// process pid, those that r says among them.
-func (h *Host) Routing(name string, r Routing, interfaces []Plan, pid int) (RoutingInfo, error) {
-	inside, err := openInside(pid)
+// init, those that r says among them.
+func (h *Host) Routing(name string, r Routing, interfaces []Plan, init inside.Identity) (RoutingInfo, error) {
+	ns, err := enterNamespace(init)
 	if err != nil {
 		return RoutingInfo{}, err
 	}
-	defer inside.Close()
+	defer ns.Close()
 	var there Routing
-	routes, err := inside.routes()
+	routes, err := ns.routes()
 	if err != nil {
 		return RoutingInfo{}, err
 	}
 	for _, route := range routes {
 		there.Routes = append(there.Routes, route.Route)
 	}
-	rules, err := inside.rules()
+	rules, err := ns.rules()
 	if err != nil {
 		return RoutingInfo{}, err
 	}
@@ -81,7 +82,7 @@ type kernelRoute struct {
 
 // routes are all but those that the kernel itself keeps: its local table,
 // multicast, and what comes with an address.
-func (n *inside) routes() ([]kernelRoute, error) {
+func (n *namespace) routes() ([]kernelRoute, error) {
 	links, err := undisturbed(n.nl.LinkList)
 	if err != nil {
 		return nil, classify("list interfaces", err)
@@ -128,7 +129,7 @@ func routeOf(r netlink.Route, family int, names map[int]string) Route {
 		Table: r.Table, Metric: r.Priority}
 }
 
-func (n *inside) setRoutes(want []Route) error {
+func (n *namespace) setRoutes(want []Route) error {
 	there, err := n.routes()
 	if err != nil {
 		return err
@@ -168,7 +169,7 @@ func hasRoute(there []kernelRoute, r Route) bool {
 	return false
 }
 
-func (n *inside) putRoute(r Route) error {
+func (n *namespace) putRoute(r Route) error {
 	route := netlink.Route{Dst: ipNet(r.prefix()), MTU: r.MTU, AdvMSS: r.AdvMSS, Table: r.table(), Priority: r.Metric, Protocol: protocolCroft}
 	if via, err := netip.ParseAddr(r.Via); err == nil {
 		route.Gw = via.AsSlice()
@@ -206,7 +207,7 @@ type kernelRule struct {
 }
 
 // rules are all but those that every kernel has.
-func (n *inside) rules() ([]kernelRule, error) {
+func (n *namespace) rules() ([]kernelRule, error) {
 	var out []kernelRule
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		all, err := undisturbed(func() ([]netlink.Rule, error) { return n.nl.RuleList(family) })
@@ -231,7 +232,7 @@ func (n *inside) rules() ([]kernelRule, error) {
 	return out, nil
 }
 
-func (n *inside) setRules(want []RouteRule) error {
+func (n *namespace) setRules(want []RouteRule) error {
 	there, err := n.rules()
 	if err != nil {
 		return err
@@ -275,7 +276,7 @@ func (n *inside) setRules(want []RouteRule) error {
 
 // ensureGateways gives a VPS the routes of its network where it has none to
 // the same destination.
-func (n *inside) ensureGateways(p Plan) error {
+func (n *namespace) ensureGateways(p Plan) error {
 	if len(p.Ways()) == 0 {
 		return nil
 	}

@@ -93,7 +93,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.mountData(root, init); err != nil {
 		return err
 	}
-	if err := mon.plugIn(ctx, v, waiting.PID); err != nil {
+	if err := mon.plugIn(ctx, v, init.Identity()); err != nil {
 		return err
 	}
 	if err := mon.newBootID(init); err != nil {
@@ -265,12 +265,12 @@ func settings(v state.VPS, look guestLook, host Host, image template.Image, noti
 }
 
 // plugIn gives the VPS its interfaces, before its init runs.
-func (m *Manager) plugIn(ctx context.Context, v state.VPS, pid int) error {
+func (m *Manager) plugIn(ctx context.Context, v state.VPS, init inside.Identity) error {
 	plugs, err := m.plugs(v)
 	if err != nil {
 		return err
 	}
-	if err := m.applyFirewall(ctx, v, pid); err != nil { // before a link is up
+	if err := m.applyFirewall(ctx, v, init); err != nil { // before a link is up
 		return err
 	}
 	var plans []network.Plan
@@ -282,15 +282,15 @@ func (m *Manager) plugIn(ctx context.Context, v state.VPS, pid int) error {
 		if err := m.networks.Ensure(ctx, network.NewHostPlan(t)); err != nil {
 			return err
 		}
-		if err := m.networks.Keep(p.plan, pid, keptNamespace(m.store, v.Name)); err != nil {
+		if err := m.networks.Keep(p.plan, init, keptNamespace(m.store, v.Name)); err != nil {
 			return err
 		}
-		if err := m.networks.Plug(ctx, p.plan, pid); err != nil {
+		if err := m.networks.Plug(ctx, p.plan, init); err != nil {
 			return err
 		}
 		plans = append(plans, p.plan)
 	}
-	if err := m.startRoutes(v, plans, pid); err != nil {
+	if err := m.startRoutes(v, plans, init); err != nil {
 		return err
 	}
 	return m.publishAtStart(ctx, v)

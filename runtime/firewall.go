@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"croft/internal/fail"
+	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
 )
@@ -30,14 +31,14 @@ func (m *Manager) Firewall(ctx context.Context, name string) (FirewallInfo, erro
 	if err != nil {
 		return FirewallInfo{}, err
 	}
-	pid, err := m.livePID(name)
+	init, err := m.liveInit(name)
 	if err != nil {
 		return FirewallInfo{}, err
 	}
-	if pid == 0 {
+	if init.PID == 0 {
 		return firewallOf(v).SavedInfo(name), nil
 	}
-	return m.networks.Firewall(ctx, name, firewallOf(v), pid)
+	return m.networks.Firewall(ctx, name, firewallOf(v), init)
 }
 
 // AddFirewallRules puts rules before the one that is number at now, or with at
@@ -117,15 +118,15 @@ func (m *Manager) changeFirewall(ctx context.Context, name string, change func(*
 			return err
 		}
 		return firewallOf(*v).Check()
-	}, func(ctx context.Context, v state.VPS, pid int) error {
-		return m.networks.SetFirewall(ctx, firewallOf(v), pid)
+	}, func(ctx context.Context, v state.VPS, init inside.Identity) error {
+		return m.networks.SetFirewall(ctx, firewallOf(v), init)
 	})
 }
 
 // applyFirewall gives a VPS that starts its firewall.
-func (m *Manager) applyFirewall(ctx context.Context, v state.VPS, pid int) error {
+func (m *Manager) applyFirewall(ctx context.Context, v state.VPS, init inside.Identity) error {
 	if f := firewallOf(v); f.Any() {
-		return m.networks.SetFirewall(ctx, f, pid)
+		return m.networks.SetFirewall(ctx, f, init)
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func (mon *monitor) keepLinks(v state.VPS, p *inside.Process) error {
 		return err
 	}
 	for _, plug := range plugs {
-		if err := mon.networks.Keep(plug.plan, p.PID(), keptNamespace(mon.store, v.Name)); err != nil {
+		if err := mon.networks.Keep(plug.plan, p.Identity(), keptNamespace(mon.store, v.Name)); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"croft/internal/inside"
 	"croft/network"
 )
 
@@ -39,31 +40,31 @@ func (n hostNetworks) Ensure(ctx context.Context, p network.HostPlan) error {
 	return h.Ensure(ctx, p)
 }
 
-func (n hostNetworks) Plug(ctx context.Context, p network.Plan, pid int) error {
+func (n hostNetworks) Plug(ctx context.Context, p network.Plan, init inside.Identity) error {
 	h, err := n.host()
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	return h.Plug(ctx, p, pid)
+	return h.Plug(ctx, p, init)
 }
 
-func (n hostNetworks) Replug(ctx context.Context, p network.Plan, pid int) (bool, error) {
+func (n hostNetworks) Replug(ctx context.Context, p network.Plan, init inside.Identity) (bool, error) {
 	h, err := n.host()
 	if err != nil {
 		return false, err
 	}
 	defer h.Close()
-	return h.Replug(ctx, p, pid)
+	return h.Replug(ctx, p, init)
 }
 
-func (n hostNetworks) Keep(p network.Plan, pid int, path string) error {
+func (n hostNetworks) Keep(p network.Plan, init inside.Identity, path string) error {
 	h, err := n.host()
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	return h.Keep(p, pid, path)
+	return h.Keep(p, init, path)
 }
 
 func (n hostNetworks) GiveBack(p network.Plan, path string) error {
@@ -123,49 +124,49 @@ func (n hostNetworks) Traffic(plans []network.Plan) (map[string]network.Traffic,
 	return h.Traffic(plans)
 }
 
-func (n hostNetworks) SetFirewall(ctx context.Context, f network.Firewall, pid int) error {
+func (n hostNetworks) SetFirewall(ctx context.Context, f network.Firewall, init inside.Identity) error {
 	h, err := n.host()
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	return h.SetFirewall(ctx, f, pid)
+	return h.SetFirewall(ctx, f, init)
 }
 
-func (n hostNetworks) Firewall(ctx context.Context, name string, f network.Firewall, pid int) (network.FirewallInfo, error) {
+func (n hostNetworks) Firewall(ctx context.Context, name string, f network.Firewall, init inside.Identity) (network.FirewallInfo, error) {
 	h, err := n.host()
 	if err != nil {
 		return network.FirewallInfo{}, err
 	}
 	defer h.Close()
-	return h.Firewall(ctx, name, f, pid)
+	return h.Firewall(ctx, name, f, init)
 }
 
-func (n hostNetworks) SetRouting(r network.Routing, interfaces []network.Plan, pid int) error {
+func (n hostNetworks) SetRouting(r network.Routing, interfaces []network.Plan, init inside.Identity) error {
 	h, err := n.host()
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	return h.SetRouting(r, interfaces, pid)
+	return h.SetRouting(r, interfaces, init)
 }
 
-func (n hostNetworks) Routing(name string, r network.Routing, interfaces []network.Plan, pid int) (network.RoutingInfo, error) {
+func (n hostNetworks) Routing(name string, r network.Routing, interfaces []network.Plan, init inside.Identity) (network.RoutingInfo, error) {
 	h, err := n.host()
 	if err != nil {
 		return network.RoutingInfo{}, err
 	}
 	defer h.Close()
-	return h.Routing(name, r, interfaces, pid)
+	return h.Routing(name, r, interfaces, init)
 }
 
-func (n hostNetworks) Readdress(ctx context.Context, was, now network.Plan, pid int) error {
+func (n hostNetworks) Readdress(ctx context.Context, was, now network.Plan, init inside.Identity) error {
 	h, err := n.host()
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	return h.Readdress(ctx, was, now, pid)
+	return h.Readdress(ctx, was, now, init)
 }
 
 func (n hostNetworks) SetRates(ctx context.Context, plans []network.Plan) error {

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 
+	"croft/internal/inside"
 	"croft/internal/state"
 )
 
 // changeLive changes what name is, and applies that if it runs: live first, so
 // that what cannot be applied is not saved, and what cannot be saved is taken
-// back. apply makes the VPS whose init is pid what v says, whatever it was.
+// back. apply makes the VPS whose init is init what v says, whatever it was.
 func (m *Manager) changeLive(ctx context.Context, name string, change func(*state.VPS) error,
-	apply func(ctx context.Context, v state.VPS, pid int) error,
+	apply func(ctx context.Context, v state.VPS, init inside.Identity) error,
 ) error {
 	l, was, err := m.existing(ctx, name)
 	if err != nil {
@@ -28,24 +29,24 @@ func (m *Manager) changeLive(ctx context.Context, name string, change func(*stat
 
 // changeLocked is changeLive with the VPS's lock held: it makes what was v.
 func (m *Manager) changeLocked(ctx context.Context, l *state.Locked, was, v state.VPS,
-	apply func(ctx context.Context, v state.VPS, pid int) error,
+	apply func(ctx context.Context, v state.VPS, init inside.Identity) error,
 ) error {
 	name := v.Name
-	pid, err := m.livePID(name)
+	init, err := m.liveInit(name)
 	if err != nil {
 		return err
 	}
 	back := func(err error) error {
-		if pid == 0 {
+		if init.PID == 0 {
 			return err
 		}
-		if e := apply(context.WithoutCancel(ctx), was, pid); e != nil {
+		if e := apply(context.WithoutCancel(ctx), was, init); e != nil {
 			return errors.Join(err, fmt.Errorf("take it back: %w", e))
 		}
 		return err
 	}
-	if pid != 0 {
-		if err := apply(ctx, v, pid); err != nil {
+	if init.PID != 0 {
+		if err := apply(ctx, v, init); err != nil {
 			return back(err)
 		}
 	}
@@ -53,17 +54,17 @@ func (m *Manager) changeLocked(ctx context.Context, l *state.Locked, was, v stat
 		return back(err)
 	}
 	// A VPS that rebooted meanwhile, by itself, may have read the old settings.
-	if now, err := m.livePID(name); err == nil && now != 0 && now != pid {
+	if now, err := m.liveInit(name); err == nil && now.PID != 0 && now != init {
 		return apply(ctx, v, now)
 	}
 	return nil
 }
 
-// livePID is the init of a VPS that runs, 0 if it does not.
-func (m *Manager) livePID(name string) (int, error) {
+// liveInit is the init of a VPS that runs, the zero Identity if it does not.
+func (m *Manager) liveInit(name string) (inside.Identity, error) {
 	run, err := m.store.Run(name)
 	if err != nil || run.State != state.Running || !alive(run.Init) {
-		return 0, err
+		return inside.Identity{}, err
 	}
-	return run.Init.PID, nil
+	return inside.Identity(run.Init), nil
 }

@@ -71,12 +71,12 @@ type containers interface {
 // networks makes the host's network match plans: network.Host.
 type networks interface {
 	Ensure(ctx context.Context, p network.HostPlan) error
-	Plug(ctx context.Context, p network.Plan, pid int) error
+	Plug(ctx context.Context, p network.Plan, init inside.Identity) error
 	Unplug(ctx context.Context, p network.Plan) error
-	Replug(ctx context.Context, p network.Plan, pid int) (made bool, err error)
-	Keep(p network.Plan, pid int, path string) error
+	Replug(ctx context.Context, p network.Plan, init inside.Identity) (made bool, err error)
+	Keep(p network.Plan, init inside.Identity, path string) error
 	GiveBack(p network.Plan, path string) error
-	Readdress(ctx context.Context, was, now network.Plan, pid int) error
+	Readdress(ctx context.Context, was, now network.Plan, init inside.Identity) error
 	Withdraw(was, now network.Plan) error
 	SetRates(ctx context.Context, plans []network.Plan) error
 	SetConnections(ctx context.Context, plans []network.Plan) error
@@ -87,10 +87,10 @@ type networks interface {
 	Dropped(p network.Plan) (map[network.Reason]uint64, error)
 	Answering(ctx context.Context, link string, addrs []netip.Addr) (map[netip.Addr]string, error)
 	Traffic(plans []network.Plan) (map[string]network.Traffic, error)
-	SetRouting(r network.Routing, interfaces []network.Plan, pid int) error
-	Routing(name string, r network.Routing, interfaces []network.Plan, pid int) (network.RoutingInfo, error)
-	SetFirewall(ctx context.Context, f network.Firewall, pid int) error
-	Firewall(ctx context.Context, name string, f network.Firewall, pid int) (network.FirewallInfo, error)
+	SetRouting(r network.Routing, interfaces []network.Plan, init inside.Identity) error
+	Routing(name string, r network.Routing, interfaces []network.Plan, init inside.Identity) (network.RoutingInfo, error)
+	SetFirewall(ctx context.Context, f network.Firewall, init inside.Identity) error
+	Firewall(ctx context.Context, name string, f network.Firewall, init inside.Identity) (network.FirewallInfo, error)
 	// CheckPorts is fail.Taken if a socket of the host's listens on one.
 	CheckPorts(ports []network.Publication) error
 	Publish(ctx context.Context, all []network.Published) error

@@ -124,7 +124,7 @@ func (m *Manager) repairInterfaces(ctx context.Context, name string) error {
 		if e.Err != nil || !slices.Contains(networksOf(e.VPS), name) {
 			continue
 		}
-		if pid, err := m.livePID(e.Name); err != nil || pid == 0 {
+		if init, err := m.liveInit(e.Name); err != nil || init.PID == 0 {
 			continue
 		}
 		if err := m.repairInterfacesOf(ctx, e.Name, name); err != nil {
@@ -144,8 +144,8 @@ func (m *Manager) repairInterfacesOf(ctx context.Context, name, network string) 
 	if err != nil {
 		return err
 	}
-	pid, err := m.livePID(name)
-	if err != nil || pid == 0 {
+	init, err := m.liveInit(name)
+	if err != nil || init.PID == 0 {
 		return err
 	}
 	plans, err := m.plans(v)
@@ -157,14 +157,14 @@ func (m *Manager) repairInterfacesOf(ctx context.Context, name, network string) 
 		if p.Network != network {
 			continue
 		}
-		made, err := m.networks.Replug(ctx, p, pid)
+		made, err := m.networks.Replug(ctx, p, init)
 		if err != nil {
 			return err
 		}
 		anew = anew || made
 	}
 	if r := routingOf(v); anew && r.Any() {
-		return m.networks.SetRouting(r, plans, pid)
+		return m.networks.SetRouting(r, plans, init)
 	}
 	return nil
 }
@@ -205,7 +205,7 @@ func (m *Manager) runsOn(name string) error {
 		if e.Err != nil || !slices.Contains(networksOf(e.VPS), name) {
 			continue
 		}
-		if pid, err := m.livePID(e.Name); err != nil || pid != 0 {
+		if init, err := m.liveInit(e.Name); err != nil || init.PID != 0 {
 			return fail.New(fail.State, "network %s is used by %s, which runs", name, e.Name).WithHint("croft list %s", e.Name)
 		}
 	}

@@ -25,14 +25,14 @@ func (m *Manager) Published(ctx context.Context, name string) (PublishedInfo, er
 	if err != nil {
 		return PublishedInfo{}, err
 	}
-	pid, err := m.livePID(name)
+	init, err := m.liveInit(name)
 	if err != nil {
 		return PublishedInfo{}, err
 	}
 	p := network.Published{Plan: network.Plan{Owner: name}, Ports: publications(v.Published)}
-	if pid == 0 || len(v.Published) == 0 {
+	if init.PID == 0 || len(v.Published) == 0 {
 		info := p.SavedInfo()
-		info.Running = pid != 0
+		info.Running = init.PID != 0
 		info.Applied = info.Running
 		return info, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"croft/internal/fail"
+	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
 )
@@ -24,7 +25,7 @@ const (
 )
 
 // applyRates makes the interfaces of v, which runs, keep to their rates.
-func (m *Manager) applyRates(ctx context.Context, v state.VPS, _ int) error {
+func (m *Manager) applyRates(ctx context.Context, v state.VPS, _ inside.Identity) error {
 	plans, err := m.plans(v)
 	if err != nil {
 		return err

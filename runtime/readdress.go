@@ -77,7 +77,7 @@ func (m *Manager) changeAddresses(ctx context.Context, v state.VPS, i state.Inte
 	if err := m.askLAN(ctx, i.Network, own); err != nil {
 		return back(err)
 	}
-	pid, err := m.livePID(name)
+	init, err := m.liveInit(name)
 	if err != nil {
 		return back(err)
 	}
@@ -89,19 +89,19 @@ func (m *Manager) changeAddresses(ctx context.Context, v state.VPS, i state.Inte
 	if err := m.keepsRoutesWith(v, was, now); err != nil {
 		return back(err)
 	}
-	if pid != 0 {
-		if err := m.readdress(ctx, v, was, now, pid); err != nil {
-			return back(errors.Join(err, m.readdress(context.WithoutCancel(ctx), v, now, was, pid)))
+	if init.PID != 0 {
+		if err := m.readdress(ctx, v, was, now, init); err != nil {
+			return back(errors.Join(err, m.readdress(context.WithoutCancel(ctx), v, now, was, init)))
 		}
 	}
 	err = m.changeTable(ctx, i.Network, func(t *network.Table) error { return t.Drop(name, i.Name, del) })
 	if err != nil {
-		if pid != 0 {
-			err = errors.Join(err, m.readdress(context.WithoutCancel(ctx), v, now, was, pid))
+		if init.PID != 0 {
+			err = errors.Join(err, m.readdress(context.WithoutCancel(ctx), v, now, was, init))
 		}
 		return back(err)
 	}
-	if pid == 0 {
+	if init.PID == 0 {
 		return nil
 	}
 	// A repair at the same time may have gone by the table as it was.
@@ -154,8 +154,8 @@ func (m *Manager) addAddresses(ctx context.Context, v state.VPS, i state.Interfa
 
 // readdress makes the running VPS have now's addresses, and its routes and
 // published ports with them.
-func (m *Manager) readdress(ctx context.Context, v state.VPS, was, now network.Plan, pid int) error {
-	if err := m.networks.Readdress(ctx, was, now, pid); err != nil {
+func (m *Manager) readdress(ctx context.Context, v state.VPS, was, now network.Plan, init inside.Identity) error {
+	if err := m.networks.Readdress(ctx, was, now, init); err != nil {
 		return err
 	}
 	if r := routingOf(v); r.Any() {
@@ -168,7 +168,7 @@ func (m *Manager) readdress(ctx context.Context, v state.VPS, was, now network.P
 				plans[i] = now
 			}
 		}
-		if err := m.networks.SetRouting(r, plans, pid); err != nil {
+		if err := m.networks.SetRouting(r, plans, init); err != nil {
 			return err
 		}
 	}

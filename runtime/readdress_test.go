@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/inside"
 	"croft/network"
 )
 
@@ -85,7 +86,7 @@ func TestChangeAddressesFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		before, more := claimed(t, m, "web"), []netip.Addr{freeAddress(t, m, 9)}
-		if err := m.networks.Readdress(ctx, network.Plan{}, mustPlan(t, m), 0); err != nil {
+		if err := m.networks.Readdress(ctx, network.Plan{}, mustPlan(t, m), inside.Identity{}); err != nil {
 			t.Fatal(err)
 		}
 		world := w.String()

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"croft/internal/fail"
+	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
 )
@@ -27,18 +28,18 @@ func (m *Manager) Routing(_ context.Context, name string) (RoutingInfo, error) {
 	if err != nil {
 		return RoutingInfo{}, err
 	}
-	pid, err := m.livePID(name)
+	init, err := m.liveInit(name)
 	if err != nil {
 		return RoutingInfo{}, err
 	}
-	if pid == 0 {
+	if init.PID == 0 {
 		return routingOf(v).SavedInfo(name), nil
 	}
 	plans, err := m.plans(v)
 	if err != nil {
 		return RoutingInfo{}, err
 	}
-	return m.networks.Routing(name, routingOf(v), plans, pid)
+	return m.networks.Routing(name, routingOf(v), plans, init)
 }
 
 // AddRoute adds a route. It and the other changes are applied to a running VPS
@@ -105,12 +106,12 @@ func (m *Manager) changeRouting(ctx context.Context, name string, change func(*s
 			return err
 		}
 		return m.checkNewRoutes(*v, was)
-	}, func(ctx context.Context, v state.VPS, pid int) error {
+	}, func(ctx context.Context, v state.VPS, init inside.Identity) error {
 		plans, err := m.plans(v)
 		if err != nil {
 			return err
 		}
-		if err := m.networks.SetRouting(routingOf(v), plans, pid); err != nil {
+		if err := m.networks.SetRouting(routingOf(v), plans, init); err != nil {
 			return err
 		}
 		m.followSettings(ctx, v)
@@ -168,19 +169,19 @@ func keepsRoutes(v state.VPS, was, now []network.Plan) error {
 // startRoutes gives a VPS that starts its routes. One that its kernel refuses
 // is a warning: addresses and networks may have changed since it was added, and
 // a VPS does not stay down for that.
-func (m *Manager) startRoutes(v state.VPS, plans []network.Plan, pid int) error {
+func (m *Manager) startRoutes(v state.VPS, plans []network.Plan, init inside.Identity) error {
 	all := routingOf(v)
 	if !all.Any() {
 		return nil
 	}
-	if err := m.networks.SetRouting(all, plans, pid); err == nil {
+	if err := m.networks.SetRouting(all, plans, init); err == nil {
 		return nil
 	}
 	kept := network.Routing{Rules: all.Rules}
 	for n, r := range all.Routes {
 		next := kept
 		next.Routes = append(slices.Clip(kept.Routes), r)
-		err := m.networks.SetRouting(next, plans, pid)
+		err := m.networks.SetRouting(next, plans, init)
 		switch {
 		case err == nil:
 			kept = next
@@ -190,7 +191,7 @@ func (m *Manager) startRoutes(v state.VPS, plans []network.Plan, pid int) error 
 			return err
 		}
 	}
-	return m.networks.SetRouting(kept, plans, pid)
+	return m.networks.SetRouting(kept, plans, init)
 }
 
 // plans are the network's plans of v's interfaces, in their order.

@@ -41,7 +41,7 @@ func (m *Manager) Processes(ctx context.Context, name string) ([]ProcessInfo, er
 	if err != nil {
 		return nil, err
 	}
-	if pid, err := m.livePID(name); err != nil || pid == 0 {
+	if init, err := m.liveInit(name); err != nil || init.PID == 0 {
 		if err == nil {
 			err = m.notRunning(name)
 		}

@@ -222,7 +222,7 @@ func (w fakeNetworks) Ensure(context.Context, network.HostPlan) error {
 	return w.effect("make bridge", func() error { return nil })
 }
 
-func (w fakeNetworks) Plug(_ context.Context, p network.Plan, pid int) error {
+func (w fakeNetworks) Plug(_ context.Context, p network.Plan, init inside.Identity) error {
 	name := ownerOf(p)
 	return w.effect("plug", func() error {
 		if !w.has("container", name) {
@@ -246,15 +246,15 @@ func (w fakeNetworks) Unplug(_ context.Context, p network.Plan) error {
 	})
 }
 
-func (w fakeNetworks) Replug(ctx context.Context, p network.Plan, pid int) (bool, error) {
+func (w fakeNetworks) Replug(ctx context.Context, p network.Plan, init inside.Identity) (bool, error) {
 	if w.has("link", ownerOf(p)) {
 		return false, nil
 	}
-	return true, w.Plug(ctx, p, pid)
+	return true, w.Plug(ctx, p, init)
 }
-func (w fakeNetworks) Keep(network.Plan, int, string) error           { return nil }
-func (w fakeNetworks) GiveBack(network.Plan, string) error            { return nil }
-func (w fakeNetworks) Remove(context.Context, network.HostPlan) error { return nil }
+func (w fakeNetworks) Keep(network.Plan, inside.Identity, string) error { return nil }
+func (w fakeNetworks) GiveBack(network.Plan, string) error              { return nil }
+func (w fakeNetworks) Remove(context.Context, network.HostPlan) error   { return nil }
 func (w fakeNetworks) Dropped(network.Plan) (map[network.Reason]uint64, error) {
 	return map[network.Reason]uint64{}, nil
 }
@@ -276,15 +276,15 @@ func (w fakeNetworks) Traffic(plans []network.Plan) (map[string]network.Traffic,
 	}
 	return all, nil
 }
-func (w fakeNetworks) SetFirewall(_ context.Context, f network.Firewall, pid int) error {
-	return w.effect("set firewall", func() error { return w.put("firewall", strconv.Itoa(pid), fmt.Sprintf("%+v", f)) })
+func (w fakeNetworks) SetFirewall(_ context.Context, f network.Firewall, init inside.Identity) error {
+	return w.effect("set firewall", func() error { return w.put("firewall", strconv.Itoa(init.PID), fmt.Sprintf("%+v", f)) })
 }
-func (w fakeNetworks) Firewall(_ context.Context, name string, f network.Firewall, _ int) (network.FirewallInfo, error) {
+func (w fakeNetworks) Firewall(_ context.Context, name string, f network.Firewall, _ inside.Identity) (network.FirewallInfo, error) {
 	info := f.SavedInfo(name)
 	info.Running = true
 	return info, nil
 }
-func (w fakeNetworks) Readdress(_ context.Context, _, now network.Plan, _ int) error {
+func (w fakeNetworks) Readdress(_ context.Context, _, now network.Plan, _ inside.Identity) error {
 	return w.effect("readdress", func() error {
 		if !w.has("link", now.Owner) {
 			return errors.New("it has no link")
@@ -324,10 +324,10 @@ func (w fakeNetworks) ConnectionLimit(p network.Plan) (uint32, error) {
 func (w fakeNetworks) Withdraw(network.Plan, network.Plan) error {
 	return w.effect("withdraw", func() error { return nil })
 }
-func (w fakeNetworks) SetRouting(r network.Routing, _ []network.Plan, pid int) error {
-	return w.effect("set routes", func() error { return w.put("routes", strconv.Itoa(pid), r.String()) })
+func (w fakeNetworks) SetRouting(r network.Routing, _ []network.Plan, init inside.Identity) error {
+	return w.effect("set routes", func() error { return w.put("routes", strconv.Itoa(init.PID), r.String()) })
 }
-func (w fakeNetworks) Routing(name string, r network.Routing, _ []network.Plan, _ int) (network.RoutingInfo, error) {
+func (w fakeNetworks) Routing(name string, r network.Routing, _ []network.Plan, _ inside.Identity) (network.RoutingInfo, error) {
 	return r.SavedInfo(name), nil
 }
 func (w fakeNetworks) CheckPorts([]network.Publication) error { return nil }

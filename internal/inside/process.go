@@ -17,11 +17,22 @@ import (
 // belongs to another one by now.
 var ErrGone = errors.New("the process has ended")
 
+// An Identity names one process, and never a later one with the same number. The
+// zero Identity names none.
+type Identity struct {
+	PID       int
+	StartTime uint64 // field 22 of /proc/PID/stat (proc_pid_stat(5))
+}
+
+// Open opens the process. It is ErrGone if that has ended. The caller closes it.
+func (i Identity) Open() (*Process, error) { return OpenProcess(i.PID, i.StartTime) }
+
 // A Process is a handle on one process. What it reaches is that process and
 // never a later one with the same number: the kernel ties a pidfd and an open
 // /proc/PID to the process and not to the number.
 type Process struct {
 	pid   int
+	start uint64
 	pidfd *os.File
 	dir   *os.File // /proc/PID
 }
@@ -37,7 +48,7 @@ func OpenProcess(pid int, start uint64) (_ *Process, err error) {
 	if err != nil {
 		return nil, goneOr(pid, err)
 	}
-	p := &Process{pid: pid, pidfd: os.NewFile(uintptr(fd), "pidfd")}
+	p := &Process{pid: pid, start: start, pidfd: os.NewFile(uintptr(fd), "pidfd")}
 	defer func() {
 		if err != nil {
 			p.Close()
@@ -98,6 +109,9 @@ func (p *Process) Close() error {
 // PID is the process's number. It means this process only while that is Alive.
 func (p *Process) PID() int { return p.pid }
 
+// Identity names the process.
+func (p *Process) Identity() Identity { return Identity{p.pid, p.start} }
+
 // FD is the pidfd. It stays the Process's and is closed with it.
 func (p *Process) FD() int { return int(p.pidfd.Fd()) }
 
@@ -146,6 +160,17 @@ func (p *Process) Root() (*Root, error) {
 		return nil, goneOr(p.pid, err)
 	}
 	return &Root{os.NewFile(uintptr(fd), "root of process "+strconv.Itoa(p.pid))}, nil
+}
+
+// Namespace opens the process's namespace of a kind that /proc/PID/ns lists, such
+// as net. The caller closes it.
+func (p *Process) Namespace(kind string) (*os.File, error) {
+	name := "ns/" + kind
+	fd, err := unix.Openat(int(p.dir.Fd()), name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, goneOr(p.pid, err)
+	}
+	return os.NewFile(uintptr(fd), name+" of process "+strconv.Itoa(p.pid)), nil
 }
 
 // InMounts calls do on a thread of its own in the process's mount namespace,
