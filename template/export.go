@@ -227,7 +227,7 @@ func (s *Store) exportRootfs(ctx context.Context, st *stage, im stored, w io.Wri
 			return hostError(err)
 		}
 		p := newPacker(ctx, w, idMap{})
-		p.whole = true
+		p.whole, p.minHoles = true, minHolesRootfs
 		return p.pack(fd)
 	})
 	if err != nil {

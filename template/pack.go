@@ -27,19 +27,20 @@ type packer struct {
 	ids idMap
 	// merged opens a directory below the root with what the layers below have
 	// there. Nil: nothing that is packed needs it.
-	merged  func(name string) (int, error)
-	forMany bool                   // files by which one VPS is told from others are left out
-	hides   func(name string) bool // with forMany: whether the layers below have that file
-	whole   bool                   // what is packed lies on nothing: a device 0/0 is none of overlay's
-	links   map[link]string        // the first name of each file that has several
-	buf     []byte
+	merged   func(name string) (int, error)
+	forMany  bool                   // files by which one VPS is told from others are left out
+	hides    func(name string) bool // with forMany: whether the layers below have that file
+	whole    bool                   // what is packed lies on nothing: a device 0/0 is none of overlay's
+	minHoles int64                  // bytes of holes that make a sparse entry of a file
+	links    map[link]string        // the first name of each file that has several
+	buf      []byte
 }
 
 // A link is what hard links have in common.
 type link struct{ dev, ino uint64 }
 
 func newPacker(ctx context.Context, w io.Writer, ids idMap) *packer {
-	return &packer{ctx: ctx, out: w, tar: tar.NewWriter(w), ids: ids, links: map[link]string{}, buf: make([]byte, 1<<18)}
+	return &packer{ctx: ctx, out: w, tar: tar.NewWriter(w), ids: ids, minHoles: minHoles, links: map[link]string{}, buf: make([]byte, 1<<18)}
 }
 
 // pack writes the directory fd, which it closes, as the root of the archive,
@@ -163,8 +164,8 @@ func (p *packer) file(parent int, base string, h *tar.Header) error {
 		return err
 	}
 	h.Typeflag, h.Size = tar.TypeReg, st.Size
-	if st.Size-st.Blocks*512 >= minHoles {
-		data, err := extents(fd, st.Size)
+	if st.Size-st.Blocks*512 >= p.minHoles {
+		data, err := extents(fd, st.Size, p.minHoles)
 		if err != nil {
 			return err
 		}

@@ -23,10 +23,13 @@ import (
 // is done here.
 
 const (
-	// minHoles is how many bytes of holes make a sparse entry of a file. The OCI
-	// image specification advises against such entries: a tool that does not know
-	// them would get a file of another name. Below that, zeros cost little.
-	minHoles = 16 << 20
+	// minHoles is how many bytes of holes make a sparse entry of a file in a layer.
+	// The OCI image specification advises against such entries (layer.md, "File
+	// Attributes"), and Podman and Docker cannot save or push an image with one
+	// once they have unpacked it. Zeros compress well: below that they cost little.
+	minHoles = 256 << 20
+	// minHolesRootfs is the same in a tar that no image is made of.
+	minHolesRootfs = 16 << 20
 	// minGap is the smallest hole that is left out of a sparse entry.
 	minGap = 1 << 20
 	// maxExtents bounds the map: archive/tar reads at most 1 MiB of one.
@@ -49,8 +52,9 @@ const (
 type extent struct{ at, size int64 }
 
 // extents returns the data of the file fd of size bytes, nil if a sparse entry
-// is not worth it or the filesystem does not tell.
-func extents(fd int, size int64) ([]extent, error) {
+// is not worth it, for less than least bytes of holes, or the filesystem does not
+// tell.
+func extents(fd int, size, least int64) ([]extent, error) {
 	gap := max(minGap, size/maxExtents)
 	var all []extent
 	for at := int64(0); at < size; {
@@ -82,7 +86,7 @@ func extents(fd int, size int64) ([]extent, error) {
 	for _, e := range all {
 		holes -= e.size
 	}
-	if holes < minHoles {
+	if holes < least {
 		return nil, nil
 	}
 	if n := len(all); n == 0 || all[n-1].at+all[n-1].size < size {

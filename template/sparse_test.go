@@ -103,14 +103,16 @@ func sparseFiles(t *testing.T, large int64) (string, map[string]map[int64]string
 	return dir, files
 }
 
-func packDir(t *testing.T, dir string) []byte {
+func packDir(t *testing.T, dir string, minHoles int64) []byte {
 	t.Helper()
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := newPacker(context.Background(), &out, idMap{}).pack(fd); err != nil {
+	p := newPacker(context.Background(), &out, idMap{})
+	p.minHoles = minHoles
+	if err := p.pack(fd); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -129,7 +131,7 @@ func TestHolesStay(t *testing.T) {
 		t.Skip("only root may give files away")
 	}
 	dir, files := sparseFiles(t, veryLarge)
-	archive := packDir(t, dir)
+	archive := packDir(t, dir, minHoles)
 	if len(archive) > 16<<20 {
 		t.Fatalf("the archive has %d bytes", len(archive))
 	}
@@ -145,6 +147,17 @@ func TestHolesStay(t *testing.T) {
 	}
 }
 
+// Podman and Docker cannot save an image with a sparse entry: a layer has none
+// for a file whose zeros cost little.
+func TestSmallHolesInALayer(t *testing.T) {
+	dir, _ := sparseFiles(t, 20<<20)
+	for least, want := range map[int64]bool{minHoles: false, minHolesRootfs: true} {
+		if got := bytes.Contains(packDir(t, dir, least), []byte("GNU.sparse.major=1")); got != want {
+			t.Errorf("from %d bytes of holes on: sparse entries: %v", least, got)
+		}
+	}
+}
+
 // Others read what is written, and what others write is read.
 func TestSparseEntriesOfOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -152,7 +165,7 @@ func TestSparseEntriesOfOthers(t *testing.T) {
 	}
 	const large = 64 << 20
 	dir, files := sparseFiles(t, large)
-	archive := packDir(t, dir)
+	archive := packDir(t, dir, minHolesRootfs)
 	t.Run("archive/tar", func(t *testing.T) {
 		r := tar.NewReader(bytes.NewReader(archive))
 		seen := 0
