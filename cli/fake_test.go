@@ -387,7 +387,9 @@ func (f *fake) BuildTemplate(_ context.Context, name string, o runtime.TemplateB
 		fmt.Fprintln(o.Log, "I: unpacking")
 	}
 	f.o.Warn("no package archive signed it")
-	return image(), nil
+	built := image()
+	built.Name = name
+	return built, nil
 }
 
 func (f *fake) ImportTemplate(_ context.Context, name string, r io.Reader, o runtime.TemplateImport) (runtime.TemplateInfo, error) {

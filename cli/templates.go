@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -32,7 +33,8 @@ func templateBuildVerb() *verb {
 		examples: []string{"croft template build debian-12", "croft template build --recipe web.yaml web"},
 		about: `A template that exists is built again; existing VPSs keep the old one. Prints the
 new template as NAME@DIGEST. Needs the tool that installs the distribution, for
-example mmdebstrap or debootstrap.`,
+example mmdebstrap or debootstrap. With --recipe, NAME may be left out: the
+template then gets the name of FILE without .yaml.`,
 		options: []option{
 			{name: "recipe", short: "r", placeholder: "FILE", usage: "recipe file (default: the recipe NAME of /etc/croft/recipes or of croft)"},
 			{name: "mirror", placeholder: "URL", usage: "package archive of the distribution (default: the recipe's)"},
@@ -42,6 +44,9 @@ example mmdebstrap or debootstrap.`,
 			o := runtime.TemplateBuild{RecipeFile: get(i, "recipe", parseFile), Mirror: get(i, "mirror", parseMirror)}
 			if i.flags.Bool("verbose") {
 				o.Log = i.screen.log("")
+			}
+			if len(i.words) == 0 && o.RecipeFile != "" {
+				i.words = []string{strings.TrimSuffix(filepath.Base(o.RecipeFile), ".yaml")}
 			}
 			return oneTemplate(i, "build", func(m Manager, name string) error {
 				image, err := m.BuildTemplate(ctx, name, o)

@@ -23,7 +23,7 @@ import (
 )
 
 // The templates that the tests boot, beside busybox, which needs no building.
-var debians = []string{"debian-12", "debian-13", "debian-12-sysvinit", "debian-12-openrc", "debian-12-containers", "debian-13-containers"}
+var debians = []string{"debian-12", "debian-13", "debian-12-sysvinit", "debian-12-openrc", "debian-12-containers", "debian-13-containers", "debian-sid-tests"}
 
 // A cache is a root directory of croft that is kept between runs for the
 // templates in it. It is named after the code and the recipes that made them.
@@ -206,6 +206,14 @@ func (c *cache) run(args ...string) ([]byte, error) {
 // needs makes sure that a template is there, or fails the test.
 func needs(t *testing.T, template string) {
 	t.Helper()
+	if why := unbuilt(t, template); why != "" {
+		t.Fatalf("template %s could not be built: %s", template, why)
+	}
+}
+
+// unbuilt makes sure that a template is there, or says why it could not be built.
+func unbuilt(t *testing.T, template string) string {
+	t.Helper()
 	conn, err := net.Dial("unix", builderSocket(world.root))
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +221,8 @@ func needs(t *testing.T, template string) {
 	defer conn.Close()
 	fmt.Fprintln(conn, template)
 	why, err := io.ReadAll(conn)
-	if err != nil || len(why) > 0 {
-		t.Fatalf("template %s could not be built: %s %v", template, why, err)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return string(why)
 }

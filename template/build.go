@@ -69,7 +69,7 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 		return Image{}, fail.New(fail.Usage, "recipe %s is only there to be extended", name).WithHint("croft template recipe")
 	}
 	if os.Geteuid() != 0 {
-		return Image{}, fail.New(fail.Permission, "build template %s: only root can", name)
+		return Image{}, fail.New(fail.Permission, "only root can build templates")
 	}
 	tool, err := findTool()
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 	im := r.image()
 	l, created, err := s.run(ctx, st, j, o)
 	if err != nil {
-		return Image{}, fmt.Errorf("build template %s: %w", name, err)
+		return Image{}, r.explain(err)
 	}
 	if im.Created = created; created.IsZero() {
 		im.Created, _ = r.epoch() // checked with the recipe
@@ -216,7 +216,8 @@ type transcript struct {
 	newest time.Time // of the package indexes
 	last   string    // that is not empty
 	errors []string  // lines that say they are
-	full   bool      // the disk
+	absent absentError
+	full   bool // the disk
 	told   Update
 }
 
@@ -255,8 +256,9 @@ func (t *transcript) line(line string) {
 	if strings.Contains(line, "No space left on device") {
 		t.full = true
 	}
-	if strings.HasPrefix(line, "E: ") && len(t.errors) < 10 {
-		t.errors = append(t.errors, strings.TrimPrefix(line, "E: "))
+	if why, ok := strings.CutPrefix(line, "E: "); ok && len(t.errors) < 10 {
+		t.errors = append(t.errors, why)
+		t.absent.take(why)
 	}
 	if strings.TrimSpace(line) != "" {
 		t.last = strings.TrimSpace(line)
@@ -272,15 +274,15 @@ func (t *transcript) failure(err error) error {
 	if t.full {
 		return hostError(fmt.Errorf("%s: %w", t.tool, syscall.ENOSPC))
 	}
+	if len(t.absent) > 0 {
+		return t.absent
+	}
 	why := t.last
 	if len(t.errors) > 0 {
 		why = t.errors[0]
 	}
 	failed := fail.New(fail.Host, "%s: %s (%w)", t.tool, cmp.Or(why, "it said nothing"), err)
-	switch {
-	case strings.HasPrefix(why, "Unable to locate package"), strings.HasPrefix(why, "Package '"):
-		return failed.WithHint("check the recipe's packages, components and suite")
-	case strings.Contains(why, "is expired"), strings.Contains(why, "not valid yet"):
+	if strings.Contains(why, "is expired") || strings.Contains(why, "not valid yet") {
 		return failed.WithHint("check the clock; a recipe with check-valid-until: false takes expired package indexes")
 	}
 	return failed.WithHint("are the distribution's packages reached from here? a mirror can be named, and the embedded template busybox needs none")

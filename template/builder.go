@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"croft/internal/fail"
@@ -85,6 +86,7 @@ func plan(r Recipe, tool, mirror string) (job, error) {
 	}
 	switch tool {
 	case mmdebstrap:
+		j.files["check-packages"] = checkPackagesScript(r.Packages)
 		j.shell = enter + "exec " + quote(mmdebstrapCommand(r, mirror)) + "\n"
 	case debootstrap:
 		j.env = append(j.env, "container=lxc") // it then binds /dev's nodes instead of making them
@@ -106,6 +108,7 @@ func mmdebstrapCommand(r Recipe, mirror string) []string {
 	if len(r.Repositories) > 0 { // as mirrors they would be instead of its own
 		args = append(args, `--setup-hook=cp /tmp/croft/repository-*.sources "$1/etc/apt/sources.list.d/"`)
 	}
+	args = append(args, "--setup-hook=/bin/sh -eu /tmp/croft/check-packages")
 	if r.Scripts.PreInstall != "" {
 		args = append(args, "--essential-hook="+insideCommand("pre-install"))
 	}
@@ -138,7 +141,7 @@ func debootstrapScript(r Recipe, mirror string) string {
 	line(`for d in full null random tty urandom zero; do : >"$1/dev/$d"; mount --bind "/dev/$d" "$1/dev/$d"; done`)
 	line(`printf '#!/bin/sh\nexit 101\n' >"$1/usr/sbin/policy-rc.d"`)
 	line(`chmod 755 "$1/usr/sbin/policy-rc.d"`)
-	if mirror == "" {
+	if mirror == "" && !r.rolls() {
 		line("%s", updates)
 	}
 	if len(r.Repositories) > 0 {
@@ -165,6 +168,10 @@ func debootstrapScript(r Recipe, mirror string) string {
 	line(`exec tar --create --file=- --directory="$1" --one-file-system --sort=name --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --clamp-mtime --xattrs --xattrs-include=security.capability --format=pax --pax-option='exthdr.name=%%d/PaxHeaders/%%f,delete=atime,delete=ctime' --exclude='./dev/*' --exclude='./proc/*' --exclude='./sys/*' --exclude='./run/*' .`)
 	return b.String()
 }
+
+// rolls reports whether the suite is never released, and so has no updates beside
+// it: each change goes into the suite itself.
+func (r Recipe) rolls() bool { return slices.Contains([]string{"sid", "unstable"}, r.Suite) }
 
 // takesExpired reports whether package indexes count whose date has expired.
 func (r Recipe) takesExpired() bool { return r.CheckValidUntil != nil && !*r.CheckValidUntil }

@@ -50,7 +50,11 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 	if r.name != busyboxName {
 		s.warn(fmt.Sprintf("template %s is not here yet: building it", r.name))
 	}
-	return s.build(ctx, r.name, BuildOptions{})
+	made, err := s.build(ctx, r.name, BuildOptions{})
+	if err != nil {
+		return Image{}, fmt.Errorf("build template %s: %w", r.name, err)
+	}
+	return made, nil
 }
 
 // unpacked unpacks those layers of im that are not.

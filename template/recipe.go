@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -47,6 +48,8 @@ type Recipe struct {
 	// CheckValidUntil false takes package indexes whose date has expired, as those
 	// of a snapshot. Nil is true.
 	CheckValidUntil *bool `yaml:"check-valid-until" json:"checkValidUntil,omitempty"`
+
+	places map[string]place `yaml:"-"` // of packages, without their versions and suites
 }
 
 // A Repository is a package archive beside the distribution's own.
@@ -184,7 +187,7 @@ func (c cookbook) recipeFile(name, file string) (Recipe, error) {
 
 func (c cookbook) complete(b []byte, name, from string, depth int) (Recipe, error) {
 	r, err := parseRecipe(b)
-	r.Name = name
+	r.Name, r.places = name, placesOf(b, name, from)
 	if err == nil && depth == 0 {
 		err = fmt.Errorf("it extends itself, or more than %d others", maxExtends)
 	}
@@ -227,6 +230,28 @@ func parseRecipe(b []byte) (Recipe, error) {
 		return r, errors.New("it is more than one document")
 	}
 	return r, nil
+}
+
+// placesOf is where the recipe name, whose text b came from the file from, names
+// packages.
+func placesOf(b []byte, name, from string) map[string]place {
+	var list struct {
+		Packages []yaml.Node `yaml:"packages"`
+	}
+	_ = yaml.Unmarshal(b, &list) // parseRecipe says what is wrong with it
+	all := map[string]place{}
+	for _, p := range list.Packages {
+		all[packageName(p.Value)] = place{name, from, p.Line}
+	}
+	return all
+}
+
+// packageName is a package of a recipe's without a version, suite or architecture.
+func packageName(p string) string {
+	if i := strings.IndexAny(p, "=/:"); i >= 0 {
+		return p[:i]
+	}
+	return p
 }
 
 // yamlError is the first line of what the decoder says, without its prefix.
@@ -292,6 +317,9 @@ func (r Recipe) extended(c Recipe) Recipe {
 		}
 	}
 	out.Packages = addPackages(r.Packages, c.Packages)
+	out.places = map[string]place{}
+	maps.Copy(out.places, r.places)
+	maps.Copy(out.places, c.places)
 	out.Components = appendNew(r.Components, c.Components)
 	out.Clean = appendNew(r.Clean, c.Clean)
 	out.Repositories = slices.Concat(r.Repositories, c.Repositories)

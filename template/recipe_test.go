@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -292,6 +293,85 @@ func TestExpiredIndexes(t *testing.T) {
 			if got := strings.Contains(j.shell, "Acquire::Check-Valid-Until"); got != want {
 				t.Errorf("%s: %v", tool, got)
 			}
+		}
+	}
+}
+
+// A name that says what the recipe is must not say something else; any other may.
+func TestRecipeNames(t *testing.T) {
+	c := cookbook{t.TempDir()}
+	for name, want := range map[string]string{
+		"debian-13-web": "", "web": "", "my-debian-12-web": "",
+		"debian-12-web": "debian-13-web, not debian-12-web", "debian-13": "debian-13-web, not debian-13",
+	} {
+		writeRecipe(t, c, name, "extends: debian-base\nvariant: web\n")
+		writeRecipe(t, c, "debian-base", "abstract: true\nextends: debian\nrelease: '13'\nsuite: trixie\nreleased: 2025-08-09\ninit: systemd\n")
+		_, err := c.recipe(name)
+		if want == "" && err != nil || want != "" && (!fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A package that the indexes do not have is an error of the recipe that names it.
+func TestAbsentPackages(t *testing.T) {
+	c := cookbook{t.TempDir()}
+	writeRecipe(t, c, "web", "extends: debian-13\nvariant: web\npackages:\n  - nginx=1.0\n  # more\n  - ngnix\n  - curl/forky\n  - sendmail\n")
+	writeRecipe(t, c, "shop", "extends: web\npackages: [shop]\n")
+	r, err := c.recipe("shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(c.dir, "web.yaml")
+	debian, err := RecipeText(c.dir, "debian")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, _ := strings.Cut(debian, "- less\n")
+	less := strings.Count(before, "\n") + 1
+	for said, want := range map[string]string{
+		"E: Unable to locate package ngnix": "recipe web (" + file + `): line 6: package "ngnix" was not found`,
+		"E: Unable to locate package ngnix\nE: Unable to locate package shop\nE: command failed: /bin/sh": "recipe web (" + file +
+			`): line 6: package "ngnix" was not found, package "shop" was not found`,
+		"E: Unable to locate package shop":                    "recipe shop (" + filepath.Join(c.dir, "shop.yaml") + `): line 2: package "shop" was not found`,
+		"E: Version '1.0' for 'nginx' was not found":          "recipe web (" + file + `): line 4: that version of package "nginx" was not found`,
+		"E: Release 'forky' for 'curl' was not found":         "recipe web (" + file + `): line 7: package "curl" was not found in that suite`,
+		"E: Package 'sendmail' has no installation candidate": "recipe web (" + file + `): line 8: package "sendmail" has no version that can be installed`,
+		"E: Unable to locate package less":                    fmt.Sprintf(`recipe debian (croft): line %d: package "less" was not found`, less),
+		"E: Unable to locate package other":                   `recipe shop: package "other" was not found`,
+	} {
+		tr := &transcript{tool: mmdebstrap, to: func(Update) {}}
+		tr.read(strings.NewReader("I: running apt-get update...\n" + said + "\nE: mmdebstrap failed to run\n"))
+		err := r.explain(tr.failure(errors.New("exit status 25")))
+		if !fail.Is(err, fail.Usage) || err.Error() != want {
+			t.Errorf("%s:\n%v, not\n%s", said, err, want)
+		}
+		oneLine(t, err)
+	}
+	tr := &transcript{tool: mmdebstrap, to: func(Update) {}}
+	tr.read(strings.NewReader("E: Unable to fetch some archives\n"))
+	if err := r.explain(tr.failure(errors.New("exit status 25"))); !fail.Is(err, fail.Host) {
+		t.Errorf("another failure: %v", err)
+	}
+}
+
+// The script that looks for packages fails for what apt cannot find, and for
+// nothing else.
+func TestCheckPackagesScript(t *testing.T) {
+	for said, want := range map[string]int{
+		"E: Unable to locate package a+b": 1, "E: Version '1' for 'x' was not found": 1, "E: Package 'x' has no installation candidate": 1,
+		"E: Release 'y' for 'x' was not found": 1, "E: Unable to correct problems, you have held broken packages.": 0,
+	} {
+		dir := t.TempDir()
+		apt := "#!/bin/sh\n[ \"$APT_CONFIG\" = /the/config ] || exit 9\n[ $1 = update ] && exit 0\necho \"" + said + "\" >&2\nexit 100\n"
+		if err := os.WriteFile(filepath.Join(dir, "apt-get"), []byte(apt), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("/bin/sh", "-eu", "-c", checkPackagesScript([]string{"a+b", "x=1"}))
+		cmd.Env = []string{"PATH=" + dir + ":" + buildPath, "MMDEBSTRAP_APT_CONFIG=/the/config"}
+		out, _ := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != want || want == 1 && !strings.Contains(string(out), said) {
+			t.Errorf("%s: exit %d, %s", said, got, out)
 		}
 	}
 }

@@ -18,6 +18,9 @@ func (r Recipe) check() error {
 			return fmt.Errorf("%s: %q is none", f.key, f.value)
 		}
 	}
+	if name := r.fullName(); strings.HasPrefix(r.Name, r.Distribution+"-") && r.Name != name {
+		return fmt.Errorf("distribution, release and variant make the name %s, not %s", name, r.Name)
+	}
 	if _, err := r.epoch(); err != nil {
 		return err
 	}
@@ -56,6 +59,16 @@ func (r Recipe) check() error {
 		}
 	}
 	return nil
+}
+
+// fullName is the name that says what r is. A name that does not begin as such
+// ones do may be any.
+func (r Recipe) fullName() string {
+	parts := []string{r.Distribution, r.Release}
+	if r.Variant != "" {
+		parts = append(parts, r.Variant)
+	}
+	return strings.Join(parts, "-")
 }
 
 func (p Repository) check() error {
