@@ -78,6 +78,30 @@ func TestDebian(t *testing.T) {
 	}
 }
 
+// A system whose fstab is that of a machine boots without a failed unit, its / is
+// writable whatever that says, and what a VPS can remount has the options.
+func TestFstab(t *testing.T) {
+	for _, template := range []string{"debian-12", "debian-13"} {
+		t.Run(template, func(t *testing.T) {
+			hostAsBefore(t)
+			vps := boot(t, template, "--network", "none")
+			for _, root := range []string{"/dev/sda1 / ext4 errors=remount-ro 0 1", "overlay / overlay ro 0 0", "LABEL=root / ext4 ro 0 1"} {
+				sh(t, vps, "echo '"+root+"' >/etc/fstab && cat >>/etc/fstab <<END\nUUID=1234-5678 /boot vfat defaults 0 2\n"+
+					"UUID=1111 none swap sw 0 0\nproc /proc proc hidepid=2 0 0\nEND")
+				must(t, "restart", "--wait", vps)
+				bootedClean(t, vps, template)
+				sh(t, vps, "touch /root/written && grep -q '^proc /proc .*hidepid=' /proc/mounts")
+			}
+			sh(t, vps, ": >/etc/fstab")
+			must(t, "restart", "--wait", vps)
+			bootedClean(t, vps, template)
+			if got := sh(t, vps, "cat /etc/systemd/system/systemd-remount-fs.service.d/croft.conf 2>/dev/null || true"); got != "" {
+				t.Errorf("without a line for / there is still %s", got)
+			}
+		})
+	}
+}
+
 func bootedClean(t *testing.T, vps, template string) {
 	t.Helper()
 	switch {

@@ -82,7 +82,7 @@ func Files(root fs.FS, s Settings) (Changes, error) {
 	}
 	w := &writer{root: root, first: s.First}
 	for _, part := range []func(*writer, Settings){
-		names, inittab, runit, hostKeys, resolver, ifupdown, networkd, netplan, networkManager, ifcfg, wicked,
+		names, fstab, inittab, runit, hostKeys, resolver, ifupdown, networkd, netplan, networkManager, ifcfg, wicked,
 	} {
 		part(w, s)
 	}
