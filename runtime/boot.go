@@ -66,6 +66,9 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := mon.given(&undo); err != nil {
+		return err
+	}
 	held, err := mon.listen(v.Name)
 	if err != nil {
 		return err
@@ -97,6 +100,12 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 		return err
 	}
 	if err := mon.newBootID(init); err != nil {
+		return err
+	}
+	if held.kernelLog, err = mon.guests.KernelLog(init, kernelLogPipe(mon.store, v.Name), v.IDs.First); err != nil {
+		return err
+	}
+	if err := mon.guests.TakeBack(givenDir(mon.store, v.Name)); err != nil {
 		return err
 	}
 	if err := mon.setUserSysctls(v, spec); err != nil {
@@ -345,13 +354,14 @@ func (mon *monitor) markRunning(undo *undo) error {
 
 // held is what the holder keeps open for a VPS.
 type held struct {
-	notify  *os.File
-	console *os.File
-	master  *os.File
+	notify    *os.File
+	console   *os.File
+	master    *os.File
+	kernelLog *os.File // nil: there is none
 }
 
 func (h *held) close() {
-	for _, f := range []*os.File{h.notify, h.console, h.master} {
+	for _, f := range []*os.File{h.notify, h.console, h.master, h.kernelLog} {
 		if f != nil {
 			f.Close()
 		}

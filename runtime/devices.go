@@ -76,7 +76,7 @@ func newDevices(scratch string, owner uint32, devices []bundles.Device) (all []n
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 			return fmt.Errorf("make mounts private: %w", err)
 		}
-		if err := unix.Mount("croft-dev", scratch, "tmpfs", unix.MS_NOSUID|unix.MS_NOEXEC, "mode=755,size=64k,nr_inodes=64"); err != nil {
+		if err := unix.Mount("croft-dev", scratch, "tmpfs", unix.MS_NOSUID|unix.MS_NOEXEC, withoutSize+",mode=755"); err != nil {
 			return fmt.Errorf("mount tmpfs: %w", err)
 		}
 		for i, d := range devices {

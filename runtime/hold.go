@@ -27,6 +27,7 @@ func (mon *monitor) holder(h *held, c holder.Config) (func() error, error) {
 	}
 	c.Booted, c.Exec = bootedFile(mon.store, mon.name), self
 	c.Life, c.Notify, c.Console, c.Master = fd(mon.life), fd(h.notify), fd(h.console), fd(h.master)
+	c.KernelLog = fd(h.kernelLog)
 	c.Argv = []string{"croft", MonitorCommand, mon.name, string(monitorEnded), mon.store.Root, mon.store.RunRoot, mon.cgroups}
 	return mon.become(mon.store.BinDir(), holderTitle(mon.name), c)
 }
@@ -66,6 +67,9 @@ func (mon *monitor) adopt() error {
 	defer h.close()
 	if h.master, err = mon.guests.NewConsole(init, v.IDs.First, filepath.Dir(consoleSocket(mon.store, v.Name))); err != nil {
 		mon.warn(fmt.Sprintf("%s has no console until its next start: %v", v.Name, err))
+	}
+	if h.kernelLog, err = mon.guests.HoldKernelLog(init); err != nil {
+		mon.warn(fmt.Sprintf("%s: %v", v.Name, err))
 	}
 	if err := mon.keepLinks(v, init); err != nil {
 		mon.warn(fmt.Sprintf("%s: %v", v.Name, err))

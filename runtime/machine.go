@@ -146,6 +146,17 @@ type guests interface {
 	// BootID makes the text of the file at path the boot id that the VPS whose
 	// init is p sees.
 	BootID(p *inside.Process, path string) error
+	// Give mounts a filesystem at dir for files that a VPS gets: in this process's
+	// mount namespace, in place of one that it has mounted there before.
+	Give(dir string) error
+	// TakeBack unmounts it. What a VPS has of it stays there.
+	TakeBack(dir string) error
+	// KernelLog gives the VPS whose init is p an empty kernel log: a pipe that it
+	// makes at path. The caller closes its end, which may be nil: readers inside
+	// then come to their end.
+	KernelLog(p *inside.Process, path string, first uint32) (*os.File, error)
+	// HoldKernelLog opens the one that a running VPS has, nil if it has none.
+	HoldKernelLog(p *inside.Process) (*os.File, error)
 	// FreeConsole takes a console away from the init that was started on it.
 	FreeConsole(master *os.File) error
 	// NewConsole gives a running VPS another /dev/console, owned by the root

@@ -9,12 +9,22 @@ import (
 
 // Files below a VPS's run directory, which its monitor makes and its end
 // removes; internal/state names the others.
-func notifySocket(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "notify") }
+func notifySocket(s *state.Store, name string) string {
+	return filepath.Join(givenDir(s, name), "notify")
+}
 func consoleSocket(s *state.Store, name string) string {
 	return filepath.Join(s.RunDir(name), "console")
 }
 func bootedFile(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "booted") }
-func bootIDFile(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "boot_id") }
+func bootIDFile(s *state.Store, name string) string {
+	return filepath.Join(givenDir(s, name), "boot_id")
+}
+func kernelLogPipe(s *state.Store, name string) string {
+	return filepath.Join(givenDir(s, name), "kmsg")
+}
+
+// givenDir has the files of the host's that a VPS gets: monitor.given.
+func givenDir(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "given") }
 
 // keptNamespace is where a monitor keeps the network namespace of a VPS that
 // has a link of the host's.

@@ -478,7 +478,17 @@ func (w fakeGuests) Devices(*inside.Process, uint32, []bundles.Device, string) e
 func (w fakeGuests) BootID(*inside.Process, string) error {
 	return w.effect("give a boot id", func() error { return nil })
 }
-func (fakeGuests) FreeConsole(*os.File) error { return nil }
+func (w fakeGuests) Give(string) error {
+	return w.effect("mount what is given", func() error { return nil })
+}
+func (w fakeGuests) TakeBack(string) error {
+	return w.effect("unmount what is given", func() error { return nil })
+}
+func (w fakeGuests) KernelLog(*inside.Process, string, uint32) (*os.File, error) {
+	return nil, w.effect("give a kernel log", func() error { return nil })
+}
+func (fakeGuests) HoldKernelLog(*inside.Process) (*os.File, error) { return nil, nil }
+func (fakeGuests) FreeConsole(*os.File) error                      { return nil }
 func (fakeGuests) NewConsole(*inside.Process, uint32, string) (*os.File, error) {
 	return os.Open(os.DevNull)
 }

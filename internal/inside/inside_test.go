@@ -449,3 +449,37 @@ func TestCover(t *testing.T) {
 		t.Errorf("%v, and it is %q", err, seen())
 	}
 }
+
+// OpenPipe opens a named pipe, which then has a writer, and nothing else.
+func TestOpenPipe(t *testing.T) {
+	_, root, _ := trap(t)
+	cmd, start := sleeper(t)
+	p, err := OpenProcess(cmd.Process.Pid, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := unix.Mkfifo(root+"/fifo", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link(t, "fifo", root+"/link")
+	write(t, root+"/file", "")
+	for _, name := range []string{"/link", "/file", "/etc", "/absent", "/file/x"} {
+		if got, err := p.OpenPipe(root + name); got != nil || err != nil {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	pipe, err := p.OpenPipe(root + "/fifo")
+	if err != nil || pipe == nil {
+		t.Fatal(pipe, err)
+	}
+	defer pipe.Close()
+	reader, err := unix.Open(root+"/fifo", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(reader)
+	if n, err := unix.Read(reader, make([]byte, 1)); !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("a reader does not wait: %d, %v", n, err)
+	}
+}

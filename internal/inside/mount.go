@@ -72,6 +72,32 @@ func (p *Process) mount(tree, target *os.File) error {
 	})
 }
 
+// OpenPipe opens the named pipe name of p's for both ends, without waiting; no
+// element of name may be a link. It is nil if there is something else, or nothing.
+func (p *Process) OpenPipe(name string) (*os.File, error) {
+	root, err := p.Root()
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	found, err := openAt(root.dir, name, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+	if leadsNowhere(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer found.Close()
+	if info, err := found.Stat(); err != nil || info.Mode().Type() != fs.ModeNamedPipe {
+		return nil, err
+	}
+	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", found.Fd()), unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
 // Uncover unmounts what was mounted last over the file name, below the root of
 // p, if that is a filesystem of type kind, or whatever it is if kind is 0.
 // Another one is left, which is no error, as nothing mounted there is. No

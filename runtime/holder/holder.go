@@ -123,7 +123,7 @@ func Exec(path, title string, c Config) error {
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("close descriptors on exec: %w", err)
 	}
-	for _, fd := range []int{c.Life, c.Master, c.Notify, c.Console, c.PIDFD, c.Runner} {
+	for _, fd := range []int{c.Life, c.Master, c.Notify, c.Console, c.KernelLog, c.PIDFD, c.Runner} {
 		if fd < 0 {
 			continue
 		}

@@ -75,7 +75,7 @@ func main() {
 func (h *holder) setUp() (err error) {
 	ignore(sigIgn)
 	nameProcess("croft-monitor\x00")
-	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console, h.cfg.PIDFD, h.cfg.Runner} {
+	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console, h.cfg.KernelLog, h.cfg.PIDFD, h.cfg.Runner} {
 		if fd >= 0 {
 			syscall.CloseOnExec(fd)
 			if err = syscall.SetNonblock(fd, true); err != nil {

@@ -19,6 +19,10 @@ type Config struct {
 	Notify  int // SOCK_DGRAM that init says READY=1 to, or None
 	Console int // listening SOCK_STREAM for console clients, or None
 
+	// KernelLog is the VPS's pipe in place of /proc/kmsg, kept open so that readers
+	// inside wait; or None.
+	KernelLog int
+
 	Log    string // the console log of this boot, appended to; "" is none
 	Booted string // made when READY=1 arrives, holds the time; "" is none
 
@@ -44,6 +48,7 @@ func (c Config) Args(title string) []string {
 		"master=" + itoa(c.Master),
 		"notify=" + itoa(c.Notify),
 		"console=" + itoa(c.Console),
+		"kmsg=" + itoa(c.KernelLog),
 		"log=" + c.Log,
 		"booted=" + c.Booted,
 		"exec=" + c.Exec,
@@ -58,7 +63,7 @@ func (c Config) Args(title string) []string {
 // Parse is the inverse of Args. Every key has to be known, and init, life and
 // exec have to be there.
 func Parse(args []string) (Config, error) {
-	c := Config{Init: None, PIDFD: None, Runner: None, Life: None, Master: None, Notify: None, Console: None}
+	c := Config{Init: None, PIDFD: None, Runner: None, Life: None, Master: None, Notify: None, Console: None, KernelLog: None}
 	if len(args) == 0 {
 		return c, Error("no arguments")
 	}
@@ -108,6 +113,8 @@ func (c *Config) set(arg string) error {
 		number = &c.Notify
 	case "console":
 		number = &c.Console
+	case "kmsg":
+		number = &c.KernelLog
 	default:
 		return Error("unknown argument " + arg)
 	}
