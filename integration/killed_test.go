@@ -303,6 +303,47 @@ func TestExecStandsStill(t *testing.T) {
 	}
 }
 
+// A stop whose VPS loses its monitor meanwhile ends the VPS, and leaves nothing.
+func TestMonitorKilledDuringStop(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox", "--publish", "127.0.0.1:18087:80")
+	sh(t, vps, "echo '::shutdown:/bin/sleep 1000' >>/etc/inittab")
+	must(t, "restart", "--fast", "--wait", vps)
+	for _, both := range []bool{false, true} {
+		i := inspect(t, vps)
+		stopped := make(chan result, 1)
+		go func() { stopped <- try("stop", "--timeout", "10s", vps) }()
+		eventually(t, "it shuts down", func() bool {
+			out, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", i.PID, i.PID))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, child := range strings.Fields(string(out)) {
+				if line, _ := os.ReadFile("/proc/" + child + "/cmdline"); strings.Contains(string(line), "1000") {
+					return true
+				}
+			}
+			return false
+		})
+		kill9(t, i.MonitorPID)
+		if both {
+			kill9(t, i.PID)
+		}
+		if r := <-stopped; r.status != 0 && r.status != 9 {
+			t.Errorf("both %v: %s", both, r)
+		}
+		wantStatus(t, vps, "stopped")
+		rules, err := exec.Command("iptables-save", "-t", "nat").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(rules), ":"+vps) {
+			t.Errorf("both %v: left behind: %s", both, rules)
+		}
+		must(t, "start", "--wait", vps)
+	}
+}
+
 // A running VPS can be stopped and killed whatever its files say.
 func TestStopWithBadFiles(t *testing.T) {
 	hostAsBefore(t)

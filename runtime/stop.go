@@ -147,18 +147,9 @@ func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v state.VPS, 
 		timeout = stopTimeout(v)
 	}
 	if life, err := l.Life(); err == nil {
-		if !alive(m.initProcess(l.Name())) {
-			return life, errors.Join(m.endStrays(v, true), m.sweep(ctx, v))
-		}
-		if o.Fast {
-			timeout = 0
-		}
-		err := m.stopOrphan(ctx, v, timeout)
-		if o.Fast && fail.Is(err, fail.Timeout) {
-			err = nil
-		}
-		return life, err
+		return life, m.stopWithoutMonitor(ctx, v, o.Fast, timeout)
 	}
+	begun := time.Now()
 	if err := requestStop(m.store, l.Name()); err != nil {
 		m.warn(err.Error()) // a reboot from inside that comes before the end is not held up
 	}
@@ -174,6 +165,9 @@ func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v state.VPS, 
 	// A command that hangs inside ends at the latest with the VPS.
 	defer func() { cancel(); <-asked }()
 	life, err := l.WaitLife(bounded)
+	if err == nil && !m.sweptUp(l.Name()) { // its monitor was killed meanwhile
+		return life, m.stopWithoutMonitor(ctx, v, false, max(0, timeout-time.Since(begun)))
+	}
 	if err == nil {
 		return life, nil
 	}
@@ -185,6 +179,29 @@ func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v state.VPS, 
 		return life, err
 	}
 	return life, fail.New(fail.Timeout, "%s did not stop in %s and was killed", l.Name(), timeout).WithHint("croft logs %s", l.Name())
+}
+
+// stopWithoutMonitor is stopLocked for a VPS that has no monitor and cannot get
+// one: the caller holds the life lock.
+func (m *Manager) stopWithoutMonitor(ctx context.Context, v state.VPS, fast bool, timeout time.Duration) error {
+	if !alive(m.initProcess(v.Name)) {
+		return errors.Join(m.endStrays(v, true), m.sweep(ctx, v))
+	}
+	if fast {
+		timeout = 0
+	}
+	err := m.stopOrphan(ctx, v, timeout)
+	if fast && fail.Is(err, fail.Timeout) {
+		return nil
+	}
+	return err
+}
+
+// sweptUp reports whether the last monitor of name has swept up: it writes the
+// end down after that. One that was killed has not.
+func (m *Manager) sweptUp(name string) bool {
+	run, err := m.store.Run(name)
+	return err == nil && run.State == state.Ended
 }
 
 // How long a killed VPS may take until nothing of it is left, how long it may
@@ -213,7 +230,7 @@ func (m *Manager) killLocked(ctx context.Context, l *state.Locked, v state.VPS) 
 		}
 		life, err := m.lifeWithin(bounded, l, pace)
 		if err == nil {
-			if killed {
+			if killed || !m.sweptUp(l.Name()) {
 				err = m.sweepForMonitor(context.WithoutCancel(ctx), v)
 			}
 			return life, err
