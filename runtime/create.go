@@ -63,9 +63,6 @@ func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Inf
 	if err := m.create(ctx, l, o, image); err != nil {
 		return Info{}, err
 	}
-	if v, err := l.VPS(); err == nil {
-		m.tellNames(context.WithoutCancel(ctx), networksOf(v))
-	}
 	m.emptyTrash(context.WithoutCancel(ctx))
 	return m.Inspect(ctx, name)
 }

@@ -191,7 +191,7 @@ func (m *Manager) sweep(ctx context.Context, v state.VPS) error {
 			err = e
 		}
 	}
-	for _, file := range []string{notifySocket(m.store, v.Name), consoleSocket(m.store, v.Name), bootedFile(m.store, v.Name)} {
+	for _, file := range []string{notifySocket(m.store, v.Name), consoleSocket(m.store, v.Name), bootedFile(m.store, v.Name), toldFile(m.store, v.Name), upFile(m.store, v.Name)} {
 		if e := os.Remove(file); err == nil && e != nil && !os.IsNotExist(e) {
 			err = fmt.Errorf("sweep: %w", e)
 		}

@@ -2,9 +2,11 @@ package runtime
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	goruntime "runtime"
 	"slices"
 	"strings"
@@ -18,8 +20,8 @@ import (
 )
 
 // VPSs reach each other by name: each one's /etc/hosts has those that share a
-// network with it. A VPS has its name as long as its addresses, whether it
-// runs or not, so a start and a stop change nothing in others.
+// network with it. A VPS that has been started keeps its name as long as its
+// addresses, so a stop and the next start change nothing in others.
 
 // hostsFor are the VPSs that v reaches by name, itself among them, sorted by
 // name, with their addresses in the networks that they share with v, in the
@@ -50,10 +52,20 @@ func hostsFor(v state.VPS, tables map[string]network.Table) []guest.Host {
 	return all
 }
 
-// tellNames has every VPS that runs on one of the networks know who else is
-// there. A VPS that cannot be told is a warning: it is at its next start. Those
-// that do not run cost nothing, however many they are.
+// tellNames makes every VPS that runs on one of the networks know who else is
+// there. Those that know are not touched. A VPS that cannot be told is a warning:
+// it is told at its next start. Those that do not run cost nothing, however many
+// they are.
 func (m *Manager) tellNames(ctx context.Context, networks []string) {
+	m.spreadNames(ctx, networks, m.knowsNames)
+}
+
+// repeatNames is tellNames for VPSs that may have lost what they were told.
+func (m *Manager) repeatNames(ctx context.Context, networks []string) {
+	m.spreadNames(ctx, networks, func(string, hostList) bool { return false })
+}
+
+func (m *Manager) spreadNames(ctx context.Context, networks []string, knows func(name string, l hostList) bool) {
 	if len(networks) == 0 {
 		return
 	}
@@ -67,10 +79,13 @@ func (m *Manager) tellNames(ctx context.Context, networks []string) {
 		room := make(chan struct{}, max(4, goruntime.NumCPU()))
 		failures := make([]error, len(audience))
 		for i, v := range audience {
-			all := hosts.of(v)
+			list := hosts.of(v)
+			if knows(v.Name, list) {
+				continue
+			}
 			room <- struct{}{}
 			group.Go(func() {
-				failures[i] = m.tellRunning(v, all)
+				failures[i] = m.tellRunning(ctx, v, list)
 				<-room
 			})
 		}
@@ -104,41 +119,73 @@ func (m *Manager) runningOn(networks []string) ([]state.VPS, error) {
 	return all, nil
 }
 
+// A hostList is the VPSs that one reaches by name, with a sum by which another
+// list is told from it.
+type hostList struct {
+	hosts []guest.Host
+	sum   string
+}
+
+func newHostList(hosts []guest.Host) hostList {
+	h := sha256.New()
+	for _, host := range hosts {
+		fmt.Fprintln(h, host.Name, host.Addresses)
+	}
+	return hostList{hosts, fmt.Sprintf("%x", h.Sum(nil))}
+}
+
 // hostLists makes the list of hostsFor once for all VPSs that have the same one.
 type hostLists struct {
 	tables map[string]network.Table
-	shared map[string][]guest.Host // by the names of the networks
+	shared map[string]hostList // by the names of the networks
 }
 
 // of is hostsFor(v). The result is shared and must not be changed.
-func (h *hostLists) of(v state.VPS) []guest.Host {
+func (h *hostLists) of(v state.VPS) hostList {
 	on := networksOf(v)
 	if slices.ContainsFunc(on, func(n string) bool { return h.tables[n].Private }) {
-		return hostsFor(v, h.tables)
+		return newHostList(hostsFor(v, h.tables))
 	}
 	key := strings.Join(on, " ")
 	if _, known := h.shared[key]; !known {
 		if h.shared == nil {
-			h.shared = map[string][]guest.Host{}
+			h.shared = map[string]hostList{}
 		}
-		h.shared[key] = hostsFor(v, h.tables)
+		h.shared[key] = newHostList(hostsFor(v, h.tables))
 	}
 	return h.shared[key]
 }
 
+// knowsNames reports whether the VPS was told this list last, in this run of it.
+// One that could not be told counts as well: it is not tried again for the same list.
+func (m *Manager) knowsNames(name string, l hostList) bool {
+	told, err := os.ReadFile(toldFile(m.store, name))
+	return err == nil && string(told) == l.sum
+}
+
+// noteNames notes that the VPS was told the list. Without the note it is told
+// again, so a failure does not matter.
+func (m *Manager) noteNames(name string, l hostList) {
+	_ = os.WriteFile(toldFile(m.store, name), []byte(l.sum), 0o600)
+}
+
 // tellRunning writes the names into v, if it runs.
-func (m *Manager) tellRunning(v state.VPS, all []guest.Host) error {
+func (m *Manager) tellRunning(ctx context.Context, v state.VPS, l hostList) error {
 	run, err := m.store.Run(v.Name)
 	if err != nil || run.State != state.Running || !alive(run.Init) {
 		return err
 	}
-	err = inRunning(run.Init, func(root *inside.Root) error {
-		return orWarnings(m.guests.Hosts(root, v.IDs.First, all))
+	err = inRunning(ctx, run.Init, func(root *inside.Root) error {
+		return orWarnings(m.guests.Hosts(root, v.IDs.First, l.hosts))
 	})
-	if err == nil || errors.Is(err, inside.ErrGone) {
+	if errors.Is(err, inside.ErrGone) {
 		return nil // it reads them at its new start
 	}
-	return fmt.Errorf("%s does not know the names of other VPSs until its next start: %w", v.Name, err)
+	m.noteNames(v.Name, l)
+	if err != nil {
+		return fmt.Errorf("%s does not know the names of other VPSs until its next start: %w", v.Name, err)
+	}
+	return nil
 }
 
 // orWarnings is an error for someone to whom a warning is one.
@@ -155,7 +202,7 @@ const insidePatience = time.Second
 
 // inRunning calls do with the root directory of the VPS whose init is p, and
 // waits for it, though not forever. It is inside.ErrGone if init has ended.
-func inRunning(p state.Process, do func(*inside.Root) error) error {
+func inRunning(ctx context.Context, p state.Process, do func(*inside.Root) error) error {
 	init, err := inside.OpenProcess(p.PID, p.StartTime)
 	if err != nil {
 		return err
@@ -176,6 +223,8 @@ func inRunning(p state.Process, do func(*inside.Root) error) error {
 	case err = <-done:
 	case <-timer.C:
 		err = errors.New("its files cannot be reached in time")
+	case <-ctx.Done():
+		err = ctx.Err()
 	}
 	if err != nil && !init.Alive() {
 		return inside.ErrGone
@@ -186,8 +235,13 @@ func inRunning(p state.Process, do func(*inside.Root) error) error {
 // readRunning is what read finds below the root directory of the VPS whose init
 // is p, or an error as inRunning has it.
 func readRunning[T any](p state.Process, read func(*inside.Root) (T, error)) (T, error) {
+	return readRunningWithin(context.Background(), p, read)
+}
+
+// readRunningWithin is readRunning that gives up when ctx is done.
+func readRunningWithin[T any](ctx context.Context, p state.Process, read func(*inside.Root) (T, error)) (T, error) {
 	found := make(chan T, 1)
-	err := inRunning(p, func(root *inside.Root) error {
+	err := inRunning(ctx, p, func(root *inside.Root) error {
 		t, err := read(root)
 		found <- t
 		return err
@@ -201,12 +255,17 @@ func readRunning[T any](p state.Process, read func(*inside.Root) (T, error)) (T,
 	}
 }
 
-// learnNames writes the names into v at root, which is about to run: who came
-// since its files were written, and did not yet see it running, did not tell it.
+// learnNames writes the names into v at root, which is about to run: VPSs that
+// were started since its files were written, and did not see it running, have
+// not told it.
 func (m *Manager) learnNames(ctx context.Context, v state.VPS, root *inside.Root) error {
 	return m.store.Naming(ctx, func() error {
-		warnings, err := m.guests.Hosts(root, v.IDs.First, hostsFor(v, m.tables()))
+		list := newHostList(hostsFor(v, m.tables()))
+		warnings, err := m.guests.Hosts(root, v.IDs.First, list.hosts)
 		m.warnAll(v.Name, warnings)
+		if err == nil {
+			m.noteNames(v.Name, list)
+		}
 		return err
 	})
 }

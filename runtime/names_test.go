@@ -97,9 +97,47 @@ func TestNamesFollow(t *testing.T) {
 	if len(w.toldOf(first["idle"])) != 0 {
 		t.Error("idle was told, and does not run")
 	}
-	create("web")
-	if len(knows("db", "web")) == 0 {
-		t.Error("db does not know web, which came later")
+	// told is how many VPSs are told by do.
+	told := func(do func() error) int {
+		t.Helper()
+		before := w.tellings
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+		return w.tellings - before
+	}
+	if n := told(func() error { create("web"); return nil }); n != 0 || len(knows("db", "web")) != 0 {
+		t.Errorf("a create told %d VPSs of one that has never run", n)
+	}
+	start := func(name string) func() error {
+		return func() error { return m.Start(ctx, name, StartOptions{}) }
+	}
+	kill := func(name string) func() error {
+		return func() error { return m.Stop(ctx, name, StopOptions{Fast: true}) }
+	}
+	if n := told(start("web")); n != 2 || len(knows("db", "web")) == 0 || len(knows("web", "db")) == 0 {
+		t.Errorf("the first start of web told %d VPSs, and not db and web", n)
+	}
+	// Where nothing changes nothing is written.
+	if n := told(kill("web")); n != 0 {
+		t.Errorf("a stop told %d VPSs", n)
+	}
+	if n := told(start("web")); n != 1 {
+		t.Errorf("the second start of web told %d VPSs, and not itself alone", n)
+	}
+	if n := told(kill("web")); n != 0 {
+		t.Errorf("a stop told %d VPSs", n)
+	}
+	// What somebody took out inside comes back by a repair.
+	delete(w.told, first["db"])
+	if n := told(func() error { return m.RepairNetwork(ctx, DefaultNetwork) }); n != 1 || len(knows("db", "web")) == 0 {
+		t.Errorf("a repair told %d VPSs, and not db alone", n)
+	}
+	if n := told(func() error {
+		create("never")
+		return m.Destroy(ctx, "never", DestroyOptions{})
+	}); n != 0 {
+		t.Errorf("%d VPSs were told of one that came and went without running", n)
 	}
 	more := db.Next().Next().Next().Next()
 	if err := m.Set(ctx, "web", Change{AddAddresses: []netip.Addr{more}}); err != nil {
@@ -125,11 +163,11 @@ func TestInRunningGivesUp(t *testing.T) {
 	}
 	never := make(chan struct{})
 	t.Cleanup(func() { close(never) })
-	if err := inRunning(me, func(*inside.Root) error { <-never; return nil }); err == nil {
+	if err := inRunning(context.Background(), me, func(*inside.Root) error { <-never; return nil }); err == nil {
 		t.Error("it was written")
 	}
 	me.StartTime++
-	if err := inRunning(me, func(*inside.Root) error { return nil }); !errors.Is(err, inside.ErrGone) {
+	if err := inRunning(context.Background(), me, func(*inside.Root) error { return nil }); !errors.Is(err, inside.ErrGone) {
 		t.Errorf("another process of that number: %v", err)
 	}
 }

@@ -109,7 +109,7 @@ func (m *Manager) RepairNetwork(ctx context.Context, name string) error {
 	if err := m.repairRates(ctx, t); err != nil {
 		return err
 	}
-	m.tellNames(ctx, []string{name})
+	m.repeatNames(ctx, []string{name})
 	return m.publishAll(ctx)
 }
 

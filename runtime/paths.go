@@ -26,6 +26,12 @@ func kernelLogPipe(s *state.Store, name string) string {
 // givenDir has the files of the host's that a VPS gets: monitor.given.
 func givenDir(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "given") }
 
+// toldFile has the sum of the names that a running VPS was told last.
+func toldFile(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "names") }
+
+// upFile says which init of the VPS has been found to have booted.
+func upFile(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "up") }
+
 // keptNamespace is where a monitor keeps the network namespace of a VPS that
 // has a link of the host's.
 func keptNamespace(s *state.Store, name string) string { return filepath.Join(s.RunDir(name), "net") }

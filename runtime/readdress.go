@@ -229,7 +229,7 @@ func (m *Manager) followSettings(ctx context.Context, v state.VPS) {
 	if err == nil {
 		err = m.store.Naming(ctx, func() error {
 			init := kindOfInit(exeInside(run.Init.PID))
-			return inRunning(run.Init, func(root *inside.Root) error { return m.configureGuest(v, root, host, init) })
+			return inRunning(ctx, run.Init, func(root *inside.Root) error { return m.configureGuest(v, root, host, init) })
 		})
 	}
 	if err != nil && !errors.Is(err, inside.ErrGone) { // else its next start does

@@ -80,6 +80,9 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 	if err != nil && m.nextBoot(l.Name()) != before { // else its console is the boot's before
 		return m.withConsole(l.Name(), err)
 	}
+	if err == nil {
+		m.tellNames(context.WithoutCancel(ctx), networksOf(v))
+	}
 	return err
 }
 

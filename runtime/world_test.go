@@ -45,7 +45,8 @@ type world struct {
 	held      map[string]*os.File // life locks that holders keep
 	emptyRoot string              // a directory: nothing is in any VPS
 
-	told map[uint32][]guest.Host // the names that a VPS knows, by its first id
+	told     map[uint32][]guest.Host // the names that a VPS knows, by its first id
+	tellings int                     // how often one was told
 
 	ended func(id string) // a monitor writes down that its VPS has ended
 }
@@ -462,7 +463,7 @@ func (w fakeGuests) Configure(*inside.Root, uint32, guest.Settings) ([]string, e
 	return nil, w.effect("write the guest's files", func() error { return nil })
 }
 func (w fakeGuests) Hosts(_ *inside.Root, first uint32, all []guest.Host) ([]string, error) {
-	return nil, w.effect("write names", func() error { w.told[first] = all; return nil })
+	return nil, w.effect("write names", func() error { w.told[first] = all; w.tellings++; return nil })
 }
 func (w *world) toldOf(first uint32) []guest.Host {
 	w.mu.Lock()
