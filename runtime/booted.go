@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -15,30 +16,66 @@ import (
 // so (sd_notify(3)), or, for those that never do, its scripts have ended and
 // left their mark: OpenRC a softlevel, sysvinit a runlevel in utmp, runit its
 // supervisor, an inittab of croft's /run/booted. An init that leaves no mark has
-// booted when it has settled.
-func (m *Manager) booted(name string, run state.Run) bool {
+// booted when it has settled. An init that has booted is not asked again. One that does
+// not answer before ctx is done has not booted.
+func (m *Manager) booted(ctx context.Context, name string, run state.Run) bool {
 	if exists(bootedFile(m.store, name)) {
 		return true
 	}
 	if run.Init.PID == 0 {
 		return false
 	}
-	switch kindOfInit(exeInside(run.Init.PID)) {
-	case initCroft:
+	kind := kindOfInit(exeInside(run.Init.PID))
+	switch {
+	case kind == initCroft:
 		return true
-	case initSystemd:
-		return run.Adopted && m.systemdIsUp(name) // else it will say so
+	case kind == initSystemd && !run.Adopted:
+		return false // it will say so
+	case m.knownUp(name, run.Init):
+		return true
+	case ctx.Err() != nil:
+		return false
 	}
-	left, err := readRunning(run.Init, func(root *inside.Root) (bool, error) { return leftBootMark(run.Init.PID, root), nil })
-	if err == nil && left {
-		return bootScriptsEnded(run.Init.PID)
+	up := m.isUp(ctx, name, run.Init, kind)
+	if up {
+		m.noteUp(name, run.Init)
 	}
-	return hasSettled(run.Init.PID)
+	return up
 }
 
+// isUp finds out whether init, which says nothing by itself, has booted. It asks
+// processes and looks at files inside, which can take a second.
+func (m *Manager) isUp(ctx context.Context, name string, init state.Process, kind initKind) bool {
+	if kind == initSystemd {
+		return m.systemdIsUp(ctx, name)
+	}
+	left, err := readRunningWithin(ctx, init, func(root *inside.Root) (bool, error) { return leftBootMark(init.PID, root), nil })
+	if err == nil && left {
+		return bootScriptsEnded(init.PID)
+	}
+	return hasSettled(init.PID)
+}
+
+// knownUp reports whether init was found to have booted. What is noted of an
+// earlier init of the VPS does not count.
+func (m *Manager) knownUp(name string, init state.Process) bool {
+	text, err := os.ReadFile(upFile(m.store, name))
+	return err == nil && string(text) == upText(init)
+}
+
+// noteUp notes that init has booted. Without the note it is found out again, so
+// a failure does not matter.
+func (m *Manager) noteUp(name string, init state.Process) {
+	if !m.readOnly {
+		_ = os.WriteFile(upFile(m.store, name), []byte(upText(init)), 0o600)
+	}
+}
+
+func upText(init state.Process) string { return fmt.Sprintf("%d %d\n", init.PID, init.StartTime) }
+
 // systemdIsUp asks a systemd whether it has booted.
-func (m *Manager) systemdIsUp(name string) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func (m *Manager) systemdIsUp(ctx context.Context, name string) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	state, _ := m.output(ctx, name, "systemctl", "is-system-running") // degraded is not status 0
 	state = strings.TrimSpace(state)
@@ -124,9 +161,9 @@ func (m *Manager) reached(ctx context.Context, name string, until Condition, s S
 	case UntilRunning:
 		return up, nil
 	case UntilBooted:
-		return up && m.booted(name, run), nil
+		return up && m.booted(ctx, name, run), nil
 	case UntilNetwork:
-		if !up || !m.booted(name, run) {
+		if !up || !m.booted(ctx, name, run) {
 			return false, nil
 		}
 		return m.answers(ctx, name)

@@ -8,11 +8,15 @@ import (
 	goruntime "runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"croft/bundles"
 	"croft/internal/state"
 	"croft/network"
 )
+
+// askPatience is how long a list may wait for guests.
+const askPatience = time.Second
 
 // List describes all VPSs, sorted by name. It takes no lock; one whose files
 // cannot be read is StatusBroken and does not hide the others.
@@ -29,6 +33,10 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 	if err != nil {
 		m.warn(err.Error())
 	}
+	// All guests together that have to be asked whether they have booted have this
+	// long to answer, so that none of them delays a list for longer.
+	asking, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
 	all := make([]Info, len(entries))
 	var group sync.WaitGroup
 	workers := max(4, goruntime.GOMAXPROCS(0))
@@ -43,9 +51,9 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 					all[i] = broken(e.Name, e.Err)
 					continue
 				}
-				all[i] = m.describe(e.VPS, claims.of(e.VPS), strays)
+				all[i] = m.describe(asking, e.VPS, claims.of(e.VPS), strays)
 				if all[i].Status == StatusStopped && all[i].ShouldRun && !m.readOnly && m.reviveIfFallen(ctx, e.Name) {
-					all[i] = m.describe(e.VPS, claims.of(e.VPS), strays)
+					all[i] = m.describe(asking, e.VPS, claims.of(e.VPS), strays)
 				}
 			}
 		})
@@ -103,7 +111,7 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 		return Info{}, err
 	}
 	m.recoverIfFree(ctx, name)
-	info := m.describe(v, m.tablesOf(v), map[string]bool{name: true})
+	info := m.describe(ctx, v, m.tablesOf(v), map[string]bool{name: true})
 	if info.Status == StatusStopped {
 		return info, nil
 	}
@@ -179,7 +187,7 @@ func (m *Manager) tablesNaming(vps string) map[string]network.Table {
 
 // describe tells what there is to tell about v. perhaps are the VPSs that may
 // have processes though their files say that they are stopped.
-func (m *Manager) describe(v state.VPS, tables map[string]network.Table, perhaps map[string]bool) Info {
+func (m *Manager) describe(ctx context.Context, v state.VPS, tables map[string]network.Table, perhaps map[string]bool) Info {
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
 		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: m.effective(v.Limits), Ephemeral: v.Ephemeral, Labels: v.Labels,
@@ -225,7 +233,7 @@ func (m *Manager) describe(v state.VPS, tables map[string]network.Table, perhaps
 	case StatusStopping:
 		info.PID = 0
 	}
-	info.Booted = m.booted(v.Name, run)
+	info.Booted = m.booted(ctx, v.Name, run)
 	return info
 }
 
