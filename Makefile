@@ -60,12 +60,13 @@ conformance: needs-build needs-conformance croft ## compare croft with the newes
 golden: $(HOLDER) $(BUSYBOX) ## write the expected outputs of tests anew, from what the code does now
 	$(GO) test -tags $(TAGS) $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
 
-lint: $(HOLDER) $(BUSYBOX) ## gofmt and go vet
+lint: $(HOLDER) $(BUSYBOX) ## gofmt, go vet and staticcheck
 	@files=$$(git ls-files '*.go' | xargs $$(dirname $(GO))/gofmt -l); \
 		[ -z "$$files" ] || { echo "gofmt would change:"; echo "$$files"; exit 1; }
 	$(GO) vet -tags $(TAGS) ./...
 	$(GO) vet -tags $(TAGS),integration ./integration
 	$(GO) vet -tags vm ./integration/vm
+	$(GO) tool staticcheck -tags $(TAGS),integration,vm ./...
 
 clean: ## remove what was built
 	rm -rf croft $(HOLDER) $(BUSYBOX) integration/integration.test integration/vm/vm.test integration/vm/installed integration/conformance/conformance

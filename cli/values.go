@@ -334,14 +334,6 @@ func parseWord(s string) (string, error) {
 	return s, nil
 }
 
-// parseText reads what is passed on as it is, as long as it is one line.
-func parseText(s string) (string, error) {
-	if strings.ContainsFunc(s, unicode.IsControl) {
-		return "", fmt.Errorf("%q holds control characters", s)
-	}
-	return s, nil
-}
-
 // parseMirror reads the address of a package archive.
 func parseMirror(s string) (string, error) {
 	u, err := url.Parse(s)

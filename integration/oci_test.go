@@ -358,6 +358,7 @@ func TestOCIHooks(t *testing.T) {
 	}
 	o.change(func(s *specs.Spec) {
 		s.Hooks = &specs.Hooks{
+			//lint:ignore SA1019 deprecated, and configurations still have it
 			Prestart: []specs.Hook{hook("prestart")}, CreateRuntime: []specs.Hook{hook("createRuntime")},
 			Poststart: []specs.Hook{hook("poststart")}, Poststop: []specs.Hook{hook("poststop")},
 		}

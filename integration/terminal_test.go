@@ -4,7 +4,6 @@ package integration
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -175,7 +174,7 @@ func background(t *testing.T, args ...string) (cmd *exec.Cmd, wait func() result
 		case <-time.After(usual):
 			cmd.Process.Kill()
 			<-done
-			t.Fatal(fmt.Sprintf("croft %v did not end in %v: %s%s", args, usual, out.String(), errOut.String()))
+			t.Fatalf("croft %v did not end in %v: %s%s", args, usual, out.String(), errOut.String())
 			panic("unreachable")
 		}
 	}

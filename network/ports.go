@@ -247,12 +247,3 @@ func (h *Host) unhook(f family, hostLink string) error {
 	}
 	return nil
 }
-
-func (h *Host) hooksAreThere(p Plan) (bool, error) {
-	for _, c := range p.portHooks() {
-		if there, err := h.chainIsThere(p.family(), c); err != nil || !there {
-			return false, err
-		}
-	}
-	return true, nil
-}

@@ -201,7 +201,8 @@ func (u *unpacker) make(parent int, name, base string, h *tar.Header, body io.Re
 	switch h.Typeflag {
 	case tar.TypeDir:
 		return u.dir(parent, name, base, h)
-	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse: //nolint:staticcheck // TypeRegA: old archives have it
+	//lint:ignore SA1019 old archives have TypeRegA
+	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse:
 		return u.file(parent, base, h, body, sparse)
 	case tar.TypeSymlink:
 		if err := u.tree.clear(parent, base); err != nil {

@@ -126,7 +126,7 @@ func (l *line) findRoot() error {
 		return err
 	}
 	if root == "/" {
-		return errors.New("Option --root argument should not be set to /") //nolint:staticcheck // runc's words
+		return errors.New("Option --root argument should not be set to /")
 	}
 	l.root = root
 	return nil

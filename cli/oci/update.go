@@ -84,7 +84,8 @@ func (l *line) resources() (*specs.LinuxResources, error) {
 	if r.CPU.Idle != nil && r.CPU.Shares == nil {
 		r.CPU.Shares = new(uint64) // an idle cgroup has no weight
 	}
-	if r.Memory.Kernel != nil || r.Memory.KernelTCP != nil { //nolint:staticcheck // deprecated, and still given
+	//lint:ignore SA1019 deprecated, and still given
+	if r.Memory.Kernel != nil || r.Memory.KernelTCP != nil {
 		logrus.Warn("Kernel memory settings are ignored and will be removed")
 	}
 	return r, nil
@@ -143,7 +144,8 @@ func (l *line) readLimits(r *specs.LinuxResources) error {
 		limit(l, "memory", &r.Memory.Limit, parseBytes),
 		limit(l, "memory-swap", &r.Memory.Swap, parseBytes),
 		limit(l, "memory-reservation", &r.Memory.Reservation, parseBytes),
-		limit(l, "kernel-memory", &r.Memory.Kernel, parseBytes), //nolint:staticcheck // deprecated, and still given
+		//lint:ignore SA1019 deprecated, and still given
+		limit(l, "kernel-memory", &r.Memory.Kernel, parseBytes),
 		limit(l, "kernel-memory-tcp", &r.Memory.KernelTCP, parseBytes),
 	} {
 		if err != nil {

@@ -40,8 +40,10 @@ func updateRDT(config *configs.Config, rdt RDT) error {
 	case rdt == RDT{}:
 		return nil
 	case rdt.L3Cache != "" && !intelrdt.IsCATEnabled():
+		//lint:ignore ST1005 a name, and runc's words
 		return errors.New("Intel RDT/CAT: l3 cache schema is not enabled")
 	case rdt.MemoryBandwidth != "" && !intelrdt.IsMBAEnabled():
+		//lint:ignore ST1005 a name, and runc's words
 		return errors.New("Intel RDT/MBA: memory bandwidth schema is not enabled")
 	case config.IntelRdt == nil:
 		return errors.New("updating a non-existent Intel RDT configuration is not supported")
