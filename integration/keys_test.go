@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -69,4 +70,29 @@ func TestKeysAreUsedUp(t *testing.T) {
 		t.Error(err)
 	}
 	must(t, "restart", "--wait", vps)
+}
+
+// A VPS whose root already has as many keys as it may have, such as those of its
+// last boot that the kernel has not yet removed, starts and restarts.
+func TestKeysAreUsedUpAtStart(t *testing.T) {
+	hostAsBefore(t)
+	vps := create(t, "busybox")
+	runtime.LockOSThread() // it has the keys, and ends with the test
+	id := int(inspect(t, vps).IDs.First)
+	var err error
+	for n := 0; err == nil; n++ {
+		var key int
+		if key, err = unix.AddKey("user", fmt.Sprint("k", n), []byte("x"), unix.KEY_SPEC_THREAD_KEYRING); err != nil {
+			t.Fatal(err)
+		}
+		_, err = unix.KeyctlInt(unix.KEYCTL_CHOWN, key, id, -1, 0)
+	}
+	if err != unix.EDQUOT {
+		t.Fatal(err)
+	}
+	must(t, "start", "--wait", vps)
+	must(t, "restart", "--wait", "--fast", vps)
+	if got := in(t, vps, "cat", "/proc/1/comm"); got != "init" {
+		t.Errorf("its first process is %s", got)
+	}
 }
