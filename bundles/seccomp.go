@@ -3,29 +3,10 @@ package bundles
 import (
 	"os"
 	"slices"
-	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
-
-	"croft/internal/fail"
 )
-
-// What the system-call filter denies unless the VPS is allowed to have it.
-const (
-	AllowVsock   = "vsock"    // AF_VSOCK, which has no namespace
-	AllowIOURing = "io_uring" // io_uring, whose requests the filter does not see
-)
-
-// CheckAllow returns nil if name is something that a VPS can be allowed, and
-// fail.Usage if it is not.
-func CheckAllow(name string) error {
-	all := []string{AllowVsock, AllowIOURing}
-	if !slices.Contains(all, name) {
-		return fail.New(fail.Usage, "allow: invalid name %q, use one of %s", name, strings.Join(all, ", "))
-	}
-	return nil
-}
 
 // seccomp is the system-call filter of a VPS: everything is allowed but what
 // reaches past its namespaces. Denied calls answer ENOSYS and never EPERM,

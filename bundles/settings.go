@@ -42,8 +42,7 @@ type Settings struct {
 	// HostCaps cuts the capabilities of a privileged VPS to those that the
 	// host itself has; nil is no cut.
 	HostCaps []string
-	// Allow names what the system-call filter lets through though it denies it
-	// by default: CheckAllow.
+	// Allow names what the VPS has although VPSs do not by default: CheckAllow.
 	Allow []string
 	// Arch is the host's architecture in Go's words, for the system-call filter.
 	Arch string
@@ -74,7 +73,7 @@ func (s Settings) check() error {
 		return fail.New(fail.Internal, "a user namespace whose root is the host's root")
 	}
 	for _, name := range s.Allow {
-		if err := CheckAllow(name); err != nil {
+		if err := CheckAllow(name, s.Size == 0); err != nil {
 			return err
 		}
 	}

@@ -267,25 +267,4 @@ func deviceRules(extra []Device) []specs.LinuxDeviceCgroup {
 	return rules
 }
 
-// capabilities are all but those whose absence makes units skip themselves by
-// ConditionCapability=, instead of failing, and those that reach the host.
-func capabilities(s Settings) []string {
-	all := []string{
-		"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL",
-		"CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE",
-		"CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER",
-		"CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT",
-		"CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE",
-		"CAP_SETFCAP", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND", "CAP_PERFMON", "CAP_BPF",
-		"CAP_CHECKPOINT_RESTORE",
-		// Docker gives it to its containers, and fails where it has not got it.
-		// The kernel asks for it in the host's user namespace (audit_netlink_ok).
-		"CAP_AUDIT_WRITE",
-	}
-	if s.HostCaps == nil {
-		return all
-	}
-	return slices.DeleteFunc(all, func(c string) bool { return !slices.Contains(s.HostCaps, c) })
-}
-
 func ref[T any](v T) *T { return &v }

@@ -189,3 +189,21 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Errorf("%s (-want +got, -update rewrites):\n%s", name, diff)
 	}
 }
+
+// A VPS can be allowed all capabilities that there are, but not one whose root is
+// the host's.
+func TestAllowCapabilities(t *testing.T) {
+	s := settings()
+	before := capabilities(s)
+	s.Allow = []string{AllowCapabilities}
+	if got := capabilities(s); len(got) != 41 || len(got)-len(before) != len(useless()) { // Linux 5.9 to 6.18 have 41
+		t.Errorf("%d capabilities, %d before: %v", len(got), len(before), got)
+	}
+	if _, err := Spec(s); err != nil {
+		t.Error(err)
+	}
+	s.First, s.Size, s.HostUptime = 0, 0, 0
+	if _, err := Spec(s); !fail.Is(err, fail.Usage) {
+		t.Errorf("privileged: %v", err)
+	}
+}

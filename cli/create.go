@@ -51,7 +51,7 @@ func settings() []option {
 		{name: "sysctl", placeholder: "KEY=VALUE", many: true, usage: "kernel setting of the VPS; may be repeated"},
 		{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "environment variable of its init; may be repeated"},
 		{name: "label", short: "l", placeholder: "KEY=VALUE", many: true, usage: "label for list --filter; may be repeated"},
-		{name: "allow", placeholder: "WHAT", many: true, usage: "allow system calls that are denied by default: vsock, io_uring; may be repeated"},
+		{name: "allow", placeholder: "WHAT", many: true, usage: "allow what VPSs do not have by default: vsock, io_uring, capabilities; may be repeated"},
 		{name: "privileged", usage: "use no user namespace: root inside is root on the host; only for trusted software"},
 		onBootOption(), bootOrderOption(), stopTimeoutOption(),
 		{name: "id-size", placeholder: "NUMBER", usage: "number of user ids, a multiple of 65536; rootless containers inside need 196608 or more (default: 262144)"},

@@ -69,7 +69,7 @@ func TestValues(t *testing.T) {
 		}},
 		"label":     {reading(parseLabel), map[string]string{"a=b=c": "{a b=c}", "a=": "{a }", "a": "no", "=b": "no", "a=\x1b[1m": "no"}},
 		"env":       {reading(parseEnv), map[string]string{"A=b": "A=b", "A=": "A=", "_a1= x,y\n": "_a1= x,y\n", "A": "no", "=x": "no", "1A=x": "no", "A B=x": "no", "A=\x00": "no"}},
-		"allow":     {reading(parseAllow), map[string]string{"vsock": "vsock", "io_uring": "io_uring", "": "no", "bpf": "no"}},
+		"allow":     {reading(parseAllow), map[string]string{"vsock": "vsock", "io_uring": "io_uring", "capabilities": "capabilities", "": "no", "bpf": "no"}},
 		"user":      {reading(parseUser), map[string]string{"me": "me", "0:0": "0:0", "me:you": "me:you", "host$": "host$", ":me": "no", "me:": "no", "a b": "no", "a:b:c": "no", "-x": "no"}},
 		"path":      {reading(parseAbsolute), map[string]string{"/": "/", "/a b": "/a b", "a": "no", "./a": "no", "/a\x00": "no"}},
 		"directory": {reading(parseDirectory), map[string]string{"/a": "/a", "/": "no", "//": "no", "/a/..": "no", "a": "no"}},

@@ -133,6 +133,6 @@ func TestSystemCallFilter(t *testing.T) {
 		if got["audit"] != "EAFNOSUPPORT" || got["alg"] != "EAFNOSUPPORT" {
 			t.Errorf("more is allowed than was asked for: %v", got)
 		}
-		refused(t, 2, "allow vsock io_uring", "create", name(t, "f"), "--template", "busybox", "--allow", "everything")
+		refused(t, 2, "allow vsock io_uring capabilities", "create", name(t, "f"), "--template", "busybox", "--allow", "everything")
 	})
 }

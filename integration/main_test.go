@@ -38,6 +38,8 @@ func TestMain(m *testing.M) {
 		os.Exit(keysInside())
 	case callsStage:
 		os.Exit(callsInside())
+	case powersStage:
+		os.Exit(powersInside())
 	case misleadStage:
 		os.Exit(misleadInside())
 	}

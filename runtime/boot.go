@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -266,6 +267,9 @@ func settings(v state.VPS, look guestLook, host Host, image template.Image, noti
 		Limits:      bundles.Limits(v.Limits), Capacity: host.Capacity, OOMScoreAdj: host.OOMScoreAdj,
 		Sysctls: v.Sysctls, Devices: host.Devices, NotifyFile: notify,
 		NoFile: host.NoFile, HostUptime: host.Uptime, Arch: host.Arch, Allow: v.Allow,
+	}
+	if slices.Contains(v.Allow, bundles.AllowCapabilities) && look.Kind == initSystemd {
+		s.Init = append(s.Init, withoutUnits()...)
 	}
 	if v.Privileged {
 		s.HostCaps = host.Caps // within a user namespace it has all anyway

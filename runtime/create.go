@@ -204,7 +204,7 @@ func (o CreateOptions) checkNetworks() error {
 
 // CheckAllow returns fail.Usage unless name is something that a VPS can be
 // allowed: CreateOptions.Allow.
-func CheckAllow(name string) error { return bundles.CheckAllow(name) }
+func CheckAllow(name string) error { return bundles.CheckAllow(name, false) }
 
 // check refuses what cannot be made, before anything is.
 func (o CreateOptions) check(name string) error {
@@ -229,7 +229,7 @@ func (o CreateOptions) check(name string) error {
 		}
 	}
 	for _, name := range o.Allow {
-		if err := CheckAllow(name); err != nil {
+		if err := bundles.CheckAllow(name, o.Privileged); err != nil {
 			return err
 		}
 	}

@@ -144,3 +144,16 @@ func hasPowerWait(inittab string) bool {
 	}
 	return false
 }
+
+// withoutUnits are the arguments that have systemd leave out the units that fail in
+// a VPS with all capabilities, and that skip themselves without (systemd takes
+// the arguments of a container's init for the kernel's command line).
+func withoutUnits() []string {
+	var all []string
+	for _, unit := range []string{
+		"sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "systemd-modules-load.service",
+	} {
+		all = append(all, "systemd.mask="+unit)
+	}
+	return all
+}

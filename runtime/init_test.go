@@ -4,7 +4,9 @@ import (
 	"syscall"
 	"testing"
 
+	"croft/internal/state"
 	"croft/runtime/holder"
+	"croft/template"
 )
 
 func TestKindOfInit(t *testing.T) {
@@ -98,6 +100,22 @@ func TestEndOfAnAdoptedInit(t *testing.T) {
 	} {
 		if got := endOf(c.seen).Reason; got != c.want {
 			t.Errorf("%+v: %s, want %s", c.seen, got, c.want)
+		}
+	}
+}
+
+// A systemd with all capabilities is told which of its units fail.
+func TestUnitsLeftOut(t *testing.T) {
+	for _, c := range []struct {
+		allow []string
+		kind  initKind
+		want  int
+	}{
+		{nil, initSystemd, 1}, {[]string{"vsock"}, initSystemd, 1}, {[]string{"capabilities"}, initSystemd, 5}, {[]string{"capabilities"}, initSysV, 1},
+	} {
+		s := settings(state.VPS{Allow: c.allow}, guestLook{Init: "/sbin/init", Kind: c.kind}, Host{}, template.Image{}, "")
+		if len(s.Init) != c.want || s.Init[0] != "/sbin/init" {
+			t.Errorf("%v, %s: %q", c.allow, c.kind, s.Init)
 		}
 	}
 }

@@ -26,7 +26,7 @@ type CreateOptions struct {
 	Sysctls   map[string]string
 	Env       []string
 	Labels    map[string]string
-	Allow     []string // what the system-call filter denies by default: vsock, io_uring
+	Allow     []string // what VPSs do not have by default: vsock, io_uring, capabilities
 	IDSize    uint32   // 0 is DefaultIDs, or fewer if the host has no more
 	// Connections is how many connections each interface may have in the host's
 	// table at once: a number, UnlimitedConnections or DefaultConnections.
