@@ -106,7 +106,11 @@ func wordsFor(path []string, v *verb) []string {
 		return []string{"web", "80:80"}
 	case v.name == "add" && path[0] == "route":
 		return []string{"web", "192.0.2.0/24"}
-	case v.name == "remove" && (path[0] == "firewall" || path[0] == "route" || path[0] == "publish"):
+	case v.name == "remove" && path[0] == "firewall":
+		return []string{"web", "deny", "80/tcp"}
+	case v.name == "remove" && path[0] == "route":
+		return []string{"web", "192.0.2.0/24"}
+	case v.name == "remove" && path[0] == "publish":
 		return []string{"web", "1"}
 	case strings.HasSuffix(v.args, "|-"):
 		return []string{"web", "-"}
@@ -205,13 +209,16 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 				continue
 			}
 			words := wordsFor(path, v)
+			base := append(slices.Clone(path), needs[id]...)
+			if path[0] == "route" && v.name == "remove" && slices.Contains([]string{"from", "to", "priority"}, o.name) {
+				words, base = []string{"web", "rule"}, append(base, "--table=100")
+			}
 			if id == "run --detach" {
 				words = nil
 			}
 			if id == "template recipe --json" || o.name == "all" {
 				words = nil
 			}
-			base := append(slices.Clone(path), needs[id]...)
 			if v.name == "set" { // something has to be set
 				base = append(base, "--onboot=yes")
 			}

@@ -457,8 +457,8 @@ func (f *fake) AddFirewallRules(_ context.Context, name string, rules []runtime.
 	return f.call("AddFirewallRules", name, map[string]any{"Rules": rules, "At": at})
 }
 
-func (f *fake) RemoveFirewallRules(_ context.Context, name string, numbers []int) error {
-	return f.call("RemoveFirewallRules", name, numbers)
+func (f *fake) RemoveFirewallRules(_ context.Context, name string, chosen []runtime.FirewallChoice) error {
+	return f.call("RemoveFirewallRules", name, chosen)
 }
 
 func (f *fake) SetFirewallPolicy(_ context.Context, name, chain, policy string) error {
@@ -493,8 +493,8 @@ func (f *fake) AddRouteRule(_ context.Context, name string, r runtime.RouteRule)
 	return f.call("AddRouteRule", name, r)
 }
 
-func (f *fake) RemoveRoutes(_ context.Context, name string, numbers []int) error {
-	return f.call("RemoveRoutes", name, numbers)
+func (f *fake) RemoveRoutes(_ context.Context, name string, chosen []runtime.RouteChoice) error {
+	return f.call("RemoveRoutes", name, chosen)
 }
 
 func (f *fake) FlushRoutes(_ context.Context, name string) error {

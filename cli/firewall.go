@@ -114,34 +114,34 @@ func firewallRuleVerb(action string) *verb {
 		about: `WHAT is PORTS, PORTS/PROTOCOL or PROTOCOL: 53, 80/tcp, 80,443,8000-8100/tcp,
 icmp. PORTS without a protocol means tcp and udp; icmp means IPv4 and IPv6. Each
 WHAT is one rule. Without WHAT, give --from, --to or --state.`,
-		options: []option{
-			{name: "from", placeholder: "ADDRESS", usage: "match the source address or prefix"},
-			{name: "to", placeholder: "ADDRESS", usage: "match the destination address or prefix"},
-			{name: "state", placeholder: "STATE,...", usage: "match the connection state: new, established, related or invalid"},
-			{name: "chain", placeholder: "CHAIN", usage: "input, output or forward (default: input)", choices: runtime.FirewallChains()},
-			{name: "at", placeholder: "NUMBER", usage: "insert before the rule of this number (default: append)"},
-		},
+		options: append(firewallMatchOptions(),
+			option{name: "at", placeholder: "NUMBER", usage: "insert before the rule of this number (default: append)"}),
 	}
 	if action == "deny" {
 		v.summary, v.synonyms = "drop or reject packets", []string{"drop", "block", "reject"}
 		v.examples = []string{"croft firewall web deny 25/tcp --chain output --reject"}
-		v.options = append(v.options, option{name: "reject", usage: "reply to the sender with an ICMP error"})
+		v.options = append(v.options, rejectOption())
 	}
 	v.run = func(ctx context.Context, i *invocation) error { return addFirewallRules(ctx, i, action) }
 	return v
 }
 
+// firewallMatchOptions say, beside the ports, which packets a rule is about.
+func firewallMatchOptions() []option {
+	return []option{
+		{name: "from", placeholder: "ADDRESS", usage: "match the source address or prefix"},
+		{name: "to", placeholder: "ADDRESS", usage: "match the destination address or prefix"},
+		{name: "state", placeholder: "STATE,...", usage: "match the connection state: new, established, related or invalid"},
+		{name: "chain", placeholder: "CHAIN", usage: "input, output or forward (default: input)", choices: runtime.FirewallChains()},
+	}
+}
+
+func rejectOption() option {
+	return option{name: "reject", usage: "reply to the sender with an ICMP error"}
+}
+
 func addFirewallRules(ctx context.Context, i *invocation, action string) error {
-	base := runtime.FirewallRule{
-		Chain: "input", Action: action,
-		From: get(i, "from", parsePlace), To: get(i, "to", parsePlace), States: get(i, "state", parseStates),
-	}
-	if i.has("chain") {
-		base.Chain = get(i, "chain", parseChain)
-	}
-	if action == "deny" && i.flags.Bool("reject") {
-		base.Action = "reject"
-	}
+	base := firewallRule(i, action)
 	at := get(i, "at", parseNumber)
 	name, what, err := i.nameAnd()
 	if err != nil {
@@ -152,6 +152,21 @@ func addFirewallRules(ctx context.Context, i *invocation, action string) error {
 		return usageError("%s: %w", strings.Join(i.path, " "), err)
 	}
 	return forName(i, name, "change the firewall", func(m Manager) error { return m.AddFirewallRules(ctx, name, rules, at) })
+}
+
+// firewallRule is what the options say of a rule, whatever its ports.
+func firewallRule(i *invocation, action string) runtime.FirewallRule {
+	r := runtime.FirewallRule{
+		Chain: "input", Action: action,
+		From: get(i, "from", parsePlace), To: get(i, "to", parsePlace), States: get(i, "state", parseStates),
+	}
+	if i.has("chain") {
+		r.Chain = get(i, "chain", parseChain)
+	}
+	if action == "deny" && i.flags.Bool("reject") {
+		r.Action = "reject"
+	}
+	return r
 }
 
 // rulesOf makes a rule for each of what, or the one that base is.
@@ -204,20 +219,55 @@ are still accepted.`,
 
 func firewallRemoveVerb() *verb {
 	return &verb{
-		name: "remove", args: "NAME NUMBER...", words: vpsNames,
-		summary:  "remove rules, by number",
-		examples: []string{"croft firewall web remove 1 3"},
-		about:    `The numbers are those of the list before the command.`,
+		name: "remove", args: "NAME NUMBER...|allow|deny [WHAT...]", words: vpsNames,
+		summary: "remove rules, by number or by the words that added them",
+		examples: []string{
+			"croft firewall web remove 1 3",
+			"croft firewall web remove allow 80/tcp",
+			"croft firewall web remove deny 25/tcp --chain output --reject",
+		},
+		about: `The numbers are those of the list before the command. With allow or deny, give
+WHAT and the options with which the rule was added. Each WHAT removes one rule.
+If several rules are the same, the error lists them and no rule is removed.`,
+		options:  append(firewallMatchOptions(), rejectOption()),
 		aliases:  []string{"rm"},
 		synonyms: []string{"delete", "del"},
 		run: func(ctx context.Context, i *invocation) error {
-			name, numbers, err := i.nameAndNumbers()
+			name, words, err := i.nameAnd()
 			if err != nil {
 				return err
 			}
-			return forName(i, name, "change the firewall", func(m Manager) error { return m.RemoveFirewallRules(ctx, name, numbers) })
+			chosen, err := firewallChoices(i, name, words)
+			if err != nil {
+				return err
+			}
+			return forName(i, name, "change the firewall", func(m Manager) error { return m.RemoveFirewallRules(ctx, name, chosen) })
 		},
 	}
+}
+
+// firewallChoices reads the words after the NAME of firewall remove.
+func firewallChoices(i *invocation, name string, words []string) ([]runtime.FirewallChoice, error) {
+	var chosen []runtime.FirewallChoice
+	if len(words) == 0 || words[0] != "allow" && words[0] != "deny" {
+		i.onlyFor("allow or deny", []string{"from", "to", "state", "chain", "reject"})
+		numbers, err := i.numbers(name, words)
+		for _, n := range numbers {
+			chosen = append(chosen, runtime.FirewallChoice{Number: n})
+		}
+		return chosen, err
+	}
+	if words[0] == "allow" && i.has("reject") {
+		return nil, usageError("--reject: only with deny")
+	}
+	rules, err := rulesOf(firewallRule(i, words[0]), words[1:])
+	if err != nil {
+		return nil, usageError("firewall remove: %w", err).WithHint("croft firewall %s list", name)
+	}
+	for _, r := range rules {
+		chosen = append(chosen, runtime.FirewallChoice{Rule: r})
+	}
+	return chosen, nil
 }
 
 func firewallFlushVerb() *verb {
@@ -257,25 +307,21 @@ func (i *invocation) nameAnd() (string, []string, error) {
 	return i.words[0], i.words[1:], nil
 }
 
-// nameAndNumbers is nameAnd where the words are numbers of a list, which the
-// family's command list shows.
-func (i *invocation) nameAndNumbers() (string, []int, error) {
-	name, words, err := i.nameAnd()
-	if err != nil {
-		return "", nil, err
-	}
+// numbers reads words that are numbers of a list, which the family's command
+// list shows.
+func (i *invocation) numbers(name string, words []string) ([]int, error) {
 	if len(words) == 0 {
-		return "", nil, usageError("%s: no NUMBER given", strings.Join(i.path, " ")).WithHint("croft %s %s list", i.path[0], name)
+		return nil, usageError("%s: no NUMBER given", strings.Join(i.path, " ")).WithHint("croft %s %s list", i.path[0], name)
 	}
 	var numbers []int
 	for _, w := range words {
 		n, err := parseNumber(w)
 		if err != nil {
-			return "", nil, usageError("%s: %w", strings.Join(i.path, " "), err).WithHint("croft %s %s list", i.path[0], name)
+			return nil, usageError("%s: %w", strings.Join(i.path, " "), err).WithHint("croft %s %s list", i.path[0], name)
 		}
 		numbers = append(numbers, n)
 	}
-	return name, numbers, nil
+	return numbers, nil
 }
 
 // forName does something to the VPS that was named beside other words.

@@ -42,7 +42,7 @@ func (a *app) worksAndHarmsNothing(hint string, meant []string) bool {
 	}
 	words = words[at+1:]
 	l, err := arrange(a.commands(), words)
-	if err != nil || harmful(l.path) && !slices.Equal(l.path, meant) {
+	if err != nil || !l.help && harmful(l.path) && !slices.Equal(l.path, meant) {
 		return false
 	}
 	return a.accepts(words)

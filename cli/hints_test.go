@@ -60,6 +60,7 @@ func TestShownHints(t *testing.T) {
 		{"ip route show 10.0.0.0/8", "ip route show 10.0.0.0/8", nil},
 		{"croft help run", "croft help run", nil},
 		{"croft help runn", "", nil},
+		{"croft help route remove", "croft help route remove", nil},
 		{"croft list 'x", "", nil},
 	} {
 		if got := a.shown(c.hint, c.meant); got != c.want {

@@ -42,7 +42,7 @@ type Manager interface {
 
 	Firewall(ctx context.Context, name string) (runtime.FirewallInfo, error)
 	AddFirewallRules(ctx context.Context, name string, rules []runtime.FirewallRule, at int) error
-	RemoveFirewallRules(ctx context.Context, name string, numbers []int) error
+	RemoveFirewallRules(ctx context.Context, name string, chosen []runtime.FirewallChoice) error
 	SetFirewallPolicy(ctx context.Context, name, chain, policy string) error
 	FlushFirewall(ctx context.Context, name string) error
 	ApplyFirewall(ctx context.Context, name string) error
@@ -50,7 +50,7 @@ type Manager interface {
 	Routing(ctx context.Context, name string) (runtime.RoutingInfo, error)
 	AddRoute(ctx context.Context, name string, r runtime.Route) error
 	AddRouteRule(ctx context.Context, name string, r runtime.RouteRule) error
-	RemoveRoutes(ctx context.Context, name string, numbers []int) error
+	RemoveRoutes(ctx context.Context, name string, chosen []runtime.RouteChoice) error
 	FlushRoutes(ctx context.Context, name string) error
 	ApplyRoutes(ctx context.Context, name string) error
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"croft/runtime"
@@ -111,22 +112,10 @@ func routeAddVerb() *verb {
 		examples: []string{"croft route web add 192.0.2.0/24 --via 10.90.0.9"},
 		about: `DESTINATION is an address, a prefix or default. Without --via and --dev the route
 uses the gateway of the network.`,
-		options: []option{
-			{name: "via", placeholder: "ADDRESS", usage: "next hop"},
-			{name: "dev", placeholder: "INTERFACE", usage: "interface inside the VPS"},
-			{name: "src", placeholder: "ADDRESS", usage: "source address of packets from the VPS to DESTINATION"},
-			{name: "mtu", placeholder: "BYTES", usage: "largest packet size"},
-			{name: "advmss", placeholder: "BYTES", usage: "largest TCP segment size to announce"},
-			{name: "table", placeholder: "NUMBER", usage: "routing table (default: 254, main)"},
-			{name: "metric", placeholder: "NUMBER", usage: "metric; the route with the lowest one is used"},
-		},
+		options:  routeOptions("routing table (default: 254, main)"),
 		synonyms: []string{"replace", "set"},
 		run: func(ctx context.Context, i *invocation) error {
-			r := runtime.Route{
-				Via: get(i, "via", parsePlainAddress), Dev: get(i, "dev", parseInterface), Src: get(i, "src", parsePlainAddress),
-				MTU: get(i, "mtu", parseBytes), AdvMSS: get(i, "advmss", parseBytes),
-				Table: get(i, "table", parseRouteTable), Metric: get(i, "metric", parseMetric),
-			}
+			r := readRoute(i)
 			name, words, err := i.nameAnd()
 			if err != nil {
 				return err
@@ -142,23 +131,39 @@ uses the gateway of the network.`,
 	}
 }
 
+// routeOptions are those of a route beside its destination.
+func routeOptions(table string) []option {
+	return []option{
+		{name: "via", placeholder: "ADDRESS", usage: "next hop"},
+		{name: "dev", placeholder: "INTERFACE", usage: "interface inside the VPS"},
+		{name: "src", placeholder: "ADDRESS", usage: "source address of packets from the VPS to DESTINATION"},
+		{name: "mtu", placeholder: "BYTES", usage: "largest packet size"},
+		{name: "advmss", placeholder: "BYTES", usage: "largest TCP segment size to announce"},
+		{name: "table", placeholder: "NUMBER", usage: table},
+		{name: "metric", placeholder: "NUMBER", usage: "metric; the route with the lowest one is used"},
+	}
+}
+
+// readRoute is what the options say of a route, whatever its destination.
+func readRoute(i *invocation) runtime.Route {
+	return runtime.Route{
+		Via: get(i, "via", parsePlainAddress), Dev: get(i, "dev", parseInterface), Src: get(i, "src", parsePlainAddress),
+		MTU: get(i, "mtu", parseBytes), AdvMSS: get(i, "advmss", parseBytes),
+		Table: get(i, "table", parseRouteTable), Metric: get(i, "metric", parseMetric),
+	}
+}
+
 func routeRuleVerb() *verb {
 	return &verb{
 		name: "rule", args: "NAME", words: vpsNames,
 		summary:  "add a policy routing rule",
 		examples: []string{"croft route web rule --from 10.90.0.7 --table 100"},
-		options: []option{
-			{name: "from", placeholder: "ADDRESS", usage: "match the source address or prefix"},
-			{name: "to", placeholder: "ADDRESS", usage: "match the destination address or prefix"},
-			{name: "table", placeholder: "NUMBER", usage: "routing table to use"},
-			{name: "priority", placeholder: "NUMBER", usage: "1 to 32767; lower ones come first (default: before main)"},
-		},
+		options:  slices.Insert(routeRuleOptions(), 2, option{name: "table", placeholder: "NUMBER", usage: "routing table to use"}),
 		run: func(ctx context.Context, i *invocation) error {
-			r := runtime.RouteRule{
-				From: get(i, "from", parsePlace), To: get(i, "to", parsePlace),
-				Table: get(i, "table", parseRouteTable), Priority: get(i, "priority", parsePriority),
-			}
+			r := readRouteRule(i)
 			switch {
+			case len(i.words) == 2 && i.words[1] == "remove":
+				return usageError("route rule: it adds a rule and cannot remove one").WithHint("croft help route remove")
 			case i.err != nil:
 			case r.From == "" && r.To == "":
 				i.err = usageError("route rule: neither --from nor --to is given")
@@ -170,20 +175,98 @@ func routeRuleVerb() *verb {
 	}
 }
 
+// routeRuleOptions are those of a routing rule beside its table.
+func routeRuleOptions() []option {
+	return []option{
+		{name: "from", placeholder: "ADDRESS", usage: "match the source address or prefix"},
+		{name: "to", placeholder: "ADDRESS", usage: "match the destination address or prefix"},
+		{name: "priority", placeholder: "NUMBER", usage: "1 to 32767; lower ones come first (default: before main)"},
+	}
+}
+
+func readRouteRule(i *invocation) runtime.RouteRule {
+	return runtime.RouteRule{
+		From: get(i, "from", parsePlace), To: get(i, "to", parsePlace),
+		Table: get(i, "table", parseRouteTable), Priority: get(i, "priority", parsePriority),
+	}
+}
+
 func routeRemoveVerb() *verb {
 	return &verb{
-		name: "remove", args: "NAME NUMBER...", words: vpsNames,
-		summary:  "remove routes and rules, by number",
-		examples: []string{"croft route web remove 1"},
-		about:    `The numbers are those of the list before the command.`,
+		name: "remove", args: "NAME NUMBER...|DESTINATION|rule", words: vpsNames,
+		summary: "remove routes and rules, by number or by what they say",
+		examples: []string{
+			"croft route web remove 1",
+			"croft route web remove 192.0.2.0/24 --table 100",
+			"croft route web remove rule --from 10.90.0.7 --table 100",
+		},
+		about: `The numbers are those of the list before the command. An option that is not
+given matches any value: DESTINATION alone is the route to it in any table. After
+the word rule, the options choose a routing rule. If several match, the error
+lists them and nothing is removed.`,
+		options:  append(routeOptions("routing table (254 is main)"), routeRuleOptions()...),
 		aliases:  []string{"rm"},
 		synonyms: []string{"delete", "del"},
 		run: func(ctx context.Context, i *invocation) error {
-			name, numbers, err := i.nameAndNumbers()
+			name, words, err := i.nameAnd()
 			if err != nil {
 				return err
 			}
-			return forName(i, name, "change the routes", func(m Manager) error { return m.RemoveRoutes(ctx, name, numbers) })
+			chosen, err := routeChoices(i, name, words)
+			if err != nil {
+				return err
+			}
+			return forName(i, name, "change the routes", func(m Manager) error { return m.RemoveRoutes(ctx, name, chosen) })
 		},
+	}
+}
+
+// routeChoices reads the words after the NAME of route remove.
+func routeChoices(i *invocation, name string, words []string) ([]runtime.RouteChoice, error) {
+	ofRoutes, ofRules := []string{"via", "dev", "src", "mtu", "advmss", "metric"}, []string{"from", "to", "priority"}
+	if len(words) == 0 {
+		return nil, usageError("route remove: no NUMBER, DESTINATION or rule given").WithHint("croft route %s list", name)
+	}
+	if words[0] == "rule" {
+		i.onlyFor("a DESTINATION", ofRoutes)
+		r := readRouteRule(i)
+		switch {
+		case len(words) > 1:
+			return nil, usageError("route remove rule takes options only; unexpected argument %q", words[1])
+		case i.err == nil && r == runtime.RouteRule{}:
+			return nil, usageError("route remove rule: give --from, --to, --table or --priority").WithHint("croft route %s list", name)
+		}
+		return []runtime.RouteChoice{{Rule: r}}, i.err
+	}
+	if _, err := parseNumber(words[0]); err == nil {
+		i.onlyFor("a DESTINATION or the word rule", slices.Concat(ofRoutes, ofRules, []string{"table"}))
+		var chosen []runtime.RouteChoice
+		numbers, err := i.numbers(name, words)
+		for _, n := range numbers {
+			chosen = append(chosen, runtime.RouteChoice{Number: n})
+		}
+		return chosen, err
+	}
+	i.onlyFor("the word rule", ofRules)
+	r := readRoute(i)
+	if len(words) > 1 {
+		return nil, usageError("route remove takes one DESTINATION; unexpected argument %q", words[1])
+	}
+	r.Destination = words[0]
+	if words[0] != "default" || r.Via+r.Src != "" { // else it is the default route of either family
+		var err error
+		if r.Destination, err = parseDestination(words[0], r.Via+r.Src); err != nil {
+			return nil, usageError("route remove: %w", err).WithHint("croft route %s list", name)
+		}
+	}
+	return []runtime.RouteChoice{{Route: r}}, i.err
+}
+
+// onlyFor refuses options that are only for something else.
+func (i *invocation) onlyFor(what string, options []string) {
+	for _, o := range options {
+		if i.err == nil && i.has(o) {
+			i.err = usageError("--%s: only with %s", o, what)
+		}
 	}
 }

@@ -55,7 +55,9 @@ func TestRoutes(t *testing.T) {
 			routes("203.0.113.7", "dev eth0")
 			refused(t, 5, vps+" next hop", "route", vps, "add", "203.0.113.128/25", "--via", "192.0.2.250", "--table", "7")
 			refused(t, 2, "192.0.2.0/24 already", "route", vps, "add", "192.0.2.0/24")
-			must(t, "route", vps, "remove", "1")
+			refused(t, 3, vps+" no route default", "route", vps, "remove", "default", "--table", "101")
+			must(t, "route", vps, "remove", "192.0.2.0/24")
+			must(t, "route", vps, "remove", "rule", "--table", "100")
 			must(t, "route", vps, "flush")
 			if list := must(t, "route", vps, "list", "--no-header"); strings.Contains(list, "192.0.2.0") ||
 				strings.Contains(list, "rule") || !strings.Contains(list, "0.0.0.0/0") {

@@ -129,6 +129,44 @@ func (r FirewallRule) check() error {
 	return nil
 }
 
+// Same reports whether r and o are one rule, however their addresses, ports and
+// states are written and ordered.
+func (r FirewallRule) Same(o FirewallRule) bool {
+	set := func(words []string) []string { return slices.Compact(slices.Sorted(slices.Values(words))) }
+	return r.Chain == o.Chain && r.Action == o.Action && r.Protocol == o.Protocol &&
+		canonical(r.From) == canonical(o.From) && canonical(r.To) == canonical(o.To) &&
+		slices.Equal(set(r.Ports), set(o.Ports)) && slices.Equal(set(r.States), set(o.States))
+}
+
+// String is the rule in words of croft firewall.
+func (r FirewallRule) String() string {
+	words := []string{r.Action}
+	if r.Action == ActionReject {
+		words[0] = ActionDeny
+	}
+	switch what := strings.Join(r.Ports, ","); {
+	case what != "" && r.Protocol != "":
+		words = append(words, what+"/"+r.Protocol)
+	case what+r.Protocol != "":
+		words = append(words, what+r.Protocol)
+	}
+	add := func(option, value string) {
+		if value != "" {
+			words = append(words, "--"+option, value)
+		}
+	}
+	add("from", r.From)
+	add("to", r.To)
+	add("state", strings.Join(r.States, ","))
+	if r.Chain != ChainInput {
+		add("chain", r.Chain)
+	}
+	if r.Action == ActionReject {
+		words = append(words, "--reject")
+	}
+	return strings.Join(words, " ")
+}
+
 // portRange reads "80" or "8000-8100".
 func portRange(s string) (first, last uint64, err error) {
 	low, high, ranged := strings.Cut(s, "-")

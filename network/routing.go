@@ -299,3 +299,35 @@ func canonical(s string) string {
 	}
 	return ""
 }
+
+// destinationDefault stands for all addresses of either family, where a route
+// is chosen.
+const destinationDefault = "default"
+
+// Matches reports whether r is as chosen, of which an empty field stands for
+// any value and the destination "default" for that of either family.
+func (r Route) Matches(chosen Route) bool {
+	if chosen.Destination == destinationDefault {
+		if r.prefix().Bits() != 0 {
+			return false
+		}
+	} else if r.prefix() != chosen.prefix() {
+		return false
+	}
+	return matches(canonical(chosen.Via), canonical(r.Via)) && matches(chosen.Dev, r.Dev) && matches(canonical(chosen.Src), canonical(r.Src)) &&
+		matches(chosen.MTU, r.MTU) && matches(chosen.AdvMSS, r.AdvMSS) && matches(chosen.Metric, r.Metric) &&
+		(chosen.Table == 0 || chosen.table() == r.table())
+}
+
+// Matches reports whether r is as chosen, of which an empty field stands for
+// any value.
+func (r RouteRule) Matches(chosen RouteRule) bool {
+	return matches(canonical(chosen.From), canonical(r.From)) && matches(canonical(chosen.To), canonical(r.To)) &&
+		matches(chosen.Table, r.Table) && matches(chosen.Priority, r.Priority)
+}
+
+// matches reports whether a field is as chosen; the zero value stands for any.
+func matches[T comparable](chosen, is T) bool {
+	var anything T
+	return chosen == anything || chosen == is
+}

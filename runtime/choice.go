@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/network"
 )
 
 // A PublicationChoice chooses one of a VPS's published ports. With a Number it
@@ -38,31 +40,19 @@ func (c PublicationChoice) String() string {
 	return text
 }
 
-// in returns the position of the chosen entry in all, from 1. If there is none
-// the error is fail.NotFound. If there are several it is fail.Usage and names
-// their numbers. A number that is the position of one entry and the port of
-// another one is such a case.
+// in returns the position of the chosen entry in all, from 1. The errors are
+// those of listed.one. A number that is the position of one entry and the port
+// of another one chooses both.
 func (c PublicationChoice) in(all []Publication, vps string) (int, error) {
+	l := listed{what: "published port", family: "publish", vps: vps, narrow: "give [ADDRESS:]PORT:PORT/PROTOCOL"}
 	var found []int
 	for i, p := range all {
-		if c.matches(p) {
+		l.texts = append(l.texts, network.Publication(p).String())
+		if c.matches(p) || c.Number == i+1 {
 			found = append(found, i+1)
 		}
 	}
-	if c.Number >= 1 && c.Number <= len(all) && !slices.Contains(found, c.Number) {
-		found = append(found, c.Number)
-		slices.Sort(found)
-	}
-	hint := fmt.Sprintf("croft publish %s list", vps)
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) > 1:
-		return 0, fail.New(fail.Usage, "%s chooses several published ports: %s; give [ADDRESS:]PORT:PORT/PROTOCOL", c, numberList(found)).WithHint("%s", hint)
-	case c.Number != 0:
-		return 0, fail.New(fail.NotFound, "no published port %s: %s", c, theLast(len(all))).WithHint("%s", hint)
-	}
-	return 0, fail.New(fail.NotFound, "no published port %s", c).WithHint("%s", hint)
+	return l.one(c.String(), c.Number, found)
 }
 
 func (c PublicationChoice) matches(p Publication) bool {
@@ -78,11 +68,138 @@ func same[T comparable](chosen, is T) bool {
 	return chosen == anything || chosen == is
 }
 
-// numberList is "number 1, number 3".
-func numberList(numbers []int) string {
-	var words []string
-	for _, n := range numbers {
-		words = append(words, fmt.Sprintf("number %d", n))
+// A FirewallChoice chooses one rule of a VPS's firewall: the one at position
+// Number in the list, from 1, or with Number 0 the one that is as Rule.
+type FirewallChoice struct {
+	Number int
+	Rule   FirewallRule
+}
+
+// String is the choice as a person types it.
+func (c FirewallChoice) String() string {
+	if c.Number != 0 {
+		return fmt.Sprint(c.Number)
 	}
-	return strings.Join(words, ", ")
+	return network.FirewallRule(c.Rule).String()
+}
+
+// in returns the position of the chosen rule in all, from 1. The errors are
+// those of listed.one.
+func (c FirewallChoice) in(all []FirewallRule, vps string) (int, error) {
+	l := listed{what: "rule", family: "firewall", vps: vps, narrow: "give the number"}
+	var found []int
+	for i, r := range all {
+		l.texts = append(l.texts, network.FirewallRule(r).String())
+		if c.Number == i+1 || c.Number == 0 && network.FirewallRule(r).Same(network.FirewallRule(c.Rule)) {
+			found = append(found, i+1)
+		}
+	}
+	return l.one(c.String(), c.Number, found)
+}
+
+// A RouteChoice chooses one route or routing rule of a VPS: the one at position
+// Number in the list, from 1, in which the rules follow the routes. With Number
+// 0 it is the route whose fields are as those of Route, or, if Route has no
+// destination, the rule whose fields are as those of Rule. An empty field
+// stands for any value.
+type RouteChoice struct {
+	Number int
+	Route  Route
+	Rule   RouteRule
+}
+
+// String is the choice in words of ip(8).
+func (c RouteChoice) String() string {
+	switch {
+	case c.Number != 0:
+		return fmt.Sprint(c.Number)
+	case c.Route.Destination != "":
+		return network.Route(c.Route).String()
+	}
+	return "rule " + network.RouteRule(c.Rule).String()
+}
+
+// in returns the position of the chosen entry in all, from 1. The errors are
+// those of listed.one.
+func (c RouteChoice) in(all state.Routing, vps string) (int, error) {
+	l := listed{what: "route", family: "route", vps: vps, narrow: "give more options or the number"}
+	var found []int
+	for _, r := range all.Routes {
+		l.texts = append(l.texts, network.Route(r).String())
+		if c.Number == 0 && c.Route.Destination != "" && network.Route(r).Matches(network.Route(c.Route)) {
+			found = append(found, len(l.texts))
+		}
+	}
+	for _, r := range all.Rules {
+		l.texts = append(l.texts, "rule "+network.RouteRule(r).String())
+		if c.Number == 0 && c.Route.Destination == "" && network.RouteRule(r).Matches(network.RouteRule(c.Rule)) {
+			found = append(found, len(l.texts))
+		}
+	}
+	if c.Number >= 1 && c.Number <= len(l.texts) {
+		found = []int{c.Number}
+	}
+	return l.one(c.String(), c.Number, found)
+}
+
+// listed is a numbered list of settings of a VPS, for the errors about it.
+type listed struct {
+	what   string   // an entry: "published port"
+	family string   // the command whose list shows it: "publish"
+	vps    string   // its name
+	texts  []string // the entries
+	narrow string   // what a person can do who has chosen several
+}
+
+// one returns the only number of found, which choice has chosen. If there is
+// none the error is fail.NotFound. If there are several it is fail.Usage and
+// lists them. number is what was chosen by position, or 0.
+func (l listed) one(choice string, number int, found []int) (int, error) {
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		var candidates []string
+		for _, n := range found {
+			candidates = append(candidates, fmt.Sprintf("number %d (%s)", n, l.texts[n-1]))
+		}
+		return 0, fail.New(fail.Usage, "%s chooses several %ss: %s; %s", choice, l.what, strings.Join(candidates, ", "), l.narrow).
+			WithHint("croft %s %s list", l.family, l.vps)
+	case number != 0:
+		return 0, fail.New(fail.NotFound, "no %s %s: %s", l.what, choice, theLast(len(l.texts))).WithHint("croft %s %s list", l.family, l.vps)
+	}
+	return 0, fail.New(fail.NotFound, "no %s %s", l.what, choice).WithHint("croft %s %s list", l.family, l.vps)
+}
+
+// theLast says up to where a list is numbered.
+func theLast(n int) string {
+	if n == 0 {
+		return "there is none"
+	}
+	return fmt.Sprintf("the last is %d", n)
+}
+
+// positions are those of the chosen entries. The first error of in is returned.
+func positions[C any](chosen []C, in func(C) (int, error)) ([]int, error) {
+	var numbers []int
+	for _, c := range chosen {
+		n, err := in(c)
+		if err != nil {
+			return nil, err
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, nil
+}
+
+// without returns all but the entries at these positions, of which the first
+// of all is after+1.
+func without[T any](all []T, numbers []int, after int) []T {
+	var kept []T
+	for i, x := range all {
+		if !slices.Contains(numbers, after+i+1) {
+			kept = append(kept, x)
+		}
+	}
+	return kept
 }

@@ -58,23 +58,14 @@ func (m *Manager) AddFirewallRules(ctx context.Context, name string, rules []Fir
 	})
 }
 
-// RemoveFirewallRules removes the rules of these numbers, all as they are
-// before.
-func (m *Manager) RemoveFirewallRules(ctx context.Context, name string, numbers []int) error {
+// RemoveFirewallRules removes the chosen rules. Every choice is about the list
+// before the first is removed. If one chooses none (fail.NotFound) or several
+// (fail.Usage) nothing is removed.
+func (m *Manager) RemoveFirewallRules(ctx context.Context, name string, chosen []FirewallChoice) error {
 	return m.changeFirewall(ctx, name, func(f *state.Firewall) error {
-		var kept []state.FirewallRule
-		for _, n := range numbers {
-			if n < 1 || n > len(f.Rules) {
-				return noSuchRule(name, n, len(f.Rules))
-			}
-		}
-		for i, r := range f.Rules {
-			if !slices.Contains(numbers, i+1) {
-				kept = append(kept, r)
-			}
-		}
-		f.Rules = kept
-		return nil
+		numbers, err := positions(chosen, func(c FirewallChoice) (int, error) { return c.in(f.Rules, name) })
+		f.Rules = without(f.Rules, numbers, 0)
+		return err
 	})
 }
 

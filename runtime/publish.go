@@ -73,21 +73,8 @@ func (m *Manager) Publish(ctx context.Context, name string, ports []Publication)
 // (fail.Usage) nothing is removed.
 func (m *Manager) Unpublish(ctx context.Context, name string, chosen []PublicationChoice) error {
 	return m.unpublish(ctx, name, func(all []Publication) ([]Publication, error) {
-		var kept []Publication
-		var numbers []int
-		for _, c := range chosen {
-			n, err := c.in(all, name)
-			if err != nil {
-				return nil, err
-			}
-			numbers = append(numbers, n)
-		}
-		for i, p := range all {
-			if !slices.Contains(numbers, i+1) {
-				kept = append(kept, p)
-			}
-		}
-		return kept, nil
+		numbers, err := positions(chosen, func(c PublicationChoice) (int, error) { return c.in(all, name) })
+		return without(all, numbers, 0), err
 	})
 }
 
@@ -96,14 +83,14 @@ func (m *Manager) UnpublishAll(ctx context.Context, name string) error {
 	return m.unpublish(ctx, name, func([]Publication) ([]Publication, error) { return nil, nil })
 }
 
-func (m *Manager) unpublish(ctx context.Context, name string, without func([]Publication) ([]Publication, error)) error {
+func (m *Manager) unpublish(ctx context.Context, name string, rest func([]Publication) ([]Publication, error)) error {
 	l, was, err := m.existing(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer l.Unlock()
 	v := was
-	if v.Published, err = without(was.Published); err != nil || len(v.Published) == len(was.Published) {
+	if v.Published, err = rest(was.Published); err != nil || len(v.Published) == len(was.Published) {
 		return err
 	}
 	if err = m.publish(ctx, v); err == nil {
@@ -275,12 +262,4 @@ func publications(saved []Publication) []network.Publication {
 		all = append(all, network.Publication(p))
 	}
 	return all
-}
-
-// theLast says up to where a list is numbered.
-func theLast(n int) string {
-	if n == 0 {
-		return "there is none"
-	}
-	return fmt.Sprintf("the last is %d", n)
 }

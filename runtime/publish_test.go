@@ -135,7 +135,7 @@ func TestUnpublishOfNothing(t *testing.T) {
 	if _, err := m.Create(ctx, "web", CreateOptions{Template: "t"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{m.Unpublish(ctx, "web", []PublicationChoice{{Number: 1}}), m.RemoveRoutes(ctx, "web", []int{1}), m.RemoveFirewallRules(ctx, "web", []int{1})} {
+	for _, err := range []error{m.Unpublish(ctx, "web", []PublicationChoice{{Number: 1}}), m.RemoveRoutes(ctx, "web", []RouteChoice{{Number: 1}}), m.RemoveFirewallRules(ctx, "web", []FirewallChoice{{Number: 1}})} {
 		if !fail.Is(err, fail.NotFound) || !strings.HasSuffix(err.Error(), " 1: there is none") {
 			t.Error(err)
 		}

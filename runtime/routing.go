@@ -59,29 +59,17 @@ func (m *Manager) AddRouteRule(ctx context.Context, name string, r RouteRule) er
 	})
 }
 
-// RemoveRoutes removes the routes and rules of these numbers, the rules' going
-// on from the routes'.
-func (m *Manager) RemoveRoutes(ctx context.Context, name string, numbers []int) error {
+// RemoveRoutes removes the chosen routes and rules. Every choice is about the
+// list before the first is removed. If one chooses none (fail.NotFound) or
+// several (fail.Usage) nothing is removed.
+func (m *Manager) RemoveRoutes(ctx context.Context, name string, chosen []RouteChoice) error {
 	return m.changeRouting(ctx, name, func(all *state.Routing) error {
-		last := len(all.Routes) + len(all.Rules)
-		for _, n := range numbers {
-			if n < 1 || n > last {
-				return fail.New(fail.NotFound, "no route %d: %s", n, theLast(last)).WithHint("croft route %s list", name)
-			}
+		numbers, err := positions(chosen, func(c RouteChoice) (int, error) { return c.in(*all, name) })
+		*all = state.Routing{
+			Routes: without(all.Routes, numbers, 0),
+			Rules:  without(all.Rules, numbers, len(all.Routes)),
 		}
-		var kept state.Routing
-		for i, r := range all.Routes {
-			if !slices.Contains(numbers, i+1) {
-				kept.Routes = append(kept.Routes, r)
-			}
-		}
-		for i, r := range all.Rules {
-			if !slices.Contains(numbers, len(all.Routes)+i+1) {
-				kept.Rules = append(kept.Rules, r)
-			}
-		}
-		*all = kept
-		return nil
+		return err
 	})
 }
 
