@@ -515,6 +515,24 @@ func (f *fake) Published(_ context.Context, name string) (runtime.PublishedInfo,
 	return info, f.call("Published", name, nil)
 }
 
+func (f *fake) AllPublished(ctx context.Context) ([]runtime.PublishedInfo, error) {
+	all := []runtime.PublishedInfo{}
+	if f.refuse["none"] != "" {
+		return all, nil
+	}
+	for _, name := range []string{"db", "web"} {
+		info, err := f.Published(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if name == "db" {
+			info.Published = append(info.Published, runtime.PublicationInfo{Number: 1, Protocol: "tcp", Ports: "5432", To: "5432"})
+		}
+		all = append(all, info)
+	}
+	return all, nil
+}
+
 func (f *fake) Publish(_ context.Context, name string, ports []runtime.Publication) error {
 	return f.call("Publish", name, ports)
 }

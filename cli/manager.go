@@ -55,6 +55,7 @@ type Manager interface {
 	ApplyRoutes(ctx context.Context, name string) error
 
 	Published(ctx context.Context, name string) (runtime.PublishedInfo, error)
+	AllPublished(ctx context.Context) ([]runtime.PublishedInfo, error)
 	Publish(ctx context.Context, name string, ports []runtime.Publication) error
 	Unpublish(ctx context.Context, name string, chosen []runtime.PublicationChoice) error
 	UnpublishAll(ctx context.Context, name string) error

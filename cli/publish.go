@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -39,53 +40,82 @@ firewall ("croft firewall") must accept the packets.`,
 
 func publishListVerb() *verb {
 	return &verb{
-		name: "list", args: "NAME", words: vpsNames,
+		name: "list", args: "[NAME]", words: vpsNames,
 		summary:  "list published ports and whether they are active",
-		examples: []string{"croft publish web list"},
-		about: `For a running VPS, "missing" is a port whose rules another program removed from
+		examples: []string{"croft publish list", "croft publish web list"},
+		about: `Without NAME, lists the published ports of all VPSs.
+
+For a running VPS, "missing" is a port whose rules another program removed from
 the host: "croft network repair" and the next start of any VPS restore them.`,
-		options: []option{jsonOption("print everything as JSON"), {name: "no-header", usage: "omit the header line"}},
+		options: []option{jsonOption("print everything as JSON: an object, or without NAME an array"), {name: "no-header", usage: "omit the header line"}},
 		aliases: []string{"ls", "show"},
 		run: func(ctx context.Context, i *invocation) error {
+			if len(i.words) == 0 {
+				return listAllPublished(ctx, i)
+			}
 			return forOne(ctx, i, "list the published ports", func(ctx context.Context, m Manager, name string) error {
 				info, err := m.Published(ctx, name)
 				if err != nil {
 					return err
 				}
-				if i.flags.Bool("json") {
-					return i.printJSON(info)
-				}
-				t := publishedTable(info)
-				if i.flags.Bool("no-header") {
-					t = t[1:]
-				}
-				if err := i.print(t.String()); err != nil {
-					return err
-				}
-				if info.Running && !info.Applied {
-					i.screen.warn("not all of them lead to the VPS: croft network repair")
-				}
-				return nil
+				return printPublished(i, info, publishedTable([]runtime.PublishedInfo{info}, false), info.Running && !info.Applied)
 			})
 		},
 	}
 }
 
-func publishedTable(info runtime.PublishedInfo) table {
-	t := table{{"NUMBER", "PROTOCOL", "HOST", "PORTS", "TO", "STATE"}}
-	for _, p := range info.Published {
-		state := "saved"
-		switch {
-		case info.Running && p.Applied:
-			state = "active"
-		case info.Running:
-			state = "missing"
+// listAllPublished lists the ports of every VPS that has published some.
+func listAllPublished(ctx context.Context, i *invocation) error {
+	m, err := i.manager()
+	if err != nil {
+		return err
+	}
+	all, err := m.AllPublished(ctx)
+	if err != nil {
+		return err
+	}
+	missing := slices.ContainsFunc(all, func(info runtime.PublishedInfo) bool { return info.Running && !info.Applied })
+	return printPublished(i, all, publishedTable(all, true), missing)
+}
+
+// printPublished prints t, or with --json all of info, and warns if published
+// ports are missing.
+func printPublished(i *invocation, info any, t table, missing bool) error {
+	if i.flags.Bool("json") {
+		return i.printJSON(info)
+	}
+	if i.flags.Bool("no-header") {
+		t = t[1:]
+	}
+	if err := i.print(t.String()); err != nil {
+		return err
+	}
+	if missing {
+		i.screen.warn("not all published ports are active: croft network repair")
+	}
+	return nil
+}
+
+// publishedTable has a line for each port of all, with the name of the VPS
+// first if named.
+func publishedTable(all []runtime.PublishedInfo, named bool) table {
+	t := table{{"NAME", "NUMBER", "PROTOCOL", "HOST", "PORTS", "TO", "STATE"}}
+	for _, info := range all {
+		for _, p := range info.Published {
+			state := "saved"
+			switch {
+			case info.Running && p.Applied:
+				state = "active"
+			case info.Running:
+				state = "missing"
+			}
+			t = append(t, []string{info.Name, strconv.Itoa(p.Number), p.Protocol, cmp.Or(p.Host, "*"), p.Ports, p.To, state})
 		}
-		host := p.Host
-		if host == "" {
-			host = "*"
+	}
+	if !named {
+		for n := range t {
+			t[n] = t[n][1:]
 		}
-		t = append(t, []string{strconv.Itoa(p.Number), p.Protocol, host, p.Ports, p.To, state})
 	}
 	return t
 }

@@ -98,6 +98,9 @@ func TestPublish(t *testing.T) {
 		}
 		must(t, "restart", "--fast", vps)
 		answers(t, vps, "80", "22", "81")
+		if all := must(t, "publish", "list", "--no-header"); !strings.Contains(all, vps+" ") || strings.Contains(all, "missing") {
+			t.Errorf("the list of all VPSs is %s", all)
+		}
 		if a, b := outsideAsks(t, hostUp, "81"), outsideAsks(t, hostUp6, "82"); a != vps || b != vps {
 			t.Errorf("after a restart %q %q answer", a, b)
 		}

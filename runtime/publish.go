@@ -42,6 +42,27 @@ func (m *Manager) Published(ctx context.Context, name string) (PublishedInfo, er
 	return m.networks.Published(ctx, p)
 }
 
+// AllPublished says what every VPS that has published ports has published,
+// sorted by name. A VPS whose network cannot be read is a warning.
+func (m *Manager) AllPublished(ctx context.Context) ([]PublishedInfo, error) {
+	publishers, err := m.store.Publishers()
+	if err != nil {
+		return nil, err
+	}
+	all := []PublishedInfo{}
+	for _, v := range publishers {
+		info, err := m.Published(ctx, v.Name)
+		switch {
+		case fail.Is(err, fail.NotFound): // destroyed since
+		case err != nil:
+			m.warn(fmt.Sprintf("%s: cannot list its published ports: %v", v.Name, err))
+		case len(info.Published) > 0:
+			all = append(all, info)
+		}
+	}
+	return all, ctx.Err()
+}
+
 // Publish has ports of the host lead to name, at once if it runs, and at each
 // of its starts. A port that another VPS has, running or not, or that a socket
 // of the host's listens on is fail.Taken, naming it. What it has published

@@ -141,3 +141,21 @@ func TestUnpublishOfNothing(t *testing.T) {
 		}
 	}
 }
+
+// The list of all VPSs has those that have published ports, sorted by name.
+func TestAllPublished(t *testing.T) {
+	m, _ := newFake(t, t.TempDir())
+	ctx := context.Background()
+	if all, err := m.AllPublished(ctx); err != nil || len(all) != 0 {
+		t.Errorf("without VPSs: %v, %v", all, err)
+	}
+	for name, ports := range map[string][]Publication{"web": {tcp("80", "80"), tcp("443", "443")}, "db": {tcp("5432", "5432")}, "quiet": nil} {
+		if _, err := m.Create(ctx, name, CreateOptions{Template: "t", Published: ports}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := m.AllPublished(ctx)
+	if err != nil || len(all) != 2 || all[0].Name != "db" || all[1].Name != "web" || len(all[1].Published) != 2 {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
