@@ -180,8 +180,8 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"ip-add": "10.88.0.9", "ip-del": "10.88.0.10", "rate": "10M", "connections": "500", "interval": "0",
 		"chain": "output", "from": "10.0.0.0/8", "to": "fd00::1", "state": "new", "at": "1",
 		"architecture": "arm64", "root": "/r", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
-		"publish": "8080:80",
-		"image":   "x", "format": "rootfs",
+		"publish": "8080:80", "names": "no",
+		"image": "x", "format": "rootfs",
 		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "max-size": "500G",
 	}
 	// Those that say what is the case anyway, here.
@@ -219,7 +219,9 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 			if id == "template recipe --json" || o.name == "all" {
 				words = nil
 			}
-			if v.name == "set" { // something has to be set
+			if path[0] == "network" && v.name == "set" {
+				base = append(base, "--names=yes")
+			} else if v.name == "set" { // something has to be set
 				base = append(base, "--onboot=yes")
 			}
 			if v.name == "stats" && o.name != "interval" {

@@ -563,6 +563,10 @@ func (f *fake) CreateNetwork(_ context.Context, s runtime.NetworkSettings) (runt
 	return runtime.NetworkInfo{Name: s.Name, IPv4: "10.88.0.0/16", IPv6: "fd00::/64"}, f.call("CreateNetwork", s.Name, s)
 }
 
+func (f *fake) SetNetwork(_ context.Context, name string, c runtime.NetworkChange) error {
+	return f.call("SetNetwork", name, map[string]any{"Names": fmt.Sprint(*c.Names)})
+}
+
 func (f *fake) RepairNetwork(_ context.Context, name string) error {
 	return f.call("RepairNetwork", name, nil)
 }

@@ -78,6 +78,7 @@ type Manager interface {
 	Networks(ctx context.Context) ([]runtime.NetworkInfo, error)
 	Network(ctx context.Context, name string) (runtime.NetworkInfo, error)
 	CreateNetwork(ctx context.Context, s runtime.NetworkSettings) (runtime.NetworkInfo, error)
+	SetNetwork(ctx context.Context, name string, c runtime.NetworkChange) error
 	RepairNetwork(ctx context.Context, name string) error
 	RemoveNetwork(ctx context.Context, name string, force bool) error
 }

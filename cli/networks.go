@@ -11,9 +11,9 @@ import (
 func networkVerb() *verb {
 	return &verb{
 		name: "network", group: groupNets, args: "COMMAND",
-		summary:  "create, list, repair and remove networks",
+		summary:  "create, change, list, repair and remove networks",
 		synonyms: []string{"networks", "net"},
-		verbs:    []*verb{networkCreateVerb(), networkListVerb(), networkInspectVerb(), networkRepairVerb(), networkRemoveVerb()},
+		verbs:    []*verb{networkCreateVerb(), networkSetVerb(), networkListVerb(), networkInspectVerb(), networkRepairVerb(), networkRemoveVerb()},
 	}
 }
 
@@ -49,6 +49,7 @@ Prints the name and the prefixes of the network.`,
 			{name: "no-nat", usage: "do not translate addresses: VPSs are reached by their own"},
 			{name: "private", usage: "VPSs cannot reach each other"},
 			{name: "segment", usage: "VPSs share broadcast and multicast"},
+			namesOption("VPSs get each other's names in /etc/hosts: yes or no (default: yes)"),
 		},
 		synonyms: []string{"add", "new"},
 		run: func(ctx context.Context, i *invocation) error {
@@ -72,10 +73,41 @@ func networkSettings(i *invocation) runtime.NetworkSettings {
 		Mode: get(i, "mode", parseMode), Bridge: get(i, "bridge", parseInterface), Parent: get(i, "parent", parseInterface),
 		Gateways: getMany(i, "gateway", parseAddress), MTU: get(i, "mtu", parseBytes),
 		NoNAT: i.flags.Bool("no-nat"), Private: i.flags.Bool("private"), Segment: i.flags.Bool("segment"),
+		NoNames: i.has("names") && !get(i, "names", parseYesNo),
 	}
 	s.IPv4, s.NoIPv4 = get(i, "ipv4", parseIPv4Prefix).split()
 	s.IPv6, s.NoIPv6 = get(i, "ipv6", parseIPv6Prefix).split()
 	return s
+}
+
+func namesOption(usage string) option {
+	return option{name: "names", placeholder: "yes|no", usage: usage, choices: []string{"yes", "no"}}
+}
+
+func networkSetVerb() *verb {
+	return &verb{
+		name: "set", args: "NAME", words: networkNames,
+		summary:  "change a network",
+		examples: []string{"croft network set croft0 --names no"},
+		about: `The change is saved and takes effect at once, also in running VPSs. With --names
+no, a VPS has only its own name in /etc/hosts. VPSs still reach each other by
+their addresses; see --private of "croft network create".`,
+		options:  []option{namesOption("VPSs get each other's names in /etc/hosts: yes or no")},
+		synonyms: []string{"update", "edit", "change"},
+		run: func(ctx context.Context, i *invocation) error {
+			names := get(i, "names", parseYesNo)
+			if !i.has("names") && i.err == nil {
+				i.err = usageError("network set: nothing to change: give --names yes or --names no")
+			}
+			name, err := i.one("NAME")
+			if err != nil {
+				return err
+			}
+			return forName(i, name, "change network", func(m Manager) error {
+				return m.SetNetwork(ctx, name, runtime.NetworkChange{Names: &names})
+			})
+		},
+	}
 }
 
 func networkListVerb() *verb {

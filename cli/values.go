@@ -256,6 +256,13 @@ func parseBootOrder(s string) (int, error) {
 	return int(n), nil
 }
 
+func parseYesNo(s string) (bool, error) {
+	if s != "yes" && s != "no" {
+		return false, fmt.Errorf("invalid value %q: yes or no", s)
+	}
+	return s == "yes", nil
+}
+
 // conditions are what wait can wait for.
 func conditions() []string {
 	return []string{

@@ -88,3 +88,27 @@ func TestHostnameSetInside(t *testing.T) {
 	}
 	destroy(t, vps)
 }
+
+// In a network without names a VPS knows itself alone, and a change of that is
+// in /etc/hosts at once.
+func TestNetworkWithoutNames(t *testing.T) {
+	hostAsBefore(t)
+	const network = "quiet"
+	newNetwork(t, network, "--ipv6", "none", "--names=no")
+	web := boot(t, "busybox", "--network", network)
+	db := create(t, "busybox", "--network", network)
+	hosts := func(known bool) {
+		t.Helper()
+		if got := in(t, web, "cat", "/etc/hosts"); strings.Contains(got, db) != known || !strings.Contains(got, web) {
+			t.Errorf("its /etc/hosts is\n%s", got)
+		}
+	}
+	hosts(false)
+	must(t, "network", "set", network, "--names", "yes")
+	hosts(true)
+	must(t, "network", "set", network, "--names", "no")
+	hosts(false)
+	if info := must(t, "network", "inspect", network); !strings.Contains(info, `"names": false`) {
+		t.Error(info)
+	}
+}

@@ -26,6 +26,7 @@ type Settings struct {
 	NoNAT    bool         // what leaves keeps its address, and what is asked for from outside comes in
 	Private  bool         // its VPSs do not reach each other
 	Segment  bool         // its VPSs share broadcast and multicast
+	NoNames  bool         // its VPSs are not told each other's names
 	Others   []Table      // networks that there are already
 }
 
@@ -43,7 +44,7 @@ func New(s Settings, seed Seed) (Table, error) {
 		return Table{}, err
 	}
 	t := Table{Schema: Schema, Name: s.Name, Mode: s.Mode, Bridge: s.Bridge, Foreign: s.Bridge != "", Parent: s.Parent,
-		MTU: s.MTU, Private: s.Private, Segment: s.Segment, MAC: gatewayMAC(), Claims: []Claim{}}
+		MTU: s.MTU, Private: s.Private, Segment: s.Segment, NoNames: s.NoNames, MAC: gatewayMAC(), Claims: []Claim{}}
 	for _, g := range s.Gateways {
 		t.Gateways = append(t.Gateways, g.Unmap())
 	}

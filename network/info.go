@@ -19,6 +19,7 @@ type Info struct {
 	NAT      bool    `json:"nat"`
 	Private  bool    `json:"private"`
 	Segment  bool    `json:"segment"`
+	Names    bool    `json:"names"` // its VPSs are told each other's names
 	Claims   []Claim `json:"claims"`
 	Error    string  `json:"error,omitempty"` // why it cannot be read
 }
@@ -34,7 +35,7 @@ func Broken(name string, why error) Info {
 // Info returns what a person or a script wants to know of the network.
 func (t Table) Info() Info {
 	info := Info{Name: t.Name, Mode: t.Mode, Bridge: t.Bridge, Foreign: t.Foreign, Parent: t.Parent, MAC: t.MAC,
-		MTU: t.MTU, NAT: t.NAT, Private: t.Private, Segment: t.Segment, Claims: t.Claims}
+		MTU: t.MTU, NAT: t.NAT, Private: t.Private, Segment: t.Segment, Names: !t.NoNames, Claims: t.Claims}
 	if info.Claims == nil {
 		info.Claims = []Claim{}
 	}

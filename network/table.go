@@ -43,6 +43,7 @@ type Table struct {
 	NAT      bool         `json:"nat,omitempty"`     // what leaves takes the host's address, and nothing unasked comes in
 	Private  bool         `json:"private,omitempty"` // its VPSs do not reach each other
 	Segment  bool         `json:"segment,omitempty"` // its VPSs share broadcast and multicast
+	NoNames  bool         `json:"noNames,omitempty"` // its VPSs are not told each other's names
 	Claims   []Claim      `json:"claims,omitempty"`
 
 	extra map[string]json.RawMessage

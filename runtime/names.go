@@ -25,7 +25,8 @@ import (
 
 // hostsFor are the VPSs that v reaches by name, itself among them, sorted by
 // name, with their addresses in the networks that they share with v, in the
-// order of v's interfaces. In a private network it reaches nobody else.
+// order of v's interfaces. In a private network, and in one without names, it
+// is alone.
 func hostsFor(v state.VPS, tables map[string]network.Table) []guest.Host {
 	addresses := map[string]*guest.Host{}
 	seen := map[string]bool{}
@@ -36,7 +37,7 @@ func hostsFor(v state.VPS, tables map[string]network.Table) []guest.Host {
 		seen[i.Network] = true
 		t := tables[i.Network]
 		for _, c := range t.Claims {
-			if t.Private && c.Owner != v.Name || len(c.Addresses) == 0 {
+			if hidesNames(t) && c.Owner != v.Name || len(c.Addresses) == 0 {
 				continue
 			}
 			if addresses[c.Owner] == nil {
@@ -51,6 +52,9 @@ func hostsFor(v state.VPS, tables map[string]network.Table) []guest.Host {
 	}
 	return all
 }
+
+// hidesNames reports whether VPSs of the network do not learn of each other.
+func hidesNames(t network.Table) bool { return t.Private || t.NoNames }
 
 // tellNames makes every VPS that runs on one of the networks know who else is
 // there. Those that know are not touched. A VPS that cannot be told is a warning:
@@ -143,7 +147,7 @@ type hostLists struct {
 // of is hostsFor(v). The result is shared and must not be changed.
 func (h *hostLists) of(v state.VPS) hostList {
 	on := networksOf(v)
-	if slices.ContainsFunc(on, func(n string) bool { return h.tables[n].Private }) {
+	if slices.ContainsFunc(on, func(n string) bool { return hidesNames(h.tables[n]) }) {
 		return newHostList(hostsFor(v, h.tables))
 	}
 	key := strings.Join(on, " ")

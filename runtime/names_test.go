@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"croft/internal/fail"
 	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
@@ -27,6 +28,10 @@ func TestHostsFor(t *testing.T) {
 			{Owner: "web", Interface: "eth1", Addresses: []netip.Addr{ip("10.1.0.3")}},
 			{Owner: "mail", Interface: "eth0", Addresses: []netip.Addr{ip("10.1.0.2")}},
 			{Owner: "bare", Interface: "eth0"},
+		}},
+		"quiet": {NoNames: true, Claims: []network.Claim{
+			{Owner: "hidden", Interface: "eth0", Addresses: []netip.Addr{ip("10.3.0.2")}},
+			{Owner: "other", Interface: "eth0", Addresses: []netip.Addr{ip("10.3.0.3")}},
 		}},
 		"own": {Private: true, Claims: []network.Claim{
 			{Owner: "web", Interface: "eth2", Addresses: []netip.Addr{ip("10.2.0.3")}},
@@ -51,6 +56,7 @@ func TestHostsFor(t *testing.T) {
 		{in("db", "lan"), []guest.Host{db, {Name: "web", Addresses: web.Addresses[:2]}}},
 		{in("mail", "dmz", "dmz"), []guest.Host{mail, {Name: "web", Addresses: web.Addresses[2:3]}}},
 		{in("stranger", "own"), []guest.Host{{Name: "stranger", Addresses: []netip.Addr{ip("10.2.0.2")}}}},
+		{in("hidden", "quiet"), []guest.Host{{Name: "hidden", Addresses: []netip.Addr{ip("10.3.0.2")}}}},
 		{in("alone"), nil},
 	} {
 		if diff := cmp.Diff(test.want, hostsFor(test.v, tables), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
@@ -169,5 +175,47 @@ func TestInRunningGivesUp(t *testing.T) {
 	me.StartTime++
 	if err := inRunning(context.Background(), me, func(*inside.Root) error { return nil }); !errors.Is(err, inside.ErrGone) {
 		t.Errorf("another process of that number: %v", err)
+	}
+}
+
+// A network without names hides its VPSs from each other, and a change of that
+// reaches those that run.
+func TestNetworkWithoutNames(t *testing.T) {
+	m, w := newFake(t, t.TempDir())
+	ctx := context.Background()
+	if _, err := m.CreateNetwork(ctx, NetworkSettings{Name: "strangers", IPv4: netip.MustParsePrefix("10.7.0.0/24"), NoIPv6: true, NoNames: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"web", "db"} {
+		if _, err := m.Create(ctx, name, CreateOptions{Template: "t", Networks: []string{"strangers"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Start(ctx, "web", StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	v, err := m.store.Get("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func(names bool, want ...string) {
+		t.Helper()
+		if err := m.SetNetwork(ctx, "strangers", NetworkChange{Names: &names}); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, h := range w.toldOf(v.IDs.First) {
+			got = append(got, h.Name)
+		}
+		info, err := m.Network(ctx, "strangers")
+		if !slices.Equal(got, want) || err != nil || info.Names != names {
+			t.Errorf("names %v: web knows %v; inspect says %v, %v", names, got, info.Names, err)
+		}
+	}
+	names(false, "web")
+	names(true, "db", "web")
+	names(false, "web")
+	if err := m.SetNetwork(ctx, "absent", NetworkChange{}); !fail.Is(err, fail.NotFound) {
+		t.Errorf("a network that does not exist: %v", err)
 	}
 }

@@ -91,6 +91,32 @@ func (m *Manager) CreateNetwork(ctx context.Context, s NetworkSettings) (Network
 	return t.Info(), nil
 }
 
+// A NetworkChange is what SetNetwork changes. What is nil stays.
+type NetworkChange struct {
+	Names *bool // whether VPSs of the network are told each other's names
+}
+
+// SetNetwork changes a network and saves it. The VPSs that run on it have the
+// change at once; a VPS whose files cannot be written is a warning.
+func (m *Manager) SetNetwork(ctx context.Context, name string, c NetworkChange) error {
+	err := m.store.UpdateNetwork(ctx, name, func(old state.NetworkTable) (state.NetworkChange, error) {
+		t, err := m.tableOf(name, old)
+		if err != nil {
+			return state.NetworkChange{}, err
+		}
+		if c.Names != nil {
+			t.NoNames = !*c.Names
+		}
+		changes, err := t.Changes()
+		return state.NetworkChange(changes), err
+	})
+	if err != nil {
+		return err
+	}
+	m.tellNames(ctx, []string{name})
+	return nil
+}
+
 // RepairNetwork makes the host match its plan of the network again, for the
 // network and for every VPS that runs on it: an interface that is gone is made
 // anew, inside too. A VPS that cannot be repaired, or that another command is
