@@ -12,6 +12,7 @@ import (
 type Capacity struct {
 	Tasks  int64 // how many processes and threads there can be
 	Memory int64 // bytes
+	CPUs   int64 // how many of them are online
 	// LimitMemory reports whether the host has the memory controller.
 	LimitMemory bool
 	// Hard are the highest hard limits that this host can give a process, by

@@ -199,3 +199,15 @@ func hide(t *testing.T, programs ...string) (show func()) {
 	}
 	return show
 }
+
+// Limits that this host cannot give are accepted, with a warning.
+func TestLimitsBeyondTheHost(t *testing.T) {
+	vps := name(t, "beyond")
+	t.Cleanup(func() { destroy(t, vps) })
+	r := try("create", vps, "--template", "busybox", "--network", "none", "--cpus", "100000", "--memory", "4096T")
+	if r.status != 0 || r.out != vps+"\n" ||
+		!strings.Contains(r.errOut, "croft: warning: "+vps+": its limit of 100000 CPUs is more than ") ||
+		!strings.Contains(r.errOut, "croft: warning: "+vps+": its memory limit of ") {
+		t.Error(r)
+	}
+}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"strconv"
@@ -15,7 +16,7 @@ import (
 
 // effective is l as a VPS has it, with the default where l says nothing.
 func (m *Manager) effective(l state.Limits) state.Limits {
-	d := m.defaults()
+	d := defaultLimits(m.capacity())
 	if l.PIDs == 0 {
 		l.PIDs = d.PIDs
 	}
@@ -30,10 +31,26 @@ func defaultLimits(c bundles.Capacity) state.Limits {
 	return state.Limits{Memory: c.DefaultMemory(), PIDs: c.DefaultPIDs()}
 }
 
+// beyond says which limits of l are higher than what the host has, which then
+// bounds the VPS instead. They are no error: a template of settings may be for
+// a larger host, and a host can grow.
+func beyond(l state.Limits, c bundles.Capacity) []string {
+	var all []string
+	if c.CPUs > 0 && l.MilliCPUs > c.CPUs*1000 {
+		all = append(all, fmt.Sprintf("its limit of %g CPUs is more than the %d CPUs of this host", float64(l.MilliCPUs)/1000, c.CPUs))
+	}
+	if c.Memory > 0 && l.Memory > c.Memory {
+		all = append(all, fmt.Sprintf("its memory limit of %s is more than the %s of memory of this host", inGiB(l.Memory), inGiB(c.Memory)))
+	}
+	return all
+}
+
+func inGiB(bytes int64) string { return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30)) }
+
 // hostCapacity is what the host has. What cannot be read is 0, for which
 // defaults are small.
 func hostCapacity() bundles.Capacity {
-	c := bundles.Capacity{Tasks: math.MaxInt64}
+	c := bundles.Capacity{Tasks: math.MaxInt64, CPUs: onlineCPUs()}
 	for _, file := range []string{"/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"} {
 		if n := numberIn(file); n > 0 {
 			c.Tasks = min(c.Tasks, n)
@@ -51,6 +68,35 @@ func hostCapacity() bundles.Capacity {
 		c.Hard = hardLimits()
 	}
 	return c
+}
+
+// onlineCPUs is how many CPUs the host has. It does not matter which of them
+// this process may use: a VPS may use all.
+func onlineCPUs() int64 {
+	text, err := os.ReadFile("/sys/devices/system/cpu/online")
+	if err != nil {
+		return 0
+	}
+	return countInList(strings.TrimSpace(string(text)))
+}
+
+// countInList is how many numbers are in a list such as 0-3,8 (cpuset(7), List
+// format); 0 if it is not such a list.
+func countInList(list string) int64 {
+	var n int64
+	for part := range strings.SplitSeq(list, ",") {
+		low, high, ranged := strings.Cut(part, "-")
+		if !ranged {
+			high = low
+		}
+		first, err1 := strconv.ParseUint(low, 10, 31)
+		last, err2 := strconv.ParseUint(high, 10, 31)
+		if err1 != nil || err2 != nil || last < first {
+			return 0
+		}
+		n += int64(last-first) + 1
+	}
+	return n
 }
 
 // hardLimits are those of this process, which it cannot raise.

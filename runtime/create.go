@@ -39,6 +39,7 @@ func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Inf
 	if info, done, err := m.present(ctx, name, o.IfMissing); done || err != nil {
 		return info, err
 	}
+	m.warnAll(name, beyond(o.Limits, m.capacity()))
 	image, err := m.templates.Ensure(ctx, o.Template)
 	if err != nil {
 		return Info{}, err

@@ -33,8 +33,8 @@ type machine struct {
 	trySysctls func(ctx context.Context, sysctls map[string]string, privileged bool) error
 	// unused is fail.Taken if a process of the host has one of ids.
 	unused func(ids state.IDRange) error
-	// defaults are the limits of VPSs without limits of their own.
-	defaults func() state.Limits
+	// capacity is what the host has. What is not known is 0.
+	capacity func() bundles.Capacity
 	// initFile is the host's program that is the init of VPSs whose image has
 	// none.
 	initFile func(binDir string) (string, error)

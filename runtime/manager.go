@@ -85,7 +85,7 @@ func New(o Options) (*Manager, error) {
 			guests:     hostGuests{},
 			host:       func() (Host, error) { return hostFacts(cgroups, store) },
 			unused:     store.Unused,
-			defaults:   sync.OnceValue(func() state.Limits { return defaultLimits(hostCapacity()) }),
+			capacity:   sync.OnceValue(hostCapacity),
 			trySysctls: trySysctls,
 			initFile:   holder.Install,
 			become:     becomeHolder,

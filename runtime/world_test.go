@@ -553,8 +553,10 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 	m := &Manager{store: store, templates: fakeTemplates{}, command: "test", warn: func(string) {}, lockWait: time.Second}
 	m.machine = machine{
 		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w},
-		unused:     func(state.IDRange) error { return nil },
-		defaults:   func() state.Limits { return state.Limits{Memory: 1 << 30, PIDs: 4915} },
+		unused: func(state.IDRange) error { return nil },
+		capacity: func() bundles.Capacity {
+			return bundles.Capacity{Tasks: 32768, Memory: 2 << 30, LimitMemory: true, CPUs: 2}
+		},
 		trySysctls: func(context.Context, map[string]string, bool) error { return nil },
 		host:       func() (Host, error) { return Host{BootID: hostBoot(t), NoFile: 1024, Arch: "amd64"}, nil },
 		initFile:   func(string) (string, error) { return "/holder", nil },

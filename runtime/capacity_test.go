@@ -1,0 +1,44 @@
+package runtime
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"croft/internal/state"
+)
+
+// A limit that is more than the host has is a warning, and the VPS is made.
+func TestLimitsBeyondTheHost(t *testing.T) {
+	for _, c := range []struct {
+		limits state.Limits
+		want   []string
+	}{
+		{state.Limits{}, nil},
+		{state.Limits{MilliCPUs: 2000, Memory: 2 << 30}, nil},
+		{state.Limits{Memory: -1}, nil},
+		{state.Limits{MilliCPUs: 2500}, []string{"web: its limit of 2.5 CPUs is more than the 2 CPUs of this host"}},
+		{state.Limits{Memory: 900 << 30, MilliCPUs: 64000}, []string{
+			"web: its limit of 64 CPUs is more than the 2 CPUs of this host",
+			"web: its memory limit of 900.0 GiB is more than the 2.0 GiB of memory of this host",
+		}},
+	} {
+		m, _ := newFake(t, t.TempDir())
+		var got []string
+		m.warn = func(s string) { got = append(got, s) }
+		if _, err := m.Create(context.Background(), "web", CreateOptions{Template: "t", Limits: c.limits}); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%+v: %v, warnings %q", c.limits, err, got)
+		}
+	}
+}
+
+func TestCountInList(t *testing.T) {
+	for list, want := range map[string]int64{"0": 1, "0-3": 4, "0-1,4,6-7": 5, "": 0, "x": 0, "3-1": 0} {
+		if got := countInList(list); got != want {
+			t.Errorf("%q: %d, want %d", list, got, want)
+		}
+	}
+	if onlineCPUs() < 1 {
+		t.Error("no CPU is online")
+	}
+}
