@@ -38,7 +38,7 @@ func TestComplete(t *testing.T) {
 		"start --wa":                       "--wait --wait=booted --wait=network",
 		"stop --root /x w":                 "web",
 		"stop -- w":                        "web",
-		"wait --for ":                      "running stopped booted network",
+		"wait --for ":                      "running stopped booted network reboot",
 		"create --template ":               "busybox debian-12 mine",
 		"create --template=deb":            "--template=debian-12",
 		"create --network=":                "--network=default --network=none",

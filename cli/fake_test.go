@@ -252,8 +252,15 @@ func (f *fake) Logs(ctx context.Context, name string, o runtime.LogOptions, w io
 	return err
 }
 
-func (f *fake) Wait(_ context.Context, name string, until runtime.Condition, timeout time.Duration) error {
-	return f.call("Wait", name, map[string]any{"Until": string(until), "Timeout": timeout})
+func (f *fake) Wait(_ context.Context, name string, until runtime.Condition, timeout time.Duration) (*runtime.End, error) {
+	var end *runtime.End
+	if until == runtime.UntilStopped && name != "db" {
+		end = &runtime.End{Reason: "killed", Status: 137}
+		if name == "bad" {
+			end = &runtime.End{Reason: "unknown"}
+		}
+	}
+	return end, f.call("Wait", name, map[string]any{"Until": string(until), "Timeout": timeout})
 }
 
 // Stats has web use a tenth of a CPU more with each look, and half of what

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"strconv"
 
 	"golang.org/x/term"
 
@@ -154,8 +155,23 @@ func waitVerb() *verb {
 		name: "wait", group: groupLook, args: "NAME... | --all", words: vpsNames,
 		summary:  "wait until VPSs reach a condition",
 		examples: []string{"croft wait --for booted web", "croft wait --for stopped --timeout 60 web db"},
+		about: `The conditions are:
+
+  running   its init runs
+  stopped   it is stopped
+  booted    its init has booted
+  network   it has booted, and its addresses answer the host
+  reboot    it has booted once more since the wait began
+
+For stopped, prints the exit status of each VPS's init on a line: 0 after a
+power-off, 128+N if signal N ended it, and - if the status is not known, for
+example because the VPS has not run since the host booted. For the other
+conditions, prints nothing.
+
+Start the wait for a reboot before the reboot: a reboot that is over does not
+count.`,
 		options: []option{
-			{name: "for", also: "until", placeholder: "CONDITION", usage: "running, stopped, booted, or network: booted, and its network answers (default: stopped)", choices: conditions()},
+			{name: "for", also: "until", placeholder: "CONDITION", usage: "running, stopped, booted, network or reboot (default: stopped)", choices: conditions()},
 			{name: "timeout", placeholder: "TIME", usage: "give up after this time, with exit status 9 (default: no limit)"},
 			allOption("wait for"),
 		},
@@ -165,8 +181,21 @@ func waitVerb() *verb {
 				until = runtime.UntilStopped
 			}
 			return forEach(ctx, i, "wait", func(ctx context.Context, m Manager, name string) error {
-				return m.Wait(ctx, name, until, timeout)
+				end, err := m.Wait(ctx, name, until, timeout)
+				if err != nil || until != runtime.UntilStopped {
+					return err
+				}
+				return i.print(initStatus(end) + "\n")
 			})
 		},
 	}
+}
+
+// initStatus is the exit status of the init of a VPS that has ended so, or "-"
+// if it is not known.
+func initStatus(end *runtime.End) string {
+	if end == nil || end.Reason == runtime.EndUnknown {
+		return "-"
+	}
+	return strconv.Itoa(end.Status)
 }

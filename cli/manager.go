@@ -37,7 +37,7 @@ type Manager interface {
 	Bundle(ctx context.Context, name string) (json.RawMessage, error)
 	Stats(ctx context.Context, names []string) ([]runtime.Stats, error)
 	Processes(ctx context.Context, name string) ([]runtime.ProcessInfo, error)
-	Wait(ctx context.Context, name string, until runtime.Condition, timeout time.Duration) error
+	Wait(ctx context.Context, name string, until runtime.Condition, timeout time.Duration) (*runtime.End, error)
 	ResolveNames(all bool, names []string) ([]string, error)
 
 	Firewall(ctx context.Context, name string) (runtime.FirewallInfo, error)

@@ -267,7 +267,7 @@ func parseYesNo(s string) (bool, error) {
 func conditions() []string {
 	return []string{
 		string(runtime.UntilRunning), string(runtime.UntilStopped),
-		string(runtime.UntilBooted), string(runtime.UntilNetwork),
+		string(runtime.UntilBooted), string(runtime.UntilNetwork), string(runtime.UntilReboot),
 	}
 }
 

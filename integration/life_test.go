@@ -188,18 +188,39 @@ func TestPowerOffAndRebootFromInside(t *testing.T) {
 func TestWait(t *testing.T) {
 	hostAsBefore(t)
 	vps := create(t, "busybox")
-	must(t, "wait", "--for", "stopped", vps)
+	if got := must(t, "wait", "--for", "stopped", vps); got != "-" {
+		t.Errorf("it has never run, and its exit status is %q", got)
+	}
 	refused(t, 9, vps, "wait", "--for", "running", "--timeout", "300ms", vps)
 	_, wait := background(t, "wait", "--for", "network", vps)
 	must(t, "start", vps)
 	if r := wait(); r.status != 0 {
 		t.Error(r)
 	}
-	_, wait = background(t, "wait", "--for", "stopped", vps)
-	must(t, "stop", vps)
-	if r := wait(); r.status != 0 {
+	refused(t, 9, vps+" not booted again", "wait", "--for", "reboot", "--timeout", "300ms", vps)
+	waiting, wait := background(t, "wait", "--for", "reboot", vps)
+	// The wait may begin when a reboot is over already: then the next one counts.
+	eventually(t, "it has seen a reboot", func() bool {
+		boot := inspect(t, vps).Boot
+		try("exec", vps, "--", "reboot")
+		eventually(t, "it has rebooted", func() bool { i := inspect(t, vps); return i.Boot == boot+1 && i.Booted })
+		return syscall.Kill(waiting.Process.Pid, 0) != nil
+	})
+	if r := wait(); r.status != 0 || r.out != "" {
 		t.Error(r)
 	}
+	_, wait = background(t, "wait", "--for", "stopped", vps)
+	must(t, "stop", vps)
+	if r := wait(); r.status != 0 || r.out != "0\n" {
+		t.Error(r)
+	}
+	must(t, "start", vps)
+	must(t, "kill", vps)
+	if got := must(t, "wait", vps); got != "137" {
+		t.Errorf("it was killed, and its exit status is %s", got)
+	}
+	alone := create(t, "busybox", "--network", "none")
+	refused(t, 5, alone+" no network", "wait", "--for", "network", alone)
 }
 
 // Whoever kills a command does not harm the VPS.

@@ -82,16 +82,29 @@ func (m *Manager) systemdIsUp(ctx context.Context, name string) bool {
 	return state == "running" || state == "degraded"
 }
 
+// End is how a VPS ended.
+type End = state.End
+
 // Wait returns when name is in the condition asked for: fail.Timeout if that
-// does not happen in timeout (0 is forever), fail.State if it cannot any more.
-func (m *Manager) Wait(ctx context.Context, name string, until Condition, timeout time.Duration) error {
+// does not happen in timeout (0 is forever), fail.State if it cannot. For
+// UntilStopped it returns the last end of the VPS, which is nil if croft does
+// not know of one since the host booted; else nil.
+func (m *Manager) Wait(ctx context.Context, name string, until Condition, timeout time.Duration) (*End, error) {
 	if _, err := state.ParseName(name); err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := m.store.Get(name); err != nil {
-		return err
+	v, err := m.store.Get(name)
+	if err != nil {
+		return nil, err
 	}
-	return m.await(ctx, name, until, timeout, func(Status) error { return nil })
+	if until == UntilNetwork && len(v.Interfaces) == 0 {
+		return nil, fail.New(fail.State, "%s has no network", name).WithHint("croft wait --for booted %s", name)
+	}
+	run, err := m.await(ctx, name, until, timeout, func(Status) error { return nil })
+	if err != nil || until != UntilStopped {
+		return nil, err
+	}
+	return run.End, nil
 }
 
 // awaitBoot is Wait for a VPS that has just been started: if it ends, it will
@@ -100,7 +113,7 @@ func (m *Manager) awaitBoot(ctx context.Context, name string, until Condition, t
 	if timeout == 0 {
 		timeout = DefaultBootTimeout
 	}
-	err := m.await(ctx, name, until, timeout, func(s Status) error {
+	_, err := m.await(ctx, name, until, timeout, func(s Status) error {
 		if s == StatusStopped {
 			return fail.New(fail.State, "%s ended while it booted: %s", name, m.howEnded(name))
 		}
@@ -117,7 +130,12 @@ func (m *Manager) awaitBoot(ctx context.Context, name string, until Condition, t
 // looks at belongs to the VPS's own init, which tells nobody.
 const lookAgain = 50 * time.Millisecond
 
-func (m *Manager) await(ctx context.Context, name string, until Condition, timeout time.Duration, hopeless func(Status) error) error {
+// await returns what run.json said when name was in the condition.
+func (m *Manager) await(ctx context.Context, name string, until Condition, timeout time.Duration, hopeless func(Status) error) (state.Run, error) {
+	first, err := m.store.Run(name)
+	if err != nil {
+		return state.Run{}, err
+	}
 	var expired <-chan time.Time
 	if timeout > 0 {
 		timer := time.NewTimer(timeout)
@@ -129,31 +147,39 @@ func (m *Manager) await(ctx context.Context, name string, until Condition, timeo
 	for {
 		run, err := m.store.Run(name)
 		if err != nil {
-			return err
+			return run, err
 		}
 		status, err := m.status(name, run)
 		if err != nil {
-			return err
+			return run, err
 		}
-		done, err := m.reached(ctx, name, until, status, run)
+		done, err := m.reached(ctx, name, until, status, run, first.Boot)
 		if done || err != nil {
-			return err
+			return run, err
 		}
 		if err := hopeless(status); err != nil {
-			return err
+			return run, err
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return run, ctx.Err()
 		case <-expired:
-			return fail.New(fail.Timeout, "%s is not %s after %s", name, until, timeout)
+			return run, late(name, until, timeout)
 		case <-tick.C:
 		}
 	}
 }
 
-// reached reports whether a VPS with that status is in the condition.
-func (m *Manager) reached(ctx context.Context, name string, until Condition, s Status, run state.Run) (bool, error) {
+func late(name string, until Condition, timeout time.Duration) error {
+	if until == UntilReboot {
+		return fail.New(fail.Timeout, "%s has not booted again after %s", name, timeout)
+	}
+	return fail.New(fail.Timeout, "%s is not %s after %s", name, until, timeout)
+}
+
+// reached reports whether a VPS with that status is in the condition. boot is
+// the number of its boot when the wait began.
+func (m *Manager) reached(ctx context.Context, name string, until Condition, s Status, run state.Run, boot int) (bool, error) {
 	up := s == StatusRunning || s == StatusPaused || s == StatusOrphaned
 	switch until {
 	case UntilStopped:
@@ -162,13 +188,15 @@ func (m *Manager) reached(ctx context.Context, name string, until Condition, s S
 		return up, nil
 	case UntilBooted:
 		return up && m.booted(ctx, name, run), nil
+	case UntilReboot:
+		return up && run.Boot != boot && m.booted(ctx, name, run), nil
 	case UntilNetwork:
 		if !up || !m.booted(ctx, name, run) {
 			return false, nil
 		}
 		return m.answers(ctx, name)
 	}
-	return false, fail.New(fail.Usage, "unknown condition %q: running, stopped, booted or network", until)
+	return false, fail.New(fail.Usage, "unknown condition %q: running, stopped, booted, network or reboot", until)
 }
 
 // howEnded is one line about the last end of a VPS.

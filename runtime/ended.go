@@ -147,7 +147,7 @@ func (mon *monitor) startsAgain(v state.VPS, end state.End) bool {
 // else. One that has powered off comes up once more then; one that has rebooted
 // and stayed down would be an outage. An image's application cannot reboot.
 func (m *Manager) mayHaveRebooted(v state.VPS, end state.End) bool {
-	if end.Reason != endUnknown || v.Ephemeral {
+	if end.Reason != EndUnknown || v.Ephemeral {
 		return false
 	}
 	image, err := m.templates.Resolve(v.Template.Digest)

@@ -15,15 +15,18 @@ const (
 	endExited   = "exited"
 	endKilled   = "killed"
 	endFailed   = "failed"
-	endUnknown  = "unknown"
 )
+
+// EndUnknown is the reason of an End whose Status means nothing: its monitor
+// was killed.
+const EndUnknown = "unknown"
 
 // endOf is how a VPS ended, from what the holder saw. Of init's own exit code
 // alone, 0 and SIGKILL can each be a reboot, a power-off or neither.
 func endOf(e holder.End) state.End {
 	status := syscall.WaitStatus(e.Status)
 	if !e.Known || e.Own && (e.Status == 0 || status.Signal() == syscall.SIGKILL) {
-		return state.End{Reason: endUnknown, Detail: "its monitor was killed, so it is not known how it ended"}
+		return state.End{Reason: EndUnknown, Detail: "its monitor was killed, so it is not known how it ended"}
 	}
 	return ending(status)
 }

@@ -93,10 +93,10 @@ func TestEndOfAnAdoptedInit(t *testing.T) {
 		{holder.End{Known: true, Status: 1}, endRebooted},
 		{holder.End{Known: true, Status: 9}, endKilled},
 		{holder.End{Known: true, Status: 0}, endExited},
-		{holder.End{Known: true, Own: true, Status: 0}, endUnknown},
-		{holder.End{Known: true, Own: true, Status: 9}, endUnknown},
+		{holder.End{Known: true, Own: true, Status: 0}, EndUnknown},
+		{holder.End{Known: true, Own: true, Status: 9}, EndUnknown},
 		{holder.End{Known: true, Own: true, Status: 7 << 8}, endExited},
-		{holder.End{}, endUnknown},
+		{holder.End{}, EndUnknown},
 	} {
 		if got := endOf(c.seen).Reason; got != c.want {
 			t.Errorf("%+v: %s, want %s", c.seen, got, c.want)

@@ -124,6 +124,7 @@ const (
 	UntilStopped Condition = "stopped"
 	UntilBooted  Condition = "booted"
 	UntilNetwork Condition = "network"
+	UntilReboot  Condition = "reboot" // it has booted again
 )
 
 // A Status is one word for what a VPS is doing, derived and never stored.

@@ -125,7 +125,7 @@ func fallen(run state.Run) bool { return run.State == state.Running && !alive(ru
 
 // lostEnd is how a VPS has ended that had no monitor then.
 func lostEnd() *state.End {
-	return &state.End{Reason: endUnknown, Detail: "its monitor was killed, so it is not known how it ended"}
+	return &state.End{Reason: EndUnknown, Detail: "its monitor was killed, so it is not known how it ended"}
 }
 
 // revive starts a fallen VPS that should run: it may have rebooted, which only
