@@ -91,6 +91,11 @@ func TestComplete(t *testing.T) {
 		"set db --ip-del ":                 "",
 		"publish remove web ":              "8080:80/tcp [::1]:53:53/udp",
 		"publish web remove 8080:80/tcp [": "[::1]:53:53/udp",
+		"firewall web remove ":             "allow deny 1 2",
+		"firewall remove web 1 ":           "",
+		"route remove web ":                "rule 192.0.2.0/24",
+		"network set ":                     "default",
+		"network set default --names ":     "yes no",
 		"logs web -b ":                     "-1 0",
 		"logs -b ":                         "0",
 	} {

@@ -219,7 +219,7 @@ are still accepted.`,
 
 func firewallRemoveVerb() *verb {
 	return &verb{
-		name: "remove", args: "NAME NUMBER...|allow|deny [WHAT...]", words: vpsNames,
+		name: "remove", args: "NAME NUMBER...|allow|deny [WHAT...]", words: vpsNames, after: firewallRulesOfVPS,
 		summary: "remove rules, by number or by the words that added them",
 		examples: []string{
 			"croft firewall web remove 1 3",

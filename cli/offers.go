@@ -112,8 +112,54 @@ func (c *completion) named(k kind) []candidate {
 				all = append(all, candidate{publicationText(p), "number " + strconv.Itoa(n+1)})
 			}
 		}
+	case firewallRulesOfVPS:
+		return c.firewallRules()
+	case routesOfVPS:
+		return c.routes()
 	case bootsOfVPS:
 		return c.boots()
+	}
+	return all
+}
+
+// firewallRules are the words that can stand after the NAME of firewall remove:
+// the numbers of the rules, and what begins the words of one.
+func (c *completion) firewallRules() []candidate {
+	all := []candidate{{"allow", "the rule that allow added"}, {"deny", "the rule that deny added"}}
+	m := c.browse()
+	if m == nil {
+		return all
+	}
+	info, err := m.Firewall(context.Background(), c.line.words[0])
+	if err != nil {
+		return all
+	}
+	for _, r := range info.Rules {
+		about := r.Action + " " + strings.Join(r.Ports, ",")
+		for _, w := range []string{r.Protocol, r.From, r.To, strings.Join(r.States, ",")} {
+			about = strings.TrimSpace(about + " " + w)
+		}
+		all = append(all, candidate{strconv.Itoa(r.Number), about + ", chain " + r.Chain})
+	}
+	return all
+}
+
+// routes are the words that can stand after the NAME of route remove: the
+// destinations of croft's routes, and what begins the words of a rule.
+func (c *completion) routes() []candidate {
+	all := []candidate{{"rule", "a routing rule"}}
+	m := c.browse()
+	if m == nil {
+		return all
+	}
+	info, err := m.Routing(context.Background(), c.line.words[0])
+	if err != nil {
+		return all
+	}
+	for _, r := range info.Routes {
+		if r.Number > 0 {
+			all = append(all, candidate{r.Destination, "number " + strconv.Itoa(r.Number)})
+		}
 	}
 	return all
 }

@@ -193,7 +193,7 @@ func readRouteRule(i *invocation) runtime.RouteRule {
 
 func routeRemoveVerb() *verb {
 	return &verb{
-		name: "remove", args: "NAME NUMBER...|DESTINATION|rule", words: vpsNames,
+		name: "remove", args: "NAME NUMBER...|DESTINATION|rule", words: vpsNames, after: routesOfVPS,
 		summary: "remove routes and rules, by number or by what they say",
 		examples: []string{
 			"croft route web remove 1",

@@ -70,6 +70,8 @@ const (
 	fileNames
 	addressesOfVPS // of those that are named on the line
 	portsOfVPS
+	firewallRulesOfVPS
+	routesOfVPS
 	bootsOfVPS
 	listColumns
 	listFilters
