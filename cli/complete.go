@@ -268,7 +268,7 @@ func (c *completion) filters(typed string) []candidate {
 			if by.name != key {
 				continue
 			}
-			for one := range strings.SplitSeq(by.value(v), ",") {
+			for one := range strings.SplitSeq(by.text(vpsRow{Info: v}), ",") {
 				all = append(all, candidate{word: key + "=" + one})
 			}
 		}

@@ -315,7 +315,7 @@ func (f *fake) infos() []runtime.Info {
 	return []runtime.Info{
 		{Name: "bad", Status: runtime.StatusBroken, Error: "bad/vps.json is corrupt", Interfaces: []runtime.InterfaceInfo{}, Published: []runtime.Publication{}, Labels: map[string]string{}},
 		{
-			Name: "db", Status: runtime.StatusStopped, Template: "busybox", Interfaces: []runtime.InterfaceInfo{}, Published: []runtime.Publication{},
+			Name: "db", Status: runtime.StatusStopped, Template: "busybox", LastEnd: &runtime.End{Reason: "killed", Status: 137, OutOfMemory: true, Detail: "init was killed"}, Interfaces: []runtime.InterfaceInfo{}, Published: []runtime.Publication{},
 			Labels: map[string]string{"tier": "back"}, Created: started,
 		},
 		web,
@@ -590,10 +590,18 @@ func fakeMain() {
 		umask:   0o022,
 		recipes: pretend(os.Getenv),
 		getenv:  os.Getenv,
-		now:     time.Now,
+		now:     clock(os.Getenv),
 		atOnce:  1, // so that the order of calls is known
 	}
 	os.Exit(a.main(os.Args))
+}
+
+// clock stands still at FAKE_NOW, if that is set.
+func clock(getenv func(string) string) func() time.Time {
+	if at, err := time.Parse(time.RFC3339, getenv("FAKE_NOW")); err == nil {
+		return func() time.Time { return at }
+	}
+	return time.Now
 }
 
 // A ran is what one command line did.
@@ -633,7 +641,7 @@ func croft(t interface {
 		connect: func(o runtime.Options) (Manager, error) { return newFake(o, getenv) },
 		recipes: pretend(getenv),
 		getenv:  getenv,
-		now:     time.Now,
+		now:     clock(getenv),
 		atOnce:  1, // so that the order of calls is known
 	}
 	r := ran{status: a.main(append([]string{"croft"}, args...))}

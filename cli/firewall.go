@@ -43,26 +43,20 @@ func firewallListVerb() *verb {
 policy those that it dropped. "missing" is a rule that was removed inside the VPS.
 Rules in croft's chains that croft did not add are listed as iptables prints
 them.`,
-		options:  []option{jsonOption("print everything as JSON"), {name: "no-header", usage: "omit the header line"}},
+		options:  tableOptions("print everything as JSON"),
 		aliases:  []string{"ls", "show"},
 		synonyms: []string{"status"},
 		run: func(ctx context.Context, i *invocation) error {
+			o := outputOf[runtime.FirewallInfo](i)
 			return forOne(ctx, i, "list the firewall", func(ctx context.Context, m Manager, name string) error {
 				info, err := m.Firewall(ctx, name)
 				if err != nil {
 					return err
 				}
-				if i.flags.Bool("json") {
-					return i.printJSON(info)
-				}
-				t := firewallTable(info)
-				if i.flags.Bool("no-header") {
-					t = t[1:]
-				}
-				if err := i.print(t.String()); err != nil {
+				if err := printOne(o, info, firewallTable(info)); err != nil {
 					return err
 				}
-				if info.Running && !info.Applied {
+				if o.name != formatJSON && info.Running && !info.Applied {
 					i.screen.warn("not all of it is in the VPS: croft firewall " + name + " apply")
 				}
 				return nil

@@ -28,10 +28,9 @@ func hostCheckVerb() *verb {
 or missing (no VPS can run), what was found, what it is for, and a command that
 repairs it. Most checks try the feature without a visible effect. The exit status
 is 8 if something is missing, and 0 otherwise.`,
-		options: []option{jsonOption("print a JSON array"), {name: "no-header", usage: "omit the header line"}},
+		options: tableOptions("print a JSON array"),
 		run: func(ctx context.Context, i *invocation) error {
-			i.notBoth("json", "no-header")
-			m, err := hostManager(i)
+			o, m, err := listing[runtime.HostCheck](i)
 			if err != nil {
 				return err
 			}
@@ -39,7 +38,7 @@ is 8 if something is missing, and 0 otherwise.`,
 			if err != nil {
 				return err
 			}
-			if err := printChecks(i, checks); err != nil {
+			if err := printChecks(o, checks); err != nil {
 				return err
 			}
 			if lacking := runtime.HostLacking(checks); len(lacking) > 0 {
@@ -50,18 +49,27 @@ is 8 if something is missing, and 0 otherwise.`,
 	}
 }
 
-func printChecks(i *invocation, checks []runtime.HostCheck) error {
-	if i.flags.Bool("json") {
-		return i.printJSON(checks)
-	}
-	var t table
-	if !i.flags.Bool("no-header") {
-		t = append(t, []string{"STATUS", "WHAT", "FOUND", "FOR", "REMEDY"})
-	}
+// printChecks prints checks. A remedy is a command to copy: where its column
+// would be shortened, the remedies are below the table, each on a line.
+func printChecks(o output, checks []runtime.HostCheck) error {
+	t := table{{"STATUS", "WHAT", "FOUND", "FOR", "REMEDY"}}
+	var remedies strings.Builder
 	for _, c := range checks {
 		t = append(t, []string{string(c.Status), c.Name, c.Found, c.For, c.Remedy})
+		if c.Remedy != "" {
+			fmt.Fprintf(&remedies, "%s: %s\n", oneLine(c.Name), oneLine(c.Remedy))
+		}
 	}
-	return i.print(t.String())
+	if o.name != formatTable || o.room() == 0 {
+		return printAll(o, checks, t)
+	}
+	for n := range t {
+		t[n] = t[n][:4]
+	}
+	if err := printAll(o, checks, t, "FOR"); err != nil || remedies.Len() == 0 {
+		return err
+	}
+	return o.print("\nRemedies:\n" + remedies.String())
 }
 
 func hostBootVerb() *verb {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -11,14 +12,16 @@ import (
 	"croft/runtime"
 )
 
-func jsonOption(usage string) option { return option{name: "json", usage: usage} }
-
 func statusVerb() *verb {
 	return &verb{
-		name: "status", group: groupLook, args: "NAME...", words: vpsNames,
-		summary:  "print the state of VPSs, one per line",
-		examples: []string{"croft status web", "croft status --json web db"},
-		about: `The state is one of:
+		name: "status", group: groupLook, args: "[NAME...]", words: vpsNames,
+		summary:  "print the state of VPSs",
+		examples: []string{"croft status", "croft status web", "croft status --json web db"},
+		about: `With names, prints the state of these VPSs, one word per line. Without names, or
+with an option for tables, prints a table: the name of each VPS, its state, and how a
+stopped VPS ended or why it is broken.
+
+The state is one of:
 
   stopped    it does not run
   starting   its init does not run yet
@@ -29,29 +32,49 @@ func statusVerb() *verb {
   broken     its files cannot be read
 
 The exit status is 0 in every state.`,
-		options: []option{jsonOption("print name, status and booted as JSON")},
-		run: func(ctx context.Context, i *invocation) error {
-			return each(ctx, i, "look at", func(infos []runtime.Info) error {
-				if !i.flags.Bool("json") {
-					var t table
-					for _, info := range infos {
-						t = append(t, []string{string(info.Status)})
-					}
-					return i.print(t.String())
-				}
-				type state struct {
-					Name   string         `json:"name"`
-					Status runtime.Status `json:"status"`
-					Booted bool           `json:"booted"`
-				}
-				var states []state
-				for _, info := range infos {
-					states = append(states, state{info.Name, info.Status, info.Booted})
-				}
-				return printOneOrMany(i, states)
-			})
-		},
+		options: tableOptions("print name, status and booted as JSON"),
+		run:     printStatus,
 	}
+}
+
+// A vpsStatus is what status prints of a VPS. Its JSON keys are stable:
+// docs/state.md.
+type vpsStatus struct {
+	Name   string         `json:"name"`
+	Status runtime.Status `json:"status"`
+	Booted bool           `json:"booted"`
+}
+
+func printStatus(ctx context.Context, i *invocation) error {
+	o := outputOf[vpsStatus](i)
+	show := func(infos []runtime.Info) error {
+		var states []vpsStatus
+		words, t := table{{""}}, table{{"NAME", "STATUS", "DETAIL"}}
+		for _, info := range infos {
+			states = append(states, vpsStatus{info.Name, info.Status, info.Booted})
+			words = append(words, []string{string(info.Status)})
+			t = append(t, []string{info.Name, string(info.Status), cmp.Or(info.Error, endText(info.LastEnd))})
+		}
+		switch {
+		case o.name == formatJSON:
+			return printOneOrMany(o, states)
+		case len(i.words) > 0 && !i.has("format") && !i.has("no-header") && !i.has("wide"):
+			return i.print(words.text(layout{bare: true}))
+		}
+		return printAll(o, states, t)
+	}
+	if len(i.words) > 0 {
+		return each(ctx, i, "look at", show)
+	}
+	m, err := i.manager()
+	if err != nil {
+		return err
+	}
+	infos, err := m.List(ctx)
+	if err != nil {
+		return err
+	}
+	return show(infos)
 }
 
 func inspectVerb() *verb {
@@ -65,14 +88,17 @@ With --bundle croft prints config.json of the VPS's OCI bundle: of a running VPS
 the one it runs with, of a stopped VPS the one another OCI runtime would use.`,
 		options: []option{
 			jsonOption("accepted for consistency; output is always JSON"),
+			objectFormatOption(),
 			{name: "bundle", usage: "print the configuration of the OCI bundle instead"},
 		},
 		aliases: []string{"info", "show"},
 		run: func(ctx context.Context, i *invocation) error {
 			if i.flags.Bool("bundle") {
-				return eachOf(ctx, i, "inspect", Manager.Bundle, func(all []json.RawMessage) error { return printOneOrMany(i, all) })
+				o := objectsOf[json.RawMessage](i)
+				return eachOf(ctx, i, "inspect", Manager.Bundle, func(all []json.RawMessage) error { return printOneOrMany(o, all) })
 			}
-			return each(ctx, i, "inspect", func(infos []runtime.Info) error { return printOneOrMany(i, infos) })
+			o := objectsOf[runtime.Info](i)
+			return each(ctx, i, "inspect", func(infos []runtime.Info) error { return printOneOrMany(o, infos) })
 		},
 	}
 }
@@ -100,15 +126,6 @@ func eachOf[T any](ctx context.Context, i *invocation, act string, ask func(Mana
 		return err
 	}
 	return first
-}
-
-// printOneOrMany prints all as JSON: an object if one was asked for, an array
-// if several were, however many of them there are.
-func printOneOrMany[T any](i *invocation, all []T) error {
-	if len(i.words) == 1 {
-		return i.printJSON(all[0])
-	}
-	return i.printJSON(all)
 }
 
 func logsVerb() *verb {

@@ -116,14 +116,10 @@ func networkListVerb() *verb {
 		summary:  "list networks",
 		examples: []string{"croft network list"},
 		about:    `The default network, croft0, is created with the first VPS.`,
-		options: []option{
-			jsonOption("print everything about each network as a JSON array"),
-			{name: "quiet", short: "q", usage: "print only the names"},
-			{name: "no-header", usage: "omit the header line"},
-		},
-		aliases: []string{"ls"},
+		options:  append(tableOptions("print everything about each network as a JSON array"), quietOption()),
+		aliases:  []string{"ls"},
 		run: func(ctx context.Context, i *invocation) error {
-			m, err := listing(i)
+			o, m, err := listing[runtime.NetworkInfo](i)
 			if err != nil {
 				return err
 			}
@@ -135,10 +131,7 @@ func networkListVerb() *verb {
 			for _, n := range networks {
 				t = append(t, []string{n.Name, string(n.Mode), n.Bridge, n.IPv4, n.IPv6, strconv.Itoa(len(n.Claims))})
 			}
-			if networks == nil {
-				networks = []runtime.NetworkInfo{}
-			}
-			return printListing(i, networks, t)
+			return printAll(o, networks, t)
 		},
 	}
 }
@@ -149,10 +142,11 @@ func networkInspectVerb() *verb {
 		summary:  "show everything about networks as JSON",
 		examples: []string{"croft network inspect croft0"},
 		about:    `One name gives an object, several names give an array.`,
-		options:  []option{jsonOption("accepted for consistency; output is always JSON")},
+		options:  []option{jsonOption("accepted for consistency; output is always JSON"), objectFormatOption()},
 		aliases:  []string{"show"},
 		synonyms: []string{"info"},
 		run: func(ctx context.Context, i *invocation) error {
+			o := objectsOf[runtime.NetworkInfo](i)
 			var networks []runtime.NetworkInfo
 			first := eachWord(ctx, i, "inspect", parseName, func(m Manager, name string) error {
 				n, err := m.Network(ctx, name)
@@ -164,7 +158,7 @@ func networkInspectVerb() *verb {
 			if first != nil && len(networks) == 0 {
 				return first
 			}
-			if err := printOneOrMany(i, networks); err != nil {
+			if err := printOneOrMany(o, networks); err != nil {
 				return err
 			}
 			return first

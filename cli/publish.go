@@ -47,26 +47,31 @@ func publishListVerb() *verb {
 
 For a running VPS, "missing" is a port whose rules another program removed from
 the host: "croft network repair" and the next start of any VPS restore them.`,
-		options: []option{jsonOption("print everything as JSON: an object, or without NAME an array"), {name: "no-header", usage: "omit the header line"}},
+		options: tableOptions("print everything as JSON: an object, or without NAME an array"),
 		aliases: []string{"ls", "show"},
 		run: func(ctx context.Context, i *invocation) error {
+			o := outputOf[runtime.PublishedInfo](i)
 			if len(i.words) == 0 {
-				return listAllPublished(ctx, i)
+				return listAllPublished(ctx, o)
 			}
 			return forOne(ctx, i, "list the published ports", func(ctx context.Context, m Manager, name string) error {
 				info, err := m.Published(ctx, name)
 				if err != nil {
 					return err
 				}
-				return printPublished(i, info, publishedTable([]runtime.PublishedInfo{info}, false), info.Running && !info.Applied)
+				if err := printOne(o, info, publishedTable([]runtime.PublishedInfo{info}, false)); err != nil {
+					return err
+				}
+				warnUnpublished(o, []runtime.PublishedInfo{info})
+				return nil
 			})
 		},
 	}
 }
 
 // listAllPublished lists the ports of every VPS that has published some.
-func listAllPublished(ctx context.Context, i *invocation) error {
-	m, err := i.manager()
+func listAllPublished(ctx context.Context, o output) error {
+	m, err := o.manager()
 	if err != nil {
 		return err
 	}
@@ -74,26 +79,19 @@ func listAllPublished(ctx context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
-	missing := slices.ContainsFunc(all, func(info runtime.PublishedInfo) bool { return info.Running && !info.Applied })
-	return printPublished(i, all, publishedTable(all, true), missing)
-}
-
-// printPublished prints t, or with --json all of info, and warns if published
-// ports are missing.
-func printPublished(i *invocation, info any, t table, missing bool) error {
-	if i.flags.Bool("json") {
-		return i.printJSON(info)
-	}
-	if i.flags.Bool("no-header") {
-		t = t[1:]
-	}
-	if err := i.print(t.String()); err != nil {
+	if err := printAll(o, all, publishedTable(all, true)); err != nil {
 		return err
 	}
-	if missing {
-		i.screen.warn("not all published ports are active: croft network repair")
-	}
+	warnUnpublished(o, all)
 	return nil
+}
+
+// warnUnpublished says, beside a table, that published ports are missing.
+func warnUnpublished(o output, all []runtime.PublishedInfo) {
+	missing := slices.ContainsFunc(all, func(info runtime.PublishedInfo) bool { return info.Running && !info.Applied })
+	if missing && o.name != formatJSON {
+		o.screen.warn("not all published ports are active: croft network repair")
+	}
 }
 
 // publishedTable has a line for each port of all, with the name of the VPS

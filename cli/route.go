@@ -51,25 +51,19 @@ func routeListVerb() *verb {
 		about: `Routes and rules with a number are set by croft, the others by the VPS. For a
 stopped VPS the saved ones are listed. Routes that the kernel sets itself are
 omitted.`,
-		options: []option{jsonOption("print everything as JSON"), {name: "no-header", usage: "omit the header line"}},
+		options: tableOptions("print everything as JSON"),
 		aliases: []string{"ls", "show"},
 		run: func(ctx context.Context, i *invocation) error {
+			o := outputOf[runtime.RoutingInfo](i)
 			return forOne(ctx, i, "list the routes", func(ctx context.Context, m Manager, name string) error {
 				info, err := m.Routing(ctx, name)
 				if err != nil {
 					return err
 				}
-				if i.flags.Bool("json") {
-					return i.printJSON(info)
-				}
-				t := routeTable(info)
-				if i.flags.Bool("no-header") {
-					t = t[1:]
-				}
-				if err := i.print(t.String()); err != nil {
+				if err := printOne(o, info, routeTable(info), "ADVMSS", "MTU", "METRIC", "SRC"); err != nil {
 					return err
 				}
-				if info.Running && !info.Applied {
+				if o.name != formatJSON && info.Running && !info.Applied {
 					i.screen.warn("not all of it is in the VPS: croft route " + name + " apply")
 				}
 				return nil
@@ -92,7 +86,7 @@ func routeTable(info runtime.RoutingInfo) table {
 		case !applied:
 			return "missing"
 		}
-		return "there"
+		return "active"
 	}
 	t := table{{"NUMBER", "KIND", "DESTINATION", "FROM", "VIA", "DEV", "SRC", "MTU", "ADVMSS", "TABLE", "METRIC", "STATE"}}
 	for _, r := range info.Routes {

@@ -9,9 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
-
-	"golang.org/x/term"
 )
 
 // A screen is stderr. It keeps whole lines and the line of progress apart,
@@ -36,11 +33,8 @@ type bar struct {
 
 func newScreen(f *os.File, getenv func(string) string, now func() time.Time) *screen {
 	s := &screen{w: f, now: now}
-	if kind := getenv("TERM"); kind != "" && kind != "dumb" && term.IsTerminal(int(f.Fd())) {
-		s.width = 80
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
-			s.width = w
-		}
+	if kind := getenv("TERM"); kind != "" && kind != "dumb" {
+		s.width = terminalWidth(f)
 	}
 	return s
 }
@@ -165,7 +159,7 @@ func (s *screen) draw(now time.Time) {
 		if i > 0 {
 			fmt.Fprint(s.w, "\n")
 		}
-		fmt.Fprint(s.w, shorten("croft: "+b.text(now, s.width), s.width-1))
+		fmt.Fprint(s.w, cut("croft: "+b.text(now, s.width), s.width-1))
 	}
 	s.drawn = len(s.bars)
 }
@@ -201,12 +195,4 @@ func (b *bar) text(now time.Time, width int) string {
 		parts = append(parts, left.Round(time.Second).String()+" left")
 	}
 	return oneLine(strings.Join(parts, " "))
-}
-
-// shorten cuts text to what fits.
-func shorten(text string, width int) string {
-	if utf8.RuneCountInString(text) <= width {
-		return text
-	}
-	return string([]rune(text)[:max(0, width-1)]) + "…"
 }

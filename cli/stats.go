@@ -22,11 +22,10 @@ during the sampling interval; TIME is total CPU time since start. MEMORY exclude
 file cache that can be dropped at once. READ and WRITTEN are the traffic of block
 devices. RECEIVED, SENT and DROPPED count all interfaces, as the VPS sees them;
 DROPPED are packets from the VPS that the filters dropped. --json has more.`,
-		options: []option{
-			jsonOption("print everything as a JSON array"),
+		options: append(tableOptions("print everything as a JSON array"), []option{
 			{name: "interval", placeholder: "TIME", usage: "sampling interval; 0 takes one sample without CPU usage (default: 1s)"},
 			{name: "watch", short: "w", usage: "refresh until interrupted"},
-		},
+		}...),
 		synonyms: []string{"stat", "usage"},
 		run:      stats,
 	}
@@ -41,6 +40,7 @@ func stats(ctx context.Context, i *invocation) error {
 	if i.err == nil && watch && interval == 0 {
 		i.err = usageError("--watch: needs an --interval of more than 0")
 	}
+	o := outputOf[runtime.Stats](i)
 	m, err := i.manager()
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func stats(ctx context.Context, i *invocation) error {
 		return err
 	}
 	if watch {
-		return i.whileRead(ctx, func(ctx context.Context) error { return watchStats(ctx, i, m, names, interval) })
+		return i.whileRead(ctx, func(ctx context.Context) error { return watchStats(ctx, o, m, names, interval) })
 	}
 	var before []runtime.Stats
 	if interval > 0 {
@@ -65,11 +65,11 @@ func stats(ctx context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
-	return i.showStats(now, before)
+	return o.showStats(now, before)
 }
 
 // watchStats shows statistics again after each interval, until ctx ends.
-func watchStats(ctx context.Context, i *invocation, m Manager, names []string, interval time.Duration) error {
+func watchStats(ctx context.Context, o output, m Manager, names []string, interval time.Duration) error {
 	before, err := m.Stats(ctx, names)
 	if err != nil {
 		return err
@@ -82,10 +82,10 @@ func watchStats(ctx context.Context, i *invocation, m Manager, names []string, i
 		if err != nil {
 			return err
 		}
-		i.home()
+		o.home()
 		// What is reported of one VPS does not end the others'.
 		var told reported
-		if err := i.showStats(now, before); err != nil && !errors.As(err, &told) {
+		if err := o.showStats(now, before); err != nil && !errors.As(err, &told) {
 			return err
 		}
 		before = now
@@ -121,7 +121,7 @@ func (i *invocation) home() {
 
 // showStats prints what is now, and the errors of those of which there is
 // nothing to tell; the first of these is returned.
-func (i *invocation) showStats(now, before []runtime.Stats) error {
+func (o output) showStats(now, before []runtime.Stats) error {
 	was := map[string]runtime.Stats{}
 	for _, s := range before {
 		was[s.Name] = s
@@ -131,7 +131,7 @@ func (i *invocation) showStats(now, before []runtime.Stats) error {
 	for _, s := range now {
 		if s.Err != nil {
 			err := cannot("look at", s.Name, s.Err)
-			i.report(i.path, err)
+			o.report(o.path, err)
 			if first == nil {
 				first = reported{err}
 			}
@@ -142,11 +142,7 @@ func (i *invocation) showStats(now, before []runtime.Stats) error {
 	if first != nil && len(good) == 0 {
 		return first
 	}
-	show := func() error { return i.print(statsTable(good).String()) }
-	if i.flags.Bool("json") {
-		show = func() error { return i.printJSON(good) }
-	}
-	if err := show(); err != nil {
+	if err := printAll(o, good, statsTable(good), "DROPPED", "TIME", "PIDS"); err != nil {
 		return err
 	}
 	return first
@@ -197,17 +193,15 @@ func topVerb() *verb {
 		about: `PID and USER are as the VPS sees them; HOST-PID is the process id on the host.
 USER is the name in the VPS's own /etc/passwd, or the id if it has no name there.
 Processes that are not visible inside the VPS have no PID.`,
-		options: []option{jsonOption("print everything about each process as a JSON array")},
+		options: tableOptions("print everything about each process as a JSON array"),
 		run: func(ctx context.Context, i *invocation) error {
+			o := outputOf[runtime.ProcessInfo](i)
 			return forOne(ctx, i, "look at", func(ctx context.Context, m Manager, name string) error {
 				all, err := m.Processes(ctx, name)
 				if err != nil {
 					return err
 				}
-				if i.flags.Bool("json") {
-					return i.printJSON(all)
-				}
-				return i.print(processTable(all).String())
+				return printAll(o, all, processTable(all))
 			})
 		},
 	}

@@ -142,15 +142,11 @@ func templateListVerb() *verb {
 		name:     "list",
 		summary:  "list templates",
 		examples: []string{"croft template list"},
-		options: []option{
-			jsonOption("print everything about each template as a JSON array"),
-			{name: "quiet", short: "q", usage: "print only the names"},
-			{name: "no-header", usage: "omit the header line"},
-		},
-		aliases: []string{"ls"},
-		atRoot:  []string{"images"},
+		options:  append(tableOptions("print everything about each template as a JSON array"), quietOption()),
+		aliases:  []string{"ls"},
+		atRoot:   []string{"images"},
 		run: func(ctx context.Context, i *invocation) error {
-			m, err := listing(i)
+			o, m, err := listing[runtime.TemplateInfo](i)
 			if err != nil {
 				return err
 			}
@@ -164,48 +160,34 @@ func templateListVerb() *verb {
 				if image.Former {
 					name += "@" + image.Digest
 				}
-				t = append(t, []string{name, shortDigest(image.Digest), sizeText(image.Size), timeText(image.Created)})
+				t = append(t, []string{name, image.Digest, sizeText(image.Size), timeText(image.Created)})
 			}
-			if images == nil {
-				images = []runtime.TemplateInfo{}
-			}
-			return printListing(i, images, t)
+			return printAll(o, images, t)
 		},
 	}
 }
 
-// listing is what all verbs begin with that print one table.
-func listing(i *invocation) (Manager, error) {
-	if err := checkListing(i); err != nil {
-		return nil, err
+// listing is what all verbs begin with that print one table of objects.
+func listing[T any](i *invocation) (output, Manager, error) {
+	o, err := listed[T](i)
+	if err != nil {
+		return o, nil, err
 	}
-	return i.manager()
+	m, err := i.manager()
+	return o, m, err
 }
 
-func checkListing(i *invocation) error {
+// listed is outputOf for a verb that takes no words.
+func listed[T any](i *invocation) (output, error) {
 	if err := i.none(); err != nil {
-		return err
+		return output{}, err
 	}
-	i.notBoth("json", "quiet")
-	i.notBoth("json", "no-header")
-	return i.err
+	o := outputOf[T](i)
+	return o, i.err
 }
 
-// printListing prints all as JSON, or t as the options say.
-func printListing(i *invocation, all any, t table) error {
-	switch {
-	case i.flags.Bool("json"):
-		return i.printJSON(all)
-	case i.flags.Bool("quiet"):
-		for n := range t {
-			t[n] = t[n][:1]
-		}
-		return i.print(t[1:].String())
-	case i.flags.Bool("no-header"):
-		return i.print(t[1:].String())
-	}
-	return i.print(t.String())
-}
+// quietOption is --quiet of verbs that list what has names.
+func quietOption() option { return option{name: "quiet", short: "q", usage: "print only the names"} }
 
 func templateInspectVerb() *verb {
 	return &verb{
@@ -213,10 +195,11 @@ func templateInspectVerb() *verb {
 		summary:  "show everything about templates as JSON",
 		examples: []string{"croft template inspect debian-12"},
 		about:    `One name gives an object, several names give an array.`,
-		options:  []option{jsonOption("accepted for consistency; output is always JSON")},
+		options:  []option{jsonOption("accepted for consistency; output is always JSON"), objectFormatOption()},
 		aliases:  []string{"show"},
 		synonyms: []string{"info"},
 		run: func(ctx context.Context, i *invocation) error {
+			o := objectsOf[runtime.TemplateInfo](i)
 			var images []runtime.TemplateInfo
 			first := eachWord(ctx, i, "inspect", parseTemplate, func(m Manager, name string) error {
 				image, err := m.Template(ctx, name)
@@ -228,7 +211,7 @@ func templateInspectVerb() *verb {
 			if first != nil && len(images) == 0 {
 				return first
 			}
-			if err := printOneOrMany(i, images); err != nil {
+			if err := printOneOrMany(o, images); err != nil {
 				return err
 			}
 			return first
@@ -255,11 +238,7 @@ func templateRecipeVerb() *verb {
 		name: "recipe", args: "[NAME]", words: recipeNames,
 		summary:  "list recipes, or print one",
 		examples: []string{"croft template recipe", "croft template recipe debian-12"},
-		options: []option{
-			jsonOption("print the list as a JSON array"),
-			{name: "quiet", short: "q", usage: "print only the names"},
-			{name: "no-header", usage: "omit the header line"},
-		},
+		options:  append(tableOptions("print the list as a JSON array"), quietOption()),
 		synonyms: []string{"recipes"},
 		run:      templateRecipe,
 	}
@@ -267,7 +246,7 @@ func templateRecipeVerb() *verb {
 
 func templateRecipe(_ context.Context, i *invocation) error {
 	if len(i.words) > 0 {
-		for _, o := range []string{"json", "quiet", "no-header"} {
+		for _, o := range []string{"json", "format", "quiet", "no-header", "wide"} {
 			if i.has(o) && i.err == nil {
 				i.err = usageError("--%s: only without a NAME", o)
 			}
@@ -282,7 +261,8 @@ func templateRecipe(_ context.Context, i *invocation) error {
 		}
 		return i.print(strings.TrimSuffix(text, "\n") + "\n")
 	}
-	if err := checkListing(i); err != nil {
+	o, err := listed[runtime.RecipeInfo](i)
+	if err != nil {
 		return err
 	}
 	recipes, err := i.recipes.Recipes()
@@ -296,10 +276,7 @@ func templateRecipe(_ context.Context, i *invocation) error {
 		}
 		t = append(t, []string{r.Name, r.Description, r.Init, r.From})
 	}
-	if recipes == nil {
-		recipes = []runtime.RecipeInfo{}
-	}
-	return printListing(i, recipes, t)
+	return printAll(o, recipes, t)
 }
 
 // oneTemplate calls do for the only word, a template's name.

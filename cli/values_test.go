@@ -223,14 +223,3 @@ func TestProgressOfParts(t *testing.T) {
 		t.Errorf("on a terminal:\n%q\nwant\n%q", out.String(), want)
 	}
 }
-
-func TestTable(t *testing.T) {
-	got := table{{"NAME", "WHAT", "LAST"}, {"wéb", "", "x"}, {"a-long-name", "two\nlines\x1b[0m", ""}}.String()
-	want := "NAME         WHAT       LAST\nwéb          -          x\na-long-name  two lines  -\n"
-	if got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-	if got := (table{}).String(); got != "" {
-		t.Errorf("an empty table is %q", got)
-	}
-}

@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"os"
+	"reflect"
+
+	"golang.org/x/term"
+)
+
+// An output is how a verb prints what it has found.
+type output struct {
+	*invocation
+	format
+}
+
+// jsonOption is --json, which is short for --format json.
+func jsonOption(usage string) option { return option{name: "json", usage: usage} }
+
+// formatOption is --format of verbs that print tables.
+func formatOption() option {
+	return option{
+		name: "format", also: "output", short: "o", placeholder: "FORMAT", choices: []string{formatTable, formatJSON, formatCSV},
+		usage: "table, json, csv, or a Go template for each JSON object, for example '{{.name}}' (default: table)",
+	}
+}
+
+// objectFormatOption is --format of verbs that print JSON anyway.
+func objectFormatOption() option {
+	return option{
+		name: "format", also: "output", short: "o", placeholder: "FORMAT", choices: []string{formatJSON},
+		usage: "json, or a Go template for each JSON object, for example '{{.name}}' (default: json)",
+	}
+}
+
+// tableOptions are the options of a verb that prints a table, or JSON.
+func tableOptions(json string) []option {
+	return []option{
+		jsonOption(json), formatOption(),
+		{name: "no-header", usage: "omit the header line"},
+		{name: "wide", usage: "shorten nothing and omit no column on a terminal"},
+	}
+}
+
+// outputOf reads how objects of type T are printed: --format, --json, and the
+// options for tables, which contradict others. What is wrong is in i.err.
+func outputOf[T any](i *invocation) output {
+	o := output{i, get(i, "format", parseOutput)}
+	i.notBoth("json", "format")
+	i.notBoth("quiet", "format")
+	switch {
+	case i.flags.Bool("json"):
+		o.name = formatJSON
+	case !i.has("format"):
+		o.name = formatTable
+	}
+	if err := o.check(reflect.TypeFor[T]()); err != nil && i.err == nil {
+		i.err = usageError("--format: %w", err)
+	}
+	for _, option := range []string{"columns", "quiet", "no-header", "wide"} {
+		if i.err == nil && i.has(option) && (o.name == "" || o.name == formatJSON) {
+			i.err = usageError("--%s: not with JSON or a template, which have keys and no columns", option)
+		}
+	}
+	i.notBoth("wide", "quiet")
+	return o
+}
+
+// objectsOf is outputOf for a verb that prints JSON without being asked to.
+func objectsOf[T any](i *invocation) output {
+	o := outputOf[T](i)
+	if !i.has("format") {
+		o.name = formatJSON
+	}
+	if i.err == nil && (o.name == formatTable || o.name == formatCSV) {
+		i.err = usageError("--format: there is no %s here: use json or a Go template such as '{{.name}}'", o.name)
+	}
+	return o
+}
+
+// printAll prints all as the options say: as objects, or as t, in which the
+// columns with the titles spare are left out where they do not fit.
+func printAll[T any](o output, all []T, t table, spare ...string) error {
+	switch o.name {
+	case formatJSON:
+		if all == nil {
+			all = []T{} // an empty list is [], not null
+		}
+		return o.printJSON(all)
+	case "":
+		return printFilled(o, all)
+	}
+	return o.printTable(t, spare...)
+}
+
+// printOne is printAll for one object.
+func printOne[T any](o output, one T, t table, spare ...string) error {
+	if o.name == formatJSON {
+		return o.printJSON(one)
+	}
+	return printAll(o, []T{one}, t, spare...)
+}
+
+// printOneOrMany prints all as JSON, an object if one was asked for and an
+// array if several were, however many of them there are; or each by the template.
+func printOneOrMany[T any](o output, all []T) error {
+	if len(o.words) == 1 && o.name == formatJSON {
+		return o.printJSON(all[0])
+	}
+	return printAll(o, all, nil)
+}
+
+// printFilled prints the template for each of all. If it fails for one, nothing
+// is printed.
+func printFilled[T any](o output, all []T) error {
+	var out string
+	for _, one := range all {
+		text, err := o.fill(one)
+		if err != nil {
+			return err
+		}
+		out += text
+	}
+	return o.print(out)
+}
+
+// printTable prints t as the options say.
+func (o output) printTable(t table, spare ...string) error {
+	bare := o.flags.Bool("no-header")
+	switch {
+	case o.name == formatCSV:
+		return o.print(t.csv(bare))
+	case o.flags.Bool("quiet"):
+		for n := range t {
+			t[n] = t[n][:1]
+		}
+		return o.print(t.text(layout{bare: true}))
+	}
+	return o.print(t.text(layout{width: o.room(), bare: bare, spare: spare}))
+}
+
+// room is how wide a table may be, 0 if that does not matter: on a terminal,
+// without --wide, a line must not be longer than the terminal's.
+func (i *invocation) room() int {
+	if i.flags.Bool("wide") {
+		return 0
+	}
+	return terminalWidth(i.stdio.Out)
+}
+
+// terminalWidth is how many columns the terminal f has, 0 if it is none.
+func terminalWidth(f *os.File) int {
+	if !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
+		return w
+	}
+	return 80
+}

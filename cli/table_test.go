@@ -1,0 +1,252 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"croft/runtime"
+)
+
+func TestTable(t *testing.T) {
+	got := table{{"NAME", "WHAT", "LAST"}, {"wéb", "", "x"}, {"a-long-name", "two\nlines\x1b[0m", ""}}.String()
+	want := "NAME         WHAT       LAST\nwéb          -          x\na-long-name  two lines  -\n"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := (table{}).String(); got != "" {
+		t.Errorf("an empty table is %q", got)
+	}
+	if got := (table{{"NAME", "A B"}, {"x,\"y", ""}}).csv(false); got != "name,a b\n\"x,\"\"y\",\n" {
+		t.Errorf("as CSV it is %q", got)
+	}
+}
+
+// tables are some as croft prints them.
+func tables() map[string]struct {
+	t     table
+	spare []string
+} {
+	digest := "sha256:" + strings.Repeat("0123456789abcdef", 4)
+	type one = struct {
+		t     table
+		spare []string
+	}
+	return map[string]one{
+		"list": {table{
+			{"NAME", "STATUS", "UPTIME", "ADDRESSES", "TEMPLATE"},
+			{"web", "running", "12d04h", "10.90.0.2 (eth0), fd90:e703:b62c::2 (eth0), 192.0.2.7 (eth1), 2001:db8::7 (eth1)", "debian-12"},
+			{"a-vps-with-a-name-of-many-words", "stopped", "", "10.90.0.3 (eth0)", "debian-12@" + digest},
+			{"db", "stopped", "", "", "busybox"},
+		}, nil},
+		"templates": {table{
+			{"NAME", "DIGEST", "SIZE", "CREATED"},
+			{"debian-12", digest, "300M", "2026-01-02 03:04:05 +0000"},
+			{"debian-12@" + digest, digest, "300M", "2026-01-02 03:04:05 +0000"},
+		}, nil},
+		"stats": {table{
+			{"NAME", "CPU", "TIME", "MEMORY", "LIMIT", "PIDS", "READ", "WRITTEN", "RECEIVED", "SENT", "DROPPED"},
+			{"web", "100.0%", "102:33:09", "1023M", "unlimited", "12345", "1023M", "-", "1023M", "1023M", "0"},
+		}, []string{"DROPPED", "TIME", "PIDS"}},
+		"top": {table{
+			{"PID", "HOST-PID", "USER", "STATE", "MEMORY", "TIME", "COMMAND"},
+			{"1", "77", "root", "S", "12M", "0:07.25", "/sbin/init"},
+			{"9", "79", "www-data", "R", "1.2M", "0:00.00", "/usr/bin/数据库 --config /etc/数据库/一二三四五六七八九十.conf --listen 10.90.0.2"},
+		}, nil},
+	}
+}
+
+// How tables look on terminals of some widths, and in a pipe.
+func TestTableGolden(t *testing.T) {
+	for name, c := range tables() {
+		var all strings.Builder
+		for _, columns := range []int{0, 120, 80, 40} {
+			text := c.t.text(layout{width: columns, spare: c.spare})
+			all.WriteString("-- " + strconv.Itoa(columns) + " columns --\n" + text)
+			for line := range strings.Lines(text) {
+				if n := width(strings.TrimSuffix(line, "\n")); columns > 0 && n > columns {
+					t.Errorf("%s: a line of %d columns on a terminal of %d: %s", name, n, columns, line)
+				}
+			}
+		}
+		file := filepath.Join("testdata/tables", name+".txt")
+		if *update {
+			if err := os.WriteFile(file, []byte(all.String()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all.String() != string(want) {
+			t.Errorf("%s is\n%s\nand not\n%s", name, &all, want)
+		}
+	}
+}
+
+// onTerminalOf runs a command line on a terminal of so many columns, and
+// returns the lines that it shows.
+func onTerminalOf(t *testing.T, columns uint16, args ...string) []string {
+	t.Helper()
+	slave, master := pty(t)
+	if err := unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}); err != nil {
+		t.Fatal(err)
+	}
+	a := &app{
+		stdio:   runtime.Stdio{In: slave, Out: slave, Err: slave},
+		connect: func(o runtime.Options) (Manager, error) { return newFake(o, func(string) string { return "" }) },
+		recipes: pretend(func(string) string { return "" }),
+		getenv:  func(string) string { return "" }, now: time.Now,
+	}
+	shown := make(chan string)
+	go func() {
+		var all strings.Builder
+		for part := make([]byte, 4096); ; {
+			n, err := master.Read(part)
+			if all.Write(part[:n]); err != nil || strings.HasSuffix(all.String(), "THE END\r\n") {
+				shown <- all.String()
+				return
+			}
+		}
+	}()
+	if status := a.main(append([]string{"croft"}, args...)); status != 0 {
+		t.Errorf("%q: status %d", args, status)
+	}
+	if _, err := slave.WriteString("THE END\n"); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := strings.CutSuffix(<-shown, "THE END\r\n")
+	return strings.Split(strings.TrimSuffix(text, "\r\n"), "\r\n")
+}
+
+// On a terminal no line of a table is longer than that, unless --wide says so.
+func TestTablesFitTheTerminal(t *testing.T) {
+	for _, line := range []string{
+		"list", "list -c name,status,addresses,template,digest,created,started,macs,links,ports,ids,uuid", "status", "stats --interval 0", "top web",
+		"template list", "template recipe", "network list", "firewall web list", "route web list", "publish web list", "host check",
+	} {
+		args := strings.Fields(line)
+		fits, longest := true, 0
+		for _, l := range onTerminalOf(t, 50, args...) {
+			if warning := strings.HasPrefix(l, "croft: ") || strings.HasPrefix(l, "forwarding: "); !warning {
+				fits = fits && width(l) <= 50
+				longest = max(longest, width(l))
+			}
+		}
+		if !fits {
+			t.Errorf("%s has a line of %d columns on a terminal of 50", line, longest)
+		}
+		wide := strings.Join(onTerminalOf(t, 50, append(slices.Clone(args), "--wide")...), "\n")
+		piped := croft(t, nil, args...)
+		for l := range strings.Lines(piped.out) {
+			if !strings.Contains(line, "list") && line != "status" {
+				continue // the others change from one moment to the next
+			}
+			if !strings.Contains(wide, strings.TrimSuffix(l, "\n")) {
+				t.Errorf("%s --wide does not show as in a pipe: %s", line, l)
+			}
+		}
+	}
+	if got := onTerminalOf(t, 40, "list", "-c", "name,addresses,digest")[4]; got != "web   10.1.2.3 (eth0) +2  0123456789ab" {
+		t.Errorf("a shortened line: %q", got)
+	}
+}
+
+// A template has the keys of JSON, with the same values.
+func TestTemplatesHaveTheKeysOfJSON(t *testing.T) {
+	f, err := parseOutput("{{json .}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake := pretend(func(string) string { return "" })
+	stats, _ := fake.Stats(t.Context(), nil)
+	processes, _ := fake.Processes(t.Context(), "web")
+	for _, object := range []any{
+		fake.infos()[1], fake.infos()[2], image(), stats[0], processes[1], runtime.HostCheck{Name: "x"},
+		runtime.NetworkInfo{Name: "n"},
+	} {
+		text, err := f.fill(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := asJSON(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, has := decode(t, text), decode(t, want)
+		if missing := missingFrom(got, has); missing != "" {
+			t.Errorf("%T: the template's %s is not that of JSON:\n%s\n%s", object, missing, text, want)
+		}
+		if err := f.check(reflect.TypeOf(object)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestUptimeText(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-1: "", 0: "0s", 59 * time.Second: "59s", 90 * time.Second: "1m", 2*time.Hour + 5*time.Minute: "2h05m", 51 * time.Hour: "2d03h",
+	} {
+		if got := uptimeText(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestEndText(t *testing.T) {
+	for want, e := range map[string]*runtime.End{
+		"": nil, "powered off": {Reason: "halted"}, "rebooted": {Reason: "rebooted"}, "unknown": {Reason: "unknown"},
+		"exited: status 3": {Reason: "exited", Status: 3}, "killed: signal 9": {Reason: "killed", Status: 137},
+		"killed: out of memory": {Reason: "killed", Status: 137, OutOfMemory: true}, "failed to start: no init": {Reason: "failed", Detail: "no init"},
+	} {
+		if got := endText(e); got != want {
+			t.Errorf("%+v is %q, want %q", e, got, want)
+		}
+	}
+}
+
+func decode(t *testing.T, text string) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// missingFrom is the path of what has has and got has not, "" if there is none.
+// What has leaves out may be empty in got; null and empty lists are the same.
+func missingFrom(got, has any) string {
+	object, ok := has.(map[string]any)
+	if !ok {
+		list, isList := has.([]any)
+		if gotList, ok := got.([]any); isList && ok && len(list) == len(gotList) {
+			for n := range list {
+				if path := missingFrom(gotList[n], list[n]); path != "" {
+					return strconv.Itoa(n) + "." + path
+				}
+			}
+			return ""
+		}
+		if empty, ok := got.([]any); has == nil && ok && len(empty) == 0 || reflect.DeepEqual(got, has) {
+			return ""
+		}
+		return "value"
+	}
+	of, _ := got.(map[string]any)
+	for key, v := range object {
+		if path := missingFrom(of[key], v); path != "" {
+			return key + "." + path
+		}
+	}
+	return ""
+}
