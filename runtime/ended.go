@@ -123,7 +123,7 @@ func (mon *monitor) pauseUnlessStopped(pause time.Duration) bool {
 		if mon.askedToStop() {
 			return false
 		}
-		time.Sleep(min(left, lookAgain))
+		mon.sleep(min(left, lookAgain))
 	}
 	return !mon.askedToStop()
 }

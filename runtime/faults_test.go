@@ -3,9 +3,11 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,114 +16,88 @@ import (
 	"croft/internal/state"
 )
 
-// command is one command of a Manager, and what comes before it.
-type command struct {
-	name  string
-	ready func(*Manager) error // nil: on an empty machine
-	do    func(*Manager) error
-}
-
-func commands() []command {
-	ctx := context.Background()
-	create := func(m *Manager) error {
-		_, err := m.Create(ctx, "web", CreateOptions{Template: "t", Published: []Publication{{Protocol: "tcp", Ports: "8080", To: "80"}}})
-		return err
-	}
-	start := func(m *Manager) error { return m.Start(ctx, "web", StartOptions{}) }
-	both := func(m *Manager) error { return errors.Join(create(m), start(m)) }
-	return []command{
-		{"create", nil, create},
-		{"start", create, start},
-		{"stop", both, func(m *Manager) error { return m.Stop(ctx, "web", StopOptions{Fast: true}) }},
-		{"publish", both, func(m *Manager) error {
-			return m.Publish(ctx, "web", []Publication{{Protocol: "udp", Ports: "53", To: "53"}})
-		}},
-		{"publish remove", both, func(m *Manager) error { return m.UnpublishAll(ctx, "web") }},
-		{"template create", both, func(m *Manager) error {
-			_, err := m.CreateTemplate(ctx, "t2", "web", TemplateCreate{})
-			return err
-		}},
-		{"rename", create, func(m *Manager) error { return m.Rename(ctx, "web", "db") }},
-		{"destroy", create, func(m *Manager) error { return m.Destroy(ctx, "web", DestroyOptions{}) }},
-		{"destroy --force", both, func(m *Manager) error { return m.Destroy(ctx, "web", DestroyOptions{Force: true}) }},
-	}
-}
-
-// Each effect of create and start fails once, before and after it has done its
-// work; each time the world and croft's files are as they were before.
-func TestFailingEffectIsUndone(t *testing.T) {
-	for _, c := range commands()[:2] {
-		for _, after := range []bool{false, true} {
-			for n := 1; ; n++ {
-				dir := t.TempDir()
-				m, w := newFake(t, dir)
-				if c.ready != nil {
-					if err := c.ready(m); err != nil {
-						t.Fatal(err)
-					}
-				}
-				before := w.String()
-				w.effects, w.failAt, w.after = 0, n, after
-				err := c.do(m)
-				if err == nil && w.effects < n {
-					break // it has fewer effects than that
-				}
-				if err == nil {
-					continue // what failed did not matter
-				}
-				if !errors.Is(err, errWorld) {
-					t.Fatalf("%s, effect %d: %v", c.name, n, err)
-				}
-				if got := w.String(); got != before {
-					t.Errorf("%s, effect %d (after %v) failed: the world was\n%s\nand is\n%s", c.name, n, after, before, got)
-				}
-				if err := retry(m, w, c); err != nil {
-					t.Errorf("%s again, after effect %d failed: %v", c.name, n, err)
-				}
-			}
-		}
-	}
-}
-
-// Each effect of destroy fails once, before and after it has done its work.
-// Then the VPS is gone, or it is there with all that it has: it starts, and it
-// can be destroyed.
-func TestFailingDestroyLeavesAVPS(t *testing.T) {
-	ctx := context.Background()
+// Each effect of each command fails once, before and after it has done its
+// work. Then the command has kept its promise, and what it has left is whole.
+func TestFailingEffects(t *testing.T) {
 	for _, c := range commands() {
-		if !strings.HasPrefix(c.name, "destroy") {
-			continue
-		}
-		for _, after := range []bool{false, true} {
-			for n := 1; ; n++ {
-				m, w := newFake(t, t.TempDir())
-				if err := c.ready(m); err != nil {
-					t.Fatal(err)
-				}
-				w.effects, w.failAt, w.after = 0, n, after
-				err := c.do(m)
-				if err == nil && w.effects < n {
-					break
-				}
-				w.failAt = 0
-				_, gone := m.store.Get("web")
-				if !fail.Is(gone, fail.NotFound) {
-					if err == nil {
-						t.Errorf("%s, effect %d failed: no error, and the VPS is still there", c.name, n)
-					}
-					if err := m.Start(ctx, "web", StartOptions{}); err != nil && !fail.Is(err, fail.State) {
-						t.Errorf("%s, effect %d failed: start: %v", c.name, n, err)
-					}
-				}
-				if err := m.Destroy(ctx, "web", DestroyOptions{Force: true, IfExists: true}); err != nil {
-					t.Errorf("%s, effect %d failed: destroy: %v", c.name, n, err)
-				}
-				if got := w.String(); got != "" {
-					t.Errorf("%s, effect %d failed: left\n%s", c.name, n, got)
+		t.Run(c.name, func(t *testing.T) {
+			effects := 0
+			for _, after := range []bool{false, true} {
+				for n := 1; failsAt(t, c, n, after); n++ {
+					effects = max(effects, n)
 				}
 			}
+			if effects == 0 && !c.filesOnly {
+				t.Error("it has no effect")
+			}
+		})
+	}
+}
+
+// failsAt runs c with its n-th effect failing, and reports whether it has so many.
+func failsAt(t *testing.T, c command, n int, after bool) bool {
+	t.Helper()
+	f := newFaulty(t, t.TempDir())
+	if err := c.prepare(f); err != nil {
+		t.Fatal(err)
+	}
+	before := f.snapshot()
+	f.w.effects, f.w.failAt, f.w.after = 0, n, after
+	err := c.do(f)
+	f.w.failAt = 0
+	if f.w.effects < n {
+		if err != nil {
+			t.Errorf("nothing failed, and it says: %v", err)
+		}
+		f.end()
+		return false
+	}
+	what := fmt.Sprintf("effect %d (%s, after %v) failed", n, f.w.last, after)
+	if err != nil && !errors.Is(err, errWorld) && !c.hides {
+		t.Errorf("%s: it says: %v", what, err)
+	}
+	if got := f.snapshot(); err != nil && c.undone && got != before {
+		t.Errorf("%s: it was\n%s\nand is\n%s", what, before, got)
+	}
+	if err != nil {
+		if err := c.do(f); err != nil && !c.again(err) {
+			t.Errorf("%s: again: %v", what, err)
 		}
 	}
+	f.whole(t, what)
+	return true
+}
+
+// The process, and the monitors in it, are killed at each effect of each
+// command, while the inits live on. Then the command can be run again, which
+// every second one is, and other commands repair what is left.
+func TestDeathAtAnyEffect(t *testing.T) {
+	for i, c := range commands() {
+		t.Run(c.name, func(t *testing.T) {
+			for n := 1; diesAt(t, i, n, n%2 == 0); n++ {
+			}
+		})
+	}
+}
+
+func diesAt(t *testing.T, i, n int, again bool) bool {
+	t.Helper()
+	c := commands()[i]
+	dir := t.TempDir()
+	f := newFaulty(t, dir)
+	effect, died := dies(t, dir, i, n)
+	if !died {
+		f.end()
+		return false
+	}
+	what := fmt.Sprintf("died at effect %d (%s)", n, effect)
+	if again {
+		if err := c.do(f); err != nil && !c.again(err) {
+			t.Errorf("%s: again: %v", what, err)
+		}
+	}
+	f.whole(t, what)
+	return true
 }
 
 // A destroy that was killed once the directory of the VPS was moved leaves no
@@ -218,67 +194,23 @@ func TestDestroyAsksTheKernel(t *testing.T) {
 	}
 }
 
-// A command that failed can be run again.
-func retry(m *Manager, w *world, c command) error {
-	w.failAt = 0
-	return c.do(m)
-}
-
-// The process dies at each effect of each command; afterwards destroy leaves
-// nothing, and the address is free again.
-func TestDeathAtAnyEffectIsRecoverable(t *testing.T) {
-	for i, c := range commands() {
-		for n := 1; ; n++ {
-			dir := t.TempDir()
-			if !dies(t, dir, i, n) {
-				break
-			}
-			m, w := newFake(t, dir)
-			// The mounts were in the dead process's namespace.
-			var err error
-			for _, name := range []string{"web", "db"} {
-				if err := w.drop("mount", name); err != nil {
-					t.Fatal(err)
-				}
-				e := m.Destroy(context.Background(), name, DestroyOptions{Force: true, IfExists: true})
-				err = errors.Join(err, e)
-			}
-			if err != nil {
-				t.Errorf("%s died at effect %d: destroy: %v", c.name, n, err)
-				continue
-			}
-			if got := w.String(); got != "" {
-				t.Errorf("%s died at effect %d: destroy left\n%s", c.name, n, got)
-			}
-			if _, err := m.Create(context.Background(), "web", CreateOptions{Template: "t"}); err != nil {
-				t.Errorf("%s died at effect %d: create again: %v", c.name, n, err)
-			}
-			onlyOwner(t, m, "web")
-		}
-	}
-}
-
 // A template create that is killed while the VPS stands still does not leave it so.
 func TestKilledTemplateCreateLetsGoOn(t *testing.T) {
-	for i, c := range commands() {
-		if c.name != "template create" {
-			continue
+	i := slices.IndexFunc(commands(), func(c command) bool { return c.name == "template create" })
+	for n := 1; ; n++ {
+		dir := t.TempDir()
+		f := newFaulty(t, dir)
+		if _, died := dies(t, dir, i, n); !died {
+			if n < 3 {
+				t.Errorf("it has %d effects only", n-1)
+			}
+			break
 		}
-		for n := 1; ; n++ {
-			dir := t.TempDir()
-			if !dies(t, dir, i, n) {
-				if n < 3 {
-					t.Errorf("it has %d effects only", n-1)
-				}
-				break
-			}
-			m, _ := newFake(t, dir)
-			if _, err := m.Inspect(context.Background(), "web"); err != nil {
-				t.Fatal(err)
-			}
-			if frozen, err := m.containers.Frozen("web"); frozen || err != nil {
-				t.Errorf("died at effect %d: it stands still (%v)", n, err)
-			}
+		if _, err := f.m.Inspect(context.Background(), "web"); err != nil {
+			t.Fatal(err)
+		}
+		if frozen, err := f.m.containers.Frozen("web"); frozen || err != nil {
+			t.Errorf("died at effect %d: it stands still (%v)", n, err)
 		}
 	}
 }
@@ -294,20 +226,22 @@ func onlyOwner(t *testing.T, m *Manager, name string) {
 	}
 }
 
-// dies runs the i-th command in a child process that ends at its n-th effect,
-// and reports whether it came that far.
-func dies(t *testing.T, dir string, i, n int) bool {
+// dies runs the i-th command in a child process that ends at its n-th effect.
+// It returns that effect, and whether the command came that far.
+func dies(t *testing.T, dir string, i, n int) (effect string, died bool) {
 	t.Helper()
 	child := exec.Command(os.Args[0], "-test.run=^TestDyingChild$")
 	child.Env = append(os.Environ(), "CROFT_TEST_DIE="+dir, "CROFT_TEST_COMMAND="+strconv.Itoa(i), "CROFT_TEST_EFFECT="+strconv.Itoa(n))
-	out, err := child.CombinedOutput()
+	var errs strings.Builder
+	child.Stderr = &errs
+	out, err := child.Output()
 	if err == nil {
-		return false
+		return "", false
 	}
 	if code := child.ProcessState.ExitCode(); code != 99 {
-		t.Fatalf("the child of command %d, effect %d: %v\n%s", i, n, err, out)
+		t.Fatalf("the child of command %d, effect %d: %v\n%s%s", i, n, err, out, errs.String())
 	}
-	return true
+	return strings.TrimSpace(string(out)), true
 }
 
 // TestDyingChild is the child of dies; without one it has nothing to do.
@@ -319,14 +253,12 @@ func TestDyingChild(t *testing.T) {
 	i, _ := strconv.Atoi(os.Getenv("CROFT_TEST_COMMAND"))
 	n, _ := strconv.Atoi(os.Getenv("CROFT_TEST_EFFECT"))
 	c := commands()[i]
-	m, w := newFake(t, dir)
-	if c.ready != nil {
-		if err := c.ready(m); err != nil {
-			t.Fatal(err)
-		}
+	f := newFaulty(t, dir)
+	if err := c.prepare(f); err != nil {
+		t.Fatal(err)
 	}
-	w.effects, w.dieAt = 0, n
-	if err := c.do(m); err != nil {
+	f.w.effects, f.w.dieAt = 0, n
+	if err := c.do(f); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -29,6 +29,8 @@ type machine struct {
 	monitors   monitors
 	guests     guests
 	host       func() (Host, error)
+	// sleep waits before something that failed is tried again.
+	sleep func(time.Duration)
 	// trySysctls is fail.Usage, naming it, if a VPS cannot set one of sysctls.
 	trySysctls func(ctx context.Context, sysctls map[string]string, privileged bool) error
 	// unused is fail.Taken if a process of the host has one of ids.

@@ -85,6 +85,7 @@ func New(o Options) (*Manager, error) {
 			guests:     hostGuests{},
 			host:       func() (Host, error) { return hostFacts(cgroups, store) },
 			unused:     store.Unused,
+			sleep:      time.Sleep,
 			capacity:   sync.OnceValue(hostCapacity),
 			trySysctls: trySysctls,
 			initFile:   holder.Install,

@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +20,7 @@ import (
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"croft/bundles"
 	"croft/internal/fail"
@@ -40,6 +43,9 @@ type world struct {
 	failAt  int // 0: never
 	after   bool
 	dieAt   int
+	last    string // the newest effect
+	inits   string // a directory; "": the test itself is every init
+	own     string // where monitors mount root filesystems, for themselves
 
 	mu        sync.Mutex          // VPSs are started at the same time
 	held      map[string]*os.File // life locks that holders keep
@@ -61,7 +67,12 @@ func (w *world) effect(what string, do func() error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.effects++
+	if w.effects <= max(w.failAt, w.dieAt) {
+		w.last = what
+	}
 	if w.effects == w.dieAt {
+		fmt.Println(what)
+		w.loseMounts()
 		os.Exit(99)
 	}
 	if w.effects == w.failAt && !w.after {
@@ -122,8 +133,73 @@ func (w *world) Create(id string, spec *specs.Spec) (made container.Waiting, err
 		// The engine's contract: on error nothing is left.
 		return container.Waiting{}, errors.Join(err, w.drop("container", id))
 	}
+	pid, err := w.newInit(id)
+	if err != nil {
+		return container.Waiting{}, err
+	}
 	console, err := os.Open(os.DevNull)
-	return container.Waiting{PID: os.Getpid(), Console: console}, err
+	return container.Waiting{PID: pid, Console: console}, err
+}
+
+// newInit starts the init of a container: a process that does nothing and, like
+// a real one, outlives the process that has started it.
+func (w *world) newInit(id string) (int, error) {
+	if w.inits == "" {
+		return os.Getpid(), nil
+	}
+	cmd := exec.Command("sleep", "86400")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	go func() { _ = cmd.Wait() }()
+	init, err := processOf(cmd.Process.Pid)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(w.inits, id), fmt.Appendf(nil, "%d %d", init.PID, init.StartTime), 0o600)
+	}
+	return init.PID, err
+}
+
+// initOf is the init of a container, the zero Process if it has ended.
+func (w *world) initOf(id string) state.Process {
+	if w.inits == "" {
+		return state.Process{}
+	}
+	var init state.Process
+	text, err := os.ReadFile(filepath.Join(w.inits, id))
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &init.PID, &init.StartTime)
+	}
+	if err != nil || !alive(init) {
+		return state.Process{}
+	}
+	return init
+}
+
+// endInit ends the init of a container and what is in its network namespace, and
+// returns when it has ended.
+func (w *world) endInit(id string) error {
+	init := w.initOf(id)
+	if init.PID != 0 {
+		_ = w.drop("firewall", strconv.Itoa(init.PID))
+		_ = w.drop("routes", strconv.Itoa(init.PID))
+	}
+	for alive(init) {
+		if err := syscall.Kill(init.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+		goruntime.Gosched()
+	}
+	return nil
+}
+
+// endInits ends every init of this world.
+func (w *world) endInits() error {
+	entries, err := os.ReadDir(w.inits)
+	for _, e := range entries {
+		err = errors.Join(err, w.endInit(e.Name()))
+	}
+	return err
 }
 
 func (w *world) Go(id string) error {
@@ -136,7 +212,7 @@ func (w *world) Go(id string) error {
 }
 
 func (w *world) Delete(id string) error {
-	return w.effect("delete container", func() error { return w.drop("container", id) })
+	return w.effect("delete container", func() error { return errors.Join(w.endInit(id), w.drop("container", id)) })
 }
 
 func (w *world) Signal(id string, sig syscall.Signal) error {
@@ -151,15 +227,31 @@ func (w *world) Kill(id string) error {
 		return nil
 	})
 	if err == nil {
+		err = w.endInit(id)
+	}
+	// The holder's croft; without one there is no one to write and to sweep.
+	if err == nil && (w.inits == "" || w.holds(id)) {
 		w.ended(id)
 		w.end(id)
 	}
 	return err
 }
 
+// holds reports whether container id has a holder in this process.
+func (w *world) holds(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.held[id] != nil
+}
+
 func (w *world) OutOfMemory(string) bool { return false }
 
-func (w *world) Init(string) (int, error) { return 0, container.ErrAbsent }
+func (w *world) Init(id string) (int, error) {
+	if init := w.initOf(id); init.PID != 0 {
+		return init.PID, nil
+	}
+	return 0, container.ErrAbsent
+}
 
 func (w *world) Freeze(id string) error {
 	return w.effect("freeze", func() error { return w.put("container", id, "frozen") })
@@ -182,18 +274,29 @@ func (w *world) Processes(id string) ([]int, error) {
 	if !w.has("container", id) {
 		return nil, container.ErrAbsent
 	}
-	return []int{os.Getpid()}, nil
+	return w.pidsOf(id), nil
+}
+
+// pidsOf are the processes of a container: its init alone.
+func (w *world) pidsOf(id string) []int {
+	if w.inits == "" {
+		return []int{os.Getpid()}
+	}
+	if init := w.initOf(id); init.PID != 0 {
+		return []int{init.PID}
+	}
+	return nil
 }
 
 func (w *world) Remains(id string) ([]int, error) {
 	if !w.has("container", id) {
 		return nil, nil
 	}
-	return []int{os.Getpid()}, nil
+	return w.pidsOf(id), nil
 }
 
 func (w *world) EndRemains(id string) error {
-	return w.effect("end remains", func() error { return w.drop("container", id) })
+	return w.effect("end remains", func() error { return errors.Join(w.endInit(id), w.drop("container", id)) })
 }
 
 func (w *world) Remaining() (map[string]bool, error) {
@@ -243,7 +346,7 @@ func (w fakeNetworks) Plug(_ context.Context, p network.Plan, init inside.Identi
 
 func (w fakeNetworks) Unplug(_ context.Context, p network.Plan) error {
 	return w.effect("unplug", func() error {
-		return errors.Join(w.drop("link", ownerOf(p)), w.drop("rate", ownerOf(p)), w.drop("connections", ownerOf(p)))
+		return errors.Join(w.drop("link", ownerOf(p)), w.drop("rate", ownerOf(p)), w.drop("connections", ownerOf(p)), w.drop("addresses", ownerOf(p)))
 	})
 }
 
@@ -253,9 +356,15 @@ func (w fakeNetworks) Replug(ctx context.Context, p network.Plan, init inside.Id
 	}
 	return true, w.Plug(ctx, p, init)
 }
-func (w fakeNetworks) Keep(network.Plan, inside.Identity, string) error { return nil }
-func (w fakeNetworks) GiveBack(network.Plan, string) error              { return nil }
-func (w fakeNetworks) Remove(context.Context, network.HostPlan) error   { return nil }
+func (w fakeNetworks) Keep(network.Plan, inside.Identity, string) error {
+	return w.effect("keep links", func() error { return nil })
+}
+func (w fakeNetworks) GiveBack(network.Plan, string) error {
+	return w.effect("give links back", func() error { return nil })
+}
+func (w fakeNetworks) Remove(context.Context, network.HostPlan) error {
+	return w.effect("remove bridge", func() error { return nil })
+}
 func (w fakeNetworks) Dropped(network.Plan) (map[network.Reason]uint64, error) {
 	return map[network.Reason]uint64{}, nil
 }
@@ -376,8 +485,21 @@ func (w fakeRootfses) Mount(r template.Rootfs) error {
 		if w.has("mount", vpsOf(r)) {
 			return errors.New("it is mounted")
 		}
+		if r.Target == w.own {
+			return w.put("mount", vpsOf(r), "of its monitor")
+		}
 		return w.put("mount", vpsOf(r), "")
 	})
+}
+
+// loseMounts is what becomes of the mount namespaces of monitors that die.
+func (w *world) loseMounts() {
+	mounts, _ := filepath.Glob(w.path("mount", "*"))
+	for _, path := range mounts {
+		if text, _ := os.ReadFile(path); string(text) != "" {
+			_ = os.Remove(path)
+		}
+	}
 }
 
 func (w fakeRootfses) Unmount(r template.Rootfs) error {
@@ -419,12 +541,16 @@ type fakeMonitors struct {
 }
 
 func (f fakeMonitors) Spawn(ctx context.Context, name string, life *os.File, how spawnHow) error {
-	fd, err := syscall.Dup(int(life.Fd()))
+	fd, err := unix.FcntlInt(life.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	mon := &monitor{Manager: f.m, name: name, how: how, life: os.NewFile(uintptr(fd), "life")}
-	err = mon.boot(ctx)
+	if how == spawnAdopt {
+		err = mon.adopt()
+	} else {
+		err = mon.boot(ctx)
+	}
 	// A mount namespace ends with its process, or is the holder's.
 	if err != nil {
 		_ = f.drop("mount", name)
@@ -432,9 +558,38 @@ func (f fakeMonitors) Spawn(ctx context.Context, name string, life *os.File, how
 		mon.life.Close()
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.held[name] = mon.life
+	f.hold(name, mon.life)
+	return nil
+}
+
+// hold keeps the life lock of a container, as its holder does.
+func (w *world) hold(id string, life *os.File) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held[id] = life
+}
+
+// letGo takes the life lock from the holder of a container.
+func (w *world) letGo(id string) *os.File {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	life := w.held[id]
+	delete(w.held, id)
+	return life
+}
+
+// reboot is a reboot of a VPS from inside, and what its monitor does then.
+func (f fakeMonitors) reboot(ctx context.Context, name string) error {
+	mon := &monitor{Manager: f.m, name: name, life: f.letGo(name)}
+	if err := f.endInit(name); err != nil {
+		return err
+	}
+	err := mon.afterInit(ctx, holder.End{Known: true, Status: uint32(syscall.SIGHUP)})
+	if err != nil || !f.has("container", name) {
+		mon.life.Close()
+		return err
+	}
+	f.hold(name, mon.life)
 	return nil
 }
 
@@ -557,6 +712,7 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 		capacity: func() bundles.Capacity {
 			return bundles.Capacity{Tasks: 32768, Memory: 2 << 30, LimitMemory: true, CPUs: 2}
 		},
+		sleep:      func(time.Duration) {},
 		trySysctls: func(context.Context, map[string]string, bool) error { return nil },
 		host:       func() (Host, error) { return Host{BootID: hostBoot(t), NoFile: 1024, Arch: "amd64"}, nil },
 		initFile:   func(string) (string, error) { return "/holder", nil },

@@ -1,0 +1,447 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"croft/internal/fail"
+	"croft/network"
+	"croft/template"
+)
+
+// A command is one command of a Manager, and what comes before it.
+type command struct {
+	name   string
+	method string                // of the Manager; "": none, it happens by itself
+	ready  []func(*faulty) error // on an empty machine
+	do     func(*faulty) error
+
+	undone    bool // on an error nothing has changed
+	hides     bool // its error is one of its own: many VPSs, a command inside
+	filesOnly bool // it changes croft's files alone
+}
+
+func (c command) prepare(f *faulty) error {
+	for _, do := range c.ready {
+		if err := do(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// again reports whether err may be what c says when it is run for a second time:
+// the first one has done some of it.
+func (c command) again(err error) bool {
+	return fail.Is(err, fail.State) || fail.Is(err, fail.Taken) || fail.Is(err, fail.NotFound)
+}
+
+// A faulty is a Manager of a world in which something is about to go wrong.
+type faulty struct {
+	m *Manager
+	w *world
+}
+
+// newFaulty is newFake with inits that are processes, and with a store of
+// templates.
+func newFaulty(t *testing.T, dir string) *faulty {
+	t.Helper()
+	m, w := newFake(t, dir)
+	w.inits, w.own = filepath.Join(dir, "inits"), m.store.RootfsDir()
+	if err := os.MkdirAll(w.inits, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m.templates = templateStore{w: w}
+	t.Cleanup(func() {
+		if err := w.endInits(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &faulty{m: m, w: w}
+}
+
+// end ends what runs, before the next world.
+func (f *faulty) end() { _ = f.w.endInits() }
+
+// snapshot is all that a command may have changed. Whether links and cgroups
+// were swept that a start makes anew does not count.
+func (f *faulty) snapshot() string {
+	lines := []string{f.w.String()}
+	entries, err := f.m.store.All()
+	lines = append(lines, fmt.Sprint(err))
+	for _, e := range entries {
+		should, err := f.m.store.ShouldRun(e.Name)
+		lines = append(lines, fmt.Sprintf("%s: %+v %v, should run: %v %v", e.Name, e.VPS, e.Err, should, err))
+	}
+	for name, t := range f.m.tables() {
+		lines = append(lines, fmt.Sprintf("network %s: %+v", name, t.Claims))
+	}
+	slices.Sort(lines[1:])
+	return strings.Join(lines, "\n")
+}
+
+// whole checks that what is there can be used and removed, and that nothing is
+// left when it is.
+func (f *faulty) whole(t *testing.T, what string) {
+	t.Helper()
+	defer f.end()
+	ctx := context.Background()
+	bad := func(format string, args ...any) { t.Helper(); t.Errorf("%s: %s", what, fmt.Sprintf(format, args...)) }
+	f.noneTwice(bad)
+	names, err := f.m.store.Names()
+	if err != nil {
+		bad("names: %v", err)
+	}
+	for _, name := range append(names, "another") {
+		l, err := f.m.store.Lock(ctx, name, "test", 0)
+		if err != nil {
+			bad("its lock is left: %v", err)
+			continue
+		}
+		l.Unlock()
+	}
+	all, err := f.m.List(ctx)
+	if err != nil {
+		bad("list: %v", err)
+	}
+	for _, info := range all {
+		if info.Status == StatusBroken {
+			bad("%s is broken: %s", info.Name, info.Error)
+		}
+	}
+	for _, name := range names {
+		f.usable(bad, name)
+	}
+	for _, name := range []string{"web", "db"} {
+		if err := f.m.Destroy(ctx, name, DestroyOptions{Force: true, IfExists: true}); err != nil {
+			bad("destroy %s: %v", name, err)
+		}
+	}
+	if err := f.m.RemoveNetwork(ctx, "lan", false); err != nil && !fail.Is(err, fail.NotFound) {
+		bad("remove network: %v", err)
+	}
+	if err := f.m.RemoveTemplate(ctx, "made"); err != nil && !fail.Is(err, fail.NotFound) {
+		bad("remove template: %v", err)
+	}
+	for _, dir := range []string{f.m.store.TrashDir(), filepath.Dir(f.m.store.VPSDir("web"))} { // whose ids are taken
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			bad("%s has %v, %v", filepath.Base(dir), left, err)
+		}
+	}
+	if drafts, err := f.m.store.Drafts(); err != nil || len(drafts) > 0 {
+		bad("there are drafts %v, %v", drafts, err)
+	}
+	if got := f.w.String(); got != "" {
+		bad("after destroy there is\n%s", got)
+	}
+	if _, err := f.m.Create(ctx, "web", CreateOptions{Template: "t", Published: published()}); err != nil {
+		bad("create: %v", err)
+	}
+	f.owner(bad, "web")
+}
+
+// noneTwice checks that no address and no port has two owners.
+func (f *faulty) noneTwice(bad func(string, ...any)) {
+	owners := map[string]string{}
+	take := func(thing, owner string) {
+		if other, taken := owners[thing]; taken && other != owner {
+			bad("%s has the owners %s and %s", thing, other, owner)
+		}
+		owners[thing] = owner
+	}
+	for network, t := range f.m.tables() {
+		for _, c := range t.Claims {
+			for _, a := range c.Addresses {
+				take(network+" "+a.String(), c.Owner)
+			}
+		}
+	}
+	entries, _ := f.m.store.All()
+	for _, e := range entries {
+		for _, p := range e.VPS.Published {
+			take(p.Protocol+" "+p.Ports, e.Name)
+		}
+		take(fmt.Sprint("ids ", e.VPS.IDs), e.Name)
+	}
+}
+
+// usable checks that name can be resumed or unmounted, started and stopped.
+func (f *faulty) usable(bad func(string, ...any), name string) {
+	ctx := context.Background()
+	if err := f.m.Umount(ctx, name); err != nil && !fail.Is(err, fail.State) && !fail.Is(err, fail.NotFound) {
+		bad("umount %s: %v", name, err)
+	}
+	err := f.m.Start(ctx, name, StartOptions{})
+	if fail.Is(err, fail.NotFound) {
+		return // an abandoned one, which any command removes, or one half renamed
+	}
+	if err != nil && !fail.Is(err, fail.State) {
+		bad("start %s: %v", name, err)
+	}
+	if err := f.m.Resume(ctx, name); err != nil {
+		bad("resume %s: %v", name, err)
+	}
+	run, err := f.m.store.Run(name)
+	if status, e := f.m.status(name, run); err != nil || e != nil || status != StatusRunning {
+		bad("%s is %s after a start: %v, %v", name, status, err, e)
+	}
+	if err := f.m.Stop(ctx, name, StopOptions{Fast: true}); err != nil {
+		bad("stop %s: %v", name, err)
+	}
+	if should, err := f.m.store.ShouldRun(name); should || err != nil {
+		bad("%s should run after a stop: %v", name, err)
+	}
+}
+
+// owner checks that name alone has claims.
+func (f *faulty) owner(bad func(string, ...any), name string) {
+	for network, t := range f.m.tables() {
+		for _, c := range t.Claims {
+			if c.Owner != name {
+				bad("network %s: %s still has %v", network, c.Owner, c.Addresses)
+			}
+		}
+	}
+}
+
+func published() []Publication { return []Publication{{Protocol: "tcp", Ports: "8080", To: "80"}} }
+
+// A templateStore keeps templates in the world.
+type templateStore struct {
+	fakeTemplates
+	w *world
+}
+
+func (s templateStore) Derive(_ context.Context, name, base string, _ template.Rootfs, _ template.DeriveOptions) (template.Image, error) {
+	image, err := s.Resolve(base)
+	if err != nil {
+		return image, err
+	}
+	return image, s.w.effect("make template", func() error { return s.w.put("template", name, "") })
+}
+
+func (s templateStore) Remove(_ context.Context, ref string, used func() (map[string][]string, error)) error {
+	if !s.w.has("template", ref) {
+		return fail.New(fail.NotFound, "no template %q", ref)
+	}
+	if _, err := used(); err != nil {
+		return err
+	}
+	return s.w.effect("remove template", func() error { return s.w.drop("template", ref) })
+}
+
+func (s templateStore) Prune(_ context.Context, used func() (map[string][]string, error)) error {
+	if _, err := used(); err != nil {
+		return err
+	}
+	return s.w.effect("prune templates", func() error { return nil })
+}
+
+// What commands need before, and some do themselves.
+
+var background = context.Background()
+
+func createWeb(f *faulty) error {
+	_, err := f.m.Create(background, "web", CreateOptions{Template: "t", Published: published()})
+	return err
+}
+
+func startWeb(f *faulty) error { return f.m.Start(background, "web", StartOptions{}) }
+
+func pauseWeb(f *faulty) error { return f.m.Pause(background, "web") }
+
+func mountWeb(f *faulty) error { _, err := f.m.Mount(background, "web"); return err }
+
+// loseMonitor kills the monitor of web, not its init.
+func loseMonitor(f *faulty) error { return f.w.letGo("web").Close() }
+
+// loseInit ends the init of web too: it may have rebooted.
+func loseInit(f *faulty) error { return f.w.endInit("web") }
+
+func createLAN(f *faulty) error {
+	_, err := f.m.CreateNetwork(background, NetworkSettings{Name: "lan"})
+	return err
+}
+
+func deriveWeb(f *faulty) error {
+	_, err := f.m.CreateTemplate(background, "made", "web", TemplateCreate{})
+	return err
+}
+
+func addRule(f *faulty) error {
+	return f.m.AddFirewallRules(background, "web", []FirewallRule{{Chain: network.ChainInput, Action: "deny", Protocol: "tcp", Ports: []string{"25"}}}, 0)
+}
+
+func addRoute(f *faulty) error {
+	return f.m.AddRoute(background, "web", Route{Destination: "192.0.2.0/24", Dev: "eth0"})
+}
+
+// timedOut forgives that a stop had to kill: a process that only sleeps does not
+// answer.
+func timedOut(err error) error {
+	if fail.Is(err, fail.Timeout) {
+		return nil
+	}
+	return err
+}
+
+// eachOf is the failure of a command that is for many VPSs.
+func eachOf(results []HostResult, err error) error {
+	for _, r := range results {
+		err = errors.Join(err, timedOut(r.Err))
+	}
+	return err
+}
+
+// runCommand is a croft run. No command can be executed in this world, so that
+// is no failure once the VPS is gone again.
+func runCommand(f *faulty) error {
+	o := RunOptions{CreateOptions: CreateOptions{Template: "t"}, Name: "web", Remove: true, Exec: ExecOptions{Args: []string{"true"}}}
+	_, err := f.m.Run(background, o)
+	if errors.Is(err, errWorld) || fail.Is(err, fail.Taken) {
+		return err
+	}
+	if exists(f.m.store.VPSDir("web")) && f.w.last == "" {
+		return fmt.Errorf("the VPS is left: %w", err)
+	}
+	return nil
+}
+
+// commands are all that change something.
+func commands() []command {
+	type steps = []func(*faulty) error
+	stopped, running := steps{createWeb}, steps{createWeb, startWeb}
+	withRule, withRoute := append(slices.Clone(running), addRule), append(slices.Clone(running), addRoute)
+	stop := func(o StopOptions) func(*faulty) error {
+		return func(f *faulty) error { return timedOut(f.m.Stop(background, "web", o)) }
+	}
+	in := uint64(1_000_000)
+	change := Change{OnBoot: new(OnBootYes), Rates: []RateSetting{{In: &in}}, Connections: new(int64(900))}
+	return []command{
+		{name: "create", method: "Create", do: createWeb, undone: true},
+		{name: "start", method: "Start", ready: stopped, do: startWeb, undone: true},
+		{name: "stop --fast", method: "Stop", ready: running, do: stop(StopOptions{Fast: true})},
+		{name: "stop", method: "Stop", ready: running, do: stop(StopOptions{Timeout: time.Millisecond})},
+		{name: "stop without a monitor", method: "Stop", ready: append(slices.Clone(running), loseMonitor), do: stop(StopOptions{Timeout: time.Millisecond})},
+		{name: "kill", method: "Kill", ready: running, do: func(f *faulty) error { return f.m.Kill(background, "web", syscall.SIGKILL) }},
+		{name: "restart", method: "Restart", ready: running, do: func(f *faulty) error {
+			return f.m.Restart(background, "web", StopOptions{Fast: true}, StartOptions{})
+		}},
+		{name: "restart of a stopped one", method: "Restart", ready: stopped, do: func(f *faulty) error {
+			return f.m.Restart(background, "web", StopOptions{Fast: true}, StartOptions{})
+		}},
+		{name: "reboot from inside", ready: running, hides: true, do: func(f *faulty) error {
+			if !f.w.holds("web") {
+				return nil // killed, with the process
+			}
+			return fakeMonitors{f.w, f.m}.reboot(background, "web")
+		}},
+		{name: "adoption", method: "Inspect", ready: append(slices.Clone(running), loseMonitor), do: func(f *faulty) error {
+			_, err := f.m.Inspect(background, "web")
+			return err
+		}},
+		{name: "start of one that ended without a monitor", method: "Inspect", ready: append(slices.Clone(running), loseMonitor, loseInit), do: func(f *faulty) error {
+			_, err := f.m.Inspect(background, "web")
+			return err
+		}},
+		{name: "pause", method: "Pause", ready: running, do: pauseWeb},
+		{name: "resume", method: "Resume", ready: append(slices.Clone(running), pauseWeb), do: func(f *faulty) error { return f.m.Resume(background, "web") }},
+		{name: "run --rm", method: "Run", hides: true, do: runCommand},
+		{name: "mount", method: "Mount", ready: stopped, do: mountWeb},
+		{name: "umount", method: "Umount", ready: append(slices.Clone(stopped), mountWeb), do: func(f *faulty) error { return f.m.Umount(background, "web") }},
+		{name: "set", method: "Set", ready: running, do: func(f *faulty) error { return f.m.Set(background, "web", change) }},
+		{name: "set of a stopped one", method: "Set", ready: stopped, undone: true, filesOnly: true, do: func(f *faulty) error { return f.m.Set(background, "web", change) }},
+		{name: "set --ip-add", method: "Set", ready: running, do: func(f *faulty) error {
+			t, err := f.m.table(DefaultNetwork)
+			if err != nil {
+				return err
+			}
+			c, _ := claimOf(t, "web", "eth0")
+			a := c.Addresses[0]
+			for range 40 {
+				a = a.Next()
+			}
+			return f.m.Set(background, "web", Change{AddAddresses: []netip.Addr{a}})
+		}},
+		{name: "firewall add", method: "AddFirewallRules", ready: running, do: addRule},
+		{name: "firewall remove", method: "RemoveFirewallRules", ready: withRule, undone: true, do: func(f *faulty) error {
+			return f.m.RemoveFirewallRules(background, "web", []FirewallChoice{{Number: 1}})
+		}},
+		{name: "firewall policy", method: "SetFirewallPolicy", ready: withRule, undone: true, do: func(f *faulty) error {
+			return f.m.SetFirewallPolicy(background, "web", network.ChainInput, network.PolicyDrop)
+		}},
+		{name: "firewall flush", method: "FlushFirewall", ready: withRule, undone: true, do: func(f *faulty) error { return f.m.FlushFirewall(background, "web") }},
+		{name: "firewall apply", method: "ApplyFirewall", ready: withRule, undone: true, do: func(f *faulty) error { return f.m.ApplyFirewall(background, "web") }},
+		{name: "route add", method: "AddRoute", ready: running, do: addRoute},
+		{name: "route rule", method: "AddRouteRule", ready: withRoute, undone: true, do: func(f *faulty) error {
+			return f.m.AddRouteRule(background, "web", RouteRule{From: "192.0.2.0/24", Table: 100, Priority: 1000})
+		}},
+		{name: "route remove", method: "RemoveRoutes", ready: withRoute, undone: true, do: func(f *faulty) error { return f.m.RemoveRoutes(background, "web", []RouteChoice{{Number: 1}}) }},
+		{name: "route flush", method: "FlushRoutes", ready: withRoute, undone: true, do: func(f *faulty) error { return f.m.FlushRoutes(background, "web") }},
+		{name: "route apply", method: "ApplyRoutes", ready: withRoute, undone: true, do: func(f *faulty) error { return f.m.ApplyRoutes(background, "web") }},
+		{name: "publish", method: "Publish", ready: running, undone: true, do: func(f *faulty) error {
+			return f.m.Publish(background, "web", []Publication{{Protocol: "udp", Ports: "53", To: "53"}})
+		}},
+		{name: "publish remove", method: "Unpublish", ready: running, undone: true, do: func(f *faulty) error {
+			return f.m.Unpublish(background, "web", []PublicationChoice{{Number: 1}})
+		}},
+		{name: "publish remove --all", method: "UnpublishAll", ready: running, undone: true, do: func(f *faulty) error { return f.m.UnpublishAll(background, "web") }},
+		{name: "template create", method: "CreateTemplate", ready: running, do: deriveWeb},
+		{name: "template remove", method: "RemoveTemplate", ready: append(slices.Clone(stopped), deriveWeb), do: func(f *faulty) error {
+			return f.m.RemoveTemplate(background, "made")
+		}},
+		{name: "template prune", method: "PruneTemplates", ready: stopped, do: func(f *faulty) error { return f.m.PruneTemplates(background) }},
+		{name: "network create", method: "CreateNetwork", undone: true, do: createLAN},
+		{name: "network remove", method: "RemoveNetwork", ready: steps{createLAN}, do: func(f *faulty) error {
+			return f.m.RemoveNetwork(background, "lan", false)
+		}},
+		{name: "network set", method: "SetNetwork", ready: running, filesOnly: true, do: func(f *faulty) error {
+			return f.m.SetNetwork(background, DefaultNetwork, NetworkChange{Names: new(false)})
+		}},
+		{name: "network repair", method: "RepairNetwork", ready: running, do: func(f *faulty) error {
+			return errors.Join(f.w.drop("link", "web"), f.m.RepairNetwork(background, DefaultNetwork))
+		}},
+		{name: "rename", method: "Rename", ready: stopped, do: func(f *faulty) error { return f.m.Rename(background, "web", "db") }},
+		{name: "destroy", method: "Destroy", ready: stopped, do: func(f *faulty) error { return f.m.Destroy(background, "web", DestroyOptions{}) }},
+		{name: "destroy --force", method: "Destroy", ready: running, do: func(f *faulty) error {
+			return f.m.Destroy(background, "web", DestroyOptions{Force: true})
+		}},
+		{name: "host boot", method: "BootHost", ready: append(slices.Clone(stopped), func(f *faulty) error {
+			return f.m.Set(background, "web", Change{OnBoot: new(OnBootYes)})
+		}), do: func(f *faulty) error {
+			return eachOf(f.m.BootHost(background, StartOptions{}, func(HostResult) {}))
+		}},
+		{name: "host shutdown", method: "ShutdownHost", ready: running, do: func(f *faulty) error {
+			return eachOf(f.m.ShutdownHost(background, ShutdownOptions{Timeout: time.Millisecond}, func(HostResult) {}))
+		}},
+	}
+}
+
+// Every method of the Manager is in the table, or changes nothing that the world
+// has: it looks, or it is the template store's own.
+func TestCommandsAreComplete(t *testing.T) {
+	others := strings.Fields(`
+		AllPublished Bundle CheckHost Console Enter Exec Firewall Inspect List Logs Network Networks Processes Published Recipe Recipes
+		ResolveNames Routing Stats Template Templates Wait
+		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate`)
+	covered := map[string]bool{}
+	for _, c := range commands() {
+		covered[c.method] = true
+	}
+	manager := reflect.TypeFor[*Manager]()
+	for i := range manager.NumMethod() {
+		if name := manager.Method(i).Name; !covered[name] && !slices.Contains(others, name) {
+			t.Errorf("%s is not in the table of commands", name)
+		}
+	}
+}
