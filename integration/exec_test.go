@@ -19,6 +19,7 @@ func TestExec(t *testing.T) {
 	exec := func(args ...string) []string { return append([]string{"exec", vps, "--"}, args...) }
 
 	t.Run("status", func(t *testing.T) {
+		in(t, vps, "sh", "-c", `printf '#!/bin/sh\n' >/tmp/not-executable && chmod 644 /tmp/not-executable`)
 		for _, c := range []struct {
 			want int
 			cmd  []string
@@ -31,6 +32,7 @@ func TestExec(t *testing.T) {
 			{126, []string{"/etc"}},
 			{127, []string{"no-such-command"}},
 			{127, []string{"/no/such/command"}},
+			{126, []string{"/tmp/not-executable"}},
 			{143, []string{"sh", "-c", "kill -TERM $$"}},
 			{137, []string{"sh", "-c", "kill -KILL $$"}},
 		} {

@@ -270,7 +270,7 @@ func (m *Manager) execPipes(ctx context.Context, name string, p *specs.Process, 
 	defer signal.Stop(signals)
 	r, err := m.containers.Exec(name, p, pipes.theirs)
 	if err != nil {
-		return 0, m.execError(name, err)
+		return 0, m.execError(name, p, err)
 	}
 	pipes.begin()
 	done := make(chan struct{})
@@ -312,20 +312,28 @@ func (m *Manager) atProcessLimit(name string) bool {
 // nearLimit is how many processes and threads libcontainer starts for a command.
 const nearLimit = 8
 
-// execError sorts out why a command could not be run.
-func (m *Manager) execError(name string, err error) error {
-	var not *container.NotRunnable
-	switch {
-	case errors.As(err, &not) && not.Absent:
-		return &CommandError{Status: fail.ExecNotFound, Err: err}
-	case errors.As(err, &not):
-		return &CommandError{Status: fail.ExecNotRunable, Err: err}
-	case strings.Contains(err.Error(), "Resource temporarily unavailable"), m.atProcessLimit(name): // from another process, as text
-		return fail.New(fail.State, "%s is at its limit of processes", name).WithHint("croft inspect %s", name)
-	case errors.Is(err, container.ErrAbsent):
+// execError sorts out why the command p could not be run.
+func (m *Manager) execError(name string, p *specs.Process, err error) error {
+	if errors.Is(err, container.ErrAbsent) || errors.Is(err, container.ErrNotRunning) {
 		return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
 	}
+	init := m.initProcess(name)
+	not, e := readRunning(init, func(root *inside.Root) (*CommandError, error) { return notExecuted(p, root.Executable, err), nil })
+	switch {
+	case not != nil:
+		return not
+	case errors.Is(e, inside.ErrGone), !alive(init): // whatever libcontainer met then
+		return fail.New(fail.State, "%s has ended", name).WithHint("croft start %s", name)
+	case noMoreProcesses(err), m.atProcessLimit(name):
+		return fail.New(fail.State, "%s is at its limit of processes", name).WithHint("croft inspect %s", name)
+	}
 	return err
+}
+
+// noMoreProcesses reports whether the kernel refused another process. The
+// failure comes from other processes, as text: of Go or of the C library.
+func noMoreProcesses(err error) bool {
+	return strings.Contains(strings.ToLower(err.Error()), syscall.EAGAIN.Error())
 }
 
 // output runs a command in a VPS and returns what it printed.

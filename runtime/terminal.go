@@ -30,7 +30,7 @@ func (m *Manager) execTerminal(name string, p *specs.Process, stdio Stdio) (int,
 	defer signal.Stop(signals)
 	r, err := m.containers.Exec(name, p, [3]*os.File{})
 	if err != nil {
-		return 0, m.execError(name, err)
+		return 0, m.execError(name, p, err)
 	}
 	defer r.Console.Close()
 	old, err := term.MakeRaw(int(stdio.In.Fd()))

@@ -91,6 +91,29 @@ func (r *Root) IsDir(name string) bool {
 	return true
 }
 
+// Executable is nil if name leads to a regular file that some user may execute.
+// Else errors.Is tells why not: fs.ErrNotExist, unix.EISDIR or fs.ErrPermission.
+func (r *Root) Executable(name string) error {
+	f, err := r.Open(name, unix.O_PATH)
+	if leadsNowhere(err) {
+		return fs.ErrNotExist
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return fmt.Errorf("look at %s inside: %w", name, err)
+	case info.IsDir():
+		return unix.EISDIR
+	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
+		return unix.EACCES
+	}
+	return nil
+}
+
 // Program reports whether name leads to a regular file that some user may
 // execute, and returns the name that this file has after all links.
 func (r *Root) Program(name string) (file string, ok bool) {

@@ -3,7 +3,6 @@ package container
 import (
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -12,24 +11,9 @@ import (
 	"croft/internal/nsthread"
 )
 
-// A NotRunnable is a command that could not be executed inside: it is not
-// there, or it may not or cannot be run.
-type NotRunnable struct {
-	Command string
-	Absent  bool
-	Reason  string
-}
-
-func (e *NotRunnable) Error() string {
-	if e.Absent {
-		return fmt.Sprintf("no command %q inside", e.Command)
-	}
-	return fmt.Sprintf("cannot execute %q inside: %s", e.Command, e.Reason)
-}
-
 // Exec runs a command in the running container id, connected to the pipes stdio
 // unless spec asks for a terminal. The command's user owns them afterwards. Its
-// capabilities and limits are those that spec names. A command that cannot be run is a *NotRunnable.
+// capabilities and limits are those that spec names.
 func (e Engine) Exec(id string, spec *specs.Process, stdio [3]*os.File) (_ *Running, err error) {
 	c, err := e.load(id)
 	if err != nil {
@@ -59,7 +43,7 @@ func (e Engine) Exec(id string, spec *specs.Process, stdio [3]*os.File) (_ *Runn
 		r, err = e.execWithoutKeys(id, spec, streams, cgroups)
 	}
 	if err != nil {
-		return nil, notRunnable(spec.Args[0], err)
+		return nil, fmt.Errorf("run command: %w", err)
 	}
 	if spec.Terminal {
 		if r.Console, err = ReceiveConsole(ours); err != nil {
@@ -79,18 +63,4 @@ func (c *Container) execClean(p *specs.Process, s Streams, cgroups map[string]st
 		r, err = c.Exec(p, s, cgroups)
 	})
 	return r, err
-}
-
-// notRunnable tells the command's own fault from ours. The error was made in
-// another process and comes over a pipe as text, so text is all there is.
-func notRunnable(command string, err error) error {
-	text := err.Error()
-	switch {
-	case strings.Contains(text, "executable file not found"), strings.Contains(text, "no such file or directory") && strings.Contains(text, "exec"):
-		return &NotRunnable{Command: command, Absent: true}
-	case strings.Contains(text, "permission denied") && strings.Contains(text, "exec"),
-		strings.Contains(text, "exec format error"), strings.Contains(text, "is a directory"):
-		return &NotRunnable{Command: command, Reason: text[strings.LastIndex(text, ": ")+2:]}
-	}
-	return fmt.Errorf("run command: %w", err)
 }
