@@ -44,7 +44,7 @@ type kept struct {
 	some     bool // claims are those of some owners only
 }
 
-// A claimKey is whose claim it is.
+// A claimKey says whose claim it is, and for which interface.
 type claimKey struct{ owner, iface string }
 
 func (c Claim) key() claimKey { return claimKey{c.Owner, c.Interface} }

@@ -222,46 +222,60 @@ func (t Table) Of(owner string) []Claim {
 	return out
 }
 
+// checkClaims refuses a claim that makes no sense, and a MAC, a host link or an
+// address that is in two of them.
 func (t Table) checkClaims() error {
 	n := len(t.Claims)
 	links, macs, addrs := make(map[string]bool, n), make(map[string]bool, n), make(map[netip.Addr]bool, 2*n)
 	for _, c := range t.Claims {
-		if !isWord(c.Owner) || checkLinkName(c.Interface) != nil {
-			return fmt.Errorf("a claim of %q for interface %q makes no sense", c.Owner, c.Interface)
+		if err := t.checkClaim(c); err != nil {
+			return err
 		}
-		if t.Mode == ModeNone {
-			if c.MAC != "" || c.HostLink != "" || len(c.Addresses) > 0 {
-				return fmt.Errorf("the claim of %s makes no sense in mode %s", c.Owner, t.Mode)
-			}
-			continue
+		if macs[c.MAC] {
+			return fmt.Errorf("the MAC %s of %s has another owner", c.MAC, c.Owner)
 		}
-		if t.Mode != ModePhysical {
-			if !isMACText(c.MAC) || macs[c.MAC] || c.MAC == t.MAC {
-				return fmt.Errorf("the MAC %q of %s is not usable", c.MAC, c.Owner)
-			}
-			macs[c.MAC] = true
-		} else if c.MAC != "" {
-			return fmt.Errorf("%s has a MAC in mode %s", c.Owner, t.Mode)
-		}
-		if t.hasPorts() {
-			if err := checkHostLink(c.HostLink); err != nil || links[c.HostLink] {
-				return fmt.Errorf("the host link %q of %s is not usable", c.HostLink, c.Owner)
-			}
-			links[c.HostLink] = true
-		} else if c.HostLink != "" {
-			return fmt.Errorf("%s has a host link in mode %s", c.Owner, t.Mode)
-		}
-		if err := CheckConnections(c.Connections); err != nil {
-			return fmt.Errorf("%s: %w", c.Owner, err)
+		if links[c.HostLink] {
+			return fmt.Errorf("the host link %s of %s has another owner", c.HostLink, c.Owner)
 		}
 		for _, a := range c.Addresses {
 			if addrs[a] {
 				return fmt.Errorf("address %s belongs to both %s", a, t.ownersOf(a))
 			}
-			if why := t.unusable(a); why != "" {
-				return fmt.Errorf("address %s of %s %s", a, c.Owner, why)
-			}
 			addrs[a] = true
+		}
+		if c.MAC != "" {
+			macs[c.MAC] = true
+		}
+		if c.HostLink != "" {
+			links[c.HostLink] = true
+		}
+	}
+	return nil
+}
+
+// checkClaim refuses a claim that makes no sense in t, whatever the others are.
+func (t Table) checkClaim(c Claim) error {
+	if !isWord(c.Owner) || checkLinkName(c.Interface) != nil {
+		return fmt.Errorf("a claim of %q for interface %q makes no sense", c.Owner, c.Interface)
+	}
+	switch hasMAC := t.Mode != ModeNone && t.Mode != ModePhysical; {
+	case !hasMAC && c.MAC != "":
+		return fmt.Errorf("%s has a MAC in mode %s", c.Owner, t.Mode)
+	case hasMAC && (!isMACText(c.MAC) || c.MAC == t.MAC):
+		return fmt.Errorf("the MAC %q of %s is not usable", c.MAC, c.Owner)
+	case !t.hasPorts() && c.HostLink != "":
+		return fmt.Errorf("%s has a host link in mode %s", c.Owner, t.Mode)
+	case t.hasPorts() && checkHostLink(c.HostLink) != nil:
+		return fmt.Errorf("the host link %q of %s is not usable", c.HostLink, c.Owner)
+	case t.Mode == ModeNone && len(c.Addresses) > 0:
+		return fmt.Errorf("%s has addresses in mode %s", c.Owner, t.Mode)
+	}
+	if err := CheckConnections(c.Connections); err != nil {
+		return fmt.Errorf("%s: %w", c.Owner, err)
+	}
+	for _, a := range c.Addresses {
+		if why := t.unusable(a); why != "" {
+			return fmt.Errorf("address %s of %s %s", a, c.Owner, why)
 		}
 	}
 	return nil

@@ -134,7 +134,7 @@ func TestNamesFollow(t *testing.T) {
 	if n := told(kill("web")); n != 0 {
 		t.Errorf("a stop told %d VPSs", n)
 	}
-	// What somebody took out inside comes back by a repair.
+	// A repair brings back what was removed inside.
 	delete(w.told, first["db"])
 	if n := told(func() error { return m.RepairNetwork(ctx, DefaultNetwork) }); n != 1 || len(knows("db", "web")) == 0 {
 		t.Errorf("a repair told %d VPSs, and not db alone", n)
