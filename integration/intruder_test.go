@@ -5,7 +5,6 @@ package integration
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,17 +40,19 @@ func misleadInside() int {
 	}
 }
 
-// hostFiles are files of the host's that a VPS sees, with owner and mode.
+// hostFiles are files of the host's that a VPS sees, with owner and mode. The
+// last two are croft's own, which the host sees by the VPS's root directory alone.
 func hostFiles(t *testing.T, vps string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
+	root := fmt.Sprintf("/proc/%d/root", inspect(t, vps).PID)
 	for _, name := range []string{"/dev/full", "/dev/null", "/dev/zero", "/dev/tty", "/dev/urandom", "/proc/vmallocinfo",
-		filepath.Join(world.run, "vps", vps, "boot_id"), filepath.Join(world.run, "vps", vps, "notify")} {
+		root + "/proc/sys/kernel/random/boot_id", root + "/run/host/notify"} {
 		var st unix.Stat_t
 		if err := unix.Stat(name, &st); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		all[name] = fmt.Sprintf("%d:%d %o", st.Uid, st.Gid, st.Mode)
+		all[strings.TrimPrefix(name, root)] = fmt.Sprintf("%d:%d %o", st.Uid, st.Gid, st.Mode)
 	}
 	return all
 }
