@@ -145,7 +145,36 @@ func (a *app) hint(path []string, err error) string {
 	if hint != "" || errors.As(err, &stop) || errors.As(err, &command) {
 		return hint
 	}
+	var bad *runtime.BadName
+	if errors.As(err, &bad) && !harmful(path) {
+		if hint = a.shown(a.renamed(bad, path), path); hint != "" {
+			return hint
+		}
+	}
 	return a.shown(a.usualHint(path, err), path)
+}
+
+// renamed is the command line that was typed with a valid name in the place of
+// a bad one, "" if there is none. A new VPS whose name looks like a host name
+// gets that host name.
+func (a *app) renamed(bad *runtime.BadName, path []string) string {
+	good := bad.Converted()
+	if good == "" {
+		return ""
+	}
+	words := slices.Clone(a.typed)
+	at := slices.IndexFunc(words, func(w string) bool {
+		return w == bad.Name || strings.HasPrefix(w, "--") && strings.HasSuffix(w, "="+bad.Name)
+	})
+	if at < 0 {
+		return ""
+	}
+	words[at] = strings.TrimSuffix(words[at], bad.Name) + good
+	given := slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "--hostname") })
+	if slices.Equal(path, []string{"create"}) && words[at] == good && strings.Contains(bad.Name, ".") && isDomain(bad.Name) && !given {
+		words = slices.Insert(words, at+1, "--hostname", bad.Name)
+	}
+	return quote(append([]string{"croft"}, words...))
 }
 
 // usualHint is the hint that follows from an error's kind.

@@ -70,12 +70,7 @@ func parseResolver(s string) (string, error) {
 }
 
 // parseName reads the name of a VPS or a network.
-func parseName(s string) (string, error) {
-	if len(s) > 63 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || s[0] == '-' || s[len(s)-1] == '-' {
-		return "", fmt.Errorf("invalid name %q: 1 to 63 of a-z, 0-9 and '-', not at an end", s)
-	}
-	return s, nil
-}
+func parseName(s string) (string, error) { return runtime.ParseName(s) }
 
 // parseTemplate reads NAME or NAME@DIGEST.
 func parseTemplate(s string) (string, error) {

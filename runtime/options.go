@@ -118,6 +118,13 @@ type LogOptions struct {
 // A Condition is what Wait waits for: "running", "stopped", "booted", "network".
 type Condition string
 
+// BadName is the error about a word that cannot name a VPS or a network.
+type BadName = state.BadName
+
+// ParseName returns s if it can name a VPS or a network, else a fail.Usage that
+// wraps a BadName.
+func ParseName(s string) (string, error) { return state.ParseName(s) }
+
 // Conditions of Wait.
 const (
 	UntilRunning Condition = "running"
