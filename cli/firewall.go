@@ -37,6 +37,7 @@ change.`,
 func firewallListVerb() *verb {
 	return &verb{
 		name: "list", args: "NAME", words: vpsNames,
+		query:    true,
 		summary:  "list the rules and whether they are active",
 		examples: []string{"croft firewall web list"},
 		about: `For a running VPS, each rule has the packets and bytes that it matched, and each

@@ -19,6 +19,7 @@ import (
 func listVerb() *verb {
 	return &verb{
 		name: "list", group: groupLook, args: "[NAME...]", words: vpsNames,
+		query:   true,
 		summary: "list VPSs",
 		examples: []string{
 			"croft list --filter status=running --sort memory",

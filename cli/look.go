@@ -15,6 +15,7 @@ import (
 func statusVerb() *verb {
 	return &verb{
 		name: "status", group: groupLook, args: "[NAME...]", words: vpsNames,
+		query:    true,
 		summary:  "print the state of VPSs",
 		examples: []string{"croft status", "croft status web", "croft status --json web db"},
 		about: `With names, prints the state of these VPSs, one word per line. Without names, or
@@ -80,6 +81,7 @@ func printStatus(ctx context.Context, i *invocation) error {
 func inspectVerb() *verb {
 	return &verb{
 		name: "inspect", group: groupLook, args: "NAME...", words: vpsNames,
+		query:    true,
 		summary:  "show everything about VPSs as JSON",
 		examples: []string{"croft inspect web", "croft inspect --bundle web"},
 		about: `One name gives an object, several names give an array.
@@ -131,6 +133,7 @@ func eachOf[T any](ctx context.Context, i *invocation, act string, ask func(Mana
 func logsVerb() *verb {
 	return &verb{
 		name: "logs", group: groupLook, args: "NAME", words: vpsNames,
+		query:    true,
 		summary:  "print the console output of a VPS",
 		examples: []string{"croft logs --follow web", "croft logs --boot -1 --lines 20 web"},
 		about: `On a terminal, escape sequences, carriage returns and other control characters are
@@ -170,6 +173,7 @@ func (i *invocation) untrusted() io.Writer {
 func waitVerb() *verb {
 	return &verb{
 		name: "wait", group: groupLook, args: "NAME... | --all", words: vpsNames,
+		query:    true,
 		summary:  "wait until VPSs reach a condition",
 		examples: []string{"croft wait --for booted web", "croft wait --for stopped --timeout 60 web db"},
 		about: `The conditions are:

@@ -113,6 +113,7 @@ their addresses; see --private of "croft network create".`,
 func networkListVerb() *verb {
 	return &verb{
 		name:     "list",
+		query:    true,
 		summary:  "list networks",
 		examples: []string{"croft network list"},
 		about:    `The default network, croft0, is created with the first VPS.`,
@@ -139,6 +140,7 @@ func networkListVerb() *verb {
 func networkInspectVerb() *verb {
 	return &verb{
 		name: "inspect", args: "NAME...", words: networkNames,
+		query:    true,
 		summary:  "show everything about networks as JSON",
 		examples: []string{"croft network inspect croft0"},
 		about:    `One name gives an object, several names give an array.`,

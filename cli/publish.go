@@ -41,6 +41,7 @@ firewall ("croft firewall") must accept the packets.`,
 func publishListVerb() *verb {
 	return &verb{
 		name: "list", args: "[NAME]", words: vpsNames,
+		query:    true,
 		summary:  "list published ports and whether they are active",
 		examples: []string{"croft publish list", "croft publish web list"},
 		about: `Without NAME, lists the published ports of all VPSs.

@@ -46,6 +46,7 @@ func nameOnlyVerb(name, summary, example, about string, synonyms []string, act s
 func routeListVerb() *verb {
 	return &verb{
 		name: "list", args: "NAME", words: vpsNames,
+		query:    true,
 		summary:  "list routes and rules",
 		examples: []string{"croft route web list"},
 		about: `Routes and rules with a number are set by croft, the others by the VPS. For a

@@ -15,6 +15,7 @@ import (
 func statsVerb() *verb {
 	return &verb{
 		name: "stats", group: groupLook, args: "[NAME...]", words: activeNames,
+		query:    true,
 		summary:  "show the resource usage of running VPSs",
 		examples: []string{"croft stats", "croft stats --watch --interval 5 web db"},
 		about: `Shows the named VPSs, or all running VPSs. CPU is the percentage of one CPU used
@@ -188,6 +189,7 @@ func cpuTime(ns uint64) string {
 func topVerb() *verb {
 	return &verb{
 		name: "top", group: groupLook, args: "NAME", words: activeNames,
+		query:    true,
 		summary:  "list the processes of a VPS",
 		examples: []string{"croft top web"},
 		about: `PID and USER are as the VPS sees them; HOST-PID is the process id on the host.

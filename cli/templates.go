@@ -140,6 +140,7 @@ func openError(file string, err error) error {
 func templateListVerb() *verb {
 	return &verb{
 		name:     "list",
+		query:    true,
 		summary:  "list templates",
 		examples: []string{"croft template list"},
 		options:  append(tableOptions("print everything about each template as a JSON array"), quietOption()),
@@ -192,6 +193,7 @@ func quietOption() option { return option{name: "quiet", short: "q", usage: "pri
 func templateInspectVerb() *verb {
 	return &verb{
 		name: "inspect", args: "NAME...", words: templateNames,
+		query:    true,
 		summary:  "show everything about templates as JSON",
 		examples: []string{"croft template inspect debian-12"},
 		about:    `One name gives an object, several names give an array.`,

@@ -37,6 +37,10 @@ type verb struct {
 	inside bool
 	before int
 
+	// query says that the verb only looks: it makes no directories for a root
+	// that does not exist.
+	query bool
+
 	// foreign says that the verb is one of another command line, told of here
 	// and run by that.
 	foreign bool
@@ -226,7 +230,9 @@ func (i *invocation) manager() (Manager, error) {
 	if i.err != nil {
 		return nil, i.err
 	}
-	return i.connect(i.place)
+	place := i.place
+	place.Query = i.verb.query
+	return i.connect(place)
 }
 
 // setting is the option's value, else the environment's; zero leaves it to the

@@ -211,3 +211,23 @@ func TestLimitsBeyondTheHost(t *testing.T) {
 		t.Error(r)
 	}
 }
+
+// A query with a mistyped root finds nothing, and leaves nothing behind.
+func TestQueryOfNoRoot(t *testing.T) {
+	dir := t.TempDir()
+	root, run := filepath.Join(dir, "typo", "root"), filepath.Join(dir, "run")
+	for line, want := range map[string]int{
+		"list": 0, "stats --interval 0": 0, "template list": 0, "network list": 0, "publish list": 0,
+		"list web": 3, "status web": 3, "inspect web": 3, "stats web": 3, "top web": 3, "logs web": 3, "wait web": 3,
+		"firewall web list": 3, "route web list": 3, "publish web list": 3, "template inspect web": 3, "network inspect web": 3,
+	} {
+		cmd := exec.Command(world.croft, append(where(root, run), strings.Fields(line)...)...)
+		r := finish(cmd, strings.Fields(line))
+		if r.status != want || !strings.HasPrefix(r.errOut, "croft: warning: no VPS or template was ever created in "+root+"\n") {
+			t.Error(r)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+			t.Fatalf("%s left %v, %v", line, left, err)
+		}
+	}
+}

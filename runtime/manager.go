@@ -64,7 +64,7 @@ func New(o Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := openStore(o)
+	store, readOnly, err := openStore(o, warn)
 	if err != nil {
 		return nil, err
 	}
@@ -94,19 +94,31 @@ func New(o Options) (*Manager, error) {
 		command:  o.Command,
 		lockWait: o.LockTimeout,
 		warn:     warn,
-		readOnly: o.ReadOnly,
+		readOnly: readOnly,
 	}, nil
 }
 
-func openStore(o Options) (*state.Store, error) {
+// openStore opens the Store of a Manager. readOnly says that the Manager must
+// change nothing there.
+func openStore(o Options, warn func(string)) (store *state.Store, readOnly bool, err error) {
 	if o.ReadOnly {
-		return state.OpenExisting(o.Root, o.Run)
+		store, err = state.OpenExisting(o.Root, o.Run)
+		return store, true, err
 	}
-	store, err := state.Open(o.Root, o.Run)
-	if err != nil {
-		return nil, err
+	if o.Query {
+		var used bool
+		store, used, err = state.OpenIfUsed(o.Root, o.Run)
+		if err == nil && !used && o.Root != "" {
+			warn("no VPS or template was ever created in " + store.Root)
+		}
+		readOnly = !used
+	} else {
+		store, err = state.Open(o.Root, o.Run)
 	}
-	return store, store.Share(state.HostDir)
+	if err != nil || readOnly {
+		return store, readOnly, err
+	}
+	return store, false, store.Share(state.HostDir)
 }
 
 // lock takes name's lock for the command that this Manager was made for.

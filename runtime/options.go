@@ -234,5 +234,6 @@ type Options struct {
 	Debug         io.Writer     // where the log goes; nil drops it
 	Command       string        // who holds a lock: "croft start web"
 	CommandLine   string        // the whole command line, quoted for a shell; "" is unknown
+	Query         bool          // make no directories: a Root that holds nothing of croft is empty
 	ReadOnly      bool          // make, repair and change nothing: List, Templates and Networks are all that may be called
 }

@@ -73,6 +73,9 @@ func (s *Store) readNetwork(name string) (t NetworkTable, again bool, err error)
 
 // Networks returns the names of the networks that have a table, sorted.
 func (s *Store) Networks() ([]string, error) {
+	if s.unused {
+		return nil, nil
+	}
 	files, err := readNames(s.networksDir())
 	if err != nil {
 		return nil, err

@@ -43,6 +43,9 @@ func (s *Store) Publishers() ([]VPS, error) { return s.publishers(false) }
 // publishers looks into drafts too, if they are of interest: those whose maker
 // is at work. One that was killed will publish nothing.
 func (s *Store) publishers(drafts bool) ([]VPS, error) {
+	if s.unused {
+		return nil, nil
+	}
 	dirs, err := os.ReadDir(s.vpsDirs())
 	if err != nil {
 		return nil, hostError("read", s.vpsDirs(), err)

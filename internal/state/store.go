@@ -35,6 +35,7 @@ type Store struct {
 	hostDir    string                // see Share
 	userRuns   func(uid uint32) bool // asks the kernel
 	subIDFiles []string              // where the host says which ids its users have
+	unused     bool                  // see OpenIfUsed
 }
 
 // Open returns the store below root and run, and makes the directories that
@@ -56,6 +57,19 @@ func OpenExisting(root, run string) (*Store, error) {
 		return nil, fail.New(fail.NotFound, "%s does not exist", s.Root)
 	}
 	return s, err
+}
+
+// OpenIfUsed is Open if root holds VPSs or has held some. Else it is a Store in
+// which there is nothing, used is false, and nothing is made or changed.
+func OpenIfUsed(root, run string) (s *Store, used bool, err error) {
+	s, err = storeAt(root, run)
+	if err != nil {
+		return nil, false, err
+	}
+	if s.unused = !isDir(s.vpsDirs()); s.unused {
+		return s, false, nil
+	}
+	return s, true, s.makeDirs()
 }
 
 func storeAt(root, run string) (*Store, error) {
@@ -263,6 +277,9 @@ func (s *Store) All() ([]Entry, error) {
 // Names returns the names of all VPSs, sorted, those included whose files
 // cannot be read. It reads one directory, however many there are.
 func (s *Store) Names() ([]string, error) {
+	if s.unused {
+		return nil, nil
+	}
 	files, err := readNames(s.vpsDirs())
 	if err != nil {
 		return nil, err

@@ -441,3 +441,30 @@ func FuzzDecodeRun(f *testing.F) {
 		}
 	})
 }
+
+// A query of a root that does not exist finds nothing and leaves nothing.
+func TestOpenIfUsed(t *testing.T) {
+	root, run := filepath.Join(t.TempDir(), "typo", "root"), filepath.Join(t.TempDir(), "run")
+	s, used, err := OpenIfUsed(root, run)
+	if err != nil || used {
+		t.Fatal(used, err)
+	}
+	names, err1 := s.Names()
+	networks, err2 := s.Networks()
+	publishers, err3 := s.Publishers()
+	if len(names)+len(networks)+len(publishers) != 0 || err1 != nil || err2 != nil || err3 != nil {
+		t.Errorf("%v %v, %v %v, %v %v", names, err1, networks, err2, publishers, err3)
+	}
+	if _, err := s.Get("web"); !fail.Is(err, fail.NotFound) {
+		t.Error(err)
+	}
+	if exists(filepath.Dir(root)) || exists(run) {
+		t.Error("it has made directories")
+	}
+	if _, err := Open(root, run); err != nil {
+		t.Fatal(err)
+	}
+	if _, used, err := OpenIfUsed(root, run); err != nil || !used {
+		t.Errorf("a root that is used: %v, %v", used, err)
+	}
+}

@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"croft/runtime"
+)
+
+// Commands that only look make no directories.
+func TestQueries(t *testing.T) {
+	queries := []string{
+		"list", "status", "inspect", "stats", "top", "logs", "wait", "firewall list", "route list", "publish list",
+		"template list", "template inspect", "network list", "network inspect",
+	}
+	root := (&app{}).commands()
+	eachVerb(root, nil, func(path []string, v *verb) {
+		if want := slices.Contains(queries, strings.Join(path, " ")); v.query != want {
+			t.Errorf("croft %s: query is %v", strings.Join(path, " "), v.query)
+		}
+	})
+	for line, want := range map[string]bool{"list": true, "create web --template t": false} {
+		var asked []runtime.Options
+		a := hinting(t)
+		a.screen = newScreen(a.stdio.Err, a.getenv, a.now)
+		a.connect = func(o runtime.Options) (Manager, error) {
+			asked = append(asked, o)
+			return nil, errAccepted
+		}
+		a.main(append([]string{"croft"}, strings.Fields(line)...))
+		if len(asked) != 1 || asked[0].Query != want {
+			t.Errorf("%s asked %+v", line, asked)
+		}
+	}
+}
