@@ -98,7 +98,8 @@ func createOptions(i *invocation) runtime.CreateOptions {
 	switch {
 	case i.err != nil:
 	case o.Template == "":
-		i.err = usageError("%s: no --template given, for example --template debian-12 or --template busybox", i.verb.name).WithHint("croft template list; croft template recipe")
+		i.err = usageError("%s: no --template given, for example --template debian-12 or --template busybox", i.verb.name).
+			WithHint("%s; croft template list; croft template recipe", i.withTemplate(builtIn))
 	case slices.Contains(o.Networks, runtime.NoNetwork):
 		i.err = withoutNetwork(o)
 	}
@@ -127,4 +128,11 @@ func withoutNetwork(o runtime.CreateOptions) error {
 		return usageError("--rate: with --network none there is no interface for it")
 	}
 	return nil
+}
+
+// withTemplate is the line that was typed with the option --template. It is not
+// valid if something else is missing.
+func (i *invocation) withTemplate(name string) string {
+	at := slices.IndexFunc(i.typed, func(w string) bool { return w == i.verb.name || slices.Contains(i.verb.aliases, w) })
+	return quote(slices.Concat([]string{"croft"}, slices.Insert(slices.Clone(i.typed), at+1, "--template", name)))
 }

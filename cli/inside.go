@@ -3,9 +3,13 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
+	"slices"
+	"strings"
 
 	"golang.org/x/term"
 
+	"croft/internal/fail"
 	"croft/runtime"
 )
 
@@ -42,10 +46,26 @@ was not found, 126 if it cannot be executed, 125 if croft failed.`,
 			}
 			i.words = i.words[:1]
 			return forOne(ctx, i, "exec", func(ctx context.Context, m Manager, name string) error {
-				return exited(m.Exec(ctx, name, o))
+				code, err := m.Exec(ctx, name, o)
+				return exited(code, i.shellLine(o.Args, err))
 			})
 		},
 	}
+}
+
+// shellLine adds a hint to the error of a command that was not found because a
+// whole line for a shell was typed as its name.
+func (i *invocation) shellLine(args []string, err error) error {
+	var command *runtime.CommandError
+	if len(args) != 1 || !strings.ContainsAny(args[0], " \t") || !errors.As(err, &command) || command.Status != fail.ExecNotFound {
+		return err
+	}
+	before := i.typed[:len(i.typed)-1] // the line ends with the command
+	if before[len(before)-1] == "--" {
+		before = before[:len(before)-1]
+	}
+	words := slices.Concat([]string{"croft"}, before, []string{"--", "sh", "-c", args[0]})
+	return fail.New(fail.NotFound, "%w", err).WithHint("%s", quote(words))
 }
 
 // execOptions are those of exec and run, but for --env: create has one, too.
@@ -175,7 +195,15 @@ func consoleVerb() *verb {
 		examples: []string{"croft console web"},
 		about: `On a terminal, Ctrl-] detaches; so does "Esc ." at the beginning of a line.
 Without a terminal, stdin is sent to the console and the command ends when the
-VPS stops.`,
+VPS stops.
+
+A login at the console needs a password. In the templates that croft builds,
+root has none. To set one, run "croft enter NAME" and then passwd, or for a
+Debian VPS:
+
+  echo root:SECRET | croft exec NAME -- chpasswd
+
+"croft enter" needs no password.`,
 		aliases: []string{"attach"},
 		run: func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, "attach to the console", func(ctx context.Context, m Manager, name string) error {

@@ -64,7 +64,7 @@ is killed. Stopping a stopped VPS succeeds.`,
 // stopOptions are those that say how a VPS is stopped.
 func stopOptions() []option {
 	return []option{
-		{name: "timeout", placeholder: "TIME", usage: "time to shut down before it is killed (default: its --stop-timeout)"},
+		{name: "timeout", short: "t", placeholder: "TIME", usage: "time to shut down before it is killed (default: its --stop-timeout)"},
 		{name: "fast", usage: "kill it at once"},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -137,15 +138,20 @@ func openError(file string, err error) error {
 	return fail.New(kind, "open %s: %w", file, err)
 }
 
+// builtIn is the template that is in croft itself.
+const builtIn = "busybox"
+
 func templateListVerb() *verb {
 	return &verb{
 		name:     "list",
 		query:    true,
 		summary:  "list templates",
 		examples: []string{"croft template list"},
-		options:  append(tableOptions("print everything about each template as a JSON array"), quietOption()),
-		aliases:  []string{"ls"},
-		atRoot:   []string{"images"},
+		about: `busybox is built in: the table has it before it is used for the first time.
+"croft template recipe" lists the templates that croft can build.`,
+		options: append(tableOptions("print everything about each template as a JSON array"), quietOption()),
+		aliases: []string{"ls"},
+		atRoot:  []string{"images"},
 		run: func(ctx context.Context, i *invocation) error {
 			o, m, err := listing[runtime.TemplateInfo](i)
 			if err != nil {
@@ -162,6 +168,9 @@ func templateListVerb() *verb {
 					name += "@" + image.Digest
 				}
 				t = append(t, []string{name, image.Digest, sizeText(image.Size), timeText(image.Created)})
+			}
+			if o.name == formatTable && !i.flags.Bool("quiet") && !slices.ContainsFunc(images, func(im runtime.TemplateInfo) bool { return im.Name == builtIn && !im.Former }) {
+				t = append(t, []string{builtIn, "built-in", "", "at first use"})
 			}
 			return printAll(o, images, t)
 		},
