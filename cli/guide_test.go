@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// croft accepts every command line in the fenced blocks of README.md and of
-// docs/guide.
+// croft accepts every command line of README.md and docs/guide, in fenced blocks
+// and in tables.
 func TestCommandLinesOfTheGuide(t *testing.T) {
 	pages, err := filepath.Glob("../docs/guide/*.md")
 	if err != nil {
@@ -23,7 +23,7 @@ func TestCommandLinesOfTheGuide(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range fencedLines(string(text)) {
+		for _, line := range append(fencedLines(string(text)), cells(string(text))...) {
 			for _, words := range typedCommands(t, line) {
 				found++
 				if !a.accepts(words) {
@@ -60,6 +60,22 @@ func fencedLines(page string) []string {
 	return lines
 }
 
+// code is a span of code that begins with a command of croft.
+var code = regexp.MustCompile("`((sudo )?croft [^`]*)`")
+
+// cells are the commands in the tables of a page.
+func cells(page string) []string {
+	var commands []string
+	for line := range strings.Lines(page) {
+		if strings.HasPrefix(line, "|") {
+			for _, span := range code.FindAllStringSubmatch(strings.ReplaceAll(line, `\|`, "|"), -1) {
+				commands = append(commands, span[1])
+			}
+		}
+	}
+	return commands
+}
+
 // comment is the comment at the end of a line; begin what stands before the
 // first command of a line: a prompt, or the key of a CI job; variable is what
 // the shell replaces by a word.
@@ -90,7 +106,7 @@ func typedCommands(t *testing.T, line string) [][]string {
 		} else {
 			words = nil
 		}
-		if at := slices.IndexFunc(command, func(w string) bool { return strings.HasPrefix(w, ">") || w == "<" }); at >= 0 {
+		if at := slices.IndexFunc(command, func(w string) bool { return strings.HasPrefix(w, ">") || strings.HasPrefix(w, "<") }); at >= 0 {
 			command = command[:at]
 		}
 		at := slices.Index(command, "croft")
