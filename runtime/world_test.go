@@ -43,9 +43,10 @@ type world struct {
 	failAt  int // 0: never
 	after   bool
 	dieAt   int
-	last    string // the newest effect
-	inits   string // a directory; "": the test itself is every init
-	own     string // where monitors mount root filesystems, for themselves
+	last    string                   // the newest effect up to that one
+	before  func(n int, what string) // is told of each effect; may be nil
+	inits   string                   // a directory; "": the test itself is every init
+	own     string                   // where monitors mount root filesystems, for themselves
 
 	mu        sync.Mutex          // VPSs are started at the same time
 	held      map[string]*os.File // life locks that holders keep
@@ -69,6 +70,9 @@ func (w *world) effect(what string, do func() error) error {
 	w.effects++
 	if w.effects <= max(w.failAt, w.dieAt) {
 		w.last = what
+	}
+	if w.before != nil {
+		w.before(w.effects, what)
 	}
 	if w.effects == w.dieAt {
 		fmt.Println(what)
@@ -598,6 +602,7 @@ func (w *world) end(id string) {
 	_ = w.drop("container", id)
 	_ = w.drop("link", id)
 	_ = w.drop("rate", id)
+	_ = w.drop("published", id)
 	_ = w.drop("mount", id)
 	w.mu.Lock()
 	defer w.mu.Unlock()

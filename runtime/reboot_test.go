@@ -1,0 +1,136 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+)
+
+// A VPS that is stopped while it reboots, at any effect of that, stays stopped.
+func TestStopDuringAReboot(t *testing.T) {
+	for _, o := range []StopOptions{{Fast: true}, {Timeout: time.Hour}} {
+		for n := 1; stopsAt(t, n, o); n++ {
+		}
+	}
+}
+
+// stopsAt stops a VPS at the n-th effect of its reboot, and reports whether that
+// has so many.
+func stopsAt(t *testing.T, n int, o StopOptions) bool {
+	t.Helper()
+	f := newFaulty(t, t.TempDir())
+	defer f.end()
+	if err := errors.Join(createWeb(f), startWeb(f)); err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan error, 1)
+	var at string
+	f.w.effects, f.w.before = 0, func(effect int, what string) {
+		if effect != n || !o.Fast && what == "run init" { // this init would have to answer
+			return
+		}
+		at = what
+		go func() { stopped <- f.m.Stop(background, "web", o) }()
+		for deadline := time.Now().Add(time.Minute); !exists(stopRequest(f.m.store, "web")); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Error("the stop does not begin")
+				return
+			}
+		}
+	}
+	_ = fakeMonitors{f.w, f.m}.reboot(background, "web") // says that it was stopped
+	if at == "" {
+		return false
+	}
+	what := fmt.Sprintf("%+v at effect %d (%s)", o, n, at)
+	if err := <-stopped; err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+	run, err := f.m.store.Run("web")
+	status, e := f.m.status("web", run)
+	if err != nil || e != nil || status != StatusStopped {
+		t.Errorf("%s: it is %s: %v, %v", what, status, err, e)
+	}
+	if should, err := f.m.store.ShouldRun("web"); should || err != nil {
+		t.Errorf("%s: the next boot of the host starts it: %v", what, err)
+	}
+	if got := f.w.String(); got != "" {
+		t.Errorf("%s: left\n%s", what, got)
+	}
+	return true
+}
+
+// A VPS comes up again from a reboot although any effect of that fails once.
+func TestRebootIsTriedAgain(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		for n := 1; ; n++ {
+			f := newFaulty(t, t.TempDir())
+			if err := errors.Join(createWeb(f), startWeb(f)); err != nil {
+				t.Fatal(err)
+			}
+			f.w.effects, f.w.failAt, f.w.after = 0, n, after
+			err := fakeMonitors{f.w, f.m}.reboot(background, "web")
+			run, e := f.m.store.Run("web")
+			if status, err := f.m.status("web", run); err != nil || e != nil || status != StatusRunning {
+				t.Errorf("effect %d (%s, after %v) failed: it is %s: %v, %v", n, f.w.last, after, status, err, e)
+			}
+			f.end()
+			if f.w.effects < n {
+				break
+			}
+			if err != nil && !errors.Is(err, errWorld) {
+				t.Errorf("effect %d (%s, after %v) failed: %v", n, f.w.last, after, err)
+			}
+		}
+	}
+}
+
+// A process that has the pid of an init that has ended is not taken for that, by
+// no command.
+func TestAnotherProcessIsNotTouched(t *testing.T) {
+	other := exec.Command("sleep", "86400")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Process.Kill(); _ = other.Wait() }()
+	process, err := processOf(other.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range commands() {
+		f := newFaulty(t, t.TempDir())
+		if err := c.prepare(f); err != nil {
+			t.Fatal(err)
+		}
+		run, err := f.m.store.Run("web")
+		if err != nil || run.State != state.Running || !alive(run.Init) {
+			f.end()
+			continue
+		}
+		if life := f.w.letGo("web"); life != nil {
+			life.Close()
+		}
+		run.Init = state.Process{PID: process.PID, StartTime: process.StartTime - 1}
+		if err := errors.Join(loseInit(f), f.m.store.PutRun("web", run)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.do(f); err != nil && fail.KindOf(err) == fail.Internal {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if !alive(process) {
+			t.Fatalf("%s ended it", c.name)
+		}
+		for _, kind := range []string{"firewall", "routes"} {
+			if f.w.has(kind, strconv.Itoa(process.PID)) {
+				t.Errorf("%s changed its %s", c.name, kind)
+			}
+		}
+		f.end()
+	}
+}
