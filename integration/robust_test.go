@@ -4,11 +4,13 @@ package integration
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -259,6 +261,61 @@ func TestFullDisk(t *testing.T) {
 		left, _ := os.ReadDir(filepath.Join(dir, "root", "trash"))
 		return len(left) == 0
 	})
+}
+
+// A command for which the root directory is read-only stops and kills a VPS that
+// runs, and a shutdown of the host stops one whose monitor stands still.
+func TestReadOnlyRoot(t *testing.T) {
+	hostAsBefore(t)
+	root, run, vps := filepath.Join("/tmp", name(t, "root")), filepath.Join("/tmp", name(t, "run")), name(t, "vps")
+	on := func(args ...string) result {
+		t.Helper()
+		cmd := command(t.Context(), args...)
+		cmd.Args = append([]string{"croft", "--root", root, "--run-dir", run}, args...)
+		return finish(cmd, args)
+	}
+	must := func(args ...string) result {
+		t.Helper()
+		r := on(args...)
+		if r.status != 0 {
+			t.Fatal(r)
+		}
+		return r
+	}
+	t.Cleanup(func() {
+		on("destroy", "--force", "--if-exists", vps)
+		os.RemoveAll(root)
+		os.RemoveAll(run)
+	})
+	must("create", "--template", "busybox", "--network", "none", vps)
+	readOnly := func(args ...string) result {
+		t.Helper()
+		script := `mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && ! touch "$0/x" 2>/dev/null && exec "$@"`
+		cmd := exec.Command("unshare", append([]string{"-m", "sh", "-c", script, root, world.croft, "--root", root, "--run-dir", run}, args...)...)
+		return finish(cmd, args)
+	}
+	for _, end := range [][]string{{"stop", vps}, {"kill", vps}, {"host", "shutdown", "--timeout", "2s"}} {
+		must("start", "--wait", vps)
+		var i info
+		if err := json.Unmarshal([]byte(must("inspect", "--json", vps).out), &i); err != nil || i.MonitorPID == 0 {
+			t.Fatalf("inspect: %+v, %v", i, err)
+		}
+		var r result
+		if end[0] == "host" {
+			if err := syscall.Kill(i.MonitorPID, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			r = on(end...)
+		} else {
+			r = readOnly(end...)
+		}
+		if r.status != 0 && (end[0] != "host" || r.status != 9) {
+			t.Errorf("%v: %s", end, r)
+		}
+		if !gone(i.PID) || !gone(i.MonitorPID) {
+			t.Errorf("%v: its init or its monitor still runs", end)
+		}
+	}
 }
 
 // smallDisk mounts a file system of its own until the end of the test.
