@@ -70,6 +70,22 @@ func newFaulty(t *testing.T, dir string) *faulty {
 	return &faulty{m: m, w: w}
 }
 
+// memoryDir is a directory for a test, in memory where there is one: so that the
+// many worlds of a test do not wait for a disk.
+func memoryDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "croft-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 // end ends what runs, before the next world.
 func (f *faulty) end() { _ = f.w.endInits() }
 

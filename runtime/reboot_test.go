@@ -24,7 +24,7 @@ func TestStopDuringAReboot(t *testing.T) {
 // has so many.
 func stopsAt(t *testing.T, n int, o StopOptions) bool {
 	t.Helper()
-	f := newFaulty(t, t.TempDir())
+	f := newFaulty(t, memoryDir(t))
 	defer f.end()
 	if err := errors.Join(createWeb(f), startWeb(f)); err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func stopsAt(t *testing.T, n int, o StopOptions) bool {
 func TestRebootIsTriedAgain(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		for n := 1; ; n++ {
-			f := newFaulty(t, t.TempDir())
+			f := newFaulty(t, memoryDir(t))
 			if err := errors.Join(createWeb(f), startWeb(f)); err != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +104,7 @@ func TestAnotherProcessIsNotTouched(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range commands() {
-		f := newFaulty(t, t.TempDir())
+		f := newFaulty(t, memoryDir(t))
 		if err := c.prepare(f); err != nil {
 			t.Fatal(err)
 		}
