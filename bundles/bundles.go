@@ -62,7 +62,7 @@ func Read(dir string) (*specs.Spec, error) {
 func Parse(data []byte) (*specs.Spec, error) {
 	var spec specs.Spec
 	if err := json.Unmarshal(data, &spec); err != nil {
-		return nil, fail.New(fail.State, "bundle configuration is no JSON: %w", err)
+		return nil, fail.New(fail.State, "bundle configuration is not valid JSON: %w", err)
 	}
 	if spec.Root == nil || spec.Root.Path == "" {
 		return nil, fail.New(fail.State, "bundle configuration names no root filesystem")

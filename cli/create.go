@@ -117,15 +117,15 @@ func createOptions(i *invocation) runtime.CreateOptions {
 func withoutNetwork(o runtime.CreateOptions) error {
 	switch {
 	case len(o.Networks) > 1:
-		return usageError("--network: none, and others")
+		return usageError("--network: none and others: one or the other")
 	case len(o.Published) > 0:
-		return usageError("--publish: with --network none nothing leads to it")
+		return usageError("--publish: not with --network none, which has no interface")
 	case len(o.Addresses) > 0:
-		return usageError("--ip: with --network none there is no interface for it")
+		return usageError("--ip: not with --network none, which has no interface")
 	case o.Connections != runtime.DefaultConnections:
-		return usageError("--connections: with --network none there is no interface for it")
+		return usageError("--connections: not with --network none, which has no interface")
 	case len(o.Rates) > 0:
-		return usageError("--rate: with --network none there is no interface for it")
+		return usageError("--rate: not with --network none, which has no interface")
 	}
 	return nil
 }

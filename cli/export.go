@@ -46,7 +46,7 @@ func templateExport(ctx context.Context, i *invocation) error {
 		o.Format = "oci-archive"
 	}
 	if len(i.words) != 2 || i.words[1] == "" {
-		return usageError("template export: a NAME and a FILE or DIR, or - for standard output")
+		return usageError("template export takes a NAME and a FILE or DIR, or - for standard output")
 	}
 	to := i.words[1]
 	i.words = i.words[:1]
@@ -57,10 +57,10 @@ func templateExport(ctx context.Context, i *invocation) error {
 		}
 	case "oci":
 		if to == "-" {
-			return usageError("an OCI image layout is a directory: --format oci-archive writes it as a tar")
+			return usageError("--format oci writes a directory; --format oci-archive writes to standard output")
 		}
 		if i.flags.Bool("force") {
-			return usageError("--force: a directory has to be absent or empty")
+			return usageError("--force: a directory must be absent or empty")
 		}
 		o.Dir = to
 	}
@@ -131,7 +131,7 @@ func parseFormat(s string) (runtime.TemplateFormat, error) {
 // parseImage reads what one of several images in an archive is called.
 func parseImage(s string) (string, error) {
 	if strings.Trim(s, letters+"0123456789._-/:@+") != "" || s == "" {
-		return "", fail.New(fail.Usage, "%q is no name or digest of an image", s)
+		return "", fail.New(fail.Usage, "invalid name or digest of an image %q", s)
 	}
 	return s, nil
 }

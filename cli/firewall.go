@@ -58,7 +58,7 @@ them.`,
 					return err
 				}
 				if o.name != formatJSON && info.Running && !info.Applied {
-					i.screen.warn("not all of it is in the VPS: croft firewall " + name + " apply")
+					i.screen.warn("some rules are missing in the VPS; restore them with: croft firewall " + name + " apply")
 				}
 				return nil
 			})
@@ -198,14 +198,14 @@ are still accepted.`,
 				return err
 			}
 			if len(words) != 2 {
-				return usageError("firewall policy: a chain and accept or drop: croft firewall %s policy input drop", name)
+				return usageError("firewall policy takes a CHAIN and accept or drop, for example: croft firewall %s policy input drop", name)
 			}
 			chain, err := parseChain(words[0])
 			if err != nil {
 				return usageError("firewall policy: %w", err)
 			}
 			if words[1] != "accept" && words[1] != "drop" {
-				return usageError("firewall policy: %q is no policy: accept or drop", words[1])
+				return usageError("firewall policy: invalid policy %q: use accept or drop", words[1])
 			}
 			return forName(i, name, "change the firewall", func(m Manager) error { return m.SetFirewallPolicy(ctx, name, chain, words[1]) })
 		},
@@ -342,7 +342,7 @@ func parseService(s string) (protocol string, ports []string, err error) {
 	}
 	for p := range strings.SplitSeq(list, ",") {
 		if _, _, err := parsePorts(p); err != nil {
-			return "", nil, fmt.Errorf("%q is no PORTS, PORTS/PROTOCOL or PROTOCOL: 53, 80,443/tcp, 8000-8100/udp, icmp", s)
+			return "", nil, fmt.Errorf("invalid ports or protocol %q (for example 53, 80,443/tcp, 8000-8100/udp, icmp)", s)
 		}
 		ports = append(ports, p)
 	}

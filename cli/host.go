@@ -42,7 +42,7 @@ is 8 if something is missing, and 0 otherwise.`,
 				return err
 			}
 			if lacking := runtime.HostLacking(checks); len(lacking) > 0 {
-				return fail.New(fail.Host, "no VPS can run on this host: something is missing: %s", strings.Join(lacking, ", "))
+				return fail.New(fail.Host, "no VPS can run on this host; missing: %s", strings.Join(lacking, ", "))
 			}
 			return nil
 		},

@@ -96,7 +96,7 @@ func readExecOptions(i *invocation) runtime.ExecOptions {
 	all := in && term.IsTerminal(int(i.stdio.Out.Fd())) && term.IsTerminal(int(i.stdio.Err.Fd()))
 	o.Terminal = i.flags.Bool("terminal") || all && !i.flags.Bool("no-terminal")
 	if o.Terminal && !in && i.err == nil {
-		i.err = usageError("--terminal: standard input is no terminal")
+		i.err = usageError("--terminal: standard input is not a terminal")
 	}
 	return o
 }
@@ -143,7 +143,7 @@ func runRun(ctx context.Context, i *invocation) error {
 	o.Exec.Args, o.Exec.Env = i.words, o.Env
 	i.notBoth("detach", "rm")
 	if i.err == nil && o.Detach && len(i.words) > 0 {
-		i.err = usageError("--detach: the VPS is started and no COMMAND runs; run one in it with croft exec")
+		i.err = usageError("--detach takes no COMMAND; run one with croft exec afterwards")
 	}
 	name := ""
 	o.Named = func(made string) {

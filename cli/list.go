@@ -422,7 +422,7 @@ func parseColumns(s string) ([]column, error) {
 	for name := range strings.SplitSeq(s, ",") {
 		i := slices.IndexFunc(all, func(c column) bool { return c.name == strings.ToLower(name) })
 		if i < 0 {
-			return nil, fmt.Errorf("%q is no column: %s", name, strings.Join(columnNames(), ","))
+			return nil, fmt.Errorf("unknown column %q: use %s", name, strings.Join(columnNames(), ","))
 		}
 		chosen = append(chosen, all[i])
 	}
@@ -439,7 +439,7 @@ type filter struct {
 func parseFilter(s string) (filter, error) {
 	key, value, ok := strings.Cut(s, "=")
 	if !ok || value == "" {
-		return filter{}, fmt.Errorf("%q is no KEY=VALUE", s)
+		return filter{}, fmt.Errorf("invalid filter %q: use KEY=VALUE", s)
 	}
 	switch key {
 	case "label":
@@ -451,13 +451,13 @@ func parseFilter(s string) (filter, error) {
 	case "addresses", "address", "ip":
 		want, err := netip.ParseAddr(value)
 		if err != nil {
-			return filter{}, fmt.Errorf("%q is no IP address", value)
+			return filter{}, fmt.Errorf("invalid IP address %q", value)
 		}
 		return filter{key: "addresses", test: func(v vpsRow) bool { return hasAddress(v.Info, want) }}, nil
 	}
 	chosen, err := parseColumns(key)
 	if err != nil || strings.Contains(key, ",") {
-		return filter{}, fmt.Errorf("%q is no key: label, %s", key, strings.Join(columnNames(), ", "))
+		return filter{}, fmt.Errorf("unknown key %q: use label, %s", key, strings.Join(columnNames(), ", "))
 	}
 	if all := valuesOf(chosen[0].name); all != nil && !slices.Contains(all, value) {
 		return filter{}, fmt.Errorf("no VPS can have the %s %q: %s", chosen[0].name, value, strings.Join(all, ", "))

@@ -27,7 +27,7 @@ func parsePorts(s string) (first, last int, err error) {
 	}
 	first, last = port(low), port(high)
 	if first == 0 || last < first {
-		return 0, 0, fmt.Errorf("%q is no port, nor a range: 80, 8000-8100", s)
+		return 0, 0, fmt.Errorf("invalid port or range %q (for example 80, 8000-8100)", s)
 	}
 	return first, last, nil
 }
@@ -39,7 +39,7 @@ func parsePlace(s string) (string, error) {
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil || p.Addr().Is4In6() {
-		return "", fmt.Errorf("%q is no address and no prefix: 192.0.2.1, 192.0.2.0/24, fd00::/8", s)
+		return "", fmt.Errorf("invalid address or prefix %q (for example 192.0.2.1, 192.0.2.0/24, fd00::/8)", s)
 	}
 	return p.Masked().String(), nil
 }
@@ -58,7 +58,7 @@ func parseStates(s string) ([]string, error) {
 
 func parseChain(s string) (string, error) {
 	if !slices.Contains(runtime.FirewallChains(), s) {
-		return "", fmt.Errorf("%q is no chain: %s", s, strings.Join(runtime.FirewallChains(), ", "))
+		return "", fmt.Errorf("unknown chain %q: use %s", s, strings.Join(runtime.FirewallChains(), ", "))
 	}
 	return s, nil
 }
@@ -67,7 +67,7 @@ func parseChain(s string) (string, error) {
 func parseNumber(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 31)
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("%q is no number in the list: 1, 2", s)
+		return 0, fmt.Errorf("invalid number %q: use a number of the list, for example 1", s)
 	}
 	return int(n), nil
 }
@@ -76,7 +76,7 @@ func parseNumber(s string) (int, error) {
 func parsePlainAddress(s string) (string, error) {
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" || a.Is4In6() || a.IsUnspecified() || a.IsMulticast() {
-		return "", fmt.Errorf("%q is no address of a host", s)
+		return "", fmt.Errorf("invalid address %q", s)
 	}
 	return a.String(), nil
 }
@@ -101,27 +101,27 @@ func parseDestination(s, hint string) (string, error) {
 // parseInterface reads the name of a link.
 func parseInterface(s string) (string, error) {
 	if len(s) > 15 || strings.Trim(s, letters+"0123456789-_.") != "" || s[0] == '-' || s[0] == '.' {
-		return "", fmt.Errorf("%q is no interface: eth0", s)
+		return "", fmt.Errorf("invalid interface %q (for example eth0)", s)
 	}
 	return s, nil
 }
 
-func parseBytes(s string) (int, error)      { return numberIn(s, 68, 65535, "bytes: 1400") }
-func parseRouteTable(s string) (int, error) { return numberIn(s, 1, 1<<32-1, "routing table: 100") }
-func parseMetric(s string) (int, error)     { return numberIn(s, 1, 1<<32-1, "metric: 100") }
-func parsePriority(s string) (int, error)   { return numberIn(s, 1, 32767, "priority: 1 to 32767") }
+func parseBytes(s string) (int, error)      { return numberIn(s, 68, 65535, "number of bytes") }
+func parseRouteTable(s string) (int, error) { return numberIn(s, 1, 1<<32-1, "routing table") }
+func parseMetric(s string) (int, error)     { return numberIn(s, 1, 1<<32-1, "metric") }
+func parsePriority(s string) (int, error)   { return numberIn(s, 1, 32767, "priority") }
 
 func numberIn(s string, least, most uint64, what string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 63)
 	if err != nil || n < least || n > most {
-		return 0, fmt.Errorf("%q is no %s", s, what)
+		return 0, fmt.Errorf("invalid %s %q: use a number from %d to %d", what, s, least, most)
 	}
 	return int(n), nil
 }
 
 func parseMode(s string) (string, error) {
 	if !slices.Contains(runtime.NetworkModes(), s) {
-		return "", fmt.Errorf("%q is no mode: %s", s, strings.Join(runtime.NetworkModes(), ", "))
+		return "", fmt.Errorf("unknown mode %q: use %s", s, strings.Join(runtime.NetworkModes(), ", "))
 	}
 	return s, nil
 }
@@ -148,7 +148,7 @@ func parseFamilyPrefix(s string, four bool, example string) (familyPrefix, error
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil || p.Addr().Is4() != four || p.Addr().Is4In6() || p.Addr().IsMulticast() || p.Addr().IsLoopback() {
-		return familyPrefix{}, fmt.Errorf("%q is no prefix of a network: %s, none", s, example)
+		return familyPrefix{}, fmt.Errorf("invalid prefix %q (for example %s, or none)", s, example)
 	}
 	return familyPrefix{prefix: p}, nil
 }

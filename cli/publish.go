@@ -201,7 +201,7 @@ func parsePublicationChoice(s string) (runtime.PublicationChoice, error) {
 		return runtime.PublicationChoice{Number: n}, nil
 	}
 	if _, _, err := parsePorts(ports); err != nil || hasProtocol && protocol != "tcp" && protocol != "udp" {
-		return runtime.PublicationChoice{}, fmt.Errorf("invalid published port %q: 1, 8080, 53/udp, 8080:80", s)
+		return runtime.PublicationChoice{}, fmt.Errorf("invalid published port %q (for example 1, 8080, 53/udp, 8080:80)", s)
 	}
 	return runtime.PublicationChoice{Protocol: protocol, Ports: ports}, nil
 }
@@ -209,14 +209,14 @@ func parsePublicationChoice(s string) (runtime.PublicationChoice, error) {
 // parsePublication reads [ADDRESS:]PORTS:PORTS[/PROTOCOL].
 func parsePublication(s string) (runtime.Publication, error) {
 	bad := func() (runtime.Publication, error) {
-		return runtime.Publication{}, fmt.Errorf("%q is no %s: 8080:80, 192.0.2.1:53:53/udp, [::1]:8000-8010:80-90", s, published)
+		return runtime.Publication{}, fmt.Errorf("invalid port %q: use %s, for example 8080:80, 192.0.2.1:53:53/udp, [::1]:8000-8010:80-90", s, published)
 	}
 	rest, protocol, ok := strings.Cut(s, "/")
 	if !ok {
 		protocol = "tcp"
 	}
 	if protocol != "tcp" && protocol != "udp" {
-		return runtime.Publication{}, fmt.Errorf("%q: %q is no protocol: tcp, udp", s, protocol)
+		return runtime.Publication{}, fmt.Errorf("%q: unknown protocol %q: use tcp or udp", s, protocol)
 	}
 	p := runtime.Publication{Protocol: protocol}
 	words := strings.Split(rest, ":")

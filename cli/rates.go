@@ -32,7 +32,7 @@ func parseRate(s string) (runtime.RateSetting, error) {
 	text := s
 	if name, rest, ok := strings.Cut(s, ":"); ok {
 		if name == "" {
-			return r, fmt.Errorf("%q names no interface: eth0:10M", s)
+			return r, fmt.Errorf("%q has no interface before the colon (for example eth0:10M)", s)
 		}
 		var err error
 		if r.Interface, err = parseInterface(name); err != nil {
@@ -47,7 +47,7 @@ func parseRate(s string) (runtime.RateSetting, error) {
 			direction, value = "", part
 		}
 		if seen[direction] || !ok && n > 0 {
-			return r, fmt.Errorf("%q says a rate twice", s)
+			return r, fmt.Errorf("%q gives a rate twice", s)
 		}
 		seen[direction] = true
 		bits, err := parseBits(value)
@@ -62,7 +62,7 @@ func parseRate(s string) (runtime.RateSetting, error) {
 		case "out":
 			r.Out = &bits
 		default:
-			return r, fmt.Errorf("%q is no direction: in, out", direction)
+			return r, fmt.Errorf("unknown direction %q: use in or out", direction)
 		}
 	}
 	return r, nil
@@ -82,12 +82,12 @@ func parseBits(s string) (uint64, error) {
 	}
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || strings.Trim(number, "0123456789.") != "" {
-		return 0, fmt.Errorf("%q is no rate: 64K, 10M, 1.5G, %s", s, unlimited)
+		return 0, fmt.Errorf("invalid rate %q (for example 64K, 10M, 1.5G, %s)", s, unlimited)
 	}
 	if bits := n * factor; bits >= runtime.LeastRate && bits <= runtime.MostRate {
 		return uint64(math.Round(bits)), nil
 	}
-	return 0, fmt.Errorf("%q is not from %s to %s bits per second, nor %s", s, bitsText(runtime.LeastRate), bitsText(runtime.MostRate), unlimited)
+	return 0, fmt.Errorf("rate %q is out of range: use %s to %s bits per second, or %s", s, bitsText(runtime.LeastRate), bitsText(runtime.MostRate), unlimited)
 }
 
 // bitsText writes bits per second for people, as parseBits reads them.
@@ -120,7 +120,7 @@ func parseConnections(s string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < runtime.LeastConnections || n > runtime.MostConnections {
-		return 0, fmt.Errorf("%q is not a number from %d to %d, %s or default", s, runtime.LeastConnections, runtime.MostConnections, unlimited)
+		return 0, fmt.Errorf("invalid number %q: use %d to %d, %s or default", s, runtime.LeastConnections, runtime.MostConnections, unlimited)
 	}
 	return n, nil
 }

@@ -16,10 +16,10 @@ too; one that --hostname set does not.`,
 			case 0:
 				return usageError("rename: no NAME given")
 			case 1:
-				return usageError("rename: no new name given")
+				return usageError("rename: no NEW-NAME given")
 			case 2:
 			default:
-				return usageError("rename: a name and a new one, not also %q", i.words[2])
+				return usageError("rename takes a NAME and a NEW-NAME; unexpected argument %q", i.words[2])
 			}
 			old, new := i.words[0], i.words[1]
 			if _, err := parseName(new); err != nil {

@@ -65,7 +65,7 @@ omitted.`,
 					return err
 				}
 				if o.name != formatJSON && info.Running && !info.Applied {
-					i.screen.warn("not all of it is in the VPS: croft route " + name + " apply")
+					i.screen.warn("some routes are missing in the VPS; restore them with: croft route " + name + " apply")
 				}
 				return nil
 			})
@@ -116,7 +116,7 @@ uses the gateway of the network.`,
 				return err
 			}
 			if len(words) != 1 {
-				return usageError("route add: one DESTINATION: croft route %s add 192.0.2.0/24 --mtu 1300", name)
+				return usageError("route add takes one DESTINATION, for example: croft route %s add 192.0.2.0/24 --mtu 1300", name)
 			}
 			if r.Destination, err = parseDestination(words[0], r.Via+r.Src); err != nil {
 				return usageError("route add: %w", err)

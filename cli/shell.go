@@ -78,7 +78,7 @@ func completionVerb() *verb {
 			}
 			text, err := completionScripts.ReadFile("completion/croft." + shell)
 			if err != nil || strings.Contains(shell, "/") {
-				return usageError("completion: %q is no shell that croft knows: bash, zsh, fish", shell)
+				return usageError("completion: unknown shell %q: use bash, zsh or fish", shell)
 			}
 			return i.print(string(text))
 		},

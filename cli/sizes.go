@@ -17,7 +17,7 @@ const unlimited = "unlimited"
 // powers of 1024, and may be followed by B or iB.
 func parseSize(s string) (int64, error) {
 	number := strings.TrimRight(s, letters)
-	bad := fmt.Errorf("%q is no size: 512M, 1G", s)
+	bad := fmt.Errorf("invalid size %q (for example 512M, 1G)", s)
 	shift, ok := sizeShift(strings.ToUpper(s[len(number):]))
 	whole, fraction, hasFraction := strings.Cut(number, ".")
 	n, err := strconv.ParseUint(whole, 10, 63)
@@ -83,7 +83,7 @@ func parseCPUs(s string) (int64, error) {
 	whole, fraction, _ := strings.Cut(s, ".")
 	n, err := strconv.ParseUint(whole+(fraction + "000")[:3], 10, 32)
 	if err != nil || len(fraction) > 3 || whole == "" || strings.HasSuffix(s, ".") {
-		return 0, fmt.Errorf("%q is no number of CPUs: 2, 0.5, %s", s, unlimited)
+		return 0, fmt.Errorf("invalid number of CPUs %q (for example 2, 0.5, %s)", s, unlimited)
 	}
 	if n < 10 { // the kernel's smallest quota: 1 ms in 100 ms
 		return 0, fmt.Errorf("%q is too little: at least 0.01, or %s", s, unlimited)
@@ -99,7 +99,7 @@ func parsePIDs(s string) (int64, error) {
 	}
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("%q is no number of processes: 512, %s", s, unlimited)
+		return 0, fmt.Errorf("invalid number of processes %q (for example 512, %s)", s, unlimited)
 	}
 	return int64(n), nil
 }

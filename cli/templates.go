@@ -97,7 +97,7 @@ func templateImport(ctx context.Context, i *invocation) error {
 		MaxSize:      get(i, "max-size", parseMaxSize),
 	}
 	if len(i.words) != 2 {
-		return usageError("template import: a NAME and a FILE or DIR, or - for standard input")
+		return usageError("template import takes a NAME and a FILE or DIR, or - for standard input")
 	}
 	file := i.words[1]
 	i.words = i.words[:1]

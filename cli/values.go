@@ -48,14 +48,14 @@ func parseTimeout(s string) (time.Duration, error) {
 // parseAddress reads an address that an interface can have.
 func parseAddress(s string) (netip.Addr, error) {
 	if p, err := netip.ParsePrefix(s); err == nil {
-		return netip.Addr{}, fmt.Errorf("%q: without the prefix length, which is the network's: %s", s, p.Addr())
+		return netip.Addr{}, fmt.Errorf("%q: give the address without a prefix length: %s", s, p.Addr())
 	}
 	a, err := netip.ParseAddr(s)
 	switch {
 	case err != nil:
-		return netip.Addr{}, fmt.Errorf("%q is no IP address", s)
+		return netip.Addr{}, fmt.Errorf("invalid IP address %q", s)
 	case a.Zone() != "", a.Is4In6(), !a.IsGlobalUnicast():
-		return netip.Addr{}, fmt.Errorf("%s is no address that an interface can have", a)
+		return netip.Addr{}, fmt.Errorf("an interface cannot have the address %s", a)
 	}
 	return a, nil
 }
@@ -64,7 +64,7 @@ func parseAddress(s string) (netip.Addr, error) {
 func parseResolver(s string) (string, error) {
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.IsUnspecified() || a.IsMulticast() {
-		return "", fmt.Errorf("%q is no address of a DNS server", s)
+		return "", fmt.Errorf("invalid address of a DNS server %q", s)
 	}
 	return a.String(), nil
 }
@@ -75,7 +75,7 @@ func parseName(s string) (string, error) { return runtime.ParseName(s) }
 // parseTemplate reads NAME or NAME@DIGEST.
 func parseTemplate(s string) (string, error) {
 	if strings.Trim(s, letters+"0123456789.-_@:") != "" || strings.ContainsRune("@:-.", rune(s[0])) {
-		return "", fmt.Errorf("invalid template %q: debian-12, or NAME@DIGEST", s)
+		return "", fmt.Errorf("invalid template %q: use a name, for example debian-12, or NAME@DIGEST", s)
 	}
 	return s, nil
 }
@@ -96,7 +96,7 @@ const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 // is 64 bytes long at most (Linux, HOST_NAME_MAX).
 func parseHostname(s string) (string, error) {
 	if len(s) > 64 || !isDomain(s) {
-		return "", fmt.Errorf("%q is no host name", s)
+		return "", fmt.Errorf("invalid host name %q", s)
 	}
 	return s, nil
 }
@@ -104,7 +104,7 @@ func parseHostname(s string) (string, error) {
 // parseDomain reads a domain to search; "." is none.
 func parseDomain(s string) (string, error) {
 	if s != "." && (len(s) > 253 || !isDomain(strings.TrimSuffix(s, "."))) {
-		return "", fmt.Errorf("%q is no domain", s)
+		return "", fmt.Errorf("invalid domain %q", s)
 	}
 	return s, nil
 }
@@ -124,7 +124,7 @@ func parseSysctl(s string) (pair, error) {
 	p, err := parsePair(s, "KEY=VALUE", letters+"0123456789._-/")
 	p.key = strings.ReplaceAll(p.key, "/", ".")
 	if err == nil && p.value == "" {
-		err = fmt.Errorf("%q gives %s no value", s, p.key)
+		err = fmt.Errorf("%q has no value for %s", s, p.key)
 	}
 	return p, err
 }
@@ -140,7 +140,7 @@ func parseEnv(s string) (string, error) {
 	name, value, ok := strings.Cut(s, "=")
 	if !ok || name == "" || strings.Trim(name, letters+"0123456789_") != "" || name[0] >= '0' && name[0] <= '9' ||
 		strings.ContainsRune(value, 0) {
-		return "", fmt.Errorf("%q is no NAME=VALUE", s)
+		return "", fmt.Errorf("invalid variable %q: use NAME=VALUE", s)
 	}
 	return s, nil
 }
@@ -151,7 +151,7 @@ type pair struct{ key, value string }
 func parsePair(s, form, keyChars string) (pair, error) {
 	key, value, ok := strings.Cut(s, "=")
 	if !ok || key == "" || strings.Trim(key, keyChars) != "" || strings.ContainsFunc(value, unicode.IsControl) {
-		return pair{}, fmt.Errorf("%q is no %s", s, form)
+		return pair{}, fmt.Errorf("invalid text %q: use %s", s, form)
 	}
 	return pair{key, value}, nil
 }
@@ -174,11 +174,11 @@ func parseUser(s string) (string, error) {
 	for _, part := range []string{user, group} {
 		// The last may be a '$': shadow-utils allow it for Samba's machines.
 		if strings.Trim(strings.TrimSuffix(part, "$"), letters+"0123456789_.-") != "" || strings.HasPrefix(part, "-") {
-			return "", fmt.Errorf("%q is no USER or USER:GROUP", s)
+			return "", fmt.Errorf("invalid user %q: use USER or USER:GROUP", s)
 		}
 	}
 	if user == "" || hasGroup && group == "" {
-		return "", fmt.Errorf("%q is no USER or USER:GROUP", s)
+		return "", fmt.Errorf("invalid user %q: use USER or USER:GROUP", s)
 	}
 	return s, nil
 }
@@ -186,7 +186,7 @@ func parseUser(s string) (string, error) {
 // parseAbsolute reads a path inside a VPS.
 func parseAbsolute(s string) (string, error) {
 	if !filepath.IsAbs(s) || strings.ContainsRune(s, 0) {
-		return "", fmt.Errorf("%q is no absolute path", s)
+		return "", fmt.Errorf("path %q is not absolute", s)
 	}
 	return s, nil
 }
@@ -195,7 +195,7 @@ func parseAbsolute(s string) (string, error) {
 func parseDirectory(s string) (string, error) {
 	s, err := parseAbsolute(s)
 	if err == nil && filepath.Clean(s) == "/" {
-		err = errors.New(`"/" is no directory for croft's files`)
+		err = errors.New(`"/" cannot be the directory of croft's files`)
 	}
 	return s, err
 }
@@ -213,7 +213,7 @@ func parseCgroupManager(s string) (string, error) {
 // parseFile reads the path of a file on the host.
 func parseFile(s string) (string, error) {
 	if strings.ContainsRune(s, 0) {
-		return "", fmt.Errorf("%q is no file name", s)
+		return "", fmt.Errorf("invalid file name %q", s)
 	}
 	return s, nil
 }
@@ -226,7 +226,7 @@ func parseWait(s string) (runtime.Wait, error) {
 	case "network":
 		return runtime.WaitNetwork, nil
 	}
-	return 0, fmt.Errorf("%q is not to be waited for: booted, network", s)
+	return 0, fmt.Errorf("unknown condition %q: use booted or network", s)
 }
 
 // onBoots are what --onboot takes.
@@ -246,7 +246,7 @@ func parseOnBoot(s string) (runtime.OnBoot, error) {
 func parseBootOrder(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no place in an order: 0 is the last, 10 before 5", s)
+		return 0, fmt.Errorf("invalid priority %q: use a number; 10 starts before 5, 0 is the last", s)
 	}
 	return int(n), nil
 }
@@ -304,14 +304,14 @@ func parseSignal(s string) (syscall.Signal, error) {
 			return syscall.Signal(start + n), nil
 		}
 	}
-	return 0, fmt.Errorf("%q is no signal: TERM, SIGHUP, 15, RTMIN+4", s)
+	return 0, fmt.Errorf("unknown signal %q (for example TERM, SIGHUP, 15, RTMIN+4)", s)
 }
 
 // parseBoot reads which boot: n the n-th, 0 the newest, -1 the one before.
 func parseBoot(s string) (int, error) {
 	n, err := strconv.ParseInt(s, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no boot: 3 is the third, 0 the newest, -1 the one before", s)
+		return 0, fmt.Errorf("invalid boot %q: 3 is the third, 0 the newest, -1 the one before it", s)
 	}
 	return int(n), nil
 }
@@ -323,7 +323,7 @@ func parseLines(s string) (int, error) {
 	}
 	n, err := strconv.ParseUint(s, 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no number of lines: 20, all", s)
+		return 0, fmt.Errorf("invalid number of lines %q (for example 20, all)", s)
 	}
 	return int(n), nil
 }
@@ -331,7 +331,7 @@ func parseLines(s string) (int, error) {
 // parseWord reads a word such as a distribution's or an architecture's name.
 func parseWord(s string) (string, error) {
 	if strings.Trim(s, letters+"0123456789._-+") != "" {
-		return "", fmt.Errorf("%q is no word of letters and digits", s)
+		return "", fmt.Errorf("invalid word %q: use letters and digits", s)
 	}
 	return s, nil
 }
@@ -340,7 +340,7 @@ func parseWord(s string) (string, error) {
 func parseMirror(s string) (string, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme == "" || u.Host == "" && u.Path == "" || strings.ContainsFunc(s, unicode.IsSpace) {
-		return "", fmt.Errorf("%q is no URL of a package archive", s)
+		return "", fmt.Errorf("invalid URL of a package archive %q", s)
 	}
 	return s, nil
 }

@@ -186,7 +186,7 @@ func TestRegistry(t *testing.T) {
 		words  string
 	}{
 		{"no certificate", []string{"SSL_CERT_FILE=/dev/null"}, nil, 8, "certificate"},
-		{"no password", []string{"HOME=/nonexistent"}, nil, 7, "does not let us"},
+		{"no password", []string{"HOME=/nonexistent"}, nil, 7, "denies access"},
 		{"no such image", nil, []string{r.host + "/team/none:1"}, 3, "none:1"},
 		{"not TLS", nil, []string{plainServer(t) + "/team/x:1"}, 8, "TLS"},
 	} {

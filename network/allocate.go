@@ -76,7 +76,7 @@ func freePrefix(avoid []netip.Prefix) netip.Prefix {
 // has what is wanted; else fail.State.
 func (t *Table) Claim(owner, iface string, want, hostAddrs []netip.Addr) (Claim, error) {
 	if !isWord(owner) || checkLinkName(iface) != nil {
-		return Claim{}, fail.New(fail.Usage, "%q and %q are no VPS and interface", owner, iface)
+		return Claim{}, fail.New(fail.Usage, "invalid VPS %q or interface %q", owner, iface)
 	}
 	want = unmapped(want)
 	for _, c := range t.Claims {

@@ -82,7 +82,7 @@ func (s Settings) check() error {
 	case len(s.Gateways) > 0 && !lan:
 		return no("--gateway: the host is the gateway in mode %s", s.Mode)
 	case s.NoNAT && s.Mode != ModeBridge || s.NoNAT && lan:
-		return no("--no-nat: only a bridge of croft's own translates addresses")
+		return no("--no-nat: croft translates addresses only on its own bridges")
 	case s.Segment && s.Mode != ModeBridge:
 		return no("--segment: only VPSs on a bridge can share one")
 	case s.Segment && s.Private:
@@ -90,7 +90,7 @@ func (s Settings) check() error {
 	case s.Private && s.Mode == ModePhysical:
 		return no("--private: one VPS has a physical link to itself")
 	case s.Bridge == "" && s.Mode == ModeBridge && checkLinkName(s.Name) != nil:
-		return no("%q is no name for a bridge, which the network is called after: at most %d letters", s.Name, maxLinkName)
+		return no("the bridge gets the name of the network, and %q is not valid for a bridge: use at most %d letters", s.Name, maxLinkName)
 	case s.IPv4.IsValid() && s.NoIPv4 || s.IPv6.IsValid() && s.NoIPv6:
 		return no("a prefix, and none of its family, contradict each other")
 	}
@@ -125,7 +125,7 @@ func (t *Table) setPrefixes(s Settings, seed Seed) error {
 		}
 	}
 	if t.hasPorts() && !t.IPv4.IsValid() && !t.IPv6.IsValid() {
-		return fail.New(fail.Usage, "mode %s: neither --ipv4 nor --ipv6 says which addresses its VPSs have", t.Mode)
+		return fail.New(fail.Usage, "mode %s needs --ipv4 or --ipv6, the addresses of its VPSs", t.Mode)
 	}
 	return nil
 }
@@ -163,7 +163,7 @@ func (t Table) apart(others []Table, seed Seed) error {
 		}
 		for _, q := range seed.Avoid {
 			if p.Contains(q.Addr()) && q.Bits() >= p.Bits() {
-				return fail.New(fail.Taken, "%s has %s in it, which is the host's, or routed elsewhere", p, q).WithHint("ip route show %s", q)
+				return fail.New(fail.Taken, "prefix %s contains %s, which belongs to the host or is routed elsewhere", p, q).WithHint("ip route show %s", q)
 			}
 		}
 	}

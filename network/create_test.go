@@ -64,13 +64,13 @@ func TestNewRefuses(t *testing.T) {
 		"--segment and --private": {fail.Usage, Settings{Name: "n", Segment: true, Private: true}},
 		"--private: one":          {fail.Usage, Settings{Name: "n", Mode: ModePhysical, Parent: "eth9", Private: true}},
 		"at most 15":              {fail.Usage, Settings{Name: "a-very-long-name"}},
-		"neither --ipv4 nor":      {fail.Usage, Settings{Name: "n", Mode: ModeRouted, Parent: "eth9"}},
+		"needs --ipv4 or --ipv6":  {fail.Usage, Settings{Name: "n", Mode: ModeRouted, Parent: "eth9"}},
 		"is an address":           {fail.Usage, Settings{Name: "n", IPv4: netip.MustParsePrefix("10.5.0.1/16")}},
 		"too small":               {fail.Usage, Settings{Name: "n", IPv4: netip.MustParsePrefix("10.5.0.0/31")}},
 		"gateway 10.6.0.1":        {fail.Usage, Settings{Name: "n", Bridge: "br9", IPv4: four, Gateways: []netip.Addr{netip.MustParseAddr("10.6.0.1")}}},
 		"contradict each other":   {fail.Usage, Settings{Name: "n", IPv4: four, NoIPv4: true}},
 		"of network other":        {fail.Taken, Settings{Name: "n", IPv4: netip.MustParsePrefix("10.5.7.0/24"), Others: []Table{other}}},
-		"has 10.77.0.1/32 in it":  {fail.Taken, Settings{Name: "n", IPv4: netip.MustParsePrefix("10.77.0.0/16")}},
+		"contains 10.77.0.1/32":   {fail.Taken, Settings{Name: "n", IPv4: netip.MustParsePrefix("10.77.0.0/16")}},
 	} {
 		_, err := New(test.s, Seed{Avoid: []netip.Prefix{netip.MustParsePrefix("10.77.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}})
 		if !fail.Is(err, test.kind) || !strings.Contains(err.Error(), words) {

@@ -80,7 +80,7 @@ func (h *Host) checkLinks(_ context.Context, p HostPlan) error {
 			return classify("find bridge "+p.Bridge, err)
 		}
 		if _, ok := link.(*netlink.Bridge); !ok {
-			return fail.New(fail.State, "link %s is no bridge (%s)", p.Bridge, link.Type())
+			return fail.New(fail.State, "link %s is not a bridge (%s)", p.Bridge, link.Type())
 		}
 	}
 	if p.Parent == "" || p.Mode == ModePhysical {
@@ -152,7 +152,7 @@ func (h *Host) bridge(p HostPlan) (netlink.Link, error) {
 		return nil, err
 	}
 	if _, ok := link.(*netlink.Bridge); !ok {
-		return nil, fail.New(fail.Taken, "link %s is no bridge (%s)", p.Bridge, link.Type())
+		return nil, fail.New(fail.Taken, "link %s is not a bridge (%s)", p.Bridge, link.Type())
 	}
 	if alias := link.Attrs().Alias; alias != "" && alias != p.alias() {
 		return nil, fail.New(fail.Taken, "bridge %s belongs to %q", p.Bridge, alias)

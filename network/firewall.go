@@ -68,7 +68,7 @@ func (f Firewall) Policy(chain string) string {
 func (f Firewall) Check() error {
 	for _, chain := range FirewallChains() {
 		if p := f.Policy(chain); p != PolicyAccept && p != PolicyDrop {
-			return fail.New(fail.Usage, "%q is no policy: accept or drop", p)
+			return fail.New(fail.Usage, "unknown policy %q: use accept or drop", p)
 		}
 	}
 	for i, r := range f.Rules {
@@ -85,13 +85,13 @@ const maxPorts = 15
 
 func (r FirewallRule) check() error {
 	if !slices.Contains(FirewallChains(), r.Chain) {
-		return fmt.Errorf("%q is no chain: input, output or forward", r.Chain)
+		return fmt.Errorf("unknown chain %q: use input, output or forward", r.Chain)
 	}
 	if !slices.Contains([]string{ActionAllow, ActionDeny, ActionReject}, r.Action) {
-		return fmt.Errorf("%q is no action: allow, deny or reject", r.Action)
+		return fmt.Errorf("unknown action %q: use allow, deny or reject", r.Action)
 	}
 	if !slices.Contains([]string{"", "tcp", "udp", "icmp"}, r.Protocol) {
-		return fmt.Errorf("%q is no protocol: tcp, udp or icmp", r.Protocol)
+		return fmt.Errorf("unknown protocol %q: use tcp, udp or icmp", r.Protocol)
 	}
 	if len(r.Ports) > 0 && r.Protocol == "icmp" {
 		return fmt.Errorf("icmp has no ports")
@@ -112,7 +112,7 @@ func (r FirewallRule) check() error {
 	}
 	for _, s := range r.States {
 		if !slices.Contains(FirewallStates(), s) {
-			return fmt.Errorf("%q is no state: %s", s, strings.Join(FirewallStates(), ", "))
+			return fmt.Errorf("unknown state %q: use %s", s, strings.Join(FirewallStates(), ", "))
 		}
 	}
 	from, err := ruleAddress(r.From)
@@ -176,7 +176,7 @@ func portRange(s string) (first, last uint64, err error) {
 	first, err1 := strconv.ParseUint(low, 10, 16)
 	last, err2 := strconv.ParseUint(high, 10, 16)
 	if err1 != nil || err2 != nil || first == 0 || last < first || low != strconv.FormatUint(first, 10) {
-		return 0, 0, fmt.Errorf("%q is no port, nor a range: 80, 8000-8100", s)
+		return 0, 0, fmt.Errorf("invalid port or range %q (for example 80, 8000-8100)", s)
 	}
 	return first, last, nil
 }
@@ -192,7 +192,7 @@ func ruleAddress(s string) (netip.Prefix, error) {
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil || p.Addr().Is4In6() {
-		return netip.Prefix{}, fmt.Errorf("%q is no address and no prefix", s)
+		return netip.Prefix{}, fmt.Errorf("invalid address or prefix %q", s)
 	}
 	return p.Masked(), nil
 }

@@ -96,7 +96,7 @@ func (t Table) unusable(a netip.Addr) string {
 	p := t.prefixOf(a)
 	switch {
 	case !a.IsValid() || a.Zone() != "" || a.Is4In6():
-		return "is no address"
+		return "is not an address"
 	case !p.IsValid():
 		return "is of a family that the network does not have"
 	case !p.Contains(a):
@@ -190,7 +190,7 @@ func (t Table) checkPrefix(p netip.Prefix, four bool) error {
 		return nil
 	}
 	if !p.IsValid() || p.Addr().Is4() != four || p.Masked() != p {
-		return fmt.Errorf("prefix %s makes no sense", p)
+		return fmt.Errorf("invalid prefix %s", p)
 	}
 	if t.Mode != ModeRouted && p.Addr().BitLen()-p.Bits() < 2 {
 		return fmt.Errorf("prefix %s is too small", p)
@@ -203,7 +203,7 @@ func (t Table) checkGateways() error {
 	for _, g := range t.Gateways {
 		p := t.prefixOf(g)
 		if t.hostRoutes() || seen[g.Is4()] || !p.Contains(g) || g == p.Addr() {
-			return fmt.Errorf("gateway %s makes no sense", g)
+			return fmt.Errorf("invalid gateway %s", g)
 		}
 		seen[g.Is4()] = true
 	}

@@ -61,13 +61,13 @@ func linkLocal(mac net.HardwareAddr) netip.Addr {
 // would be a path below /proc/sys/net or an option of a command.
 func checkLinkName(name string) error {
 	if name == "" || len(name) > maxLinkName || name[0] == '-' || name[0] == '.' {
-		return fmt.Errorf("%q is no name for a link", name)
+		return fmt.Errorf("invalid name for a link %q", name)
 	}
 	for _, r := range name {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_', r == '.':
 		default:
-			return fmt.Errorf("%q is no name for a link", name)
+			return fmt.Errorf("invalid name for a link %q", name)
 		}
 	}
 	return nil

@@ -19,7 +19,7 @@ type Publication struct {
 // Check refuses with fail.Usage what is no publication.
 func (p Publication) Check() error {
 	if p.Protocol != "tcp" && p.Protocol != "udp" {
-		return fail.New(fail.Usage, "publish %s: %q is no protocol: tcp or udp", p, p.Protocol)
+		return fail.New(fail.Usage, "publish %s: unknown protocol %q: use tcp or udp", p, p.Protocol)
 	}
 	first, last, err := portRange(p.Ports)
 	if err != nil {
@@ -37,7 +37,7 @@ func (p Publication) Check() error {
 	}
 	a, err := netip.ParseAddr(p.Host)
 	if err != nil || a.Zone() != "" || a.Is4In6() || a.IsMulticast() || a.IsLinkLocalUnicast() {
-		return fail.New(fail.Usage, "publish %s: %q is no address that a host can have for others", p, p.Host)
+		return fail.New(fail.Usage, "publish %s: a host cannot be reached at the address %q", p, p.Host)
 	}
 	return nil
 }

@@ -173,7 +173,7 @@ func (h *Host) keepFromBridges() error {
 		return err
 	}
 	if len(others) > 0 {
-		h.warn(fmt.Sprintf("ports published by VPSs on a bridge are not reached from VPSs on it, nor from ::1, unless %s is 0; it stays 1, since %s may need it",
+		h.warn(fmt.Sprintf("ports published by VPSs on a bridge cannot be reached from VPSs on it or from ::1 while %s is 1; croft left it, because %s may need it",
 			strings.ReplaceAll(on[0], "/", "."), strings.Join(others, ", ")))
 		return nil
 	}
@@ -182,8 +182,8 @@ func (h *Host) keepFromBridges() error {
 			return err
 		}
 	}
-	h.warn("published ports need it, so croft has set net.bridge.bridge-nf-call-iptables and -ip6tables to 0 on this host: iptables sees no frames inside bridges any more. " +
-		"That matters only if rules of yours filter between the ports of one bridge. To undo: sysctl -w net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1")
+	h.warn("disabled net.bridge.bridge-nf-call-iptables and -ip6tables on this host, as published ports need. " +
+		"This matters only if your own iptables rules filter traffic between ports of one bridge. To undo: sysctl -w net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1")
 	return nil
 }
 

@@ -250,7 +250,7 @@ func loadIFB() {
 // have is ENOENT or EOPNOTSUPP.
 func classifyShaping(act string, err error) error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
-		return fail.New(fail.Host, "%s: the host's kernel has no means for that: %w", act, err).WithHint("%s", shapingModules)
+		return fail.New(fail.Host, "%s: the host's kernel does not support it: %w", act, err).WithHint("%s", shapingModules)
 	}
 	return classify(act, err)
 }

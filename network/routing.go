@@ -98,7 +98,7 @@ func (r Route) check() error {
 		return err
 	}
 	if !p.IsValid() || p.Addr().IsMulticast() {
-		return fmt.Errorf("%q is no destination", r.Destination)
+		return fmt.Errorf("invalid destination %q", r.Destination)
 	}
 	six := p.Addr().Is6()
 	for what, s := range map[string]string{"via": r.Via, "src": r.Src} {
@@ -107,14 +107,14 @@ func (r Route) check() error {
 		}
 		a, err := netip.ParseAddr(s)
 		if err != nil || a.Zone() != "" || a.Is4In6() || a.IsMulticast() || a.IsUnspecified() {
-			return fmt.Errorf("%s %q is no address", what, s)
+			return fmt.Errorf("%s: invalid address %q", what, s)
 		}
 		if a.Is6() != six {
 			return fmt.Errorf("%s %s is of another family", what, s)
 		}
 	}
 	if r.Dev != "" && checkLinkName(r.Dev) != nil {
-		return fmt.Errorf("%q is no interface", r.Dev)
+		return fmt.Errorf("invalid interface %q", r.Dev)
 	}
 	if r.MTU != 0 && (r.MTU < minMTU(six) || r.MTU > maxMTU) {
 		return fmt.Errorf("mtu %d is out of range: %d to %d", r.MTU, minMTU(six), maxMTU)
@@ -130,7 +130,7 @@ func (r Route) check() error {
 
 func checkTable(table int) error {
 	if table < 0 || int64(table) > 1<<32-1 || table == tableLocal {
-		return fmt.Errorf("table %d is none for routes of one's own", table)
+		return fmt.Errorf("table %d is reserved and takes no routes", table)
 	}
 	return nil
 }

@@ -195,7 +195,7 @@ func (n *namespace) putRoute(r Route) error {
 	}
 	err := n.nl.RouteReplace(&route)
 	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.EINVAL) {
-		return fail.New(fail.State, "route %s: the VPS's kernel refuses it (is its next hop on one of its networks, its source its own?): %w", r, err)
+		return fail.New(fail.State, "route %s: the kernel rejected it; check that the next hop is on a network of the VPS and the source is its own address: %w", r, err)
 	}
 	return classify("add route "+r.String(), err)
 }

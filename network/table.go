@@ -256,7 +256,7 @@ func (t Table) checkClaims() error {
 // checkClaim refuses a claim that makes no sense in t, whatever the others are.
 func (t Table) checkClaim(c Claim) error {
 	if !isWord(c.Owner) || checkLinkName(c.Interface) != nil {
-		return fmt.Errorf("a claim of %q for interface %q makes no sense", c.Owner, c.Interface)
+		return fmt.Errorf("invalid claim of %q for interface %q", c.Owner, c.Interface)
 	}
 	switch hasMAC := t.Mode != ModeNone && t.Mode != ModePhysical; {
 	case !hasMAC && c.MAC != "":
@@ -317,7 +317,7 @@ func isMACText(s string) bool {
 
 func parseMAC(s string) (net.HardwareAddr, error) {
 	if !isMACText(s) {
-		return nil, fmt.Errorf("MAC %q makes no sense", s)
+		return nil, fmt.Errorf("invalid MAC %q", s)
 	}
 	return net.ParseMAC(s)
 }

@@ -103,7 +103,7 @@ func TestClaimWanted(t *testing.T) {
 		{"10.91.0.2", fail.Usage, "not in 10.90.0.0/16"},
 		{"fd00:1:3::2", fail.Usage, "not in fd00:1:2::/64"},
 		{"fe80::1", fail.Usage, "not in"},
-		{"fd00:1:2::7%eth0", fail.Usage, "no address"},
+		{"fd00:1:2::7%eth0", fail.Usage, "not an address"},
 		{"10.90.7.7,10.90.7.7", fail.Usage, "twice"},
 	} {
 		table := fixed()

@@ -83,7 +83,7 @@ func (m *Manager) settle(ctx context.Context, v state.VPS, i state.Interface, wa
 			return err
 		}
 	}
-	return fail.New(fail.Taken, "network %s: others on its LAN have every address that was tried", i.Network)
+	return fail.New(fail.Taken, "network %s: every address that was tried is in use on its LAN", i.Network)
 }
 
 // takenOnLAN is fail.Taken if one of wanted answers on the network's LAN.

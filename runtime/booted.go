@@ -203,7 +203,7 @@ func (m *Manager) reached(ctx context.Context, name string, until Condition, s S
 func (m *Manager) howEnded(name string) string {
 	run, err := m.store.Run(name)
 	if err != nil || run.End == nil {
-		return "nobody knows how"
+		return "the reason is not known"
 	}
 	return run.End.Detail
 }

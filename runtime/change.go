@@ -105,7 +105,7 @@ func (c Change) check() error {
 		return fail.New(fail.Usage, "boot order: %d is not from 0 to %d", *c.BootOrder, math.MaxInt32)
 	}
 	if c.StopTime != nil && (*c.StopTime < 0 || *c.StopTime > maxStopTime) {
-		return fail.New(fail.Usage, "stop timeout: %s is no time for a stop", *c.StopTime)
+		return fail.New(fail.Usage, "invalid stop timeout %s", *c.StopTime)
 	}
 	if c.Connections != nil {
 		if err := network.CheckConnections(*c.Connections); err != nil {

@@ -258,11 +258,11 @@ const MinMemory = 4 << 20
 func checkLimits(l state.Limits) error {
 	switch {
 	case l.Memory != 0 && l.Memory != -1 && l.Memory < MinMemory:
-		return fail.New(fail.Usage, "memory of %d bytes is too little for any init, 4M is the least", l.Memory)
+		return fail.New(fail.Usage, "memory limit of %d bytes is too small for an init: use at least 4M", l.Memory)
 	case l.MilliCPUs < 0 || l.MilliCPUs != 0 && l.MilliCPUs < 10:
 		return fail.New(fail.Usage, "cpus: 0.01 is the least")
 	case l.PIDs < -1:
-		return fail.New(fail.Usage, "pids: %d is not a number of processes", l.PIDs)
+		return fail.New(fail.Usage, "invalid number of processes %d", l.PIDs)
 	case l.Swap != 0 && l.Memory == -1:
 		return fail.New(fail.Usage, "swap is limited only together with memory")
 	}
@@ -273,7 +273,7 @@ func checkDNS(d state.DNS) error {
 	for _, s := range d.Servers {
 		a, err := netip.ParseAddr(s)
 		if err != nil {
-			return fail.New(fail.Usage, "dns: %q is no address", s)
+			return fail.New(fail.Usage, "dns: invalid address %q", s)
 		}
 		if a.IsLoopback() || a.IsUnspecified() {
 			return fail.New(fail.Usage, "dns: %s is the VPS itself inside", s)

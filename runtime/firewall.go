@@ -87,7 +87,7 @@ func (m *Manager) SetFirewallPolicy(ctx context.Context, name, chain, policy str
 		case network.ChainForward:
 			f.Forward = policy
 		default:
-			return fail.New(fail.Usage, "%q is no chain: input, output or forward", chain)
+			return fail.New(fail.Usage, "unknown chain %q: use input, output or forward", chain)
 		}
 		return nil
 	})

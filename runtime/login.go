@@ -13,14 +13,14 @@ import (
 // an account in the VPS whose root directory is root.
 func (o ExecOptions) asLogin(root *inside.Root) (ExecOptions, error) {
 	if strings.Contains(o.User, ":") {
-		return o, fail.New(fail.Usage, "a login session has the groups of its user: name no group")
+		return o, fail.New(fail.Usage, "--login cannot be used with a group: a login session has the groups of its user")
 	}
 	who, err := userInside(root, o.User)
 	if err != nil {
 		return o, err
 	}
 	if who.Uid != 0 && who.Name == strconv.Itoa(who.Uid) {
-		return o, fail.New(fail.Usage, "user %d has no account inside, and so cannot log in", who.Uid)
+		return o, fail.New(fail.Usage, "user %d has no account inside and cannot log in", who.Uid)
 	}
 	args := []string{"su", "-", who.Name}
 	if len(o.Args) > 0 {

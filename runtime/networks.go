@@ -59,7 +59,7 @@ func (m *Manager) CreateNetwork(ctx context.Context, s NetworkSettings) (Network
 		return NetworkInfo{}, err
 	}
 	if s.Name == NoNetwork {
-		return NetworkInfo{}, fail.New(fail.Usage, "none is the network of those who have none")
+		return NetworkInfo{}, fail.New(fail.Usage, "\"none\" is reserved: it means no network")
 	}
 	var t network.Table
 	err := m.store.MakingNetworks(ctx, func() error {

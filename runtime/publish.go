@@ -274,7 +274,7 @@ func (m *Manager) leadsTo(v state.VPS) (network.Plan, error) {
 			return p.plan, nil
 		}
 	}
-	return network.Plan{}, fail.New(fail.State, "%s has no network whose gateway is the host: nothing can be published", v.Name)
+	return network.Plan{}, fail.New(fail.State, "ports can be published only on a network where the host is the gateway, and %s has none", v.Name)
 }
 
 func publications(saved []Publication) []network.Publication {

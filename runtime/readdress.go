@@ -233,6 +233,6 @@ func (m *Manager) followSettings(ctx context.Context, v state.VPS) {
 		})
 	}
 	if err != nil && !errors.Is(err, inside.ErrGone) { // else its next start does
-		m.warn(fmt.Sprintf("%s: its own files say what it had before until its next start: %v", v.Name, err))
+		m.warn(fmt.Sprintf("%s: its own files have the old addresses until its next start: %v", v.Name, err))
 	}
 }

@@ -37,7 +37,7 @@ func (m *Manager) Run(ctx context.Context, o RunOptions) (status int, err error)
 		o.Exec.Args = argumentsOf(image, o.Exec.Args)
 	}
 	if !o.Detach && len(o.Exec.Args) == 0 && !term.IsTerminal(int(o.Exec.Stdio.In.Fd())) {
-		return 0, fail.New(fail.Usage, "no command to run, and standard input is no terminal").
+		return 0, fail.New(fail.Usage, "no command to run, and standard input is not a terminal").
 			WithHint("croft help run")
 	}
 	if o.CreateOptions.Ephemeral = o.Remove; o.Remove && !o.Detach {

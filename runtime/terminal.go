@@ -19,7 +19,7 @@ import (
 // terminal to it: raw, with its window size, restored whatever happens.
 func (m *Manager) execTerminal(name string, p *specs.Process, stdio Stdio) (int, error) {
 	if stdio.In == nil || !term.IsTerminal(int(stdio.In.Fd())) {
-		return 0, fail.New(fail.Usage, "standard input is no terminal")
+		return 0, fail.New(fail.Usage, "standard input is not a terminal")
 	}
 	if w, h, err := term.GetSize(int(stdio.In.Fd())); err == nil {
 		p.ConsoleSize = &specs.Box{Width: uint(w), Height: uint(h)}

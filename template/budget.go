@@ -72,7 +72,7 @@ func (b *Budget) has(size int64) error {
 }
 
 func (b *Budget) exceeded(format string, args ...any) error {
-	return fail.New(fail.Usage, "the image is too large: "+format, args...).WithHint("--max-size allows more, unlimited any")
+	return fail.New(fail.Usage, "the image is too large: "+format, args...).WithHint("--max-size raises the limit; unlimited removes it")
 }
 
 // stream returns r, an archive, which ends with an error where it is longer

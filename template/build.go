@@ -50,7 +50,7 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 		o.Progress = s.progress
 	}
 	if o.Mirror != "" && (!strings.Contains(o.Mirror, "://") || strings.ContainsAny(o.Mirror, " \t\n")) {
-		return Image{}, fail.New(fail.Usage, "mirror %q is no URL", o.Mirror)
+		return Image{}, fail.New(fail.Usage, "mirror: invalid URL %q", o.Mirror)
 	}
 	if name == busyboxName && o.RecipeFile == "" {
 		if o.Mirror != "" {
@@ -285,7 +285,7 @@ func (t *transcript) failure(err error) error {
 	if strings.Contains(why, "is expired") || strings.Contains(why, "not valid yet") {
 		return failed.WithHint("check the clock; a recipe with check-valid-until: false takes expired package indexes")
 	}
-	return failed.WithHint("are the distribution's packages reached from here? a mirror can be named, and the embedded template busybox needs none")
+	return failed.WithHint("check that this host can reach the package archive, or use another one with --mirror; the template busybox needs no archive")
 }
 
 // stepOf tells how far a tool is that prints this line. The shares are those

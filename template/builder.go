@@ -41,7 +41,7 @@ func findTool() (string, error) {
 			}
 		}
 	}
-	return "", fail.New(fail.Host, "building a Debian template needs mmdebstrap or debootstrap, and neither is here").
+	return "", fail.New(fail.Host, "building a Debian template needs mmdebstrap or debootstrap, and neither is installed").
 		WithHint("apt-get install mmdebstrap")
 }
 

@@ -48,7 +48,7 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 		return Image{}, err
 	}
 	if r.name != busyboxName {
-		s.warn(fmt.Sprintf("template %s is not here yet: building it", r.name))
+		s.warn(fmt.Sprintf("template %s does not exist yet; building it", r.name))
 	}
 	made, err := s.build(ctx, r.name, BuildOptions{})
 	if err != nil {

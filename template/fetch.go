@@ -193,7 +193,7 @@ func goesOn(d oci.Descriptor, size int64, err error) error {
 		kind = fail.Host
 	}
 	return fail.New(kind, "blob %s after %d of %d bytes: %w", d.Digest.Encoded()[:12], size, d.Size, err).
-		WithHint("the same again goes on from there")
+		WithHint("run the command again to resume")
 }
 
 // more appends what one request brings.

@@ -94,7 +94,7 @@ func (s *Store) importArchive(ctx context.Context, st *stage, name string, r *bu
 	case containerIn(t) != ofFiles:
 		return s.importImages(ctx, st, name, t, containerIn(t), o)
 	case o.Image != "":
-		return Image{}, fail.New(fail.Usage, "the archive holds no images, of which %q could be one", o.Image)
+		return Image{}, fail.New(fail.Usage, "the archive contains no images, so %q cannot be chosen", o.Image)
 	case !slices.ContainsFunc(rootNames, t.exists):
 		return Image{}, fail.New(fail.Usage, "the archive holds no root filesystem: there is none of bin sbin usr etc at its top")
 	}

@@ -19,7 +19,7 @@ const maxNested = 4
 // A foreign document is a manifest, index or config that another tool wrote.
 // What is wrong with it is fail.Usage: the user named it.
 func badImage(format string, args ...any) error {
-	return fail.New(fail.Usage, "the image is damaged or none that croft knows: "+format, args...)
+	return fail.New(fail.Usage, "the image is damaged or of an unknown kind: "+format, args...)
 }
 
 // isIndex reports whether a document of this media type, or, where none is
@@ -41,7 +41,7 @@ func isIndex(mediaType string, b []byte) bool {
 func parseIndex(b []byte) (oci.Index, error) {
 	var ix oci.Index
 	if err := json.Unmarshal(b, &ix); err != nil {
-		return ix, badImage("its index is no JSON: %w", err)
+		return ix, badImage("its index is not valid JSON: %w", err)
 	}
 	for _, d := range ix.Manifests {
 		if err := checkDescriptor(d); err != nil {
@@ -92,7 +92,7 @@ func choose(ix oci.Index, arch string) (oci.Descriptor, error) {
 		return oci.Descriptor{}, badImage("its index has no image")
 	}
 	return oci.Descriptor{}, fail.New(fail.NotFound, "there is no image for linux/%s in it, only for %s", arch, strings.Join(known, ", ")).
-		WithHint("--architecture takes another one")
+		WithHint("choose another one with --architecture")
 }
 
 // bestVariant prefers the image that any machine of the architecture can run:
@@ -121,7 +121,7 @@ func platformText(p oci.Platform) string {
 func parseManifest(b []byte) (oci.Manifest, error) {
 	var m oci.Manifest
 	if err := json.Unmarshal(b, &m); err != nil {
-		return m, badImage("its manifest is no JSON: %w", err)
+		return m, badImage("its manifest is not valid JSON: %w", err)
 	}
 	if m.SchemaVersion != 2 {
 		return m, badImage("its manifest has schema version %d", m.SchemaVersion)
@@ -174,7 +174,7 @@ func layerType(t string) (string, error) {
 	case strings.Contains(t, "nondistributable"), strings.Contains(t, "foreign"):
 		return "", fmt.Errorf("it may not be distributed (%s)", t)
 	}
-	return "", fmt.Errorf("%q is no layer that croft can unpack", t)
+	return "", fmt.Errorf("croft cannot unpack a layer of the type %q", t)
 }
 
 // parseConfig reads the config of an image with that many layers. Every diff
@@ -182,14 +182,14 @@ func layerType(t string) (string, error) {
 func parseConfig(b []byte, layers int, arch string) (oci.Image, error) {
 	var c oci.Image
 	if err := json.Unmarshal(b, &c); err != nil {
-		return c, badImage("its config is no JSON: %w", err)
+		return c, badImage("its config is not valid JSON: %w", err)
 	}
 	if c.OS != "" && c.OS != "linux" {
 		return c, fail.New(fail.Usage, "the image is for %s", platformText(c.Platform))
 	}
 	if c.Architecture != "" && c.Architecture != arch {
 		return c, fail.New(fail.Usage, "the image is for %s, not for linux/%s", platformText(c.Platform), arch).
-			WithHint("--architecture %s takes it all the same", c.Architecture)
+			WithHint("--architecture %s allows it", c.Architecture)
 	}
 	if len(c.RootFS.DiffIDs) != layers {
 		return c, badImage("it has %d layers and %d diff ids", layers, len(c.RootFS.DiffIDs))

@@ -22,7 +22,7 @@ const maxName = 63
 func CheckName(name string) error {
 	bad := func(why string) error {
 		return fail.New(fail.Usage, "template name %q: %s", name, why).
-			WithHint("a name is like debian-13 or my-web: lower-case letters, digits, and . _ - between them")
+			WithHint("use lower-case letters and digits, with . _ - between them, for example debian-13")
 	}
 	switch {
 	case name == "":

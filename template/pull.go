@@ -93,7 +93,7 @@ func nameFor(r registry.Reference) (string, error) {
 	}
 	name = strings.ToLower(name)
 	if err := CheckName(name); err != nil {
-		return "", fail.New(fail.Usage, "%s makes no valid name for a template, so a NAME is needed: %w", r, err).WithHint("croft help template pull")
+		return "", fail.New(fail.Usage, "cannot make a template name from %s; give a NAME: %w", r, err).WithHint("croft help template pull")
 	}
 	return name, nil
 }

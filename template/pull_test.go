@@ -372,7 +372,7 @@ func TestPullGoesOnAfterABrokenConnection(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})
 	err := pull()
-	if !fail.Is(err, fail.Host) || !strings.Contains(fail.HintOf(err), "goes on") {
+	if !fail.Is(err, fail.Host) || !strings.Contains(fail.HintOf(err), "resume") {
 		t.Fatalf("got %v, %s", err, fail.HintOf(err))
 	}
 	oneLine(t, err)

@@ -25,24 +25,24 @@ func (r Recipe) check() error {
 		return err
 	}
 	if r.Architecture != "" && goArch(r.Architecture) == "" {
-		return fmt.Errorf("architecture: %q is none that croft knows", r.Architecture)
+		return fmt.Errorf("unknown architecture %q", r.Architecture)
 	}
 	if !slices.Contains([]string{initSystemd, initSysV, initOpenRC, initRunit}, r.Init) {
-		return fmt.Errorf("init: %q is none of systemd, sysvinit, openrc, runit", r.Init)
+		return fmt.Errorf("unknown init %q: use systemd, sysvinit, openrc or runit", r.Init)
 	}
 	for _, p := range r.Packages {
 		if !isWord(p, "+.-:=~/") {
-			return fmt.Errorf("packages: %q is no package", p)
+			return fmt.Errorf("packages: invalid name %q", p)
 		}
 	}
 	for _, c := range r.Components {
 		if !isWord(c, "-/") {
-			return fmt.Errorf("components: %q is none", c)
+			return fmt.Errorf("components: invalid name %q", c)
 		}
 	}
 	for _, p := range r.Clean {
 		if !strings.HasPrefix(p, "/") || strings.Contains(p, "..") || !isWord(p[1:], "/._-*?+@") {
-			return fmt.Errorf("clean: %q is no absolute path", p)
+			return fmt.Errorf("clean: path %q is not absolute", p)
 		}
 		if p == "/tmp" || strings.HasPrefix(p, "/tmp/") { // mmdebstrap keeps its apt.conf there until the end
 			return fmt.Errorf("clean: %q: /tmp is emptied by itself", p)
@@ -50,7 +50,7 @@ func (r Recipe) check() error {
 	}
 	for k, v := range r.Environment {
 		if !isWord(k, "_") || strings.ContainsAny(v, "\x00\n") {
-			return fmt.Errorf("environment: %q is no variable", k)
+			return fmt.Errorf("environment: invalid name %q", k)
 		}
 	}
 	for _, p := range r.Repositories {
@@ -73,18 +73,18 @@ func (r Recipe) fullName() string {
 
 func (p Repository) check() error {
 	if !strings.Contains(p.URI, "://") || strings.ContainsAny(p.URI, " \t\n") {
-		return fmt.Errorf("repositories: uri %q is none", p.URI)
+		return fmt.Errorf("repositories: invalid uri %q", p.URI)
 	}
 	if len(p.Suites) == 0 || p.Key == "" {
 		return fmt.Errorf("repositories: %s needs suites and a key", p.URI)
 	}
 	for _, w := range slices.Concat(p.Suites, p.Components) {
 		if !isWord(w, "._-/") {
-			return fmt.Errorf("repositories: %q is no suite or component", w)
+			return fmt.Errorf("repositories: invalid suite or component %q", w)
 		}
 	}
 	if !strings.HasPrefix(strings.TrimSpace(p.Key), "-----BEGIN PGP PUBLIC KEY BLOCK-----") {
-		return fmt.Errorf("repositories: the key of %s is no armored OpenPGP public key", p.URI)
+		return fmt.Errorf("repositories: the key of %s is not an armored OpenPGP public key", p.URI)
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func isWord(s, more string) bool {
 func (r Recipe) epoch() (time.Time, error) {
 	t, err := time.Parse(time.DateOnly, r.Released)
 	if err != nil {
-		return t, fmt.Errorf("released: %q is no date like 2023-06-10", r.Released)
+		return t, fmt.Errorf("released: invalid date %q (for example 2023-06-10)", r.Released)
 	}
 	return t, nil
 }

@@ -397,7 +397,7 @@ func (u *unpacker) whiteout(parent int, base string) error {
 	}
 	hidden := strings.TrimPrefix(base, whiteoutPrefix)
 	if hidden == "" || hidden == "." || hidden == ".." {
-		return badArchive("it is no whiteout")
+		return badArchive("it is not a whiteout")
 	}
 	var st unix.Stat_t
 	if unix.Fstatat(parent, hidden, &st, unix.AT_SYMLINK_NOFOLLOW) == nil {

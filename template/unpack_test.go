@@ -90,8 +90,8 @@ func TestUnpackStaysInside(t *testing.T) {
 		{"an empty link", []*tar.Header{symlink("l", "")}, "no such file"},
 		{"an owner that is none", []*tar.Header{{Typeflag: tar.TypeReg, Name: "f", Uid: 1<<32 - 1, Gid: 5}}, "owner"},
 		{"a type that is none", []*tar.Header{{Typeflag: 'Z', Name: "f"}}, "not known"},
-		{"a whiteout of nothing", []*tar.Header{file(".wh.", "")}, "no whiteout"},
-		{"a whiteout of its directory", []*tar.Header{file("d/.wh...", "")}, "no whiteout"},
+		{"a whiteout of nothing", []*tar.Header{file(".wh.", "")}, "not a whiteout"},
+		{"a whiteout of its directory", []*tar.Header{file("d/.wh...", "")}, "not a whiteout"},
 		{"overlay's own attributes", []*tar.Header{{Typeflag: tar.TypeDir, Name: "d", Mode: 0o755, PAXRecords: map[string]string{"SCHILY.xattr.trusted.overlay.redirect": "/x"}}}, "drwxr-xr-x d\n"},
 		{"nothing", nil, "no files"},
 	} {

@@ -113,7 +113,7 @@ func (s *Store) UpdateNetwork(ctx context.Context, name string, change func(old 
 			return err
 		}
 		if c.Settings != nil && !json.Valid(c.Settings) {
-			return fail.New(fail.Internal, "the new settings of network %s are no JSON", name)
+			return fail.New(fail.Internal, "the new settings of network %s are not valid JSON", name)
 		}
 		if c.Claims != nil {
 			if err := replaceFile(s.ClaimsFile(name), c.Claims); err != nil {

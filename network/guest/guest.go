@@ -107,7 +107,7 @@ func (s Settings) check() error {
 	}
 	for _, word := range words {
 		if strings.ContainsFunc(word, badInWord) {
-			return fail.New(fail.Usage, "%q is no name", word)
+			return fail.New(fail.Usage, "invalid name %q", word)
 		}
 	}
 	return nil

@@ -58,7 +58,7 @@ func capabilities(f Facts) []Check {
 }
 
 func userNamespaces(f Facts) []Check {
-	const name, what = "user namespaces", "root inside a VPS that is nobody outside"
+	const name, what = "user namespaces", "root inside a VPS maps to an unprivileged host user"
 	remedy := "boot a kernel with CONFIG_USER_NS"
 	if n, ok := f.sysctl("user.max_user_namespaces"); ok && n == 0 {
 		remedy = "sysctl -w user.max_user_namespaces=63556"

@@ -80,7 +80,7 @@ func namespaceLimits(f Facts) []Check {
 func userIDs(f Facts) []Check {
 	const name, what = "free user ids", "ids of its own for each new VPS"
 	const few = 16
-	const remedy = "croft list; croft destroy those that nobody needs, or take ranges out of /etc/subuid and /etc/subgid"
+	const remedy = "croft list; destroy VPSs that are not needed, or remove ranges from /etc/subuid and /etc/subgid"
 	found := fmt.Sprintf("for %d more VPSs", f.FreeIDs)
 	switch {
 	case f.IDsWhy != "":
@@ -129,7 +129,7 @@ func atBoot(f Facts) []Check {
 	}[f.Boot.System]
 	switch {
 	case f.Boot.System == "":
-		return bad(Warning, name, what, "this host's init is none that croft knows", "have it run croft host boot, and croft host shutdown")
+		return bad(Warning, name, what, "unknown init system", "run croft host boot at startup and croft host shutdown at shutdown")
 	case !f.Boot.Installed:
 		return bad(Warning, name, what, "not installed", "make install; "+enable)
 	case !f.Boot.Enabled:

@@ -17,7 +17,7 @@ import (
 )
 
 // errPlain is a request in plain HTTP that nobody has allowed.
-var errPlain = errors.New("it would be plain HTTP")
+var errPlain = errors.New("it uses plain HTTP")
 
 // failure says in one line what a registry, or the way to it, would not do.
 func failure(ref Reference, err error) error {
@@ -35,10 +35,10 @@ func failure(ref Reference, err error) error {
 	var record tls.RecordHeaderError
 	switch {
 	case errors.As(err, &cert):
-		return fail.New(fail.Host, "%s: nobody vouches for the certificate of %s: %w", ref, ref.host(), cert.Err).
+		return fail.New(fail.Host, "%s: cannot verify the certificate of %s: %w", ref, ref.host(), cert.Err).
 			WithHint("put its CA's certificate into /etc/containers/certs.d/%s/ca.crt", ref.host())
 	case errors.As(err, &record), errors.Is(err, errPlain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return fail.New(fail.Host, "%s: %s does not speak TLS", ref, ref.host()).WithHint("--insecure, if you trust the way to it")
+		return fail.New(fail.Host, "%s: %s does not speak TLS", ref, ref.host()).WithHint("--insecure allows plain HTTP, if you trust the network to it")
 	case isConnection(err):
 		return fail.New(fail.Host, "%s: %s cannot be reached: %w", ref, ref.host(), bare(err))
 	}
@@ -51,7 +51,7 @@ func refusal(ref Reference, said *transport.Error) error {
 	case http.StatusNotFound:
 		return fail.New(fail.NotFound, "%s has no %s: %w", ref.host(), ref.short(), said)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fail.New(fail.Permission, "%s does not let us at %s: %w", ref.host(), ref.short(), said).
+		return fail.New(fail.Permission, "%s denies access to %s: %w", ref.host(), ref.short(), said).
 			WithHint("docker login %s, or podman login %s", ref.host(), ref.host())
 	case http.StatusTooManyRequests:
 		return fail.New(fail.Host, "%s has had too many requests from here: %w", ref.host(), said)

@@ -20,8 +20,8 @@ type Reference struct {
 // Parse reads a reference, fail.Usage if it is none.
 func Parse(text string) (Reference, error) {
 	bad := func(err error) (Reference, error) {
-		return Reference{}, fail.New(fail.Usage, "%q is no reference to an image: %w", text, err).
-			WithHint("one is like docker.io/library/debian:12, or registry.example/team/web@sha256:…")
+		return Reference{}, fail.New(fail.Usage, "invalid reference to an image %q: %w", text, err).
+			WithHint("for example docker.io/library/debian:12 or registry.example/team/web@sha256:...")
 	}
 	rest, d, _ := strings.Cut(text, "@")
 	tag, err := name.NewTag(rest)
