@@ -1,0 +1,89 @@
+package main_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// dialect are words that people who learn English do not expect, each with
+// what croft writes instead.
+var dialect = []struct {
+	word    *regexp.Regexp
+	instead string
+}{
+	{regexp.MustCompile(`(^|\S+ )(is|are|was) no [\w["]`), `"is not a X", or "invalid X"`},
+	{regexp.MustCompile(`\b(is|are) (a )?success\b`), "succeeds"},
+	{regexp.MustCompile(`\b[Nn]obody($|[^:\w])`), "no VPS, no program, no other user"},
+	{regexp.MustCompile(`\b[Ss]omebody\b`), "another program, a user, a process inside"},
+	{regexp.MustCompile(`\b[Mm]end(s|ed|ing)?\b`), "repair, fix"},
+	{regexp.MustCompile(`\b[Cc]all(s|ed|ing)? off\b`), "cancel"},
+	{regexp.MustCompile(`\b[Ss]ay(s|ing)? so\b`), "print, report"},
+	{regexp.MustCompile(`\bof croft's own\b`), "croft's own X"},
+	{regexp.MustCompile(`\banew\b`), "again"},
+	{regexp.MustCompile(`\b[Mm]ade of\b`), "created from"},
+	{regexp.MustCompile(`\b(is|was) told of\b`), "is reported"},
+	{regexp.MustCompile(`\bno way back\b`), "cannot be undone"},
+	{regexp.MustCompile(`\bvouch(es|ed)?\b`), "verify"},
+	{regexp.MustCompile(`\bthrough and through\b`), "fully"},
+	{regexp.MustCompile(`\bif need be\b`), "if necessary"},
+	{regexp.MustCompile(`\b(lies|lie) over\b`), "covers, is mounted over"},
+	{regexp.MustCompile(`\bgoes by\b`), "uses"},
+	{regexp.MustCompile(`\bmakes? no sense\b`), "invalid"},
+	{regexp.MustCompile(`\bwhat becomes of\b`), "name the thing"},
+	{regexp.MustCompile(`^(Printed|Started|Not kept) is\b`), "the subject first"},
+}
+
+// Help, messages and documentation are in plain English.
+func TestPlainEnglish(t *testing.T) {
+	check := func(where, text string) {
+		for _, d := range dialect {
+			for _, found := range d.word.FindAllString(text, -1) {
+				if !strings.HasPrefix(strings.ToLower(found), "there ") {
+					t.Errorf("%s: %q: write %s", where, strings.TrimSpace(found), d.instead)
+				}
+			}
+		}
+	}
+	for _, s := range sources(t) {
+		if s.test || strings.HasPrefix(s.dir, "integration") {
+			continue
+		}
+		files := token.NewFileSet()
+		f, err := parser.ParseFile(files, s.path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			literal, ok := n.(*ast.BasicLit)
+			if !ok || literal.Kind != token.STRING {
+				return true
+			}
+			text, err := strconv.Unquote(literal.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(files.Position(literal.Pos()).String(), strings.ReplaceAll(text, "\n", " "))
+			return true
+		})
+	}
+	docs, err := filepath.Glob("docs/*.md")
+	if err != nil || len(docs) < 10 {
+		t.Fatalf("%v, %v", docs, err)
+	}
+	for _, name := range append(docs, "README.md") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for paragraph := range strings.SplitSeq(string(text), "\n\n") {
+			check(name, strings.Join(strings.Fields(paragraph), " "))
+		}
+	}
+}
