@@ -25,7 +25,7 @@ var dialect = []struct {
 	{regexp.MustCompile(`\b[Mm]end(s|ed|ing)?\b`), "repair, fix"},
 	{regexp.MustCompile(`\b[Cc]all(s|ed|ing)? off\b`), "cancel"},
 	{regexp.MustCompile(`\b[Ss]ay(s|ing)? so\b`), "print, report"},
-	{regexp.MustCompile(`\bof croft's own\b`), "croft's own X"},
+	{regexp.MustCompile(`\b(bridge|file|chain|network|rule)s? of (croft's|yours|one's own)\b|\bof croft's own\b`), "croft's own X, an existing X"},
 	{regexp.MustCompile(`\banew\b`), "again"},
 	{regexp.MustCompile(`\b[Mm]ade of\b`), "created from"},
 	{regexp.MustCompile(`\b(is|was) told of\b`), "is reported"},
