@@ -272,7 +272,7 @@ func (f *fake) Stats(_ context.Context, names []string) ([]runtime.Stats, error)
 		Name: "web", Status: runtime.StatusRunning, Time: looked,
 		CPU:    runtime.CPUStats{Used: uint64(3723_000_000_000 + f.looks*100_000_000), User: 3000, System: 4000, Limit: 1500},
 		Memory: runtime.MemoryStats{Used: 100 << 20, Total: 150 << 20, Peak: 200 << 20, Limit: 512 << 20},
-		PIDs:   runtime.PIDStats{Current: 7}, IO: runtime.IOStats{ReadBytes: 1 << 20, WrittenBytes: 2 << 20, Reads: 3, Writes: 4},
+		PIDs:   runtime.PIDStats{Current: 7}, IO: runtime.IOStats{ReadBytes: 1 << 20, WrittenBytes: 2 << 20, Reads: 3, Writes: 4, Counted: true},
 		Interfaces: []runtime.InterfaceStats{
 			{Name: "eth0", Network: "default", ReceivedBytes: 4096, ReceivedPackets: 4, SentBytes: 512, SentPackets: 5, Dropped: map[string]uint64{"mac": 1, "source": 2}},
 			{Name: "eth1", Network: "dmz", ReceivedBytes: 4096, Dropped: map[string]uint64{}},

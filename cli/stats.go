@@ -21,7 +21,7 @@ func statsVerb() *verb {
 		about: `Shows the named VPSs, or all running VPSs. CPU is the percentage of one CPU used
 during the sampling interval; TIME is total CPU time since start. MEMORY excludes
 file cache that can be dropped at once. READ and WRITTEN are the traffic of block
-devices. RECEIVED, SENT and DROPPED count all interfaces, as the VPS sees them;
+devices, and - where the kernel does not count it (cgroups of version 1). RECEIVED, SENT and DROPPED count all interfaces, as the VPS sees them;
 DROPPED are packets from the VPS that the filters dropped. --json has more.`,
 		options: append(tableOptions("print everything as a JSON array"), []option{
 			{name: "interval", placeholder: "TIME", usage: "sampling interval; 0 takes one sample without CPU usage (default: 1s)"},
@@ -160,6 +160,10 @@ func statsTable(all []runtime.Stats) table {
 		if s.Memory.Limit > 0 {
 			most = size(s.Memory.Limit)
 		}
+		read, written := "", ""
+		if s.IO.Counted {
+			read, written = size(s.IO.ReadBytes), size(s.IO.WrittenBytes)
+		}
 		var received, sent, dropped uint64
 		for _, at := range s.Interfaces {
 			received, sent = received+at.ReceivedBytes, sent+at.SentBytes
@@ -169,7 +173,7 @@ func statsTable(all []runtime.Stats) table {
 		}
 		t = append(t, []string{
 			s.Name, percent, cpuTime(s.CPU.Used), size(s.Memory.Used), most, strconv.FormatUint(s.PIDs.Current, 10),
-			size(s.IO.ReadBytes), size(s.IO.WrittenBytes), size(received), size(sent), strconv.FormatUint(dropped, 10),
+			read, written, size(received), size(sent), strconv.FormatUint(dropped, 10),
 		})
 	}
 	return t

@@ -250,3 +250,14 @@ func missingFrom(got, has any) string {
 	}
 	return ""
 }
+
+// What the kernel does not count is not shown as nothing, and no limit has one
+// word.
+func TestStatsOfWhatIsNotKnown(t *testing.T) {
+	row := statsTable([]runtime.Stats{{Name: "web"}})
+	want := "NAME  CPU  TIME     MEMORY  LIMIT      PIDS  READ  WRITTEN  RECEIVED  SENT  DROPPED\n" +
+		"web   -    0:00.00  0B      unlimited  0     -     -        0B        0B    0\n"
+	if got := row.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

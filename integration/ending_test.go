@@ -35,6 +35,11 @@ func TestEndedOutOfMemory(t *testing.T) {
 		if log, err := os.ReadFile(i.MonitorLog); err != nil || !strings.Contains(string(log), "run out of memory") {
 			t.Errorf("%s: the log of its monitor: %s%v", kind, log, err)
 		}
+		for _, args := range [][]string{{"list", "-c", "ended"}, {"status", "--format", "csv"}} {
+			if got := must(t, append(args, "--no-header", vps)...); !strings.Contains(got, "killed: out of memory") {
+				t.Errorf("%s: %v: %s", kind, args, got)
+			}
+		}
 		must(t, "start", vps)
 		must(t, "kill", vps)
 		if end := inspect(t, vps).LastEnd; end == nil || end.OutOfMemory {

@@ -18,9 +18,12 @@ type usage struct {
 		UsedNanoseconds uint64
 		Percent         *float64
 	}
-	Memory     struct{ UsedBytes, TotalBytes, LimitBytes uint64 }
-	PIDs       struct{ Current, Limit uint64 }
-	IO         struct{ WrittenBytes uint64 }
+	Memory struct{ UsedBytes, TotalBytes, LimitBytes uint64 }
+	PIDs   struct{ Current, Limit uint64 }
+	IO     struct {
+		WrittenBytes uint64
+		Counted      bool
+	}
 	Interfaces []struct {
 		Name                       string
 		ReceivedBytes, SentPackets uint64
@@ -82,6 +85,11 @@ func TestStats(t *testing.T) {
 	}
 	if table := must(t, "stats", "--interval=0", busy); !strings.Contains(table, busy) || strings.Contains(table, idle) || !strings.Contains(table, "256M") {
 		t.Errorf("the table:\n%s", table)
+	}
+	// What this host does not count is not shown as nothing.
+	csv := strings.Split(must(t, "stats", "--interval=0", "--format", "csv", "--no-header", busy), ",")
+	if counted := before[busy].IO.Counted; len(csv) < 8 || counted != (csv[6] != "") || counted != (csv[7] != "") {
+		t.Errorf("I/O is counted: %v; as CSV: %q", counted, csv)
 	}
 	must(t, "stop", idle)
 	refused(t, 5, "not running", "stats", idle)

@@ -59,6 +59,7 @@ type IOStats struct {
 	WrittenBytes uint64 `json:"writtenBytes"`
 	Reads        uint64 `json:"reads"`
 	Writes       uint64 `json:"writes"`
+	Counted      bool   `json:"counted"` // false: the kernel does not count these, and they say nothing
 }
 
 // InterfaceStats are what an interface has carried, as the VPS sees it.
@@ -171,7 +172,7 @@ func (s *Stats) fill(u container.Usage, l state.Limits) {
 	s.CPU = CPUStats{Used: u.CPU, User: u.CPUUser, System: u.CPUSystem, Throttled: u.Throttled, Limit: l.MilliCPUs}
 	s.Memory = MemoryStats{Used: u.Memory, Total: u.MemoryTotal, Peak: u.MemoryPeak, Limit: u.MemoryLimit, Swap: u.Swap, SwapLimit: u.SwapLimit}
 	s.PIDs = PIDStats{u.PIDs, u.PIDsLimit}
-	s.IO = IOStats{ReadBytes: u.ReadBytes, WrittenBytes: u.WrittenBytes, Reads: u.Reads, Writes: u.Writes}
+	s.IO = IOStats{ReadBytes: u.ReadBytes, WrittenBytes: u.WrittenBytes, Reads: u.Reads, Writes: u.Writes, Counted: u.IOCounted}
 }
 
 // addTraffic asks for what all of them have carried at once.

@@ -33,7 +33,7 @@ func TestStats(t *testing.T) {
 		t.Fatalf("web runs: %+v, %v", all, err)
 	}
 	web := all[0]
-	if web.CPU.Used != 5 || web.Memory.Used != 1<<20 || web.PIDs.Current != 3 || web.IO.ReadBytes != 7 || web.Time.IsZero() {
+	if web.CPU.Used != 5 || web.Memory.Used != 1<<20 || web.PIDs.Current != 3 || web.IO.ReadBytes != 7 || !web.IO.Counted || web.Time.IsZero() {
 		t.Errorf("its cgroups say otherwise: %+v", web)
 	}
 	want := []InterfaceStats{{Name: "eth0", Network: network.DefaultName, ReceivedBytes: 10, SentBytes: 20, Dropped: map[string]uint64{"mac": 2}}}

@@ -316,7 +316,7 @@ func (w *world) Usage(id string) (container.Usage, error) {
 	if !w.has("container", id) {
 		return container.Usage{}, container.ErrAbsent
 	}
-	return container.Usage{CPU: 5, Memory: 1 << 20, MemoryTotal: 2 << 20, PIDs: 3, ReadBytes: 7}, nil
+	return container.Usage{CPU: 5, Memory: 1 << 20, MemoryTotal: 2 << 20, PIDs: 3, ReadBytes: 7, IOCounted: true}, nil
 }
 
 func (w *world) Shelter(context.Context, string) error { return nil }

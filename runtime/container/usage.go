@@ -3,6 +3,8 @@ package container
 import (
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 
 	"github.com/opencontainers/cgroups"
 )
@@ -24,6 +26,8 @@ type Usage struct {
 
 	ReadBytes, WrittenBytes uint64 // of block devices
 	Reads, Writes           uint64
+	// IOCounted is false where the kernel does not count these: see countsIO.
+	IOCounted bool
 }
 
 // Usage reads the counts of the container. An absent one is ErrAbsent.
@@ -36,7 +40,27 @@ func (e Engine) Usage(id string) (Usage, error) {
 	if err != nil {
 		return Usage{}, fmt.Errorf("read cgroups: %w", err)
 	}
-	return usageOf(all.CgroupStats), nil
+	state, err := c.lc.State()
+	if err != nil {
+		return Usage{}, fmt.Errorf("read container's state: %w", err)
+	}
+	out := usageOf(all.CgroupStats)
+	out.IOCounted = countsIO(state.CgroupPaths)
+	return out, nil
+}
+
+// countsIO reports whether the kernel counts what processes in cgroups with
+// these directories, by their controllers, read from and write to block
+// devices. Version 2 does if the io controller is on (io.stat). Version 1 never
+// counts writes that go through the page cache, and since Linux 6.10 it counts
+// nothing on a device without a limit (block/blk-throttle.c).
+func countsIO(dirs map[string]string) bool {
+	version2 := dirs[""]
+	if version2 == "" || dirs["blkio"] != "" {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(version2, "io.stat"))
+	return err == nil
 }
 
 // usageOf takes ours out of libcontainer's, in which version 1 and 2 differ.

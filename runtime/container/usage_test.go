@@ -2,6 +2,8 @@ package container
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/opencontainers/cgroups"
@@ -38,5 +40,27 @@ func TestUsageOf(t *testing.T) {
 	}
 	if got := usageOf(cgroups.NewStats()); got != (Usage{}) {
 		t.Errorf("of nothing: %+v", got)
+	}
+}
+
+// I/O is counted by version 2 with its controller, and by nothing else.
+func TestCountsIO(t *testing.T) {
+	with, without := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(with, "io.stat"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		dirs map[string]string
+		want bool
+	}{
+		"version 2":                        {map[string]string{"": with}, true},
+		"version 2 without the controller": {map[string]string{"": without}, false},
+		"version 1":                        {map[string]string{"blkio": with, "memory": without}, false},
+		"both":                             {map[string]string{"": without, "blkio": with}, false},
+		"nothing":                          {nil, false},
+	} {
+		if got := countsIO(c.dirs); got != c.want {
+			t.Errorf("%s counts I/O: %v", what, got)
+		}
 	}
 }
