@@ -146,7 +146,7 @@ func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v state.VP
 	if err := l.UnlistEphemeral(); err != nil {
 		m.warn(err.Error())
 	}
-	err := errors.Join(m.releaseAddresses(ctx, v), m.releaseFormer(ctx, v))
+	err := errors.Join(m.releaseAddresses(ctx, v), m.releaseFormer(ctx, v), m.store.ForgetRename(v.Name))
 	m.tellNames(ctx, networksOf(v))
 	if err := errors.Join(err, m.store.RemoveRun(v.Name)); err != nil {
 		m.warn(fmt.Sprintf("%s is removed, but not everything that it had; the next commands release the rest: %v", v.Name, err))
@@ -271,12 +271,15 @@ func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool)
 	if err != nil {
 		return err
 	}
+	if other, err := m.store.Renamed(l.Name()); err != nil || other != "" {
+		return err // what carries the name is that VPS's
+	}
+	if err := m.store.ForgetRename(l.Name()); err != nil {
+		return err
+	}
 	v, err := m.byNameAlone(l.Name())
 	if err != nil || len(v.Interfaces) == 0 && !exists(m.store.RunDir(v.Name)) {
 		return err
-	}
-	if other, err := m.store.Renamed(v.Name); err != nil || other != "" {
-		return err // the addresses are that VPS's
 	}
 	if err := m.sweepUnlessNew(ctx, v); err != nil {
 		return err

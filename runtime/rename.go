@@ -164,8 +164,11 @@ func (m *Manager) renameOwner(ctx context.Context, name, old, new string) error 
 // name, whose lock the caller holds.
 func (m *Manager) vacate(ctx context.Context, name string) error {
 	other, err := m.store.Renamed(name)
-	if err != nil || other == "" {
+	if err != nil {
 		return err
+	}
+	if other == "" {
+		return m.store.ForgetRename(name) // one that was killed has left a note
 	}
 	l, _, err := m.existingAsIs(ctx, other)
 	if err != nil {

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -277,6 +278,43 @@ func TestRenamesCrosswise(t *testing.T) {
 		both.Wait()
 		if t.Failed() {
 			return
+		}
+	}
+}
+
+// A rename that was killed, before or after the VPS had its new name, leaves no
+// note for ever: the next command that makes or removes a VPS of the old name
+// removes it.
+func TestNoteOfAKilledRename(t *testing.T) {
+	ctx := context.Background()
+	for what, next := range map[string]func(m *Manager) error{
+		"destroy it":     func(m *Manager) error { return m.Destroy(ctx, "old", DestroyOptions{}) },
+		"destroy absent": func(m *Manager) error { return m.Destroy(ctx, "gone", DestroyOptions{IfExists: true}) },
+		"create": func(m *Manager) error {
+			_, err := m.Create(ctx, "gone", CreateOptions{Template: "t"})
+			return err
+		},
+		"rename": func(m *Manager) error { return m.Rename(ctx, "old", "gone") },
+	} {
+		m, _ := newFake(t, t.TempDir())
+		if _, err := m.Create(ctx, "old", CreateOptions{Template: "t"}); err != nil {
+			t.Fatal(err)
+		}
+		note := func(name string) string {
+			return filepath.Join(filepath.Dir(m.store.VPSDir(name)), "."+name+".renamed")
+		}
+		name := "gone"
+		if what == "destroy it" {
+			name = "old"
+		}
+		if err := os.WriteFile(note(name), []byte("new\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := next(m); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if exists(note(name)) {
+			t.Errorf("%s: the note of %s is still there", what, name)
 		}
 	}
 }
