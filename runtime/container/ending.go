@@ -121,10 +121,19 @@ type outsider struct{ pid, pidfd int }
 
 // releaseOutsiders lets the parents, outside, of the processes in the namespace
 // of init go on that a signal has stopped, so that they reap their children. It
-// is a no-op unless the kernel is ending init.
+// reaps those of this process: libcontainer leaves children behind when a command
+// that it starts inside is cut short by the end of init. It is a no-op unless the
+// kernel is ending init.
 func releaseOutsiders(init int) {
-	if Exiting(init) {
-		release(outsiders(mates(init)))
+	if !Exiting(init) {
+		return
+	}
+	inside := mates(init)
+	release(outsiders(inside))
+	for _, pid := range inside {
+		if s, err := statOf(pid); err == nil && s.State == 'Z' && s.Parent == os.Getpid() {
+			reap(pid)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,5 +64,55 @@ func TestOutsiders(t *testing.T) {
 	release(got)
 	if err := unix.Waitid(unix.P_PID, parent.Process.Pid, &info, unix.WCONTINUED, nil); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A process in the namespace of an init that is ending, which this process has
+// started and not waited for, does not keep that init from ending.
+func TestReleaseOutsidersReapsOwn(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes a pid namespace")
+	}
+	init := exec.Command("sleep", "1000")
+	init.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	if err := init.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	defer func() { init.Process.Kill(); <-ended }()
+	go func() { init.Wait(); close(ended) }()
+	// nsenter(1) forks: its child is in the namespace, and this process's once
+	// nsenter has been killed, as the child of a subreaper.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	enter := exec.Command("nsenter", "-t", fmt.Sprint(init.Process.Pid), "-p", "sh", "-c", "echo ready; exec sleep 1000")
+	out, err := enter.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := enter.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var ready string
+	if _, err := fmt.Fscan(out, &ready); err != nil {
+		t.Fatal(err)
+	}
+	enter.Process.Kill()
+	enter.Wait()
+	if err := init.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(5 * time.Minute); ; time.Sleep(time.Millisecond) {
+		releaseOutsiders(init.Process.Pid)
+		select {
+		case <-ended:
+			return
+		default:
+		}
+		if time.Now().After(end) {
+			t.Fatal("init does not end")
+		}
 	}
 }
