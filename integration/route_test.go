@@ -33,7 +33,7 @@ func TestRoutes(t *testing.T) {
 				routes("192.0.2.7", "src "+second, " via ")
 				routes("2001:db8::7", "src "+six, " via ")
 				routes("198.51.100.7", " via ")
-				if list := must(t, "route", vps, "list"); strings.Count(list, " there") < 5 || strings.Contains(list, "missing") {
+				if list := must(t, "route", vps, "list"); strings.Count(list, " active") < 5 || strings.Contains(list, "missing") {
 					t.Error(list)
 				}
 			}
