@@ -29,7 +29,7 @@ func TestTemplates(t *testing.T) {
 	if err := json.Unmarshal([]byte(must(t, "template", "inspect", "busybox")), &image); err != nil || !strings.HasPrefix(image.Digest, "sha256:") {
 		t.Errorf("%+v, %v", image, err)
 	}
-	if got := must(t, "template", "list"); !strings.Contains(got, "busybox") {
+	if got := must(t, "template", "list"); !strings.Contains(got, image.Digest) {
 		t.Errorf("list:\n%s", got)
 	}
 	if got := inspect(t, vps).Template; got != "busybox" {
