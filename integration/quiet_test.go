@@ -3,6 +3,8 @@
 package integration
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,6 +50,10 @@ func TestKernelLog(t *testing.T) {
 	waits("at first")
 	before := inspect(t, vps)
 	if err := syscall.Kill(before.MonitorPID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	// As where an older croft has started it.
+	if err := os.RemoveAll(filepath.Join(world.run, "vps", vps, "given")); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it has another monitor", func() bool {

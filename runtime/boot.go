@@ -376,6 +376,9 @@ func (h *held) close() {
 // holder.
 func (m *Manager) listen(name string) (_ *held, err error) {
 	h := &held{}
+	if err := makeGivenDir(givenDir(m.store, name)); err != nil { // a VPS of an older croft has none
+		return nil, err
+	}
 	if h.notify, err = holder.ListenNotify(notifySocket(m.store, name)); err != nil {
 		return nil, err
 	}

@@ -15,11 +15,20 @@ import (
 // mounted until the VPS has them, for this monitor alone.
 func (mon *monitor) given(undo *undo) error {
 	dir := givenDir(mon.store, mon.name)
-	if err := os.MkdirAll(dir, 0o711); err != nil {
-		return fmt.Errorf("create directory: %w", err)
+	if err := makeGivenDir(dir); err != nil {
+		return err
 	}
 	undo.arm(func() error { return mon.guests.TakeBack(dir) })
 	return mon.guests.Give(dir)
+}
+
+// makeGivenDir creates the directory dir that Give mounts on. One that exists is a
+// no-op.
+func makeGivenDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return fmt.Errorf("create directory: %w", err)
+	}
+	return nil
 }
 
 // Give mounts a tmpfs at dir that has no size, so that df (statfs(2), no blocks)
