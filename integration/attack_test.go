@@ -176,7 +176,9 @@ func TestAttacker(t *testing.T) {
 		before := droppedOf(t, mallory)
 		sh(t, mallory, order(false))
 		after := droppedOf(t, mallory)
-		want := map[string]uint64{"mac": 100_000}
+		// Of the flood at least as many as the kernel queues (netdev_max_backlog): on
+		// a busy machine it drops the rest before the filters count it.
+		want := map[string]uint64{"mac": 1000}
 		for _, a := range attack.By(to.Self, to.Victim, to.Gateway, to.Broadcast) {
 			want[a.Reason] += uint64(len(a.Frames))
 		}

@@ -70,7 +70,7 @@ func (to target) once() error {
 	}
 	flood := attack.Ether(attack.BroadcastMAC, attack.ForeignMAC, 0x0800,
 		attack.IPv4(to.Self.IPv4, to.Gateway.IPv4, 17, attack.UDP(1, 1, attack.Magic)))
-	return attack.SendMACs(to.Link, flood, 100_000)
+	return attack.SendMACs(to.Link, flood, 0, 100_000)
 }
 
 // listenInside says "ready", and what it heard of others when its input ends: a

@@ -70,14 +70,15 @@ func Send(link string, frames ...[]byte) error {
 	return nil
 }
 
-// SendMACs sends n frames, each from another source MAC.
-func SendMACs(link string, frame []byte, n int) error {
+// SendMACs sends n frames, each from another source MAC: the first-th and those
+// after it.
+func SendMACs(link string, frame []byte, first, n int) error {
 	fd, err := Socket(link)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	for i := range n {
+	for i := first; i < first+n; i++ {
 		frame[8], frame[9], frame[10], frame[11] = byte(i>>24), byte(i>>16), byte(i>>8), byte(i)
 		if _, err := unix.Write(fd, frame); err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return fmt.Errorf("send % x: %w", frame, err)
