@@ -175,7 +175,10 @@ func networkRepairVerb() *verb {
 		examples: []string{"croft network repair"},
 		about: `Restores what other programs removed or changed of a network's bridge, addresses
 and filters, also for running VPSs. Succeeds if nothing needs repair. Without
-NAME every network is repaired.`,
+NAME every network is repaired.
+
+If the file of the addresses is damaged, it is written again. A VPS that has lost
+its addresses must not run, and gets new ones at its next start.`,
 		run: func(ctx context.Context, i *invocation) error {
 			if len(i.words) == 0 {
 				return repairAll(ctx, i)

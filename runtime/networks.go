@@ -120,9 +120,13 @@ func (m *Manager) SetNetwork(ctx context.Context, name string, c NetworkChange) 
 // RepairNetwork makes the host match its plan of the network again, for the
 // network and for every VPS that runs on it: an interface that is gone is made
 // anew, inside too. A VPS that cannot be repaired, or that another command is
-// busy with, is a warning.
+// busy with, is a warning. Claims that are damaged are written anew; see
+// rebuildClaims.
 func (m *Manager) RepairNetwork(ctx context.Context, name string) error {
 	t, err := m.table(name)
+	if fail.Is(err, fail.State) {
+		t, err = m.rebuildClaims(ctx, name)
+	}
 	if err != nil {
 		return err
 	}
@@ -137,6 +141,59 @@ func (m *Manager) RepairNetwork(ctx context.Context, name string) error {
 	}
 	m.repeatNames(ctx, []string{name})
 	return m.publishAll(ctx)
+}
+
+// rebuildClaims writes the claims of a network anew that cannot be read, without
+// those that are lost. The VPSs that these were of get new addresses at their next
+// start; one that runs is fail.State, since its addresses would be given away. So
+// are settings that cannot be read: only a person knows what they said.
+func (m *Manager) rebuildClaims(ctx context.Context, name string) (network.Table, error) {
+	rebuilt := false
+	err := m.store.UpdateNetwork(ctx, name, func(files state.NetworkTable) (state.NetworkChange, error) {
+		_, broken := m.tableOf(name, files)
+		if !fail.Is(broken, fail.State) {
+			return state.NetworkChange{}, broken // another process has repaired or removed it
+		}
+		t, err := network.Salvage(network.Files(files))
+		if t.Schema > network.Schema {
+			return state.NetworkChange{}, broken
+		}
+		if err != nil || t.Name != name {
+			return state.NetworkChange{}, fail.New(fail.State, "cannot repair it: %w", broken).WithHint("croft help network remove")
+		}
+		if err := m.claimsOfRunning(t); err != nil {
+			return state.NetworkChange{}, err
+		}
+		rebuilt = true
+		c, err := t.Changes()
+		return state.NetworkChange(c), err
+	})
+	if err != nil {
+		return network.Table{}, err
+	}
+	if rebuilt {
+		m.warn(fmt.Sprintf("the claims of network %s were damaged and are written again: a VPS that has lost its addresses gets new ones at its next start", name))
+	}
+	return m.table(name)
+}
+
+// claimsOfRunning is fail.State if a VPS that runs on the network has no claim
+// in t.
+func (m *Manager) claimsOfRunning(t network.Table) error {
+	entries, err := m.store.All()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		for _, i := range e.VPS.Interfaces {
+			_, ok := claimOf(t, e.Name, i.Name)
+			if ok || i.Network != t.Name || !m.mayRun(e.Name) {
+				continue
+			}
+			return fail.New(fail.State, "cannot repair network %s: the addresses of %s are lost, and it runs", t.Name, e.Name).WithHint("croft list %s", e.Name)
+		}
+	}
+	return nil
 }
 
 // repairInterfaces gives VPSs that run on a network the interfaces that they
@@ -250,7 +307,8 @@ func (m *Manager) decode(name string, files state.NetworkTable, owners ...string
 		err = fmt.Errorf("it is the table of %q", t.Name)
 	}
 	if err != nil {
-		return network.Table{}, fail.New(fail.State, "cannot read network %s from %s: %w", name, m.store.NetworkFile(name), err)
+		return network.Table{}, fail.New(fail.State, "cannot read network %s from %s: %w", name, m.store.NetworkFile(name), err).
+			WithHint("croft network repair %s", name)
 	}
 	return t, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,5 +153,52 @@ func TestRemoveNetworkAfterAKilledCreate(t *testing.T) {
 	}
 	if _, err := m.Create(ctx, "web", CreateOptions{Template: "busybox", Networks: []string{"dmz"}}); !fail.Is(err, fail.NotFound) {
 		t.Errorf("it is still there: %v", err)
+	}
+}
+
+// A repair rebuilds the claims of a network that are damaged: what is left of
+// them stays, and a VPS that has lost its addresses gets others once it does not
+// run.
+func TestRepairDamagedClaims(t *testing.T) {
+	ctx := context.Background()
+	m, _ := newFake(t, t.TempDir())
+	for _, name := range []string{"db", "web"} {
+		if _, err := m.Create(ctx, name, CreateOptions{Template: "t"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Start(ctx, "db", StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	web := claimed(t, m, "web")
+	file := m.store.ClaimsFile(DefaultNetwork)
+	journal, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := []byte(strings.Replace(string(journal), "claim db", "claim dc", 1))
+	if err := os.WriteFile(file, damaged, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.RepairNetwork(ctx, DefaultNetwork); !fail.Is(err, fail.State) {
+		t.Errorf("repair while db runs: %v", err)
+	}
+	if err := m.Stop(ctx, "db", StopOptions{Fast: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.RepairNetwork(ctx, DefaultNetwork); err != nil {
+		t.Errorf("repair: %v", err)
+	}
+	if got := claimed(t, m, "web"); !slices.Equal(got, web) {
+		t.Errorf("web had %v and has %v", web, got)
+	}
+	if err := m.Start(ctx, "db", StartOptions{}); err != nil || len(claimed(t, m, "db")) == 0 {
+		t.Errorf("start: %v, with %v", err, claimed(t, m, "db"))
+	}
+	if err := os.WriteFile(m.store.NetworkFile(DefaultNetwork), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.RepairNetwork(ctx, DefaultNetwork); !fail.Is(err, fail.State) || !strings.Contains(fail.HintOf(err), "network remove") {
+		t.Errorf("repair without settings: %v", err)
 	}
 }
