@@ -11,7 +11,7 @@ import (
 
 // changeLive changes what name is, and applies that if it runs: live first, so
 // that what cannot be applied is not saved, and what cannot be saved is taken
-// back. apply makes the VPS whose init is init what v says, whatever it was.
+// back. A VPS that ends meanwhile is one that does not run. apply makes the VPS whose init is init what v says, whatever it was.
 func (m *Manager) changeLive(ctx context.Context, name string, change func(*state.VPS) error,
 	apply func(ctx context.Context, v state.VPS, init inside.Identity) error,
 ) error {
@@ -46,7 +46,11 @@ func (m *Manager) changeLocked(ctx context.Context, l *state.Locked, was, v stat
 		return err
 	}
 	if init.PID != 0 {
-		if err := apply(ctx, v, init); err != nil {
+		err := apply(ctx, v, init)
+		if errors.Is(err, inside.ErrGone) { // it has ended meanwhile, so that is for its next start
+			init, err = inside.Identity{}, nil
+		}
+		if err != nil {
 			return back(err)
 		}
 	}

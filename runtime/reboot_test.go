@@ -134,3 +134,28 @@ func TestAnotherProcessIsNotTouched(t *testing.T) {
 		f.end()
 	}
 }
+
+// A firewall or a route that is changed while its VPS is killed is saved for the
+// next start.
+func TestChangeWhileItIsKilled(t *testing.T) {
+	for _, change := range []func(*faulty) error{addRule, addRoute} {
+		f := newFaulty(t, memoryDir(t))
+		if err := errors.Join(createWeb(f), startWeb(f)); err != nil {
+			t.Fatal(err)
+		}
+		f.w.before = func(_ int, what string) {
+			if what == "set firewall" || what == "set routes" {
+				if err := f.w.endInit("web"); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if err := change(f); err != nil {
+			t.Error(err)
+		}
+		v, err := f.m.store.Get("web")
+		if err != nil || len(v.Firewall.Rules)+len(v.Routing.Routes) != 1 {
+			t.Errorf("saved: %+v, %+v, %v", v.Firewall, v.Routing, err)
+		}
+	}
+}

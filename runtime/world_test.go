@@ -391,7 +391,12 @@ func (w fakeNetworks) Traffic(plans []network.Plan) (map[string]network.Traffic,
 	return all, nil
 }
 func (w fakeNetworks) SetFirewall(_ context.Context, f network.Firewall, init inside.Identity) error {
-	return w.effect("set firewall", func() error { return w.put("firewall", strconv.Itoa(init.PID), fmt.Sprintf("%+v", f)) })
+	return w.effect("set firewall", func() error {
+		if w.inits != "" && !alive(state.Process(init)) {
+			return inside.ErrGone
+		}
+		return w.put("firewall", strconv.Itoa(init.PID), fmt.Sprintf("%+v", f))
+	})
 }
 func (w fakeNetworks) Firewall(_ context.Context, name string, f network.Firewall, _ inside.Identity) (network.FirewallInfo, error) {
 	info := f.SavedInfo(name)
@@ -439,7 +444,12 @@ func (w fakeNetworks) Withdraw(network.Plan, network.Plan) error {
 	return w.effect("withdraw", func() error { return nil })
 }
 func (w fakeNetworks) SetRouting(r network.Routing, _ []network.Plan, init inside.Identity) error {
-	return w.effect("set routes", func() error { return w.put("routes", strconv.Itoa(init.PID), r.String()) })
+	return w.effect("set routes", func() error {
+		if w.inits != "" && !alive(state.Process(init)) {
+			return inside.ErrGone
+		}
+		return w.put("routes", strconv.Itoa(init.PID), r.String())
+	})
 }
 func (w fakeNetworks) Routing(name string, r network.Routing, _ []network.Plan, _ inside.Identity) (network.RoutingInfo, error) {
 	return r.SavedInfo(name), nil
