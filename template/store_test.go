@@ -358,6 +358,25 @@ func TestADamagedIndexIsSaid(t *testing.T) {
 	}
 }
 
+// An image that is damaged is a warning, and the others are listed.
+func TestListWithADamagedImage(t *testing.T) {
+	var warnings []string
+	s := newStore(t, Options{Warn: func(w string) { warnings = append(warnings, w) }})
+	bad := mustImport(t, s, "bad", rootfs(t), ImportOptions{Env: []string{"A=b"}})
+	mustImport(t, s, "good", rootfs(t), ImportOptions{})
+	algorithm, hex, _ := strings.Cut(bad.Digest, ":")
+	if err := os.WriteFile(s.path("blobs", algorithm, hex), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.List()
+	if err != nil || len(all) != 1 || all[0].Name != "good" {
+		t.Errorf("listed %+v, %v", all, err)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "template bad") {
+		t.Errorf("warned %q", warnings)
+	}
+}
+
 // The layout is one that other tools read: each descriptor's digest and size
 // are those of its blob, all the way down.
 func TestTheLayoutIsOCI(t *testing.T) {

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,8 +30,7 @@ func userNamespace(first, size uint32) (*os.File, error) {
 	}
 	cmd.Env = []string{}
 	if err := cmd.Start(); err != nil {
-		return nil, fail.New(fail.Host, "make a user namespace for ids %d to %d: %w", first, uint64(first)+uint64(size)-1, err).
-			WithHint("sysctl user.max_user_namespaces")
+		return nil, noNamespace(first, size, err)
 	}
 	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", cmd.Process.Pid))
 	cmd.Process.Kill()
@@ -39,4 +39,19 @@ func userNamespace(first, size uint32) (*os.File, error) {
 		return nil, fmt.Errorf("open a user namespace: %w", err)
 	}
 	return ns, nil
+}
+
+// noNamespace is why a user namespace could not be made: the kernel's answer says
+// which limit or right it is.
+func noNamespace(first, size uint32, err error) error {
+	e := fail.New(fail.Host, "make a user namespace for ids %d to %d: %w", first, uint64(first)+uint64(size)-1, err)
+	switch {
+	case errors.Is(err, syscall.EMFILE):
+		return e.WithHint("ulimit -n")
+	case errors.Is(err, syscall.EAGAIN):
+		return e.WithHint("ulimit -u")
+	case errors.Is(err, syscall.EPERM): // without CAP_SETUID and CAP_SETGID, for example
+		return e.WithHint("grep Cap /proc/self/status")
+	}
+	return e.WithHint("sysctl user.max_user_namespaces")
 }
