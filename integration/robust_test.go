@@ -294,6 +294,9 @@ func TestReadOnlyRoot(t *testing.T) {
 		cmd := exec.Command("unshare", append([]string{"-m", "sh", "-c", script, root, world.croft, "--root", root, "--run-dir", run}, args...)...)
 		return finish(cmd, args)
 	}
+	if r := readOnly("host", "check"); !strings.Contains(r.out, "read-only") || !strings.Contains(r.out, "disk space") {
+		t.Errorf("the table has to be whole: %s", r)
+	}
 	for _, end := range [][]string{{"stop", vps}, {"kill", vps}, {"host", "shutdown", "--timeout", "2s"}} {
 		must("start", "--wait", vps)
 		var i info

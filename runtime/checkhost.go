@@ -27,8 +27,8 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 	free, err := m.store.FreeIDs(ctx)
 	f.FreeIDs, f.IDsWhy = free*idUnit/DefaultIDs, why(err)
 	trial, err := template.Try(m.store.Root)
-	if err != nil {
-		return nil, err
+	if err != nil { // on a file system that is read-only or full nothing can be tried
+		trial = template.Trial{Namespace: err, Shift: err, Overlay: err}
 	}
 	f.NamespaceWhy, f.ShiftWhy, f.OverlayWhy = why(trial.Namespace), why(trial.Shift), why(trial.Overlay)
 	f.NodeWhy = why(tryNodes(m.store.RunRoot))
