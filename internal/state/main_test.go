@@ -26,6 +26,11 @@ func TestMain(m *testing.M) {
 	case "heir": // has inherited a lock, and takes none
 		fmt.Println("ready")
 		_, _ = io.ReadAll(os.Stdin)
+	case "append":
+		if err := appendTooMuch(os.Getenv("STATE_DIR")); err != nil {
+			fmt.Println("error:", err)
+			os.Exit(1)
+		}
 	default:
 		if err := play(role, os.Getenv("STATE_DIR")); err != nil {
 			fmt.Println("error:", err)
