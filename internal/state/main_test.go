@@ -66,11 +66,8 @@ func play(role, dir string) error {
 		child.Env = append(os.Environ(), "STATE_ROLE=heir")
 		child.ExtraFiles = []*os.File{life}
 		child.Stdin, child.Stdout = os.Stdin, os.Stdout
-		if err := child.Start(); err != nil {
-			return err
-		}
-		l.Unlock()
-		return nil
+		l.Unlock() // before the child says that it is ready
+		return child.Start()
 	case "draft": // is making web
 		d, err := l.Begin()
 		if err != nil {
