@@ -58,14 +58,14 @@ func (e *Error) Error() string { return e.Msg }
 func (e *Error) Unwrap() error { return e.Err }
 
 // KindOf returns the kind of the outermost classified error in err's chain,
-// Internal if nobody classified it. A full disk or quota is the host's lack
-// wherever it is met.
+// Internal if it was not classified. A full disk or quota, or a limit of the size
+// of files (ulimit -f), is the host's lack wherever it is met.
 func KindOf(err error) Kind {
 	var e *Error
 	switch {
 	case errors.As(err, &e):
 		return e.Kind
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		return Host
 	}
 	return Internal

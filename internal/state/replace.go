@@ -98,7 +98,7 @@ func hostError(act, path string, err error) error {
 	case syscall.EACCES, syscall.EPERM:
 		return fail.New(fail.Permission, "%s %s: %w", act, path, errno)
 	case syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.ENOTDIR,
-		syscall.EMFILE, syscall.ENFILE, syscall.ENOLCK, syscall.ELOOP:
+		syscall.EFBIG, syscall.EMFILE, syscall.ENFILE, syscall.ENOLCK, syscall.ELOOP:
 		return fail.New(fail.Host, "%s %s: %w", act, path, errno)
 	}
 	return fmt.Errorf("%s %s: %w", act, path, errno)
