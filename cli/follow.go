@@ -20,11 +20,8 @@ var errUnread = errors.New("standard output is not read any more")
 func (a *app) whileRead(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go func() {
-		if awaitUnread(int(a.stdio.Out.Fd())) {
-			cancel(errUnread)
-		}
-	}()
+	stop := watchReader(int(a.stdio.Out.Fd()), func() { cancel(errUnread) })
+	defer stop()
 	err := do(ctx)
 	if errors.Is(context.Cause(ctx), errUnread) {
 		return writeError(&os.PathError{Op: "write", Path: a.stdio.Out.Name(), Err: syscall.EPIPE})
@@ -32,20 +29,44 @@ func (a *app) whileRead(ctx context.Context, do func(context.Context) error) err
 	return err
 }
 
+// watchReader calls gone when no one reads what is written to fd any more. After
+// stop it uses fd no longer.
+func watchReader(fd int, gone func()) (stop func()) {
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return func() {} // the next write tells
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if awaitUnread(fd, wake) {
+			gone()
+		}
+	}()
+	return func() {
+		_, _ = unix.Write(wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // cannot fail: the counter is 0
+		<-ended
+		unix.Close(wake)
+	}
+}
+
 // awaitUnread waits until no one reads what is written to fd: the other end of
-// a pipe or socket is closed (POLLERR), or a terminal has hung up (POLLHUP). It
-// never returns for a regular file. It is false where that cannot be known.
-func awaitUnread(fd int) bool {
+// a pipe or socket is closed (POLLERR), or a terminal has hung up (POLLHUP). That
+// never happens to a regular file. It is false when wake can be read, and where
+// it cannot be known.
+func awaitUnread(fd, wake int) bool {
 	for {
-		// No events are asked for: errors and hang-ups are told anyway (poll(2)).
-		fds := []unix.PollFd{{Fd: int32(fd)}}
-		n, err := unix.Poll(fds, -1)
+		// No events of fd are asked for: errors and hang-ups are told anyway (poll(2)).
+		fds := []unix.PollFd{{Fd: int32(fd)}, {Fd: int32(wake), Events: unix.POLLIN}}
+		_, err := unix.Poll(fds, -1)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err != nil || fds[0].Revents&unix.POLLNVAL != 0:
 			return false
-		case n > 0:
+		case fds[0].Revents != 0:
 			return true
+		case fds[1].Revents != 0:
+			return false
 		}
 	}
 }
