@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -39,6 +40,10 @@ func TestMain(m *testing.M) {
 }
 
 func runTests(m *testing.M) int {
+	// nohup(1) has SIGHUP ignored, and the inits of tests would inherit that. One
+	// that is caught is at its default in a program that is executed.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
 	dir, err := os.MkdirTemp("", "croft-holder-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
