@@ -374,7 +374,7 @@ func TestHostCheckOfABadHost(t *testing.T) {
 	if all["idmapped mounts"].Status != "missing" && all["overlay"].Status != "missing" {
 		t.Errorf("%+v", all)
 	}
-	if r := s.try("host", "check"); r.status != 8 || !strings.Contains(r.errOut, "croft: no VPS can run on this host: something is missing: ") {
+	if r := s.try("host", "check"); r.status != 8 || !strings.Contains(r.errOut, "croft: no VPS can run on this host; missing: ") {
 		t.Error(r)
 	}
 }
