@@ -34,10 +34,14 @@ func (m *Manager) Console(ctx context.Context, name string, io Stdio) error {
 		if err != nil {
 			return err
 		}
-		if !held {
+		if !held && !alive(was.Init) {
 			return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
 		}
-		err = console.Attach(ctx, consoleSocket(m.store, name), io.In, io.Out)
+		// Its monitor was killed, and it has no new one yet.
+		err = fail.New(fail.State, "attach to the console: %w", console.ErrNotServed)
+		if held {
+			err = console.Attach(ctx, consoleSocket(m.store, name), io.In, io.Out)
+		}
 		if errors.Is(err, console.ErrNotServed) && alive(was.Init) {
 			// Another command may be giving the VPS its new monitor.
 			if limit.IsZero() {
