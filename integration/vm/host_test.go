@@ -92,7 +92,7 @@ func (m *machine) leftAlone(t *testing.T) {
 	// What begins with the old croft ends with the new one.
 	m.must(t, "croft exec mail -- reboot; croft wait $patient --for booted mail")
 	m.must(t, "croft stop $patient web && croft stop $patient mail")
-	m.check(t, []check{{"croft list --no-header --columns ended | uniq", "halted"}})
+	m.check(t, []check{{"croft list --no-header --columns ended | uniq", "powered off"}})
 }
 
 func (m *machine) privileged(t *testing.T) {

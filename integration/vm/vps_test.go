@@ -73,7 +73,7 @@ func (m *machine) bootsClean(t *testing.T, template string) {
 	m.must(t, "croft create --template "+template+" clean && croft start --wait=network $patient clean")
 	m.check(t, []check{
 		clean,
-		{"croft stop $patient clean && croft list --no-header --columns ended --filter name=clean", "halted"},
+		{"croft stop $patient clean && croft list --no-header --columns ended --filter name=clean", "powered off"},
 	})
 }
 
