@@ -29,7 +29,7 @@ func TestManPages(t *testing.T) {
 			}
 		}
 		if !strings.Contains(text, "\n"+name+" - ") {
-			t.Errorf("%s: NAME does not say so", name)
+			t.Errorf("%s: NAME does not name it", name)
 		}
 	}
 	root := (&app{}).commands()

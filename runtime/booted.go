@@ -30,7 +30,7 @@ func (m *Manager) booted(ctx context.Context, name string, run state.Run) bool {
 	case kind == initCroft:
 		return true
 	case kind == initSystemd && !run.Adopted:
-		return false // it will say so
+		return false // the command itself reports that
 	case m.knownUp(name, run.Init):
 		return true
 	case ctx.Err() != nil:

@@ -20,7 +20,7 @@ import (
 
 // A ProcessInfo is one process of a VPS. Its JSON keys are stable: docs/state.md.
 type ProcessInfo struct {
-	PID     int   `json:"pid"`       // inside; 0 if nobody inside sees it
+	PID     int   `json:"pid"`       // inside; 0 if the VPS does not see it
 	Parent  int   `json:"parentPid"` // inside; 0 if it is none of the VPS's
 	HostPID int   `json:"hostPid"`
 	User    int64 `json:"user"` // id inside; -1 is one that it does not have
@@ -91,7 +91,7 @@ func (m *Manager) userNames(name string) map[int64]string {
 
 // userNamesIn are the names in a passwd(5), by id. The first name of an id
 // counts, as in getpwuid(3). The text is the VPS's own: what could be taken for
-// an id, or is no name that useradd(8) would accept, is left out.
+// an id, and a name that useradd(8) would refuse, are left out.
 func userNamesIn(passwd []byte) map[int64]string {
 	const longest = 32 // useradd(8)
 	names := map[int64]string{}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Names of users are the VPS's own text: what is misleading there is no name.
+// Names of users are the VPS's own text: misleading ones are left out.
 func TestUserNames(t *testing.T) {
 	passwd := "root:x:0:0::/root:/bin/sh\n" +
 		"toor:x:0:0::/:\n" + // the first one counts

@@ -297,7 +297,7 @@ func TestExpiredIndexes(t *testing.T) {
 	}
 }
 
-// A name that says what the recipe is must not say something else; any other may.
+// A name that contradicts the recipe is refused; any other is accepted.
 func TestRecipeNames(t *testing.T) {
 	c := cookbook{t.TempDir()}
 	for name, want := range map[string]string{
