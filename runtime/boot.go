@@ -15,10 +15,12 @@ import (
 
 	"croft/bundles"
 	"croft/internal/fail"
+	"croft/internal/initkind"
 	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
 	"croft/runtime/holder"
+	"croft/runtime/inits"
 	"croft/template"
 )
 
@@ -230,7 +232,7 @@ func (m *Manager) specOf(v state.VPS, look guestLook, root *inside.Root, host Ho
 		return nil, err
 	}
 	s := settings(v, look, host, image, notify)
-	if bootedInit(look, image) == initCroft {
+	if bootedInit(look, image) == initkind.Croft {
 		if err := m.underSmallInit(&s, v, image, root, wait); err != nil {
 			return nil, err
 		}
@@ -250,9 +252,9 @@ func (m *Manager) imageOf(v state.VPS) (template.Image, error) {
 
 // bootedInit is the init that a VPS with these files boots: croft's own where
 // there is none, or where image has one that it does not mean.
-func bootedInit(look guestLook, image template.Image) initKind {
+func bootedInit(look guestLook, image template.Image) initkind.Kind {
 	if look.Init == "" || image.Init != "" && image.Application() {
-		return initCroft
+		return initkind.Croft
 	}
 	return look.Kind
 }
@@ -268,8 +270,8 @@ func settings(v state.VPS, look guestLook, host Host, image template.Image, noti
 		Sysctls: v.Sysctls, Devices: host.Devices, NotifyFile: notify,
 		NoFile: host.NoFile, HostUptime: host.Uptime, Arch: host.Arch, Allow: v.Allow,
 	}
-	if slices.Contains(v.Allow, bundles.AllowCapabilities) && look.Kind == initSystemd {
-		s.Init = append(s.Init, withoutUnits()...)
+	if slices.Contains(v.Allow, bundles.AllowCapabilities) && look.Kind == initkind.Systemd {
+		s.Init = append(s.Init, inits.MaskedUnits()...)
 	}
 	if v.Privileged {
 		s.HostCaps = host.Caps // within a user namespace it has all anyway

@@ -8,8 +8,11 @@ import (
 	"time"
 
 	"croft/internal/fail"
+	"croft/internal/initkind"
 	"croft/internal/inside"
+	"croft/internal/proc"
 	"croft/internal/state"
+	"croft/runtime/inits"
 )
 
 // booted reports whether the running VPS's init has finished booting: it said
@@ -25,11 +28,11 @@ func (m *Manager) booted(ctx context.Context, name string, run state.Run) bool {
 	if run.Init.PID == 0 {
 		return false
 	}
-	kind := kindOfInit(exeInside(run.Init.PID))
+	kind := initkind.Of(proc.Executable(run.Init.PID))
 	switch {
-	case kind == initCroft:
+	case kind == initkind.Croft:
 		return true
-	case kind == initSystemd && !run.Adopted:
+	case kind == initkind.Systemd && !run.Adopted:
 		return false // the command itself reports that
 	case m.knownUp(name, run.Init):
 		return true
@@ -45,15 +48,15 @@ func (m *Manager) booted(ctx context.Context, name string, run state.Run) bool {
 
 // isUp finds out whether init, which says nothing by itself, has booted. It asks
 // processes and looks at files inside, which can take a second.
-func (m *Manager) isUp(ctx context.Context, name string, init state.Process, kind initKind) bool {
-	if kind == initSystemd {
+func (m *Manager) isUp(ctx context.Context, name string, init state.Process, kind initkind.Kind) bool {
+	if kind == initkind.Systemd {
 		return m.systemdIsUp(ctx, name)
 	}
-	left, err := readRunningWithin(ctx, init, func(root *inside.Root) (bool, error) { return leftBootMark(init.PID, root), nil })
+	left, err := readRunningWithin(ctx, init, func(root *inside.Root) (bool, error) { return inits.LeftBootMark(init.PID, root), nil })
 	if err == nil && left {
-		return bootScriptsEnded(init.PID)
+		return inits.ScriptsEnded(init.PID)
 	}
-	return hasSettled(init.PID)
+	return inits.HasSettled(init.PID)
 }
 
 // knownUp reports whether init was found to have booted. What is noted of an
@@ -211,7 +214,7 @@ func (m *Manager) howEnded(name string) string {
 // warnDegraded says which units of a booted systemd have failed.
 func (m *Manager) warnDegraded(ctx context.Context, name string) {
 	run, err := m.store.Run(name)
-	if err != nil || kindOfInit(exeInside(run.Init.PID)) != initSystemd {
+	if err != nil || initkind.Of(proc.Executable(run.Init.PID)) != initkind.Systemd {
 		return
 	}
 	out, err := m.output(ctx, name, "systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager")

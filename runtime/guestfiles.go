@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 
+	"croft/internal/initkind"
 	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
@@ -12,13 +13,13 @@ import (
 )
 
 // guestInit is what package guest calls an init of kind k, if it knows it.
-func guestInit(k initKind) string {
+func guestInit(k initkind.Kind) string {
 	switch k {
-	case initBusybox:
+	case initkind.Busybox:
 		return guest.InitBusybox
-	case initSysV:
+	case initkind.SysV:
 		return guest.InitSysVinit
-	case initRunit:
+	case initkind.Runit:
 		return guest.InitRunit
 	}
 	return ""
@@ -28,7 +29,7 @@ func guestInit(k initKind) string {
 // inittab of an init of kind init, and the configuration of its network
 // service. What the user wrote is left; only
 // the first time are the template's files taken over.
-func (m *Manager) configureGuest(v state.VPS, root *inside.Root, host Host, init initKind) error {
+func (m *Manager) configureGuest(v state.VPS, root *inside.Root, host Host, init initkind.Kind) error {
 	plugs, err := m.plugs(v)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/internal/initkind"
 	"croft/internal/inside"
 	"croft/network/guest"
 )
@@ -19,7 +20,7 @@ type hostGuests struct{}
 // A guestLook is what a root filesystem holds, as far as a start has to know.
 type guestLook struct {
 	Init    string // path of its init, "" if it has none
-	Kind    initKind
+	Kind    initkind.Kind
 	Inittab string // its text; "" if it has none
 }
 
@@ -32,9 +33,9 @@ func (hostGuests) Open(dir string) (*inside.Root, error) { return inside.OpenRoo
 // read is as if it were missing.
 func (hostGuests) Look(root *inside.Root) guestLook {
 	var look guestLook
-	for _, name := range inits() {
+	for _, name := range initkind.Paths() {
 		if file, ok := root.Program(name); ok {
-			look.Init, look.Kind = name, kindOfInit(file)
+			look.Init, look.Kind = name, initkind.Of(file)
 			break
 		}
 	}

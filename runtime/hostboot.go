@@ -12,6 +12,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/runtime/inits"
 )
 
 // A HostResult is what became of one VPS in a boot or a shutdown of the host.
@@ -150,7 +151,7 @@ func (m *Manager) stopOrphan(ctx context.Context, v state.VPS, timeout time.Dura
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)
-		m.ask(bounded, v, powerOff, max(timeout, time.Millisecond))
+		m.ask(bounded, v, inits.PowerOff, max(timeout, time.Millisecond))
 	}()
 	tick := time.NewTicker(pace)
 	defer tick.Stop()

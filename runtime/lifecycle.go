@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/proc"
 	"croft/internal/state"
 	"croft/runtime/container"
 )
@@ -197,22 +197,16 @@ func (m *Manager) endStrays(v state.VPS, force bool) error {
 // which may be another VPS's by then.
 func (m *Manager) endHolder(pids []int) {
 	for _, pid := range pids {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		stat, err := proc.ReadStat(pid)
+		if err != nil || stat.Parent <= 1 || slices.Contains(pids, stat.Parent) {
+			continue
+		}
+		fd, err := unix.PidfdOpen(stat.Parent, 0)
 		if err != nil {
 			continue
 		}
-		_, rest, _ := strings.Cut(string(status), "\nPPid:")
-		line, _, _ := strings.Cut(rest, "\n")
-		parent, err := strconv.Atoi(strings.TrimSpace(line))
-		if err != nil || parent <= 1 || slices.Contains(pids, parent) {
-			continue
-		}
-		fd, err := unix.PidfdOpen(parent, 0)
-		if err != nil {
-			continue
-		}
-		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", parent))
-		if err == nil && strings.HasPrefix(exe, filepath.Join(m.store.BinDir(), "holder-")) {
+		exe := proc.Executable(stat.Parent)
+		if strings.HasPrefix(exe, filepath.Join(m.store.BinDir(), "holder-")) {
 			_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 		}
 		unix.Close(fd)

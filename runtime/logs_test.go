@@ -3,7 +3,6 @@ package runtime
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"os"
 	"path/filepath"
 	"testing"
@@ -100,46 +99,5 @@ func TestLastLines(t *testing.T) {
 		if got := lastLines([]byte(c.text), c.n); string(got) != c.want {
 			t.Errorf("lastLines(%q, %d) = %q, want %q", c.text, c.n, got, c.want)
 		}
-	}
-}
-
-func TestRunlevel(t *testing.T) {
-	record := func(kind int16, pid int32) []byte {
-		b := make([]byte, 384)
-		binary.NativeEndian.PutUint16(b, uint16(kind))
-		binary.NativeEndian.PutUint32(b[4:], uint32(pid))
-		return b
-	}
-	boot, level := record(2, 0), record(1, '2'+'N'*256)
-	for name, c := range map[string]struct {
-		utmp []byte
-		want byte
-	}{
-		"empty": {nil, 0}, "booting": {boot, 0}, "up": {append(boot, level...), '2'}, "short": {level[:100], 0},
-	} {
-		if got := runlevel(c.utmp); got != c.want {
-			t.Errorf("%s: %q, want %q", name, got, c.want)
-		}
-	}
-}
-
-func TestParseStat(t *testing.T) {
-	const stat = "42 (a) b (c)) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2 3\n"
-	letter, start, err := parseStat(stat)
-	if err != nil || letter != 'S' || start != 98765 {
-		t.Errorf("%c, %d, %v", letter, start, err)
-	}
-	for _, bad := range []string{"", "42 (x", "42 (x) S 1", "42 (x) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 x"} {
-		if _, _, err := parseStat(bad); err == nil {
-			t.Errorf("%q was read", bad)
-		}
-	}
-	me, err := processOf(os.Getpid())
-	if err != nil || !alive(me) {
-		t.Errorf("this process: %+v, %v", me, err)
-	}
-	me.StartTime++
-	if alive(me) {
-		t.Error("another process with the same pid is taken for it")
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"slices"
 
 	"croft/internal/fail"
+	"croft/internal/initkind"
 	"croft/internal/inside"
+	"croft/internal/proc"
 	"croft/internal/state"
 	"croft/network"
 )
@@ -228,7 +230,7 @@ func (m *Manager) followSettings(ctx context.Context, v state.VPS) {
 	}
 	if err == nil {
 		err = m.store.Naming(ctx, func() error {
-			init := kindOfInit(exeInside(run.Init.PID))
+			init := initkind.Of(proc.Executable(run.Init.PID))
 			return inRunning(ctx, run.Init, func(root *inside.Root) error { return m.configureGuest(v, root, host, init) })
 		})
 	}

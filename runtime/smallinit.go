@@ -5,22 +5,18 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"croft/bundles"
 	"croft/internal/fail"
+	"croft/internal/initkind"
 	"croft/internal/inside"
+	"croft/internal/proc"
 	"croft/internal/state"
 	"croft/runtime/holder"
+	"croft/runtime/inits"
 	"croft/template"
 )
-
-// initCroft is the init that runs the command of an image without one.
-const initCroft initKind = holder.InitName
 
 // underSmallInit makes s, of a VPS whose files are at root, one that runs the
 // command of its image under croft's own init, or, if it is to wait, no
@@ -69,7 +65,7 @@ func commandOf(v state.VPS, image template.Image, root *inside.Root) (holder.Ini
 	if err != nil {
 		return holder.Init{}, nil, fail.New(fail.State, "the image of %s: %w", v.Name, err)
 	}
-	c := holder.Init{Args: image.Command(), Dir: dirOf(image, root), UID: uint32(who.Uid), GID: uint32(who.Gid), Stop: int(stopSignal(image.StopSignal))}
+	c := holder.Init{Args: image.Command(), Dir: dirOf(image, root), UID: uint32(who.Uid), GID: uint32(who.Gid), Stop: int(inits.StopSignal(image.StopSignal))}
 	for _, g := range who.Sgids {
 		c.Groups = append(c.Groups, uint32(g))
 	}
@@ -82,24 +78,6 @@ func dirOf(image template.Image, root *inside.Root) string {
 		return image.WorkingDir
 	}
 	return "/"
-}
-
-// stopSignal reads a signal as images have it: SIGTERM, TERM, 15, SIGRTMIN+3.
-// What is none is SIGTERM.
-func stopSignal(text string) syscall.Signal {
-	if n, err := strconv.Atoi(text); err == nil && n > 0 && n <= 64 {
-		return syscall.Signal(n)
-	}
-	name := "SIG" + strings.TrimPrefix(strings.ToUpper(text), "SIG")
-	if plus, ok := strings.CutPrefix(name, "SIGRTMIN"); ok {
-		if n, err := strconv.Atoi(strings.TrimPrefix(plus, "+")); (err == nil || plus == "") && n >= 0 && n <= 30 {
-			return sigRTMin + syscall.Signal(n)
-		}
-	}
-	if sig := unix.SignalNum(name); sig != 0 {
-		return sig
-	}
-	return syscall.SIGTERM
 }
 
 // runApplication runs a command of an image without an init in the VPS name,
@@ -126,5 +104,5 @@ func (m *Manager) runApplication(ctx context.Context, name string, image templat
 // hasSmallInit reports whether the running VPS's init is croft's own.
 func (m *Manager) hasSmallInit(name string) bool {
 	run, err := m.store.Run(name)
-	return err == nil && kindOfInit(exeInside(run.Init.PID)) == initCroft
+	return err == nil && initkind.Of(proc.Executable(run.Init.PID)) == initkind.Croft
 }

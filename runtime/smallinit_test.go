@@ -3,22 +3,12 @@ package runtime
 import (
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
+	"croft/internal/initkind"
+	"croft/runtime/holder"
 	"croft/template"
 )
-
-func TestStopSignal(t *testing.T) {
-	for text, want := range map[string]syscall.Signal{
-		"": syscall.SIGTERM, "SIGTERM": syscall.SIGTERM, "quit": syscall.SIGQUIT, "15": 15, "SIGRTMIN+3": sigHalt, "RTMIN": sigRTMin,
-		"SIGRTMIN+99": syscall.SIGTERM, "0": syscall.SIGTERM, "65": syscall.SIGTERM, "nonsense": syscall.SIGTERM,
-	} {
-		if got := stopSignal(text); got != want {
-			t.Errorf("%q is %d, want %d", text, got, want)
-		}
-	}
-}
 
 func TestLastOfEach(t *testing.T) {
 	got := strings.Join(lastOfEach([]string{"A=1", "B=2", "A=3", "AB=4"}), " ")
@@ -46,5 +36,12 @@ func TestArgumentsOf(t *testing.T) {
 		if got := strings.Join(slices.Clone(argumentsOf(c.image, c.args)), " "); got != c.want {
 			t.Errorf("%s: %q, want %q", c.what, got, c.want)
 		}
+	}
+}
+
+// croft finds its own init by the name of the program.
+func TestOwnInitIsAKind(t *testing.T) {
+	if kind := initkind.Of("/run/" + holder.InitName); kind != initkind.Croft {
+		t.Errorf("%s is an init of kind %s", holder.InitName, kind)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"croft/internal/fail"
+	"croft/internal/proc"
 	"croft/internal/state"
 	"croft/network"
 )
@@ -70,14 +71,10 @@ func TestStatsSince(t *testing.T) {
 }
 
 func TestParseProcess(t *testing.T) {
-	var p ProcessInfo
-	stat := "77 (a b) (c) S 1 77 77 0 -1 4194560 100 0 0 0 150 50 0 0 20 0 3 0 12345 9999999 256 18446744073709551615 1 1"
-	if err := p.parseStat(stat, 4096); err != nil {
-		t.Fatal(err)
-	}
+	p := processInfo(77, proc.Stat{Command: "a b) (c", State: 'S', Parent: 1, CPU: 2 * time.Second, Threads: 3, Resident: 256}, 4096)
 	v := state.VPS{IDs: state.IDRange{First: 100000, Size: 65536}}
 	p.parseStatus("Name:\tx\nUid:\t100000\t100033\t100033\t100033\nNSpid:\t77\t9\t2\n", v)
-	want := ProcessInfo{PID: 9, Parent: 1, User: 33, State: "S", Threads: 3, CPU: 2e9, Memory: 1 << 20, Command: "[a b) (c]"}
+	want := ProcessInfo{PID: 9, HostPID: 77, Parent: 1, User: 33, State: "S", Threads: 3, CPU: 2e9, Memory: 1 << 20, Command: "[a b) (c]"}
 	if p != want {
 		t.Errorf("%+v, want %+v", p, want)
 	}
@@ -90,10 +87,5 @@ func TestParseProcess(t *testing.T) {
 	stranger.parseStatus("Uid:\t0\t0\t0\t0\n", v)
 	if stranger.User != 0 {
 		t.Errorf("one of a privileged VPS's: %+v", stranger)
-	}
-	for _, bad := range []string{"", "77 (x", "77 (x) S 1 2"} {
-		if err := new(ProcessInfo).parseStat(bad, 4096); err == nil {
-			t.Errorf("%q was read", bad)
-		}
 	}
 }

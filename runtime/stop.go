@@ -13,9 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/initkind"
 	"croft/internal/inside"
+	"croft/internal/proc"
 	"croft/internal/state"
 	"croft/runtime/container"
+	"croft/runtime/inits"
 )
 
 // pace is how often a stop looks whether init has come so far as to handle
@@ -160,7 +163,7 @@ func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v state.VPS, 
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)
-		m.ask(bounded, v, powerOff, timeout)
+		m.ask(bounded, v, inits.PowerOff, timeout)
 	}()
 	// A command that hangs inside ends at the latest with the VPS.
 	defer func() { cancel(); <-asked }()
@@ -273,7 +276,7 @@ func (m *Manager) lifeWithin(ctx context.Context, l *state.Locked, limit time.Du
 // and reports whether it has killed one.
 func (m *Manager) killMonitor(name string, late bool) (killed bool) {
 	for _, pid := range monitorsOf(m.store.LifeFile(name), name) {
-		if !late && !stopped(pid) {
+		if !late && !proc.Stopped(pid) {
 			continue
 		}
 		if syscall.Kill(pid, syscall.SIGKILL) == nil {
@@ -339,7 +342,7 @@ func (m *Manager) initProcess(name string) state.Process {
 // ask makes the init of v do what is wanted, and goes on asking until ctx
 // ends: by its signal as soon as it handles that, after a third of the
 // timeout by the command inside, after two thirds by SIGTERM to everything.
-func (m *Manager) ask(ctx context.Context, v state.VPS, want intent, timeout time.Duration) {
+func (m *Manager) ask(ctx context.Context, v state.VPS, want inits.Intent, timeout time.Duration) {
 	command := time.NewTimer(timeout / 3)
 	everything := time.NewTimer(timeout * 2 / 3)
 	tick := time.NewTicker(pace)
@@ -375,7 +378,7 @@ func (m *Manager) ask(ctx context.Context, v state.VPS, want intent, timeout tim
 }
 
 // askOnce reports whether init could be asked: it runs and handles the signal.
-func (m *Manager) askOnce(ctx context.Context, name string, want intent) bool {
+func (m *Manager) askOnce(ctx context.Context, name string, want inits.Intent) bool {
 	init := m.initProcess(name)
 	if !alive(init) {
 		return false
@@ -393,13 +396,13 @@ func (m *Manager) askOnce(ctx context.Context, name string, want intent) bool {
 		return false
 	}
 	defer process.Close()
-	kind := kindOfInit(exeInside(init.PID))
-	sig := signalFor(kind, want, look.Inittab)
-	if sig == noSignal {
+	kind := initkind.Of(proc.Executable(init.PID))
+	sig := inits.SignalFor(kind, want, look.Inittab)
+	if sig == inits.NoSignal {
 		return m.runInside(ctx, name, string(want)) == nil
 	}
 	status, err := process.ReadFile("status")
-	if err != nil || !parseInitStatus(string(status)).ready(kind, sig) {
+	if err != nil || !inits.ParseMasks(string(status)).Ready(kind, sig) {
 		return false
 	}
 	return m.containers.Signal(name, sig) == nil
@@ -450,13 +453,4 @@ func requestStop(s *state.Store, name string) error {
 		return fmt.Errorf("leave word to stop: %w", err)
 	}
 	return nil
-}
-
-// exeInside is the file that process pid runs from, as seen inside.
-func exeInside(pid int) string {
-	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	if err != nil {
-		return ""
-	}
-	return exe
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/inside"
+	"croft/internal/proc"
 	"croft/internal/state"
 )
 
@@ -115,48 +116,32 @@ var userName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*\$?$`)
 
 // readProcess looks at one process. Its Parent is still the host's number.
 func readProcess(pid int, v state.VPS) (ProcessInfo, error) {
-	var texts [3]string
-	for i, name := range []string{"stat", "status", "cmdline"} {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
-		if err != nil {
-			return ProcessInfo{}, fmt.Errorf("look at process %d: %w", pid, err)
-		}
-		texts[i] = string(text)
-	}
-	p := ProcessInfo{HostPID: pid, User: -1}
-	if err := p.parseStat(texts[0], os.Getpagesize()); err != nil {
+	stat, err := proc.ReadStat(pid)
+	if err != nil {
 		return ProcessInfo{}, err
 	}
-	p.parseStatus(texts[1], v)
-	if words := strings.TrimRight(texts[2], "\x00"); words != "" {
+	cmdline, err := proc.CommandLine(pid)
+	if err != nil {
+		return ProcessInfo{}, err
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return ProcessInfo{}, fmt.Errorf("cannot read process %d: %w", pid, err)
+	}
+	p := processInfo(pid, stat, os.Getpagesize())
+	p.parseStatus(string(status), v)
+	if words := strings.TrimRight(cmdline, "\x00"); words != "" {
 		p.Command = strings.ReplaceAll(words, "\x00", " ")
 	}
 	return p, nil
 }
 
-// clockTick is 1/USER_HZ in nanoseconds, the same on all of Linux's machines
-// that croft runs on (proc_pid_stat(5)).
-const clockTick = 10_000_000
-
-// parseStat reads state, parent, CPU time, threads and memory: fields 3, 4, 14,
-// 15, 20 and 24 of /proc/PID/stat.
-func (p *ProcessInfo) parseStat(stat string, page int) error {
-	begin, end := strings.IndexByte(stat, '('), strings.LastIndexByte(stat, ')')
-	if begin < 0 || end < begin {
-		return fmt.Errorf("no process status: %q", stat)
+// processInfo is what the kernel's status of a process tells about it.
+func processInfo(pid int, s proc.Stat, page int) ProcessInfo {
+	return ProcessInfo{
+		HostPID: pid, User: -1, Parent: s.Parent, State: string(s.State), Threads: s.Threads,
+		CPU: uint64(s.CPU.Nanoseconds()), Memory: s.Resident * uint64(page), Command: "[" + s.Command + "]",
 	}
-	fields := strings.Fields(stat[end+1:])
-	if len(fields) < 22 {
-		return fmt.Errorf("no process status: %q", stat)
-	}
-	number := func(field int) uint64 {
-		n, _ := strconv.ParseUint(fields[field-3], 10, 64) // what is no number is the kernel's -1
-		return n
-	}
-	p.Command, p.State = "["+stat[begin+1:end]+"]", fields[0]
-	p.Parent, p.Threads = int(number(4)), int(number(20))
-	p.CPU, p.Memory = (number(14)+number(15))*clockTick, number(24)*uint64(page)
-	return nil
 }
 
 // parseStatus reads the pid and the user inside out of /proc/PID/status. NSpid

@@ -1,4 +1,4 @@
-package runtime
+package inits
 
 import (
 	"encoding/binary"
@@ -59,6 +59,26 @@ func TestRunlevelOfBothRecordSizes(t *testing.T) {
 		binary.NativeEndian.PutUint32(utmp[size+4:], 'S'<<8|'2')
 		if got := runlevelIn(utmp, size); got != '2' {
 			t.Errorf("%s: runlevel %q", arch, got)
+		}
+	}
+}
+
+func TestRunlevel(t *testing.T) {
+	record := func(kind int16, pid int32) []byte {
+		b := make([]byte, 384)
+		binary.NativeEndian.PutUint16(b, uint16(kind))
+		binary.NativeEndian.PutUint32(b[4:], uint32(pid))
+		return b
+	}
+	boot, level := record(2, 0), record(1, '2'+'N'*256)
+	for name, c := range map[string]struct {
+		utmp []byte
+		want byte
+	}{
+		"empty": {nil, 0}, "booting": {boot, 0}, "up": {append(boot, level...), '2'}, "short": {level[:100], 0},
+	} {
+		if got := runlevel(c.utmp); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }
