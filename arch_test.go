@@ -21,13 +21,14 @@ const module = "croft"
 var arrows = map[string][]string{
 	".":        {"cli", "cli/oci", "runtime"},
 	"cli":      {"runtime", "cli/oci", "cli/roff"},
-	"cli/oci":  {"runtime/container"},
+	"cli/oci":  {"runtime/container", "runtime/streams"},
 	"cli/roff": nil,
 	"runtime": {
 		"bundles", "network", "network/guest", "template", "internal/state",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
-		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits",
+		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
 	},
+	"runtime/streams":         nil,
 	"runtime/inits":           {"internal/initkind", "internal/inside", "internal/proc"},
 	"bundles":                 nil,
 	"network":                 {"internal/inside", "internal/nsthread"},

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path"
 	"strings"
 	"syscall"
@@ -21,6 +20,7 @@ import (
 	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/runtime/container"
+	"croft/runtime/streams"
 )
 
 // A CommandError is a command that could not be run inside; Status is 126 or
@@ -258,48 +258,61 @@ func loginShell(root *inside.Root, who string) (string, error) {
 	return "/bin/sh", nil
 }
 
-// execPipes runs p with its three streams apart, until ctx ends. The VPS gets pipes and never
-// the caller's own files: a terminal of the host's has no business inside.
+// execPipes runs p with three separate streams, and kills it when ctx ends.
 func (m *Manager) execPipes(ctx context.Context, name string, p *specs.Process, stdio Stdio) (int, error) {
-	pipes, err := newPipes(stdio)
+	pipes, err := streams.NewPipes(stdio.In, stdio.Out, stdio.Err)
 	if err != nil {
 		return 0, err
 	}
-	defer pipes.close()
-	signals := forwarded()
-	defer signal.Stop(signals)
-	r, err := m.containers.Exec(name, p, pipes.theirs)
+	defer pipes.Close()
+	signals := streams.CatchSignals()
+	defer signals.Stop()
+	r, err := m.containers.Exec(name, p, pipes.Inside())
 	if err != nil {
 		return 0, m.execError(name, p, err)
 	}
-	pipes.begin()
+	pipes.Start()
 	done := make(chan struct{})
 	defer close(done)
-	go forward(r, signals, done)
+	go signals.Forward(r, nil, done)
 	defer context.AfterFunc(ctx, func() { _ = r.Signal(syscall.SIGKILL) })()
 	status, err := r.Wait()
 	if err != nil {
 		return 0, err
 	}
-	return status, pipes.drain()
+	return status, pipes.Finish()
 }
 
-// forwarded are the signals that a command gets which croft is sent.
-func forwarded() chan os.Signal {
-	c := make(chan os.Signal, 16)
-	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
-	return c
-}
-
-func forward(r *container.Running, signals <-chan os.Signal, done <-chan struct{}) {
-	for {
-		select {
-		case s := <-signals:
-			_ = r.Signal(s) // it may have ended
-		case <-done:
-			return
-		}
+// execTerminal runs p on a terminal of its own, which is joined to the terminal
+// that stdio.In must be.
+func (m *Manager) execTerminal(name string, p *specs.Process, stdio Stdio) (int, error) {
+	if stdio.In == nil || !term.IsTerminal(int(stdio.In.Fd())) {
+		return 0, fail.New(fail.Usage, "standard input is not a terminal")
 	}
+	if w, h, err := term.GetSize(int(stdio.In.Fd())); err == nil {
+		p.ConsoleSize = &specs.Box{Width: uint(w), Height: uint(h)}
+	}
+	signals := streams.CatchSignals()
+	defer signals.Stop()
+	r, err := m.containers.Exec(name, p, [3]*os.File{})
+	if err != nil {
+		return 0, m.execError(name, p, err)
+	}
+	defer r.Console.Close()
+	terminal, err := streams.NewTerminal(r.Console, streams.Outside{Screen: stdio.In, In: stdio.In, Out: stdio.Out})
+	if err != nil {
+		return 0, err
+	}
+	defer terminal.Close()
+	terminal.Start(r)
+	done := make(chan struct{})
+	defer close(done)
+	go signals.Forward(r, terminal.Resize, done)
+	status, err := r.Wait()
+	if err != nil {
+		return 0, err
+	}
+	return status, terminal.Finish()
 }
 
 // atProcessLimit reports whether the VPS has as many processes as it may have.

@@ -2,92 +2,65 @@ package oci
 
 import (
 	"errors"
-	"io"
 	"os"
 	"os/signal"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"croft/runtime/container"
+	"croft/runtime/streams"
 )
 
 // A foreground connects a process inside with the caller's own streams until
 // it ends.
 type foreground interface {
-	open(s *container.Streams) error // before the process is made
-	connect() error                  // when it has been
-	resize()                         // the caller's window may have another size
-	drain()                          // when it has ended: pass the rest on
-	close()                          // whatever happened
+	open(s *container.Streams) error    // before the process is made
+	connect(r *container.Running) error // when it has been
+	resize()                            // the caller's window may have another size
+	drain()                             // when it has ended: pass the rest on
+	close()                             // whatever happened
 }
 
 // pipes are three pipes, so that nothing of the caller's own is inside, and a
-// checkpoint finds nothing outside that a restore could not make again.
+// checkpoint finds only files that a restore can make again.
 type pipes struct {
 	owner interface {
 		Give(pipes ...*os.File) error // makes them the property of the container's root
 	}
-
-	ours, theirs [3]*os.File
-	copying      sync.WaitGroup
+	streams *streams.Pipes
 }
 
-func (p *pipes) open(s *container.Streams) error {
-	for i := range p.ours {
-		read, write, err := os.Pipe()
-		if err != nil {
-			return err
-		}
-		p.ours[i], p.theirs[i] = read, write
-		if i == 0 {
-			p.ours[i], p.theirs[i] = write, read
-		}
+func (p *pipes) open(s *container.Streams) (err error) {
+	if p.streams, err = streams.NewPipes(os.Stdin, os.Stdout, os.Stderr); err != nil {
+		return err
 	}
-	s.Stdio = p.theirs
-	return p.owner.Give(p.theirs[:]...)
+	s.Stdio = p.streams.Inside()
+	return p.owner.Give(s.Stdio[:]...)
 }
 
-func (p *pipes) connect() error {
-	for _, f := range p.theirs {
-		f.Close()
-	}
-	go func() {
-		_, _ = io.Copy(p.ours[0], os.Stdin)
-		p.ours[0].Close()
-	}()
-	for i, to := range []*os.File{1: os.Stdout, 2: os.Stderr} {
-		if to == nil {
-			continue
-		}
-		p.copying.Add(1)
-		go func() {
-			defer p.copying.Done()
-			_, _ = io.Copy(to, p.ours[i])
-			p.ours[i].Close()
-		}()
-	}
+func (p *pipes) connect(*container.Running) error {
+	p.streams.Start()
 	return nil
 }
 
 func (p *pipes) resize() {}
 
-// drain waits for everybody who has the other ends, in the background too.
-func (p *pipes) drain() { p.copying.Wait() }
+// drain waits for all processes that have the other ends, in the background too,
+// as runc does.
+func (p *pipes) drain() { _ = p.streams.FinishAll() }
 
 func (p *pipes) close() {
-	for i := range p.ours {
-		p.ours[i].Close() // nil refuses, which is as good
-		p.theirs[i].Close()
+	if p.streams != nil {
+		p.streams.Close()
 	}
 }
 
-// signals are those that this process is sent while it stands for one inside.
+// signals are the signals that this process gets for the process inside.
 type signals chan os.Signal
 
-// catchSignals keeps what tells of ended children, from before there are any.
+// catchSignals begins to keep SIGCHLD, before the first child exists.
 func catchSignals() signals {
-	s := make(signals, 2048) // none may be missed
+	s := make(signals, 2048) // no signal may be missed
 	signal.Notify(s, unix.SIGCHLD)
 	return s
 }

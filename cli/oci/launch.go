@@ -123,7 +123,7 @@ func (a *launch) attached(f foreground, s container.Streams) (int, error) {
 	}
 	r, err := a.start(s)
 	if err == nil {
-		err = f.connect()
+		err = f.connect(r)
 		if err != nil {
 			kill(r)
 		}

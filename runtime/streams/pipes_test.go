@@ -1,12 +1,9 @@
-package runtime
+package streams
 
 import (
 	"bytes"
-	"io"
 	"os"
 	"os/exec"
-	"slices"
-	"strings"
 	"testing"
 )
 
@@ -22,21 +19,21 @@ func through(t *testing.T, script string, stdin *os.File) (stdout, stderr []byte
 		defer f.Close()
 		files[i] = f
 	}
-	p, err := newPipes(Stdio{In: stdin, Out: files[1], Err: files[2]})
+	p, err := NewPipes(stdin, files[1], files[2])
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.close()
+	defer p.Close()
 	cmd := exec.Command("sh", "-c", script)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.theirs[0], p.theirs[1], p.theirs[2]
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.inside[0], p.inside[1], p.inside[2]
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p.begin()
+	p.Start()
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.drain(); err != nil {
+	if err := p.Finish(); err != nil {
 		t.Fatal(err)
 	}
 	var out [3][]byte
@@ -81,41 +78,5 @@ func TestPipesDoNotWaitForTheBackground(t *testing.T) {
 	hold.Close()
 	if len(stdout) != 200000 {
 		t.Errorf("%d bytes came out of 200000", len(stdout))
-	}
-}
-
-func TestExecEnv(t *testing.T) {
-	t.Setenv("SECRET", "x")
-	root := t.TempDir()
-	a, err := userInside(opened(t, root), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	env := execEnv(a, ExecOptions{Env: []string{"PATH=/x", "A=1", "A=2"}})
-	want := []string{"HOME=/root", "USER=root", "LOGNAME=root", "LANG=C.UTF-8", "PATH=/x", "A=2"}
-	if !slices.Equal(env, want) {
-		t.Errorf("%q, want %q", env, want)
-	}
-	if term := execEnv(a, ExecOptions{Terminal: true}); !slices.ContainsFunc(term, func(e string) bool { return strings.HasPrefix(e, "TERM=") }) {
-		t.Errorf("on a terminal there is no TERM: %q", term)
-	}
-}
-
-func TestUndoGoesBackwardsAndKeepsTheCause(t *testing.T) {
-	var order []string
-	run := func(cause error) error {
-		var undo undo
-		err := cause
-		for _, s := range []string{"first", "second"} {
-			undo.arm(func() error { order = append(order, s); return nil })
-		}
-		undo.onError(&err)
-		return err
-	}
-	if err := run(nil); err != nil || len(order) != 0 {
-		t.Fatalf("without an error: %v, %v", order, err)
-	}
-	if err := run(io.EOF); err != io.EOF || !slices.Equal(order, []string{"second", "first"}) {
-		t.Fatalf("%v, %v", order, err)
 	}
 }
