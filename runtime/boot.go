@@ -6,21 +6,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"croft/bundles"
 	"croft/internal/fail"
-	"croft/internal/initkind"
 	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
 	"croft/runtime/holder"
-	"croft/runtime/inits"
 	"croft/template"
 )
 
@@ -182,103 +177,6 @@ func (mon *monitor) beginRun() (state.Run, *os.File, error) {
 	return run, file, nil
 }
 
-// prepare writes the guest's own files and the bundle, makes the bundle the
-// working directory, which is where libcontainer takes it from, and returns
-// its specification. The root filesystem is at another place there than in
-// the bundle's file: the one that only this monitor sees.
-func (mon *monitor) prepare(v state.VPS, root template.Rootfs, files *inside.Root) (*specs.Spec, error) {
-	host, err := mon.host()
-	if err != nil {
-		return nil, err
-	}
-	if host.Impassable != "" && v.IDs.Size != 0 {
-		return nil, fail.New(fail.Host, "cannot start %s: its users cannot pass through %s, which is on the way to the run directory", v.Name, host.Impassable).
-			WithHint("ls -ld %s", host.Impassable)
-	}
-	warnings, err := mon.guests.Prepare(files, v.IDs.First)
-	mon.warnAll(v.Name, warnings)
-	if err != nil {
-		return nil, err
-	}
-	look := mon.guests.Look(files)
-	image, err := mon.imageOf(v)
-	if err != nil {
-		return nil, err
-	}
-	if err := mon.configureGuest(v, files, host, bootedInit(look, image)); err != nil {
-		return nil, err
-	}
-	spec, err := mon.specOf(v, look, files, host, notifySocket(mon.store, v.Name), mon.how == spawnWait)
-	if err != nil {
-		return nil, err
-	}
-	dir := mon.store.BundleDir(v.Name)
-	if err := bundles.Write(dir, spec); err != nil {
-		return nil, err
-	}
-	if err := os.Chdir(dir); err != nil {
-		return nil, fmt.Errorf("enter bundle: %w", err)
-	}
-	spec.Root = &specs.Root{Path: root.Target, Readonly: spec.Root.Readonly}
-	return spec, nil
-}
-
-// specOf is the configuration of v's bundle, whose files are at root. One
-// without an init, whose image says no command, is fail.State unless it is to
-// wait for one.
-func (m *Manager) specOf(v state.VPS, look guestLook, root *inside.Root, host Host, notify string, wait bool) (*specs.Spec, error) {
-	image, err := m.imageOf(v)
-	if err != nil {
-		return nil, err
-	}
-	s := settings(v, look, host, image, notify)
-	if bootedInit(look, image) == initkind.Croft {
-		if err := m.underSmallInit(&s, v, image, root, wait); err != nil {
-			return nil, err
-		}
-	}
-	return bundles.Spec(s)
-}
-
-// imageOf is the image that v was created from. The zero Image is one that is
-// not in the store any more.
-func (m *Manager) imageOf(v state.VPS) (template.Image, error) {
-	image, err := m.templates.Resolve(v.Template.Digest)
-	if fail.Is(err, fail.NotFound) {
-		return template.Image{}, nil
-	}
-	return image, err
-}
-
-// bootedInit is the init that a VPS with these files boots: croft's own where
-// there is none, or where image has one that it does not mean.
-func bootedInit(look guestLook, image template.Image) initkind.Kind {
-	if look.Init == "" || image.Init != "" && image.Application() {
-		return initkind.Croft
-	}
-	return look.Kind
-}
-
-// settings is what v's bundle is made from.
-func settings(v state.VPS, look guestLook, host Host, image template.Image, notify string) bundles.Settings {
-	s := bundles.Settings{
-		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname,
-		Init: []string{look.Init}, Env: append(append([]string{}, image.Env...), v.Env...), ContainerEnv: image.ContainerEnv,
-		First: v.IDs.First, Size: v.IDs.Size,
-		CgroupsPath: host.Cgroups.CgroupsPath(v.Name),
-		Limits:      bundles.Limits(v.Limits), Capacity: host.Capacity, OOMScoreAdj: host.OOMScoreAdj,
-		Sysctls: v.Sysctls, Devices: host.Devices, NotifyFile: notify,
-		NoFile: host.NoFile, HostUptime: host.Uptime, Arch: host.Arch, Allow: v.Allow,
-	}
-	if slices.Contains(v.Allow, bundles.AllowCapabilities) && look.Kind == initkind.Systemd {
-		s.Init = append(s.Init, inits.MaskedUnits()...)
-	}
-	if v.Privileged {
-		s.HostCaps = host.Caps // within a user namespace it has all anyway
-	}
-	return s
-}
-
 // plugIn gives the VPS its interfaces, before its init runs.
 func (m *Manager) plugIn(ctx context.Context, v state.VPS, init inside.Identity) error {
 	plugs, err := m.plugs(v)
@@ -336,6 +234,26 @@ func (mon *monitor) mountData(root template.Rootfs, p *inside.Process) error {
 		}
 	}()
 	return mon.guests.MountData(p, dirs)
+}
+
+// given makes the filesystem for the files that the VPS gets from the host. Until
+// the VPS has them it is mounted in this monitor's mount namespace.
+func (mon *monitor) given(undo *undo) error {
+	dir := givenDir(mon.store, mon.name)
+	if err := makeGivenDir(dir); err != nil {
+		return err
+	}
+	undo.arm(func() error { return mon.guests.TakeBack(dir) })
+	return mon.guests.Give(dir)
+}
+
+// makeGivenDir creates the directory dir on which guests.Give mounts. No-op if it
+// exists.
+func makeGivenDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return fmt.Errorf("create directory: %w", err)
+	}
+	return nil
 }
 
 // newBootID gives the VPS whose init is p a boot id of its own.

@@ -52,7 +52,7 @@ func (m *Manager) isUp(ctx context.Context, name string, init state.Process, kin
 	if kind == initkind.Systemd {
 		return m.systemdIsUp(ctx, name)
 	}
-	left, err := readRunningWithin(ctx, init, func(root *inside.Root) (bool, error) { return inits.LeftBootMark(init.PID, root), nil })
+	left, err := inside.Look(ctx, inside.Identity(init), func(root *inside.Root) (bool, error) { return inits.LeftBootMark(init.PID, root), nil })
 	if err == nil && left {
 		return inits.ScriptsEnded(init.PID)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/network"
+	"croft/runtime/guests"
 	"croft/runtime/hostcheck"
 	"croft/template"
 )
@@ -31,7 +32,7 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 		trial = template.Trial{Namespace: err, Shift: err, Overlay: err}
 	}
 	f.NamespaceWhy, f.ShiftWhy, f.OverlayWhy = why(trial.Namespace), why(trial.Shift), why(trial.Overlay)
-	f.NodeWhy = why(tryNodes(m.store.RunRoot))
+	f.NodeWhy = why(guests.TryDevices(m.store.RunRoot))
 	builder, err := template.Builder()
 	f.Builder, f.BuilderWhy = builder, why(err)
 	host, err := m.host()
@@ -46,15 +47,6 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 	}
 	f.Network = networkFacts(network.LookAround(ctx, bridges))
 	return hostcheck.Checks(f), ctx.Err()
-}
-
-// tryNodes makes device nodes, out of sight, as a start does.
-func tryNodes(scratch string) error {
-	nodes, err := newDevices(scratch, 0, usualDevices())
-	for _, n := range nodes {
-		n.tree.Close()
-	}
-	return err
 }
 
 // bridges are those of the networks that there are, or of the one that there

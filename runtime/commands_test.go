@@ -19,8 +19,8 @@ import (
 	"croft/template"
 )
 
-// A command is one command of a Manager, and what comes before it.
-type command struct {
+// A trial is one command of a Manager, with its preparation.
+type trial struct {
 	name   string
 	method string                // of the Manager; "": none, it happens by itself
 	ready  []func(*faulty) error // on an empty machine
@@ -31,7 +31,7 @@ type command struct {
 	filesOnly bool // it changes croft's files alone
 }
 
-func (c command) prepare(f *faulty) error {
+func (c trial) prepare(f *faulty) error {
 	for _, do := range c.ready {
 		if err := do(f); err != nil {
 			return err
@@ -42,7 +42,7 @@ func (c command) prepare(f *faulty) error {
 
 // again reports whether err may be what c says when it is run for a second time:
 // the first one has done some of it.
-func (c command) again(err error) bool {
+func (c trial) again(err error) bool {
 	return fail.Is(err, fail.State) || fail.Is(err, fail.Taken) || fail.Is(err, fail.NotFound)
 }
 
@@ -334,7 +334,7 @@ func runCommand(f *faulty) error {
 }
 
 // commands are all that change something.
-func commands() []command {
+func commands() []trial {
 	type steps = []func(*faulty) error
 	stopped, running := steps{createWeb}, steps{createWeb, startWeb}
 	withRule, withRoute := append(slices.Clone(running), addRule), append(slices.Clone(running), addRoute)
@@ -343,7 +343,7 @@ func commands() []command {
 	}
 	in := uint64(1_000_000)
 	change := Change{OnBoot: new(OnBootYes), Rates: []RateSetting{{In: &in}}, Connections: new(int64(900))}
-	return []command{
+	return []trial{
 		{name: "create", method: "Create", do: createWeb, undone: true},
 		{name: "start", method: "Start", ready: stopped, do: startWeb, undone: true},
 		{name: "stop --fast", method: "Stop", ready: running, do: stop(StopOptions{Fast: true})},

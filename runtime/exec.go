@@ -1,17 +1,14 @@
 package runtime
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"strings"
 	"syscall"
 
-	"github.com/moby/sys/user"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/term"
 
@@ -19,19 +16,13 @@ import (
 	"croft/internal/fail"
 	"croft/internal/inside"
 	"croft/internal/state"
+	"croft/runtime/command"
 	"croft/runtime/container"
 	"croft/runtime/streams"
 )
 
-// A CommandError is a command that could not be run inside; Status is 126 or
-// 127, as a shell would say it.
-type CommandError struct {
-	Status int
-	Err    error
-}
-
-func (e *CommandError) Error() string { return e.Err.Error() }
-func (e *CommandError) Unwrap() error { return e.Err }
+// A CommandError is a command that cannot be executed inside.
+type CommandError = command.Error
 
 // Exec runs a command in the running VPS name and returns its exit status, 128+n
 // if signal n ended it. It takes no lock: the VPS may end under it, and then
@@ -47,14 +38,8 @@ func (m *Manager) Exec(ctx context.Context, name string, o ExecOptions) (int, er
 	return m.exec(ctx, name, run, o)
 }
 
-// exec is Exec in a VPS that runs. Without Args a login is a shell.
+// exec is Exec in a VPS that runs. A login without Args is a shell.
 func (m *Manager) exec(ctx context.Context, name string, run state.Run, o ExecOptions) (int, error) {
-	if o.Login {
-		var err error
-		if o, err = readRunning(run.Init, o.asLogin); err != nil {
-			return 0, reachError(name, err)
-		}
-	}
 	process, err := m.process(name, run, o)
 	if err != nil {
 		return 0, err
@@ -78,7 +63,7 @@ func (m *Manager) Enter(ctx context.Context, name string, o ExecOptions) (int, e
 	}
 	o.Terminal = o.Stdio.In != nil && term.IsTerminal(int(o.Stdio.In.Fd()))
 	if !o.Login {
-		shell, err := readRunning(run.Init, func(root *inside.Root) (string, error) { return loginShell(root, o.User) })
+		shell, err := inside.Look(ctx, inside.Identity(run.Init), func(root *inside.Root) (string, error) { return command.LoginShell(root, o.User) })
 		if err != nil && (o.User != "" || errors.Is(err, inside.ErrGone)) {
 			return 0, reachError(name, err)
 		}
@@ -116,119 +101,19 @@ func (m *Manager) running(ctx context.Context, name string) (state.Run, error) {
 	return state.Run{}, notRunning(name, status)
 }
 
-// process is the OCI process of a command: root's own environment and no
-// other, and the capabilities of the VPS's bundle.
+// process is the OCI process of a command in the VPS that runs as run.
 func (m *Manager) process(name string, run state.Run, o ExecOptions) (*specs.Process, error) {
 	spec, err := bundles.Read(m.store.BundleDir(name))
 	if err != nil {
 		return nil, err
 	}
-	who, err := readRunning(run.Init, func(root *inside.Root) (*account, error) { return userInside(root, o.User) })
-	if who == nil && o.User == "" && !errors.Is(err, inside.ErrGone) {
-		who, err = rootAccount(), nil // whatever has become of its passwd(5)
-	}
+	p, err := command.Process(inside.Identity(run.Init), spec.Process, command.Options{
+		Args: o.Args, Env: o.Env, User: o.User, Cwd: o.Cwd, Terminal: o.Terminal, Login: o.Login,
+	})
 	if err != nil {
 		return nil, reachError(name, err)
 	}
-	p := &specs.Process{
-		Terminal: o.Terminal, Args: o.Args, Cwd: o.Cwd,
-		User:         specs.User{UID: uint32(who.Uid), GID: uint32(who.Gid), Umask: spec.Process.User.Umask},
-		Capabilities: spec.Process.Capabilities,
-		Rlimits:      spec.Process.Rlimits,
-	}
-	for _, g := range who.Sgids {
-		p.User.AdditionalGids = append(p.User.AdditionalGids, uint32(g))
-	}
-	if who.Uid != 0 {
-		// As after a login: what root may do, others may not.
-		p.Capabilities = &specs.LinuxCapabilities{Bounding: spec.Process.Capabilities.Bounding}
-	}
-	if p.Cwd == "" {
-		p.Cwd = who.Home
-	}
-	if !path.IsAbs(p.Cwd) {
-		return nil, fail.New(fail.Usage, "working directory %q is not absolute", o.Cwd)
-	}
-	there, err := readRunning(run.Init, func(root *inside.Root) (bool, error) { return root.IsDir(p.Cwd), nil })
-	if errors.Is(err, inside.ErrGone) {
-		return nil, reachError(name, err)
-	}
-	if !there {
-		if o.Cwd != "" {
-			return nil, fail.New(fail.Usage, "no directory %s in %s", o.Cwd, name)
-		}
-		p.Cwd = "/"
-	}
-	p.Env = execEnv(who, o)
 	return p, nil
-}
-
-// execEnv is the clean environment of a command, with what the caller adds.
-func execEnv(who *account, o ExecOptions) []string {
-	dirs := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-	env := []string{"PATH=" + dirs, "HOME=" + who.Home, "USER=" + who.Name, "LOGNAME=" + who.Name, "LANG=C.UTF-8"}
-	if o.Terminal {
-		kind := os.Getenv("TERM")
-		if kind == "" {
-			kind = "linux"
-		}
-		env = append(env, "TERM="+kind)
-	}
-	for _, e := range o.Env {
-		key, _, _ := strings.Cut(e, "=")
-		kept := env[:0]
-		for _, old := range env {
-			if !strings.HasPrefix(old, key+"=") {
-				kept = append(kept, old)
-			}
-		}
-		env = append(kept, e)
-	}
-	return env
-}
-
-// An account is a user of the VPS's own.
-type account struct {
-	*user.ExecUser
-	Name string
-}
-
-func (a *account) String() string { return fmt.Sprintf("%s %d:%d %s", a.Name, a.Uid, a.Gid, a.Home) }
-
-// rootAccount is root of a VPS whose own files say nothing about it.
-func rootAccount() *account {
-	return &account{ExecUser: &user.ExecUser{Home: "/root"}, Name: "root"}
-}
-
-// userInside finds NAME|UID[:GROUP|GID] in the VPS's own files.
-func userInside(root *inside.Root, who string) (*account, error) {
-	passwd, err := root.Read("/etc/passwd", mostRead)
-	if err != nil {
-		return nil, err
-	}
-	group, err := root.Read("/etc/group", mostRead)
-	if err != nil {
-		return nil, err
-	}
-	found, err := user.GetExecUser(who, &user.ExecUser{}, bytes.NewReader(passwd), bytes.NewReader(group))
-	if err != nil {
-		return nil, fail.New(fail.Usage, "no user %q inside: %w", who, err)
-	}
-	a := &account{ExecUser: found, Name: "root"}
-	if found.Uid != 0 {
-		a.Name = fmt.Sprint(found.Uid)
-	}
-	switch {
-	case found.Home == "" && found.Uid == 0: // not even a passwd(5)
-		found.Home = "/root"
-	case found.Home == "":
-		found.Home = "/"
-	}
-	users, err := user.ParsePasswdFilter(bytes.NewReader(passwd), func(u user.User) bool { return u.Uid == found.Uid })
-	if err == nil && len(users) > 0 {
-		a.Name = users[0].Name
-	}
-	return a, nil
 }
 
 // reachError sorts out why the files of a running VPS cannot be reached.
@@ -237,25 +122,6 @@ func reachError(name string, err error) error {
 		return fail.New(fail.State, "%s has just ended", name)
 	}
 	return fmt.Errorf("%s: %w", name, err)
-}
-
-// loginShell is the shell that a user has inside, /bin/sh if that is not there.
-func loginShell(root *inside.Root, who string) (string, error) {
-	account, err := userInside(root, who)
-	if err != nil {
-		return "", err
-	}
-	passwd, err := root.Read("/etc/passwd", mostRead)
-	if err != nil {
-		return "", err
-	}
-	users, err := user.ParsePasswdFilter(bytes.NewReader(passwd), func(u user.User) bool { return u.Uid == account.Uid })
-	if err == nil && len(users) > 0 && users[0].Shell != "" {
-		if _, ok := root.Program(users[0].Shell); ok {
-			return users[0].Shell, nil
-		}
-	}
-	return "/bin/sh", nil
 }
 
 // execPipes runs p with three separate streams, and kills it when ctx ends.
@@ -331,7 +197,9 @@ func (m *Manager) execError(name string, p *specs.Process, err error) error {
 		return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
 	}
 	init := m.initProcess(name)
-	not, e := readRunning(init, func(root *inside.Root) (*CommandError, error) { return notExecuted(p, root.Executable, err), nil })
+	not, e := inside.Look(context.Background(), inside.Identity(init), func(root *inside.Root) (*CommandError, error) {
+		return command.NotExecuted(p, root.Executable, err), nil
+	})
 	switch {
 	case not != nil:
 		return not

@@ -35,7 +35,7 @@ func TestFailingEffects(t *testing.T) {
 }
 
 // failsAt runs c with its n-th effect failing, and reports whether it has so many.
-func failsAt(t *testing.T, c command, n int, after bool) bool {
+func failsAt(t *testing.T, c trial, n int, after bool) bool {
 	t.Helper()
 	f := newFaulty(t, memoryDir(t))
 	if err := c.prepare(f); err != nil {
@@ -196,7 +196,7 @@ func TestDestroyAsksTheKernel(t *testing.T) {
 
 // A template create that is killed while the VPS stands still does not leave it so.
 func TestKilledTemplateCreateLetsGoOn(t *testing.T) {
-	i := slices.IndexFunc(commands(), func(c command) bool { return c.name == "template create" })
+	i := slices.IndexFunc(commands(), func(c trial) bool { return c.name == "template create" })
 	for n := 1; ; n++ {
 		dir := memoryDir(t)
 		f := newFaulty(t, dir)

@@ -16,6 +16,7 @@ import (
 	"croft/network"
 	"croft/network/guest"
 	"croft/runtime/container"
+	"croft/runtime/guests"
 	"croft/runtime/holder"
 	"croft/template"
 )
@@ -27,7 +28,7 @@ type machine struct {
 	networks   networks
 	rootfses   rootfses
 	monitors   monitors
-	guests     guests
+	guests     guestAccess
 	host       func() (Host, error)
 	// sleep waits before something that failed is tried again.
 	sleep func(time.Duration)
@@ -123,13 +124,13 @@ type monitors interface {
 	Spawn(ctx context.Context, name string, life *os.File, how spawnHow) error
 }
 
-// guests reads and writes files of a VPS's own, resolved inside its root
+// guestAccess reads and writes files of a VPS's own, resolved inside its root
 // filesystem. What the VPS has put there is at most a warning.
-type guests interface {
+type guestAccess interface {
 	// Open opens the root filesystem of a VPS that is mounted at dir.
 	Open(dir string) (*inside.Root, error)
-	// Look finds out what is in a root filesystem.
-	Look(root *inside.Root) guestLook
+	// FindInit finds the init of a root filesystem.
+	FindInit(root *inside.Root) guests.Init
 	// Prepare makes sure that a start can mount on the directories of root that
 	// it needs, owned by the root that host id first is.
 	Prepare(root *inside.Root, first uint32) (warnings []string, err error)

@@ -15,6 +15,7 @@ import (
 	"croft/internal/state"
 	"croft/network"
 	"croft/runtime/container"
+	"croft/runtime/guests"
 	"croft/runtime/holder"
 	"croft/template"
 )
@@ -82,7 +83,7 @@ func New(o Options) (*Manager, error) {
 			}},
 			rootfses:   overlays{},
 			monitors:   spawner{store: store, warn: warn, cgroups: cgroups},
-			guests:     hostGuests{},
+			guests:     guests.Access{},
 			host:       func() (Host, error) { return hostFacts(cgroups, store) },
 			unused:     store.Unused,
 			sleep:      time.Sleep,

@@ -2,14 +2,9 @@ package runtime
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"croft/bundles"
 	"croft/internal/fail"
-	"croft/internal/state"
 	"croft/template"
 )
 
@@ -90,80 +85,4 @@ func (m *Manager) notMounted(name string) error {
 		err = fail.New(fail.State, "%s is mounted", name).WithHint("croft umount %s", name)
 	}
 	return err
-}
-
-// Bundle is the configuration of name's OCI bundle as JSON: that with which it
-// runs, or else the one with which another OCI runtime would run it.
-func (m *Manager) Bundle(_ context.Context, name string) (json.RawMessage, error) {
-	if _, err := state.ParseName(name); err != nil {
-		return nil, err
-	}
-	v, err := m.store.Get(name)
-	if err == nil {
-		err = whole(v)
-	}
-	if err != nil {
-		return nil, err
-	}
-	spec, err := m.bundle(v)
-	if err != nil {
-		return nil, err
-	}
-	text, err := json.Marshal(spec)
-	if err != nil {
-		return nil, fmt.Errorf("encode bundle configuration: %w", err)
-	}
-	return text, nil
-}
-
-func (m *Manager) bundle(v state.VPS) (*specs.Spec, error) {
-	run, err := m.store.Run(v.Name)
-	if err != nil {
-		return nil, err
-	}
-	status, err := m.status(v.Name, run)
-	if err != nil {
-		return nil, err
-	}
-	if status != StatusStopped {
-		return bundles.Read(m.store.BundleDir(v.Name))
-	}
-	root, err := m.rootfs(v)
-	if err != nil {
-		return nil, err
-	}
-	mounted, err := m.rootfses.Mounted(root)
-	if err != nil {
-		return nil, err
-	}
-	if mounted {
-		return m.portable(v, root.Target)
-	}
-	var spec *specs.Spec
-	err = m.rootfses.View(root, func(dir string) error {
-		spec, err = m.portable(v, dir)
-		return err
-	})
-	return spec, err
-}
-
-// portable is the bundle of v, whose files are at dir, for other runtimes. It has
-// no time namespace, whose offsets are those of the instant of a start.
-func (m *Manager) portable(v state.VPS, dir string) (*specs.Spec, error) {
-	host, err := m.host()
-	if err != nil {
-		return nil, err
-	}
-	host.Uptime = 0
-	root, err := m.guests.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	spec, err := m.specOf(v, m.guests.Look(root), root, host, "", false)
-	if err != nil {
-		return nil, err
-	}
-	bundles.ForOthers(spec)
-	return spec, nil
 }

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"croft/internal/inside"
 	"croft/internal/state"
@@ -179,7 +178,7 @@ func (m *Manager) tellRunning(ctx context.Context, v state.VPS, l hostList) erro
 	if err != nil || run.State != state.Running || !alive(run.Init) {
 		return err
 	}
-	err = inRunning(ctx, run.Init, func(root *inside.Root) error {
+	err = inside.InRoot(ctx, inside.Identity(run.Init), func(root *inside.Root) error {
 		return orWarnings(m.guests.Hosts(root, v.IDs.First, l.hosts))
 	})
 	if errors.Is(err, inside.ErrGone) {
@@ -198,65 +197,6 @@ func orWarnings(warnings []string, err error) error {
 		return errors.New(strings.Join(warnings, "; "))
 	}
 	return err
-}
-
-// insidePatience is how long a running VPS may take to let its files be read
-// or written: it may have mounted there what never answers.
-const insidePatience = time.Second
-
-// inRunning calls do with the root directory of the VPS whose init is p, and
-// waits for it, though not forever. It is inside.ErrGone if init has ended.
-func inRunning(ctx context.Context, p state.Process, do func(*inside.Root) error) error {
-	init, err := inside.OpenProcess(p.PID, p.StartTime)
-	if err != nil {
-		return err
-	}
-	defer init.Close()
-	root, err := init.Root()
-	if err != nil {
-		return err
-	}
-	done := make(chan error, 1)
-	go func() {
-		defer root.Close()
-		done <- do(root)
-	}()
-	timer := time.NewTimer(insidePatience)
-	defer timer.Stop()
-	select {
-	case err = <-done:
-	case <-timer.C:
-		err = errors.New("its files cannot be reached in time")
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	if err != nil && !init.Alive() {
-		return inside.ErrGone
-	}
-	return err
-}
-
-// readRunning is what read finds below the root directory of the VPS whose init
-// is p, or an error as inRunning has it.
-func readRunning[T any](p state.Process, read func(*inside.Root) (T, error)) (T, error) {
-	return readRunningWithin(context.Background(), p, read)
-}
-
-// readRunningWithin is readRunning that gives up when ctx is done.
-func readRunningWithin[T any](ctx context.Context, p state.Process, read func(*inside.Root) (T, error)) (T, error) {
-	found := make(chan T, 1)
-	err := inRunning(ctx, p, func(root *inside.Root) error {
-		t, err := read(root)
-		found <- t
-		return err
-	})
-	select {
-	case t := <-found:
-		return t, err
-	default:
-		var none T
-		return none, err
-	}
 }
 
 // learnNames writes the names into v at root, which is about to run: VPSs that

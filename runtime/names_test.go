@@ -2,16 +2,13 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"net/netip"
-	"os"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"croft/internal/fail"
-	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/network"
 	"croft/network/guest"
@@ -157,24 +154,6 @@ func TestNamesFollow(t *testing.T) {
 	}
 	if got := knows("db", "web"); len(got) != 0 {
 		t.Errorf("db still knows web, which is gone: %v", got)
-	}
-}
-
-// One that never lets its files be written is not waited for; one that has
-// ended is known to have.
-func TestInRunningGivesUp(t *testing.T) {
-	me, err := processOf(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	never := make(chan struct{})
-	t.Cleanup(func() { close(never) })
-	if err := inRunning(context.Background(), me, func(*inside.Root) error { <-never; return nil }); err == nil {
-		t.Error("it was written")
-	}
-	me.StartTime++
-	if err := inRunning(context.Background(), me, func(*inside.Root) error { return nil }); !errors.Is(err, inside.ErrGone) {
-		t.Errorf("another process of that number: %v", err)
 	}
 }
 

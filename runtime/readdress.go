@@ -231,7 +231,7 @@ func (m *Manager) followSettings(ctx context.Context, v state.VPS) {
 	if err == nil {
 		err = m.store.Naming(ctx, func() error {
 			init := initkind.Of(proc.Executable(run.Init.PID))
-			return inRunning(ctx, run.Init, func(root *inside.Root) error { return m.configureGuest(v, root, host, init) })
+			return inside.InRoot(ctx, inside.Identity(run.Init), func(root *inside.Root) error { return m.configureGuest(v, root, host, init) })
 		})
 	}
 	if err != nil && !errors.Is(err, inside.ErrGone) { // else its next start does

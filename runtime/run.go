@@ -9,6 +9,8 @@ import (
 	"golang.org/x/term"
 
 	"croft/internal/fail"
+	"croft/internal/inside"
+	"croft/runtime/command"
 	"croft/template"
 )
 
@@ -103,5 +105,25 @@ func (m *Manager) runIn(ctx context.Context, name string, image template.Image, 
 	return status, err
 }
 
-// madeUpName is a name for a VPS that nobody named.
+// runApplication runs a command as the image of the VPS name says: by its user,
+// in its directory, with its environment. The VPS waits for a command.
+func (m *Manager) runApplication(ctx context.Context, name string, image template.Image, o ExecOptions) (int, error) {
+	run, err := m.running(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	if o.User == "" {
+		o.User = image.User
+	}
+	if o.Cwd == "" {
+		o.Cwd, err = inside.Look(ctx, inside.Identity(run.Init), func(root *inside.Root) (string, error) { return command.ImageDir(image, root), nil })
+		if err != nil {
+			return 0, reachError(name, err)
+		}
+	}
+	o.Env = slices.Concat(image.Env, o.Env)
+	return m.Exec(ctx, name, o)
+}
+
+// madeUpName returns a name for a VPS without one.
 func madeUpName() string { return "run-" + strings.ToLower(rand.Text()[:8]) }

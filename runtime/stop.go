@@ -18,6 +18,7 @@ import (
 	"croft/internal/proc"
 	"croft/internal/state"
 	"croft/runtime/container"
+	"croft/runtime/guests"
 	"croft/runtime/inits"
 )
 
@@ -390,14 +391,14 @@ func (m *Manager) askOnce(ctx context.Context, name string, want inits.Intent) b
 		}
 	}
 	// A guest that does not let its files be read has said nothing about its init.
-	look, _ := readRunning(init, func(root *inside.Root) (guestLook, error) { return m.guests.Look(root), nil })
+	found, _ := inside.Look(ctx, inside.Identity(init), func(root *inside.Root) (guests.Init, error) { return m.guests.FindInit(root), nil })
 	process, err := inside.OpenProcess(init.PID, init.StartTime)
 	if err != nil {
 		return false
 	}
 	defer process.Close()
 	kind := initkind.Of(proc.Executable(init.PID))
-	sig := inits.SignalFor(kind, want, look.Inittab)
+	sig := inits.SignalFor(kind, want, found.Inittab)
 	if sig == inits.NoSignal {
 		return m.runInside(ctx, name, string(want)) == nil
 	}
@@ -453,4 +454,10 @@ func requestStop(s *state.Store, name string) error {
 		return fmt.Errorf("leave word to stop: %w", err)
 	}
 	return nil
+}
+
+// hasSmallInit reports whether the running VPS's init is croft's own.
+func (m *Manager) hasSmallInit(name string) bool {
+	run, err := m.store.Run(name)
+	return err == nil && initkind.Of(proc.Executable(run.Init.PID)) == initkind.Croft
 }

@@ -83,7 +83,7 @@ func (m *Manager) userNames(name string) map[int64]string {
 	if err != nil {
 		return nil
 	}
-	passwd, err := readRunning(run.Init, func(root *inside.Root) ([]byte, error) { return root.Read("/etc/passwd", mostRead) })
+	passwd, err := inside.Look(context.Background(), inside.Identity(run.Init), func(root *inside.Root) ([]byte, error) { return root.Read("/etc/passwd", inside.MaxRead) })
 	if err != nil {
 		return nil
 	}

@@ -29,6 +29,7 @@ import (
 	"croft/network"
 	"croft/network/guest"
 	"croft/runtime/container"
+	"croft/runtime/guests"
 	"croft/runtime/holder"
 	"croft/template"
 )
@@ -627,7 +628,7 @@ func (w *world) end(id string) {
 type fakeGuests struct{ *world }
 
 func (w fakeGuests) Open(string) (*inside.Root, error)            { return inside.OpenRoot(w.emptyRoot) }
-func (fakeGuests) Look(*inside.Root) guestLook                    { return guestLook{Init: "/sbin/init"} }
+func (fakeGuests) FindInit(*inside.Root) guests.Init              { return guests.Init{Path: "/sbin/init"} }
 func (fakeGuests) Prepare(*inside.Root, uint32) ([]string, error) { return nil, nil }
 func (w fakeGuests) Configure(*inside.Root, uint32, guest.Settings) ([]string, error) {
 	return nil, w.effect("write the guest's files", func() error { return nil })

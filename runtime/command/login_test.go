@@ -1,4 +1,4 @@
-package runtime
+package command
 
 import (
 	"os"
@@ -28,13 +28,13 @@ func TestAsLogin(t *testing.T) {
 	}
 	defer root.Close()
 	for _, c := range []struct {
-		o    ExecOptions
+		o    Options
 		want []string
 	}{
-		{ExecOptions{}, []string{"su", "-", "root"}},
-		{ExecOptions{User: "1000"}, []string{"su", "-", "ann"}},
-		{ExecOptions{User: "ann", Args: []string{"echo", "it's", "$x"}}, []string{"su", "-", "ann", "-c", `exec 'echo' 'it'\''s' '$x'`}},
-		{ExecOptions{User: "ann", Cwd: "/a b", Env: []string{"A=b c"}, Args: []string{"id"}}, []string{"su", "-", "ann", "-c", `cd '/a b' && exec env 'A=b c' 'id'`}},
+		{Options{}, []string{"su", "-", "root"}},
+		{Options{User: "1000"}, []string{"su", "-", "ann"}},
+		{Options{User: "ann", Args: []string{"echo", "it's", "$x"}}, []string{"su", "-", "ann", "-c", `exec 'echo' 'it'\''s' '$x'`}},
+		{Options{User: "ann", Cwd: "/a b", Env: []string{"A=b c"}, Args: []string{"id"}}, []string{"su", "-", "ann", "-c", `cd '/a b' && exec env 'A=b c' 'id'`}},
 	} {
 		got, err := c.o.asLogin(root)
 		if err != nil || !slices.Equal(got.Args, c.want) || got.User != "" || got.Cwd != "/" || got.Env != nil {
@@ -42,7 +42,7 @@ func TestAsLogin(t *testing.T) {
 		}
 	}
 	for _, who := range []string{"bob", "1001", "ann:ann"} {
-		if _, err := (ExecOptions{User: who}).asLogin(root); !fail.Is(err, fail.Usage) {
+		if _, err := (Options{User: who}).asLogin(root); !fail.Is(err, fail.Usage) {
 			t.Errorf("%s: %v", who, err)
 		}
 	}

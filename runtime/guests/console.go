@@ -1,4 +1,4 @@
-package runtime
+package guests
 
 import (
 	"fmt"
@@ -6,18 +6,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/internal/inside"
 	"croft/internal/nsthread"
 )
 
-// freeTerminal takes the VPS's console away from its init as controlling
-// terminal. libcontainer gives it to the process that it starts, which is
-// right for a shell; but on a machine PID 1 has none, and the getty on the
-// console could not get it otherwise.
+// FreeConsole takes the VPS's console away from its init as controlling terminal;
+// master is its master. libcontainer makes it the controlling terminal of the
+// process that it starts, which is right for a shell. But PID 1 of a machine has
+// none, and otherwise the getty on the console could not get it.
 //
-// Only a session leader without a terminal may do this, with CAP_SYS_ADMIN:
-// it steals the terminal (TIOCSCTTY with 1) and lets go of it. Letting go
-// sends SIGHUP to the caller, which a monitor catches.
-func freeTerminal(master *os.File) error {
+// Only a session leader without a terminal may do this, with CAP_SYS_ADMIN: it
+// steals the terminal (TIOCSCTTY with 1) and gives it up. That sends SIGHUP to
+// the caller, which a monitor catches.
+func (Access) FreeConsole(master *os.File) error {
 	slave, err := openPeer(master)
 	if err != nil {
 		return err
@@ -27,13 +28,33 @@ func freeTerminal(master *os.File) error {
 		return fmt.Errorf("take the console from init: %w", err)
 	}
 	if err := unix.IoctlSetInt(slave, unix.TIOCNOTTY, 0); err != nil {
-		return fmt.Errorf("let go of the console: %w", err)
+		return fmt.Errorf("give up the console: %w", err)
 	}
 	return nil
 }
 
-// openPeer opens the other end of a pty whatever it is called where
-// (TIOCGPTPEER, kernel 4.13).
+// NewConsole mounts a new terminal over /dev/console of the running VPS whose
+// init is p, and returns its master, which the caller closes. scratch is a
+// directory of the host. A process that had the old console open has got its
+// end, and opens it again. The terminal is in a devpts of its own: a guest can
+// mount anything on its /dev/pts, or use up its terminals.
+func (Access) NewConsole(p *inside.Process, first uint32, scratch string) (*os.File, error) {
+	const target = "/dev/console"
+	master, tree, err := newTerminal(scratch, first)
+	if err != nil {
+		return nil, fmt.Errorf("make console: %w", err)
+	}
+	defer tree.Close()
+	_ = p.Uncover(target, unix.DEVPTS_SUPER_MAGIC) // the old one; if it stays, the new one covers it
+	if err := p.Cover(target, tree, 0); err != nil {
+		master.Close()
+		return nil, fmt.Errorf("make console: %w", err)
+	}
+	return master, nil
+}
+
+// openPeer opens the other end of a terminal without its name (TIOCGPTPEER,
+// kernel 4.13).
 func openPeer(master *os.File) (int, error) {
 	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, master.Fd(), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
 	if errno != 0 {
@@ -42,10 +63,10 @@ func openPeer(master *os.File) (int, error) {
 	return int(fd), nil
 }
 
-// newTerminal makes a terminal in a devpts of its own, owned by the host's id
-// owner, and returns its master and its other end as a mount that is mounted
-// nowhere yet. The caller closes both. It mounts on the directory scratch, in a
-// mount namespace that ends with the call: nothing sees it.
+// newTerminal makes a terminal in a devpts of its own, owned by owner. It returns
+// the master, and the other end as a mount that is not mounted anywhere yet. The
+// caller closes both. The devpts is mounted on the directory scratch, in a mount
+// namespace that ends with the call.
 func newTerminal(scratch string, owner uint32) (master, tree *os.File, err error) {
 	err = nsthread.Call(func() error {
 		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {

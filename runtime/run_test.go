@@ -10,13 +10,6 @@ import (
 	"croft/template"
 )
 
-func TestLastOfEach(t *testing.T) {
-	got := strings.Join(lastOfEach([]string{"A=1", "B=2", "A=3", "AB=4"}), " ")
-	if got != "B=2 A=3 AB=4" {
-		t.Errorf("got %s", got)
-	}
-}
-
 func TestArgumentsOf(t *testing.T) {
 	app := template.Image{Entrypoint: []string{"entry"}, Cmd: []string{"serve"}}
 	for _, c := range []struct {

@@ -1,8 +1,9 @@
-package runtime
+package command
 
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,32 +36,6 @@ func opened(t *testing.T, dir string) *inside.Root {
 	return root
 }
 
-func TestLookFindsInitInside(t *testing.T) {
-	root, outside := trap(t)
-	if look := (hostGuests{}).Look(opened(t, root)); look.Init != "" {
-		t.Fatalf("%+v", look)
-	}
-	// A link to the host's init is none; the next candidate is.
-	if err := os.Symlink(outside+"/secret", root+"/sbin/init"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(root+"/init", []byte("#!"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if look := (hostGuests{}).Look(opened(t, root)); look.Init != "/init" {
-		t.Fatalf("%+v", look)
-	}
-	if err := os.Remove(root + "/sbin/init"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("/init", root+"/sbin/init"); err != nil {
-		t.Fatal(err)
-	}
-	if look := (hostGuests{}).Look(opened(t, root)); look.Init != "/sbin/init" {
-		t.Fatalf("%+v", look)
-	}
-}
-
 func TestUserInside(t *testing.T) {
 	root, _ := trap(t)
 	passwd := "root:x:0:0::/root:/bin/bash\nwww:x:33:33::/var/www:/bin/false\n"
@@ -71,7 +46,7 @@ func TestUserInside(t *testing.T) {
 		t.Fatal(err)
 	}
 	for who, want := range map[string]string{"": "root 0:0 /root", "www": "www 33:33 /var/www", "33:adm": "www 33:4 /var/www", "1000:7": "1000 1000:7 /"} {
-		a, err := userInside(opened(t, root), who)
+		a, err := FindAccount(opened(t, root), who)
 		if err != nil {
 			t.Errorf("%q: %v", who, err)
 			continue
@@ -80,7 +55,31 @@ func TestUserInside(t *testing.T) {
 			t.Errorf("%q is %q, want %q", who, got, want)
 		}
 	}
-	if _, err := userInside(opened(t, root), "nobody-here"); err == nil || !strings.Contains(err.Error(), "nobody-here") {
+	if _, err := FindAccount(opened(t, root), "nobody-here"); err == nil || !strings.Contains(err.Error(), "nobody-here") {
 		t.Errorf("an unknown user: %v", err)
+	}
+}
+
+func TestExecEnv(t *testing.T) {
+	t.Setenv("SECRET", "x")
+	root := t.TempDir()
+	a, err := FindAccount(opened(t, root), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := environment(a, Options{Env: []string{"PATH=/x", "A=1", "A=2"}})
+	want := []string{"HOME=/root", "USER=root", "LOGNAME=root", "LANG=C.UTF-8", "PATH=/x", "A=2"}
+	if !slices.Equal(env, want) {
+		t.Errorf("%q, want %q", env, want)
+	}
+	if term := environment(a, Options{Terminal: true}); !slices.ContainsFunc(term, func(e string) bool { return strings.HasPrefix(e, "TERM=") }) {
+		t.Errorf("on a terminal there is no TERM: %q", term)
+	}
+}
+
+func TestLastOfEach(t *testing.T) {
+	got := strings.Join(LastOfEach([]string{"A=1", "B=2", "A=3", "AB=4"}), " ")
+	if got != "B=2 A=3 AB=4" {
+		t.Errorf("got %s", got)
 	}
 }

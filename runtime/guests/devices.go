@@ -1,4 +1,4 @@
-package runtime
+package guests
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ import (
 	"croft/internal/nsthread"
 )
 
-// usualDevices are the nodes that every VPS has (OCI runtime specification,
-// config-linux.md, "Default Devices"), apart from those of terminals.
+// usualDevices are the device nodes of every VPS (OCI runtime specification,
+// config-linux.md, "Default Devices"), without terminals.
 func usualDevices() []bundles.Device {
 	var all []bundles.Device
 	for _, d := range []struct {
@@ -28,11 +28,11 @@ func usualDevices() []bundles.Device {
 	return all
 }
 
-// Devices gives the VPS whose init is p, and has not run yet, device nodes of its
-// own in place of the host's. With a user namespace a runtime cannot make any,
-// and mounts the host's: then the node inside is the host's file, with its owner
-// and mode. Where this host makes no nodes either, the host's stay.
-func (hostGuests) Devices(p *inside.Process, first uint32, extra []bundles.Device, scratch string) error {
+// Devices gives the VPS whose init is p, and has not run yet, its own device
+// nodes: the usual ones and extra. scratch is a directory of the host. A runtime
+// cannot make nodes in a user namespace and mounts the host's nodes, with the
+// host's owner and mode. They stay if mknod(2) is refused on this host too.
+func (Access) Devices(p *inside.Process, first uint32, extra []bundles.Device, scratch string) error {
 	nodes, err := newDevices(scratch, first, append(usualDevices(), extra...))
 	defer func() {
 		for _, n := range nodes {
@@ -56,17 +56,17 @@ func (hostGuests) Devices(p *inside.Process, first uint32, extra []bundles.Devic
 	return nil
 }
 
-// A node is a device node in a filesystem of croft's, as a mount that is mounted
-// nowhere yet.
+// A node is a device node in a tmpfs, as a mount that is not mounted anywhere
+// yet.
 type node struct {
 	path string // inside
 	tree *os.File
 }
 
-// newDevices makes nodes for devices, owned by the host's id owner, in a
-// filesystem of their own. It mounts that on the directory scratch, in a mount
-// namespace that ends with the call: nothing sees it. The caller closes the
-// trees, also on error. The error is unix.EPERM where no node can be made.
+// newDevices makes nodes for devices, owned by owner, in a tmpfs of their own.
+// The tmpfs is mounted on the directory scratch, in a mount namespace that ends
+// with the call. The caller closes the trees, also on error. The error is
+// unix.EPERM if mknod(2) is refused.
 func newDevices(scratch string, owner uint32, devices []bundles.Device) (all []node, err error) {
 	err = nsthread.Call(func() error {
 		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
@@ -103,4 +103,14 @@ func newDevice(at string, owner uint32, d bundles.Device) (*os.File, error) {
 		return nil, fmt.Errorf("make node %s: %w", d.Path, err)
 	}
 	return detached(unix.AT_FDCWD, at, 0)
+}
+
+// TryDevices makes the usual device nodes as a start does, and removes them.
+// scratch is a directory of the host.
+func TryDevices(scratch string) error {
+	nodes, err := newDevices(scratch, 0, usualDevices())
+	for _, n := range nodes {
+		n.tree.Close()
+	}
+	return err
 }

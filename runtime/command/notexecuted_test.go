@@ -1,4 +1,4 @@
-package runtime
+package command
 
 import (
 	"errors"
@@ -42,7 +42,7 @@ func TestNotExecuted(t *testing.T) {
 		{"tool", &fs.PathError{Op: "open", Path: "/usr/bin/tool", Err: unix.EACCES}, 0, ""},
 	} {
 		p := &specs.Process{Args: []string{c.command}, Cwd: "/root", Env: []string{"PATH=/ignored", "PATH=/usr/bin::relative:/bin"}}
-		got := notExecuted(p, executable, c.err)
+		got := NotExecuted(p, executable, c.err)
 		switch {
 		case c.status == 0 && got != nil:
 			t.Errorf("%s, %v: %v", c.command, c.err, got)

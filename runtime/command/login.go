@@ -1,4 +1,4 @@
-package runtime
+package command
 
 import (
 	"strconv"
@@ -8,14 +8,14 @@ import (
 	"croft/internal/inside"
 )
 
-// asLogin is o as a command of root's that makes a login session for o.User and
-// runs o.Args in it, or the user's shell if there are none. The user has to have
-// an account in the VPS whose root directory is root.
-func (o ExecOptions) asLogin(root *inside.Root) (ExecOptions, error) {
+// asLogin is o as a command of root that makes a login session for o.User with
+// su(1), and runs o.Args there, or the user's shell without o.Args. The user must
+// have an account below root.
+func (o Options) asLogin(root *inside.Root) (Options, error) {
 	if strings.Contains(o.User, ":") {
 		return o, fail.New(fail.Usage, "--login cannot be used with a group: a login session has the groups of its user")
 	}
-	who, err := userInside(root, o.User)
+	who, err := FindAccount(root, o.User)
 	if err != nil {
 		return o, err
 	}
@@ -30,8 +30,8 @@ func (o ExecOptions) asLogin(root *inside.Root) (ExecOptions, error) {
 	return o, nil
 }
 
-// script is the command as su's shell takes it.
-func (o ExecOptions) script() string {
+// script is the command as a line for the shell of su(1).
+func (o Options) script() string {
 	var s strings.Builder
 	if o.Cwd != "" {
 		s.WriteString("cd " + quoted(o.Cwd) + " && ")
