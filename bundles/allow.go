@@ -2,31 +2,9 @@ package bundles
 
 import (
 	"slices"
-	"strings"
 
-	"croft/internal/fail"
+	"croft/internal/vps"
 )
-
-// What a VPS does not have unless it is allowed to.
-const (
-	AllowVsock        = "vsock"        // AF_VSOCK, which has no namespace
-	AllowIOURing      = "io_uring"     // io_uring, whose requests the system-call filter does not see
-	AllowCapabilities = "capabilities" // all capabilities, over the VPS's own user namespace
-)
-
-// CheckAllow returns nil if name is something that a VPS can be allowed, and
-// fail.Usage if it is not. A privileged VPS has no user namespace: its
-// capabilities are over the host.
-func CheckAllow(name string, privileged bool) error {
-	all := []string{AllowVsock, AllowIOURing, AllowCapabilities}
-	if !slices.Contains(all, name) {
-		return fail.New(fail.Usage, "allow: invalid name %q, use one of %s", name, strings.Join(all, ", "))
-	}
-	if name == AllowCapabilities && privileged {
-		return fail.New(fail.Usage, "allow: a privileged VPS cannot have all capabilities, which would be over the host")
-	}
-	return nil
-}
 
 // capabilities are all but those whose absence makes units skip themselves by
 // ConditionCapability=, instead of failing, and those that reach the host.
@@ -43,7 +21,7 @@ func capabilities(s Settings) []string {
 		// The kernel asks for it in the host's user namespace (audit_netlink_ok).
 		"CAP_AUDIT_WRITE",
 	}
-	if slices.Contains(s.Allow, AllowCapabilities) && s.Size != 0 {
+	if slices.Contains(s.Allow, vps.AllowCapabilities) && s.Size != 0 {
 		all = append(all, useless()...)
 	}
 	if s.HostCaps == nil {

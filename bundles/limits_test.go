@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"croft/internal/vps"
 )
 
 func TestDefaultPIDs(t *testing.T) {
@@ -36,7 +38,7 @@ func TestTmpfs(t *testing.T) {
 		{4 << 20, 0, "size=2048k nr_inodes=1024"},
 		{0, 0, "size=1024k nr_inodes=1024"},
 	} {
-		s := Settings{Limits: Limits{Memory: c.memory}, Capacity: Capacity{Memory: c.host}}
+		s := Settings{Limits: vps.Limits{Memory: c.memory}, Capacity: Capacity{Memory: c.host}}
 		if got := strings.Join(s.tmpfs(2, 8), " "); got != c.want {
 			t.Errorf("%d of %d: %s, not %s", c.memory, c.host, got, c.want)
 		}

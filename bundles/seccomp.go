@@ -6,6 +6,8 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"croft/internal/vps"
 )
 
 // seccomp is the system-call filter of a VPS: everything is allowed but what
@@ -23,7 +25,7 @@ func seccomp(arch string, allow []string) *specs.LinuxSeccomp {
 		"lookup_dcookie", "nfsservctl", "uselib", "ustat", "sysfs", "_sysctl",
 		"swapon", "swapoff", "acct", "ioperm", "iopl",
 	}
-	if !slices.Contains(allow, AllowIOURing) {
+	if !slices.Contains(allow, vps.AllowIOURing) {
 		// Its requests pass by every filter: IORING_OP_SOCKET opens what socket(2) is denied.
 		denied = append(denied, "io_uring_setup", "io_uring_enter", "io_uring_register")
 	}
@@ -34,7 +36,7 @@ func seccomp(arch string, allow []string) *specs.LinuxSeccomp {
 		denySocket(unix.AF_ALG),
 		denySocket(unix.AF_NETLINK, lowBits(2, 0xffffffff, unix.NETLINK_AUDIT)),
 	}
-	if !slices.Contains(allow, AllowVsock) {
+	if !slices.Contains(allow, vps.AllowVsock) {
 		// One port space for the host and all VPSs, and on a virtual machine a
 		// channel to the hypervisor, which no packet filter sees.
 		calls = append(calls, denySocket(unix.AF_VSOCK))

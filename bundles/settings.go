@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // Settings is what a bundle is made from. Equal settings make equal bundles
@@ -23,8 +24,8 @@ type Settings struct {
 	First, Size uint32
 
 	CgroupsPath string
-	Limits      Limits
-	Sysctls     map[string]string // namespaced ones only: CheckSysctl
+	Limits      vps.Limits        // where 0 is a default, it is Capacity's
+	Sysctls     map[string]string // namespaced ones only: vps.CheckSysctl
 	Devices     []Device          // beside those that every VPS has
 	NotifyFile  string            // the host's socket that becomes NotifySocket
 	InitFile    string            // the host's program that becomes InitPath, for images without an init; "" is none
@@ -42,18 +43,10 @@ type Settings struct {
 	// HostCaps cuts the capabilities of a privileged VPS to those that the
 	// host itself has; nil is no cut.
 	HostCaps []string
-	// Allow names what the VPS has although VPSs do not by default: CheckAllow.
+	// Allow names what the VPS has although VPSs do not by default: vps.CheckAllow.
 	Allow []string
 	// Arch is the host's architecture in Go's words, for the system-call filter.
 	Arch string
-}
-
-// Limits of a VPS; zero is none, but for those with a default.
-type Limits struct {
-	Memory    int64 // bytes; 0 is Capacity's default, -1 no limit
-	Swap      int64 // bytes, beside Memory; -1 is no swap at all
-	MilliCPUs int64 // 1500 is one and a half CPUs
-	PIDs      int64 // processes and threads; 0 is Capacity's default, -1 no limit
 }
 
 // A Device is a node that the host has and the VPS gets.
@@ -73,12 +66,12 @@ func (s Settings) check() error {
 		return fail.New(fail.Internal, "a user namespace whose root is the host's root")
 	}
 	for _, name := range s.Allow {
-		if err := CheckAllow(name, s.Size == 0); err != nil {
+		if err := vps.CheckAllow(name, s.Size == 0); err != nil {
 			return err
 		}
 	}
 	for key := range s.Sysctls {
-		if err := CheckSysctl(key, s.Size == 0); err != nil {
+		if err := vps.CheckSysctl(key, s.Size == 0); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"croft/internal/vps"
 )
 
 // NotifySocket is where init inside says that it has booted (sd_notify(3)).
@@ -91,7 +93,7 @@ func sysctls(all map[string]string) map[string]string {
 		return nil
 	}
 	kept := maps.Clone(all)
-	maps.DeleteFunc(kept, func(key, _ string) bool { return OfUserNamespace(key) })
+	maps.DeleteFunc(kept, func(key, _ string) bool { return vps.OfUserNamespace(key) })
 	return kept
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -27,7 +28,7 @@ func settings() Settings {
 
 func TestSpec(t *testing.T) {
 	limited := settings()
-	limited.Limits = Limits{Memory: 512 << 20, Swap: 256 << 20, MilliCPUs: 1500, PIDs: 512}
+	limited.Limits = vps.Limits{Memory: 512 << 20, Swap: 256 << 20, MilliCPUs: 1500, PIDs: 512}
 	limited.Sysctls = map[string]string{"net.ipv4.ip_forward": "1"}
 	limited.Devices = []Device{{Path: "/dev/net/tun", Type: "c", Major: 10, Minor: 200, Mode: 0o666}}
 	limited.ContainerEnv = "lxc"
@@ -86,7 +87,7 @@ func TestSpecRefuses(t *testing.T) {
 
 func TestNoSwapIsMemoryAlone(t *testing.T) {
 	s := settings()
-	s.Limits = Limits{Memory: 1 << 30, Swap: -1}
+	s.Limits = vps.Limits{Memory: 1 << 30, Swap: -1}
 	spec, err := Spec(s)
 	if err != nil {
 		t.Fatal(err)
@@ -96,24 +97,8 @@ func TestNoSwapIsMemoryAlone(t *testing.T) {
 	}
 }
 
-func TestCheckSysctl(t *testing.T) {
-	for key, own := range map[string]bool{
-		"net.ipv4.ip_forward": true, "kernel.shmmax": true, "fs.mqueue.msg_max": true,
-		"kernel.core_pattern": false, "vm.swappiness": false, "net.": false, "net..x": false, "": false,
-		"kernel.hostname": false, "fs.file-max": false, "user.max_net_namespaces": true, "user.": false,
-	} {
-		err := CheckSysctl(key, false)
-		if (err == nil) != own {
-			t.Errorf("CheckSysctl(%q) = %v", key, err)
-		}
-		if err != nil && fail.KindOf(err) != fail.Usage {
-			t.Errorf("CheckSysctl(%q): kind %d", key, fail.KindOf(err))
-		}
-	}
-}
-
 func TestUserSysctlsNeedAUserNamespace(t *testing.T) {
-	if err := CheckSysctl("user.max_net_namespaces", true); !fail.Is(err, fail.Usage) {
+	if err := vps.CheckSysctl("user.max_net_namespaces", true); !fail.Is(err, fail.Usage) {
 		t.Error(err)
 	}
 	s := settings()
@@ -195,7 +180,7 @@ func golden(t *testing.T, name string, got []byte) {
 func TestAllowCapabilities(t *testing.T) {
 	s := settings()
 	before := capabilities(s)
-	s.Allow = []string{AllowCapabilities}
+	s.Allow = []string{vps.AllowCapabilities}
 	if got := capabilities(s); len(got) != 41 || len(got)-len(before) != len(useless()) { // Linux 5.9 to 6.18 have 41
 		t.Errorf("%d capabilities, %d before: %v", len(got), len(before), got)
 	}

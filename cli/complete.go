@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -197,7 +198,7 @@ func (c *completion) commands(typed []string) []candidate {
 func firewallPolicyWords(n int) []candidate {
 	switch n {
 	case 0:
-		return bare(runtime.FirewallChains())
+		return bare(vps.FirewallChains())
 	case 1:
 		return bare([]string{"accept", "drop"})
 	}

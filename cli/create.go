@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -75,7 +76,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		Template:   get(i, "template", parseTemplateOrImage),
 		Hostname:   get(i, "hostname", parseHostname),
 		Addresses:  getMany(i, "ip", parseAddress),
-		Networks:   getMany(i, "network", parseName),
+		Networks:   getMany(i, "network", vps.ParseName),
 		Published:  publications(i),
 		Sysctls:    toMap(getMany(i, "sysctl", parseSysctl)),
 		Allow:      getMany(i, "allow", parseAllow),
@@ -122,7 +123,7 @@ func withoutNetwork(o runtime.CreateOptions) error {
 		return usageError("--publish: not with --network none, which has no interface")
 	case len(o.Addresses) > 0:
 		return usageError("--ip: not with --network none, which has no interface")
-	case o.Connections != runtime.DefaultConnections:
+	case o.Connections != vps.DefaultConnections:
 		return usageError("--connections: not with --network none, which has no interface")
 	case len(o.Rates) > 0:
 		return usageError("--rate: not with --network none, which has no interface")

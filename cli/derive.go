@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -23,13 +24,13 @@ Prints the new template as NAME@DIGEST.`,
 		},
 		synonyms: []string{"commit", "snapshot"},
 		run: func(ctx context.Context, i *invocation) error {
-			vps := get(i, "from", parseName)
-			if vps == "" && i.err == nil {
+			from := get(i, "from", vps.ParseName)
+			if from == "" && i.err == nil {
 				i.err = usageError("template create: no --from VPS given")
 			}
 			o := runtime.TemplateCreate{Replace: i.flags.Bool("replace"), KeepIdentity: i.flags.Bool("keep-identity")}
 			return oneTemplate(i, "create", func(m Manager, name string) error {
-				image, err := m.CreateTemplate(ctx, name, vps, o)
+				image, err := m.CreateTemplate(ctx, name, from, o)
 				if err != nil {
 					return err
 				}

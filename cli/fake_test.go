@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -309,13 +310,13 @@ func (f *fake) infos() []runtime.Info {
 			{Name: "eth1", Network: "dmz", HostLink: "cr1", MAC: "02:00:00:00:00:02", Addresses: []string{"192.0.2.9/24"}},
 		},
 	}
-	web.Published = []runtime.Publication{{Protocol: "tcp", Ports: "8080", To: "80"}, {Protocol: "udp", Host: "::1", Ports: "53", To: "53"}}
+	web.Published = []vps.Publication{{Protocol: "tcp", Ports: "8080", To: "80"}, {Protocol: "udp", Host: "::1", Ports: "53", To: "53"}}
 	web.IDs.First, web.IDs.Size = 1048576, 65536
 	web.Limits.Memory, web.Limits.MilliCPUs, web.Limits.Swap = 512<<20, 1500, -1
 	return []runtime.Info{
-		{Name: "bad", Status: runtime.StatusBroken, Error: "bad/vps.json is corrupt", Interfaces: []runtime.InterfaceInfo{}, Published: []runtime.Publication{}, Labels: map[string]string{}},
+		{Name: "bad", Status: runtime.StatusBroken, Error: "bad/vps.json is corrupt", Interfaces: []runtime.InterfaceInfo{}, Published: []vps.Publication{}, Labels: map[string]string{}},
 		{
-			Name: "db", Status: runtime.StatusStopped, Template: "busybox", LastEnd: &runtime.End{Reason: "killed", Status: 137, OutOfMemory: true, Detail: "init was killed"}, Interfaces: []runtime.InterfaceInfo{}, Published: []runtime.Publication{},
+			Name: "db", Status: runtime.StatusStopped, Template: "busybox", LastEnd: &runtime.End{Reason: "killed", Status: 137, OutOfMemory: true, Detail: "init was killed"}, Interfaces: []runtime.InterfaceInfo{}, Published: []vps.Publication{},
 			Labels: map[string]string{"tier": "back"}, Created: started,
 		},
 		web,
@@ -359,7 +360,7 @@ func (f *fake) ResolveNames(all bool, names []string) ([]string, error) {
 		return []string{"bad", "db", "web"}, f.call("ResolveNames", "", nil)
 	}
 	for _, n := range names {
-		if _, err := parseName(n); err != nil {
+		if _, err := vps.ParseName(n); err != nil {
 			return nil, err
 		}
 	}
@@ -460,7 +461,7 @@ func (f *fake) Firewall(_ context.Context, name string) (runtime.FirewallInfo, e
 	return info, f.call("Firewall", name, nil)
 }
 
-func (f *fake) AddFirewallRules(_ context.Context, name string, rules []runtime.FirewallRule, at int) error {
+func (f *fake) AddFirewallRules(_ context.Context, name string, rules []vps.FirewallRule, at int) error {
 	return f.call("AddFirewallRules", name, map[string]any{"Rules": rules, "At": at})
 }
 
@@ -492,11 +493,11 @@ func (f *fake) Routing(_ context.Context, name string) (runtime.RoutingInfo, err
 	return info, f.call("Routing", name, nil)
 }
 
-func (f *fake) AddRoute(_ context.Context, name string, r runtime.Route) error {
+func (f *fake) AddRoute(_ context.Context, name string, r vps.Route) error {
 	return f.call("AddRoute", name, r)
 }
 
-func (f *fake) AddRouteRule(_ context.Context, name string, r runtime.RouteRule) error {
+func (f *fake) AddRouteRule(_ context.Context, name string, r vps.RouteRule) error {
 	return f.call("AddRouteRule", name, r)
 }
 
@@ -540,7 +541,7 @@ func (f *fake) AllPublished(ctx context.Context) ([]runtime.PublishedInfo, error
 	return all, nil
 }
 
-func (f *fake) Publish(_ context.Context, name string, ports []runtime.Publication) error {
+func (f *fake) Publish(_ context.Context, name string, ports []vps.Publication) error {
 	return f.call("Publish", name, ports)
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -127,7 +128,7 @@ func firewallMatchOptions() []option {
 		{name: "from", placeholder: "ADDRESS", usage: "match the source address or prefix"},
 		{name: "to", placeholder: "ADDRESS", usage: "match the destination address or prefix"},
 		{name: "state", placeholder: "STATE,...", usage: "match the connection state: new, established, related or invalid"},
-		{name: "chain", placeholder: "CHAIN", usage: "input, output or forward (default: input)", choices: runtime.FirewallChains()},
+		{name: "chain", placeholder: "CHAIN", usage: "input, output or forward (default: input)", choices: vps.FirewallChains()},
 	}
 }
 
@@ -150,8 +151,8 @@ func addFirewallRules(ctx context.Context, i *invocation, action string) error {
 }
 
 // firewallRule is what the options say of a rule, whatever its ports.
-func firewallRule(i *invocation, action string) runtime.FirewallRule {
-	r := runtime.FirewallRule{
+func firewallRule(i *invocation, action string) vps.FirewallRule {
+	r := vps.FirewallRule{
 		Chain: "input", Action: action,
 		From: get(i, "from", parsePlace), To: get(i, "to", parsePlace), States: get(i, "state", parseStates),
 	}
@@ -165,14 +166,14 @@ func firewallRule(i *invocation, action string) runtime.FirewallRule {
 }
 
 // rulesOf makes a rule for each of what, or the one that base is.
-func rulesOf(base runtime.FirewallRule, what []string) ([]runtime.FirewallRule, error) {
+func rulesOf(base vps.FirewallRule, what []string) ([]vps.FirewallRule, error) {
 	if len(what) == 0 {
 		if base.From == "" && base.To == "" && len(base.States) == 0 {
 			return nil, fmt.Errorf("nothing to match: give ports, a protocol or --from, for example 80/tcp")
 		}
-		return []runtime.FirewallRule{base}, nil
+		return []vps.FirewallRule{base}, nil
 	}
-	var rules []runtime.FirewallRule
+	var rules []vps.FirewallRule
 	for _, w := range what {
 		r := base
 		var err error
@@ -321,7 +322,7 @@ func (i *invocation) numbers(name string, words []string) ([]int, error) {
 
 // forName does something to the VPS that was named beside other words.
 func forName(i *invocation, name, act string, do func(Manager) error) error {
-	if _, err := parseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return usageError("%w", err)
 	}
 	m, err := i.manager()
@@ -341,7 +342,7 @@ func parseService(s string) (protocol string, ports []string, err error) {
 		return "", nil, fmt.Errorf("%q: ports are of tcp or udp", s)
 	}
 	for p := range strings.SplitSeq(list, ",") {
-		if _, _, err := parsePorts(p); err != nil {
+		if _, _, err := vps.ParsePorts(p); err != nil {
 			return "", nil, fmt.Errorf("invalid ports or protocol %q (for example 53, 80,443/tcp, 8000-8100/udp, icmp)", s)
 		}
 		ports = append(ports, p)

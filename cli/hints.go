@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -108,7 +109,7 @@ func namesAreValid(l line) bool {
 		words = words[:min(1, len(words))]
 	}
 	for _, w := range words {
-		if _, err := parseName(w); err != nil {
+		if _, err := vps.ParseName(w); err != nil {
 			return false
 		}
 	}

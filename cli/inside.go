@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -134,7 +135,7 @@ The options are those of create and exec. --env applies to COMMAND and to init.`
 func runRun(ctx context.Context, i *invocation) error {
 	o := runtime.RunOptions{
 		CreateOptions: createOptions(i),
-		Name:          get(i, "name", parseName),
+		Name:          get(i, "name", vps.ParseName),
 		Remove:        i.flags.Bool("rm"),
 		Detach:        i.flags.Bool("detach"),
 		Wait:          get(i, "wait", parseWait),

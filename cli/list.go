@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -53,7 +54,7 @@ filters with the same KEY it must match one.`,
 
 func list(ctx context.Context, i *invocation) error {
 	for _, name := range i.words {
-		if _, err := parseName(name); err != nil {
+		if _, err := vps.ParseName(name); err != nil {
 			return usageError("%w", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -41,22 +42,22 @@ type Manager interface {
 	ResolveNames(all bool, names []string) ([]string, error)
 
 	Firewall(ctx context.Context, name string) (runtime.FirewallInfo, error)
-	AddFirewallRules(ctx context.Context, name string, rules []runtime.FirewallRule, at int) error
+	AddFirewallRules(ctx context.Context, name string, rules []vps.FirewallRule, at int) error
 	RemoveFirewallRules(ctx context.Context, name string, chosen []runtime.FirewallChoice) error
 	SetFirewallPolicy(ctx context.Context, name, chain, policy string) error
 	FlushFirewall(ctx context.Context, name string) error
 	ApplyFirewall(ctx context.Context, name string) error
 
 	Routing(ctx context.Context, name string) (runtime.RoutingInfo, error)
-	AddRoute(ctx context.Context, name string, r runtime.Route) error
-	AddRouteRule(ctx context.Context, name string, r runtime.RouteRule) error
+	AddRoute(ctx context.Context, name string, r vps.Route) error
+	AddRouteRule(ctx context.Context, name string, r vps.RouteRule) error
 	RemoveRoutes(ctx context.Context, name string, chosen []runtime.RouteChoice) error
 	FlushRoutes(ctx context.Context, name string) error
 	ApplyRoutes(ctx context.Context, name string) error
 
 	Published(ctx context.Context, name string) (runtime.PublishedInfo, error)
 	AllPublished(ctx context.Context) ([]runtime.PublishedInfo, error)
-	Publish(ctx context.Context, name string, ports []runtime.Publication) error
+	Publish(ctx context.Context, name string, ports []vps.Publication) error
 	Unpublish(ctx context.Context, name string, chosen []runtime.PublicationChoice) error
 	UnpublishAll(ctx context.Context, name string) error
 

@@ -7,61 +7,36 @@ import (
 	"strconv"
 	"strings"
 
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
 // Values of the commands about a VPS's network; see values.go.
 
-// parsePorts reads a port or a range of them.
-func parsePorts(s string) (first, last int, err error) {
-	low, high, ranged := strings.Cut(s, "-")
-	if !ranged {
-		high = low
-	}
-	port := func(s string) int {
-		n, err := strconv.ParseUint(s, 10, 16)
-		if err != nil || strconv.FormatUint(n, 10) != s {
-			return 0
-		}
-		return int(n)
-	}
-	first, last = port(low), port(high)
-	if first == 0 || last < first {
-		return 0, 0, fmt.Errorf("invalid port or range %q (for example 80, 8000-8100)", s)
-	}
-	return first, last, nil
-}
-
 // parsePlace reads an address or a prefix, and returns it in its usual form.
 func parsePlace(s string) (string, error) {
-	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" && !a.Is4In6() {
-		return a.String(), nil
+	p, err := vps.ParsePrefix(s)
+	if err != nil {
+		return "", err
 	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil || p.Addr().Is4In6() {
-		return "", fmt.Errorf("invalid address or prefix %q (for example 192.0.2.1, 192.0.2.0/24, fd00::/8)", s)
+	if !strings.Contains(s, "/") {
+		return p.Addr().String(), nil
 	}
-	return p.Masked().String(), nil
+	return p.String(), nil
 }
 
 // parseStates reads states of connections.
 func parseStates(s string) ([]string, error) {
-	var all []string
-	for state := range strings.SplitSeq(strings.ToLower(s), ",") {
-		if !slices.Contains(runtime.FirewallStates(), state) {
-			return nil, fmt.Errorf("%q is none of %s", state, strings.Join(runtime.FirewallStates(), ", "))
+	all := strings.Split(strings.ToLower(s), ",")
+	for _, state := range all {
+		if err := vps.CheckState(state); err != nil {
+			return nil, err
 		}
-		all = append(all, state)
 	}
 	return all, nil
 }
 
-func parseChain(s string) (string, error) {
-	if !slices.Contains(runtime.FirewallChains(), s) {
-		return "", fmt.Errorf("unknown chain %q: use %s", s, strings.Join(runtime.FirewallChains(), ", "))
-	}
-	return s, nil
-}
+func parseChain(s string) (string, error) { return s, vps.CheckChain(s) }
 
 // parseNumber reads the number of something in a list.
 func parseNumber(s string) (int, error) {
@@ -90,21 +65,12 @@ func parseDestination(s, hint string) (string, error) {
 		}
 		return "0.0.0.0/0", nil
 	}
-	p, err := parsePlace(s)
-	if err == nil && !strings.Contains(p, "/") {
-		a := netip.MustParseAddr(p)
-		p = netip.PrefixFrom(a, a.BitLen()).String()
-	}
-	return p, err
+	p, err := vps.ParsePrefix(s)
+	return p.String(), err
 }
 
 // parseInterface reads the name of a link.
-func parseInterface(s string) (string, error) {
-	if len(s) > 15 || strings.Trim(s, letters+"0123456789-_.") != "" || s[0] == '-' || s[0] == '.' {
-		return "", fmt.Errorf("invalid interface %q (for example eth0)", s)
-	}
-	return s, nil
-}
+func parseInterface(s string) (string, error) { return s, vps.CheckLinkName(s) }
 
 func parseBytes(s string) (int, error)      { return numberIn(s, 68, 65535, "number of bytes") }
 func parseRouteTable(s string) (int, error) { return numberIn(s, 1, 1<<32-1, "routing table") }

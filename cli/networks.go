@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -150,7 +151,7 @@ func networkInspectVerb() *verb {
 		run: func(ctx context.Context, i *invocation) error {
 			o := objectsOf[runtime.NetworkInfo](i)
 			var networks []runtime.NetworkInfo
-			first := eachWord(ctx, i, "inspect", parseName, func(m Manager, name string) error {
+			first := eachWord(ctx, i, "inspect", vps.ParseName, func(m Manager, name string) error {
 				n, err := m.Network(ctx, name)
 				if err == nil {
 					networks = append(networks, n)
@@ -183,7 +184,7 @@ its addresses must not run, and gets new ones at its next start.`,
 			if len(i.words) == 0 {
 				return repairAll(ctx, i)
 			}
-			return eachWord(ctx, i, "repair", parseName, func(m Manager, name string) error { return m.RepairNetwork(ctx, name) })
+			return eachWord(ctx, i, "repair", vps.ParseName, func(m Manager, name string) error { return m.RepairNetwork(ctx, name) })
 		},
 	}
 }
@@ -219,7 +220,7 @@ next start, when a network of that name exists again; a start creates croft0.`,
 		aliases:  []string{"rm"},
 		synonyms: []string{"delete", "destroy"},
 		run: func(ctx context.Context, i *invocation) error {
-			return eachWord(ctx, i, "remove", parseName, func(m Manager, name string) error { return m.RemoveNetwork(ctx, name, i.flags.Bool("force")) })
+			return eachWord(ctx, i, "remove", vps.ParseName, func(m Manager, name string) error { return m.RemoveNetwork(ctx, name, i.flags.Bool("force")) })
 		},
 	}
 }

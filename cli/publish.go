@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -137,7 +138,7 @@ published port again succeeds.`,
 			if len(words) == 0 {
 				return usageError("publish add: no ports given").WithHint("croft publish %s add 8080:80", name)
 			}
-			var ports []runtime.Publication
+			var ports []vps.Publication
 			for _, w := range words {
 				p, err := parsePublication(w)
 				if err != nil {
@@ -200,25 +201,25 @@ func parsePublicationChoice(s string) (runtime.PublicationChoice, error) {
 	if n, err := parseNumber(s); err == nil {
 		return runtime.PublicationChoice{Number: n}, nil
 	}
-	if _, _, err := parsePorts(ports); err != nil || hasProtocol && protocol != "tcp" && protocol != "udp" {
+	if _, _, err := vps.ParsePorts(ports); err != nil || hasProtocol && protocol != "tcp" && protocol != "udp" {
 		return runtime.PublicationChoice{}, fmt.Errorf("invalid published port %q (for example 1, 8080, 53/udp, 8080:80)", s)
 	}
 	return runtime.PublicationChoice{Protocol: protocol, Ports: ports}, nil
 }
 
 // parsePublication reads [ADDRESS:]PORTS:PORTS[/PROTOCOL].
-func parsePublication(s string) (runtime.Publication, error) {
-	bad := func() (runtime.Publication, error) {
-		return runtime.Publication{}, fmt.Errorf("invalid port %q: use %s, for example 8080:80, 192.0.2.1:53:53/udp, [::1]:8000-8010:80-90", s, published)
+func parsePublication(s string) (vps.Publication, error) {
+	bad := func() (vps.Publication, error) {
+		return vps.Publication{}, fmt.Errorf("invalid port %q: use %s, for example 8080:80, 192.0.2.1:53:53/udp, [::1]:8000-8010:80-90", s, published)
 	}
 	rest, protocol, ok := strings.Cut(s, "/")
 	if !ok {
 		protocol = "tcp"
 	}
 	if protocol != "tcp" && protocol != "udp" {
-		return runtime.Publication{}, fmt.Errorf("%q: unknown protocol %q: use tcp or udp", s, protocol)
+		return vps.Publication{}, fmt.Errorf("%q: unknown protocol %q: use tcp or udp", s, protocol)
 	}
-	p := runtime.Publication{Protocol: protocol}
+	p := vps.Publication{Protocol: protocol}
 	words := strings.Split(rest, ":")
 	if len(words) < 2 {
 		return bad()
@@ -238,18 +239,7 @@ func parsePublication(s string) (runtime.Publication, error) {
 		}
 		p.Host = a.String()
 	}
-	first, end, err := parsePorts(p.Ports)
-	if err != nil {
-		return runtime.Publication{}, fmt.Errorf("%q: %w", s, err)
-	}
-	to, toEnd, err := parsePorts(p.To)
-	if err != nil {
-		return runtime.Publication{}, fmt.Errorf("%q: %w", s, err)
-	}
-	if end-first != toEnd-to {
-		return runtime.Publication{}, fmt.Errorf("%q: %d ports cannot lead to %d", s, end-first+1, toEnd-to+1)
-	}
-	return p, nil
+	return p, p.Check()
 }
 
 // publishOption is --publish of the verbs that make a VPS.
@@ -258,7 +248,7 @@ func publishOption() option {
 }
 
 // publications reads --publish.
-func publications(i *invocation) []runtime.Publication {
+func publications(i *invocation) []vps.Publication {
 	all := getMany(i, "publish", parsePublication)
 	for n, p := range all {
 		if slices.Contains(all[:n], p) && i.err == nil {
@@ -269,7 +259,7 @@ func publications(i *invocation) []runtime.Publication {
 }
 
 // publicationText is p as it is written.
-func publicationText(p runtime.Publication) string {
+func publicationText(p vps.Publication) string {
 	text := p.Ports + ":" + p.To + "/" + p.Protocol
 	switch {
 	case strings.Contains(p.Host, ":"):

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -84,10 +85,10 @@ func parseBits(s string) (uint64, error) {
 	if err != nil || strings.Trim(number, "0123456789.") != "" {
 		return 0, fmt.Errorf("invalid rate %q (for example 64K, 10M, 1.5G, %s)", s, unlimited)
 	}
-	if bits := n * factor; bits >= runtime.LeastRate && bits <= runtime.MostRate {
+	if bits := n * factor; bits >= vps.LeastRate && bits <= vps.MostRate {
 		return uint64(math.Round(bits)), nil
 	}
-	return 0, fmt.Errorf("rate %q is out of range: use %s to %s bits per second, or %s", s, bitsText(runtime.LeastRate), bitsText(runtime.MostRate), unlimited)
+	return 0, fmt.Errorf("rate %q is out of range: use %s to %s bits per second, or %s", s, bitsText(vps.LeastRate), bitsText(vps.MostRate), unlimited)
 }
 
 // bitsText writes bits per second for people, as parseBits reads them.
@@ -114,13 +115,13 @@ func connectionsOption() option {
 func parseConnections(s string) (int64, error) {
 	switch s {
 	case "default":
-		return runtime.DefaultConnections, nil
+		return vps.DefaultConnections, nil
 	case unlimited:
-		return runtime.UnlimitedConnections, nil
+		return vps.UnlimitedConnections, nil
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < runtime.LeastConnections || n > runtime.MostConnections {
-		return 0, fmt.Errorf("invalid number %q: use %d to %d, %s or default", s, runtime.LeastConnections, runtime.MostConnections, unlimited)
+	if err != nil || n < vps.LeastConnections || n > vps.MostConnections {
+		return 0, fmt.Errorf("invalid number %q: use %d to %d, %s or default", s, vps.LeastConnections, vps.MostConnections, unlimited)
 	}
 	return n, nil
 }

@@ -1,6 +1,10 @@
 package cli
 
-import "context"
+import (
+	"context"
+
+	"croft/internal/vps"
+)
 
 func renameVerb() *verb {
 	return &verb{
@@ -22,7 +26,7 @@ too; one that --hostname set does not.`,
 				return usageError("rename takes a NAME and a NEW-NAME; unexpected argument %q", i.words[2])
 			}
 			old, new := i.words[0], i.words[1]
-			if _, err := parseName(new); err != nil {
+			if _, err := vps.ParseName(new); err != nil {
 				return usageError("%w", err)
 			}
 			return forName(i, old, "rename", func(m Manager) error { return m.Rename(ctx, old, new) })

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -145,7 +146,7 @@ func (a *app) hint(path []string, err error) string {
 	if hint != "" || errors.As(err, &stop) || errors.As(err, &command) {
 		return hint
 	}
-	var bad *runtime.BadName
+	var bad *vps.BadName
 	if errors.As(err, &bad) && !harmful(path) {
 		if hint = a.shown(a.renamed(bad, path), path); hint != "" {
 			return hint
@@ -157,7 +158,7 @@ func (a *app) hint(path []string, err error) string {
 // renamed is the command line that was typed with a valid name in the place of
 // a bad one, "" if there is none. A new VPS whose name looks like a host name
 // gets that host name.
-func (a *app) renamed(bad *runtime.BadName, path []string) string {
+func (a *app) renamed(bad *vps.BadName, path []string) string {
 	good := bad.Converted()
 	if good == "" {
 		return ""
@@ -171,7 +172,7 @@ func (a *app) renamed(bad *runtime.BadName, path []string) string {
 	}
 	words[at] = strings.TrimSuffix(words[at], bad.Name) + good
 	given := slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "--hostname") })
-	if slices.Equal(path, []string{"create"}) && words[at] == good && strings.Contains(bad.Name, ".") && isDomain(bad.Name) && !given {
+	if slices.Equal(path, []string{"create"}) && words[at] == good && strings.Contains(bad.Name, ".") && vps.IsDomain(bad.Name) && !given {
 		words = slices.Insert(words, at+1, "--hostname", bad.Name)
 	}
 	return quote(append([]string{"croft"}, words...))

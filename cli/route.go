@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -140,8 +141,8 @@ func routeOptions(table string) []option {
 }
 
 // readRoute is what the options say of a route, whatever its destination.
-func readRoute(i *invocation) runtime.Route {
-	return runtime.Route{
+func readRoute(i *invocation) vps.Route {
+	return vps.Route{
 		Via: get(i, "via", parsePlainAddress), Dev: get(i, "dev", parseInterface), Src: get(i, "src", parsePlainAddress),
 		MTU: get(i, "mtu", parseBytes), AdvMSS: get(i, "advmss", parseBytes),
 		Table: get(i, "table", parseRouteTable), Metric: get(i, "metric", parseMetric),
@@ -179,8 +180,8 @@ func routeRuleOptions() []option {
 	}
 }
 
-func readRouteRule(i *invocation) runtime.RouteRule {
-	return runtime.RouteRule{
+func readRouteRule(i *invocation) vps.RouteRule {
+	return vps.RouteRule{
 		From: get(i, "from", parsePlace), To: get(i, "to", parsePlace),
 		Table: get(i, "table", parseRouteTable), Priority: get(i, "priority", parsePriority),
 	}
@@ -228,7 +229,7 @@ func routeChoices(i *invocation, name string, words []string) ([]runtime.RouteCh
 		switch {
 		case len(words) > 1:
 			return nil, usageError("route remove rule takes options only; unexpected argument %q", words[1])
-		case i.err == nil && r == runtime.RouteRule{}:
+		case i.err == nil && r == vps.RouteRule{}:
 			return nil, usageError("route remove rule: give --from, --to, --table or --priority").WithHint("croft route %s list", name)
 		}
 		return []runtime.RouteChoice{{Rule: r}}, i.err

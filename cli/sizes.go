@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"croft/runtime"
+	"croft/internal/vps"
 )
 
 // unlimited is the word for no limit; the Manager's word is 0.
@@ -57,8 +57,8 @@ func parseMemory(s string) (int64, error) {
 		return -1, nil
 	}
 	n, err := parseSize(s)
-	if err == nil && n < runtime.MinMemory {
-		err = fmt.Errorf("%q is too little: at least %dM, or %s", s, runtime.MinMemory>>20, unlimited)
+	if err == nil && n < vps.MinMemory {
+		err = fmt.Errorf("%q is too little: at least %dM, or %s", s, vps.MinMemory>>20, unlimited)
 	}
 	return n, err
 }
@@ -85,7 +85,7 @@ func parseCPUs(s string) (int64, error) {
 	if err != nil || len(fraction) > 3 || whole == "" || strings.HasSuffix(s, ".") {
 		return 0, fmt.Errorf("invalid number of CPUs %q (for example 2, 0.5, %s)", s, unlimited)
 	}
-	if n < 10 { // the kernel's smallest quota: 1 ms in 100 ms
+	if n < vps.MinMilliCPUs {
 		return 0, fmt.Errorf("%q is too little: at least 0.01, or %s", s, unlimited)
 	}
 	return int64(n), nil

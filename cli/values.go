@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -62,15 +63,11 @@ func parseAddress(s string) (netip.Addr, error) {
 
 // parseResolver reads the address of a DNS server.
 func parseResolver(s string) (string, error) {
-	a, err := netip.ParseAddr(s)
-	if err != nil || a.IsUnspecified() || a.IsMulticast() {
-		return "", fmt.Errorf("invalid address of a DNS server %q", s)
+	if err := vps.CheckResolver(s); err != nil {
+		return "", err
 	}
-	return a.String(), nil
+	return netip.MustParseAddr(s).String(), nil
 }
-
-// parseName reads the name of a VPS or a network.
-func parseName(s string) (string, error) { return runtime.ParseName(s) }
 
 // parseTemplate reads NAME or NAME@DIGEST.
 func parseTemplate(s string) (string, error) {
@@ -92,32 +89,11 @@ func parseTemplateOrImage(s string) (string, error) {
 
 const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-// parseHostname reads a host name (RFC 1123 §2.1) that the kernel takes, which
-// is 64 bytes long at most (Linux, HOST_NAME_MAX).
-func parseHostname(s string) (string, error) {
-	if len(s) > 64 || !isDomain(s) {
-		return "", fmt.Errorf("invalid host name %q", s)
-	}
-	return s, nil
-}
+// parseHostname reads a host name.
+func parseHostname(s string) (string, error) { return s, vps.CheckHostname(s) }
 
 // parseDomain reads a domain to search; "." is none.
-func parseDomain(s string) (string, error) {
-	if s != "." && (len(s) > 253 || !isDomain(strings.TrimSuffix(s, "."))) {
-		return "", fmt.Errorf("invalid domain %q", s)
-	}
-	return s, nil
-}
-
-func isDomain(s string) bool {
-	for label := range strings.SplitSeq(s, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(label, letters+"0123456789-") != "" ||
-			label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-	}
-	return true
-}
+func parseDomain(s string) (string, error) { return s, vps.CheckSearchDomain(s) }
 
 // parseSysctl reads KEY=VALUE with the key as sysctl(8) takes it.
 func parseSysctl(s string) (pair, error) {
@@ -130,20 +106,19 @@ func parseSysctl(s string) (pair, error) {
 }
 
 // parseLabel reads KEY=VALUE; the value may be empty.
-func parseLabel(s string) (pair, error) { return parsePair(s, "KEY=VALUE", letters+"0123456789._-/") }
+func parseLabel(s string) (pair, error) {
+	key, value, ok := strings.Cut(s, "=")
+	if !ok {
+		return pair{}, fmt.Errorf("invalid label %q: use KEY=VALUE", s)
+	}
+	return pair{key, value}, vps.CheckLabel(key, value)
+}
 
 // parseAllow reads something that a VPS can be allowed.
-func parseAllow(s string) (string, error) { return s, runtime.CheckAllow(s) }
+func parseAllow(s string) (string, error) { return s, vps.CheckAllow(s, false) }
 
 // parseEnv reads NAME=VALUE and returns it as it is.
-func parseEnv(s string) (string, error) {
-	name, value, ok := strings.Cut(s, "=")
-	if !ok || name == "" || strings.Trim(name, letters+"0123456789_") != "" || name[0] >= '0' && name[0] <= '9' ||
-		strings.ContainsRune(value, 0) {
-		return "", fmt.Errorf("invalid variable %q: use NAME=VALUE", s)
-	}
-	return s, nil
-}
+func parseEnv(s string) (string, error) { return s, vps.CheckEnv(s) }
 
 // A pair is a key and a value.
 type pair struct{ key, value string }
@@ -232,12 +207,12 @@ func parseWait(s string) (runtime.Wait, error) {
 // onBoots are what --onboot takes.
 func onBoots() []string { return []string{"yes", "no", "last"} }
 
-func parseOnBoot(s string) (runtime.OnBoot, error) {
+func parseOnBoot(s string) (vps.OnBoot, error) {
 	switch {
 	case s == "last":
-		return runtime.OnBootLast, nil
+		return vps.OnBootLast, nil
 	case slices.Contains(onBoots(), s):
-		return runtime.OnBoot(s), nil
+		return vps.OnBoot(s), nil
 	}
 	return "", fmt.Errorf("%q is none of %s", s, strings.Join(onBoots(), ", "))
 }

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"croft/internal/vps"
 )
 
 // reading reads s by parse and says the value, or "no: WHY".
@@ -51,7 +53,7 @@ func TestValues(t *testing.T) {
 			"1.2.3.4,5.6.7.8": "no", "01.2.3.4": "no", "host": "no",
 		}},
 		"resolver": {reading(parseResolver), map[string]string{"192.0.2.1": "192.0.2.1", "127.0.0.53": "127.0.0.53", "::": "no", "a.b": "no"}},
-		"name": {reading(parseName), map[string]string{
+		"name": {reading(vps.ParseName), map[string]string{
 			"a": "a", "web-1": "web-1", strings.Repeat("a", 63): strings.Repeat("a", 63),
 			"-a": "no", "a-": "no", "A": "no", "a.b": "no", "a b": "no", "ä": "no", strings.Repeat("a", 64): "no",
 		}},
@@ -81,7 +83,7 @@ func TestValues(t *testing.T) {
 			"TERM": "15", "sigterm": "15", "SIGHUP": "1", "9": "9", "64": "64", "RTMIN": "34", "SIGRTMIN+4": "38", "rtmax-1": "63", "RTMAX": "64",
 			"0": "no", "65": "no", "-1": "no", "SIG": "no", "RTMIN-1": "no", "RTMIN+31": "no", "RTMAX+1": "no", "RTMIN4": "no", "FOO": "no", "SIGSIGHUP": "no",
 		}},
-		"onboot":     {reading(parseOnBoot), map[string]string{"yes": "yes", "no": "no", "last": "", "Yes": "no", "maybe": "no"}},
+		"onboot":     {reading(parseOnBoot), map[string]string{"yes": "yes", "no": "no", "last": "last", "Yes": "no", "maybe": "no"}},
 		"boot order": {reading(parseBootOrder), map[string]string{"0": "0", "12": "12", "-1": "no", "1.5": "no", "2147483648": "no", "x": "no"}},
 		"boot":       {reading(parseBoot), map[string]string{"1": "1", "0": "0", "-2": "-2", "x": "no", "1.5": "no"}},
 		"lines":      {reading(parseLines), map[string]string{"0": "0", "7": "7", "all": "-1", "-1": "no", "x": "no"}},
@@ -137,7 +139,7 @@ func FuzzValues(f *testing.F) {
 		}
 		for _, read := range []func(string) string{
 			reading(parseMemory), reading(parseSwap), reading(parsePIDs), reading(parseIDSize), reading(parseAddress),
-			reading(parseResolver), reading(parseName), reading(parseTemplate), reading(parseHostname), reading(parseDomain),
+			reading(parseResolver), reading(vps.ParseName), reading(parseTemplate), reading(parseHostname), reading(parseDomain),
 			reading(parseSysctl), reading(parseLabel), reading(parseEnv), reading(parseUser), reading(parseDirectory),
 			reading(parseWait), reading(parseCondition), reading(parseBoot), reading(parseLines), reading(parseWord),
 			reading(parseOnBoot), reading(parseBootOrder),

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // A Seed is what a new network is made from.
@@ -75,7 +76,7 @@ func freePrefix(avoid []netip.Prefix) netip.Prefix {
 // Claiming again returns what the owner's interface has, as long as it
 // has what is wanted; else fail.State.
 func (t *Table) Claim(owner, iface string, want, hostAddrs []netip.Addr) (Claim, error) {
-	if !isWord(owner) || checkLinkName(iface) != nil {
+	if !isWord(owner) || vps.CheckLinkName(iface) != nil {
 		return Claim{}, fail.New(fail.Usage, "invalid VPS %q or interface %q", owner, iface)
 	}
 	want = unmapped(want)

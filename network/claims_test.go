@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // byOwner prints claims so that they can be compared whatever their order.
@@ -42,7 +43,7 @@ func steps(t testing.TB) []func(*Table) {
 		claim("web"), claim("db"), claim("mail"),
 		func(table *Table) { must(table.Add("web", "eth0", addrs("10.90.7.7", "fd00:1:2::7"), nil)) },
 		func(table *Table) { table.Release("db") },
-		func(table *Table) { must(table.SetConnections("web", "eth0", UnlimitedConnections)) },
+		func(table *Table) { must(table.SetConnections("web", "eth0", vps.UnlimitedConnections)) },
 		func(table *Table) { table.Rename("web", "www") },
 		func(table *Table) { must(table.Drop("www", "eth0", addrs("10.90.7.7"))) },
 		func(table *Table) { table.Release("mail"); table.Release("www") },

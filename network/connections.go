@@ -5,14 +5,13 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
-	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // The host tracks every connection that it routes, in one table with
@@ -31,23 +30,6 @@ import (
 // connectionPriority is just behind connection tracking (-200) and before all
 // that other tools do with connections.
 const connectionPriority = -190
-
-// UnlimitedConnections is no bound.
-const UnlimitedConnections = -1
-
-// The least and the greatest bound that can be set.
-const (
-	LeastConnections = 16
-	MostConnections  = math.MaxInt32
-)
-
-// CheckConnections refuses with fail.Usage a number that is no bound.
-func CheckConnections(n int64) error {
-	if n != 0 && n != UnlimitedConnections && (n < LeastConnections || n > MostConnections) {
-		return fail.New(fail.Usage, "connections: %d is not from %d to %d", n, LeastConnections, MostConnections)
-	}
-	return nil
-}
 
 func connectionSets() []filterSet {
 	return []filterSet{
@@ -92,9 +74,9 @@ func (p Plan) connectionLimit(places uint64) uint32 {
 	case p.Connections < 0 || !p.hasPort():
 		return 0
 	case p.Connections > 0:
-		return uint32(min(p.Connections, MostConnections))
+		return uint32(min(p.Connections, vps.MostConnections))
 	}
-	return uint32(min(max(places/8, LeastConnections), MostConnections))
+	return uint32(min(max(places/8, vps.LeastConnections), vps.MostConnections))
 }
 
 // device is where packets of the interface enter and leave the host's routing.
@@ -369,7 +351,7 @@ func (h *Host) SetConnections(ctx context.Context, plans []Plan) error {
 
 // SetConnections makes n the bound of owner's interface: 0 is the default.
 func (t *Table) SetConnections(owner, iface string, n int64) error {
-	if err := CheckConnections(n); err != nil {
+	if err := vps.CheckConnections(n); err != nil {
 		return err
 	}
 	i, err := t.claim(owner, iface)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 func TestConnectionLimit(t *testing.T) {
@@ -23,7 +24,7 @@ func TestConnectionLimit(t *testing.T) {
 		places      uint64
 		want        uint32
 	}{
-		{0, 262144, 32768}, {0, 8, LeastConnections}, {100, 262144, 100}, {UnlimitedConnections, 262144, 0}, {MostConnections, 1024, MostConnections},
+		{0, 262144, 32768}, {0, 8, vps.LeastConnections}, {100, 262144, 100}, {vps.UnlimitedConnections, 262144, 0}, {vps.MostConnections, 1024, vps.MostConnections},
 	} {
 		port.Connections = c.connections
 		if got := port.connectionLimit(c.places); got != c.want {
@@ -33,8 +34,8 @@ func TestConnectionLimit(t *testing.T) {
 	if got := (Plan{Mode: ModeMACVLAN}).connectionLimit(262144); got != 0 {
 		t.Errorf("an interface that the host does not see has the bound %d", got)
 	}
-	for _, n := range []int64{-2, 1, MostConnections + 1} {
-		if err := CheckConnections(n); !fail.Is(err, fail.Usage) {
+	for _, n := range []int64{-2, 1, vps.MostConnections + 1} {
+		if err := vps.CheckConnections(n); !fail.Is(err, fail.Usage) {
 			t.Errorf("%d: %v", n, err)
 		}
 	}
@@ -60,7 +61,7 @@ func tracked(t *testing.T) int {
 func limited(t *testing.T, table Table, limit int64) *pair {
 	t.Helper()
 	p := newPairIn(t, newHost(t), table)
-	for i, n := range []int64{limit, UnlimitedConnections} {
+	for i, n := range []int64{limit, vps.UnlimitedConnections} {
 		p.plans[i].Connections, p.table.Claims[i].Connections = n, n
 		if err := p.host.SetConnections(context.Background(), []Plan{p.plans[i]}); err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // Settings are what a user says of a new network. What is zero follows from
@@ -89,8 +90,8 @@ func (s Settings) check() error {
 		return no("--segment and --private contradict each other")
 	case s.Private && s.Mode == ModePhysical:
 		return no("--private: one VPS has a physical link to itself")
-	case s.Bridge == "" && s.Mode == ModeBridge && checkLinkName(s.Name) != nil:
-		return no("the bridge gets the name of the network, and %q is not valid for a bridge: use at most %d letters", s.Name, maxLinkName)
+	case s.Bridge == "" && s.Mode == ModeBridge && vps.CheckLinkName(s.Name) != nil:
+		return no("the bridge gets the name of the network, and %q is not valid for a bridge: use at most %d letters", s.Name, vps.MaxLinkName)
 	case s.IPv4.IsValid() && s.NoIPv4 || s.IPv6.IsValid() && s.NoIPv6:
 		return no("a prefix, and none of its family, contradict each other")
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // Ensure makes the host so as p says. What is right already is not touched,
@@ -200,7 +201,7 @@ func address(p netip.Prefix) *netlink.Addr {
 	switch {
 	case p.Addr().Is6():
 		a.Flags = unix.IFA_F_NODAD
-	case onLink(p.Addr()):
+	case vps.NeedsOnLink(p.Addr()):
 		a.Scope = unix.RT_SCOPE_HOST
 	}
 	return a
@@ -211,7 +212,7 @@ func addressWords(p netip.Prefix) string {
 	switch {
 	case p.Addr().Is6():
 		return " nodad"
-	case onLink(p.Addr()):
+	case vps.NeedsOnLink(p.Addr()):
 		return " scope host"
 	}
 	return ""

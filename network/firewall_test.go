@@ -10,24 +10,24 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
-func someFirewall() Firewall {
-	return Firewall{Input: PolicyDrop, Rules: []FirewallRule{
-		{Chain: ChainInput, Action: ActionDeny, From: "10.90.0.3", Protocol: "tcp", Ports: []string{"22"}},
-		{Chain: ChainInput, Action: ActionAllow, Protocol: "tcp", Ports: []string{"22", "80", "8000-8100"}},
-		{Chain: ChainInput, Action: ActionAllow, Ports: []string{"53"}},
-		{Chain: ChainInput, Action: ActionAllow, Protocol: "icmp"},
-		{Chain: ChainInput, Action: ActionAllow, From: "fd00:1:2::/64", States: []string{"established", "new"}},
-		{Chain: ChainOutput, Action: ActionReject, To: "192.0.2.1/24", Protocol: "udp", Ports: []string{"1000-2000"}},
+func someFirewall() vps.Firewall {
+	return vps.Firewall{Input: vps.PolicyDrop, Rules: []vps.FirewallRule{
+		{Chain: vps.ChainInput, Action: vps.ActionDeny, From: "10.90.0.3", Protocol: "tcp", Ports: []string{"22"}},
+		{Chain: vps.ChainInput, Action: vps.ActionAllow, Protocol: "tcp", Ports: []string{"22", "80", "8000-8100"}},
+		{Chain: vps.ChainInput, Action: vps.ActionAllow, Ports: []string{"53"}},
+		{Chain: vps.ChainInput, Action: vps.ActionAllow, Protocol: "icmp"},
+		{Chain: vps.ChainInput, Action: vps.ActionAllow, From: "fd00:1:2::/64", States: []string{"established", "new"}},
+		{Chain: vps.ChainOutput, Action: vps.ActionReject, To: "192.0.2.1/24", Protocol: "udp", Ports: []string{"1000-2000"}},
 	}}
 }
 
 func TestFirewallRestore(t *testing.T) {
 	var b strings.Builder
 	for _, six := range []bool{false, true} {
-		fmt.Fprintf(&b, "# IPv6: %t\n%s", six, someFirewall().restore(six, saved{}, nil))
+		fmt.Fprintf(&b, "# IPv6: %t\n%s", six, restoreFirewall(someFirewall(), six, saved{}, nil))
 	}
 	golden(t, "firewall.golden", b.String())
 }
@@ -53,45 +53,15 @@ COMMIT
 [7:8] -A CROFT-INPUT -j DROP
 COMMIT
 `
-	if diff := cmp.Diff(want, Firewall{Input: PolicyDrop}.restore(false, now, lines)); diff != "" {
+	if diff := cmp.Diff(want, restoreFirewall(vps.Firewall{Input: vps.PolicyDrop}, false, now, lines)); diff != "" {
 		t.Error(diff)
 	}
 	want = "*filter\n:CROFT-INPUT - [0:0]\n-D INPUT -j CROFT-INPUT\n-D INPUT -j CROFT-INPUT\n-X CROFT-INPUT\nCOMMIT\n"
-	if diff := cmp.Diff(want, Firewall{}.restore(false, now, lines)); diff != "" {
+	if diff := cmp.Diff(want, restoreFirewall(vps.Firewall{}, false, now, lines)); diff != "" {
 		t.Error(diff)
 	}
-	if text := (Firewall{}).restore(false, saved{}, nil); text != "" {
+	if text := restoreFirewall(vps.Firewall{}, false, saved{}, nil); text != "" {
 		t.Errorf("nothing to do, and it does %s", text)
-	}
-}
-
-func TestFirewallCheck(t *testing.T) {
-	for name, r := range map[string]FirewallRule{
-		"chain":            {Chain: "INPUT", Action: ActionAllow},
-		"action":           {Chain: ChainInput},
-		"protocol":         {Chain: ChainInput, Action: ActionAllow, Protocol: "sctp"},
-		"icmp port":        {Chain: ChainInput, Action: ActionAllow, Protocol: "icmp", Ports: []string{"1"}},
-		"port 0":           {Chain: ChainInput, Action: ActionAllow, Ports: []string{"0"}},
-		"port too high":    {Chain: ChainInput, Action: ActionAllow, Ports: []string{"65536"}},
-		"port backwards":   {Chain: ChainInput, Action: ActionAllow, Ports: []string{"9-8"}},
-		"an option":        {Chain: ChainInput, Action: ActionAllow, Ports: []string{"80 -j ACCEPT"}},
-		"too many ports":   {Chain: ChainInput, Action: ActionAllow, Ports: strings.Split("1-2,3-4,5-6,7-8,9-10,11-12,13-14,15-16", ",")},
-		"state":            {Chain: ChainInput, Action: ActionAllow, States: []string{"NEW"}},
-		"from":             {Chain: ChainInput, Action: ActionAllow, From: "host"},
-		"zone":             {Chain: ChainInput, Action: ActionAllow, From: "fe80::1%eth0"},
-		"mapped":           {Chain: ChainInput, Action: ActionAllow, To: "::ffff:1.2.3.4"},
-		"of two families":  {Chain: ChainInput, Action: ActionAllow, From: "10.0.0.1", To: "fd00::1"},
-		"newline in chain": {Chain: "input\nCOMMIT", Action: ActionAllow},
-	} {
-		if err := (Firewall{Rules: []FirewallRule{r}}).Check(); !fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), "rule 1") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if err := (Firewall{Forward: "reject"}).Check(); !fail.Is(err, fail.Usage) {
-		t.Error(err)
-	}
-	if err := someFirewall().Check(); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -158,7 +128,7 @@ func TestFirewallOfAVPS(t *testing.T) {
 			listen(t, bob, net.JoinHostPort(p.addr(1, six).String(), port))
 		}
 	}
-	set := func(f Firewall) {
+	set := func(f vps.Firewall) {
 		t.Helper()
 		for range 2 {
 			if err := p.host.SetFirewall(ctx, f, initOf(bob)); err != nil {
@@ -167,7 +137,7 @@ func TestFirewallOfAVPS(t *testing.T) {
 		}
 		ownRules()
 	}
-	look := func(f Firewall) FirewallInfo {
+	look := func(f vps.Firewall) FirewallInfo {
 		t.Helper()
 		info, err := p.host.Firewall(ctx, "bob", f, initOf(bob))
 		if err != nil {
@@ -198,9 +168,9 @@ func TestFirewallOfAVPS(t *testing.T) {
 	}
 
 	reach("22 80 81 ")
-	drop := Firewall{Input: PolicyDrop, Rules: []FirewallRule{
-		{Chain: ChainInput, Action: ActionReject, Protocol: "tcp", Ports: []string{"22"}},
-		{Chain: ChainInput, Action: ActionAllow, Protocol: "tcp", Ports: []string{"22", "80"}},
+	drop := vps.Firewall{Input: vps.PolicyDrop, Rules: []vps.FirewallRule{
+		{Chain: vps.ChainInput, Action: vps.ActionReject, Protocol: "tcp", Ports: []string{"22"}},
+		{Chain: vps.ChainInput, Action: vps.ActionAllow, Protocol: "tcp", Ports: []string{"22", "80"}},
 	}}
 	set(drop)
 	reach("80 ")
@@ -212,7 +182,7 @@ func TestFirewallOfAVPS(t *testing.T) {
 
 	// A change keeps the counts of what stays.
 	more := drop
-	more.Rules = append(more.Rules[1:len(more.Rules):len(more.Rules)], FirewallRule{Chain: ChainInput, Action: ActionAllow, Protocol: "tcp", Ports: []string{"81"}})
+	more.Rules = append(more.Rules[1:len(more.Rules):len(more.Rules)], vps.FirewallRule{Chain: vps.ChainInput, Action: vps.ActionAllow, Protocol: "tcp", Ports: []string{"81"}})
 	set(more)
 	reach("22 80 81 ")
 	if now := look(more); now.Rules[0].Packets < info.Rules[1].Packets || !now.Applied {
@@ -240,7 +210,7 @@ func TestFirewallOfAVPS(t *testing.T) {
 	if info := look(someFirewall()); !info.Applied || len(info.Others) > 0 {
 		t.Errorf("%+v", info)
 	}
-	set(Firewall{})
+	set(vps.Firewall{})
 	inVPS(t, bob, func() error {
 		out, err := command("iptables-save")
 		if err == nil && strings.Contains(out, "CROFT") {

@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"croft/internal/inside"
+	"croft/internal/vps"
 )
 
-// SetFirewall makes the chains of ours in the network namespace of init
-// say what f says, each family at one instant, with the host's iptables:
-// nothing has to be installed in the VPS. Rules of the VPS's own stay as they
-// are. The zero Firewall takes our chains away. Doing it twice changes nothing.
-func (h *Host) SetFirewall(ctx context.Context, f Firewall, init inside.Identity) error {
+// SetFirewall makes croft's chains in the network namespace of init match f,
+// each family atomically, with the host's iptables: the VPS needs no tool. Rules
+// of the VPS's own are not changed. The zero Firewall removes croft's chains. A
+// second call changes nothing.
+func (h *Host) SetFirewall(ctx context.Context, f vps.Firewall, init inside.Identity) error {
 	if err := f.Check(); err != nil {
 		return err
 	}
@@ -23,7 +24,7 @@ func (h *Host) SetFirewall(ctx context.Context, f Firewall, init inside.Identity
 			if err != nil {
 				return err
 			}
-			text := f.restore(six, family.now, family.lines)
+			text := restoreFirewall(f, six, family.now, family.lines)
 			if text == "" {
 				continue
 			}
@@ -39,8 +40,8 @@ func (h *Host) SetFirewall(ctx context.Context, f Firewall, init inside.Identity
 	return nil
 }
 
-// Firewall says what is there of f in the network namespace of init.
-func (h *Host) Firewall(ctx context.Context, name string, f Firewall, init inside.Identity) (FirewallInfo, error) {
+// Firewall reports which rules of f exist in the network namespace of init.
+func (h *Host) Firewall(ctx context.Context, name string, f vps.Firewall, init inside.Identity) (FirewallInfo, error) {
 	var there []firewallFamily
 	err := within(init, func() error {
 		for _, six := range families() {
@@ -55,7 +56,7 @@ func (h *Host) Firewall(ctx context.Context, name string, f Firewall, init insid
 	if err != nil {
 		return FirewallInfo{}, fmt.Errorf("look at firewall: %w", err)
 	}
-	return f.liveInfo(name, there), nil
+	return liveFirewall(f, name, there), nil
 }
 
 // families are those that the host's kernel has: IPv4, IPv6.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"croft/internal/vps"
 )
 
 // A countedLine is a rule that iptables-save -c printed.
@@ -34,15 +36,15 @@ func parseCounted(text string) (saved, []countedLine) {
 	return parseSaved(plain.String()), lines
 }
 
-// restore is what to tell iptables-restore --noflush --counters, which does it
-// as a whole, so that our chains say what f says; "" if there is nothing to
-// do. now is what is there. Rules that stay keep their counts, and nothing but
-// our chains and the one jump to each is touched.
-func (f Firewall) restore(six bool, now saved, counts []countedLine) string {
+// restoreFirewall is the input of iptables-restore --noflush --counters, which
+// applies it as a whole, that makes croft's chains match f; "" if they match
+// already. now is what exists. Rules that stay keep their counts. Only croft's
+// chains and the one jump to each are changed.
+func restoreFirewall(f vps.Firewall, six bool, now saved, counts []countedLine) string {
 	var chains, rules, removed strings.Builder
-	for _, chain := range FirewallChains() {
+	for _, chain := range vps.FirewallChains() {
 		j := firewallJump(chain)
-		lines := f.lines(chain, six)
+		lines := firewallLines(f, chain, six)
 		there, jumps := now.hasChain(j.table, j.to), now.jumps(j)
 		if len(lines) == 0 && !there {
 			continue
@@ -121,10 +123,11 @@ type FirewallLineInfo struct {
 	Bytes   uint64 `json:"bytes"`
 }
 
-// SavedInfo is what f says, with nothing of it applied.
-func (f Firewall) SavedInfo(name string) FirewallInfo {
+// SavedFirewall describes the saved firewall f of the VPS name, with nothing of it
+// applied.
+func SavedFirewall(f vps.Firewall, name string) FirewallInfo {
 	info := FirewallInfo{Name: name, Policies: []FirewallPolicyInfo{}, Rules: []FirewallRuleInfo{}, Others: []FirewallLineInfo{}}
-	for _, chain := range FirewallChains() {
+	for _, chain := range vps.FirewallChains() {
 		info.Policies = append(info.Policies, FirewallPolicyInfo{Chain: chain, Policy: f.Policy(chain)})
 	}
 	for i, r := range f.Rules {
@@ -141,9 +144,9 @@ type firewallFamily struct {
 	lines []countedLine
 }
 
-// liveInfo is SavedInfo with what is really there.
-func (f Firewall) liveInfo(name string, families []firewallFamily) FirewallInfo {
-	info := f.SavedInfo(name)
+// liveFirewall is SavedFirewall with what really exists.
+func liveFirewall(f vps.Firewall, name string, families []firewallFamily) FirewallInfo {
+	info := SavedFirewall(f, name)
 	info.Running, info.Applied = true, true
 	for i := range info.Rules {
 		info.Rules[i].Applied = true
@@ -152,7 +155,7 @@ func (f Firewall) liveInfo(name string, families []firewallFamily) FirewallInfo 
 		info.Policies[i].Applied = true
 	}
 	for _, family := range families {
-		for i, chain := range FirewallChains() {
+		for i, chain := range vps.FirewallChains() {
 			info.look(f, family, i, chain)
 		}
 	}
@@ -160,9 +163,9 @@ func (f Firewall) liveInfo(name string, families []firewallFamily) FirewallInfo 
 }
 
 // look compares one chain of one family with what f wants there.
-func (info *FirewallInfo) look(f Firewall, family firewallFamily, policy int, chain string) {
+func (info *FirewallInfo) look(f vps.Firewall, family firewallFamily, policy int, chain string) {
 	j := firewallJump(chain)
-	want := f.lines(chain, family.six)
+	want := firewallLines(f, chain, family.six)
 	reached := len(want) == 0 || family.now.jumps(j) > 0
 	left := slices.DeleteFunc(slices.Clone(family.lines), func(l countedLine) bool { return l.chain != j.to })
 	for _, w := range want {

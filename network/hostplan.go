@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+
+	"croft/internal/vps"
 )
 
 // A HostPlan is what a network needs of the host, however many VPSs are in
@@ -89,7 +91,7 @@ func (p HostPlan) filterKey(f family) string {
 	if f == familyBridge {
 		return p.Bridge
 	}
-	if len(p.Network) <= maxLinkName {
+	if len(p.Network) <= vps.MaxLinkName {
 		return p.Network
 	}
 	sum := sha256.Sum256([]byte(p.Network))

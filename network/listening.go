@@ -11,14 +11,15 @@ import (
 	"strings"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // CheckPorts refuses with fail.Taken a port that a socket of the host's own
 // listens on, and names the process: what is published would be taken from it.
-func (h *Host) CheckPorts(ports []Publication) error {
+func (h *Host) CheckPorts(ports []vps.Publication) error {
 	for _, p := range ports {
 		for _, six := range families() {
-			if !p.of(six) && !(six && p.of(false)) { // a socket of IPv6 may listen for IPv4 too
+			if !p.InFamily(six) && !(six && p.InFamily(false)) { // a socket of IPv6 may listen for IPv4 too
 				continue
 			}
 			name := p.Protocol
@@ -88,12 +89,12 @@ func parseSocketAddress(s string) (netip.AddrPort, bool) {
 
 // takes reports whether the socket gets what p is about. One on :: may listen
 // for IPv4 too, and /proc does not say; it nearly always does.
-func (s listener) takes(p Publication) bool {
-	first, last, _ := portRange(p.Ports) // Check vouches for it
-	if n := uint64(s.at.Port()); n < first || last < n {
+func (s listener) takes(p vps.Publication) bool {
+	first, last, _ := vps.ParsePorts(p.Ports) // Check has checked it
+	if n := s.at.Port(); n < first || last < n {
 		return false
 	}
-	here, there := s.at.Addr(), p.host()
+	here, there := s.at.Addr(), p.HostAddr()
 	if !there.IsValid() || here == netip.IPv6Unspecified() {
 		return true
 	}

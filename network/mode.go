@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"croft/internal/vps"
 )
 
 // A Mode is what kind of network this is.
@@ -174,7 +176,7 @@ func (t Table) checkMode() error {
 	default:
 		return fmt.Errorf("mode %q is not known here", t.Mode)
 	}
-	if err := checkLinkName(link); err != nil {
+	if err := vps.CheckLinkName(link); err != nil {
 		return fmt.Errorf("mode %s: %w", t.Mode, err)
 	}
 	if t.Private && t.Segment || t.Segment && t.Mode != ModeBridge || t.NAT && !t.hostRoutes() || t.Foreign && t.Mode != ModeBridge {

@@ -7,15 +7,14 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+
+	"croft/internal/vps"
 )
 
 // linkPrefix begins the name of every host link of ours. The filters know our
 // ports by it, so it is what makes an unknown port of ours drop. It is not
 // "ve-", which systemd-networkd would run DHCP and masquerading on.
 const linkPrefix = "cr-"
-
-// maxLinkName is IFNAMSIZ (linux/if.h) without its NUL.
-const maxLinkName = 15
 
 // hashed is what names and MACs of one interface are derived from: try is
 // counted up until nobody else has the result.
@@ -34,7 +33,7 @@ func hostLink(t Table, owner, iface string, try int) string {
 		}
 		return -1
 	}, strings.ToLower(owner))
-	room := maxLinkName - len(linkPrefix) - 1 - len(hash)
+	room := vps.MaxLinkName - len(linkPrefix) - 1 - len(hash)
 	readable = strings.Trim(readable[:min(room, len(readable))], "-")
 	if readable == "" {
 		return linkPrefix + hash
@@ -57,24 +56,8 @@ func linkLocal(mac net.HardwareAddr) netip.Addr {
 		mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]})
 }
 
-// checkLinkName refuses what the kernel's dev_valid_name refuses, and what
-// would be a path below /proc/sys/net or an option of a command.
-func checkLinkName(name string) error {
-	if name == "" || len(name) > maxLinkName || name[0] == '-' || name[0] == '.' {
-		return fmt.Errorf("invalid name for a link %q", name)
-	}
-	for _, r := range name {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_', r == '.':
-		default:
-			return fmt.Errorf("invalid name for a link %q", name)
-		}
-	}
-	return nil
-}
-
 func checkHostLink(name string) error {
-	if err := checkLinkName(name); err != nil {
+	if err := vps.CheckLinkName(name); err != nil {
 		return err
 	}
 	if !strings.HasPrefix(name, linkPrefix) {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"croft/internal/vps"
 )
 
 // A firewallOfOthers is another firewall on the host.
@@ -268,7 +270,7 @@ func shell(t *testing.T, script string) {
 // publish has Alice answer on a port of the host.
 func (p *pair) publish(t *testing.T) {
 	t.Helper()
-	published := Published{p.plans[0], []Publication{{Protocol: "tcp", Ports: "8080", To: "80"}}}
+	published := Published{p.plans[0], []vps.Publication{{Protocol: "tcp", Ports: "8080", To: "80"}}}
 	if err := p.host.Publish(context.Background(), []Published{published}); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+
+	"croft/internal/vps"
 )
 
 // A Plan is everything that one interface of a VPS needs: its place on the
@@ -26,7 +28,7 @@ type Plan struct {
 	Gateways  []netip.Addr     // at most one of each family that Addresses has
 	Near      []netip.Prefix   // what is reached by the network's gateway although the way out is another interface's
 	MTU       int              // 0 leaves the kernel's
-	Rate      Rate
+	Rate      vps.Rate
 	// Connections is how many connections the interface may have in the host's
 	// table at once: 0 is the default, UnlimitedConnections no bound.
 	Connections int64
@@ -117,10 +119,6 @@ type Way struct {
 	To  netip.Prefix // zero bits: everything
 	Via netip.Addr
 }
-
-// onLink: a gateway is on the link although no prefix says so. IPv6 does not
-// need to be told of its link-local ones.
-func onLink(via netip.Addr) bool { return via.Is4() && via.IsLinkLocalUnicast() }
 
 // Ways are the routes that the interface brings: to everything, or, beside an
 // interface that does so, to what is near.

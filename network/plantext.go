@@ -3,6 +3,8 @@ package network
 import (
 	"fmt"
 	"strings"
+
+	"croft/internal/vps"
 )
 
 // text collects lines.
@@ -119,7 +121,7 @@ func (p Plan) insideText(t *text) {
 		if w.To.Bits() == 0 {
 			to = "default"
 		}
-		if onLink(w.Via) {
+		if vps.NeedsOnLink(w.Via) {
 			onlink = " onlink"
 		}
 		t.line("ip route replace %s via %s dev %s%s", to, w.Via, p.Interface, onlink)

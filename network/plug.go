@@ -14,6 +14,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/inside"
+	"croft/internal/vps"
 )
 
 // Plug gives the VPS whose waiting init is init its interface. Filters and
@@ -293,7 +294,7 @@ func (n *namespace) configure(p Plan) error {
 // addWay adds a route that comes with the network.
 func (n *namespace) addWay(link netlink.Link, w Way) error {
 	route := netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(w.To), Gw: w.Via.AsSlice(), Protocol: unix.RTPROT_BOOT}
-	if onLink(w.Via) {
+	if vps.NeedsOnLink(w.Via) {
 		route.Flags = int(netlink.FLAG_ONLINK)
 	}
 	return classify("add route via "+w.Via.String(), n.nl.RouteReplace(&route))

@@ -5,94 +5,13 @@ import (
 	"net/netip"
 	"strings"
 
-	"croft/internal/fail"
+	"croft/internal/vps"
 )
-
-// A Publication is ports of the host that lead to as many of a VPS.
-type Publication struct {
-	Protocol string // tcp, udp
-	Host     string // an address of the host; "" is every one, 0.0.0.0 and :: every one of a family
-	Ports    string // of the host: "8080", "8000-8100"
-	To       string // of the VPS, as many
-}
-
-// Check refuses with fail.Usage what is no publication.
-func (p Publication) Check() error {
-	if p.Protocol != "tcp" && p.Protocol != "udp" {
-		return fail.New(fail.Usage, "publish %s: unknown protocol %q: use tcp or udp", p, p.Protocol)
-	}
-	first, last, err := portRange(p.Ports)
-	if err != nil {
-		return fail.New(fail.Usage, "publish %s: %w", p, err)
-	}
-	to, toLast, err := portRange(p.To)
-	if err != nil {
-		return fail.New(fail.Usage, "publish %s: %w", p, err)
-	}
-	if last-first != toLast-to {
-		return fail.New(fail.Usage, "publish %s: %d ports cannot lead to %d", p, last-first+1, toLast-to+1)
-	}
-	if p.Host == "" {
-		return nil
-	}
-	a, err := netip.ParseAddr(p.Host)
-	if err != nil || a.Zone() != "" || a.Is4In6() || a.IsMulticast() || a.IsLinkLocalUnicast() {
-		return fail.New(fail.Usage, "publish %s: a host cannot be reached at the address %q", p, p.Host)
-	}
-	return nil
-}
-
-// String is p as a person types it: 192.0.2.1:8080:80, [::1]:5353:53/udp.
-func (p Publication) String() string {
-	s := p.Ports + ":" + p.To
-	switch {
-	case strings.Contains(p.Host, ":"):
-		s = "[" + p.Host + "]:" + s
-	case p.Host != "":
-		s = p.Host + ":" + s
-	}
-	if p.Protocol != "tcp" {
-		s += "/" + p.Protocol
-	}
-	return s
-}
-
-// Overlaps reports whether some packet would be for both.
-func (p Publication) Overlaps(q Publication) bool {
-	first, last, _ := portRange(p.Ports) // Check vouches for it
-	qFirst, qLast, _ := portRange(q.Ports)
-	if p.Protocol != q.Protocol || last < qFirst || qLast < first {
-		return false
-	}
-	a, b := p.host(), q.host()
-	switch {
-	case !a.IsValid() || !b.IsValid():
-		return true
-	case a.Is4() != b.Is4():
-		return false
-	}
-	return a == b || a.IsUnspecified() || b.IsUnspecified()
-}
-
-// host is the zero Addr for every address.
-func (p Publication) host() netip.Addr {
-	a, _ := netip.ParseAddr(p.Host)
-	return a
-}
-
-// of reports whether p is about addresses of that family.
-func (p Publication) of(six bool) bool { a := p.host(); return !a.IsValid() || a.Is6() == six }
-
-// everyHost: it is about all of the host's addresses, not about one.
-func (p Publication) everyHost() bool { a := p.host(); return !a.IsValid() || a.IsUnspecified() }
-
-// fromLoopback: the host's own loopback address is among those it is about.
-func (p Publication) fromLoopback() bool { return p.everyHost() || p.host().IsLoopback() }
 
 // A Published is what leads to one interface of a VPS.
 type Published struct {
 	Plan  Plan
-	Ports []Publication
+	Ports []vps.Publication
 }
 
 // The chains of ours that translate what is published, beside
@@ -147,12 +66,12 @@ func (p Published) rules(six bool) []Rule {
 	}
 	loopback, any := false, false
 	for _, port := range p.Ports {
-		if !port.of(six) {
+		if !port.InFamily(six) {
 			continue
 		}
-		any, loopback = true, loopback || port.fromLoopback()
-		spec := port.translation(to, p.comment())
-		if !port.host().IsLoopback() { // else whoever is on the host's LAN could send there
+		any, loopback = true, loopback || port.OnLoopback()
+		spec := translation(port, to, p.comment())
+		if !port.HostAddr().IsLoopback() { // else whoever is on the host's LAN could send there
 			add(chainPrerouting, "%s", spec)
 		}
 		add(chainOutput, "%s", spec)
@@ -174,20 +93,20 @@ func loopbackOf(six bool) string {
 	return "127.0.0.0/8"
 }
 
-// translation is one rule as iptables-save prints it. A range that keeps its
+// translation is the rule for p as iptables-save prints it. A range that keeps its
 // numbers needs none; one that does not names the port that its first one was
 // (kernel 4.18).
-func (p Publication) translation(to netip.Addr, comment string) string {
+func translation(p vps.Publication, to netip.Addr, comment string) string {
 	var words []string
-	if !p.everyHost() {
-		words = append(words, "-d", netip.PrefixFrom(p.host(), p.host().BitLen()).String())
+	if !p.OnEveryAddress() {
+		words = append(words, "-d", netip.PrefixFrom(p.HostAddr(), p.HostAddr().BitLen()).String())
 	}
 	words = append(words, "-p", p.Protocol)
-	if p.everyHost() {
+	if p.OnEveryAddress() {
 		words = append(words, "-m", "addrtype", "--dst-type", "LOCAL")
 	}
 	words = append(words, "-m", p.Protocol, "--dport", strings.Replace(p.Ports, "-", ":", 1), "-m", "comment", "--comment", comment)
-	first, last, _ := portRange(p.Ports)
+	first, last, _ := vps.ParsePorts(p.Ports)
 	target := netip.AddrPortFrom(to, 0).String()
 	target = strings.TrimSuffix(target, "0") + p.To
 	switch {

@@ -14,10 +14,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
-func somePorts() []Publication {
-	return []Publication{
+func somePorts() []vps.Publication {
+	return []vps.Publication{
 		{Protocol: "tcp", Ports: "8080", To: "80"},
 		{Protocol: "udp", Host: "192.0.2.1", Ports: "5353", To: "53"},
 		{Protocol: "tcp", Host: "::", Ports: "8000-8010", To: "8000-8010"},
@@ -26,7 +27,7 @@ func somePorts() []Publication {
 	}
 }
 
-func somePublished(t *testing.T, ports []Publication) Published {
+func somePublished(t *testing.T, ports []vps.Publication) Published {
 	t.Helper()
 	table := fixed()
 	plan, err := NewPlan(table, mustClaim(t, &table, "web"))
@@ -47,7 +48,7 @@ func TestPublished(t *testing.T) {
 
 // What is there says what is to be done about it.
 func TestPublishChanges(t *testing.T) {
-	p := somePublished(t, []Publication{{Protocol: "tcp", Ports: "8080", To: "80"}})
+	p := somePublished(t, []vps.Publication{{Protocol: "tcp", Ports: "8080", To: "80"}})
 	const text = `*nat
 :PREROUTING ACCEPT [0:0]
 :CROFT-PREROUTING - [0:0]
@@ -96,56 +97,6 @@ COMMIT
 	}
 }
 
-func TestPublicationCheck(t *testing.T) {
-	for what, p := range map[string]Publication{
-		"protocol":     {Protocol: "sctp", Ports: "1", To: "1"},
-		"port 0":       {Protocol: "tcp", Ports: "0", To: "1"},
-		"no ports":     {Protocol: "tcp", To: "1"},
-		"more than to": {Protocol: "tcp", Ports: "1-2", To: "1"},
-		"less than to": {Protocol: "tcp", Ports: "1", To: "1-2"},
-		"backwards":    {Protocol: "tcp", Ports: "2-1", To: "2-1"},
-		"a name":       {Protocol: "tcp", Host: "localhost", Ports: "1", To: "1"},
-		"multicast":    {Protocol: "tcp", Host: "224.0.0.1", Ports: "1", To: "1"},
-		"a zone":       {Protocol: "tcp", Host: "fe80::1%eth0", Ports: "1", To: "1"},
-		"an option":    {Protocol: "tcp", Ports: "1 -j ACCEPT", To: "1"},
-	} {
-		if err := p.Check(); !fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), p.String()) {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-	for _, p := range somePorts() {
-		if err := p.Check(); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-func TestPublicationOverlaps(t *testing.T) {
-	port := func(host, ports string) Publication {
-		return Publication{Protocol: "tcp", Host: host, Ports: ports, To: ports}
-	}
-	udp := port("", "80")
-	udp.Protocol = "udp"
-	for _, c := range []struct {
-		a, b Publication
-		want bool
-	}{
-		{port("", "80"), port("", "80"), true},
-		{port("", "80"), udp, false},
-		{port("", "80-90"), port("", "90-99"), true},
-		{port("", "80-89"), port("", "90-99"), false},
-		{port("192.0.2.1", "80"), port("", "80"), true},
-		{port("192.0.2.1", "80"), port("192.0.2.2", "80"), false},
-		{port("192.0.2.1", "80"), port("0.0.0.0", "80"), true},
-		{port("192.0.2.1", "80"), port("::", "80"), false},
-		{port("::1", "80"), port("::", "80"), true},
-	} {
-		if c.a.Overlaps(c.b) != c.want || c.b.Overlaps(c.a) != c.want {
-			t.Errorf("%s and %s: want %t", c.a, c.b, c.want)
-		}
-	}
-}
-
 func TestListening(t *testing.T) {
 	const tcp = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 3500007F:0035 00000000:0000 0A 00000000:00000000 00:00000000 00000000   101        0 1111 1 0000000000000000 100 0 0 10 0
@@ -165,19 +116,19 @@ func TestListening(t *testing.T) {
 	}
 	for _, c := range []struct {
 		at   string
-		p    Publication
+		p    vps.Publication
 		want bool
 	}{
-		{"0.0.0.0:80", Publication{Ports: "80"}, true},
-		{"0.0.0.0:80", Publication{Ports: "81-99"}, false},
-		{"127.0.0.53:53", Publication{Ports: "53"}, true},
-		{"127.0.0.53:53", Publication{Ports: "53", Host: "192.0.2.1"}, false},
-		{"0.0.0.0:53", Publication{Ports: "50-60", Host: "192.0.2.1"}, true},
-		{"[::]:53", Publication{Ports: "53", Host: "192.0.2.1"}, true},
-		{"[::1]:53", Publication{Ports: "53", Host: "192.0.2.1"}, false},
-		{"[::1]:53", Publication{Ports: "53", Host: "::"}, true},
-		{"127.0.0.1:53", Publication{Ports: "53", Host: "0.0.0.0"}, true},
-		{"127.0.0.1:53", Publication{Ports: "53", Host: "::"}, false},
+		{"0.0.0.0:80", vps.Publication{Ports: "80"}, true},
+		{"0.0.0.0:80", vps.Publication{Ports: "81-99"}, false},
+		{"127.0.0.53:53", vps.Publication{Ports: "53"}, true},
+		{"127.0.0.53:53", vps.Publication{Ports: "53", Host: "192.0.2.1"}, false},
+		{"0.0.0.0:53", vps.Publication{Ports: "50-60", Host: "192.0.2.1"}, true},
+		{"[::]:53", vps.Publication{Ports: "53", Host: "192.0.2.1"}, true},
+		{"[::1]:53", vps.Publication{Ports: "53", Host: "192.0.2.1"}, false},
+		{"[::1]:53", vps.Publication{Ports: "53", Host: "::"}, true},
+		{"127.0.0.1:53", vps.Publication{Ports: "53", Host: "0.0.0.0"}, true},
+		{"127.0.0.1:53", vps.Publication{Ports: "53", Host: "::"}, false},
 	} {
 		if got := (listener{at: netip.MustParseAddrPort(c.at)}).takes(c.p); got != c.want {
 			t.Errorf("%s and %s: %t", c.at, c.p, got)
@@ -279,7 +230,7 @@ func TestPublishedPortsAreReached(t *testing.T) {
 	tell(t, p.pids[0], "alice", "80")
 	tell(t, p.pids[0], "alice", "81")
 	tell(t, p.pids[1], "bob", "80")
-	published := Published{p.plans[0], []Publication{
+	published := Published{p.plans[0], []vps.Publication{
 		{Protocol: "tcp", Ports: "8080-8081", To: "80-81"}, {Protocol: "udp", Ports: "8080", To: "80"},
 		{Protocol: "tcp", Host: "127.0.0.1", Ports: "2222", To: "80"},
 		{Protocol: "tcp", Host: "192.0.2.1", Ports: "81", To: "81"},
@@ -392,7 +343,7 @@ func TestPublishedPortsOpenNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	published := Published{p.plans[0], []Publication{{Protocol: "tcp", Host: "127.0.0.1", Ports: "8080", To: "80"}}}
+	published := Published{p.plans[0], []vps.Publication{{Protocol: "tcp", Host: "127.0.0.1", Ports: "8080", To: "80"}}}
 	tell(t, p.pids[0], "alice", "80")
 	if err := p.host.Publish(ctx, []Published{published}); err != nil {
 		t.Fatal(err)
@@ -429,11 +380,11 @@ func TestPublishedPortsOpenNothingElse(t *testing.T) {
 	if dropped, err := p.host.Dropped(p.plans[1]); err != nil || dropped[ReasonLoopback] == 0 {
 		t.Errorf("counted: %v, %v", dropped, err)
 	}
-	if err := p.host.CheckPorts([]Publication{{Protocol: "tcp", Ports: "7000-8000", To: "7000-8000"}}); !fail.Is(err, fail.Taken) ||
+	if err := p.host.CheckPorts([]vps.Publication{{Protocol: "tcp", Ports: "7000-8000", To: "7000-8000"}}); !fail.Is(err, fail.Taken) ||
 		!strings.Contains(err.Error(), fmt.Sprintf("network.test (pid %d) listens on 127.0.0.1:7777/tcp", os.Getpid())) {
 		t.Errorf("%v", err)
 	}
-	if err := p.host.CheckPorts([]Publication{{Protocol: "udp", Ports: "7777", To: "7"}, {Protocol: "tcp", Host: "192.0.2.1", Ports: "7777", To: "7"}}); err != nil {
+	if err := p.host.CheckPorts([]vps.Publication{{Protocol: "udp", Ports: "7777", To: "7"}, {Protocol: "tcp", Host: "192.0.2.1", Ports: "7777", To: "7"}}); err != nil {
 		t.Error(err)
 	}
 	if err := p.host.Unplug(ctx, p.plans[0]); err != nil {
@@ -455,7 +406,7 @@ func TestPublishedUDPFollows(t *testing.T) {
 	ctx := context.Background()
 	tell(t, p.pids[0], "alice", "53")
 	tell(t, p.pids[1], "bob", "53")
-	port := []Publication{{Protocol: "udp", Ports: "53", To: "53"}}
+	port := []vps.Publication{{Protocol: "udp", Ports: "53", To: "53"}}
 	var c net.Conn
 	inVPS(t, out, func() (err error) {
 		c, err = net.Dial("udp", "192.0.2.1:53") // one source port for all of it

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"croft/internal/vps"
 )
 
 // A publishChange is what to do in one family so that the rules of some VPSs
@@ -140,7 +142,7 @@ func (p Published) liveInfo(there map[bool]saved) PublishedInfo {
 	for i, port := range p.Ports {
 		applied := true
 		for six, now := range there {
-			one := Published{p.Plan, []Publication{port}}
+			one := Published{p.Plan, []vps.Publication{port}}
 			for _, r := range one.rules(six) {
 				applied = applied && slices.Contains(now.in(r.Table, r.Chain), r.Spec)
 			}

@@ -5,20 +5,6 @@ import (
 	"strings"
 )
 
-// A Rate is what an interface of a VPS may carry, in bits per second as tc(8)
-// counts them: whole Ethernet frames. 0 is no limit.
-type Rate struct {
-	In  uint64 // to the VPS
-	Out uint64 // from it
-}
-
-// The rates that can be kept: below, a full frame would take seconds; above,
-// the buffers would not be what they are for.
-const (
-	LeastRate = 8_000
-	MostRate  = 400_000_000_000
-)
-
 // A shaper is one token bucket (tc-tbf(8)).
 type shaper struct {
 	rate  uint64 // bits per second

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"croft/internal/vps"
 )
 
 func TestShaperHoldsFrames(t *testing.T) {
-	for _, rate := range []uint64{LeastRate, 1_000_000, 10_000_000_000, MostRate} {
+	for _, rate := range []uint64{vps.LeastRate, 1_000_000, 10_000_000_000, vps.MostRate} {
 		for _, mtu := range []int{0, 1500, 65535} {
 			s := newShaper(rate, mtu)
 			if int(s.burst) < mtu+14 || int(s.limit) < mtu+14 {
@@ -83,7 +85,7 @@ func TestRates(t *testing.T) {
 	p := newPair(t)
 	ctx := context.Background()
 	before, filters := everything(t), p.filters(t)
-	set := func(i int, r Rate) {
+	set := func(i int, r vps.Rate) {
 		t.Helper()
 		p.plans[i].Rate = r
 		for range 2 {
@@ -93,10 +95,10 @@ func TestRates(t *testing.T) {
 		}
 	}
 	const slow = 16_000_000
-	set(1, Rate{In: slow})
+	set(1, vps.Rate{In: slow})
 	p.within(t, "to bob", slow, p.transfer(t, 0, 1, false))
 	p.within(t, "to bob by IPv6", slow, p.transfer(t, 0, 1, true))
-	set(1, Rate{Out: slow})
+	set(1, vps.Rate{Out: slow})
 	p.within(t, "from bob", slow, p.transfer(t, 1, 0, false))
 	p.within(t, "from bob by IPv6", slow, p.transfer(t, 1, 0, true))
 	inVPS(t, p.pids[1], func() error {
@@ -106,7 +108,7 @@ func TestRates(t *testing.T) {
 	})
 	p.within(t, "from bob, who meddles", slow, p.transfer(t, 1, 0, false))
 
-	set(1, Rate{In: slow, Out: 2 * slow})
+	set(1, vps.Rate{In: slow, Out: 2 * slow})
 	p.within(t, "to bob, both set", slow, p.transfer(t, 0, 1, false))
 	p.within(t, "from bob, both set", 2*slow, p.transfer(t, 1, 0, false))
 	if dropped, err := p.host.Dropped(p.plans[1]); err != nil || len(dropped) > 0 {
@@ -131,7 +133,7 @@ func TestRates(t *testing.T) {
 	}
 	p.within(t, "from bob, after all that", 2*slow, p.transfer(t, 1, 0, false))
 
-	set(1, Rate{})
+	set(1, vps.Rate{})
 	if diff := cmp.Diff(before, everything(t)); diff != "" {
 		t.Errorf("without limits again: %s", diff)
 	}
@@ -163,7 +165,7 @@ func TestRatesOfAPlug(t *testing.T) {
 		t.Fatal(err)
 	}
 	empty := everything(t)
-	plan.Rate = Rate{In: 1_000_000, Out: 2_000_000}
+	plan.Rate = vps.Rate{In: 1_000_000, Out: 2_000_000}
 	pid := newVPS(t)
 	for range 2 { // over itself
 		if err := h.Plug(ctx, plan, initOf(pid)); err != nil {

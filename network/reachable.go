@@ -5,26 +5,27 @@ import (
 	"slices"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
-// CheckOn refuses with fail.State a route of r that a VPS with these
-// interfaces cannot have: its next hop is on none of its networks, or its
-// source is not an address of the VPS. What only the guest knows, such as the
-// addresses of an interface that it configures itself, passes.
-func (r Routing) CheckOn(interfaces []Plan) error {
-	full, err := r.through(interfaces)
+// CheckRoutes returns fail.State for a route of r that a VPS with these
+// interfaces cannot have: its next hop is on no network of the VPS, or its
+// source is not an address of the VPS. Where only the guest knows the addresses
+// of an interface, the route is accepted.
+func CheckRoutes(r vps.Routing, interfaces []Plan) error {
+	full, err := withNextHops(r, interfaces)
 	if err != nil {
 		return err
 	}
 	for _, route := range full.Routes {
-		if err := route.checkOn(interfaces, full.Routes); err != nil {
+		if err := checkRoute(route, interfaces, full.Routes); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r Route) checkOn(interfaces []Plan, all []Route) error {
+func checkRoute(r vps.Route, interfaces []Plan, all []vps.Route) error {
 	no := func(why string, args ...any) error {
 		return fail.New(fail.State, "route %s: "+why, append([]any{r.Destination}, args...)...)
 	}
@@ -49,7 +50,7 @@ func (r Route) checkOn(interfaces []Plan, all []Route) error {
 		return nil
 	}
 	for _, o := range all { // one without a next hop puts what it leads to on a link
-		if o.Via == "" && o.prefix().Contains(via) {
+		if o.Via == "" && o.Prefix().Contains(via) {
 			return nil
 		}
 	}
@@ -65,18 +66,18 @@ func (p Plan) reaches(a netip.Addr) bool {
 	if p.has(a) {
 		return false
 	}
-	if slices.Contains(p.Gateways, a) || onLink(a) || a.Is6() && a.IsLinkLocalUnicast() && p.hasIPv6() {
+	if slices.Contains(p.Gateways, a) || vps.NeedsOnLink(a) || a.Is6() && a.IsLinkLocalUnicast() && p.hasIPv6() {
 		return true
 	}
 	return slices.ContainsFunc(p.Addresses, func(q netip.Prefix) bool { return q.Contains(a) })
 }
 
-// On reports whether a host with these addresses has the one that p is about,
-// or would route it to a VPS: routed are the networks of mode routed. Such an
-// address must not be a VPS's own.
-func (p Publication) On(host []netip.Addr, routed []Table) bool {
-	a := p.host()
-	if p.everyHost() || a.IsLoopback() || slices.Contains(host, a) {
+// CanPublish reports whether a host with these addresses can publish p: it has
+// the address of p, or would route it to a VPS and no VPS owns it. routed are the
+// networks of mode routed.
+func CanPublish(p vps.Publication, host []netip.Addr, routed []Table) bool {
+	a := p.HostAddr()
+	if p.OnEveryAddress() || a.IsLoopback() || slices.Contains(host, a) {
 		return true
 	}
 	return slices.ContainsFunc(routed, func(t Table) bool {

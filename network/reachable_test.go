@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 func TestRoutesThatCannotWorkAreRefused(t *testing.T) {
@@ -18,33 +19,33 @@ func TestRoutesThatCannotWorkAreRefused(t *testing.T) {
 	both, all := []Plan{bridge, routed}, []Plan{bridge, routed, dhcp}
 	for _, c := range []struct {
 		on    []Plan
-		route Route
+		route vps.Route
 		why   string // "" is accepted
 	}{
-		{both, Route{Destination: "1.2.3.0/24", Via: "9.9.9.9"}, "next hop 9.9.9.9 is on no network"},
-		{both, Route{Destination: "1.2.3.0/24", Via: "10.90.7.7"}, ""},
-		{both, Route{Destination: "1.2.3.0/24", Via: "10.90.0.2"}, "next hop 10.90.0.2"},
-		{both, Route{Destination: "1.2.3.0/24", Via: "10.90.7.7", Dev: "eth1"}, "next hop"},
-		{both, Route{Destination: "1.2.3.0/24", Via: "192.0.2.1"}, "next hop"},
-		{both, Route{Destination: "1.2.3.0/24", Via: "169.254.0.1", Dev: "eth1"}, ""},
-		{both, Route{Destination: "1.2.3.0/24"}, ""},
-		{[]Plan{dhcp}, Route{Destination: "1.2.3.0/24"}, "no gateway"},
-		{both, Route{Destination: "1.2.3.0/24", Dev: "eth7"}, "no interface eth7"},
-		{both, Route{Destination: "1.2.3.0/24", Dev: "lo"}, ""},
-		{both, Route{Destination: "1.2.3.0/24", Src: "10.90.0.3"}, "source 10.90.0.3"},
-		{both, Route{Destination: "1.2.3.0/24", Src: "192.0.2.9"}, ""},
-		{both, Route{Destination: "2001:db8::/32", Via: "fe80::7", Dev: "eth0"}, ""},
-		{both, Route{Destination: "2001:db8::/32", Via: "fe80::7", Dev: "eth1"}, "next hop"},
-		{all, Route{Destination: "1.2.3.0/24", Via: "9.9.9.9"}, ""}, // the guest may have such a network
-		{all, Route{Destination: "1.2.3.0/24", Via: "9.9.9.9", Dev: "eth0"}, "next hop"},
+		{both, vps.Route{Destination: "1.2.3.0/24", Via: "9.9.9.9"}, "next hop 9.9.9.9 is on no network"},
+		{both, vps.Route{Destination: "1.2.3.0/24", Via: "10.90.7.7"}, ""},
+		{both, vps.Route{Destination: "1.2.3.0/24", Via: "10.90.0.2"}, "next hop 10.90.0.2"},
+		{both, vps.Route{Destination: "1.2.3.0/24", Via: "10.90.7.7", Dev: "eth1"}, "next hop"},
+		{both, vps.Route{Destination: "1.2.3.0/24", Via: "192.0.2.1"}, "next hop"},
+		{both, vps.Route{Destination: "1.2.3.0/24", Via: "169.254.0.1", Dev: "eth1"}, ""},
+		{both, vps.Route{Destination: "1.2.3.0/24"}, ""},
+		{[]Plan{dhcp}, vps.Route{Destination: "1.2.3.0/24"}, "no gateway"},
+		{both, vps.Route{Destination: "1.2.3.0/24", Dev: "eth7"}, "no interface eth7"},
+		{both, vps.Route{Destination: "1.2.3.0/24", Dev: "lo"}, ""},
+		{both, vps.Route{Destination: "1.2.3.0/24", Src: "10.90.0.3"}, "source 10.90.0.3"},
+		{both, vps.Route{Destination: "1.2.3.0/24", Src: "192.0.2.9"}, ""},
+		{both, vps.Route{Destination: "2001:db8::/32", Via: "fe80::7", Dev: "eth0"}, ""},
+		{both, vps.Route{Destination: "2001:db8::/32", Via: "fe80::7", Dev: "eth1"}, "next hop"},
+		{all, vps.Route{Destination: "1.2.3.0/24", Via: "9.9.9.9"}, ""}, // the guest may have such a network
+		{all, vps.Route{Destination: "1.2.3.0/24", Via: "9.9.9.9", Dev: "eth0"}, "next hop"},
 	} {
-		err := Routing{Routes: []Route{c.route}}.CheckOn(c.on)
+		err := CheckRoutes(vps.Routing{Routes: []vps.Route{c.route}}, c.on)
 		if c.why == "" && err != nil || c.why != "" && (!fail.Is(err, fail.State) || !strings.Contains(err.Error(), c.why)) {
 			t.Errorf("%s: %v, not %q", c.route, err, c.why)
 		}
 	}
-	link := Routing{Routes: []Route{{Destination: "9.9.9.0/24", Dev: "eth0"}, {Destination: "1.2.3.0/24", Via: "9.9.9.9"}}}
-	if err := link.CheckOn(both); err != nil {
+	link := vps.Routing{Routes: []vps.Route{{Destination: "9.9.9.0/24", Dev: "eth0"}, {Destination: "1.2.3.0/24", Via: "9.9.9.9"}}}
+	if err := CheckRoutes(link, both); err != nil {
 		t.Errorf("a next hop that a route puts on a link: %v", err)
 	}
 }
@@ -59,7 +60,7 @@ func TestPublishedAddressesAreTheHosts(t *testing.T) {
 		"": true, "0.0.0.0": true, "::": true, "127.0.0.1": true, "::1": true, "192.0.2.1": true, "2001:db8::1": true,
 		"8.8.8.8": false, "10.90.0.3": false, "198.51.100.3": false, "198.51.100.4": true, "2001:db8::2": false,
 	} {
-		if got := (Publication{Protocol: "tcp", Host: address, Ports: "80", To: "80"}).On(host, routed); got != want {
+		if got := CanPublish(vps.Publication{Protocol: "tcp", Host: address, Ports: "80", To: "80"}, host, routed); got != want {
 			t.Errorf("%q: %v", address, got)
 		}
 	}

@@ -10,17 +10,18 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
-func someRouting() Routing {
-	return Routing{
-		Routes: []Route{
+func someRouting() vps.Routing {
+	return vps.Routing{
+		Routes: []vps.Route{
 			{Destination: "0.0.0.0/0", MTU: 1400},
 			{Destination: "192.0.2.0/24", Via: "10.90.0.1", Src: "10.90.0.2", MTU: 1300, AdvMSS: 1200, Table: 100, Metric: 5},
 			{Destination: "2001:db8::/32", MTU: 1280},
 			{Destination: "198.51.100.0/24", Dev: "eth0"},
 		},
-		Rules: []RouteRule{{From: "10.90.0.2", Table: 100, Priority: 1000}, {To: "2001:db8:1::/48", Table: 101}},
+		Rules: []vps.RouteRule{{From: "10.90.0.2", Table: 100, Priority: 1000}, {To: "2001:db8:1::/48", Table: 101}},
 	}
 }
 
@@ -30,42 +31,15 @@ func TestRoutingPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := someRouting().through([]Plan{plan})
+	r, err := withNextHops(someRouting(), []Plan{plan})
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept := "# kept by the VPS's own network service: " + strings.Join(someRouting().Of(plan, []Plan{plan}), "; ") + "\n"
-	golden(t, "routing.golden", r.String()+kept)
+	kept := "# kept by the VPS's own network service: " + strings.Join(RoutesOf(someRouting(), plan, []Plan{plan}), "; ") + "\n"
+	golden(t, "routing.golden", routingText(r)+kept)
 	plan.Gateways = plan.Gateways[:1]
-	if _, err := someRouting().through([]Plan{plan}); !fail.Is(err, fail.State) {
+	if _, err := withNextHops(someRouting(), []Plan{plan}); !fail.Is(err, fail.State) {
 		t.Errorf("IPv6 without a gateway: %v", err)
-	}
-}
-
-func TestRoutingCheck(t *testing.T) {
-	if err := someRouting().Check(); err != nil {
-		t.Error(err)
-	}
-	for name, r := range map[string]Routing{
-		"no destination":    {Routes: []Route{{Via: "10.0.0.1"}}},
-		"a name":            {Routes: []Route{{Destination: "default"}}},
-		"multicast":         {Routes: []Route{{Destination: "224.0.0.0/4"}}},
-		"two families":      {Routes: []Route{{Destination: "10.0.0.0/8", Via: "fd00::1"}}},
-		"source of another": {Routes: []Route{{Destination: "fd00::/8", Src: "10.0.0.1"}}},
-		"zone":              {Routes: []Route{{Destination: "fd00::/8", Via: "fe80::1%eth0"}}},
-		"small MTU":         {Routes: []Route{{Destination: "fd00::/8", MTU: 1279}}},
-		"large MTU":         {Routes: []Route{{Destination: "10.0.0.0/8", MTU: 65536}}},
-		"local table":       {Routes: []Route{{Destination: "10.0.0.0/8", Table: 255}}},
-		"interface":         {Routes: []Route{{Destination: "10.0.0.0/8", Dev: "a/b"}}},
-		"twice":             {Routes: []Route{{Destination: "10.0.0.0/8"}, {Destination: "10.1.0.0/8", Table: 254}}},
-		"rule of nothing":   {Rules: []RouteRule{{Table: 100}}},
-		"rule to no table":  {Rules: []RouteRule{{From: "10.0.0.1"}}},
-		"rule of both":      {Rules: []RouteRule{{From: "10.0.0.1", To: "fd00::1", Table: 100}}},
-		"rule too late":     {Rules: []RouteRule{{From: "10.0.0.1", Table: 100, Priority: 32768}}},
-	} {
-		if err := r.Check(); !fail.Is(err, fail.Usage) {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }
 
@@ -114,7 +88,7 @@ func TestRoutesOfAVPS(t *testing.T) {
 		return nil
 	})
 	own := routesOf(t, alice)
-	set := func(r Routing) {
+	set := func(r vps.Routing) {
 		t.Helper()
 		for range 2 {
 			if err := h.SetRouting(r, interfaces, initOf(alice)); err != nil {
@@ -127,7 +101,7 @@ func TestRoutesOfAVPS(t *testing.T) {
 		}
 	}
 	bob4, bob6 := p.addr(1, false), p.addr(1, true)
-	set(Routing{Routes: []Route{
+	set(vps.Routing{Routes: []vps.Route{
 		{Destination: bob4.String(), Src: second.String(), MTU: 600, AdvMSS: 500},
 		{Destination: bob6.String(), Src: second6.String(), MTU: 1280},
 	}})
@@ -160,20 +134,20 @@ func TestRoutesOfAVPS(t *testing.T) {
 	seen(bob6, second6, 1280)
 
 	// Another table for another source; what went before is taken away.
-	set(Routing{
-		Routes: []Route{
+	set(vps.Routing{
+		Routes: []vps.Route{
 			{Destination: "0.0.0.0/0", Table: 100, MTU: 700}, {Destination: "0.0.0.0/0", MTU: 800, Src: p.addr(0, false).String()},
 			{Destination: "::/0", Table: 100, MTU: 1300},
 		},
-		Rules: []RouteRule{{To: bob4.String(), Table: 100, Priority: 1000}, {To: bob6.String(), Table: 100}},
+		Rules: []vps.RouteRule{{To: bob4.String(), Table: 100, Priority: 1000}, {To: bob6.String(), Table: 100}},
 	})
 	seen(bob4, p.addr(0, false), 700)
-	set(Routing{Routes: []Route{{Destination: "198.51.100.0/24"}}, Rules: []RouteRule{{From: second.String(), Table: 100}}})
-	refused := Routing{Routes: []Route{{Destination: "198.51.100.0/24", Via: "192.0.2.77"}}}
+	set(vps.Routing{Routes: []vps.Route{{Destination: "198.51.100.0/24"}}, Rules: []vps.RouteRule{{From: second.String(), Table: 100}}})
+	refused := vps.Routing{Routes: []vps.Route{{Destination: "198.51.100.0/24", Via: "192.0.2.77"}}}
 	if err := h.SetRouting(refused, interfaces, initOf(alice)); !fail.Is(err, fail.State) {
 		t.Errorf("a next hop that is nowhere: %v", err)
 	}
-	set(Routing{})
+	set(vps.Routing{})
 	if got := routesOf(t, alice); got != own {
 		t.Errorf("afterwards it has\n%s\nand had\n%s", got, own)
 	}
@@ -207,7 +181,7 @@ func routesOf(t *testing.T, pid int) string {
 func TestRouteAdvMSS(t *testing.T) {
 	p := newPair(t)
 	bob := p.addr(1, false)
-	if err := p.host.SetRouting(Routing{Routes: []Route{{Destination: bob.String(), AdvMSS: 444}}}, p.plans[:1], initOf(p.pids[0])); err != nil {
+	if err := p.host.SetRouting(vps.Routing{Routes: []vps.Route{{Destination: bob.String(), AdvMSS: 444}}}, p.plans[:1], initOf(p.pids[0])); err != nil {
 		t.Fatal(err)
 	}
 	listen(t, p.pids[1], net.JoinHostPort(bob.String(), "80"))

@@ -11,6 +11,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/inside"
+	"croft/internal/vps"
 )
 
 // SetRouting makes the routes and rules of croft's in the network namespace of
@@ -18,11 +19,11 @@ import (
 // stay, but for one that is in the way of one of r's. Where r has no default
 // route and there is none, that of the network comes back. Doing it twice
 // changes nothing.
-func (h *Host) SetRouting(r Routing, interfaces []Plan, init inside.Identity) error {
+func (h *Host) SetRouting(r vps.Routing, interfaces []Plan, init inside.Identity) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
-	r, err := r.through(interfaces)
+	r, err := withNextHops(r, interfaces)
 	if err != nil {
 		return err
 	}
@@ -47,13 +48,13 @@ func (h *Host) SetRouting(r Routing, interfaces []Plan, init inside.Identity) er
 
 // Routing says what routes and rules there are in the network namespace of
 // init, those that r says among them.
-func (h *Host) Routing(name string, r Routing, interfaces []Plan, init inside.Identity) (RoutingInfo, error) {
+func (h *Host) Routing(name string, r vps.Routing, interfaces []Plan, init inside.Identity) (RoutingInfo, error) {
 	ns, err := enterNamespace(init)
 	if err != nil {
 		return RoutingInfo{}, err
 	}
 	defer ns.Close()
-	var there Routing
+	var there vps.Routing
 	routes, err := ns.routes()
 	if err != nil {
 		return RoutingInfo{}, err
@@ -68,15 +69,15 @@ func (h *Host) Routing(name string, r Routing, interfaces []Plan, init inside.Id
 	for _, rule := range rules {
 		there.Rules = append(there.Rules, rule.RouteRule)
 	}
-	if full, err := r.through(interfaces); err == nil { // else what has no way is not there
+	if full, err := withNextHops(r, interfaces); err == nil { // else what has no way is not there
 		r = full
 	}
-	return r.liveInfo(name, there), nil
+	return liveRouting(r, name, there), nil
 }
 
 // A kernelRoute is a route that is there, in both words.
 type kernelRoute struct {
-	Route
+	vps.Route
 	raw netlink.Route
 }
 
@@ -100,7 +101,7 @@ func (n *namespace) routes() ([]kernelRoute, error) {
 			return nil, classify("list routes", err)
 		}
 		for _, r := range all {
-			if r.Table == tableLocal || r.Protocol == unix.RTPROT_KERNEL || r.Type != unix.RTN_UNICAST {
+			if r.Table == vps.TableLocal || r.Protocol == unix.RTPROT_KERNEL || r.Type != unix.RTN_UNICAST {
 				continue
 			}
 			out = append(out, kernelRoute{routeOf(r, family, names), r})
@@ -109,7 +110,7 @@ func (n *namespace) routes() ([]kernelRoute, error) {
 	return out, nil
 }
 
-func routeOf(r netlink.Route, family int, names map[int]string) Route {
+func routeOf(r netlink.Route, family int, names map[int]string) vps.Route {
 	destination := "0.0.0.0/0"
 	if family == unix.AF_INET6 {
 		destination = "::/0"
@@ -125,11 +126,11 @@ func routeOf(r netlink.Route, family int, names map[int]string) Route {
 		}
 		return ""
 	}
-	return Route{Destination: destination, Via: text(r.Gw), Dev: names[r.LinkIndex], Src: text(r.Src), MTU: r.MTU, AdvMSS: r.AdvMSS,
+	return vps.Route{Destination: destination, Via: text(r.Gw), Dev: names[r.LinkIndex], Src: text(r.Src), MTU: r.MTU, AdvMSS: r.AdvMSS,
 		Table: r.Table, Metric: r.Priority}
 }
 
-func (n *namespace) setRoutes(want []Route) error {
+func (n *namespace) setRoutes(want []vps.Route) error {
 	there, err := n.routes()
 	if err != nil {
 		return err
@@ -148,7 +149,7 @@ func (n *namespace) setRoutes(want []Route) error {
 	for _, k := range there {
 		wanted := false
 		for _, r := range want {
-			wanted = wanted || r.says(k.Route)
+			wanted = wanted || isRoute(r, k.Route)
 		}
 		if k.raw.Protocol != protocolCroft || wanted {
 			continue
@@ -160,20 +161,20 @@ func (n *namespace) setRoutes(want []Route) error {
 	return nil
 }
 
-func hasRoute(there []kernelRoute, r Route) bool {
+func hasRoute(there []kernelRoute, r vps.Route) bool {
 	for _, k := range there {
-		if k.raw.Protocol == protocolCroft && r.says(k.Route) {
+		if k.raw.Protocol == protocolCroft && isRoute(r, k.Route) {
 			return true
 		}
 	}
 	return false
 }
 
-func (n *namespace) putRoute(r Route) error {
-	route := netlink.Route{Dst: ipNet(r.prefix()), MTU: r.MTU, AdvMSS: r.AdvMSS, Table: r.table(), Priority: r.Metric, Protocol: protocolCroft}
+func (n *namespace) putRoute(r vps.Route) error {
+	route := netlink.Route{Dst: ipNet(r.Prefix()), MTU: r.MTU, AdvMSS: r.AdvMSS, Table: r.TableNumber(), Priority: r.Metric, Protocol: protocolCroft}
 	if via, err := netip.ParseAddr(r.Via); err == nil {
 		route.Gw = via.AsSlice()
-		if onLink(via) {
+		if vps.NeedsOnLink(via) {
 			route.Flags = int(netlink.FLAG_ONLINK)
 		}
 	}
@@ -189,7 +190,7 @@ func (n *namespace) putRoute(r Route) error {
 			return classify("find "+r.Dev, err)
 		}
 		route.LinkIndex = link.Attrs().Index
-		if r.Via == "" && !r.prefix().Addr().Is6() {
+		if r.Via == "" && !r.Prefix().Addr().Is6() {
 			route.Scope = unix.RT_SCOPE_LINK
 		}
 	}
@@ -202,7 +203,7 @@ func (n *namespace) putRoute(r Route) error {
 
 // A kernelRule is a rule that is there, in both words.
 type kernelRule struct {
-	RouteRule
+	vps.RouteRule
 	raw netlink.Rule
 }
 
@@ -226,13 +227,13 @@ func (n *namespace) rules() ([]kernelRule, error) {
 				prefix, _ := prefixOfIPNet(p.IP, p.Mask)
 				return prefix.String()
 			}
-			out = append(out, kernelRule{RouteRule{From: text(r.Src), To: text(r.Dst), Table: r.Table, Priority: max(r.Priority, 0)}, r})
+			out = append(out, kernelRule{vps.RouteRule{From: text(r.Src), To: text(r.Dst), Table: r.Table, Priority: max(r.Priority, 0)}, r})
 		}
 	}
 	return out, nil
 }
 
-func (n *namespace) setRules(want []RouteRule) error {
+func (n *namespace) setRules(want []vps.RouteRule) error {
 	there, err := n.rules()
 	if err != nil {
 		return err
@@ -242,21 +243,21 @@ func (n *namespace) setRules(want []RouteRule) error {
 		used[i] = k.raw.Protocol != protocolCroft // the VPS's own are none of ours
 	}
 	for _, r := range want {
-		if find(there, used, func(k kernelRule) bool { return r.says(k.RouteRule) }) >= 0 {
+		if find(there, used, func(k kernelRule) bool { return isRouteRule(r, k.RouteRule) }) >= 0 {
 			continue
 		}
 		rule := netlink.NewRule()
 		rule.Table, rule.Protocol, rule.Family = r.Table, protocolCroft, unix.AF_INET
-		if r.isIPv6() {
+		if r.IsIPv6() {
 			rule.Family = unix.AF_INET6
 		}
 		if r.Priority > 0 {
 			rule.Priority = r.Priority
 		}
-		if p, _ := ruleAddress(r.From); p.IsValid() {
+		if p, err := vps.ParsePrefix(r.From); err == nil {
 			rule.Src = ipNet(p)
 		}
-		if p, _ := ruleAddress(r.To); p.IsValid() {
+		if p, err := vps.ParsePrefix(r.To); err == nil {
 			rule.Dst = ipNet(p)
 		}
 		if err := n.nl.RuleAdd(rule); err != nil {
@@ -294,7 +295,7 @@ func (n *namespace) ensureGateways(p Plan) error {
 	for _, w := range p.Ways() {
 		has := false
 		for _, k := range there {
-			has = has || k.table() == tableMain && k.prefix() == w.To
+			has = has || k.TableNumber() == vps.TableMain && k.Prefix() == w.To
 		}
 		if !has {
 			if err := n.addWay(link, w); err != nil {

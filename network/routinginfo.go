@@ -1,5 +1,7 @@
 package network
 
+import "croft/internal/vps"
+
 // A RoutingInfo is the routes and rules of a VPS, croft's and its own. Its
 // JSON keys are stable.
 type RoutingInfo struct {
@@ -34,57 +36,58 @@ type RouteRuleInfo struct {
 	Applied  bool   `json:"applied"`
 }
 
-func (r Route) info(number int, applied bool) RouteInfo {
+func routeInfo(r vps.Route, number int, applied bool) RouteInfo {
 	return RouteInfo{Number: number, Destination: r.Destination, Via: r.Via, Dev: r.Dev, Src: r.Src, MTU: r.MTU, AdvMSS: r.AdvMSS,
-		Table: r.table(), Metric: r.Metric, Applied: applied}
+		Table: r.TableNumber(), Metric: r.Metric, Applied: applied}
 }
 
-func (r RouteRule) info(number int, applied bool) RouteRuleInfo {
+func routeRuleInfo(r vps.RouteRule, number int, applied bool) RouteRuleInfo {
 	return RouteRuleInfo{number, r.From, r.To, r.Table, r.Priority, applied}
 }
 
-// SavedInfo is what r says, with nothing of it applied.
-func (r Routing) SavedInfo(name string) RoutingInfo {
+// SavedRouting describes the saved routes and rules r of the VPS name, with nothing
+// of it applied.
+func SavedRouting(r vps.Routing, name string) RoutingInfo {
 	info := RoutingInfo{Name: name, Routes: []RouteInfo{}, Rules: []RouteRuleInfo{}}
 	for i, route := range r.Routes {
-		info.Routes = append(info.Routes, route.info(i+1, false))
+		info.Routes = append(info.Routes, routeInfo(route, i+1, false))
 	}
 	for i, rule := range r.Rules {
-		info.Rules = append(info.Rules, rule.info(len(r.Routes)+i+1, false))
+		info.Rules = append(info.Rules, routeRuleInfo(rule, len(r.Routes)+i+1, false))
 	}
 	return info
 }
 
-// liveInfo is SavedInfo with what there is, in the words of the kernel.
-func (r Routing) liveInfo(name string, there Routing) RoutingInfo {
-	info := r.SavedInfo(name)
+// liveRouting is SavedRouting with what exists, as the kernel lists it.
+func liveRouting(r vps.Routing, name string, there vps.Routing) RoutingInfo {
+	info := SavedRouting(r, name)
 	info.Running, info.Applied = true, true
 	used := map[int]bool{}
 	for i, route := range r.Routes {
-		at := find(there.Routes, used, route.says)
+		at := find(there.Routes, used, func(k vps.Route) bool { return isRoute(route, k) })
 		if at < 0 {
 			info.Applied = false
 			continue
 		}
-		info.Routes[i] = there.Routes[at].info(i+1, true)
+		info.Routes[i] = routeInfo(there.Routes[at], i+1, true)
 	}
 	for i, route := range there.Routes {
 		if !used[i] {
-			info.Routes = append(info.Routes, route.info(0, true))
+			info.Routes = append(info.Routes, routeInfo(route, 0, true))
 		}
 	}
 	used = map[int]bool{}
 	for i, rule := range r.Rules {
-		at := find(there.Rules, used, rule.says)
+		at := find(there.Rules, used, func(k vps.RouteRule) bool { return isRouteRule(rule, k) })
 		if at < 0 {
 			info.Applied = false
 			continue
 		}
-		info.Rules[i] = there.Rules[at].info(len(r.Routes)+i+1, true)
+		info.Rules[i] = routeRuleInfo(there.Rules[at], len(r.Routes)+i+1, true)
 	}
 	for i, rule := range there.Rules {
 		if !used[i] {
-			info.Rules = append(info.Rules, rule.info(0, true))
+			info.Rules = append(info.Rules, routeRuleInfo(rule, 0, true))
 		}
 	}
 	return info

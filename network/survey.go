@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/nsthread"
+	"croft/internal/vps"
 )
 
 // A Survey is what this host can do for the networks of VPSs, and who is in
@@ -106,7 +107,7 @@ func (h *Host) tryRates() error {
 	if err != nil {
 		return classify("find a pair of virtual links", err)
 	}
-	return h.shape(Plan{HostLink: "croft-try", Rate: Rate{In: LeastRate, Out: LeastRate}}, link, nil)
+	return h.shape(Plan{HostLink: "croft-try", Rate: vps.Rate{In: vps.LeastRate, Out: vps.LeastRate}}, link, nil)
 }
 
 // tryGuard hooks a program into the pair that tryPair made.

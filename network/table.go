@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // Schema is the number that Changes writes. Decode upgrades older ones and
@@ -255,7 +256,7 @@ func (t Table) checkClaims() error {
 
 // checkClaim refuses a claim that makes no sense in t, whatever the others are.
 func (t Table) checkClaim(c Claim) error {
-	if !isWord(c.Owner) || checkLinkName(c.Interface) != nil {
+	if !isWord(c.Owner) || vps.CheckLinkName(c.Interface) != nil {
 		return fmt.Errorf("invalid claim of %q for interface %q", c.Owner, c.Interface)
 	}
 	switch hasMAC := t.Mode != ModeNone && t.Mode != ModePhysical; {
@@ -270,7 +271,7 @@ func (t Table) checkClaim(c Claim) error {
 	case t.Mode == ModeNone && len(c.Addresses) > 0:
 		return fmt.Errorf("%s has addresses in mode %s", c.Owner, t.Mode)
 	}
-	if err := CheckConnections(c.Connections); err != nil {
+	if err := vps.CheckConnections(c.Connections); err != nil {
 		return fmt.Errorf("%s: %w", c.Owner, err)
 	}
 	for _, a := range c.Addresses {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -381,7 +382,7 @@ func TestPlanGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "plan-bridge.golden", plan.String())
-	plan.Rate = Rate{In: 100_000_000, Out: 64_000}
+	plan.Rate = vps.Rate{In: 100_000_000, Out: 64_000}
 	golden(t, "plan-bridge-rate.golden", plan.String())
 
 	four := fixed()

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"croft/internal/inside"
+	"croft/internal/vps"
 )
 
 // A process that has the number of a VPS's init, and is another one, is never
@@ -22,7 +23,7 @@ func TestNumberOfAnotherProcess(t *testing.T) {
 		if err := within(other, func() error { entered = true; return nil }); !errors.Is(err, inside.ErrGone) || entered {
 			t.Errorf("%s: entered %v, %v", what, entered, err)
 		}
-		if err := h.SetRouting(Routing{}, nil, other); !errors.Is(err, inside.ErrGone) {
+		if err := h.SetRouting(vps.Routing{}, nil, other); !errors.Is(err, inside.ErrGone) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

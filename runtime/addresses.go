@@ -9,6 +9,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 )
 
@@ -22,7 +23,7 @@ const (
 // those wanted, each on its first interface whose network has such, and one of
 // each family that none was wanted of. An address with another owner is fail.Taken. Claiming again what
 // v has is success.
-func (m *Manager) claimAddresses(ctx context.Context, v state.VPS, want []netip.Addr) error {
+func (m *Manager) claimAddresses(ctx context.Context, v vps.VPS, want []netip.Addr) error {
 	host, err := m.networks.Addresses()
 	if err != nil {
 		return err
@@ -46,7 +47,7 @@ func (m *Manager) claimAddresses(ctx context.Context, v state.VPS, want []netip.
 	return nil
 }
 
-func (m *Manager) claim(t *network.Table, v state.VPS, i state.Interface, want, host []netip.Addr) error {
+func (m *Manager) claim(t *network.Table, v vps.VPS, i vps.Interface, want, host []netip.Addr) error {
 	m.sweepClaims(t, v.Name)
 	_, err := t.Claim(v.Name, i.Name, want, host)
 	return err
@@ -56,7 +57,7 @@ func (m *Manager) claim(t *network.Table, v state.VPS, i state.Interface, want, 
 // was claimed: that is fail.Taken of what was wanted, and else another
 // address is claimed in its place. The claim stands while that is asked, so that no
 // other VPS gets the address meanwhile.
-func (m *Manager) settle(ctx context.Context, v state.VPS, i state.Interface, want, host []netip.Addr) error {
+func (m *Manager) settle(ctx context.Context, v vps.VPS, i vps.Interface, want, host []netip.Addr) error {
 	const tries = 20 // somebody has all that is free
 	for range tries {
 		t, err := m.table(i.Network)
@@ -110,7 +111,7 @@ func partition[T any](all []T, is func(T) bool) (yes, no []T) {
 
 // releaseAddresses gives back what v owns; it is a no-op if that is nothing. A
 // network that cannot be changed does not keep the others from it.
-func (m *Manager) releaseAddresses(ctx context.Context, v state.VPS) (failed error) {
+func (m *Manager) releaseAddresses(ctx context.Context, v vps.VPS) (failed error) {
 	for _, i := range v.Interfaces {
 		err := m.store.UpdateNetwork(ctx, i.Network, func(old state.NetworkTable) (state.NetworkChange, error) {
 			if old.Settings == nil {
@@ -220,7 +221,7 @@ type plug struct {
 
 // plugs returns what v's interfaces need, in their order. A network that is
 // gone or has no addresses for v is fail.State.
-func (m *Manager) plugs(v state.VPS) ([]plug, error) {
+func (m *Manager) plugs(v vps.VPS) ([]plug, error) {
 	var all []plug
 	for _, i := range v.Interfaces {
 		p, err := m.plug(v, i)
@@ -230,7 +231,7 @@ func (m *Manager) plugs(v state.VPS) ([]plug, error) {
 		if slices.ContainsFunc(all, func(p plug) bool { return len(p.plan.Gateways) > 0 }) {
 			p.plan = p.plan.Beside(p.table) // the way out is another's
 		}
-		p.plan.Rate = network.Rate(i.Rate)
+		p.plan.Rate = i.Rate
 		all = append(all, p)
 	}
 	return all, nil
@@ -239,7 +240,7 @@ func (m *Manager) plugs(v state.VPS) ([]plug, error) {
 // plugsLeft returns the plugs of v that can be known, for taking them out. What
 // has no claim any more has been taken out, or cannot be found by its name; a
 // table that cannot be read is a warning.
-func (m *Manager) plugsLeft(v state.VPS) []plug {
+func (m *Manager) plugsLeft(v vps.VPS) []plug {
 	var all []plug
 	for _, i := range v.Interfaces {
 		p, err := m.plug(v, i)
@@ -259,7 +260,7 @@ var errNoClaim = errors.New("no claim")
 
 // claimMissing gives v addresses where a network has none for it: the network's
 // table was lost, and is another one by now.
-func (m *Manager) claimMissing(ctx context.Context, v state.VPS) error {
+func (m *Manager) claimMissing(ctx context.Context, v vps.VPS) error {
 	for _, i := range v.Interfaces {
 		_, err := m.plug(v, i)
 		if !errors.Is(err, errNoClaim) {
@@ -274,7 +275,7 @@ func (m *Manager) claimMissing(ctx context.Context, v state.VPS) error {
 }
 
 // plug returns what interface i of v needs.
-func (m *Manager) plug(v state.VPS, i state.Interface) (plug, error) {
+func (m *Manager) plug(v vps.VPS, i vps.Interface) (plug, error) {
 	files, err := m.store.Network(i.Network)
 	if err != nil {
 		return plug{}, err

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
-	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 // A run.json that cannot be read keeps neither a boot nor a shutdown of the
@@ -18,7 +18,7 @@ func TestBadRunFileStopsNothing(t *testing.T) {
 	ctx := context.Background()
 	m, w := newFake(t, t.TempDir())
 	for _, name := range []string{"bad", "new", "web"} {
-		if _, err := m.Create(ctx, name, CreateOptions{Template: "t", OnBoot: OnBootYes}); err != nil {
+		if _, err := m.Create(ctx, name, CreateOptions{Template: "t", OnBoot: vps.OnBootYes}); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.MkdirAll(m.store.RunDir(name), 0o700); err != nil {
@@ -89,7 +89,7 @@ func TestDraftsUseTemplates(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Abort()
-	if err := d.Put(state.VPS{Template: state.Template{Digest: "sha256:00"}}); err != nil {
+	if err := d.Put(vps.VPS{Template: vps.Template{Digest: "sha256:00"}}); err != nil {
 		t.Fatal(err)
 	}
 	used, err := m.usedTemplates()

@@ -14,6 +14,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/inside"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 	"croft/runtime/holder"
 	"croft/template"
@@ -140,7 +141,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 
 // sweepBefore removes what a killed monitor has left. At a reboot a failure is
 // logged and no more: what is really in the way fails on its own.
-func (mon *monitor) sweepBefore(ctx context.Context, v state.VPS) error {
+func (mon *monitor) sweepBefore(ctx context.Context, v vps.VPS) error {
 	err := mon.sweep(ctx, v)
 	if err != nil && mon.how == monitorEnded {
 		mon.log("warning: %v", err)
@@ -178,7 +179,7 @@ func (mon *monitor) beginRun() (state.Run, *os.File, error) {
 }
 
 // plugIn gives the VPS its interfaces, before its init runs.
-func (m *Manager) plugIn(ctx context.Context, v state.VPS, init inside.Identity) error {
+func (m *Manager) plugIn(ctx context.Context, v vps.VPS, init inside.Identity) error {
 	plugs, err := m.plugs(v)
 	if err != nil {
 		return err
@@ -211,7 +212,7 @@ func (m *Manager) plugIn(ctx context.Context, v state.VPS, init inside.Identity)
 
 // ownDevices gives v, whose init is p, device nodes of its own. A privileged VPS
 // has them from the start.
-func (mon *monitor) ownDevices(v state.VPS, p *inside.Process) error {
+func (mon *monitor) ownDevices(v vps.VPS, p *inside.Process) error {
 	if v.IDs.Size == 0 {
 		return nil
 	}

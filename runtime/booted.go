@@ -12,6 +12,7 @@ import (
 	"croft/internal/inside"
 	"croft/internal/proc"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/inits"
 )
 
@@ -93,7 +94,7 @@ type End = state.End
 // UntilStopped it returns the last end of the VPS, which is nil if croft does
 // not know of one since the host booted; else nil.
 func (m *Manager) Wait(ctx context.Context, name string, until Condition, timeout time.Duration) (*End, error) {
-	if _, err := state.ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return nil, err
 	}
 	v, err := m.store.Get(name)

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/bundles"
-	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/container"
 )
 
 // effective is l as a VPS has it, with the default where l says nothing.
-func (m *Manager) effective(l state.Limits) state.Limits {
+func (m *Manager) effective(l vps.Limits) vps.Limits {
 	d := defaultLimits(m.capacity())
 	if l.PIDs == 0 {
 		l.PIDs = d.PIDs
@@ -27,14 +27,14 @@ func (m *Manager) effective(l state.Limits) state.Limits {
 }
 
 // defaultLimits are those of a VPS without limits of its own.
-func defaultLimits(c bundles.Capacity) state.Limits {
-	return state.Limits{Memory: c.DefaultMemory(), PIDs: c.DefaultPIDs()}
+func defaultLimits(c bundles.Capacity) vps.Limits {
+	return vps.Limits{Memory: c.DefaultMemory(), PIDs: c.DefaultPIDs()}
 }
 
 // beyond says which limits of l are higher than what the host has, which then
 // bounds the VPS instead. They are no error: a template of settings may be for
 // a larger host, and a host can grow.
-func beyond(l state.Limits, c bundles.Capacity) []string {
+func beyond(l vps.Limits, c bundles.Capacity) []string {
 	var all []string
 	if c.CPUs > 0 && l.MilliCPUs > c.CPUs*1000 {
 		all = append(all, fmt.Sprintf("its limit of %g CPUs is more than the %d CPUs of this host", float64(l.MilliCPUs)/1000, c.CPUs))

@@ -5,20 +5,20 @@ import (
 	"slices"
 	"testing"
 
-	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 // A limit that is more than the host has is a warning, and the VPS is made.
 func TestLimitsBeyondTheHost(t *testing.T) {
 	for _, c := range []struct {
-		limits state.Limits
+		limits vps.Limits
 		want   []string
 	}{
-		{state.Limits{}, nil},
-		{state.Limits{MilliCPUs: 2000, Memory: 2 << 30}, nil},
-		{state.Limits{Memory: -1}, nil},
-		{state.Limits{MilliCPUs: 2500}, []string{"web: its limit of 2.5 CPUs is more than the 2 CPUs of this host"}},
-		{state.Limits{Memory: 900 << 30, MilliCPUs: 64000}, []string{
+		{vps.Limits{}, nil},
+		{vps.Limits{MilliCPUs: 2000, Memory: 2 << 30}, nil},
+		{vps.Limits{Memory: -1}, nil},
+		{vps.Limits{MilliCPUs: 2500}, []string{"web: its limit of 2.5 CPUs is more than the 2 CPUs of this host"}},
+		{vps.Limits{Memory: 900 << 30, MilliCPUs: 64000}, []string{
 			"web: its limit of 64 CPUs is more than the 2 CPUs of this host",
 			"web: its memory limit of 900.0 GiB is more than the 2.0 GiB of memory of this host",
 		}},

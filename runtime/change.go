@@ -7,23 +7,12 @@ import (
 	"time"
 
 	"croft/internal/fail"
-	"croft/internal/state"
-	"croft/network"
-)
-
-// OnBoot says whether a boot of the host starts a VPS.
-type OnBoot = state.OnBoot
-
-// What can be said of that.
-const (
-	OnBootLast = state.OnBootLast
-	OnBootYes  = state.OnBootYes
-	OnBootNo   = state.OnBootNo
+	"croft/internal/vps"
 )
 
 // A Change is what set changes of a VPS. What is nil stays as it is.
 type Change struct {
-	OnBoot    *OnBoot
+	OnBoot    *vps.OnBoot
 	BootOrder *int
 	StopTime  *time.Duration // 0 is DefaultStopTimeout
 
@@ -79,7 +68,7 @@ func (m *Manager) Set(ctx context.Context, name string, c Change) (err error) {
 }
 
 // apply returns v with the change made to it.
-func (c Change) apply(v state.VPS) state.VPS {
+func (c Change) apply(v vps.VPS) vps.VPS {
 	if c.OnBoot != nil {
 		v.OnBoot = *c.OnBoot
 	}
@@ -96,7 +85,7 @@ func (c Change) apply(v state.VPS) state.VPS {
 func (c Change) check() error {
 	if c.OnBoot != nil {
 		switch *c.OnBoot {
-		case OnBootLast, OnBootYes, OnBootNo:
+		case vps.OnBootLast, vps.OnBootYes, vps.OnBootNo:
 		default:
 			return fail.New(fail.Usage, "onboot: %q is none of yes, no, last", *c.OnBoot)
 		}
@@ -108,7 +97,7 @@ func (c Change) check() error {
 		return fail.New(fail.Usage, "invalid stop timeout %s", *c.StopTime)
 	}
 	if c.Connections != nil {
-		if err := network.CheckConnections(*c.Connections); err != nil {
+		if err := vps.CheckConnections(*c.Connections); err != nil {
 			return err
 		}
 	}
@@ -127,16 +116,9 @@ const maxStopTime = 365 * 24 * time.Hour
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // stopTimeout is how long a stop of v may take before it is killed.
-func stopTimeout(v state.VPS) time.Duration {
+func stopTimeout(v vps.VPS) time.Duration {
 	if v.StopAfter <= 0 {
 		return DefaultStopTimeout
 	}
 	return time.Duration(v.StopAfter) * time.Second
-}
-
-func onBootText(o OnBoot) string {
-	if o == OnBootLast {
-		return "last"
-	}
-	return string(o)
 }

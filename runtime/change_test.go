@@ -8,13 +8,13 @@ import (
 	"testing"
 
 	"croft/internal/fail"
-	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 )
 
 // changeable is everything that a change can change of web.
 type changeable struct {
-	vps   state.VPS
+	vps   vps.VPS
 	claim network.Claim
 	world string
 }
@@ -49,7 +49,7 @@ func changing(t *testing.T) (*Manager, *world, Change) {
 	if err := m.Start(ctx, "web", StartOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	before, no := claimed(t, m, "web"), OnBootNo
+	before, no := claimed(t, m, "web"), vps.OnBootNo
 	// Once there and back, so that the world has all that a change puts there.
 	other := freeAddress(t, m, 8)
 	in, out := uint64(1_000_000), uint64(2_000_000)

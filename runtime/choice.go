@@ -6,8 +6,7 @@ import (
 	"strings"
 
 	"croft/internal/fail"
-	"croft/internal/state"
-	"croft/network"
+	"croft/internal/vps"
 )
 
 // A PublicationChoice chooses one of a VPS's published ports. With a Number it
@@ -43,11 +42,11 @@ func (c PublicationChoice) String() string {
 // in returns the position of the chosen entry in all, from 1. The errors are
 // those of listed.one. A number that is the position of one entry and the port
 // of another one chooses both.
-func (c PublicationChoice) in(all []Publication, vps string) (int, error) {
+func (c PublicationChoice) in(all []vps.Publication, vps string) (int, error) {
 	l := listed{what: "published port", family: "publish", vps: vps, narrow: "give [ADDRESS:]PORT:PORT/PROTOCOL"}
 	var found []int
 	for i, p := range all {
-		l.texts = append(l.texts, network.Publication(p).String())
+		l.texts = append(l.texts, p.String())
 		if c.matches(p) || c.Number == i+1 {
 			found = append(found, i+1)
 		}
@@ -55,7 +54,7 @@ func (c PublicationChoice) in(all []Publication, vps string) (int, error) {
 	return l.one(c.String(), c.Number, found)
 }
 
-func (c PublicationChoice) matches(p Publication) bool {
+func (c PublicationChoice) matches(p vps.Publication) bool {
 	if c.Number != 0 {
 		return p.Ports == fmt.Sprint(c.Number)
 	}
@@ -72,7 +71,7 @@ func same[T comparable](chosen, is T) bool {
 // Number in the list, from 1, or with Number 0 the one that is as Rule.
 type FirewallChoice struct {
 	Number int
-	Rule   FirewallRule
+	Rule   vps.FirewallRule
 }
 
 // String is the choice as a person types it.
@@ -80,17 +79,17 @@ func (c FirewallChoice) String() string {
 	if c.Number != 0 {
 		return fmt.Sprint(c.Number)
 	}
-	return network.FirewallRule(c.Rule).String()
+	return c.Rule.String()
 }
 
 // in returns the position of the chosen rule in all, from 1. The errors are
 // those of listed.one.
-func (c FirewallChoice) in(all []FirewallRule, vps string) (int, error) {
+func (c FirewallChoice) in(all []vps.FirewallRule, vps string) (int, error) {
 	l := listed{what: "rule", family: "firewall", vps: vps, narrow: "give the number"}
 	var found []int
 	for i, r := range all {
-		l.texts = append(l.texts, network.FirewallRule(r).String())
-		if c.Number == i+1 || c.Number == 0 && network.FirewallRule(r).Same(network.FirewallRule(c.Rule)) {
+		l.texts = append(l.texts, r.String())
+		if c.Number == i+1 || c.Number == 0 && r.Same(c.Rule) {
 			found = append(found, i+1)
 		}
 	}
@@ -104,8 +103,8 @@ func (c FirewallChoice) in(all []FirewallRule, vps string) (int, error) {
 // stands for any value.
 type RouteChoice struct {
 	Number int
-	Route  Route
-	Rule   RouteRule
+	Route  vps.Route
+	Rule   vps.RouteRule
 }
 
 // String is the choice in words of ip(8).
@@ -114,25 +113,25 @@ func (c RouteChoice) String() string {
 	case c.Number != 0:
 		return fmt.Sprint(c.Number)
 	case c.Route.Destination != "":
-		return network.Route(c.Route).String()
+		return c.Route.String()
 	}
-	return "rule " + network.RouteRule(c.Rule).String()
+	return "rule " + c.Rule.String()
 }
 
 // in returns the position of the chosen entry in all, from 1. The errors are
 // those of listed.one.
-func (c RouteChoice) in(all state.Routing, vps string) (int, error) {
+func (c RouteChoice) in(all vps.Routing, vps string) (int, error) {
 	l := listed{what: "route", family: "route", vps: vps, narrow: "give more options or the number"}
 	var found []int
 	for _, r := range all.Routes {
-		l.texts = append(l.texts, network.Route(r).String())
-		if c.Number == 0 && c.Route.Destination != "" && network.Route(r).Matches(network.Route(c.Route)) {
+		l.texts = append(l.texts, r.String())
+		if c.Number == 0 && c.Route.Destination != "" && r.Matches(c.Route) {
 			found = append(found, len(l.texts))
 		}
 	}
 	for _, r := range all.Rules {
-		l.texts = append(l.texts, "rule "+network.RouteRule(r).String())
-		if c.Number == 0 && c.Route.Destination == "" && network.RouteRule(r).Matches(network.RouteRule(c.Rule)) {
+		l.texts = append(l.texts, "rule "+r.String())
+		if c.Number == 0 && c.Route.Destination == "" && r.Matches(c.Rule) {
 			found = append(found, len(l.texts))
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"croft/internal/fail"
-	"croft/network"
+	"croft/internal/vps"
 	"croft/template"
 )
 
@@ -230,7 +230,9 @@ func (f *faulty) owner(bad func(string, ...any), name string) {
 	}
 }
 
-func published() []Publication { return []Publication{{Protocol: "tcp", Ports: "8080", To: "80"}} }
+func published() []vps.Publication {
+	return []vps.Publication{{Protocol: "tcp", Ports: "8080", To: "80"}}
+}
 
 // A templateStore keeps templates in the world.
 type templateStore struct {
@@ -295,11 +297,11 @@ func deriveWeb(f *faulty) error {
 }
 
 func addRule(f *faulty) error {
-	return f.m.AddFirewallRules(background, "web", []FirewallRule{{Chain: network.ChainInput, Action: "deny", Protocol: "tcp", Ports: []string{"25"}}}, 0)
+	return f.m.AddFirewallRules(background, "web", []vps.FirewallRule{{Chain: vps.ChainInput, Action: "deny", Protocol: "tcp", Ports: []string{"25"}}}, 0)
 }
 
 func addRoute(f *faulty) error {
-	return f.m.AddRoute(background, "web", Route{Destination: "192.0.2.0/24", Dev: "eth0"})
+	return f.m.AddRoute(background, "web", vps.Route{Destination: "192.0.2.0/24", Dev: "eth0"})
 }
 
 // timedOut forgives that a stop had to kill: a process that only sleeps does not
@@ -342,7 +344,7 @@ func commands() []trial {
 		return func(f *faulty) error { return timedOut(f.m.Stop(background, "web", o)) }
 	}
 	in := uint64(1_000_000)
-	change := Change{OnBoot: new(OnBootYes), Rates: []RateSetting{{In: &in}}, Connections: new(int64(900))}
+	change := Change{OnBoot: new(vps.OnBootYes), Rates: []RateSetting{{In: &in}}, Connections: new(int64(900))}
 	return []trial{
 		{name: "create", method: "Create", do: createWeb, undone: true},
 		{name: "start", method: "Start", ready: stopped, do: startWeb, undone: true},
@@ -394,19 +396,19 @@ func commands() []trial {
 			return f.m.RemoveFirewallRules(background, "web", []FirewallChoice{{Number: 1}})
 		}},
 		{name: "firewall policy", method: "SetFirewallPolicy", ready: withRule, undone: true, do: func(f *faulty) error {
-			return f.m.SetFirewallPolicy(background, "web", network.ChainInput, network.PolicyDrop)
+			return f.m.SetFirewallPolicy(background, "web", vps.ChainInput, vps.PolicyDrop)
 		}},
 		{name: "firewall flush", method: "FlushFirewall", ready: withRule, undone: true, do: func(f *faulty) error { return f.m.FlushFirewall(background, "web") }},
 		{name: "firewall apply", method: "ApplyFirewall", ready: withRule, undone: true, do: func(f *faulty) error { return f.m.ApplyFirewall(background, "web") }},
 		{name: "route add", method: "AddRoute", ready: running, do: addRoute},
 		{name: "route rule", method: "AddRouteRule", ready: withRoute, undone: true, do: func(f *faulty) error {
-			return f.m.AddRouteRule(background, "web", RouteRule{From: "192.0.2.0/24", Table: 100, Priority: 1000})
+			return f.m.AddRouteRule(background, "web", vps.RouteRule{From: "192.0.2.0/24", Table: 100, Priority: 1000})
 		}},
 		{name: "route remove", method: "RemoveRoutes", ready: withRoute, undone: true, do: func(f *faulty) error { return f.m.RemoveRoutes(background, "web", []RouteChoice{{Number: 1}}) }},
 		{name: "route flush", method: "FlushRoutes", ready: withRoute, undone: true, do: func(f *faulty) error { return f.m.FlushRoutes(background, "web") }},
 		{name: "route apply", method: "ApplyRoutes", ready: withRoute, undone: true, do: func(f *faulty) error { return f.m.ApplyRoutes(background, "web") }},
 		{name: "publish", method: "Publish", ready: running, undone: true, do: func(f *faulty) error {
-			return f.m.Publish(background, "web", []Publication{{Protocol: "udp", Ports: "53", To: "53"}})
+			return f.m.Publish(background, "web", []vps.Publication{{Protocol: "udp", Ports: "53", To: "53"}})
 		}},
 		{name: "publish remove", method: "Unpublish", ready: running, undone: true, do: func(f *faulty) error {
 			return f.m.Unpublish(background, "web", []PublicationChoice{{Number: 1}})
@@ -433,7 +435,7 @@ func commands() []trial {
 			return f.m.Destroy(background, "web", DestroyOptions{Force: true})
 		}},
 		{name: "host boot", method: "BootHost", ready: append(slices.Clone(stopped), func(f *faulty) error {
-			return f.m.Set(background, "web", Change{OnBoot: new(OnBootYes)})
+			return f.m.Set(background, "web", Change{OnBoot: new(vps.OnBootYes)})
 		}), do: func(f *faulty) error {
 			return eachOf(f.m.BootHost(background, StartOptions{}, func(HostResult) {}))
 		}},

@@ -6,24 +6,15 @@ import (
 	"slices"
 
 	"croft/internal/fail"
-	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
-)
-
-// What can be said of the connections that a VPS may have in the host's table:
-// a number, no bound, or what follows from the size of the table.
-const (
-	LeastConnections     = network.LeastConnections
-	MostConnections      = network.MostConnections
-	UnlimitedConnections = network.UnlimitedConnections
-	DefaultConnections   = 0
 )
 
 // changeConnections bounds how many connections each interface of v, whose lock
 // is held, may have in the host's connection table, saved and, if it runs, at
 // once. A VPS without an interface whose connections the host tracks is
 // fail.State. u takes back what was done, on an error too.
-func (m *Manager) changeConnections(ctx context.Context, u *undo, v state.VPS, n int64) error {
+func (m *Manager) changeConnections(ctx context.Context, u *undo, v vps.VPS, n int64) error {
 	was, err := m.plans(v)
 	if err != nil {
 		return err
@@ -45,7 +36,7 @@ func (m *Manager) changeConnections(ctx context.Context, u *undo, v state.VPS, n
 }
 
 // claimConnections writes the bound into the tables of v's networks.
-func (m *Manager) claimConnections(ctx context.Context, v state.VPS, n int64) error {
+func (m *Manager) claimConnections(ctx context.Context, v vps.VPS, n int64) error {
 	plans, err := m.plans(v)
 	if err != nil {
 		return err
@@ -62,7 +53,7 @@ func (m *Manager) claimConnections(ctx context.Context, v state.VPS, n int64) er
 	return nil
 }
 
-func (m *Manager) applyConnections(ctx context.Context, v state.VPS) error {
+func (m *Manager) applyConnections(ctx context.Context, v vps.VPS) error {
 	plans, err := m.plans(v)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // The bound on connections is saved and applied at once, and what cannot be
@@ -39,11 +40,11 @@ func TestSetConnections(t *testing.T) {
 	if err := m.Start(ctx, "web", StartOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	set(UnlimitedConnections)
-	want(UnlimitedConnections, "connections web -1")
+	set(vps.UnlimitedConnections)
+	want(vps.UnlimitedConnections, "connections web -1")
 	set(300)
 	want(300, "connections web 300")
-	for _, n := range []int64{-2, 1, MostConnections + 1} {
+	for _, n := range []int64{-2, 1, vps.MostConnections + 1} {
 		if err := m.Set(ctx, "web", Change{Connections: new(n)}); !fail.Is(err, fail.Usage) {
 			t.Errorf("%d: %v", n, err)
 		}

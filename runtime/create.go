@@ -3,16 +3,14 @@ package runtime
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
-	"croft/bundles"
 	"croft/internal/fail"
 	"croft/internal/state"
-	"croft/network"
+	"croft/internal/vps"
 	"croft/template"
 )
 
@@ -52,7 +50,7 @@ func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Inf
 	if info, done, err := m.present(ctx, name, o.IfMissing); done || err != nil {
 		return info, err
 	}
-	if err := m.store.Apart(ctx, name, state.IDRange{}); err != nil {
+	if err := m.store.Apart(ctx, name, vps.IDRange{}); err != nil {
 		return Info{}, err
 	}
 	if err := m.vacate(ctx, name); err != nil {
@@ -114,7 +112,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	if err := m.claimAddresses(ctx, v, o.Addresses); err != nil {
 		return err
 	}
-	if o.Connections != DefaultConnections {
+	if o.Connections != vps.DefaultConnections {
 		if err := m.claimConnections(ctx, v, o.Connections); err != nil {
 			return err
 		}
@@ -133,7 +131,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 
 // allocateIDs gives v as many ids as were asked for. If none were asked for, it
 // is DefaultIDs, or one unit where the host has not so many in a row.
-func (m *Manager) allocateIDs(ctx context.Context, draft *state.Draft, v *state.VPS, asked uint32) error {
+func (m *Manager) allocateIDs(ctx context.Context, draft *state.Draft, v *vps.VPS, asked uint32) error {
 	err := draft.AllocateIDs(ctx, v, v.IDs.Size)
 	if asked != 0 || !fail.Is(err, fail.Host) {
 		return err
@@ -146,11 +144,11 @@ func (m *Manager) allocateIDs(ctx context.Context, draft *state.Draft, v *state.
 }
 
 // vps is what the options say a VPS should be.
-func (o CreateOptions) vps(name string, image template.Image) state.VPS {
-	v := state.VPS{
+func (o CreateOptions) vps(name string, image template.Image) vps.VPS {
+	v := vps.VPS{
 		Schema: state.Schema, Name: name, UUID: uuid.NewString(), Created: time.Now().UTC().Truncate(time.Second),
-		Template: state.Template{Name: o.Template, Digest: image.Digest, Layers: image.Layers},
-		IDs:      state.IDRange{Size: o.IDSize},
+		Template: vps.Template{Name: o.Template, Digest: image.Digest, Layers: image.Layers},
+		IDs:      vps.IDRange{Size: o.IDSize},
 		Hostname: o.Hostname, Limits: o.Limits, DNS: o.DNS, Sysctls: o.Sysctls, Allow: o.Allow, Env: o.Env,
 		Ephemeral: o.Ephemeral, Runner: o.runner, Labels: o.Labels, Privileged: o.Privileged,
 		OnBoot: o.OnBoot, BootOrder: o.BootOrder, StopAfter: seconds(o.StopTime),
@@ -162,7 +160,7 @@ func (o CreateOptions) vps(name string, image template.Image) state.VPS {
 		v.Hostname = name
 	}
 	for i, n := range o.networks() {
-		v.Interfaces = append(v.Interfaces, state.Interface{Name: fmt.Sprintf("eth%d", i), Network: n})
+		v.Interfaces = append(v.Interfaces, vps.Interface{Name: fmt.Sprintf("eth%d", i), Network: n})
 	}
 	return v
 }
@@ -203,14 +201,11 @@ func (o CreateOptions) checkNetworks() error {
 	return nil
 }
 
-// CheckAllow returns fail.Usage unless name is something that a VPS can be
-// allowed: CreateOptions.Allow.
-func CheckAllow(name string) error { return bundles.CheckAllow(name, false) }
-
-// check refuses what cannot be made, before anything is.
+// check returns fail.Usage for options that contradict each other and for invalid
+// settings.
 func (o CreateOptions) check(name string) error {
-	if _, err := state.ParseName(name); err != nil {
-		return err
+	if _, err := vps.ParseName(name); err != nil {
+		return err // before a hint has it
 	}
 	if o.Template == "" {
 		return fail.New(fail.Usage, "no template named").WithHint("croft create %s --template debian-12", name)
@@ -224,60 +219,16 @@ func (o CreateOptions) check(name string) error {
 	if err := o.checkNetworks(); err != nil {
 		return err
 	}
-	for _, p := range publications(o.Published) {
-		if err := p.Check(); err != nil {
-			return err
-		}
-	}
-	for _, name := range o.Allow {
-		if err := bundles.CheckAllow(name, o.Privileged); err != nil {
-			return err
-		}
-	}
-	for key := range o.Sysctls {
-		if err := bundles.CheckSysctl(key, o.Privileged); err != nil {
-			return err
-		}
-	}
-	if err := network.CheckConnections(o.Connections); err != nil {
-		return err
-	}
-	if err := checkLimits(o.Limits); err != nil {
+	if err := vps.CheckConnections(o.Connections); err != nil {
 		return err
 	}
 	if err := (Change{OnBoot: &o.OnBoot, BootOrder: &o.BootOrder, StopTime: &o.StopTime}).check(); err != nil {
 		return err
 	}
-	return checkDNS(o.DNS)
-}
-
-// MinMemory is the least memory that a VPS may be limited to, in bytes: with
-// less not even a small init starts.
-const MinMemory = 4 << 20
-
-func checkLimits(l state.Limits) error {
-	switch {
-	case l.Memory != 0 && l.Memory != -1 && l.Memory < MinMemory:
-		return fail.New(fail.Usage, "memory limit of %d bytes is too small for an init: use at least 4M", l.Memory)
-	case l.MilliCPUs < 0 || l.MilliCPUs != 0 && l.MilliCPUs < 10:
-		return fail.New(fail.Usage, "cpus: 0.01 is the least")
-	case l.PIDs < -1:
-		return fail.New(fail.Usage, "invalid number of processes %d", l.PIDs)
-	case l.Swap != 0 && l.Memory == -1:
-		return fail.New(fail.Usage, "swap is limited only together with memory")
+	v := o.vps(name, template.Image{})
+	v.Published = o.Published
+	if err := setRates(&v, o.Rates); err != nil {
+		return err
 	}
-	return nil
-}
-
-func checkDNS(d state.DNS) error {
-	for _, s := range d.Servers {
-		a, err := netip.ParseAddr(s)
-		if err != nil {
-			return fail.New(fail.Usage, "dns: invalid address %q", s)
-		}
-		if a.IsLoopback() || a.IsUnspecified() {
-			return fail.New(fail.Usage, "dns: %s is the VPS itself inside", s)
-		}
-	}
-	return nil
+	return v.Check()
 }

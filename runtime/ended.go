@@ -9,6 +9,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/holder"
 )
 
@@ -65,7 +66,7 @@ func (mon *monitor) ended(ctx context.Context, seen holder.End) (again bool, err
 
 // settings are those of the VPS. If they cannot be read, only its name and
 // its interfaces are known.
-func (mon *monitor) settings() state.VPS {
+func (mon *monitor) settings() vps.VPS {
 	v, err := mon.store.Get(mon.name)
 	if err != nil {
 		mon.log("%v", err)
@@ -89,7 +90,7 @@ func (mon *monitor) runSoFar() state.Run {
 
 // sweepUp removes what the VPS has left, and its root filesystem's mounts. It
 // tries more than once.
-func (mon *monitor) sweepUp(ctx context.Context, v state.VPS) error {
+func (mon *monitor) sweepUp(ctx context.Context, v vps.VPS) error {
 	err := mon.retry(sweepTries, sweepPause, func() error { return mon.sweep(ctx, v) })
 	// An adopted VPS's was in the namespace of the monitor that was killed.
 	if root, e := mon.rootfs(v); e != nil {
@@ -134,7 +135,7 @@ func (mon *monitor) askedToStop() bool { return exists(stopRequest(mon.store, mo
 
 // startsAgain reports whether a VPS that has ended so, and was not asked to
 // stop, is started again.
-func (mon *monitor) startsAgain(v state.VPS, end state.End) bool {
+func (mon *monitor) startsAgain(v vps.VPS, end state.End) bool {
 	if end.Reason == endRebooted {
 		return true
 	}
@@ -146,7 +147,7 @@ func (mon *monitor) startsAgain(v state.VPS, end state.End) bool {
 // that has rebooted: the kernel told the monitor that was killed, and no one
 // else. One that has powered off comes up once more then; one that has rebooted
 // and stayed down would be an outage. An image's application cannot reboot.
-func (m *Manager) mayHaveRebooted(v state.VPS, end state.End) bool {
+func (m *Manager) mayHaveRebooted(v vps.VPS, end state.End) bool {
 	if end.Reason != EndUnknown || v.Ephemeral {
 		return false
 	}

@@ -16,6 +16,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/inside"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/command"
 	"croft/runtime/container"
 	"croft/runtime/streams"
@@ -77,7 +78,7 @@ func (m *Manager) Enter(ctx context.Context, name string, o ExecOptions) (int, e
 
 // running returns what the VPS does, fail.State unless it runs.
 func (m *Manager) running(ctx context.Context, name string) (state.Run, error) {
-	if _, err := state.ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return state.Run{}, err
 	}
 	if _, err := m.store.Get(name); err != nil {

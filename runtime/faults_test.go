@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
-	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 // Each effect of each command fails once: before it has done its work, after it,
@@ -143,7 +143,7 @@ func TestDestroyWithoutClaims(t *testing.T) {
 		table := m.store.NetworkFile(DefaultNetwork)
 		switch how {
 		case "no claim":
-			err = m.releaseAddresses(ctx, state.VPS{Name: "web", Interfaces: []state.Interface{{Name: "eth0", Network: DefaultNetwork}}})
+			err = m.releaseAddresses(ctx, vps.VPS{Name: "web", Interfaces: []vps.Interface{{Name: "eth0", Network: DefaultNetwork}}})
 		case "no table":
 			err = os.Remove(table)
 		default:

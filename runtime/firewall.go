@@ -6,24 +6,17 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/inside"
-	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 )
 
-// FirewallRule is a rule of a VPS's firewall, as it is saved; FirewallInfo is
-// a firewall as it is saved and as it really is.
+// FirewallInfo is a firewall as it is saved and as it really is.
 type (
-	FirewallRule       = state.FirewallRule
 	FirewallInfo       = network.FirewallInfo
 	FirewallPolicyInfo = network.FirewallPolicyInfo
 	FirewallRuleInfo   = network.FirewallRuleInfo
 	FirewallLineInfo   = network.FirewallLineInfo
 )
-
-// FirewallChains are input, output and forward, FirewallStates those of a
-// connection.
-func FirewallChains() []string { return network.FirewallChains() }
-func FirewallStates() []string { return network.FirewallStates() }
 
 // Firewall says what name's firewall is, and what of it is really there.
 func (m *Manager) Firewall(ctx context.Context, name string) (FirewallInfo, error) {
@@ -36,17 +29,17 @@ func (m *Manager) Firewall(ctx context.Context, name string) (FirewallInfo, erro
 		return FirewallInfo{}, err
 	}
 	if init.PID == 0 {
-		return firewallOf(v).SavedInfo(name), nil
+		return network.SavedFirewall(v.Firewall, name), nil
 	}
-	return m.networks.Firewall(ctx, name, firewallOf(v), init)
+	return m.networks.Firewall(ctx, name, v.Firewall, init)
 }
 
 // AddFirewallRules puts rules before the one that is number at now, or with at
 // 0 behind all. It and the other changes of a firewall are applied to a
 // running VPS at one instant, and saved for its starts; if applying fails
 // nothing is saved.
-func (m *Manager) AddFirewallRules(ctx context.Context, name string, rules []FirewallRule, at int) error {
-	return m.changeFirewall(ctx, name, func(f *state.Firewall) error {
+func (m *Manager) AddFirewallRules(ctx context.Context, name string, rules []vps.FirewallRule, at int) error {
+	return m.changeFirewall(ctx, name, func(f *vps.Firewall) error {
 		if at == 0 {
 			at = len(f.Rules) + 1
 		}
@@ -62,7 +55,7 @@ func (m *Manager) AddFirewallRules(ctx context.Context, name string, rules []Fir
 // before the first is removed. If one chooses none (fail.NotFound) or several
 // (fail.Usage) nothing is removed.
 func (m *Manager) RemoveFirewallRules(ctx context.Context, name string, chosen []FirewallChoice) error {
-	return m.changeFirewall(ctx, name, func(f *state.Firewall) error {
+	return m.changeFirewall(ctx, name, func(f *vps.Firewall) error {
 		numbers, err := positions(chosen, func(c FirewallChoice) (int, error) { return c.in(f.Rules, name) })
 		f.Rules = without(f.Rules, numbers, 0)
 		return err
@@ -75,16 +68,16 @@ func noSuchRule(name string, number, last int) error {
 
 // SetFirewallPolicy says what becomes of what no rule of a chain matches.
 func (m *Manager) SetFirewallPolicy(ctx context.Context, name, chain, policy string) error {
-	return m.changeFirewall(ctx, name, func(f *state.Firewall) error {
-		if policy == network.PolicyAccept {
+	return m.changeFirewall(ctx, name, func(f *vps.Firewall) error {
+		if policy == vps.PolicyAccept {
 			policy = ""
 		}
 		switch chain {
-		case network.ChainInput:
+		case vps.ChainInput:
 			f.Input = policy
-		case network.ChainOutput:
+		case vps.ChainOutput:
 			f.Output = policy
-		case network.ChainForward:
+		case vps.ChainForward:
 			f.Forward = policy
 		default:
 			return fail.New(fail.Usage, "unknown chain %q: use input, output or forward", chain)
@@ -95,37 +88,29 @@ func (m *Manager) SetFirewallPolicy(ctx context.Context, name, chain, policy str
 
 // FlushFirewall takes every rule and policy away.
 func (m *Manager) FlushFirewall(ctx context.Context, name string) error {
-	return m.changeFirewall(ctx, name, func(f *state.Firewall) error { *f = state.Firewall{}; return nil })
+	return m.changeFirewall(ctx, name, func(f *vps.Firewall) error { *f = vps.Firewall{}; return nil })
 }
 
 // ApplyFirewall puts back what somebody inside a running VPS took away.
 func (m *Manager) ApplyFirewall(ctx context.Context, name string) error {
-	return m.changeFirewall(ctx, name, func(*state.Firewall) error { return nil })
+	return m.changeFirewall(ctx, name, func(*vps.Firewall) error { return nil })
 }
 
-func (m *Manager) changeFirewall(ctx context.Context, name string, change func(*state.Firewall) error) error {
-	return m.changeLive(ctx, name, func(v *state.VPS) error {
+func (m *Manager) changeFirewall(ctx context.Context, name string, change func(*vps.Firewall) error) error {
+	return m.changeLive(ctx, name, func(v *vps.VPS) error {
 		if err := change(&v.Firewall); err != nil {
 			return err
 		}
-		return firewallOf(*v).Check()
-	}, func(ctx context.Context, v state.VPS, init inside.Identity) error {
-		return m.networks.SetFirewall(ctx, firewallOf(v), init)
+		return v.Firewall.Check()
+	}, func(ctx context.Context, v vps.VPS, init inside.Identity) error {
+		return m.networks.SetFirewall(ctx, v.Firewall, init)
 	})
 }
 
 // applyFirewall gives a VPS that starts its firewall.
-func (m *Manager) applyFirewall(ctx context.Context, v state.VPS, init inside.Identity) error {
-	if f := firewallOf(v); f.Any() {
+func (m *Manager) applyFirewall(ctx context.Context, v vps.VPS, init inside.Identity) error {
+	if f := v.Firewall; f.Any() {
 		return m.networks.SetFirewall(ctx, f, init)
 	}
 	return nil
-}
-
-func firewallOf(v state.VPS) network.Firewall {
-	f := network.Firewall{Input: v.Firewall.Input, Output: v.Firewall.Output, Forward: v.Firewall.Forward}
-	for _, r := range v.Firewall.Rules {
-		f.Rules = append(f.Rules, network.FirewallRule(r))
-	}
-	return f
 }

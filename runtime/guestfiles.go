@@ -7,7 +7,7 @@ import (
 
 	"croft/internal/initkind"
 	"croft/internal/inside"
-	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 	"croft/network/guest"
 )
@@ -29,7 +29,7 @@ func guestInit(k initkind.Kind) string {
 // inittab of an init of kind init, and the configuration of its network
 // service. What the user wrote is left; only
 // the first time are the template's files taken over.
-func (m *Manager) configureGuest(v state.VPS, root *inside.Root, host Host, init initkind.Kind) error {
+func (m *Manager) configureGuest(v vps.VPS, root *inside.Root, host Host, init initkind.Kind) error {
 	plugs, err := m.plugs(v)
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (m *Manager) configureGuest(v state.VPS, root *inside.Root, host Host, init
 }
 
 // guestSettings is what the guest's own files should say.
-func guestSettings(v state.VPS, plugs []plug, host Host) (guest.Settings, error) {
+func guestSettings(v vps.VPS, plugs []plug, host Host) (guest.Settings, error) {
 	s := guest.Settings{Hostname: v.Hostname, Servers: host.Upstreams, Search: host.Search}
 	if len(v.DNS.Servers) > 0 {
 		s.Servers = nil
@@ -71,7 +71,7 @@ func guestSettings(v state.VPS, plugs []plug, host Host) (guest.Settings, error)
 	if len(v.DNS.Search) > 0 {
 		s.Search = v.DNS.Search
 	}
-	routing := routingOf(v)
+	routing := v.Routing
 	s.Routing = routing.Any()
 	var plans []network.Plan
 	for _, p := range plugs {
@@ -82,7 +82,7 @@ func guestSettings(v state.VPS, plugs []plug, host Host) (guest.Settings, error)
 			continue // what such a one has the VPS finds out by itself
 		}
 		s.Interfaces = append(s.Interfaces, guest.Interface{Name: p.plan.Interface, Addresses: p.plan.Addresses,
-			Gateways: p.plan.Gateways, Near: p.plan.Near, MTU: p.plan.MTU, Routes: routing.Of(p.plan, plans)})
+			Gateways: p.plan.Gateways, Near: p.plan.Near, MTU: p.plan.MTU, Routes: network.RoutesOf(routing, p.plan, plans)})
 	}
 	return s, nil
 }

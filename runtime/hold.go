@@ -8,7 +8,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/inside"
-	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/holder"
 )
 
@@ -97,7 +97,7 @@ func (mon *monitor) adopt() error {
 
 // keepLinks has the network namespace of v, whose init is p, outlive it where
 // that has links of the host's.
-func (mon *monitor) keepLinks(v state.VPS, p *inside.Process) error {
+func (mon *monitor) keepLinks(v vps.VPS, p *inside.Process) error {
 	plugs, err := mon.plugs(v)
 	if err != nil {
 		return err

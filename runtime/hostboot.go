@@ -12,6 +12,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/inits"
 )
 
@@ -39,7 +40,7 @@ func (m *Manager) BootHost(ctx context.Context, o StartOptions, tell func(HostRe
 	if err != nil {
 		return nil, err
 	}
-	var start []state.VPS
+	var start []vps.VPS
 	for _, e := range entries {
 		marked, err := m.store.ShouldRun(e.Name)
 		if err != nil {
@@ -78,7 +79,7 @@ func (m *Manager) ShutdownHost(ctx context.Context, o ShutdownOptions, tell func
 	if err != nil {
 		return nil, err
 	}
-	var stop []state.VPS
+	var stop []vps.VPS
 	for _, e := range entries {
 		e.VPS.Name = e.Name
 		if m.mayRun(e.Name) {
@@ -142,7 +143,7 @@ func (m *Manager) stopForShutdown(ctx context.Context, name string, deadline tim
 // stopOrphan stops a VPS whose monitor was killed, and whose lock is held. It
 // gets no other one: at a shutdown systemd makes no more scopes. One that has
 // not ended in timeout is killed, and that is fail.Timeout.
-func (m *Manager) stopOrphan(ctx context.Context, v state.VPS, timeout time.Duration) error {
+func (m *Manager) stopOrphan(ctx context.Context, v vps.VPS, timeout time.Duration) error {
 	if err := requestStop(m.store, v.Name); err != nil {
 		m.warn(err.Error())
 	}
@@ -217,20 +218,20 @@ func (m *Manager) mayRun(name string) bool {
 
 // startsOnBoot says whether a boot of the host starts v, which is marked as
 // one that should run or is not.
-func startsOnBoot(v state.VPS, marked bool) bool {
+func startsOnBoot(v vps.VPS, marked bool) bool {
 	switch {
 	case v.Ephemeral: // who ran it is gone
 		return false
-	case v.OnBoot == OnBootLast:
+	case v.OnBoot == vps.OnBootLast:
 		return marked
 	}
-	return v.OnBoot == OnBootYes
+	return v.OnBoot == vps.OnBootYes
 }
 
 // bootGroups sorts VPSs into those that are started at the same time, the
 // first to be started first.
-func bootGroups(all []state.VPS) [][]string {
-	slices.SortFunc(all, func(a, b state.VPS) int {
+func bootGroups(all []vps.VPS) [][]string {
+	slices.SortFunc(all, func(a, b vps.VPS) int {
 		return cmp.Or(cmp.Compare(b.BootOrder, a.BootOrder), cmp.Compare(a.Name, b.Name))
 	})
 	var groups [][]string

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"croft/internal/fail"
-	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/holder"
 )
 
@@ -144,7 +144,7 @@ func TestWhatABootStarts(t *testing.T) {
 		}, true},
 	} {
 		for end, down := range map[string]func(*host){"shutdown": shutdown, "power cut": (*host).cut} {
-			for _, onboot := range []OnBoot{OnBootYes, OnBootNo, OnBootLast} {
+			for _, onboot := range []vps.OnBoot{vps.OnBootYes, vps.OnBootNo, vps.OnBootLast} {
 				h := newHost(t)
 				h.vps("web", CreateOptions{OnBoot: onboot})
 				h.vps("idle", CreateOptions{OnBoot: onboot}) // never started
@@ -154,8 +154,8 @@ func TestWhatABootStarts(t *testing.T) {
 				}
 				down(h)
 				told, runs := h.boot()
-				want := map[OnBoot]string{OnBootYes: "idle web", OnBootNo: "", OnBootLast: ""}[onboot]
-				if onboot == OnBootLast && c.last {
+				want := map[vps.OnBoot]string{vps.OnBootYes: "idle web", vps.OnBootNo: "", vps.OnBootLast: ""}[onboot]
+				if onboot == vps.OnBootLast && c.last {
 					want = "web"
 				}
 				if runs != want || strings.Join(sorted(told), " ") != want {
@@ -205,9 +205,9 @@ func TestFailedStartKeepsTheMark(t *testing.T) {
 func TestBootOrder(t *testing.T) {
 	h := newHost(t)
 	for name, order := range map[string]int{"db": 10, "cache": 10, "web": 5, "a": 0, "b": 0} {
-		h.vps(name, CreateOptions{OnBoot: OnBootYes, BootOrder: order})
+		h.vps(name, CreateOptions{OnBoot: vps.OnBootYes, BootOrder: order})
 	}
-	h.vps("gone", CreateOptions{OnBoot: OnBootYes, Ephemeral: true})
+	h.vps("gone", CreateOptions{OnBoot: vps.OnBootYes, Ephemeral: true})
 	told, runs := h.boot()
 	if runs != "a b cache db web" {
 		t.Errorf("%q run", runs)
@@ -325,8 +325,8 @@ func TestShutdownStopsOrphans(t *testing.T) {
 
 func TestCalledOffBoot(t *testing.T) {
 	h := newHost(t)
-	h.vps("a", CreateOptions{OnBoot: OnBootYes, BootOrder: 1})
-	h.vps("b", CreateOptions{OnBoot: OnBootYes})
+	h.vps("a", CreateOptions{OnBoot: vps.OnBootYes, BootOrder: 1})
+	h.vps("b", CreateOptions{OnBoot: vps.OnBootYes})
 	ctx, cancel := context.WithCancel(context.Background())
 	_, err := h.m.BootHost(ctx, StartOptions{}, func(HostResult) { cancel() })
 	if !errors.Is(err, context.Canceled) {
@@ -338,7 +338,7 @@ func TestCalledOffBoot(t *testing.T) {
 func TestSet(t *testing.T) {
 	ctx := context.Background()
 	h := newHost(t)
-	h.vps("web", CreateOptions{OnBoot: OnBootNo, BootOrder: 3, StopTime: 90 * time.Second})
+	h.vps("web", CreateOptions{OnBoot: vps.OnBootNo, BootOrder: 3, StopTime: 90 * time.Second})
 	want := func(onboot string, order, stop int) {
 		t.Helper()
 		v, err := h.m.Inspect(ctx, "web")
@@ -347,7 +347,7 @@ func TestSet(t *testing.T) {
 		}
 	}
 	want("no", 3, 90)
-	yes, last, order, stop := OnBootYes, OnBootLast, 0, 1500*time.Millisecond
+	yes, last, order, stop := vps.OnBootYes, vps.OnBootLast, 0, 1500*time.Millisecond
 	for _, c := range []struct {
 		change      Change
 		onboot      string
@@ -364,7 +364,7 @@ func TestSet(t *testing.T) {
 		}
 		want(c.onboot, c.order, c.stop)
 	}
-	odd, less, long := OnBoot("perhaps"), -1, 400*24*time.Hour
+	odd, less, long := vps.OnBoot("perhaps"), -1, 400*24*time.Hour
 	for _, c := range []Change{{OnBoot: &odd}, {BootOrder: &less}, {StopTime: &long}} {
 		if err := h.m.Set(ctx, "web", c); !fail.Is(err, fail.Usage) {
 			t.Errorf("%+v: %v", c, err)
@@ -377,7 +377,7 @@ func TestSet(t *testing.T) {
 	if v, err := h.m.store.Get("web"); err != nil || stopTimeout(v) != DefaultStopTimeout {
 		t.Errorf("%v, %v", v, err)
 	}
-	if got := stopTimeout(state.VPS{StopAfter: 5}); got != 5*time.Second {
+	if got := stopTimeout(vps.VPS{StopAfter: 5}); got != 5*time.Second {
 		t.Errorf("it has %s to stop", got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"croft/internal/inside"
+	"croft/internal/vps"
 	"croft/network"
 )
 
@@ -124,7 +125,7 @@ func (n hostNetworks) Traffic(plans []network.Plan) (map[string]network.Traffic,
 	return h.Traffic(plans)
 }
 
-func (n hostNetworks) SetFirewall(ctx context.Context, f network.Firewall, init inside.Identity) error {
+func (n hostNetworks) SetFirewall(ctx context.Context, f vps.Firewall, init inside.Identity) error {
 	h, err := n.host()
 	if err != nil {
 		return err
@@ -133,7 +134,7 @@ func (n hostNetworks) SetFirewall(ctx context.Context, f network.Firewall, init 
 	return h.SetFirewall(ctx, f, init)
 }
 
-func (n hostNetworks) Firewall(ctx context.Context, name string, f network.Firewall, init inside.Identity) (network.FirewallInfo, error) {
+func (n hostNetworks) Firewall(ctx context.Context, name string, f vps.Firewall, init inside.Identity) (network.FirewallInfo, error) {
 	h, err := n.host()
 	if err != nil {
 		return network.FirewallInfo{}, err
@@ -142,7 +143,7 @@ func (n hostNetworks) Firewall(ctx context.Context, name string, f network.Firew
 	return h.Firewall(ctx, name, f, init)
 }
 
-func (n hostNetworks) SetRouting(r network.Routing, interfaces []network.Plan, init inside.Identity) error {
+func (n hostNetworks) SetRouting(r vps.Routing, interfaces []network.Plan, init inside.Identity) error {
 	h, err := n.host()
 	if err != nil {
 		return err
@@ -151,7 +152,7 @@ func (n hostNetworks) SetRouting(r network.Routing, interfaces []network.Plan, i
 	return h.SetRouting(r, interfaces, init)
 }
 
-func (n hostNetworks) Routing(name string, r network.Routing, interfaces []network.Plan, init inside.Identity) (network.RoutingInfo, error) {
+func (n hostNetworks) Routing(name string, r vps.Routing, interfaces []network.Plan, init inside.Identity) (network.RoutingInfo, error) {
 	h, err := n.host()
 	if err != nil {
 		return network.RoutingInfo{}, err
@@ -205,7 +206,7 @@ func (n hostNetworks) Withdraw(was, now network.Plan) error {
 	return h.Withdraw(was, now)
 }
 
-func (n hostNetworks) CheckPorts(ports []network.Publication) error {
+func (n hostNetworks) CheckPorts(ports []vps.Publication) error {
 	h, err := n.host()
 	if err != nil {
 		return err

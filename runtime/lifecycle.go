@@ -18,6 +18,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/proc"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/container"
 )
 
@@ -105,7 +106,7 @@ func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOpt
 
 // readable reads what a VPS should be. With force a file that cannot be read
 // is no reason to keep the VPS: then only its name is known.
-func (m *Manager) readable(l *state.Locked, force bool) (state.VPS, error) {
+func (m *Manager) readable(l *state.Locked, force bool) (vps.VPS, error) {
 	v, err := l.VPS()
 	if err == nil || fail.Is(err, fail.NotFound) || !force {
 		return v, err
@@ -116,11 +117,11 @@ func (m *Manager) readable(l *state.Locked, force bool) (state.VPS, error) {
 
 // byNameAlone finds out from the networks' tables which interfaces a VPS has
 // whose own file cannot be read.
-func (m *Manager) byNameAlone(name string) (state.VPS, error) {
-	v := state.VPS{Name: name}
+func (m *Manager) byNameAlone(name string) (vps.VPS, error) {
+	v := vps.VPS{Name: name}
 	for network, t := range m.tablesNaming(name) {
 		for _, c := range t.Of(name) {
-			v.Interfaces = append(v.Interfaces, state.Interface{Name: c.Interface, Network: network})
+			v.Interfaces = append(v.Interfaces, vps.Interface{Name: c.Interface, Network: network})
 		}
 	}
 	return v, nil
@@ -130,7 +131,7 @@ func (m *Manager) byNameAlone(name string) (state.VPS, error) {
 // before its addresses are released: a VPS that exists has its addresses, and
 // claims without a VPS are swept anyway. So destroy writes nothing before the
 // move, and a full disk does not stop it.
-func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v state.VPS, force bool) error {
+func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v vps.VPS, force bool) error {
 	if err := m.endStrays(v, force); err != nil {
 		return err
 	}
@@ -158,7 +159,7 @@ func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v state.VP
 // releaseFormer releases what v, which is in the trash, owned by the name that
 // it had before a rename that was cut short. Who holds that name's lock
 // releases it as well.
-func (m *Manager) releaseFormer(ctx context.Context, v state.VPS) error {
+func (m *Manager) releaseFormer(ctx context.Context, v vps.VPS) error {
 	if v.RenamedFrom == "" || v.RenamedFrom == v.Name || exists(m.store.VPSDir(v.RenamedFrom)) {
 		return nil
 	}
@@ -179,7 +180,7 @@ func (m *Manager) releaseFormer(ctx context.Context, v state.VPS) error {
 // endStrays makes sure that no process of v, which has no monitor, is left:
 // those that the kernel has in its cgroup count, whatever the files say. It
 // kills them with force; else they are fail.State.
-func (m *Manager) endStrays(v state.VPS, force bool) error {
+func (m *Manager) endStrays(v vps.VPS, force bool) error {
 	pids, err := m.containers.Remains(v.Name)
 	if err != nil || len(pids) == 0 {
 		return err
@@ -216,7 +217,7 @@ func (m *Manager) endHolder(pids []int) {
 // sweepUnlessNew sweeps what v has on the host. One that has never run in this
 // boot of the host has nothing there, so that it can be destroyed without the
 // right to change the host's network.
-func (m *Manager) sweepUnlessNew(ctx context.Context, v state.VPS) error {
+func (m *Manager) sweepUnlessNew(ctx context.Context, v vps.VPS) error {
 	err := m.sweep(ctx, v)
 	if fail.Is(err, fail.Permission) && !exists(m.store.RunDir(v.Name)) {
 		m.warn(err.Error())
@@ -248,7 +249,7 @@ func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool)
 		if !force {
 			return strays(l.Name(), "its monitor runs")
 		}
-		life, err = m.killLocked(ctx, l, state.VPS{Name: l.Name()})
+		life, err = m.killLocked(ctx, l, vps.VPS{Name: l.Name()})
 	}
 	if err != nil {
 		return err

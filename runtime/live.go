@@ -7,13 +7,14 @@ import (
 
 	"croft/internal/inside"
 	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 // changeLive changes what name is, and applies that if it runs: live first, so
 // that what cannot be applied is not saved, and what cannot be saved is taken
 // back. A VPS that ends meanwhile is one that does not run. apply makes the VPS whose init is init what v says, whatever it was.
-func (m *Manager) changeLive(ctx context.Context, name string, change func(*state.VPS) error,
-	apply func(ctx context.Context, v state.VPS, init inside.Identity) error,
+func (m *Manager) changeLive(ctx context.Context, name string, change func(*vps.VPS) error,
+	apply func(ctx context.Context, v vps.VPS, init inside.Identity) error,
 ) error {
 	l, was, err := m.existing(ctx, name)
 	if err != nil {
@@ -28,8 +29,8 @@ func (m *Manager) changeLive(ctx context.Context, name string, change func(*stat
 }
 
 // changeLocked is changeLive with the VPS's lock held: it makes what was v.
-func (m *Manager) changeLocked(ctx context.Context, l *state.Locked, was, v state.VPS,
-	apply func(ctx context.Context, v state.VPS, init inside.Identity) error,
+func (m *Manager) changeLocked(ctx context.Context, l *state.Locked, was, v vps.VPS,
+	apply func(ctx context.Context, v vps.VPS, init inside.Identity) error,
 ) error {
 	name := v.Name
 	init, err := m.liveInit(name)

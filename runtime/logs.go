@@ -16,6 +16,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 // keptBoots is how many console logs of a VPS are kept, the running one
@@ -92,7 +93,7 @@ func (l logs) choose(boot int) (int, bool) {
 // Logs writes name's console log to w. With o.Follow it goes on as long as the
 // VPS runs or ctx lasts. A VPS that has never booted has an empty log.
 func (m *Manager) Logs(ctx context.Context, name string, o LogOptions, w io.Writer) error {
-	if _, err := state.ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return err
 	}
 	if _, err := m.store.Get(name); err != nil {

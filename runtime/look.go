@@ -12,6 +12,7 @@ import (
 
 	"croft/bundles"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 )
 
@@ -82,7 +83,7 @@ func claimsByOwner(tables map[string]network.Table) ownClaims {
 }
 
 // of are the tables of v's networks, with v's claims alone.
-func (o ownClaims) of(v state.VPS) map[string]network.Table {
+func (o ownClaims) of(v vps.VPS) map[string]network.Table {
 	mine := map[string]network.Table{}
 	for _, name := range networksOf(v) {
 		t, ok := o.tables[name]
@@ -100,7 +101,7 @@ func (o ownClaims) of(v state.VPS) map[string]network.Table {
 
 // Inspect describes one VPS, with what its filters dropped.
 func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
-	if _, err := state.ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return Info{}, err
 	}
 	v, err := m.store.Get(name)
@@ -137,7 +138,7 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 
 // tablesOf are the tables of the networks that v is in, with its claims alone,
 // as far as they can be read.
-func (m *Manager) tablesOf(v state.VPS) map[string]network.Table {
+func (m *Manager) tablesOf(v vps.VPS) map[string]network.Table {
 	tables := map[string]network.Table{}
 	for _, name := range networksOf(v) {
 		t, err := m.table(name, v.Name, v.RenamedFrom)
@@ -151,7 +152,7 @@ func (m *Manager) tablesOf(v state.VPS) map[string]network.Table {
 }
 
 func broken(name string, err error) Info {
-	return Info{Name: name, Status: StatusBroken, Error: err.Error(), Interfaces: []InterfaceInfo{}, Published: []Publication{}, Labels: map[string]string{}}
+	return Info{Name: name, Status: StatusBroken, Error: err.Error(), Interfaces: []InterfaceInfo{}, Published: []vps.Publication{}, Labels: map[string]string{}}
 }
 
 // tables are all networks that can be read; a VPS on one that cannot be is
@@ -187,12 +188,12 @@ func (m *Manager) tablesNaming(vps string) map[string]network.Table {
 
 // describe tells what there is to tell about v. perhaps are the VPSs that may
 // have processes though their files say that they are stopped.
-func (m *Manager) describe(ctx context.Context, v state.VPS, tables map[string]network.Table, perhaps map[string]bool) Info {
+func (m *Manager) describe(ctx context.Context, v vps.VPS, tables map[string]network.Table, perhaps map[string]bool) Info {
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
 		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: m.effective(v.Limits), Ephemeral: v.Ephemeral, Labels: v.Labels,
-		OnBoot: onBootText(v.OnBoot), BootOrder: v.BootOrder, StopAfter: seconds(stopTimeout(v)),
-		Interfaces: describeInterfaces(v, tables), Published: append([]Publication{}, v.Published...),
+		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: seconds(stopTimeout(v)),
+		Interfaces: describeInterfaces(v, tables), Published: append([]vps.Publication{}, v.Published...),
 		Allow:  append([]string{}, v.Allow...),
 		Bundle: m.store.BundleDir(v.Name), Files: filepath.Join(m.store.FSDir(v.Name), "upper"),
 		MonitorLog: journalFile(m.store, v.Name),
@@ -273,7 +274,7 @@ func (m *Manager) status(name string, run state.Run) (Status, error) {
 	return StatusRunning, nil
 }
 
-func describeInterfaces(v state.VPS, tables map[string]network.Table) []InterfaceInfo {
+func describeInterfaces(v vps.VPS, tables map[string]network.Table) []InterfaceInfo {
 	all := []InterfaceInfo{}
 	for _, i := range v.Interfaces {
 		info := InterfaceInfo{Name: i.Name, Network: i.Network, Addresses: []string{}, Rate: i.Rate}
@@ -300,7 +301,7 @@ func describeInterfaces(v state.VPS, tables map[string]network.Table) []Interfac
 func (m *Manager) ResolveNames(all bool, names []string) ([]string, error) {
 	if !all {
 		for _, n := range names {
-			if _, err := state.ParseName(n); err != nil {
+			if _, err := vps.ParseName(n); err != nil {
 				return nil, err
 			}
 		}

@@ -12,7 +12,7 @@ import (
 
 	"croft/bundles"
 	"croft/internal/inside"
-	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 	"croft/network/guest"
 	"croft/runtime/container"
@@ -35,7 +35,7 @@ type machine struct {
 	// trySysctls is fail.Usage, naming it, if a VPS cannot set one of sysctls.
 	trySysctls func(ctx context.Context, sysctls map[string]string, privileged bool) error
 	// unused is fail.Taken if a process of the host has one of ids.
-	unused func(ids state.IDRange) error
+	unused func(ids vps.IDRange) error
 	// capacity is what the host has. What is not known is 0.
 	capacity func() bundles.Capacity
 	// initFile is the host's program that is the init of VPSs whose image has
@@ -90,12 +90,12 @@ type networks interface {
 	Dropped(p network.Plan) (map[network.Reason]uint64, error)
 	Answering(ctx context.Context, link string, addrs []netip.Addr) (map[netip.Addr]string, error)
 	Traffic(plans []network.Plan) (map[string]network.Traffic, error)
-	SetRouting(r network.Routing, interfaces []network.Plan, init inside.Identity) error
-	Routing(name string, r network.Routing, interfaces []network.Plan, init inside.Identity) (network.RoutingInfo, error)
-	SetFirewall(ctx context.Context, f network.Firewall, init inside.Identity) error
-	Firewall(ctx context.Context, name string, f network.Firewall, init inside.Identity) (network.FirewallInfo, error)
+	SetRouting(r vps.Routing, interfaces []network.Plan, init inside.Identity) error
+	Routing(name string, r vps.Routing, interfaces []network.Plan, init inside.Identity) (network.RoutingInfo, error)
+	SetFirewall(ctx context.Context, f vps.Firewall, init inside.Identity) error
+	Firewall(ctx context.Context, name string, f vps.Firewall, init inside.Identity) (network.FirewallInfo, error)
 	// CheckPorts is fail.Taken if a socket of the host's listens on one.
-	CheckPorts(ports []network.Publication) error
+	CheckPorts(ports []vps.Publication) error
 	Publish(ctx context.Context, all []network.Published) error
 	Unpublish(ctx context.Context, p network.Plan) error
 	Published(ctx context.Context, p network.Published) (network.PublishedInfo, error)
@@ -218,7 +218,7 @@ func (overlays) Mounted(r template.Rootfs) (bool, error)                  { retu
 func (overlays) View(r template.Rootfs, do func(root string) error) error { return r.View(do) }
 
 // rootfs is where v's root filesystem is and what it is made of.
-func (m *Manager) rootfs(v state.VPS) (template.Rootfs, error) {
+func (m *Manager) rootfs(v vps.VPS) (template.Rootfs, error) {
 	layers, err := m.templates.LayerDirs(template.Image{Name: v.Template.Name, Digest: v.Template.Digest, Layers: v.Template.Layers})
 	if err != nil {
 		return template.Rootfs{}, err

@@ -13,6 +13,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 	"croft/runtime/container"
 	"croft/runtime/guests"
@@ -124,7 +125,7 @@ func openStore(o Options, warn func(string)) (store *state.Store, readOnly bool,
 
 // lock takes name's lock for the command that this Manager was made for.
 func (m *Manager) lock(ctx context.Context, name string) (*state.Locked, error) {
-	if _, err := state.ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return nil, err
 	}
 	m.collectAbandoned(ctx)
@@ -135,10 +136,10 @@ func (m *Manager) lock(ctx context.Context, name string) (*state.Locked, error) 
 // killed is replaced first, so that everything after it finds a VPS that is
 // either stopped or has one; and one that was renamed is so everywhere. A VPS
 // that should run, and has ended while it had no monitor, is started.
-func (m *Manager) existing(ctx context.Context, name string) (*state.Locked, state.VPS, error) {
+func (m *Manager) existing(ctx context.Context, name string) (*state.Locked, vps.VPS, error) {
 	l, v, err := m.existingAsIs(ctx, name)
 	if err != nil {
-		return nil, state.VPS{}, err
+		return nil, vps.VPS{}, err
 	}
 	if err := m.revive(ctx, l, v); err != nil {
 		m.warn(err.Error())
@@ -148,21 +149,21 @@ func (m *Manager) existing(ctx context.Context, name string) (*state.Locked, sta
 
 // existingAsIs is existing for commands that start or stop the VPS: one that
 // has ended while it had no monitor stays stopped.
-func (m *Manager) existingAsIs(ctx context.Context, name string) (*state.Locked, state.VPS, error) {
+func (m *Manager) existingAsIs(ctx context.Context, name string) (*state.Locked, vps.VPS, error) {
 	l, err := m.lock(ctx, name)
 	if err != nil {
-		return nil, state.VPS{}, err
+		return nil, vps.VPS{}, err
 	}
 	v, err := m.ready(ctx, l)
 	if err != nil {
 		l.Unlock()
-		return nil, state.VPS{}, err
+		return nil, vps.VPS{}, err
 	}
 	return l, v, nil
 }
 
 // ready is existing for a lock that is held.
-func (m *Manager) ready(ctx context.Context, l *state.Locked) (state.VPS, error) {
+func (m *Manager) ready(ctx context.Context, l *state.Locked) (vps.VPS, error) {
 	v, err := l.VPS()
 	if err == nil {
 		err = whole(v)
@@ -183,7 +184,7 @@ func (m *Manager) ready(ctx context.Context, l *state.Locked) (state.VPS, error)
 }
 
 // whole refuses a record that is JSON and yet no VPS.
-func whole(v state.VPS) error {
+func whole(v vps.VPS) error {
 	if v.Template.Digest == "" || len(v.Template.Layers) == 0 {
 		return fail.New(fail.State, "the settings of %s name no template", v.Name).WithHint("croft list --columns name,status,error %s", v.Name)
 	}

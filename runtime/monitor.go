@@ -17,6 +17,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/inherited"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/holder"
 	"croft/template"
 )
@@ -146,7 +147,7 @@ func (mon *monitor) bootOnce(ctx context.Context) error {
 
 // rootfs is where this monitor mounts v's root filesystem, for itself alone,
 // and what that is made from.
-func (mon *monitor) rootfs(v state.VPS) (template.Rootfs, error) {
+func (mon *monitor) rootfs(v vps.VPS) (template.Rootfs, error) {
 	root, err := mon.Manager.rootfs(v)
 	root.Target = mon.store.RootfsDir()
 	return root, err
@@ -175,7 +176,7 @@ func (mon *monitor) failed(ctx context.Context, cause error) error {
 
 // sweep removes what a VPS that does not run has left on the host, from names
 // alone. Nothing being there is success. The caller holds the life lock.
-func (m *Manager) sweep(ctx context.Context, v state.VPS) error {
+func (m *Manager) sweep(ctx context.Context, v vps.VPS) error {
 	err := m.containers.Delete(v.Name)
 	for _, p := range m.plugsLeft(v) {
 		if e := m.networks.GiveBack(p.plan, keptNamespace(m.store, v.Name)); err == nil {

@@ -14,6 +14,7 @@ import (
 
 	"croft/internal/inside"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 	"croft/network/guest"
 )
@@ -26,7 +27,7 @@ import (
 // name, with their addresses in the networks that they share with v, in the
 // order of v's interfaces. In a private network, and in one without names, it
 // is alone.
-func hostsFor(v state.VPS, tables map[string]network.Table) []guest.Host {
+func hostsFor(v vps.VPS, tables map[string]network.Table) []guest.Host {
 	addresses := map[string]*guest.Host{}
 	seen := map[string]bool{}
 	for _, i := range v.Interfaces {
@@ -104,12 +105,12 @@ func (m *Manager) spreadNames(ctx context.Context, networks []string, knows func
 
 // runningOn returns the VPSs on one of the networks that may run: the kernel has
 // a cgroup of theirs.
-func (m *Manager) runningOn(networks []string) ([]state.VPS, error) {
+func (m *Manager) runningOn(networks []string) ([]vps.VPS, error) {
 	names, err := m.containers.Remaining()
 	if err != nil {
 		return nil, err
 	}
-	var all []state.VPS
+	var all []vps.VPS
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		v, err := m.store.Get(name)
 		if err != nil {
@@ -144,7 +145,7 @@ type hostLists struct {
 }
 
 // of is hostsFor(v). The result is shared and must not be changed.
-func (h *hostLists) of(v state.VPS) hostList {
+func (h *hostLists) of(v vps.VPS) hostList {
 	on := networksOf(v)
 	if slices.ContainsFunc(on, func(n string) bool { return hidesNames(h.tables[n]) }) {
 		return newHostList(hostsFor(v, h.tables))
@@ -173,7 +174,7 @@ func (m *Manager) noteNames(name string, l hostList) {
 }
 
 // tellRunning writes the names into v, if it runs.
-func (m *Manager) tellRunning(ctx context.Context, v state.VPS, l hostList) error {
+func (m *Manager) tellRunning(ctx context.Context, v vps.VPS, l hostList) error {
 	run, err := m.store.Run(v.Name)
 	if err != nil || run.State != state.Running || !alive(run.Init) {
 		return err
@@ -202,7 +203,7 @@ func orWarnings(warnings []string, err error) error {
 // learnNames writes the names into v at root, which is about to run: VPSs that
 // were started since its files were written, and did not see it running, have
 // not told it.
-func (m *Manager) learnNames(ctx context.Context, v state.VPS, root *inside.Root) error {
+func (m *Manager) learnNames(ctx context.Context, v vps.VPS, root *inside.Root) error {
 	return m.store.Naming(ctx, func() error {
 		list := newHostList(hostsFor(v, m.tables()))
 		warnings, err := m.guests.Hosts(root, v.IDs.First, list.hosts)
@@ -222,7 +223,7 @@ func (m *Manager) warnAll(name string, warnings []string) {
 }
 
 // networksOf are the names of the networks that v is in.
-func networksOf(v state.VPS) []string {
+func networksOf(v vps.VPS) []string {
 	var all []string
 	for _, i := range v.Interfaces {
 		all = append(all, i.Network)

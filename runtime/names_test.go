@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"croft/internal/fail"
-	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 	"croft/network/guest"
 )
@@ -35,10 +35,10 @@ func TestHostsFor(t *testing.T) {
 			{Owner: "stranger", Interface: "eth0", Addresses: []netip.Addr{ip("10.2.0.2")}},
 		}},
 	}
-	in := func(name string, networks ...string) state.VPS {
-		v := state.VPS{Name: name}
+	in := func(name string, networks ...string) vps.VPS {
+		v := vps.VPS{Name: name}
 		for _, n := range networks {
-			v.Interfaces = append(v.Interfaces, state.Interface{Network: n})
+			v.Interfaces = append(v.Interfaces, vps.Interface{Network: n})
 		}
 		return v
 	}
@@ -46,7 +46,7 @@ func TestHostsFor(t *testing.T) {
 	db := guest.Host{Name: "db", Addresses: []netip.Addr{ip("10.0.0.2")}}
 	mail := guest.Host{Name: "mail", Addresses: []netip.Addr{ip("10.1.0.2")}}
 	for _, test := range []struct {
-		v    state.VPS
+		v    vps.VPS
 		want []guest.Host
 	}{
 		{in("web", "lan", "dmz", "own"), []guest.Host{db, mail, web}},

@@ -9,6 +9,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 )
 
@@ -55,7 +56,7 @@ func NetworkModes() []string { return network.Modes() }
 // host. A name or a prefix that is taken is fail.Taken; a bridge or a link that
 // should be there and is not fail.State. On an error nothing of it is left.
 func (m *Manager) CreateNetwork(ctx context.Context, s NetworkSettings) (NetworkInfo, error) {
-	if _, err := state.ParseName(s.Name); err != nil {
+	if _, err := vps.ParseName(s.Name); err != nil {
 		return NetworkInfo{}, err
 	}
 	if s.Name == NoNetwork {
@@ -246,7 +247,7 @@ func (m *Manager) repairInterfacesOf(ctx context.Context, name, network string) 
 		}
 		anew = anew || made
 	}
-	if r := routingOf(v); anew && r.Any() {
+	if r := v.Routing; anew && r.Any() {
 		return m.networks.SetRouting(r, plans, init)
 	}
 	return nil

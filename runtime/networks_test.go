@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
-	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 // A repair makes an interface of a running VPS anew, with its routes.
@@ -41,17 +41,17 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 	if _, err := m.Create(ctx, "web", CreateOptions{Template: "busybox"}); err != nil {
 		t.Fatal(err)
 	}
-	elsewhere := Publication{Protocol: "tcp", Host: "8.8.8.8", Ports: "84", To: "84"}
+	elsewhere := vps.Publication{Protocol: "tcp", Host: "8.8.8.8", Ports: "84", To: "84"}
 	for what, err := range map[string]error{
-		"a next hop on no network": m.AddRoute(ctx, "web", Route{Destination: "1.2.3.0/24", Via: "9.9.9.9"}),
-		"a source of others":       m.AddRoute(ctx, "web", Route{Destination: "1.2.3.0/24", Src: "10.90.0.77"}),
-		"an address of others":     m.Publish(ctx, "web", []Publication{elsewhere}),
+		"a next hop on no network": m.AddRoute(ctx, "web", vps.Route{Destination: "1.2.3.0/24", Via: "9.9.9.9"}),
+		"a source of others":       m.AddRoute(ctx, "web", vps.Route{Destination: "1.2.3.0/24", Src: "10.90.0.77"}),
+		"an address of others":     m.Publish(ctx, "web", []vps.Publication{elsewhere}),
 	} {
 		if !fail.Is(err, fail.State) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := m.Create(ctx, "db", CreateOptions{Template: "busybox", Published: []Publication{elsewhere}}); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "8.8.8.8") {
+	if _, err := m.Create(ctx, "db", CreateOptions{Template: "busybox", Published: []vps.Publication{elsewhere}}); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "8.8.8.8") {
 		t.Errorf("create: %v", err)
 	}
 	info, err := m.Inspect(ctx, "web")
@@ -63,7 +63,7 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 	if err := m.Set(ctx, "web", Change{AddAddresses: []netip.Addr{more}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.AddRoute(ctx, "web", Route{Destination: "1.2.3.0/24", Src: own}); err != nil {
+	if err := m.AddRoute(ctx, "web", vps.Route{Destination: "1.2.3.0/24", Src: own}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Set(ctx, "web", Change{RemoveAddresses: []netip.Addr{netip.MustParseAddr(own)}}); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "1.2.3.0/24") {
@@ -144,7 +144,7 @@ func TestRemoveNetworkAfterAKilledCreate(t *testing.T) {
 	if _, err := m.CreateNetwork(ctx, NetworkSettings{Name: "dmz", IPv4: netip.MustParsePrefix("10.7.0.0/24"), NoIPv6: true}); err != nil {
 		t.Fatal(err)
 	}
-	v := state.VPS{Name: "gone", Interfaces: []state.Interface{{Name: "eth0", Network: "dmz"}}}
+	v := vps.VPS{Name: "gone", Interfaces: []vps.Interface{{Name: "eth0", Network: "dmz"}}}
 	if err := m.claimAddresses(ctx, v, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/template"
 )
 
@@ -20,9 +21,9 @@ type CreateOptions struct {
 	// None is the default network; "none" alone leaves it with lo.
 	Networks  []string
 	Rates     []RateSetting
-	Limits    state.Limits
-	DNS       state.DNS
-	Published []Publication // ports of the host that lead to it
+	Limits    vps.Limits
+	DNS       vps.DNS
+	Published []vps.Publication // ports of the host that lead to it
 	Sysctls   map[string]string
 	Env       []string
 	Labels    map[string]string
@@ -36,13 +37,13 @@ type CreateOptions struct {
 	// alone. It is for software that cannot do with less, and for nobody whom
 	// the host's owner does not trust.
 	Privileged bool
-	OnBoot     OnBoot        // whether a boot of the host starts it
+	OnBoot     vps.OnBoot    // whether a boot of the host starts it
 	BootOrder  int           // higher ones start first and stop last
 	StopTime   time.Duration // what a stop has before it is killed; 0 is DefaultStopTimeout
 	Ephemeral  bool
 	IfMissing  bool // an existing VPS of that name is success, and is left as it is
 
-	runner state.Runner // an ephemeral one ends with it
+	runner vps.Runner // an ephemeral one ends with it
 }
 
 // A Wait says what start returns after.
@@ -118,13 +119,6 @@ type LogOptions struct {
 // A Condition is what Wait waits for: "running", "stopped", "booted", "network".
 type Condition string
 
-// BadName is the error about a word that cannot name a VPS or a network.
-type BadName = state.BadName
-
-// ParseName returns s if it can name a VPS or a network, else a fail.Usage that
-// wraps a BadName.
-func ParseName(s string) (string, error) { return state.ParseName(s) }
-
 // Conditions of Wait.
 const (
 	UntilRunning Condition = "running"
@@ -163,11 +157,11 @@ type Info struct {
 	Boot       int               `json:"boot"`
 	PID        int               `json:"pid"`        // of its init, on the host; 0 if it does not run
 	MonitorPID int               `json:"monitorPid"` // 0 if none
-	IDs        state.IDRange     `json:"ids"`
+	IDs        vps.IDRange       `json:"ids"`
 	Privileged bool              `json:"privileged"`
 	Interfaces []InterfaceInfo   `json:"interfaces"`
-	Published  []Publication     `json:"published"` // ports of the host that lead to it
-	Limits     state.Limits      `json:"limits"`
+	Published  []vps.Publication `json:"published"` // ports of the host that lead to it
+	Limits     vps.Limits        `json:"limits"`
 	Allow      []string          `json:"allow"` // what the system-call filter denies by default
 	Labels     map[string]string `json:"labels"`
 	Ephemeral  bool              `json:"ephemeral"`
@@ -185,12 +179,12 @@ type Info struct {
 
 // An InterfaceInfo is one interface of a VPS with its place on the host.
 type InterfaceInfo struct {
-	Name      string     `json:"name"`
-	Network   string     `json:"network"`
-	HostLink  string     `json:"hostLink"`
-	MAC       string     `json:"mac"`
-	Addresses []string   `json:"addresses"` // with prefix length, IPv4 first
-	Rate      state.Rate `json:"rate"`
+	Name      string   `json:"name"`
+	Network   string   `json:"network"`
+	HostLink  string   `json:"hostLink"`
+	MAC       string   `json:"mac"`
+	Addresses []string `json:"addresses"` // with prefix length, IPv4 first
+	Rate      vps.Rate `json:"rate"`
 	// Connections is the saved bound on connections in the host's table: 0 is the
 	// default, -1 none. ConnectionLimit is the number that it means on this
 	// host; it is in inspect alone, and 0 where there is no bound.

@@ -8,13 +8,13 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 )
 
-// A Publication is ports of the host that lead to a VPS, as it is saved;
-// PublishedInfo is all of a VPS's as they are saved and as they really are.
+// PublishedInfo is the published ports of a VPS, as they are saved and as they
+// really are.
 type (
-	Publication     = state.Publication
 	PublishedInfo   = network.PublishedInfo
 	PublicationInfo = network.PublicationInfo
 )
@@ -29,7 +29,7 @@ func (m *Manager) Published(ctx context.Context, name string) (PublishedInfo, er
 	if err != nil {
 		return PublishedInfo{}, err
 	}
-	p := network.Published{Plan: network.Plan{Owner: name}, Ports: publications(v.Published)}
+	p := network.Published{Plan: network.Plan{Owner: name}, Ports: v.Published}
 	if init.PID == 0 || len(v.Published) == 0 {
 		info := p.SavedInfo()
 		info.Running = init.PID != 0
@@ -67,7 +67,7 @@ func (m *Manager) AllPublished(ctx context.Context) ([]PublishedInfo, error) {
 // of its starts. A port that another VPS has, running or not, or that a socket
 // of the host's listens on is fail.Taken, naming it. What it has published
 // already is success. On an error nothing has changed.
-func (m *Manager) Publish(ctx context.Context, name string, ports []Publication) error {
+func (m *Manager) Publish(ctx context.Context, name string, ports []vps.Publication) error {
 	l, was, err := m.existing(ctx, name)
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (m *Manager) Publish(ctx context.Context, name string, ports []Publication)
 // before the first is removed. If one chooses none (fail.NotFound) or several
 // (fail.Usage) nothing is removed.
 func (m *Manager) Unpublish(ctx context.Context, name string, chosen []PublicationChoice) error {
-	return m.unpublish(ctx, name, func(all []Publication) ([]Publication, error) {
+	return m.unpublish(ctx, name, func(all []vps.Publication) ([]vps.Publication, error) {
 		numbers, err := positions(chosen, func(c PublicationChoice) (int, error) { return c.in(all, name) })
 		return without(all, numbers, 0), err
 	})
@@ -101,10 +101,10 @@ func (m *Manager) Unpublish(ctx context.Context, name string, chosen []Publicati
 
 // UnpublishAll takes all that name has published away.
 func (m *Manager) UnpublishAll(ctx context.Context, name string) error {
-	return m.unpublish(ctx, name, func([]Publication) ([]Publication, error) { return nil, nil })
+	return m.unpublish(ctx, name, func([]vps.Publication) ([]vps.Publication, error) { return nil, nil })
 }
 
-func (m *Manager) unpublish(ctx context.Context, name string, rest func([]Publication) ([]Publication, error)) error {
+func (m *Manager) unpublish(ctx context.Context, name string, rest func([]vps.Publication) ([]vps.Publication, error)) error {
 	l, was, err := m.existing(ctx, name)
 	if err != nil {
 		return err
@@ -124,10 +124,10 @@ func (m *Manager) unpublish(ctx context.Context, name string, rest func([]Public
 }
 
 // claimPorts adds ports to v's and saves them, while nobody else can.
-func (m *Manager) claimPorts(ctx context.Context, v *state.VPS, ports []Publication, save func() error) error {
-	var more []Publication
+func (m *Manager) claimPorts(ctx context.Context, v *vps.VPS, ports []vps.Publication, save func() error) error {
+	var more []vps.Publication
 	for _, p := range ports {
-		if err := network.Publication(p).Check(); err != nil {
+		if err := p.Check(); err != nil {
 			return err
 		}
 		if !slices.Contains(v.Published, p) && !slices.Contains(more, p) {
@@ -143,16 +143,16 @@ func (m *Manager) claimPorts(ctx context.Context, v *state.VPS, ports []Publicat
 	}
 	for _, p := range more {
 		if !has(p) {
-			return fail.New(fail.State, "publish %s: this host does not have the address %s", network.Publication(p), p.Host).WithHint("ip address show")
+			return fail.New(fail.State, "publish %s: this host does not have the address %s", p, p.Host).WithHint("ip address show")
 		}
 	}
-	if err := m.networks.CheckPorts(publications(more)); err != nil {
+	if err := m.networks.CheckPorts(more); err != nil {
 		return err
 	}
-	return m.store.ClaimPorts(ctx, v.Name, func(others []state.VPS) error {
+	return m.store.ClaimPorts(ctx, v.Name, func(others []vps.VPS) error {
 		for i, p := range more {
-			mine := state.VPS{Name: v.Name, Published: slices.Concat(v.Published, more[:i])}
-			if err := takenBy(p, append(others, mine)); err != nil {
+			mine := vps.VPS{Name: v.Name, Published: slices.Concat(v.Published, more[:i])}
+			if err := p.CheckFree(append(others, mine)); err != nil {
 				return err
 			}
 		}
@@ -161,22 +161,9 @@ func (m *Manager) claimPorts(ctx context.Context, v *state.VPS, ports []Publicat
 	})
 }
 
-// takenBy is fail.Taken if one of all has published what p would.
-func takenBy(p Publication, all []state.VPS) error {
-	for _, v := range all {
-		for _, q := range v.Published {
-			if network.Publication(p).Overlaps(network.Publication(q)) {
-				return fail.New(fail.Taken, "publish %s: %s has published %s", network.Publication(p), v.Name, network.Publication(q)).
-					WithHint("croft publish %s list", v.Name)
-			}
-		}
-	}
-	return nil
-}
-
 // hostHas reports whether the host has the address that ports are published
 // on. Traffic to any other one is not the host's to translate.
-func (m *Manager) hostHas() (func(Publication) bool, error) {
+func (m *Manager) hostHas() (func(vps.Publication) bool, error) {
 	host, err := m.networks.Addresses()
 	if err != nil {
 		return nil, err
@@ -185,19 +172,19 @@ func (m *Manager) hostHas() (func(Publication) bool, error) {
 	for _, t := range m.tables() {
 		routed = append(routed, t)
 	}
-	return func(p Publication) bool { return network.Publication(p).On(host, routed) }, nil
+	return func(p vps.Publication) bool { return network.CanPublish(p, host, routed) }, nil
 }
 
 // applicable are the ports of v on addresses that the host has now: an address
 // may be gone since.
-func applicable(v state.VPS, has func(Publication) bool) []network.Publication {
+func applicable(v vps.VPS, has func(vps.Publication) bool) []vps.Publication {
 	yes, _ := partition(v.Published, has)
-	return publications(yes)
+	return yes
 }
 
 // putDraft saves a new VPS, with the ports that it publishes claimed. Until
 // then the draft says nothing of them.
-func (m *Manager) putDraft(ctx context.Context, draft *state.Draft, v state.VPS, ports []Publication) error {
+func (m *Manager) putDraft(ctx context.Context, draft *state.Draft, v vps.VPS, ports []vps.Publication) error {
 	if len(ports) == 0 {
 		return draft.Put(v)
 	}
@@ -209,7 +196,7 @@ func (m *Manager) putDraft(ctx context.Context, draft *state.Draft, v state.VPS,
 
 // publishAtStart has what v has published lead to its interface, which is
 // there by now, and puts back what another program flushed of others'.
-func (m *Manager) publishAtStart(ctx context.Context, v state.VPS) error {
+func (m *Manager) publishAtStart(ctx context.Context, v vps.VPS) error {
 	if len(v.Published) > 0 {
 		has, err := m.hostHas()
 		if err != nil {
@@ -218,10 +205,10 @@ func (m *Manager) publishAtStart(ctx context.Context, v state.VPS) error {
 		_, gone := partition(v.Published, has)
 		for _, p := range gone {
 			m.warn(fmt.Sprintf("%s starts without its published port %s: this host does not have the address %s now (croft network repair publishes it once it has)",
-				v.Name, network.Publication(p), p.Host))
+				v.Name, p, p.Host))
 		}
 	}
-	if err := m.networks.CheckPorts(publications(v.Published)); err != nil {
+	if err := m.networks.CheckPorts(v.Published); err != nil {
 		return err
 	}
 	return m.publishAll(ctx)
@@ -250,7 +237,7 @@ func (m *Manager) publishAll(ctx context.Context) error {
 }
 
 // publish makes what leads to v what v says.
-func (m *Manager) publish(ctx context.Context, v state.VPS) error {
+func (m *Manager) publish(ctx context.Context, v vps.VPS) error {
 	plan, err := m.leadsTo(v)
 	if err != nil {
 		return err
@@ -264,7 +251,7 @@ func (m *Manager) publish(ctx context.Context, v state.VPS) error {
 
 // leadsTo is the interface of v that published ports lead to: the first one
 // that the host is the gateway of.
-func (m *Manager) leadsTo(v state.VPS) (network.Plan, error) {
+func (m *Manager) leadsTo(v vps.VPS) (network.Plan, error) {
 	plugs, err := m.plugs(v)
 	if err != nil {
 		return network.Plan{}, err
@@ -275,12 +262,4 @@ func (m *Manager) leadsTo(v state.VPS) (network.Plan, error) {
 		}
 	}
 	return network.Plan{}, fail.New(fail.State, "ports can be published only on a network where the host is the gateway, and %s has none", v.Name)
-}
-
-func publications(saved []Publication) []network.Publication {
-	var all []network.Publication
-	for _, p := range saved {
-		all = append(all, network.Publication(p))
-	}
-	return all
 }

@@ -10,11 +10,14 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
-func tcp(ports, to string) Publication { return Publication{Protocol: "tcp", Ports: ports, To: to} }
+func tcp(ports, to string) vps.Publication {
+	return vps.Publication{Protocol: "tcp", Ports: ports, To: to}
+}
 
-func publishedBy(t *testing.T, m *Manager, name string) []Publication {
+func publishedBy(t *testing.T, m *Manager, name string) []vps.Publication {
 	t.Helper()
 	v, err := m.store.Get(name)
 	if err != nil {
@@ -37,7 +40,7 @@ func TestParallelPublishersHaveOneWinner(t *testing.T) {
 	var all sync.WaitGroup
 	losers := make([]error, 2*many)
 	for i := range many {
-		wanted := []Publication{tcp(fmt.Sprintf("%d-8100", 8000+i), fmt.Sprintf("%d-8100", 8000+i))}
+		wanted := []vps.Publication{tcp(fmt.Sprintf("%d-8100", 8000+i), fmt.Sprintf("%d-8100", 8000+i))}
 		all.Go(func() { losers[i] = m.Publish(ctx, fmt.Sprintf("v%d", i), wanted) })
 		all.Go(func() {
 			_, losers[many+i] = m.Create(ctx, fmt.Sprintf("v%d", many+i), CreateOptions{Template: "t", Published: wanted})
@@ -63,7 +66,7 @@ func TestPublishFails(t *testing.T) {
 	ctx := context.Background()
 	for _, after := range []bool{false, true} {
 		m, w := newFake(t, t.TempDir())
-		_, err := m.Create(ctx, "web", CreateOptions{Template: "t", Published: []Publication{tcp("80", "80")}})
+		_, err := m.Create(ctx, "web", CreateOptions{Template: "t", Published: []vps.Publication{tcp("80", "80")}})
 		if err == nil {
 			err = m.Start(ctx, "web", StartOptions{})
 		}
@@ -72,7 +75,7 @@ func TestPublishFails(t *testing.T) {
 		}
 		before := w.String()
 		for what, do := range map[string]func() error{
-			"add":    func() error { return m.Publish(ctx, "web", []Publication{tcp("81", "81")}) },
+			"add":    func() error { return m.Publish(ctx, "web", []vps.Publication{tcp("81", "81")}) },
 			"remove": func() error { return m.Unpublish(ctx, "web", []PublicationChoice{{Number: 1}}) },
 		} {
 			w.effects, w.failAt, w.after = 0, 1, after
@@ -85,7 +88,7 @@ func TestPublishFails(t *testing.T) {
 			}
 		}
 		for range 2 {
-			if err := m.Publish(ctx, "web", []Publication{tcp("81", "81"), tcp("81", "81")}); err != nil {
+			if err := m.Publish(ctx, "web", []vps.Publication{tcp("81", "81"), tcp("81", "81")}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -104,25 +107,25 @@ func TestPublishRefuses(t *testing.T) {
 	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "t", Networks: []string{NoNetwork}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Create(ctx, "web", CreateOptions{Template: "t", Published: []Publication{tcp("80", "80")}}); err != nil {
+	if _, err := m.Create(ctx, "web", CreateOptions{Template: "t", Published: []vps.Publication{tcp("80", "80")}}); err != nil {
 		t.Fatal(err)
 	}
 	for what, c := range map[string]struct {
 		err  error
 		want fail.Kind
 	}{
-		"without network":        {m.Publish(ctx, "alone", []Publication{tcp("81", "81")}), fail.State},
-		"nonsense":               {m.Publish(ctx, "web", []Publication{tcp("81", "81-82")}), fail.Usage},
-		"what it has, otherwise": {m.Publish(ctx, "web", []Publication{tcp("80", "8080")}), fail.Taken},
-		"twice, otherwise":       {m.Publish(ctx, "web", []Publication{tcp("90", "1"), tcp("90", "2")}), fail.Taken},
-		"of nobody":              {m.Publish(ctx, "nobody", []Publication{tcp("81", "81")}), fail.NotFound},
+		"without network":        {m.Publish(ctx, "alone", []vps.Publication{tcp("81", "81")}), fail.State},
+		"nonsense":               {m.Publish(ctx, "web", []vps.Publication{tcp("81", "81-82")}), fail.Usage},
+		"what it has, otherwise": {m.Publish(ctx, "web", []vps.Publication{tcp("80", "8080")}), fail.Taken},
+		"twice, otherwise":       {m.Publish(ctx, "web", []vps.Publication{tcp("90", "1"), tcp("90", "2")}), fail.Taken},
+		"of nobody":              {m.Publish(ctx, "nobody", []vps.Publication{tcp("81", "81")}), fail.NotFound},
 		"a number too high":      {m.Unpublish(ctx, "web", []PublicationChoice{{Number: 2}}), fail.NotFound},
 	} {
 		if !fail.Is(c.err, c.want) {
 			t.Errorf("%s: %v", what, c.err)
 		}
 	}
-	_, err := m.Create(ctx, "x", CreateOptions{Template: "t", Networks: []string{NoNetwork}, Published: []Publication{tcp("81", "81")}})
+	_, err := m.Create(ctx, "x", CreateOptions{Template: "t", Networks: []string{NoNetwork}, Published: []vps.Publication{tcp("81", "81")}})
 	if !fail.Is(err, fail.Usage) {
 		t.Error(err)
 	}
@@ -149,7 +152,7 @@ func TestAllPublished(t *testing.T) {
 	if all, err := m.AllPublished(ctx); err != nil || len(all) != 0 {
 		t.Errorf("without VPSs: %v, %v", all, err)
 	}
-	for name, ports := range map[string][]Publication{"web": {tcp("80", "80"), tcp("443", "443")}, "db": {tcp("5432", "5432")}, "quiet": nil} {
+	for name, ports := range map[string][]vps.Publication{"web": {tcp("80", "80"), tcp("443", "443")}, "db": {tcp("5432", "5432")}, "quiet": nil} {
 		if _, err := m.Create(ctx, name, CreateOptions{Template: "t", Published: ports}); err != nil {
 			t.Fatal(err)
 		}

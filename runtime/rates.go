@@ -6,7 +6,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/inside"
-	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 )
 
@@ -18,14 +18,8 @@ type RateSetting struct {
 	Out       *uint64 // from it
 }
 
-// The rates that can be set.
-const (
-	LeastRate = network.LeastRate
-	MostRate  = network.MostRate
-)
-
 // applyRates makes the interfaces of v, which runs, keep to their rates.
-func (m *Manager) applyRates(ctx context.Context, v state.VPS, _ inside.Identity) error {
+func (m *Manager) applyRates(ctx context.Context, v vps.VPS, _ inside.Identity) error {
 	plans, err := m.plans(v)
 	if err != nil {
 		return err
@@ -35,7 +29,7 @@ func (m *Manager) applyRates(ctx context.Context, v state.VPS, _ inside.Identity
 
 // setRates changes the rates of v's interfaces, in the order of the settings.
 // An interface that it does not have is fail.NotFound.
-func setRates(v *state.VPS, rates []RateSetting) error {
+func setRates(v *vps.VPS, rates []RateSetting) error {
 	v.Interfaces = slices.Clone(v.Interfaces)
 	for _, r := range rates {
 		if err := r.check(); err != nil {
@@ -68,8 +62,8 @@ func setRates(v *state.VPS, rates []RateSetting) error {
 
 func (r RateSetting) check() error {
 	for _, n := range []*uint64{r.In, r.Out} {
-		if n != nil && *n != 0 && (*n < LeastRate || *n > MostRate) {
-			return fail.New(fail.Usage, "rate: %d bits per second is not from %d to %d", *n, uint64(LeastRate), uint64(MostRate))
+		if n != nil && *n != 0 && (*n < vps.LeastRate || *n > vps.MostRate) {
+			return fail.New(fail.Usage, "rate: %d bits per second is not from %d to %d", *n, uint64(vps.LeastRate), uint64(vps.MostRate))
 		}
 	}
 	return nil
@@ -95,7 +89,7 @@ func (m *Manager) repairRates(ctx context.Context, t network.Table) error {
 			if err != nil {
 				return err
 			}
-			plan.Rate = network.Rate(i.Rate)
+			plan.Rate = i.Rate
 			plans = append(plans, plan)
 		}
 	}

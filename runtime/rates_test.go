@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
-	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 func bits(n uint64) *uint64 { return &n }
@@ -26,7 +26,7 @@ func TestSetRates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := v.Interfaces[0].Rate; got != (state.Rate{In: in, Out: out}) {
+		if got := v.Interfaces[0].Rate; got != (vps.Rate{In: in, Out: out}) {
 			t.Errorf("saved is %+v", got)
 		}
 		info, err := m.Inspect(ctx, "web")
@@ -60,7 +60,7 @@ func TestSetRates(t *testing.T) {
 		kind fail.Kind
 	}{
 		{RateSetting{Interface: "eth1", In: bits(10_000)}, fail.NotFound},
-		{RateSetting{In: bits(7_999)}, fail.Usage}, {RateSetting{Out: bits(MostRate + 1)}, fail.Usage},
+		{RateSetting{In: bits(7_999)}, fail.Usage}, {RateSetting{Out: bits(vps.MostRate + 1)}, fail.Usage},
 	} {
 		if err := m.Set(ctx, "web", Change{Rates: []RateSetting{{In: bits(9_000)}, c.r}}); !fail.Is(err, c.kind) {
 			t.Errorf("%+v: %v", c.r, err)

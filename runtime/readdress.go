@@ -11,7 +11,7 @@ import (
 	"croft/internal/initkind"
 	"croft/internal/inside"
 	"croft/internal/proc"
-	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 )
 
@@ -19,7 +19,7 @@ import (
 // del from it, saved and, if it runs, at once; its own files follow. It reports
 // whether anything has changed. On an error nothing has; u takes back what was
 // done should something later fail.
-func (m *Manager) changeAllAddresses(ctx context.Context, u *undo, v state.VPS, add, del []netip.Addr) (bool, error) {
+func (m *Manager) changeAllAddresses(ctx context.Context, u *undo, v vps.VPS, add, del []netip.Addr) (bool, error) {
 	if len(add)+len(del) == 0 {
 		return false, nil
 	}
@@ -38,13 +38,13 @@ func (m *Manager) changeAllAddresses(ctx context.Context, u *undo, v state.VPS, 
 
 // A readdressing is what changes of one interface's addresses.
 type readdressing struct {
-	at       state.Interface
+	at       vps.Interface
 	add, del []netip.Addr
 }
 
 // byInterface says which interface is meant. An address that it has already is
 // not among those to add. What fits none is left to the first to refuse.
-func (m *Manager) byInterface(v state.VPS, add, del []netip.Addr) []readdressing {
+func (m *Manager) byInterface(v vps.VPS, add, del []netip.Addr) []readdressing {
 	tables := m.tables()
 	var all []readdressing
 	for _, i := range v.Interfaces {
@@ -59,7 +59,7 @@ func (m *Manager) byInterface(v state.VPS, add, del []netip.Addr) []readdressing
 	return slices.DeleteFunc(all, func(c readdressing) bool { return len(c.add) == 0 && len(c.del) == 0 })
 }
 
-func (m *Manager) changeAddresses(ctx context.Context, v state.VPS, i state.Interface, add, del []netip.Addr) error {
+func (m *Manager) changeAddresses(ctx context.Context, v vps.VPS, i vps.Interface, add, del []netip.Addr) error {
 	name := v.Name
 	was, err := m.planOf(v, i)
 	if err != nil {
@@ -129,7 +129,7 @@ func (m *Manager) askLAN(ctx context.Context, name string, addrs []netip.Addr) e
 
 // addAddresses enters what is added, once it is known that what is removed can
 // be, and returns what is new.
-func (m *Manager) addAddresses(ctx context.Context, v state.VPS, i state.Interface, add, del []netip.Addr) ([]netip.Addr, error) {
+func (m *Manager) addAddresses(ctx context.Context, v vps.VPS, i vps.Interface, add, del []netip.Addr) ([]netip.Addr, error) {
 	host, err := m.networks.Addresses()
 	if err != nil {
 		return nil, err
@@ -156,11 +156,11 @@ func (m *Manager) addAddresses(ctx context.Context, v state.VPS, i state.Interfa
 
 // readdress makes the running VPS have now's addresses, and its routes and
 // published ports with them.
-func (m *Manager) readdress(ctx context.Context, v state.VPS, was, now network.Plan, init inside.Identity) error {
+func (m *Manager) readdress(ctx context.Context, v vps.VPS, was, now network.Plan, init inside.Identity) error {
 	if err := m.networks.Readdress(ctx, was, now, init); err != nil {
 		return err
 	}
-	if r := routingOf(v); r.Any() {
+	if r := v.Routing; r.Any() {
 		plans, err := m.plans(v)
 		if err != nil {
 			return err
@@ -188,7 +188,7 @@ func (m *Manager) readdress(ctx context.Context, v state.VPS, was, now network.P
 }
 
 // keepsRoutesWith is keepsRoutes for a change of one interface.
-func (m *Manager) keepsRoutesWith(v state.VPS, was, now network.Plan) error {
+func (m *Manager) keepsRoutesWith(v vps.VPS, was, now network.Plan) error {
 	if len(v.Routing.Routes) == 0 {
 		return nil
 	}
@@ -206,7 +206,7 @@ func (m *Manager) keepsRoutesWith(v state.VPS, was, now network.Plan) error {
 }
 
 // planOf is the plan of one interface.
-func (m *Manager) planOf(v state.VPS, i state.Interface) (network.Plan, error) {
+func (m *Manager) planOf(v vps.VPS, i vps.Interface) (network.Plan, error) {
 	plans, err := m.plans(v)
 	if err != nil {
 		return network.Plan{}, err
@@ -222,7 +222,7 @@ func (m *Manager) planOf(v state.VPS, i state.Interface) (network.Plan, error) {
 // followSettings writes the guest's own files anew. What they say counts when
 // its network service is restarted; the next start would write them too.
 // Nobody else may write its /etc/hosts at the same time.
-func (m *Manager) followSettings(ctx context.Context, v state.VPS) {
+func (m *Manager) followSettings(ctx context.Context, v vps.VPS) {
 	run, err := m.store.Run(v.Name)
 	var host Host
 	if err == nil {

@@ -7,6 +7,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 // Rename gives the VPS old, which must not run (fail.State), the name new. It
@@ -17,7 +18,7 @@ import (
 // The VPS has one of both names, however Rename ends, and is whole: what was
 // cut short the next command that changes it goes on with.
 func (m *Manager) Rename(ctx context.Context, old, new string) error {
-	if _, err := state.ParseName(new); err != nil {
+	if _, err := vps.ParseName(new); err != nil {
 		return err
 	}
 	if old == new {
@@ -40,7 +41,7 @@ func (m *Manager) Rename(ctx context.Context, old, new string) error {
 	if _, _, err := m.present(ctx, new, false); err != nil {
 		return err
 	}
-	if err := m.store.Apart(ctx, new, state.IDRange{}); err != nil {
+	if err := m.store.Apart(ctx, new, vps.IDRange{}); err != nil {
 		return err
 	}
 	if err := m.vacate(ctx, new); err != nil {
@@ -91,7 +92,7 @@ func (m *Manager) lockBoth(ctx context.Context, a, b string) (la, lb *state.Lock
 
 // moveFiles gives the directory of v, which l locks, the name that to locks. It
 // says in there first which name the tables know the VPS by.
-func (m *Manager) moveFiles(ctx context.Context, l, to *state.Locked, v state.VPS) error {
+func (m *Manager) moveFiles(ctx context.Context, l, to *state.Locked, v vps.VPS) error {
 	v.RenamedFrom = l.Name()
 	if err := l.Put(v); err != nil {
 		return err
@@ -113,7 +114,7 @@ func (m *Manager) moveFiles(ctx context.Context, l, to *state.Locked, v state.VP
 // finishRename has everything know the VPS that l locks, whose settings are v,
 // by the name of its directory, and returns what it says of itself then. One
 // that was not renamed stays as it is; done twice it is harmless.
-func (m *Manager) finishRename(ctx context.Context, l *state.Locked, v state.VPS) (state.VPS, error) {
+func (m *Manager) finishRename(ctx context.Context, l *state.Locked, v vps.VPS) (vps.VPS, error) {
 	old := v.RenamedFrom
 	if old == "" || old == v.Name {
 		return v, nil

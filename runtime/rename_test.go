@@ -12,6 +12,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 func renamable(t *testing.T) (*Manager, *world) {
@@ -19,7 +20,7 @@ func renamable(t *testing.T) (*Manager, *world) {
 	ctx := context.Background()
 	m, w := newFake(t, t.TempDir())
 	for name, o := range map[string]CreateOptions{
-		"web": {Template: "t", Published: []Publication{{Protocol: "tcp", Ports: "8080", To: "80"}}},
+		"web": {Template: "t", Published: []vps.Publication{{Protocol: "tcp", Ports: "8080", To: "80"}}},
 		"db":  {Template: "t", Hostname: "db.example"},
 	} {
 		if _, err := m.Create(ctx, name, o); err != nil {

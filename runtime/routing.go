@@ -7,15 +7,13 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/inside"
-	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 )
 
-// Route and RouteRule are a VPS's routes and rules as they are saved;
-// RoutingInfo is them as they really are, the VPS's own among them.
+// RoutingInfo is the routes and rules of a VPS as they really are, its own among
+// them.
 type (
-	Route         = state.Route
-	RouteRule     = state.RouteRule
 	RoutingInfo   = network.RoutingInfo
 	RouteInfo     = network.RouteInfo
 	RouteRuleInfo = network.RouteRuleInfo
@@ -33,27 +31,27 @@ func (m *Manager) Routing(_ context.Context, name string) (RoutingInfo, error) {
 		return RoutingInfo{}, err
 	}
 	if init.PID == 0 {
-		return routingOf(v).SavedInfo(name), nil
+		return network.SavedRouting(v.Routing, name), nil
 	}
 	plans, err := m.plans(v)
 	if err != nil {
 		return RoutingInfo{}, err
 	}
-	return m.networks.Routing(name, routingOf(v), plans, init)
+	return m.networks.Routing(name, v.Routing, plans, init)
 }
 
 // AddRoute adds a route. It and the other changes are applied to a running VPS
 // and saved for its starts; if applying fails nothing is saved.
-func (m *Manager) AddRoute(ctx context.Context, name string, r Route) error {
-	return m.changeRouting(ctx, name, func(all *state.Routing) error {
+func (m *Manager) AddRoute(ctx context.Context, name string, r vps.Route) error {
+	return m.changeRouting(ctx, name, func(all *vps.Routing) error {
 		all.Routes = append(slices.Clip(all.Routes), r)
 		return nil
 	})
 }
 
 // AddRouteRule adds a rule.
-func (m *Manager) AddRouteRule(ctx context.Context, name string, r RouteRule) error {
-	return m.changeRouting(ctx, name, func(all *state.Routing) error {
+func (m *Manager) AddRouteRule(ctx context.Context, name string, r vps.RouteRule) error {
+	return m.changeRouting(ctx, name, func(all *vps.Routing) error {
 		all.Rules = append(slices.Clip(all.Rules), r)
 		return nil
 	})
@@ -63,9 +61,9 @@ func (m *Manager) AddRouteRule(ctx context.Context, name string, r RouteRule) er
 // list before the first is removed. If one chooses none (fail.NotFound) or
 // several (fail.Usage) nothing is removed.
 func (m *Manager) RemoveRoutes(ctx context.Context, name string, chosen []RouteChoice) error {
-	return m.changeRouting(ctx, name, func(all *state.Routing) error {
+	return m.changeRouting(ctx, name, func(all *vps.Routing) error {
 		numbers, err := positions(chosen, func(c RouteChoice) (int, error) { return c.in(*all, name) })
-		*all = state.Routing{
+		*all = vps.Routing{
 			Routes: without(all.Routes, numbers, 0),
 			Rules:  without(all.Rules, numbers, len(all.Routes)),
 		}
@@ -76,30 +74,30 @@ func (m *Manager) RemoveRoutes(ctx context.Context, name string, chosen []RouteC
 // FlushRoutes removes every route and rule of croft's; the network's default
 // route comes back if one of them was in its place.
 func (m *Manager) FlushRoutes(ctx context.Context, name string) error {
-	return m.changeRouting(ctx, name, func(all *state.Routing) error { *all = state.Routing{}; return nil })
+	return m.changeRouting(ctx, name, func(all *vps.Routing) error { *all = vps.Routing{}; return nil })
 }
 
 // ApplyRoutes puts back what somebody inside a running VPS took away.
 func (m *Manager) ApplyRoutes(ctx context.Context, name string) error {
-	return m.changeRouting(ctx, name, func(*state.Routing) error { return nil })
+	return m.changeRouting(ctx, name, func(*vps.Routing) error { return nil })
 }
 
-func (m *Manager) changeRouting(ctx context.Context, name string, change func(*state.Routing) error) error {
-	return m.changeLive(ctx, name, func(v *state.VPS) error {
+func (m *Manager) changeRouting(ctx context.Context, name string, change func(*vps.Routing) error) error {
+	return m.changeLive(ctx, name, func(v *vps.VPS) error {
 		was := v.Routing.Routes
 		if err := change(&v.Routing); err != nil {
 			return err
 		}
-		if err := routingOf(*v).Check(); err != nil {
+		if err := v.Routing.Check(); err != nil {
 			return err
 		}
 		return m.checkNewRoutes(*v, was)
-	}, func(ctx context.Context, v state.VPS, init inside.Identity) error {
+	}, func(ctx context.Context, v vps.VPS, init inside.Identity) error {
 		plans, err := m.plans(v)
 		if err != nil {
 			return err
 		}
-		if err := m.networks.SetRouting(routingOf(v), plans, init); err != nil {
+		if err := m.networks.SetRouting(v.Routing, plans, init); err != nil {
 			return err
 		}
 		m.followSettings(ctx, v)
@@ -109,8 +107,8 @@ func (m *Manager) changeRouting(ctx context.Context, name string, change func(*s
 
 // checkNewRoutes refuses a route of v that is not among was and that cannot
 // work: the VPS would not have it at its next start.
-func (m *Manager) checkNewRoutes(v state.VPS, was []Route) error {
-	var more []Route
+func (m *Manager) checkNewRoutes(v vps.VPS, was []vps.Route) error {
+	var more []vps.Route
 	for _, r := range v.Routing.Routes {
 		if !slices.Contains(was, r) {
 			more = append(more, r)
@@ -133,19 +131,19 @@ func (m *Manager) checkNewRoutes(v state.VPS, was []Route) error {
 
 // badRoute says why a route of v cannot work with interfaces as planned; nil if
 // it can.
-func badRoute(v state.VPS, r Route, plans []network.Plan) error {
-	var rest state.Routing
+func badRoute(v vps.VPS, r vps.Route, plans []network.Plan) error {
+	var rest vps.Routing
 	for _, o := range v.Routing.Routes {
 		if o == r || o.Via == "" {
 			rest.Routes = append(rest.Routes, o)
 		}
 	}
-	return routingOf(state.VPS{Routing: rest}).CheckOn(plans)
+	return network.CheckRoutes(rest, plans)
 }
 
 // keepsRoutes refuses a change of interfaces that a route of v does not
 // survive.
-func keepsRoutes(v state.VPS, was, now []network.Plan) error {
+func keepsRoutes(v vps.VPS, was, now []network.Plan) error {
 	for _, r := range v.Routing.Routes {
 		if err := badRoute(v, r, now); err != nil && badRoute(v, r, was) == nil {
 			return fail.New(fail.State, "%s needs what is removed: %w", v.Name, err).WithHint("croft route %s list", v.Name)
@@ -157,15 +155,15 @@ func keepsRoutes(v state.VPS, was, now []network.Plan) error {
 // startRoutes gives a VPS that starts its routes. One that its kernel refuses
 // is a warning: addresses and networks may have changed since it was added, and
 // a VPS does not stay down for that.
-func (m *Manager) startRoutes(v state.VPS, plans []network.Plan, init inside.Identity) error {
-	all := routingOf(v)
+func (m *Manager) startRoutes(v vps.VPS, plans []network.Plan, init inside.Identity) error {
+	all := v.Routing
 	if !all.Any() {
 		return nil
 	}
 	if err := m.networks.SetRouting(all, plans, init); err == nil {
 		return nil
 	}
-	kept := network.Routing{Rules: all.Rules}
+	kept := vps.Routing{Rules: all.Rules}
 	for n, r := range all.Routes {
 		next := kept
 		next.Routes = append(slices.Clip(kept.Routes), r)
@@ -183,7 +181,7 @@ func (m *Manager) startRoutes(v state.VPS, plans []network.Plan, init inside.Ide
 }
 
 // plans are the network's plans of v's interfaces, in their order.
-func (m *Manager) plans(v state.VPS) ([]network.Plan, error) {
+func (m *Manager) plans(v vps.VPS) ([]network.Plan, error) {
 	plugs, err := m.plugs(v)
 	if err != nil {
 		return nil, err
@@ -193,15 +191,4 @@ func (m *Manager) plans(v state.VPS) ([]network.Plan, error) {
 		all = append(all, p.plan)
 	}
 	return all, nil
-}
-
-func routingOf(v state.VPS) network.Routing {
-	var out network.Routing
-	for _, r := range v.Routing.Routes {
-		out.Routes = append(out.Routes, network.Route(r))
-	}
-	for _, r := range v.Routing.Rules {
-		out.Rules = append(out.Rules, network.RouteRule(r))
-	}
-	return out
 }

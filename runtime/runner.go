@@ -9,6 +9,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/holder"
 )
 
@@ -17,14 +18,14 @@ import (
 // the next command removes.
 
 // thisRunner is this process as the runner of a VPS.
-func (m *Manager) thisRunner() (state.Runner, error) {
+func (m *Manager) thisRunner() (vps.Runner, error) {
 	me, err := processOf(os.Getpid())
-	return state.Runner{HostBoot: m.store.HostBoot(), PID: me.PID, StartTime: me.StartTime}, err
+	return vps.Runner{HostBoot: m.store.HostBoot(), PID: me.PID, StartTime: me.StartTime}, err
 }
 
 // abandoned reports whether v is ephemeral and its runner has ended. One that
 // names no runner was made by an older croft, and is not.
-func (m *Manager) abandoned(v state.VPS) bool {
+func (m *Manager) abandoned(v vps.VPS) bool {
 	r := v.Runner
 	if !v.Ephemeral || r.PID == 0 {
 		return false
@@ -34,7 +35,7 @@ func (m *Manager) abandoned(v state.VPS) bool {
 
 // runnerOf opens the runner of v as a pidfd, which the caller closes. It is
 // holder.None for a VPS without one, fail.State if the runner has ended.
-func (m *Manager) runnerOf(v state.VPS) (int, error) {
+func (m *Manager) runnerOf(v vps.VPS) (int, error) {
 	if !v.Ephemeral || v.Runner.PID == 0 {
 		return holder.None, nil
 	}

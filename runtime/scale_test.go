@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"croft/internal/fail"
-	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 // crowd makes n VPSs called v0, v1 and so on, as Create makes them, but for their
@@ -232,7 +232,7 @@ func TestFormerTableIsUpgraded(t *testing.T) {
 			t.Errorf("%s, %v", data, err)
 		}
 		for name, network := range map[string]string{"web": DefaultNetwork, "db": DefaultNetwork} {
-			v := state.VPS{Name: name, Interfaces: []state.Interface{{Name: "eth0", Network: network}}}
+			v := vps.VPS{Name: name, Interfaces: []vps.Interface{{Name: "eth0", Network: network}}}
 			if plans, err := m.plans(v); err != nil || len(plans[0].Addresses) != 2 {
 				t.Errorf("%s: %+v, %v", name, plans, err)
 			}

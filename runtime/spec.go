@@ -14,7 +14,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/initkind"
 	"croft/internal/inside"
-	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/command"
 	"croft/runtime/guests"
 	"croft/runtime/inits"
@@ -25,7 +25,7 @@ import (
 // working directory, which is where libcontainer takes it from, and returns
 // its specification. The root filesystem is at another place there than in
 // the bundle's file: the one that only this monitor sees.
-func (mon *monitor) prepare(v state.VPS, root template.Rootfs, files *inside.Root) (*specs.Spec, error) {
+func (mon *monitor) prepare(v vps.VPS, root template.Rootfs, files *inside.Root) (*specs.Spec, error) {
 	host, err := mon.host()
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (mon *monitor) prepare(v state.VPS, root template.Rootfs, files *inside.Roo
 // specOf is the configuration of v's bundle, whose files are at root. One
 // without an init, whose image says no command, is fail.State unless it is to
 // wait for one.
-func (m *Manager) specOf(v state.VPS, init guests.Init, root *inside.Root, host Host, notify string, wait bool) (*specs.Spec, error) {
+func (m *Manager) specOf(v vps.VPS, init guests.Init, root *inside.Root, host Host, notify string, wait bool) (*specs.Spec, error) {
 	image, err := m.imageOf(v)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (m *Manager) specOf(v state.VPS, init guests.Init, root *inside.Root, host 
 
 // imageOf is the image that v was created from. The zero Image is one that is
 // not in the store any more.
-func (m *Manager) imageOf(v state.VPS) (template.Image, error) {
+func (m *Manager) imageOf(v vps.VPS) (template.Image, error) {
 	image, err := m.templates.Resolve(v.Template.Digest)
 	if fail.Is(err, fail.NotFound) {
 		return template.Image{}, nil
@@ -99,17 +99,17 @@ func bootedInit(init guests.Init, image template.Image) initkind.Kind {
 }
 
 // settings is what v's bundle is made from.
-func settings(v state.VPS, init guests.Init, host Host, image template.Image, notify string) bundles.Settings {
+func settings(v vps.VPS, init guests.Init, host Host, image template.Image, notify string) bundles.Settings {
 	s := bundles.Settings{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname,
 		Init: []string{init.Path}, Env: append(append([]string{}, image.Env...), v.Env...), ContainerEnv: image.ContainerEnv,
 		First: v.IDs.First, Size: v.IDs.Size,
 		CgroupsPath: host.Cgroups.CgroupsPath(v.Name),
-		Limits:      bundles.Limits(v.Limits), Capacity: host.Capacity, OOMScoreAdj: host.OOMScoreAdj,
+		Limits:      vps.Limits(v.Limits), Capacity: host.Capacity, OOMScoreAdj: host.OOMScoreAdj,
 		Sysctls: v.Sysctls, Devices: host.Devices, NotifyFile: notify,
 		NoFile: host.NoFile, HostUptime: host.Uptime, Arch: host.Arch, Allow: v.Allow,
 	}
-	if slices.Contains(v.Allow, bundles.AllowCapabilities) && init.Kind == initkind.Systemd {
+	if slices.Contains(v.Allow, vps.AllowCapabilities) && init.Kind == initkind.Systemd {
 		s.Init = append(s.Init, inits.MaskedUnits()...)
 	}
 	if v.Privileged {
@@ -120,7 +120,7 @@ func settings(v state.VPS, init guests.Init, host Host, image template.Image, no
 
 // underSmallInit makes s run the command of the image under croft's own init, or
 // with wait no command. The files of v are at root.
-func (m *Manager) underSmallInit(s *bundles.Settings, v state.VPS, image template.Image, root *inside.Root, wait bool) error {
+func (m *Manager) underSmallInit(s *bundles.Settings, v vps.VPS, image template.Image, root *inside.Root, wait bool) error {
 	// Images rely on the directory, because Docker creates it.
 	if dir := path.Clean(image.WorkingDir); path.IsAbs(dir) && !root.IsDir(dir) {
 		if err := root.MakeDirectory(dir, v.IDs.First); err != nil {
@@ -147,7 +147,7 @@ func (m *Manager) underSmallInit(s *bundles.Settings, v state.VPS, image templat
 // Bundle is the configuration of name's OCI bundle as JSON: that with which it
 // runs, or else the one with which another OCI runtime would run it.
 func (m *Manager) Bundle(_ context.Context, name string) (json.RawMessage, error) {
-	if _, err := state.ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return nil, err
 	}
 	v, err := m.store.Get(name)
@@ -168,7 +168,7 @@ func (m *Manager) Bundle(_ context.Context, name string) (json.RawMessage, error
 	return text, nil
 }
 
-func (m *Manager) bundle(v state.VPS) (*specs.Spec, error) {
+func (m *Manager) bundle(v vps.VPS) (*specs.Spec, error) {
 	run, err := m.store.Run(v.Name)
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func (m *Manager) bundle(v state.VPS) (*specs.Spec, error) {
 
 // portable is the bundle of v, whose files are at dir, for other runtimes. It has
 // no time namespace, whose offsets are those of the instant of a start.
-func (m *Manager) portable(v state.VPS, dir string) (*specs.Spec, error) {
+func (m *Manager) portable(v vps.VPS, dir string) (*specs.Spec, error) {
 	host, err := m.host()
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 // Start starts name and returns when its init runs, or with the reason it does
@@ -130,7 +131,7 @@ func lostEnd() *state.End {
 
 // revive starts a fallen VPS that should run: it may have rebooted, which only
 // its monitor would have known. Another VPS is left as it is.
-func (m *Manager) revive(ctx context.Context, l *state.Locked, v state.VPS) error {
+func (m *Manager) revive(ctx context.Context, l *state.Locked, v vps.VPS) error {
 	run, err := m.store.Run(l.Name())
 	if err != nil || !fallen(run) {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 	"croft/runtime/container"
 )
@@ -168,7 +169,7 @@ func (m *Manager) goneOr(name string, err error) error {
 	return err
 }
 
-func (s *Stats) fill(u container.Usage, l state.Limits) {
+func (s *Stats) fill(u container.Usage, l vps.Limits) {
 	s.CPU = CPUStats{Used: u.CPU, User: u.CPUUser, System: u.CPUSystem, Throttled: u.Throttled, Limit: l.MilliCPUs}
 	s.Memory = MemoryStats{Used: u.Memory, Total: u.MemoryTotal, Peak: u.MemoryPeak, Limit: u.MemoryLimit, Swap: u.Swap, SwapLimit: u.SwapLimit}
 	s.PIDs = PIDStats{u.PIDs, u.PIDsLimit}

@@ -9,7 +9,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/proc"
-	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 )
 
@@ -72,7 +72,7 @@ func TestStatsSince(t *testing.T) {
 
 func TestParseProcess(t *testing.T) {
 	p := processInfo(77, proc.Stat{Command: "a b) (c", State: 'S', Parent: 1, CPU: 2 * time.Second, Threads: 3, Resident: 256}, 4096)
-	v := state.VPS{IDs: state.IDRange{First: 100000, Size: 65536}}
+	v := vps.VPS{IDs: vps.IDRange{First: 100000, Size: 65536}}
 	p.parseStatus("Name:\tx\nUid:\t100000\t100033\t100033\t100033\nNSpid:\t77\t9\t2\n", v)
 	want := ProcessInfo{PID: 9, HostPID: 77, Parent: 1, User: 33, State: "S", Threads: 3, CPU: 2e9, Memory: 1 << 20, Command: "[a b) (c]"}
 	if p != want {

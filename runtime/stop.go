@@ -17,6 +17,7 @@ import (
 	"croft/internal/inside"
 	"croft/internal/proc"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/container"
 	"croft/runtime/guests"
 	"croft/runtime/inits"
@@ -82,18 +83,18 @@ func (m *Manager) Kill(ctx context.Context, name string, sig syscall.Signal) err
 // toEnd takes name's lock for a command that ends the VPS. Settings that cannot
 // be read are a warning: then only its name and its interfaces are known. It
 // gets no new monitor.
-func (m *Manager) toEnd(ctx context.Context, name string) (*state.Locked, state.VPS, error) {
+func (m *Manager) toEnd(ctx context.Context, name string) (*state.Locked, vps.VPS, error) {
 	l, err := m.lock(ctx, name)
 	if err != nil {
-		return nil, state.VPS{}, err
+		return nil, vps.VPS{}, err
 	}
 	v, err := l.VPS()
 	if fail.Is(err, fail.NotFound) {
 		l.Unlock()
-		return nil, state.VPS{}, err
+		return nil, vps.VPS{}, err
 	}
 	if err == nil {
-		var renamed state.VPS
+		var renamed vps.VPS
 		if renamed, err = m.finishRename(ctx, l, v); err == nil {
 			return l, renamed, nil
 		}
@@ -145,7 +146,7 @@ func (m *Manager) restart(ctx context.Context, name string, o StopOptions) error
 // stopLocked ends a VPS whose lock is held and returns its life lock, which
 // says that no monitor runs and none can start. The lock comes with an error
 // too if the VPS has ended: fail.Timeout says that it was killed.
-func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v state.VPS, o StopOptions) (*os.File, error) {
+func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v vps.VPS, o StopOptions) (*os.File, error) {
 	timeout := o.Timeout
 	if timeout == 0 {
 		timeout = stopTimeout(v)
@@ -187,7 +188,7 @@ func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v state.VPS, 
 
 // stopWithoutMonitor is stopLocked for a VPS that has no monitor and cannot get
 // one: the caller holds the life lock.
-func (m *Manager) stopWithoutMonitor(ctx context.Context, v state.VPS, fast bool, timeout time.Duration) error {
+func (m *Manager) stopWithoutMonitor(ctx context.Context, v vps.VPS, fast bool, timeout time.Duration) error {
 	if !alive(m.initProcess(v.Name)) {
 		return errors.Join(m.endStrays(v, true), m.sweep(ctx, v))
 	}
@@ -220,7 +221,7 @@ const (
 
 // killLocked ends every process of a VPS and waits for its monitor to have
 // swept up. It kills a monitor that does not, and sweeps up in its place.
-func (m *Manager) killLocked(ctx context.Context, l *state.Locked, v state.VPS) (*os.File, error) {
+func (m *Manager) killLocked(ctx context.Context, l *state.Locked, v vps.VPS) (*os.File, error) {
 	bounded, cancel := context.WithTimeout(ctx, exitPatience)
 	defer cancel()
 	var failed error
@@ -290,7 +291,7 @@ func (m *Manager) killMonitor(name string, late bool) (killed bool) {
 
 // sweepForMonitor sweeps up after a VPS whose monitor could not, and writes down
 // that it has ended. The caller holds the life lock.
-func (m *Manager) sweepForMonitor(ctx context.Context, v state.VPS) error {
+func (m *Manager) sweepForMonitor(ctx context.Context, v vps.VPS) error {
 	err := m.sweep(ctx, v)
 	end := state.End{Reason: endKilled, Status: 128 + int(syscall.SIGKILL), Detail: "it was killed, and so was its monitor"}
 	return errors.Join(err, m.putEnd(v.Name, end))
@@ -343,7 +344,7 @@ func (m *Manager) initProcess(name string) state.Process {
 // ask makes the init of v do what is wanted, and goes on asking until ctx
 // ends: by its signal as soon as it handles that, after a third of the
 // timeout by the command inside, after two thirds by SIGTERM to everything.
-func (m *Manager) ask(ctx context.Context, v state.VPS, want inits.Intent, timeout time.Duration) {
+func (m *Manager) ask(ctx context.Context, v vps.VPS, want inits.Intent, timeout time.Duration) {
 	command := time.NewTimer(timeout / 3)
 	everything := time.NewTimer(timeout * 2 / 3)
 	tick := time.NewTicker(pace)

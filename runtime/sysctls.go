@@ -15,9 +15,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"croft/bundles"
 	"croft/internal/fail"
-	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 // SetSysctlsCommand is the word that makes croft set sysctls of the namespaces
@@ -94,8 +93,8 @@ func trySysctls(ctx context.Context, sysctls map[string]string, privileged bool)
 // setUserSysctls sets those limits of v's user namespace that its sysctls say.
 // Its init waits: nothing of the VPS's own runs yet. The program is croft itself,
 // which libcontainer's process inside has as /proc/self/exe.
-func (m *Manager) setUserSysctls(v state.VPS, spec *specs.Spec) error {
-	args := pairs(v.Sysctls, bundles.OfUserNamespace)
+func (m *Manager) setUserSysctls(v vps.VPS, spec *specs.Spec) error {
+	args := pairs(v.Sysctls, vps.OfUserNamespace)
 	if len(args) == 0 {
 		return nil
 	}

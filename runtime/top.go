@@ -16,7 +16,7 @@ import (
 
 	"croft/internal/inside"
 	"croft/internal/proc"
-	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 // A ProcessInfo is one process of a VPS. Its JSON keys are stable: docs/state.md.
@@ -115,7 +115,7 @@ func userNamesIn(passwd []byte) map[int64]string {
 var userName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*\$?$`)
 
 // readProcess looks at one process. Its Parent is still the host's number.
-func readProcess(pid int, v state.VPS) (ProcessInfo, error) {
+func readProcess(pid int, v vps.VPS) (ProcessInfo, error) {
 	stat, err := proc.ReadStat(pid)
 	if err != nil {
 		return ProcessInfo{}, err
@@ -146,7 +146,7 @@ func processInfo(pid int, s proc.Stat, page int) ProcessInfo {
 
 // parseStatus reads the pid and the user inside out of /proc/PID/status. NSpid
 // is a pid for each namespace, the host's first (Linux 4.1).
-func (p *ProcessInfo) parseStatus(status string, v state.VPS) {
+func (p *ProcessInfo) parseStatus(status string, v vps.VPS) {
 	for line := range strings.Lines(status) {
 		fields := strings.Fields(line)
 		switch {

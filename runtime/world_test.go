@@ -26,6 +26,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/inside"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network"
 	"croft/network/guest"
 	"croft/runtime/container"
@@ -340,7 +341,7 @@ func (w fakeNetworks) Plug(_ context.Context, p network.Plan, init inside.Identi
 		if w.has("link", name) {
 			return errors.New("the link exists")
 		}
-		if p.Rate != (network.Rate{}) {
+		if p.Rate != (vps.Rate{}) {
 			if err := w.put("rate", name, fmt.Sprint(p.Rate)); err != nil {
 				return err
 			}
@@ -391,7 +392,7 @@ func (w fakeNetworks) Traffic(plans []network.Plan) (map[string]network.Traffic,
 	}
 	return all, nil
 }
-func (w fakeNetworks) SetFirewall(_ context.Context, f network.Firewall, init inside.Identity) error {
+func (w fakeNetworks) SetFirewall(_ context.Context, f vps.Firewall, init inside.Identity) error {
 	return w.effect("set firewall", func() error {
 		if w.inits != "" && !alive(state.Process(init)) {
 			return inside.ErrGone
@@ -399,8 +400,8 @@ func (w fakeNetworks) SetFirewall(_ context.Context, f network.Firewall, init in
 		return w.put("firewall", strconv.Itoa(init.PID), fmt.Sprintf("%+v", f))
 	})
 }
-func (w fakeNetworks) Firewall(_ context.Context, name string, f network.Firewall, _ inside.Identity) (network.FirewallInfo, error) {
-	info := f.SavedInfo(name)
+func (w fakeNetworks) Firewall(_ context.Context, name string, f vps.Firewall, _ inside.Identity) (network.FirewallInfo, error) {
+	info := network.SavedFirewall(f, name)
 	info.Running = true
 	return info, nil
 }
@@ -444,18 +445,18 @@ func (w fakeNetworks) ConnectionLimit(p network.Plan) (uint32, error) {
 func (w fakeNetworks) Withdraw(network.Plan, network.Plan) error {
 	return w.effect("withdraw", func() error { return nil })
 }
-func (w fakeNetworks) SetRouting(r network.Routing, _ []network.Plan, init inside.Identity) error {
+func (w fakeNetworks) SetRouting(r vps.Routing, _ []network.Plan, init inside.Identity) error {
 	return w.effect("set routes", func() error {
 		if w.inits != "" && !alive(state.Process(init)) {
 			return inside.ErrGone
 		}
-		return w.put("routes", strconv.Itoa(init.PID), r.String())
+		return w.put("routes", strconv.Itoa(init.PID), fmt.Sprintf("%+v", r))
 	})
 }
-func (w fakeNetworks) Routing(name string, r network.Routing, _ []network.Plan, _ inside.Identity) (network.RoutingInfo, error) {
-	return r.SavedInfo(name), nil
+func (w fakeNetworks) Routing(name string, r vps.Routing, _ []network.Plan, _ inside.Identity) (network.RoutingInfo, error) {
+	return network.SavedRouting(r, name), nil
 }
-func (w fakeNetworks) CheckPorts([]network.Publication) error { return nil }
+func (w fakeNetworks) CheckPorts([]vps.Publication) error { return nil }
 func (w fakeNetworks) Publish(_ context.Context, all []network.Published) error {
 	return w.effect("publish", func() error {
 		for _, p := range all {
@@ -724,7 +725,7 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 	m := &Manager{store: store, templates: fakeTemplates{}, command: "test", warn: func(string) {}, lockWait: time.Second}
 	m.machine = machine{
 		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w},
-		unused: func(state.IDRange) error { return nil },
+		unused: func(vps.IDRange) error { return nil },
 		capacity: func() bundles.Capacity {
 			return bundles.Capacity{Tasks: 32768, Memory: 2 << 30, LimitMemory: true, CPUs: 2}
 		},

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // A Draft is a VPS that is being made: a directory beside the finished ones,
@@ -62,12 +63,12 @@ func taken(name string) error {
 // Drafts returns the settings of the drafts whose makers are at work, as far as
 // they have put any. Put comes before Commit: who calls it while no VPS comes
 // into being (AllStill) sees every VPS as one or the other.
-func (s *Store) Drafts() ([]VPS, error) {
+func (s *Store) Drafts() ([]vps.VPS, error) {
 	names, err := readNames(s.vpsDirs())
 	if err != nil {
 		return nil, err
 	}
-	var all []VPS
+	var all []vps.VPS
 	for _, name := range names {
 		dir := filepath.Join(s.vpsDirs(), name)
 		if !strings.HasPrefix(name, ".") || !isDir(dir) || !atWork(dir) {
@@ -78,7 +79,7 @@ func (s *Store) Drafts() ([]VPS, error) {
 		if err != nil {
 			continue // none yet, or it has ended
 		}
-		var v VPS
+		var v vps.VPS
 		if err := decode(data, path, &v); err != nil {
 			return nil, err
 		}
@@ -88,7 +89,7 @@ func (s *Store) Drafts() ([]VPS, error) {
 }
 
 // Put makes v the settings of the draft.
-func (d *Draft) Put(v VPS) error {
+func (d *Draft) Put(v vps.VPS) error {
 	v.Name = d.name
 	return putVPS(filepath.Join(d.Dir, vpsFileName), v)
 }

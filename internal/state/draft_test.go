@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // files is what is below vps/ and trash/, as text.
@@ -41,7 +42,7 @@ func TestDraft(t *testing.T) {
 	if fi, err := os.Stat(d.Dir); err != nil || fi.Mode().Perm() != private {
 		t.Fatalf("draft: %v, %v", fi, err)
 	}
-	if err := d.Put(VPS{Hostname: "h"}); err != nil {
+	if err := d.Put(vps.VPS{Hostname: "h"}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = l.VPS()
@@ -186,24 +187,24 @@ func TestCreatesAtOnce(t *testing.T) {
 func TestFreeIDs(t *testing.T) {
 	const u = IDUnit
 	for name, c := range map[string]struct {
-		used []IDRange
+		used []vps.IDRange
 		size uint32
 		want uint32 // 0: none
 	}{
 		"first":             {nil, u, firstIDs},
-		"none used":         {[]IDRange{{0, 0}}, u, firstIDs},
-		"after":             {[]IDRange{{firstIDs, u}}, u, firstIDs + u},
-		"gap":               {[]IDRange{{firstIDs + u, u}}, u, firstIDs},
-		"gap too small":     {[]IDRange{{firstIDs + u, u}}, 2 * u, firstIDs + 2*u},
-		"unsorted":          {[]IDRange{{firstIDs + u, u}, {firstIDs, u}}, u, firstIDs + 2*u},
-		"contained":         {[]IDRange{{firstIDs, 4 * u}, {firstIDs + u, u}}, u, firstIDs + 4*u},
-		"unaligned":         {[]IDRange{{firstIDs + 5, 7}}, u, firstIDs + u},
-		"of subuid":         {[]IDRange{{1000000, 1000000000}}, u, 1001062400},
-		"below":             {[]IDRange{{100000, 65536}}, u, firstIDs},
-		"all":               {[]IDRange{{1000, math.MaxUint32 - 1000}}, u, 0},
-		"wraps":             {[]IDRange{{math.MaxUint32, math.MaxUint32}}, u, firstIDs},
-		"the end":           {[]IDRange{{firstIDs, endIDs - firstIDs}}, u, 0},
-		"the last":          {[]IDRange{{firstIDs, endIDs - firstIDs - u}}, u, endIDs - u},
+		"none used":         {[]vps.IDRange{{First: 0, Size: 0}}, u, firstIDs},
+		"after":             {[]vps.IDRange{{First: firstIDs, Size: u}}, u, firstIDs + u},
+		"gap":               {[]vps.IDRange{{First: firstIDs + u, Size: u}}, u, firstIDs},
+		"gap too small":     {[]vps.IDRange{{First: firstIDs + u, Size: u}}, 2 * u, firstIDs + 2*u},
+		"unsorted":          {[]vps.IDRange{{First: firstIDs + u, Size: u}, {First: firstIDs, Size: u}}, u, firstIDs + 2*u},
+		"contained":         {[]vps.IDRange{{First: firstIDs, Size: 4 * u}, {First: firstIDs + u, Size: u}}, u, firstIDs + 4*u},
+		"unaligned":         {[]vps.IDRange{{First: firstIDs + 5, Size: 7}}, u, firstIDs + u},
+		"of subuid":         {[]vps.IDRange{{First: 1000000, Size: 1000000000}}, u, 1001062400},
+		"below":             {[]vps.IDRange{{First: 100000, Size: 65536}}, u, firstIDs},
+		"all":               {[]vps.IDRange{{First: 1000, Size: math.MaxUint32 - 1000}}, u, 0},
+		"wraps":             {[]vps.IDRange{{First: math.MaxUint32, Size: math.MaxUint32}}, u, firstIDs},
+		"the end":           {[]vps.IDRange{{First: firstIDs, Size: endIDs - firstIDs}}, u, 0},
+		"the last":          {[]vps.IDRange{{First: firstIDs, Size: endIDs - firstIDs - u}}, u, endIDs - u},
 		"larger than there": {nil, math.MaxUint32 / u * u, 0},
 	} {
 		got, ok := freeIDs(c.used, c.size)
@@ -224,12 +225,12 @@ func TestAllocateIDs(t *testing.T) {
 	}
 	defer d.Abort()
 	ctx := context.Background()
-	v := VPS{Hostname: "h"}
+	v := vps.VPS{Hostname: "h"}
 	wantKind(t, d.AllocateIDs(ctx, &v, 1000), fail.Usage)
 	if err := d.AllocateIDs(ctx, &v, 2*IDUnit); err != nil {
 		t.Fatal(err)
 	}
-	if want := (IDRange{First: 1048576 + 65536, Size: 2 * IDUnit}); v.IDs != want {
+	if want := (vps.IDRange{First: 1048576 + 65536, Size: 2 * IDUnit}); v.IDs != want {
 		t.Errorf("got %v, want %v", v.IDs, want)
 	}
 	if err := d.Commit(); err != nil {
@@ -294,12 +295,12 @@ func TestIDsOfALostFile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var v VPS
+			var v vps.VPS
 			err = d.AllocateIDs(context.Background(), &v, 0)
 			switch {
 			case indexed && err != nil:
 				t.Errorf("%s: %v", what, err)
-			case indexed && v.IDs.overlaps(old.IDs):
+			case indexed && v.IDs.Overlaps(old.IDs):
 				t.Errorf("%s: %v and %v", what, v.IDs, old.IDs)
 			case !indexed && !fail.Is(err, fail.State):
 				t.Errorf("%s, without the index: %v, %v", what, v.IDs, err)
@@ -319,7 +320,7 @@ func TestIDsOfProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Abort()
-	var v VPS
+	var v vps.VPS
 	if err := d.AllocateIDs(context.Background(), &v, 2*IDUnit); err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +372,7 @@ func TestIDIndexSavesReading(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		index = append(index, dirRange{key, IDRange{First: firstIDs + uint32(i)*IDUnit, Size: IDUnit}})
+		index = append(index, dirRange{key, vps.IDRange{First: firstIDs + uint32(i)*IDUnit, Size: IDUnit}})
 	}
 	s.writeIDIndex(index)
 	allocate := func(name string) error {
@@ -380,7 +381,7 @@ func TestIDIndexSavesReading(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer d.Abort()
-		var v VPS
+		var v vps.VPS
 		err = d.AllocateIDs(context.Background(), &v, 0)
 		if err == nil && v.IDs.First != firstIDs+n*IDUnit {
 			t.Errorf("got %v", v.IDs)
@@ -425,7 +426,7 @@ func TestIDIndex(t *testing.T) {
 			t.Errorf("%s is not in the index: %v", name, err)
 		}
 	}
-	by := IDRange{First: firstIDs + 10*IDUnit, Size: IDUnit}
+	by := vps.IDRange{First: firstIDs + 10*IDUnit, Size: IDUnit}
 	if err := os.Mkdir(s.VPSDir("d"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -451,7 +452,7 @@ func TestAllocateIDsCalledOff(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	err = exclusively(ctx, s.poolFile(), func() error {
 		cancel()
-		return d.AllocateIDs(ctx, &VPS{}, 0)
+		return d.AllocateIDs(ctx, &vps.VPS{}, 0)
 	})
 	if err == nil || !strings.Contains(err.Error(), "context canceled") {
 		t.Errorf("got %v", err)

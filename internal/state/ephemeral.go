@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"croft/internal/vps"
 )
 
 // Ephemeral VPSs are listed in a directory of their own, as empty files, so
@@ -47,7 +49,7 @@ func (s *Store) Ephemerals() ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if name, err := ParseName(e.Name()); err == nil {
+		if name, err := vps.ParseName(e.Name()); err == nil {
 			names = append(names, name)
 		}
 	}

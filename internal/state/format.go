@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // decode reads a file of ours, whose content is data, into v. It is fail.State
@@ -45,13 +46,13 @@ func decodeKnown(data []byte, path string, v any, schema *int) error {
 
 // decodeVPS reads the vps.json of name. The name of its directory is what
 // counts, and what the result says.
-func decodeVPS(data []byte, name, path string) (VPS, error) {
-	var v VPS
+func decodeVPS(data []byte, name, path string) (vps.VPS, error) {
+	var v vps.VPS
 	if err := decodeKnown(data, path, &v, &v.Schema); err != nil {
-		return VPS{}, err
+		return vps.VPS{}, err
 	}
 	if uint64(v.IDs.First)+uint64(v.IDs.Size) > math.MaxInt32 {
-		return VPS{}, fail.New(fail.State, "%s is corrupt: ids %d+%d are out of range", path, v.IDs.First, v.IDs.Size)
+		return vps.VPS{}, fail.New(fail.State, "%s is corrupt: ids %d+%d are out of range", path, v.IDs.First, v.IDs.Size)
 	}
 	v.Name = name
 	return v, nil

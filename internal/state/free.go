@@ -1,6 +1,10 @@
 package state
 
-import "context"
+import (
+	"context"
+
+	"croft/internal/vps"
+)
 
 // FreeIDs returns how many ranges of IDUnit ids can still be given to new VPSs.
 func (s *Store) FreeIDs(ctx context.Context) (int, error) {
@@ -14,7 +18,7 @@ func (s *Store) FreeIDs(ctx context.Context) (int, error) {
 }
 
 // freeRanges counts the aligned ranges that overlap none in used.
-func freeRanges(used []IDRange) int {
+func freeRanges(used []vps.IDRange) int {
 	taken := map[uint64]bool{}
 	for _, u := range used {
 		end := min(uint64(u.First)+uint64(u.Size), endIDs)

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"croft/internal/vps"
 )
 
 // The index of ids makes a create independent of how many VPSs there are: it
@@ -32,7 +34,7 @@ type dirKey struct {
 // A dirRange is a directory and the ids of the VPS in it.
 type dirRange struct {
 	key dirKey
-	ids IDRange
+	ids vps.IDRange
 }
 
 // A dirEntry is a directory as its parent lists it.
@@ -99,7 +101,7 @@ func (s *Store) idIndexFile() string { return filepath.Join(s.Root, "ids") }
 const idIndexHead = "croft ids 1\n"
 
 // readIDIndex returns the index, empty if there is none that can be believed.
-func (s *Store) readIDIndex() map[dirKey]IDRange {
+func (s *Store) readIDIndex() map[dirKey]vps.IDRange {
 	data, err := os.ReadFile(s.idIndexFile())
 	if err != nil {
 		return nil
@@ -108,7 +110,7 @@ func (s *Store) readIDIndex() map[dirKey]IDRange {
 	if !ok || !bytes.HasPrefix(lines, []byte(idIndexHead)) || string(sum) != sumOf(lines) {
 		return nil // another croft's, or cut short by a power cut
 	}
-	index := make(map[dirKey]IDRange, bytes.Count(lines, []byte("\n")))
+	index := make(map[dirKey]vps.IDRange, bytes.Count(lines, []byte("\n")))
 	for line := range strings.Lines(string(lines[len(idIndexHead):])) {
 		if k, ids, ok := parseIDLine(line); ok {
 			index[k] = ids
@@ -118,14 +120,14 @@ func (s *Store) readIDIndex() map[dirKey]IDRange {
 }
 
 // parseIDLine reads NAME INODE FIRST SIZE.
-func parseIDLine(line string) (k dirKey, ids IDRange, ok bool) {
+func parseIDLine(line string) (k dirKey, ids vps.IDRange, ok bool) {
 	name, rest, _ := strings.Cut(line, " ")
 	inodeText, rest, _ := strings.Cut(rest, " ")
 	firstText, sizeText, _ := strings.Cut(rest, " ")
 	inode, err := strconv.ParseUint(inodeText, 10, 64)
 	first, err1 := strconv.ParseUint(firstText, 10, 32)
 	size, err2 := strconv.ParseUint(strings.TrimSuffix(sizeText, "\n"), 10, 32)
-	return dirKey{name, inode}, IDRange{uint32(first), uint32(size)}, err == nil && err1 == nil && err2 == nil
+	return dirKey{name, inode}, vps.IDRange{First: uint32(first), Size: uint32(size)}, err == nil && err1 == nil && err2 == nil
 }
 
 // writeIDIndex replaces the index. It is not synced and its failure is no

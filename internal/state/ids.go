@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // Id ranges come in units of 65536, what a distribution's own users fit into,
@@ -35,7 +36,7 @@ const (
 // /etc/subuid and /etc/subgid, writes it into v and v into the draft. Then it
 // is the draft's: no other is given an id of it while the draft, what becomes
 // of it, or what is left of that in the trash exists.
-func (d *Draft) AllocateIDs(ctx context.Context, v *VPS, size uint32) error {
+func (d *Draft) AllocateIDs(ctx context.Context, v *vps.VPS, size uint32) error {
 	if size == 0 {
 		size = IDUnit
 	}
@@ -67,11 +68,11 @@ func (d *Draft) AllocateIDs(ctx context.Context, v *VPS, size uint32) error {
 
 // freeOfProcesses chooses a range that is not in used and that no process of
 // the host has: files can be lost while a VPS runs.
-func (s *Store) freeOfProcesses(used []IDRange, size uint32) (IDRange, error) {
+func (s *Store) freeOfProcesses(used []vps.IDRange, size uint32) (vps.IDRange, error) {
 	for {
 		ids, ok := freeIDs(used, size)
 		if !ok {
-			return IDRange{}, fail.New(fail.Host, "no %d user ids in a row are left below 2^31", size)
+			return vps.IDRange{}, fail.New(fail.Host, "no %d user ids in a row are left below 2^31", size)
 		}
 		unit, inUse := s.firstInUse(ids)
 		if !inUse {
@@ -83,19 +84,19 @@ func (s *Store) freeOfProcesses(used []IDRange, size uint32) (IDRange, error) {
 
 // firstInUse returns the first unit of ids whose lowest user a process of the
 // host runs as: the root of a VPS.
-func (s *Store) firstInUse(ids IDRange) (IDRange, bool) {
+func (s *Store) firstInUse(ids vps.IDRange) (vps.IDRange, bool) {
 	for first := uint64(ids.First); first < uint64(ids.First)+uint64(ids.Size); first += IDUnit {
 		if s.userRuns(uint32(first)) {
-			return IDRange{First: uint32(first), Size: IDUnit}, true
+			return vps.IDRange{First: uint32(first), Size: IDUnit}, true
 		}
 	}
-	return IDRange{}, false
+	return vps.IDRange{}, false
 }
 
 // Unused refuses with fail.Taken a range whose ids a process of the host has: the
 // files that say whose they are can be lost or copied, the kernel knows. A zero
 // range is unused.
-func (s *Store) Unused(ids IDRange) error {
+func (s *Store) Unused(ids vps.IDRange) error {
 	if ids.Size == 0 {
 		return nil
 	}
@@ -147,9 +148,9 @@ func runsAs(status string, uid uint32) bool {
 }
 
 // freeIDs is the lowest aligned range of size ids that overlaps none in used.
-func freeIDs(used []IDRange, size uint32) (IDRange, bool) {
+func freeIDs(used []vps.IDRange, size uint32) (vps.IDRange, bool) {
 	used = slices.Clone(used)
-	slices.SortFunc(used, func(a, b IDRange) int { return cmp.Compare(a.First, b.First) })
+	slices.SortFunc(used, func(a, b vps.IDRange) int { return cmp.Compare(a.First, b.First) })
 	first := uint64(firstIDs)
 	for _, u := range used {
 		end := uint64(u.First) + uint64(u.Size)
@@ -158,14 +159,14 @@ func freeIDs(used []IDRange, size uint32) (IDRange, bool) {
 		}
 	}
 	if first+uint64(size) > endIDs {
-		return IDRange{}, false
+		return vps.IDRange{}, false
 	}
-	return IDRange{First: uint32(first), Size: size}, true
+	return vps.IDRange{First: uint32(first), Size: size}, true
 }
 
 // usedIDs returns every range in use but that of the draft except, and those of
 // this root's directories. It is read with the pool lock held.
-func (s *Store) usedIDs(except string) (used []IDRange, own []dirRange, err error) {
+func (s *Store) usedIDs(except string) (used []vps.IDRange, own []dirRange, err error) {
 	if used, err = s.subIDs(); err != nil {
 		return nil, nil, err
 	}
@@ -220,8 +221,8 @@ func (s *Store) dirIDs(except string) ([]dirRange, error) {
 }
 
 // subIDs are the ranges that the host gives to its own users.
-func (s *Store) subIDs() ([]IDRange, error) {
-	var used []IDRange
+func (s *Store) subIDs() ([]vps.IDRange, error) {
+	var used []vps.IDRange
 	for _, path := range s.subIDFiles {
 		f, err := os.Open(path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -257,27 +258,27 @@ func readNames(dir string) ([]string, error) {
 // dir is a draft that has none yet, or no directory. A VPS whose ids cannot be
 // known may own any, so nothing can be given away: better no new VPS than two
 // with one owner.
-func (s *Store) idsIn(dir string) (IDRange, error) {
+func (s *Store) idsIn(dir string) (vps.IDRange, error) {
 	path := filepath.Join(dir, vpsFileName)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		if _, invalid := ParseName(filepath.Base(dir)); invalid != nil || !isDir(dir) {
-			return IDRange{}, nil // a draft, rubbish, or gone to trash/
+		if _, invalid := vps.ParseName(filepath.Base(dir)); invalid != nil || !isDir(dir) {
+			return vps.IDRange{}, nil // a draft, rubbish, or gone to trash/
 		}
-		return IDRange{}, unknownIDs(dir, "it has no "+vpsFileName)
+		return vps.IDRange{}, unknownIDs(dir, "it has no "+vpsFileName)
 	}
 	if err != nil {
-		return IDRange{}, hostError("read", path, err)
+		return vps.IDRange{}, hostError("read", path, err)
 	}
 	var v struct {
-		IDs        IDRange `json:"ids"`
-		Privileged bool    `json:"privileged"`
+		IDs        vps.IDRange `json:"ids"`
+		Privileged bool        `json:"privileged"`
 	}
 	if err := json.Unmarshal(data, &v); err != nil {
-		return IDRange{}, unknownIDs(dir, path+" is corrupt")
+		return vps.IDRange{}, unknownIDs(dir, path+" is corrupt")
 	}
 	if v.IDs.Size == 0 && !v.Privileged {
-		return IDRange{}, unknownIDs(dir, path+" names none")
+		return vps.IDRange{}, unknownIDs(dir, path+" names none")
 	}
 	return v.IDs, nil
 }
@@ -302,8 +303,8 @@ func keyOf(dir string) (dirKey, error) {
 
 // parseSubIDs reads subuid(5): lines of NAME:FIRST:COUNT. Lines that are not
 // so are not the kernel's, useradd's or newuidmap's either, and are passed by.
-func parseSubIDs(r io.Reader) ([]IDRange, error) {
-	var ranges []IDRange
+func parseSubIDs(r io.Reader) ([]vps.IDRange, error) {
+	var ranges []vps.IDRange
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		fields := strings.Split(strings.TrimSpace(lines.Text()), ":")
@@ -315,7 +316,7 @@ func parseSubIDs(r io.Reader) ([]IDRange, error) {
 		if err1 != nil || err2 != nil {
 			continue
 		}
-		ranges = append(ranges, IDRange{First: uint32(first), Size: uint32(count)})
+		ranges = append(ranges, vps.IDRange{First: uint32(first), Size: uint32(count)})
 	}
 	return ranges, lines.Err()
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // There are seven sorts of lock. Whoever takes several takes them in this
@@ -52,7 +53,7 @@ type Locked struct {
 // so a name can be held while it is made. command, as in "croft start web", is
 // what another who finds it busy is told.
 func (s *Store) Lock(ctx context.Context, name, command string, wait time.Duration) (*Locked, error) {
-	if _, err := ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return nil, err
 	}
 	path := s.LockFile(name)
@@ -133,7 +134,7 @@ func (l *Locked) WaitLife(ctx context.Context) (*os.File, error) {
 // LifeHeld reports whether a monitor of name lives, at this moment. It takes
 // no lock, so it is in nobody's way.
 func (s *Store) LifeHeld(name string) (bool, error) {
-	if _, err := ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return false, err
 	}
 	path := s.LifeFile(name)

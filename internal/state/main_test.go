@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // The test binary is also the second process of the tests: with STATE_ROLE set
@@ -73,7 +74,7 @@ func play(role, dir string) error {
 		if err != nil {
 			return err
 		}
-		v := VPS{}
+		v := vps.VPS{}
 		if err := d.AllocateIDs(context.Background(), &v, 0); err != nil {
 			return err
 		}
@@ -163,7 +164,7 @@ func lock(t testing.TB, s *Store, name string) *Locked {
 }
 
 // makeVPS makes a VPS with an id range of its own.
-func makeVPS(t testing.TB, s *Store, name string) VPS {
+func makeVPS(t testing.TB, s *Store, name string) vps.VPS {
 	t.Helper()
 	l := lock(t, s, name)
 	defer l.Unlock()
@@ -172,7 +173,7 @@ func makeVPS(t testing.TB, s *Store, name string) VPS {
 		t.Fatal(err)
 	}
 	defer d.Abort()
-	v := VPS{Hostname: name, UUID: "4e7e1d2c-0000-4000-8000-000000000001"}
+	v := vps.VPS{Hostname: name, UUID: "4e7e1d2c-0000-4000-8000-000000000001"}
 	if err := d.AllocateIDs(context.Background(), &v, 0); err != nil {
 		t.Fatal(err)
 	}

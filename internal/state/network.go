@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // A NetworkTable is what croft keeps of one network: two files that the network
@@ -32,7 +33,7 @@ type NetworkChange struct {
 // there is no such network. Both of its files are of the same network, also
 // while another process removes it and makes a new one.
 func (s *Store) Network(name string) (NetworkTable, error) {
-	if _, err := ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return NetworkTable{}, err
 	}
 	for {
@@ -83,7 +84,7 @@ func (s *Store) Networks() ([]string, error) {
 	names := []string{}
 	for _, file := range files {
 		name, ok := strings.CutSuffix(file, jsonSuffix)
-		if _, err := ParseName(name); ok && err == nil {
+		if _, err := vps.ParseName(name); ok && err == nil {
 			names = append(names, name)
 		}
 	}
@@ -100,7 +101,7 @@ func (s *Store) Networks() ([]string, error) {
 // Appended ones may be there in part if this process is killed or the machine
 // loses its power: their format has to show that.
 func (s *Store) UpdateNetwork(ctx context.Context, name string, change func(old NetworkTable) (NetworkChange, error)) error {
-	if _, err := ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return err
 	}
 	return exclusively(ctx, s.networkLock(name), func() error {
@@ -137,7 +138,7 @@ func (s *Store) UpdateNetwork(ctx context.Context, name string, change func(old 
 // between. aside keeps its files beside their places, for a person. An error from
 // release leaves the table, and is returned.
 func (s *Store) RemoveNetwork(ctx context.Context, name string, release func(old NetworkTable) (aside bool, err error)) error {
-	if _, err := ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return err
 	}
 	return exclusively(ctx, s.networkLock(name), func() error {

@@ -6,27 +6,20 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-)
 
-// A Publication is ports of the host that lead to as many of a VPS; what its
-// fields mean, network.Publication says.
-type Publication struct {
-	Protocol string `json:"protocol"`       // tcp, udp
-	Host     string `json:"host,omitempty"` // an address of the host; absent: every one
-	Ports    string `json:"ports"`          // of the host: 8080, 8000-8100
-	To       string `json:"to"`             // of the VPS
-}
+	"croft/internal/vps"
+)
 
 // ClaimPorts calls claim with what every VPS but name has published, and lets
 // nobody else claim until it returns: what it writes, into a vps.json or a
 // draft's, the next one sees. claim must not wait. Its error is returned.
-func (s *Store) ClaimPorts(ctx context.Context, name string, claim func(others []VPS) error) error {
+func (s *Store) ClaimPorts(ctx context.Context, name string, claim func(others []vps.VPS) error) error {
 	return exclusively(ctx, s.portsFile(), func() error {
 		all, err := s.publishers(true)
 		if err != nil {
 			return err
 		}
-		var others []VPS
+		var others []vps.VPS
 		for _, p := range all {
 			if p.Name != name {
 				others = append(others, p)
@@ -38,11 +31,11 @@ func (s *Store) ClaimPorts(ctx context.Context, name string, claim func(others [
 
 // Publishers are the VPSs that have published something, sorted by name. One
 // whose settings cannot be read is not among them: it cannot run either.
-func (s *Store) Publishers() ([]VPS, error) { return s.publishers(false) }
+func (s *Store) Publishers() ([]vps.VPS, error) { return s.publishers(false) }
 
 // publishers looks into drafts too, if they are of interest: those whose maker
 // is at work. One that was killed will publish nothing.
-func (s *Store) publishers(drafts bool) ([]VPS, error) {
+func (s *Store) publishers(drafts bool) ([]vps.VPS, error) {
 	if s.unused {
 		return nil, nil
 	}
@@ -50,7 +43,7 @@ func (s *Store) publishers(drafts bool) ([]VPS, error) {
 	if err != nil {
 		return nil, hostError("read", s.vpsDirs(), err)
 	}
-	var all []VPS
+	var all []vps.VPS
 	for _, dir := range dirs {
 		draft := strings.HasPrefix(dir.Name(), ".")
 		if draft && !drafts {
@@ -71,14 +64,14 @@ func (s *Store) publishers(drafts bool) ([]VPS, error) {
 
 // publisherIn reads a vps.json that publishes something. Most do not, and are
 // not parsed.
-func publisherIn(path string) (VPS, bool) {
+func publisherIn(path string) (vps.VPS, bool) {
 	data, err := os.ReadFile(path)
 	if err != nil || !bytes.Contains(data, []byte(`"published"`)) {
-		return VPS{}, false
+		return vps.VPS{}, false
 	}
-	var v VPS
+	var v vps.VPS
 	if err := decode(data, path, &v); err != nil {
-		return VPS{}, false
+		return vps.VPS{}, false
 	}
 	return v, len(v.Published) > 0
 }

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"croft/internal/vps"
 )
 
 // A draft's claim counts while its maker is at work, and not when it is gone;
@@ -17,7 +19,7 @@ func TestClaimPortsSeesDrafts(t *testing.T) {
 	ctx := context.Background()
 	others := func(name string) (names []string) {
 		t.Helper()
-		err := s.ClaimPorts(ctx, name, func(others []VPS) error {
+		err := s.ClaimPorts(ctx, name, func(others []vps.VPS) error {
 			for _, o := range others {
 				names = append(names, o.Name+" "+o.Published[0].Ports)
 			}
@@ -33,7 +35,7 @@ func TestClaimPortsSeesDrafts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := VPS{Template: Template{Name: "t"}, Published: []Publication{{Protocol: "tcp", Ports: "8080", To: "80"}}}
+	v := vps.VPS{Template: vps.Template{Name: "t"}, Published: []vps.Publication{{Protocol: "tcp", Ports: "8080", To: "80"}}}
 	if err := draft.Put(v); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,7 @@ func TestPortsOfADraftAreNeverMissed(t *testing.T) {
 			d, err := l.Begin()
 			if err == nil {
 				port := fmt.Sprint(1000 + i)
-				err = d.Put(VPS{Schema: Schema, Published: []Publication{{Protocol: "tcp", Ports: port, To: port}}})
+				err = d.Put(vps.VPS{Schema: Schema, Published: []vps.Publication{{Protocol: "tcp", Ports: port, To: port}}})
 			}
 			drafted.Add(1)
 			if err == nil {
@@ -86,7 +88,7 @@ func TestPortsOfADraftAreNeverMissed(t *testing.T) {
 	}()
 	for {
 		least := drafted.Load()
-		err := s.ClaimPorts(t.Context(), "other", func(others []VPS) error {
+		err := s.ClaimPorts(t.Context(), "other", func(others []vps.VPS) error {
 			if int64(len(others)) < least {
 				t.Errorf("%d of %d are seen", len(others), least)
 			}

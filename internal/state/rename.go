@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // Rename makes the locked VPS the one of to's name, durably, at one instant;
@@ -43,7 +44,7 @@ func (l *Locked) Rename(to *Locked) error {
 // ForgetRename removes what Rename has noted about the VPS that was called old.
 // It is a no-op if there is no such note.
 func (s *Store) ForgetRename(old string) error {
-	if _, err := ParseName(old); err != nil {
+	if _, err := vps.ParseName(old); err != nil {
 		return err
 	}
 	path := s.renamedFile(old)
@@ -75,7 +76,7 @@ func (s *Store) AllStill(ctx context.Context) (all []Entry, err error) {
 // Nothing known is success. Neither runs.
 func (s *Store) MoveRun(old, new string) error {
 	for _, name := range []string{old, new} {
-		if _, err := ParseName(name); err != nil {
+		if _, err := vps.ParseName(name); err != nil {
 			return err
 		}
 	}
@@ -96,7 +97,7 @@ func (s *Store) MoveRun(old, new string) error {
 // none. It reads two files, however many VPSs there are: Rename leaves a note
 // under the old name, which is believed if the VPS says the same.
 func (s *Store) Renamed(name string) (string, error) {
-	if _, err := ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return "", err
 	}
 	path := s.renamedFile(name)
@@ -107,7 +108,7 @@ func (s *Store) Renamed(name string) (string, error) {
 	if err != nil {
 		return "", hostError("read", path, err)
 	}
-	new, err := ParseName(strings.TrimSpace(string(note)))
+	new, err := vps.ParseName(strings.TrimSpace(string(note)))
 	if err != nil {
 		return "", nil
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 func TestRename(t *testing.T) {
@@ -45,7 +46,7 @@ func TestRenamedIsNeverMissed(t *testing.T) {
 	s, _ := newStore(t)
 	v := makeVPS(t, s, "web")
 	l, to := lock(t, s, "web"), lock(t, s, "www")
-	v.Published = []Publication{{Protocol: "tcp", Ports: "80", To: "80"}}
+	v.Published = []vps.Publication{{Protocol: "tcp", Ports: "80", To: "80"}}
 	if err := l.Put(v); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func TestRenamedIsNeverMissed(t *testing.T) {
 		if all, err := s.AllStill(t.Context()); err != nil || len(all) != 1 || all[0].Err != nil {
 			t.Errorf("seen are %+v, %v", all, err)
 		}
-		err := s.ClaimPorts(t.Context(), "other", func(others []VPS) error {
+		err := s.ClaimPorts(t.Context(), "other", func(others []vps.VPS) error {
 			if len(others) != 1 {
 				t.Errorf("ports have %+v", others)
 			}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // HostDir is where the roots of one host know of each other. User ids and
@@ -105,7 +106,7 @@ func (s *Store) others() ([]*Store, error) {
 // Apart refuses with fail.Taken what would give name something that a VPS of
 // another root has: its name, since cgroups are named by it, or, while that
 // VPS runs, one of ids. A zero range overlaps none. s is registered afterwards.
-func (s *Store) Apart(ctx context.Context, name string, ids IDRange) error {
+func (s *Store) Apart(ctx context.Context, name string, ids vps.IDRange) error {
 	if s.hostDir == "" {
 		return nil
 	}
@@ -126,7 +127,7 @@ func (s *Store) Apart(ctx context.Context, name string, ids IDRange) error {
 	})
 }
 
-func (s *Store) lends(name string, ids IDRange) error {
+func (s *Store) lends(name string, ids vps.IDRange) error {
 	if _, err := os.Lstat(s.VPSDir(name)); err == nil {
 		return fail.New(fail.Taken, "another root of croft, %s, has a VPS named %q, and names are the host's", s.Root, name).
 			WithHint("croft --root /%s --run-dir /%s list", strings.TrimPrefix(s.Root, "/"), strings.TrimPrefix(s.RunRoot, "/"))
@@ -139,7 +140,7 @@ func (s *Store) lends(name string, ids IDRange) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Err != nil || !e.VPS.IDs.overlaps(ids) {
+		if e.Err != nil || !e.VPS.IDs.Overlaps(ids) {
 			continue
 		}
 		if held, err := s.LifeHeld(e.Name); err != nil || held {
@@ -148,8 +149,4 @@ func (s *Store) lends(name string, ids IDRange) error {
 		}
 	}
 	return nil
-}
-
-func (r IDRange) overlaps(o IDRange) bool {
-	return uint64(r.First) < uint64(o.First)+uint64(o.Size) && uint64(o.First) < uint64(r.First)+uint64(r.Size)
 }

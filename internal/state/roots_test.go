@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // sharing are two roots of one host.
@@ -25,14 +26,14 @@ func sharing(t *testing.T) (a, b *Store, dir string) {
 }
 
 // addVPS makes a VPS with ids of its own.
-func addVPS(t *testing.T, s *Store, name string) IDRange {
+func addVPS(t *testing.T, s *Store, name string) vps.IDRange {
 	t.Helper()
 	l := lock(t, s, name)
 	d, err := l.Begin()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var v VPS
+	var v vps.VPS
 	if err := d.AllocateIDs(context.Background(), &v, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -47,11 +48,11 @@ func addVPS(t *testing.T, s *Store, name string) IDRange {
 // and know a root that is gone for gone.
 func TestRootsShareNoIDs(t *testing.T) {
 	a, b, dir := sharing(t)
-	var all []IDRange
+	var all []vps.IDRange
 	for i, s := range []*Store{a, b, a, b} {
 		ids := addVPS(t, s, "web"+string(rune('a'+i)))
 		for _, o := range all {
-			if ids.overlaps(o) {
+			if ids.Overlaps(o) {
 				t.Errorf("%+v and %+v", ids, o)
 			}
 		}
@@ -70,7 +71,7 @@ func TestRootsShareNoIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var v VPS
+	var v vps.VPS
 	wantKind(t, d.AllocateIDs(context.Background(), &v, 0), fail.State) // weba may have any
 	if err := os.RemoveAll(a.Root); err != nil {
 		t.Fatal(err)
@@ -96,7 +97,7 @@ func TestRootsAreApart(t *testing.T) {
 	if err := a.Apart(ctx, "web", ids); err != nil {
 		t.Errorf("its own: %v", err)
 	}
-	err := b.Apart(ctx, "web", IDRange{})
+	err := b.Apart(ctx, "web", vps.IDRange{})
 	wantKind(t, err, fail.Taken)
 	if err == nil || !strings.Contains(err.Error(), a.Root) {
 		t.Errorf("it does not name the root: %v", err)

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // The mark of a VPS that should be running: somebody has started it, and
@@ -16,7 +17,7 @@ import (
 
 // ShouldRun reports whether name is marked as one that should be running.
 func (s *Store) ShouldRun(name string) (bool, error) {
-	if _, err := ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return false, err
 	}
 	_, err := os.Lstat(s.runningFile(name))
@@ -53,7 +54,7 @@ func (s *Store) MarkRunning(name string) error {
 // UnmarkRunning takes the mark away, durably. That there is none is success,
 // and so is that there is no such VPS.
 func (s *Store) UnmarkRunning(name string) error {
-	if _, err := ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return err
 	}
 	path := s.runningFile(name)

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // A Store is croft's files below Root (they outlive a reboot of the host) and
@@ -224,27 +225,27 @@ func absolute(what, path string) (string, error) {
 // An Entry is a VPS, or why its settings cannot be read.
 type Entry struct {
 	Name string
-	VPS  VPS
+	VPS  vps.VPS
 	Err  error
 }
 
 // Get returns the settings of the VPS. It is fail.NotFound if there is none of
 // that name, fail.State if its file is corrupt or a newer croft's. What it
 // returns may be old by the next line: decide on Locked.VPS only.
-func (s *Store) Get(name string) (VPS, error) {
-	if _, err := ParseName(name); err != nil {
-		return VPS{}, err
+func (s *Store) Get(name string) (vps.VPS, error) {
+	if _, err := vps.ParseName(name); err != nil {
+		return vps.VPS{}, err
 	}
 	path := s.VPSFile(name)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(s.VPSDir(name)); err == nil {
-			return VPS{}, fail.New(fail.State, "%s is broken: it has no %s", name, path)
+			return vps.VPS{}, fail.New(fail.State, "%s is broken: it has no %s", name, path)
 		}
-		return VPS{}, fail.New(fail.NotFound, "no VPS named %q", name).WithHint("croft list")
+		return vps.VPS{}, fail.New(fail.NotFound, "no VPS named %q", name).WithHint("croft list")
 	}
 	if err != nil {
-		return VPS{}, hostError("read", path, err)
+		return vps.VPS{}, hostError("read", path, err)
 	}
 	return decodeVPS(data, name, path)
 }
@@ -286,7 +287,7 @@ func (s *Store) Names() ([]string, error) {
 	}
 	names := files[:0]
 	for _, file := range files {
-		if _, err := ParseName(file); err == nil {
+		if _, err := vps.ParseName(file); err == nil {
 			names = append(names, file)
 		}
 	}
@@ -316,12 +317,12 @@ func (s *Store) Missing(names []string) ([]string, error) {
 
 // VPS returns the settings of the locked VPS, as Get does; they stay true
 // until Put or Unlock.
-func (l *Locked) VPS() (VPS, error) { return l.store.Get(l.name) }
+func (l *Locked) VPS() (vps.VPS, error) { return l.store.Get(l.name) }
 
 // Put makes v the settings of the locked VPS, atomically and durably. What the
 // file holds that this croft does not know stays in it. It is fail.NotFound if
 // there is no such VPS: Begin makes one.
-func (l *Locked) Put(v VPS) error {
+func (l *Locked) Put(v vps.VPS) error {
 	dir := l.store.VPSDir(l.name)
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return fail.New(fail.NotFound, "no VPS named %q", l.name).WithHint("croft list")
@@ -330,7 +331,7 @@ func (l *Locked) Put(v VPS) error {
 	return putVPS(filepath.Join(dir, vpsFileName), v)
 }
 
-func putVPS(path string, v VPS) error {
+func putVPS(path string, v vps.VPS) error {
 	v.Schema = Schema
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -348,7 +349,7 @@ func putVPS(path string, v VPS) error {
 // if the file is corrupt: whether the VPS runs the kernel says. A newer croft's
 // file of this boot is fail.State.
 func (s *Store) Run(name string) (Run, error) {
-	if _, err := ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return Run{}, err
 	}
 	path := s.RunFile(name)
@@ -376,7 +377,7 @@ func (s *Store) Run(name string) (Run, error) {
 // PutRun says what the VPS is doing, as of this boot of the host. Only its
 // monitor may, and only while it holds the life lock.
 func (s *Store) PutRun(name string, r Run) error {
-	if _, err := ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return err
 	}
 	dir := s.RunDir(name)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 func TestOpen(t *testing.T) {
@@ -125,21 +126,21 @@ func TestImpassable(t *testing.T) {
 }
 
 // full is a VPS in which every field says something, as reflection finds them.
-func full(t testing.TB) VPS {
-	v := VPS{
+func full(t testing.TB) vps.VPS {
+	v := vps.VPS{
 		Schema: Schema, Name: "web", UUID: "u", Created: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC),
-		Template:   Template{Name: "debian-12", Digest: "sha256:aa", Layers: []string{"sha256:bb"}},
-		IDs:        IDRange{First: firstIDs, Size: IDUnit},
+		Template:   vps.Template{Name: "debian-12", Digest: "sha256:aa", Layers: []string{"sha256:bb"}},
+		IDs:        vps.IDRange{First: firstIDs, Size: IDUnit},
 		Hostname:   "web.example",
-		Interfaces: []Interface{{Name: "eth0", Network: "default"}},
-		Limits:     Limits{Memory: 1, Swap: -1, MilliCPUs: 1500, PIDs: 3},
-		DNS:        DNS{Servers: []string{"192.0.2.1"}, Search: []string{"example"}},
+		Interfaces: []vps.Interface{{Name: "eth0", Network: "default"}},
+		Limits:     vps.Limits{Memory: 1, Swap: -1, MilliCPUs: 1500, PIDs: 3},
+		DNS:        vps.DNS{Servers: []string{"192.0.2.1"}, Search: []string{"example"}},
 		Sysctls:    map[string]string{"net.ipv4.ip_forward": "1"},
 		Allow:      []string{"vsock"},
 		Env:        []string{"A=<b>"},
 		Ephemeral:  true,
-		Runner:     Runner{HostBoot: "b", PID: 7, StartTime: 8},
-		OnBoot:     OnBootYes,
+		Runner:     vps.Runner{HostBoot: "b", PID: 7, StartTime: 8},
+		OnBoot:     vps.OnBootYes,
 		BootOrder:  7,
 		StopAfter:  90,
 		Privileged: true,
@@ -147,14 +148,14 @@ func full(t testing.TB) VPS {
 
 		RenamedFrom: "old",
 	}
-	v.Firewall = Firewall{Input: "drop", Output: "accept", Forward: "drop", Rules: []FirewallRule{{Chain: "input", Action: "allow",
+	v.Firewall = vps.Firewall{Input: "drop", Output: "accept", Forward: "drop", Rules: []vps.FirewallRule{{Chain: "input", Action: "allow",
 		Protocol: "tcp", Ports: []string{"80"}, From: "192.0.2.0/24", To: "192.0.2.1", States: []string{"new"}}}}
-	v.Published = []Publication{{Protocol: "tcp", Host: "192.0.2.1", Ports: "8000-8100", To: "80-180"}}
-	v.Routing = Routing{
-		Routes: []Route{{Destination: "192.0.2.0/24", Via: "10.0.0.1", Dev: "eth0", Src: "10.0.0.2", MTU: 1300, AdvMSS: 1200, Table: 100, Metric: 5}},
-		Rules:  []RouteRule{{From: "10.0.0.2", To: "192.0.2.1", Table: 100, Priority: 7}},
+	v.Published = []vps.Publication{{Protocol: "tcp", Host: "192.0.2.1", Ports: "8000-8100", To: "80-180"}}
+	v.Routing = vps.Routing{
+		Routes: []vps.Route{{Destination: "192.0.2.0/24", Via: "10.0.0.1", Dev: "eth0", Src: "10.0.0.2", MTU: 1300, AdvMSS: 1200, Table: 100, Metric: 5}},
+		Rules:  []vps.RouteRule{{From: "10.0.0.2", To: "192.0.2.1", Table: 100, Priority: 7}},
 	}
-	for f := range reflect.TypeFor[VPS]().Fields() {
+	for f := range reflect.TypeFor[vps.VPS]().Fields() {
 		if reflect.ValueOf(v).FieldByIndex(f.Index).IsZero() {
 			t.Errorf("the test does not fill %s", f.Name)
 		}
@@ -195,7 +196,7 @@ func TestAbsentVPS(t *testing.T) {
 	_, err = s.Get("../web")
 	wantKind(t, err, fail.Usage)
 	l := lock(t, s, "web")
-	wantKind(t, l.Put(VPS{}), fail.NotFound)
+	wantKind(t, l.Put(vps.VPS{}), fail.NotFound)
 	if err := l.Trash(); err != nil {
 		t.Errorf("trash of an absent VPS: %v", err)
 	}
@@ -292,7 +293,7 @@ func TestUnknownFieldsSurvive(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.Name, v.Ephemeral, v.Labels, v.Limits.PIDs = "web", false, map[string]string{"new": "yes"}, 0
-	v.Interfaces = []Interface{{Name: "eth0", Network: "c"}, {Name: "eth2", Network: "d"}}
+	v.Interfaces = []vps.Interface{{Name: "eth0", Network: "c"}, {Name: "eth2", Network: "d"}}
 	if err := l.Put(v); err != nil {
 		t.Fatal(err)
 	}

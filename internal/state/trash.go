@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"croft/internal/vps"
 )
 
 // Trash takes the locked VPS's directory out of sight at once, however large
@@ -21,7 +23,7 @@ func (l *Locked) Trash() error {
 // that can be known beforehand: a read-only file system is fail.Host. It
 // changes nothing.
 func (s *Store) CheckTrash(name string) error {
-	if _, err := ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return err
 	}
 	for _, dir := range []string{s.vpsDirs(), s.VPSDir(name), s.TrashDir()} {
@@ -116,7 +118,7 @@ func deleteTrash(ctx context.Context, path string) error {
 // RemoveRun forgets what the VPS was doing: RUN/vps/NAME goes whole. Absent is
 // success. Only the holder of the life lock may.
 func (s *Store) RemoveRun(name string) error {
-	if _, err := ParseName(name); err != nil {
+	if _, err := vps.ParseName(name); err != nil {
 		return err
 	}
 	return removeTree(context.Background(), s.RunDir(name), "")

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // trashed makes a VPS with files in it and throws it away.
@@ -236,7 +237,7 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = l.Put(VPS{Hostname: "other"})
+	err = l.Put(vps.VPS{Hostname: "other"})
 	wantKind(t, err, fail.Host)
 	if want := "write " + s.VPSFile("web") + ": no space left on device"; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
@@ -277,7 +278,7 @@ func TestReadOnlyDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Unmount(tmp, unix.MNT_DETACH)
-	wantKind(t, l.Put(VPS{}), fail.Host)
+	wantKind(t, l.Put(vps.VPS{}), fail.Host)
 	wantKind(t, l.Trash(), fail.Host)
 	_, err := lock(t, s, "db").Begin()
 	wantKind(t, err, fail.Host)

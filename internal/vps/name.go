@@ -1,4 +1,4 @@
-package state
+package vps
 
 import (
 	"fmt"
@@ -7,16 +7,15 @@ import (
 	"croft/internal/fail"
 )
 
-// MaxName is the length of the longest name: what one label of a host name
-// may have (RFC 1035 §2.3.4), since a VPS's name is its host name unless said
-// otherwise.
+// MaxName is the length of the longest name: that of one label of a host name
+// (RFC 1035 section 2.3.4), because a VPS's name is its host name by default.
 const MaxName = 63
 
-// ParseName returns s if it can name a VPS or a network: 1 to 63 of a-z, 0-9
-// and '-', not starting or ending with '-'. Anything else is fail.Usage, in a
-// line that says what is wrong with it. A valid name is a single path element,
-// never "." or "..", and never collides with a file name of croft's own, which
-// all hold a '.' or a '_'.
+// ParseName returns s if it is a valid name of a VPS or a network: 1 to 63 of a-z,
+// 0-9 and '-', with no '-' at the start or the end. Otherwise the error is
+// fail.Usage and says what is wrong in one line. A valid name is a single path
+// element, never "." or "..". It is never the name of a file of croft's own,
+// since those contain a '.' or a '_'.
 func ParseName(s string) (string, error) {
 	bad := func(format string, args ...any) (string, error) {
 		return "", fail.New(fail.Usage, "%w", &BadName{Name: s, text: fmt.Sprintf(format, args...)})
@@ -37,17 +36,17 @@ func ParseName(s string) (string, error) {
 	return s, nil
 }
 
-// A BadName is a word that cannot name a VPS or a network.
+// A BadName is the error for a word that is not a valid name of a VPS or a network.
 type BadName struct {
 	Name string
 	text string
 }
 
-// Error says what is wrong with the name.
+// Error is one line with the reason.
 func (b *BadName) Error() string { return b.text }
 
-// Converted is the nearest valid name: in lower case, and with '-' in the place
-// of other characters that separate words. It is "" if there is none.
+// Converted is the nearest valid name: in lower case, and with '-' instead of
+// other characters that separate words. It is "" if that is not valid either.
 func (b *BadName) Converted() string {
 	name := strings.Trim(strings.Map(func(r rune) rune {
 		if strings.ContainsRune("._ ", r) {

@@ -1,4 +1,4 @@
-package state
+package vps
 
 import (
 	"path/filepath"
@@ -19,7 +19,7 @@ func TestParseName(t *testing.T) {
 		"_pool", "a_b", "\xff", strings.Repeat("x", 64), strings.Repeat("é", 100),
 	} {
 		_, err := ParseName(bad)
-		wantKind(t, err, fail.Usage)
+		wantUsage(t, err)
 	}
 }
 
@@ -27,21 +27,27 @@ func FuzzParseName(f *testing.F) {
 	for _, seed := range []string{"web", "", "..", "a/b", "é", "-"} {
 		f.Add(seed)
 	}
-	s := &Store{Root: "/root-dir", RunRoot: "/run-dir"}
 	f.Fuzz(func(t *testing.T, name string) {
 		got, err := ParseName(name)
 		if err != nil {
-			wantKind(t, err, fail.Usage)
+			wantUsage(t, err)
 			return
 		}
 		if got != name {
 			t.Fatalf("ParseName(%q) = %q", name, got)
 		}
-		if dir := s.VPSDir(name); filepath.Dir(dir) != "/root-dir/vps" || filepath.Base(dir) != name {
-			t.Fatalf("VPSDir(%q) = %q", name, dir)
+		if dir := filepath.Join("/root-dir", name); filepath.Dir(dir) != "/root-dir" || filepath.Base(dir) != name {
+			t.Fatalf("the directory of %q is %q", name, dir)
 		}
-		if s.LockFile(name) == s.poolFile() || s.LockFile(name) == s.networkLock(name) {
-			t.Fatalf("%q names one of our own locks", name)
+		if strings.ContainsAny(name, "._") {
+			t.Fatalf("%q can be one of croft's own files", name)
 		}
 	})
+}
+
+func wantUsage(t *testing.T, err error) {
+	t.Helper()
+	if !fail.Is(err, fail.Usage) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %q (kind %d), want one line of fail.Usage", err, fail.KindOf(err))
+	}
 }

@@ -1,0 +1,140 @@
+// Package vps says what a VPS is: its settings, which values are valid, and how
+// they are written. It is pure: it knows neither the machine nor files.
+package vps
+
+import (
+	"math"
+	"time"
+
+	"croft/internal/fail"
+)
+
+// A VPS is the settings of one VPS, the content of its vps.json. Its addresses
+// are not in that file: the tables of the networks own them.
+type VPS struct {
+	Schema     int               `json:"schema"`
+	Name       string            `json:"name"`
+	UUID       string            `json:"uuid"`
+	Created    time.Time         `json:"created"`
+	Template   Template          `json:"template"`
+	IDs        IDRange           `json:"ids"`                  // zero: it is privileged
+	Privileged bool              `json:"privileged,omitempty"` // it has no user namespace: its root is the host's root
+	Hostname   string            `json:"hostname"`
+	Interfaces []Interface       `json:"interfaces,omitempty"`
+	Limits     Limits            `json:"limits"`
+	DNS        DNS               `json:"dns"`
+	Firewall   Firewall          `json:"firewall,omitzero"`
+	Routing    Routing           `json:"routing,omitzero"`
+	Published  []Publication     `json:"published,omitempty"` // ports of the host that lead to this VPS
+	Sysctls    map[string]string `json:"sysctls,omitempty"`
+	Allow      []string          `json:"allow,omitempty"`              // what a VPS does not have by default: CheckAllow
+	Env        []string          `json:"env,omitempty"`                // for init: NAME=value
+	Ephemeral  bool              `json:"ephemeral,omitempty"`          // created by run --rm
+	Runner     Runner            `json:"runner,omitzero"`              // an ephemeral VPS ends with this process
+	OnBoot     OnBoot            `json:"onboot,omitempty"`             // whether a boot of the host starts it
+	BootOrder  int               `json:"bootOrder,omitempty"`          // a higher one starts first and stops last
+	StopAfter  int               `json:"stopTimeoutSeconds,omitempty"` // how long a stop may take; 0 is the default
+	Labels     map[string]string `json:"labels,omitempty"`
+	// RenamedFrom is the former name while a rename is not complete: until then
+	// the network tables may have the former name.
+	RenamedFrom string `json:"renamedFrom,omitempty"`
+}
+
+// A Runner is the process that an ephemeral VPS ends with, in one boot of the
+// host.
+type Runner struct {
+	HostBoot  string `json:"hostBoot"`
+	PID       int    `json:"pid"`
+	StartTime uint64 `json:"startTime"`
+}
+
+// A Template names the image that a VPS was created from. Digest is the digest
+// of its manifest and identifies it; Name is what the user typed.
+type Template struct {
+	Name   string   `json:"name"`
+	Digest string   `json:"digest"`
+	Layers []string `json:"layers"` // diff ids, lowest first
+}
+
+// An IDRange is the user and group ids of the host that are 0..Size-1 in the VPS.
+type IDRange struct {
+	First uint32 `json:"first"`
+	Size  uint32 `json:"size"`
+}
+
+// Overlaps reports whether some id is in both ranges.
+func (r IDRange) Overlaps(o IDRange) bool {
+	return uint64(r.First) < uint64(o.First)+uint64(o.Size) && uint64(o.First) < uint64(r.First)+uint64(r.Size)
+}
+
+// OnBoot says whether a boot of the host starts a VPS.
+type OnBoot string
+
+// The values of OnBoot.
+const (
+	OnBootLast OnBoot = ""    // if it should have been running when the host went down
+	OnBootYes  OnBoot = "yes" // always
+	OnBootNo   OnBoot = "no"
+)
+
+// String is the value as a person types it.
+func (o OnBoot) String() string {
+	if o == OnBootLast {
+		return "last"
+	}
+	return string(o)
+}
+
+// Check returns fail.Usage for a value that is not one of the constants.
+func (o OnBoot) Check() error {
+	switch o {
+	case OnBootLast, OnBootYes, OnBootNo:
+		return nil
+	}
+	return fail.New(fail.Usage, "onboot: %q is none of yes, no, last", string(o))
+}
+
+// MaxStopTimeout is the longest stop timeout that can be set.
+const MaxStopTimeout = 365 * 24 * time.Hour
+
+// Check returns fail.Usage for the first setting that is invalid. It checks all
+// that can be known without the machine. For example, it does not check that
+// the host has a published address.
+func (v VPS) Check() error {
+	if _, err := ParseName(v.Name); err != nil {
+		return err
+	}
+	if v.BootOrder < 0 || v.BootOrder > math.MaxInt32 {
+		return fail.New(fail.Usage, "boot order: %d is not from 0 to %d", v.BootOrder, math.MaxInt32)
+	}
+	if v.StopAfter < 0 || v.StopAfter > int(MaxStopTimeout/time.Second) {
+		return fail.New(fail.Usage, "invalid stop timeout %d s", v.StopAfter)
+	}
+	for _, check := range []func() error{
+		v.checkTexts, v.OnBoot.Check, v.checkInterfaces, v.Limits.Check, v.DNS.Check, v.Firewall.Check, v.Routing.Check,
+		v.checkPublished, v.checkAllow, v.checkSysctls,
+	} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v VPS) checkAllow() error {
+	for _, name := range v.Allow {
+		if err := CheckAllow(name, v.Privileged); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v VPS) checkSysctls() error {
+	for key := range v.Sysctls {
+		if err := CheckSysctl(key, v.Privileged); err != nil {
+			return err
+		}
+	}
+	return nil
+}
