@@ -19,7 +19,7 @@ const module = "croft"
 // arrows is who may import whom of ours; everybody may import internal/fail.
 // It names every package, and no other: docs/architecture.md draws it.
 var arrows = map[string][]string{
-	".":        {"cli", "cli/oci", "runtime"},
+	".":        {"cli", "cli/oci", "runtime", "runtime/sysctls"},
 	"cli":      {"runtime", "cli/oci", "cli/roff", "internal/vps"},
 	"cli/oci":  {"runtime/container", "runtime/streams"},
 	"cli/roff": nil,
@@ -27,9 +27,12 @@ var arrows = map[string][]string{
 		"bundles", "network", "network/guest", "template", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
-		"runtime/guests", "runtime/command",
+		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths",
 	},
 	"runtime/streams":         nil,
+	"runtime/hostfacts":       {"bundles", "internal/vps", "network/guest", "runtime/container"},
+	"runtime/sysctls":         nil,
+	"runtime/paths":           {"bundles", "internal/state"},
 	"runtime/guests":          {"bundles", "internal/initkind", "internal/inside", "internal/nsthread", "network/guest", "template"},
 	"runtime/command":         {"internal/inside", "runtime/holder", "runtime/inits", "template"},
 	"runtime/inits":           {"internal/initkind", "internal/inside", "internal/proc"},

@@ -12,6 +12,7 @@ import (
 	"croft/cli"
 	"croft/cli/oci"
 	"croft/runtime"
+	"croft/runtime/sysctls"
 )
 
 // gcPercent has the collector begin at 16 MiB instead of 4: a command ends soon,
@@ -37,8 +38,8 @@ func main() {
 		switch os.Args[1] {
 		case runtime.MonitorCommand:
 			os.Exit(runtime.Monitor(os.Args[2:]))
-		case runtime.SetSysctlsCommand:
-			os.Exit(runtime.SetSysctls(os.Args[2:]))
+		case sysctls.Command:
+			os.Exit(sysctls.Main(os.Args[2:]))
 		case runtime.EmptyTrashCommand:
 			os.Exit(runtime.EmptyTrash(os.Args[2:]))
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
@@ -17,6 +18,8 @@ import (
 	"croft/internal/vps"
 	"croft/network"
 	"croft/runtime/holder"
+	"croft/runtime/paths"
+	"croft/runtime/sysctls"
 	"croft/template"
 )
 
@@ -101,10 +104,10 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.newBootID(init); err != nil {
 		return err
 	}
-	if held.kernelLog, err = mon.guests.KernelLog(init, kernelLogPipe(mon.store, v.Name), v.IDs.First); err != nil {
+	if held.kernelLog, err = mon.guests.KernelLog(init, paths.KernelLog(mon.store, v.Name), v.IDs.First); err != nil {
 		return err
 	}
-	if err := mon.guests.TakeBack(givenDir(mon.store, v.Name)); err != nil {
+	if err := mon.guests.TakeBack(paths.GivenDir(mon.store, v.Name)); err != nil {
 		return err
 	}
 	if err := mon.setUserSysctls(v, spec); err != nil {
@@ -196,7 +199,7 @@ func (m *Manager) plugIn(ctx context.Context, v vps.VPS, init inside.Identity) e
 		if err := m.networks.Ensure(ctx, network.NewHostPlan(t)); err != nil {
 			return err
 		}
-		if err := m.networks.Keep(p.plan, init, keptNamespace(m.store, v.Name)); err != nil {
+		if err := m.networks.Keep(p.plan, init, paths.KeptNamespace(m.store, v.Name)); err != nil {
 			return err
 		}
 		if err := m.networks.Plug(ctx, p.plan, init); err != nil {
@@ -240,7 +243,7 @@ func (mon *monitor) mountData(root template.Rootfs, p *inside.Process) error {
 // given makes the filesystem for the files that the VPS gets from the host. Until
 // the VPS has them it is mounted in this monitor's mount namespace.
 func (mon *monitor) given(undo *undo) error {
-	dir := givenDir(mon.store, mon.name)
+	dir := paths.GivenDir(mon.store, mon.name)
 	if err := makeGivenDir(dir); err != nil {
 		return err
 	}
@@ -259,11 +262,41 @@ func makeGivenDir(dir string) error {
 
 // newBootID gives the VPS whose init is p a boot id of its own.
 func (mon *monitor) newBootID(p *inside.Process) error {
-	file := bootIDFile(mon.store, mon.name)
+	file := paths.BootID(mon.store, mon.name)
 	if err := os.WriteFile(file, []byte(uuid.NewString()+"\n"), 0o444); err != nil {
 		return fmt.Errorf("make boot id: %w", err)
 	}
 	return mon.guests.BootID(p, file)
+}
+
+// setUserSysctls sets the sysctls of v that belong to its user namespace. The init
+// of v waits, so no program of the VPS runs yet. The command is croft itself: the
+// process that libcontainer makes inside has it as /proc/self/exe.
+func (m *Manager) setUserSysctls(v vps.VPS, spec *specs.Spec) error {
+	args := sysctls.Arguments(v.Sysctls, vps.OfUserNamespace)
+	if len(args) == 0 {
+		return nil
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make pipe: %w", err)
+	}
+	defer read.Close()
+	r, err := m.containers.Exec(v.Name, &specs.Process{
+		Args: append([]string{"/proc/self/exe", sysctls.Command}, args...), Cwd: "/",
+		Capabilities: spec.Process.Capabilities,
+	}, [3]*os.File{nil, write, nil})
+	write.Close()
+	if err != nil {
+		return fmt.Errorf("set sysctls: %w", err)
+	}
+	status, err := r.Wait()
+	if err != nil || status == 0 {
+		return err
+	}
+	why := make([]byte, 256)
+	n, _ := read.Read(why)
+	return fail.New(fail.Host, "cannot set sysctl %s", why[:n])
 }
 
 // markRunning marks the VPS as one that should run, before it does. A start
@@ -297,13 +330,13 @@ func (h *held) close() {
 // holder.
 func (m *Manager) listen(name string) (_ *held, err error) {
 	h := &held{}
-	if err := makeGivenDir(givenDir(m.store, name)); err != nil { // a VPS of an older croft has none
+	if err := makeGivenDir(paths.GivenDir(m.store, name)); err != nil { // a VPS of an older croft has none
 		return nil, err
 	}
-	if h.notify, err = holder.ListenNotify(notifySocket(m.store, name)); err != nil {
+	if h.notify, err = holder.ListenNotify(paths.NotifySocket(m.store, name)); err != nil {
 		return nil, err
 	}
-	if h.console, err = holder.ListenConsole(consoleSocket(m.store, name)); err != nil {
+	if h.console, err = holder.ListenConsole(paths.ConsoleSocket(m.store, name)); err != nil {
 		h.close()
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/inits"
+	"croft/runtime/paths"
 )
 
 // booted reports whether the running VPS's init has finished booting: it said
@@ -23,7 +24,7 @@ import (
 // booted when it has settled. An init that has booted is not asked again. One that does
 // not answer before ctx is done has not booted.
 func (m *Manager) booted(ctx context.Context, name string, run state.Run) bool {
-	if exists(bootedFile(m.store, name)) {
+	if exists(paths.Booted(m.store, name)) {
 		return true
 	}
 	if run.Init.PID == 0 {
@@ -63,7 +64,7 @@ func (m *Manager) isUp(ctx context.Context, name string, init state.Process, kin
 // knownUp reports whether init was found to have booted. What is noted of an
 // earlier init of the VPS does not count.
 func (m *Manager) knownUp(name string, init state.Process) bool {
-	text, err := os.ReadFile(upFile(m.store, name))
+	text, err := os.ReadFile(paths.SeenBooted(m.store, name))
 	return err == nil && string(text) == upText(init)
 }
 
@@ -71,7 +72,7 @@ func (m *Manager) knownUp(name string, init state.Process) bool {
 // a failure does not matter.
 func (m *Manager) noteUp(name string, init state.Process) {
 	if !m.readOnly {
-		_ = os.WriteFile(upFile(m.store, name), []byte(upText(init)), 0o600)
+		_ = os.WriteFile(paths.SeenBooted(m.store, name), []byte(upText(init)), 0o600)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/runtime/console"
+	"croft/runtime/paths"
 )
 
 // consolePatience is how long a console waits for the VPS's new monitor.
@@ -40,7 +41,7 @@ func (m *Manager) Console(ctx context.Context, name string, io Stdio) error {
 		// Its monitor was killed, and it has no new one yet.
 		err = fail.New(fail.State, "attach to the console: %w", console.ErrNotServed)
 		if held {
-			err = console.Attach(ctx, consoleSocket(m.store, name), io.In, io.Out)
+			err = console.Attach(ctx, paths.ConsoleSocket(m.store, name), io.In, io.Out)
 		}
 		if errors.Is(err, console.ErrNotServed) && alive(was.Init) {
 			// Another command may be giving the VPS its new monitor.

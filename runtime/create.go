@@ -11,6 +11,8 @@ import (
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/hostfacts"
+	"croft/runtime/paths"
 	"croft/template"
 )
 
@@ -37,7 +39,7 @@ func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Inf
 	if info, done, err := m.present(ctx, name, o.IfMissing); done || err != nil {
 		return info, err
 	}
-	m.warnAll(name, beyond(o.Limits, m.capacity()))
+	m.warnAll(name, hostfacts.Exceeding(o.Limits, m.capacity()))
 	image, err := m.templates.Ensure(ctx, o.Template)
 	if err != nil {
 		return Info{}, err
@@ -104,7 +106,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 			return err
 		}
 	}
-	if err := m.rootfses.Make(template.Rootfs{Dir: draftFS(draft), First: v.IDs.First, Size: v.IDs.Size}); err != nil {
+	if err := m.rootfses.Make(template.Rootfs{Dir: paths.DraftFS(draft), First: v.IDs.First, Size: v.IDs.Size}); err != nil {
 		return err
 	}
 	// Not ctx: what Ctrl-C interrupts is still taken back.

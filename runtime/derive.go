@@ -9,6 +9,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/runtime/container"
+	"croft/runtime/paths"
 )
 
 // CreateTemplate makes the template name of what vps was made from and what it
@@ -52,7 +53,7 @@ func (m *Manager) standStill(name string) (func() error, error) {
 	if err != nil || frozen {
 		return goOn, ended(name, err)
 	}
-	if err := os.WriteFile(stillFile(m.store, name), nil, 0o600); err != nil {
+	if err := os.WriteFile(paths.Frozen(m.store, name), nil, 0o600); err != nil {
 		return goOn, fmt.Errorf("let %s stand still: %w", name, err)
 	}
 	goOn = func() error { return m.goOn(name) }
@@ -65,13 +66,13 @@ func (m *Manager) standStill(name string) (func() error, error) {
 // goOn lets a VPS go on that standStill, in this process or in one that was
 // killed, has stopped. It is a no-op for any other. The caller has its lock.
 func (m *Manager) goOn(name string) error {
-	if !exists(stillFile(m.store, name)) {
+	if !exists(paths.Frozen(m.store, name)) {
 		return nil
 	}
 	if err := ended(name, m.containers.Thaw(name)); err != nil {
 		return err
 	}
-	if err := os.Remove(stillFile(m.store, name)); err != nil && !os.IsNotExist(err) {
+	if err := os.Remove(paths.Frozen(m.store, name)); err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("note that %s goes on: %w", name, err)
 	}
 	return nil
@@ -80,7 +81,7 @@ func (m *Manager) goOn(name string) error {
 // goOnIfFree is goOn for commands that take no lock. It is a no-op while another
 // command holds it: that is the one that lets the VPS stand still.
 func (m *Manager) goOnIfFree(ctx context.Context, name string) {
-	if !exists(stillFile(m.store, name)) {
+	if !exists(paths.Frozen(m.store, name)) {
 		return
 	}
 	l, err := m.store.Lock(ctx, name, m.command, 0)

@@ -11,6 +11,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/holder"
+	"croft/runtime/paths"
 )
 
 // How often a monitor tries again what comes after an end, and after how long
@@ -131,7 +132,7 @@ func (mon *monitor) pauseUnlessStopped(pause time.Duration) bool {
 
 // askedToStop reports whether someone has asked the VPS to stop since it was
 // started.
-func (mon *monitor) askedToStop() bool { return exists(stopRequest(mon.store, mon.name)) }
+func (mon *monitor) askedToStop() bool { return exists(paths.StopRequest(mon.store, mon.name)) }
 
 // startsAgain reports whether a VPS that has ended so, and was not asked to
 // stop, is started again.

@@ -10,6 +10,8 @@ import (
 	"croft/internal/vps"
 	"croft/network"
 	"croft/network/guest"
+	"croft/runtime/hostfacts"
+	"croft/runtime/paths"
 )
 
 // guestInit is what package guest calls an init of kind k, if it knows it.
@@ -29,7 +31,7 @@ func guestInit(k initkind.Kind) string {
 // inittab of an init of kind init, and the configuration of its network
 // service. What the user wrote is left; only
 // the first time are the template's files taken over.
-func (m *Manager) configureGuest(v vps.VPS, root *inside.Root, host Host, init initkind.Kind) error {
+func (m *Manager) configureGuest(v vps.VPS, root *inside.Root, host hostfacts.Facts, init initkind.Kind) error {
 	plugs, err := m.plugs(v)
 	if err != nil {
 		return err
@@ -40,7 +42,7 @@ func (m *Manager) configureGuest(v vps.VPS, root *inside.Root, host Host, init i
 	}
 	settings.Init = guestInit(init)
 	settings.Hosts = hostsFor(v, m.tables())
-	mark := configuredFile(m.store, v.Name)
+	mark := paths.Configured(m.store, v.Name)
 	settings.First = !exists(mark)
 	warnings, err := m.guests.Configure(root, v.IDs.First, settings)
 	m.warnAll(v.Name, warnings)
@@ -56,7 +58,7 @@ func (m *Manager) configureGuest(v vps.VPS, root *inside.Root, host Host, init i
 }
 
 // guestSettings is what the guest's own files should say.
-func guestSettings(v vps.VPS, plugs []plug, host Host) (guest.Settings, error) {
+func guestSettings(v vps.VPS, plugs []plug, host hostfacts.Facts) (guest.Settings, error) {
 	s := guest.Settings{Hostname: v.Hostname, Servers: host.Upstreams, Search: host.Search}
 	if len(v.DNS.Servers) > 0 {
 		s.Servers = nil

@@ -10,6 +10,7 @@ import (
 	"croft/internal/inside"
 	"croft/internal/vps"
 	"croft/runtime/holder"
+	"croft/runtime/paths"
 )
 
 // holder prepares to become the holder of what c says, with the descriptors of
@@ -25,7 +26,7 @@ func (mon *monitor) holder(h *held, c holder.Config) (func() error, error) {
 		}
 		return int(f.Fd())
 	}
-	c.Booted, c.Exec = bootedFile(mon.store, mon.name), self
+	c.Booted, c.Exec = paths.Booted(mon.store, mon.name), self
 	c.Life, c.Notify, c.Console, c.Master = fd(mon.life), fd(h.notify), fd(h.console), fd(h.master)
 	c.KernelLog = fd(h.kernelLog)
 	c.Argv = []string{"croft", MonitorCommand, mon.name, string(monitorEnded), mon.store.Root, mon.store.RunRoot, mon.cgroups}
@@ -65,7 +66,7 @@ func (mon *monitor) adopt() error {
 		return err
 	}
 	defer h.close()
-	if h.master, err = mon.guests.NewConsole(init, v.IDs.First, filepath.Dir(consoleSocket(mon.store, v.Name))); err != nil {
+	if h.master, err = mon.guests.NewConsole(init, v.IDs.First, filepath.Dir(paths.ConsoleSocket(mon.store, v.Name))); err != nil {
 		mon.warn(fmt.Sprintf("%s has no console until its next start: %v", v.Name, err))
 	}
 	if h.kernelLog, err = mon.guests.HoldKernelLog(init); err != nil {
@@ -103,7 +104,7 @@ func (mon *monitor) keepLinks(v vps.VPS, p *inside.Process) error {
 		return err
 	}
 	for _, plug := range plugs {
-		if err := mon.networks.Keep(plug.plan, p.Identity(), keptNamespace(mon.store, v.Name)); err != nil {
+		if err := mon.networks.Keep(plug.plan, p.Identity(), paths.KeptNamespace(mon.store, v.Name)); err != nil {
 			return err
 		}
 	}

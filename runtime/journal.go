@@ -9,25 +9,20 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"croft/runtime/paths"
 
-	"croft/internal/state"
+	"golang.org/x/sys/unix"
 )
 
 // maxJournal is how long a monitor's log grows before it is set aside, in
 // bytes: at most about twice that is kept.
 const maxJournal = 256 << 10
 
-// journalFile is the log of name's monitor. It outlives the boots of the VPS.
-func journalFile(s *state.Store, name string) string {
-	return filepath.Join(s.LogDir(name), "monitor.log")
-}
-
 // openJournal makes the monitor's log this process's standard error, which the
 // holder inherits. So the last words of each of them are in it, a panic's too.
 // Without a log the VPS runs all the same.
 func (mon *monitor) openJournal() error {
-	file := journalFile(mon.store, mon.name)
+	file := paths.MonitorLog(mon.store, mon.name)
 	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("open monitor's log: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/paths"
 )
 
 // keptBoots is how many console logs of a VPS are kept, the running one
@@ -100,7 +101,7 @@ func (m *Manager) Logs(ctx context.Context, name string, o LogOptions, w io.Writ
 		return err
 	}
 	if o.Monitor {
-		file := journalFile(m.store, name)
+		file := paths.MonitorLog(m.store, name)
 		if !exists(file) {
 			return nil
 		}

@@ -14,6 +14,8 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/network"
+	"croft/runtime/hostfacts"
+	"croft/runtime/paths"
 )
 
 // askPatience is how long a list may wait for guests.
@@ -191,12 +193,12 @@ func (m *Manager) tablesNaming(vps string) map[string]network.Table {
 func (m *Manager) describe(ctx context.Context, v vps.VPS, tables map[string]network.Table, perhaps map[string]bool) Info {
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
-		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: m.effective(v.Limits), Ephemeral: v.Ephemeral, Labels: v.Labels,
+		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, m.capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels,
 		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: seconds(stopTimeout(v)),
 		Interfaces: describeInterfaces(v, tables), Published: append([]vps.Publication{}, v.Published...),
 		Allow:  append([]string{}, v.Allow...),
 		Bundle: m.store.BundleDir(v.Name), Files: filepath.Join(m.store.FSDir(v.Name), "upper"),
-		MonitorLog: journalFile(m.store, v.Name),
+		MonitorLog: paths.MonitorLog(m.store, v.Name),
 	}
 	if info.Labels == nil {
 		info.Labels = map[string]string{}

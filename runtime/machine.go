@@ -18,6 +18,8 @@ import (
 	"croft/runtime/container"
 	"croft/runtime/guests"
 	"croft/runtime/holder"
+	"croft/runtime/hostfacts"
+	"croft/runtime/paths"
 	"croft/template"
 )
 
@@ -29,7 +31,7 @@ type machine struct {
 	rootfses   rootfses
 	monitors   monitors
 	guests     guestAccess
-	host       func() (Host, error)
+	host       func() (hostfacts.Facts, error)
 	// sleep waits before something that failed is tried again.
 	sleep func(time.Duration)
 	// trySysctls is fail.Usage, naming it, if a VPS cannot set one of sysctls.
@@ -187,25 +189,6 @@ type templates interface {
 	Remove(ctx context.Context, ref string, used func() (map[string][]string, error)) error
 }
 
-// Host is what a start needs to know of the host, found out beforehand.
-type Host struct {
-	BootID   string
-	Cgroups  container.CgroupManager
-	Devices  []bundles.Device // those of the wanted ones that the host has
-	NoFile   uint64           // hard limit that a VPS can be given
-	Capacity bundles.Capacity
-	// OOMScoreAdj is what a VPS's init can have, 0 if the host allows.
-	OOMScoreAdj int
-	Uptime      time.Duration // 0 where the kernel has no time namespaces
-	Caps        []string
-	Arch        string
-	Upstreams   []netip.Addr
-	Search      []string
-	// Impassable is the directory above the run directory that VPSs cannot pass
-	// through; "" if there is none.
-	Impassable string
-}
-
 type overlays struct{}
 
 func (overlays) Make(r template.Rootfs) error    { return r.Make() }
@@ -224,7 +207,7 @@ func (m *Manager) rootfs(v vps.VPS) (template.Rootfs, error) {
 		return template.Rootfs{}, err
 	}
 	return template.Rootfs{
-		Layers: layers, Dir: m.store.FSDir(v.Name), Target: rootfsDir(m.store, v.Name),
-		Scratch: lowerDir(m.store, v.Name), First: v.IDs.First, Size: v.IDs.Size,
+		Layers: layers, Dir: m.store.FSDir(v.Name), Target: paths.Rootfs(m.store, v.Name),
+		Scratch: paths.LowerDir(m.store, v.Name), First: v.IDs.First, Size: v.IDs.Size,
 	}, nil
 }

@@ -18,6 +18,9 @@ import (
 	"croft/runtime/container"
 	"croft/runtime/guests"
 	"croft/runtime/holder"
+	"croft/runtime/hostfacts"
+	"croft/runtime/paths"
+	"croft/runtime/sysctls"
 	"croft/template"
 )
 
@@ -74,7 +77,7 @@ func New(o Options) (*Manager, error) {
 		store:     store,
 		templates: template.Open(store.TemplatesDir(), template.Options{Progress: o.Progress, Warn: warn}),
 		machine: machine{
-			containers: container.Engine{Root: containersDir(store), Manager: cgroups},
+			containers: container.Engine{Root: paths.Containers(store), Manager: cgroups},
 			networks: hostNetworks{func() (*network.Host, error) {
 				h, err := network.NewHost(warn)
 				if err == nil {
@@ -85,11 +88,11 @@ func New(o Options) (*Manager, error) {
 			rootfses:   overlays{},
 			monitors:   spawner{store: store, warn: warn, cgroups: cgroups},
 			guests:     guests.Access{},
-			host:       func() (Host, error) { return hostFacts(cgroups, store) },
+			host:       func() (hostfacts.Facts, error) { return readHost(cgroups, store) },
 			unused:     store.Unused,
 			sleep:      time.Sleep,
-			capacity:   sync.OnceValue(hostCapacity),
-			trySysctls: trySysctls,
+			capacity:   sync.OnceValue(hostfacts.Capacity),
+			trySysctls: sysctls.Try,
 			initFile:   holder.Install,
 			become:     becomeHolder,
 		},
@@ -98,6 +101,16 @@ func New(o Options) (*Manager, error) {
 		warn:     warn,
 		readOnly: readOnly,
 	}, nil
+}
+
+// readHost reads the facts of the host for VPSs of this store.
+func readHost(cgroups container.CgroupManager, store *state.Store) (hostfacts.Facts, error) {
+	f, err := hostfacts.Read(cgroups)
+	if err != nil {
+		return f, err
+	}
+	f.Impassable, err = store.Impassable()
+	return f, err
 }
 
 // openStore opens the Store of a Manager. readOnly says that the Manager must

@@ -19,6 +19,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/holder"
+	"croft/runtime/paths"
 	"croft/template"
 )
 
@@ -179,7 +180,7 @@ func (mon *monitor) failed(ctx context.Context, cause error) error {
 func (m *Manager) sweep(ctx context.Context, v vps.VPS) error {
 	err := m.containers.Delete(v.Name)
 	for _, p := range m.plugsLeft(v) {
-		if e := m.networks.GiveBack(p.plan, keptNamespace(m.store, v.Name)); err == nil {
+		if e := m.networks.GiveBack(p.plan, paths.KeptNamespace(m.store, v.Name)); err == nil {
 			err = e
 		}
 		if e := m.networks.Unplug(ctx, p.plan); err == nil {
@@ -192,7 +193,7 @@ func (m *Manager) sweep(ctx context.Context, v vps.VPS) error {
 			err = e
 		}
 	}
-	for _, file := range []string{notifySocket(m.store, v.Name), consoleSocket(m.store, v.Name), bootedFile(m.store, v.Name), toldFile(m.store, v.Name), upFile(m.store, v.Name)} {
+	for _, file := range []string{paths.NotifySocket(m.store, v.Name), paths.ConsoleSocket(m.store, v.Name), paths.Booted(m.store, v.Name), paths.ToldNames(m.store, v.Name), paths.SeenBooted(m.store, v.Name)} {
 		if e := os.Remove(file); err == nil && e != nil && !os.IsNotExist(e) {
 			err = fmt.Errorf("sweep: %w", e)
 		}

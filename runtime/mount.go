@@ -5,6 +5,7 @@ import (
 
 	"croft/bundles"
 	"croft/internal/fail"
+	"croft/runtime/paths"
 	"croft/template"
 )
 
@@ -74,7 +75,7 @@ func (m *Manager) Umount(ctx context.Context, name string) error {
 // mountpoint is where a VPS's root filesystem is mounted, without what it is
 // made of.
 func (m *Manager) mountpoint(name string) template.Rootfs {
-	return template.Rootfs{Dir: m.store.FSDir(name), Target: rootfsDir(m.store, name), Scratch: lowerDir(m.store, name)}
+	return template.Rootfs{Dir: m.store.FSDir(name), Target: paths.Rootfs(m.store, name), Scratch: paths.LowerDir(m.store, name)}
 }
 
 // notMounted is fail.State for a VPS whose root filesystem Mount has mounted:

@@ -8,6 +8,7 @@ import (
 
 	"croft/bundles"
 	"croft/internal/fail"
+	"croft/runtime/paths"
 )
 
 func TestMount(t *testing.T) {
@@ -118,7 +119,7 @@ func TestBundle(t *testing.T) {
 		t.Fatal(err)
 	}
 	running := bundle()
-	for _, only := range []string{notifySocket(m.store, "web"), bundles.ShadowProc} {
+	for _, only := range []string{paths.NotifySocket(m.store, "web"), bundles.ShadowProc} {
 		if !strings.Contains(running, only) || strings.Contains(stopped, only) {
 			t.Errorf("%s: running:\n%s\nstopped:\n%s", only, running, stopped)
 		}

@@ -17,6 +17,7 @@ import (
 	"croft/internal/vps"
 	"croft/network"
 	"croft/network/guest"
+	"croft/runtime/paths"
 )
 
 // VPSs reach each other by name: each one's /etc/hosts has those that share a
@@ -163,14 +164,14 @@ func (h *hostLists) of(v vps.VPS) hostList {
 // knowsNames reports whether the VPS was told this list last, in this run of it.
 // One that could not be told counts as well: it is not tried again for the same list.
 func (m *Manager) knowsNames(name string, l hostList) bool {
-	told, err := os.ReadFile(toldFile(m.store, name))
+	told, err := os.ReadFile(paths.ToldNames(m.store, name))
 	return err == nil && string(told) == l.sum
 }
 
 // noteNames notes that the VPS was told the list. Without the note it is told
 // again, so a failure does not matter.
 func (m *Manager) noteNames(name string, l hostList) {
-	_ = os.WriteFile(toldFile(m.store, name), []byte(l.sum), 0o600)
+	_ = os.WriteFile(paths.ToldNames(m.store, name), []byte(l.sum), 0o600)
 }
 
 // tellRunning writes the names into v, if it runs.

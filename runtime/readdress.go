@@ -13,6 +13,7 @@ import (
 	"croft/internal/proc"
 	"croft/internal/vps"
 	"croft/network"
+	"croft/runtime/hostfacts"
 )
 
 // changeAllAddresses gives v, whose lock is held, the addresses add, and takes
@@ -224,7 +225,7 @@ func (m *Manager) planOf(v vps.VPS, i vps.Interface) (network.Plan, error) {
 // Nobody else may write its /etc/hosts at the same time.
 func (m *Manager) followSettings(ctx context.Context, v vps.VPS) {
 	run, err := m.store.Run(v.Name)
-	var host Host
+	var host hostfacts.Facts
 	if err == nil {
 		host, err = m.host()
 	}

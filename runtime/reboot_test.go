@@ -10,6 +10,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/runtime/paths"
 )
 
 // A VPS that is stopped while it reboots, at any effect of that, stays stopped.
@@ -37,7 +38,7 @@ func stopsAt(t *testing.T, n int, o StopOptions) bool {
 		}
 		at = what
 		go func() { stopped <- f.m.Stop(background, "web", o) }()
-		for deadline := time.Now().Add(time.Minute); !exists(stopRequest(f.m.store, "web")); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); !exists(paths.StopRequest(f.m.store, "web")); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Error("the stop does not begin")
 				return

@@ -17,7 +17,9 @@ import (
 	"croft/internal/vps"
 	"croft/runtime/command"
 	"croft/runtime/guests"
+	"croft/runtime/hostfacts"
 	"croft/runtime/inits"
+	"croft/runtime/paths"
 	"croft/template"
 )
 
@@ -47,7 +49,7 @@ func (mon *monitor) prepare(v vps.VPS, root template.Rootfs, files *inside.Root)
 	if err := mon.configureGuest(v, files, host, bootedInit(init, image)); err != nil {
 		return nil, err
 	}
-	spec, err := mon.specOf(v, init, files, host, notifySocket(mon.store, v.Name), mon.how == spawnWait)
+	spec, err := mon.specOf(v, init, files, host, paths.NotifySocket(mon.store, v.Name), mon.how == spawnWait)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +67,7 @@ func (mon *monitor) prepare(v vps.VPS, root template.Rootfs, files *inside.Root)
 // specOf is the configuration of v's bundle, whose files are at root. One
 // without an init, whose image says no command, is fail.State unless it is to
 // wait for one.
-func (m *Manager) specOf(v vps.VPS, init guests.Init, root *inside.Root, host Host, notify string, wait bool) (*specs.Spec, error) {
+func (m *Manager) specOf(v vps.VPS, init guests.Init, root *inside.Root, host hostfacts.Facts, notify string, wait bool) (*specs.Spec, error) {
 	image, err := m.imageOf(v)
 	if err != nil {
 		return nil, err
@@ -99,7 +101,7 @@ func bootedInit(init guests.Init, image template.Image) initkind.Kind {
 }
 
 // settings is what v's bundle is made from.
-func settings(v vps.VPS, init guests.Init, host Host, image template.Image, notify string) bundles.Settings {
+func settings(v vps.VPS, init guests.Init, host hostfacts.Facts, image template.Image, notify string) bundles.Settings {
 	s := bundles.Settings{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname,
 		Init: []string{init.Path}, Env: append(append([]string{}, image.Env...), v.Env...), ContainerEnv: image.ContainerEnv,

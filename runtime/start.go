@@ -9,6 +9,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/paths"
 )
 
 // Start starts name and returns when its init runs, or with the reason it does
@@ -73,7 +74,7 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(stopRequest(m.store, l.Name())); err != nil && !os.IsNotExist(err) {
+	if err := os.Remove(paths.StopRequest(m.store, l.Name())); err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("forget the last stop: %w", err)
 	}
 	before := m.nextBoot(l.Name())
@@ -155,7 +156,7 @@ func (m *Manager) revive(ctx context.Context, l *state.Locked, v vps.VPS) error 
 		return err
 	}
 	should, err := m.store.ShouldRun(l.Name())
-	if err != nil || !should || exists(stopRequest(m.store, l.Name())) || !m.mayHaveRebooted(v, *run.End) {
+	if err != nil || !should || exists(paths.StopRequest(m.store, l.Name())) || !m.mayHaveRebooted(v, *run.End) {
 		return err
 	}
 	m.warn(fmt.Sprintf("%s: it ended while it had no monitor; it is started again", l.Name()))

@@ -21,6 +21,7 @@ import (
 	"croft/runtime/container"
 	"croft/runtime/guests"
 	"croft/runtime/inits"
+	"croft/runtime/paths"
 )
 
 // pace is how often a stop looks whether init has come so far as to handle
@@ -447,7 +448,7 @@ func (m *Manager) terminate(name string) {
 
 // requestStop leaves word that name is to stop, for its monitor.
 func requestStop(s *state.Store, name string) error {
-	file := stopRequest(s, name)
+	file := paths.StopRequest(s, name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("leave word to stop: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/runtime/paths"
 )
 
 // The boot that a VPS is in when a wait begins is not the reboot that is waited
@@ -32,7 +33,7 @@ func TestReachedReboot(t *testing.T) {
 	if reached(StatusRunning, 4) {
 		t.Error("the next boot counts before it is over")
 	}
-	if err := os.WriteFile(bootedFile(m.store, "web"), nil, 0o600); err != nil {
+	if err := os.WriteFile(paths.Booted(m.store, "web"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if reached(StatusRunning, 3) {

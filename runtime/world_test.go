@@ -32,6 +32,7 @@ import (
 	"croft/runtime/container"
 	"croft/runtime/guests"
 	"croft/runtime/holder"
+	"croft/runtime/hostfacts"
 	"croft/template"
 )
 
@@ -731,8 +732,10 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 		},
 		sleep:      func(time.Duration) {},
 		trySysctls: func(context.Context, map[string]string, bool) error { return nil },
-		host:       func() (Host, error) { return Host{BootID: hostBoot(t), NoFile: 1024, Arch: "amd64"}, nil },
-		initFile:   func(string) (string, error) { return "/holder", nil },
+		host: func() (hostfacts.Facts, error) {
+			return hostfacts.Facts{BootID: hostBoot(t), NoFile: 1024, Arch: "amd64"}, nil
+		},
+		initFile: func(string) (string, error) { return "/holder", nil },
 		become: func(string, string, holder.Config) (func() error, error) {
 			return func() error { return nil }, nil
 		},

@@ -1,4 +1,4 @@
-package runtime
+package hostfacts
 
 import (
 	"fmt"
@@ -14,27 +14,22 @@ import (
 	"croft/runtime/container"
 )
 
-// effective is l as a VPS has it, with the default where l says nothing.
-func (m *Manager) effective(l vps.Limits) vps.Limits {
-	d := defaultLimits(m.capacity())
+// EffectiveLimits returns l with the defaults of a host of capacity c for the
+// limits that are not set.
+func EffectiveLimits(l vps.Limits, c bundles.Capacity) vps.Limits {
 	if l.PIDs == 0 {
-		l.PIDs = d.PIDs
+		l.PIDs = c.DefaultPIDs()
 	}
 	if l.Memory == 0 {
-		l.Memory = d.Memory
+		l.Memory = c.DefaultMemory()
 	}
 	return l
 }
 
-// defaultLimits are those of a VPS without limits of its own.
-func defaultLimits(c bundles.Capacity) vps.Limits {
-	return vps.Limits{Memory: c.DefaultMemory(), PIDs: c.DefaultPIDs()}
-}
-
-// beyond says which limits of l are higher than what the host has, which then
-// bounds the VPS instead. They are no error: a template of settings may be for
-// a larger host, and a host can grow.
-func beyond(l vps.Limits, c bundles.Capacity) []string {
+// Exceeding returns a warning for each limit in l that is higher than what a host
+// of capacity c has. It is not an error: settings can come from a larger host,
+// and a host can grow.
+func Exceeding(l vps.Limits, c bundles.Capacity) []string {
 	var all []string
 	if c.CPUs > 0 && l.MilliCPUs > c.CPUs*1000 {
 		all = append(all, fmt.Sprintf("its limit of %g CPUs is more than the %d CPUs of this host", float64(l.MilliCPUs)/1000, c.CPUs))
@@ -47,9 +42,9 @@ func beyond(l vps.Limits, c bundles.Capacity) []string {
 
 func inGiB(bytes int64) string { return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30)) }
 
-// hostCapacity is what the host has. What cannot be read is 0, for which
-// defaults are small.
-func hostCapacity() bundles.Capacity {
+// Capacity returns what this host has. A number that cannot be read is 0; the
+// defaults of limits are small then.
+func Capacity() bundles.Capacity {
 	c := bundles.Capacity{Tasks: math.MaxInt64, CPUs: onlineCPUs()}
 	for _, file := range []string{"/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"} {
 		if n := numberIn(file); n > 0 {
@@ -70,8 +65,8 @@ func hostCapacity() bundles.Capacity {
 	return c
 }
 
-// onlineCPUs is how many CPUs the host has. It does not matter which of them
-// this process may use: a VPS may use all.
+// onlineCPUs returns how many CPUs the host has. This process may be allowed to
+// use fewer; a VPS may use all.
 func onlineCPUs() int64 {
 	text, err := os.ReadFile("/sys/devices/system/cpu/online")
 	if err != nil {
@@ -80,8 +75,8 @@ func onlineCPUs() int64 {
 	return countInList(strings.TrimSpace(string(text)))
 }
 
-// countInList is how many numbers are in a list such as 0-3,8 (cpuset(7), List
-// format); 0 if it is not such a list.
+// countInList returns how many numbers are in a list such as 0-3,8 (cpuset(7),
+// List format); 0 if the list is invalid.
 func countInList(list string) int64 {
 	var n int64
 	for part := range strings.SplitSeq(list, ",") {
@@ -99,7 +94,7 @@ func countInList(list string) int64 {
 	return n
 }
 
-// hardLimits are those of this process, which it cannot raise.
+// hardLimits returns the hard limits of this process.
 func hardLimits() map[string]uint64 {
 	limits := map[string]uint64{}
 	for name, number := range map[string]int{
@@ -117,15 +112,16 @@ func hardLimits() map[string]uint64 {
 	return limits
 }
 
-// hostOOMScoreAdj is 0 unless this process has more and cannot go down.
-func hostOOMScoreAdj() int {
+// oomScoreAdj returns the lowest OOM score that this process can give to a VPS, at
+// least 0.
+func oomScoreAdj() int {
 	if hasCapability(unix.CAP_SYS_RESOURCE) {
 		return 0
 	}
 	return max(0, int(numberIn("/proc/self/oom_score_adj")))
 }
 
-// numberIn reads a number from a file, 0 if that cannot be done.
+// numberIn reads a number from a file; 0 if that fails.
 func numberIn(file string) int64 {
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -1,4 +1,6 @@
-package runtime
+// Package hostfacts finds out what this host has and allows, as far as a VPS
+// depends on it.
+package hostfacts
 
 import (
 	"bufio"
@@ -8,7 +10,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	goruntime "runtime"
+	"runtime"
 	"strings"
 	"time"
 
@@ -16,45 +18,60 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/bundles"
-	"croft/internal/state"
 	"croft/network/guest"
 	"croft/runtime/container"
 )
 
-// hostFacts asks the host what starts and creates need to know of it.
-func hostFacts(cgroups container.CgroupManager, store *state.Store) (Host, error) {
-	h := Host{Cgroups: cgroups.Resolve(), Arch: goruntime.GOARCH, Devices: hostDevices()}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return Host{}, fmt.Errorf("read the host's boot id: %w", err)
-	}
-	h.BootID = strings.TrimSpace(string(boot))
-	if h.Impassable, err = store.Impassable(); err != nil {
-		return Host{}, err
-	}
-	if h.Caps, err = hostCapabilities(); err != nil {
-		return Host{}, err
-	}
-	if h.NoFile, err = hostNoFile(); err != nil {
-		return Host{}, err
-	}
-	h.Capacity, h.OOMScoreAdj = hostCapacity(), hostOOMScoreAdj()
-	if h.Uptime, err = hostUptime(); err != nil {
-		return Host{}, err
-	}
-	if h.Upstreams, h.Search, err = hostResolvers(); err != nil {
-		return Host{}, err
-	}
-	return h, nil
+// Facts are the properties of the host that a start of a VPS needs.
+type Facts struct {
+	BootID   string
+	Cgroups  container.CgroupManager
+	Devices  []bundles.Device // the device nodes of optionalDevices that the host has
+	NoFile   uint64           // hard limit of open files that a VPS can get
+	Capacity bundles.Capacity
+	// OOMScoreAdj is the OOM score of a VPS's init: 0 if the host allows that.
+	OOMScoreAdj int
+	Uptime      time.Duration // 0 if the kernel has no time namespaces
+	Caps        []string      // capabilities that root on this host can have
+	Arch        string
+	Upstreams   []netip.Addr // resolvers
+	Search      []string     // search domains
+	// Impassable is the directory on the way to the run directory that users of
+	// VPSs cannot pass through; "" if there is none. Read does not set it.
+	Impassable string
 }
 
-// wantedNoFile is the hard limit of open files of a VPS where the host allows
-// it: what systemd gives to services of a machine.
+// Read reads the facts. cgroups is the cgroup manager that the user asks for.
+func Read(cgroups container.CgroupManager) (Facts, error) {
+	f := Facts{Cgroups: cgroups.Resolve(), Arch: runtime.GOARCH, Devices: optionalDevices()}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return Facts{}, fmt.Errorf("cannot read the host's boot id: %w", err)
+	}
+	f.BootID = strings.TrimSpace(string(boot))
+	if f.Caps, err = capabilities(); err != nil {
+		return Facts{}, err
+	}
+	if f.NoFile, err = maxOpenFiles(); err != nil {
+		return Facts{}, err
+	}
+	f.Capacity, f.OOMScoreAdj = Capacity(), oomScoreAdj()
+	if f.Uptime, err = uptime(); err != nil {
+		return Facts{}, err
+	}
+	if f.Upstreams, f.Search, err = resolvers(); err != nil {
+		return Facts{}, err
+	}
+	return f, nil
+}
+
+// wantedNoFile is the hard limit of open files of a VPS if the host allows it. It
+// is the limit that systemd gives to the services of a machine.
 const wantedNoFile = 1 << 20
 
-// hostNoFile is how many files a VPS may have open: raising the hard limit
-// takes CAP_SYS_RESOURCE, which a restricted host may not have.
-func hostNoFile() (uint64, error) {
+// maxOpenFiles returns how many files a VPS may have open. To raise the hard limit
+// needs CAP_SYS_RESOURCE, which is missing on a restricted host.
+func maxOpenFiles() (uint64, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, fmt.Errorf("read the limit of open files: %w", err)
@@ -65,9 +82,9 @@ func hostNoFile() (uint64, error) {
 	return limit.Max, nil
 }
 
-// hostCapabilities are those that this host lets anybody have: a restricted
-// one, or one that is a container itself, has not all of them.
-func hostCapabilities() ([]string, error) {
+// capabilities returns the capabilities that root can have on this host. A host
+// that is restricted, or is itself a container, does not have all of them.
+func capabilities() ([]string, error) {
 	caps, err := capability.NewPid2(0)
 	if err == nil {
 		err = caps.Load()
@@ -94,9 +111,9 @@ func hasCapability(c uint) bool {
 	return data[c/32].Effective&(1<<(c%32)) != 0
 }
 
-// hostUptime is what the boot clock shows, 0 on kernels without time
-// namespaces (before 5.6), where a VPS shows the host's.
-func hostUptime() (time.Duration, error) {
+// uptime returns the time of the boot clock; 0 on kernels without time namespaces
+// (before 5.6), where a VPS shows the host's uptime.
+func uptime() (time.Duration, error) {
 	if _, err := os.Stat("/proc/self/ns/time"); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -107,9 +124,9 @@ func hostUptime() (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// hostDevices are the nodes beside the usual ones that a VPS gets if the host
-// has them.
-func hostDevices() []bundles.Device {
+// optionalDevices returns the device nodes that a VPS gets only if the host has
+// them.
+func optionalDevices() []bundles.Device {
 	var have []bundles.Device
 	for _, path := range []string{"/dev/fuse", "/dev/net/tun"} {
 		var st unix.Stat_t
@@ -122,9 +139,9 @@ func hostDevices() []bundles.Device {
 	return have
 }
 
-// hostResolvers are the resolvers that the host itself asks in the end, never
-// one on its own loopback.
-func hostResolvers() ([]netip.Addr, []string, error) {
+// resolvers returns the resolvers that the host asks in the end, and its search
+// domains. A resolver on the host's loopback is never among them.
+func resolvers() ([]netip.Addr, []string, error) {
 	conf, err := os.ReadFile("/etc/resolv.conf")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("read the host's resolvers: %w", err)
