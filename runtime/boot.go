@@ -18,6 +18,7 @@ import (
 	"croft/internal/vps"
 	"croft/network"
 	"croft/runtime/holder"
+	"croft/runtime/observe"
 	"croft/runtime/paths"
 	"croft/runtime/sysctls"
 	"croft/template"
@@ -84,7 +85,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.guests.FreeConsole(waiting.Console); err != nil {
 		return err
 	}
-	if run.Init, err = processOf(waiting.PID); err != nil {
+	if run.Init, err = observe.ProcessOf(waiting.PID); err != nil {
 		return err
 	}
 	init, err := inside.OpenProcess(run.Init.PID, run.Init.StartTime)
@@ -159,7 +160,7 @@ func (mon *monitor) beginRun() (state.Run, *os.File, error) {
 	if err != nil {
 		return state.Run{}, nil, err
 	}
-	me, err := processOf(os.Getpid())
+	me, err := observe.ProcessOf(os.Getpid())
 	if err != nil {
 		return state.Run{}, nil, err
 	}

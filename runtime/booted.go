@@ -150,11 +150,12 @@ func (m *Manager) await(ctx context.Context, name string, until Condition, timeo
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
 	for {
-		run, err := m.store.Run(name)
+		seen, err := m.observe(name)
 		if err != nil {
-			return run, err
+			return state.Run{}, err
 		}
-		status, err := m.status(name, run)
+		run := seen.Run
+		status, err := m.observer().Status(seen)
 		if err != nil {
 			return run, err
 		}
@@ -185,18 +186,17 @@ func late(name string, until Condition, timeout time.Duration) error {
 // reached reports whether a VPS with that status is in the condition. boot is
 // the number of its boot when the wait began.
 func (m *Manager) reached(ctx context.Context, name string, until Condition, s Status, run state.Run, boot int) (bool, error) {
-	up := s == StatusRunning || s == StatusPaused || s == StatusOrphaned
 	switch until {
 	case UntilStopped:
 		return s == StatusStopped, nil
 	case UntilRunning:
-		return up, nil
+		return s.Up(), nil
 	case UntilBooted:
-		return up && m.booted(ctx, name, run), nil
+		return s.Up() && m.booted(ctx, name, run), nil
 	case UntilReboot:
-		return up && run.Boot != boot && m.booted(ctx, name, run), nil
+		return s.Up() && run.Boot != boot && m.booted(ctx, name, run), nil
 	case UntilNetwork:
-		if !up || !m.booted(ctx, name, run) {
+		if !s.Up() || !m.booted(ctx, name, run) {
 			return false, nil
 		}
 		return m.answers(ctx, name)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"croft/internal/state"
+	"croft/runtime/observe"
 )
 
 // An init that was found to have booted is not asked again, and neither is any
@@ -13,7 +14,7 @@ import (
 // next.
 func TestBootedIsAskedOnce(t *testing.T) {
 	m, _ := newFake(t, t.TempDir())
-	me, err := processOf(os.Getpid())
+	me, err := observe.ProcessOf(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}

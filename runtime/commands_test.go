@@ -207,9 +207,8 @@ func (f *faulty) usable(bad func(string, ...any), name string) {
 	if err := f.m.Resume(ctx, name); err != nil {
 		bad("resume %s: %v", name, err)
 	}
-	run, err := f.m.store.Run(name)
-	if status, e := f.m.status(name, run); err != nil || e != nil || status != StatusRunning {
-		bad("%s is %s after a start: %v, %v", name, status, err, e)
+	if status, err := f.m.status(name); err != nil || status != StatusRunning {
+		bad("%s is %s after a start: %v", name, status, err)
 	}
 	if err := f.m.Stop(ctx, name, StopOptions{Fast: true}); err != nil {
 		bad("stop %s: %v", name, err)

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/term"
 
 	"croft/internal/fail"
-	"croft/internal/state"
 	"croft/runtime/console"
+	"croft/runtime/observe"
 	"croft/runtime/paths"
 )
 
@@ -35,15 +35,15 @@ func (m *Manager) Console(ctx context.Context, name string, io Stdio) error {
 		if err != nil {
 			return err
 		}
-		if !held && !alive(was.Init) {
-			return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
+		if !held && !observe.Alive(was.Init) {
+			return observe.NotRunning(name, StatusStopped)
 		}
 		// Its monitor was killed, and it has no new one yet.
 		err = fail.New(fail.State, "attach to the console: %w", console.ErrNotServed)
 		if held {
 			err = console.Attach(ctx, paths.ConsoleSocket(m.store, name), io.In, io.Out)
 		}
-		if errors.Is(err, console.ErrNotServed) && alive(was.Init) {
+		if errors.Is(err, console.ErrNotServed) && observe.Alive(was.Init) {
 			// Another command may be giving the VPS its new monitor.
 			if limit.IsZero() {
 				limit = time.Now().Add(consolePatience)
@@ -61,11 +61,11 @@ func (m *Manager) Console(ctx context.Context, name string, io Stdio) error {
 			return err
 		}
 		limit = time.Time{}
-		now, err := m.store.Run(name)
+		now, err := m.observe(name)
 		switch {
-		case err != nil || now.State != state.Running || !alive(now.Init) || now.Init != was.Init:
+		case err != nil || !now.Alive || now.Run.Init != was.Init:
 			return nil // it has ended
-		case now.Monitor == was.Monitor && alive(now.Monitor):
+		case now.Run.Monitor == was.Monitor && observe.Alive(now.Run.Monitor):
 			return fail.New(fail.Busy, "the monitor of %s has closed the console: too many are attached", name)
 		}
 		m.warn(fmt.Sprintf("%s: its monitor was killed; the console goes on with a new one", name))

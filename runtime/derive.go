@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"croft/internal/fail"
-	"croft/internal/state"
 	"croft/runtime/container"
 	"croft/runtime/paths"
 )
@@ -45,8 +44,8 @@ func (m *Manager) CreateTemplate(ctx context.Context, name, vps string, o Templa
 // The caller has its lock.
 func (m *Manager) standStill(name string) (func() error, error) {
 	goOn := func() error { return nil }
-	run, err := m.store.Run(name)
-	if err != nil || run.State != state.Running || !alive(run.Init) {
+	seen, err := m.observe(name)
+	if err != nil || !seen.Alive {
 		return goOn, err
 	}
 	frozen, err := m.containers.Frozen(name)

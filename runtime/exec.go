@@ -19,6 +19,7 @@ import (
 	"croft/internal/vps"
 	"croft/runtime/command"
 	"croft/runtime/container"
+	"croft/runtime/observe"
 	"croft/runtime/streams"
 )
 
@@ -85,21 +86,21 @@ func (m *Manager) running(ctx context.Context, name string) (state.Run, error) {
 		return state.Run{}, err
 	}
 	m.recoverIfFree(ctx, name)
-	run, err := m.store.Run(name)
+	seen, err := m.observe(name)
 	if err != nil {
 		return state.Run{}, err
 	}
-	status, err := m.status(name, run)
+	status, err := m.observer().Status(seen)
 	if err != nil {
 		return state.Run{}, err
 	}
 	switch status {
 	case StatusRunning, StatusOrphaned:
-		return run, nil
+		return seen.Run, nil
 	case StatusPaused:
 		return state.Run{}, fail.New(fail.State, "%s is paused", name).WithHint("croft resume %s", name)
 	}
-	return state.Run{}, notRunning(name, status)
+	return state.Run{}, observe.NotRunning(name, status)
 }
 
 // process is the OCI process of a command in the VPS that runs as run.
@@ -195,7 +196,7 @@ const nearLimit = 8
 // execError sorts out why the command p could not be run.
 func (m *Manager) execError(name string, p *specs.Process, err error) error {
 	if errors.Is(err, container.ErrAbsent) || errors.Is(err, container.ErrNotRunning) {
-		return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
+		return observe.NotRunning(name, StatusStopped)
 	}
 	init := m.initProcess(name)
 	not, e := inside.Look(context.Background(), inside.Identity(init), func(root *inside.Root) (*CommandError, error) {
@@ -204,7 +205,7 @@ func (m *Manager) execError(name string, p *specs.Process, err error) error {
 	switch {
 	case not != nil:
 		return not
-	case errors.Is(e, inside.ErrGone), !alive(init): // whatever libcontainer met then
+	case errors.Is(e, inside.ErrGone), !observe.Alive(init): // whatever libcontainer met then
 		return fail.New(fail.State, "%s has ended", name).WithHint("croft start %s", name)
 	case noMoreProcesses(err), m.atProcessLimit(name):
 		return fail.New(fail.State, "%s is at its limit of processes", name).WithHint("croft inspect %s", name)

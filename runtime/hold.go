@@ -10,6 +10,7 @@ import (
 	"croft/internal/inside"
 	"croft/internal/vps"
 	"croft/runtime/holder"
+	"croft/runtime/observe"
 	"croft/runtime/paths"
 )
 
@@ -75,7 +76,7 @@ func (mon *monitor) adopt() error {
 	if err := mon.keepLinks(v, init); err != nil {
 		mon.warn(fmt.Sprintf("%s: %v", v.Name, err))
 	}
-	if run.Monitor, err = processOf(os.Getpid()); err != nil {
+	if run.Monitor, err = observe.ProcessOf(os.Getpid()); err != nil {
 		return err
 	}
 	run.Adopted = true

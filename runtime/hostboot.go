@@ -14,6 +14,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/inits"
+	"croft/runtime/observe"
 )
 
 // A HostResult is what became of one VPS in a boot or a shutdown of the host.
@@ -156,7 +157,7 @@ func (m *Manager) stopOrphan(ctx context.Context, v vps.VPS, timeout time.Durati
 	}()
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
-	for alive(init) && bounded.Err() == nil {
+	for observe.Alive(init) && bounded.Err() == nil {
 		select {
 		case <-bounded.Done():
 		case <-tick.C:
@@ -168,7 +169,7 @@ func (m *Manager) stopOrphan(ctx context.Context, v vps.VPS, timeout time.Durati
 		return err
 	}
 	end := state.End{Reason: endHalted, Detail: "it was stopped without a monitor"}
-	late := alive(init)
+	late := observe.Alive(init)
 	if late {
 		end = state.End{Reason: endKilled, Status: 128 + int(syscall.SIGKILL), Detail: "it was killed without a monitor"}
 	}
@@ -192,15 +193,8 @@ func until(d time.Duration, deadline time.Time) time.Duration {
 
 // runs reports whether name runs in any way, with a monitor or without.
 func (m *Manager) runs(name string) (bool, error) {
-	held, err := m.store.LifeHeld(name)
-	if err != nil || held {
-		return held, err
-	}
-	run, err := m.store.Run(name)
-	if err != nil {
-		return false, err
-	}
-	return run.State == state.Running && alive(run.Init), nil
+	seen, err := m.observe(name)
+	return seen.Runs(), err
 }
 
 // mayRun reports whether name runs, as far as can be known: one whose run.json

@@ -38,11 +38,11 @@ func (m *Manager) freeze(ctx context.Context, name string, how func(string) erro
 		return err
 	}
 	defer l.Unlock()
-	run, err := m.store.Run(name)
+	seen, err := m.observe(name)
 	if err != nil {
 		return err
 	}
-	if run.State != state.Running || !alive(run.Init) {
+	if !seen.Alive {
 		return m.notRunning(name)
 	}
 	if err := how(name); err != nil {

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"croft/internal/fail"
-	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/paths"
 )
@@ -180,16 +179,11 @@ func (m *Manager) copyLog(ctx context.Context, name, file string, o LogOptions, 
 // monitorOrNew reports whether name has a monitor. A VPS that runs without one
 // gets a new one, which goes on with its console's log.
 func (m *Manager) monitorOrNew(ctx context.Context, name string) (bool, error) {
-	held, err := m.store.LifeHeld(name)
-	if err != nil || held {
-		return held, err
+	seen, err := m.observe(name)
+	if err == nil && seen.Orphaned() {
+		m.recoverIfFree(ctx, name)
 	}
-	run, err := m.store.Run(name)
-	if err != nil || run.State != state.Running || !alive(run.Init) {
-		return false, err
-	}
-	m.recoverIfFree(ctx, name)
-	return true, nil
+	return seen.Runs(), err
 }
 
 // reopenIfMoved opens file anew if f is not it any more.

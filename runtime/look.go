@@ -203,12 +203,12 @@ func (m *Manager) describe(ctx context.Context, v vps.VPS, tables map[string]net
 	if info.Labels == nil {
 		info.Labels = map[string]string{}
 	}
-	run, err := m.store.Run(v.Name)
+	seen, err := m.observe(v.Name)
 	if err == nil {
 		info.ShouldRun, err = m.store.ShouldRun(v.Name)
 	}
 	if err == nil {
-		info.Status, err = m.status(v.Name, run)
+		info.Status, err = m.observer().Status(seen)
 	}
 	if err == nil && info.Status == StatusStopped && perhaps[v.Name] {
 		var pids []int
@@ -220,8 +220,9 @@ func (m *Manager) describe(ctx context.Context, v vps.VPS, tables map[string]net
 		info.Status, info.Error = StatusBroken, err.Error()
 		return info
 	}
+	run := seen.Run
 	info.Boot, info.LastEnd = run.Boot, run.End
-	if fallen(run) || run.State == state.Starting {
+	if seen.EndedUnseen() || run.State == state.Starting {
 		info.LastEnd = lostEnd()
 	}
 	if info.Status == StatusStopped {
@@ -247,33 +248,6 @@ func (m *Manager) cgroupsPath(name string) string {
 		return ""
 	}
 	return spec.Linux.CgroupsPath
-}
-
-// status derives what a VPS is doing from its life lock and its init.
-func (m *Manager) status(name string, run state.Run) (Status, error) {
-	held, err := m.store.LifeHeld(name)
-	if err != nil {
-		return "", err
-	}
-	lives := run.State == state.Running && alive(run.Init)
-	switch {
-	case !held && !lives:
-		return StatusStopped, nil
-	case !held:
-		return StatusOrphaned, nil
-	case !lives && comingDown(run):
-		return StatusStopping, nil
-	case !lives:
-		return StatusStarting, nil
-	}
-	frozen, err := m.containers.Frozen(name)
-	if err != nil {
-		return "", err
-	}
-	if frozen {
-		return StatusPaused, nil
-	}
-	return StatusRunning, nil
 }
 
 func describeInterfaces(v vps.VPS, tables map[string]network.Table) []InterfaceInfo {

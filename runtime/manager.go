@@ -19,6 +19,7 @@ import (
 	"croft/runtime/guests"
 	"croft/runtime/holder"
 	"croft/runtime/hostfacts"
+	"croft/runtime/observe"
 	"croft/runtime/paths"
 	"croft/runtime/sysctls"
 	"croft/template"
@@ -202,6 +203,34 @@ func whole(v vps.VPS) error {
 		return fail.New(fail.State, "the settings of %s name no template", v.Name).WithHint("croft list --columns name,status,error %s", v.Name)
 	}
 	return nil
+}
+
+// observer observes whether VPSs run.
+func (m *Manager) observer() observe.Observer {
+	return observe.Observer{Store: m.store, Frozen: m.containers.Frozen}
+}
+
+// observe looks whether name runs.
+func (m *Manager) observe(name string) (observe.Observation, error) {
+	return m.observer().Observe(name)
+}
+
+// status returns what name does.
+func (m *Manager) status(name string) (Status, error) {
+	seen, err := m.observe(name)
+	if err != nil {
+		return "", err
+	}
+	return m.observer().Status(seen)
+}
+
+// notRunning is why name, whose init was just found to have ended, cannot be used.
+func (m *Manager) notRunning(name string) error {
+	status, err := m.status(name)
+	if err != nil {
+		return err
+	}
+	return observe.NotRunning(name, status)
 }
 
 // cgroupManager reads the name of a cgroup manager; "auto" is the host's own.

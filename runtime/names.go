@@ -13,7 +13,6 @@ import (
 	"sync"
 
 	"croft/internal/inside"
-	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/network"
 	"croft/network/guest"
@@ -176,11 +175,11 @@ func (m *Manager) noteNames(name string, l hostList) {
 
 // tellRunning writes the names into v, if it runs.
 func (m *Manager) tellRunning(ctx context.Context, v vps.VPS, l hostList) error {
-	run, err := m.store.Run(v.Name)
-	if err != nil || run.State != state.Running || !alive(run.Init) {
+	seen, err := m.observe(v.Name)
+	if err != nil || !seen.Alive {
 		return err
 	}
-	err = inside.InRoot(ctx, inside.Identity(run.Init), func(root *inside.Root) error {
+	err = inside.InRoot(ctx, seen.Init(), func(root *inside.Root) error {
 		return orWarnings(m.guests.Hosts(root, v.IDs.First, l.hosts))
 	})
 	if errors.Is(err, inside.ErrGone) {

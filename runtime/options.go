@@ -8,6 +8,7 @@ import (
 
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/observe"
 	"croft/template"
 )
 
@@ -128,18 +129,18 @@ const (
 	UntilReboot  Condition = "reboot" // it has booted again
 )
 
-// A Status is one word for what a VPS is doing, derived and never stored.
-type Status string
+// A Status is one word for what a VPS does.
+type Status = observe.Status
 
-// The statuses that list, status and inspect print.
+// The statuses that list and inspect print.
 const (
-	StatusStopped  Status = "stopped"
-	StatusStarting Status = "starting"
-	StatusRunning  Status = "running"
-	StatusStopping Status = "stopping" // its init has ended, and what it left on the host is being removed
-	StatusPaused   Status = "paused"
-	StatusOrphaned Status = "orphaned" // it runs and its monitor was killed: the next command mends that
-	StatusBroken   Status = "broken"   // its files cannot be read; Error says why
+	StatusStopped  = observe.Stopped
+	StatusStarting = observe.Starting
+	StatusRunning  = observe.Running
+	StatusStopping = observe.Stopping
+	StatusPaused   = observe.Paused
+	StatusOrphaned = observe.Orphaned
+	StatusBroken   = observe.Broken
 )
 
 // An Info is a VPS as list, status and inspect show it. Its JSON keys are

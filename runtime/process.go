@@ -6,16 +6,11 @@ import (
 
 	"croft/internal/proc"
 	"croft/internal/state"
+	"croft/runtime/observe"
 )
 
-// processOf returns the identity of process pid.
-func processOf(pid int) (state.Process, error) {
-	s, err := proc.ReadStat(pid)
-	return state.Process{PID: pid, StartTime: s.StartTime}, err
-}
-
-// alive reports whether p still runs.
-func alive(p state.Process) bool { return proc.Alive(p.PID, p.StartTime) }
+// alive is observe.Alive.
+func alive(p state.Process) bool { return observe.Alive(p) }
 
 // monitorsOf returns the processes that are called like a monitor of name and
 // have its life lock's file open. The kernel does not tell which process holds

@@ -10,6 +10,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/runtime/observe"
 	"croft/runtime/paths"
 )
 
@@ -53,10 +54,8 @@ func stopsAt(t *testing.T, n int, o StopOptions) bool {
 	if err := <-stopped; err != nil {
 		t.Errorf("%s: %v", what, err)
 	}
-	run, err := f.m.store.Run("web")
-	status, e := f.m.status("web", run)
-	if err != nil || e != nil || status != StatusStopped {
-		t.Errorf("%s: it is %s: %v, %v", what, status, err, e)
+	if status, err := f.m.status("web"); err != nil || status != StatusStopped {
+		t.Errorf("%s: it is %s: %v", what, status, err)
 	}
 	if should, err := f.m.store.ShouldRun("web"); should || err != nil {
 		t.Errorf("%s: the next boot of the host starts it: %v", what, err)
@@ -77,9 +76,8 @@ func TestRebootIsTriedAgain(t *testing.T) {
 			}
 			f.w.effects, f.w.failAt, f.w.after = 0, n, after
 			err := fakeMonitors{f.w, f.m}.reboot(background, "web")
-			run, e := f.m.store.Run("web")
-			if status, err := f.m.status("web", run); err != nil || e != nil || status != StatusRunning {
-				t.Errorf("effect %d (%s, after %v) failed: it is %s: %v, %v", n, f.w.last, after, status, err, e)
+			if status, err := f.m.status("web"); err != nil || status != StatusRunning {
+				t.Errorf("effect %d (%s, after %v) failed: it is %s: %v", n, f.w.last, after, status, err)
 			}
 			f.end()
 			if f.w.effects < n {
@@ -100,7 +98,7 @@ func TestAnotherProcessIsNotTouched(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = other.Process.Kill(); _ = other.Wait() }()
-	process, err := processOf(other.Process.Pid)
+	process, err := observe.ProcessOf(other.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +108,7 @@ func TestAnotherProcessIsNotTouched(t *testing.T) {
 			t.Fatal(err)
 		}
 		run, err := f.m.store.Run("web")
-		if err != nil || run.State != state.Running || !alive(run.Init) {
+		if err != nil || run.State != state.Running || !observe.Alive(run.Init) {
 			f.end()
 			continue
 		}
@@ -124,7 +122,7 @@ func TestAnotherProcessIsNotTouched(t *testing.T) {
 		if err := c.do(f); err != nil && fail.KindOf(err) == fail.Internal {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if !alive(process) {
+		if !observe.Alive(process) {
 			t.Fatalf("%s ended it", c.name)
 		}
 		for _, kind := range []string{"firewall", "routes"} {

@@ -11,6 +11,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/holder"
+	"croft/runtime/observe"
 )
 
 // The runner of an ephemeral VPS is the croft run that made it. The VPS ends
@@ -19,7 +20,7 @@ import (
 
 // thisRunner is this process as the runner of a VPS.
 func (m *Manager) thisRunner() (vps.Runner, error) {
-	me, err := processOf(os.Getpid())
+	me, err := observe.ProcessOf(os.Getpid())
 	return vps.Runner{HostBoot: m.store.HostBoot(), PID: me.PID, StartTime: me.StartTime}, err
 }
 
@@ -30,7 +31,7 @@ func (m *Manager) abandoned(v vps.VPS) bool {
 	if !v.Ephemeral || r.PID == 0 {
 		return false
 	}
-	return r.HostBoot != m.store.HostBoot() || !alive(state.Process{PID: r.PID, StartTime: r.StartTime})
+	return r.HostBoot != m.store.HostBoot() || !observe.Alive(state.Process{PID: r.PID, StartTime: r.StartTime})
 }
 
 // runnerOf opens the runner of v as a pidfd, which the caller closes. It is

@@ -171,15 +171,11 @@ func (m *Manager) Bundle(_ context.Context, name string) (json.RawMessage, error
 }
 
 func (m *Manager) bundle(v vps.VPS) (*specs.Spec, error) {
-	run, err := m.store.Run(v.Name)
+	seen, err := m.observe(v.Name)
 	if err != nil {
 		return nil, err
 	}
-	status, err := m.status(v.Name, run)
-	if err != nil {
-		return nil, err
-	}
-	if status != StatusStopped {
+	if seen.Runs() {
 		return bundles.Read(m.store.BundleDir(v.Name))
 	}
 	root, err := m.rootfs(v)

@@ -9,6 +9,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/observe"
 	"croft/runtime/paths"
 )
 
@@ -50,19 +51,19 @@ func (m *Manager) start(ctx context.Context, name string, how spawnHow) error {
 // startLocked starts a VPS whose lock is held.
 func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow) error {
 	life, err := l.Life()
-	if fail.Is(err, fail.State) {
-		return m.runningAlready(l.Name())
+	held := fail.Is(err, fail.State)
+	if err != nil && !held {
+		return err
 	}
+	if !held {
+		defer life.Close()
+	}
+	seen, err := m.observe(l.Name())
 	if err != nil {
 		return err
 	}
-	defer life.Close()
-	run, err := m.store.Run(l.Name())
-	if err != nil {
-		return err
-	}
-	if run.State == state.Running && alive(run.Init) { // without a monitor: a start would sweep it away
-		return m.runningAlready(l.Name())
+	if held || seen.Alive { // without a monitor a start would sweep a VPS that runs away
+		return seen.AlreadyRunning()
 	}
 	if err := m.notMounted(l.Name()); err != nil {
 		return err
@@ -101,8 +102,8 @@ func (m *Manager) nextBoot(name string) int {
 // replaceMonitor gives a running VPS whose monitor was killed a new one. Whatever else
 // it finds, it leaves.
 func (m *Manager) replaceMonitor(ctx context.Context, l *state.Locked) error {
-	run, err := m.store.Run(l.Name())
-	if err != nil || run.State != state.Running || !alive(run.Init) {
+	seen, err := m.observe(l.Name())
+	if err != nil || !seen.Orphaned() {
 		return err
 	}
 	life, err := l.Life()
@@ -113,7 +114,7 @@ func (m *Manager) replaceMonitor(ctx context.Context, l *state.Locked) error {
 		return err
 	}
 	defer life.Close()
-	if !alive(run.Init) {
+	if !observe.Alive(seen.Run.Init) {
 		return nil
 	}
 	if err := m.monitors.Spawn(ctx, l.Name(), life, spawnAdopt); err != nil {
@@ -121,9 +122,6 @@ func (m *Manager) replaceMonitor(ctx context.Context, l *state.Locked) error {
 	}
 	return nil
 }
-
-// fallen reports whether a VPS ran, and has ended while it had no monitor.
-func fallen(run state.Run) bool { return run.State == state.Running && !alive(run.Init) }
 
 // lostEnd is how a VPS has ended that had no monitor then.
 func lostEnd() *state.End {
@@ -133,8 +131,8 @@ func lostEnd() *state.End {
 // revive starts a fallen VPS that should run: it may have rebooted, which only
 // its monitor would have known. Another VPS is left as it is.
 func (m *Manager) revive(ctx context.Context, l *state.Locked, v vps.VPS) error {
-	run, err := m.store.Run(l.Name())
-	if err != nil || !fallen(run) {
+	seen, err := m.observe(l.Name())
+	if err != nil || !seen.EndedUnseen() {
 		return err
 	}
 	life, err := l.Life()
@@ -145,10 +143,11 @@ func (m *Manager) revive(ctx context.Context, l *state.Locked, v vps.VPS) error 
 		return err
 	}
 	defer life.Close()
-	// Its monitor may have written the end, and gone, since run was read.
-	if run, err = m.store.Run(l.Name()); err != nil || !fallen(run) {
+	// Its monitor may have written the end, and ended itself, in between.
+	if seen, err = m.observe(l.Name()); err != nil || !seen.EndedUnseen() {
 		return err
 	}
+	run := seen.Run
 	run.State, run.End = state.Ended, lostEnd()
 	run.End.Time = time.Now().UTC()
 	run.Init, run.Monitor = state.Process{}, state.Process{}
@@ -168,11 +167,8 @@ func (m *Manager) revive(ctx context.Context, l *state.Locked, v vps.VPS) error 
 // command holds the lock: that one does the same.
 func (m *Manager) recoverIfFree(ctx context.Context, name string) {
 	m.goOnIfFree(ctx, name)
-	run, err := m.store.Run(name)
-	if err != nil || run.State != state.Running {
-		return
-	}
-	if held, err := m.store.LifeHeld(name); err != nil || held {
+	seen, err := m.observe(name)
+	if err != nil || seen.Monitored || seen.Run.State != state.Running {
 		return
 	}
 	m.collectAbandoned(ctx)
@@ -196,8 +192,8 @@ func (m *Manager) recoverIfFree(ctx context.Context, name string) {
 // reviveIfFallen starts a fallen VPS if no other command is busy with it, and
 // reports whether name was one.
 func (m *Manager) reviveIfFallen(ctx context.Context, name string) bool {
-	run, err := m.store.Run(name)
-	if err != nil || !fallen(run) {
+	seen, err := m.observe(name)
+	if err != nil || !seen.EndedUnseen() {
 		return false
 	}
 	m.recoverIfFree(ctx, name)

@@ -11,6 +11,7 @@ import (
 	"croft/internal/vps"
 	"croft/network"
 	"croft/runtime/container"
+	"croft/runtime/observe"
 )
 
 // Stats are what one VPS uses and has used since it was started. Its JSON keys
@@ -138,15 +139,15 @@ func (m *Manager) statsOf(names []string) ([]state.Entry, error) {
 // usage is what the VPS's cgroups say.
 func (m *Manager) usage(e state.Entry) Stats {
 	s := Stats{Name: e.Name, Interfaces: []InterfaceStats{}, Err: e.Err}
-	var run state.Run
+	var seen observe.Observation
 	if s.Err == nil {
-		run, s.Err = m.store.Run(e.Name)
+		seen, s.Err = m.observe(e.Name)
 	}
 	if s.Err == nil {
-		s.Status, s.Err = m.status(e.Name, run)
+		s.Status, s.Err = m.observer().Status(seen)
 	}
 	if s.Err == nil && s.Status == StatusStopped {
-		s.Err = fail.New(fail.State, "%s is not running", e.Name).WithHint("croft start %s", e.Name)
+		s.Err = observe.NotRunning(e.Name, StatusStopped)
 	}
 	if s.Err != nil {
 		return s
@@ -163,8 +164,8 @@ func (m *Manager) usage(e state.Entry) Stats {
 
 // goneOr is err, unless it came of the VPS's end.
 func (m *Manager) goneOr(name string, err error) error {
-	if run, e := m.store.Run(name); e == nil && !alive(run.Init) {
-		return fail.New(fail.State, "%s is not running", name)
+	if seen, e := m.observe(name); e == nil && !seen.Alive {
+		return observe.NotRunning(name, StatusStopped)
 	}
 	return err
 }

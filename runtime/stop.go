@@ -21,6 +21,7 @@ import (
 	"croft/runtime/container"
 	"croft/runtime/guests"
 	"croft/runtime/inits"
+	"croft/runtime/observe"
 	"croft/runtime/paths"
 )
 
@@ -66,7 +67,7 @@ func (m *Manager) Kill(ctx context.Context, name string, sig syscall.Signal) err
 	if err != nil {
 		return err
 	}
-	if !held && !alive(m.initProcess(name)) {
+	if !held && !observe.Alive(m.initProcess(name)) {
 		return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
 	}
 	if sig != syscall.SIGKILL {
@@ -190,7 +191,7 @@ func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v vps.VPS, o 
 // stopWithoutMonitor is stopLocked for a VPS that has no monitor and cannot get
 // one: the caller holds the life lock.
 func (m *Manager) stopWithoutMonitor(ctx context.Context, v vps.VPS, fast bool, timeout time.Duration) error {
-	if !alive(m.initProcess(v.Name)) {
+	if !observe.Alive(m.initProcess(v.Name)) {
 		return errors.Join(m.endStrays(v, true), m.sweep(ctx, v))
 	}
 	if fast {
@@ -244,7 +245,7 @@ func (m *Manager) killLocked(ctx context.Context, l *state.Locked, v vps.VPS) (*
 		if !errors.Is(err, context.DeadlineExceeded) {
 			return nil, err
 		}
-		if alive(m.initProcess(l.Name())) {
+		if observe.Alive(m.initProcess(l.Name())) {
 			dead = time.Time{}
 			continue
 		}
@@ -265,7 +266,7 @@ func (m *Manager) killLocked(ctx context.Context, l *state.Locked, v vps.VPS) (*
 // exiting reports whether the kernel is ending the init of name.
 func (m *Manager) exiting(name string) bool {
 	init := m.initProcess(name)
-	return alive(init) && container.Exiting(init.PID)
+	return observe.Alive(init) && container.Exiting(init.PID)
 }
 
 // lifeWithin waits for the life lock no longer than limit.
@@ -312,7 +313,7 @@ func (m *Manager) putEnd(name string, end state.End) error {
 
 // whatStays names what keeps a killed VPS from ending.
 func (m *Manager) whatStays(name string) string {
-	if init := m.initProcess(name); alive(init) {
+	if init := m.initProcess(name); observe.Alive(init) {
 		return fmt.Sprintf("its init (pid %d) is still there: %s", init.PID, container.WhyNotEnded(init.PID))
 	}
 	for _, pid := range monitorsOf(m.store.LifeFile(name), name) {
@@ -335,7 +336,7 @@ func (m *Manager) initProcess(name string) state.Process {
 	if err != nil || pid <= 0 {
 		return state.Process{}
 	}
-	p, err := processOf(pid)
+	p, err := observe.ProcessOf(pid)
 	if err != nil {
 		return state.Process{}
 	}
@@ -383,7 +384,7 @@ func (m *Manager) ask(ctx context.Context, v vps.VPS, want inits.Intent, timeout
 // askOnce reports whether init could be asked: it runs and handles the signal.
 func (m *Manager) askOnce(ctx context.Context, name string, want inits.Intent) bool {
 	init := m.initProcess(name)
-	if !alive(init) {
+	if !observe.Alive(init) {
 		return false
 	}
 	// A frozen VPS takes no signal; whoever stops it wants it to end.

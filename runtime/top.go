@@ -42,10 +42,11 @@ func (m *Manager) Processes(ctx context.Context, name string) ([]ProcessInfo, er
 	if err != nil {
 		return nil, err
 	}
-	if init, err := m.liveInit(name); err != nil || init.PID == 0 {
-		if err == nil {
-			err = m.notRunning(name)
-		}
+	seen, err := m.observe(name)
+	if err == nil && !seen.Alive {
+		err = m.notRunning(name)
+	}
+	if err != nil {
 		return nil, err
 	}
 	pids, err := m.containers.Processes(name)
@@ -68,7 +69,7 @@ func (m *Manager) Processes(ctx context.Context, name string) ([]ProcessInfo, er
 		number[pid] = p.PID
 		all = append(all, p)
 	}
-	names := m.userNames(name)
+	names := userNames(seen.Init())
 	for i := range all {
 		all[i].Parent, all[i].UserName = number[all[i].Parent], names[all[i].User]
 	}
@@ -76,14 +77,10 @@ func (m *Manager) Processes(ctx context.Context, name string) ([]ProcessInfo, er
 	return all, nil
 }
 
-// userNames are the names of users in the passwd(5) of the running VPS name. A
-// VPS whose file cannot be read has none.
-func (m *Manager) userNames(name string) map[int64]string {
-	run, err := m.store.Run(name)
-	if err != nil {
-		return nil
-	}
-	passwd, err := inside.Look(context.Background(), inside.Identity(run.Init), func(root *inside.Root) ([]byte, error) { return root.Read("/etc/passwd", inside.MaxRead) })
+// userNames returns the names of users in passwd(5) of the VPS with this init;
+// none if the file cannot be read.
+func userNames(init inside.Identity) map[int64]string {
+	passwd, err := inside.Look(context.Background(), init, func(root *inside.Root) ([]byte, error) { return root.Read("/etc/passwd", inside.MaxRead) })
 	if err != nil {
 		return nil
 	}

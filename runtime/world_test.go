@@ -33,6 +33,7 @@ import (
 	"croft/runtime/guests"
 	"croft/runtime/holder"
 	"croft/runtime/hostfacts"
+	"croft/runtime/observe"
 	"croft/template"
 )
 
@@ -160,7 +161,7 @@ func (w *world) newInit(id string) (int, error) {
 		return 0, err
 	}
 	go func() { _ = cmd.Wait() }()
-	init, err := processOf(cmd.Process.Pid)
+	init, err := observe.ProcessOf(cmd.Process.Pid)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(w.inits, id), fmt.Appendf(nil, "%d %d", init.PID, init.StartTime), 0o600)
 	}
@@ -177,7 +178,7 @@ func (w *world) initOf(id string) state.Process {
 	if err == nil {
 		_, err = fmt.Sscan(string(text), &init.PID, &init.StartTime)
 	}
-	if err != nil || !alive(init) {
+	if err != nil || !observe.Alive(init) {
 		return state.Process{}
 	}
 	return init
@@ -191,7 +192,7 @@ func (w *world) endInit(id string) error {
 		_ = w.drop("firewall", strconv.Itoa(init.PID))
 		_ = w.drop("routes", strconv.Itoa(init.PID))
 	}
-	for alive(init) {
+	for observe.Alive(init) {
 		if err := syscall.Kill(init.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return err
 		}
@@ -395,7 +396,7 @@ func (w fakeNetworks) Traffic(plans []network.Plan) (map[string]network.Traffic,
 }
 func (w fakeNetworks) SetFirewall(_ context.Context, f vps.Firewall, init inside.Identity) error {
 	return w.effect("set firewall", func() error {
-		if w.inits != "" && !alive(state.Process(init)) {
+		if w.inits != "" && !observe.Alive(state.Process(init)) {
 			return inside.ErrGone
 		}
 		return w.put("firewall", strconv.Itoa(init.PID), fmt.Sprintf("%+v", f))
@@ -448,7 +449,7 @@ func (w fakeNetworks) Withdraw(network.Plan, network.Plan) error {
 }
 func (w fakeNetworks) SetRouting(r vps.Routing, _ []network.Plan, init inside.Identity) error {
 	return w.effect("set routes", func() error {
-		if w.inits != "" && !alive(state.Process(init)) {
+		if w.inits != "" && !observe.Alive(state.Process(init)) {
 			return inside.ErrGone
 		}
 		return w.put("routes", strconv.Itoa(init.PID), fmt.Sprintf("%+v", r))

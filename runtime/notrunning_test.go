@@ -7,6 +7,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/runtime/observe"
 )
 
 // What is said of a VPS between its states leads out of there: a start killed
@@ -18,7 +19,7 @@ func TestBetween(t *testing.T) {
 	if _, err := m.Create(ctx, "web", CreateOptions{Template: "busybox"}); err != nil {
 		t.Fatal(err)
 	}
-	me, err := processOf(os.Getpid())
+	me, err := observe.ProcessOf(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,135 @@
+// Package observe answers whether a VPS runs. It asks the kernel: the life lock,
+// which its monitor holds, and its init process. It takes no lock itself.
+package observe
+
+import (
+	"croft/internal/fail"
+	"croft/internal/inside"
+	"croft/internal/proc"
+	"croft/internal/state"
+)
+
+// A Status is one word for what a VPS does. It is derived and never stored.
+type Status string
+
+// The statuses that list and inspect print.
+const (
+	Stopped  Status = "stopped"
+	Starting Status = "starting"
+	Running  Status = "running"
+	Stopping Status = "stopping" // its init has ended, and its monitor removes what it left on the host
+	Paused   Status = "paused"
+	Orphaned Status = "orphaned" // it runs without a monitor; the next command gives it a new one
+	Broken   Status = "broken"   // its files cannot be read
+)
+
+// Up reports whether a VPS of this status has an init.
+func (s Status) Up() bool { return s == Running || s == Paused || s == Orphaned }
+
+// An Observer observes the VPSs of a store.
+type Observer struct {
+	Store  *state.Store
+	Frozen func(name string) (bool, error)
+}
+
+// An Observation is what one look at a VPS has found. Another process can change
+// the VPS at any time, unless the caller holds the lock that the change needs.
+type Observation struct {
+	Name      string
+	Run       state.Run // what its monitor wrote last; zero if nothing since the host booted
+	Monitored bool      // a monitor holds the life lock
+	Alive     bool      // its init runs, as Run names it
+	stopping  bool      // without an init: its monitor is removing what is left
+}
+
+// Observe looks at the VPS name.
+func (o Observer) Observe(name string) (Observation, error) {
+	run, err := o.Store.Run(name)
+	if err != nil {
+		return Observation{}, err
+	}
+	held, err := o.Store.LifeHeld(name)
+	if err != nil {
+		return Observation{}, err
+	}
+	return Observation{
+		Name: name, Run: run, Monitored: held, Alive: run.State == state.Running && Alive(run.Init),
+		// The monitor that wrote Run removes what is left. A new monitor has
+		// another pid, or has written that it starts the VPS.
+		stopping: run.State != state.Starting && Alive(run.Monitor),
+	}, nil
+}
+
+// Runs reports whether the VPS runs in any way, with a monitor or without one.
+func (o Observation) Runs() bool { return o.Monitored || o.Alive }
+
+// Orphaned reports whether the VPS runs without a monitor.
+func (o Observation) Orphaned() bool { return o.Alive && !o.Monitored }
+
+// EndedUnseen reports whether the init has ended and its monitor has not written
+// how: it was killed before that, or is about to write it.
+func (o Observation) EndedUnseen() bool { return o.Run.State == state.Running && !o.Alive }
+
+// Init is the init process, the zero Identity if there is none.
+func (o Observation) Init() inside.Identity {
+	if !o.Alive {
+		return inside.Identity{}
+	}
+	return inside.Identity(o.Run.Init)
+}
+
+// Status returns the status of the observed VPS. Only for a VPS with a monitor
+// and an init it looks again, whether that is paused.
+func (o Observer) Status(seen Observation) (Status, error) {
+	switch {
+	case !seen.Runs():
+		return Stopped, nil
+	case seen.Orphaned():
+		return Orphaned, nil
+	case !seen.Alive && seen.stopping:
+		return Stopping, nil
+	case !seen.Alive:
+		return Starting, nil
+	}
+	frozen, err := o.Frozen(seen.Name)
+	if err != nil {
+		return "", err
+	}
+	if frozen {
+		return Paused, nil
+	}
+	return Running, nil
+}
+
+// NotRunning is the error of a command that needs a running VPS, for a VPS that
+// has this status and does not run: fail.State.
+func NotRunning(name string, status Status) error {
+	switch status {
+	case Starting:
+		return fail.New(fail.State, "%s is still starting", name).WithHint("croft wait --for running %s", name)
+	case Stopping:
+		return fail.New(fail.State, "%s is shutting down", name).WithHint("croft wait --for stopped %s", name)
+	}
+	return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
+}
+
+// AlreadyRunning is the error of a start of a VPS that runs, or whose life lock is
+// held: fail.State.
+func (o Observation) AlreadyRunning() error {
+	switch {
+	case o.Alive:
+		return fail.New(fail.State, "%s is running already", o.Name).WithHint("croft list %s", o.Name)
+	case o.stopping:
+		return NotRunning(o.Name, Stopping)
+	}
+	return NotRunning(o.Name, Starting)
+}
+
+// Alive reports whether process p still exists. A zombie has ended.
+func Alive(p state.Process) bool { return proc.Alive(p.PID, p.StartTime) }
+
+// ProcessOf returns the identity of process pid.
+func ProcessOf(pid int) (state.Process, error) {
+	s, err := proc.ReadStat(pid)
+	return state.Process{PID: pid, StartTime: s.StartTime}, err
+}
