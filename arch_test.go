@@ -40,7 +40,7 @@ var arrows = map[string][]string{
 	"bundles":                 {"internal/vps"},
 	"network":                 {"internal/inside", "internal/nsthread", "internal/vps"},
 	"network/guest":           nil,
-	"template":                {"template/registry", "internal/nsthread"},
+	"template":                {"template/registry", "internal/nsthread", "internal/initkind"},
 	"template/registry":       nil,
 	"runtime/container":       {"internal/nsthread", "internal/inherited"},
 	"runtime/holder":          {"runtime/holder/protocol"},

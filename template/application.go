@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"croft/internal/initkind"
 )
 
 // Command is what the image's config says to run: nothing, for most that boot.
@@ -16,7 +18,7 @@ func (im Image) Application() bool {
 	switch im.Init {
 	case "":
 		return true
-	case initBusybox:
+	case string(initkind.Busybox):
 		return len(command) > 0 && !namesInit(command[0])
 	}
 	return false

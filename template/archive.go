@@ -15,7 +15,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go"
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
 )
@@ -101,7 +100,7 @@ func (s *Store) importImages(ctx context.Context, st *stage, name string, t *tre
 // machines under one name it is the one for arch.
 func layoutRoot(t *tree, image, arch string) (oci.Descriptor, error) {
 	var version oci.ImageLayout
-	if err := t.readJSON(oci.ImageLayoutFile, &version); err != nil {
+	if err := decodeFile(t, oci.ImageLayoutFile, &version); err != nil {
 		return oci.Descriptor{}, err
 	}
 	if !strings.HasPrefix(version.Version, "1.") {
@@ -157,8 +156,8 @@ func oneOf[T any](names map[string]T, name string) (T, error) {
 	return none, fail.New(fail.NotFound, "there is no image %q in it, but %s", name, strings.Join(all, ", "))
 }
 
-// readJSON reads a small file of t.
-func (t *tree) readJSON(name string, into any) error {
+// decodeFile decodes the small JSON file name of t.
+func decodeFile(t *tree, name string, into any) error {
 	b, _, err := t.readFile(name, maxJSON)
 	if err == nil {
 		err = json.Unmarshal(b, into)
@@ -213,24 +212,6 @@ func (l layout) fetch(ctx context.Context, st *stage, d oci.Descriptor) (string,
 	return to, nil
 }
 
-// openFile opens the regular file that name leads to inside t.
-func (t *tree) openFile(name string) (*os.File, error) {
-	fd, err := t.openat2(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), name)
-	in, err := f.Stat()
-	if err == nil && !in.Mode().IsRegular() {
-		err = unix.EINVAL
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
 // withContext returns r, ending with ctx between two reads.
 func withContext(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx, r} }
 
@@ -257,7 +238,7 @@ type dockerImage struct {
 // are compressed on the way.
 func (s *Store) takeDocker(ctx context.Context, st *stage, t *tree, image string, w wanted) (delivery, error) {
 	var all []dockerImage
-	if err := t.readJSON(dockerManifestFile, &all); err != nil {
+	if err := decodeFile(t, dockerManifestFile, &all); err != nil {
 		return delivery{}, err
 	}
 	names := map[string]dockerImage{}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -71,7 +70,7 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 	if os.Geteuid() != 0 {
 		return Image{}, fail.New(fail.Permission, "only root can build templates")
 	}
-	tool, err := findTool()
+	tool, err := Builder()
 	if err != nil {
 		return Image{}, err
 	}
@@ -84,7 +83,7 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 		return Image{}, err
 	}
 	defer st.remove()
-	im := r.image()
+	im := builtImage(r)
 	l, created, err := s.run(ctx, st, j, o)
 	if err != nil {
 		return Image{}, r.explain(err)
@@ -97,8 +96,8 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 
 func (s *Store) cookbook() cookbook { return newCookbook(s.o.Recipes) }
 
-// image is what a template built from r says about itself.
-func (r Recipe) image() Image {
+// builtImage describes the template that is built from r.
+func builtImage(r Recipe) Image {
 	im := Image{
 		Name: r.Name, Distribution: r.Distribution, Release: r.Release, Variant: r.Variant,
 		Architecture: goArch(r.debianArch()), Init: r.Init, Recipe: r.Name, ContainerEnv: r.ContainerEnv,
@@ -176,36 +175,6 @@ func (st *stage) buildDir(j job, first uint32) error {
 		}
 	}
 	return hostError(os.Lchown(dir, int(first), int(first)))
-}
-
-// command is j in namespaces of its own. Killing it ends all that it started:
-// it is the first process of its pid namespace. The kernel kills it when the
-// thread that started it ends.
-func (j job) command(ctx context.Context, first uint32) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-eu", "-c", j.shell)
-	cmd.Dir = "/"
-	cmd.Env = slices.Concat(j.env, proxies(os.Environ()))
-	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(first), Size: idRange}}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
-		UidMappings: ids, GidMappings: ids, GidMappingsEnableSetgroups: true,
-		Credential: &syscall.Credential{Uid: 0, Gid: 0},
-		Setsid:     true, Pdeathsig: syscall.SIGKILL,
-	}
-	return cmd
-}
-
-// proxies returns those variables of env that say how packages are reached.
-func proxies(env []string) []string {
-	var out []string
-	for _, e := range env {
-		k, _, _ := strings.Cut(e, "=")
-		switch strings.ToLower(k) {
-		case "http_proxy", "https_proxy", "ftp_proxy", "no_proxy":
-			out = append(out, e)
-		}
-	}
-	return out
 }
 
 // A transcript is what a tool says while it works.

@@ -32,8 +32,9 @@ const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 // buildPath is where tools are found, on the host and in a build.
 const buildPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// findTool returns the tool to build with, one that the host has.
-func findTool() (string, error) {
+// Builder returns the tool that templates of Debian are built with on this host.
+// A host without one is fail.Host, with the command that installs it.
+func Builder() (string, error) {
 	for _, t := range []string{mmdebstrap, debootstrap} {
 		for dir := range strings.SplitSeq(buildPath, ":") {
 			if _, err := exec.LookPath(filepath.Join(dir, t)); err == nil {

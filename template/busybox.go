@@ -9,14 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path"
-	goruntime "runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"croft/internal/fail"
 )
 
 // busyboxName is the template that is in the binary itself.
@@ -31,36 +28,6 @@ var busyboxFiles embed.FS
 // leftOut are applets that would do harm or pretend: busybox has no package
 // database, and a VPS's address comes from the host.
 var leftOut = []string{"linuxrc", "dpkg", "dpkg-deb", "rpm", "rpm2cpio", "udhcpc", "udhcpd"}
-
-// makeBusybox makes the template busybox. The same binary makes the same digest.
-func (s *Store) makeBusybox(ctx context.Context) (Image, error) {
-	program, err := busyboxFiles.ReadFile("busybox/busybox")
-	if err != nil {
-		return Image{}, fail.New(fail.Host, "this croft was built without the embedded busybox").WithHint("make build")
-	}
-	s.progress(Update{Step: "making busybox from this program"})
-	applets, err := listApplets(ctx, program)
-	if err != nil {
-		return Image{}, err
-	}
-	archive, err := busyboxTar(program, applets)
-	if err != nil {
-		return Image{}, err
-	}
-	st, err := s.newStage(ctx)
-	if err != nil {
-		return Image{}, err
-	}
-	defer st.remove()
-	l, err := s.stageLayer(ctx, st, bytes.NewReader(archive), nil, nil)
-	if err != nil {
-		return Image{}, err
-	}
-	return s.commit(ctx, st, Image{
-		Name: busyboxName, Distribution: busyboxName, Release: busyboxVersion(program), Architecture: goruntime.GOARCH,
-		Init: initBusybox, Recipe: busyboxName, Created: busyboxTime(),
-	}, l)
-}
 
 // listApplets asks the program where its applets belong. It is ours, and as
 // trusted as the rest of this binary; it runs from memory, since the store's

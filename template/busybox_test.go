@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/initkind"
 )
 
 func TestBusyboxTar(t *testing.T) {
@@ -81,7 +82,7 @@ func TestEnsureBusybox(t *testing.T) {
 		}
 	}
 	im, err := s.Resolve(busyboxName)
-	if err != nil || im.Init != initBusybox || im.Release == "" || im.Recipe != busyboxName {
+	if err != nil || im.Init != string(initkind.Busybox) || im.Release == "" || im.Recipe != busyboxName {
 		t.Errorf("%+v %v", im, err)
 	}
 	// Elsewhere, another day: the same digest.

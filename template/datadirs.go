@@ -97,9 +97,9 @@ func (r Rootfs) makeDataDirs(lowers []string) error {
 		return hostError(err)
 	}
 	defer upper.close()
-	packages := slices.ContainsFunc(packageFiles, upper.holds)
+	packages := slices.ContainsFunc(packageFiles, func(name string) bool { return holds(upper, name) })
 	for _, dir := range dataDirs {
-		if !upper.holds(path.Dir(dir)) || !packages && !upper.holds(dir) {
+		if !holds(upper, path.Dir(dir)) || !packages && !holds(upper, dir) {
 			continue // not a system that has such directories
 		}
 		if err := r.makeDataDir(upper, dir); err != nil {
@@ -111,7 +111,7 @@ func (r Rootfs) makeDataDirs(lowers []string) error {
 
 // holds reports whether name is a directory, reached by no link, here or in a
 // layer below.
-func (t *tree) holds(name string) bool {
+func holds(t *tree, name string) bool {
 	for _, at := range append([]*tree{t}, t.below...) {
 		fd, err := at.openPlain(name)
 		if err == nil {
@@ -163,12 +163,12 @@ func (r Rootfs) makeDataDir(upper *tree, dir string) error {
 	case opaque(fd): // the VPS had removed what the layers have there
 		return setData(fd, dataReady)
 	}
-	return upper.fillDataDir(fd, dir)
+	return fillDataDir(upper, fd, dir)
 }
 
 // fillDataDir copies into the empty directory fd, which is dir of t, what the
 // layers below have there, lowest first, and hides those.
-func (t *tree) fillDataDir(fd int, dir string) error {
+func fillDataDir(t *tree, fd int, dir string) error {
 	var sources []int
 	defer func() {
 		for _, s := range sources {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"croft/internal/initkind"
+
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 )
@@ -64,8 +66,8 @@ func describeEach(dirs []string) (Image, error) {
 
 // describeTree is what the root filesystem t is.
 func describeTree(t *tree) Image {
-	im := Image{Init: initOf(t)}
-	if im.Init == initOpenRC {
+	im := Image{Init: string(initOf(t))}
+	if im.Init == string(initkind.AnyOpenRC) {
 		im.ContainerEnv = "lxc" // the only one of those it knows that fits a VPS
 	}
 	im.Distribution, im.Release, im.Created = osRelease(t)

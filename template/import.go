@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	goruntime "runtime"
 	"slices"
 	"time"
@@ -198,53 +197,4 @@ func (c *counting) Read(p []byte) (int, error) {
 		c.to(Update{Step: c.step, Done: c.done, Total: c.total})
 	}
 	return n, err
-}
-
-// The inits that croft tells apart by their files.
-const (
-	initSystemd  = "systemd"
-	initSysV     = "sysvinit"
-	initOpenRC   = "openrc"
-	initBusybox  = "busybox"
-	initRunit    = "runit"
-	initUpstart  = "upstart"
-	initS6       = "s6"
-	initOther    = "other"
-	maxOSRelease = 64 << 10
-)
-
-// initOf says which init the root filesystem t boots, "" if it has none.
-func initOf(t *tree) string {
-	for _, name := range []string{"sbin/init", "etc/init", "bin/init", "init"} {
-		target, ok := t.realName(name)
-		if !ok {
-			continue
-		}
-		switch base := filepath.Base(target); {
-		case base == "systemd":
-			return initSystemd
-		case base == "busybox":
-			return openRCOr(t, initBusybox)
-		case base == "openrc-init":
-			return initOpenRC
-		case base == "runit-init", base == "runit":
-			return initRunit
-		case base == "s6-svscan", base == "s6-linux-init", base == "s6-overlay-suexec":
-			return initS6
-		case base == "upstart", t.exists("etc/init/rc-sysinit.conf"):
-			return initUpstart
-		case t.exists("etc/inittab"):
-			return openRCOr(t, initSysV)
-		}
-		return initOther
-	}
-	return ""
-}
-
-// openRCOr is OpenRC where its rc comes with the init that starts it, else that.
-func openRCOr(t *tree, kind string) string {
-	if t.exists("sbin/openrc") || t.exists("usr/sbin/openrc") {
-		return initOpenRC
-	}
-	return kind
 }

@@ -1,53 +1,12 @@
 package template
 
 import (
-	"io"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// exists reports whether name leads to a file inside t.
-func (t *tree) exists(name string) bool {
-	_, ok := t.realName(name)
-	return ok
-}
-
-// realName is the path that name leads to inside t, all links followed.
-func (t *tree) realName(name string) (string, bool) {
-	fd, err := t.openat2(name, unix.O_PATH, 0)
-	if err != nil {
-		return "", false
-	}
-	defer unix.Close(fd)
-	p, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
-	return p, err == nil
-}
-
-// readFile reads at most limit bytes of the regular file that name leads to
-// inside t, and its time.
-func (t *tree) readFile(name string, limit int64) ([]byte, time.Time, error) {
-	// A FIFO in a foreign archive would block without O_NONBLOCK.
-	fd, err := t.openat2(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	f := os.NewFile(uintptr(fd), filepath.Base(name))
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, time.Time{}, unix.EINVAL
-	}
-	b, err := io.ReadAll(io.LimitReader(f, limit))
-	return b, st.ModTime(), err
-}
+// maxOSRelease is how many bytes of an os-release file are read.
+const maxOSRelease = 64 << 10
 
 // osRelease reads os-release(5): the distribution, its release, and the time
 // of the file, all zero where it is absent or cannot be read.

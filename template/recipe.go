@@ -19,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"croft/internal/fail"
+	"croft/internal/initkind"
 )
 
 //go:embed recipes/*.yaml
@@ -133,7 +134,7 @@ func Recipes(overrideDir string) ([]RecipeInfo, error) {
 			names[strings.TrimSuffix(f, ".yaml")] = true
 		}
 	}
-	all := []RecipeInfo{{Name: busyboxName, Description: "busybox, embedded: needs no network and no tools", Distribution: busyboxName, Init: initBusybox, From: "croft"}}
+	all := []RecipeInfo{{Name: busyboxName, Description: "busybox, embedded: needs no network and no tools", Distribution: busyboxName, Init: string(initkind.Busybox), From: "croft"}}
 	for name := range names {
 		if name == busyboxName {
 			continue // Ensure and Build take the embedded one

@@ -82,7 +82,7 @@ clean: ["/var/cache/nginx/*"]
 		}
 		golden(t, "plan-all-"+tool+".txt", j.String())
 	}
-	if im := r.image(); fmt.Sprintf("%+v", im.Env) != "[A=b c LANG=C.UTF-8]" || im.Architecture != "arm64" || im.Variant != "web" || im.Release != "13" {
+	if im := builtImage(r); fmt.Sprintf("%+v", im.Env) != "[A=b c LANG=C.UTF-8]" || im.Architecture != "arm64" || im.Variant != "web" || im.Release != "13" {
 		t.Errorf("image %+v", im)
 	}
 }

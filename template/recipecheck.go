@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"croft/internal/initkind"
 )
 
 // check says what is wrong with a complete recipe, or nil.
@@ -27,7 +29,7 @@ func (r Recipe) check() error {
 	if r.Architecture != "" && goArch(r.Architecture) == "" {
 		return fmt.Errorf("unknown architecture %q", r.Architecture)
 	}
-	if !slices.Contains([]string{initSystemd, initSysV, initOpenRC, initRunit}, r.Init) {
+	if !slices.Contains([]string{string(initkind.Systemd), string(initkind.SysV), string(initkind.AnyOpenRC), string(initkind.Runit)}, r.Init) {
 		return fmt.Errorf("unknown init %q: use systemd, sysvinit, openrc or runit", r.Init)
 	}
 	for _, p := range r.Packages {

@@ -18,6 +18,7 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"croft/internal/fail"
+	"croft/internal/initkind"
 )
 
 func TestImport(t *testing.T) {
@@ -422,12 +423,12 @@ func TestDescribe(t *testing.T) {
 		archive []byte
 		want    string
 	}{
-		{"systemd", rootfs(t, symlink("sbin/init", "/lib/systemd/systemd"), symlink("lib", "usr/lib"), dir("usr/lib/systemd"), file("usr/lib/systemd/systemd", "")), initSystemd},
-		{"sysvinit", rootfs(t, file("etc/inittab", "")), initSysV},
-		{"openrc", rootfs(t, file("etc/inittab", ""), file("sbin/openrc", "")), initOpenRC},
-		{"alpine", rootfs(t, symlink("sbin/init", "/bin/busybox"), file("bin/busybox", ""), file("sbin/openrc", "")), initOpenRC},
-		{"busybox", rootfs(t, symlink("sbin/init", "../bin/busybox"), file("bin/busybox", "")), initBusybox},
-		{"runit", rootfs(t, symlink("sbin/init", "runit-init"), file("sbin/runit-init", "")), initRunit},
+		{"systemd", rootfs(t, symlink("sbin/init", "/lib/systemd/systemd"), symlink("lib", "usr/lib"), dir("usr/lib/systemd"), file("usr/lib/systemd/systemd", "")), string(initkind.Systemd)},
+		{"sysvinit", rootfs(t, file("etc/inittab", "")), string(initkind.SysV)},
+		{"openrc", rootfs(t, file("etc/inittab", ""), file("sbin/openrc", "")), string(initkind.AnyOpenRC)},
+		{"alpine", rootfs(t, symlink("sbin/init", "/bin/busybox"), file("bin/busybox", ""), file("sbin/openrc", "")), string(initkind.AnyOpenRC)},
+		{"busybox", rootfs(t, symlink("sbin/init", "../bin/busybox"), file("bin/busybox", "")), string(initkind.Busybox)},
+		{"runit", rootfs(t, symlink("sbin/init", "runit-init"), file("sbin/runit-init", "")), string(initkind.Runit)},
 		{"a link out", rootfs(t, symlink("sbin/init", "/../../../../../bin/sh")), ""},
 		{"none", archive(t, dir("usr")), ""},
 	} {
@@ -437,7 +438,7 @@ func TestDescribe(t *testing.T) {
 			if im.Init != c.want {
 				t.Errorf("init is %q, want %q", im.Init, c.want)
 			}
-			if (im.ContainerEnv == "lxc") != (c.want == initOpenRC) {
+			if (im.ContainerEnv == "lxc") != (c.want == string(initkind.AnyOpenRC)) {
 				t.Errorf("container is %q", im.ContainerEnv)
 			}
 		})

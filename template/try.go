@@ -22,10 +22,6 @@ type Trial struct {
 	Overlay   error // an overlay of it under the VPS's own files
 }
 
-// Builder returns the tool that templates of Debian are built with here;
-// without one that can be used it is fail.Host, with what to install.
-func Builder() (string, error) { return findTool() }
-
 // Try mounts a root filesystem like a VPS's, of a layer of one file, on the
 // filesystem of dir, changes that file, and takes everything away again. It is
 // seen by nobody: the mounts are in a namespace of their own. An error is that

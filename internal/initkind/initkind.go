@@ -17,11 +17,13 @@ const (
 	SysV    Kind = "sysvinit"
 	Busybox Kind = "busybox"
 	OpenRC  Kind = "openrc-init"
-	Upstart Kind = "upstart"
-	Runit   Kind = "runit"
-	S6      Kind = "s6"
-	Croft   Kind = "croft-init" // runs the command of an image without an init
-	Other   Kind = "other"
+	// AnyOpenRC is any init program of an image that hands over to OpenRC.
+	AnyOpenRC Kind = "openrc"
+	Upstart   Kind = "upstart"
+	Runit     Kind = "runit"
+	S6        Kind = "s6"
+	Croft     Kind = "croft-init" // runs the command of an image without an init
+	Other     Kind = "other"
 )
 
 // Paths returns the files that can be the init of a root filesystem, in the

@@ -1,0 +1,40 @@
+package template
+
+import "croft/internal/initkind"
+
+// initOf returns the kind of init that the root filesystem t boots, "" if it
+// has none.
+func initOf(t *tree) initkind.Kind {
+	for _, name := range initkind.Paths() {
+		target, ok := t.realName(name)
+		if !ok {
+			continue
+		}
+		switch kind := initkind.Of(target); kind {
+		case initkind.Busybox:
+			return openRCOr(t, kind)
+		case initkind.OpenRC:
+			return initkind.AnyOpenRC
+		case initkind.SysV, initkind.Other:
+			switch {
+			case t.exists("etc/init/rc-sysinit.conf"):
+				return initkind.Upstart
+			case t.exists("etc/inittab"):
+				return openRCOr(t, initkind.SysV)
+			}
+			return initkind.Other
+		default:
+			return kind
+		}
+	}
+	return ""
+}
+
+// openRCOr returns AnyOpenRC if t has OpenRC, which the init then hands over
+// to, and kind otherwise.
+func openRCOr(t *tree, kind initkind.Kind) initkind.Kind {
+	if t.exists("sbin/openrc") || t.exists("usr/sbin/openrc") {
+		return initkind.AnyOpenRC
+	}
+	return kind
+}
