@@ -101,15 +101,6 @@ func runJob(ctx context.Context, t *testing.T, s *Store, script string, o BuildO
 	return list(t, st.path(layerName(l.diffID))), nil
 }
 
-func mounts(t *testing.T) string {
-	t.Helper()
-	b, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 func TestABuildHasNoPowerOverTheHost(t *testing.T) {
 	needRoot(t)
 	s := newStore(t, Options{})

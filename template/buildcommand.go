@@ -9,6 +9,9 @@ import (
 	"syscall"
 )
 
+// idRange is how many ids a build has.
+const idRange = 65536
+
 // command is j in namespaces of its own. Killing it ends all that it started:
 // it is the first process of its pid namespace. The kernel kills it when the
 // thread that started it ends.

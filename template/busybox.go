@@ -13,25 +13,46 @@ import (
 	"strings"
 	"time"
 
+	"croft/internal/fail"
+
 	"golang.org/x/sys/unix"
 )
 
 // busyboxName is the template that is in the binary itself.
 const busyboxName = "busybox"
 
-// What make build copies from the distribution's package: the static program
-// busybox.
+// busyboxFiles has the static program busybox, if make build has put it here.
 //
-//go:embed all:busybox
+//go:embed busybox*
 var busyboxFiles embed.FS
+
+// busyboxProgram returns the embedded program. A croft that was built without
+// it is fail.Host.
+func busyboxProgram() ([]byte, error) {
+	program, err := busyboxFiles.ReadFile("busybox")
+	if err != nil {
+		return nil, fail.New(fail.Host, "this croft was built without the embedded busybox").WithHint("make build")
+	}
+	return program, nil
+}
+
+// busyboxRootfs returns a tar archive of the root filesystem that is created
+// from the program. The same program makes the same bytes.
+func busyboxRootfs(ctx context.Context, program []byte) ([]byte, error) {
+	applets, err := listApplets(ctx, program)
+	if err != nil {
+		return nil, err
+	}
+	return busyboxTar(program, applets)
+}
 
 // leftOut are applets that would do harm or pretend: busybox has no package
 // database, and a VPS's address comes from the host.
 var leftOut = []string{"linuxrc", "dpkg", "dpkg-deb", "rpm", "rpm2cpio", "udhcpc", "udhcpd"}
 
-// listApplets asks the program where its applets belong. It is ours, and as
-// trusted as the rest of this binary; it runs from memory, since the store's
-// filesystem may be mounted noexec.
+// listApplets runs the program, which prints where its applets belong. The
+// program is part of this binary. It runs from memory, because the filesystem
+// of the store may be mounted noexec.
 func listApplets(ctx context.Context, program []byte) ([]string, error) {
 	fd, err := unix.MemfdCreate(busyboxName, unix.MFD_CLOEXEC)
 	if err != nil {

@@ -5,22 +5,17 @@ import (
 	"context"
 	goruntime "runtime"
 
-	"croft/internal/fail"
 	"croft/internal/initkind"
 )
 
 // makeBusybox makes the template busybox. The same binary makes the same digest.
 func (s *Store) makeBusybox(ctx context.Context) (Image, error) {
-	program, err := busyboxFiles.ReadFile("busybox/busybox")
-	if err != nil {
-		return Image{}, fail.New(fail.Host, "this croft was built without the embedded busybox").WithHint("make build")
-	}
-	s.progress(Update{Step: "making busybox from this program"})
-	applets, err := listApplets(ctx, program)
+	program, err := busyboxProgram()
 	if err != nil {
 		return Image{}, err
 	}
-	archive, err := busyboxTar(program, applets)
+	s.progress(Update{Step: "making busybox from this program"})
+	archive, err := busyboxRootfs(ctx, program)
 	if err != nil {
 		return Image{}, err
 	}

@@ -25,6 +25,9 @@ import (
 //go:embed recipes/*.yaml
 var embedded embed.FS
 
+// RecipesDir is where a host keeps recipes of its own.
+const RecipesDir = "/etc/croft/recipes"
+
 // A Recipe says what a template is made of: docs/templates.md.
 type Recipe struct {
 	Name         string            `yaml:"-" json:"name"`     // of its file

@@ -8,10 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"croft/internal/fail"
-	"croft/internal/nsthread"
 )
 
 func TestOverlayOptions(t *testing.T) {
@@ -19,28 +16,6 @@ func TestOverlayOptions(t *testing.T) {
 	want := `lowerdir=/a:/b\:c\,d\\e,upperdir=/up:1,workdir=/work\,2,metacopy=off`
 	if got != want {
 		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
-// inMountNamespace runs f on a thread with mounts of its own, and fails if the
-// process's own have changed afterwards.
-func inMountNamespace(t *testing.T, f func()) {
-	t.Helper()
-	needRoot(t)
-	before := mounts(t)
-	nsthread.Do(func() {
-		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-			t.Errorf("unshare: %v", err)
-			return
-		}
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			t.Errorf("make mounts private: %v", err)
-			return
-		}
-		f()
-	})
-	if after := mounts(t); after != before {
-		t.Errorf("mounts were\n%sand are\n%s", before, after)
 	}
 }
 
@@ -58,20 +33,6 @@ func layers(t *testing.T, top string, n int) []string {
 		dirs = append(dirs, d)
 	}
 	return dirs
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Error(err)
-	}
-}
-
-func owner(t *testing.T, name string) string {
-	t.Helper()
-	var st unix.Stat_t
-	must(t, unix.Lstat(name, &st))
-	return fmt.Sprintf("%d:%d", st.Uid, st.Gid)
 }
 
 func TestRootfs(t *testing.T) {

@@ -31,16 +31,10 @@ type Options struct {
 	BuildIDs uint32       // first of the 65536 host ids that builds run under; 0 is DefaultBuildIDs
 }
 
-// RecipesDir is where a host keeps recipes of its own.
-const RecipesDir = "/etc/croft/recipes"
-
 // DefaultBuildIDs is the first of the host's ids that builds run under. It is
 // the last range of 65536 below 2^31 - 65536, which systemd's table of ids
 // (https://systemd.io/UIDS-GIDS) leaves to nobody; no VPS may be given it.
 const DefaultBuildIDs = 0x7FFE0000
-
-// idRange is how many ids a build has.
-const idRange = 65536
 
 // Progress is told how an act that takes long is getting on. It is called from
 // one goroutine at a time.

@@ -15,41 +15,6 @@ import (
 	"croft/internal/fail"
 )
 
-// jail makes a directory to unpack into, beside files that must stay as they
-// are, and returns what looks after them.
-func jail(t testing.TB) (inside string, untouched func()) {
-	t.Helper()
-	top := t.TempDir()
-	inside = filepath.Join(top, "a", "b", "inside")
-	outside := filepath.Join(top, "outside")
-	for _, d := range []string{inside, outside} {
-		if err := os.MkdirAll(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, f := range []string{filepath.Join(outside, "secret"), filepath.Join(top, "a", "secret")} {
-		if err := os.WriteFile(f, []byte("untouched"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	look := func() string {
-		var b strings.Builder
-		for line := range strings.Lines(list(t, top)) {
-			if !strings.Contains(line, " a/b/inside/") {
-				b.WriteString(line)
-			}
-		}
-		return b.String()
-	}
-	before := look()
-	return inside, func() {
-		t.Helper()
-		if after := look(); after != before {
-			t.Errorf("outside was\n%sand is\n%s", before, after)
-		}
-	}
-}
-
 func TestUnpackStaysInside(t *testing.T) {
 	for _, c := range []struct {
 		name    string
