@@ -11,7 +11,7 @@ LDFLAGS = -s -w -X croft/cli.Version=$(VERSION)
 SUDO    = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 HOLDER  = runtime/holder/embedded/holder
-BUSYBOX = template/busybox/busybox
+BUSYBOX = template/busybox/program/busybox
 
 # The race detector exists for some machines only.
 RACE    = $(shell case $$($(GO) env GOARCH) in (amd64|arm64) echo -race;; esac)

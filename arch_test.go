@@ -24,23 +24,31 @@ var arrows = map[string][]string{
 	"cli/oci":  {"runtime/container", "runtime/streams"},
 	"cli/roff": nil,
 	"runtime": {
-		"bundles", "network", "network/guest", "template", "internal/state", "internal/vps",
+		"bundles", "network", "network/guest", "template", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
 		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe",
 	},
-	"runtime/streams":         nil,
-	"runtime/hostfacts":       {"bundles", "internal/vps", "network/guest", "runtime/container"},
-	"runtime/sysctls":         nil,
-	"runtime/observe":         {"internal/inside", "internal/proc", "internal/state"},
-	"runtime/paths":           {"bundles", "internal/state"},
-	"runtime/guests":          {"bundles", "internal/initkind", "internal/inside", "internal/nsthread", "network/guest", "template"},
-	"runtime/command":         {"internal/inside", "runtime/holder", "runtime/inits", "template"},
-	"runtime/inits":           {"internal/initkind", "internal/inside", "internal/proc"},
-	"bundles":                 {"internal/vps"},
-	"network":                 {"internal/inside", "internal/nsthread", "internal/vps"},
-	"network/guest":           nil,
-	"template":                {"template/registry", "internal/nsthread", "internal/initkind"},
+	"runtime/streams":   nil,
+	"runtime/hostfacts": {"bundles", "internal/vps", "network/guest", "runtime/container"},
+	"runtime/sysctls":   nil,
+	"runtime/observe":   {"internal/inside", "internal/proc", "internal/state"},
+	"runtime/paths":     {"bundles", "internal/state"},
+	"runtime/guests":    {"bundles", "internal/initkind", "internal/inside", "internal/nsthread", "network/guest", "template/rootfs"},
+	"runtime/command":   {"internal/inside", "runtime/holder", "runtime/inits", "template"},
+	"runtime/inits":     {"internal/initkind", "internal/inside", "internal/proc"},
+	"bundles":           {"internal/vps"},
+	"network":           {"internal/inside", "internal/nsthread", "internal/vps"},
+	"network/guest":     nil,
+	"template": {
+		"template/busybox", "template/layer", "template/recipe", "template/registry", "template/rootfs",
+		"internal/initkind", "internal/nsthread",
+	},
+	"template/layer":          nil,
+	"template/rootfs":         {"template/layer", "internal/nsthread"},
+	"template/recipe":         {"template/busybox", "template/layer", "internal/initkind", "internal/nsthread"},
+	"template/busybox":        {"template/layer"},
+	"template/roottest":       {"internal/nsthread"},
 	"template/registry":       nil,
 	"runtime/container":       {"internal/nsthread", "internal/inherited"},
 	"runtime/holder":          {"runtime/holder/protocol"},
@@ -63,7 +71,7 @@ var arrows = map[string][]string{
 }
 
 // aids are packages that only tests may import, all of them.
-var aids = []string{"integration/attack"}
+var aids = []string{"integration/attack", "template/roottest"}
 
 // alone is who may import what of others', with everything below it.
 var alone = map[string][]string{
@@ -76,7 +84,7 @@ var alone = map[string][]string{
 	"github.com/vishvananda/netlink":         {"network"},
 	"github.com/google/go-cmp":               nil, // tests
 	"github.com/rogpeppe/go-internal":        nil,
-	"go.yaml.in/yaml":                        {"template"},
+	"go.yaml.in/yaml":                        {"template/recipe"},
 	"github.com/opencontainers/image-spec":   {"template", "template/registry"},
 	"github.com/google/go-containerregistry": {"template/registry"},
 }

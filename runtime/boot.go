@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"croft/template/rootfs"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
@@ -21,7 +24,6 @@ import (
 	"croft/runtime/observe"
 	"croft/runtime/paths"
 	"croft/runtime/sysctls"
-	"croft/template"
 )
 
 // boot brings a VPS up, from its saved settings to the instant at which its
@@ -228,7 +230,7 @@ func (mon *monitor) ownDevices(v vps.VPS, p *inside.Process) error {
 }
 
 // mountData mounts the data directories of root in the VPS whose init is p.
-func (mon *monitor) mountData(root template.Rootfs, p *inside.Process) error {
+func (mon *monitor) mountData(root rootfs.Rootfs, p *inside.Process) error {
 	dirs, err := mon.rootfses.DataDirs(root)
 	if err != nil {
 		return err

@@ -7,7 +7,8 @@ import (
 	"croft/network"
 	"croft/runtime/guests"
 	"croft/runtime/hostcheck"
-	"croft/template"
+	"croft/template/recipe"
+	"croft/template/rootfs"
 )
 
 // A HostCheck is one thing that croft needs of the host or could use.
@@ -27,13 +28,13 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 	f.VPSs = len(entries)
 	free, err := m.store.FreeIDs(ctx)
 	f.FreeIDs, f.IDsWhy = free*idUnit/DefaultIDs, why(err)
-	trial, err := template.Try(m.store.Root)
+	trial, err := rootfs.Try(m.store.Root)
 	if err != nil { // on a file system that is read-only or full nothing can be tried
-		trial = template.Trial{Namespace: err, Shift: err, Overlay: err}
+		trial = rootfs.Trial{Namespace: err, Shift: err, Overlay: err}
 	}
 	f.NamespaceWhy, f.ShiftWhy, f.OverlayWhy = why(trial.Namespace), why(trial.Shift), why(trial.Overlay)
 	f.NodeWhy = why(guests.TryDevices(m.store.RunRoot))
-	builder, err := template.Builder()
+	builder, err := recipe.Builder()
 	f.Builder, f.BuilderWhy = builder, why(err)
 	host, err := m.host()
 	if err != nil {

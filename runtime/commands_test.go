@@ -17,6 +17,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/template"
+	"croft/template/rootfs"
 )
 
 // A trial is one command of a Manager, with its preparation.
@@ -239,7 +240,7 @@ type templateStore struct {
 	w *world
 }
 
-func (s templateStore) Derive(_ context.Context, name, base string, _ template.Rootfs, _ template.DeriveOptions) (template.Image, error) {
+func (s templateStore) Derive(_ context.Context, name, base string, _ rootfs.Rootfs, _ template.DeriveOptions) (template.Image, error) {
 	image, err := s.Resolve(base)
 	if err != nil {
 		return image, err

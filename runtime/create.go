@@ -14,6 +14,7 @@ import (
 	"croft/runtime/hostfacts"
 	"croft/runtime/paths"
 	"croft/template"
+	"croft/template/rootfs"
 )
 
 // DefaultIDs is how many ids a VPS has unless it asks for another number: its
@@ -106,7 +107,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 			return err
 		}
 	}
-	if err := m.rootfses.Make(template.Rootfs{Dir: paths.DraftFS(draft), First: v.IDs.First, Size: v.IDs.Size}); err != nil {
+	if err := m.rootfses.Make(rootfs.Rootfs{Dir: paths.DraftFS(draft), First: v.IDs.First, Size: v.IDs.Size}); err != nil {
 		return err
 	}
 	// Not ctx: what Ctrl-C interrupts is still taken back.

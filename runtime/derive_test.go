@@ -6,15 +6,16 @@ import (
 
 	"croft/internal/fail"
 	"croft/template"
+	"croft/template/rootfs"
 )
 
 // A deriver looks at the VPS while a template is made of it.
 type deriver struct {
 	fakeTemplates
-	look func(base string, r template.Rootfs) error
+	look func(base string, r rootfs.Rootfs) error
 }
 
-func (d deriver) Derive(_ context.Context, _, base string, r template.Rootfs, _ template.DeriveOptions) (template.Image, error) {
+func (d deriver) Derive(_ context.Context, _, base string, r rootfs.Rootfs, _ template.DeriveOptions) (template.Image, error) {
 	return template.Image{Name: "made"}, d.look(base, r)
 }
 
@@ -35,7 +36,7 @@ func TestCreateTemplate(t *testing.T) {
 				t.Fatal(what, err)
 			}
 		}
-		m.templates = deriver{look: func(base string, r template.Rootfs) error {
+		m.templates = deriver{look: func(base string, r rootfs.Rootfs) error {
 			calls++
 			if frozen, _ := w.Frozen("web"); frozen != during || base != "sha256:00" || r.Dir != m.store.FSDir("web") || r.Size != DefaultIDs {
 				t.Errorf("%s: frozen %v, of %s and %+v", what, frozen, base, r)

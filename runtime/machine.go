@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"croft/template/rootfs"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"croft/bundles"
@@ -108,15 +110,15 @@ type networks interface {
 // rootfses mounts root filesystems of VPSs into this process's mount
 // namespace: template.Rootfs.
 type rootfses interface {
-	Make(r template.Rootfs) error
-	Mount(r template.Rootfs) error
-	Unmount(r template.Rootfs) error
-	DataDirs(r template.Rootfs) ([]template.DataDir, error)
+	Make(r rootfs.Rootfs) error
+	Mount(r rootfs.Rootfs) error
+	Unmount(r rootfs.Rootfs) error
+	DataDirs(r rootfs.Rootfs) ([]rootfs.DataDir, error)
 	// Mounted, Release and View are for those that croft mount may have
 	// mounted.
-	Mounted(r template.Rootfs) (bool, error)
-	Release(r template.Rootfs) error
-	View(r template.Rootfs, do func(root string) error) error
+	Mounted(r rootfs.Rootfs) (bool, error)
+	Release(r rootfs.Rootfs) error
+	View(r rootfs.Rootfs, do func(root string) error) error
 }
 
 // monitors starts the process that holds a running VPS.
@@ -143,7 +145,7 @@ type guestAccess interface {
 	Hosts(root *inside.Root, first uint32, all []guest.Host) (warnings []string, err error)
 	// MountData mounts dirs in the VPS whose init is p and has not run yet.
 	// One that is not a directory inside any more is left out.
-	MountData(p *inside.Process, dirs []template.DataDir) error
+	MountData(p *inside.Process, dirs []rootfs.DataDir) error
 	// Devices gives a VPS with a user namespace device nodes of its own, the usual
 	// ones and extra, in place of the host's. Its init is p and has not run yet.
 	// scratch is a directory of the host's.
@@ -181,7 +183,7 @@ type templates interface {
 	LayerDirs(img template.Image) ([]string, error)
 	Build(ctx context.Context, name string, o template.BuildOptions) (template.Image, error)
 	Import(ctx context.Context, name string, r io.Reader, o template.ImportOptions) (template.Image, error)
-	Derive(ctx context.Context, name, base string, r template.Rootfs, o template.DeriveOptions) (template.Image, error)
+	Derive(ctx context.Context, name, base string, r rootfs.Rootfs, o template.DeriveOptions) (template.Image, error)
 	Pull(ctx context.Context, ref string, o template.PullOptions) (template.Image, error)
 	Push(ctx context.Context, name, ref string, o template.PushOptions) error
 	Export(ctx context.Context, ref string, w io.Writer, o template.ExportOptions) error
@@ -191,22 +193,22 @@ type templates interface {
 
 type overlays struct{}
 
-func (overlays) Make(r template.Rootfs) error    { return r.Make() }
-func (overlays) Mount(r template.Rootfs) error   { return r.Mount() }
-func (overlays) Unmount(r template.Rootfs) error { return r.Unmount() }
-func (overlays) Release(r template.Rootfs) error { return r.Release() }
+func (overlays) Make(r rootfs.Rootfs) error    { return r.Make() }
+func (overlays) Mount(r rootfs.Rootfs) error   { return r.Mount() }
+func (overlays) Unmount(r rootfs.Rootfs) error { return r.Unmount() }
+func (overlays) Release(r rootfs.Rootfs) error { return r.Release() }
 
-func (overlays) DataDirs(r template.Rootfs) ([]template.DataDir, error)   { return r.DataDirs() }
-func (overlays) Mounted(r template.Rootfs) (bool, error)                  { return r.Mounted() }
-func (overlays) View(r template.Rootfs, do func(root string) error) error { return r.View(do) }
+func (overlays) DataDirs(r rootfs.Rootfs) ([]rootfs.DataDir, error)     { return r.DataDirs() }
+func (overlays) Mounted(r rootfs.Rootfs) (bool, error)                  { return r.Mounted() }
+func (overlays) View(r rootfs.Rootfs, do func(root string) error) error { return r.View(do) }
 
 // rootfs is where v's root filesystem is and what it is made of.
-func (m *Manager) rootfs(v vps.VPS) (template.Rootfs, error) {
+func (m *Manager) rootfs(v vps.VPS) (rootfs.Rootfs, error) {
 	layers, err := m.templates.LayerDirs(template.Image{Name: v.Template.Name, Digest: v.Template.Digest, Layers: v.Template.Layers})
 	if err != nil {
-		return template.Rootfs{}, err
+		return rootfs.Rootfs{}, err
 	}
-	return template.Rootfs{
+	return rootfs.Rootfs{
 		Layers: layers, Dir: m.store.FSDir(v.Name), Target: paths.Rootfs(m.store, v.Name),
 		Scratch: paths.LowerDir(m.store, v.Name), First: v.IDs.First, Size: v.IDs.Size,
 	}, nil

@@ -20,7 +20,7 @@ import (
 	"croft/internal/vps"
 	"croft/runtime/holder"
 	"croft/runtime/paths"
-	"croft/template"
+	"croft/template/rootfs"
 )
 
 // monitorEnded is what the holder says to croft when a VPS's init has ended,
@@ -133,7 +133,7 @@ func (mon *monitor) run(how spawnHow, end holder.End) error {
 func (mon *monitor) bootOnce(ctx context.Context) error {
 	// Mounts of croft mount, which croft umount does not reach here if the
 	// host's mounts are private, and those of a monitor of an older croft.
-	err := template.UnmountBelow(filepath.Dir(mon.store.VPSDir(mon.name)))
+	err := rootfs.UnmountBelow(filepath.Dir(mon.store.VPSDir(mon.name)))
 	if err == nil {
 		err = mon.boot(ctx)
 	}
@@ -148,7 +148,7 @@ func (mon *monitor) bootOnce(ctx context.Context) error {
 
 // rootfs is where this monitor mounts v's root filesystem, for itself alone,
 // and what that is made from.
-func (mon *monitor) rootfs(v vps.VPS) (template.Rootfs, error) {
+func (mon *monitor) rootfs(v vps.VPS) (rootfs.Rootfs, error) {
 	root, err := mon.Manager.rootfs(v)
 	root.Target = mon.store.RootfsDir()
 	return root, err

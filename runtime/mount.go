@@ -6,7 +6,7 @@ import (
 	"croft/bundles"
 	"croft/internal/fail"
 	"croft/runtime/paths"
-	"croft/template"
+	"croft/template/rootfs"
 )
 
 // Mount mounts the root filesystem of a VPS that does not run, on the host,
@@ -74,8 +74,8 @@ func (m *Manager) Umount(ctx context.Context, name string) error {
 
 // mountpoint is where a VPS's root filesystem is mounted, without what it is
 // made of.
-func (m *Manager) mountpoint(name string) template.Rootfs {
-	return template.Rootfs{Dir: m.store.FSDir(name), Target: paths.Rootfs(m.store, name), Scratch: paths.LowerDir(m.store, name)}
+func (m *Manager) mountpoint(name string) rootfs.Rootfs {
+	return rootfs.Rootfs{Dir: m.store.FSDir(name), Target: paths.Rootfs(m.store, name), Scratch: paths.LowerDir(m.store, name)}
 }
 
 // notMounted is fail.State for a VPS whose root filesystem Mount has mounted:

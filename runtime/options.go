@@ -10,6 +10,8 @@ import (
 	"croft/internal/vps"
 	"croft/runtime/observe"
 	"croft/template"
+	"croft/template/layer"
+	"croft/template/recipe"
 )
 
 // CreateOptions is what create and run may ask of a new VPS. The zero value
@@ -205,12 +207,12 @@ type (
 	TemplateFormat = template.Format
 	TemplatePull   = template.PullOptions
 	TemplatePush   = template.PushOptions
-	RecipeInfo     = template.RecipeInfo
+	RecipeInfo     = recipe.RecipeInfo
 	Progress       = template.Progress
 )
 
 // Unlimited is a size that has no end.
-const Unlimited = template.Unlimited
+const Unlimited = layer.Unlimited
 
 // Defaults of the timeouts.
 const (

@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 
+	"croft/template/rootfs"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"croft/bundles"
@@ -27,7 +29,7 @@ import (
 // working directory, which is where libcontainer takes it from, and returns
 // its specification. The root filesystem is at another place there than in
 // the bundle's file: the one that only this monitor sees.
-func (mon *monitor) prepare(v vps.VPS, root template.Rootfs, files *inside.Root) (*specs.Spec, error) {
+func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root) (*specs.Spec, error) {
 	host, err := mon.host()
 	if err != nil {
 		return nil, err

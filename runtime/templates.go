@@ -4,7 +4,7 @@ import (
 	"context"
 	"io"
 
-	"croft/template"
+	"croft/template/recipe"
 )
 
 // Templates lists the templates that are there.
@@ -78,9 +78,9 @@ func (m *Manager) usedTemplates() (map[string][]string, error) {
 }
 
 // Recipes lists the recipes that templates can be built from.
-func (m *Manager) Recipes() ([]RecipeInfo, error) { return template.Recipes("") }
+func (m *Manager) Recipes() ([]RecipeInfo, error) { return recipe.Recipes("") }
 
 // Recipe returns a recipe's text.
 func (m *Manager) Recipe(name string) (string, error) {
-	return template.RecipeText("", name)
+	return recipe.RecipeText("", name)
 }

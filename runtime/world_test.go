@@ -10,6 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"croft/template/rootfs"
+
 	goruntime "runtime"
 	"slices"
 	"strconv"
@@ -494,11 +497,11 @@ func (fakeNetworks) Addresses() ([]netip.Addr, error)       { return nil, nil }
 
 type fakeRootfses struct{ *world }
 
-func (w fakeRootfses) Make(r template.Rootfs) error {
+func (w fakeRootfses) Make(r rootfs.Rootfs) error {
 	return w.effect("make root filesystem", func() error { return os.MkdirAll(filepath.Join(r.Dir, "upper"), 0o755) })
 }
 
-func (w fakeRootfses) Mount(r template.Rootfs) error {
+func (w fakeRootfses) Mount(r rootfs.Rootfs) error {
 	return w.effect("mount", func() error {
 		if w.has("mount", vpsOf(r)) {
 			return errors.New("it is mounted")
@@ -520,15 +523,15 @@ func (w *world) loseMounts() {
 	}
 }
 
-func (w fakeRootfses) Unmount(r template.Rootfs) error {
+func (w fakeRootfses) Unmount(r rootfs.Rootfs) error {
 	return w.effect("unmount", func() error { return w.drop("mount", vpsOf(r)) })
 }
 
-func (w fakeRootfses) DataDirs(template.Rootfs) ([]template.DataDir, error) { return nil, nil }
+func (w fakeRootfses) DataDirs(rootfs.Rootfs) ([]rootfs.DataDir, error) { return nil, nil }
 
-func (w fakeRootfses) Mounted(r template.Rootfs) (bool, error) { return w.has("mount", vpsOf(r)), nil }
+func (w fakeRootfses) Mounted(r rootfs.Rootfs) (bool, error) { return w.has("mount", vpsOf(r)), nil }
 
-func (w fakeRootfses) Release(r template.Rootfs) error {
+func (w fakeRootfses) Release(r rootfs.Rootfs) error {
 	return w.effect("release", func() error {
 		if w.has("user of mount", vpsOf(r)) {
 			return fail.New(fail.Busy, "%s is in use", r.Target)
@@ -537,14 +540,14 @@ func (w fakeRootfses) Release(r template.Rootfs) error {
 	})
 }
 
-func (w fakeRootfses) View(r template.Rootfs, do func(string) error) error {
+func (w fakeRootfses) View(r rootfs.Rootfs, do func(string) error) error {
 	if w.has("mount", vpsOf(r)) {
 		return errors.New("it is mounted")
 	}
 	return do(r.Target)
 }
 
-func vpsOf(r template.Rootfs) string { return filepath.Base(filepath.Dir(r.Dir)) }
+func vpsOf(r rootfs.Rootfs) string { return filepath.Base(filepath.Dir(r.Dir)) }
 
 // ownerOf is the VPS whose plan p is: in these tests its MAC's owner is in the
 // plan's own text.
@@ -644,7 +647,7 @@ func (w *world) toldOf(first uint32) []guest.Host {
 	defer w.mu.Unlock()
 	return w.told[first]
 }
-func (w fakeGuests) MountData(*inside.Process, []template.DataDir) error {
+func (w fakeGuests) MountData(*inside.Process, []rootfs.DataDir) error {
 	return w.effect("mount data directories", func() error { return nil })
 }
 func (w fakeGuests) Devices(*inside.Process, uint32, []bundles.Device, string) error {
@@ -686,7 +689,7 @@ func (fakeTemplates) Remove(context.Context, string, func() (map[string][]string
 	return nil
 }
 func (fakeTemplates) Prune(context.Context, func() (map[string][]string, error)) error { return nil }
-func (fakeTemplates) Derive(_ context.Context, _, base string, _ template.Rootfs, _ template.DeriveOptions) (template.Image, error) {
+func (fakeTemplates) Derive(_ context.Context, _, base string, _ rootfs.Rootfs, _ template.DeriveOptions) (template.Image, error) {
 	return fakeTemplates{}.Resolve(base)
 }
 func (fakeTemplates) Pull(context.Context, string, template.PullOptions) (template.Image, error) {

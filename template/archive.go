@@ -13,7 +13,12 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"croft/template/layer"
+	"croft/template/rootfs"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
@@ -34,13 +39,13 @@ const (
 
 // containerIn tells what the unpacked t holds by the files at its top. Docker
 // writes an OCI layout too since its version 25; that comes first.
-func containerIn(t *tree) container {
+func containerIn(t *layer.Tree) container {
 	switch {
-	case slices.ContainsFunc(rootNames, t.exists):
+	case slices.ContainsFunc(rootNames, t.Exists):
 		return ofFiles // whatever else lies there
-	case t.exists(oci.ImageLayoutFile) && t.exists(oci.ImageIndexFile):
+	case t.Exists(oci.ImageLayoutFile) && t.Exists(oci.ImageIndexFile):
 		return ofOCI
-	case t.exists(dockerManifestFile):
+	case t.Exists(dockerManifestFile):
 		return ofDocker
 	}
 	return ofFiles
@@ -50,7 +55,7 @@ func containerIn(t *tree) container {
 // the name of its first file. A mistake is found once it is unpacked; it only
 // costs a layer that nobody needs.
 func looksLikeImages(r *bufio.Reader) bool {
-	blocks, _ := r.Peek(4 * blockSize) // an end before that is an archive of nothing
+	blocks, _ := r.Peek(4 * layer.BlockSize) // an end before that is an archive of nothing
 	h, err := tar.NewReader(bytes.NewReader(blocks)).Next()
 	if err != nil {
 		return false
@@ -66,13 +71,13 @@ func looksLikeImages(r *bufio.Reader) bool {
 
 // importImages makes name the image that t holds, which o chooses where there
 // are several.
-func (s *Store) importImages(ctx context.Context, st *stage, name string, t *tree, kind container, o ImportOptions) (Image, error) {
+func (s *Store) importImages(ctx context.Context, st *stage, name string, t *layer.Tree, kind container, o ImportOptions) (Image, error) {
 	if len(o.Env) > 0 {
 		return Image{}, fail.New(fail.Usage, "an image has its own environment: none can be given it")
 	}
 	var d delivery
 	var err error
-	w := wanted{o.architecture(), newBudget(o.MaxSize)}
+	w := wanted{o.architecture(), layer.NewBudget(o.MaxSize)}
 	switch kind {
 	case ofOCI:
 		var root oci.Descriptor
@@ -98,7 +103,7 @@ func (s *Store) importImages(ctx context.Context, st *stage, name string, t *tre
 // layoutRoot reads the index of the OCI layout t and returns what is meant by
 // image: a name, a digest, "" the only one there is. Of several for different
 // machines under one name it is the one for arch.
-func layoutRoot(t *tree, image, arch string) (oci.Descriptor, error) {
+func layoutRoot(t *layer.Tree, image, arch string) (oci.Descriptor, error) {
 	var version oci.ImageLayout
 	if err := decodeFile(t, oci.ImageLayoutFile, &version); err != nil {
 		return oci.Descriptor{}, err
@@ -106,7 +111,7 @@ func layoutRoot(t *tree, image, arch string) (oci.Descriptor, error) {
 	if !strings.HasPrefix(version.Version, "1.") {
 		return oci.Descriptor{}, badImage("its layout has version %q", version.Version)
 	}
-	b, _, err := t.readFile(oci.ImageIndexFile, maxJSON)
+	b, _, err := t.ReadFile(oci.ImageIndexFile, maxJSON)
 	if err != nil {
 		return oci.Descriptor{}, badImage("its index: %w", err)
 	}
@@ -157,8 +162,8 @@ func oneOf[T any](names map[string]T, name string) (T, error) {
 }
 
 // decodeFile decodes the small JSON file name of t.
-func decodeFile(t *tree, name string, into any) error {
-	b, _, err := t.readFile(name, maxJSON)
+func decodeFile(t *layer.Tree, name string, into any) error {
+	b, _, err := t.ReadFile(name, maxJSON)
 	if err == nil {
 		err = json.Unmarshal(b, into)
 	}
@@ -170,12 +175,12 @@ func decodeFile(t *tree, name string, into any) error {
 
 // A layout is an OCI image layout as a source, in a directory or unpacked from
 // an archive. No link in it leads out.
-type layout struct{ t *tree }
+type layout struct{ t *layer.Tree }
 
 func layoutBlob(d digest.Digest) string { return oci.ImageBlobsDir + "/" + digestPath(d.String()) }
 
 func (l layout) manifest(_ context.Context, d oci.Descriptor) ([]byte, oci.Descriptor, error) {
-	b, _, err := l.t.readFile(layoutBlob(d.Digest), maxJSON)
+	b, _, err := l.t.ReadFile(layoutBlob(d.Digest), maxJSON)
 	if err != nil {
 		return nil, d, badImage("its manifest %s: %w", d.Digest, err)
 	}
@@ -186,7 +191,7 @@ func (l layout) manifest(_ context.Context, d oci.Descriptor) ([]byte, oci.Descr
 }
 
 func (l layout) fetch(ctx context.Context, st *stage, d oci.Descriptor) (string, error) {
-	f, err := l.t.openFile(layoutBlob(d.Digest))
+	f, err := l.t.OpenFile(layoutBlob(d.Digest))
 	if err != nil {
 		return "", badImage("its blob %s: %w", d.Digest, err)
 	}
@@ -194,7 +199,7 @@ func (l layout) fetch(ctx context.Context, st *stage, d oci.Descriptor) (string,
 	to := st.path(blobName(d.Digest))
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return "", hostError(err)
+		return "", layer.HostError(err)
 	}
 	sum := digest.SHA256.Digester()
 	n, err := io.Copy(io.MultiWriter(out, sum.Hash()), io.LimitReader(withContext(ctx, f), d.Size+1))
@@ -203,7 +208,7 @@ func (l layout) fetch(ctx context.Context, st *stage, d oci.Descriptor) (string,
 	}
 	switch {
 	case err != nil:
-		return "", hostError(err)
+		return "", layer.HostError(err)
 	case n != d.Size:
 		return "", badImage("its blob %s does not have the %d bytes that are said of it", d.Digest, d.Size)
 	case sum.Digest() != d.Digest:
@@ -236,7 +241,7 @@ type dockerImage struct {
 
 // takeDocker makes the image of what docker save wrote ready in st. Its layers
 // are compressed on the way.
-func (s *Store) takeDocker(ctx context.Context, st *stage, t *tree, image string, w wanted) (delivery, error) {
+func (s *Store) takeDocker(ctx context.Context, st *stage, t *layer.Tree, image string, w wanted) (delivery, error) {
 	var all []dockerImage
 	if err := decodeFile(t, dockerManifestFile, &all); err != nil {
 		return delivery{}, err
@@ -254,12 +259,12 @@ func (s *Store) takeDocker(ctx context.Context, st *stage, t *tree, image string
 	if err != nil {
 		return delivery{}, err
 	}
-	text, _, err := t.readFile(im.Config, maxJSON)
+	text, _, err := t.ReadFile(im.Config, maxJSON)
 	if err != nil {
 		return delivery{}, badImage("its config %s: %w", im.Config, err)
 	}
-	if len(im.Layers) == 0 || len(im.Layers) > maxLayers {
-		return delivery{}, fail.New(fail.Usage, "the image has %d layers, and overlay mounts 1 to %d", len(im.Layers), maxLayers)
+	if len(im.Layers) == 0 || len(im.Layers) > rootfs.MaxLayers {
+		return delivery{}, fail.New(fail.Usage, "the image has %d layers, and overlay mounts 1 to %d", len(im.Layers), rootfs.MaxLayers)
 	}
 	c, err := parseConfig(text, len(im.Layers), w.arch)
 	if err != nil {
@@ -278,11 +283,11 @@ func (s *Store) takeDocker(ctx context.Context, st *stage, t *tree, image string
 }
 
 // stageDockerLayers stages the layers in files of t and puts them into m.
-func (s *Store) stageDockerLayers(ctx context.Context, st *stage, t *tree, files []string, c oci.Image, m *oci.Manifest, budget *Budget) (int64, error) {
+func (s *Store) stageDockerLayers(ctx context.Context, st *stage, t *layer.Tree, files []string, c oci.Image, m *oci.Manifest, budget *layer.Budget) (int64, error) {
 	var total int64
 	var below []string
 	for i, file := range files {
-		f, err := t.openFile(file)
+		f, err := t.OpenFile(file)
 		if err != nil {
 			return 0, badImage("its layer %s: %w", file, err)
 		}
@@ -302,10 +307,10 @@ func (s *Store) stageDockerLayers(ctx context.Context, st *stage, t *tree, files
 }
 
 // stagePacked is stageLayer of what may be compressed.
-func (s *Store) stagePacked(ctx context.Context, st *stage, r io.Reader, below []string, budget *Budget) (layer, error) {
-	plain, err := decompress(withContext(ctx, r))
+func (s *Store) stagePacked(ctx context.Context, st *stage, r io.Reader, below []string, budget *layer.Budget) (stagedLayer, error) {
+	plain, err := layer.Decompress(withContext(ctx, r))
 	if err != nil {
-		return layer{}, archiveFailure(err)
+		return stagedLayer{}, layer.ArchiveFailure(err)
 	}
 	defer plain.Close()
 	return s.stageLayer(ctx, st, plain, below, budget)

@@ -1,7 +1,6 @@
 package template
 
 import (
-	"archive/tar"
 	"bytes"
 	"encoding/json"
 	"os"
@@ -10,7 +9,11 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"croft/template/roottest"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
@@ -30,7 +33,7 @@ func twoLayered(t *testing.T, s *Store) Image {
 }
 
 func TestExportAndImport(t *testing.T) {
-	needRoot(t)
+	roottest.NeedRoot(t)
 	s := newStore(t, Options{})
 	im := twoLayered(t, s)
 	want := seen(t, s, im)
@@ -93,12 +96,12 @@ func dockerArchive(t testing.TB, layer []byte, spoil func(all []dockerImage, c *
 	}
 	config, _ := json.Marshal(c)
 	manifest, _ := json.Marshal(all)
-	return archive(t, file("manifest.json", string(manifest)), file("config.json", string(config)), dir("one/"), file("one/layer.tar", string(layer)),
-		symlink("out.tar", "/etc/passwd"))
+	return roottest.Archive(t, roottest.File("manifest.json", string(manifest)), roottest.File("config.json", string(config)), roottest.Dir("one/"), roottest.File("one/layer.tar", string(layer)),
+		roottest.Symlink("out.tar", "/etc/passwd"))
 }
 
 func TestImportDockerArchive(t *testing.T) {
-	layer := rootfs(t)
+	layer := roottest.Rootfs(t)
 	for _, c := range []struct {
 		name  string
 		spoil func(all []dockerImage, c *oci.Image) []dockerImage
@@ -143,7 +146,7 @@ func TestImportDockerArchive(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
-			oneLine(t, err)
+			roottest.OneLine(t, err)
 			if left := files(t, s); left != "" {
 				t.Errorf("left:\n%s", left)
 			}
@@ -166,7 +169,7 @@ func layoutDir(t testing.TB, spoil func(ix *oci.Index, m *oci.Manifest)) string 
 		return d
 	}
 	encode := func(v any) []byte { b, _ := json.Marshal(v); return b }
-	layer := rootfs(t)
+	layer := roottest.Rootfs(t)
 	m := oci.Manifest{Versioned: ocispec.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageManifest}
 	m.Layers = []oci.Descriptor{put(oci.MediaTypeImageLayer, layer)}
 	m.Config = put(oci.MediaTypeImageConfig, encode(oci.Image{Platform: oci.Platform{OS: "linux", Architecture: thisArch}, RootFS: oci.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromBytes(layer)}}}))
@@ -218,7 +221,7 @@ func TestImportLayout(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
-			oneLine(t, err)
+			roottest.OneLine(t, err)
 			if left := files(t, s); left != "" {
 				t.Errorf("left:\n%s", left)
 			}
@@ -247,7 +250,7 @@ func FuzzDocuments(f *testing.F) {
 				good(d.Digest)
 			}
 			if _, err := choose(ix, arch); err != nil && !strings.ContainsAny(string(b), "\n\x00") && !strings.Contains(string(b), `\`) {
-				oneLine(t, err)
+				roottest.OneLine(t, err)
 			}
 		}
 		m, err := parseManifest(b)
@@ -266,46 +269,6 @@ func FuzzDocuments(f *testing.F) {
 					good(d)
 				}
 			}
-		}
-	})
-}
-
-// FuzzWhiteouts: a layer over another one changes nothing outside, whatever
-// its whiteouts and links say, and nothing of the one below.
-func FuzzWhiteouts(f *testing.F) {
-	f.Add("d/.wh.x", "d/.wh..wh..opq", "d/x")
-	f.Add(".wh.d", "d/x", "d/.wh..wh.aufs")
-	f.Add("l/.wh.secret", "l/x/.wh.y", "../.wh.outside")
-	f.Add(".wh...", ".wh..", "/.wh./x")
-	f.Add("d/.wh.x/y", "d/.wh.x", "d/x/.wh..wh..opq")
-	f.Add("0", "0", "\n")
-	f.Fuzz(func(t *testing.T, a, b, c string) {
-		inside, untouched := jail(t)
-		below := t.TempDir()
-		for _, d := range []string{"d/x", "etc"} {
-			if err := os.MkdirAll(filepath.Join(below, d), 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := os.Symlink("/../..", filepath.Join(below, "l")); err != nil {
-			t.Fatal(err)
-		}
-		before := list(t, below)
-		var layer bytes.Buffer
-		w := tar.NewWriter(&layer)
-		for _, name := range []string{a, b, c} {
-			if name == "" || w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Uid: os.Geteuid(), Gid: os.Getegid(), Format: tar.FormatPAX}) != nil {
-				return // no archive has such a name
-			}
-		}
-		w.Close()
-		_, err := unpack(t.Context(), inside, []string{below}, &layer, nil)
-		untouched()
-		if after := list(t, below); after != before {
-			t.Errorf("the layer below was\n%sand is\n%s", before, after)
-		}
-		if err != nil {
-			oneLine(t, archiveFailure(err))
 		}
 	})
 }

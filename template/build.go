@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"croft/internal/fail"
+	"croft/template/busybox"
+	"croft/template/layer"
+	"croft/template/recipe"
 )
 
 // BuildOptions is what Build may be told.
@@ -51,15 +54,15 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 	if o.Mirror != "" && (!strings.Contains(o.Mirror, "://") || strings.ContainsAny(o.Mirror, " \t\n")) {
 		return Image{}, fail.New(fail.Usage, "mirror: invalid URL %q", o.Mirror)
 	}
-	if name == busyboxName && o.RecipeFile == "" {
+	if name == busybox.Name && o.RecipeFile == "" {
 		if o.Mirror != "" {
 			return Image{}, fail.New(fail.Usage, "template %s is made from croft itself: it takes no mirror", name)
 		}
 		return s.makeBusybox(ctx)
 	}
-	r, err := s.cookbook().recipe(name)
+	r, err := s.Cookbook().Recipe(name)
 	if o.RecipeFile != "" {
-		r, err = s.cookbook().recipeFile(name, o.RecipeFile)
+		r, err = s.Cookbook().RecipeFile(name, o.RecipeFile)
 	}
 	if err != nil {
 		return Image{}, err
@@ -70,11 +73,11 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 	if os.Geteuid() != 0 {
 		return Image{}, fail.New(fail.Permission, "only root can build templates")
 	}
-	tool, err := Builder()
+	tool, err := recipe.Builder()
 	if err != nil {
 		return Image{}, err
 	}
-	j, err := plan(r, tool, o.Mirror)
+	j, err := recipe.Plan(r, tool, o.Mirror)
 	if err != nil {
 		return Image{}, err
 	}
@@ -86,21 +89,21 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 	im := builtImage(r)
 	l, created, err := s.run(ctx, st, j, o)
 	if err != nil {
-		return Image{}, r.explain(err)
+		return Image{}, r.Explain(err)
 	}
 	if im.Created = created; created.IsZero() {
-		im.Created, _ = r.epoch() // checked with the recipe
+		im.Created, _ = r.Epoch() // checked with the recipe
 	}
 	return s.commit(ctx, st, im, l)
 }
 
-func (s *Store) cookbook() cookbook { return newCookbook(s.o.Recipes) }
+func (s *Store) Cookbook() recipe.Cookbook { return recipe.OpenCookbook(s.o.Recipes) }
 
 // builtImage describes the template that is built from r.
-func builtImage(r Recipe) Image {
+func builtImage(r recipe.Recipe) Image {
 	im := Image{
 		Name: r.Name, Distribution: r.Distribution, Release: r.Release, Variant: r.Variant,
-		Architecture: goArch(r.debianArch()), Init: r.Init, Recipe: r.Name, ContainerEnv: r.ContainerEnv,
+		Architecture: recipe.GoArch(r.DebianArch()), Init: r.Init, Recipe: r.Name, ContainerEnv: r.ContainerEnv,
 	}
 	for k, v := range r.Environment {
 		im.Env = append(im.Env, k+"="+v)
@@ -111,13 +114,13 @@ func builtImage(r Recipe) Image {
 
 // run carries j out and makes a layer of the tar that it prints. It also
 // returns the date of the newest package index.
-func (s *Store) run(ctx context.Context, st *stage, j job, o BuildOptions) (l layer, created time.Time, err error) {
+func (s *Store) run(ctx context.Context, st *stage, j recipe.Job, o BuildOptions) (l stagedLayer, created time.Time, err error) {
 	if err := st.buildDir(j, s.o.BuildIDs); err != nil {
 		return l, created, err
 	}
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cmd := j.command(inner, s.o.BuildIDs)
+	cmd := j.Command(inner, s.o.BuildIDs)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return l, created, err
@@ -126,11 +129,11 @@ func (s *Store) run(ctx context.Context, st *stage, j job, o BuildOptions) (l la
 	if err != nil {
 		return l, created, err
 	}
-	t := &transcript{tool: j.tool, to: o.Progress, log: o.Log}
-	release, err := startInSandbox(st.path(buildDirName), cmd.Start)
+	t := &transcript{tool: j.Tool, to: o.Progress, log: o.Log}
+	release, err := recipe.StartInSandbox(st.path(buildDirName), cmd.Start)
 	defer release()
 	if err != nil {
-		return l, created, startFailure(j.tool, err)
+		return l, created, startFailure(j.Tool, err)
 	}
 	read := make(chan struct{})
 	go func() {
@@ -164,17 +167,17 @@ func startFailure(tool string, err error) error {
 const buildDirName = "build"
 
 // buildDir makes the directory that j runs in. It belongs to the build's root.
-func (st *stage) buildDir(j job, first uint32) error {
+func (st *stage) buildDir(j recipe.Job, first uint32) error {
 	dir := st.path(buildDirName)
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
-	for name, text := range j.files {
+	for name, text := range j.Files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			return hostError(err)
+			return layer.HostError(err)
 		}
 	}
-	return hostError(os.Lchown(dir, int(first), int(first)))
+	return layer.HostError(os.Lchown(dir, int(first), int(first)))
 }
 
 // A transcript is what a tool says while it works.
@@ -185,7 +188,7 @@ type transcript struct {
 	newest time.Time // of the package indexes
 	last   string    // that is not empty
 	errors []string  // lines that say they are
-	absent absentError
+	absent recipe.MissingPackages
 	full   bool // the disk
 	told   Update
 }
@@ -227,7 +230,7 @@ func (t *transcript) line(line string) {
 	}
 	if why, ok := strings.CutPrefix(line, "E: "); ok && len(t.errors) < 10 {
 		t.errors = append(t.errors, why)
-		t.absent.take(why)
+		t.absent.Take(why)
 	}
 	if strings.TrimSpace(line) != "" {
 		t.last = strings.TrimSpace(line)
@@ -241,7 +244,7 @@ func (t *transcript) line(line string) {
 // failure is why the tool ended with err: one line.
 func (t *transcript) failure(err error) error {
 	if t.full {
-		return hostError(fmt.Errorf("%s: %w", t.tool, syscall.ENOSPC))
+		return layer.HostError(fmt.Errorf("%s: %w", t.tool, syscall.ENOSPC))
 	}
 	if len(t.absent) > 0 {
 		return t.absent

@@ -15,6 +15,9 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/nsthread"
+	"croft/template/busybox"
+	"croft/template/recipe"
+	"croft/template/roottest"
 )
 
 func TestTranscript(t *testing.T) {
@@ -27,13 +30,13 @@ func TestTranscript(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log bytes.Buffer
-			tr := &transcript{tool: mmdebstrap, to: func(Update) {}, log: &log}
+			tr := &transcript{tool: recipe.Mmdebstrap, to: func(Update) {}, log: &log}
 			tr.read(strings.NewReader(c.lines))
 			err := tr.failure(errors.New("exit status 1"))
 			if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v", err)
 			}
-			oneLine(t, err)
+			roottest.OneLine(t, err)
 			if strings.TrimRight(log.String(), "\n") != strings.TrimRight(c.lines, "\n") {
 				t.Errorf("logged %q", log.String())
 			}
@@ -62,7 +65,7 @@ func TestBuildRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, mirror := range map[string]string{"debian-12": "--help", "debian-13": "deb http://x y", busyboxName: "http://mirror.example.org"} {
+	for name, mirror := range map[string]string{"debian-12": "--help", "debian-13": "deb http://x y", busybox.Name: "http://mirror.example.org"} {
 		if _, err := s.Build(context.Background(), name, BuildOptions{Mirror: mirror}); !fail.Is(err, fail.Usage) {
 			t.Errorf("%s with mirror %s: %v", name, mirror, err)
 		}
@@ -93,22 +96,22 @@ func runJob(ctx context.Context, t *testing.T, s *Store, script string, o BuildO
 	if o.Progress == nil {
 		o.Progress = func(Update) {}
 	}
-	j := job{tool: "script", shell: enter + script, env: []string{"PATH=" + buildPath}, files: map[string]string{"note": "hello\n"}}
+	j := recipe.Job{Tool: "script", Shell: recipe.Enter + script, Env: []string{"PATH=" + recipe.BuildPath}, Files: map[string]string{"note": "hello\n"}}
 	l, _, err := s.run(ctx, st, j, o)
 	if err != nil {
 		return "", err
 	}
-	return list(t, st.path(layerName(l.diffID))), nil
+	return roottest.List(t, st.path(layerName(l.diffID))), nil
 }
 
 func TestABuildHasNoPowerOverTheHost(t *testing.T) {
-	needRoot(t)
+	roottest.NeedRoot(t)
 	s := newStore(t, Options{})
 	victim := filepath.Join(t.TempDir(), "victim")
 	if err := os.WriteFile(victim, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	before := mounts(t)
+	before := roottest.Mounts(t)
 	got, err := runJob(context.Background(), t, s, `
 mkdir root && chown 7:8 root && cd root
 cp ../note note
@@ -130,7 +133,7 @@ exec tar c .
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
-	if after := mounts(t); after != before {
+	if after := roottest.Mounts(t); after != before {
 		t.Errorf("mounts were\n%sand are\n%s", before, after)
 	}
 	if left := files(t, s); left != "" {
@@ -139,7 +142,7 @@ exec tar c .
 }
 
 func TestABuildThatFails(t *testing.T) {
-	needRoot(t)
+	roottest.NeedRoot(t)
 	for _, c := range []struct{ name, script, says string }{
 		{"before it writes", "echo 'E: no network' >&2; exit 3", "no network (exit status 3)"},
 		{"in the middle", "mkdir r; head -c 100000 /dev/zero >r/f; tar c r | head -c 5000; echo 'E: cut' >&2; exit 4", "cut (exit status 4)"},
@@ -160,7 +163,7 @@ func TestABuildThatFails(t *testing.T) {
 }
 
 func TestACancelledBuildEndsWithAllItsProcesses(t *testing.T) {
-	needRoot(t)
+	roottest.NeedRoot(t)
 	s := newStore(t, Options{})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -202,14 +205,14 @@ func TestAKilledImportIsSweptAway(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	tarball := rootfs(t)
+	tarball := roottest.Rootfs(t)
 	if _, err := in.Write(tarball[:len(tarball)-1024]); err != nil {
 		t.Fatal(err)
 	}
 	unpacked := filepath.Join(s.Dir(), "tmp", "stage-*", "unpack", "etc", "os-release")
 	waitFor(t, "a half of the layer", func() bool { found, _ := filepath.Glob(unpacked); return len(found) == 1 })
 
-	other := mustImport(t, s, "other", rootfs(t, file("etc/x", "")), ImportOptions{}) // does not touch what is at work
+	other := mustImport(t, s, "other", roottest.Rootfs(t, roottest.File("etc/x", "")), ImportOptions{}) // does not touch what is at work
 	if found, _ := filepath.Glob(unpacked); len(found) != 1 {
 		t.Error("the stage of a command that runs was swept away")
 	}

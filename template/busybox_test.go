@@ -11,13 +11,15 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/initkind"
+	"croft/template/busybox"
+	"croft/template/roottest"
 )
 
 func embeddedBusybox(t *testing.T) {
 	t.Helper()
-	if _, err := busyboxProgram(); err != nil {
+	if _, err := busybox.Program(); err != nil {
 		s := newStore(t, Options{})
-		if _, err := s.Ensure(context.Background(), busyboxName); !fail.Is(err, fail.Host) || fail.HintOf(err) != "make build" {
+		if _, err := s.Ensure(context.Background(), busybox.Name); !fail.Is(err, fail.Host) || fail.HintOf(err) != "make build" {
 			t.Errorf("without the program: %v", err)
 		}
 		t.Skipf("built without it: %v", err)
@@ -26,7 +28,7 @@ func embeddedBusybox(t *testing.T) {
 
 // Many at once: one makes it, all get it.
 func TestEnsureBusybox(t *testing.T) {
-	needRoot(t)
+	roottest.NeedRoot(t)
 	embeddedBusybox(t)
 	var made atomic.Int32
 	s := newStore(t, Options{Progress: func(Update) { made.Add(1) }})
@@ -34,7 +36,7 @@ func TestEnsureBusybox(t *testing.T) {
 	digests := make([]string, 8)
 	for i := range digests {
 		wg.Go(func() {
-			im, err := s.Ensure(context.Background(), busyboxName)
+			im, err := s.Ensure(context.Background(), busybox.Name)
 			if err != nil {
 				t.Error(err)
 			}
@@ -50,12 +52,12 @@ func TestEnsureBusybox(t *testing.T) {
 			t.Errorf("digests %q", digests)
 		}
 	}
-	im, err := s.Resolve(busyboxName)
-	if err != nil || im.Init != string(initkind.Busybox) || im.Release == "" || im.Recipe != busyboxName {
+	im, err := s.Resolve(busybox.Name)
+	if err != nil || im.Init != string(initkind.Busybox) || im.Release == "" || im.Recipe != busybox.Name {
 		t.Errorf("%+v %v", im, err)
 	}
 	// Elsewhere, another day: the same digest.
-	again, err := newStore(t, Options{}).Build(context.Background(), busyboxName, BuildOptions{})
+	again, err := newStore(t, Options{}).Build(context.Background(), busybox.Name, BuildOptions{})
 	if err != nil || again.Digest != im.Digest {
 		t.Errorf("made again: %s, not %s (%v)", again.Digest, im.Digest, err)
 	}

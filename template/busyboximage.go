@@ -3,6 +3,9 @@ package template
 import (
 	"bytes"
 	"context"
+
+	"croft/template/busybox"
+
 	goruntime "runtime"
 
 	"croft/internal/initkind"
@@ -10,12 +13,12 @@ import (
 
 // makeBusybox makes the template busybox. The same binary makes the same digest.
 func (s *Store) makeBusybox(ctx context.Context) (Image, error) {
-	program, err := busyboxProgram()
+	program, err := busybox.Program()
 	if err != nil {
 		return Image{}, err
 	}
 	s.progress(Update{Step: "making busybox from this program"})
-	archive, err := busyboxRootfs(ctx, program)
+	archive, err := busybox.Rootfs(ctx, program)
 	if err != nil {
 		return Image{}, err
 	}
@@ -29,7 +32,7 @@ func (s *Store) makeBusybox(ctx context.Context) (Image, error) {
 		return Image{}, err
 	}
 	return s.commit(ctx, st, Image{
-		Name: busyboxName, Distribution: busyboxName, Release: busyboxVersion(program), Architecture: goruntime.GOARCH,
-		Init: string(initkind.Busybox), Recipe: busyboxName, Created: busyboxTime(),
+		Name: busybox.Name, Distribution: busybox.Name, Release: busybox.Version(program), Architecture: goruntime.GOARCH,
+		Init: string(initkind.Busybox), Recipe: busybox.Name, Created: busybox.Time(),
 	}, l)
 }

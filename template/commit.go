@@ -9,13 +9,17 @@ import (
 	"os"
 
 	"github.com/opencontainers/go-digest"
+
+	"croft/template/layer"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // commit puts an image of one layer, made ready in st, into the store under
 // im.Name and returns it: see publish.
-func (s *Store) commit(ctx context.Context, st *stage, im Image, l layer) (Image, error) {
+func (s *Store) commit(ctx context.Context, st *stage, im Image, l stagedLayer) (Image, error) {
 	im.Layers, im.Size = []string{l.diffID.String()}, l.size
 	return s.commitImage(ctx, st, im.Name, configOf(im), []oci.Descriptor{l.blob})
 }
@@ -118,9 +122,9 @@ func (s *Store) adopt(from, to string) error {
 	if _, err := os.Lstat(to); err == nil {
 		return nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return hostError(err)
+		return layer.HostError(err)
 	}
-	return hostError(os.Rename(from, to))
+	return layer.HostError(os.Rename(from, to))
 }
 
 // writeJSON writes v as a blob into the stage and describes it.
@@ -135,7 +139,7 @@ func (st *stage) writeJSON(mediaType string, v any) (oci.Descriptor, error) {
 // writeBlob writes b as a blob into the stage and describes it.
 func (st *stage) writeBlob(mediaType string, b []byte) (oci.Descriptor, error) {
 	d := oci.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}
-	return d, hostError(os.WriteFile(st.path(blobName(d.Digest)), b, 0o600))
+	return d, layer.HostError(os.WriteFile(st.path(blobName(d.Digest)), b, 0o600))
 }
 
 func blobName(d digest.Digest) string  { return "blob-" + d.Encoded() }

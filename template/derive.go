@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"croft/template/layer"
+	"croft/template/rootfs"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
@@ -26,7 +30,7 @@ type DeriveOptions struct {
 // root filesystem r has changed, as one more layer. Nobody may write to r
 // meanwhile: a file that changes is an error. A name that is taken is
 // fail.Taken unless o.Replace, a base that is not there fail.NotFound.
-func (s *Store) Derive(ctx context.Context, name, base string, r Rootfs, o DeriveOptions) (Image, error) {
+func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, o DeriveOptions) (Image, error) {
 	unlock, err := s.lockName(ctx, name)
 	if err != nil {
 		return Image{}, err
@@ -39,7 +43,7 @@ func (s *Store) Derive(ctx context.Context, name, base string, r Rootfs, o Deriv
 	if err != nil {
 		return Image{}, err
 	}
-	if len(from.Layers) >= maxLayers {
+	if len(from.Layers) >= rootfs.MaxLayers {
 		return Image{}, fail.New(fail.State, "it has %d layers, and overlay takes no more", len(from.Layers))
 	}
 	st, err := s.newStage(ctx)
@@ -56,41 +60,41 @@ func (s *Store) Derive(ctx context.Context, name, base string, r Rootfs, o Deriv
 }
 
 // stageChanges makes a layer of r's own files in st.
-func (s *Store) stageChanges(ctx context.Context, st *stage, from stored, r Rootfs, o DeriveOptions) (layer, error) {
-	fd, err := unix.Open(r.upper(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+func (s *Store) stageChanges(ctx context.Context, st *stage, from stored, r rootfs.Rootfs, o DeriveOptions) (stagedLayer, error) {
+	fd, err := unix.Open(r.Upper(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return layer{}, hostError(fmt.Errorf("open %s: %w", r.upper(), err))
+		return stagedLayer{}, layer.HostError(fmt.Errorf("open %s: %w", r.Upper(), err))
 	}
-	below, err := openLayers(r.upper(), s.below(from.Layers))
+	below, err := layer.OpenLayers(r.Upper(), s.below(from.Layers))
 	if err != nil {
 		unix.Close(fd)
-		return layer{}, hostError(err)
+		return stagedLayer{}, layer.HostError(err)
 	}
-	defer below.close()
+	defer below.Close()
 	merged := lazyMerged{r: r, at: st.path("merged"), scratch: st.path("shifted")}
 	defer merged.close()
 	out, in := io.Pipe()
 	packed := make(chan error, 1)
 	go func() {
-		p := newPacker(ctx, in, idMap{r.First, r.Size})
-		p.merged, p.forMany = merged.open, !o.KeepIdentity
-		p.hides = below.isBelow
-		err := p.pack(fd)
+		p := layer.NewPacker(ctx, in, layer.IDs{First: r.First, Size: r.Size})
+		p.Merged, p.ForMany = merged.open, !o.KeepIdentity
+		p.Hides = below.IsBelow
+		err := p.Pack(fd)
 		in.CloseWithError(err)
 		packed <- err
 	}()
 	l, err := s.stageLayer(ctx, st, out, s.below(from.Layers), nil)
 	out.CloseWithError(context.Canceled) // lets go of a packer that still writes
 	if perr := <-packed; ctx.Err() != nil {
-		return layer{}, ctx.Err()
+		return stagedLayer{}, ctx.Err()
 	} else if perr != nil && (err == nil || fail.Is(err, fail.Usage)) {
-		return layer{}, hostError(perr) // the archive is ours: what is wrong with it is what kept us from writing it
+		return stagedLayer{}, layer.HostError(perr) // the archive is ours: what is wrong with it is what kept us from writing it
 	}
 	return l, err
 }
 
 // commitDerived puts the image from with one more layer into the store.
-func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from stored, l layer) (Image, error) {
+func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from stored, l stagedLayer) (Image, error) {
 	var c oci.Image
 	if err := s.readBlob(from.config, &c); err != nil {
 		return Image{}, err
@@ -125,16 +129,16 @@ func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from 
 // lazyMerged is a VPS's root filesystem as the VPS sees it, mounted when it is
 // first asked for: only directories that were renamed need it.
 type lazyMerged struct {
-	r           Rootfs
+	r           rootfs.Rootfs
 	at, scratch string
-	tree        *tree
+	tree        *layer.Tree
 }
 
 // open opens the directory name of it.
 func (m *lazyMerged) open(name string) (int, error) {
 	if m.tree == nil {
 		if err := os.MkdirAll(m.at, 0o700); err != nil {
-			return -1, hostError(err)
+			return -1, layer.HostError(err)
 		}
 		var err error
 		nsthread.Do(func() { err = m.mount() })
@@ -142,13 +146,13 @@ func (m *lazyMerged) open(name string) (int, error) {
 			return -1, err
 		}
 	}
-	return m.tree.openPlain(name)
+	return m.tree.OpenPlain(name)
 }
 
 // mount mounts it in a mount namespace that ends with the thread; what is open
 // of it stays. The VPS's own files lie lowest: nothing is written.
 func (m *lazyMerged) mount() error {
-	if err := privateMounts(); err != nil {
+	if err := rootfs.PrivateMounts(); err != nil {
 		return err
 	}
 	r := m.r
@@ -156,23 +160,23 @@ func (m *lazyMerged) mount() error {
 	lowers := r.Layers
 	if r.Size != 0 {
 		if err := os.MkdirAll(r.Scratch, 0o700); err != nil {
-			return hostError(err)
+			return layer.HostError(err)
 		}
 		var err error
-		if lowers, err = r.shiftLayers(); err != nil {
+		if lowers, err = r.ShiftLayers(); err != nil {
 			return err
 		}
 	}
-	err := mountOverlay(m.at, append([]string{r.upper()}, lowers...), "", "", unix.MS_RDONLY|unix.MS_NODEV|unix.MS_NOEXEC)
+	err := rootfs.MountOverlay(m.at, append([]string{r.Upper()}, lowers...), "", "", unix.MS_RDONLY|unix.MS_NODEV|unix.MS_NOEXEC)
 	if err != nil {
 		return err
 	}
-	m.tree, err = openTree(m.at)
+	m.tree, err = layer.OpenTree(m.at)
 	return err
 }
 
 func (m *lazyMerged) close() {
 	if m.tree != nil {
-		m.tree.close()
+		m.tree.Close()
 	}
 }

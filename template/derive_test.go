@@ -9,26 +9,29 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/template/layer"
+	"croft/template/rootfs"
+	"croft/template/roottest"
 )
 
 // changed is the root filesystem of a VPS over im, mounted while change works
 // in it.
-func changed(t *testing.T, s *Store, im Image, first, size uint32, change func(root string)) Rootfs {
+func changed(t *testing.T, s *Store, im Image, first, size uint32, change func(root string)) rootfs.Rootfs {
 	t.Helper()
 	dirs, err := s.LayerDirs(im)
 	if err != nil {
 		t.Fatal(err)
 	}
 	top := t.TempDir()
-	r := Rootfs{Layers: dirs, Dir: filepath.Join(top, "fs"), Target: filepath.Join(top, "root"), Scratch: filepath.Join(top, "lower"), First: first, Size: size}
-	inMountNamespace(t, func() {
-		must(t, r.Make())
+	r := rootfs.Rootfs{Layers: dirs, Dir: filepath.Join(top, "fs"), Target: filepath.Join(top, "root"), Scratch: filepath.Join(top, "lower"), First: first, Size: size}
+	roottest.InMountNamespace(t, func() {
+		roottest.Must(t, r.Make())
 		if err := r.Mount(); err != nil {
 			t.Errorf("mount: %v", err)
 			return
 		}
 		change(r.Target)
-		must(t, r.Unmount())
+		roottest.Must(t, r.Unmount())
 	})
 	return r
 }
@@ -41,8 +44,8 @@ func seen(t *testing.T, s *Store, im Image) string {
 		t.Fatal(err)
 	}
 	var got string
-	if err := withMerged(filepath.Join(t.TempDir(), "merged"), dirs, func(root string) error {
-		got = list(t, root)
+	if err := rootfs.WithMerged(filepath.Join(t.TempDir(), "merged"), dirs, func(root string) error {
+		got = roottest.List(t, root)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
@@ -51,24 +54,24 @@ func seen(t *testing.T, s *Store, im Image) string {
 }
 
 func TestDerive(t *testing.T) {
-	needRoot(t)
+	roottest.NeedRoot(t)
 	s := newStore(t, Options{})
-	base := mustImport(t, s, "base", rootfs(t, dir("d/"), file("d/in", "x"), dir("o/"), file("o/old", "x"), file("gone", "x"), file("both", "x"), hardlink("both2", "both")), ImportOptions{Env: []string{"A=b"}})
+	base := mustImport(t, s, "base", roottest.Rootfs(t, roottest.Dir("d/"), roottest.File("d/in", "x"), roottest.Dir("o/"), roottest.File("o/old", "x"), roottest.File("gone", "x"), roottest.File("both", "x"), roottest.Hardlink("both2", "both")), ImportOptions{Env: []string{"A=b"}})
 	var want string
 	r := changed(t, s, base, 700000, 65536, func(root string) {
 		in := func(name string) string { return filepath.Join(root, name) }
-		must(t, os.Remove(in("gone")))
-		must(t, os.RemoveAll(in("d")))
-		must(t, os.RemoveAll(in("o")))
-		must(t, os.Mkdir(in("o"), 0o750))
-		must(t, os.WriteFile(in("o/new"), []byte("new"), 0o640))
-		must(t, os.Chown(in("o/new"), 700005, 700006))
-		must(t, os.Link(in("o/new"), in("etc/linked")))
-		must(t, os.Symlink("/etc/linked", in("etc/soft")))
-		must(t, unix.Mkfifo(in("fifo"), 0o600))
-		must(t, os.WriteFile(in("both"), []byte("changed"), 0o644))
-		must(t, unix.Setxattr(in("o/new"), "user.note", []byte("a\x00b"), 0))
-		want = list(t, root)
+		roottest.Must(t, os.Remove(in("gone")))
+		roottest.Must(t, os.RemoveAll(in("d")))
+		roottest.Must(t, os.RemoveAll(in("o")))
+		roottest.Must(t, os.Mkdir(in("o"), 0o750))
+		roottest.Must(t, os.WriteFile(in("o/new"), []byte("new"), 0o640))
+		roottest.Must(t, os.Chown(in("o/new"), 700005, 700006))
+		roottest.Must(t, os.Link(in("o/new"), in("etc/linked")))
+		roottest.Must(t, os.Symlink("/etc/linked", in("etc/soft")))
+		roottest.Must(t, unix.Mkfifo(in("fifo"), 0o600))
+		roottest.Must(t, os.WriteFile(in("both"), []byte("changed"), 0o644))
+		roottest.Must(t, unix.Setxattr(in("o/new"), "user.note", []byte("a\x00b"), 0))
+		want = roottest.List(t, root)
 	})
 	im, err := s.Derive(t.Context(), "mine", base.Digest, r, DeriveOptions{})
 	if err != nil {
@@ -81,7 +84,7 @@ func TestDerive(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	dirs, _ := s.LayerDirs(im)
-	if got := owner(t, filepath.Join(dirs[0], "o/new")); got != "5:6" {
+	if got := roottest.Owner(t, filepath.Join(dirs[0], "o/new")); got != "5:6" {
 		t.Errorf("o/new is %s's", got)
 	}
 	note := make([]byte, 9)
@@ -107,17 +110,17 @@ func TestDerive(t *testing.T) {
 
 // A directory that the kernel lets a VPS rename leaves a note of where it was.
 func TestDeriveOfARenamedDirectory(t *testing.T) {
-	needRoot(t)
+	roottest.NeedRoot(t)
 	s := newStore(t, Options{})
-	base := mustImport(t, s, "base", rootfs(t, dir("d/"), file("d/in", "x"), dir("d/sub/"), file("d/sub/f", "y")), ImportOptions{})
+	base := mustImport(t, s, "base", roottest.Rootfs(t, roottest.Dir("d/"), roottest.File("d/in", "x"), roottest.Dir("d/sub/"), roottest.File("d/sub/f", "y")), ImportOptions{})
 	r := changed(t, s, base, 700000, 65536, func(root string) {})
 	// As overlay does it with redirect_dir=on, whatever this kernel has.
-	moved := filepath.Join(r.upper(), "e")
-	must(t, os.Mkdir(moved, 0o755))
-	must(t, os.Chown(moved, 700000, 700000))
-	must(t, unix.Setxattr(moved, xattrRedirect, []byte("d"), 0))
-	must(t, os.WriteFile(filepath.Join(moved, "own"), []byte("z"), 0o600))
-	must(t, unix.Mknod(filepath.Join(r.upper(), "d"), unix.S_IFCHR, 0))
+	moved := filepath.Join(r.Upper(), "e")
+	roottest.Must(t, os.Mkdir(moved, 0o755))
+	roottest.Must(t, os.Chown(moved, 700000, 700000))
+	roottest.Must(t, unix.Setxattr(moved, layer.XattrRedirect, []byte("d"), 0))
+	roottest.Must(t, os.WriteFile(filepath.Join(moved, "own"), []byte("z"), 0o600))
+	roottest.Must(t, unix.Mknod(filepath.Join(r.Upper(), "d"), unix.S_IFCHR, 0))
 	if on, err := os.ReadFile("/sys/module/overlay/parameters/redirect_always_follow"); err != nil || on[0] != 'Y' {
 		t.Skipf("this kernel does not follow renamed directories: %q, %v", on, err)
 	}
@@ -135,23 +138,23 @@ func TestDeriveOfARenamedDirectory(t *testing.T) {
 		t.Errorf("it is\n%s", got)
 	}
 	dirs, _ := s.LayerDirs(im)
-	if got := owner(t, filepath.Join(dirs[0], "e/in")); got != owner(t, filepath.Join(dirs[1], "d/in")) {
+	if got := roottest.Owner(t, filepath.Join(dirs[0], "e/in")); got != roottest.Owner(t, filepath.Join(dirs[1], "d/in")) {
 		t.Errorf("e/in is %s's", got)
 	}
 }
 
 // What tells one VPS from others is not in a template, unless it is asked for.
 func TestDeriveLeavesIdentitiesOut(t *testing.T) {
-	needRoot(t)
+	roottest.NeedRoot(t)
 	s := newStore(t, Options{})
-	base := mustImport(t, s, "base", rootfs(t, dir("etc/ssh/"), file("etc/machine-id", ""), file("etc/ssh/ssh_host_rsa_key", "everybody's")), ImportOptions{})
+	base := mustImport(t, s, "base", roottest.Rootfs(t, roottest.Dir("etc/ssh/"), roottest.File("etc/machine-id", ""), roottest.File("etc/ssh/ssh_host_rsa_key", "everybody's")), ImportOptions{})
 	r := changed(t, s, base, 700000, 65536, func(root string) {
 		for name, text := range map[string]string{
 			"etc/machine-id": "mine", "etc/ssh/ssh_host_rsa_key": "mine", "etc/ssh/ssh_host_ed25519_key.pub": "mine", "etc/ssh/ssh_config": "kept",
 			"var/lib/dbus/machine-id": "mine", "var/lib/systemd/random-seed": "mine", "var/lib/systemd/credential.secret": "mine", "var/lib/systemd/x": "kept",
 		} {
-			must(t, os.MkdirAll(filepath.Join(root, filepath.Dir(name)), 0o755))
-			must(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o600))
+			roottest.Must(t, os.MkdirAll(filepath.Join(root, filepath.Dir(name)), 0o755))
+			roottest.Must(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o600))
 		}
 	})
 	im, err := s.Derive(t.Context(), "mine", base.Digest, r, DeriveOptions{})
@@ -171,17 +174,17 @@ func TestDeriveLeavesIdentitiesOut(t *testing.T) {
 }
 
 func TestDeriveRefusesWhiteoutsOfTheVPS(t *testing.T) {
-	needRoot(t)
+	roottest.NeedRoot(t)
 	s := newStore(t, Options{})
-	base := mustImport(t, s, "base", rootfs(t), ImportOptions{})
+	base := mustImport(t, s, "base", roottest.Rootfs(t), ImportOptions{})
 	r := changed(t, s, base, 0, 0, func(root string) {
-		must(t, os.WriteFile(filepath.Join(root, "etc/.wh.os-release"), nil, 0o644))
+		roottest.Must(t, os.WriteFile(filepath.Join(root, "etc/.wh.os-release"), nil, 0o644))
 	})
 	_, err := s.Derive(t.Context(), "mine", base.Digest, r, DeriveOptions{})
 	if !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "/etc/.wh.os-release") {
 		t.Errorf("got %v", err)
 	}
-	oneLine(t, err)
+	roottest.OneLine(t, err)
 	if left := files(t, s); strings.Contains(left, "stage-") {
 		t.Errorf("left:\n%s", left)
 	}

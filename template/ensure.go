@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"croft/internal/fail"
+	"croft/template/busybox"
 )
 
 // Ensure returns the image that ref means, unpacked. A name that is not there
@@ -24,8 +25,8 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 	if !fail.Is(err, fail.NotFound) || r.digest != "" || r.prefix != "" {
 		return Image{}, err
 	}
-	if r.name != busyboxName {
-		if _, rerr := s.cookbook().recipe(r.name); fail.Is(rerr, fail.NotFound) {
+	if r.name != busybox.Name {
+		if _, rerr := s.Cookbook().Recipe(r.name); fail.Is(rerr, fail.NotFound) {
 			return Image{}, fail.New(fail.NotFound, "no template %q, and no recipe to build it from", r.name).
 				WithHint("croft template list; croft template recipe")
 		} else if rerr != nil {
@@ -47,7 +48,7 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 	case !fail.Is(err, fail.NotFound):
 		return Image{}, err
 	}
-	if r.name != busyboxName {
+	if r.name != busybox.Name {
 		s.warn(fmt.Sprintf("template %s does not exist yet; building it", r.name))
 	}
 	made, err := s.build(ctx, r.name, BuildOptions{})

@@ -18,6 +18,10 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"croft/template/layer"
+	"croft/template/rootfs"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
@@ -152,7 +156,7 @@ func (s *Store) regzip(ctx context.Context, st *stage, im stored) (stored, error
 		}
 		l := oci.Descriptor{MediaType: oci.MediaTypeImageLayerGzip, Digest: sum(out.hash), Size: out.size}
 		if err := os.Rename(to, st.path(blobName(l.Digest))); err != nil {
-			return im, hostError(err)
+			return im, layer.HostError(err)
 		}
 		m.Layers = append(m.Layers, l)
 	}
@@ -186,17 +190,17 @@ func (nopCloser) Close() error { return nil }
 func convert(ctx context.Context, from, to string, pack func(io.Writer) io.WriteCloser) error {
 	f, err := os.Open(from)
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	defer f.Close()
-	plain, err := decompress(withContext(ctx, f))
+	plain, err := layer.Decompress(withContext(ctx, f))
 	if err != nil {
-		return archiveFailure(err)
+		return layer.ArchiveFailure(err)
 	}
 	defer plain.Close()
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	w := pack(out)
 	_, err = io.Copy(w, plain)
@@ -209,7 +213,7 @@ func convert(ctx context.Context, from, to string, pack func(io.Writer) io.Write
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return archiveFailure(err)
+	return layer.ArchiveFailure(err)
 }
 
 // exportRootfs writes the files of im as a VPS made from it sees them.
@@ -221,17 +225,17 @@ func (s *Store) exportRootfs(ctx context.Context, st *stage, im stored, w io.Wri
 	if err != nil {
 		return err
 	}
-	err = withMerged(st.path("merged"), dirs, func(root string) error {
+	err = rootfs.WithMerged(st.path("merged"), dirs, func(root string) error {
 		fd, err := unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
-			return hostError(err)
+			return layer.HostError(err)
 		}
-		p := newPacker(ctx, w, idMap{})
-		p.whole, p.minHoles = true, minHolesRootfs
-		return p.pack(fd)
+		p := layer.NewPacker(ctx, w, layer.IDs{})
+		p.Whole, p.MinHoles = true, layer.MinHolesRootfs
+		return p.Pack(fd)
 	})
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	// Removed meanwhile, it would have been packed in part: its layers are
 	// renamed before they are removed.
@@ -251,7 +255,7 @@ func writeTar(ctx context.Context, w io.Writer, files []exported) error {
 				}
 				made[d] = true
 				if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: d + "/", Mode: 0o755, ModTime: time.Unix(0, 0)}); err != nil {
-					return hostError(err)
+					return layer.HostError(err)
 				}
 			}
 		}
@@ -265,10 +269,10 @@ func writeTar(ctx context.Context, w io.Writer, files []exported) error {
 		}
 		r.Close()
 		if err != nil {
-			return hostError(fmt.Errorf("write %s: %w", f.name, err))
+			return layer.HostError(fmt.Errorf("write %s: %w", f.name, err))
 		}
 	}
-	return hostError(out.Close())
+	return layer.HostError(out.Close())
 }
 
 func (f exported) open() (io.ReadCloser, int64, error) {
@@ -277,12 +281,12 @@ func (f exported) open() (io.ReadCloser, int64, error) {
 	}
 	r, err := os.Open(f.from)
 	if err != nil {
-		return nil, 0, hostError(err)
+		return nil, 0, layer.HostError(err)
 	}
 	in, err := r.Stat()
 	if err != nil {
 		r.Close()
-		return nil, 0, hostError(err)
+		return nil, 0, layer.HostError(err)
 	}
 	return r, in.Size(), nil
 }
@@ -291,7 +295,7 @@ func (f exported) open() (io.ReadCloser, int64, error) {
 func checkEmpty(dir string) error {
 	left, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	if len(left) > 0 {
 		return fail.New(fail.Taken, "%s is not empty", dir)
@@ -309,7 +313,7 @@ func writeDir(ctx context.Context, dir string, files []exported) (err error) {
 			return err
 		}
 	} else if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	defer func() {
 		if err == nil {
@@ -332,7 +336,7 @@ func writeDir(ctx context.Context, dir string, files []exported) (err error) {
 
 func writeExported(ctx context.Context, to string, f exported) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	r, _, err := f.open()
 	if err != nil {
@@ -341,11 +345,11 @@ func writeExported(ctx context.Context, to string, f exported) error {
 	defer r.Close()
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	_, err = io.Copy(out, withContext(ctx, r))
 	if cerr := out.Close(); err == nil {
 		err = cerr
 	}
-	return hostError(err)
+	return layer.HostError(err)
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"croft/template/layer"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
@@ -91,7 +93,7 @@ func (s *Store) openPartial(ctx context.Context, d oci.Descriptor) (*partial, er
 	for {
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
-			return nil, hostError(err)
+			return nil, layer.HostError(err)
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil && sameFile(f, name) {
@@ -121,7 +123,7 @@ func sameFile(f *os.File, name string) bool {
 func (p *partial) rehash() error {
 	n, err := io.Copy(p.hash, p.file)
 	if err != nil {
-		return hostError(fmt.Errorf("read a partial blob: %w", err))
+		return layer.HostError(fmt.Errorf("read a partial blob: %w", err))
 	}
 	if p.size = n; n > p.want.Size {
 		return p.restart()
@@ -134,10 +136,10 @@ func (p *partial) restart() error {
 	p.hash.Reset()
 	p.size = 0
 	if err := p.file.Truncate(0); err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	_, err := p.file.Seek(0, io.SeekStart)
-	return hostError(err)
+	return layer.HostError(err)
 }
 
 // maxTries is how often a connection may break without a byte having come.
@@ -179,7 +181,7 @@ func (p *partial) fill(ctx context.Context, repo *registry.Repository, report fu
 		return fail.New(fail.Usage, "the registry sends %s for the blob %s", got, p.want.Digest)
 	}
 	report(p.size)
-	return hostError(p.file.Sync())
+	return layer.HostError(p.file.Sync())
 }
 
 // goesOn adds to why a transfer ended that nothing is lost.
@@ -215,7 +217,7 @@ func (p *partial) more(ctx context.Context, repo *registry.Repository, report fu
 			return fail.New(fail.Usage, "the registry sends more than the %d bytes of blob %s", p.want.Size, p.want.Digest)
 		}
 		if _, err := p.file.Write(buf[:n]); err != nil {
-			return hostError(fmt.Errorf("write a blob: %w", err))
+			return layer.HostError(fmt.Errorf("write a blob: %w", err))
 		}
 		p.hash.Write(buf[:n])
 		p.size += int64(n)

@@ -5,10 +5,12 @@ import (
 	"os"
 	"path/filepath"
 
-	"croft/internal/initkind"
-
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
+
+	"croft/internal/initkind"
+	"croft/template/layer"
+	"croft/template/rootfs"
 )
 
 // describeLayers reads from the files of an image's layers, lowest first, what
@@ -31,12 +33,12 @@ func (s *Store) describeLayers(st *stage, layers []digest.Digest) (Image, error)
 		return describeEach(dirs)
 	}
 	var im Image
-	err := withMerged(st.path("merged"), dirs, func(root string) error {
-		t, err := openTree(root)
+	err := rootfs.WithMerged(st.path("merged"), dirs, func(root string) error {
+		t, err := layer.OpenTree(root)
 		if err != nil {
 			return err
 		}
-		defer t.close()
+		defer t.Close()
 		im = describeTree(t)
 		return nil
 	})
@@ -48,12 +50,12 @@ func (s *Store) describeLayers(st *stage, layers []digest.Digest) (Image, error)
 func describeEach(dirs []string) (Image, error) {
 	var im Image
 	for _, dir := range dirs {
-		t, err := openTree(dir)
+		t, err := layer.OpenTree(dir)
 		if err != nil {
 			return Image{}, err
 		}
 		one := describeTree(t)
-		t.close()
+		t.Close()
 		if im.Init == "" {
 			im.Init, im.ContainerEnv = one.Init, one.ContainerEnv
 		}
@@ -65,7 +67,7 @@ func describeEach(dirs []string) (Image, error) {
 }
 
 // describeTree is what the root filesystem t is.
-func describeTree(t *tree) Image {
+func describeTree(t *layer.Tree) Image {
 	im := Image{Init: string(initOf(t))}
 	if im.Init == string(initkind.AnyOpenRC) {
 		im.ContainerEnv = "lxc" // the only one of those it knows that fits a VPS
@@ -95,5 +97,5 @@ func treeSize(dir string) (int64, error) {
 		total += st.Size
 		return nil
 	})
-	return total, hostError(err)
+	return total, layer.HostError(err)
 }

@@ -11,12 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/template/roottest"
 )
 
 // TestAFullDisk: one clear line and nothing left. It runs in a process with
 // mounts of its own, where the store is on a disk of a megabyte.
 func TestAFullDisk(t *testing.T) {
-	needRoot(t)
+	roottest.NeedRoot(t)
 	small := os.Getenv("CROFT_TEST_SMALL_DISK")
 	if small == "" {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestAFullDisk$", "-test.v")
@@ -32,12 +33,12 @@ func TestAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := Open(filepath.Join(small, "templates"), Options{})
-	big := rootfs(t, file("etc/big", strings.Repeat("0123456789abcdef", 1<<17)))
+	big := roottest.Rootfs(t, roottest.File("etc/big", strings.Repeat("0123456789abcdef", 1<<17)))
 	_, err := s.Import(t.Context(), "x", strings.NewReader(string(big)), ImportOptions{})
 	if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), "no room left") {
 		t.Errorf("an import: %v", err)
 	}
-	oneLine(t, err)
+	roottest.OneLine(t, err)
 	if left := files(t, s); left != "" {
 		t.Errorf("left\n%s", left)
 	}

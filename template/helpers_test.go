@@ -6,6 +6,9 @@ import (
 	"context"
 	"io"
 	"path/filepath"
+
+	"croft/template/roottest"
+
 	goruntime "runtime"
 	"strings"
 	"testing"
@@ -18,7 +21,7 @@ import (
 func files(t testing.TB, s *Store) string {
 	t.Helper()
 	var out []string
-	for line := range strings.Lines(list(t, s.Dir())) {
+	for line := range strings.Lines(roottest.List(t, s.Dir())) {
 		if strings.HasPrefix(line, "d") && strings.Count(line, "/") < 2 && !strings.Contains(line, "stage-") {
 			continue
 		}

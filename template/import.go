@@ -6,6 +6,9 @@ import (
 	"errors"
 	"io"
 	"os"
+
+	"croft/template/layer"
+
 	goruntime "runtime"
 	"slices"
 	"time"
@@ -55,9 +58,9 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOp
 	}
 	in := cancellable(ctx, r)
 	defer in.Close()
-	plain, err := decompress(&counting{r: in, step: "importing " + name, to: s.o.Progress})
+	plain, err := layer.Decompress(&counting{r: in, step: "importing " + name, to: s.o.Progress})
 	if err != nil {
-		return Image{}, archiveFailure(err)
+		return Image{}, layer.ArchiveFailure(err)
 	}
 	defer plain.Close()
 	im, err := s.importArchive(ctx, st, name, bufio.NewReaderSize(plain, 1<<16), o)
@@ -72,29 +75,29 @@ func (s *Store) importArchive(ctx context.Context, st *stage, name string, r *bu
 	if looksLikeImages(r) {
 		dir := st.path("images")
 		if err := os.Mkdir(dir, 0o700); err != nil {
-			return Image{}, hostError(err)
+			return Image{}, layer.HostError(err)
 		}
-		if _, err := unpackAll(ctx, dir, nil, r, newBudget(o.MaxSize)); err != nil {
-			return Image{}, archiveFailure(err)
+		if _, err := unpackAll(ctx, dir, nil, r, layer.NewBudget(o.MaxSize)); err != nil {
+			return Image{}, layer.ArchiveFailure(err)
 		}
 		return s.importUnpacked(ctx, st, name, dir, o)
 	}
-	l, err := s.stageLayer(ctx, st, r, nil, newBudget(o.MaxSize))
+	l, err := s.stageLayer(ctx, st, r, nil, layer.NewBudget(o.MaxSize))
 	if err != nil {
 		return Image{}, err
 	}
 	dir := st.path(layerName(l.diffID))
-	t, err := openTree(dir)
+	t, err := layer.OpenTree(dir)
 	if err != nil {
 		return Image{}, err
 	}
-	defer t.close()
+	defer t.Close()
 	switch {
 	case containerIn(t) != ofFiles:
 		return s.importImages(ctx, st, name, t, containerIn(t), o)
 	case o.Image != "":
 		return Image{}, fail.New(fail.Usage, "the archive contains no images, so %q cannot be chosen", o.Image)
-	case !slices.ContainsFunc(rootNames, t.exists):
+	case !slices.ContainsFunc(rootNames, t.Exists):
 		return Image{}, fail.New(fail.Usage, "the archive holds no root filesystem: there is none of bin sbin usr etc at its top")
 	}
 	return s.commit(ctx, st, o.apply(name, describeTree(t)), l)
@@ -107,11 +110,11 @@ func (s *Store) importDir(ctx context.Context, st *stage, name string, o ImportO
 }
 
 func (s *Store) importUnpacked(ctx context.Context, st *stage, name, dir string, o ImportOptions) (Image, error) {
-	t, err := openTree(dir)
+	t, err := layer.OpenTree(dir)
 	if err != nil {
-		return Image{}, hostError(err)
+		return Image{}, layer.HostError(err)
 	}
-	defer t.close()
+	defer t.Close()
 	kind := containerIn(t)
 	if kind == ofFiles {
 		return Image{}, fail.New(fail.Usage, "there is no image in it: neither oci-layout and index.json nor manifest.json is at its top").

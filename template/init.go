@@ -1,12 +1,15 @@
 package template
 
-import "croft/internal/initkind"
+import (
+	"croft/internal/initkind"
+	"croft/template/layer"
+)
 
 // initOf returns the kind of init that the root filesystem t boots, "" if it
 // has none.
-func initOf(t *tree) initkind.Kind {
+func initOf(t *layer.Tree) initkind.Kind {
 	for _, name := range initkind.Paths() {
-		target, ok := t.realName(name)
+		target, ok := t.RealName(name)
 		if !ok {
 			continue
 		}
@@ -17,9 +20,9 @@ func initOf(t *tree) initkind.Kind {
 			return initkind.AnyOpenRC
 		case initkind.SysV, initkind.Other:
 			switch {
-			case t.exists("etc/init/rc-sysinit.conf"):
+			case t.Exists("etc/init/rc-sysinit.conf"):
 				return initkind.Upstart
-			case t.exists("etc/inittab"):
+			case t.Exists("etc/inittab"):
 				return openRCOr(t, initkind.SysV)
 			}
 			return initkind.Other
@@ -32,8 +35,8 @@ func initOf(t *tree) initkind.Kind {
 
 // openRCOr returns AnyOpenRC if t has OpenRC, which the init then hands over
 // to, and kind otherwise.
-func openRCOr(t *tree, kind initkind.Kind) initkind.Kind {
-	if t.exists("sbin/openrc") || t.exists("usr/sbin/openrc") {
+func openRCOr(t *layer.Tree, kind initkind.Kind) initkind.Kind {
+	if t.Exists("sbin/openrc") || t.Exists("usr/sbin/openrc") {
 		return initkind.AnyOpenRC
 	}
 	return kind

@@ -14,13 +14,16 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
+
+	"croft/template/layer"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
 )
 
 // A layer is one that lies ready in a stage: unpacked, and as a blob.
-type layer struct {
+type stagedLayer struct {
 	diffID digest.Digest // of its tar
 	blob   oci.Descriptor
 	size   int64 // bytes of its files
@@ -28,30 +31,30 @@ type layer struct {
 
 // stageLayer reads the tar r once, to its end, and makes of it in st an
 // unpacked layer, over those below, and a compressed blob.
-func (s *Store) stageLayer(ctx context.Context, st *stage, r io.Reader, below []string, budget *Budget) (layer, error) {
+func (s *Store) stageLayer(ctx context.Context, st *stage, r io.Reader, below []string, budget *layer.Budget) (stagedLayer, error) {
 	tmp := st.path("unpack")
 	if err := os.Mkdir(tmp, 0o755); err != nil {
-		return layer{}, hostError(err)
+		return stagedLayer{}, layer.HostError(err)
 	}
 	w, err := newBlobWriter(st.path("blob"))
 	if err != nil {
-		return layer{}, err
+		return stagedLayer{}, err
 	}
 	defer w.close()
 	t := &tee{r: r, w: w}
 	size, err := unpackAll(ctx, tmp, below, t, budget)
 	if t.werr != nil {
-		return layer{}, hostError(fmt.Errorf("write a layer: %w", t.werr))
+		return stagedLayer{}, layer.HostError(fmt.Errorf("write a layer: %w", t.werr))
 	}
 	if err != nil {
-		return layer{}, archiveFailure(err)
+		return stagedLayer{}, layer.ArchiveFailure(err)
 	}
-	l := layer{size: size, diffID: w.diffID()}
+	l := stagedLayer{size: size, diffID: w.diffID()}
 	if l.blob, err = w.finish(); err != nil {
-		return layer{}, err
+		return stagedLayer{}, err
 	}
 	if err := os.Rename(st.path("blob"), st.path(blobName(l.blob.Digest))); err != nil {
-		return layer{}, hostError(err)
+		return stagedLayer{}, layer.HostError(err)
 	}
 	return l, st.putLayer(tmp, l.diffID)
 }
@@ -63,15 +66,15 @@ func (st *stage) putLayer(tmp string, diffID digest.Digest) error {
 	if _, err := os.Lstat(to); err == nil {
 		return removeTree(tmp)
 	}
-	return hostError(os.Rename(tmp, to))
+	return layer.HostError(os.Rename(tmp, to))
 }
 
 // unpackAll is unpack of all that r has: what follows an archive's end is part
 // of its digest.
-func unpackAll(ctx context.Context, dir string, below []string, r io.Reader, budget *Budget) (int64, error) {
-	size, err := unpack(ctx, dir, below, r, budget)
+func unpackAll(ctx context.Context, dir string, below []string, r io.Reader, budget *layer.Budget) (int64, error) {
+	size, err := layer.Unpack(ctx, dir, below, r, budget)
 	if err == nil {
-		_, err = io.Copy(io.Discard, budget.stream(r))
+		_, err = io.Copy(io.Discard, budget.Stream(r))
 	}
 	return size, err
 }
@@ -107,27 +110,27 @@ func (s *Store) unpackBlob(ctx context.Context, d oci.Descriptor, diffID digest.
 
 // unpackFile makes the directory tmp and unpacks the blob in file into it,
 // over the layers below. It checks both digests.
-func unpackFile(ctx context.Context, file, tmp string, blob, diffID digest.Digest, below []string, budget *Budget) (int64, error) {
+func unpackFile(ctx context.Context, file, tmp string, blob, diffID digest.Digest, below []string, budget *layer.Budget) (int64, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return 0, hostError(err)
+		return 0, layer.HostError(err)
 	}
 	defer f.Close()
 	blobSum, tarSum := sha256.New(), sha256.New()
-	plain, err := decompress(io.TeeReader(f, blobSum))
+	plain, err := layer.Decompress(io.TeeReader(f, blobSum))
 	if err != nil {
-		return 0, archiveFailure(err)
+		return 0, layer.ArchiveFailure(err)
 	}
 	defer plain.Close()
 	if err := os.Mkdir(tmp, 0o755); err != nil {
-		return 0, hostError(err)
+		return 0, layer.HostError(err)
 	}
 	size, err := unpackAll(ctx, tmp, below, io.TeeReader(plain, tarSum), budget)
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
 	}
 	if err != nil {
-		return 0, archiveFailure(err)
+		return 0, layer.ArchiveFailure(err)
 	}
 	io.Copy(blobSum, f) // what the decompressor left unread; a failure shows in the digest
 	if got := sum(blobSum); got != blob {
@@ -171,7 +174,7 @@ type blobWriter struct {
 func newBlobWriter(name string) (*blobWriter, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, hostError(err)
+		return nil, layer.HostError(err)
 	}
 	w := &blobWriter{file: f, buffered: bufio.NewWriterSize(f, 1<<18), tar: sha256.New(), out: sha256.New()}
 	// One goroutine, so that the same tar is the same blob.
@@ -210,7 +213,7 @@ func (w *blobWriter) finish() (oci.Descriptor, error) {
 		err = w.file.Close()
 	}
 	if err != nil {
-		return oci.Descriptor{}, hostError(fmt.Errorf("write a layer: %w", err))
+		return oci.Descriptor{}, layer.HostError(fmt.Errorf("write a layer: %w", err))
 	}
 	return oci.Descriptor{MediaType: oci.MediaTypeImageLayerZstd, Digest: sum(w.out), Size: w.size}, nil
 }

@@ -13,7 +13,11 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"croft/template/layer"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
@@ -70,7 +74,7 @@ func (s *Store) writeLayoutFile() error {
 func replaceFile(name string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	defer os.Remove(f.Name()) // fails once it is renamed
 	_, err = f.Write(b)
@@ -87,7 +91,7 @@ func replaceFile(name string, b []byte) error {
 		err = os.Rename(f.Name(), name)
 	}
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	return syncDir(filepath.Dir(name))
 }
@@ -95,10 +99,10 @@ func replaceFile(name string, b []byte) error {
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	defer d.Close()
-	return hostError(d.Sync())
+	return layer.HostError(d.Sync())
 }
 
 // syncFilesystem returns when all that was written to dir's filesystem is on
@@ -106,11 +110,11 @@ func syncDir(dir string) error {
 func syncFilesystem(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	defer d.Close()
 	if err := unix.Syncfs(int(d.Fd())); err != nil {
-		return hostError(fmt.Errorf("sync the filesystem of %s: %w", dir, err))
+		return layer.HostError(fmt.Errorf("sync the filesystem of %s: %w", dir, err))
 	}
 	return nil
 }
@@ -148,14 +152,14 @@ func (s *Store) putIndex(ix oci.Index) error {
 func readJSON(name string, into any) error {
 	st, err := os.Stat(name)
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	if st.Size() > maxJSON {
 		return fail.New(fail.State, "%s is damaged: %d bytes are too many", name, st.Size())
 	}
 	b, err := os.ReadFile(name)
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	if err := json.Unmarshal(b, into); err != nil {
 		return fail.New(fail.State, "%s is damaged: %w", name, err)

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/template/layer"
+	"croft/template/recipe"
 )
 
 // lockPoll is how long a wait for a lock sleeps between two tries: flock(2)
@@ -23,7 +25,7 @@ const lockPoll = 50 * time.Millisecond
 func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error) {
 	f, err := os.OpenFile(s.path("locks", name), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, hostError(err)
+		return nil, layer.HostError(err)
 	}
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -52,7 +54,7 @@ func nameLock(name string) string { return "template-" + name }
 // calls unlock. The store is made if it is not there. What is no name is
 // fail.Usage.
 func (s *Store) lockName(ctx context.Context, name string) (unlock func(), err error) {
-	if err := CheckName(name); err != nil {
+	if err := recipe.CheckName(name); err != nil {
 		return nil, err
 	}
 	if err := s.make(); err != nil {
@@ -80,7 +82,7 @@ func (s *Store) newStage(ctx context.Context) (*stage, error) {
 	}
 	dir, err := os.MkdirTemp(s.path("tmp"), "stage-")
 	if err != nil {
-		return nil, hostError(err)
+		return nil, layer.HostError(err)
 	}
 	f, err := lockDir(dir)
 	if err != nil {
@@ -103,7 +105,7 @@ func (st *stage) path(name string) string { return filepath.Join(st.dir, name) }
 func (s *Store) sweepStages() error {
 	all, err := os.ReadDir(s.path("tmp"))
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	for _, e := range all {
 		dir := s.path("tmp", e.Name())
@@ -126,7 +128,7 @@ func (s *Store) sweepStages() error {
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
-		return nil, hostError(err)
+		return nil, layer.HostError(err)
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {

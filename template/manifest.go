@@ -6,7 +6,11 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"croft/template/rootfs"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
@@ -139,8 +143,8 @@ func parseManifest(b []byte) (oci.Manifest, error) {
 	switch {
 	case len(m.Layers) == 0:
 		return m, badImage("it has no layers")
-	case len(m.Layers) > maxLayers:
-		return m, fail.New(fail.Usage, "the image has %d layers, and overlay mounts at most %d", len(m.Layers), maxLayers)
+	case len(m.Layers) > rootfs.MaxLayers:
+		return m, fail.New(fail.Usage, "the image has %d layers, and overlay mounts at most %d", len(m.Layers), rootfs.MaxLayers)
 	}
 	for i, l := range m.Layers {
 		if err := checkDescriptor(l); err != nil {

@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"croft/template/recipe"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
@@ -30,14 +33,14 @@ func parseRef(text string) (ref, error) {
 	if !at && strings.HasPrefix(text, "sha256:") {
 		name, d = "", text
 	}
-	if err := CheckName(name); err != nil && (name != "" || at) {
+	if err := recipe.CheckName(name); err != nil && (name != "" || at) {
 		if _, rerr := registry.Parse(text); rerr == nil && strings.ContainsAny(text, "/:") {
 			return ref{}, fail.New(fail.Usage, "%q is the name of an image in a registry, not of a template", text).WithHint("croft template pull %s", text)
 		}
 		return ref{}, err
 	}
 	if d == "" && !at {
-		return ref{name: name}, CheckName(name)
+		return ref{name: name}, recipe.CheckName(name)
 	}
 	digits := strings.TrimPrefix(d, "sha256:")
 	if strings.Trim(digits, "0123456789abcdef") != "" || len(digits) < minPrefix || len(digits) > 64 {

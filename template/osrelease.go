@@ -3,6 +3,8 @@ package template
 import (
 	"strings"
 	"time"
+
+	"croft/template/layer"
 )
 
 // maxOSRelease is how many bytes of an os-release file are read.
@@ -10,9 +12,9 @@ const maxOSRelease = 64 << 10
 
 // osRelease reads os-release(5): the distribution, its release, and the time
 // of the file, all zero where it is absent or cannot be read.
-func osRelease(t *tree) (id, version string, at time.Time) {
+func osRelease(t *layer.Tree) (id, version string, at time.Time) {
 	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
-		b, at, err := t.readFile(name, maxOSRelease)
+		b, at, err := t.ReadFile(name, maxOSRelease)
 		if err != nil {
 			continue
 		}

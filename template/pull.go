@@ -2,6 +2,10 @@ package template
 
 import (
 	"context"
+
+	"croft/template/layer"
+	"croft/template/recipe"
+
 	goruntime "runtime"
 	"strings"
 
@@ -34,7 +38,7 @@ func (s *Store) Pull(ctx context.Context, text string, o PullOptions) (Image, er
 			return Image{}, err
 		}
 	}
-	if err := CheckName(o.Name); err != nil {
+	if err := recipe.CheckName(o.Name); err != nil {
 		return Image{}, err
 	}
 	if err := s.make(); err != nil {
@@ -75,7 +79,7 @@ func (s *Store) pull(ctx context.Context, at registry.Reference, o PullOptions) 
 		return Image{}, err
 	}
 	defer st.remove()
-	d, err := s.take(ctx, st, from, from.named, wanted{o.Architecture, newBudget(o.MaxSize)})
+	d, err := s.take(ctx, st, from, from.named, wanted{o.Architecture, layer.NewBudget(o.MaxSize)})
 	if err != nil {
 		return Image{}, err
 	}
@@ -92,7 +96,7 @@ func nameFor(r registry.Reference) (string, error) {
 		name += "-" + tag
 	}
 	name = strings.ToLower(name)
-	if err := CheckName(name); err != nil {
+	if err := recipe.CheckName(name); err != nil {
 		return "", fail.New(fail.Usage, "cannot make a template name from %s; give a NAME: %w", r, err).WithHint("croft help template pull")
 	}
 	return name, nil

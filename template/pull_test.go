@@ -19,9 +19,13 @@ import (
 	"sync"
 	"testing"
 
+	"croft/template/roottest"
+
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/opencontainers/go-digest"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
@@ -169,8 +173,8 @@ func (h *hub) publish(t *testing.T, at string, p published) oci.Descriptor {
 func twoLayers(t testing.TB) [][]byte {
 	t.Helper()
 	return [][]byte{
-		rootfs(t, file("etc/old", "x"), dir("var/"), file("var/x", "y")),
-		archive(t, dir("etc/"), file("etc/new", "z"), file("var/y", "z")),
+		roottest.Rootfs(t, roottest.File("etc/old", "x"), roottest.Dir("var/"), roottest.File("var/x", "y")),
+		roottest.Archive(t, roottest.Dir("etc/"), roottest.File("etc/new", "z"), roottest.File("var/y", "z")),
 	}
 }
 
@@ -207,7 +211,7 @@ func TestPullAndPush(t *testing.T) {
 			if err != nil || len(dirs) != 2 {
 				t.Fatalf("layers %v, %v", dirs, err)
 			}
-			if got, want := list(t, dirs[0]), "drwxr-xr-x etc\n-rw-r--r-- etc/new \"z\"\ndrwxr-xr-x var\n-rw-r--r-- var/y \"z\"\n"; got != want {
+			if got, want := roottest.List(t, dirs[0]), "drwxr-xr-x etc\n-rw-r--r-- etc/new \"z\"\ndrwxr-xr-x var\n-rw-r--r-- var/y \"z\"\n"; got != want {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
 			pushAndPullBack(t, h, s, im)
@@ -270,7 +274,7 @@ func TestPullAgain(t *testing.T) {
 		t.Errorf("there are %+v (%v)", all, err)
 	}
 	// A name that is something else's.
-	mustImport(t, s, "mine", rootfs(t), ImportOptions{})
+	mustImport(t, s, "mine", roottest.Rootfs(t), ImportOptions{})
 	if _, err := pull(PullOptions{Name: "mine"}); !fail.Is(err, fail.Taken) {
 		t.Errorf("got %v", err)
 	}
@@ -281,7 +285,7 @@ func TestPullAgain(t *testing.T) {
 
 func TestPullChoosesThePlatform(t *testing.T) {
 	h := newHub(t)
-	p := published{layers: [][]byte{rootfs(t)}, kind: oci.MediaTypeImageLayer}
+	p := published{layers: [][]byte{roottest.Rootfs(t)}, kind: oci.MediaTypeImageLayer}
 	var ix oci.Index
 	ix.SchemaVersion, ix.MediaType = 2, oci.MediaTypeImageIndex
 	want := map[string]string{}
@@ -317,7 +321,7 @@ func TestPullChoosesThePlatform(t *testing.T) {
 	if !fail.Is(err, fail.NotFound) || !strings.Contains(err.Error(), "linux/arm/v6") {
 		t.Errorf("got %v", err)
 	}
-	oneLine(t, err)
+	roottest.OneLine(t, err)
 }
 
 // noise is what no compression makes smaller.
@@ -329,7 +333,7 @@ func noise(n int) string {
 
 func TestPullGoesOnAfterABrokenConnection(t *testing.T) {
 	h := newHub(t)
-	h.publish(t, "big:1", published{layers: [][]byte{rootfs(t, file("big", noise(500_000)))}, kind: oci.MediaTypeImageLayer})
+	h.publish(t, "big:1", published{layers: [][]byte{roottest.Rootfs(t, roottest.File("big", noise(500_000)))}, kind: oci.MediaTypeImageLayer})
 	s := newStore(t, Options{})
 	pull := func() error {
 		_, err := s.Pull(t.Context(), h.host+"/big:1", PullOptions{Insecure: true})
@@ -375,7 +379,7 @@ func TestPullGoesOnAfterABrokenConnection(t *testing.T) {
 	if !fail.Is(err, fail.Host) || !strings.Contains(fail.HintOf(err), "resume") {
 		t.Fatalf("got %v, %s", err, fail.HintOf(err))
 	}
-	oneLine(t, err)
+	roottest.OneLine(t, err)
 	if left := files(t, s); strings.Contains(left, "stage-") || strings.Contains(left, "blobs/sha256/") {
 		t.Errorf("left:\n%s", left)
 	}
@@ -395,7 +399,7 @@ func TestPullGoesOnAfterABrokenConnection(t *testing.T) {
 // cut spoilt.
 func TestPullBeginsAnew(t *testing.T) {
 	h := newHub(t)
-	p := published{layers: [][]byte{rootfs(t, file("big", noise(100_000)))}, kind: oci.MediaTypeImageLayer}
+	p := published{layers: [][]byte{roottest.Rootfs(t, roottest.File("big", noise(100_000)))}, kind: oci.MediaTypeImageLayer}
 	h.publish(t, "big:1", p)
 	for _, spoilt := range []string{"", "part", "all"} {
 		s := newStore(t, Options{})
@@ -486,11 +490,11 @@ func TestPullRefusesWhatARegistryMustNotSend(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h.spoils(nil)
-			h.publish(t, "bad:1", published{layers: [][]byte{rootfs(t)}, kind: oci.MediaTypeImageLayer, spoil: c.spoil})
+			h.publish(t, "bad:1", published{layers: [][]byte{roottest.Rootfs(t)}, kind: oci.MediaTypeImageLayer, spoil: c.spoil})
 			h.spoils(c.sent)
 			s := newStore(t, Options{})
 			_, err := s.Pull(t.Context(), h.host+"/bad:1", PullOptions{Insecure: true})
-			oneLine(t, err)
+			roottest.OneLine(t, err)
 			if !fail.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("kind %d: %v", fail.KindOf(err), err)
 			}
@@ -526,7 +530,7 @@ func TestPullRefuses(t *testing.T) {
 		{h.host + "/web:1", "../x", true, fail.Usage},
 	} {
 		_, err := s.Pull(t.Context(), c.ref, PullOptions{Name: c.name, Insecure: c.insecure})
-		oneLine(t, err)
+		roottest.OneLine(t, err)
 		if !fail.Is(err, c.kind) {
 			t.Errorf("%s: kind %d: %v", c.ref, fail.KindOf(err), err)
 		}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"time"
 
+	"croft/template/layer"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/template/registry"
@@ -44,7 +46,7 @@ func (s *Store) Push(ctx context.Context, text, to string, o PushOptions) error 
 	}
 	b, err := os.ReadFile(st.path(blobName(im.descriptor.Digest)))
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	return repo.PutManifest(ctx, im.descriptor.MediaType, b)
 }
@@ -79,7 +81,7 @@ func (s *Store) pushBlob(ctx context.Context, repo *registry.Repository, file st
 func sendBlob(ctx context.Context, repo *registry.Repository, file string, d oci.Descriptor, report func(int64)) error {
 	f, err := os.Open(file)
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	defer f.Close()
 	return repo.PutBlob(ctx, d, &reporting{f, report, 0})
@@ -138,7 +140,7 @@ func (s *Store) linkImage(ctx context.Context, st *stage, r ref) (stored, error)
 		}
 		linked[d.Digest.String()] = true
 		if err := os.Link(s.blobPath(d.Digest), st.path(blobName(d.Digest))); err != nil {
-			return stored{}, hostError(err)
+			return stored{}, layer.HostError(err)
 		}
 	}
 	return im, nil

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"croft/template/layer"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
@@ -144,7 +146,7 @@ func (s *Store) sweepPartials() error {
 		return nil
 	}
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	for _, e := range all {
 		f, err := lockDir(s.path("partial", e.Name()))
@@ -157,7 +159,7 @@ func (s *Store) sweepPartials() error {
 		err = os.Remove(f.Name())
 		f.Close()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return hostError(err)
+			return layer.HostError(err)
 		}
 	}
 	return nil
@@ -194,7 +196,7 @@ func (s *Store) drop(ix oci.Index, keep []oci.Descriptor) error {
 func (s *Store) sweep(dir string, keep map[string]bool) error {
 	all, err := os.ReadDir(dir)
 	if err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	for _, e := range all {
 		if keep[e.Name()] {
@@ -206,7 +208,7 @@ func (s *Store) sweep(dir string, keep map[string]bool) error {
 			return err
 		}
 		if err := os.Rename(dir+"/"+e.Name(), gone); err != nil {
-			return hostError(err)
+			return layer.HostError(err)
 		}
 		if err := removeTree(gone); err != nil {
 			return err

@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"croft/template/layer"
+	"croft/template/recipe"
 )
 
 // A Store is the OCI image layout in one directory, and the layers of its
@@ -55,7 +58,7 @@ func Open(dir string, o Options) *Store {
 		dir = abs
 	}
 	if o.Recipes == "" {
-		o.Recipes = RecipesDir
+		o.Recipes = recipe.RecipesDir
 	}
 	if o.BuildIDs == 0 {
 		o.BuildIDs = DefaultBuildIDs
@@ -90,11 +93,11 @@ func (s *Store) layerDir(d string) string { return s.path("layers", digestPath(d
 // may look inside: layers hold set-user-id files of other systems.
 func (s *Store) make() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return hostError(err)
+		return layer.HostError(err)
 	}
 	for _, d := range []string{"blobs/sha256", "layers/sha256", "locks", "partial", "tmp"} {
 		if err := os.MkdirAll(s.path(d), 0o700); err != nil {
-			return hostError(err)
+			return layer.HostError(err)
 		}
 	}
 	return s.writeLayoutFile()

@@ -14,6 +14,9 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
+
+	"croft/template/roottest"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ulikunitz/xz"
 
@@ -22,7 +25,7 @@ import (
 )
 
 func TestImport(t *testing.T) {
-	plain := rootfs(t)
+	plain := roottest.Rootfs(t)
 	bz2, err := os.ReadFile("testdata/rootfs.tar.bz2") // Go can read bzip2 but not write it
 	if err != nil {
 		t.Fatal(err)
@@ -36,11 +39,11 @@ func TestImport(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name == "bzip2" {
-				needRoot(t) // its files belong to root
+				roottest.NeedRoot(t) // its files belong to root
 			}
 			s := newStore(t, Options{})
 			im := mustImport(t, s, "mine", packed, ImportOptions{})
-			if im.Name != "mine" || im.Distribution != "test" || im.Release != "7" || im.Init != "other" || !im.Created.Equal(someTime) {
+			if im.Name != "mine" || im.Distribution != "test" || im.Release != "7" || im.Init != "other" || !im.Created.Equal(roottest.SomeTime) {
 				t.Errorf("imported %+v", im)
 			}
 			if name != "bzip2" && im.Layers[0] != digest.FromBytes(plain).String() {
@@ -51,7 +54,7 @@ func TestImport(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := "drwxr-xr-x etc\n-rw-r--r-- etc/os-release \"ID=test\\nVERSION_ID=\\\"7\\\"\\n\"\ndrwxr-xr-x sbin\n-rw-r--r-- sbin/init \"#!/bin/sh\\n\"\n"
-			if got := list(t, dirs[0]); got != want {
+			if got := roottest.List(t, dirs[0]); got != want {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
 			again, err := s.Resolve("mine@" + im.Digest)
@@ -79,7 +82,7 @@ func compress(t testing.TB, b []byte, to func(io.Writer) (io.WriteCloser, error)
 }
 
 func TestImportRefusesAndLeavesNothing(t *testing.T) {
-	gz := compress(t, rootfs(t), func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil })
+	gz := compress(t, roottest.Rootfs(t), func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil })
 	flipped := bytes.Clone(gz)
 	flipped[len(flipped)/2] ^= 0xff
 	for _, c := range []struct {
@@ -92,10 +95,10 @@ func TestImportRefusesAndLeavesNothing(t *testing.T) {
 		{"no archive", "x", []byte(strings.Repeat("hello ", 1000)), fail.Usage, "damaged"},
 		{"cut gzip", "x", gz[:len(gz)/2], fail.Usage, "damaged"},
 		{"damaged gzip", "x", flipped, fail.Usage, "damaged"},
-		{"cut tar", "x", rootfs(t)[:1500], fail.Usage, "damaged"},
-		{"no root filesystem", "x", archive(t, file("readme", "hello")), fail.Usage, "no root filesystem"},
-		{"half an OCI image", "x", archive(t, file("oci-layout", "{}")), fail.Usage, "no image in it"},
-		{"a bad name", "../x", rootfs(t), fail.Usage, "name"},
+		{"cut tar", "x", roottest.Rootfs(t)[:1500], fail.Usage, "damaged"},
+		{"no root filesystem", "x", roottest.Archive(t, roottest.File("readme", "hello")), fail.Usage, "no root filesystem"},
+		{"half an OCI image", "x", roottest.Archive(t, roottest.File("oci-layout", "{}")), fail.Usage, "no image in it"},
+		{"a bad name", "../x", roottest.Rootfs(t), fail.Usage, "name"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStore(t, Options{})
@@ -103,7 +106,7 @@ func TestImportRefusesAndLeavesNothing(t *testing.T) {
 			if fail.KindOf(err) != c.want || err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got kind %d, %v", fail.KindOf(err), err)
 			}
-			oneLine(t, err)
+			roottest.OneLine(t, err)
 			if _, serr := os.Stat(s.Dir()); serr == nil && files(t, s) != "" {
 				t.Errorf("left\n%s", files(t, s))
 			}
@@ -121,7 +124,7 @@ func TestImportEndsWhileItsReaderBlocks(t *testing.T) {
 		_, err := s.Import(ctx, "x", r, ImportOptions{})
 		done <- err
 	}()
-	if _, err := w.Write(rootfs(t)[:1024]); err != nil {
+	if _, err := w.Write(roottest.Rootfs(t)[:1024]); err != nil {
 		t.Fatal(err)
 	}
 	cancel()
@@ -135,12 +138,12 @@ func TestImportEndsWhileItsReaderBlocks(t *testing.T) {
 
 func TestNamesAndFormerImages(t *testing.T) {
 	s := newStore(t, Options{})
-	first := mustImport(t, s, "web", rootfs(t), ImportOptions{})
-	_, err := s.Import(context.Background(), "web", bytes.NewReader(rootfs(t)), ImportOptions{})
+	first := mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{})
+	_, err := s.Import(context.Background(), "web", bytes.NewReader(roottest.Rootfs(t)), ImportOptions{})
 	if !fail.Is(err, fail.Taken) {
 		t.Errorf("a taken name: %v", err)
 	}
-	second := mustImport(t, s, "web", rootfs(t, file("etc/new", "")), ImportOptions{Replace: true})
+	second := mustImport(t, s, "web", roottest.Rootfs(t, roottest.File("etc/new", "")), ImportOptions{Replace: true})
 	if second.Digest == first.Digest {
 		t.Fatal("two different images have one digest")
 	}
@@ -154,7 +157,7 @@ func TestNamesAndFormerImages(t *testing.T) {
 		t.Errorf("listed %+v (%v)", all, err)
 	}
 	// Back to the first: it has the name again, and once.
-	mustImport(t, s, "web", rootfs(t), ImportOptions{Replace: true})
+	mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{Replace: true})
 	if all, _ = s.List(); len(all) != 2 || all[0].Digest != first.Digest || all[0].Former {
 		t.Errorf("listed %+v", all)
 	}
@@ -191,9 +194,9 @@ func TestAnAbsentStoreIsEmpty(t *testing.T) {
 
 func TestRemove(t *testing.T) {
 	s := newStore(t, Options{})
-	old := mustImport(t, s, "web", rootfs(t), ImportOptions{})
-	now := mustImport(t, s, "web", rootfs(t, file("etc/new", "")), ImportOptions{Replace: true})
-	mustImport(t, s, "other", rootfs(t), ImportOptions{Distribution: "else"}) // the same layer as old
+	old := mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{})
+	now := mustImport(t, s, "web", roottest.Rootfs(t, roottest.File("etc/new", "")), ImportOptions{Replace: true})
+	mustImport(t, s, "other", roottest.Rootfs(t), ImportOptions{Distribution: "else"}) // the same layer as old
 	ctx := context.Background()
 	err := s.Remove(ctx, "web", func() (map[string][]string, error) { return map[string][]string{now.Digest: {"b", "a"}}, nil })
 	if !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "a, b") {
@@ -229,8 +232,8 @@ func TestRemove(t *testing.T) {
 // Of several names of an image that VPSs use, all but the last can be removed.
 func TestRemoveOneOfSeveralNames(t *testing.T) {
 	s := newStore(t, Options{})
-	im := mustImport(t, s, "web", rootfs(t), ImportOptions{})
-	also := mustImport(t, s, "alias", rootfs(t), ImportOptions{})
+	im := mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{})
+	also := mustImport(t, s, "alias", roottest.Rootfs(t), ImportOptions{})
 	if im.Digest != also.Digest {
 		t.Fatal("the same files make another image")
 	}
@@ -259,7 +262,7 @@ func TestRemoveOneOfSeveralNames(t *testing.T) {
 // A digest is known by its first digits, as lists show it.
 func TestDigestsCutShort(t *testing.T) {
 	s := newStore(t, Options{})
-	im := mustImport(t, s, "web", rootfs(t), ImportOptions{})
+	im := mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{})
 	digits := strings.TrimPrefix(im.Digest, "sha256:")
 	for _, text := range []string{"web@" + digits[:12], "web@sha256:" + digits[:20], "sha256:" + digits[:12], "web@" + digits, "web@" + im.Digest} {
 		if got, err := s.Resolve(text); err != nil || got.Digest != im.Digest {
@@ -298,9 +301,9 @@ func TestReferencesAreHinted(t *testing.T) {
 
 func TestEnsureUnpacksAgain(t *testing.T) {
 	s := newStore(t, Options{})
-	im := mustImport(t, s, "web", rootfs(t), ImportOptions{})
+	im := mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{})
 	dirs, _ := s.LayerDirs(im)
-	before := list(t, dirs[0])
+	before := roottest.List(t, dirs[0])
 	if err := os.RemoveAll(dirs[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -310,17 +313,17 @@ func TestEnsureUnpacksAgain(t *testing.T) {
 	if _, err := s.Ensure(context.Background(), "web"); err != nil {
 		t.Fatal(err)
 	}
-	if after := list(t, dirs[0]); after != before {
+	if after := roottest.List(t, dirs[0]); after != before {
 		t.Errorf("was\n%sis\n%s", before, after)
 	}
 }
 
 func TestADamagedBlobIsNotUnpacked(t *testing.T) {
-	other := compress(t, rootfs(t, file("etc/evil", "")), func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil })
+	other := compress(t, roottest.Rootfs(t, roottest.File("etc/evil", "")), func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil })
 	for name, content := range map[string][]byte{"cut": nil, "another archive": other} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t, Options{})
-			im := mustImport(t, s, "web", rootfs(t), ImportOptions{})
+			im := mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{})
 			dirs, _ := s.LayerDirs(im)
 			stored, err := s.find(ref{name: "web"})
 			if err != nil {
@@ -334,7 +337,7 @@ func TestADamagedBlobIsNotUnpacked(t *testing.T) {
 			if err == nil {
 				t.Fatal("a damaged blob was unpacked")
 			}
-			oneLine(t, err)
+			roottest.OneLine(t, err)
 			if _, err := os.Stat(dirs[0]); err == nil {
 				t.Error("the layer counts")
 			}
@@ -346,7 +349,7 @@ func TestADamagedIndexIsSaid(t *testing.T) {
 	for name, text := range map[string]string{"cut": `{"schemaVersion": 2, "mani`, "digest": `{"manifests":[{"digest":"../../etc/passwd"}]}`, "number": `7`} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t, Options{})
-			mustImport(t, s, "web", rootfs(t), ImportOptions{})
+			mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{})
 			if err := os.WriteFile(s.path(oci.ImageIndexFile), []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -354,7 +357,7 @@ func TestADamagedIndexIsSaid(t *testing.T) {
 			if !fail.Is(err, fail.State) {
 				t.Errorf("got %v", err)
 			}
-			oneLine(t, err)
+			roottest.OneLine(t, err)
 		})
 	}
 }
@@ -363,8 +366,8 @@ func TestADamagedIndexIsSaid(t *testing.T) {
 func TestListWithADamagedImage(t *testing.T) {
 	var warnings []string
 	s := newStore(t, Options{Warn: func(w string) { warnings = append(warnings, w) }})
-	bad := mustImport(t, s, "bad", rootfs(t), ImportOptions{Env: []string{"A=b"}})
-	mustImport(t, s, "good", rootfs(t), ImportOptions{})
+	bad := mustImport(t, s, "bad", roottest.Rootfs(t), ImportOptions{Env: []string{"A=b"}})
+	mustImport(t, s, "good", roottest.Rootfs(t), ImportOptions{})
 	algorithm, hex, _ := strings.Cut(bad.Digest, ":")
 	if err := os.WriteFile(s.path("blobs", algorithm, hex), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
@@ -382,7 +385,7 @@ func TestListWithADamagedImage(t *testing.T) {
 // are those of its blob, all the way down.
 func TestTheLayoutIsOCI(t *testing.T) {
 	s := newStore(t, Options{})
-	mustImport(t, s, "web", rootfs(t), ImportOptions{Env: []string{"A=b"}, Cmd: []string{"/bin/sh"}})
+	mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{Env: []string{"A=b"}, Cmd: []string{"/bin/sh"}})
 	var layout oci.ImageLayout
 	if err := readJSON(s.path(oci.ImageLayoutFile), &layout); err != nil || layout.Version != oci.ImageLayoutVersion {
 		t.Errorf("%+v %v", layout, err)
@@ -423,14 +426,14 @@ func TestDescribe(t *testing.T) {
 		archive []byte
 		want    string
 	}{
-		{"systemd", rootfs(t, symlink("sbin/init", "/lib/systemd/systemd"), symlink("lib", "usr/lib"), dir("usr/lib/systemd"), file("usr/lib/systemd/systemd", "")), string(initkind.Systemd)},
-		{"sysvinit", rootfs(t, file("etc/inittab", "")), string(initkind.SysV)},
-		{"openrc", rootfs(t, file("etc/inittab", ""), file("sbin/openrc", "")), string(initkind.AnyOpenRC)},
-		{"alpine", rootfs(t, symlink("sbin/init", "/bin/busybox"), file("bin/busybox", ""), file("sbin/openrc", "")), string(initkind.AnyOpenRC)},
-		{"busybox", rootfs(t, symlink("sbin/init", "../bin/busybox"), file("bin/busybox", "")), string(initkind.Busybox)},
-		{"runit", rootfs(t, symlink("sbin/init", "runit-init"), file("sbin/runit-init", "")), string(initkind.Runit)},
-		{"a link out", rootfs(t, symlink("sbin/init", "/../../../../../bin/sh")), ""},
-		{"none", archive(t, dir("usr")), ""},
+		{"systemd", roottest.Rootfs(t, roottest.Symlink("sbin/init", "/lib/systemd/systemd"), roottest.Symlink("lib", "usr/lib"), roottest.Dir("usr/lib/systemd"), roottest.File("usr/lib/systemd/systemd", "")), string(initkind.Systemd)},
+		{"sysvinit", roottest.Rootfs(t, roottest.File("etc/inittab", "")), string(initkind.SysV)},
+		{"openrc", roottest.Rootfs(t, roottest.File("etc/inittab", ""), roottest.File("sbin/openrc", "")), string(initkind.AnyOpenRC)},
+		{"alpine", roottest.Rootfs(t, roottest.Symlink("sbin/init", "/bin/busybox"), roottest.File("bin/busybox", ""), roottest.File("sbin/openrc", "")), string(initkind.AnyOpenRC)},
+		{"busybox", roottest.Rootfs(t, roottest.Symlink("sbin/init", "../bin/busybox"), roottest.File("bin/busybox", "")), string(initkind.Busybox)},
+		{"runit", roottest.Rootfs(t, roottest.Symlink("sbin/init", "runit-init"), roottest.File("sbin/runit-init", "")), string(initkind.Runit)},
+		{"a link out", roottest.Rootfs(t, roottest.Symlink("sbin/init", "/../../../../../bin/sh")), ""},
+		{"none", roottest.Archive(t, roottest.Dir("usr")), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStore(t, Options{})

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"croft/template/layer"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -28,7 +31,7 @@ type source interface {
 // What is wanted of a source.
 type wanted struct {
 	arch   string // as OCI calls it
-	budget *Budget
+	budget *layer.Budget
 }
 
 // take makes the image that root describes ready in st: its blobs, and its
@@ -96,7 +99,7 @@ func (s *Store) readForeign(ctx context.Context, st *stage, from source, root oc
 	in.blobs[c.Digest] = file
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return foreignImage{}, hostError(err)
+		return foreignImage{}, layer.HostError(err)
 	}
 	in.config, err = parseConfig(text, len(in.manifest.Layers), w.arch)
 	if err != nil {
@@ -105,7 +108,7 @@ func (s *Store) readForeign(ctx context.Context, st *stage, from source, root oc
 	var packed int64
 	for _, l := range in.manifest.Layers {
 		packed += l.Size
-		if err := w.budget.has(packed); err != nil {
+		if err := w.budget.Has(packed); err != nil {
 			return foreignImage{}, err
 		}
 	}
@@ -198,14 +201,14 @@ func (s *Store) borrow(ctx context.Context, st *stage, d oci.Descriptor) (string
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil
 	case err != nil:
-		return "", hostError(err)
+		return "", layer.HostError(err)
 	}
 	return to, nil
 }
 
 // unpackLayers unpacks, lowest first, those layers that are not unpacked, and
 // returns the bytes of those that are, as far as that is known.
-func (s *Store) unpackLayers(ctx context.Context, st *stage, in foreignImage, budget *Budget) (int64, error) {
+func (s *Store) unpackLayers(ctx context.Context, st *stage, in foreignImage, budget *layer.Budget) (int64, error) {
 	var total int64
 	var below []string
 	for i, diffID := range in.config.RootFS.DiffIDs {

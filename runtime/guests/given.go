@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/inside"
-	"croft/template"
+	"croft/template/rootfs"
 )
 
 // Give mounts a tmpfs at dir for files that a VPS gets from the host, in this
@@ -59,7 +59,7 @@ func (Access) BootID(p *inside.Process, path string) error {
 // directory that is missing inside is left out. The mounts are made from outside
 // and not by the bundle, so that root inside may unmount them: mounts that a
 // namespace inherits are locked to it (mount_namespaces(7)).
-func (Access) MountData(p *inside.Process, dirs []template.DataDir) error {
+func (Access) MountData(p *inside.Process, dirs []rootfs.DataDir) error {
 	for _, d := range dirs {
 		if err := p.MountOn(d.Path, d.Tree); err != nil && !errors.Is(err, inside.ErrNoPlace) {
 			return fmt.Errorf("cannot mount %s: %w", d.Path, err)

@@ -1,0 +1,390 @@
+package layer
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"strings"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A tree is a directory that paths are resolved in as if it were "/": neither
+// ".." nor a symbolic link leads out of it (openat2(2), Linux 5.6).
+type Tree struct {
+	root int // the directory, opened with O_PATH
+	// The last parent that was asked for, since archives go directory by
+	// directory. Forgotten whenever something is removed.
+	cachedPath string
+	cached     int // -1 is none
+
+	Below []*Tree // the layers that this one lies on, the topmost first
+}
+
+func OpenTree(dir string) (*Tree, error) {
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	return &Tree{root: fd, cached: -1}, nil
+}
+
+// openLayers is openTree of a layer that lies on those below.
+func OpenLayers(dir string, below []string) (*Tree, error) {
+	t, err := OpenTree(dir)
+	for _, b := range below {
+		if err != nil {
+			break
+		}
+		var lower *Tree
+		if lower, err = OpenTree(b); err == nil {
+			t.Below = append(t.Below, lower)
+		}
+	}
+	if err != nil && t != nil {
+		t.Close()
+	}
+	return t, err
+}
+
+func (t *Tree) Close() {
+	t.forget()
+	for _, b := range t.Below {
+		b.Close()
+	}
+	unix.Close(t.root)
+}
+
+func (t *Tree) forget() {
+	if t.cached >= 0 {
+		unix.Close(t.cached)
+	}
+	t.cached, t.cachedPath = -1, ""
+}
+
+// open opens the directory name, following links inside the tree.
+func (t *Tree) open(name string) (int, error) {
+	return t.openat2(name, unix.O_PATH|unix.O_DIRECTORY, 0)
+}
+
+// openPlain opens the directory name if no part of it is a symbolic link.
+func (t *Tree) OpenPlain(name string) (int, error) {
+	return t.openat2(name, unix.O_RDONLY|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
+}
+
+func (t *Tree) openat2(name string, flags, resolve uint64) (int, error) {
+	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | resolve}
+	for {
+		fd, err := unix.Openat2(t.root, name, &how)
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+			continue // a rename elsewhere on the machine raced with a ".."
+		}
+		return fd, err
+	}
+}
+
+// parent returns the directory name, made if it is not there with all above
+// it. The tree keeps the descriptor: it is good until the next call.
+func (t *Tree) parent(name string) (int, error) {
+	if name == t.cachedPath && t.cached >= 0 {
+		return t.cached, nil
+	}
+	fd, err := t.open(name)
+	if errors.Is(err, unix.ENOENT) {
+		fd, err = t.MakeAll(name)
+	}
+	if err != nil {
+		return -1, fmt.Errorf("open its directory: %w", err)
+	}
+	t.forget()
+	t.cached, t.cachedPath = fd, name
+	return fd, nil
+}
+
+// makeAll makes the directory name and those above it that are missing. What
+// the layers below have there is what the archive means: a directory of theirs
+// lends its owner, mode and attributes, and a link of theirs is followed.
+func (t *Tree) MakeAll(name string) (int, error) { return t.makeAllFrom(name, 0) }
+
+// maxLinks is how many links a path may lead through (path_resolution(7)).
+const maxLinks = 40
+
+func (t *Tree) makeAllFrom(name string, links int) (int, error) {
+	at, err := t.open(".")
+	if err != nil {
+		return -1, err
+	}
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		sub := strings.Join(parts[:i+1], "/")
+		next, err := t.open(sub)
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) && isWhiteout(at, part) {
+			lower, target := t.LookBelow(sub)
+			if target != "" && err != unix.ENOTDIR {
+				unix.Close(at)
+				if links++; links > maxLinks {
+					return -1, unix.ELOOP
+				}
+				if !path.IsAbs(target) {
+					target = path.Join("/", path.Dir(sub), target)
+				}
+				return t.makeAllFrom(strings.TrimPrefix(path.Join("/", target, strings.Join(parts[i+1:], "/")), "/"), links)
+			}
+			if err = makeDir(at, part, lower); err == nil {
+				next, err = t.open(sub)
+			}
+		}
+		unix.Close(at)
+		if err != nil {
+			return -1, err // EEXIST: a link that leads nowhere is in the way
+		}
+		at = next
+	}
+	return at, nil
+}
+
+// makeDir makes a directory that the archive does not name, like the one that
+// it will lie over. A whiteout in its place is one of all that was there.
+func makeDir(at int, name string, like *lowerDir) error {
+	opaque := isWhiteout(at, name)
+	if opaque {
+		if err := unix.Unlinkat(at, name, 0); err != nil {
+			return err
+		}
+	}
+	if err := unix.Mkdirat(at, name, 0o755); err != nil || like == nil && !opaque {
+		return err
+	}
+	fd, err := unix.Openat(at, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if opaque {
+		return SetOpaque(fd)
+	}
+	return like.lend(fd)
+}
+
+// isWhiteout reports whether name hides what is below: overlay's form.
+func isWhiteout(at int, name string) bool {
+	var st unix.Stat_t
+	return unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && WhiteoutStat(&st)
+}
+
+func WhiteoutStat(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
+
+func SetOpaque(fd int) error {
+	if err := unix.Fsetxattr(fd, XattrOpaque, []byte("y"), 0); err != nil {
+		return fmt.Errorf("set %s: %w", XattrOpaque, err)
+	}
+	return nil
+}
+
+// A lowerDir is a directory of a layer below.
+type lowerDir struct {
+	st     unix.Stat_t
+	xattrs map[string]string
+}
+
+// lookBelow finds what the layers below have at name: a directory, or a link
+// and where it leads. Neither: nothing that counts.
+func (t *Tree) LookBelow(name string) (*lowerDir, string) {
+	for _, b := range t.Below {
+		fd, err := b.openat2(name, unix.O_PATH|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			continue
+		}
+		var st unix.Stat_t
+		err = unix.Fstat(fd, &st)
+		target := make([]byte, unix.PathMax)
+		n, _ := unix.Readlinkat(fd, "", target)
+		unix.Close(fd)
+		switch {
+		case err != nil:
+			return nil, ""
+		case st.Mode&unix.S_IFMT == unix.S_IFLNK:
+			return nil, string(target[:max(n, 0)])
+		case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+			return nil, ""
+		}
+		return &lowerDir{st, b.keptXattrs(name)}, ""
+	}
+	return nil, ""
+}
+
+// isBelow reports whether one of the layers below has something at name.
+func (t *Tree) IsBelow(name string) bool {
+	for _, b := range t.Below {
+		fd, err := b.openat2(name, unix.O_PATH|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			continue
+		}
+		var st unix.Stat_t
+		err = unix.Fstat(fd, &st)
+		unix.Close(fd)
+		return err != nil || !WhiteoutStat(&st)
+	}
+	return false
+}
+
+// keptXattrs are those attributes of the directory name that an archive may set.
+func (t *Tree) keptXattrs(name string) map[string]string {
+	fd, err := t.openat2(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	all, err := ReadXattrs(fd)
+	if err != nil {
+		return nil
+	}
+	maps.DeleteFunc(all, func(k, _ string) bool { return !KeptXattr(k) })
+	return all
+}
+
+// lend makes the new directory fd look like d.
+func (d *lowerDir) lend(fd int) error {
+	if err := unix.Fchown(fd, int(d.st.Uid), int(d.st.Gid)); err != nil {
+		return fmt.Errorf("chown: %w", err)
+	}
+	for k, v := range d.xattrs {
+		if err := unix.Fsetxattr(fd, k, []byte(v), 0); err != nil && !errors.Is(err, unix.ENOTSUP) {
+			return fmt.Errorf("set %s: %w", k, err)
+		}
+	}
+	if err := unix.Fchmod(fd, d.st.Mode&0o7777); err != nil {
+		return fmt.Errorf("chmod: %w", err)
+	}
+	return nil
+}
+
+// clear removes what is called base in the directory parent, with all in it.
+// Absent is success.
+func (t *Tree) clear(parent int, base string) error {
+	err := unix.Unlinkat(parent, base, 0)
+	if err == nil || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("replace: %w", err)
+	}
+	// The cached directory may be one of those that go; parent may be it, too.
+	p, err := unix.FcntlInt(uintptr(parent), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("replace: %w", err)
+	}
+	defer unix.Close(p)
+	if err := RemoveAllAt(p, base); err != nil {
+		return fmt.Errorf("replace: %w", err)
+	}
+	if parent != t.cached {
+		t.forget()
+	}
+	return nil
+}
+
+// removeAllAt removes the directory base of parent with all in it, following
+// no link.
+func RemoveAllAt(parent int, base string) error {
+	fd, err := unix.Openat(parent, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, 1<<13)
+	for {
+		n, err := unix.ReadDirent(fd, buf)
+		if err != nil {
+			return err
+		}
+		if n <= 0 {
+			return unix.Unlinkat(parent, base, unix.AT_REMOVEDIR)
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			err := unix.Unlinkat(fd, name, 0)
+			if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) {
+				err = RemoveAllAt(fd, name)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// ownAndTime gives what is called base the owner and time of h.
+func (u *unpacker) ownAndTime(parent int, base string, h *tar.Header) error {
+	if err := unix.Fchownat(parent, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("chown: %w", err)
+	}
+	return setTime(parent, base, h)
+}
+
+// setTime gives what is called base, or a link itself, the time of h.
+func setTime(parent int, base string, h *tar.Header) error {
+	ts, err := times(h.ModTime)
+	if err == nil {
+		err = unix.UtimesNanoAt(parent, base, ts, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err != nil {
+		return fmt.Errorf("set its time: %w", err)
+	}
+	return nil
+}
+
+// futimens is utimensat(2) on an open file: a null path, which
+// unix.UtimesNanoAt cannot pass.
+func futimens(fd int, at time.Time) error {
+	ts, err := times(at)
+	if err != nil {
+		return err
+	}
+	if _, _, e := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(&ts[0])), 0, 0, 0); e != 0 {
+		return e
+	}
+	return nil
+}
+
+func times(m time.Time) ([]unix.Timespec, error) {
+	if m.IsZero() {
+		m = time.Unix(0, 0)
+	}
+	ts, err := unix.TimeToTimespec(m)
+	return []unix.Timespec{ts, ts}, err
+}
+
+// keptXattr reports whether an archive may set the extended attribute name.
+// Not overlay's own (trusted.), which would let an archive name other files,
+// and not the host's policies (security.selinux and the like).
+func KeptXattr(name string) bool {
+	switch {
+	case strings.HasPrefix(name, "user."):
+		return true
+	case name == "security.capability", name == "system.posix_acl_access", name == "system.posix_acl_default":
+		return true
+	}
+	return false
+}
+
+func setXattrs(fd int, h *tar.Header) error {
+	for k, v := range h.PAXRecords {
+		name, ok := strings.CutPrefix(k, "SCHILY.xattr.")
+		if !ok || !KeptXattr(name) {
+			continue
+		}
+		err := unix.Fsetxattr(fd, name, []byte(v), 0)
+		if errors.Is(err, unix.ENOTSUP) && name != "security.capability" {
+			continue // the filesystem has none of these, and nothing breaks without
+		}
+		if err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,450 @@
+// Package layer turns tar archives into directories and directories into tar
+// archives, as layers of an image and as root filesystems. Names are resolved
+// inside the directory, whatever the archive contains. Owners, modes, times,
+// hard links, holes, capabilities, ACLs and user attributes are kept, and OCI's
+// whiteouts become overlay's.
+package layer
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+)
+
+// An archiveError is something that is wrong with what was read, as opposed
+// to where it was written.
+type archiveError struct{ err error }
+
+func (e *archiveError) Error() string { return e.err.Error() }
+func (e *archiveError) Unwrap() error { return e.err }
+
+func badArchive(format string, args ...any) error {
+	return &archiveError{fmt.Errorf(format, args...)}
+}
+
+// brokenArchive says that reading an archive came to err: the archive's fault,
+// unless somebody has said better.
+func brokenArchive(err error) error {
+	var said *fail.Error
+	if errors.As(err, &said) {
+		return err
+	}
+	return &archiveError{err}
+}
+
+// archiveFailure classifies what unpack returned.
+func ArchiveFailure(err error) error {
+	var bad *archiveError
+	if errors.As(err, &bad) {
+		return fail.New(fail.Usage, "the archive is damaged or no root filesystem: %w", bad.err)
+	}
+	return HostError(err)
+}
+
+// The names of whiteouts in a layer:
+// https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md#whiteouts
+const (
+	whiteoutPrefix = ".wh."
+	whiteoutMeta   = ".wh..wh."
+	whiteoutOpaque = ".wh..wh..opq"
+)
+
+// unpack writes the tar r into the empty directory dir and nowhere else,
+// whatever the archive says, and returns the bytes of its files. Ids, modes,
+// times, hard links, capabilities, ACLs and user extended attributes are kept;
+// OCI whiteouts become those of overlay. Device nodes are left out: a VPS's
+// /dev is its own, and no VPS may open others. On an error dir holds a part.
+//
+// A name's ".." ends at dir, and so does a symbolic link that the archive
+// makes and then writes through: every path is resolved by openat2(2) with
+// RESOLVE_IN_ROOT, that is as if dir were "/". What is unpacked is taken off
+// budget; more than that is refused.
+//
+// below are the directories of the layers that this one lies on, the topmost
+// first: see makeAll.
+func Unpack(ctx context.Context, dir string, below []string, r io.Reader, budget *Budget) (int64, error) {
+	t, err := OpenLayers(dir, below)
+	if err != nil {
+		return 0, err
+	}
+	defer t.Close()
+	u := unpacker{ctx: ctx, tree: t, budget: budget, dirs: map[string]dirEnd{}, buf: make([]byte, 1<<18), zeros: make([]byte, 1<<18)}
+	end := &zeroTail{r: budget.Stream(r)}
+	in := tar.NewReader(newSparseFilter(end))
+	for {
+		h, err := in.Next()
+		if err == io.EOF {
+			break
+		}
+		if err == nil {
+			err = ctx.Err()
+		} else if ctx.Err() == nil {
+			err = brokenArchive(err)
+		}
+		if err == nil {
+			err = u.entry(h, in)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	switch {
+	case end.zeros < BlockSize:
+		return 0, badArchive("it ends in the middle: %w", io.ErrUnexpectedEOF)
+	case u.entries == 0:
+		return 0, badArchive("it has no files")
+	}
+	return u.size, u.finishDirs()
+}
+
+// blockSize is that of tar(5). Zeros are its end; archive/tar takes any end of
+// its input for one, and so an archive that was cut off between two files.
+const BlockSize = 512
+
+// zeroTail counts the zeros that the bytes read so far end with.
+type zeroTail struct {
+	r     io.Reader
+	zeros int
+}
+
+func (z *zeroTail) Read(p []byte) (int, error) {
+	n, err := z.r.Read(p)
+	i := n
+	for i > 0 && p[i-1] == 0 && n-i < BlockSize {
+		i--
+	}
+	if i > 0 {
+		z.zeros = 0
+	}
+	z.zeros += n - i
+	return n, err
+}
+
+type unpacker struct {
+	ctx     context.Context
+	tree    *Tree
+	budget  *Budget
+	dirs    map[string]dirEnd // what is set when nothing is written to them any more
+	buf     []byte
+	zeros   []byte // as many as buf has room for
+	size    int64
+	entries int
+}
+
+// A dirEnd is the mode and the time of a directory.
+type dirEnd struct {
+	mode uint32
+	time time.Time
+}
+
+// entry makes what one header says.
+func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return nil
+	}
+	u.entries++
+	sparse, err := revealSparse(h)
+	if err != nil {
+		return err
+	}
+	if err := u.budget.take(h); err != nil {
+		return err
+	}
+	name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
+	if name == "" {
+		return nil // a VPS's own root directory has its own owner and mode
+	}
+	if h.Uid < 0 || h.Gid < 0 || int64(h.Uid) >= 1<<32-1 || int64(h.Gid) >= 1<<32-1 {
+		return badArchive("%q: owner %d:%d", h.Name, h.Uid, h.Gid)
+	}
+	parent, err := u.tree.parent(path.Dir(name))
+	if err != nil {
+		return atEntry(h.Name, err)
+	}
+	base := path.Base(name)
+	if strings.HasPrefix(base, whiteoutPrefix) {
+		return atEntry(h.Name, u.whiteout(parent, base))
+	}
+	return atEntry(h.Name, u.make(parent, name, base, h, body, sparse))
+}
+
+// atEntry says at which entry err happened. An error that the entry's name,
+// link or place brought about is the archive's.
+func atEntry(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, e := range []unix.Errno{unix.ENAMETOOLONG, unix.ELOOP, unix.ENOTDIR, unix.EISDIR, unix.EINVAL, unix.ENOENT, unix.EEXIST, unix.EXDEV, unix.ERANGE, unix.EILSEQ} {
+		if errors.Is(err, e) {
+			return badArchive("%q: %w", name, err)
+		}
+	}
+	var bad *archiveError
+	if errors.As(err, &bad) {
+		return badArchive("%q: %w", name, bad.err)
+	}
+	var said *fail.Error
+	if errors.As(err, &said) {
+		return err
+	}
+	return fmt.Errorf("unpack %q: %w", name, err)
+}
+
+func (u *unpacker) make(parent int, name, base string, h *tar.Header, body io.Reader, sparse bool) error {
+	switch h.Typeflag {
+	case tar.TypeDir:
+		return u.dir(parent, name, base, h)
+	//lint:ignore SA1019 old archives have TypeRegA
+	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse:
+		return u.file(parent, base, h, body, sparse)
+	case tar.TypeSymlink:
+		if err := u.tree.clear(parent, base); err != nil {
+			return err
+		}
+		if err := unix.Symlinkat(h.Linkname, parent, base); err != nil {
+			return fmt.Errorf("link: %w", err)
+		}
+		return u.ownAndTime(parent, base, h)
+	case tar.TypeLink:
+		return u.hardLink(parent, base, h)
+	case tar.TypeFifo:
+		if err := u.tree.clear(parent, base); err != nil {
+			return err
+		}
+		if err := unix.Mknodat(parent, base, unix.S_IFIFO|uint32(h.Mode&0o777), 0); err != nil {
+			return fmt.Errorf("mknod: %w", err)
+		}
+		return u.ownAndTime(parent, base, h)
+	case tar.TypeChar, tar.TypeBlock:
+		return nil
+	}
+	return badArchive("entries of type %q are not known", h.Typeflag)
+}
+
+func (u *unpacker) dir(parent int, name, base string, h *tar.Header) error {
+	err := unix.Mkdirat(parent, base, 0o700)
+	opaque := false
+	if errors.Is(err, unix.EEXIST) {
+		var st unix.Stat_t
+		opaque = isWhiteout(parent, base)
+		if err = unix.Fstatat(parent, base, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			if err = u.tree.clear(parent, base); err == nil {
+				err = unix.Mkdirat(parent, base, 0o700)
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("mkdir: %w", err)
+	}
+	fd, err := unix.Openat(parent, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Fchown(fd, h.Uid, h.Gid); err != nil {
+		return fmt.Errorf("chown: %w", err)
+	}
+	if opaque { // the whiteout hides what is below all the same
+		if err := SetOpaque(fd); err != nil {
+			return err
+		}
+	}
+	u.dirs[name] = dirEnd{uint32(h.Mode & 0o7777), h.ModTime}
+	return setXattrs(fd, h)
+}
+
+func (u *unpacker) file(parent int, base string, h *tar.Header, body io.Reader, sparse bool) error {
+	if err := u.tree.clear(parent, base); err != nil {
+		return err
+	}
+	fd, err := unix.Openat(parent, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	defer unix.Close(fd)
+	if sparse {
+		err = u.fillSparse(fd, body, h.Size)
+	} else {
+		err = u.fill(fd, body)
+	}
+	if err != nil {
+		return err
+	}
+	// In this order: chown clears capabilities and the set-user-id bit.
+	if err := unix.Fchown(fd, h.Uid, h.Gid); err != nil {
+		return fmt.Errorf("chown: %w", err)
+	}
+	if err := setXattrs(fd, h); err != nil {
+		return err
+	}
+	if err := unix.Fchmod(fd, uint32(h.Mode&0o7777)); err != nil {
+		return fmt.Errorf("chmod: %w", err)
+	}
+	return setTime(parent, base, h)
+}
+
+// minHole is how many zeros are worth a hole: a page.
+const minHole = 4096
+
+// fill writes body to the new file fd, which ends with it.
+func (u *unpacker) fill(fd int, body io.Reader) error {
+	size, err := u.copy(fd, body)
+	if err != nil {
+		return err
+	}
+	if err := unix.Ftruncate(fd, size); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	u.size += size
+	return nil
+}
+
+// copy writes body to the file fd, whose offset is moved, and returns how many
+// bytes it had. Zeros become holes: an archive of a few bytes may say that it
+// has a file of many gigabytes (lastlog is one).
+func (u *unpacker) copy(fd int, body io.Reader) (int64, error) {
+	var size int64
+	for {
+		n, rerr := body.Read(u.buf)
+		var err error
+		if n >= minHole && bytes.Equal(u.buf[:n], u.zeros[:n]) {
+			_, err = unix.Seek(fd, int64(n), io.SeekCurrent)
+		} else {
+			err = writeAll(fd, u.buf[:n])
+		}
+		size += int64(n)
+		if err != nil {
+			return size, fmt.Errorf("write: %w", err)
+		}
+		if rerr == io.EOF {
+			return size, nil
+		}
+		if rerr != nil {
+			return size, brokenArchive(rerr)
+		}
+		if err := u.ctx.Err(); err != nil {
+			return size, err
+		}
+	}
+}
+
+func writeAll(fd int, p []byte) error {
+	for len(p) > 0 {
+		n, err := unix.Write(fd, p)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		p = p[max(n, 0):]
+	}
+	return nil
+}
+
+func (u *unpacker) hardLink(parent int, base string, h *tar.Header) error {
+	target := strings.TrimPrefix(path.Clean("/"+h.Linkname), "/")
+	if target == "" {
+		return badArchive("it is a hard link to %q", h.Linkname)
+	}
+	// The cached parent may be closed by opening the other one: keep it.
+	here, err := unix.FcntlInt(uintptr(parent), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("duplicate a descriptor: %w", err)
+	}
+	defer unix.Close(here)
+	there, err := u.tree.open(path.Dir(target))
+	if err != nil {
+		return badArchive("it is a hard link to %q, which is not in the archive before it", h.Linkname)
+	}
+	defer unix.Close(there)
+	var from, to unix.Stat_t
+	if err := unix.Fstatat(there, path.Base(target), &from, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return badArchive("it is a hard link to %q, which is not in the archive before it", h.Linkname)
+	}
+	if from.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return badArchive("it is a hard link to the directory %q", h.Linkname)
+	}
+	if unix.Fstatat(here, base, &to, unix.AT_SYMLINK_NOFOLLOW) == nil && from.Ino == to.Ino && from.Dev == to.Dev {
+		return nil // a link to itself: clearing the place would lose the file
+	}
+	if err := u.tree.clear(here, base); err != nil {
+		return err
+	}
+	if err := unix.Linkat(there, path.Base(target), here, base, 0); err != nil {
+		return fmt.Errorf("hard link to %q: %w", h.Linkname, err)
+	}
+	return nil
+}
+
+// whiteout makes what hides files of the layers below: overlay's form is a
+// character device 0/0, or an attribute of the directory.
+func (u *unpacker) whiteout(parent int, base string) error {
+	if base == whiteoutOpaque {
+		fd, err := unix.Openat(parent, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("open: %w", err)
+		}
+		defer unix.Close(fd)
+		return SetOpaque(fd)
+	}
+	if strings.HasPrefix(base, whiteoutMeta) {
+		return nil // aufs's own, as the specification says
+	}
+	hidden := strings.TrimPrefix(base, whiteoutPrefix)
+	if hidden == "" || hidden == "." || hidden == ".." {
+		return badArchive("it is not a whiteout")
+	}
+	var st unix.Stat_t
+	if unix.Fstatat(parent, hidden, &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
+		// A whiteout hides what is below this layer, not what is in it. A file
+		// does that by being there.
+		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			return nil
+		}
+		fd, err := unix.Openat(parent, hidden, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("open: %w", err)
+		}
+		defer unix.Close(fd)
+		return SetOpaque(fd)
+	}
+	if err := unix.Mknodat(parent, hidden, unix.S_IFCHR, 0); err != nil {
+		return fmt.Errorf("make a whiteout: %w", err)
+	}
+	return nil
+}
+
+// finishDirs sets the modes and times of directories, the deepest first: a
+// directory's time changes when something is put into it.
+func (u *unpacker) finishDirs() error {
+	names := slices.Sorted(maps.Keys(u.dirs))
+	for _, name := range slices.Backward(names) {
+		end := u.dirs[name]
+		fd, err := u.tree.OpenPlain(name)
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
+			continue // a later entry took its place
+		}
+		if err != nil {
+			return fmt.Errorf("open directory %q: %w", name, err)
+		}
+		err = unix.Fchmod(fd, end.mode)
+		if err == nil {
+			err = futimens(fd, end.time)
+		}
+		unix.Close(fd)
+		if err != nil {
+			return fmt.Errorf("finish directory %q: %w", name, err)
+		}
+	}
+	return nil
+}

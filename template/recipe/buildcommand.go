@@ -1,0 +1,43 @@
+package recipe
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// idRange is how many ids a build has.
+const idRange = 65536
+
+// command is j in namespaces of its own. Killing it ends all that it started:
+// it is the first process of its pid namespace. The kernel kills it when the
+// thread that started it ends.
+func (j Job) Command(ctx context.Context, first uint32) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-eu", "-c", j.Shell)
+	cmd.Dir = "/"
+	cmd.Env = slices.Concat(j.Env, proxies(os.Environ()))
+	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(first), Size: idRange}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
+		UidMappings: ids, GidMappings: ids, GidMappingsEnableSetgroups: true,
+		Credential: &syscall.Credential{Uid: 0, Gid: 0},
+		Setsid:     true, Pdeathsig: syscall.SIGKILL,
+	}
+	return cmd
+}
+
+// proxies returns those variables of env that say how packages are reached.
+func proxies(env []string) []string {
+	var out []string
+	for _, e := range env {
+		k, _, _ := strings.Cut(e, "=")
+		switch strings.ToLower(k) {
+		case "http_proxy", "https_proxy", "ftp_proxy", "no_proxy":
+			out = append(out, e)
+		}
+	}
+	return out
+}

@@ -1,0 +1,262 @@
+// Package rootfs mounts the root filesystem of a VPS: an overlay of the layers
+// of a template, with the ids of the VPS, below the VPS's own files.
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+	"croft/template/layer"
+)
+
+// A Rootfs is the root filesystem of one VPS: an overlay of the layers of a
+// template under the VPS's own upper directory.
+type Rootfs struct {
+	Layers  []string // directories, the topmost first: Store.LayerDirs
+	Dir     string   // of the VPS's own files: upper/ and work/ in it
+	Target  string   // where it is mounted
+	Scratch string   // a directory in which the layers are mounted for this VPS
+	// The host's ids that the VPS's 0..Size-1 are. Both zero: the VPS has no
+	// user namespace, and its ids are the host's.
+	First, Size uint32
+}
+
+func (r Rootfs) Upper() string { return filepath.Join(r.Dir, "upper") }
+func (r Rootfs) work() string  { return filepath.Join(r.Dir, "work") }
+
+// Make makes the upper directory, owned by the VPS's root, and overlay's work
+// directory. It takes the same time however large the template is. Present is
+// success.
+func (r Rootfs) Make() error {
+	for _, d := range []string{r.Upper(), r.work()} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return layer.HostError(fmt.Errorf("make a root filesystem: %w", err))
+		}
+	}
+	// The merged root has the owner and mode of the upper one.
+	err := os.Chmod(r.Upper(), 0o755)
+	if err == nil {
+		err = os.Lchown(r.Upper(), int(r.First), int(r.First))
+	}
+	if errors.Is(err, unix.EINVAL) { // no such id in the user namespace of this process
+		return fail.New(fail.Host, "this machine has no user id %d: it is a container with too few ids: %w", r.First, err).
+			WithHint("croft host check")
+	}
+	if err != nil {
+		return layer.HostError(fmt.Errorf("make a root filesystem: %w", err))
+	}
+	return nil
+}
+
+// Mount mounts r at Target, in the mount namespace of the calling thread. The
+// layers are cloned with the VPS's ids into Scratch first; the upper directory
+// holds shifted ids and is used as it is (with an idmapped one, overlay mounts
+// read-only: its mounter has no id in the map). On an error nothing stays
+// mounted. Target and Scratch are made if they are not there.
+//
+// Device nodes in a VPS's files cannot be opened unless it has no user
+// namespace.
+func (r Rootfs) Mount() (err error) {
+	if len(r.Layers) == 0 || len(r.Layers) > MaxLayers {
+		return fail.New(fail.State, "mount %s: %d layers; overlay takes 1 to %d", r.Target, len(r.Layers), MaxLayers)
+	}
+	for _, d := range []string{r.Target, r.Scratch} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return layer.HostError(fmt.Errorf("mount a root filesystem: %w", err))
+		}
+	}
+	lowers := r.Layers
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Unmount())
+		}
+	}()
+	if r.Size != 0 {
+		if lowers, err = r.ShiftLayers(); err != nil {
+			return err
+		}
+	}
+	if err := r.makeDataDirs(lowers); err != nil {
+		return err
+	}
+	return MountOverlay(r.Target, lowers, r.Upper(), r.work(), r.flags())
+}
+
+func (r Rootfs) flags() uintptr {
+	if r.Size == 0 {
+		return 0
+	}
+	return unix.MS_NODEV
+}
+
+// maxLayers is how many lower directories overlay takes: OVL_MAX_STACK in
+// fs/overlayfs/params.h.
+const MaxLayers = 500
+
+// shiftLayers mounts a clone of each layer with the VPS's ids in Scratch and
+// returns where.
+func (r Rootfs) ShiftLayers() ([]string, error) {
+	ns, err := userNamespace(r.First, r.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
+	var at []string
+	for i, dir := range r.Layers {
+		to := filepath.Join(r.Scratch, strconv.Itoa(i))
+		if err := os.Mkdir(to, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, layer.HostError(fmt.Errorf("mount a layer: %w", err))
+		}
+		if err := mountShifted(dir, to, int(ns.Fd())); err != nil {
+			return nil, err
+		}
+		at = append(at, to)
+	}
+	return at, nil
+}
+
+// mountShifted mounts dir at to, read-only, with the ids of the user namespace
+// ns (idmapped mounts: Linux 5.12; for a layer of an overlay 5.19).
+func mountShifted(dir, to string, ns int) error {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		return fmt.Errorf("clone the layer %s: %w", dir, err)
+	}
+	defer unix.Close(fd)
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP | unix.MOUNT_ATTR_RDONLY, Propagation: unix.MS_PRIVATE, Userns_fd: uint64(ns)}
+	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) {
+		return fail.New(fail.Host, "the filesystem of %s cannot be mounted with a VPS's ids: %w", dir, err).
+			WithHint("that takes Linux 5.19 or newer, and ext4, xfs, btrfs or tmpfs under --root")
+	}
+	if err != nil {
+		return fmt.Errorf("give the layer %s a VPS's ids: %w", dir, err)
+	}
+	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, to, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("mount the layer %s: %w", dir, err)
+	}
+	return nil
+}
+
+// mountOverlay mounts an overlay at target. mount(2) takes a page of options;
+// more layers than fit there go one by one through fsconfig(2).
+func MountOverlay(target string, lowers []string, upper, work string, flags uintptr) error {
+	data := overlayOptions(lowers, upper, work)
+	var err error
+	if len(data) < os.Getpagesize() {
+		err = unix.Mount("overlay", target, "overlay", flags, data)
+	} else {
+		err = mountManyLayers(target, lowers, upper, work, flags)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.ENODEV):
+		return fail.New(fail.Host, "mount %s: this kernel has no overlay filesystem", target).WithHint("modprobe overlay")
+	case errors.Is(err, unix.EINVAL):
+		return fail.New(fail.Host, "mount an overlay on %s: %w", target, err).
+			WithHint("overlay over a VPS's layers takes Linux 5.19 or newer, 6.8 for more than about 100 layers, and no overlay under --root; dmesg says more")
+	}
+	return layer.HostError(fmt.Errorf("mount an overlay on %s: %w", target, err))
+}
+
+// overlayOptions is what mount(8) would be given with -o. redirect_dir is
+// whatever the kernel has as its default; metacopy off, so that a file in the
+// upper directory has its own data.
+func overlayOptions(lowers []string, upper, work string) string {
+	colons := strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`)
+	commas := strings.NewReplacer(`\`, `\\`, `,`, `\,`)
+	var low []string
+	for _, l := range lowers {
+		low = append(low, colons.Replace(l))
+	}
+	if upper == "" { // read-only
+		return "lowerdir=" + strings.Join(low, ":")
+	}
+	return "lowerdir=" + strings.Join(low, ":") + ",upperdir=" + commas.Replace(upper) + ",workdir=" + commas.Replace(work) + ",metacopy=off"
+}
+
+// mountManyLayers mounts an overlay by fsopen(2), with one lowerdir+ for each
+// layer (Linux 6.8).
+func mountManyLayers(target string, lowers []string, upper, work string, flags uintptr) error {
+	fd, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	set := func(key, value string) {
+		if err == nil {
+			err = unix.FsconfigSetString(fd, key, value)
+		}
+	}
+	for _, l := range lowers {
+		set("lowerdir+", l)
+	}
+	if upper != "" {
+		set("upperdir", upper)
+		set("workdir", work)
+		set("metacopy", "off")
+	}
+	if err == nil {
+		err = unix.FsconfigCreate(fd)
+	}
+	if err != nil {
+		return err
+	}
+	attrs := 0
+	if flags&unix.MS_NODEV != 0 {
+		attrs = unix.MOUNT_ATTR_NODEV
+	}
+	m, err := unix.Fsmount(fd, unix.FSMOUNT_CLOEXEC, attrs)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(m)
+	return unix.MoveMount(m, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+// Unmount undoes Mount, in the mount namespace of the calling thread. What is
+// still open in it goes when it is closed. Absent is success; Make's
+// directories stay.
+func (r Rootfs) Unmount() error {
+	err := unmount(r.Target)
+	left, rerr := os.ReadDir(r.Scratch)
+	if rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+		err = errors.Join(err, rerr)
+	}
+	for _, e := range left {
+		if _, nerr := strconv.Atoi(e.Name()); nerr != nil {
+			continue // not ours
+		}
+		dir := filepath.Join(r.Scratch, e.Name())
+		if uerr := unmount(dir); uerr != nil {
+			err = errors.Join(err, uerr)
+		} else if derr := os.Remove(dir); derr != nil && !errors.Is(derr, fs.ErrNotExist) {
+			err = errors.Join(err, derr)
+		}
+	}
+	return err
+}
+
+// unmount takes away all that is mounted at dir. Nothing mounted there is
+// success.
+func unmount(dir string) error {
+	for {
+		err := unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		switch {
+		case err == nil:
+			continue // there may be one under it
+		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
+			return nil
+		}
+		return fmt.Errorf("unmount %s: %w", dir, err)
+	}
+}

@@ -1,0 +1,23 @@
+package rootfs
+
+import (
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+
+	"croft/internal/fail"
+)
+
+// Why there is no user namespace is in the hint: sysctl helps against one limit
+// alone.
+func TestNoNamespaceHints(t *testing.T) {
+	for why, hint := range map[error]string{
+		syscall.EMFILE: "ulimit -n", syscall.EAGAIN: "ulimit -u", syscall.EPERM: "Cap", syscall.ENOSPC: "max_user_namespaces",
+	} {
+		err := noNamespace(100000, 65536, why)
+		if !fail.Is(err, fail.Host) || !errors.Is(err, why) || !strings.Contains(fail.HintOf(err), hint) {
+			t.Errorf("%v: %v, hint %q", why, err, fail.HintOf(err))
+		}
+	}
+}
