@@ -19,15 +19,15 @@ func (m *Manager) answers(ctx context.Context, name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	plugs, err := m.plugs(v)
+	plugs, err := m.networkTables().Plugs(v)
 	if err != nil {
 		return false, err
 	}
 	for _, p := range plugs {
-		if !p.plan.AnswersHost() {
+		if !p.Plan.AnswersHost() {
 			continue
 		}
-		for _, a := range p.claim.Addresses {
+		for _, a := range p.Claim.Addresses {
 			if ok, err := pings(ctx, a); !ok || err != nil {
 				return false, err
 			}

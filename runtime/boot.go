@@ -46,7 +46,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := mon.claimMissing(ctx, v); err != nil {
+	if err := mon.networkTables().ClaimMissing(ctx, v); err != nil {
 		return err
 	}
 	run, log, err := mon.beginRun()
@@ -186,7 +186,7 @@ func (mon *monitor) beginRun() (state.Run, *os.File, error) {
 
 // plugIn gives the VPS its interfaces, before its init runs.
 func (m *Manager) plugIn(ctx context.Context, v vps.VPS, init inside.Identity) error {
-	plugs, err := m.plugs(v)
+	plugs, err := m.networkTables().Plugs(v)
 	if err != nil {
 		return err
 	}
@@ -195,20 +195,20 @@ func (m *Manager) plugIn(ctx context.Context, v vps.VPS, init inside.Identity) e
 	}
 	var plans []network.Plan
 	for _, p := range plugs {
-		t, err := m.table(p.plan.Network) // with the ports of all
+		t, err := m.networkTables().Get(p.Plan.Network) // with the ports of all
 		if err != nil {
 			return err
 		}
 		if err := m.networks.Ensure(ctx, network.NewHostPlan(t)); err != nil {
 			return err
 		}
-		if err := m.networks.Keep(p.plan, init, paths.KeptNamespace(m.store, v.Name)); err != nil {
+		if err := m.networks.Keep(p.Plan, init, paths.KeptNamespace(m.store, v.Name)); err != nil {
 			return err
 		}
-		if err := m.networks.Plug(ctx, p.plan, init); err != nil {
+		if err := m.networks.Plug(ctx, p.Plan, init); err != nil {
 			return err
 		}
-		plans = append(plans, p.plan)
+		plans = append(plans, p.Plan)
 	}
 	if err := m.startRoutes(v, plans, init); err != nil {
 		return err

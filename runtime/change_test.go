@@ -10,6 +10,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/network"
+	"croft/runtime/tables"
 )
 
 // changeable is everything that a change can change of web.
@@ -25,11 +26,11 @@ func changeables(t *testing.T, m *Manager, w *world) changeable {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := m.table(DefaultNetwork)
+	table, err := m.networkTables().Get(DefaultNetwork)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, _ := claimOf(table, "web", "eth0")
+	c, _ := tables.ClaimOf(table, "web", "eth0")
 	return changeable{v, c, w.String()}
 }
 

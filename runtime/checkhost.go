@@ -59,7 +59,7 @@ func (m *Manager) bridges() ([]string, error) {
 	}
 	var bridges []string
 	for _, name := range names {
-		t, err := m.table(name)
+		t, err := m.networkTables().Get(name)
 		if err != nil && !fail.Is(err, fail.NotFound) {
 			return nil, err
 		}

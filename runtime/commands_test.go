@@ -16,6 +16,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/vps"
+	"croft/runtime/tables"
 	"croft/template"
 	"croft/template/rootfs"
 )
@@ -100,7 +101,7 @@ func (f *faulty) snapshot() string {
 		should, err := f.m.store.ShouldRun(e.Name)
 		lines = append(lines, fmt.Sprintf("%s: %+v %v, should run: %v %v", e.Name, e.VPS, e.Err, should, err))
 	}
-	for name, t := range f.m.tables() {
+	for name, t := range f.m.networkTables().All() {
 		lines = append(lines, fmt.Sprintf("network %s: %+v", name, t.Claims))
 	}
 	slices.Sort(lines[1:])
@@ -176,7 +177,7 @@ func (f *faulty) noneTwice(bad func(string, ...any)) {
 		}
 		owners[thing] = owner
 	}
-	for network, t := range f.m.tables() {
+	for network, t := range f.m.networkTables().All() {
 		for _, c := range t.Claims {
 			for _, a := range c.Addresses {
 				take(network+" "+a.String(), c.Owner)
@@ -221,7 +222,7 @@ func (f *faulty) usable(bad func(string, ...any), name string) {
 
 // owner checks that name alone has claims.
 func (f *faulty) owner(bad func(string, ...any), name string) {
-	for network, t := range f.m.tables() {
+	for network, t := range f.m.networkTables().All() {
 		for _, c := range t.Claims {
 			if c.Owner != name {
 				bad("network %s: %s still has %v", network, c.Owner, c.Addresses)
@@ -380,11 +381,11 @@ func commands() []trial {
 		{name: "set", method: "Set", ready: running, do: func(f *faulty) error { return f.m.Set(background, "web", change) }},
 		{name: "set of a stopped one", method: "Set", ready: stopped, undone: true, filesOnly: true, do: func(f *faulty) error { return f.m.Set(background, "web", change) }},
 		{name: "set --ip-add", method: "Set", ready: running, do: func(f *faulty) error {
-			t, err := f.m.table(DefaultNetwork)
+			t, err := f.m.networkTables().Get(DefaultNetwork)
 			if err != nil {
 				return err
 			}
-			c, _ := claimOf(t, "web", "eth0")
+			c, _ := tables.ClaimOf(t, "web", "eth0")
 			a := c.Addresses[0]
 			for range 40 {
 				a = a.Next()

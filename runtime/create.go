@@ -111,8 +111,8 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 		return err
 	}
 	// Not ctx: what Ctrl-C interrupts is still taken back.
-	undo.arm(func() error { return m.releaseAddresses(context.WithoutCancel(ctx), v) })
-	if err := m.claimAddresses(ctx, v, o.Addresses); err != nil {
+	undo.arm(func() error { return m.networkTables().Release(context.WithoutCancel(ctx), v) })
+	if err := m.networkTables().Claim(ctx, v, o.Addresses); err != nil {
 		return err
 	}
 	if o.Connections != vps.DefaultConnections {

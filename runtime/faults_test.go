@@ -143,7 +143,7 @@ func TestDestroyWithoutClaims(t *testing.T) {
 		table := m.store.NetworkFile(DefaultNetwork)
 		switch how {
 		case "no claim":
-			err = m.releaseAddresses(ctx, vps.VPS{Name: "web", Interfaces: []vps.Interface{{Name: "eth0", Network: DefaultNetwork}}})
+			err = m.networkTables().Release(ctx, vps.VPS{Name: "web", Interfaces: []vps.Interface{{Name: "eth0", Network: DefaultNetwork}}})
 		case "no table":
 			err = os.Remove(table)
 		default:
@@ -217,7 +217,7 @@ func TestKilledTemplateCreateLetsGoOn(t *testing.T) {
 
 func onlyOwner(t *testing.T, m *Manager, name string) {
 	t.Helper()
-	table, err := m.table(DefaultNetwork)
+	table, err := m.networkTables().Get(DefaultNetwork)
 	if err != nil {
 		t.Fatal(err)
 	}

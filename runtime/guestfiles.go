@@ -12,6 +12,7 @@ import (
 	"croft/network/guest"
 	"croft/runtime/hostfacts"
 	"croft/runtime/paths"
+	"croft/runtime/tables"
 )
 
 // guestInit is what package guest calls an init of kind k, if it knows it.
@@ -32,7 +33,7 @@ func guestInit(k initkind.Kind) string {
 // service. What the user wrote is left; only
 // the first time are the template's files taken over.
 func (m *Manager) configureGuest(v vps.VPS, root *inside.Root, host hostfacts.Facts, init initkind.Kind) error {
-	plugs, err := m.plugs(v)
+	plugs, err := m.networkTables().Plugs(v)
 	if err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func (m *Manager) configureGuest(v vps.VPS, root *inside.Root, host hostfacts.Fa
 		return err
 	}
 	settings.Init = guestInit(init)
-	settings.Hosts = hostsFor(v, m.tables())
+	settings.Hosts = hostsFor(v, m.networkTables().All())
 	mark := paths.Configured(m.store, v.Name)
 	settings.First = !exists(mark)
 	warnings, err := m.guests.Configure(root, v.IDs.First, settings)
@@ -58,7 +59,7 @@ func (m *Manager) configureGuest(v vps.VPS, root *inside.Root, host hostfacts.Fa
 }
 
 // guestSettings is what the guest's own files should say.
-func guestSettings(v vps.VPS, plugs []plug, host hostfacts.Facts) (guest.Settings, error) {
+func guestSettings(v vps.VPS, plugs []tables.Plug, host hostfacts.Facts) (guest.Settings, error) {
 	s := guest.Settings{Hostname: v.Hostname, Servers: host.Upstreams, Search: host.Search}
 	if len(v.DNS.Servers) > 0 {
 		s.Servers = nil
@@ -77,14 +78,14 @@ func guestSettings(v vps.VPS, plugs []plug, host hostfacts.Facts) (guest.Setting
 	s.Routing = routing.Any()
 	var plans []network.Plan
 	for _, p := range plugs {
-		plans = append(plans, p.plan)
+		plans = append(plans, p.Plan)
 	}
 	for _, p := range plugs {
-		if len(p.plan.Addresses) == 0 {
+		if len(p.Plan.Addresses) == 0 {
 			continue // what such a one has the VPS finds out by itself
 		}
-		s.Interfaces = append(s.Interfaces, guest.Interface{Name: p.plan.Interface, Addresses: p.plan.Addresses,
-			Gateways: p.plan.Gateways, Near: p.plan.Near, MTU: p.plan.MTU, Routes: network.RoutesOf(routing, p.plan, plans)})
+		s.Interfaces = append(s.Interfaces, guest.Interface{Name: p.Plan.Interface, Addresses: p.Plan.Addresses,
+			Gateways: p.Plan.Gateways, Near: p.Plan.Near, MTU: p.Plan.MTU, Routes: network.RoutesOf(routing, p.Plan, plans)})
 	}
 	return s, nil
 }

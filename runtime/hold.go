@@ -100,12 +100,12 @@ func (mon *monitor) adopt() error {
 // keepLinks has the network namespace of v, whose init is p, outlive it where
 // that has links of the host's.
 func (mon *monitor) keepLinks(v vps.VPS, p *inside.Process) error {
-	plugs, err := mon.plugs(v)
+	plugs, err := mon.networkTables().Plugs(v)
 	if err != nil {
 		return err
 	}
 	for _, plug := range plugs {
-		if err := mon.networks.Keep(plug.plan, p.Identity(), paths.KeptNamespace(mon.store, v.Name)); err != nil {
+		if err := mon.networks.Keep(plug.Plan, p.Identity(), paths.KeptNamespace(mon.store, v.Name)); err != nil {
 			return err
 		}
 	}

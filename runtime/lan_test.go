@@ -34,7 +34,7 @@ func TestAddressesOfTheLAN(t *testing.T) {
 	if err := m.Set(ctx, "web", Change{AddAddresses: taken}); !fail.Is(err, fail.Taken) {
 		t.Errorf("added an address of the LAN's: %v", err)
 	}
-	table, err := m.table("lan")
+	table, err := m.networkTables().Get("lan")
 	if err != nil || len(table.Claims) != 1 || len(table.Claims[0].Addresses) != 1 {
 		t.Errorf("left is %+v, %v", table.Claims, err)
 	}

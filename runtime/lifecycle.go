@@ -20,6 +20,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/container"
+	"croft/runtime/tables"
 )
 
 // Pause stops every process of name where it is. A paused one is success.
@@ -119,7 +120,7 @@ func (m *Manager) readable(l *state.Locked, force bool) (vps.VPS, error) {
 // whose own file cannot be read.
 func (m *Manager) byNameAlone(name string) (vps.VPS, error) {
 	v := vps.VPS{Name: name}
-	for network, t := range m.tablesNaming(name) {
+	for network, t := range m.networkTables().Mentioning(name) {
 		for _, c := range t.Of(name) {
 			v.Interfaces = append(v.Interfaces, vps.Interface{Name: c.Interface, Network: network})
 		}
@@ -147,8 +148,8 @@ func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v vps.VPS,
 	if err := l.UnlistEphemeral(); err != nil {
 		m.warn(err.Error())
 	}
-	err := errors.Join(m.releaseAddresses(ctx, v), m.releaseFormer(ctx, v), m.store.ForgetRename(v.Name))
-	m.tellNames(ctx, networksOf(v))
+	err := errors.Join(m.networkTables().Release(ctx, v), m.releaseFormer(ctx, v), m.store.ForgetRename(v.Name))
+	m.tellNames(ctx, tables.NetworksOf(v))
 	if err := errors.Join(err, m.store.RemoveRun(v.Name)); err != nil {
 		m.warn(fmt.Sprintf("%s is removed, but not everything that it had; the next commands release the rest: %v", v.Name, err))
 	}
@@ -279,7 +280,7 @@ func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool)
 	if err := m.sweepUnlessNew(ctx, v); err != nil {
 		return err
 	}
-	return errors.Join(m.releaseAddresses(ctx, v), m.store.RemoveRun(v.Name))
+	return errors.Join(m.networkTables().Release(ctx, v), m.store.RemoveRun(v.Name))
 }
 
 // strays is fail.State for a name whose VPS is gone while its processes run.

@@ -16,6 +16,7 @@ import (
 	"croft/network"
 	"croft/runtime/hostfacts"
 	"croft/runtime/paths"
+	"croft/runtime/tables"
 )
 
 // askPatience is how long a list may wait for guests.
@@ -31,7 +32,7 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	claims := claimsByOwner(m.tables())
+	claims := tables.ByOwner(m.networkTables().All())
 	strays, err := m.containers.Remaining()
 	if err != nil {
 		m.warn(err.Error())
@@ -54,51 +55,15 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 					all[i] = broken(e.Name, e.Err)
 					continue
 				}
-				all[i] = m.describe(asking, e.VPS, claims.of(e.VPS), strays)
+				all[i] = m.describe(asking, e.VPS, claims.Of(e.VPS), strays)
 				if all[i].Status == StatusStopped && all[i].ShouldRun && !m.readOnly && m.reviveIfFallen(ctx, e.Name) {
-					all[i] = m.describe(asking, e.VPS, claims.of(e.VPS), strays)
+					all[i] = m.describe(asking, e.VPS, claims.Of(e.VPS), strays)
 				}
 			}
 		})
 	}
 	group.Wait()
 	return all, ctx.Err()
-}
-
-// ownClaims are tables whose claims can be found by their owner: looking
-// through all claims for each of many VPSs takes the square of their number.
-type ownClaims struct {
-	tables map[string]network.Table
-	claims map[string]map[string][]network.Claim // by network and owner
-}
-
-func claimsByOwner(tables map[string]network.Table) ownClaims {
-	all := ownClaims{tables, map[string]map[string][]network.Claim{}}
-	for name, t := range tables {
-		owners := make(map[string][]network.Claim, len(t.Claims))
-		for _, c := range t.Claims {
-			owners[c.Owner] = append(owners[c.Owner], c)
-		}
-		all.claims[name] = owners
-	}
-	return all
-}
-
-// of are the tables of v's networks, with v's claims alone.
-func (o ownClaims) of(v vps.VPS) map[string]network.Table {
-	mine := map[string]network.Table{}
-	for _, name := range networksOf(v) {
-		t, ok := o.tables[name]
-		if !ok {
-			continue
-		}
-		t.Claims = o.claims[name][v.Name]
-		if v.RenamedFrom != "" {
-			t.Claims = slices.Concat(t.Claims, o.claims[name][v.RenamedFrom])
-		}
-		mine[name] = t
-	}
-	return mine
 }
 
 // Inspect describes one VPS, with what its filters dropped.
@@ -114,19 +79,19 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 		return Info{}, err
 	}
 	m.recoverIfFree(ctx, name)
-	info := m.describe(ctx, v, m.tablesOf(v), map[string]bool{name: true})
+	info := m.describe(ctx, v, m.networkTables().Of(v), map[string]bool{name: true})
 	if info.Status == StatusStopped {
 		return info, nil
 	}
-	plugs, err := m.plugs(v)
+	plugs, err := m.networkTables().Plugs(v)
 	if err != nil {
 		return Info{}, err
 	}
 	for i, p := range plugs {
-		if info.Interfaces[i].ConnectionLimit, err = m.networks.ConnectionLimit(p.plan); err != nil {
+		if info.Interfaces[i].ConnectionLimit, err = m.networks.ConnectionLimit(p.Plan); err != nil {
 			return Info{}, err
 		}
-		dropped, err := m.networks.Dropped(p.plan)
+		dropped, err := m.networks.Dropped(p.Plan)
 		if err != nil {
 			return Info{}, err
 		}
@@ -138,64 +103,18 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 	return info, nil
 }
 
-// tablesOf are the tables of the networks that v is in, with its claims alone,
-// as far as they can be read.
-func (m *Manager) tablesOf(v vps.VPS) map[string]network.Table {
-	tables := map[string]network.Table{}
-	for _, name := range networksOf(v) {
-		t, err := m.table(name, v.Name, v.RenamedFrom)
-		if err != nil {
-			m.warn(err.Error())
-			continue
-		}
-		tables[name] = t
-	}
-	return tables
-}
-
 func broken(name string, err error) Info {
 	return Info{Name: name, Status: StatusBroken, Error: err.Error(), Interfaces: []InterfaceInfo{}, Published: []vps.Publication{}, Labels: map[string]string{}}
 }
 
-// tables are all networks that can be read; a VPS on one that cannot be is
-// shown without its addresses.
-func (m *Manager) tables() map[string]network.Table { return m.tablesNaming("") }
-
-// tablesNaming are those of tables in which the VPS has something, with its
-// claims alone; all of them, with all claims, if vps is empty.
-func (m *Manager) tablesNaming(vps string) map[string]network.Table {
-	var owners []string
-	if vps != "" {
-		owners = []string{vps}
-	}
-	tables := map[string]network.Table{}
-	names, err := m.store.Networks()
-	if err != nil {
-		m.warn(err.Error())
-	}
-	for _, name := range names {
-		files, err := m.store.Network(name)
-		if err == nil && files.Settings != nil && (vps == "" || network.Files(files).Mention(vps)) {
-			var t network.Table
-			if t, err = m.decode(name, files, owners...); err == nil {
-				tables[name] = t
-			}
-		}
-		if err != nil {
-			m.warn(err.Error())
-		}
-	}
-	return tables
-}
-
 // describe tells what there is to tell about v. perhaps are the VPSs that may
 // have processes though their files say that they are stopped.
-func (m *Manager) describe(ctx context.Context, v vps.VPS, tables map[string]network.Table, perhaps map[string]bool) Info {
+func (m *Manager) describe(ctx context.Context, v vps.VPS, networks map[string]network.Table, perhaps map[string]bool) Info {
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
 		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, m.capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels,
 		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: seconds(stopTimeout(v)),
-		Interfaces: describeInterfaces(v, tables), Published: append([]vps.Publication{}, v.Published...),
+		Interfaces: describeInterfaces(v, networks), Published: append([]vps.Publication{}, v.Published...),
 		Allow:  append([]string{}, v.Allow...),
 		Bundle: m.store.BundleDir(v.Name), Files: filepath.Join(m.store.FSDir(v.Name), "upper"),
 		MonitorLog: paths.MonitorLog(m.store, v.Name),
@@ -250,14 +169,14 @@ func (m *Manager) cgroupsPath(name string) string {
 	return spec.Linux.CgroupsPath
 }
 
-func describeInterfaces(v vps.VPS, tables map[string]network.Table) []InterfaceInfo {
+func describeInterfaces(v vps.VPS, networks map[string]network.Table) []InterfaceInfo {
 	all := []InterfaceInfo{}
 	for _, i := range v.Interfaces {
 		info := InterfaceInfo{Name: i.Name, Network: i.Network, Addresses: []string{}, Rate: i.Rate}
-		t := tables[i.Network]
-		c, ok := claimOf(t, v.Name, i.Name)
+		t := networks[i.Network]
+		c, ok := tables.ClaimOf(t, v.Name, i.Name)
 		if !ok { // a rename that was cut short has not come there
-			c, ok = claimOf(t, v.RenamedFrom, i.Name)
+			c, ok = tables.ClaimOf(t, v.RenamedFrom, i.Name)
 		}
 		if ok {
 			info.HostLink, info.MAC, info.Connections = c.HostLink, c.MAC, c.Connections

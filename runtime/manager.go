@@ -22,6 +22,7 @@ import (
 	"croft/runtime/observe"
 	"croft/runtime/paths"
 	"croft/runtime/sysctls"
+	"croft/runtime/tables"
 	"croft/template"
 )
 
@@ -231,6 +232,11 @@ func (m *Manager) notRunning(name string) error {
 		return err
 	}
 	return observe.NotRunning(name, status)
+}
+
+// networkTables are the tables of the networks.
+func (m *Manager) networkTables() tables.Tables {
+	return tables.Tables{Store: m.store, Host: m.networks, Remains: m.containers.Remains, Command: m.command, Warn: m.warn}
 }
 
 // cgroupManager reads the name of a cgroup manager; "auto" is the host's own.

@@ -179,17 +179,17 @@ func (mon *monitor) failed(ctx context.Context, cause error) error {
 // alone. Nothing being there is success. The caller holds the life lock.
 func (m *Manager) sweep(ctx context.Context, v vps.VPS) error {
 	err := m.containers.Delete(v.Name)
-	for _, p := range m.plugsLeft(v) {
-		if e := m.networks.GiveBack(p.plan, paths.KeptNamespace(m.store, v.Name)); err == nil {
+	for _, p := range m.networkTables().PlugsLeft(v) {
+		if e := m.networks.GiveBack(p.Plan, paths.KeptNamespace(m.store, v.Name)); err == nil {
 			err = e
 		}
-		if e := m.networks.Unplug(ctx, p.plan); err == nil {
+		if e := m.networks.Unplug(ctx, p.Plan); err == nil {
 			err = e
 		}
 		if len(v.Published) == 0 && v.UUID != "" { // else all that is known is its name
 			continue
 		}
-		if e := m.networks.Unpublish(ctx, p.plan); err == nil {
+		if e := m.networks.Unpublish(ctx, p.Plan); err == nil {
 			err = e
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"croft/network"
 	"croft/network/guest"
 	"croft/runtime/paths"
+	"croft/runtime/tables"
 )
 
 // VPSs reach each other by name: each one's /etc/hosts has those that share a
@@ -78,7 +79,7 @@ func (m *Manager) spreadNames(ctx context.Context, networks []string, knows func
 		if err != nil || len(audience) == 0 {
 			return err
 		}
-		hosts := hostLists{tables: m.tables()}
+		hosts := hostLists{tables: m.networkTables().All()}
 		var group sync.WaitGroup
 		room := make(chan struct{}, max(4, goruntime.NumCPU()))
 		failures := make([]error, len(audience))
@@ -116,7 +117,7 @@ func (m *Manager) runningOn(networks []string) ([]vps.VPS, error) {
 		if err != nil {
 			continue // another root's, or broken
 		}
-		if slices.ContainsFunc(networksOf(v), func(n string) bool { return slices.Contains(networks, n) }) {
+		if slices.ContainsFunc(tables.NetworksOf(v), func(n string) bool { return slices.Contains(networks, n) }) {
 			all = append(all, v)
 		}
 	}
@@ -146,7 +147,7 @@ type hostLists struct {
 
 // of is hostsFor(v). The result is shared and must not be changed.
 func (h *hostLists) of(v vps.VPS) hostList {
-	on := networksOf(v)
+	on := tables.NetworksOf(v)
 	if slices.ContainsFunc(on, func(n string) bool { return hidesNames(h.tables[n]) }) {
 		return newHostList(hostsFor(v, h.tables))
 	}
@@ -205,7 +206,7 @@ func orWarnings(warnings []string, err error) error {
 // not told it.
 func (m *Manager) learnNames(ctx context.Context, v vps.VPS, root *inside.Root) error {
 	return m.store.Naming(ctx, func() error {
-		list := newHostList(hostsFor(v, m.tables()))
+		list := newHostList(hostsFor(v, m.networkTables().All()))
 		warnings, err := m.guests.Hosts(root, v.IDs.First, list.hosts)
 		m.warnAll(v.Name, warnings)
 		if err == nil {
@@ -220,13 +221,4 @@ func (m *Manager) warnAll(name string, warnings []string) {
 	for _, w := range warnings {
 		m.warn(name + ": " + w)
 	}
-}
-
-// networksOf are the names of the networks that v is in.
-func networksOf(v vps.VPS) []string {
-	var all []string
-	for _, i := range v.Interfaces {
-		all = append(all, i.Network)
-	}
-	return all
 }

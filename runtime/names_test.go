@@ -12,6 +12,7 @@ import (
 	"croft/internal/vps"
 	"croft/network"
 	"croft/network/guest"
+	"croft/runtime/tables"
 )
 
 func TestHostsFor(t *testing.T) {
@@ -78,7 +79,7 @@ func TestNamesFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		first[name] = v.IDs.First
-		claim, _ := claimOf(m.tables()[DefaultNetwork], name, "eth0")
+		claim, _ := tables.ClaimOf(m.networkTables().All()[DefaultNetwork], name, "eth0")
 		return claim.Addresses[0]
 	}
 	knows := func(name, of string) []netip.Addr {

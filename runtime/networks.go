@@ -11,6 +11,13 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/network"
+	"croft/runtime/tables"
+)
+
+// Names of networks that croft knows by itself.
+const (
+	DefaultNetwork = network.DefaultName
+	NoNetwork      = "none"
 )
 
 // NetworkInfo is the network package's own description.
@@ -39,7 +46,7 @@ func (m *Manager) Networks(ctx context.Context) ([]NetworkInfo, error) {
 
 // Network describes one network and who owns what in it.
 func (m *Manager) Network(_ context.Context, name string) (NetworkInfo, error) {
-	t, err := m.table(name)
+	t, err := m.networkTables().Get(name)
 	if err != nil {
 		return NetworkInfo{}, err
 	}
@@ -68,7 +75,7 @@ func (m *Manager) CreateNetwork(ctx context.Context, s NetworkSettings) (Network
 		if err != nil {
 			return err
 		}
-		tables := m.tables()
+		tables := m.networkTables().All()
 		for _, name := range slices.Sorted(maps.Keys(tables)) {
 			s.Others = append(s.Others, tables[name])
 		}
@@ -101,7 +108,7 @@ type NetworkChange struct {
 // change at once; a VPS whose files cannot be written is a warning.
 func (m *Manager) SetNetwork(ctx context.Context, name string, c NetworkChange) error {
 	err := m.store.UpdateNetwork(ctx, name, func(old state.NetworkTable) (state.NetworkChange, error) {
-		t, err := m.tableOf(name, old)
+		t, err := m.networkTables().Existing(name, old)
 		if err != nil {
 			return state.NetworkChange{}, err
 		}
@@ -124,7 +131,7 @@ func (m *Manager) SetNetwork(ctx context.Context, name string, c NetworkChange) 
 // busy with, is a warning. Claims that are damaged are written anew; see
 // rebuildClaims.
 func (m *Manager) RepairNetwork(ctx context.Context, name string) error {
-	t, err := m.table(name)
+	t, err := m.networkTables().Get(name)
 	if fail.Is(err, fail.State) {
 		t, err = m.rebuildClaims(ctx, name)
 	}
@@ -151,7 +158,7 @@ func (m *Manager) RepairNetwork(ctx context.Context, name string) error {
 func (m *Manager) rebuildClaims(ctx context.Context, name string) (network.Table, error) {
 	rebuilt := false
 	err := m.store.UpdateNetwork(ctx, name, func(files state.NetworkTable) (state.NetworkChange, error) {
-		_, broken := m.tableOf(name, files)
+		_, broken := m.networkTables().Existing(name, files)
 		if !fail.Is(broken, fail.State) {
 			return state.NetworkChange{}, broken // another process has repaired or removed it
 		}
@@ -175,7 +182,7 @@ func (m *Manager) rebuildClaims(ctx context.Context, name string) (network.Table
 	if rebuilt {
 		m.warn(fmt.Sprintf("the claims of network %s were damaged and are written again: a VPS that has lost its addresses gets new ones at its next start", name))
 	}
-	return m.table(name)
+	return m.networkTables().Get(name)
 }
 
 // claimsOfRunning is fail.State if a VPS that runs on the network has no claim
@@ -187,7 +194,7 @@ func (m *Manager) claimsOfRunning(t network.Table) error {
 	}
 	for _, e := range entries {
 		for _, i := range e.VPS.Interfaces {
-			_, ok := claimOf(t, e.Name, i.Name)
+			_, ok := tables.ClaimOf(t, e.Name, i.Name)
 			if ok || i.Network != t.Name || !m.mayRun(e.Name) {
 				continue
 			}
@@ -205,7 +212,7 @@ func (m *Manager) repairInterfaces(ctx context.Context, name string) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Err != nil || !slices.Contains(networksOf(e.VPS), name) {
+		if e.Err != nil || !slices.Contains(tables.NetworksOf(e.VPS), name) {
 			continue
 		}
 		if init, err := m.liveInit(e.Name); err != nil || init.PID == 0 {
@@ -260,9 +267,9 @@ func (m *Manager) repairInterfacesOf(ctx context.Context, name, network string) 
 // used is fail.State.
 func (m *Manager) RemoveNetwork(ctx context.Context, name string, force bool) error {
 	return m.store.RemoveNetwork(ctx, name, func(files state.NetworkTable) (aside bool, err error) {
-		t, err := m.tableOf(name, files)
+		t, err := m.networkTables().Existing(name, files)
 		if err == nil {
-			m.sweepClaims(&t, "")
+			m.networkTables().SweepClaims(&t, "")
 			if len(t.Claims) > 0 {
 				return false, fail.New(fail.State, "network %s is used by %s", name, t.Claims[0].Owner).WithHint("croft network inspect %s", name)
 			}
@@ -286,7 +293,7 @@ func (m *Manager) runsOn(name string) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Err != nil || !slices.Contains(networksOf(e.VPS), name) {
+		if e.Err != nil || !slices.Contains(tables.NetworksOf(e.VPS), name) {
 			continue
 		}
 		if init, err := m.liveInit(e.Name); err != nil || init.PID != 0 {
@@ -294,39 +301,4 @@ func (m *Manager) runsOn(name string) error {
 		}
 	}
 	return nil
-}
-
-// decode reads the table of a network: all of it, or for looking only what
-// owners have. Its error names both the network and the file.
-func (m *Manager) decode(name string, files state.NetworkTable, owners ...string) (network.Table, error) {
-	read := network.Decode
-	if len(owners) > 0 {
-		read = func(f network.Files) (network.Table, error) { return network.DecodeOf(f, owners...) }
-	}
-	t, err := read(network.Files(files))
-	if err == nil && t.Name != name {
-		err = fmt.Errorf("it is the table of %q", t.Name)
-	}
-	if err != nil {
-		return network.Table{}, fail.New(fail.State, "cannot read network %s from %s: %w", name, m.store.NetworkFile(name), err).
-			WithHint("croft network repair %s", name)
-	}
-	return t, nil
-}
-
-// table is the table of a network: all of it, or for looking only what owners have.
-func (m *Manager) table(name string, owners ...string) (network.Table, error) {
-	files, err := m.store.Network(name)
-	if err != nil {
-		return network.Table{}, err
-	}
-	return m.tableOf(name, files, owners...)
-}
-
-// tableOf is decode for what may be missing, which is fail.NotFound.
-func (m *Manager) tableOf(name string, files state.NetworkTable, owners ...string) (network.Table, error) {
-	if files.Settings == nil {
-		return network.Table{}, fail.New(fail.NotFound, "no network named %q", name).WithHint("croft network list")
-	}
-	return m.decode(name, files, owners...)
 }

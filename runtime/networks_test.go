@@ -145,7 +145,7 @@ func TestRemoveNetworkAfterAKilledCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := vps.VPS{Name: "gone", Interfaces: []vps.Interface{{Name: "eth0", Network: "dmz"}}}
-	if err := m.claimAddresses(ctx, v, nil); err != nil {
+	if err := m.networkTables().Claim(ctx, v, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.RemoveNetwork(ctx, "dmz", false); err != nil {

@@ -14,12 +14,13 @@ import (
 	"croft/internal/fail"
 	"croft/internal/inside"
 	"croft/network"
+	"croft/runtime/tables"
 )
 
 // freeAddress is one of the network's that nobody has.
 func freeAddress(t *testing.T, m *Manager, last byte) netip.Addr {
 	t.Helper()
-	table, err := m.table(DefaultNetwork)
+	table, err := m.networkTables().Get(DefaultNetwork)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,11 +31,11 @@ func freeAddress(t *testing.T, m *Manager, last byte) netip.Addr {
 
 func claimed(t *testing.T, m *Manager, name string) []netip.Addr {
 	t.Helper()
-	table, err := m.table(DefaultNetwork)
+	table, err := m.networkTables().Get(DefaultNetwork)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, _ := claimOf(table, name, "eth0")
+	c, _ := tables.ClaimOf(table, name, "eth0")
 	return c.Addresses
 }
 

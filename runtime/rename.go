@@ -8,6 +8,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/tables"
 )
 
 // Rename gives the VPS old, which must not run (fail.State), the name new. It
@@ -119,8 +120,8 @@ func (m *Manager) finishRename(ctx context.Context, l *state.Locked, v vps.VPS) 
 	if old == "" || old == v.Name {
 		return v, nil
 	}
-	for _, name := range networksOf(v) {
-		if err := m.renameOwner(ctx, name, old, v.Name); err != nil {
+	for _, name := range tables.NetworksOf(v) {
+		if err := m.networkTables().RenameOwner(ctx, name, old, v.Name); err != nil {
 			return v, err
 		}
 	}
@@ -137,28 +138,8 @@ func (m *Manager) finishRename(ctx context.Context, l *state.Locked, v vps.VPS) 
 	if err := m.store.ForgetRename(old); err != nil {
 		return v, err
 	}
-	m.tellNames(ctx, networksOf(v))
+	m.tellNames(ctx, tables.NetworksOf(v))
 	return v, nil
-}
-
-// renameOwner hands what old owns in a network over to new. What new owns
-// there beside it a create has left that was killed.
-func (m *Manager) renameOwner(ctx context.Context, name, old, new string) error {
-	return m.store.UpdateNetwork(ctx, name, func(files state.NetworkTable) (state.NetworkChange, error) {
-		if files.Settings == nil {
-			return state.NetworkChange{}, nil // what is gone, its start says
-		}
-		t, err := m.decode(name, files)
-		if err != nil {
-			return state.NetworkChange{}, err
-		}
-		if len(t.Of(old)) > 0 {
-			t.Release(new)
-			t.Rename(old, new)
-		}
-		c, err := t.Changes()
-		return state.NetworkChange(c), err
-	})
 }
 
 // vacate sees to it that no VPS which was once name still owns anything by that

@@ -61,7 +61,7 @@ func isWhole(t *testing.T, m *Manager, name string) {
 	if err != nil || v.Name != name || v.RenamedFrom != "" {
 		t.Errorf("%s: %+v, %v", name, v, err)
 	}
-	for _, table := range m.tables() {
+	for _, table := range m.networkTables().All() {
 		for _, c := range table.Claims {
 			if !exists(m.store.VPSDir(c.Owner)) {
 				t.Errorf("%s has %v, and is not there", c.Owner, c.Addresses)
@@ -176,12 +176,12 @@ func TestRenameCutShort(t *testing.T) {
 	cuts := map[string]func(t *testing.T, m *Manager){
 		"its directory has the new name": func(*testing.T, *Manager) {},
 		"the tables know it too": func(t *testing.T, m *Manager) {
-			if err := m.renameOwner(ctx, DefaultNetwork, "web", "www"); err != nil {
+			if err := m.networkTables().RenameOwner(ctx, DefaultNetwork, "web", "www"); err != nil {
 				t.Fatal(err)
 			}
 		},
 		"its runs are moved": func(t *testing.T, m *Manager) {
-			if err := m.renameOwner(ctx, DefaultNetwork, "web", "www"); err != nil {
+			if err := m.networkTables().RenameOwner(ctx, DefaultNetwork, "web", "www"); err != nil {
 				t.Fatal(err)
 			}
 			if err := m.store.MoveRun("web", "www"); err != nil {

@@ -151,7 +151,7 @@ func TestParallelCreatesHaveOneWinner(t *testing.T) {
 	if err := create("first"); err != nil {
 		t.Fatal(err)
 	}
-	table, err := m.table(DefaultNetwork)
+	table, err := m.networkTables().Get(DefaultNetwork)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestParallelCreatesHaveOneWinner(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if table, err = m.table(DefaultNetwork); err != nil {
+	if table, err = m.networkTables().Get(DefaultNetwork); err != nil {
 		t.Fatal(err)
 	}
 	owners := map[string]int{}

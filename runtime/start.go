@@ -11,6 +11,7 @@ import (
 	"croft/internal/vps"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
+	"croft/runtime/tables"
 )
 
 // Start starts name and returns when its init runs, or with the reason it does
@@ -84,7 +85,7 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 		return m.withConsole(l.Name(), err)
 	}
 	if err == nil {
-		m.tellNames(context.WithoutCancel(ctx), networksOf(v))
+		m.tellNames(context.WithoutCancel(ctx), tables.NetworksOf(v))
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"croft/network"
 	"croft/runtime/container"
 	"croft/runtime/observe"
+	"croft/runtime/tables"
 )
 
 // Stats are what one VPS uses and has used since it was started. Its JSON keys
@@ -179,7 +180,7 @@ func (s *Stats) fill(u container.Usage, l vps.Limits) {
 
 // addTraffic asks for what all of them have carried at once.
 func (m *Manager) addTraffic(all []Stats, entries []state.Entry) error {
-	tables := m.tables()
+	networks := m.networkTables().All()
 	var plans []network.Plan
 	owner := map[string]int{}
 	for i, e := range entries {
@@ -187,8 +188,8 @@ func (m *Manager) addTraffic(all []Stats, entries []state.Entry) error {
 			continue
 		}
 		for _, at := range e.VPS.Interfaces {
-			t := tables[at.Network]
-			claim, ok := claimOf(t, e.Name, at.Name)
+			t := networks[at.Network]
+			claim, ok := tables.ClaimOf(t, e.Name, at.Name)
 			if !ok {
 				continue
 			}
