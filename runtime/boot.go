@@ -20,6 +20,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/network"
+	"croft/runtime/consolelog"
 	"croft/runtime/holder"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
@@ -166,12 +167,12 @@ func (mon *monitor) beginRun() (state.Run, *os.File, error) {
 	if err != nil {
 		return state.Run{}, nil, err
 	}
-	logs, err := openLogs(mon.store.LogDir(mon.name))
+	logs, err := consolelog.Open(mon.store.LogDir(mon.name))
 	if err != nil {
 		return state.Run{}, nil, err
 	}
-	boot := logs.next()
-	file, err := logs.begin(boot)
+	boot := logs.Next()
+	file, err := logs.Begin(boot)
 	if err != nil {
 		return state.Run{}, nil, err
 	}

@@ -24,7 +24,7 @@ import (
 // booted when it has settled. An init that has booted is not asked again. One that does
 // not answer before ctx is done has not booted.
 func (m *Manager) booted(ctx context.Context, name string, run state.Run) bool {
-	if exists(paths.Booted(m.store, name)) {
+	if paths.Exists(paths.Booted(m.store, name)) {
 		return true
 	}
 	if run.Init.PID == 0 {

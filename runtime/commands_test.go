@@ -16,6 +16,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/vps"
+	"croft/runtime/paths"
 	"croft/runtime/tables"
 	"croft/template"
 	"croft/template/rootfs"
@@ -330,7 +331,7 @@ func runCommand(f *faulty) error {
 	if errors.Is(err, errWorld) || fail.Is(err, fail.Taken) {
 		return err
 	}
-	if exists(f.m.store.VPSDir("web")) && f.w.last == "" {
+	if paths.Exists(f.m.store.VPSDir("web")) && f.w.last == "" {
 		return fmt.Errorf("the VPS is left: %w", err)
 	}
 	return nil

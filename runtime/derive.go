@@ -65,7 +65,7 @@ func (m *Manager) standStill(name string) (func() error, error) {
 // goOn lets a VPS go on that standStill, in this process or in one that was
 // killed, has stopped. It is a no-op for any other. The caller has its lock.
 func (m *Manager) goOn(name string) error {
-	if !exists(paths.Frozen(m.store, name)) {
+	if !paths.Exists(paths.Frozen(m.store, name)) {
 		return nil
 	}
 	if err := ended(name, m.containers.Thaw(name)); err != nil {
@@ -80,7 +80,7 @@ func (m *Manager) goOn(name string) error {
 // goOnIfFree is goOn for commands that take no lock. It is a no-op while another
 // command holds it: that is the one that lets the VPS stand still.
 func (m *Manager) goOnIfFree(ctx context.Context, name string) {
-	if !exists(paths.Frozen(m.store, name)) {
+	if !paths.Exists(paths.Frozen(m.store, name)) {
 		return
 	}
 	l, err := m.store.Lock(ctx, name, m.command, 0)

@@ -4,15 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/consolelog"
+	"croft/runtime/endreason"
 	"croft/runtime/holder"
 	"croft/runtime/paths"
 )
+
+// EndUnknown is the reason of an End that no monitor has seen.
+const EndUnknown = endreason.Unknown
 
 // How often a monitor tries again what comes after an end, and after how long
 // for the first time; each next pause is twice as long. A host that is busy
@@ -40,12 +44,12 @@ func (mon *monitor) afterInit(ctx context.Context, seen holder.End) error {
 func (mon *monitor) ended(ctx context.Context, seen holder.End) (again bool, err error) {
 	v := mon.settings()
 	run := mon.runSoFar()
-	run.End = &state.End{Reason: endKilled, Status: 128 + int(syscall.SIGKILL), Detail: "the croft run that it belonged to has ended"}
+	run.End = new(endreason.ByKill("the croft run that it belonged to has ended"))
 	if !seen.Abandoned {
-		end := endOf(seen)
+		end := endreason.Of(seen)
 		// The counter goes with the cgroup, so it is read before the sweep.
-		if byKill(end) && !mon.askedToStop() && mon.containers.OutOfMemory(mon.name) {
-			end = outOfMemory(end)
+		if endreason.WasKilled(end) && !mon.askedToStop() && mon.containers.OutOfMemory(mon.name) {
+			end = endreason.OutOfMemory(end)
 		}
 		run.End = &end
 	}
@@ -59,7 +63,7 @@ func (mon *monitor) ended(ctx context.Context, seen holder.End) (again bool, err
 	if mon.askedToStop() || seen.Abandoned {
 		return false, err
 	}
-	if wanted(*run.End) {
+	if endreason.FromInside(*run.End) {
 		return false, errors.Join(err, mon.store.UnmarkRunning(mon.name))
 	}
 	return mon.startsAgain(v, *run.End), err
@@ -85,8 +89,8 @@ func (mon *monitor) runSoFar() state.Run {
 	if err != nil {
 		mon.log("%v", err)
 	}
-	logs, _ := openLogs(mon.store.LogDir(mon.name))
-	return state.Run{Schema: state.Schema, HostBoot: mon.store.HostBoot(), Boot: logs.next() - 1}
+	logs, _ := consolelog.Open(mon.store.LogDir(mon.name))
+	return state.Run{Schema: state.Schema, HostBoot: mon.store.HostBoot(), Boot: logs.Next() - 1}
 }
 
 // sweepUp removes what the VPS has left, and its root filesystem's mounts. It
@@ -132,12 +136,12 @@ func (mon *monitor) pauseUnlessStopped(pause time.Duration) bool {
 
 // askedToStop reports whether someone has asked the VPS to stop since it was
 // started.
-func (mon *monitor) askedToStop() bool { return exists(paths.StopRequest(mon.store, mon.name)) }
+func (mon *monitor) askedToStop() bool { return paths.Exists(paths.StopRequest(mon.store, mon.name)) }
 
 // startsAgain reports whether a VPS that has ended so, and was not asked to
 // stop, is started again.
 func (mon *monitor) startsAgain(v vps.VPS, end state.End) bool {
-	if end.Reason == endRebooted {
+	if end.Reason == endreason.Rebooted {
 		return true
 	}
 	should, err := mon.store.ShouldRun(mon.name)
@@ -149,7 +153,7 @@ func (mon *monitor) startsAgain(v vps.VPS, end state.End) bool {
 // else. One that has powered off comes up once more then; one that has rebooted
 // and stayed down would be an outage. An image's application cannot reboot.
 func (m *Manager) mayHaveRebooted(v vps.VPS, end state.End) bool {
-	if end.Reason != EndUnknown || v.Ephemeral {
+	if end.Reason != endreason.Unknown || v.Ephemeral {
 		return false
 	}
 	image, err := m.templates.Resolve(v.Template.Digest)

@@ -14,6 +14,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/vps"
+	"croft/runtime/paths"
 )
 
 // Each effect of each command fails once: before it has done its work, after it,
@@ -155,7 +156,7 @@ func TestDestroyWithoutClaims(t *testing.T) {
 		if err := m.Destroy(ctx, "web", DestroyOptions{}); err != nil {
 			t.Errorf("%s: %v", how, err)
 		}
-		if exists(m.store.VPSDir("web")) || w.String() != "" {
+		if paths.Exists(m.store.VPSDir("web")) || w.String() != "" {
 			t.Errorf("%s: left %s", how, w)
 		}
 	}
@@ -315,7 +316,7 @@ func TestTrashIsEmptiedByOthers(t *testing.T) {
 		if err := do(m); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if exists(old) {
+		if paths.Exists(old) {
 			t.Errorf("%s left the trash", name)
 		}
 	}

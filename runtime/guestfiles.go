@@ -44,7 +44,7 @@ func (m *Manager) configureGuest(v vps.VPS, root *inside.Root, host hostfacts.Fa
 	settings.Init = guestInit(init)
 	settings.Hosts = hostsFor(v, m.networkTables().All())
 	mark := paths.Configured(m.store, v.Name)
-	settings.First = !exists(mark)
+	settings.First = !paths.Exists(mark)
 	warnings, err := m.guests.Configure(root, v.IDs.First, settings)
 	m.warnAll(v.Name, warnings)
 	if err != nil {

@@ -7,12 +7,12 @@ import (
 	goruntime "runtime"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/endreason"
 	"croft/runtime/inits"
 	"croft/runtime/observe"
 )
@@ -168,10 +168,10 @@ func (m *Manager) stopOrphan(ctx context.Context, v vps.VPS, timeout time.Durati
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	end := state.End{Reason: endHalted, Detail: "it was stopped without a monitor"}
+	end := state.End{Reason: endreason.Halted, Detail: "it was stopped without a monitor"}
 	late := observe.Alive(init)
 	if late {
-		end = state.End{Reason: endKilled, Status: 128 + int(syscall.SIGKILL), Detail: "it was killed without a monitor"}
+		end = endreason.ByKill("it was killed without a monitor")
 	}
 	err := m.sweep(context.WithoutCancel(ctx), v) // which kills what is left
 	if err = errors.Join(err, m.putEnd(v.Name, end)); err != nil {

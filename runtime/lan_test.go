@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/runtime/paths"
 )
 
 // What somebody on the LAN has no VPS gets: asked for, it is refused; not asked
@@ -28,7 +29,7 @@ func TestAddressesOfTheLAN(t *testing.T) {
 	}
 	taken := []netip.Addr{netip.MustParseAddr("192.0.2.9")}
 	o.Addresses = taken
-	if _, err := m.Create(ctx, "db", o); !fail.Is(err, fail.Taken) || exists(m.store.VPSDir("db")) {
+	if _, err := m.Create(ctx, "db", o); !fail.Is(err, fail.Taken) || paths.Exists(m.store.VPSDir("db")) {
 		t.Errorf("created with an address of the LAN's: %v", err)
 	}
 	if err := m.Set(ctx, "web", Change{AddAddresses: taken}); !fail.Is(err, fail.Taken) {

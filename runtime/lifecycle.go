@@ -20,6 +20,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/container"
+	"croft/runtime/paths"
 	"croft/runtime/tables"
 )
 
@@ -161,7 +162,7 @@ func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v vps.VPS,
 // it had before a rename that was cut short. Who holds that name's lock
 // releases it as well.
 func (m *Manager) releaseFormer(ctx context.Context, v vps.VPS) error {
-	if v.RenamedFrom == "" || v.RenamedFrom == v.Name || exists(m.store.VPSDir(v.RenamedFrom)) {
+	if v.RenamedFrom == "" || v.RenamedFrom == v.Name || paths.Exists(m.store.VPSDir(v.RenamedFrom)) {
 		return nil
 	}
 	l, err := m.store.Lock(ctx, v.RenamedFrom, m.command, 0)
@@ -172,7 +173,7 @@ func (m *Manager) releaseFormer(ctx context.Context, v vps.VPS) error {
 		return err
 	}
 	defer l.Unlock()
-	if exists(m.store.VPSDir(v.RenamedFrom)) {
+	if paths.Exists(m.store.VPSDir(v.RenamedFrom)) {
 		return nil
 	}
 	return m.clearRemains(ctx, l, false)
@@ -220,7 +221,7 @@ func (m *Manager) endHolder(pids []int) {
 // right to change the host's network.
 func (m *Manager) sweepUnlessNew(ctx context.Context, v vps.VPS) error {
 	err := m.sweep(ctx, v)
-	if fail.Is(err, fail.Permission) && !exists(m.store.RunDir(v.Name)) {
+	if fail.Is(err, fail.Permission) && !paths.Exists(m.store.RunDir(v.Name)) {
 		m.warn(err.Error())
 		return nil
 	}
@@ -274,7 +275,7 @@ func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool)
 		return err
 	}
 	v, err := m.byNameAlone(l.Name())
-	if err != nil || len(v.Interfaces) == 0 && !exists(m.store.RunDir(v.Name)) {
+	if err != nil || len(v.Interfaces) == 0 && !paths.Exists(m.store.RunDir(v.Name)) {
 		return err
 	}
 	if err := m.sweepUnlessNew(ctx, v); err != nil {

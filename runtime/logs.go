@@ -8,87 +8,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"croft/internal/fail"
 	"croft/internal/vps"
+	"croft/runtime/consolelog"
 	"croft/runtime/paths"
 )
-
-// keptBoots is how many console logs of a VPS are kept, the running one
-// included.
-const keptBoots = 10
-
-// logs are the console logs of one VPS: boot-N.log, and boot-N.log.1 with what
-// the holder moved out of the way when that grew too large.
-type logs struct {
-	dir   string
-	boots []int // ascending
-}
-
-func openLogs(dir string) (logs, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return logs{}, fmt.Errorf("list console logs: %w", err)
-	}
-	l := logs{dir: dir}
-	for _, e := range entries {
-		number, ok := strings.CutPrefix(e.Name(), "boot-")
-		number, isLog := strings.CutSuffix(number, ".log")
-		if n, err := strconv.Atoi(number); err == nil && ok && isLog && n > 0 {
-			l.boots = append(l.boots, n)
-		}
-	}
-	slices.Sort(l.boots)
-	return l, nil
-}
-
-func (l logs) file(boot int) string { return filepath.Join(l.dir, fmt.Sprintf("boot-%d.log", boot)) }
-
-// next is the number of the boot that comes.
-func (l logs) next() int {
-	if len(l.boots) == 0 {
-		return 1
-	}
-	return l.boots[len(l.boots)-1] + 1
-}
-
-// begin makes the log of boot and forgets the oldest ones.
-func (l logs) begin(boot int) (*os.File, error) {
-	if err := os.MkdirAll(l.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("begin console log: %w", err)
-	}
-	for len(l.boots) >= keptBoots {
-		for _, file := range []string{l.file(l.boots[0]), l.file(l.boots[0]) + ".1"} {
-			if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("forget console log: %w", err)
-			}
-		}
-		l.boots = l.boots[1:]
-	}
-	f, err := os.OpenFile(l.file(boot), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("begin console log: %w", err)
-	}
-	return f, nil
-}
-
-// choose turns --boot into the number of a boot: n > 0 is that one, 0 the
-// newest, -1 the one before it.
-func (l logs) choose(boot int) (int, bool) {
-	if boot > 0 {
-		return boot, slices.Contains(l.boots, boot)
-	}
-	i := len(l.boots) - 1 + boot
-	if i < 0 {
-		return 0, false
-	}
-	return l.boots[i], true
-}
 
 // Logs writes name's console log to w. With o.Follow it goes on as long as the
 // VPS runs or ctx lasts. A VPS that has never booted has an empty log.
@@ -101,16 +28,16 @@ func (m *Manager) Logs(ctx context.Context, name string, o LogOptions, w io.Writ
 	}
 	if o.Monitor {
 		file := paths.MonitorLog(m.store, name)
-		if !exists(file) {
+		if !paths.Exists(file) {
 			return nil
 		}
 		return m.copyLog(ctx, name, file, o, w)
 	}
-	l, err := openLogs(m.store.LogDir(name))
+	l, err := consolelog.Open(m.store.LogDir(name))
 	if err != nil {
 		return err
 	}
-	boot, ok := l.choose(o.Boot)
+	boot, ok := l.Choose(o.Boot)
 	switch {
 	case !ok && o.Boot == 0 && !o.Follow:
 		return nil
@@ -119,15 +46,7 @@ func (m *Manager) Logs(ctx context.Context, name string, o LogOptions, w io.Writ
 	case !ok:
 		return fail.New(fail.NotFound, "no boot %d of %s has a log", o.Boot, name).WithHint("boots that have one: %s", l)
 	}
-	return m.copyLog(ctx, name, l.file(boot), o, w)
-}
-
-func (l logs) String() string {
-	var s []string
-	for _, b := range l.boots {
-		s = append(s, strconv.Itoa(b))
-	}
-	return strings.Join(s, " ")
+	return m.copyLog(ctx, name, l.File(boot), o, w)
 }
 
 func (m *Manager) copyLog(ctx context.Context, name, file string, o LogOptions, w io.Writer) error {

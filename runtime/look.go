@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"net/netip"
-	"os"
 	"path/filepath"
 	goruntime "runtime"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/network"
+	"croft/runtime/endreason"
 	"croft/runtime/hostfacts"
 	"croft/runtime/paths"
 	"croft/runtime/tables"
@@ -142,7 +142,7 @@ func (m *Manager) describe(ctx context.Context, v vps.VPS, networks map[string]n
 	run := seen.Run
 	info.Boot, info.LastEnd = run.Boot, run.End
 	if seen.EndedUnseen() || run.State == state.Starting {
-		info.LastEnd = lostEnd()
+		info.LastEnd = new(endreason.Unseen())
 	}
 	if info.Status == StatusStopped {
 		return info
@@ -203,11 +203,4 @@ func (m *Manager) ResolveNames(all bool, names []string) ([]string, error) {
 		return names, nil
 	}
 	return m.store.Names()
-}
-
-// exists reports whether there is such a file; what cannot be looked at is not
-// there for anybody else either.
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }

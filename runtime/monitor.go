@@ -18,6 +18,7 @@ import (
 	"croft/internal/inherited"
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/endreason"
 	"croft/runtime/holder"
 	"croft/runtime/paths"
 	"croft/template/rootfs"
@@ -171,7 +172,7 @@ func (mon *monitor) say(err error) {
 func (mon *monitor) failed(ctx context.Context, cause error) error {
 	run := mon.runSoFar()
 	run.Schema, run.State, run.Init, run.Monitor = state.Schema, state.Ended, state.Process{}, state.Process{}
-	run.End = &state.End{Time: time.Now().UTC(), Reason: endFailed, Status: int(fail.KindOf(cause)), Detail: cause.Error()}
+	run.End = &state.End{Time: time.Now().UTC(), Reason: endreason.Failed, Status: int(fail.KindOf(cause)), Detail: cause.Error()}
 	return mon.store.PutRun(mon.name, run)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/vps"
+	"croft/runtime/paths"
 )
 
 func tcp(ports, to string) vps.Publication {
@@ -52,7 +53,7 @@ func TestParallelPublishersHaveOneWinner(t *testing.T) {
 		if i != winner && (!fail.Is(err, fail.Taken) || !strings.Contains(err.Error(), fmt.Sprintf("v%d has published", winner))) {
 			t.Errorf("v%d: %v; the winner is v%d", i, err, winner)
 		}
-		if exists(m.store.VPSDir(fmt.Sprintf("v%d", i))) != (i < many || i == winner) {
+		if paths.Exists(m.store.VPSDir(fmt.Sprintf("v%d", i))) != (i < many || i == winner) {
 			t.Errorf("v%d is there, or not", i)
 		}
 	}

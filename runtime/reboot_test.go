@@ -39,7 +39,7 @@ func stopsAt(t *testing.T, n int, o StopOptions) bool {
 		}
 		at = what
 		go func() { stopped <- f.m.Stop(background, "web", o) }()
-		for deadline := time.Now().Add(time.Minute); !exists(paths.StopRequest(f.m.store, "web")); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); !paths.Exists(paths.StopRequest(f.m.store, "web")); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Error("the stop does not begin")
 				return

@@ -13,6 +13,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/paths"
 )
 
 func renamable(t *testing.T) (*Manager, *world) {
@@ -63,7 +64,7 @@ func isWhole(t *testing.T, m *Manager, name string) {
 	}
 	for _, table := range m.networkTables().All() {
 		for _, c := range table.Claims {
-			if !exists(m.store.VPSDir(c.Owner)) {
+			if !paths.Exists(m.store.VPSDir(c.Owner)) {
 				t.Errorf("%s has %v, and is not there", c.Owner, c.Addresses)
 			}
 		}
@@ -314,7 +315,7 @@ func TestNoteOfAKilledRename(t *testing.T) {
 		if err := next(m); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
-		if exists(note(name)) {
+		if paths.Exists(note(name)) {
 			t.Errorf("%s: the note of %s is still there", what, name)
 		}
 	}

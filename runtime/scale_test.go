@@ -16,6 +16,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/vps"
+	"croft/runtime/paths"
 )
 
 // crowd makes n VPSs called v0, v1 and so on, as Create makes them, but for their
@@ -269,7 +270,7 @@ func TestLostClaims(t *testing.T) {
 		if err := m.RemoveNetwork(ctx, DefaultNetwork, true); err != nil {
 			t.Errorf("%s: remove: %v", what, err)
 		}
-		if exists(file) || exists(m.store.NetworkFile(DefaultNetwork)) || exists(file+".broken") != (what != "removed") {
+		if paths.Exists(file) || paths.Exists(m.store.NetworkFile(DefaultNetwork)) || paths.Exists(file+".broken") != (what != "removed") {
 			t.Errorf("%s: what is left is not what should be", what)
 		}
 		if err := m.Start(ctx, "web", StartOptions{}); err != nil {

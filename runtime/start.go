@@ -9,6 +9,8 @@ import (
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/consolelog"
+	"croft/runtime/endreason"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
 	"croft/runtime/tables"
@@ -93,11 +95,11 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 // nextBoot is the number of the boot whose console comes next, 0 if the logs
 // cannot be read.
 func (m *Manager) nextBoot(name string) int {
-	logs, err := openLogs(m.store.LogDir(name))
+	logs, err := consolelog.Open(m.store.LogDir(name))
 	if err != nil {
 		return 0
 	}
-	return logs.next()
+	return logs.Next()
 }
 
 // replaceMonitor gives a running VPS whose monitor was killed a new one. Whatever else
@@ -124,11 +126,6 @@ func (m *Manager) replaceMonitor(ctx context.Context, l *state.Locked) error {
 	return nil
 }
 
-// lostEnd is how a VPS has ended that had no monitor then.
-func lostEnd() *state.End {
-	return &state.End{Reason: EndUnknown, Detail: "its monitor was killed, so it is not known how it ended"}
-}
-
 // revive starts a fallen VPS that should run: it may have rebooted, which only
 // its monitor would have known. Another VPS is left as it is.
 func (m *Manager) revive(ctx context.Context, l *state.Locked, v vps.VPS) error {
@@ -149,14 +146,14 @@ func (m *Manager) revive(ctx context.Context, l *state.Locked, v vps.VPS) error 
 		return err
 	}
 	run := seen.Run
-	run.State, run.End = state.Ended, lostEnd()
+	run.State, run.End = state.Ended, new(endreason.Unseen())
 	run.End.Time = time.Now().UTC()
 	run.Init, run.Monitor = state.Process{}, state.Process{}
 	if err := m.store.PutRun(l.Name(), run); err != nil {
 		return err
 	}
 	should, err := m.store.ShouldRun(l.Name())
-	if err != nil || !should || exists(paths.StopRequest(m.store, l.Name())) || !m.mayHaveRebooted(v, *run.End) {
+	if err != nil || !should || paths.Exists(paths.StopRequest(m.store, l.Name())) || !m.mayHaveRebooted(v, *run.End) {
 		return err
 	}
 	m.warn(fmt.Sprintf("%s: it ended while it had no monitor; it is started again", l.Name()))

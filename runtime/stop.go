@@ -19,6 +19,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/container"
+	"croft/runtime/endreason"
 	"croft/runtime/guests"
 	"croft/runtime/inits"
 	"croft/runtime/observe"
@@ -295,7 +296,7 @@ func (m *Manager) killMonitor(name string, late bool) (killed bool) {
 // that it has ended. The caller holds the life lock.
 func (m *Manager) sweepForMonitor(ctx context.Context, v vps.VPS) error {
 	err := m.sweep(ctx, v)
-	end := state.End{Reason: endKilled, Status: 128 + int(syscall.SIGKILL), Detail: "it was killed, and so was its monitor"}
+	end := endreason.ByKill("it was killed, and so was its monitor")
 	return errors.Join(err, m.putEnd(v.Name, end))
 }
 

@@ -37,6 +37,7 @@ import (
 	"croft/runtime/holder"
 	"croft/runtime/hostfacts"
 	"croft/runtime/observe"
+	"croft/runtime/paths"
 	"croft/template"
 )
 
@@ -100,7 +101,7 @@ func (w *world) effect(what string, do func() error) error {
 
 func (w *world) path(kind, name string) string { return filepath.Join(w.dir, kind+" "+name) }
 
-func (w *world) has(kind, name string) bool { return exists(w.path(kind, name)) }
+func (w *world) has(kind, name string) bool { return paths.Exists(w.path(kind, name)) }
 
 func (w *world) put(kind, name, text string) error {
 	return os.WriteFile(w.path(kind, name), []byte(text), 0o600)

@@ -4,6 +4,7 @@
 package paths
 
 import (
+	"os"
 	"path/filepath"
 
 	"croft/bundles"
@@ -80,3 +81,10 @@ func DraftFS(d *state.Draft) string { return filepath.Join(d.Dir, "fs") }
 // directory of croft's binary: libcontainer covers that with an overlay
 // (libcontainer/exeseal), and fails if it would cover its own files.
 func Containers(s *state.Store) string { return filepath.Join(s.RunRoot, "containers") }
+
+// Exists reports whether there is such a file. A file that cannot be looked at
+// counts as missing.
+func Exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
