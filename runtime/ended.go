@@ -12,6 +12,7 @@ import (
 	"croft/runtime/consolelog"
 	"croft/runtime/endreason"
 	"croft/runtime/holder"
+	"croft/runtime/look"
 	"croft/runtime/paths"
 )
 
@@ -125,11 +126,11 @@ func (mon *monitor) retry(tries int, pause time.Duration, do func() error) error
 // pauseUnlessStopped waits, and reports whether no one has asked the VPS to
 // stop by then.
 func (mon *monitor) pauseUnlessStopped(pause time.Duration) bool {
-	for left := pause; left > 0; left -= lookAgain {
+	for left := pause; left > 0; left -= look.Interval {
 		if mon.askedToStop() {
 			return false
 		}
-		mon.sleep(min(left, lookAgain))
+		mon.sleep(min(left, look.Interval))
 	}
 	return !mon.askedToStop()
 }

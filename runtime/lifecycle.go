@@ -45,11 +45,11 @@ func (m *Manager) freeze(ctx context.Context, name string, how func(string) erro
 		return err
 	}
 	if !seen.Alive {
-		return m.notRunning(name)
+		return m.observer().NotRunning(name)
 	}
 	if err := how(name); err != nil {
 		if errors.Is(err, container.ErrAbsent) {
-			return m.notRunning(name)
+			return m.observer().NotRunning(name)
 		}
 		return fmt.Errorf("%s: %w", name, err)
 	}

@@ -19,6 +19,7 @@ import (
 	"croft/runtime/guests"
 	"croft/runtime/holder"
 	"croft/runtime/hostfacts"
+	"croft/runtime/look"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
 	"croft/runtime/sysctls"
@@ -181,7 +182,7 @@ func (m *Manager) existingAsIs(ctx context.Context, name string) (*state.Locked,
 func (m *Manager) ready(ctx context.Context, l *state.Locked) (vps.VPS, error) {
 	v, err := l.VPS()
 	if err == nil {
-		err = whole(v)
+		err = look.CheckRecord(v)
 	}
 	if err == nil {
 		v, err = m.finishRename(ctx, l, v)
@@ -196,14 +197,6 @@ func (m *Manager) ready(ctx context.Context, l *state.Locked) (vps.VPS, error) {
 		}
 	}
 	return v, err
-}
-
-// whole refuses a record that is JSON and yet no VPS.
-func whole(v vps.VPS) error {
-	if v.Template.Digest == "" || len(v.Template.Layers) == 0 {
-		return fail.New(fail.State, "the settings of %s name no template", v.Name).WithHint("croft list --columns name,status,error %s", v.Name)
-	}
-	return nil
 }
 
 // observer observes whether VPSs run.
@@ -225,13 +218,12 @@ func (m *Manager) status(name string) (Status, error) {
 	return m.observer().Status(seen)
 }
 
-// notRunning is why name, whose init was just found to have ended, cannot be used.
-func (m *Manager) notRunning(name string) error {
-	status, err := m.status(name)
-	if err != nil {
-		return err
+// looker looks at VPSs without changing them.
+func (m *Manager) looker() look.Looker {
+	return look.Looker{
+		Store: m.store, Observer: m.observer(), Tables: m.networkTables(), Containers: m.containers, Networks: m.networks,
+		Capacity: m.capacity, Output: m.output, Recover: m.recoverIfFree, ReadOnly: m.readOnly, Warn: m.warn,
 	}
-	return observe.NotRunning(name, status)
 }
 
 // networkTables are the tables of the networks.

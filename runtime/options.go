@@ -8,6 +8,7 @@ import (
 
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/look"
 	"croft/runtime/observe"
 	"croft/template"
 	"croft/template/layer"
@@ -111,26 +112,6 @@ type RunOptions struct {
 	Named  func(name string) // is told the VPS's name once it exists; may be nil
 }
 
-// LogOptions says which of a VPS's console logs, and how much of it.
-type LogOptions struct {
-	Monitor bool // the log of its monitor instead, which has no boots
-	Follow  bool
-	Boot    int // n > 0 is the n-th boot; 0 the newest, -1 the one before, …
-	Lines   int // the last n lines; < 0 is all
-}
-
-// A Condition is what Wait waits for: "running", "stopped", "booted", "network".
-type Condition string
-
-// Conditions of Wait.
-const (
-	UntilRunning Condition = "running"
-	UntilStopped Condition = "stopped"
-	UntilBooted  Condition = "booted"
-	UntilNetwork Condition = "network"
-	UntilReboot  Condition = "reboot" // it has booted again
-)
-
 // A Status is one word for what a VPS does.
 type Status = observe.Status
 
@@ -145,56 +126,30 @@ const (
 	StatusBroken   = observe.Broken
 )
 
-// An Info is a VPS as list, status and inspect show it. Its JSON keys are
-// stable: docs/state.md.
-type Info struct {
-	Name       string            `json:"name"`
-	Status     Status            `json:"status"`
-	Booted     bool              `json:"booted"`
-	UUID       string            `json:"uuid"`
-	Hostname   string            `json:"hostname"`
-	Template   string            `json:"template"`
-	Digest     string            `json:"digest"`
-	Created    time.Time         `json:"created"`
-	Started    *time.Time        `json:"started"`
-	Boot       int               `json:"boot"`
-	PID        int               `json:"pid"`        // of its init, on the host; 0 if it does not run
-	MonitorPID int               `json:"monitorPid"` // 0 if none
-	IDs        vps.IDRange       `json:"ids"`
-	Privileged bool              `json:"privileged"`
-	Interfaces []InterfaceInfo   `json:"interfaces"`
-	Published  []vps.Publication `json:"published"` // ports of the host that lead to it
-	Limits     vps.Limits        `json:"limits"`
-	Allow      []string          `json:"allow"` // what the system-call filter denies by default
-	Labels     map[string]string `json:"labels"`
-	Ephemeral  bool              `json:"ephemeral"`
-	OnBoot     string            `json:"onboot"` // last, yes or no
-	BootOrder  int               `json:"bootOrder"`
-	StopAfter  int               `json:"stopTimeoutSeconds"`
-	ShouldRun  bool              `json:"shouldRun"` // it was started, and nobody has asked it to stop since
-	LastEnd    *state.End        `json:"lastEnd"`
-	Bundle     string            `json:"bundle"`
-	Files      string            `json:"files"`      // where its own files are on the host
-	Cgroup     string            `json:"cgroup"`     // as in its bundle; "" if it does not run
-	MonitorLog string            `json:"monitorLog"` // the file that its monitor writes to; it is there after the first start
-	Error      string            `json:"error,omitempty"`
-}
+// What commands that look at VPSs return and take: see package look.
+type (
+	Info           = look.Info
+	InterfaceInfo  = look.InterfaceInfo
+	LogOptions     = look.LogOptions
+	Condition      = look.Condition
+	End            = state.End
+	ProcessInfo    = look.ProcessInfo
+	Stats          = look.Stats
+	CPUStats       = look.CPUStats
+	MemoryStats    = look.MemoryStats
+	PIDStats       = look.PIDStats
+	IOStats        = look.IOStats
+	InterfaceStats = look.InterfaceStats
+)
 
-// An InterfaceInfo is one interface of a VPS with its place on the host.
-type InterfaceInfo struct {
-	Name      string   `json:"name"`
-	Network   string   `json:"network"`
-	HostLink  string   `json:"hostLink"`
-	MAC       string   `json:"mac"`
-	Addresses []string `json:"addresses"` // with prefix length, IPv4 first
-	Rate      vps.Rate `json:"rate"`
-	// Connections is the saved bound on connections in the host's table: 0 is the
-	// default, -1 none. ConnectionLimit is the number that it means on this
-	// host; it is in inspect alone, and 0 where there is no bound.
-	Connections     int64             `json:"connections"`
-	ConnectionLimit uint32            `json:"connectionLimit,omitempty"`
-	Dropped         map[string]uint64 `json:"dropped,omitempty"` // packets by the filter that dropped them; inspect only
-}
+// Conditions of Wait.
+const (
+	UntilRunning = look.UntilRunning
+	UntilStopped = look.UntilStopped
+	UntilBooted  = look.UntilBooted
+	UntilNetwork = look.UntilNetwork
+	UntilReboot  = look.UntilReboot
+)
 
 // TemplateInfo, BuildOptions and the like are the template package's own;
 // they stand here so that the command line needs to know one package.

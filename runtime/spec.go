@@ -21,6 +21,7 @@ import (
 	"croft/runtime/guests"
 	"croft/runtime/hostfacts"
 	"croft/runtime/inits"
+	"croft/runtime/look"
 	"croft/runtime/paths"
 	"croft/template"
 )
@@ -156,7 +157,7 @@ func (m *Manager) Bundle(_ context.Context, name string) (json.RawMessage, error
 	}
 	v, err := m.store.Get(name)
 	if err == nil {
-		err = whole(v)
+		err = look.CheckRecord(v)
 	}
 	if err != nil {
 		return nil, err

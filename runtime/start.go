@@ -1,9 +1,11 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"croft/internal/fail"
@@ -40,6 +42,48 @@ func (m *Manager) awaitStart(ctx context.Context, name string, o StartOptions) e
 		return m.awaitBoot(ctx, name, UntilNetwork, o.Timeout)
 	}
 	return nil
+}
+
+// awaitBoot is Wait for a VPS that has just been started: if it ends, it will
+// not come back.
+func (m *Manager) awaitBoot(ctx context.Context, name string, until Condition, timeout time.Duration) error {
+	if timeout == 0 {
+		timeout = DefaultBootTimeout
+	}
+	_, err := m.looker().Await(ctx, name, until, timeout, func(s Status) error {
+		if s == StatusStopped {
+			return fail.New(fail.State, "%s ended while it booted: %s", name, m.howEnded(name))
+		}
+		return nil
+	})
+	if err != nil {
+		return m.withConsole(name, err)
+	}
+	m.looker().WarnDegraded(ctx, name)
+	return nil
+}
+
+// howEnded is one line about the last end of a VPS.
+func (m *Manager) howEnded(name string) string {
+	run, err := m.store.Run(name)
+	if err != nil || run.End == nil {
+		return "the reason is not known"
+	}
+	return run.End.Detail
+}
+
+// withConsole adds to err, the reason of a failed start, the last lines of the
+// console: where a VPS says what was wrong.
+func (m *Manager) withConsole(name string, err error) error {
+	const lines = 20
+	var text bytes.Buffer
+	if e := m.Logs(context.Background(), name, LogOptions{Lines: lines}, &text); e != nil || text.Len() == 0 {
+		return err
+	}
+	for line := range strings.Lines(text.String()) {
+		m.warn(fmt.Sprintf("%s: console: %s", name, strings.TrimRight(line, "\r\n")))
+	}
+	return err
 }
 
 func (m *Manager) start(ctx context.Context, name string, how spawnHow) error {
@@ -185,15 +229,4 @@ func (m *Manager) recoverIfFree(ctx context.Context, name string) {
 	if err != nil {
 		m.warn(err.Error())
 	}
-}
-
-// reviveIfFallen starts a fallen VPS if no other command is busy with it, and
-// reports whether name was one.
-func (m *Manager) reviveIfFallen(ctx context.Context, name string) bool {
-	seen, err := m.observe(name)
-	if err != nil || !seen.EndedUnseen() {
-		return false
-	}
-	m.recoverIfFree(ctx, name)
-	return true
 }

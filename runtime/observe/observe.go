@@ -113,6 +113,20 @@ func NotRunning(name string, status Status) error {
 	return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
 }
 
+// NotRunning looks at name, whose init was just found to have ended, and returns
+// why it cannot be used: fail.State.
+func (o Observer) NotRunning(name string) error {
+	seen, err := o.Observe(name)
+	if err != nil {
+		return err
+	}
+	status, err := o.Status(seen)
+	if err != nil {
+		return err
+	}
+	return NotRunning(name, status)
+}
+
 // AlreadyRunning is the error of a start of a VPS that runs, or whose life lock is
 // held: fail.State.
 func (o Observation) AlreadyRunning() error {

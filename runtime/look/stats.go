@@ -1,4 +1,4 @@
-package runtime
+package look
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 // are stable: docs/state.md. In limits 0 is unlimited.
 type Stats struct {
 	Name       string           `json:"name"`
-	Status     Status           `json:"status"`
+	Status     observe.Status   `json:"status"`
 	Time       time.Time        `json:"time"` // when it was looked at
 	CPU        CPUStats         `json:"cpu"`
 	Memory     MemoryStats      `json:"memory"`
@@ -90,8 +90,8 @@ func (s Stats) Since(was Stats) Stats {
 
 // Stats looks at the VPSs that are named, or without names at all that run, in their order. One
 // that cannot be looked at has Err set; it is fail.State if it does not run.
-func (m *Manager) Stats(ctx context.Context, names []string) ([]Stats, error) {
-	vpss, err := m.statsOf(names)
+func (l Looker) Stats(ctx context.Context, names []string) ([]Stats, error) {
+	vpss, err := l.statsOf(names)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (m *Manager) Stats(ctx context.Context, names []string) ([]Stats, error) {
 	for i, e := range vpss {
 		room <- struct{}{}
 		group.Go(func() {
-			all[i] = m.usage(e)
+			all[i] = l.usage(e)
 			<-room
 		})
 	}
@@ -109,7 +109,7 @@ func (m *Manager) Stats(ctx context.Context, names []string) ([]Stats, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := m.addTraffic(all, vpss); err != nil {
+	if err := l.addTraffic(all, vpss); err != nil {
 		return nil, err
 	}
 	if len(names) > 0 {
@@ -125,38 +125,38 @@ func (m *Manager) Stats(ctx context.Context, names []string) ([]Stats, error) {
 }
 
 // statsOf are the VPSs to look at.
-func (m *Manager) statsOf(names []string) ([]state.Entry, error) {
+func (l Looker) statsOf(names []string) ([]state.Entry, error) {
 	if len(names) == 0 {
-		return m.store.All()
+		return l.Store.All()
 	}
 	var entries []state.Entry
 	for _, name := range names {
-		v, err := m.store.Get(name)
+		v, err := l.Store.Get(name)
 		entries = append(entries, state.Entry{Name: name, VPS: v, Err: err})
 	}
 	return entries, nil
 }
 
 // usage is what the VPS's cgroups say.
-func (m *Manager) usage(e state.Entry) Stats {
+func (l Looker) usage(e state.Entry) Stats {
 	s := Stats{Name: e.Name, Interfaces: []InterfaceStats{}, Err: e.Err}
 	var seen observe.Observation
 	if s.Err == nil {
-		seen, s.Err = m.observe(e.Name)
+		seen, s.Err = l.Observer.Observe(e.Name)
 	}
 	if s.Err == nil {
-		s.Status, s.Err = m.observer().Status(seen)
+		s.Status, s.Err = l.Observer.Status(seen)
 	}
-	if s.Err == nil && s.Status == StatusStopped {
-		s.Err = observe.NotRunning(e.Name, StatusStopped)
+	if s.Err == nil && s.Status == observe.Stopped {
+		s.Err = observe.NotRunning(e.Name, observe.Stopped)
 	}
 	if s.Err != nil {
 		return s
 	}
-	u, err := m.containers.Usage(e.Name)
+	u, err := l.Containers.Usage(e.Name)
 	s.Time = time.Now().UTC()
 	if err != nil {
-		s.Err = m.goneOr(e.Name, err)
+		s.Err = l.goneOr(e.Name, err)
 		return s
 	}
 	s.fill(u, e.VPS.Limits)
@@ -164,9 +164,9 @@ func (m *Manager) usage(e state.Entry) Stats {
 }
 
 // goneOr is err, unless it came of the VPS's end.
-func (m *Manager) goneOr(name string, err error) error {
-	if seen, e := m.observe(name); e == nil && !seen.Alive {
-		return observe.NotRunning(name, StatusStopped)
+func (l Looker) goneOr(name string, err error) error {
+	if seen, e := l.Observer.Observe(name); e == nil && !seen.Alive {
+		return observe.NotRunning(name, observe.Stopped)
 	}
 	return err
 }
@@ -179,8 +179,8 @@ func (s *Stats) fill(u container.Usage, l vps.Limits) {
 }
 
 // addTraffic asks for what all of them have carried at once.
-func (m *Manager) addTraffic(all []Stats, entries []state.Entry) error {
-	networks := m.networkTables().All()
+func (l Looker) addTraffic(all []Stats, entries []state.Entry) error {
+	networks := l.Tables.All()
 	var plans []network.Plan
 	owner := map[string]int{}
 	for i, e := range entries {
@@ -201,7 +201,7 @@ func (m *Manager) addTraffic(all []Stats, entries []state.Entry) error {
 			owner[plan.HostLink] = i
 		}
 	}
-	traffic, err := m.networks.Traffic(plans)
+	traffic, err := l.Networks.Traffic(plans)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package runtime
+package look
 
 import (
 	"context"
@@ -14,12 +14,12 @@ import (
 
 // answers reports whether every address of the VPS that the host can ask for
 // answers its ping.
-func (m *Manager) answers(ctx context.Context, name string) (bool, error) {
-	v, err := m.store.Get(name)
+func (l Looker) answers(ctx context.Context, name string) (bool, error) {
+	v, err := l.Store.Get(name)
 	if err != nil {
 		return false, err
 	}
-	plugs, err := m.networkTables().Plugs(v)
+	plugs, err := l.Tables.Plugs(v)
 	if err != nil {
 		return false, err
 	}

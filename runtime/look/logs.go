@@ -1,4 +1,4 @@
-package runtime
+package look
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 	"time"
 
 	"croft/internal/fail"
@@ -17,39 +16,47 @@ import (
 	"croft/runtime/paths"
 )
 
+// LogOptions says which of a VPS's console logs, and how much of it.
+type LogOptions struct {
+	Monitor bool // the log of its monitor instead, which has no boots
+	Follow  bool
+	Boot    int // n > 0 is the n-th boot; 0 the newest, -1 the one before, …
+	Lines   int // the last n lines; < 0 is all
+}
+
 // Logs writes name's console log to w. With o.Follow it goes on as long as the
 // VPS runs or ctx lasts. A VPS that has never booted has an empty log.
-func (m *Manager) Logs(ctx context.Context, name string, o LogOptions, w io.Writer) error {
+func (l Looker) Logs(ctx context.Context, name string, o LogOptions, w io.Writer) error {
 	if _, err := vps.ParseName(name); err != nil {
 		return err
 	}
-	if _, err := m.store.Get(name); err != nil {
+	if _, err := l.Store.Get(name); err != nil {
 		return err
 	}
 	if o.Monitor {
-		file := paths.MonitorLog(m.store, name)
+		file := paths.MonitorLog(l.Store, name)
 		if !paths.Exists(file) {
 			return nil
 		}
-		return m.copyLog(ctx, name, file, o, w)
+		return l.copyLog(ctx, name, file, o, w)
 	}
-	l, err := consolelog.Open(m.store.LogDir(name))
+	logs, err := consolelog.Open(l.Store.LogDir(name))
 	if err != nil {
 		return err
 	}
-	boot, ok := l.Choose(o.Boot)
+	boot, ok := logs.Choose(o.Boot)
 	switch {
 	case !ok && o.Boot == 0 && !o.Follow:
 		return nil
 	case !ok && o.Boot == 0:
 		return fail.New(fail.State, "%s has never been started", name).WithHint("croft start %s", name)
 	case !ok:
-		return fail.New(fail.NotFound, "no boot %d of %s has a log", o.Boot, name).WithHint("boots that have one: %s", l)
+		return fail.New(fail.NotFound, "no boot %d of %s has a log", o.Boot, name).WithHint("boots that have one: %s", logs)
 	}
-	return m.copyLog(ctx, name, l.File(boot), o, w)
+	return l.copyLog(ctx, name, logs.File(boot), o, w)
 }
 
-func (m *Manager) copyLog(ctx context.Context, name, file string, o LogOptions, w io.Writer) error {
+func (l Looker) copyLog(ctx context.Context, name, file string, o LogOptions, w io.Writer) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return fmt.Errorf("open console log: %w", err)
@@ -70,11 +77,11 @@ func (m *Manager) copyLog(ctx context.Context, name, file string, o LogOptions, 
 	if _, err := w.Write(text); err != nil || !o.Follow {
 		return err
 	}
-	tick := time.NewTicker(2 * lookAgain)
+	tick := time.NewTicker(2 * Interval)
 	defer tick.Stop()
 	for {
 		// Asked before the last read, so that nothing is missed in between.
-		held, err := m.monitorOrNew(ctx, name)
+		held, err := l.monitorOrNew(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -97,10 +104,10 @@ func (m *Manager) copyLog(ctx context.Context, name, file string, o LogOptions, 
 
 // monitorOrNew reports whether name has a monitor. A VPS that runs without one
 // gets a new one, which goes on with its console's log.
-func (m *Manager) monitorOrNew(ctx context.Context, name string) (bool, error) {
-	seen, err := m.observe(name)
+func (l Looker) monitorOrNew(ctx context.Context, name string) (bool, error) {
+	seen, err := l.Observer.Observe(name)
 	if err == nil && seen.Orphaned() {
-		m.recoverIfFree(ctx, name)
+		l.Recover(ctx, name)
 	}
 	return seen.Runs(), err
 }
@@ -137,18 +144,4 @@ func lastLines(text []byte, n int) []byte {
 		}
 	}
 	return text
-}
-
-// withConsole adds to err, the reason of a failed start, the last lines of the
-// console: where a VPS says what was wrong.
-func (m *Manager) withConsole(name string, err error) error {
-	const lines = 20
-	var text bytes.Buffer
-	if e := m.Logs(context.Background(), name, LogOptions{Lines: lines}, &text); e != nil || text.Len() == 0 {
-		return err
-	}
-	for line := range strings.Lines(text.String()) {
-		m.warn(fmt.Sprintf("%s: console: %s", name, strings.TrimRight(line, "\r\n")))
-	}
-	return err
 }

@@ -1,4 +1,4 @@
-package runtime
+package look
 
 import (
 	"bytes"
@@ -37,21 +37,21 @@ type ProcessInfo struct {
 
 // Processes lists the processes of a running VPS, by their pids inside. One
 // that ends meanwhile is left out.
-func (m *Manager) Processes(ctx context.Context, name string) ([]ProcessInfo, error) {
-	v, err := m.store.Get(name)
+func (l Looker) Processes(ctx context.Context, name string) ([]ProcessInfo, error) {
+	v, err := l.Store.Get(name)
 	if err != nil {
 		return nil, err
 	}
-	seen, err := m.observe(name)
+	seen, err := l.Observer.Observe(name)
 	if err == nil && !seen.Alive {
-		err = m.notRunning(name)
+		err = l.Observer.NotRunning(name)
 	}
 	if err != nil {
 		return nil, err
 	}
-	pids, err := m.containers.Processes(name)
+	pids, err := l.Containers.Processes(name)
 	if err != nil {
-		return nil, m.goneOr(name, err)
+		return nil, l.goneOr(name, err)
 	}
 	all := []ProcessInfo{}
 	number := map[int]int{} // inside, by that of the host

@@ -1,0 +1,305 @@
+// Package look describes VPSs: list, inspect, stats, top, logs and wait. It reads
+// and takes no lock.
+package look
+
+import (
+	"context"
+	"net/netip"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"croft/bundles"
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/internal/vps"
+	"croft/network"
+	"croft/runtime/container"
+	"croft/runtime/endreason"
+	"croft/runtime/hostfacts"
+	"croft/runtime/observe"
+	"croft/runtime/paths"
+	"croft/runtime/tables"
+)
+
+// A Looker looks at the VPSs of a store.
+type Looker struct {
+	Store      *state.Store
+	Observer   observe.Observer
+	Tables     tables.Tables
+	Containers Containers
+	Networks   Networks
+	Capacity   func() bundles.Capacity
+	// Output runs a command inside and returns what it prints.
+	Output func(ctx context.Context, name string, args ...string) (string, error)
+	// Recover gives a running VPS without a monitor a new one, and starts a VPS
+	// that ended without a monitor and should run. It is a no-op for others, and
+	// while another command holds the lock of the VPS.
+	Recover  func(ctx context.Context, name string)
+	ReadOnly bool // do not call Recover, and write no notes
+	Warn     func(string)
+}
+
+// Containers are the containers of VPSs.
+type Containers interface {
+	// Processes returns the processes of a running VPS.
+	Processes(name string) ([]int, error)
+	// Remains returns the processes that the kernel has in the VPS's cgroup,
+	// Remaining the VPSs that may have some.
+	Remains(name string) ([]int, error)
+	Remaining() (map[string]bool, error)
+	Usage(name string) (container.Usage, error)
+}
+
+// Networks tells about interfaces of VPSs.
+type Networks interface {
+	// ConnectionLimit is the bound on connections that a plan means on this host;
+	// 0 is unlimited.
+	ConnectionLimit(p network.Plan) (uint32, error)
+	Dropped(p network.Plan) (map[network.Reason]uint64, error)
+	Traffic(plans []network.Plan) (map[string]network.Traffic, error)
+}
+
+// patience is how long a list waits for guests.
+const patience = time.Second
+
+// An Info is a VPS as list, status and inspect show it. Its JSON keys are
+// stable: docs/state.md.
+type Info struct {
+	Name       string            `json:"name"`
+	Status     observe.Status    `json:"status"`
+	Booted     bool              `json:"booted"`
+	UUID       string            `json:"uuid"`
+	Hostname   string            `json:"hostname"`
+	Template   string            `json:"template"`
+	Digest     string            `json:"digest"`
+	Created    time.Time         `json:"created"`
+	Started    *time.Time        `json:"started"`
+	Boot       int               `json:"boot"`
+	PID        int               `json:"pid"`        // of its init, on the host; 0 if it does not run
+	MonitorPID int               `json:"monitorPid"` // 0 if none
+	IDs        vps.IDRange       `json:"ids"`
+	Privileged bool              `json:"privileged"`
+	Interfaces []InterfaceInfo   `json:"interfaces"`
+	Published  []vps.Publication `json:"published"` // ports of the host that lead to it
+	Limits     vps.Limits        `json:"limits"`
+	Allow      []string          `json:"allow"` // what the system-call filter denies by default
+	Labels     map[string]string `json:"labels"`
+	Ephemeral  bool              `json:"ephemeral"`
+	OnBoot     string            `json:"onboot"` // last, yes or no
+	BootOrder  int               `json:"bootOrder"`
+	StopAfter  int               `json:"stopTimeoutSeconds"`
+	ShouldRun  bool              `json:"shouldRun"` // it was started, and nobody has asked it to stop since
+	LastEnd    *state.End        `json:"lastEnd"`
+	Bundle     string            `json:"bundle"`
+	Files      string            `json:"files"`      // where its own files are on the host
+	Cgroup     string            `json:"cgroup"`     // as in its bundle; "" if it does not run
+	MonitorLog string            `json:"monitorLog"` // the file that its monitor writes to; it is there after the first start
+	Error      string            `json:"error,omitempty"`
+}
+
+// An InterfaceInfo is one interface of a VPS with its place on the host.
+type InterfaceInfo struct {
+	Name      string   `json:"name"`
+	Network   string   `json:"network"`
+	HostLink  string   `json:"hostLink"`
+	MAC       string   `json:"mac"`
+	Addresses []string `json:"addresses"` // with prefix length, IPv4 first
+	Rate      vps.Rate `json:"rate"`
+	// Connections is the saved bound on connections in the host's table: 0 is the
+	// default, -1 none. ConnectionLimit is the number that it means on this
+	// host; it is in inspect alone, and 0 where there is no bound.
+	Connections     int64             `json:"connections"`
+	ConnectionLimit uint32            `json:"connectionLimit,omitempty"`
+	Dropped         map[string]uint64 `json:"dropped,omitempty"` // packets by the filter that dropped them; inspect only
+}
+
+// CheckRecord is fail.State if v, which was read from a file, is not a whole VPS.
+func CheckRecord(v vps.VPS) error {
+	if v.Template.Digest == "" || len(v.Template.Layers) == 0 {
+		return fail.New(fail.State, "the settings of %s name no template", v.Name).WithHint("croft list --columns name,status,error %s", v.Name)
+	}
+	return nil
+}
+
+// List describes all VPSs, sorted by name. It takes no lock; one whose files
+// cannot be read is observe.Broken and does not hide the others.
+func (l Looker) List(ctx context.Context) ([]Info, error) {
+	entries, err := l.Store.All()
+	if err != nil {
+		return nil, err
+	}
+	claims := tables.ByOwner(l.Tables.All())
+	strays, err := l.Containers.Remaining()
+	if err != nil {
+		l.Warn(err.Error())
+	}
+	// All guests together that have to be asked whether they have booted have this
+	// long to answer, so that none of them delays a list for longer.
+	asking, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	all := make([]Info, len(entries))
+	var group sync.WaitGroup
+	workers := max(4, goruntime.GOMAXPROCS(0))
+	for w := range workers {
+		group.Go(func() {
+			for i := w; i < len(entries) && ctx.Err() == nil; i += workers {
+				e := entries[i]
+				if e.Err == nil {
+					e.Err = CheckRecord(e.VPS)
+				}
+				if e.Err != nil {
+					all[i] = broken(e.Name, e.Err)
+					continue
+				}
+				all[i] = l.describe(asking, e.VPS, claims.Of(e.VPS), strays)
+				if l.mayRestart(ctx, all[i]) {
+					all[i] = l.describe(asking, e.VPS, claims.Of(e.VPS), strays)
+				}
+			}
+		})
+	}
+	group.Wait()
+	return all, ctx.Err()
+}
+
+// mayRestart reports whether the VPS ended while it had no monitor and should
+// run. Then it has asked for a new start.
+func (l Looker) mayRestart(ctx context.Context, info Info) bool {
+	if l.ReadOnly || info.Status != observe.Stopped || !info.ShouldRun {
+		return false
+	}
+	seen, err := l.Observer.Observe(info.Name)
+	if err != nil || !seen.EndedUnseen() {
+		return false
+	}
+	l.Recover(ctx, info.Name)
+	return true
+}
+
+// Inspect describes one VPS, with what its filters dropped.
+func (l Looker) Inspect(ctx context.Context, name string) (Info, error) {
+	if _, err := vps.ParseName(name); err != nil {
+		return Info{}, err
+	}
+	v, err := l.Store.Get(name)
+	if err != nil {
+		return Info{}, err
+	}
+	if err := CheckRecord(v); err != nil {
+		return Info{}, err
+	}
+	l.Recover(ctx, name)
+	info := l.describe(ctx, v, l.Tables.Of(v), map[string]bool{name: true})
+	if info.Status == observe.Stopped {
+		return info, nil
+	}
+	plugs, err := l.Tables.Plugs(v)
+	if err != nil {
+		return Info{}, err
+	}
+	for i, p := range plugs {
+		if info.Interfaces[i].ConnectionLimit, err = l.Networks.ConnectionLimit(p.Plan); err != nil {
+			return Info{}, err
+		}
+		dropped, err := l.Networks.Dropped(p.Plan)
+		if err != nil {
+			return Info{}, err
+		}
+		info.Interfaces[i].Dropped = map[string]uint64{}
+		for reason, packets := range dropped {
+			info.Interfaces[i].Dropped[string(reason)] = packets
+		}
+	}
+	return info, nil
+}
+
+func broken(name string, err error) Info {
+	return Info{Name: name, Status: observe.Broken, Error: err.Error(), Interfaces: []InterfaceInfo{}, Published: []vps.Publication{}, Labels: map[string]string{}}
+}
+
+// describe tells what there is to tell about v. perhaps are the VPSs that may
+// have processes though their files say that they are stopped.
+func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]network.Table, perhaps map[string]bool) Info {
+	info := Info{
+		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
+		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, l.Capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels,
+		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: int(v.StopTimeout().Seconds()),
+		Interfaces: describeInterfaces(v, networks), Published: append([]vps.Publication{}, v.Published...),
+		Allow:  append([]string{}, v.Allow...),
+		Bundle: l.Store.BundleDir(v.Name), Files: filepath.Join(l.Store.FSDir(v.Name), "upper"),
+		MonitorLog: paths.MonitorLog(l.Store, v.Name),
+	}
+	if info.Labels == nil {
+		info.Labels = map[string]string{}
+	}
+	seen, err := l.Observer.Observe(v.Name)
+	if err == nil {
+		info.ShouldRun, err = l.Store.ShouldRun(v.Name)
+	}
+	if err == nil {
+		info.Status, err = l.Observer.Status(seen)
+	}
+	if err == nil && info.Status == observe.Stopped && perhaps[v.Name] {
+		var pids []int
+		if pids, err = l.Containers.Remains(v.Name); len(pids) > 0 {
+			info.Status = observe.Orphaned
+		}
+	}
+	if err != nil {
+		info.Status, info.Error = observe.Broken, err.Error()
+		return info
+	}
+	run := seen.Run
+	info.Boot, info.LastEnd = run.Boot, run.End
+	if seen.EndedUnseen() || run.State == state.Starting {
+		info.LastEnd = new(endreason.Unseen())
+	}
+	if info.Status == observe.Stopped {
+		return info
+	}
+	info.Cgroup = l.cgroupsPath(v.Name)
+	info.PID, info.MonitorPID, info.Started = run.Init.PID, run.Monitor.PID, &run.Started
+	info.LastEnd = nil
+	switch info.Status {
+	case observe.Orphaned:
+		info.MonitorPID = 0
+	case observe.Stopping:
+		info.PID = 0
+	}
+	info.Booted = l.Booted(ctx, v.Name, run)
+	return info
+}
+
+// cgroupsPath is what the VPS's bundle says, as long as there is one.
+func (l Looker) cgroupsPath(name string) string {
+	spec, err := bundles.Read(l.Store.BundleDir(name))
+	if err != nil || spec.Linux == nil {
+		return ""
+	}
+	return spec.Linux.CgroupsPath
+}
+
+func describeInterfaces(v vps.VPS, networks map[string]network.Table) []InterfaceInfo {
+	all := []InterfaceInfo{}
+	for _, i := range v.Interfaces {
+		info := InterfaceInfo{Name: i.Name, Network: i.Network, Addresses: []string{}, Rate: i.Rate}
+		t := networks[i.Network]
+		c, ok := tables.ClaimOf(t, v.Name, i.Name)
+		if !ok { // a rename that was cut short has not come there
+			c, ok = tables.ClaimOf(t, v.RenamedFrom, i.Name)
+		}
+		if ok {
+			info.HostLink, info.MAC, info.Connections = c.HostLink, c.MAC, c.Connections
+			addrs := slices.Clone(c.Addresses)
+			slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return a.BitLen() - b.BitLen() })
+			for _, a := range addrs {
+				info.Addresses = append(info.Addresses, t.WithBits(a).String())
+			}
+		}
+		all = append(all, info)
+	}
+	return all
+}

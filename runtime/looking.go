@@ -1,0 +1,62 @@
+package runtime
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"croft/internal/vps"
+)
+
+// List describes all VPSs, sorted by name. A VPS whose files cannot be read is
+// StatusBroken. It takes no lock.
+func (m *Manager) List(ctx context.Context) ([]Info, error) {
+	if !m.readOnly {
+		m.collectAbandoned(ctx)
+	}
+	return m.looker().List(ctx)
+}
+
+// Inspect describes one VPS, with the packets that its filters dropped.
+func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
+	return m.looker().Inspect(ctx, name)
+}
+
+// Stats returns the usage of the named VPSs, or of all running ones if names is
+// empty. A VPS without usage has Err set, which is fail.State if it does not run.
+func (m *Manager) Stats(ctx context.Context, names []string) ([]Stats, error) {
+	return m.looker().Stats(ctx, names)
+}
+
+// Processes lists the processes of a running VPS, by their pids inside.
+func (m *Manager) Processes(ctx context.Context, name string) ([]ProcessInfo, error) {
+	return m.looker().Processes(ctx, name)
+}
+
+// Logs writes a console log of name to w, or the log of its monitor. With
+// o.Follow it continues until the VPS stops or ctx is done. A VPS that has never
+// booted has an empty log.
+func (m *Manager) Logs(ctx context.Context, name string, o LogOptions, w io.Writer) error {
+	return m.looker().Logs(ctx, name, o, w)
+}
+
+// Wait returns when name meets the condition: fail.Timeout if it does not within
+// timeout (0: no limit), fail.State if it cannot. For UntilStopped it returns the
+// last end of the VPS, or nil if there was none since the host booted.
+func (m *Manager) Wait(ctx context.Context, name string, until Condition, timeout time.Duration) (*End, error) {
+	return m.looker().Wait(ctx, name, until, timeout)
+}
+
+// ResolveNames returns the VPSs that a command is for: the named ones, or all. An
+// invalid name is fail.Usage.
+func (m *Manager) ResolveNames(all bool, names []string) ([]string, error) {
+	if !all {
+		for _, n := range names {
+			if _, err := vps.ParseName(n); err != nil {
+				return nil, err
+			}
+		}
+		return names, nil
+	}
+	return m.store.Names()
+}
