@@ -229,7 +229,10 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 				base = append(base, "--interval=0")
 			}
 			if v.name == "rule" { // something has to be ruled
-				base = append(base, "--from=10.0.0.3", "--table=9")
+				base = append(base, "--table=9")
+				if o.name != "to" { // whose value is of another family
+					base = append(base, "--from=10.0.0.3")
+				}
 			}
 			if _, ok := v.option("template"); ok && o.name != "template" {
 				base = append(base, "--template", "debian-12")
@@ -253,6 +256,9 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 			env := map[string]string{"FAKE_REFUSE": "Exec web: command 126"}
 			a := croft(t, env, append(slices.Clone(base), words...)...)
 			b := croft(t, env, slices.Concat(base, []string{with}, words)...)
+			if b.status == 3 && (v.name == "remove" || o.name == "ip-del") {
+				b.status = 0 // it chooses what the VPS does not have
+			}
 			if v.statusInside == (b.status == 0) && v.name != "run" && v.name != "enter" || b.status == 2 || b.status == 125 {
 				t.Errorf("%s: exit status %d: %s", id, b.status, b.err)
 			}

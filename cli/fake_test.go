@@ -33,6 +33,8 @@ type fake struct {
 	status int               // how commands inside end
 	looks  int               // at statistics
 	log    string            // what a VPS has written
+
+	changed map[string]vps.VPS // by Change
 }
 
 // newFake is told by the environment what a test wants of it.
@@ -43,7 +45,7 @@ func newFake(o runtime.Options, getenv func(string) string) (Manager, error) {
 }
 
 func pretend(getenv func(string) string) *fake {
-	f := &fake{calls: getenv("FAKE_CALLS"), refuse: map[string]string{}}
+	f := &fake{calls: getenv("FAKE_CALLS"), refuse: map[string]string{}, changed: map[string]vps.VPS{}}
 	for line := range strings.SplitSeq(getenv("FAKE_REFUSE"), ";") {
 		call, why, _ := strings.Cut(line, ": ")
 		f.refuse[strings.TrimSpace(call)] = why
@@ -177,8 +179,53 @@ func (f *fake) Destroy(_ context.Context, name string, o runtime.DestroyOptions)
 	return f.call("Destroy", name, o)
 }
 
-func (f *fake) Set(_ context.Context, name string, c runtime.Change) error {
-	return f.call("Set", name, c)
+// Change applies edits to what the fake keeps of a VPS.
+func (f *fake) Change(_ context.Context, name string, edits ...vps.Edit) error {
+	words := make([]string, len(edits))
+	for n, e := range edits {
+		words[n] = e.String()
+	}
+	if err := f.call("Change", name, words); err != nil {
+		return err
+	}
+	now, err := vps.Edited(f.settings(name), edits...)
+	if err == nil {
+		f.changed[name] = now
+	}
+	return err
+}
+
+// settings are those of a VPS after all changes.
+func (f *fake) settings(name string) vps.VPS {
+	if v, ok := f.changed[name]; ok {
+		return v
+	}
+	at, prefix := "10.90.0.3", netip.MustParsePrefix("10.90.0.0/16")
+	if name == "web" {
+		at = "10.90.0.2"
+	}
+	v := vps.VPS{Name: name, Hostname: name, Interfaces: []vps.Interface{
+		{Name: "eth0", Network: "default", Addresses: []netip.Addr{netip.MustParseAddr(at)}, Prefixes: []netip.Prefix{prefix}, Tracked: true},
+	}}
+	if name != "web" {
+		return v
+	}
+	v.Firewall.Rules = []vps.FirewallRule{
+		{Chain: "input", Action: "allow", Protocol: "tcp", Ports: []string{"22"}, From: "10.0.0.0/8"},
+		{Chain: "input", Action: "allow", Protocol: "tcp", Ports: []string{"80", "443", "8000-8100"}, From: "10.0.0.0/8"},
+		{Chain: "input", Action: "reject", Protocol: "tcp", Ports: []string{"25"}},
+		{Chain: "output", Action: "allow", States: []string{"new"}},
+	}
+	v.Routing = vps.Routing{
+		Routes: []vps.Route{{Destination: "198.51.100.0/24", MTU: 1300}, {Destination: "::/0", Via: "fd00::1"}},
+		Rules:  []vps.RouteRule{{From: "10.90.0.7/32", Table: 100, Priority: 1000}},
+	}
+	v.Published = []vps.Publication{
+		{Protocol: "tcp", Host: "127.0.0.1", Ports: "18081", To: "80"},
+		{Protocol: "udp", Host: "::1", Ports: "53", To: "53"},
+		{Protocol: "tcp", Ports: "18082", To: "80"},
+	}
+	return v
 }
 
 func (f *fake) Rename(_ context.Context, old, new string) error {
@@ -461,26 +508,6 @@ func (f *fake) Firewall(_ context.Context, name string) (runtime.FirewallInfo, e
 	return info, f.call("Firewall", name, nil)
 }
 
-func (f *fake) AddFirewallRules(_ context.Context, name string, rules []vps.FirewallRule, at int) error {
-	return f.call("AddFirewallRules", name, map[string]any{"Rules": rules, "At": at})
-}
-
-func (f *fake) RemoveFirewallRules(_ context.Context, name string, chosen []runtime.FirewallChoice) error {
-	return f.call("RemoveFirewallRules", name, chosen)
-}
-
-func (f *fake) SetFirewallPolicy(_ context.Context, name, chain, policy string) error {
-	return f.call("SetFirewallPolicy", name, []string{chain, policy})
-}
-
-func (f *fake) FlushFirewall(_ context.Context, name string) error {
-	return f.call("FlushFirewall", name, nil)
-}
-
-func (f *fake) ApplyFirewall(_ context.Context, name string) error {
-	return f.call("ApplyFirewall", name, nil)
-}
-
 func (f *fake) Routing(_ context.Context, name string) (runtime.RoutingInfo, error) {
 	info := runtime.RoutingInfo{Name: name, Running: name == "web"}
 	if name == "web" {
@@ -491,25 +518,6 @@ func (f *fake) Routing(_ context.Context, name string) (runtime.RoutingInfo, err
 		info.Rules = []runtime.RouteRuleInfo{{Number: 2, From: "10.90.0.7/32", Table: 100, Priority: 7}}
 	}
 	return info, f.call("Routing", name, nil)
-}
-
-func (f *fake) AddRoute(_ context.Context, name string, r vps.Route) error {
-	return f.call("AddRoute", name, r)
-}
-
-func (f *fake) AddRouteRule(_ context.Context, name string, r vps.RouteRule) error {
-	return f.call("AddRouteRule", name, r)
-}
-
-func (f *fake) RemoveRoutes(_ context.Context, name string, chosen []runtime.RouteChoice) error {
-	return f.call("RemoveRoutes", name, chosen)
-}
-
-func (f *fake) FlushRoutes(_ context.Context, name string) error {
-	return f.call("FlushRoutes", name, nil)
-}
-func (f *fake) ApplyRoutes(_ context.Context, name string) error {
-	return f.call("ApplyRoutes", name, nil)
 }
 
 func (f *fake) Published(_ context.Context, name string) (runtime.PublishedInfo, error) {
@@ -539,18 +547,6 @@ func (f *fake) AllPublished(ctx context.Context) ([]runtime.PublishedInfo, error
 		all = append(all, info)
 	}
 	return all, nil
-}
-
-func (f *fake) Publish(_ context.Context, name string, ports []vps.Publication) error {
-	return f.call("Publish", name, ports)
-}
-
-func (f *fake) Unpublish(_ context.Context, name string, chosen []runtime.PublicationChoice) error {
-	return f.call("Unpublish", name, chosen)
-}
-
-func (f *fake) UnpublishAll(_ context.Context, name string) error {
-	return f.call("UnpublishAll", name, nil)
 }
 
 func (f *fake) Networks(context.Context) ([]runtime.NetworkInfo, error) {

@@ -147,7 +147,7 @@ func addFirewallRules(ctx context.Context, i *invocation, action string) error {
 	if err != nil {
 		return usageError("%s: %w", strings.Join(i.path, " "), err)
 	}
-	return forName(i, name, "change the firewall", func(m Manager) error { return m.AddFirewallRules(ctx, name, rules, at) })
+	return changeNamed(ctx, i, name, "change the firewall", vps.AddRules{Rules: rules, At: at})
 }
 
 // firewallRule is what the options say of a rule, whatever its ports.
@@ -208,7 +208,7 @@ are still accepted.`,
 			if words[1] != "accept" && words[1] != "drop" {
 				return usageError("firewall policy: invalid policy %q: use accept or drop", words[1])
 			}
-			return forName(i, name, "change the firewall", func(m Manager) error { return m.SetFirewallPolicy(ctx, name, chain, words[1]) })
+			return changeNamed(ctx, i, name, "change the firewall", vps.SetPolicy{Chain: chain, Policy: words[1]})
 		},
 	}
 }
@@ -237,19 +237,19 @@ If several rules are the same, the error lists them and no rule is removed.`,
 			if err != nil {
 				return err
 			}
-			return forName(i, name, "change the firewall", func(m Manager) error { return m.RemoveFirewallRules(ctx, name, chosen) })
+			return changeNamed(ctx, i, name, "change the firewall", vps.RemoveRules{Chosen: chosen})
 		},
 	}
 }
 
 // firewallChoices reads the words after the NAME of firewall remove.
-func firewallChoices(i *invocation, name string, words []string) ([]runtime.FirewallChoice, error) {
-	var chosen []runtime.FirewallChoice
+func firewallChoices(i *invocation, name string, words []string) ([]vps.FirewallChoice, error) {
+	var chosen []vps.FirewallChoice
 	if len(words) == 0 || words[0] != "allow" && words[0] != "deny" {
 		i.onlyFor("allow or deny", []string{"from", "to", "state", "chain", "reject"})
 		numbers, err := i.numbers(name, words)
 		for _, n := range numbers {
-			chosen = append(chosen, runtime.FirewallChoice{Number: n})
+			chosen = append(chosen, vps.FirewallChoice{Number: n})
 		}
 		return chosen, err
 	}
@@ -261,35 +261,38 @@ func firewallChoices(i *invocation, name string, words []string) ([]runtime.Fire
 		return nil, usageError("firewall remove: %w", err).WithHint("croft firewall %s list", name)
 	}
 	for _, r := range rules {
-		chosen = append(chosen, runtime.FirewallChoice{Rule: r})
+		chosen = append(chosen, vps.FirewallChoice{Rule: r})
 	}
 	return chosen, nil
 }
 
 func firewallFlushVerb() *verb {
-	return &verb{
-		name: "flush", args: "NAME", words: vpsNames,
+	return editVerb(&verb{
+		name:     "flush",
 		summary:  "remove all rules and policies",
 		examples: []string{"croft firewall web flush"},
 		synonyms: []string{"clear", "reset", "disable"},
-		run: func(ctx context.Context, i *invocation) error {
-			return forOne(ctx, i, "change the firewall", func(ctx context.Context, m Manager, name string) error { return m.FlushFirewall(ctx, name) })
-		},
-	}
+	}, "change the firewall", vps.FlushFirewall{})
 }
 
 func firewallApplyVerb() *verb {
-	return &verb{
-		name: "apply", args: "NAME", words: vpsNames,
+	return editVerb(&verb{
+		name:     "apply",
 		summary:  "restore rules that were removed inside the VPS",
 		examples: []string{"croft firewall web apply"},
 		about: `Every start does the same. A VPS that replaces its whole rule set ("nft flush
 ruleset", "iptables-restore") removes croft's rules too.`,
 		synonyms: []string{"repair", "reload", "enable"},
-		run: func(ctx context.Context, i *invocation) error {
-			return forOne(ctx, i, "change the firewall", func(ctx context.Context, m Manager, name string) error { return m.ApplyFirewall(ctx, name) })
-		},
+	}, "change the firewall", vps.Reapply{What: vps.PartFirewall})
+}
+
+// editVerb completes the verb of one edit of one VPS, which takes no options.
+func editVerb(v *verb, act string, e vps.Edit) *verb {
+	v.args, v.words = "NAME", vpsNames
+	v.run = func(ctx context.Context, i *invocation) error {
+		return forOne(ctx, i, act, func(ctx context.Context, m Manager, name string) error { return m.Change(ctx, name, e) })
 	}
+	return v
 }
 
 // nameAnd returns the name of a VPS and the words after it.
@@ -320,7 +323,12 @@ func (i *invocation) numbers(name string, words []string) ([]int, error) {
 	return numbers, nil
 }
 
-// forName does something to the VPS that was named beside other words.
+// changeNamed makes an edit of the VPS that is named before other words.
+func changeNamed(ctx context.Context, i *invocation, name, act string, e vps.Edit) error {
+	return forName(i, name, act, func(m Manager) error { return m.Change(ctx, name, e) })
+}
+
+// forName does something to the VPS or network that is named before other words.
 func forName(i *invocation, name, act string, do func(Manager) error) error {
 	if _, err := vps.ParseName(name); err != nil {
 		return usageError("%w", err)

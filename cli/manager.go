@@ -11,8 +11,8 @@ import (
 	"croft/runtime"
 )
 
-// A Manager does what the commands ask for: *runtime.Manager, or in tests one
-// that pretends.
+// A Manager does what the commands ask for. It is a *runtime.Manager, or a fake in
+// tests.
 type Manager interface {
 	Create(ctx context.Context, name string, o runtime.CreateOptions) (runtime.Info, error)
 	Start(ctx context.Context, name string, o runtime.StartOptions) error
@@ -23,7 +23,7 @@ type Manager interface {
 	Resume(ctx context.Context, name string) error
 	Destroy(ctx context.Context, name string, o runtime.DestroyOptions) error
 	Run(ctx context.Context, o runtime.RunOptions) (status int, err error)
-	Set(ctx context.Context, name string, c runtime.Change) error
+	Change(ctx context.Context, name string, edits ...vps.Edit) error
 	Rename(ctx context.Context, old, new string) error
 
 	Exec(ctx context.Context, name string, o runtime.ExecOptions) (status int, err error)
@@ -42,24 +42,9 @@ type Manager interface {
 	ResolveNames(all bool, names []string) ([]string, error)
 
 	Firewall(ctx context.Context, name string) (runtime.FirewallInfo, error)
-	AddFirewallRules(ctx context.Context, name string, rules []vps.FirewallRule, at int) error
-	RemoveFirewallRules(ctx context.Context, name string, chosen []runtime.FirewallChoice) error
-	SetFirewallPolicy(ctx context.Context, name, chain, policy string) error
-	FlushFirewall(ctx context.Context, name string) error
-	ApplyFirewall(ctx context.Context, name string) error
-
 	Routing(ctx context.Context, name string) (runtime.RoutingInfo, error)
-	AddRoute(ctx context.Context, name string, r vps.Route) error
-	AddRouteRule(ctx context.Context, name string, r vps.RouteRule) error
-	RemoveRoutes(ctx context.Context, name string, chosen []runtime.RouteChoice) error
-	FlushRoutes(ctx context.Context, name string) error
-	ApplyRoutes(ctx context.Context, name string) error
-
 	Published(ctx context.Context, name string) (runtime.PublishedInfo, error)
 	AllPublished(ctx context.Context) ([]runtime.PublishedInfo, error)
-	Publish(ctx context.Context, name string, ports []vps.Publication) error
-	Unpublish(ctx context.Context, name string, chosen []runtime.PublicationChoice) error
-	UnpublishAll(ctx context.Context, name string) error
 
 	Templates(ctx context.Context) ([]runtime.TemplateInfo, error)
 	Template(ctx context.Context, name string) (runtime.TemplateInfo, error)

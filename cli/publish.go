@@ -34,7 +34,10 @@ or not, or that a program on the host listens on is refused. The VPS's own
 firewall ("croft firewall") must accept the packets.`,
 		verbs: []*verb{
 			publishListVerb(), publishAddVerb(), publishRemoveVerb(),
-			nameOnlyVerb("flush", "remove all published ports", "croft publish web flush", "", []string{"clear", "reset"}, "change the published ports", Manager.UnpublishAll),
+			editVerb(&verb{
+				name: "flush", summary: "remove all published ports", examples: []string{"croft publish web flush"},
+				synonyms: []string{"clear", "reset"},
+			}, "change the published ports", vps.UnpublishAll{}),
 		},
 	}
 }
@@ -146,7 +149,7 @@ published port again succeeds.`,
 				}
 				ports = append(ports, p)
 			}
-			return forName(i, name, "publish ports", func(m Manager) error { return m.Publish(ctx, name, ports) })
+			return changeNamed(ctx, i, name, "publish ports", vps.Publish{Ports: ports})
 		},
 	}
 }
@@ -174,7 +177,7 @@ error names them and nothing is removed. Open connections are kept.`,
 			if len(words) == 0 {
 				return usageError("publish remove: no NUMBER or PORT given").WithHint("croft publish %s list", name)
 			}
-			var chosen []runtime.PublicationChoice
+			var chosen []vps.PublicationChoice
 			for _, w := range words {
 				c, err := parsePublicationChoice(w)
 				if err != nil {
@@ -182,29 +185,29 @@ error names them and nothing is removed. Open connections are kept.`,
 				}
 				chosen = append(chosen, c)
 			}
-			return forName(i, name, "change the published ports", func(m Manager) error { return m.Unpublish(ctx, name, chosen) })
+			return changeNamed(ctx, i, name, "change the published ports", vps.Unpublish{Chosen: chosen})
 		},
 	}
 }
 
 // parsePublicationChoice reads NUMBER, PORTS, PORTS/PROTOCOL or
 // [ADDRESS:]PORTS:PORTS[/PROTOCOL].
-func parsePublicationChoice(s string) (runtime.PublicationChoice, error) {
+func parsePublicationChoice(s string) (vps.PublicationChoice, error) {
 	ports, protocol, hasProtocol := strings.Cut(s, "/")
 	if strings.Contains(ports, ":") {
 		p, err := parsePublication(s)
 		if err != nil {
-			return runtime.PublicationChoice{}, err
+			return vps.PublicationChoice{}, err
 		}
-		return runtime.PublicationChoice{Protocol: protocol, Host: p.Host, Ports: p.Ports, To: p.To}, nil
+		return vps.PublicationChoice{Protocol: protocol, Host: p.Host, Ports: p.Ports, To: p.To}, nil
 	}
 	if n, err := parseNumber(s); err == nil {
-		return runtime.PublicationChoice{Number: n}, nil
+		return vps.PublicationChoice{Number: n}, nil
 	}
 	if _, _, err := vps.ParsePorts(ports); err != nil || hasProtocol && protocol != "tcp" && protocol != "udp" {
-		return runtime.PublicationChoice{}, fmt.Errorf("invalid published port %q (for example 1, 8080, 53/udp, 8080:80)", s)
+		return vps.PublicationChoice{}, fmt.Errorf("invalid published port %q (for example 1, 8080, 53/udp, 8080:80)", s)
 	}
-	return runtime.PublicationChoice{Protocol: protocol, Ports: ports}, nil
+	return vps.PublicationChoice{Protocol: protocol, Ports: ports}, nil
 }
 
 // parsePublication reads [ADDRESS:]PORTS:PORTS[/PROTOCOL].

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"croft/internal/vps"
-	"croft/runtime"
 )
 
 func rateOption() option {
@@ -28,8 +27,8 @@ table, in both directions. New connections above the limit are dropped and
 counted ("croft inspect").`
 
 // parseRate reads [INTERFACE:]RATE[,in=RATE][,out=RATE].
-func parseRate(s string) (runtime.RateSetting, error) {
-	var r runtime.RateSetting
+func parseRate(s string) (vps.SetRate, error) {
+	var r vps.SetRate
 	text := s
 	if name, rest, ok := strings.Cut(s, ":"); ok {
 		if name == "" {

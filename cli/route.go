@@ -24,22 +24,16 @@ func routeVerb() *verb {
 start. Routes that the VPS sets itself ("ip route", "ip rule") are not changed.`,
 		verbs: []*verb{
 			routeListVerb(), routeAddVerb(), routeRuleVerb(), routeRemoveVerb(),
-			nameOnlyVerb("flush", "remove all routes and rules that croft set", "croft route web flush",
-				`If one of them replaced the network's default route, that route is restored.`,
-				[]string{"clear", "reset"}, "change the routes", Manager.FlushRoutes),
-			nameOnlyVerb("apply", "restore routes and rules that were removed inside the VPS", "croft route web apply",
-				`Every start does the same.`,
-				[]string{"repair", "reload"}, "change the routes", Manager.ApplyRoutes),
-		},
-	}
-}
-
-// nameOnlyVerb is one that does something to one VPS and takes no options.
-func nameOnlyVerb(name, summary, example, about string, synonyms []string, act string, do func(Manager, context.Context, string) error) *verb {
-	return &verb{
-		name: name, args: "NAME", words: vpsNames, summary: summary, examples: []string{example}, about: about, synonyms: synonyms,
-		run: func(ctx context.Context, i *invocation) error {
-			return forOne(ctx, i, act, func(ctx context.Context, m Manager, vps string) error { return do(m, ctx, vps) })
+			editVerb(&verb{
+				name: "flush", summary: "remove all routes and rules that croft set", examples: []string{"croft route web flush"},
+				about:    "If one of them replaced the network's default route, that route is restored.",
+				synonyms: []string{"clear", "reset"},
+			}, "change the routes", vps.FlushRoutes{}),
+			editVerb(&verb{
+				name: "apply", summary: "restore routes and rules that were removed inside the VPS", examples: []string{"croft route web apply"},
+				about:    "Every start does the same.",
+				synonyms: []string{"repair", "reload"},
+			}, "change the routes", vps.Reapply{What: vps.PartRouting}),
 		},
 	}
 }
@@ -122,7 +116,7 @@ uses the gateway of the network.`,
 			if r.Destination, err = parseDestination(words[0], r.Via+r.Src); err != nil {
 				return usageError("route add: %w", err)
 			}
-			return forName(i, name, "change the routes", func(m Manager) error { return m.AddRoute(ctx, name, r) })
+			return changeNamed(ctx, i, name, "change the routes", vps.AddRoute{Route: r})
 		},
 	}
 }
@@ -166,7 +160,9 @@ func routeRuleVerb() *verb {
 			case r.Table == 0:
 				i.err = usageError("route rule: no --table given")
 			}
-			return forOne(ctx, i, "change the routes", func(ctx context.Context, m Manager, name string) error { return m.AddRouteRule(ctx, name, r) })
+			return forOne(ctx, i, "change the routes", func(ctx context.Context, m Manager, name string) error {
+				return m.Change(ctx, name, vps.AddRouteRule{Rule: r})
+			})
 		},
 	}
 }
@@ -212,13 +208,13 @@ lists them and nothing is removed.`,
 			if err != nil {
 				return err
 			}
-			return forName(i, name, "change the routes", func(m Manager) error { return m.RemoveRoutes(ctx, name, chosen) })
+			return changeNamed(ctx, i, name, "change the routes", vps.RemoveRoutes{Chosen: chosen})
 		},
 	}
 }
 
 // routeChoices reads the words after the NAME of route remove.
-func routeChoices(i *invocation, name string, words []string) ([]runtime.RouteChoice, error) {
+func routeChoices(i *invocation, name string, words []string) ([]vps.RouteChoice, error) {
 	ofRoutes, ofRules := []string{"via", "dev", "src", "mtu", "advmss", "metric"}, []string{"from", "to", "priority"}
 	if len(words) == 0 {
 		return nil, usageError("route remove: no NUMBER, DESTINATION or rule given").WithHint("croft route %s list", name)
@@ -232,14 +228,14 @@ func routeChoices(i *invocation, name string, words []string) ([]runtime.RouteCh
 		case i.err == nil && r == vps.RouteRule{}:
 			return nil, usageError("route remove rule: give --from, --to, --table or --priority").WithHint("croft route %s list", name)
 		}
-		return []runtime.RouteChoice{{Rule: r}}, i.err
+		return []vps.RouteChoice{{Rule: r}}, i.err
 	}
 	if _, err := parseNumber(words[0]); err == nil {
 		i.onlyFor("a DESTINATION or the word rule", slices.Concat(ofRoutes, ofRules, []string{"table"}))
-		var chosen []runtime.RouteChoice
+		var chosen []vps.RouteChoice
 		numbers, err := i.numbers(name, words)
 		for _, n := range numbers {
-			chosen = append(chosen, runtime.RouteChoice{Number: n})
+			chosen = append(chosen, vps.RouteChoice{Number: n})
 		}
 		return chosen, err
 	}
@@ -255,7 +251,7 @@ func routeChoices(i *invocation, name string, words []string) ([]runtime.RouteCh
 			return nil, usageError("route remove: %w", err).WithHint("croft route %s list", name)
 		}
 	}
-	return []runtime.RouteChoice{{Route: r}}, i.err
+	return []vps.RouteChoice{{Route: r}}, i.err
 }
 
 // onlyFor refuses options that are only for something else.

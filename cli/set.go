@@ -3,8 +3,9 @@ package cli
 import (
 	"context"
 	"slices"
+	"time"
 
-	"croft/runtime"
+	"croft/internal/vps"
 )
 
 func setVerb() *verb {
@@ -54,29 +55,36 @@ func stopTimeoutOption() option {
 }
 
 func set(ctx context.Context, i *invocation) error {
-	c := runtime.Change{
-		OnBoot:    given(i, "onboot", parseOnBoot),
-		BootOrder: given(i, "boot-order", parseBootOrder),
-		StopTime:  given(i, "stop-timeout", parseTimeout),
-	}
-	c.AddAddresses, c.RemoveAddresses = getMany(i, "ip-add", parseAddress), getMany(i, "ip-del", parseAddress)
-	c.Rates, c.Connections = getMany(i, "rate", parseRate), given(i, "connections", parseConnections)
-	for _, a := range c.AddAddresses {
-		if i.err == nil && slices.Contains(c.RemoveAddresses, a) {
+	add, remove := getMany(i, "ip-add", parseAddress), getMany(i, "ip-del", parseAddress)
+	for _, a := range add {
+		if i.err == nil && slices.Contains(remove, a) {
 			i.err = usageError("--ip-add and --ip-del: both have %s", a)
 		}
 	}
-	if i.err == nil && c.Empty() {
+	var edits []vps.Edit
+	for _, a := range add {
+		edits = append(edits, vps.AddAddress{Address: a})
+	}
+	for _, a := range remove {
+		edits = append(edits, vps.RemoveAddress{Address: a})
+	}
+	for _, r := range getMany(i, "rate", parseRate) {
+		edits = append(edits, r)
+	}
+	edits = addEdit(edits, i, "connections", parseConnections, func(n int64) vps.Edit { return vps.SetConnections{Limit: n} })
+	edits = addEdit(edits, i, "onboot", parseOnBoot, func(o vps.OnBoot) vps.Edit { return vps.SetOnBoot{OnBoot: o} })
+	edits = addEdit(edits, i, "boot-order", parseBootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })
+	edits = addEdit(edits, i, "stop-timeout", parseTimeout, func(d time.Duration) vps.Edit { return vps.SetStopTimeout{Timeout: d} })
+	if i.err == nil && len(edits) == 0 {
 		i.err = usageError("set: nothing to change")
 	}
-	return forEach(ctx, i, "change", func(ctx context.Context, m Manager, name string) error { return m.Set(ctx, name, c) })
+	return forEach(ctx, i, "change", func(ctx context.Context, m Manager, name string) error { return m.Change(ctx, name, edits...) })
 }
 
-// given is get for a setting that stays as it is if the option is absent: nil.
-func given[T any](i *invocation, name string, parse func(string) (T, error)) *T {
+// addEdit appends the edit of an option, if it is given.
+func addEdit[T any](edits []vps.Edit, i *invocation, name string, parse func(string) (T, error), edit func(T) vps.Edit) []vps.Edit {
 	if !i.has(name) {
-		return nil
+		return edits
 	}
-	value := get(i, name, parse)
-	return &value
+	return append(edits, edit(get(i, name, parse)))
 }

@@ -201,6 +201,11 @@ func (t Table) Has(a netip.Addr) bool {
 	return t.prefixOf(a).IsValid() && t.prefixOf(a).Contains(a)
 }
 
+// Prefixes are the prefixes that the network's addresses come from, IPv4 first.
+func (t Table) Prefixes() []netip.Prefix {
+	return slices.DeleteFunc([]netip.Prefix{t.IPv4, t.IPv6}, func(p netip.Prefix) bool { return !p.IsValid() })
+}
+
 // Owner says which VPS has addr.
 func (t Table) Owner(addr netip.Addr) (string, bool) {
 	addr = addr.Unmap()

@@ -191,7 +191,7 @@ func (m *Manager) plugIn(ctx context.Context, v vps.VPS, init inside.Identity) e
 	if err != nil {
 		return err
 	}
-	if err := m.applyFirewall(ctx, v, init); err != nil { // before a link is up
+	if err := m.startFirewall(ctx, v, init); err != nil { // before a link is up
 		return err
 	}
 	var plans []network.Plan

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -36,73 +37,85 @@ func changeables(t *testing.T, m *Manager, w *world) changeable {
 
 func (s changeable) same(o changeable) bool {
 	return slices.Equal(s.claim.Addresses, o.claim.Addresses) && s.claim.Connections == o.claim.Connections &&
-		s.vps.Interfaces[0] == o.vps.Interfaces[0] && s.vps.OnBoot == o.vps.OnBoot && s.world == o.world
+		reflect.DeepEqual(s.vps, o.vps) && s.world == o.world
 }
 
-// changing is a change of everything, and a running VPS to make it to.
-func changing(t *testing.T) (*Manager, *world, Change) {
+// changing is a change of every kind, and a running VPS to make it to.
+func changing(t *testing.T) (*Manager, *world, []vps.Edit) {
 	t.Helper()
 	ctx := context.Background()
 	m, w := newFake(t, t.TempDir())
-	if _, err := m.Create(ctx, "web", CreateOptions{Template: "busybox"}); err != nil {
+	if _, err := m.Create(ctx, "web", CreateOptions{Template: "busybox", Published: []vps.Publication{tcp("80", "80")}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Start(ctx, "web", StartOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	before, no := claimed(t, m, "web"), vps.OnBootNo
+	before := claimed(t, m, "web")
+	rule := vps.FirewallRule{Chain: vps.ChainInput, Action: vps.ActionAllow, Ports: []string{"80"}}
 	// Once there and back, so that the world has all that a change puts there.
 	other := freeAddress(t, m, 8)
-	in, out := uint64(1_000_000), uint64(2_000_000)
-	for _, c := range []Change{
-		{AddAddresses: []netip.Addr{other}, Rates: []RateSetting{{In: &in, Out: &out}}, Connections: new(int64(900))},
-		{RemoveAddresses: []netip.Addr{other}},
+	for _, edits := range [][]vps.Edit{
+		{vps.AddAddress{Address: other}, vps.SetRate{In: bits(1_000_000), Out: bits(2_000_000)}, vps.SetConnections{Limit: 900},
+			vps.AddRules{Rules: []vps.FirewallRule{rule}}, vps.AddRoute{Route: vps.Route{Destination: "192.0.2.0/24", Dev: "eth0"}}},
+		{vps.RemoveAddress{Address: other}},
 	} {
-		if err := m.Set(ctx, "web", c); err != nil {
+		if err := m.Change(ctx, "web", edits...); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return m, w, Change{
-		OnBoot:          &no,
-		AddAddresses:    []netip.Addr{freeAddress(t, m, 9), before[0]}, // the second it has already
-		RemoveAddresses: before[1:],
-		Rates:           []RateSetting{{In: new(uint64(3_000_000))}},
-		Connections:     new(int64(500)),
+	return m, w, []vps.Edit{
+		vps.SetOnBoot{OnBoot: vps.OnBootNo},
+		vps.AddAddress{Address: freeAddress(t, m, 9)}, vps.AddAddress{Address: before[0]}, // which it has already
+		vps.RemoveAddress{Address: before[1]},
+		vps.SetRate{In: bits(3_000_000)},
+		vps.SetConnections{Limit: 500},
+		vps.RemoveRules{Chosen: []vps.FirewallChoice{{Rule: rule}}}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop},
+		vps.FlushRoutes{}, vps.AddRouteRule{Rule: vps.RouteRule{From: "192.0.2.0/24", Table: 100}},
+		vps.Unpublish{Chosen: []vps.PublicationChoice{{Number: 80}}}, vps.Publish{Ports: []vps.Publication{tcp("81", "81")}},
 	}
 }
 
 // A change that is refused, or any effect of which fails, leaves everything as
 // it was: no part of it is applied or saved.
-func TestSetIsAllOrNothing(t *testing.T) {
+func TestChangeIsAllOrNothing(t *testing.T) {
 	ctx := context.Background()
-	m, w, c := changing(t)
+	m, w, edits := changing(t)
+	for _, a := range appliers() {
+		if !vps.Parts(edits...)[a.part] {
+			t.Errorf("the change has nothing about %s", a.part)
+		}
+	}
 	before := changeables(t, m, w)
 	for _, bad := range []struct {
-		change func(Change) Change
-		kind   fail.Kind
+		last vps.Edit
+		kind fail.Kind
 	}{
-		{func(c Change) Change { c.Rates = []RateSetting{{Interface: "eth7", In: new(uint64(10_000))}}; return c }, fail.NotFound},
-		{func(c Change) Change { c.Rates = []RateSetting{{In: new(uint64(1))}}; return c }, fail.Usage},
-		{func(c Change) Change { c.Connections = new(int64(1)); return c }, fail.Usage},
-		{func(c Change) Change { c.RemoveAddresses = []netip.Addr{netip.MustParseAddr("192.0.2.1")}; return c }, fail.NotFound},
-		{func(c Change) Change { c.BootOrder = new(-1); return c }, fail.Usage},
+		{vps.SetRate{Interface: "eth7", In: bits(10_000)}, fail.NotFound},
+		{vps.SetRate{In: bits(1)}, fail.Usage},
+		{vps.SetConnections{Limit: 1}, fail.Usage},
+		{vps.RemoveAddress{Address: netip.MustParseAddr("192.0.2.1")}, fail.NotFound},
+		{vps.AddAddress{Address: netip.MustParseAddr("192.0.2.1")}, fail.Usage}, // of no network
+		{vps.SetBootOrder{Order: -1}, fail.Usage},
+		{vps.AddRoute{Route: vps.Route{Destination: "198.51.100.0/24", Via: "9.9.9.9"}}, fail.State},
+		{vps.Publish{Ports: []vps.Publication{{Protocol: "tcp", Host: "8.8.8.8", Ports: "1", To: "1"}}}, fail.State},
 	} {
-		if err := m.Set(ctx, "web", bad.change(c)); !fail.Is(err, bad.kind) {
-			t.Errorf("it is refused by %v, want kind %d", err, bad.kind)
+		if err := m.Change(ctx, "web", append(slices.Clip(edits), bad.last)...); !fail.Is(err, bad.kind) {
+			t.Errorf("%s is refused by %v, want kind %d", bad.last, err, bad.kind)
 		}
 		if got := changeables(t, m, w); !got.same(before) {
-			t.Errorf("refused, and it was\n%+v\nand is\n%+v", before, got)
+			t.Errorf("%s was refused, and the VPS was\n%+v\nand is\n%+v", bad.last, before, got)
 		}
 	}
 	for _, after := range []bool{false, true} {
 		for n := 1; ; n++ {
-			m, w, c := changing(t)
+			m, w, edits := changing(t)
 			before := changeables(t, m, w)
 			w.effects, w.failAt, w.after = 0, n, after
-			err := m.Set(ctx, "web", c)
+			err := m.Change(ctx, "web", edits...)
 			w.failAt = 0
 			if err == nil && w.effects < n {
-				if n < 3 {
+				if n <= len(appliers()) {
 					t.Errorf("only %d effects", w.effects)
 				}
 				break
@@ -114,9 +127,9 @@ func TestSetIsAllOrNothing(t *testing.T) {
 				t.Fatalf("effect %d: %v", n, err)
 			}
 			if got := changeables(t, m, w); !got.same(before) {
-				t.Errorf("effect %d (after %v) failed, and it was\n%+v\nand is\n%+v", n, after, before, got)
+				t.Errorf("effect %d (%s, after %v) failed, and the VPS was\n%+v\nand is\n%+v", n, w.last, after, before, got)
 			}
-			if err := m.Set(ctx, "web", c); err != nil {
+			if err := m.Change(ctx, "web", edits...); err != nil {
 				t.Errorf("again, after effect %d failed: %v", n, err)
 			}
 		}

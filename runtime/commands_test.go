@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -17,7 +18,6 @@ import (
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/runtime/paths"
-	"croft/runtime/tables"
 	"croft/template"
 	"croft/template/rootfs"
 )
@@ -32,6 +32,13 @@ type trial struct {
 	undone    bool // on an error nothing has changed
 	hides     bool // its error is one of its own: many VPSs, a command inside
 	filesOnly bool // it changes croft's files alone
+
+	edits []vps.Edit // that it makes with Change
+}
+
+// edit is a trial of Change.
+func edit(name string, ready []func(*faulty) error, edits ...vps.Edit) trial {
+	return trial{name: name, method: "Change", ready: ready, undone: true, edits: edits, do: changeWeb(edits...)}
 }
 
 func (c trial) prepare(f *faulty) error {
@@ -298,12 +305,27 @@ func deriveWeb(f *faulty) error {
 	return err
 }
 
-func addRule(f *faulty) error {
-	return f.m.AddFirewallRules(background, "web", []vps.FirewallRule{{Chain: vps.ChainInput, Action: "deny", Protocol: "tcp", Ports: []string{"25"}}}, 0)
+func changeWeb(edits ...vps.Edit) func(*faulty) error {
+	return func(f *faulty) error { return f.m.Change(background, "web", edits...) }
 }
 
-func addRoute(f *faulty) error {
-	return f.m.AddRoute(background, "web", vps.Route{Destination: "192.0.2.0/24", Dev: "eth0"})
+var (
+	someRule  = vps.AddRules{Rules: []vps.FirewallRule{{Chain: vps.ChainInput, Action: "deny", Protocol: "tcp", Ports: []string{"25"}}}}
+	someRoute = vps.AddRoute{Route: vps.Route{Destination: "192.0.2.0/24", Dev: "eth0"}}
+	someRate  = vps.SetRate{In: bits(1_000_000)}
+)
+
+// anotherAddress is one of the default network that no VPS has, the n-th for a test.
+func anotherAddress(f *faulty, n int) (netip.Addr, error) {
+	t, err := f.m.networkTables().Get(DefaultNetwork)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	a := t.IPv4.Addr()
+	for range 40 + n {
+		a = a.Next()
+	}
+	return a, nil
 }
 
 // timedOut forgives that a stop had to kill: a process that only sleeps does not
@@ -341,12 +363,23 @@ func runCommand(f *faulty) error {
 func commands() []trial {
 	type steps = []func(*faulty) error
 	stopped, running := steps{createWeb}, steps{createWeb, startWeb}
-	withRule, withRoute := append(slices.Clone(running), addRule), append(slices.Clone(running), addRoute)
+	withRule, withRoute := append(slices.Clone(running), changeWeb(someRule)), append(slices.Clone(running), changeWeb(someRoute))
+	withAll := append(slices.Clone(running), changeWeb(someRule, someRoute, someRate, vps.SetConnections{Limit: 900}), func(f *faulty) error {
+		a, err := anotherAddress(f, 0)
+		if err != nil {
+			return err
+		}
+		return f.m.Change(background, "web", vps.AddAddress{Address: a})
+	})
 	stop := func(o StopOptions) func(*faulty) error {
 		return func(f *faulty) error { return timedOut(f.m.Stop(background, "web", o)) }
 	}
-	in := uint64(1_000_000)
-	change := Change{OnBoot: new(vps.OnBootYes), Rates: []RateSetting{{In: &in}}, Connections: new(int64(900))}
+	change := []vps.Edit{vps.SetOnBoot{OnBoot: vps.OnBootYes}, someRate, vps.SetConnections{Limit: 900}}
+	others := []vps.Edit{
+		vps.SetBootOrder{Order: 3}, vps.SetRate{Out: bits(2_000_000)}, vps.SetConnections{Limit: 400}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop},
+		vps.FlushRoutes{}, vps.AddRouteRule{Rule: vps.RouteRule{From: "192.0.2.0/24", Table: 100}},
+		vps.UnpublishAll{}, vps.Publish{Ports: []vps.Publication{{Protocol: "udp", Ports: "53", To: "53"}}},
+	}
 	return []trial{
 		{name: "create", method: "Create", do: createWeb, undone: true},
 		{name: "start", method: "Start", ready: stopped, do: startWeb, undone: true},
@@ -379,43 +412,38 @@ func commands() []trial {
 		{name: "run --rm", method: "Run", hides: true, do: runCommand},
 		{name: "mount", method: "Mount", ready: stopped, do: mountWeb},
 		{name: "umount", method: "Umount", ready: append(slices.Clone(stopped), mountWeb), do: func(f *faulty) error { return f.m.Umount(background, "web") }},
-		{name: "set", method: "Set", ready: running, do: func(f *faulty) error { return f.m.Set(background, "web", change) }},
-		{name: "set of a stopped one", method: "Set", ready: stopped, undone: true, filesOnly: true, do: func(f *faulty) error { return f.m.Set(background, "web", change) }},
-		{name: "set --ip-add", method: "Set", ready: running, do: func(f *faulty) error {
-			t, err := f.m.networkTables().Get(DefaultNetwork)
+		edit("set", running, change...),
+		{name: "set of a stopped one", method: "Change", ready: stopped, undone: true, filesOnly: true, edits: change, do: changeWeb(change...)},
+		{name: "set --ip-add", method: "Change", ready: withAll, undone: true, edits: []vps.Edit{vps.AddAddress{}}, do: func(f *faulty) error {
+			a, err := anotherAddress(f, 1)
 			if err != nil {
 				return err
 			}
-			c, _ := tables.ClaimOf(t, "web", "eth0")
-			a := c.Addresses[0]
-			for range 40 {
-				a = a.Next()
+			return f.m.Change(background, "web", vps.AddAddress{Address: a})
+		}},
+		{name: "settings of every kind", method: "Change", ready: withAll, undone: true, edits: others, do: func(f *faulty) error {
+			more, err1 := anotherAddress(f, 1)
+			less, err2 := anotherAddress(f, 0)
+			edits := append(slices.Clone(others), vps.AddAddress{Address: more}, vps.RemoveAddress{Address: less})
+			err := errors.Join(err1, err2, f.m.Change(background, "web", edits...))
+			if fail.Is(err, fail.NotFound) {
+				return nil // it was killed at the end, when all was done
 			}
-			return f.m.Set(background, "web", Change{AddAddresses: []netip.Addr{a}})
+			return err
 		}},
-		{name: "firewall add", method: "AddFirewallRules", ready: running, do: addRule},
-		{name: "firewall remove", method: "RemoveFirewallRules", ready: withRule, undone: true, do: func(f *faulty) error {
-			return f.m.RemoveFirewallRules(background, "web", []FirewallChoice{{Number: 1}})
-		}},
-		{name: "firewall policy", method: "SetFirewallPolicy", ready: withRule, undone: true, do: func(f *faulty) error {
-			return f.m.SetFirewallPolicy(background, "web", vps.ChainInput, vps.PolicyDrop)
-		}},
-		{name: "firewall flush", method: "FlushFirewall", ready: withRule, undone: true, do: func(f *faulty) error { return f.m.FlushFirewall(background, "web") }},
-		{name: "firewall apply", method: "ApplyFirewall", ready: withRule, undone: true, do: func(f *faulty) error { return f.m.ApplyFirewall(background, "web") }},
-		{name: "route add", method: "AddRoute", ready: running, do: addRoute},
-		{name: "route rule", method: "AddRouteRule", ready: withRoute, undone: true, do: func(f *faulty) error {
-			return f.m.AddRouteRule(background, "web", vps.RouteRule{From: "192.0.2.0/24", Table: 100, Priority: 1000})
-		}},
-		{name: "route remove", method: "RemoveRoutes", ready: withRoute, undone: true, do: func(f *faulty) error { return f.m.RemoveRoutes(background, "web", []RouteChoice{{Number: 1}}) }},
-		{name: "route flush", method: "FlushRoutes", ready: withRoute, undone: true, do: func(f *faulty) error { return f.m.FlushRoutes(background, "web") }},
-		{name: "route apply", method: "ApplyRoutes", ready: withRoute, undone: true, do: func(f *faulty) error { return f.m.ApplyRoutes(background, "web") }},
-		{name: "publish", method: "Publish", ready: running, undone: true, do: func(f *faulty) error {
-			return f.m.Publish(background, "web", []vps.Publication{{Protocol: "udp", Ports: "53", To: "53"}})
-		}},
-		{name: "publish remove", method: "Unpublish", ready: running, undone: true, do: func(f *faulty) error {
-			return f.m.Unpublish(background, "web", []PublicationChoice{{Number: 1}})
-		}},
-		{name: "publish remove --all", method: "UnpublishAll", ready: running, undone: true, do: func(f *faulty) error { return f.m.UnpublishAll(background, "web") }},
+		edit("firewall add", running, someRule),
+		edit("firewall remove", withRule, vps.RemoveRules{Chosen: []vps.FirewallChoice{{Number: 1}}}),
+		edit("firewall policy", withRule, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop}),
+		edit("firewall flush", withRule, vps.FlushFirewall{}),
+		edit("firewall apply", withRule, vps.Reapply{What: vps.PartFirewall}),
+		edit("route add", running, someRoute),
+		edit("route rule", withRoute, vps.AddRouteRule{Rule: vps.RouteRule{From: "192.0.2.0/24", Table: 100, Priority: 1000}}),
+		edit("route remove", withRoute, vps.RemoveRoutes{Chosen: []vps.RouteChoice{{Number: 1}}}),
+		edit("route flush", withRoute, vps.FlushRoutes{}),
+		edit("route apply", withRoute, vps.Reapply{What: vps.PartRouting}),
+		edit("publish", running, vps.Publish{Ports: []vps.Publication{{Protocol: "udp", Ports: "53", To: "53"}}}),
+		edit("publish remove", running, vps.Unpublish{Chosen: []vps.PublicationChoice{{Number: 1}}}),
+		edit("publish remove --all", running, vps.UnpublishAll{}),
 		{name: "template create", method: "CreateTemplate", ready: running, do: deriveWeb},
 		{name: "template remove", method: "RemoveTemplate", ready: append(slices.Clone(stopped), deriveWeb), do: func(f *faulty) error {
 			return f.m.RemoveTemplate(background, "made")
@@ -436,9 +464,7 @@ func commands() []trial {
 		{name: "destroy --force", method: "Destroy", ready: running, do: func(f *faulty) error {
 			return f.m.Destroy(background, "web", DestroyOptions{Force: true})
 		}},
-		{name: "host boot", method: "BootHost", ready: append(slices.Clone(stopped), func(f *faulty) error {
-			return f.m.Set(background, "web", Change{OnBoot: new(vps.OnBootYes)})
-		}), do: func(f *faulty) error {
+		{name: "host boot", method: "BootHost", ready: append(slices.Clone(stopped), changeWeb(vps.SetOnBoot{OnBoot: vps.OnBootYes})), do: func(f *faulty) error {
 			return eachOf(f.m.BootHost(background, StartOptions{}, func(HostResult) {}))
 		}},
 		{name: "host shutdown", method: "ShutdownHost", ready: running, do: func(f *faulty) error {
@@ -462,6 +488,15 @@ func TestCommandsAreComplete(t *testing.T) {
 	for i := range manager.NumMethod() {
 		if name := manager.Method(i).Name; !covered[name] && !slices.Contains(others, name) {
 			t.Errorf("%s is not in the table of commands", name)
+		}
+	}
+	parts := map[vps.Part]bool{}
+	for _, c := range commands() {
+		maps.Copy(parts, vps.Parts(c.edits...))
+	}
+	for _, a := range appliers() {
+		if !parts[a.part] {
+			t.Errorf("no command of the table changes %s", a.part)
 		}
 	}
 }

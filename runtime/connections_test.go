@@ -30,7 +30,7 @@ func TestSetConnections(t *testing.T) {
 	}
 	set := func(n int64) {
 		t.Helper()
-		if err := m.Set(ctx, "web", Change{Connections: new(n)}); err != nil {
+		if err := m.Change(ctx, "web", vps.SetConnections{Limit: n}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -45,12 +45,12 @@ func TestSetConnections(t *testing.T) {
 	set(300)
 	want(300, "connections web 300")
 	for _, n := range []int64{-2, 1, vps.MostConnections + 1} {
-		if err := m.Set(ctx, "web", Change{Connections: new(n)}); !fail.Is(err, fail.Usage) {
+		if err := m.Change(ctx, "web", vps.SetConnections{Limit: n}); !fail.Is(err, fail.Usage) {
 			t.Errorf("%d: %v", n, err)
 		}
 	}
 	w.failAt, w.after = w.effects+1, true
-	if err := m.Set(ctx, "web", Change{Connections: new(int64(400))}); err == nil {
+	if err := m.Change(ctx, "web", vps.SetConnections{Limit: 400}); err == nil {
 		t.Error("it was applied in a world that refuses")
 	}
 	w.failAt = 0
@@ -59,7 +59,7 @@ func TestSetConnections(t *testing.T) {
 	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Networks: []string{NoNetwork}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Set(ctx, "alone", Change{Connections: new(int64(100))}); !fail.Is(err, fail.State) {
+	if err := m.Change(ctx, "alone", vps.SetConnections{Limit: 100}); !fail.Is(err, fail.State) {
 		t.Errorf("without a network: %v", err)
 	}
 	o.Networks = []string{NoNetwork}

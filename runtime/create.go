@@ -98,10 +98,12 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 		}
 	}
 
-	v := o.vps(l.Name(), image)
-	if err := setRates(&v, o.Rates); err != nil {
+	v, err := o.vps(l.Name(), image)
+	if err != nil {
 		return err
 	}
+	published := v.Published
+	v.Published = nil // until putDraft has claimed them
 	if !v.Privileged {
 		if err := m.allocateIDs(ctx, draft, &v, o.IDSize); err != nil {
 			return err
@@ -116,11 +118,15 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 		return err
 	}
 	if o.Connections != vps.DefaultConnections {
-		if err := m.claimConnections(ctx, v, o.Connections); err != nil {
+		limited, err := vps.Edited(m.side(v).VPS, vps.SetConnections{Limit: o.Connections})
+		if err != nil {
+			return err
+		}
+		if err := m.setLimits(ctx, limited); err != nil {
 			return err
 		}
 	}
-	if err := m.putDraft(ctx, draft, v, o.Published); err != nil {
+	if err := m.putDraft(ctx, draft, v, published); err != nil {
 		return err
 	}
 	if err := m.templates.Confirm(ctx, image); err != nil { // from Put on it is kept
@@ -146,15 +152,14 @@ func (m *Manager) allocateIDs(ctx context.Context, draft *state.Draft, v *vps.VP
 	return nil
 }
 
-// vps is what the options say a VPS should be.
-func (o CreateOptions) vps(name string, image template.Image) vps.VPS {
+// vps returns the settings that the options ask for.
+func (o CreateOptions) vps(name string, image template.Image) (vps.VPS, error) {
 	v := vps.VPS{
 		Schema: state.Schema, Name: name, UUID: uuid.NewString(), Created: time.Now().UTC().Truncate(time.Second),
 		Template: vps.Template{Name: o.Template, Digest: image.Digest, Layers: image.Layers},
 		IDs:      vps.IDRange{Size: o.IDSize},
 		Hostname: o.Hostname, Limits: o.Limits, DNS: o.DNS, Sysctls: o.Sysctls, Allow: o.Allow, Env: o.Env,
 		Ephemeral: o.Ephemeral, Runner: o.runner, Labels: o.Labels, Privileged: o.Privileged,
-		OnBoot: o.OnBoot, BootOrder: o.BootOrder, StopAfter: seconds(o.StopTime),
 	}
 	if v.IDs.Size == 0 && !o.Privileged {
 		v.IDs.Size = DefaultIDs
@@ -165,7 +170,12 @@ func (o CreateOptions) vps(name string, image template.Image) vps.VPS {
 	for i, n := range o.networks() {
 		v.Interfaces = append(v.Interfaces, vps.Interface{Name: fmt.Sprintf("eth%d", i), Network: n})
 	}
-	return v
+	edits := []vps.Edit{vps.SetOnBoot{OnBoot: o.OnBoot}, vps.SetBootOrder{Order: o.BootOrder}, vps.SetStopTimeout{Timeout: o.StopTime},
+		vps.Publish{Ports: o.Published}}
+	for _, r := range o.Rates {
+		edits = append(edits, r)
+	}
+	return vps.Edited(v, edits...)
 }
 
 // networks are those that the VPS is in.
@@ -225,13 +235,6 @@ func (o CreateOptions) check(name string) error {
 	if err := vps.CheckConnections(o.Connections); err != nil {
 		return err
 	}
-	if err := (Change{OnBoot: &o.OnBoot, BootOrder: &o.BootOrder, StopTime: &o.StopTime}).check(); err != nil {
-		return err
-	}
-	v := o.vps(name, template.Image{})
-	v.Published = o.Published
-	if err := setRates(&v, o.Rates); err != nil {
-		return err
-	}
-	return v.Check()
+	_, err := o.vps(name, template.Image{})
+	return err
 }

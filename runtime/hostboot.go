@@ -103,7 +103,7 @@ func (m *Manager) ShutdownHost(ctx context.Context, o ShutdownOptions, tell func
 func (m *Manager) stopForShutdown(ctx context.Context, name string, deadline time.Time) error {
 	own := DefaultStopTimeout
 	if v, err := m.store.Get(name); err == nil {
-		own = stopTimeout(v)
+		own = v.StopTimeout()
 	}
 	// Whoever is busy with it may be stopping it.
 	patient := *m

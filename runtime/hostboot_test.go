@@ -347,37 +347,35 @@ func TestSet(t *testing.T) {
 		}
 	}
 	want("no", 3, 90)
-	yes, last, order, stop := vps.OnBootYes, vps.OnBootLast, 0, 1500*time.Millisecond
 	for _, c := range []struct {
-		change      Change
+		edits       []vps.Edit
 		onboot      string
 		order, stop int
 	}{
-		{Change{}, "no", 3, 90},
-		{Change{OnBoot: &yes}, "yes", 3, 90},
-		{Change{BootOrder: &order}, "yes", 0, 90},
-		{Change{StopTime: &stop, OnBoot: &last}, "last", 0, 2},
-		{Change{StopTime: new(time.Duration)}, "last", 0, 60},
+		{nil, "no", 3, 90},
+		{[]vps.Edit{vps.SetOnBoot{OnBoot: vps.OnBootYes}}, "yes", 3, 90},
+		{[]vps.Edit{vps.SetBootOrder{}}, "yes", 0, 90},
+		{[]vps.Edit{vps.SetStopTimeout{Timeout: 1500 * time.Millisecond}, vps.SetOnBoot{}}, "last", 0, 2},
+		{[]vps.Edit{vps.SetStopTimeout{}}, "last", 0, 60},
 	} {
-		if err := h.m.Set(ctx, "web", c.change); err != nil {
+		if err := h.m.Change(ctx, "web", c.edits...); err != nil {
 			t.Fatal(err)
 		}
 		want(c.onboot, c.order, c.stop)
 	}
-	odd, less, long := vps.OnBoot("perhaps"), -1, 400*24*time.Hour
-	for _, c := range []Change{{OnBoot: &odd}, {BootOrder: &less}, {StopTime: &long}} {
-		if err := h.m.Set(ctx, "web", c); !fail.Is(err, fail.Usage) {
-			t.Errorf("%+v: %v", c, err)
+	for _, e := range []vps.Edit{vps.SetOnBoot{OnBoot: "perhaps"}, vps.SetBootOrder{Order: -1}, vps.SetStopTimeout{Timeout: 400 * 24 * time.Hour}} {
+		if err := h.m.Change(ctx, "web", e); !fail.Is(err, fail.Usage) {
+			t.Errorf("%s: %v", e, err)
 		}
 	}
 	want("last", 0, 60)
-	if err := h.m.Set(ctx, "nobody", Change{}); !fail.Is(err, fail.NotFound) {
+	if err := h.m.Change(ctx, "nobody"); !fail.Is(err, fail.NotFound) {
 		t.Errorf("nobody: %v", err)
 	}
-	if v, err := h.m.store.Get("web"); err != nil || stopTimeout(v) != DefaultStopTimeout {
+	if v, err := h.m.store.Get("web"); err != nil || v.StopTimeout() != DefaultStopTimeout {
 		t.Errorf("%v, %v", v, err)
 	}
-	if got := stopTimeout(vps.VPS{StopAfter: 5}); got != 5*time.Second {
+	if got := (vps.VPS{StopAfter: 5}).StopTimeout(); got != 5*time.Second {
 		t.Errorf("it has %s to stop", got)
 	}
 }

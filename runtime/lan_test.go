@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 	"croft/runtime/paths"
 )
 
@@ -32,7 +33,7 @@ func TestAddressesOfTheLAN(t *testing.T) {
 	if _, err := m.Create(ctx, "db", o); !fail.Is(err, fail.Taken) || paths.Exists(m.store.VPSDir("db")) {
 		t.Errorf("created with an address of the LAN's: %v", err)
 	}
-	if err := m.Set(ctx, "web", Change{AddAddresses: taken}); !fail.Is(err, fail.Taken) {
+	if err := m.Change(ctx, "web", vps.AddAddress{Address: taken[0]}); !fail.Is(err, fail.Taken) {
 		t.Errorf("added an address of the LAN's: %v", err)
 	}
 	table, err := m.networkTables().Get("lan")

@@ -144,7 +144,7 @@ func TestNamesFollow(t *testing.T) {
 		t.Errorf("%d VPSs were told of one that came and went without running", n)
 	}
 	more := db.Next().Next().Next().Next()
-	if err := m.Set(ctx, "web", Change{AddAddresses: []netip.Addr{more}}); err != nil {
+	if err := m.Change(ctx, "web", vps.AddAddress{Address: more}); err != nil {
 		t.Fatal(err)
 	}
 	if got := knows("db", "web"); len(got) == 0 || !slices.Contains(got, more) {

@@ -43,9 +43,9 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 	}
 	elsewhere := vps.Publication{Protocol: "tcp", Host: "8.8.8.8", Ports: "84", To: "84"}
 	for what, err := range map[string]error{
-		"a next hop on no network": m.AddRoute(ctx, "web", vps.Route{Destination: "1.2.3.0/24", Via: "9.9.9.9"}),
-		"a source of others":       m.AddRoute(ctx, "web", vps.Route{Destination: "1.2.3.0/24", Src: "10.90.0.77"}),
-		"an address of others":     m.Publish(ctx, "web", []vps.Publication{elsewhere}),
+		"a next hop on no network": m.Change(ctx, "web", vps.AddRoute{Route: vps.Route{Destination: "1.2.3.0/24", Via: "9.9.9.9"}}),
+		"a source of others":       m.Change(ctx, "web", vps.AddRoute{Route: vps.Route{Destination: "1.2.3.0/24", Src: "10.90.0.77"}}),
+		"an address of others":     m.Change(ctx, "web", vps.Publish{Ports: []vps.Publication{elsewhere}}),
 	} {
 		if !fail.Is(err, fail.State) {
 			t.Errorf("%s: %v", what, err)
@@ -60,16 +60,16 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 	}
 	own, _, _ := strings.Cut(info.Interfaces[0].Addresses[0], "/")
 	more := netip.MustParseAddr("10.90.0.99")
-	if err := m.Set(ctx, "web", Change{AddAddresses: []netip.Addr{more}}); err != nil {
+	if err := m.Change(ctx, "web", vps.AddAddress{Address: more}); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.AddRoute(ctx, "web", vps.Route{Destination: "1.2.3.0/24", Src: own}); err != nil {
+	if err := m.Change(ctx, "web", vps.AddRoute{Route: vps.Route{Destination: "1.2.3.0/24", Src: own}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Set(ctx, "web", Change{RemoveAddresses: []netip.Addr{netip.MustParseAddr(own)}}); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "1.2.3.0/24") {
+	if err := m.Change(ctx, "web", vps.RemoveAddress{Address: netip.MustParseAddr(own)}); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "1.2.3.0/24") {
 		t.Errorf("an address that a route needs is removed: %v", err)
 	}
-	if err := m.Set(ctx, "web", Change{RemoveAddresses: []netip.Addr{more}}); err != nil {
+	if err := m.Change(ctx, "web", vps.RemoveAddress{Address: more}); err != nil {
 		t.Errorf("an address that no route needs: %v", err)
 	}
 }

@@ -24,7 +24,7 @@ type CreateOptions struct {
 	// Networks are those that it has an interface in each: eth0, eth1 and so on.
 	// None is the default network; "none" alone leaves it with lo.
 	Networks  []string
-	Rates     []RateSetting
+	Rates     []vps.SetRate
 	Limits    vps.Limits
 	DNS       vps.DNS
 	Published []vps.Publication // ports of the host that lead to it

@@ -2,14 +2,13 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/network"
+	"croft/runtime/tables"
 )
 
 // PublishedInfo is the published ports of a VPS, as they are saved and as they
@@ -63,80 +62,27 @@ func (m *Manager) AllPublished(ctx context.Context) ([]PublishedInfo, error) {
 	return all, ctx.Err()
 }
 
-// Publish has ports of the host lead to name, at once if it runs, and at each
-// of its starts. A port that another VPS has, running or not, or that a socket
-// of the host's listens on is fail.Taken, naming it. What it has published
-// already is success. On an error nothing has changed.
-func (m *Manager) Publish(ctx context.Context, name string, ports []vps.Publication) error {
-	l, was, err := m.existing(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer l.Unlock()
-	if _, err := m.leadsTo(was); err != nil {
-		return err
-	}
-	v := was
-	// Saved first: what is there is always saved, and a stop takes it away.
-	err = m.claimPorts(ctx, &v, ports, func() error { return l.Put(v) })
-	if err != nil {
-		return err
-	}
-	if err := m.publish(ctx, v); err != nil {
-		back := context.WithoutCancel(ctx)
-		return errors.Join(err, m.publish(back, was), l.Put(was))
-	}
-	return nil
-}
-
-// Unpublish removes the chosen published ports. Every choice is about the list
-// before the first is removed. If one chooses none (fail.NotFound) or several
-// (fail.Usage) nothing is removed.
-func (m *Manager) Unpublish(ctx context.Context, name string, chosen []PublicationChoice) error {
-	return m.unpublish(ctx, name, func(all []vps.Publication) ([]vps.Publication, error) {
-		numbers, err := positions(chosen, func(c PublicationChoice) (int, error) { return c.in(all, name) })
-		return without(all, numbers, 0), err
-	})
-}
-
-// UnpublishAll takes all that name has published away.
-func (m *Manager) UnpublishAll(ctx context.Context, name string) error {
-	return m.unpublish(ctx, name, func([]vps.Publication) ([]vps.Publication, error) { return nil, nil })
-}
-
-func (m *Manager) unpublish(ctx context.Context, name string, rest func([]vps.Publication) ([]vps.Publication, error)) error {
-	l, was, err := m.existing(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer l.Unlock()
-	v := was
-	if v.Published, err = rest(was.Published); err != nil || len(v.Published) == len(was.Published) {
-		return err
-	}
-	if err = m.publish(ctx, v); err == nil {
-		err = l.Put(v)
-	}
-	if err != nil {
-		return errors.Join(err, m.publish(context.WithoutCancel(ctx), was))
-	}
-	return nil
-}
-
-// claimPorts adds ports to v's and saves them, while nobody else can.
-func (m *Manager) claimPorts(ctx context.Context, v *vps.VPS, ports []vps.Publication, save func() error) error {
-	var more []vps.Publication
-	for _, p := range ports {
-		if err := p.Check(); err != nil {
-			return err
-		}
-		if !slices.Contains(v.Published, p) && !slices.Contains(more, p) {
-			more = append(more, p)
-		}
-	}
-	if len(more) == 0 {
+// applyPublished makes the published ports of to lead to its interface, with the
+// addresses that it has then.
+func (c *change) applyPublished(ctx context.Context, from, to side) error {
+	if len(from.Published)+len(to.Published) == 0 {
 		return nil
 	}
+	plan, err := to.publishing()
+	if err != nil {
+		return err
+	}
+	has, err := c.hostHas()
+	if err != nil {
+		return err
+	}
+	return c.networks.Publish(ctx, []network.Published{{Plan: plan, Ports: applicable(to.VPS, has)}})
+}
+
+// claimPorts calls save, which publishes the ports more of the VPS name, while no
+// other VPS can publish any. A port that another VPS has published, or that a
+// socket of the host listens on, is fail.Taken.
+func (m *Manager) claimPorts(ctx context.Context, name string, more []vps.Publication, save func() error) error {
 	has, err := m.hostHas()
 	if err != nil {
 		return err
@@ -149,14 +95,12 @@ func (m *Manager) claimPorts(ctx context.Context, v *vps.VPS, ports []vps.Public
 	if err := m.networks.CheckPorts(more); err != nil {
 		return err
 	}
-	return m.store.ClaimPorts(ctx, v.Name, func(others []vps.VPS) error {
-		for i, p := range more {
-			mine := vps.VPS{Name: v.Name, Published: slices.Concat(v.Published, more[:i])}
-			if err := p.CheckFree(append(others, mine)); err != nil {
+	return m.store.ClaimPorts(ctx, name, func(others []vps.VPS) error {
+		for _, p := range more {
+			if err := p.CheckFree(others); err != nil {
 				return err
 			}
 		}
-		v.Published = slices.Concat(v.Published, more)
 		return save()
 	})
 }
@@ -169,7 +113,7 @@ func (m *Manager) hostHas() (func(vps.Publication) bool, error) {
 		return nil, err
 	}
 	var routed []network.Table
-	for _, t := range m.tables() {
+	for _, t := range m.networkTables().All() {
 		routed = append(routed, t)
 	}
 	return func(p vps.Publication) bool { return network.CanPublish(p, host, routed) }, nil
@@ -178,20 +122,21 @@ func (m *Manager) hostHas() (func(vps.Publication) bool, error) {
 // applicable are the ports of v on addresses that the host has now: an address
 // may be gone since.
 func applicable(v vps.VPS, has func(vps.Publication) bool) []vps.Publication {
-	yes, _ := partition(v.Published, has)
+	yes, _ := tables.Partition(v.Published, has)
 	return yes
 }
 
-// putDraft saves a new VPS, with the ports that it publishes claimed. Until
-// then the draft says nothing of them.
-func (m *Manager) putDraft(ctx context.Context, draft *state.Draft, v vps.VPS, ports []vps.Publication) error {
-	if len(ports) == 0 {
+// putDraft saves a new VPS, with its published ports, once no other VPS has
+// them. Until then the draft must not name them.
+func (m *Manager) putDraft(ctx context.Context, draft *state.Draft, v vps.VPS, published []vps.Publication) error {
+	v.Published = published
+	if len(published) == 0 {
 		return draft.Put(v)
 	}
 	if _, err := m.leadsTo(v); err != nil {
 		return err
 	}
-	return m.claimPorts(ctx, &v, ports, func() error { return draft.Put(v) })
+	return m.claimPorts(ctx, v.Name, published, func() error { return draft.Put(v) })
 }
 
 // publishAtStart has what v has published lead to its interface, which is
@@ -202,7 +147,7 @@ func (m *Manager) publishAtStart(ctx context.Context, v vps.VPS) error {
 		if err != nil {
 			return err
 		}
-		_, gone := partition(v.Published, has)
+		_, gone := tables.Partition(v.Published, has)
 		for _, p := range gone {
 			m.warn(fmt.Sprintf("%s starts without its published port %s: this host does not have the address %s now (croft network repair publishes it once it has)",
 				v.Name, p, p.Host))
@@ -236,30 +181,22 @@ func (m *Manager) publishAll(ctx context.Context) error {
 	return m.networks.Publish(ctx, all)
 }
 
-// publish makes what leads to v what v says.
-func (m *Manager) publish(ctx context.Context, v vps.VPS) error {
-	plan, err := m.leadsTo(v)
-	if err != nil {
-		return err
-	}
-	has, err := m.hostHas()
-	if err != nil {
-		return err
-	}
-	return m.networks.Publish(ctx, []network.Published{{Plan: plan, Ports: applicable(v, has)}})
+// leadsTo is the plan of the interface of v that published ports lead to.
+func (m *Manager) leadsTo(v vps.VPS) (network.Plan, error) {
+	plugs, err := m.networkTables().Plugs(v)
+	return side{v, plugs, err}.publishing()
 }
 
-// leadsTo is the interface of v that published ports lead to: the first one
-// that the host is the gateway of.
-func (m *Manager) leadsTo(v vps.VPS) (network.Plan, error) {
-	plugs, err := m.plugs(v)
-	if err != nil {
-		return network.Plan{}, err
-	}
-	for _, p := range plugs {
-		if p.table.Publishes() {
-			return p.plan, nil
+// publishing is the plan of the interface that published ports lead to: the first
+// one that the host is the gateway of.
+func (s side) publishing() (network.Plan, error) {
+	for _, p := range s.plugs {
+		if p.Table.Publishes() {
+			return p.Plan, nil
 		}
 	}
-	return network.Plan{}, fail.New(fail.State, "ports can be published only on a network where the host is the gateway, and %s has none", v.Name)
+	if s.err != nil {
+		return network.Plan{}, s.err
+	}
+	return network.Plan{}, fail.New(fail.State, "ports can be published only on a network where the host is the gateway, and %s has none", s.Name)
 }

@@ -42,7 +42,7 @@ func TestParallelPublishersHaveOneWinner(t *testing.T) {
 	losers := make([]error, 2*many)
 	for i := range many {
 		wanted := []vps.Publication{tcp(fmt.Sprintf("%d-8100", 8000+i), fmt.Sprintf("%d-8100", 8000+i))}
-		all.Go(func() { losers[i] = m.Publish(ctx, fmt.Sprintf("v%d", i), wanted) })
+		all.Go(func() { losers[i] = m.Change(ctx, fmt.Sprintf("v%d", i), vps.Publish{Ports: wanted}) })
 		all.Go(func() {
 			_, losers[many+i] = m.Create(ctx, fmt.Sprintf("v%d", many+i), CreateOptions{Template: "t", Published: wanted})
 		})
@@ -76,8 +76,8 @@ func TestPublishFails(t *testing.T) {
 		}
 		before := w.String()
 		for what, do := range map[string]func() error{
-			"add":    func() error { return m.Publish(ctx, "web", []vps.Publication{tcp("81", "81")}) },
-			"remove": func() error { return m.Unpublish(ctx, "web", []PublicationChoice{{Number: 1}}) },
+			"add":    func() error { return m.Change(ctx, "web", vps.Publish{Ports: []vps.Publication{tcp("81", "81")}}) },
+			"remove": func() error { return m.Change(ctx, "web", vps.Unpublish{Chosen: []vps.PublicationChoice{{Number: 1}}}) },
 		} {
 			w.effects, w.failAt, w.after = 0, 1, after
 			if err := do(); !errors.Is(err, errWorld) {
@@ -89,7 +89,7 @@ func TestPublishFails(t *testing.T) {
 			}
 		}
 		for range 2 {
-			if err := m.Publish(ctx, "web", []vps.Publication{tcp("81", "81"), tcp("81", "81")}); err != nil {
+			if err := m.Change(ctx, "web", vps.Publish{Ports: []vps.Publication{tcp("81", "81"), tcp("81", "81")}}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -115,12 +115,12 @@ func TestPublishRefuses(t *testing.T) {
 		err  error
 		want fail.Kind
 	}{
-		"without network":        {m.Publish(ctx, "alone", []vps.Publication{tcp("81", "81")}), fail.State},
-		"nonsense":               {m.Publish(ctx, "web", []vps.Publication{tcp("81", "81-82")}), fail.Usage},
-		"what it has, otherwise": {m.Publish(ctx, "web", []vps.Publication{tcp("80", "8080")}), fail.Taken},
-		"twice, otherwise":       {m.Publish(ctx, "web", []vps.Publication{tcp("90", "1"), tcp("90", "2")}), fail.Taken},
-		"of nobody":              {m.Publish(ctx, "nobody", []vps.Publication{tcp("81", "81")}), fail.NotFound},
-		"a number too high":      {m.Unpublish(ctx, "web", []PublicationChoice{{Number: 2}}), fail.NotFound},
+		"without network":        {m.Change(ctx, "alone", vps.Publish{Ports: []vps.Publication{tcp("81", "81")}}), fail.State},
+		"nonsense":               {m.Change(ctx, "web", vps.Publish{Ports: []vps.Publication{tcp("81", "81-82")}}), fail.Usage},
+		"what it has, otherwise": {m.Change(ctx, "web", vps.Publish{Ports: []vps.Publication{tcp("80", "8080")}}), fail.Taken},
+		"twice, otherwise":       {m.Change(ctx, "web", vps.Publish{Ports: []vps.Publication{tcp("90", "1"), tcp("90", "2")}}), fail.Taken},
+		"of nobody":              {m.Change(ctx, "nobody", vps.Publish{Ports: []vps.Publication{tcp("81", "81")}}), fail.NotFound},
+		"a number too high":      {m.Change(ctx, "web", vps.Unpublish{Chosen: []vps.PublicationChoice{{Number: 2}}}), fail.NotFound},
 	} {
 		if !fail.Is(c.err, c.want) {
 			t.Errorf("%s: %v", what, c.err)
@@ -139,7 +139,7 @@ func TestUnpublishOfNothing(t *testing.T) {
 	if _, err := m.Create(ctx, "web", CreateOptions{Template: "t"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{m.Unpublish(ctx, "web", []PublicationChoice{{Number: 1}}), m.RemoveRoutes(ctx, "web", []RouteChoice{{Number: 1}}), m.RemoveFirewallRules(ctx, "web", []FirewallChoice{{Number: 1}})} {
+	for _, err := range []error{m.Change(ctx, "web", vps.Unpublish{Chosen: []vps.PublicationChoice{{Number: 1}}}), m.Change(ctx, "web", vps.RemoveRoutes{Chosen: []vps.RouteChoice{{Number: 1}}}), m.Change(ctx, "web", vps.RemoveRules{Chosen: []vps.FirewallChoice{{Number: 1}}})} {
 		if !fail.Is(err, fail.NotFound) || !strings.HasSuffix(err.Error(), " 1: there is none") {
 			t.Error(err)
 		}

@@ -16,7 +16,7 @@ func bits(n uint64) *uint64 { return &n }
 func TestSetRates(t *testing.T) {
 	ctx := context.Background()
 	m, w := newFake(t, t.TempDir())
-	o := CreateOptions{Template: "busybox", Rates: []RateSetting{{In: bits(1_000_000), Out: bits(2_000_000)}}}
+	o := CreateOptions{Template: "busybox", Rates: []vps.SetRate{{In: bits(1_000_000), Out: bits(2_000_000)}}}
 	if _, err := m.Create(ctx, "web", o); err != nil {
 		t.Fatal(err)
 	}
@@ -37,37 +37,37 @@ func TestSetRates(t *testing.T) {
 			t.Errorf("no %q in\n%s", applied, w)
 		}
 	}
-	set := func(r ...RateSetting) {
+	set := func(edits ...vps.Edit) {
 		t.Helper()
-		if err := m.Set(ctx, "web", Change{Rates: r}); err != nil {
+		if err := m.Change(ctx, "web", edits...); err != nil {
 			t.Fatal(err)
 		}
 	}
 	want(1_000_000, 2_000_000, "")
-	set(RateSetting{In: bits(3_000_000)})
+	set(vps.SetRate{In: bits(3_000_000)})
 	want(3_000_000, 2_000_000, "")
 	if err := m.Start(ctx, "web", StartOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	want(3_000_000, 2_000_000, "rate web {3000000 2000000}")
-	set(RateSetting{Interface: "eth0", Out: bits(0)})
+	set(vps.SetRate{Interface: "eth0", Out: bits(0)})
 	want(3_000_000, 0, "rate web {3000000 0}")
-	set(RateSetting{In: bits(10_000), Out: bits(10_000)}, RateSetting{Interface: "eth0", In: bits(20_000)})
+	set(vps.SetRate{In: bits(10_000), Out: bits(10_000)}, vps.SetRate{Interface: "eth0", In: bits(20_000)})
 	want(20_000, 10_000, "rate web {20000 10000}")
 
 	for _, c := range []struct {
-		r    RateSetting
+		r    vps.SetRate
 		kind fail.Kind
 	}{
-		{RateSetting{Interface: "eth1", In: bits(10_000)}, fail.NotFound},
-		{RateSetting{In: bits(7_999)}, fail.Usage}, {RateSetting{Out: bits(vps.MostRate + 1)}, fail.Usage},
+		{vps.SetRate{Interface: "eth1", In: bits(10_000)}, fail.NotFound},
+		{vps.SetRate{In: bits(7_999)}, fail.Usage}, {vps.SetRate{Out: bits(vps.MostRate + 1)}, fail.Usage},
 	} {
-		if err := m.Set(ctx, "web", Change{Rates: []RateSetting{{In: bits(9_000)}, c.r}}); !fail.Is(err, c.kind) {
+		if err := m.Change(ctx, "web", vps.SetRate{In: bits(9_000)}, c.r); !fail.Is(err, c.kind) {
 			t.Errorf("%+v: %v", c.r, err)
 		}
 	}
 	w.failAt, w.after = w.effects+1, true
-	if err := m.Set(ctx, "web", Change{Rates: []RateSetting{{In: bits(9_000)}}}); err == nil {
+	if err := m.Change(ctx, "web", vps.SetRate{In: bits(9_000)}); err == nil {
 		t.Error("it was applied in a world that refuses")
 	}
 	w.failAt = 0
@@ -84,14 +84,14 @@ func TestSetRates(t *testing.T) {
 	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Networks: []string{NoNetwork}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Set(ctx, "alone", Change{Rates: o.Rates}); !fail.Is(err, fail.State) {
+	if err := m.Change(ctx, "alone", o.Rates[0]); !fail.Is(err, fail.State) {
 		t.Errorf("without a network: %v", err)
 	}
 	o.Networks = []string{NoNetwork}
 	if _, err := m.Create(ctx, "none", o); !fail.Is(err, fail.Usage) {
 		t.Errorf("created without a network: %v", err)
 	}
-	o.Networks, o.Rates = nil, []RateSetting{{Interface: "eth9", In: bits(9_000)}}
+	o.Networks, o.Rates = nil, []vps.SetRate{{Interface: "eth9", In: bits(9_000)}}
 	if _, err := m.Create(ctx, "none", o); !fail.Is(err, fail.NotFound) {
 		t.Errorf("created with a rate of an interface that is not: %v", err)
 	}

@@ -7,117 +7,73 @@ import (
 	"net/netip"
 	"slices"
 
-	"croft/internal/fail"
 	"croft/internal/initkind"
 	"croft/internal/inside"
 	"croft/internal/proc"
 	"croft/internal/vps"
 	"croft/network"
 	"croft/runtime/hostfacts"
+	"croft/runtime/tables"
 )
 
-// changeAllAddresses gives v, whose lock is held, the addresses add, and takes
-// del from it, saved and, if it runs, at once; its own files follow. It reports
-// whether anything has changed. On an error nothing has; u takes back what was
-// done should something later fail.
-func (m *Manager) changeAllAddresses(ctx context.Context, u *undo, v vps.VPS, add, del []netip.Addr) (bool, error) {
-	if len(add)+len(del) == 0 {
-		return false, nil
-	}
-	if len(v.Interfaces) == 0 {
-		return false, fail.New(fail.State, "%s has no network", v.Name)
-	}
-	changes := m.byInterface(v, add, del)
-	for _, c := range changes {
-		if err := m.changeAddresses(ctx, v, c.at, c.add, c.del); err != nil {
-			return false, err
+// A move is how the addresses of one interface change.
+type move struct {
+	at             vps.Interface
+	added, removed []netip.Addr
+}
+
+// moves are those of the interfaces whose addresses change.
+func (c *change) moves() []move {
+	var all []move
+	for n, at := range c.was.Interfaces {
+		was, now := at.Addresses, c.now.Interfaces[n].Addresses
+		a := move{at: at, added: missing(now, was), removed: missing(was, now)}
+		if len(a.added)+len(a.removed) > 0 {
+			all = append(all, a)
 		}
-		u.arm(func() error { return m.changeAddresses(context.WithoutCancel(ctx), v, c.at, c.del, c.add) })
 	}
-	return len(changes) > 0, nil
+	return all
 }
 
-// A readdressing is what changes of one interface's addresses.
-type readdressing struct {
-	at       vps.Interface
-	add, del []netip.Addr
+// missing returns the elements of all that are not in from.
+func missing[T comparable](all, from []T) []T {
+	_, no := tables.Partition(all, func(a T) bool { return slices.Contains(from, a) })
+	return no
 }
 
-// byInterface says which interface is meant. An address that it has already is
-// not among those to add. What fits none is left to the first to refuse.
-func (m *Manager) byInterface(v vps.VPS, add, del []netip.Addr) []readdressing {
-	tables := m.tables()
-	var all []readdressing
-	for _, i := range v.Interfaces {
-		c := readdressing{at: i}
-		c.add, add = partition(add, tables[i.Network].Has)
-		claim, _ := claimOf(tables[i.Network], v.Name, i.Name)
-		c.add = slices.DeleteFunc(c.add, func(a netip.Addr) bool { return slices.Contains(claim.Addresses, a.Unmap()) })
-		c.del, del = partition(del, func(a netip.Addr) bool { return slices.Contains(claim.Addresses, a.Unmap()) })
-		all = append(all, c)
-	}
-	all[0].add, all[0].del = append(all[0].add, add...), append(all[0].del, del...)
-	return slices.DeleteFunc(all, func(c readdressing) bool { return len(c.add) == 0 && len(c.del) == 0 })
-}
-
-func (m *Manager) changeAddresses(ctx context.Context, v vps.VPS, i vps.Interface, add, del []netip.Addr) error {
-	name := v.Name
-	was, err := m.planOf(v, i)
+// claimAdded records the added addresses in the table of the network, once it is
+// known that the removed ones can be removed, and that nobody on the LAN has them.
+func (c *change) claimAdded(ctx context.Context, a move) error {
+	name := c.now.Name
+	host, err := c.networks.Addresses()
 	if err != nil {
 		return err
 	}
-	// What is added is ours in the table before anything follows from it, and
-	// what is removed stays ours until nothing does.
-	own, err := m.addAddresses(ctx, v, i, add, del)
+	c.undo.arm(func() error {
+		return c.networkTables().Change(context.WithoutCancel(ctx), a.at.Network, func(t *network.Table) error {
+			claim, _ := tables.ClaimOf(*t, name, a.at.Name)
+			own, _ := tables.Partition(a.added, func(x netip.Addr) bool { return slices.Contains(claim.Addresses, x) })
+			return t.Drop(name, a.at.Name, own)
+		})
+	})
+	err = c.networkTables().Change(ctx, a.at.Network, func(t *network.Table) error {
+		c.networkTables().SweepClaims(t, name)
+		if err := t.Add(name, a.at.Name, a.added, host); err != nil {
+			return err
+		}
+		copied := *t
+		copied.Claims = append([]network.Claim{}, t.Claims...)
+		return copied.Drop(name, a.at.Name, a.removed)
+	})
 	if err != nil {
 		return err
 	}
-	back := func(err error) error {
-		return errors.Join(err, m.changeTable(context.WithoutCancel(ctx), i.Network, func(t *network.Table) error {
-			return t.Drop(name, i.Name, own)
-		}))
-	}
-	if err := m.askLAN(ctx, i.Network, own); err != nil {
-		return back(err)
-	}
-	init, err := m.liveInit(name)
-	if err != nil {
-		return back(err)
-	}
-	now, err := m.planOf(v, i)
-	if err != nil {
-		return back(err)
-	}
-	now = now.Without(del)
-	if err := m.keepsRoutesWith(v, was, now); err != nil {
-		return back(err)
-	}
-	if init.PID != 0 {
-		if err := m.readdress(ctx, v, was, now, init); err != nil {
-			return back(errors.Join(err, m.readdress(context.WithoutCancel(ctx), v, now, was, init)))
-		}
-	}
-	err = m.changeTable(ctx, i.Network, func(t *network.Table) error { return t.Drop(name, i.Name, del) })
-	if err != nil {
-		if init.PID != 0 {
-			err = errors.Join(err, m.readdress(context.WithoutCancel(ctx), v, now, was, init))
-		}
-		return back(err)
-	}
-	if init.PID == 0 {
-		return nil
-	}
-	// A repair at the same time may have gone by the table as it was.
-	if err := m.networks.Withdraw(was, now); err != nil {
-		m.warn(err.Error())
-	}
-	m.followSettings(ctx, v)
-	return nil
+	return c.askLAN(ctx, a.at.Network, a.added)
 }
 
-// askLAN is fail.Taken if somebody on the network's LAN has one of addrs.
+// askLAN is fail.Taken if a machine on the network's LAN has one of addrs.
 func (m *Manager) askLAN(ctx context.Context, name string, addrs []netip.Addr) error {
-	t, err := m.table(name)
+	t, err := m.networkTables().Get(name)
 	if err != nil {
 		return err
 	}
@@ -125,104 +81,53 @@ func (m *Manager) askLAN(ctx context.Context, name string, addrs []netip.Addr) e
 	if err != nil {
 		return err
 	}
-	return takenOnLAN(t, addrs, found)
+	return tables.TakenOnLAN(t, addrs, found)
 }
 
-// addAddresses enters what is added, once it is known that what is removed can
-// be, and returns what is new.
-func (m *Manager) addAddresses(ctx context.Context, v vps.VPS, i vps.Interface, add, del []netip.Addr) ([]netip.Addr, error) {
-	host, err := m.networks.Addresses()
-	if err != nil {
-		return nil, err
-	}
-	var own []netip.Addr
-	err = m.changeTable(ctx, i.Network, func(t *network.Table) error {
-		m.sweepClaims(t, v.Name)
-		before, _ := claimOf(*t, v.Name, i.Name)
-		if err := t.Add(v.Name, i.Name, add, host); err != nil {
+// applyAddresses makes a running VPS have the addresses of to.
+func (c *change) applyAddresses(ctx context.Context, from, to side) error {
+	for _, a := range c.moves() {
+		if err := c.networks.Readdress(ctx, from.plan(a.at.Name), to.plan(a.at.Name), c.init); err != nil {
 			return err
 		}
-		after, _ := claimOf(*t, v.Name, i.Name)
-		for _, a := range after.Addresses {
-			if !slices.Contains(before.Addresses, a) {
-				own = append(own, a)
-			}
-		}
-		copied := *t
-		copied.Claims = append([]network.Claim{}, t.Claims...)
-		return copied.Drop(v.Name, i.Name, del)
-	})
-	return own, err
+	}
+	return nil
 }
 
-// readdress makes the running VPS have now's addresses, and its routes and
-// published ports with them.
-func (m *Manager) readdress(ctx context.Context, v vps.VPS, was, now network.Plan, init inside.Identity) error {
-	if err := m.networks.Readdress(ctx, was, now, init); err != nil {
-		return err
-	}
-	if r := v.Routing; r.Any() {
-		plans, err := m.plans(v)
+// giveUp removes the removed addresses from the tables of the networks: from then
+// on others can have them.
+func (c *change) giveUp(ctx context.Context) error {
+	name := c.now.Name
+	for _, a := range c.moves() {
+		if len(a.removed) == 0 {
+			continue
+		}
+		c.undo.arm(func() error {
+			return c.networkTables().Change(context.WithoutCancel(ctx), a.at.Network, func(t *network.Table) error {
+				return t.Add(name, a.at.Name, a.removed, nil)
+			})
+		})
+		err := c.networkTables().Change(ctx, a.at.Network, func(t *network.Table) error { return t.Drop(name, a.at.Name, a.removed) })
 		if err != nil {
 			return err
 		}
-		for i := range plans {
-			if plans[i].Interface == now.Interface {
-				plans[i] = now
-			}
-		}
-		if err := m.networks.SetRouting(r, plans, init); err != nil {
-			return err
-		}
 	}
-	if len(v.Published) == 0 {
-		return nil
-	}
-	if to, err := m.leadsTo(v); err != nil || to.Interface != now.Interface {
-		return err
-	}
-	has, err := m.hostHas()
-	if err != nil {
-		return err
-	}
-	return m.networks.Publish(ctx, []network.Published{{Plan: now, Ports: applicable(v, has)}})
+	return nil
 }
 
-// keepsRoutesWith is keepsRoutes for a change of one interface.
-func (m *Manager) keepsRoutesWith(v vps.VPS, was, now network.Plan) error {
-	if len(v.Routing.Routes) == 0 {
-		return nil
-	}
-	before, err := m.plans(v)
-	if err != nil {
-		return err
-	}
-	after := slices.Clone(before)
-	for i := range before {
-		if before[i].Interface == now.Interface {
-			before[i], after[i] = was, now
+// withdraw removes from the host what a repair at the same time may have made from
+// the tables as they were.
+func (c *change) withdraw() {
+	for _, a := range c.moves() {
+		if err := c.networks.Withdraw(c.was.plan(a.at.Name), c.now.plan(a.at.Name)); err != nil {
+			c.warn(err.Error())
 		}
 	}
-	return keepsRoutes(v, before, after)
 }
 
-// planOf is the plan of one interface.
-func (m *Manager) planOf(v vps.VPS, i vps.Interface) (network.Plan, error) {
-	plans, err := m.plans(v)
-	if err != nil {
-		return network.Plan{}, err
-	}
-	for _, p := range plans {
-		if p.Interface == i.Name {
-			return p, nil
-		}
-	}
-	return network.Plan{}, fail.New(fail.State, "%s has no interface %s", v.Name, i.Name)
-}
-
-// followSettings writes the guest's own files anew. What they say counts when
-// its network service is restarted; the next start would write them too.
-// Nobody else may write its /etc/hosts at the same time.
+// followSettings writes the guest's own files again. They count when the guest
+// restarts its network service; the next start would write them too. No other
+// command writes its /etc/hosts at the same time.
 func (m *Manager) followSettings(ctx context.Context, v vps.VPS) {
 	run, err := m.store.Run(v.Name)
 	var host hostfacts.Facts

@@ -13,6 +13,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/inside"
+	"croft/internal/vps"
 	"croft/network"
 	"croft/runtime/tables"
 )
@@ -27,6 +28,18 @@ func freeAddress(t *testing.T, m *Manager, last byte) netip.Addr {
 	a := table.IPv4.Addr().As4()
 	a[2], a[3] = 200, last
 	return netip.AddrFrom4(a)
+}
+
+// readdressing are the edits that add and remove addresses.
+func readdressing(add, remove []netip.Addr) []vps.Edit {
+	var edits []vps.Edit
+	for _, a := range add {
+		edits = append(edits, vps.AddAddress{Address: a})
+	}
+	for _, a := range remove {
+		edits = append(edits, vps.RemoveAddress{Address: a})
+	}
+	return edits
 }
 
 func claimed(t *testing.T, m *Manager, name string) []netip.Addr {
@@ -57,7 +70,7 @@ func TestParallelClaimsHaveOneWinner(t *testing.T) {
 	losers := make([]error, many)
 	for i := range many {
 		all.Go(func() {
-			losers[i] = m.Set(ctx, fmt.Sprintf("v%d", i), Change{AddAddresses: wanted})
+			losers[i] = m.Change(ctx, fmt.Sprintf("v%d", i), vps.AddAddress{Address: wanted[0]})
 			if losers[i] == nil {
 				winners.Add(1)
 			}
@@ -92,14 +105,14 @@ func TestChangeAddressesFails(t *testing.T) {
 		}
 		world := w.String()
 		w.effects, w.failAt, w.after = 0, 1, after
-		if err := m.Set(ctx, "web", Change{AddAddresses: more, RemoveAddresses: before[:1]}); !errors.Is(err, errWorld) {
+		if err := m.Change(ctx, "web", readdressing(more, before[:1])...); !errors.Is(err, errWorld) {
 			t.Errorf("it says %v", err)
 		}
 		if got := claimed(t, m, "web"); !slices.Equal(got, before) || w.String() != world {
 			t.Errorf("it has %v, had %v\n%s\n%s", got, before, world, w)
 		}
 		w.failAt = 0
-		if err := m.Set(ctx, "web", Change{AddAddresses: more, RemoveAddresses: before[:1]}); err != nil {
+		if err := m.Change(ctx, "web", readdressing(more, before[:1])...); err != nil {
 			t.Error(err)
 		}
 		if got := claimed(t, m, "web"); len(got) != 2 || got[0] != more[0] || w.String() == world {
@@ -117,11 +130,11 @@ func mustPlan(t *testing.T, m *Manager) network.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := m.planOf(v, v.Interfaces[0])
+	plans, err := m.plans(v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return plans[0]
 }
 
 func TestChangeAddressesRefuses(t *testing.T) {
@@ -148,7 +161,7 @@ func TestChangeAddressesRefuses(t *testing.T) {
 		"without network":  {"alone", []netip.Addr{new9}, nil, fail.State},
 		"that is not here": {"nobody", []netip.Addr{new9}, nil, fail.NotFound},
 	} {
-		if err := m.Set(ctx, c.name, Change{AddAddresses: c.add, RemoveAddresses: c.del}); !fail.Is(err, c.want) {
+		if err := m.Change(ctx, c.name, readdressing(c.add, c.del)...); !fail.Is(err, c.want) {
 			t.Errorf("an address %s: %v", what, err)
 		}
 	}

@@ -137,7 +137,7 @@ func TestAnotherProcessIsNotTouched(t *testing.T) {
 // A firewall or a route that is changed while its VPS is killed is saved for the
 // next start.
 func TestChangeWhileItIsKilled(t *testing.T) {
-	for _, change := range []func(*faulty) error{addRule, addRoute} {
+	for _, change := range []func(*faulty) error{changeWeb(someRule), changeWeb(someRoute)} {
 		f := newFaulty(t, memoryDir(t))
 		if err := errors.Join(createWeb(f), startWeb(f)); err != nil {
 			t.Fatal(err)

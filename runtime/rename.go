@@ -128,10 +128,9 @@ func (m *Manager) finishRename(ctx context.Context, l *state.Locked, v vps.VPS) 
 	if err := m.store.MoveRun(old, v.Name); err != nil {
 		return v, err
 	}
-	if v.Hostname == old {
-		v.Hostname = v.Name
+	if err := (vps.FinishRename{}).Apply(&v); err != nil {
+		return v, err
 	}
-	v.RenamedFrom = ""
 	if err := l.Put(v); err != nil {
 		return v, err
 	}

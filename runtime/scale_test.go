@@ -92,7 +92,7 @@ func TestCommandsReadNoOtherVPS(t *testing.T) {
 	}{
 		{"create", func(m *Manager) error { _, err := m.Create(ctx, "web", CreateOptions{Template: "t"}); return err }},
 		{"inspect", func(m *Manager) error { _, err := m.Inspect(ctx, "web"); return err }},
-		{"set", func(m *Manager) error { order := 7; return m.Set(ctx, "web", Change{BootOrder: &order}) }},
+		{"set", func(m *Manager) error { return m.Change(ctx, "web", vps.SetBootOrder{Order: 7}) }},
 		{"rename", func(m *Manager) error { return m.Rename(ctx, "web", "www") }},
 		{"destroy", func(m *Manager) error { return m.Destroy(ctx, "www", DestroyOptions{}) }},
 	}

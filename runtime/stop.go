@@ -152,7 +152,7 @@ func (m *Manager) restart(ctx context.Context, name string, o StopOptions) error
 func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v vps.VPS, o StopOptions) (*os.File, error) {
 	timeout := o.Timeout
 	if timeout == 0 {
-		timeout = stopTimeout(v)
+		timeout = v.StopTimeout()
 	}
 	if life, err := l.Life(); err == nil {
 		return life, m.stopWithoutMonitor(ctx, v, o.Fast, timeout)

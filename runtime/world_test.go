@@ -114,6 +114,14 @@ func (w *world) drop(kind, name string) error {
 	return nil
 }
 
+// set is put, or drop if there is nothing to say.
+func (w *world) set(kind, name, text string, any bool) error {
+	if !any {
+		return w.drop(kind, name)
+	}
+	return w.put(kind, name, text)
+}
+
 // String prints the world, one thing a line.
 func (w *world) String() string {
 	entries, err := os.ReadDir(w.dir)
@@ -403,7 +411,7 @@ func (w fakeNetworks) SetFirewall(_ context.Context, f vps.Firewall, init inside
 		if w.inits != "" && !observe.Alive(state.Process(init)) {
 			return inside.ErrGone
 		}
-		return w.put("firewall", strconv.Itoa(init.PID), fmt.Sprintf("%+v", f))
+		return w.set("firewall", strconv.Itoa(init.PID), fmt.Sprintf("%+v", f), f.Any())
 	})
 }
 func (w fakeNetworks) Firewall(_ context.Context, name string, f vps.Firewall, _ inside.Identity) (network.FirewallInfo, error) {
@@ -425,7 +433,7 @@ func (w fakeNetworks) SetRates(_ context.Context, plans []network.Plan) error {
 			if !w.has("link", p.Owner) {
 				continue
 			}
-			if err := w.put("rate", p.Owner, fmt.Sprint(p.Rate)); err != nil {
+			if err := w.set("rate", p.Owner, fmt.Sprint(p.Rate), p.Rate != (vps.Rate{})); err != nil {
 				return err
 			}
 		}
@@ -438,7 +446,7 @@ func (w fakeNetworks) SetConnections(_ context.Context, plans []network.Plan) er
 			if !w.has("link", p.Owner) {
 				continue
 			}
-			if err := w.put("connections", p.Owner, fmt.Sprint(p.Connections)); err != nil {
+			if err := w.set("connections", p.Owner, fmt.Sprint(p.Connections), p.Connections != vps.DefaultConnections); err != nil {
 				return err
 			}
 		}
@@ -456,7 +464,7 @@ func (w fakeNetworks) SetRouting(r vps.Routing, _ []network.Plan, init inside.Id
 		if w.inits != "" && !observe.Alive(state.Process(init)) {
 			return inside.ErrGone
 		}
-		return w.put("routes", strconv.Itoa(init.PID), fmt.Sprintf("%+v", r))
+		return w.set("routes", strconv.Itoa(init.PID), fmt.Sprintf("%+v", r), r.Any())
 	})
 }
 func (w fakeNetworks) Routing(name string, r vps.Routing, _ []network.Plan, _ inside.Identity) (network.RoutingInfo, error) {

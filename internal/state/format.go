@@ -188,7 +188,7 @@ func fieldTypes(t reflect.Type) map[string]reflect.Type {
 		return types
 	}
 	for f := range t.Fields() {
-		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
 			types[name] = f.Type
 		}
 	}

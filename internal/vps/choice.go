@@ -1,4 +1,4 @@
-package runtime
+package vps
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"croft/internal/fail"
-	"croft/internal/vps"
 )
 
 // A PublicationChoice chooses one of a VPS's published ports. With a Number it
@@ -42,8 +41,8 @@ func (c PublicationChoice) String() string {
 // in returns the position of the chosen entry in all, from 1. The errors are
 // those of listed.one. A number that is the position of one entry and the port
 // of another one chooses both.
-func (c PublicationChoice) in(all []vps.Publication, vps string) (int, error) {
-	l := listed{what: "published port", family: "publish", vps: vps, narrow: "give [ADDRESS:]PORT:PORT/PROTOCOL"}
+func (c PublicationChoice) in(all []Publication, name string) (int, error) {
+	l := listed{what: "published port", family: "publish", vps: name, narrow: "give [ADDRESS:]PORT:PORT/PROTOCOL"}
 	var found []int
 	for i, p := range all {
 		l.texts = append(l.texts, p.String())
@@ -54,24 +53,18 @@ func (c PublicationChoice) in(all []vps.Publication, vps string) (int, error) {
 	return l.one(c.String(), c.Number, found)
 }
 
-func (c PublicationChoice) matches(p vps.Publication) bool {
+func (c PublicationChoice) matches(p Publication) bool {
 	if c.Number != 0 {
 		return p.Ports == fmt.Sprint(c.Number)
 	}
-	return same(c.Protocol, p.Protocol) && same(c.Host, p.Host) && same(c.Ports, p.Ports) && same(c.To, p.To)
-}
-
-// same reports whether a field is as chosen; the zero value chooses any.
-func same[T comparable](chosen, is T) bool {
-	var anything T
-	return chosen == anything || chosen == is
+	return matches(c.Protocol, p.Protocol) && matches(c.Host, p.Host) && matches(c.Ports, p.Ports) && matches(c.To, p.To)
 }
 
 // A FirewallChoice chooses one rule of a VPS's firewall: the one at position
 // Number in the list, from 1, or with Number 0 the one that is as Rule.
 type FirewallChoice struct {
 	Number int
-	Rule   vps.FirewallRule
+	Rule   FirewallRule
 }
 
 // String is the choice as a person types it.
@@ -84,8 +77,8 @@ func (c FirewallChoice) String() string {
 
 // in returns the position of the chosen rule in all, from 1. The errors are
 // those of listed.one.
-func (c FirewallChoice) in(all []vps.FirewallRule, vps string) (int, error) {
-	l := listed{what: "rule", family: "firewall", vps: vps, narrow: "give the number"}
+func (c FirewallChoice) in(all []FirewallRule, name string) (int, error) {
+	l := listed{what: "rule", family: "firewall", vps: name, narrow: "give the number"}
 	var found []int
 	for i, r := range all {
 		l.texts = append(l.texts, r.String())
@@ -103,8 +96,8 @@ func (c FirewallChoice) in(all []vps.FirewallRule, vps string) (int, error) {
 // stands for any value.
 type RouteChoice struct {
 	Number int
-	Route  vps.Route
-	Rule   vps.RouteRule
+	Route  Route
+	Rule   RouteRule
 }
 
 // String is the choice in words of ip(8).
@@ -120,8 +113,8 @@ func (c RouteChoice) String() string {
 
 // in returns the position of the chosen entry in all, from 1. The errors are
 // those of listed.one.
-func (c RouteChoice) in(all vps.Routing, vps string) (int, error) {
-	l := listed{what: "route", family: "route", vps: vps, narrow: "give more options or the number"}
+func (c RouteChoice) in(all Routing, name string) (int, error) {
+	l := listed{what: "route", family: "route", vps: name, narrow: "give more options or the number"}
 	var found []int
 	for _, r := range all.Routes {
 		l.texts = append(l.texts, r.String())

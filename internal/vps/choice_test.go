@@ -1,19 +1,17 @@
-package runtime
+package vps
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
 
 	"croft/internal/fail"
-	"croft/internal/vps"
 )
 
 // A published port is chosen by its port or by its text. What could be two
 // entries chooses none.
 func TestPublicationChoice(t *testing.T) {
-	all := []vps.Publication{
+	all := []Publication{
 		{Protocol: "tcp", Host: "127.0.0.1", Ports: "18081", To: "80"},
 		{Protocol: "tcp", Ports: "53", To: "53"},
 		{Protocol: "udp", Ports: "53", To: "53"},
@@ -52,7 +50,7 @@ func TestPublicationChoice(t *testing.T) {
 // A rule of the firewall is chosen by the words that added it, whatever their
 // order. Two rules that are the same are no choice.
 func TestFirewallChoice(t *testing.T) {
-	all := []vps.FirewallRule{
+	all := []FirewallRule{
 		{Chain: "input", Action: "allow", Protocol: "tcp", Ports: []string{"80", "443"}},
 		{Chain: "input", Action: "allow", Protocol: "tcp", Ports: []string{"80", "443"}, From: "10.0.0.1"},
 		{Chain: "output", Action: "reject", States: []string{"new", "related"}},
@@ -66,13 +64,13 @@ func TestFirewallChoice(t *testing.T) {
 		text   string
 	}{
 		{choice: FirewallChoice{Number: 4}, want: 4},
-		{choice: FirewallChoice{Rule: vps.FirewallRule{Chain: "input", Action: "allow", Protocol: "tcp", Ports: []string{"443", "80"}}}, want: 1},
-		{choice: FirewallChoice{Rule: vps.FirewallRule{Chain: "input", Action: "allow", Protocol: "tcp", Ports: []string{"80", "443"}, From: "10.0.0.1/32"}}, want: 2},
-		{choice: FirewallChoice{Rule: vps.FirewallRule{Chain: "output", Action: "reject", States: []string{"related", "new"}}}, want: 3},
+		{choice: FirewallChoice{Rule: FirewallRule{Chain: "input", Action: "allow", Protocol: "tcp", Ports: []string{"443", "80"}}}, want: 1},
+		{choice: FirewallChoice{Rule: FirewallRule{Chain: "input", Action: "allow", Protocol: "tcp", Ports: []string{"80", "443"}, From: "10.0.0.1/32"}}, want: 2},
+		{choice: FirewallChoice{Rule: FirewallRule{Chain: "output", Action: "reject", States: []string{"related", "new"}}}, want: 3},
 		{choice: FirewallChoice{Number: 6}, kind: fail.NotFound, text: "no rule 6: the last is 5"},
 		{choice: FirewallChoice{Rule: all[4]}, kind: fail.Usage, text: "deny 53 chooses several rules: number 4 (deny 53), number 5 (deny 53); give the number"},
-		{choice: FirewallChoice{Rule: vps.FirewallRule{Chain: "output", Action: "deny", States: []string{"new", "related"}}}, kind: fail.NotFound, text: "no rule deny --state new,related --chain output"},
-		{choice: FirewallChoice{Rule: vps.FirewallRule{Chain: "input", Action: "allow", Protocol: "tcp", Ports: []string{"80"}}}, kind: fail.NotFound, text: "no rule allow 80/tcp"},
+		{choice: FirewallChoice{Rule: FirewallRule{Chain: "output", Action: "deny", States: []string{"new", "related"}}}, kind: fail.NotFound, text: "no rule deny --state new,related --chain output"},
+		{choice: FirewallChoice{Rule: FirewallRule{Chain: "input", Action: "allow", Protocol: "tcp", Ports: []string{"80"}}}, kind: fail.NotFound, text: "no rule allow 80/tcp"},
 	} {
 		checkChoice(t, c.choice.String(), c.want, c.kind, c.text, func() (int, error) { return c.choice.in(all, "web") })
 	}
@@ -81,20 +79,20 @@ func TestFirewallChoice(t *testing.T) {
 // A route or routing rule is chosen by what it says. What is left out may be
 // anything; table 0 is 254.
 func TestRouteChoice(t *testing.T) {
-	all := vps.Routing{
-		Routes: []vps.Route{
+	all := Routing{
+		Routes: []Route{
 			{Destination: "192.0.2.0/24", MTU: 1300},
 			{Destination: "192.0.2.0/24", Via: "10.0.0.9", Table: 100},
 			{Destination: "0.0.0.0/0", Table: 100},
 			{Destination: "::/0", Via: "fd00::1", Table: 100},
 		},
-		Rules: []vps.RouteRule{
+		Rules: []RouteRule{
 			{From: "10.90.0.7", Table: 100},
 			{From: "10.90.0.7", To: "192.0.2.0/24", Table: 101},
 		},
 	}
-	route := func(r vps.Route) RouteChoice { return RouteChoice{Route: r} }
-	rule := func(r vps.RouteRule) RouteChoice { return RouteChoice{Rule: r} }
+	route := func(r Route) RouteChoice { return RouteChoice{Route: r} }
+	rule := func(r RouteRule) RouteChoice { return RouteChoice{Rule: r} }
 	for _, c := range []struct {
 		choice RouteChoice
 		want   int
@@ -103,52 +101,38 @@ func TestRouteChoice(t *testing.T) {
 	}{
 		{choice: RouteChoice{Number: 5}, want: 5},
 		{choice: RouteChoice{Number: 7}, kind: fail.NotFound, text: "no route 7: the last is 6"},
-		{choice: route(vps.Route{Destination: "192.0.2.0/24", Table: 254}), want: 1},
-		{choice: route(vps.Route{Destination: "192.0.2.0/24", Via: "10.0.0.9"}), want: 2},
+		{choice: route(Route{Destination: "192.0.2.0/24", Table: 254}), want: 1},
+		{choice: route(Route{Destination: "192.0.2.0/24", Via: "10.0.0.9"}), want: 2},
 		{
-			choice: route(vps.Route{Destination: "192.0.2.0/24"}), kind: fail.Usage,
+			choice: route(Route{Destination: "192.0.2.0/24"}), kind: fail.Usage,
 			text: "192.0.2.0/24 chooses several routes: number 1 (192.0.2.0/24 mtu 1300), number 2 (192.0.2.0/24 via 10.0.0.9 table 100); give more options or the number",
 		},
-		{choice: route(vps.Route{Destination: "default"}), kind: fail.Usage, text: "number 3 (0.0.0.0/0 table 100), number 4 (::/0 via fd00::1 table 100)"},
-		{choice: route(vps.Route{Destination: "::/0", Via: "fd00:0::1"}), want: 4},
-		{choice: route(vps.Route{Destination: "default", Table: 254}), kind: fail.NotFound, text: "no route default table 254"},
-		{choice: rule(vps.RouteRule{From: "10.90.0.7/32", Table: 100}), want: 5},
-		{choice: rule(vps.RouteRule{To: "192.0.2.0/24"}), want: 6},
-		{choice: rule(vps.RouteRule{From: "10.90.0.7"}), kind: fail.Usage, text: "rule from 10.90.0.7 chooses several routes: number 5"},
-		{choice: rule(vps.RouteRule{Table: 7}), kind: fail.NotFound, text: "no route rule table 7"},
+		{choice: route(Route{Destination: "default"}), kind: fail.Usage, text: "number 3 (0.0.0.0/0 table 100), number 4 (::/0 via fd00::1 table 100)"},
+		{choice: route(Route{Destination: "::/0", Via: "fd00:0::1"}), want: 4},
+		{choice: route(Route{Destination: "default", Table: 254}), kind: fail.NotFound, text: "no route default table 254"},
+		{choice: rule(RouteRule{From: "10.90.0.7/32", Table: 100}), want: 5},
+		{choice: rule(RouteRule{To: "192.0.2.0/24"}), want: 6},
+		{choice: rule(RouteRule{From: "10.90.0.7"}), kind: fail.Usage, text: "rule from 10.90.0.7 chooses several routes: number 5"},
+		{choice: rule(RouteRule{Table: 7}), kind: fail.NotFound, text: "no route rule table 7"},
 	} {
 		checkChoice(t, c.choice.String(), c.want, c.kind, c.text, func() (int, error) { return c.choice.in(all, "web") })
 	}
 }
 
-// What is chosen is removed, by what it says, and the rest keeps its order. If
-// one choice is wrong nothing is removed.
-func TestRemovalByWhatItSays(t *testing.T) {
-	m, _ := newFake(t, t.TempDir())
-	ctx := context.Background()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+// The chosen entries are removed, and the rest keeps its order. If one choice is
+// wrong nothing is removed.
+func TestRemovalOfChosenEntries(t *testing.T) {
+	rule := func(port string) FirewallRule {
+		return FirewallRule{Chain: "input", Action: "allow", Protocol: "tcp", Ports: []string{port}}
 	}
-	_, err := m.Create(ctx, "web", CreateOptions{Template: "t"})
-	must(err)
-	rule := func(port string) vps.FirewallRule {
-		return vps.FirewallRule{Chain: "input", Action: "allow", Protocol: "tcp", Ports: []string{port}}
+	v := edited(t, VPS{Name: "web", Hostname: "web"}, AddRules{Rules: []FirewallRule{rule("22"), rule("80"), rule("443")}},
+		AddRoute{Route{Destination: "192.0.2.0/24", Table: 7}}, AddRoute{Route{Destination: "192.0.2.0/24"}}, AddRouteRule{RouteRule{From: "10.0.0.1", Table: 7}})
+	if _, err := Edited(v, RemoveRules{[]FirewallChoice{{Rule: rule("22")}, {Rule: rule("23")}}}); !fail.Is(err, fail.NotFound) {
+		t.Errorf("a rule that does not exist: %v", err)
 	}
-	must(m.AddFirewallRules(ctx, "web", []vps.FirewallRule{rule("22"), rule("80"), rule("443")}, 0))
-	must(m.AddRoute(ctx, "web", vps.Route{Destination: "192.0.2.0/24", Table: 7}))
-	must(m.AddRoute(ctx, "web", vps.Route{Destination: "192.0.2.0/24"}))
-	must(m.AddRouteRule(ctx, "web", vps.RouteRule{From: "10.0.0.1", Table: 7}))
-	if err := m.RemoveFirewallRules(ctx, "web", []FirewallChoice{{Rule: rule("22")}, {Rule: rule("23")}}); !fail.Is(err, fail.NotFound) {
-		t.Errorf("a rule that there is not: %v", err)
-	}
-	must(m.RemoveFirewallRules(ctx, "web", []FirewallChoice{{Rule: rule("80")}}))
-	must(m.RemoveRoutes(ctx, "web", []RouteChoice{{Route: vps.Route{Destination: "192.0.2.0/24", Table: 254}}, {Rule: vps.RouteRule{From: "10.0.0.1/32"}}}))
-	v, err := m.store.Get("web")
-	must(err)
-	if got := fmt.Sprint(v.Firewall.Rules); got != fmt.Sprint([]vps.FirewallRule{rule("22"), rule("443")}) {
+	v = edited(t, v, RemoveRules{[]FirewallChoice{{Rule: rule("80")}}},
+		RemoveRoutes{[]RouteChoice{{Route: Route{Destination: "192.0.2.0/24", Table: 254}}, {Rule: RouteRule{From: "10.0.0.1/32"}}}})
+	if got := fmt.Sprint(v.Firewall.Rules); got != fmt.Sprint([]FirewallRule{rule("22"), rule("443")}) {
 		t.Errorf("rules: %s", got)
 	}
 	if len(v.Routing.Routes) != 1 || v.Routing.Routes[0].Table != 7 || len(v.Routing.Rules) != 0 {

@@ -3,6 +3,7 @@ package vps
 import (
 	"fmt"
 	"math"
+	"net/netip"
 
 	"croft/internal/fail"
 )
@@ -12,6 +13,13 @@ type Interface struct {
 	Name    string `json:"name"`    // inside: eth0
 	Network string `json:"network"` // networks/NAME.json
 	Rate    Rate   `json:"rate,omitzero"`
+
+	// The rest is not in vps.json, because the table of the network owns it. It is
+	// empty unless runtime has filled it in, for edits.
+	Addresses   []netip.Addr   `json:"-"`
+	Connections int64          `json:"-"` // see SetConnections
+	Prefixes    []netip.Prefix `json:"-"` // the addresses of the network
+	Tracked     bool           `json:"-"` // the host tracks its connections
 }
 
 // MaxLinkName is the length of the longest name of a link: IFNAMSIZ (linux/if.h)
@@ -55,6 +63,9 @@ func (v VPS) checkInterfaces() error {
 		}
 		names[i.Name], networks[i.Network] = true, true
 		if err := i.Rate.Check(); err != nil {
+			return err
+		}
+		if err := CheckConnections(i.Connections); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,151 @@
+package vps
+
+import (
+	"encoding/json"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"croft/internal/fail"
+)
+
+func edited(t *testing.T, v VPS, edits ...Edit) VPS {
+	t.Helper()
+	now, err := Edited(v, edits...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return now
+}
+
+// plugged is someVPS with what the tables of its networks say.
+func plugged() VPS {
+	v := someVPS()
+	v.Interfaces[0].Addresses = []netip.Addr{netip.MustParseAddr("10.90.0.2")}
+	v.Interfaces[0].Prefixes = []netip.Prefix{netip.MustParsePrefix("10.90.0.0/16")}
+	v.Interfaces[0].Tracked = true
+	v.Interfaces[1].Prefixes = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")}
+	return v
+}
+
+func num[T any](n T) *T { return &n }
+
+// Each edit, with the settings that it leaves, and its words.
+func TestEdits(t *testing.T) {
+	rule := FirewallRule{Chain: ChainInput, Action: ActionAllow, Ports: []string{"7"}}
+	addr := netip.MustParseAddr
+	for _, c := range []struct {
+		edit Edit
+		text string
+		part Part
+		get  func(VPS) any
+		want any
+	}{
+		{AddRules{Rules: []FirewallRule{rule}}, "add rules allow 7", PartFirewall, func(v VPS) any { return v.Firewall.Rules[6] }, rule},
+		{AddRules{Rules: []FirewallRule{rule}, At: 2}, "add rules at 2 allow 7", PartFirewall, func(v VPS) any { return v.Firewall.Rules[1] }, rule},
+		{RemoveRules{[]FirewallChoice{{Number: 1}, {Number: 2}}}, "remove rules 1, 2", PartFirewall, func(v VPS) any { return len(v.Firewall.Rules) }, 4},
+		{SetPolicy{ChainInput, PolicyAccept}, "policy input accept", PartFirewall, func(v VPS) any { return v.Firewall.Input }, ""},
+		{SetPolicy{ChainForward, PolicyDrop}, "policy forward drop", PartFirewall, func(v VPS) any { return v.Firewall.Forward }, "drop"},
+		{FlushFirewall{}, "flush firewall", PartFirewall, func(v VPS) any { return v.Firewall }, Firewall{}},
+		{AddRoute{Route{Destination: "10.0.0.0/8"}}, "add route 10.0.0.0/8", PartRouting, func(v VPS) any { return len(v.Routing.Routes) }, 5},
+		{AddRoute{someRouting().Routes[1]}, "add route " + someRouting().Routes[1].String(), PartRouting, func(v VPS) any { return len(v.Routing.Routes) }, 4},
+		{AddRouteRule{someRouting().Rules[0]}, "add rule from 10.90.0.2 table 100 priority 1000", PartRouting, func(v VPS) any { return len(v.Routing.Rules) }, 2},
+		{AddRouteRule{RouteRule{From: "10.0.0.1", Table: 7}}, "add rule from 10.0.0.1 table 7", PartRouting, func(v VPS) any { return len(v.Routing.Rules) }, 3},
+		{RemoveRoutes{[]RouteChoice{{Number: 5}}}, "remove routes 5", PartRouting, func(v VPS) any { return v.Routing.Rules[0].Table }, 101},
+		{FlushRoutes{}, "flush routes", PartRouting, func(v VPS) any { return v.Routing }, Routing{}},
+		{Publish{[]Publication{{Protocol: "tcp", Ports: "1", To: "1"}, somePorts()[0]}}, "publish 1:1, 8080:80", PartPublished, func(v VPS) any { return len(v.Published) }, 6},
+		{Unpublish{[]PublicationChoice{{Number: 8080}}}, "unpublish 8080", PartPublished, func(v VPS) any { return v.Published[0] }, somePorts()[1]},
+		{UnpublishAll{}, "unpublish all", PartPublished, func(v VPS) any { return len(v.Published) }, 0},
+		{SetRate{In: num(uint64(9000))}, "rate in=9000", PartRates, func(v VPS) any { return v.Interfaces[1].Rate }, Rate{In: 9000}},
+		{SetRate{Interface: "eth0", Out: num(uint64(0))}, "rate eth0 out=0", PartRates, func(v VPS) any { return v.Interfaces[0].Rate }, Rate{In: LeastRate}},
+		{AddAddress{addr("2001:db8::7")}, "add address 2001:db8::7", PartAddresses, func(v VPS) any { return v.Interfaces[1].Addresses }, []netip.Addr{addr("2001:db8::7")}},
+		{AddAddress{addr("::ffff:10.90.0.2")}, "add address ::ffff:10.90.0.2", PartAddresses, func(v VPS) any { return len(v.Interfaces[0].Addresses) }, 1},
+		{AddAddress{addr("198.51.100.1")}, "add address 198.51.100.1", PartAddresses, func(v VPS) any { return len(v.Interfaces[0].Addresses) }, 2},
+		{RemoveAddress{addr("10.90.0.2")}, "remove address 10.90.0.2", PartAddresses, func(v VPS) any { return len(v.Interfaces[0].Addresses) }, 0},
+		{SetConnections{100}, "connections 100", PartConnections, func(v VPS) any { return []int64{v.Interfaces[0].Connections, v.Interfaces[1].Connections} }, []int64{100, 0}},
+		{SetOnBoot{OnBootLast}, "onboot last", "", func(v VPS) any { return v.OnBoot }, OnBootLast},
+		{SetBootOrder{7}, "boot order 7", "", func(v VPS) any { return v.BootOrder }, 7},
+		{SetStopTimeout{time.Millisecond}, "stop timeout 1ms", "", func(v VPS) any { return v.StopAfter }, 1},
+		{Reapply{PartFirewall}, "apply firewall", PartFirewall, func(v VPS) any { return v.Firewall }, someFirewall()},
+		{FinishRename{}, "finish rename", "", func(v VPS) any { return v.Hostname }, "web.example"},
+	} {
+		before := plugged()
+		now, err := Edited(before, c.edit)
+		if err != nil {
+			t.Errorf("%s: %v", c.text, err)
+			continue
+		}
+		if got := c.get(now); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.text, got, c.want)
+		}
+		if c.edit.String() != c.text || c.edit.Part() != c.part {
+			t.Errorf("%q is about %q, want %q about %q", c.edit, c.edit.Part(), c.text, c.part)
+		}
+		if !reflect.DeepEqual(before, plugged()) {
+			t.Errorf("%s changed the VPS that it was given", c.text)
+		}
+	}
+}
+
+func TestEditsRefuse(t *testing.T) {
+	addr := netip.MustParseAddr("192.0.2.77")
+	alone := VPS{Name: "web", Hostname: "web"}
+	for _, c := range []struct {
+		v    VPS
+		edit Edit
+		kind fail.Kind
+		text string
+	}{
+		{plugged(), AddRules{At: 8}, fail.NotFound, "no rule 8: the last is 6"},
+		{alone, AddRules{At: 2}, fail.NotFound, "no rule 2: there is none"},
+		{alone, AddRules{Rules: []FirewallRule{{}}}, fail.Usage, "firewall rule 1"},
+		{alone, RemoveRules{[]FirewallChoice{{Number: 1}}}, fail.NotFound, "no rule 1"},
+		{alone, SetPolicy{"INPUT", "drop"}, fail.Usage, `unknown chain "INPUT"`},
+		{alone, SetPolicy{"input", "reject"}, fail.Usage, `unknown policy "reject"`},
+		{plugged(), AddRoute{Route{Destination: "0.0.0.0/0", MTU: 1300}}, fail.Usage, "there is one"},
+		{alone, RemoveRoutes{[]RouteChoice{{Number: 1}}}, fail.NotFound, "no route 1"},
+		{plugged(), Publish{[]Publication{{Protocol: "tcp", Ports: "8080", To: "81"}}}, fail.Taken, "web has published 8080:80"},
+		{alone, Unpublish{[]PublicationChoice{{Number: 1}}}, fail.NotFound, "no published port 1"},
+		{alone, SetRate{In: num(uint64(9000))}, fail.State, "web has no network"},
+		{plugged(), SetRate{Interface: "eth7"}, fail.NotFound, "no interface eth7"},
+		{plugged(), SetRate{In: num(uint64(1))}, fail.Usage, "bits per second"},
+		{alone, AddAddress{addr}, fail.State, "web has no network"},
+		{alone, RemoveAddress{addr}, fail.State, "web has no network"},
+		{plugged(), RemoveAddress{addr}, fail.NotFound, "web has no address 192.0.2.77"},
+		{alone, SetConnections{100}, fail.State, "no interface whose connections"},
+		{alone, SetConnections{1}, fail.Usage, "connections: 1"},
+		{alone, SetOnBoot{"maybe"}, fail.Usage, "onboot"},
+		{alone, SetBootOrder{-1}, fail.Usage, "boot order"},
+		{alone, SetStopTimeout{-1}, fail.Usage, "stop timeout"},
+	} {
+		if _, err := Edited(c.v, c.edit); !fail.Is(err, c.kind) || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: %v", c.edit, err)
+		}
+	}
+}
+
+// If one of several edits cannot be applied there is no result.
+func TestEditedIsAllOrNothing(t *testing.T) {
+	now, err := Edited(plugged(), SetBootOrder{7}, FlushRoutes{}, RemoveRules{[]FirewallChoice{{Number: 99}}})
+	if err == nil || !reflect.DeepEqual(now, VPS{}) {
+		t.Errorf("%+v, %v", now, err)
+	}
+}
+
+func TestFinishRename(t *testing.T) {
+	v := edited(t, VPS{Name: "db", Hostname: "web", RenamedFrom: "web"}, FinishRename{})
+	if v.Hostname != "db" || v.RenamedFrom != "" {
+		t.Errorf("%+v", v)
+	}
+}
+
+// What the tables of the networks own is not in vps.json.
+func TestTablesAreNotInTheFile(t *testing.T) {
+	filled, err1 := json.Marshal(plugged())
+	plain, err2 := json.Marshal(someVPS())
+	if err1 != nil || err2 != nil || string(filled) != string(plain) {
+		t.Errorf("%s\n%s", filled, plain)
+	}
+}
