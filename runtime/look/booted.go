@@ -15,12 +15,11 @@ import (
 	"croft/runtime/paths"
 )
 
-// booted reports whether the running VPS's init has finished booting: it said
-// so (sd_notify(3)), or, for those that never do, its scripts have ended and
-// left their mark: OpenRC a softlevel, sysvinit a runlevel in utmp, runit its
-// supervisor, an inittab of croft's /run/booted. An init that leaves no mark has
-// booted when it has settled. An init that has booted is not asked again. One that does
-// not answer before ctx is done has not booted.
+// Booted reports whether the init of a running VPS has finished booting. systemd
+// tells its monitor (sd_notify(3)). Other inits leave a boot mark and end their
+// boot scripts, or they settle: see package inits. The result is noted, so an init
+// that has booted is not asked again. An init that does not answer before ctx is
+// done has not booted.
 func (l Looker) Booted(ctx context.Context, name string, run state.Run) bool {
 	if paths.Exists(paths.Booted(l.Store, name)) {
 		return true
@@ -33,7 +32,7 @@ func (l Looker) Booted(ctx context.Context, name string, run state.Run) bool {
 	case kind == initkind.Croft:
 		return true
 	case kind == initkind.Systemd && !run.Adopted:
-		return false // the command itself reports that
+		return false // it will tell its monitor
 	case l.seenBooted(name, run.Init):
 		return true
 	case ctx.Err() != nil:
@@ -46,8 +45,8 @@ func (l Looker) Booted(ctx context.Context, name string, run state.Run) bool {
 	return up
 }
 
-// isUp finds out whether init, which says nothing by itself, has booted. It asks
-// processes and looks at files inside, which can take a second.
+// isUp finds out whether an init that does not tell its monitor has booted. That
+// can take a second.
 func (l Looker) isUp(ctx context.Context, name string, init state.Process, kind initkind.Kind) bool {
 	if kind == initkind.Systemd {
 		return l.systemdHasBooted(ctx, name)
@@ -59,15 +58,15 @@ func (l Looker) isUp(ctx context.Context, name string, init state.Process, kind 
 	return inits.HasSettled(init.PID)
 }
 
-// knownUp reports whether init was found to have booted. What is noted of an
+// seenBooted reports whether a note says that init has booted. A note about an
 // earlier init of the VPS does not count.
 func (l Looker) seenBooted(name string, init state.Process) bool {
 	text, err := os.ReadFile(paths.SeenBooted(l.Store, name))
 	return err == nil && string(text) == bootedNote(init)
 }
 
-// noteUp notes that init has booted. Without the note it is found out again, so
-// a failure does not matter.
+// noteBooted notes that init has booted. A failure does not matter: without the
+// note the next command asks again.
 func (l Looker) noteBooted(name string, init state.Process) {
 	if !l.ReadOnly {
 		_ = os.WriteFile(paths.SeenBooted(l.Store, name), []byte(bootedNote(init)), 0o600)
@@ -76,11 +75,11 @@ func (l Looker) noteBooted(name string, init state.Process) {
 
 func bootedNote(init state.Process) string { return fmt.Sprintf("%d %d\n", init.PID, init.StartTime) }
 
-// systemdIsUp asks a systemd whether it has booted.
+// systemdHasBooted asks systemd inside whether it has booted.
 func (l Looker) systemdHasBooted(ctx context.Context, name string) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	state, _ := l.Output(ctx, name, "systemctl", "is-system-running") // degraded is not status 0
+	state, _ := l.Output(ctx, name, "systemctl", "is-system-running") // its status is not 0 for degraded
 	state = strings.TrimSpace(state)
 	return state == "running" || state == "degraded"
 }

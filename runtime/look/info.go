@@ -32,7 +32,7 @@ type Looker struct {
 	Containers Containers
 	Networks   Networks
 	Capacity   func() bundles.Capacity
-	// Output runs a command inside and returns what it prints.
+	// Output runs a command inside and returns its standard output.
 	Output func(ctx context.Context, name string, args ...string) (string, error)
 	// Recover gives a running VPS without a monitor a new one, and starts a VPS
 	// that ended without a monitor and should run. It is a no-op for others, and
@@ -65,8 +65,8 @@ type Networks interface {
 // patience is how long a list waits for guests.
 const patience = time.Second
 
-// An Info is a VPS as list, status and inspect show it. Its JSON keys are
-// stable: docs/state.md.
+// An Info describes a VPS in list and inspect. Its JSON keys are stable
+// (docs/state.md).
 type Info struct {
 	Name       string            `json:"name"`
 	Status     observe.Status    `json:"status"`
@@ -91,16 +91,16 @@ type Info struct {
 	OnBoot     string            `json:"onboot"` // last, yes or no
 	BootOrder  int               `json:"bootOrder"`
 	StopAfter  int               `json:"stopTimeoutSeconds"`
-	ShouldRun  bool              `json:"shouldRun"` // it was started, and nobody has asked it to stop since
+	ShouldRun  bool              `json:"shouldRun"` // it was started and has not been stopped since
 	LastEnd    *state.End        `json:"lastEnd"`
 	Bundle     string            `json:"bundle"`
-	Files      string            `json:"files"`      // where its own files are on the host
+	Files      string            `json:"files"`      // the directory of its own files on the host
 	Cgroup     string            `json:"cgroup"`     // as in its bundle; "" if it does not run
-	MonitorLog string            `json:"monitorLog"` // the file that its monitor writes to; it is there after the first start
+	MonitorLog string            `json:"monitorLog"` // log file of its monitor; it exists after the first start
 	Error      string            `json:"error,omitempty"`
 }
 
-// An InterfaceInfo is one interface of a VPS with its place on the host.
+// An InterfaceInfo describes an interface of a VPS and its link on the host.
 type InterfaceInfo struct {
 	Name      string   `json:"name"`
 	Network   string   `json:"network"`
@@ -108,12 +108,12 @@ type InterfaceInfo struct {
 	MAC       string   `json:"mac"`
 	Addresses []string `json:"addresses"` // with prefix length, IPv4 first
 	Rate      vps.Rate `json:"rate"`
-	// Connections is the saved bound on connections in the host's table: 0 is the
-	// default, -1 none. ConnectionLimit is the number that it means on this
-	// host; it is in inspect alone, and 0 where there is no bound.
+	// Connections is the saved limit of connections in the host's table: 0 is the
+	// default, -1 unlimited. ConnectionLimit is the number on this host, 0 if it
+	// is unlimited; only inspect sets it.
 	Connections     int64             `json:"connections"`
 	ConnectionLimit uint32            `json:"connectionLimit,omitempty"`
-	Dropped         map[string]uint64 `json:"dropped,omitempty"` // packets by the filter that dropped them; inspect only
+	Dropped         map[string]uint64 `json:"dropped,omitempty"` // packets, by the filter that dropped them; only inspect sets it
 }
 
 // CheckRecord is fail.State if v, which was read from a file, is not a whole VPS.
@@ -124,8 +124,8 @@ func CheckRecord(v vps.VPS) error {
 	return nil
 }
 
-// List describes all VPSs, sorted by name. It takes no lock; one whose files
-// cannot be read is observe.Broken and does not hide the others.
+// List describes all VPSs, sorted by name. A VPS whose files cannot be read is
+// observe.Broken.
 func (l Looker) List(ctx context.Context) ([]Info, error) {
 	entries, err := l.Store.All()
 	if err != nil {
@@ -136,8 +136,8 @@ func (l Looker) List(ctx context.Context) ([]Info, error) {
 	if err != nil {
 		l.Warn(err.Error())
 	}
-	// All guests together that have to be asked whether they have booted have this
-	// long to answer, so that none of them delays a list for longer.
+	// The patience is for all guests together. So a guest that does not answer
+	// whether it has booted delays the list only this long.
 	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	all := make([]Info, len(entries))
@@ -165,8 +165,8 @@ func (l Looker) List(ctx context.Context) ([]Info, error) {
 	return all, ctx.Err()
 }
 
-// mayRestart reports whether the VPS ended while it had no monitor and should
-// run. Then it has asked for a new start.
+// mayRestart reports whether a VPS that should run ended while it had no monitor.
+// It has called Recover then, which may have started the VPS.
 func (l Looker) mayRestart(ctx context.Context, info Info) bool {
 	if l.ReadOnly || info.Status != observe.Stopped || !info.ShouldRun {
 		return false
@@ -179,7 +179,7 @@ func (l Looker) mayRestart(ctx context.Context, info Info) bool {
 	return true
 }
 
-// Inspect describes one VPS, with what its filters dropped.
+// Inspect describes one VPS, with the packets that its filters dropped.
 func (l Looker) Inspect(ctx context.Context, name string) (Info, error) {
 	if _, err := vps.ParseName(name); err != nil {
 		return Info{}, err
@@ -220,8 +220,8 @@ func broken(name string, err error) Info {
 	return Info{Name: name, Status: observe.Broken, Error: err.Error(), Interfaces: []InterfaceInfo{}, Published: []vps.Publication{}, Labels: map[string]string{}}
 }
 
-// describe tells what there is to tell about v. perhaps are the VPSs that may
-// have processes though their files say that they are stopped.
+// describe describes v. perhaps has the VPSs that may have processes although
+// their files say that they are stopped.
 func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]network.Table, perhaps map[string]bool) Info {
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
@@ -273,7 +273,7 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 	return info
 }
 
-// cgroupsPath is what the VPS's bundle says, as long as there is one.
+// cgroupsPath returns the cgroup in the VPS's bundle; "" without a bundle.
 func (l Looker) cgroupsPath(name string) string {
 	spec, err := bundles.Read(l.Store.BundleDir(name))
 	if err != nil || spec.Linux == nil {
@@ -288,7 +288,7 @@ func describeInterfaces(v vps.VPS, networks map[string]network.Table) []Interfac
 		info := InterfaceInfo{Name: i.Name, Network: i.Network, Addresses: []string{}, Rate: i.Rate}
 		t := networks[i.Network]
 		c, ok := tables.ClaimOf(t, v.Name, i.Name)
-		if !ok { // a rename that was cut short has not come there
+		if !ok { // an interrupted rename has not changed this table
 			c, ok = tables.ClaimOf(t, v.RenamedFrom, i.Name)
 		}
 		if ok {

@@ -16,16 +16,16 @@ import (
 	"croft/runtime/paths"
 )
 
-// LogOptions says which of a VPS's console logs, and how much of it.
+// LogOptions selects a log of a VPS and a part of it.
 type LogOptions struct {
-	Monitor bool // the log of its monitor instead, which has no boots
+	Monitor bool // the log of its monitor instead, which is one for all boots
 	Follow  bool
 	Boot    int // n > 0 is the n-th boot; 0 the newest, -1 the one before, …
 	Lines   int // the last n lines; < 0 is all
 }
 
-// Logs writes name's console log to w. With o.Follow it goes on as long as the
-// VPS runs or ctx lasts. A VPS that has never booted has an empty log.
+// Logs writes a console log of name to w. With o.Follow it continues until the VPS
+// stops or ctx is done. A VPS that has never booted has an empty log.
 func (l Looker) Logs(ctx context.Context, name string, o LogOptions, w io.Writer) error {
 	if _, err := vps.ParseName(name); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (l Looker) copyLog(ctx context.Context, name, file string, o LogOptions, w 
 	tick := time.NewTicker(2 * Interval)
 	defer tick.Stop()
 	for {
-		// Asked before the last read, so that nothing is missed in between.
+		// Before the read: what is written until the VPS ends is not missed.
 		held, err := l.monitorOrNew(ctx, name)
 		if err != nil {
 			return err
@@ -102,8 +102,8 @@ func (l Looker) copyLog(ctx context.Context, name, file string, o LogOptions, w 
 	}
 }
 
-// monitorOrNew reports whether name has a monitor. A VPS that runs without one
-// gets a new one, which goes on with its console's log.
+// monitorOrNew reports whether name runs. If it runs without a monitor it gets a
+// new one, which continues the console log.
 func (l Looker) monitorOrNew(ctx context.Context, name string) (bool, error) {
 	seen, err := l.Observer.Observe(name)
 	if err == nil && seen.Orphaned() {
@@ -112,7 +112,7 @@ func (l Looker) monitorOrNew(ctx context.Context, name string) (bool, error) {
 	return seen.Runs(), err
 }
 
-// reopenIfMoved opens file anew if f is not it any more.
+// reopenIfMoved opens file again if the holder has set f aside.
 func reopenIfMoved(f *os.File, file string) (*os.File, error) {
 	a, err := f.Stat()
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// answers reports whether every address of the VPS that the host can ask for
-// answers its ping.
+// answers reports whether each address of the VPS answers a ping of the host.
+// Addresses that the host cannot reach are left out.
 func (l Looker) answers(ctx context.Context, name string) (bool, error) {
 	v, err := l.Store.Get(name)
 	if err != nil {
@@ -36,8 +36,8 @@ func (l Looker) answers(ctx context.Context, name string) (bool, error) {
 	return true, nil
 }
 
-// pings sends one echo request to a and reports whether its answer comes at
-// once; the caller asks again.
+// pings sends one echo request to a and reports whether an answer comes within
+// 200 ms. The caller repeats it.
 func pings(ctx context.Context, a netip.Addr) (bool, error) {
 	const patience = 200 * time.Millisecond
 	network, local, request, number := "ip4:icmp", "0.0.0.0", icmp.Type(ipv4.ICMPTypeEcho), 1
@@ -62,7 +62,7 @@ func pings(ctx context.Context, a netip.Addr) (bool, error) {
 		return false, err
 	}
 	if _, err := conn.WriteTo(packet, &net.IPAddr{IP: a.AsSlice()}); err != nil {
-		return false, nil // no route yet: that is an answer too
+		return false, nil // there is no route yet
 	}
 	buf := make([]byte, 1500)
 	for {

@@ -15,57 +15,57 @@ import (
 	"croft/runtime/tables"
 )
 
-// Stats are what one VPS uses and has used since it was started. Its JSON keys
-// are stable: docs/state.md. In limits 0 is unlimited.
+// Stats is the usage of one VPS, now and since it was started. Its JSON keys are
+// stable (docs/state.md). A limit of 0 is unlimited.
 type Stats struct {
 	Name       string           `json:"name"`
 	Status     observe.Status   `json:"status"`
-	Time       time.Time        `json:"time"` // when it was looked at
+	Time       time.Time        `json:"time"` // when the usage was read
 	CPU        CPUStats         `json:"cpu"`
 	Memory     MemoryStats      `json:"memory"`
 	PIDs       PIDStats         `json:"pids"`
 	IO         IOStats          `json:"io"`
 	Interfaces []InterfaceStats `json:"interfaces"`
 
-	Err error `json:"-"` // why there is nothing to tell
+	Err error `json:"-"` // why there is no usage
 }
 
-// CPUStats are times in nanoseconds of one CPU.
+// CPUStats holds CPU times in nanoseconds.
 type CPUStats struct {
 	Used      uint64   `json:"usedNanoseconds"`
 	User      uint64   `json:"userNanoseconds"`
 	System    uint64   `json:"systemNanoseconds"`
-	Throttled uint64   `json:"throttledNanoseconds"` // that its limit made it wait
+	Throttled uint64   `json:"throttledNanoseconds"` // time that it waited because of its limit
 	Limit     int64    `json:"limitMilliCpus"`
-	Percent   *float64 `json:"percent"` // of one CPU, since the look before; null at the first one
+	Percent   *float64 `json:"percent"` // of one CPU, since the previous look; null in the first one
 }
 
-// MemoryStats are bytes.
+// MemoryStats holds sizes in bytes.
 type MemoryStats struct {
-	Used      uint64 `json:"usedBytes"`  // without the file cache that can be dropped at once
-	Total     uint64 `json:"totalBytes"` // with it: what counts against the limit
-	Peak      uint64 `json:"peakBytes"`  // the most of that
+	Used      uint64 `json:"usedBytes"`  // without file cache that the kernel can drop at once
+	Total     uint64 `json:"totalBytes"` // with the file cache; this counts against the limit
+	Peak      uint64 `json:"peakBytes"`  // the highest Total
 	Limit     uint64 `json:"limitBytes"`
 	Swap      uint64 `json:"swapBytes"`
 	SwapLimit uint64 `json:"swapLimitBytes"`
 }
 
-// PIDStats are processes and threads.
+// PIDStats counts processes and threads.
 type PIDStats struct {
 	Current uint64 `json:"current"`
 	Limit   uint64 `json:"limit"`
 }
 
-// IOStats are of block devices.
+// IOStats counts input and output of block devices.
 type IOStats struct {
 	ReadBytes    uint64 `json:"readBytes"`
 	WrittenBytes uint64 `json:"writtenBytes"`
 	Reads        uint64 `json:"reads"`
 	Writes       uint64 `json:"writes"`
-	Counted      bool   `json:"counted"` // false: the kernel does not count these, and they say nothing
+	Counted      bool   `json:"counted"` // false: the kernel does not count, and the numbers mean nothing
 }
 
-// InterfaceStats are what an interface has carried, as the VPS sees it.
+// InterfaceStats is the traffic of one interface, as seen from the VPS.
 type InterfaceStats struct {
 	Name            string            `json:"name"`
 	Network         string            `json:"network"`
@@ -73,11 +73,11 @@ type InterfaceStats struct {
 	ReceivedPackets uint64            `json:"receivedPackets"`
 	SentBytes       uint64            `json:"sentBytes"`
 	SentPackets     uint64            `json:"sentPackets"`
-	Dropped         map[string]uint64 `json:"dropped"` // packets of the sent ones by the filter that dropped them
+	Dropped         map[string]uint64 `json:"dropped"` // sent packets, by the filter that dropped them
 }
 
-// Since returns s with how busy its CPUs were from an earlier look on; as it is
-// if that says nothing, since it was of another VPS or before a reboot.
+// Since returns s with the CPU usage since was, an earlier look. It returns s
+// unchanged if was is of another VPS or of the time before a reboot.
 func (s Stats) Since(was Stats) Stats {
 	passed := s.Time.Sub(was.Time)
 	if s.Name != was.Name || passed <= 0 || s.CPU.Used < was.CPU.Used || s.Err != nil || was.Err != nil {
@@ -88,8 +88,8 @@ func (s Stats) Since(was Stats) Stats {
 	return s
 }
 
-// Stats looks at the VPSs that are named, or without names at all that run, in their order. One
-// that cannot be looked at has Err set; it is fail.State if it does not run.
+// Stats returns the usage of the named VPSs, or of all running ones if names is
+// empty. A VPS without usage has Err set, which is fail.State if it does not run.
 func (l Looker) Stats(ctx context.Context, names []string) ([]Stats, error) {
 	vpss, err := l.statsOf(names)
 	if err != nil {
@@ -117,14 +117,14 @@ func (l Looker) Stats(ctx context.Context, names []string) ([]Stats, error) {
 	}
 	running := []Stats{}
 	for _, s := range all {
-		if !fail.Is(s.Err, fail.State) { // it has ended by now
+		if !fail.Is(s.Err, fail.State) { // it does not run
 			running = append(running, s)
 		}
 	}
 	return running, nil
 }
 
-// statsOf are the VPSs to look at.
+// statsOf returns the VPSs to look at.
 func (l Looker) statsOf(names []string) ([]state.Entry, error) {
 	if len(names) == 0 {
 		return l.Store.All()
@@ -137,7 +137,7 @@ func (l Looker) statsOf(names []string) ([]state.Entry, error) {
 	return entries, nil
 }
 
-// usage is what the VPS's cgroups say.
+// usage reads the usage of a VPS from its cgroups.
 func (l Looker) usage(e state.Entry) Stats {
 	s := Stats{Name: e.Name, Interfaces: []InterfaceStats{}, Err: e.Err}
 	var seen observe.Observation
@@ -163,7 +163,7 @@ func (l Looker) usage(e state.Entry) Stats {
 	return s
 }
 
-// goneOr is err, unless it came of the VPS's end.
+// goneOr is err, or fail.State if the VPS has ended meanwhile.
 func (l Looker) goneOr(name string, err error) error {
 	if seen, e := l.Observer.Observe(name); e == nil && !seen.Alive {
 		return observe.NotRunning(name, observe.Stopped)
@@ -178,7 +178,7 @@ func (s *Stats) fill(u container.Usage, l vps.Limits) {
 	s.IO = IOStats{ReadBytes: u.ReadBytes, WrittenBytes: u.WrittenBytes, Reads: u.Reads, Writes: u.Writes, Counted: u.IOCounted}
 }
 
-// addTraffic asks for what all of them have carried at once.
+// addTraffic adds the traffic of all interfaces, with one question to the kernel.
 func (l Looker) addTraffic(all []Stats, entries []state.Entry) error {
 	networks := l.Tables.All()
 	var plans []network.Plan

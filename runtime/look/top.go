@@ -19,24 +19,25 @@ import (
 	"croft/internal/vps"
 )
 
-// A ProcessInfo is one process of a VPS. Its JSON keys are stable: docs/state.md.
+// A ProcessInfo describes one process of a VPS. Its JSON keys are stable
+// (docs/state.md).
 type ProcessInfo struct {
 	PID     int   `json:"pid"`       // inside; 0 if the VPS does not see it
-	Parent  int   `json:"parentPid"` // inside; 0 if it is none of the VPS's
+	Parent  int   `json:"parentPid"` // inside; 0 if its parent is outside the VPS
 	HostPID int   `json:"hostPid"`
-	User    int64 `json:"user"` // id inside; -1 is one that it does not have
-	// UserName is the name of User in the VPS's own passwd(5); "" if it has none
+	User    int64 `json:"user"` // id inside; -1 for an id that the VPS does not have
+	// UserName is the name of User in the VPS's own passwd(5); "" if it is missing
 	// there, or if the file cannot be read in time.
 	UserName string `json:"userName"`
 	State    string `json:"state"`
 	Threads  int    `json:"threads"`
 	CPU      uint64 `json:"cpuNanoseconds"`
 	Memory   uint64 `json:"memoryBytes"` // resident
-	Command  string `json:"command"`     // with its arguments; [name] if it has none
+	Command  string `json:"command"`     // with its arguments; [name] without a command line
 }
 
-// Processes lists the processes of a running VPS, by their pids inside. One
-// that ends meanwhile is left out.
+// Processes lists the processes of a running VPS, sorted by their pids inside. A
+// process that ends meanwhile is left out.
 func (l Looker) Processes(ctx context.Context, name string) ([]ProcessInfo, error) {
 	v, err := l.Store.Get(name)
 	if err != nil {
@@ -54,7 +55,7 @@ func (l Looker) Processes(ctx context.Context, name string) ([]ProcessInfo, erro
 		return nil, l.goneOr(name, err)
 	}
 	all := []ProcessInfo{}
-	number := map[int]int{} // inside, by that of the host
+	number := map[int]int{} // pid inside, by pid on the host
 	for _, pid := range pids {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -87,9 +88,9 @@ func userNames(init inside.Identity) map[int64]string {
 	return userNamesIn(passwd)
 }
 
-// userNamesIn are the names in a passwd(5), by id. The first name of an id
-// counts, as in getpwuid(3). The text is the VPS's own: what could be taken for
-// an id, and a name that useradd(8) would refuse, are left out.
+// userNamesIn returns the user names in a passwd(5), by id. The first name of an
+// id counts, as in getpwuid(3). The VPS wrote the text, so names that useradd(8)
+// would refuse, or that look like an id, are left out.
 func userNamesIn(passwd []byte) map[int64]string {
 	const longest = 32 // useradd(8)
 	names := map[int64]string{}
@@ -108,10 +109,11 @@ func userNamesIn(passwd []byte) map[int64]string {
 	return names
 }
 
-// userName is what useradd(8) accepts, with the '$' of Samba's machines.
+// userName matches names that useradd(8) accepts, and the '$' of Samba's machine
+// accounts.
 var userName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*\$?$`)
 
-// readProcess looks at one process. Its Parent is still the host's number.
+// readProcess looks at one process. Its Parent is the pid on the host.
 func readProcess(pid int, v vps.VPS) (ProcessInfo, error) {
 	stat, err := proc.ReadStat(pid)
 	if err != nil {
@@ -133,7 +135,7 @@ func readProcess(pid int, v vps.VPS) (ProcessInfo, error) {
 	return p, nil
 }
 
-// processInfo is what the kernel's status of a process tells about it.
+// processInfo fills in the fields that come from /proc/PID/stat.
 func processInfo(pid int, s proc.Stat, page int) ProcessInfo {
 	return ProcessInfo{
 		HostPID: pid, User: -1, Parent: s.Parent, State: string(s.State), Threads: s.Threads,
@@ -141,8 +143,8 @@ func processInfo(pid int, s proc.Stat, page int) ProcessInfo {
 	}
 }
 
-// parseStatus reads the pid and the user inside out of /proc/PID/status. NSpid
-// is a pid for each namespace, the host's first (Linux 4.1).
+// parseStatus fills in the pid and the user inside from /proc/PID/status. NSpid
+// lists the pid in each namespace, the host's first (Linux 4.1).
 func (p *ProcessInfo) parseStatus(status string, v vps.VPS) {
 	for line := range strings.Lines(status) {
 		fields := strings.Fields(line)

@@ -14,7 +14,7 @@ import (
 	"croft/runtime/observe"
 )
 
-// A Condition is what Wait waits for: "running", "stopped", "booted", "network".
+// A Condition is a state of a VPS that Wait waits for.
 type Condition string
 
 // Conditions of Wait.
@@ -23,13 +23,12 @@ const (
 	UntilStopped Condition = "stopped"
 	UntilBooted  Condition = "booted"
 	UntilNetwork Condition = "network"
-	UntilReboot  Condition = "reboot" // it has booted again
+	UntilReboot  Condition = "reboot" // it has booted once more than at the call
 )
 
-// Wait returns when name is in the condition asked for: fail.Timeout if that
-// does not happen in timeout (0 is forever), fail.State if it cannot. For
-// UntilStopped it returns the last end of the VPS, which is nil if croft does
-// not know of one since the host booted; else nil.
+// Wait returns when name meets the condition: fail.Timeout if it does not within
+// timeout (0: no limit), fail.State if it cannot. For UntilStopped it returns the
+// last end of the VPS, or nil if there was none since the host booted.
 func (l Looker) Wait(ctx context.Context, name string, until Condition, timeout time.Duration) (*state.End, error) {
 	if _, err := vps.ParseName(name); err != nil {
 		return nil, err
@@ -48,11 +47,12 @@ func (l Looker) Wait(ctx context.Context, name string, until Condition, timeout 
 	return run.End, nil
 }
 
-// Interval is how often a waiting command looks at what it waits for. What it
-// looks at belongs to the VPS's own init, which tells nobody.
+// Interval is the time between two looks of a command that waits. The init of a
+// VPS sends no event that the command could wait for.
 const Interval = 50 * time.Millisecond
 
-// Await returns what run.json said when name was in the condition.
+// Await is Wait that returns the run of the VPS when it met the condition. It
+// gives up with the error of hopeless for a status.
 func (l Looker) Await(ctx context.Context, name string, until Condition, timeout time.Duration, hopeless func(observe.Status) error) (state.Run, error) {
 	first, err := l.Store.Run(name)
 	if err != nil {
@@ -100,8 +100,8 @@ func late(name string, until Condition, timeout time.Duration) error {
 	return fail.New(fail.Timeout, "%s is not %s after %s", name, until, timeout)
 }
 
-// reached reports whether a VPS with that status is in the condition. boot is
-// the number of its boot when the wait began.
+// reached reports whether a VPS of status s meets the condition. boot is the
+// number of its boot when the wait began.
 func (l Looker) reached(ctx context.Context, name string, until Condition, s observe.Status, run state.Run, boot int) (bool, error) {
 	switch until {
 	case UntilStopped:
@@ -121,7 +121,7 @@ func (l Looker) reached(ctx context.Context, name string, until Condition, s obs
 	return false, fail.New(fail.Usage, "unknown condition %q: running, stopped, booted, network or reboot", until)
 }
 
-// WarnDegraded warns of units of a booted systemd have failed.
+// WarnDegraded warns of each failed unit of a VPS with systemd that has booted.
 func (l Looker) WarnDegraded(ctx context.Context, name string) {
 	run, err := l.Store.Run(name)
 	if err != nil || initkind.Of(proc.Executable(run.Init.PID)) != initkind.Systemd {
