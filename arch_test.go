@@ -27,10 +27,11 @@ var arrows = map[string][]string{
 		"bundles", "network", "network/guest", "template", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
-		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/tables", "runtime/endreason", "runtime/consolelog", "runtime/look",
+		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/tables", "runtime/endreason", "runtime/consolelog", "runtime/look", "runtime/names",
 	},
 	"runtime/streams":   nil,
 	"runtime/hostfacts": {"bundles", "internal/vps", "network/guest", "runtime/container"},
+	"runtime/names":     {"internal/inside", "internal/state", "internal/vps", "network", "network/guest", "runtime/observe", "runtime/paths", "runtime/tables"},
 	"runtime/look": {
 		"bundles", "internal/initkind", "internal/inside", "internal/proc", "internal/state", "internal/vps", "network", "runtime/consolelog",
 		"runtime/container", "runtime/endreason", "runtime/hostfacts", "runtime/inits", "runtime/observe", "runtime/paths", "runtime/tables",

@@ -121,7 +121,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.store.PutRun(v.Name, run); err != nil {
 		return err
 	}
-	if err := mon.learnNames(ctx, v, files); err != nil {
+	if err := mon.names().AtStart(ctx, v, files); err != nil {
 		return err
 	}
 	runner, err := mon.runnerOf(v)

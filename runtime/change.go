@@ -249,7 +249,7 @@ func (c *change) follow(ctx context.Context) {
 		}
 	}
 	if c.parts[vps.PartAddresses] {
-		c.tellNames(context.WithoutCancel(ctx), tables.NetworksOf(c.now.VPS))
+		c.names().Update(context.WithoutCancel(ctx), tables.NetworksOf(c.now.VPS))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"croft/network"
 	"croft/network/guest"
 	"croft/runtime/hostfacts"
+	"croft/runtime/names"
 	"croft/runtime/paths"
 	"croft/runtime/tables"
 )
@@ -42,7 +43,7 @@ func (m *Manager) configureGuest(v vps.VPS, root *inside.Root, host hostfacts.Fa
 		return err
 	}
 	settings.Init = guestInit(init)
-	settings.Hosts = hostsFor(v, m.networkTables().All())
+	settings.Hosts = names.HostsFor(v, m.networkTables().All())
 	mark := paths.Configured(m.store, v.Name)
 	settings.First = !paths.Exists(mark)
 	warnings, err := m.guests.Configure(root, v.IDs.First, settings)

@@ -150,7 +150,7 @@ func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v vps.VPS,
 		m.warn(err.Error())
 	}
 	err := errors.Join(m.networkTables().Release(ctx, v), m.releaseFormer(ctx, v), m.store.ForgetRename(v.Name))
-	m.tellNames(ctx, tables.NetworksOf(v))
+	m.names().Update(ctx, tables.NetworksOf(v))
 	if err := errors.Join(err, m.store.RemoveRun(v.Name)); err != nil {
 		m.warn(fmt.Sprintf("%s is removed, but not everything that it had; the next commands release the rest: %v", v.Name, err))
 	}

@@ -20,6 +20,7 @@ import (
 	"croft/runtime/holder"
 	"croft/runtime/hostfacts"
 	"croft/runtime/look"
+	"croft/runtime/names"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
 	"croft/runtime/sysctls"
@@ -216,6 +217,20 @@ func (m *Manager) status(name string) (Status, error) {
 		return "", err
 	}
 	return m.observer().Status(seen)
+}
+
+// names writes the names of VPSs into other VPSs.
+func (m *Manager) names() names.Names {
+	return names.Names{
+		Store: m.store, Tables: m.networkTables(), Observer: m.observer(), Guests: m.guests, Remaining: m.containers.Remaining, Warn: m.warn,
+	}
+}
+
+// warnAll warns of each of warnings about the VPS name.
+func (m *Manager) warnAll(name string, warnings []string) {
+	for _, w := range warnings {
+		m.warn(name + ": " + w)
+	}
 }
 
 // looker looks at VPSs without changing them.

@@ -121,7 +121,7 @@ func (m *Manager) SetNetwork(ctx context.Context, name string, c NetworkChange) 
 	if err != nil {
 		return err
 	}
-	m.tellNames(ctx, []string{name})
+	m.names().Update(ctx, []string{name})
 	return nil
 }
 
@@ -147,7 +147,7 @@ func (m *Manager) RepairNetwork(ctx context.Context, name string) error {
 	if err := m.repairRates(ctx, t); err != nil {
 		return err
 	}
-	m.repeatNames(ctx, []string{name})
+	m.names().Rewrite(ctx, []string{name})
 	return m.publishAll(ctx)
 }
 

@@ -137,7 +137,7 @@ func (m *Manager) finishRename(ctx context.Context, l *state.Locked, v vps.VPS) 
 	if err := m.store.ForgetRename(old); err != nil {
 		return v, err
 	}
-	m.tellNames(ctx, tables.NetworksOf(v))
+	m.names().Update(ctx, tables.NetworksOf(v))
 	return v, nil
 }
 

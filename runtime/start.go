@@ -131,7 +131,7 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 		return m.withConsole(l.Name(), err)
 	}
 	if err == nil {
-		m.tellNames(context.WithoutCancel(ctx), tables.NetworksOf(v))
+		m.names().Update(context.WithoutCancel(ctx), tables.NetworksOf(v))
 	}
 	return err
 }
