@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/undo"
 	"croft/internal/vps"
 )
 
@@ -105,10 +106,10 @@ func TestUndoneKeepsTheKind(t *testing.T) {
 		err  error
 		want fail.Kind
 	}{
-		{&undone{cause: plain, rest: busy}, fail.Internal},
-		{fmt.Errorf("x: %w", &undone{cause: plain, rest: busy}), fail.Internal},
-		{&undone{cause: busy, rest: plain}, fail.Busy},
-		{&undone{cause: fail.New(fail.State, "s"), rest: busy}, fail.State},
+		{undo.Failed(plain, busy), fail.Internal},
+		{fmt.Errorf("x: %w", undo.Failed(plain, busy)), fail.Internal},
+		{undo.Failed(busy, plain), fail.Busy},
+		{undo.Failed(fail.New(fail.State, "s"), busy), fail.State},
 	} {
 		if got := fail.KindOf(c.err); got != c.want {
 			t.Errorf("%v: kind %d, want %d", c.err, got, c.want)

@@ -18,8 +18,8 @@ import (
 	"croft/internal/fail"
 	"croft/internal/inside"
 	"croft/internal/state"
+	"croft/internal/undo"
 	"croft/internal/vps"
-	"croft/network"
 	"croft/runtime/consolelog"
 	"croft/runtime/holder"
 	"croft/runtime/observe"
@@ -35,9 +35,9 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	var undo undo
-	defer undo.onError(&err)
-	undo.arm(func() error { return mon.sweep(ctx, v) })
+	var steps undo.Stack
+	defer steps.OnError(&err)
+	steps.Arm(func() error { return mon.sweep(ctx, v) })
 
 	if err := mon.sweepBefore(ctx, v); err != nil {
 		return err
@@ -59,7 +59,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	undo.arm(func() error { return mon.rootfses.Unmount(root) })
+	steps.Arm(func() error { return mon.rootfses.Unmount(root) })
 	if err := mon.rootfses.Mount(root); err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := mon.given(&undo); err != nil {
+	if err := mon.given(&steps); err != nil {
 		return err
 	}
 	held, err := mon.listen(v.Name)
@@ -132,7 +132,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := mon.markRunning(&undo); err != nil {
+	if err := mon.markRunning(&steps); err != nil {
 		return err
 	}
 	if mon.how == monitorEnded && mon.askedToStop() {
@@ -141,7 +141,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.containers.Go(v.Name); err != nil {
 		return err
 	}
-	mon.log("init runs (boot %d)", run.Boot)
+	mon.log.Printf("init runs (boot %d)", run.Boot)
 	mon.say(nil)
 	return hold()
 }
@@ -151,7 +151,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 func (mon *monitor) sweepBefore(ctx context.Context, v vps.VPS) error {
 	err := mon.sweep(ctx, v)
 	if err != nil && mon.how == monitorEnded {
-		mon.log("warning: %v", err)
+		mon.log.Printf("warning: %v", err)
 		return nil
 	}
 	return err
@@ -185,38 +185,6 @@ func (mon *monitor) beginRun() (state.Run, *os.File, error) {
 	return run, file, nil
 }
 
-// plugIn gives the VPS its interfaces, before its init runs.
-func (m *Manager) plugIn(ctx context.Context, v vps.VPS, init inside.Identity) error {
-	plugs, err := m.networkTables().Plugs(v)
-	if err != nil {
-		return err
-	}
-	if err := m.startFirewall(ctx, v, init); err != nil { // before a link is up
-		return err
-	}
-	var plans []network.Plan
-	for _, p := range plugs {
-		t, err := m.networkTables().Get(p.Plan.Network) // with the ports of all
-		if err != nil {
-			return err
-		}
-		if err := m.networks.Ensure(ctx, network.NewHostPlan(t)); err != nil {
-			return err
-		}
-		if err := m.networks.Keep(p.Plan, init, paths.KeptNamespace(m.store, v.Name)); err != nil {
-			return err
-		}
-		if err := m.networks.Plug(ctx, p.Plan, init); err != nil {
-			return err
-		}
-		plans = append(plans, p.Plan)
-	}
-	if err := m.startRoutes(v, plans, init); err != nil {
-		return err
-	}
-	return m.publishAtStart(ctx, v)
-}
-
 // ownDevices gives v, whose init is p, device nodes of its own. A privileged VPS
 // has them from the start.
 func (mon *monitor) ownDevices(v vps.VPS, p *inside.Process) error {
@@ -246,12 +214,12 @@ func (mon *monitor) mountData(root rootfs.Rootfs, p *inside.Process) error {
 
 // given makes the filesystem for the files that the VPS gets from the host. Until
 // the VPS has them it is mounted in this monitor's mount namespace.
-func (mon *monitor) given(undo *undo) error {
+func (mon *monitor) given(steps *undo.Stack) error {
 	dir := paths.GivenDir(mon.store, mon.name)
 	if err := makeGivenDir(dir); err != nil {
 		return err
 	}
-	undo.arm(func() error { return mon.guests.TakeBack(dir) })
+	steps.Arm(func() error { return mon.guests.TakeBack(dir) })
 	return mon.guests.Give(dir)
 }
 
@@ -305,12 +273,12 @@ func (m *Manager) setUserSysctls(v vps.VPS, spec *specs.Spec) error {
 
 // markRunning marks the VPS as one that should run, before it does. A start
 // that fails takes that back, unless it should have run before.
-func (mon *monitor) markRunning(undo *undo) error {
+func (mon *monitor) markRunning(steps *undo.Stack) error {
 	is, err := mon.store.ShouldRun(mon.name)
 	if err != nil || is {
 		return err
 	}
-	undo.arm(func() error { return mon.store.UnmarkRunning(mon.name) })
+	steps.Arm(func() error { return mon.store.UnmarkRunning(mon.name) })
 	return mon.store.MarkRunning(mon.name)
 }
 

@@ -3,12 +3,17 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
+	"croft/internal/initkind"
 	"croft/internal/inside"
+	"croft/internal/proc"
 	"croft/internal/state"
+	"croft/internal/undo"
 	"croft/internal/vps"
 	"croft/network"
+	"croft/runtime/hostfacts"
 	"croft/runtime/tables"
 )
 
@@ -46,7 +51,7 @@ type change struct {
 	was   side
 	now   side
 	init  inside.Identity // of the running VPS; the zero Identity if it does not run
-	undo  undo
+	undo  undo.Stack
 }
 
 // A side is a VPS before or after a change, with the interfaces that it has
@@ -85,11 +90,15 @@ func (s side) plan(name string) network.Plan {
 
 // plans are the plans of the interfaces.
 func (s side) plans() ([]network.Plan, error) {
-	var all []network.Plan
-	for _, p := range s.plugs {
-		all = append(all, p.Plan)
+	return tables.PlansOf(s.plugs), s.err
+}
+
+// publishing is the plan of the interface to which published ports lead.
+func (s side) publishing() (network.Plan, error) {
+	if s.err != nil {
+		return network.Plan{}, s.err
 	}
-	return all, s.err
+	return tables.PublishingOf(s.Name, s.plugs)
 }
 
 // make makes the change in an order in which each step can be undone: what
@@ -97,21 +106,21 @@ func (s side) plans() ([]network.Plan, error) {
 // and everything is saved before it takes effect, so that nothing exists that a
 // stop would not remove.
 func (c *change) make(ctx context.Context) (err error) {
-	defer func() { c.undo.onError(&err) }()
+	defer func() { c.undo.OnError(&err) }()
 	if err := c.claim(ctx); err != nil {
 		return err
 	}
 	if err := c.checkRoutes(); err != nil {
 		return err
 	}
-	c.undo.arm(func() error { return c.lock.Put(c.was.VPS) })
+	c.undo.Arm(func() error { return c.lock.Put(c.was.VPS) })
 	if err := c.save(ctx); err != nil {
 		return err
 	}
 	if c.init, err = c.liveInit(c.now.Name); err != nil {
 		return err
 	}
-	c.undo.arm(func() error { return c.applyBack(ctx) })
+	c.undo.Arm(func() error { return c.applyBack(ctx) })
 	if err := c.apply(ctx); err != nil {
 		return err
 	}
@@ -119,41 +128,6 @@ func (c *change) make(ctx context.Context) (err error) {
 		return err
 	}
 	c.follow(ctx)
-	return nil
-}
-
-// claim records the new addresses and the limits of connections in the tables of
-// the networks. Removed addresses stay in the tables until giveUp. Afterwards
-// c.now has its interfaces.
-func (c *change) claim(ctx context.Context) error {
-	if len(c.parts) == 0 {
-		return nil
-	}
-	moves := c.moves()
-	for _, a := range moves {
-		if err := c.claimAdded(ctx, a); err != nil {
-			return err
-		}
-	}
-	if c.parts[vps.PartConnections] {
-		if err := c.claimLimits(ctx); err != nil {
-			return err
-		}
-	}
-	// Routes and published ports lead through the addresses.
-	if c.parts[vps.PartAddresses] = len(moves) > 0; len(moves) > 0 {
-		c.parts[vps.PartRouting] = c.parts[vps.PartRouting] || c.now.Routing.Any()
-		c.parts[vps.PartPublished] = c.parts[vps.PartPublished] || len(c.now.Published) > 0
-	}
-	c.now.plugs, c.now.err = c.networkTables().Plugs(c.now.VPS)
-	for n := range c.now.plugs {
-		p := &c.now.plugs[n].Plan
-		for _, a := range moves {
-			if a.at.Name == p.Interface {
-				*p = p.Without(a.removed)
-			}
-		}
-	}
 	return nil
 }
 
@@ -176,69 +150,6 @@ func (c *change) save(ctx context.Context) error {
 	return c.claimPorts(ctx, c.now.Name, more, put)
 }
 
-// An applier makes a running VPS and the host match one part of the settings of
-// a side, when they match another side or are in between. A second call changes
-// nothing.
-type applier struct {
-	part    vps.Part
-	stopped bool // it is for a stopped VPS too
-	apply   func(c *change, ctx context.Context, from, to side) error
-}
-
-// appliers are all, in the order in which they are called: a VPS gets its
-// firewall before addresses, and addresses before what leads through them.
-func appliers() []applier {
-	return []applier{
-		{vps.PartFirewall, false, (*change).applyFirewall},
-		{vps.PartAddresses, false, (*change).applyAddresses},
-		{vps.PartConnections, true, (*change).applyConnections},
-		{vps.PartRates, false, (*change).applyRates},
-		{vps.PartRouting, false, (*change).applyRoutes},
-		{vps.PartPublished, true, (*change).applyPublished},
-	}
-}
-
-// apply makes a running VPS match what was saved.
-func (c *change) apply(ctx context.Context) error {
-	if err := c.applyAll(ctx, c.was, c.now, false); err != nil {
-		return err
-	}
-	// A VPS that rebooted meanwhile may have read the former settings.
-	init, err := c.liveInit(c.now.Name)
-	if err != nil || init.PID == 0 || init == c.init {
-		return err
-	}
-	c.init = init
-	return c.applyAll(ctx, c.was, c.now, false)
-}
-
-// applyBack is apply in the other direction. It continues after an error.
-func (c *change) applyBack(ctx context.Context) error {
-	if init, err := c.liveInit(c.was.Name); err == nil {
-		c.init = init
-	}
-	return c.applyAll(context.WithoutCancel(ctx), c.now, c.was, true)
-}
-
-// applyAll calls the appliers of the change's parts and returns their errors. It
-// stops at the first error unless onward is set. A VPS that ends meanwhile is
-// one that does not run.
-func (c *change) applyAll(ctx context.Context, from, to side, onward bool) (failed error) {
-	for _, a := range appliers() {
-		if !c.parts[a.part] || c.init.PID == 0 && !a.stopped {
-			continue
-		}
-		err := a.apply(c, ctx, from, to)
-		if errors.Is(err, inside.ErrGone) {
-			c.init, err = inside.Identity{}, nil
-		}
-		if failed = errors.Join(failed, err); failed != nil && !onward {
-			return failed
-		}
-	}
-	return failed
-}
-
 // follow does what a change has as a consequence, and what can be repaired later.
 // An error is a warning.
 func (c *change) follow(ctx context.Context) {
@@ -253,11 +164,22 @@ func (c *change) follow(ctx context.Context) {
 	}
 }
 
-// liveInit is the init of a VPS that runs; the zero Identity if it does not run.
-func (m *Manager) liveInit(name string) (inside.Identity, error) {
-	run, err := m.store.Run(name)
-	if err != nil || run.State != state.Running || !alive(run.Init) {
-		return inside.Identity{}, err
+// followSettings writes the guest's own files again. They count when the guest
+// restarts its network service; the next start would write them too. No other
+// command writes its /etc/hosts at the same time.
+func (m *Manager) followSettings(ctx context.Context, v vps.VPS) {
+	run, err := m.store.Run(v.Name)
+	var host hostfacts.Facts
+	if err == nil {
+		host, err = m.host()
 	}
-	return inside.Identity(run.Init), nil
+	if err == nil {
+		err = m.store.Naming(ctx, func() error {
+			init := initkind.Of(proc.Executable(run.Init.PID))
+			return inside.InRoot(ctx, inside.Identity(run.Init), func(root *inside.Root) error { return m.configureGuest(v, root, host, init) })
+		})
+	}
+	if err != nil && !errors.Is(err, inside.ErrGone) { // else its next start does
+		m.warn(fmt.Sprintf("%s: its own files have the old addresses until its next start: %v", v.Name, err))
+	}
 }

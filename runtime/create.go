@@ -10,6 +10,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/undo"
 	"croft/internal/vps"
 	"croft/runtime/hostfacts"
 	"croft/runtime/paths"
@@ -83,16 +84,16 @@ func (m *Manager) present(ctx context.Context, name string, ifMissing bool) (Inf
 }
 
 func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, image template.Image) (err error) {
-	var undo undo
-	defer undo.onError(&err)
+	var steps undo.Stack
+	defer steps.OnError(&err)
 
 	draft, err := l.Begin()
 	if err != nil {
 		return err
 	}
-	undo.arm(func() error { draft.Abort(); return nil })
+	steps.Arm(func() error { draft.Abort(); return nil })
 	if o.Ephemeral {
-		undo.arm(l.UnlistEphemeral)
+		steps.Arm(l.UnlistEphemeral)
 		if err := l.ListEphemeral(); err != nil {
 			return err
 		}
@@ -113,7 +114,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 		return err
 	}
 	// Not ctx: what Ctrl-C interrupts is still taken back.
-	undo.arm(func() error { return m.networkTables().Release(context.WithoutCancel(ctx), v) })
+	steps.Arm(func() error { return m.networkTables().Release(context.WithoutCancel(ctx), v) })
 	if err := m.networkTables().Claim(ctx, v, o.Addresses); err != nil {
 		return err
 	}

@@ -7,11 +7,15 @@ package runtime
 
 import (
 	"context"
+	"io"
 	"os"
 	"sync"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"croft/internal/fail"
+	"croft/internal/inside"
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/network"
@@ -219,6 +223,12 @@ func (m *Manager) status(name string) (Status, error) {
 	return m.observer().Status(seen)
 }
 
+// liveInit returns the init of a VPS that runs; the zero Identity if it does not.
+func (m *Manager) liveInit(name string) (inside.Identity, error) {
+	seen, err := m.observe(name)
+	return seen.Init(), err
+}
+
 // names writes the names of VPSs into other VPSs.
 func (m *Manager) names() names.Names {
 	return names.Names{
@@ -236,7 +246,7 @@ func (m *Manager) warnAll(name string, warnings []string) {
 // looker looks at VPSs without changing them.
 func (m *Manager) looker() look.Looker {
 	return look.Looker{
-		Store: m.store, Observer: m.observer(), Tables: m.networkTables(), Containers: m.containers, Networks: m.networks,
+		Store: m.store, Observer: m.observer(), Tables: m.networkTables(), Containers: m.containers, Networks: m.networks, Applied: m.networks,
 		Capacity: m.capacity, Output: m.output, Recover: m.recoverIfFree, ReadOnly: m.readOnly, Warn: m.warn,
 	}
 }
@@ -255,4 +265,15 @@ func cgroupManager(name string) (container.CgroupManager, error) {
 		return container.CgroupManager(name), nil
 	}
 	return "", fail.New(fail.Usage, "unknown cgroup manager %q: auto, systemd or cgroupfs", name)
+}
+
+// logTo sends what libcontainer has to say, which it says to logrus's global
+// logger, to w; nil drops it.
+func logTo(w io.Writer) {
+	if w == nil {
+		w = io.Discard
+	} else {
+		logrus.SetLevel(logrus.DebugLevel)
+	}
+	logrus.SetOutput(w)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"croft/internal/vps"
 	"croft/runtime/endreason"
 	"croft/runtime/holder"
+	"croft/runtime/monitorlog"
 	"croft/runtime/paths"
 	"croft/template/rootfs"
 )
@@ -38,8 +38,8 @@ type monitor struct {
 	how      spawnHow
 	cgroups  string // the cgroup manager that it was told to use
 	life     *os.File
-	report   *os.File  // nil once it has been said that init runs
-	journal  io.Writer // its own log; nil: there is none
+	report   *os.File // nil once it has been said that init runs
+	log      monitorlog.Log
 	warnings []string
 }
 
@@ -69,10 +69,11 @@ func Monitor(args []string) int {
 	}
 	if err == nil {
 		mon.Manager, err = New(Options{Root: args[2], Run: args[3], CgroupManager: args[4], Command: "croft monitor " + mon.name,
-			Warn: func(w string) { mon.warnings = append(mon.warnings, w); mon.log("warning: %s", w) }})
+			Warn: func(w string) { mon.warnings = append(mon.warnings, w); mon.log.Printf("warning: %s", w) }})
 	}
 	if err == nil {
-		if e := mon.openJournal(); e != nil {
+		var e error
+		if mon.log, e = monitorlog.Open(paths.MonitorLog(mon.store, mon.name)); e != nil {
 			mon.warn(e.Error())
 		}
 		logrus.SetOutput(os.Stderr) // what libcontainer has to say, from warnings on
@@ -83,7 +84,7 @@ func Monitor(args []string) int {
 		}
 	}
 	if err != nil {
-		mon.log("%v", err)
+		mon.log.Printf("%v", err)
 	}
 	mon.say(err)
 	if err != nil {

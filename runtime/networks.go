@@ -239,7 +239,7 @@ func (m *Manager) repairInterfacesOf(ctx context.Context, name, network string) 
 	if err != nil || init.PID == 0 {
 		return err
 	}
-	plans, err := m.plans(v)
+	plans, err := m.networkTables().Plans(v)
 	if err != nil {
 		return err
 	}
@@ -301,4 +301,31 @@ func (m *Manager) runsOn(name string) error {
 		}
 	}
 	return nil
+}
+
+// repairRates applies the rates of every VPS in the network of t again.
+func (m *Manager) repairRates(ctx context.Context, t network.Table) error {
+	entries, err := m.store.All()
+	if err != nil {
+		return err
+	}
+	var plans []network.Plan
+	for _, e := range entries {
+		for _, i := range e.VPS.Interfaces {
+			if e.Err != nil || i.Network != t.Name {
+				continue
+			}
+			claim, ok := tables.ClaimOf(t, e.VPS.Name, i.Name)
+			if !ok {
+				continue
+			}
+			plan, err := network.NewPlan(t, claim)
+			if err != nil {
+				return err
+			}
+			plan.Rate = i.Rate
+			plans = append(plans, plan)
+		}
+	}
+	return m.networks.SetRates(ctx, plans)
 }

@@ -8,6 +8,7 @@ import (
 
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/network"
 	"croft/runtime/look"
 	"croft/runtime/observe"
 	"croft/template"
@@ -149,6 +150,19 @@ const (
 	UntilBooted  = look.UntilBooted
 	UntilNetwork = look.UntilNetwork
 	UntilReboot  = look.UntilReboot
+)
+
+// Descriptions of settings, as they are saved and as they are applied.
+type (
+	FirewallInfo       = network.FirewallInfo
+	FirewallPolicyInfo = network.FirewallPolicyInfo
+	FirewallRuleInfo   = network.FirewallRuleInfo
+	FirewallLineInfo   = network.FirewallLineInfo
+	RoutingInfo        = network.RoutingInfo
+	RouteInfo          = network.RouteInfo
+	RouteRuleInfo      = network.RouteRuleInfo
+	PublishedInfo      = network.PublishedInfo
+	PublicationInfo    = network.PublicationInfo
 )
 
 // TemplateInfo, BuildOptions and the like are the template package's own;

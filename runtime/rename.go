@@ -7,6 +7,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/undo"
 	"croft/internal/vps"
 	"croft/runtime/tables"
 )
@@ -107,7 +108,7 @@ func (m *Manager) moveFiles(ctx context.Context, l, to *state.Locked, v vps.VPS)
 	}
 	v.RenamedFrom = ""
 	if e := errors.Join(l.Put(v), m.store.ForgetRename(l.Name())); e != nil {
-		return &undone{cause: err, rest: e}
+		return undo.Failed(err, e)
 	}
 	return err
 }

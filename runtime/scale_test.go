@@ -234,7 +234,7 @@ func TestFormerTableIsUpgraded(t *testing.T) {
 		}
 		for name, network := range map[string]string{"web": DefaultNetwork, "db": DefaultNetwork} {
 			v := vps.VPS{Name: name, Interfaces: []vps.Interface{{Name: "eth0", Network: network}}}
-			if plans, err := m.plans(v); err != nil || len(plans[0].Addresses) != 2 {
+			if plans, err := m.networkTables().Plans(v); err != nil || len(plans[0].Addresses) != 2 {
 				t.Errorf("%s: %+v, %v", name, plans, err)
 			}
 		}

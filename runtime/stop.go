@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -290,6 +291,24 @@ func (m *Manager) killMonitor(name string, late bool) (killed bool) {
 		}
 	}
 	return killed
+}
+
+// monitorsOf returns the processes that are called like a monitor of name and
+// have its life lock's file open. The kernel does not tell which process holds
+// such a lock, and other commands open the file only to look at the lock.
+func monitorsOf(lifeFile, name string) []int {
+	return proc.WithOpenFile(lifeFile, func(pid int) bool { return pid != os.Getpid() && calledMonitor(pid, name) })
+}
+
+// calledMonitor reports whether process pid has the command line of a monitor
+// of name, as croft or as the holder.
+func calledMonitor(pid int, name string) bool {
+	text, err := proc.CommandLine(pid)
+	if err != nil {
+		return false
+	}
+	args := strings.Split(text, "\x00")
+	return args[0] == holderTitle(name) || len(args) > 2 && args[1] == MonitorCommand && args[2] == name
 }
 
 // sweepForMonitor sweeps up after a VPS whose monitor could not, and writes down

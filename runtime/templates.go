@@ -31,6 +31,34 @@ func (m *Manager) ExportTemplate(ctx context.Context, name string, w io.Writer, 
 	return m.templates.Export(ctx, name, w, o)
 }
 
+// CreateTemplate makes the template name of what vps was made from and what it
+// has changed since. A running one stands still meanwhile; whatever happens, it
+// goes on afterwards unless it was paused before. If this process is killed, the
+// next command that changes or inspects the VPS lets it go on.
+func (m *Manager) CreateTemplate(ctx context.Context, name, vps string, o TemplateCreate) (_ TemplateInfo, err error) {
+	l, v, err := m.existingAsIs(ctx, vps)
+	if err != nil {
+		return TemplateInfo{}, err
+	}
+	defer l.Unlock()
+	root, err := m.rootfs(v)
+	if err != nil {
+		return TemplateInfo{}, err
+	}
+	thaw, err := m.standStill(vps)
+	if err != nil {
+		return TemplateInfo{}, err
+	}
+	defer func() {
+		if e := thaw(); err == nil {
+			err = e
+		} else if e != nil {
+			m.warn(e.Error())
+		}
+	}()
+	return m.templates.Derive(ctx, name, v.Template.Digest, root, o)
+}
+
 // PullTemplate makes a template of the image that ref names in a registry.
 func (m *Manager) PullTemplate(ctx context.Context, ref string, o TemplatePull) (TemplateInfo, error) {
 	return m.templates.Pull(ctx, ref, o)

@@ -31,6 +31,7 @@ type Looker struct {
 	Tables     tables.Tables
 	Containers Containers
 	Networks   Networks
+	Applied    Applied
 	Capacity   func() bundles.Capacity
 	// Output runs a command inside and returns its standard output.
 	Output func(ctx context.Context, name string, args ...string) (string, error)

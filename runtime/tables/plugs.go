@@ -36,6 +36,42 @@ func (ts Tables) Plugs(v vps.VPS) ([]Plug, error) {
 	return all, nil
 }
 
+// Plans returns the plans of Plugs.
+func (ts Tables) Plans(v vps.VPS) ([]network.Plan, error) {
+	plugs, err := ts.Plugs(v)
+	return PlansOf(plugs), err
+}
+
+// PlansOf returns the plans of plugs.
+func PlansOf(plugs []Plug) []network.Plan {
+	var all []network.Plan
+	for _, p := range plugs {
+		all = append(all, p.Plan)
+	}
+	return all
+}
+
+// Publishing returns the plan of the interface to which published ports of v lead:
+// the first one in a network whose gateway is the host. It is fail.State if there
+// is none.
+func (ts Tables) Publishing(v vps.VPS) (network.Plan, error) {
+	plugs, err := ts.Plugs(v)
+	if err != nil {
+		return network.Plan{}, err
+	}
+	return PublishingOf(v.Name, plugs)
+}
+
+// PublishingOf is Publishing for the plugs of the VPS name.
+func PublishingOf(name string, plugs []Plug) (network.Plan, error) {
+	for _, p := range plugs {
+		if p.Table.Publishes() {
+			return p.Plan, nil
+		}
+	}
+	return network.Plan{}, fail.New(fail.State, "ports can be published only on a network where the host is the gateway, and %s has none", name)
+}
+
 // PlugsLeft returns the plugs of v that may still be on the host, for removing
 // them. An interface without a claim has been removed before. A table that cannot
 // be read is a warning.

@@ -34,6 +34,9 @@ func (mon *monitor) holder(h *held, c holder.Config) (func() error, error) {
 	return mon.become(mon.store.BinDir(), holderTitle(mon.name), c)
 }
 
+// holderTitle is the name of the holder of a VPS in ps(1).
+func holderTitle(name string) string { return "croft: " + name }
+
 func becomeHolder(binDir, title string, c holder.Config) (func() error, error) {
 	path, err := holder.Install(binDir)
 	if err != nil {

@@ -19,42 +19,9 @@ import (
 	"croft/internal/proc"
 	"croft/internal/state"
 	"croft/internal/vps"
-	"croft/runtime/container"
 	"croft/runtime/paths"
 	"croft/runtime/tables"
 )
-
-// Pause stops every process of name where it is. A paused one is success.
-func (m *Manager) Pause(ctx context.Context, name string) error {
-	return m.freeze(ctx, name, m.containers.Freeze)
-}
-
-// Resume lets a paused VPS go on. One that is not paused is success.
-func (m *Manager) Resume(ctx context.Context, name string) error {
-	return m.freeze(ctx, name, m.containers.Thaw)
-}
-
-func (m *Manager) freeze(ctx context.Context, name string, how func(string) error) error {
-	l, _, err := m.existing(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer l.Unlock()
-	seen, err := m.observe(name)
-	if err != nil {
-		return err
-	}
-	if !seen.Alive {
-		return m.observer().NotRunning(name)
-	}
-	if err := how(name); err != nil {
-		if errors.Is(err, container.ErrAbsent) {
-			return m.observer().NotRunning(name)
-		}
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
-}
 
 // Destroy removes name and everything it has. A running one is fail.State,
 // unless o.Force has it killed. A VPS whose files cannot be moved away is

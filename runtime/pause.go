@@ -11,32 +11,36 @@ import (
 	"croft/runtime/paths"
 )
 
-// CreateTemplate makes the template name of what vps was made from and what it
-// has changed since. A running one stands still meanwhile; whatever happens, it
-// goes on afterwards unless it was paused before. If this process is killed, the
-// next command that changes or inspects the VPS lets it go on.
-func (m *Manager) CreateTemplate(ctx context.Context, name, vps string, o TemplateCreate) (_ TemplateInfo, err error) {
-	l, v, err := m.existingAsIs(ctx, vps)
+// Pause stops every process of name where it is. A paused one is success.
+func (m *Manager) Pause(ctx context.Context, name string) error {
+	return m.freeze(ctx, name, m.containers.Freeze)
+}
+
+// Resume lets a paused VPS go on. One that is not paused is success.
+func (m *Manager) Resume(ctx context.Context, name string) error {
+	return m.freeze(ctx, name, m.containers.Thaw)
+}
+
+func (m *Manager) freeze(ctx context.Context, name string, how func(string) error) error {
+	l, _, err := m.existing(ctx, name)
 	if err != nil {
-		return TemplateInfo{}, err
+		return err
 	}
 	defer l.Unlock()
-	root, err := m.rootfs(v)
+	seen, err := m.observe(name)
 	if err != nil {
-		return TemplateInfo{}, err
+		return err
 	}
-	thaw, err := m.standStill(vps)
-	if err != nil {
-		return TemplateInfo{}, err
+	if !seen.Alive {
+		return m.observer().NotRunning(name)
 	}
-	defer func() {
-		if e := thaw(); err == nil {
-			err = e
-		} else if e != nil {
-			m.warn(e.Error())
+	if err := how(name); err != nil {
+		if errors.Is(err, container.ErrAbsent) {
+			return m.observer().NotRunning(name)
 		}
-	}()
-	return m.templates.Derive(ctx, name, v.Template.Digest, root, o)
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // standStill keeps a running VPS from doing anything until the function that

@@ -1,4 +1,4 @@
-package runtime
+package undo
 
 import (
 	"io"
@@ -9,12 +9,12 @@ import (
 func TestUndoGoesBackwardsAndKeepsTheCause(t *testing.T) {
 	var order []string
 	run := func(cause error) error {
-		var undo undo
+		var undo Stack
 		err := cause
 		for _, s := range []string{"first", "second"} {
-			undo.arm(func() error { order = append(order, s); return nil })
+			undo.Arm(func() error { order = append(order, s); return nil })
 		}
-		undo.onError(&err)
+		undo.OnError(&err)
 		return err
 	}
 	if err := run(nil); err != nil || len(order) != 0 {

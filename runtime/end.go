@@ -55,7 +55,7 @@ func (mon *monitor) ended(ctx context.Context, seen holder.End) (again bool, err
 		run.End = &end
 	}
 	run.End.Time = time.Now().UTC()
-	mon.log("init has ended: %s", run.End.Detail)
+	mon.log.Printf("init has ended: %s", run.End.Detail)
 	err = mon.sweepUp(ctx, v)
 	run.State, run.Init, run.Monitor = state.Ended, state.Process{}, state.Process{}
 	if e := mon.store.PutRun(mon.name, run); e != nil {
@@ -75,7 +75,7 @@ func (mon *monitor) ended(ctx context.Context, seen holder.End) (again bool, err
 func (mon *monitor) settings() vps.VPS {
 	v, err := mon.store.Get(mon.name)
 	if err != nil {
-		mon.log("%v", err)
+		mon.log.Printf("%v", err)
 		v, _ = mon.byNameAlone(mon.name)
 	}
 	return v
@@ -88,7 +88,7 @@ func (mon *monitor) runSoFar() state.Run {
 		return run
 	}
 	if err != nil {
-		mon.log("%v", err)
+		mon.log.Printf("%v", err)
 	}
 	logs, _ := consolelog.Open(mon.store.LogDir(mon.name))
 	return state.Run{Schema: state.Schema, HostBoot: mon.store.HostBoot(), Boot: logs.Next() - 1}
@@ -115,7 +115,7 @@ func (mon *monitor) retry(tries int, pause time.Duration, do func() error) error
 		if err == nil {
 			return nil
 		}
-		mon.log("attempt %d of %d: %v", try, tries, err)
+		mon.log.Printf("attempt %d of %d: %v", try, tries, err)
 		if try == tries || !mon.pauseUnlessStopped(pause) {
 			return err
 		}

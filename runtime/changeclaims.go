@@ -3,18 +3,48 @@ package runtime
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 
-	"croft/internal/initkind"
-	"croft/internal/inside"
-	"croft/internal/proc"
 	"croft/internal/vps"
 	"croft/network"
-	"croft/runtime/hostfacts"
 	"croft/runtime/tables"
 )
+
+// claim records the new addresses and the limits of connections in the tables of
+// the networks. Removed addresses stay in the tables until giveUp. Afterwards
+// c.now has its interfaces.
+func (c *change) claim(ctx context.Context) error {
+	if len(c.parts) == 0 {
+		return nil
+	}
+	moves := c.moves()
+	for _, a := range moves {
+		if err := c.claimAdded(ctx, a); err != nil {
+			return err
+		}
+	}
+	if c.parts[vps.PartConnections] {
+		if err := c.claimLimits(ctx); err != nil {
+			return err
+		}
+	}
+	// Routes and published ports lead through the addresses.
+	if c.parts[vps.PartAddresses] = len(moves) > 0; len(moves) > 0 {
+		c.parts[vps.PartRouting] = c.parts[vps.PartRouting] || c.now.Routing.Any()
+		c.parts[vps.PartPublished] = c.parts[vps.PartPublished] || len(c.now.Published) > 0
+	}
+	c.now.plugs, c.now.err = c.networkTables().Plugs(c.now.VPS)
+	for n := range c.now.plugs {
+		p := &c.now.plugs[n].Plan
+		for _, a := range moves {
+			if a.at.Name == p.Interface {
+				*p = p.Without(a.removed)
+			}
+		}
+	}
+	return nil
+}
 
 // A move is how the addresses of one interface change.
 type move struct {
@@ -49,7 +79,7 @@ func (c *change) claimAdded(ctx context.Context, a move) error {
 	if err != nil {
 		return err
 	}
-	c.undo.arm(func() error {
+	c.undo.Arm(func() error {
 		return c.networkTables().Change(context.WithoutCancel(ctx), a.at.Network, func(t *network.Table) error {
 			claim, _ := tables.ClaimOf(*t, name, a.at.Name)
 			own, _ := tables.Partition(a.added, func(x netip.Addr) bool { return slices.Contains(claim.Addresses, x) })
@@ -84,16 +114,6 @@ func (m *Manager) askLAN(ctx context.Context, name string, addrs []netip.Addr) e
 	return tables.TakenOnLAN(t, addrs, found)
 }
 
-// applyAddresses makes a running VPS have the addresses of to.
-func (c *change) applyAddresses(ctx context.Context, from, to side) error {
-	for _, a := range c.moves() {
-		if err := c.networks.Readdress(ctx, from.plan(a.at.Name), to.plan(a.at.Name), c.init); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // giveUp removes the removed addresses from the tables of the networks: from then
 // on others can have them.
 func (c *change) giveUp(ctx context.Context) error {
@@ -102,7 +122,7 @@ func (c *change) giveUp(ctx context.Context) error {
 		if len(a.removed) == 0 {
 			continue
 		}
-		c.undo.arm(func() error {
+		c.undo.Arm(func() error {
 			return c.networkTables().Change(context.WithoutCancel(ctx), a.at.Network, func(t *network.Table) error {
 				return t.Add(name, a.at.Name, a.removed, nil)
 			})
@@ -125,22 +145,22 @@ func (c *change) withdraw() {
 	}
 }
 
-// followSettings writes the guest's own files again. They count when the guest
-// restarts its network service; the next start would write them too. No other
-// command writes its /etc/hosts at the same time.
-func (m *Manager) followSettings(ctx context.Context, v vps.VPS) {
-	run, err := m.store.Run(v.Name)
-	var host hostfacts.Facts
-	if err == nil {
-		host, err = m.host()
+// claimLimits records the limits of connections of c.now in the tables of its
+// networks.
+func (c *change) claimLimits(ctx context.Context) error {
+	c.undo.Arm(func() error { return c.setLimits(context.WithoutCancel(ctx), c.was.VPS) })
+	return c.setLimits(ctx, c.now.VPS)
+}
+
+// setLimits writes the limits of v into the tables of its networks.
+func (m *Manager) setLimits(ctx context.Context, v vps.VPS) (failed error) {
+	for _, i := range v.Interfaces {
+		if !i.Tracked {
+			continue
+		}
+		failed = errors.Join(failed, m.networkTables().Change(ctx, i.Network, func(t *network.Table) error {
+			return t.SetConnections(v.Name, i.Name, i.Connections)
+		}))
 	}
-	if err == nil {
-		err = m.store.Naming(ctx, func() error {
-			init := initkind.Of(proc.Executable(run.Init.PID))
-			return inside.InRoot(ctx, inside.Identity(run.Init), func(root *inside.Root) error { return m.configureGuest(v, root, host, init) })
-		})
-	}
-	if err != nil && !errors.Is(err, inside.ErrGone) { // else its next start does
-		m.warn(fmt.Sprintf("%s: its own files have the old addresses until its next start: %v", v.Name, err))
-	}
+	return failed
 }

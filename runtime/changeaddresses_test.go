@@ -130,7 +130,7 @@ func mustPlan(t *testing.T, m *Manager) network.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plans, err := m.plans(v)
+	plans, err := m.networkTables().Plans(v)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,6 +47,27 @@ func (m *Manager) Wait(ctx context.Context, name string, until Condition, timeou
 	return m.looker().Wait(ctx, name, until, timeout)
 }
 
+// Firewall describes the firewall of the VPS name, and which rules really exist.
+func (m *Manager) Firewall(ctx context.Context, name string) (FirewallInfo, error) {
+	return m.looker().Firewall(ctx, name)
+}
+
+// Routing describes the routes and rules of the VPS name, and which really exist.
+func (m *Manager) Routing(ctx context.Context, name string) (RoutingInfo, error) {
+	return m.looker().Routing(ctx, name)
+}
+
+// Published describes the published ports of the VPS name, and which really exist.
+func (m *Manager) Published(ctx context.Context, name string) (PublishedInfo, error) {
+	return m.looker().Published(ctx, name)
+}
+
+// AllPublished describes the published ports of all VPSs that have some, sorted by
+// name. A VPS whose network cannot be read is a warning.
+func (m *Manager) AllPublished(ctx context.Context) ([]PublishedInfo, error) {
+	return m.looker().AllPublished(ctx)
+}
+
 // ResolveNames returns the VPSs that a command is for: the named ones, or all. An
 // invalid name is fail.Usage.
 func (m *Manager) ResolveNames(all bool, names []string) ([]string, error) {

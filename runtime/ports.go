@@ -1,0 +1,93 @@
+package runtime
+
+import (
+	"context"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/internal/vps"
+	"croft/network"
+	"croft/runtime/tables"
+)
+
+// claimPorts calls save, which publishes the ports more of the VPS name, while no
+// other VPS can publish any. A port that another VPS has published, or that a
+// socket of the host listens on, is fail.Taken.
+func (m *Manager) claimPorts(ctx context.Context, name string, more []vps.Publication, save func() error) error {
+	has, err := m.hostHas()
+	if err != nil {
+		return err
+	}
+	for _, p := range more {
+		if !has(p) {
+			return fail.New(fail.State, "publish %s: this host does not have the address %s", p, p.Host).WithHint("ip address show")
+		}
+	}
+	if err := m.networks.CheckPorts(more); err != nil {
+		return err
+	}
+	return m.store.ClaimPorts(ctx, name, func(others []vps.VPS) error {
+		for _, p := range more {
+			if err := p.CheckFree(others); err != nil {
+				return err
+			}
+		}
+		return save()
+	})
+}
+
+// hostHas reports whether the host has the address that ports are published
+// on. Traffic to any other one is not the host's to translate.
+func (m *Manager) hostHas() (func(vps.Publication) bool, error) {
+	host, err := m.networks.Addresses()
+	if err != nil {
+		return nil, err
+	}
+	var routed []network.Table
+	for _, t := range m.networkTables().All() {
+		routed = append(routed, t)
+	}
+	return func(p vps.Publication) bool { return network.CanPublish(p, host, routed) }, nil
+}
+
+// applicable are the ports of v on addresses that the host has now: an address
+// may be gone since.
+func applicable(v vps.VPS, has func(vps.Publication) bool) []vps.Publication {
+	yes, _ := tables.Partition(v.Published, has)
+	return yes
+}
+
+// putDraft saves a new VPS, with its published ports, once no other VPS has
+// them. Until then the draft must not name them.
+func (m *Manager) putDraft(ctx context.Context, draft *state.Draft, v vps.VPS, published []vps.Publication) error {
+	v.Published = published
+	if len(published) == 0 {
+		return draft.Put(v)
+	}
+	if _, err := m.networkTables().Publishing(v); err != nil {
+		return err
+	}
+	return m.claimPorts(ctx, v.Name, published, func() error { return draft.Put(v) })
+}
+
+// publishAll puts back what another program flushed.
+func (m *Manager) publishAll(ctx context.Context) error {
+	publishers, err := m.store.Publishers()
+	if err != nil {
+		return err
+	}
+	if len(publishers) == 0 {
+		return nil
+	}
+	has, err := m.hostHas()
+	if err != nil {
+		return err
+	}
+	var all []network.Published
+	for _, v := range publishers {
+		if plan, err := m.networkTables().Publishing(v); err == nil { // one without addresses cannot run
+			all = append(all, network.Published{Plan: plan, Ports: applicable(v, has)})
+		}
+	}
+	return m.networks.Publish(ctx, all)
+}
