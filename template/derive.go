@@ -77,8 +77,8 @@ func (s *Store) stageChanges(ctx context.Context, st *stage, from stored, r root
 	packed := make(chan error, 1)
 	go func() {
 		p := layer.NewPacker(ctx, in, layer.IDs{First: r.First, Size: r.Size})
-		p.Merged, p.ForMany = merged.open, !o.KeepIdentity
-		p.Hides = below.IsBelow
+		p.OpenMerged, p.ResetIdentity = merged.open, !o.KeepIdentity
+		p.InLowerLayer = below.IsBelow
 		err := p.Pack(fd)
 		in.CloseWithError(err)
 		packed <- err

@@ -231,7 +231,7 @@ func (s *Store) exportRootfs(ctx context.Context, st *stage, im stored, w io.Wri
 			return layer.HostError(err)
 		}
 		p := layer.NewPacker(ctx, w, layer.IDs{})
-		p.Whole, p.MinHoles = true, layer.MinHolesRootfs
+		p.Standalone, p.MinHoles = true, layer.MinHolesRootfs
 		return p.Pack(fd)
 	})
 	if err != nil {

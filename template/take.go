@@ -108,7 +108,7 @@ func (s *Store) readForeign(ctx context.Context, st *stage, from source, root oc
 	var packed int64
 	for _, l := range in.manifest.Layers {
 		packed += l.Size
-		if err := w.budget.Has(packed); err != nil {
+		if err := w.budget.Check(packed); err != nil {
 			return foreignImage{}, err
 		}
 	}

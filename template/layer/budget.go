@@ -7,30 +7,31 @@ import (
 	"croft/internal/fail"
 )
 
-// DefaultMaxSize is how many bytes an image that comes from elsewhere may
-// unpack to unless the user says more.
+// DefaultMaxSize is the default limit for an imported or pulled image: bytes
+// after unpacking.
 const DefaultMaxSize = 64 << 30
 
-// Unlimited is a MaxSize that refuses nothing.
+// Unlimited is the limit of NewBudget that allows any size.
 const Unlimited = -1
 
-// A Budget is what an image may still unpack to. Nil has no end.
+// A Budget holds how much an image may still unpack to. All layers of an image
+// share one. A nil Budget has no limit.
 type Budget struct {
-	max   int64 // for what is said
-	bytes int64 // of files, holes too
+	max   int64 // for messages
+	bytes int64 // of files, including holes
 	files int64
-	names int64 // bytes of names, which are kept in memory until the end
+	names int64 // bytes of names: Unpack keeps names in memory until its end
 }
 
-// sizePerFile is how many bytes of a budget allow one file: the files of a
-// system are larger than that on average.
+// sizePerFile is how many bytes of the limit allow one file. The average file of
+// a system is larger.
 const sizePerFile = 16 << 10
 
-// maxNames is how many bytes of names one image may have.
+// maxNames is how many bytes the names of one image may have in total.
 const maxNames = 512 << 20
 
-// newBudget is the budget of an image of at most max bytes: 0 is
-// DefaultMaxSize.
+// NewBudget returns the budget of an image that unpacks to at most max bytes.
+// 0 is DefaultMaxSize.
 func NewBudget(max int64) *Budget {
 	switch max {
 	case Unlimited:
@@ -41,9 +42,9 @@ func NewBudget(max int64) *Budget {
 	return &Budget{max: max, bytes: max, files: max/sizePerFile + 1000, names: maxNames}
 }
 
-// take takes the file that h announces off the budget, fail.Usage if there is
-// no such file left in it.
-func (b *Budget) take(h *tar.Header) error {
+// spend subtracts the file with the header h from the budget. It is fail.Usage
+// if the budget is too small for it.
+func (b *Budget) spend(h *tar.Header) error {
 	if b == nil {
 		return nil
 	}
@@ -56,28 +57,29 @@ func (b *Budget) take(h *tar.Header) error {
 	case b.bytes < 0 || size < 0:
 		return b.exceeded("it unpacks to more than %d bytes", b.max)
 	case b.files < 0:
-		return b.exceeded("it has more files than %d bytes are worth", b.max)
+		return b.exceeded("it has too many files for a limit of %d bytes", b.max)
 	case b.names < 0:
 		return b.exceeded("the names of its files are longer than %d bytes", maxNames)
 	}
 	return nil
 }
 
-// has says why size more bytes are too many, or nil. It takes nothing off.
-func (b *Budget) Has(size int64) error {
+// Check returns fail.Usage if the budget has fewer than size bytes left. It
+// does not change the budget.
+func (b *Budget) Check(size int64) error {
 	if b == nil || size <= b.bytes {
 		return nil
 	}
-	return b.exceeded("it has %d bytes, and %d may be", size, b.max)
+	return b.exceeded("it has %d bytes, and the limit is %d", size, b.max)
 }
 
 func (b *Budget) exceeded(format string, args ...any) error {
 	return fail.New(fail.Usage, "the image is too large: "+format, args...).WithHint("--max-size raises the limit; unlimited removes it")
 }
 
-// stream returns r, an archive, which ends with an error where it is longer
-// than what the budget can pay for: the names and the padding of an archive
-// are no files, and a few bytes of a compressed one can stand for terabytes.
+// Stream returns a reader of the archive r that fails with fail.Usage after
+// 2 * max + 64 MiB. The budget does not count padding and headers, and a few
+// compressed bytes can expand to terabytes of them.
 func (b *Budget) Stream(r io.Reader) io.Reader {
 	if b == nil {
 		return r
@@ -94,7 +96,7 @@ type bounded struct {
 func (l *bounded) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return 0, l.b.exceeded("its archive goes on after %d bytes", 2*l.b.max)
+		return 0, l.b.exceeded("its archive is longer than %d bytes", 2*l.b.max)
 	}
 	return n, err
 }

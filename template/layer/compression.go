@@ -11,13 +11,14 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// maxWindow bounds the memory that a zstd stream may ask for: what zstd
-// --long makes is read, what is made to exhaust the host is not.
+// maxWindow limits the memory for decompressing a zstd stream, in bytes. It is
+// enough for streams of zstd --long, and an untrusted stream cannot exhaust the
+// host.
 const maxWindow = 128 << 20
 
-// decompress returns what r holds, unpacked by the compression that its first
-// bytes tell: gzip, bzip2, xz, zstd or none. Errors of the stream are an
-// archiveError. Closing does not close r.
+// Decompress returns a reader of the decompressed content of r. The first bytes
+// tell the compression: gzip, bzip2, xz, zstd or none. ArchiveFailure classifies
+// an invalid stream as fail.Usage. Closing the reader does not close r.
 func Decompress(r io.Reader) (io.ReadCloser, error) {
 	b := bufio.NewReaderSize(r, 1<<18)
 	magic, err := b.Peek(6)

@@ -9,8 +9,9 @@ import (
 	"croft/internal/fail"
 )
 
-// hostError says in one line what the host would not do: no room, no right.
-// Any other error is returned as it is.
+// HostError classifies an error of the host's files: a full disk, a read-only
+// filesystem or a missing permission. It returns nil, an error that is already
+// classified, and any other error unchanged.
 func HostError(err error) error {
 	var said *fail.Error
 	switch {

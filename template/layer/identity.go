@@ -5,22 +5,22 @@ import (
 	"strings"
 )
 
-// An identity is what becomes of a file by which one VPS is told from others,
-// in a template for many.
+// An identity says how a template for many VPSs treats a file that may identify
+// one VPS.
 type identity int
 
 const (
-	shared  identity = iota // it is no such file
-	blanked                 // it stays, and is empty
-	removed                 // what makes it does so when it is missing
+	shared  identity = iota // does not identify a VPS: kept
+	emptied                 // kept without content
+	removed                 // left out: the program that owns it creates a missing one
 )
 
-// identityOf tells what the file name, relative to the root, is. virt-sysprep and
-// Incus take away the same ones.
+// identityOf returns how the file name, relative to the root, is treated.
+// virt-sysprep and Incus reset the same files.
 func identityOf(name string) identity {
 	switch name {
 	case "etc/machine-id": // systemd writes an empty one at boot (machine-id(5))
-		return blanked
+		return emptied
 	case "var/lib/dbus/machine-id", "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/lib/urandom/random-seed", "var/lib/random-seed":
 		return removed
 	}

@@ -2,15 +2,15 @@ package layer
 
 import "encoding/binary"
 
-// An idMap is the host's ids that a VPS's 0..size-1 are. Size 0: they are the
-// same.
+// IDs maps the ids 0..Size-1 of a VPS to the host's ids from First on. Size 0:
+// the VPS has the host's ids.
 type IDs struct{ First, Size uint32 }
 
-// overflowID is what an id is seen as that a user namespace does not have
+// overflowID stands for an id that is not mapped in a user namespace
 // (/proc/sys/kernel/overflowuid).
 const overflowID = 65534
 
-// inside is the VPS's id that the host's id is.
+// inside returns the VPS's id for an id of the host.
 func (m IDs) inside(id uint32) uint32 {
 	switch {
 	case m.Size == 0:
@@ -21,8 +21,8 @@ func (m IDs) inside(id uint32) uint32 {
 	return id - m.First
 }
 
-// attribute is the value that an extended attribute has inside, false if it
-// has none there.
+// attribute returns the value of an extended attribute as the VPS sees it, and
+// false if the VPS does not see the attribute.
 func (m IDs) attribute(name, value string) (string, bool) {
 	switch name {
 	case xattrCapability:
@@ -42,9 +42,10 @@ const (
 	capSize3        = 24
 )
 
-// capability turns the file capabilities of a user namespace, which name its
-// root by the host's id (vfs_ns_cap_data, Linux 4.14), into those of a file of
-// its own. Those that another namespace's root gave do not count inside.
+// capability returns file capabilities as the VPS sees them. The file
+// capabilities of a user namespace contain the host's id of its root
+// (vfs_ns_cap_data, Linux 4.14). Those of another user namespace have no effect
+// in the VPS, so they are left out.
 func (m IDs) capability(v string) (string, bool) {
 	if m.Size == 0 {
 		return v, true
@@ -66,8 +67,8 @@ func (m IDs) capability(v string) (string, bool) {
 	return string(b), true
 }
 
-// The form of an ACL in an attribute (linux/posix_acl_xattr.h), and the
-// entries of it that name somebody.
+// The format of an ACL in an attribute (linux/posix_acl_xattr.h), and the two
+// kinds of entries that contain an id.
 const (
 	aclHeader = 4
 	aclEntry  = 8

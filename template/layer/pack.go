@@ -16,35 +16,38 @@ import (
 	"croft/internal/fail"
 )
 
-// A packer writes the files of directories into a tar, such as unpack reads:
-// owners, modes, times to the nanosecond, hard links, holes, capabilities, ACLs
-// and user extended attributes. What of overlay hides lower layers becomes OCI's
-// whiteouts. Sockets are left out, and device nodes, as unpack does.
+// A Packer writes the files of a directory into a tar archive. Unpack reads it
+// back. The archive keeps owners, modes, times to the nanosecond, hard links,
+// holes, capabilities, ACLs and user extended attributes. Whiteouts and opaque
+// directories of overlayfs become OCI whiteouts. Sockets and device nodes are
+// left out.
 type Packer struct {
 	ctx context.Context
 	out io.Writer
 	tar *tar.Writer // writes to out
 	ids IDs
-	// merged opens a directory below the root with what the layers below have
-	// there. Nil: nothing that is packed needs it.
-	Merged   func(name string) (int, error)
-	ForMany  bool                   // files by which one VPS is told from others are left out
-	Hides    func(name string) bool // with forMany: whether the layers below have that file
-	Whole    bool                   // what is packed lies on nothing: a device 0/0 is none of overlay's
-	MinHoles int64                  // bytes of holes that make a sparse entry of a file
-	links    map[Link]string        // the first name of each file that has several
-	buf      []byte
+	// OpenMerged opens a directory of the merged view: this layer over the lower
+	// ones. The name is relative to the root. Nil: a renamed directory is an error.
+	OpenMerged    func(name string) (int, error)
+	ResetIdentity bool                   // leave out files that identify one VPS: identityOf
+	InLowerLayer  func(name string) bool // reports whether a lower layer has that file; used with ResetIdentity
+	Standalone    bool                   // no layers below: a device 0/0 is a device, not a whiteout
+	MinHoles      int64                  // a file with at least this many bytes of holes becomes a sparse entry
+	links         map[FileID]string      // the first name of each file with several hard links
+	buf           []byte
 }
 
-// A Link is what all names of one file have in common.
-type Link struct{ Dev, Ino uint64 }
+// A FileID identifies a file. All hard links to it have the same one.
+type FileID struct{ Dev, Ino uint64 }
 
+// NewPacker returns a Packer that writes to w and replaces the host's ids by the
+// VPS's. The caller sets the exported fields, then calls Pack once.
 func NewPacker(ctx context.Context, w io.Writer, ids IDs) *Packer {
-	return &Packer{ctx: ctx, out: w, tar: tar.NewWriter(w), ids: ids, MinHoles: minHoles, links: map[Link]string{}, buf: make([]byte, 1<<18)}
+	return &Packer{ctx: ctx, out: w, tar: tar.NewWriter(w), ids: ids, MinHoles: minHoles, links: map[FileID]string{}, buf: make([]byte, 1<<18)}
 }
 
-// pack writes the directory fd, which it closes, as the root of the archive,
-// and the archive's end.
+// Pack writes the directory fd as the root of the archive, then the end of the
+// archive. It closes fd, also on an error.
 func (p *Packer) Pack(fd int) error {
 	root := os.NewFile(uintptr(fd), "/")
 	defer root.Close()
@@ -52,7 +55,7 @@ func (p *Packer) Pack(fd int) error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return fmt.Errorf("look at the root directory: %w", err)
 	}
-	// Without its time, which is when the VPS was made.
+	// The time is left out: it is when the VPS was created.
 	h := p.header("./", &st)
 	h.Typeflag, h.ModTime = tar.TypeDir, time.Unix(0, 0)
 	if err := p.tar.WriteHeader(h); err != nil {
@@ -64,8 +67,8 @@ func (p *Packer) Pack(fd int) error {
 	return p.tar.Close()
 }
 
-// entries packs what is in the directory dir, whose name in the archive is
-// name, sorted.
+// entries packs all entries of the directory dir in sorted order. name is its
+// name in the archive.
 func (p *Packer) entries(dir *os.File, name string) error {
 	all, err := dir.Readdirnames(-1)
 	if err != nil {
@@ -85,21 +88,21 @@ func (p *Packer) entries(dir *os.File, name string) error {
 
 func (p *Packer) entry(parent int, name, base string) error {
 	if strings.HasPrefix(base, whiteoutPrefix) {
-		return fail.New(fail.State, "an image cannot have a file of that name: it would take one away from the layers below")
+		return fail.New(fail.State, "an image cannot have a file of that name: it would hide a file of the layers below")
 	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(parent, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
 	}
 	h := p.header(name, &st)
-	if p.ForMany && st.Mode&unix.S_IFMT == unix.S_IFREG {
+	if p.ResetIdentity && st.Mode&unix.S_IFMT == unix.S_IFREG {
 		switch identityOf(name) {
-		case blanked:
+		case emptied:
 			h.Typeflag = tar.TypeReg
 			return p.tar.WriteHeader(h)
 		case removed:
-			if p.Whole || !p.Hides(name) {
-				return nil // overlay shows a whiteout that hides nothing
+			if p.Standalone || !p.InLowerLayer(name) {
+				return nil // overlay would show a whiteout that hides nothing
 			}
 			return p.whiteout(strings.TrimSuffix(name, base) + whiteoutPrefix + base)
 		}
@@ -108,7 +111,7 @@ func (p *Packer) entry(parent int, name, base string) error {
 	case unix.S_IFDIR:
 		return p.directory(parent, base, h)
 	case unix.S_IFCHR:
-		if st.Rdev != 0 || p.Whole {
+		if st.Rdev != 0 || p.Standalone {
 			return nil
 		}
 		return p.whiteout(strings.TrimSuffix(name, base) + whiteoutPrefix + base)
@@ -116,7 +119,7 @@ func (p *Packer) entry(parent int, name, base string) error {
 		return nil
 	}
 	if st.Nlink > 1 {
-		this := Link{Dev: st.Dev, Ino: st.Ino}
+		this := FileID{Dev: st.Dev, Ino: st.Ino}
 		if first, ok := p.links[this]; ok {
 			return p.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: first, Format: tar.FormatPAX})
 		}
@@ -138,7 +141,7 @@ func (p *Packer) entry(parent int, name, base string) error {
 	return p.file(parent, base, h)
 }
 
-// header is what st says; the type is still to be set.
+// header returns a header with the attributes in st. The caller sets the type.
 func (p *Packer) header(name string, st *unix.Stat_t) *tar.Header {
 	return &tar.Header{
 		Name: name, Mode: int64(st.Mode & 0o7777), Uid: int(p.ids.inside(st.Uid)), Gid: int(p.ids.inside(st.Gid)),
@@ -216,13 +219,13 @@ func (p *Packer) directory(parent int, base string, h *tar.Header) error {
 	if err != nil {
 		return err
 	}
-	p.keep(own, h)
+	p.addXattrs(own, h)
 	h.Typeflag, h.Name = tar.TypeDir, h.Name+"/"
 	if err := p.tar.WriteHeader(h); err != nil {
 		return err
 	}
 	_, moved := own[XattrRedirect]
-	if p.Whole || own[XattrOpaque] != "y" && !moved {
+	if p.Standalone || own[XattrOpaque] != "y" && !moved {
 		return p.entries(dir, h.Name)
 	}
 	if err := p.whiteout(h.Name + whiteoutOpaque); err != nil {
@@ -234,21 +237,21 @@ func (p *Packer) directory(parent int, base string, h *tar.Header) error {
 	return p.mergedEntries(h.Name)
 }
 
-// mergedEntries packs a directory that was renamed, and so lies on another one
-// than that of its name. No image can say so: it becomes one that lies on
-// nothing, with all that is seen in it.
+// mergedEntries packs a directory that was renamed. Overlay redirects it to a
+// lower directory of another name, and OCI layers cannot express that. So it
+// becomes an opaque directory with its full merged content.
 func (p *Packer) mergedEntries(name string) error {
-	if p.Merged == nil {
-		return fail.New(fail.Host, "the directory was renamed, and what it lies on is not there")
+	if p.OpenMerged == nil {
+		return fail.New(fail.Host, "the directory was renamed, and its lower layers are missing")
 	}
-	fd, err := p.Merged(strings.TrimSuffix(name, "/"))
+	fd, err := p.OpenMerged(strings.TrimSuffix(name, "/"))
 	if err != nil {
 		return err
 	}
 	dir := os.NewFile(uintptr(fd), name)
 	defer dir.Close()
-	p.Whole = true
-	defer func() { p.Whole = false }()
+	p.Standalone = true
+	defer func() { p.Standalone = false }()
 	return p.entries(dir, name)
 }
 
@@ -259,13 +262,13 @@ func (p *Packer) whiteout(name string) error {
 func (p *Packer) attributes(fd int, h *tar.Header) error {
 	all, err := ReadXattrs(fd)
 	if err == nil {
-		p.keep(all, h)
+		p.addXattrs(all, h)
 	}
 	return err
 }
 
-// keep puts those attributes into h that an image has.
-func (p *Packer) keep(all map[string]string, h *tar.Header) {
+// addXattrs adds those of the extended attributes to h that an image may have.
+func (p *Packer) addXattrs(all map[string]string, h *tar.Header) {
 	for k, v := range all {
 		if !KeptXattr(k) {
 			continue

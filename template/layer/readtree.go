@@ -10,13 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// exists reports whether name leads to a file inside t.
+// Exists reports whether name leads to a file inside t. It follows links.
 func (t *Tree) Exists(name string) bool {
 	_, ok := t.RealName(name)
 	return ok
 }
 
-// realName is the path that name leads to inside t, all links followed.
+// RealName follows all links of name inside t and returns the path of the file
+// on the host. It returns false if there is no such file.
 func (t *Tree) RealName(name string) (string, bool) {
 	fd, err := t.openat2(name, unix.O_PATH, 0)
 	if err != nil {
@@ -27,10 +28,10 @@ func (t *Tree) RealName(name string) (string, bool) {
 	return p, err == nil
 }
 
-// readFile reads at most limit bytes of the regular file that name leads to
-// inside t, and its time.
+// ReadFile returns at most limit bytes of a regular file inside t, and its
+// modification time. It follows links. A file of another type is EINVAL.
 func (t *Tree) ReadFile(name string, limit int64) ([]byte, time.Time, error) {
-	// A FIFO in a foreign archive would block without O_NONBLOCK.
+	// Without O_NONBLOCK a FIFO in an untrusted archive would block.
 	fd, err := t.openat2(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, time.Time{}, err
@@ -48,7 +49,8 @@ func (t *Tree) ReadFile(name string, limit int64) ([]byte, time.Time, error) {
 	return b, st.ModTime(), err
 }
 
-// openFile opens the regular file that name leads to inside t.
+// OpenFile opens a regular file inside t for reading. It follows links. A file
+// of another type is EINVAL. The caller closes the file.
 func (t *Tree) OpenFile(name string) (*os.File, error) {
 	fd, err := t.openat2(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {

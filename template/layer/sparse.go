@@ -15,30 +15,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A file with large holes is a sparse entry of an archive, in the format that
-// GNU tar calls PAX 1.0 (its manual, "Storing Sparse Files"): the data are
-// preceded by a map that says where they belong. GNU tar, libarchive and
-// archive/tar, with which Docker, Podman, containerd and umoci unpack, read it.
-// archive/tar cannot write it, and reads holes as zeros, byte by byte: so both
-// is done here.
+// A file with large holes becomes a sparse entry of an archive, in the format that
+// GNU tar calls PAX 1.0 (its manual, "Storing Sparse Files"). A map before the
+// data says where the data belong. GNU tar, libarchive and archive/tar can read
+// it; Docker, Podman, containerd and umoci use archive/tar. archive/tar cannot
+// write it, and reads holes as zeros, byte by byte. So this file does both.
 
 const (
-	// minHoles is how many bytes of holes make a sparse entry of a file in a layer.
-	// The OCI image specification advises against such entries (layer.md, "File
-	// Attributes"), and Podman and Docker cannot save or push an image with one
-	// once they have unpacked it. Zeros compress well: below that they cost little.
+	// minHoles is how many bytes of holes a file in a layer needs to become a
+	// sparse entry. The OCI image specification advises against such entries
+	// (layer.md, "File Attributes"). Podman and Docker cannot save or push an image
+	// with one after they have unpacked it. Fewer zeros cost little: they compress
+	// well.
 	minHoles = 256 << 20
-	// minHolesRootfs is the same in a tar that no image is made of.
+	// MinHolesRootfs is the same for a plain tar of a root filesystem, which is not
+	// a layer of an image.
 	MinHolesRootfs = 16 << 20
-	// minGap is the smallest hole that is left out of a sparse entry.
+	// minGap is the smallest hole that is left out of a sparse entry, in bytes.
 	minGap = 1 << 20
-	// maxExtents bounds the map: archive/tar reads at most 1 MiB of one.
+	// maxExtents and maxMap limit the map: archive/tar reads at most 1 MiB of one.
 	maxExtents = 30000
 	maxMap     = 1 << 20
 )
 
-// Keys of PAX records. Those that are read are renamed first, so that
-// archive/tar leaves the entry alone; the names have the same length.
+// Keys of PAX records. sparseFilter renames them, so that archive/tar does not
+// interpret the entry. Both prefixes have the same length.
 const (
 	sparsePrefix  = "GNU.sparse."
 	renamedPrefix = "CRO.sparse."
@@ -48,19 +49,19 @@ const (
 	keyRealSize   = renamedPrefix + "realsize"
 )
 
-// An extent is a part of a file that is not a hole.
+// An extent is a range of bytes in a file that has data.
 type extent struct{ at, size int64 }
 
-// extents returns the data of the file fd of size bytes, nil if a sparse entry
-// is not worth it, for less than least bytes of holes, or the filesystem does not
-// tell.
+// extents returns the ranges of the file fd that have data. size is the size of
+// the file. It returns nil if the file has fewer than least bytes of holes, or if
+// the filesystem does not report holes.
 func extents(fd int, size, least int64) ([]extent, error) {
 	gap := max(minGap, size/maxExtents)
 	var all []extent
 	for at := int64(0); at < size; {
 		data, err := unix.Seek(fd, at, unix.SEEK_DATA)
 		if errors.Is(err, unix.ENXIO) {
-			break // only a hole is left
+			break // the rest is a hole
 		}
 		if errors.Is(err, unix.EINVAL) {
 			return nil, nil
@@ -90,12 +91,12 @@ func extents(fd int, size, least int64) ([]extent, error) {
 		return nil, nil
 	}
 	if n := len(all); n == 0 || all[n-1].at+all[n-1].size < size {
-		all = append(all, extent{size, 0}) // how a file ends with a hole
+		all = append(all, extent{size, 0}) // the format's mark for a hole at the end
 	}
 	return all, nil
 }
 
-// sparseMap is the map of an entry, padded to whole blocks.
+// sparseMap returns the map of an entry, padded to whole blocks.
 func sparseMap(all []extent) []byte {
 	b := fmt.Appendf(nil, "%d\n", len(all))
 	for _, e := range all {
@@ -104,8 +105,8 @@ func sparseMap(all []extent) []byte {
 	return append(b, make([]byte, BlockSize-1-(len(b)-1)%BlockSize)...)
 }
 
-// sparse writes the file f, whose data are at all, as a sparse entry with the
-// header h.
+// sparse writes the file f as a sparse entry with the header h. all are the
+// extents of f.
 func (p *Packer) sparse(f io.ReadSeeker, h *tar.Header, all []extent) error {
 	body := sparseMap(all)
 	real := h.Size
@@ -135,7 +136,8 @@ func (p *Packer) sparse(f io.ReadSeeker, h *tar.Header, all []extent) error {
 	return err
 }
 
-// sparseHeader is the blocks that announce h, a sparse file of real bytes.
+// sparseHeader returns the header blocks of h, a sparse file with a size of real
+// bytes.
 func sparseHeader(h *tar.Header, real int64) ([]byte, error) {
 	h.PAXRecords[keyMajor], h.PAXRecords[keyMinor] = "1", "0"
 	h.PAXRecords[keyName], h.PAXRecords[keyRealSize] = h.Name, strconv.FormatInt(real, 10)
@@ -151,8 +153,8 @@ func sparseHeader(h *tar.Header, real int64) ([]byte, error) {
 	return b, nil
 }
 
-// renameKeys renames the keys that begin with from, in the records of a PAX
-// header, and returns the value of "size", "" if there is none.
+// renameKeys replaces the prefix from by to in the keys of a PAX header's records.
+// It returns the value of the key "size", or "" if there is none.
 func renameKeys(records []byte, from, to string) (size string) {
 	eachRecord(records, func(key, value []byte) {
 		if bytes.HasPrefix(key, []byte(from)) {
@@ -166,7 +168,7 @@ func renameKeys(records []byte, from, to string) (size string) {
 }
 
 // eachRecord calls do with each record of a PAX header: "LENGTH KEY=VALUE\n".
-// It ends at the first that is damaged.
+// It stops at the first invalid one.
 func eachRecord(records []byte, do func(key, value []byte)) {
 	for len(records) > 0 {
 		digits, _, ok := bytes.Cut(records, []byte(" "))
@@ -181,15 +183,15 @@ func eachRecord(records []byte, do func(key, value []byte)) {
 	}
 }
 
-// A sparseFilter passes an archive on, and renames the keys of sparse entries in
-// the format 1.0, so that archive/tar returns their maps and data as they are.
-// It reads nothing of an archive but the types and the sizes of its entries;
-// what it cannot read it passes on, for archive/tar to refuse.
+// A sparseFilter is a reader that passes on an archive. It renames the keys of
+// sparse entries in the format 1.0, so that archive/tar returns the map and the
+// data unchanged. It reads only the types and sizes of entries. An invalid header
+// is passed on, and archive/tar reports it.
 type sparseFilter struct {
 	r    io.Reader
-	out  []byte // to be passed on first
-	skip int64  // bytes that are passed on next
-	size int64  // of the next entry, if its PAX header says so; -1
+	out  []byte // returned by the next Read
+	skip int64  // bytes of r that are then passed on unchanged
+	size int64  // of the next entry, from its PAX header; -1 if it has none
 	err  error
 }
 
@@ -212,7 +214,7 @@ func (s *sparseFilter) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// block reads n more bytes to be passed on, and returns them.
+// block reads n more bytes, appends them to out and returns them.
 func (s *sparseFilter) block(n int64) []byte {
 	start := len(s.out)
 	s.out = append(s.out, make([]byte, n)...)
@@ -227,7 +229,7 @@ func (s *sparseFilter) block(n int64) []byte {
 	return s.out[start:]
 }
 
-// header reads the blocks of one header, and sees how much belongs to it.
+// header reads one header block and finds the length of its body.
 func (s *sparseFilter) header() {
 	s.out = nil
 	block := s.block(BlockSize)
@@ -283,14 +285,14 @@ func (s *sparseFilter) records(size int64) {
 	})
 	from := sparsePrefix
 	if major != "1" || minor != "0" {
-		from = renamedPrefix // older formats are archive/tar's
+		from = renamedPrefix // archive/tar interprets older formats
 	}
 	if n, err := strconv.ParseInt(renameKeys(body[:size], from, renamedPrefix), 10, 64); err == nil && n >= 0 {
 		s.size = n
 	}
 }
 
-// padded is size rounded up to whole blocks.
+// padded returns size rounded up to whole blocks.
 func padded(size int64) int64 {
 	if size > math.MaxInt64-BlockSize {
 		return size
@@ -298,7 +300,8 @@ func padded(size int64) int64 {
 	return (size + BlockSize - 1) / BlockSize * BlockSize
 }
 
-// tarNumber reads a number of a header: octal digits, or, GNU's, binary.
+// tarNumber reads a number of a header: octal digits, or binary as GNU tar writes
+// large numbers. It returns false if the number is invalid or too large.
 func tarNumber(b []byte) (int64, bool) {
 	if b[0]&0x80 == 0 {
 		text := strings.Trim(string(b), " \x00")
@@ -318,8 +321,8 @@ func tarNumber(b []byte) (int64, bool) {
 	return n, true
 }
 
-// revealSparse makes h, if it is that of a sparse entry, say the name and the
-// size of the file, and reports whether it is one: its body begins with a map.
+// revealSparse reports whether h is the header of a sparse entry, whose body
+// begins with a map. If so it sets the name and size in h to those of the file.
 func revealSparse(h *tar.Header) (bool, error) {
 	if h.PAXRecords[keyMajor] != "1" || h.PAXRecords[keyMinor] != "0" {
 		return false, nil
@@ -338,8 +341,8 @@ func revealSparse(h *tar.Header) (bool, error) {
 	return true, nil
 }
 
-// readMap reads the map at the beginning of a sparse entry's body, of a file of
-// size bytes.
+// readMap reads the map at the beginning of a sparse entry's body. size is the
+// size of the file.
 func readMap(body io.Reader, size int64) ([]extent, error) {
 	var text []byte
 	var block [BlockSize]byte
@@ -374,8 +377,8 @@ func readMap(body io.Reader, size int64) ([]extent, error) {
 	return all, nil
 }
 
-// fillSparse writes the body of a sparse entry to the new file fd, which has
-// size bytes afterwards.
+// fillSparse writes the body of a sparse entry to the new file fd and sets its
+// size.
 func (u *unpacker) fillSparse(fd int, body io.Reader, size int64) error {
 	all, err := readMap(body, size)
 	if err != nil {

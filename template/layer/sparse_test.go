@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// holey makes a file of size bytes at path that has data only where it is told.
+// holey creates a file of size bytes at path with data only in the given places.
 func holey(t *testing.T, path string, size int64, data map[int64]string) {
 	t.Helper()
 	f, err := os.Create(path)
@@ -48,7 +48,7 @@ func allocated(t *testing.T, path string) (size, blocks int64) {
 	return st.Size, st.Blocks * 512
 }
 
-// checkHoley is about a copy of the file holey made.
+// checkHoley checks a copy of the file that holey created.
 func checkHoley(t *testing.T, path string, size int64, data map[int64]string) {
 	t.Helper()
 	got, blocks := allocated(t, path)
@@ -71,7 +71,7 @@ func checkHoley(t *testing.T, path string, size int64, data map[int64]string) {
 
 const veryLarge = 200 << 30
 
-// sparseFiles are a directory with files that have holes, and what is in them.
+// sparseFiles creates a directory with sparse files. It returns their contents too.
 func sparseFiles(t *testing.T, large int64) (string, map[string]map[int64]string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -125,7 +125,7 @@ func sizeOf(name string, large int64) int64 {
 	return large
 }
 
-// Holes are neither read nor written, and stay holes.
+// Holes are neither read nor written: they stay holes.
 func TestHolesStay(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may give files away")
@@ -147,8 +147,8 @@ func TestHolesStay(t *testing.T) {
 	}
 }
 
-// Podman and Docker cannot save an image with a sparse entry: a layer has none
-// for a file whose zeros cost little.
+// Podman and Docker cannot save an image with a sparse entry. So a file with
+// small holes has none in a layer.
 func TestSmallHolesInALayer(t *testing.T) {
 	dir, _ := sparseFiles(t, 20<<20)
 	for least, want := range map[int64]bool{minHoles: false, MinHolesRootfs: true} {
@@ -158,7 +158,7 @@ func TestSmallHolesInALayer(t *testing.T) {
 	}
 }
 
-// Others read what is written, and what others write is read.
+// Other tools can read these archives, and Unpack can read those of other tools.
 func TestSparseEntriesOfOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may give files away")
@@ -232,7 +232,7 @@ func TestSparseEntriesOfOthers(t *testing.T) {
 	}
 }
 
-// A map that is damaged is the archive's fault, and leaves the rest alone.
+// An invalid map is a fault of the archive, and nothing else changes.
 func TestBadMaps(t *testing.T) {
 	entry := func(size, body string) []byte {
 		h := &tar.Header{Typeflag: tar.TypeReg, Name: "f", Mode: 0o644, Format: tar.FormatPAX, Size: int64(len(body)), PAXRecords: map[string]string{
@@ -267,8 +267,8 @@ func TestBadMaps(t *testing.T) {
 	}
 }
 
-// What has no sparse entries passes unchanged, whatever it is, and in whatever
-// pieces it comes.
+// Input without sparse entries passes unchanged, whatever it contains and however
+// it is split into reads.
 func FuzzSparseFilter(f *testing.F) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)

@@ -13,18 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A tree is a directory that paths are resolved in as if it were "/": neither
-// ".." nor a symbolic link leads out of it (openat2(2), Linux 5.6).
+// A Tree is an open directory. Paths in it are resolved as if the directory were
+// "/": neither ".." nor a symbolic link leads out of it (openat2(2), Linux 5.6).
 type Tree struct {
 	root int // the directory, opened with O_PATH
-	// The last parent that was asked for, since archives go directory by
-	// directory. Forgotten whenever something is removed.
+	// The last result of parent: entries of one directory follow each other in an
+	// archive. It is dropped when something is removed.
 	cachedPath string
-	cached     int // -1 is none
+	cached     int // -1: no cached parent
 
-	Below []*Tree // the layers that this one lies on, the topmost first
+	Below []*Tree // the lower layers, the topmost first
 }
 
+// OpenTree opens the directory dir. The caller closes the Tree.
 func OpenTree(dir string) (*Tree, error) {
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -33,7 +34,9 @@ func OpenTree(dir string) (*Tree, error) {
 	return &Tree{root: fd, cached: -1}, nil
 }
 
-// openLayers is openTree of a layer that lies on those below.
+// OpenLayers opens the directory dir of a layer, and the directories of the
+// layers below it, the topmost first. On an error nothing stays open. Closing
+// the Tree closes them all.
 func OpenLayers(dir string, below []string) (*Tree, error) {
 	t, err := OpenTree(dir)
 	for _, b := range below {
@@ -51,6 +54,8 @@ func OpenLayers(dir string, below []string) (*Tree, error) {
 	return t, err
 }
 
+// Close closes the directory and those of the layers below. Descriptors that
+// other methods returned stay open.
 func (t *Tree) Close() {
 	t.forget()
 	for _, b := range t.Below {
@@ -66,12 +71,13 @@ func (t *Tree) forget() {
 	t.cached, t.cachedPath = -1, ""
 }
 
-// open opens the directory name, following links inside the tree.
+// open opens the directory name with O_PATH. It follows links inside the tree.
 func (t *Tree) open(name string) (int, error) {
 	return t.openat2(name, unix.O_PATH|unix.O_DIRECTORY, 0)
 }
 
-// openPlain opens the directory name if no part of it is a symbolic link.
+// OpenPlain opens the directory name for reading. A symbolic link in its path is
+// ELOOP. The caller closes the descriptor.
 func (t *Tree) OpenPlain(name string) (int, error) {
 	return t.openat2(name, unix.O_RDONLY|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
 }
@@ -81,14 +87,15 @@ func (t *Tree) openat2(name string, flags, resolve uint64) (int, error) {
 	for {
 		fd, err := unix.Openat2(t.root, name, &how)
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
-			continue // a rename elsewhere on the machine raced with a ".."
+			continue // EAGAIN: a rename on the host raced with a ".."
 		}
 		return fd, err
 	}
 }
 
-// parent returns the directory name, made if it is not there with all above
-// it. The tree keeps the descriptor: it is good until the next call.
+// parent opens the directory name. It creates the directory and its parents if
+// they are missing. The Tree owns the descriptor, which is valid until the next
+// call.
 func (t *Tree) parent(name string) (int, error) {
 	if name == t.cachedPath && t.cached >= 0 {
 		return t.cached, nil
@@ -105,12 +112,13 @@ func (t *Tree) parent(name string) (int, error) {
 	return fd, nil
 }
 
-// makeAll makes the directory name and those above it that are missing. What
-// the layers below have there is what the archive means: a directory of theirs
-// lends its owner, mode and attributes, and a link of theirs is followed.
+// MakeAll creates the directory name and its missing parents, and returns it
+// opened with O_PATH. If a lower layer has a directory of the same name, the new
+// one gets its owner, mode and extended attributes. If a lower layer has a link
+// there, MakeAll follows it. A directory that exists already is left unchanged.
 func (t *Tree) MakeAll(name string) (int, error) { return t.makeAllFrom(name, 0) }
 
-// maxLinks is how many links a path may lead through (path_resolution(7)).
+// maxLinks is how many links a path may contain (path_resolution(7)).
 const maxLinks = 40
 
 func (t *Tree) makeAllFrom(name string, links int) (int, error) {
@@ -122,7 +130,7 @@ func (t *Tree) makeAllFrom(name string, links int) (int, error) {
 	for i, part := range parts {
 		sub := strings.Join(parts[:i+1], "/")
 		next, err := t.open(sub)
-		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) && isWhiteout(at, part) {
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) && isWhiteoutAt(at, part) {
 			lower, target := t.LookBelow(sub)
 			if target != "" && err != unix.ENOTDIR {
 				unix.Close(at)
@@ -140,17 +148,18 @@ func (t *Tree) makeAllFrom(name string, links int) (int, error) {
 		}
 		unix.Close(at)
 		if err != nil {
-			return -1, err // EEXIST: a link that leads nowhere is in the way
+			return -1, err // EEXIST: there is a broken link
 		}
 		at = next
 	}
 	return at, nil
 }
 
-// makeDir makes a directory that the archive does not name, like the one that
-// it will lie over. A whiteout in its place is one of all that was there.
+// makeDir creates a directory that the archive has no entry for. It gets the
+// attributes of the lower directory like, if there is one. If there is a whiteout
+// of that name, the new directory becomes opaque instead.
 func makeDir(at int, name string, like *lowerDir) error {
-	opaque := isWhiteout(at, name)
+	opaque := isWhiteoutAt(at, name)
 	if opaque {
 		if err := unix.Unlinkat(at, name, 0); err != nil {
 			return err
@@ -167,17 +176,21 @@ func makeDir(at int, name string, like *lowerDir) error {
 	if opaque {
 		return SetOpaque(fd)
 	}
-	return like.lend(fd)
+	return like.copyAttributesTo(fd)
 }
 
-// isWhiteout reports whether name hides what is below: overlay's form.
-func isWhiteout(at int, name string) bool {
+// isWhiteoutAt reports whether name is a whiteout of overlayfs.
+func isWhiteoutAt(at int, name string) bool {
 	var st unix.Stat_t
-	return unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && WhiteoutStat(&st)
+	return unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && IsWhiteout(&st)
 }
 
-func WhiteoutStat(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
+// IsWhiteout reports whether st is that of a whiteout of overlayfs: a character
+// device 0/0. It hides the file of that name in the layers below.
+func IsWhiteout(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
 
+// SetOpaque makes overlayfs hide the content of lower directories of the same
+// name as the directory fd. It can be called again.
 func SetOpaque(fd int) error {
 	if err := unix.Fsetxattr(fd, XattrOpaque, []byte("y"), 0); err != nil {
 		return fmt.Errorf("set %s: %w", XattrOpaque, err)
@@ -185,14 +198,15 @@ func SetOpaque(fd int) error {
 	return nil
 }
 
-// A lowerDir is a directory of a layer below.
+// A lowerDir holds the attributes of a directory in a lower layer.
 type lowerDir struct {
 	st     unix.Stat_t
 	xattrs map[string]string
 }
 
-// lookBelow finds what the layers below have at name: a directory, or a link
-// and where it leads. Neither: nothing that counts.
+// LookBelow looks for name in the lower layers, the topmost first. It returns the
+// first directory, or the target of the first link. Both are zero if the first
+// match is of another type or if there is none.
 func (t *Tree) LookBelow(name string) (*lowerDir, string) {
 	for _, b := range t.Below {
 		fd, err := b.openat2(name, unix.O_PATH|unix.O_NOFOLLOW, 0)
@@ -217,7 +231,8 @@ func (t *Tree) LookBelow(name string) (*lowerDir, string) {
 	return nil, ""
 }
 
-// isBelow reports whether one of the layers below has something at name.
+// IsBelow reports whether name exists in the merged lower layers. It does not
+// follow a link at the end of name.
 func (t *Tree) IsBelow(name string) bool {
 	for _, b := range t.Below {
 		fd, err := b.openat2(name, unix.O_PATH|unix.O_NOFOLLOW, 0)
@@ -227,12 +242,13 @@ func (t *Tree) IsBelow(name string) bool {
 		var st unix.Stat_t
 		err = unix.Fstat(fd, &st)
 		unix.Close(fd)
-		return err != nil || !WhiteoutStat(&st)
+		return err != nil || !IsWhiteout(&st)
 	}
 	return false
 }
 
-// keptXattrs are those attributes of the directory name that an archive may set.
+// keptXattrs returns the attributes of the directory name that an archive may
+// set, or nil if they cannot be read.
 func (t *Tree) keptXattrs(name string) map[string]string {
 	fd, err := t.openat2(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
@@ -247,8 +263,9 @@ func (t *Tree) keptXattrs(name string) map[string]string {
 	return all
 }
 
-// lend makes the new directory fd look like d.
-func (d *lowerDir) lend(fd int) error {
+// copyAttributesTo gives the new directory fd the owner, mode and extended
+// attributes of d.
+func (d *lowerDir) copyAttributesTo(fd int) error {
 	if err := unix.Fchown(fd, int(d.st.Uid), int(d.st.Gid)); err != nil {
 		return fmt.Errorf("chown: %w", err)
 	}
@@ -263,9 +280,9 @@ func (d *lowerDir) lend(fd int) error {
 	return nil
 }
 
-// clear removes what is called base in the directory parent, with all in it.
-// Absent is success.
-func (t *Tree) clear(parent int, base string) error {
+// removeEntry removes base in the directory parent: a file, or a directory with
+// its content. No-op if it is missing.
+func (t *Tree) removeEntry(parent int, base string) error {
 	err := unix.Unlinkat(parent, base, 0)
 	if err == nil || errors.Is(err, unix.ENOENT) {
 		return nil
@@ -273,7 +290,7 @@ func (t *Tree) clear(parent int, base string) error {
 	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("replace: %w", err)
 	}
-	// The cached directory may be one of those that go; parent may be it, too.
+	// The cached directory may be removed here. It may also be the parent.
 	p, err := unix.FcntlInt(uintptr(parent), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("replace: %w", err)
@@ -318,7 +335,8 @@ func RemoveAllAt(parent int, base string) error {
 	}
 }
 
-// ownAndTime gives what is called base the owner and time of h.
+// ownAndTime gives base in the directory parent the owner and time of h. It does
+// not follow a link.
 func (u *unpacker) ownAndTime(parent int, base string, h *tar.Header) error {
 	if err := unix.Fchownat(parent, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return fmt.Errorf("chown: %w", err)
@@ -326,7 +344,8 @@ func (u *unpacker) ownAndTime(parent int, base string, h *tar.Header) error {
 	return setTime(parent, base, h)
 }
 
-// setTime gives what is called base, or a link itself, the time of h.
+// setTime gives base in the directory parent the time of h. It does not follow a
+// link.
 func setTime(parent int, base string, h *tar.Header) error {
 	ts, err := times(h.ModTime)
 	if err == nil {
@@ -338,7 +357,7 @@ func setTime(parent int, base string, h *tar.Header) error {
 	return nil
 }
 
-// futimens is utimensat(2) on an open file: a null path, which
+// futimens sets the time of an open file: utimensat(2) with a null path, which
 // unix.UtimesNanoAt cannot pass.
 func futimens(fd int, at time.Time) error {
 	ts, err := times(at)
@@ -359,9 +378,10 @@ func times(m time.Time) ([]unix.Timespec, error) {
 	return []unix.Timespec{ts, ts}, err
 }
 
-// keptXattr reports whether an archive may set the extended attribute name.
-// Not overlay's own (trusted.), which would let an archive name other files,
-// and not the host's policies (security.selinux and the like).
+// KeptXattr reports whether an archive may set the extended attribute name: user
+// attributes, file capabilities and ACLs. It may not set those of overlayfs
+// (trusted.overlay.*), which can refer to other files, and not the host's
+// policies (security.selinux and others).
 func KeptXattr(name string) bool {
 	switch {
 	case strings.HasPrefix(name, "user."):
@@ -380,7 +400,7 @@ func setXattrs(fd int, h *tar.Header) error {
 		}
 		err := unix.Fsetxattr(fd, name, []byte(v), 0)
 		if errors.Is(err, unix.ENOTSUP) && name != "security.capability" {
-			continue // the filesystem has none of these, and nothing breaks without
+			continue // the filesystem does not support them; a VPS works without them
 		}
 		if err != nil {
 			return fmt.Errorf("set %s: %w", name, err)

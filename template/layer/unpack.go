@@ -23,8 +23,7 @@ import (
 	"croft/internal/fail"
 )
 
-// An archiveError is something that is wrong with what was read, as opposed
-// to where it was written.
+// An archiveError is a fault of the archive, not of the host.
 type archiveError struct{ err error }
 
 func (e *archiveError) Error() string { return e.err.Error() }
@@ -34,8 +33,8 @@ func badArchive(format string, args ...any) error {
 	return &archiveError{fmt.Errorf(format, args...)}
 }
 
-// brokenArchive says that reading an archive came to err: the archive's fault,
-// unless somebody has said better.
+// brokenArchive makes an error of reading an archive an archiveError, unless it
+// is already classified.
 func brokenArchive(err error) error {
 	var said *fail.Error
 	if errors.As(err, &said) {
@@ -44,11 +43,12 @@ func brokenArchive(err error) error {
 	return &archiveError{err}
 }
 
-// archiveFailure classifies what unpack returned.
+// ArchiveFailure classifies an error of Unpack or Decompress: fail.Usage for an
+// invalid archive, else as HostError does. It returns nil for nil.
 func ArchiveFailure(err error) error {
 	var bad *archiveError
 	if errors.As(err, &bad) {
-		return fail.New(fail.Usage, "the archive is damaged or no root filesystem: %w", bad.err)
+		return fail.New(fail.Usage, "the archive is damaged or not a root filesystem: %w", bad.err)
 	}
 	return HostError(err)
 }
@@ -61,26 +61,26 @@ const (
 	whiteoutOpaque = ".wh..wh..opq"
 )
 
-// unpack writes the tar r into the empty directory dir and nowhere else,
-// whatever the archive says, and returns the bytes of its files. Ids, modes,
-// times, hard links, capabilities, ACLs and user extended attributes are kept;
-// OCI whiteouts become those of overlay. Device nodes are left out: a VPS's
-// /dev is its own, and no VPS may open others. On an error dir holds a part.
+// Unpack writes the files of the tar archive r into the empty directory dir and
+// returns the total size of the files in bytes. Ids, modes, times, hard links,
+// capabilities, ACLs and user extended attributes are kept. OCI whiteouts become
+// those of overlayfs. Device nodes are left out: a VPS has a /dev of its own, and
+// may not open others. On an error dir holds a part of the archive. Unpack reads
+// r to the end of the archive, which may come before the end of r.
 //
-// A name's ".." ends at dir, and so does a symbolic link that the archive
-// makes and then writes through: every path is resolved by openat2(2) with
-// RESOLVE_IN_ROOT, that is as if dir were "/". What is unpacked is taken off
-// budget; more than that is refused.
+// No archive can write outside of dir: every path is resolved by openat2(2) with
+// RESOLVE_IN_ROOT, as if dir were "/". So ".." ends at dir, and so does a
+// symbolic link in the archive. The files are subtracted from budget. It is an
+// error if the budget is too small.
 //
-// below are the directories of the layers that this one lies on, the topmost
-// first: see makeAll.
+// below are the directories of the lower layers, the topmost first: see MakeAll.
 func Unpack(ctx context.Context, dir string, below []string, r io.Reader, budget *Budget) (int64, error) {
 	t, err := OpenLayers(dir, below)
 	if err != nil {
 		return 0, err
 	}
 	defer t.Close()
-	u := unpacker{ctx: ctx, tree: t, budget: budget, dirs: map[string]dirEnd{}, buf: make([]byte, 1<<18), zeros: make([]byte, 1<<18)}
+	u := unpacker{ctx: ctx, tree: t, budget: budget, dirs: map[string]dirAttributes{}, buf: make([]byte, 1<<18), zeros: make([]byte, 1<<18)}
 	end := &zeroTail{r: budget.Stream(r)}
 	in := tar.NewReader(newSparseFilter(end))
 	for {
@@ -109,8 +109,9 @@ func Unpack(ctx context.Context, dir string, below []string, r io.Reader, budget
 	return u.size, u.finishDirs()
 }
 
-// blockSize is that of tar(5). Zeros are its end; archive/tar takes any end of
-// its input for one, and so an archive that was cut off between two files.
+// BlockSize is the block size of tar(5). A block of zeros ends an archive.
+// archive/tar also accepts an archive that is cut off between two files, so
+// Unpack looks for the zeros itself.
 const BlockSize = 512
 
 // zeroTail counts the zeros that the bytes read so far end with.
@@ -136,20 +137,20 @@ type unpacker struct {
 	ctx     context.Context
 	tree    *Tree
 	budget  *Budget
-	dirs    map[string]dirEnd // what is set when nothing is written to them any more
+	dirs    map[string]dirAttributes // set at the end, after the last write
 	buf     []byte
-	zeros   []byte // as many as buf has room for
+	zeros   []byte // as long as buf
 	size    int64
 	entries int
 }
 
-// A dirEnd is the mode and the time of a directory.
-type dirEnd struct {
+// dirAttributes are the mode and the time of a directory.
+type dirAttributes struct {
 	mode uint32
 	time time.Time
 }
 
-// entry makes what one header says.
+// entry creates the file of one header.
 func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil
@@ -159,7 +160,7 @@ func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if err := u.budget.take(h); err != nil {
+	if err := u.budget.spend(h); err != nil {
 		return err
 	}
 	name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
@@ -180,8 +181,8 @@ func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
 	return atEntry(h.Name, u.make(parent, name, base, h, body, sparse))
 }
 
-// atEntry says at which entry err happened. An error that the entry's name,
-// link or place brought about is the archive's.
+// atEntry adds the name of the entry to err. An error that comes from the name,
+// the link target or the place of an entry is a fault of the archive.
 func atEntry(name string, err error) error {
 	if err == nil {
 		return nil
@@ -210,7 +211,7 @@ func (u *unpacker) make(parent int, name, base string, h *tar.Header, body io.Re
 	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse:
 		return u.file(parent, base, h, body, sparse)
 	case tar.TypeSymlink:
-		if err := u.tree.clear(parent, base); err != nil {
+		if err := u.tree.removeEntry(parent, base); err != nil {
 			return err
 		}
 		if err := unix.Symlinkat(h.Linkname, parent, base); err != nil {
@@ -220,7 +221,7 @@ func (u *unpacker) make(parent int, name, base string, h *tar.Header, body io.Re
 	case tar.TypeLink:
 		return u.hardLink(parent, base, h)
 	case tar.TypeFifo:
-		if err := u.tree.clear(parent, base); err != nil {
+		if err := u.tree.removeEntry(parent, base); err != nil {
 			return err
 		}
 		if err := unix.Mknodat(parent, base, unix.S_IFIFO|uint32(h.Mode&0o777), 0); err != nil {
@@ -230,7 +231,7 @@ func (u *unpacker) make(parent int, name, base string, h *tar.Header, body io.Re
 	case tar.TypeChar, tar.TypeBlock:
 		return nil
 	}
-	return badArchive("entries of type %q are not known", h.Typeflag)
+	return badArchive("unknown entry type %q", h.Typeflag)
 }
 
 func (u *unpacker) dir(parent int, name, base string, h *tar.Header) error {
@@ -238,9 +239,9 @@ func (u *unpacker) dir(parent int, name, base string, h *tar.Header) error {
 	opaque := false
 	if errors.Is(err, unix.EEXIST) {
 		var st unix.Stat_t
-		opaque = isWhiteout(parent, base)
+		opaque = isWhiteoutAt(parent, base)
 		if err = unix.Fstatat(parent, base, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			if err = u.tree.clear(parent, base); err == nil {
+			if err = u.tree.removeEntry(parent, base); err == nil {
 				err = unix.Mkdirat(parent, base, 0o700)
 			}
 		}
@@ -256,17 +257,17 @@ func (u *unpacker) dir(parent int, name, base string, h *tar.Header) error {
 	if err := unix.Fchown(fd, h.Uid, h.Gid); err != nil {
 		return fmt.Errorf("chown: %w", err)
 	}
-	if opaque { // the whiteout hides what is below all the same
+	if opaque { // the directory replaces a whiteout, which hid the lower directory
 		if err := SetOpaque(fd); err != nil {
 			return err
 		}
 	}
-	u.dirs[name] = dirEnd{uint32(h.Mode & 0o7777), h.ModTime}
+	u.dirs[name] = dirAttributes{uint32(h.Mode & 0o7777), h.ModTime}
 	return setXattrs(fd, h)
 }
 
 func (u *unpacker) file(parent int, base string, h *tar.Header, body io.Reader, sparse bool) error {
-	if err := u.tree.clear(parent, base); err != nil {
+	if err := u.tree.removeEntry(parent, base); err != nil {
 		return err
 	}
 	fd, err := unix.Openat(parent, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
@@ -295,10 +296,10 @@ func (u *unpacker) file(parent int, base string, h *tar.Header, body io.Reader, 
 	return setTime(parent, base, h)
 }
 
-// minHole is how many zeros are worth a hole: a page.
+// minHole is the smallest run of zeros that becomes a hole, in bytes: a page.
 const minHole = 4096
 
-// fill writes body to the new file fd, which ends with it.
+// fill writes body to the new file fd and sets its size.
 func (u *unpacker) fill(fd int, body io.Reader) error {
 	size, err := u.copy(fd, body)
 	if err != nil {
@@ -311,9 +312,9 @@ func (u *unpacker) fill(fd int, body io.Reader) error {
 	return nil
 }
 
-// copy writes body to the file fd, whose offset is moved, and returns how many
-// bytes it had. Zeros become holes: an archive of a few bytes may say that it
-// has a file of many gigabytes (lastlog is one).
+// copy writes body at the offset of the file fd and returns the number of bytes.
+// Zeros become holes: a small archive can have a file of many gigabytes
+// (/var/log/lastlog, for example).
 func (u *unpacker) copy(fd int, body io.Reader) (int64, error) {
 	var size int64
 	for {
@@ -356,7 +357,7 @@ func (u *unpacker) hardLink(parent int, base string, h *tar.Header) error {
 	if target == "" {
 		return badArchive("it is a hard link to %q", h.Linkname)
 	}
-	// The cached parent may be closed by opening the other one: keep it.
+	// Opening the other directory may close the cached parent.
 	here, err := unix.FcntlInt(uintptr(parent), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("duplicate a descriptor: %w", err)
@@ -375,9 +376,9 @@ func (u *unpacker) hardLink(parent int, base string, h *tar.Header) error {
 		return badArchive("it is a hard link to the directory %q", h.Linkname)
 	}
 	if unix.Fstatat(here, base, &to, unix.AT_SYMLINK_NOFOLLOW) == nil && from.Ino == to.Ino && from.Dev == to.Dev {
-		return nil // a link to itself: clearing the place would lose the file
+		return nil // a link to itself: removing the entry would lose the file
 	}
-	if err := u.tree.clear(here, base); err != nil {
+	if err := u.tree.removeEntry(here, base); err != nil {
 		return err
 	}
 	if err := unix.Linkat(there, path.Base(target), here, base, 0); err != nil {
@@ -386,8 +387,8 @@ func (u *unpacker) hardLink(parent int, base string, h *tar.Header) error {
 	return nil
 }
 
-// whiteout makes what hides files of the layers below: overlay's form is a
-// character device 0/0, or an attribute of the directory.
+// whiteout hides files of the lower layers. In overlayfs that is a character
+// device 0/0, or an attribute of the directory.
 func (u *unpacker) whiteout(parent int, base string) error {
 	if base == whiteoutOpaque {
 		fd, err := unix.Openat(parent, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -398,7 +399,7 @@ func (u *unpacker) whiteout(parent int, base string) error {
 		return SetOpaque(fd)
 	}
 	if strings.HasPrefix(base, whiteoutMeta) {
-		return nil // aufs's own, as the specification says
+		return nil // a private file of aufs: the specification says to ignore it
 	}
 	hidden := strings.TrimPrefix(base, whiteoutPrefix)
 	if hidden == "" || hidden == "." || hidden == ".." {
@@ -406,8 +407,8 @@ func (u *unpacker) whiteout(parent int, base string) error {
 	}
 	var st unix.Stat_t
 	if unix.Fstatat(parent, hidden, &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
-		// A whiteout hides what is below this layer, not what is in it. A file
-		// does that by being there.
+		// A whiteout hides files of lower layers, not those of its own layer. A
+		// file of the same name hides them already.
 		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 			return nil
 		}
@@ -424,15 +425,15 @@ func (u *unpacker) whiteout(parent int, base string) error {
 	return nil
 }
 
-// finishDirs sets the modes and times of directories, the deepest first: a
-// directory's time changes when something is put into it.
+// finishDirs sets the modes and times of directories, the deepest first. Creating
+// an entry in a directory changes its time.
 func (u *unpacker) finishDirs() error {
 	names := slices.Sorted(maps.Keys(u.dirs))
 	for _, name := range slices.Backward(names) {
 		end := u.dirs[name]
 		fd, err := u.tree.OpenPlain(name)
 		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
-			continue // a later entry took its place
+			continue // a later entry replaced it
 		}
 		if err != nil {
 			return fmt.Errorf("open directory %q: %w", name, err)

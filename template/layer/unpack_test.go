@@ -55,7 +55,7 @@ func TestUnpackStaysInside(t *testing.T) {
 		{"a path too long", []*tar.Header{roottest.File(strings.Repeat("d/", 3000)+"f", "x")}, "name too long"},
 		{"an empty link", []*tar.Header{roottest.Symlink("l", "")}, "no such file"},
 		{"an owner that is none", []*tar.Header{{Typeflag: tar.TypeReg, Name: "f", Uid: 1<<32 - 1, Gid: 5}}, "owner"},
-		{"a type that is none", []*tar.Header{{Typeflag: 'Z', Name: "f"}}, "not known"},
+		{"a type that is none", []*tar.Header{{Typeflag: 'Z', Name: "f"}}, "unknown entry type"},
 		{"a whiteout of nothing", []*tar.Header{roottest.File(".wh.", "")}, "not a whiteout"},
 		{"a whiteout of its directory", []*tar.Header{roottest.File("d/.wh...", "")}, "not a whiteout"},
 		{"overlay's own attributes", []*tar.Header{{Typeflag: tar.TypeDir, Name: "d", Mode: 0o755, PAXRecords: map[string]string{"SCHILY.xattr.trusted.overlay.redirect": "/x"}}}, "drwxr-xr-x d\n"},
@@ -166,8 +166,7 @@ func TestUnpackAsRoot(t *testing.T) {
 	}
 }
 
-// FuzzUnpack: whatever the bytes, nothing outside changes, and what goes wrong
-// is said in one line.
+// FuzzUnpack: no input changes anything outside, and each error is one line.
 func FuzzUnpack(f *testing.F) {
 	f.Add(roottest.Rootfs(f))
 	f.Add(roottest.Archive(f, roottest.Symlink("a", "../../.."), roottest.File("a/outside/secret", "x")))
@@ -190,8 +189,8 @@ func FuzzUnpack(f *testing.F) {
 	})
 }
 
-// FuzzWhiteouts: a layer over another one changes nothing outside, whatever
-// its whiteouts and links say, and nothing of the one below.
+// FuzzWhiteouts: the whiteouts and links of a layer change nothing outside, and
+// nothing in the layer below.
 func FuzzWhiteouts(f *testing.F) {
 	f.Add("d/.wh.x", "d/.wh..wh..opq", "d/x")
 	f.Add(".wh.d", "d/x", "d/.wh..wh.aufs")

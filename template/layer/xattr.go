@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Extended attributes that mean something to croft.
+// Extended attributes that croft interprets: those of overlayfs, file
+// capabilities and ACLs.
 const (
 	XattrOpaque     = "trusted.overlay.opaque"
 	XattrRedirect   = "trusted.overlay.redirect"
@@ -18,10 +19,11 @@ const (
 	xattrDefaultACL = "system.posix_acl_default"
 )
 
-// readXattrs reads all extended attributes of an open file. One that goes
-// meanwhile is left out; a filesystem that has none has none.
+// ReadXattrs returns all extended attributes of the open file fd. An attribute
+// that is removed meanwhile is left out. On a filesystem without extended
+// attributes the result is empty.
 func ReadXattrs(fd int) (map[string]string, error) {
-	names, err := growing(func(b []byte) (int, error) { return unix.Flistxattr(fd, b) })
+	names, err := fillBuffer(func(b []byte) (int, error) { return unix.Flistxattr(fd, b) })
 	if errors.Is(err, unix.ENOTSUP) {
 		return nil, nil
 	}
@@ -33,7 +35,7 @@ func ReadXattrs(fd int) (map[string]string, error) {
 		if len(name) == 0 {
 			continue
 		}
-		v, err := growing(func(b []byte) (int, error) { return unix.Fgetxattr(fd, string(name), b) })
+		v, err := fillBuffer(func(b []byte) (int, error) { return unix.Fgetxattr(fd, string(name), b) })
 		if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
 			continue
 		}
@@ -45,8 +47,8 @@ func ReadXattrs(fd int) (map[string]string, error) {
 	return all, nil
 }
 
-// growing calls a function that fills a buffer until what it has fits.
-func growing(fill func([]byte) (int, error)) ([]byte, error) {
+// fillBuffer calls fill with larger buffers until the result fits, at most 1 MiB.
+func fillBuffer(fill func([]byte) (int, error)) ([]byte, error) {
 	for size := 256; ; size *= 4 {
 		b := make([]byte, size)
 		n, err := fill(b)

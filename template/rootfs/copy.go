@@ -17,8 +17,8 @@ import (
 // nothing is, it is a container engine's own and stays. Other device nodes and
 // sockets are left out.
 type copier struct {
-	root  int                   // what is copied into
-	links map[layer.Link]string // where below root the first name of each file is that has several
+	root  int                     // what is copied into
+	links map[layer.FileID]string // where below root the first name of each file is that has several
 }
 
 // directory copies what is in the directory from into the directory to, which is
@@ -58,7 +58,7 @@ func (c *copier) entry(from, to int, name, path string) error {
 			return err
 		}
 		there = false
-		if layer.WhiteoutStat(&st) {
+		if layer.IsWhiteout(&st) {
 			return nil
 		}
 	}
@@ -69,7 +69,7 @@ func (c *copier) entry(from, to int, name, path string) error {
 		return c.file(from, to, name, path, &st)
 	case kind == unix.S_IFLNK:
 		return copyLink(from, to, name, &st)
-	case kind == unix.S_IFIFO, layer.WhiteoutStat(&st):
+	case kind == unix.S_IFIFO, layer.IsWhiteout(&st):
 		return copyNode(to, name, &st)
 	}
 	return nil
@@ -96,7 +96,7 @@ func (c *copier) subdirectory(from, to int, name, path string, there bool) error
 }
 
 func (c *copier) file(from, to int, name, path string, st *unix.Stat_t) error {
-	this := layer.Link{Dev: st.Dev, Ino: st.Ino}
+	this := layer.FileID{Dev: st.Dev, Ino: st.Ino}
 	if first, ok := c.links[this]; ok && st.Nlink > 1 {
 		err := unix.Linkat(c.root, first, to, name, 0)
 		if !errors.Is(err, unix.ENOENT) { // a later layer took the first name away

@@ -193,7 +193,7 @@ func fillDataDir(t *layer.Tree, fd int, dir string) error {
 	if err := setData(fd, dataFilling); err != nil {
 		return err
 	}
-	c := copier{root: fd, links: map[layer.Link]string{}}
+	c := copier{root: fd, links: map[layer.FileID]string{}}
 	for _, s := range slices.Backward(sources) {
 		if err := c.directory(s, fd, ""); err != nil {
 			return err

@@ -64,7 +64,7 @@ func TestDataDirsAreFilled(t *testing.T) {
 		roottest.Must(t, unix.Lstat(in("overlay2/file"), &file))
 		roottest.Must(t, unix.Lstat(in("overlay2/linked"), &linked))
 		roottest.Must(t, unix.Lstat(in("overlay2/diff/gone"), &gone))
-		if file.Ino != linked.Ino || file.Uid != 700005 || file.Gid != 700006 || file.Mode&0o777 != 0o640 || !layer.WhiteoutStat(&gone) {
+		if file.Ino != linked.Ino || file.Uid != 700005 || file.Gid != 700006 || file.Mode&0o777 != 0o640 || !layer.IsWhiteout(&gone) {
 			t.Errorf("file %+v, linked %+v, gone %+v", file, linked, gone)
 		}
 		if target, err := os.Readlink(in("overlay2/soft")); err != nil || target != "file" {
