@@ -101,7 +101,7 @@ func routeAddVerb() *verb {
 		summary:  "add a route",
 		examples: []string{"croft route web add 192.0.2.0/24 --via 10.90.0.9"},
 		about: `DESTINATION is an address, a prefix or default. Without --via and --dev the route
-uses the gateway of the network.`,
+uses the gateway of the network. Adding the same route again succeeds.`,
 		options:  routeOptions("routing table (default: 254, main)"),
 		synonyms: []string{"replace", "set"},
 		run: func(ctx context.Context, i *invocation) error {
