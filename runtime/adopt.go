@@ -16,7 +16,7 @@ import (
 
 // holder prepares to become the holder of what c says, with the descriptors of
 // h. All that can fail before init runs has been done when it returns.
-func (mon *monitor) holder(h *held, c holder.Config) (func() error, error) {
+func (mon *monitor) prepareHolder(h *held, c holder.Config) (func() error, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find croft's own binary: %w", err)
@@ -86,17 +86,17 @@ func (mon *monitor) adopt() error {
 	if err := mon.store.PutRun(v.Name, run); err != nil {
 		return err
 	}
-	runner, err := mon.runnerOf(v)
+	runner, err := mon.openRunner(v)
 	if err != nil {
 		return err
 	}
-	hold, err := mon.holder(h, holder.Config{Init: run.Init.PID, PIDFD: init.FD(), Runner: runner, Adopted: true,
+	hold, err := mon.prepareHolder(h, holder.Config{Init: run.Init.PID, PIDFD: init.FD(), Runner: runner, Adopted: true,
 		Log: filepath.Join(mon.store.LogDir(v.Name), run.ConsoleAt)})
 	if err != nil {
 		return err
 	}
 	mon.warn(fmt.Sprintf("%s: its monitor was killed; it has a new one", v.Name))
-	mon.say(nil)
+	mon.tell(nil)
 	return hold()
 }
 

@@ -121,7 +121,7 @@ func TestUndoneKeepsTheKind(t *testing.T) {
 func TestInTurnTellsEach(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	told := map[string]error{}
-	_, err := inTurn(ctx, [][]string{{"a", "b", "c"}}, 1, func(r HostResult) { told[r.Name] = r.Err }, func(string) error {
+	_, err := inGroups(ctx, [][]string{{"a", "b", "c"}}, 1, func(r HostResult) { told[r.Name] = r.Err }, func(string) error {
 		cancel()
 		return nil
 	})

@@ -72,7 +72,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := mon.given(&steps); err != nil {
+	if err := mon.mountGiven(&steps); err != nil {
 		return err
 	}
 	held, err := mon.listen(v.Name)
@@ -96,7 +96,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 		return err
 	}
 	defer init.Close()
-	if err := mon.ownDevices(v, init); err != nil {
+	if err := mon.giveDevices(v, init); err != nil {
 		return err
 	}
 	if err := mon.mountData(root, init); err != nil {
@@ -124,11 +124,11 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.names().AtStart(ctx, v, files); err != nil {
 		return err
 	}
-	runner, err := mon.runnerOf(v)
+	runner, err := mon.openRunner(v)
 	if err != nil {
 		return err
 	}
-	hold, err := mon.holder(held, holder.Config{Init: waiting.PID, PIDFD: holder.None, Runner: runner, Log: log.Name()})
+	hold, err := mon.prepareHolder(held, holder.Config{Init: waiting.PID, PIDFD: holder.None, Runner: runner, Log: log.Name()})
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 		return err
 	}
 	mon.log.Printf("init runs (boot %d)", run.Boot)
-	mon.say(nil)
+	mon.tell(nil)
 	return hold()
 }
 
@@ -187,7 +187,7 @@ func (mon *monitor) beginRun() (state.Run, *os.File, error) {
 
 // ownDevices gives v, whose init is p, device nodes of its own. A privileged VPS
 // has them from the start.
-func (mon *monitor) ownDevices(v vps.VPS, p *inside.Process) error {
+func (mon *monitor) giveDevices(v vps.VPS, p *inside.Process) error {
 	if v.IDs.Size == 0 {
 		return nil
 	}
@@ -214,7 +214,7 @@ func (mon *monitor) mountData(root rootfs.Rootfs, p *inside.Process) error {
 
 // given makes the filesystem for the files that the VPS gets from the host. Until
 // the VPS has them it is mounted in this monitor's mount namespace.
-func (mon *monitor) given(steps *undo.Stack) error {
+func (mon *monitor) mountGiven(steps *undo.Stack) error {
 	dir := paths.GivenDir(mon.store, mon.name)
 	if err := makeGivenDir(dir); err != nil {
 		return err

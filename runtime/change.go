@@ -26,7 +26,7 @@ import (
 // An address or a port of another owner is fail.Taken, naming the owner. An
 // invalid value is fail.Usage. Other errors are those of the edits.
 func (m *Manager) Change(ctx context.Context, name string, edits ...vps.Edit) error {
-	l, v, err := m.existing(ctx, name)
+	l, v, err := m.lockAndLoad(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (c *change) make(ctx context.Context) (err error) {
 	if err := c.apply(ctx); err != nil {
 		return err
 	}
-	if err := c.giveUp(ctx); err != nil {
+	if err := c.releaseRemoved(ctx); err != nil {
 		return err
 	}
 	c.follow(ctx)

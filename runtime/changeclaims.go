@@ -116,7 +116,7 @@ func (m *Manager) askLAN(ctx context.Context, name string, addrs []netip.Addr) e
 
 // giveUp removes the removed addresses from the tables of the networks: from then
 // on others can have them.
-func (c *change) giveUp(ctx context.Context) error {
+func (c *change) releaseRemoved(ctx context.Context) error {
 	name := c.now.Name
 	for _, a := range c.moves() {
 		if len(a.removed) == 0 {

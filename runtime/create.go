@@ -57,7 +57,7 @@ func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Inf
 	if err := m.store.Apart(ctx, name, vps.IDRange{}); err != nil {
 		return Info{}, err
 	}
-	if err := m.vacate(ctx, name); err != nil {
+	if err := m.finishRenameOf(ctx, name); err != nil {
 		return Info{}, err
 	}
 	if err := m.clearRemains(ctx, l, false); err != nil {

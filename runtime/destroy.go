@@ -40,7 +40,7 @@ func (m *Manager) Destroy(ctx context.Context, name string, o DestroyOptions) er
 // destroyHeld is Destroy for a VPS whose lock is held.
 func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOptions) error {
 	name := l.Name()
-	v, err := m.readable(l, o.Force)
+	v, err := m.loadToDestroy(l, o.Force)
 	if fail.Is(err, fail.NotFound) {
 		if e := m.clearRemains(context.WithoutCancel(ctx), l, o.Force); e != nil {
 			return e
@@ -75,7 +75,7 @@ func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOpt
 
 // readable reads what a VPS should be. With force a file that cannot be read
 // is no reason to keep the VPS: then only its name is known.
-func (m *Manager) readable(l *state.Locked, force bool) (vps.VPS, error) {
+func (m *Manager) loadToDestroy(l *state.Locked, force bool) (vps.VPS, error) {
 	v, err := l.VPS()
 	if err == nil || fail.Is(err, fail.NotFound) || !force {
 		return v, err
@@ -101,7 +101,7 @@ func (m *Manager) byNameAlone(name string) (vps.VPS, error) {
 // claims without a VPS are swept anyway. So destroy writes nothing before the
 // move, and a full disk does not stop it.
 func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v vps.VPS, force bool) error {
-	if err := m.endStrays(v, force); err != nil {
+	if err := m.killStrays(v, force); err != nil {
 		return err
 	}
 	if err := m.rootfses.Release(m.mountpoint(v.Name)); err != nil {
@@ -149,7 +149,7 @@ func (m *Manager) releaseFormer(ctx context.Context, v vps.VPS) error {
 // endStrays makes sure that no process of v, which has no monitor, is left:
 // those that the kernel has in its cgroup count, whatever the files say. It
 // kills them with force; else they are fail.State.
-func (m *Manager) endStrays(v vps.VPS, force bool) error {
+func (m *Manager) killStrays(v vps.VPS, force bool) error {
 	pids, err := m.containers.Remains(v.Name)
 	if err != nil || len(pids) == 0 {
 		return err
@@ -158,14 +158,14 @@ func (m *Manager) endStrays(v vps.VPS, force bool) error {
 		return fail.New(fail.State, "%s is running without its monitor (pid %d), and a running VPS is destroyed only with --force", v.Name, pids[0]).WithHint("croft list %s", v.Name)
 	}
 	m.warn(fmt.Sprintf("%s ran without its monitor, and is killed", v.Name))
-	m.endHolder(pids)
+	m.killHolder(pids)
 	return m.containers.EndRemains(v.Name)
 }
 
 // endHolder kills the process that holds a VPS whose processes are pids: one
 // whose run directory was lost would sweep under that name when init ends,
 // which may be another VPS's by then.
-func (m *Manager) endHolder(pids []int) {
+func (m *Manager) killHolder(pids []int) {
 	for _, pid := range pids {
 		stat, err := proc.ReadStat(pid)
 		if err != nil || stat.Parent <= 1 || slices.Contains(pids, stat.Parent) {
@@ -229,7 +229,7 @@ func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool)
 		if !force {
 			return strays(l.Name(), fmt.Sprintf("pid %d is in its cgroup", pids[0]))
 		}
-		m.endHolder(pids)
+		m.killHolder(pids)
 		err = m.containers.EndRemains(l.Name())
 	}
 	if err != nil {

@@ -32,7 +32,7 @@ const (
 // afterInit is what a monitor does when the init of its VPS has ended, or when
 // the VPS has lost its runner. It returns when the VPS stays stopped.
 func (mon *monitor) afterInit(ctx context.Context, seen holder.End) error {
-	again, err := mon.ended(ctx, seen)
+	again, err := mon.sweepAfterEnd(ctx, seen)
 	if !again {
 		return errors.Join(err, mon.removeIfAbandoned(ctx))
 	}
@@ -42,9 +42,9 @@ func (mon *monitor) afterInit(ctx context.Context, seen holder.End) error {
 // ended sweeps up after an init that has ended, and reports whether the VPS
 // starts again: it has rebooted, and no one has asked it to stop meanwhile. It
 // reports that too with an error, which the start that follows may not meet.
-func (mon *monitor) ended(ctx context.Context, seen holder.End) (again bool, err error) {
+func (mon *monitor) sweepAfterEnd(ctx context.Context, seen holder.End) (again bool, err error) {
 	v := mon.settings()
-	run := mon.runSoFar()
+	run := mon.lastRun()
 	run.End = new(endreason.ByKill("the croft run that it belonged to has ended"))
 	if !seen.Abandoned {
 		end := endreason.Of(seen)
@@ -56,7 +56,7 @@ func (mon *monitor) ended(ctx context.Context, seen holder.End) (again bool, err
 	}
 	run.End.Time = time.Now().UTC()
 	mon.log.Printf("init has ended: %s", run.End.Detail)
-	err = mon.sweepUp(ctx, v)
+	err = mon.sweepAndUnmount(ctx, v)
 	run.State, run.Init, run.Monitor = state.Ended, state.Process{}, state.Process{}
 	if e := mon.store.PutRun(mon.name, run); e != nil {
 		err = errors.Join(err, e)
@@ -82,7 +82,7 @@ func (mon *monitor) settings() vps.VPS {
 }
 
 // runSoFar is what run.json says, nothing if it cannot be read.
-func (mon *monitor) runSoFar() state.Run {
+func (mon *monitor) lastRun() state.Run {
 	run, err := mon.store.Run(mon.name)
 	if err == nil && run.Schema != 0 {
 		return run
@@ -96,7 +96,7 @@ func (mon *monitor) runSoFar() state.Run {
 
 // sweepUp removes what the VPS has left, and its root filesystem's mounts. It
 // tries more than once.
-func (mon *monitor) sweepUp(ctx context.Context, v vps.VPS) error {
+func (mon *monitor) sweepAndUnmount(ctx context.Context, v vps.VPS) error {
 	err := mon.retry(sweepTries, sweepPause, func() error { return mon.sweep(ctx, v) })
 	// An adopted VPS's was in the namespace of the monitor that was killed.
 	if root, e := mon.rootfs(v); e != nil {

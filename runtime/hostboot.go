@@ -36,7 +36,7 @@ type HostResult struct {
 // of the whole, and no VPS's.
 func (m *Manager) BootHost(ctx context.Context, o StartOptions, tell func(HostResult)) ([]HostResult, error) {
 	m.emptyTrash(ctx)
-	m.collectAbandoned(ctx)
+	m.destroyAbandoned(ctx)
 	entries, err := m.store.All()
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (m *Manager) BootHost(ctx context.Context, o StartOptions, tell func(HostRe
 		}
 	}
 	groups := bootGroups(start)
-	return inTurn(ctx, groups, goruntime.NumCPU(), tell, func(name string) error {
+	return inGroups(ctx, groups, goruntime.NumCPU(), tell, func(name string) error {
 		err := m.Start(ctx, name, o)
 		if !fail.Is(err, fail.State) {
 			return err
@@ -94,7 +94,7 @@ func (m *Manager) ShutdownHost(ctx context.Context, o ShutdownOptions, tell func
 	groups := bootGroups(stop)
 	slices.Reverse(groups)
 	// All that wait do so for others: no bound to how many.
-	return inTurn(ctx, groups, len(stop), tell, func(name string) error {
+	return inGroups(ctx, groups, len(stop), tell, func(name string) error {
 		return m.stopForShutdown(ctx, name, deadline)
 	})
 }
@@ -107,7 +107,7 @@ func (m *Manager) stopForShutdown(ctx context.Context, name string, deadline tim
 	}
 	// Whoever is busy with it may be stopping it.
 	patient := *m
-	patient.lockWait = max(m.lockWait, until(own, deadline))
+	patient.lockWait = max(m.lockWait, timeLeft(own, deadline))
 	l, err := patient.lock(ctx, name)
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func (m *Manager) stopForShutdown(ctx context.Context, name string, deadline tim
 	if err := m.store.MarkRunning(name); err != nil {
 		m.warn(err.Error())
 	}
-	left := until(own, deadline)
+	left := timeLeft(own, deadline)
 	if held, err := m.store.LifeHeld(name); err != nil || !held {
 		if err == nil {
 			err = m.stopOrphan(ctx, v, left)
@@ -153,7 +153,7 @@ func (m *Manager) stopOrphan(ctx context.Context, v vps.VPS, timeout time.Durati
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)
-		m.ask(bounded, v, inits.PowerOff, max(timeout, time.Millisecond))
+		m.askInit(bounded, v, inits.PowerOff, max(timeout, time.Millisecond))
 	}()
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
@@ -184,7 +184,7 @@ func (m *Manager) stopOrphan(ctx context.Context, v vps.VPS, timeout time.Durati
 }
 
 // until is d, or less if the deadline comes before that.
-func until(d time.Duration, deadline time.Time) time.Duration {
+func timeLeft(d time.Duration, deadline time.Time) time.Duration {
 	if deadline.IsZero() {
 		return d
 	}
@@ -242,7 +242,7 @@ func bootGroups(all []vps.VPS) [][]string {
 // inTurn calls do for each name, one group after the other, for at most limit
 // names at the same time. Once ctx is done nobody's turn comes any more, and
 // the error says so.
-func inTurn(ctx context.Context, groups [][]string, limit int, tell func(HostResult), do func(string) error) ([]HostResult, error) {
+func inGroups(ctx context.Context, groups [][]string, limit int, tell func(HostResult), do func(string) error) ([]HostResult, error) {
 	var telling sync.Mutex
 	var all []HostResult
 	for _, names := range groups {

@@ -172,7 +172,7 @@ func TestWhatABootStarts(t *testing.T) {
 // ended has the init of web end.
 func (h *host) ended(how holder.End) error {
 	h.w.end("web")
-	_, err := (&monitor{Manager: h.m, name: "web"}).ended(context.Background(), how)
+	_, err := (&monitor{Manager: h.m, name: "web"}).sweepAfterEnd(context.Background(), how)
 	return err
 }
 

@@ -12,7 +12,7 @@ import (
 // StatusBroken. It takes no lock.
 func (m *Manager) List(ctx context.Context) ([]Info, error) {
 	if !m.readOnly {
-		m.collectAbandoned(ctx)
+		m.destroyAbandoned(ctx)
 	}
 	return m.looker().List(ctx)
 }

@@ -149,7 +149,7 @@ func (m *Manager) lock(ctx context.Context, name string) (*state.Locked, error) 
 	if _, err := vps.ParseName(name); err != nil {
 		return nil, err
 	}
-	m.collectAbandoned(ctx)
+	m.destroyAbandoned(ctx)
 	return m.store.Lock(ctx, name, m.command, m.lockWait)
 }
 
@@ -157,12 +157,12 @@ func (m *Manager) lock(ctx context.Context, name string) (*state.Locked, error) 
 // killed is replaced first, so that everything after it finds a VPS that is
 // either stopped or has one; and one that was renamed is so everywhere. A VPS
 // that should run, and has ended while it had no monitor, is started.
-func (m *Manager) existing(ctx context.Context, name string) (*state.Locked, vps.VPS, error) {
-	l, v, err := m.existingAsIs(ctx, name)
+func (m *Manager) lockAndLoad(ctx context.Context, name string) (*state.Locked, vps.VPS, error) {
+	l, v, err := m.lockAndLoadAsIs(ctx, name)
 	if err != nil {
 		return nil, vps.VPS{}, err
 	}
-	if err := m.revive(ctx, l, v); err != nil {
+	if err := m.startAfterUnseenEnd(ctx, l, v); err != nil {
 		m.warn(err.Error())
 	}
 	return l, v, nil
@@ -170,12 +170,12 @@ func (m *Manager) existing(ctx context.Context, name string) (*state.Locked, vps
 
 // existingAsIs is existing for commands that start or stop the VPS: one that
 // has ended while it had no monitor stays stopped.
-func (m *Manager) existingAsIs(ctx context.Context, name string) (*state.Locked, vps.VPS, error) {
+func (m *Manager) lockAndLoadAsIs(ctx context.Context, name string) (*state.Locked, vps.VPS, error) {
 	l, err := m.lock(ctx, name)
 	if err != nil {
 		return nil, vps.VPS{}, err
 	}
-	v, err := m.ready(ctx, l)
+	v, err := m.loadLocked(ctx, l)
 	if err != nil {
 		l.Unlock()
 		return nil, vps.VPS{}, err
@@ -184,7 +184,7 @@ func (m *Manager) existingAsIs(ctx context.Context, name string) (*state.Locked,
 }
 
 // ready is existing for a lock that is held.
-func (m *Manager) ready(ctx context.Context, l *state.Locked) (vps.VPS, error) {
+func (m *Manager) loadLocked(ctx context.Context, l *state.Locked) (vps.VPS, error) {
 	v, err := l.VPS()
 	if err == nil {
 		err = look.CheckRecord(v)
@@ -197,7 +197,7 @@ func (m *Manager) ready(ctx context.Context, l *state.Locked) (vps.VPS, error) {
 		if e := m.replaceMonitor(ctx, l); e != nil {
 			m.warn(e.Error())
 		}
-		if e := m.goOn(l.Name()); e != nil {
+		if e := m.thawFrozen(l.Name()); e != nil {
 			m.warn(e.Error())
 		}
 	}

@@ -86,7 +86,7 @@ func Monitor(args []string) int {
 	if err != nil {
 		mon.log.Printf("%v", err)
 	}
-	mon.say(err)
+	mon.tell(err)
 	if err != nil {
 		return int(fail.KindOf(err))
 	}
@@ -142,7 +142,7 @@ func (mon *monitor) bootOnce(ctx context.Context) error {
 	if err == nil {
 		return nil // not reached: it is the holder by now
 	}
-	if e := mon.failed(ctx, err); e != nil {
+	if e := mon.recordFailure(ctx, err); e != nil {
 		err = errors.Join(err, e)
 	}
 	return err
@@ -157,7 +157,7 @@ func (mon *monitor) rootfs(v vps.VPS) (rootfs.Rootfs, error) {
 }
 
 // say reports down the pipe, once.
-func (mon *monitor) say(err error) {
+func (mon *monitor) tell(err error) {
 	if mon.report == nil {
 		return
 	}
@@ -170,8 +170,8 @@ func (mon *monitor) say(err error) {
 }
 
 // failed records that a start came to nothing.
-func (mon *monitor) failed(ctx context.Context, cause error) error {
-	run := mon.runSoFar()
+func (mon *monitor) recordFailure(ctx context.Context, cause error) error {
+	run := mon.lastRun()
 	run.Schema, run.State, run.Init, run.Monitor = state.Schema, state.Ended, state.Process{}, state.Process{}
 	run.End = &state.End{Time: time.Now().UTC(), Reason: endreason.Failed, Status: int(fail.KindOf(cause)), Detail: cause.Error()}
 	return mon.store.PutRun(mon.name, run)

@@ -14,7 +14,7 @@ import (
 // anew: any OCI runtime can run that. A mounted one is success. It stays until
 // Umount, Destroy, or a reboot of the host; a start is refused meanwhile.
 func (m *Manager) Mount(ctx context.Context, name string) (string, error) {
-	l, v, err := m.existingAsIs(ctx, name)
+	l, v, err := m.lockAndLoadAsIs(ctx, name)
 	if err != nil {
 		return "", err
 	}
@@ -56,7 +56,7 @@ func (m *Manager) Mount(ctx context.Context, name string) (string, error) {
 // fail.State. While something uses the files it is fail.Busy, and they stay
 // mounted.
 func (m *Manager) Umount(ctx context.Context, name string) error {
-	l, v, err := m.existingAsIs(ctx, name)
+	l, v, err := m.lockAndLoadAsIs(ctx, name)
 	if err != nil {
 		return err
 	}

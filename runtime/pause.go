@@ -22,7 +22,7 @@ func (m *Manager) Resume(ctx context.Context, name string) error {
 }
 
 func (m *Manager) freeze(ctx context.Context, name string, how func(string) error) error {
-	l, _, err := m.existing(ctx, name)
+	l, _, err := m.lockAndLoad(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (m *Manager) freeze(ctx context.Context, name string, how func(string) erro
 // standStill keeps a running VPS from doing anything until the function that
 // it returns is called. One that does not run, or is paused, is left as it is.
 // The caller has its lock.
-func (m *Manager) standStill(name string) (func() error, error) {
+func (m *Manager) freezeWhile(name string) (func() error, error) {
 	goOn := func() error { return nil }
 	seen, err := m.observe(name)
 	if err != nil || !seen.Alive {
@@ -54,25 +54,25 @@ func (m *Manager) standStill(name string) (func() error, error) {
 	}
 	frozen, err := m.containers.Frozen(name)
 	if err != nil || frozen {
-		return goOn, ended(name, err)
+		return goOn, ignoreEnded(name, err)
 	}
 	if err := os.WriteFile(paths.Frozen(m.store, name), nil, 0o600); err != nil {
 		return goOn, fmt.Errorf("let %s stand still: %w", name, err)
 	}
-	goOn = func() error { return m.goOn(name) }
+	goOn = func() error { return m.thawFrozen(name) }
 	if err := m.containers.Freeze(name); err != nil {
-		return goOn, errors.Join(ended(name, err), goOn())
+		return goOn, errors.Join(ignoreEnded(name, err), goOn())
 	}
 	return goOn, nil
 }
 
 // goOn lets a VPS go on that standStill, in this process or in one that was
 // killed, has stopped. It is a no-op for any other. The caller has its lock.
-func (m *Manager) goOn(name string) error {
+func (m *Manager) thawFrozen(name string) error {
 	if !paths.Exists(paths.Frozen(m.store, name)) {
 		return nil
 	}
-	if err := ended(name, m.containers.Thaw(name)); err != nil {
+	if err := ignoreEnded(name, m.containers.Thaw(name)); err != nil {
 		return err
 	}
 	if err := os.Remove(paths.Frozen(m.store, name)); err != nil && !os.IsNotExist(err) {
@@ -83,7 +83,7 @@ func (m *Manager) goOn(name string) error {
 
 // goOnIfFree is goOn for commands that take no lock. It is a no-op while another
 // command holds it: that is the one that lets the VPS stand still.
-func (m *Manager) goOnIfFree(ctx context.Context, name string) {
+func (m *Manager) thawIfFree(ctx context.Context, name string) {
 	if !paths.Exists(paths.Frozen(m.store, name)) {
 		return
 	}
@@ -92,13 +92,13 @@ func (m *Manager) goOnIfFree(ctx context.Context, name string) {
 		return
 	}
 	defer l.Unlock()
-	if err := m.goOn(name); err != nil {
+	if err := m.thawFrozen(name); err != nil {
 		m.warn(err.Error())
 	}
 }
 
 // ended forgives that a VPS has just ended of itself: it stands still.
-func ended(name string, err error) error {
+func ignoreEnded(name string, err error) error {
 	if err == nil || errors.Is(err, container.ErrAbsent) {
 		return nil
 	}

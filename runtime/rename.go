@@ -24,7 +24,7 @@ func (m *Manager) Rename(ctx context.Context, old, new string) error {
 		return err
 	}
 	if old == new {
-		l, _, err := m.existingAsIs(ctx, old)
+		l, _, err := m.lockAndLoadAsIs(ctx, old)
 		if err == nil {
 			l.Unlock()
 		}
@@ -36,7 +36,7 @@ func (m *Manager) Rename(ctx context.Context, old, new string) error {
 	}
 	defer l.Unlock()
 	defer to.Unlock()
-	v, err := m.ready(ctx, l)
+	v, err := m.loadLocked(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (m *Manager) Rename(ctx context.Context, old, new string) error {
 	if err := m.store.Apart(ctx, new, vps.IDRange{}); err != nil {
 		return err
 	}
-	if err := m.vacate(ctx, new); err != nil {
+	if err := m.finishRenameOf(ctx, new); err != nil {
 		return err
 	}
 	life, err := l.Life()
@@ -144,7 +144,7 @@ func (m *Manager) finishRename(ctx context.Context, l *state.Locked, v vps.VPS) 
 
 // vacate sees to it that no VPS which was once name still owns anything by that
 // name, whose lock the caller holds.
-func (m *Manager) vacate(ctx context.Context, name string) error {
+func (m *Manager) finishRenameOf(ctx context.Context, name string) error {
 	other, err := m.store.Renamed(name)
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (m *Manager) vacate(ctx context.Context, name string) error {
 	if other == "" {
 		return m.store.ForgetRename(name) // one that was killed has left a note
 	}
-	l, _, err := m.existingAsIs(ctx, other)
+	l, _, err := m.lockAndLoadAsIs(ctx, other)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ import (
 func (m *Manager) Run(ctx context.Context, o RunOptions) (status int, err error) {
 	name := o.Name
 	if name == "" {
-		name = madeUpName()
+		name = randomName()
 	}
 	if err := o.CreateOptions.check(name); err != nil {
 		return 0, err
@@ -133,7 +133,7 @@ func (m *Manager) runApplication(ctx context.Context, name string, image templat
 }
 
 // madeUpName returns a name for a VPS without one.
-func madeUpName() string { return "run-" + strings.ToLower(rand.Text()[:8]) }
+func randomName() string { return "run-" + strings.ToLower(rand.Text()[:8]) }
 
 // The runner of an ephemeral VPS is the croft run that made it. The VPS ends
 // with it: the holder watches the runner, and what is left when both are killed
@@ -157,7 +157,7 @@ func (m *Manager) abandoned(v vps.VPS) bool {
 
 // runnerOf opens the runner of v as a pidfd, which the caller closes. It is
 // holder.None for a VPS without one, fail.State if the runner has ended.
-func (m *Manager) runnerOf(v vps.VPS) (int, error) {
+func (m *Manager) openRunner(v vps.VPS) (int, error) {
 	if !v.Ephemeral || v.Runner.PID == 0 {
 		return holder.None, nil
 	}
@@ -173,20 +173,20 @@ func (m *Manager) runnerOf(v vps.VPS) (int, error) {
 
 // collectAbandoned removes the ephemeral VPSs whose runner was killed. One that
 // is busy is left to the next command. What cannot be removed is a warning.
-func (m *Manager) collectAbandoned(ctx context.Context) {
+func (m *Manager) destroyAbandoned(ctx context.Context) {
 	names, err := m.store.Ephemerals()
 	if err != nil {
 		m.warn(err.Error())
 		return
 	}
 	for _, name := range names {
-		if err := m.collect(ctx, name); err != nil && !fail.Is(err, fail.Busy) {
+		if err := m.destroyIfAbandoned(ctx, name); err != nil && !fail.Is(err, fail.Busy) {
 			m.warn(fmt.Sprintf("remove %s, whose croft run has ended: %v", name, err))
 		}
 	}
 }
 
-func (m *Manager) collect(ctx context.Context, name string) error {
+func (m *Manager) destroyIfAbandoned(ctx context.Context, name string) error {
 	v, err := m.store.Get(name)
 	if err == nil && v.Ephemeral && !m.abandoned(v) {
 		return nil

@@ -87,7 +87,7 @@ func (m *Manager) withConsole(name string, err error) error {
 }
 
 func (m *Manager) start(ctx context.Context, name string, how spawnHow) error {
-	l, _, err := m.existingAsIs(ctx, name)
+	l, _, err := m.lockAndLoadAsIs(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (m *Manager) replaceMonitor(ctx context.Context, l *state.Locked) error {
 
 // revive starts a fallen VPS that should run: it may have rebooted, which only
 // its monitor would have known. Another VPS is left as it is.
-func (m *Manager) revive(ctx context.Context, l *state.Locked, v vps.VPS) error {
+func (m *Manager) startAfterUnseenEnd(ctx context.Context, l *state.Locked, v vps.VPS) error {
 	seen, err := m.observe(l.Name())
 	if err != nil || !seen.EndedUnseen() {
 		return err
@@ -208,12 +208,12 @@ func (m *Manager) revive(ctx context.Context, l *state.Locked, v vps.VPS) error 
 // a fallen one, for commands that need no lock. It is a no-op if another
 // command holds the lock: that one does the same.
 func (m *Manager) recoverIfFree(ctx context.Context, name string) {
-	m.goOnIfFree(ctx, name)
+	m.thawIfFree(ctx, name)
 	seen, err := m.observe(name)
 	if err != nil || seen.Monitored || seen.Run.State != state.Running {
 		return
 	}
-	m.collectAbandoned(ctx)
+	m.destroyAbandoned(ctx)
 	l, err := m.store.Lock(ctx, name, m.command, 0)
 	if err != nil {
 		return
@@ -224,7 +224,7 @@ func (m *Manager) recoverIfFree(ctx context.Context, name string) {
 		return
 	}
 	if err = m.replaceMonitor(ctx, l); err == nil {
-		err = m.revive(ctx, l, v)
+		err = m.startAfterUnseenEnd(ctx, l, v)
 	}
 	if err != nil {
 		m.warn(err.Error())

@@ -39,7 +39,7 @@ const pace = 200 * time.Millisecond
 // It needs the VPS's name, its cgroup and its locks only: files that are
 // corrupt or cannot be written are warnings.
 func (m *Manager) Stop(ctx context.Context, name string, o StopOptions) error {
-	l, v, err := m.toEnd(ctx, name)
+	l, v, err := m.lockToEnd(ctx, name)
 	if fail.Is(err, fail.NotFound) && o.IfExists {
 		return nil
 	}
@@ -47,10 +47,10 @@ func (m *Manager) Stop(ctx context.Context, name string, o StopOptions) error {
 		return err
 	}
 	defer l.Unlock()
-	m.unmark(name)
+	m.unmarkRunning(name)
 	life, err := m.stopLocked(ctx, l, v, o)
 	if life != nil {
-		m.unmark(name) // a reboot from inside that has ended meanwhile has marked it
+		m.unmarkRunning(name) // a reboot from inside that has ended meanwhile has marked it
 		life.Close()
 	}
 	return err
@@ -60,7 +60,7 @@ func (m *Manager) Stop(ctx context.Context, name string, o StopOptions) error {
 // returns when it has ended. One that does not run is fail.State. Like Stop it
 // does not need the VPS's files.
 func (m *Manager) Kill(ctx context.Context, name string, sig syscall.Signal) error {
-	l, v, err := m.toEnd(ctx, name)
+	l, v, err := m.lockToEnd(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -75,10 +75,10 @@ func (m *Manager) Kill(ctx context.Context, name string, sig syscall.Signal) err
 	if sig != syscall.SIGKILL {
 		return m.containers.Signal(name, sig)
 	}
-	m.unmark(name)
+	m.unmarkRunning(name)
 	life, err := m.stopLocked(ctx, l, v, StopOptions{Fast: true})
 	if life != nil {
-		m.unmark(name)
+		m.unmarkRunning(name)
 		life.Close()
 	}
 	return err
@@ -87,7 +87,7 @@ func (m *Manager) Kill(ctx context.Context, name string, sig syscall.Signal) err
 // toEnd takes name's lock for a command that ends the VPS. Settings that cannot
 // be read are a warning: then only its name and its interfaces are known. It
 // gets no new monitor.
-func (m *Manager) toEnd(ctx context.Context, name string) (*state.Locked, vps.VPS, error) {
+func (m *Manager) lockToEnd(ctx context.Context, name string) (*state.Locked, vps.VPS, error) {
 	l, err := m.lock(ctx, name)
 	if err != nil {
 		return nil, vps.VPS{}, err
@@ -112,7 +112,7 @@ func (m *Manager) toEnd(ctx context.Context, name string) (*state.Locked, vps.VP
 
 // unmark notes that name should not run. Where that cannot be written the VPS
 // is stopped all the same, and the next boot of the host starts it.
-func (m *Manager) unmark(name string) {
+func (m *Manager) unmarkRunning(name string) {
 	if err := m.store.UnmarkRunning(name); err != nil {
 		m.warn(fmt.Sprintf("the next boot of the host starts %s again: %v", name, err))
 	}
@@ -128,7 +128,7 @@ func (m *Manager) Restart(ctx context.Context, name string, o StopOptions, s Sta
 }
 
 func (m *Manager) restart(ctx context.Context, name string, o StopOptions) error {
-	l, v, err := m.existingAsIs(ctx, name)
+	l, v, err := m.lockAndLoadAsIs(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -169,12 +169,12 @@ func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v vps.VPS, o 
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)
-		m.ask(bounded, v, inits.PowerOff, timeout)
+		m.askInit(bounded, v, inits.PowerOff, timeout)
 	}()
 	// A command that hangs inside ends at the latest with the VPS.
 	defer func() { cancel(); <-asked }()
 	life, err := l.WaitLife(bounded)
-	if err == nil && !m.sweptUp(l.Name()) { // its monitor was killed meanwhile
+	if err == nil && !m.hasSwept(l.Name()) { // its monitor was killed meanwhile
 		return life, m.stopWithoutMonitor(ctx, v, false, max(0, timeout-time.Since(begun)))
 	}
 	if err == nil {
@@ -194,7 +194,7 @@ func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v vps.VPS, o 
 // one: the caller holds the life lock.
 func (m *Manager) stopWithoutMonitor(ctx context.Context, v vps.VPS, fast bool, timeout time.Duration) error {
 	if !observe.Alive(m.initProcess(v.Name)) {
-		return errors.Join(m.endStrays(v, true), m.sweep(ctx, v))
+		return errors.Join(m.killStrays(v, true), m.sweep(ctx, v))
 	}
 	if fast {
 		timeout = 0
@@ -208,7 +208,7 @@ func (m *Manager) stopWithoutMonitor(ctx context.Context, v vps.VPS, fast bool, 
 
 // sweptUp reports whether the last monitor of name has swept up: it writes the
 // end down after that. One that was killed has not.
-func (m *Manager) sweptUp(name string) bool {
+func (m *Manager) hasSwept(name string) bool {
 	run, err := m.store.Run(name)
 	return err == nil && run.State == state.Ended
 }
@@ -239,7 +239,7 @@ func (m *Manager) killLocked(ctx context.Context, l *state.Locked, v vps.VPS) (*
 		}
 		life, err := m.lifeWithin(bounded, l, pace)
 		if err == nil {
-			if killed || !m.sweptUp(l.Name()) {
+			if killed || !m.hasSwept(l.Name()) {
 				err = m.sweepForMonitor(context.WithoutCancel(ctx), v)
 			}
 			return life, err
@@ -262,7 +262,7 @@ func (m *Manager) killLocked(ctx context.Context, l *state.Locked, v vps.VPS) (*
 	if failed != nil {
 		return nil, fmt.Errorf("kill %s: %w", l.Name(), failed)
 	}
-	return nil, fail.New(fail.Timeout, "%s does not end within %s: %s", l.Name(), time.Since(begun).Round(time.Second), m.whatStays(l.Name()))
+	return nil, fail.New(fail.Timeout, "%s does not end within %s: %s", l.Name(), time.Since(begun).Round(time.Second), m.whyNotEnded(l.Name()))
 }
 
 // exiting reports whether the kernel is ending the init of name.
@@ -332,7 +332,7 @@ func (m *Manager) putEnd(name string, end state.End) error {
 }
 
 // whatStays names what keeps a killed VPS from ending.
-func (m *Manager) whatStays(name string) string {
+func (m *Manager) whyNotEnded(name string) string {
 	if init := m.initProcess(name); observe.Alive(init) {
 		return fmt.Sprintf("its init (pid %d) is still there: %s", init.PID, container.WhyNotEnded(init.PID))
 	}
@@ -366,14 +366,14 @@ func (m *Manager) initProcess(name string) state.Process {
 // ask makes the init of v do what is wanted, and goes on asking until ctx
 // ends: by its signal as soon as it handles that, after a third of the
 // timeout by the command inside, after two thirds by SIGTERM to everything.
-func (m *Manager) ask(ctx context.Context, v vps.VPS, want inits.Intent, timeout time.Duration) {
+func (m *Manager) askInit(ctx context.Context, v vps.VPS, want inits.Intent, timeout time.Duration) {
 	command := time.NewTimer(timeout / 3)
 	everything := time.NewTimer(timeout * 2 / 3)
 	tick := time.NewTicker(pace)
 	defer command.Stop()
 	defer everything.Stop()
 	defer tick.Stop()
-	asked := m.askOnce(ctx, v.Name, want)
+	asked := m.askInitOnce(ctx, v.Name, want)
 	// A command that hangs must not keep the next stage from coming.
 	var inside sync.WaitGroup
 	defer inside.Wait()
@@ -383,7 +383,7 @@ func (m *Manager) ask(ctx context.Context, v vps.VPS, want inits.Intent, timeout
 			return
 		case <-tick.C:
 			if !asked {
-				asked = m.askOnce(ctx, v.Name, want)
+				asked = m.askInitOnce(ctx, v.Name, want)
 			}
 		case <-command.C:
 			if m.hasSmallInit(v.Name) {
@@ -402,7 +402,7 @@ func (m *Manager) ask(ctx context.Context, v vps.VPS, want inits.Intent, timeout
 }
 
 // askOnce reports whether init could be asked: it runs and handles the signal.
-func (m *Manager) askOnce(ctx context.Context, name string, want inits.Intent) bool {
+func (m *Manager) askInitOnce(ctx context.Context, name string, want inits.Intent) bool {
 	init := m.initProcess(name)
 	if !observe.Alive(init) {
 		return false

@@ -36,7 +36,7 @@ func (m *Manager) ExportTemplate(ctx context.Context, name string, w io.Writer, 
 // goes on afterwards unless it was paused before. If this process is killed, the
 // next command that changes or inspects the VPS lets it go on.
 func (m *Manager) CreateTemplate(ctx context.Context, name, vps string, o TemplateCreate) (_ TemplateInfo, err error) {
-	l, v, err := m.existingAsIs(ctx, vps)
+	l, v, err := m.lockAndLoadAsIs(ctx, vps)
 	if err != nil {
 		return TemplateInfo{}, err
 	}
@@ -45,7 +45,7 @@ func (m *Manager) CreateTemplate(ctx context.Context, name, vps string, o Templa
 	if err != nil {
 		return TemplateInfo{}, err
 	}
-	thaw, err := m.standStill(vps)
+	thaw, err := m.freezeWhile(vps)
 	if err != nil {
 		return TemplateInfo{}, err
 	}

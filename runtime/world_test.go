@@ -584,7 +584,7 @@ func (f fakeMonitors) Spawn(ctx context.Context, name string, life *os.File, how
 	// A mount namespace ends with its process, or is the holder's.
 	if err != nil {
 		_ = f.drop("mount", name)
-		_ = mon.failed(ctx, err)
+		_ = mon.recordFailure(ctx, err)
 		mon.life.Close()
 		return err
 	}
