@@ -14,8 +14,8 @@ import (
 	"croft/runtime/paths"
 )
 
-// holder prepares to become the holder of what c says, with the descriptors of
-// h. All that can fail before init runs has been done when it returns.
+// prepareHolder returns a function that turns this process into the holder of c and
+// of the files in h. Everything that can fail is done before it returns.
 func (mon *monitor) prepareHolder(h *held, c holder.Config) (func() error, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -34,7 +34,7 @@ func (mon *monitor) prepareHolder(h *held, c holder.Config) (func() error, error
 	return mon.become(mon.store.BinDir(), holderTitle(mon.name), c)
 }
 
-// holderTitle is the name of the holder of a VPS in ps(1).
+// holderTitle returns the name of a VPS's holder in ps(1).
 func holderTitle(name string) string { return "croft: " + name }
 
 func becomeHolder(binDir, title string, c holder.Config) (func() error, error) {
@@ -45,9 +45,9 @@ func becomeHolder(binDir, title string, c holder.Config) (func() error, error) {
 	return func() error { return holder.Exec(path, title, c) }, nil
 }
 
-// adopt becomes the holder of a running VPS whose monitor was killed. The
-// console went with that one: the VPS gets a new one, if it lets one be mounted.
-// Whatever a VPS does to its own files, it gets a monitor.
+// adopt becomes the holder of a running VPS whose monitor was killed. The VPS gets a
+// new console, because the old one ended with the monitor. If a console cannot be
+// mounted inside, that is a warning: the VPS gets a monitor anyway.
 func (mon *monitor) adopt() error {
 	v, err := mon.store.Get(mon.name)
 	if err != nil {
@@ -100,8 +100,8 @@ func (mon *monitor) adopt() error {
 	return hold()
 }
 
-// keepLinks has the network namespace of v, whose init is p, outlive it where
-// that has links of the host's.
+// keepLinks makes the network namespace of v, whose init is p, outlive v if it has
+// links of the host.
 func (mon *monitor) keepLinks(v vps.VPS, p *inside.Process) error {
 	plugs, err := mon.networkTables().Plugs(v)
 	if err != nil {

@@ -27,9 +27,9 @@ import (
 	"croft/runtime/sysctls"
 )
 
-// boot brings a VPS up, from its saved settings to the instant at which its
-// init runs, and then becomes its holder. It returns only an error, and has
-// taken everything back by then.
+// boot starts a VPS from its saved settings. When its init runs, this process
+// becomes its holder. So boot returns only on an error, and has undone everything
+// then.
 func (mon *monitor) boot(ctx context.Context) (err error) {
 	v, err := mon.store.Get(mon.name)
 	if err != nil {
@@ -42,7 +42,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.sweepBefore(ctx, v); err != nil {
 		return err
 	}
-	if mon.how != monitorEnded { // at a reboot they have been its own all the time
+	if mon.how != monitorEnded { // at a reboot the ids were in use by this VPS all the time
 		if err := mon.unused(v.IDs); err != nil {
 			return err
 		}
@@ -146,8 +146,8 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	return hold()
 }
 
-// sweepBefore removes what a killed monitor has left. At a reboot a failure is
-// logged and no more: what is really in the way fails on its own.
+// sweepBefore removes what a killed monitor has left. At a reboot it only logs an
+// error: if something is really in the way, a later step fails.
 func (mon *monitor) sweepBefore(ctx context.Context, v vps.VPS) error {
 	err := mon.sweep(ctx, v)
 	if err != nil && mon.how == monitorEnded {
@@ -157,7 +157,7 @@ func (mon *monitor) sweepBefore(ctx context.Context, v vps.VPS) error {
 	return err
 }
 
-// beginRun writes down that the VPS starts, and opens the log of this boot.
+// beginRun records that the VPS starts, and creates the console log of this boot.
 func (mon *monitor) beginRun() (state.Run, *os.File, error) {
 	host, err := mon.host()
 	if err != nil {
@@ -185,8 +185,8 @@ func (mon *monitor) beginRun() (state.Run, *os.File, error) {
 	return run, file, nil
 }
 
-// ownDevices gives v, whose init is p, device nodes of its own. A privileged VPS
-// has them from the start.
+// giveDevices gives v, whose init is p, its own device nodes. No-op for a privileged
+// VPS, whose container is made with them.
 func (mon *monitor) giveDevices(v vps.VPS, p *inside.Process) error {
 	if v.IDs.Size == 0 {
 		return nil
@@ -212,8 +212,8 @@ func (mon *monitor) mountData(root rootfs.Rootfs, p *inside.Process) error {
 	return mon.guests.MountData(p, dirs)
 }
 
-// given makes the filesystem for the files that the VPS gets from the host. Until
-// the VPS has them it is mounted in this monitor's mount namespace.
+// mountGiven makes the filesystem for the files that the VPS gets from the host.
+// It stays mounted in this monitor's mount namespace until the VPS has the files.
 func (mon *monitor) mountGiven(steps *undo.Stack) error {
 	dir := paths.GivenDir(mon.store, mon.name)
 	if err := makeGivenDir(dir); err != nil {
@@ -232,7 +232,7 @@ func makeGivenDir(dir string) error {
 	return nil
 }
 
-// newBootID gives the VPS whose init is p a boot id of its own.
+// newBootID gives the VPS whose init is p a new boot id.
 func (mon *monitor) newBootID(p *inside.Process) error {
 	file := paths.BootID(mon.store, mon.name)
 	if err := os.WriteFile(file, []byte(uuid.NewString()+"\n"), 0o444); err != nil {
@@ -271,8 +271,8 @@ func (m *Manager) setUserSysctls(v vps.VPS, spec *specs.Spec) error {
 	return fail.New(fail.Host, "cannot set sysctl %s", why[:n])
 }
 
-// markRunning marks the VPS as one that should run, before it does. A start
-// that fails takes that back, unless it should have run before.
+// markRunning records that the VPS should run, before it runs. A start that fails
+// undoes that, unless it was recorded before.
 func (mon *monitor) markRunning(steps *undo.Stack) error {
 	is, err := mon.store.ShouldRun(mon.name)
 	if err != nil || is {
@@ -282,12 +282,12 @@ func (mon *monitor) markRunning(steps *undo.Stack) error {
 	return mon.store.MarkRunning(mon.name)
 }
 
-// held is what the holder keeps open for a VPS.
+// held has the files that the holder keeps open for a VPS.
 type held struct {
 	notify    *os.File
 	console   *os.File
 	master    *os.File
-	kernelLog *os.File // nil: there is none
+	kernelLog *os.File // nil if the kernel has no /proc/kmsg
 }
 
 func (h *held) close() {
@@ -298,11 +298,11 @@ func (h *held) close() {
 	}
 }
 
-// listen makes the sockets at which a VPS and its console's clients reach the
+// listen creates the sockets at which the VPS and clients of its console reach the
 // holder.
 func (m *Manager) listen(name string) (_ *held, err error) {
 	h := &held{}
-	if err := makeGivenDir(paths.GivenDir(m.store, name)); err != nil { // a VPS of an older croft has none
+	if err := makeGivenDir(paths.GivenDir(m.store, name)); err != nil { // a VPS of an older croft does not have it
 		return nil, err
 	}
 	if h.notify, err = holder.ListenNotify(paths.NotifySocket(m.store, name)); err != nil {
@@ -315,7 +315,7 @@ func (m *Manager) listen(name string) (_ *held, err error) {
 	return h, nil
 }
 
-// classifyStart sorts out why a container could not be made.
+// classifyStart classifies the error of a container that could not be created.
 func classifyStart(name string, err error) error {
 	if errors.Is(err, unix.ENOSPC) {
 		return fail.New(fail.Host, "start %s: %w", name, err)

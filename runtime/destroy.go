@@ -7,16 +7,12 @@ import (
 	"math"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
-	"croft/internal/proc"
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/paths"
@@ -144,43 +140,6 @@ func (m *Manager) releaseFormer(ctx context.Context, v vps.VPS) error {
 		return nil
 	}
 	return m.clearRemains(ctx, l, false)
-}
-
-// endStrays makes sure that no process of v, which has no monitor, is left:
-// those that the kernel has in its cgroup count, whatever the files say. It
-// kills them with force; else they are fail.State.
-func (m *Manager) killStrays(v vps.VPS, force bool) error {
-	pids, err := m.containers.Remains(v.Name)
-	if err != nil || len(pids) == 0 {
-		return err
-	}
-	if !force {
-		return fail.New(fail.State, "%s is running without its monitor (pid %d), and a running VPS is destroyed only with --force", v.Name, pids[0]).WithHint("croft list %s", v.Name)
-	}
-	m.warn(fmt.Sprintf("%s ran without its monitor, and is killed", v.Name))
-	m.killHolder(pids)
-	return m.containers.EndRemains(v.Name)
-}
-
-// endHolder kills the process that holds a VPS whose processes are pids: one
-// whose run directory was lost would sweep under that name when init ends,
-// which may be another VPS's by then.
-func (m *Manager) killHolder(pids []int) {
-	for _, pid := range pids {
-		stat, err := proc.ReadStat(pid)
-		if err != nil || stat.Parent <= 1 || slices.Contains(pids, stat.Parent) {
-			continue
-		}
-		fd, err := unix.PidfdOpen(stat.Parent, 0)
-		if err != nil {
-			continue
-		}
-		exe := proc.Executable(stat.Parent)
-		if strings.HasPrefix(exe, filepath.Join(m.store.BinDir(), "holder-")) {
-			_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
-		}
-		unix.Close(fd)
-	}
 }
 
 // sweepUnlessNew sweeps what v has on the host. One that has never run in this

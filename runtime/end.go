@@ -19,9 +19,9 @@ import (
 // EndUnknown is the reason of an End that no monitor has seen.
 const EndUnknown = endreason.Unknown
 
-// How often a monitor tries again what comes after an end, and after how long
-// for the first time; each next pause is twice as long. A host that is busy
-// for a moment must not turn a reboot into a power-off.
+// A monitor repeats the steps after an end of its VPS this often. The first pause
+// is this long, and each next one is twice as long. So a host that is busy for a
+// moment does not turn a reboot into a power-off.
 const (
 	sweepTries = 5
 	sweepPause = 200 * time.Millisecond
@@ -29,8 +29,8 @@ const (
 	bootPause  = time.Second
 )
 
-// afterInit is what a monitor does when the init of its VPS has ended, or when
-// the VPS has lost its runner. It returns when the VPS stays stopped.
+// afterInit is the monitor after the end of init, or after the end of the croft run
+// that the VPS belongs to. It returns if the VPS stays stopped.
 func (mon *monitor) afterInit(ctx context.Context, seen holder.End) error {
 	again, err := mon.sweepAfterEnd(ctx, seen)
 	if !again {
@@ -39,16 +39,16 @@ func (mon *monitor) afterInit(ctx context.Context, seen holder.End) error {
 	return mon.reboot(ctx)
 }
 
-// ended sweeps up after an init that has ended, and reports whether the VPS
-// starts again: it has rebooted, and no one has asked it to stop meanwhile. It
-// reports that too with an error, which the start that follows may not meet.
+// sweepAfterEnd removes what the VPS has left and records how it ended. It reports
+// whether the VPS starts again: it has rebooted, and no command has asked it to stop
+// meanwhile. again can be true with an error: the start may succeed.
 func (mon *monitor) sweepAfterEnd(ctx context.Context, seen holder.End) (again bool, err error) {
 	v := mon.settings()
 	run := mon.lastRun()
 	run.End = new(endreason.ByKill("the croft run that it belonged to has ended"))
 	if !seen.Abandoned {
 		end := endreason.Of(seen)
-		// The counter goes with the cgroup, so it is read before the sweep.
+		// The sweep removes the cgroup and its counter.
 		if endreason.WasKilled(end) && !mon.askedToStop() && mon.containers.OutOfMemory(mon.name) {
 			end = endreason.OutOfMemory(end)
 		}
@@ -70,8 +70,8 @@ func (mon *monitor) sweepAfterEnd(ctx context.Context, seen holder.End) (again b
 	return mon.startsAgain(v, *run.End), err
 }
 
-// settings are those of the VPS. If they cannot be read, only its name and
-// its interfaces are known.
+// settings returns the settings of the VPS. If they cannot be read it has only its
+// name and its interfaces.
 func (mon *monitor) settings() vps.VPS {
 	v, err := mon.store.Get(mon.name)
 	if err != nil {
@@ -81,7 +81,8 @@ func (mon *monitor) settings() vps.VPS {
 	return v
 }
 
-// runSoFar is what run.json says, nothing if it cannot be read.
+// lastRun returns the run of the VPS as recorded; a minimal one if there is no
+// valid record.
 func (mon *monitor) lastRun() state.Run {
 	run, err := mon.store.Run(mon.name)
 	if err == nil && run.Schema != 0 {
@@ -94,11 +95,11 @@ func (mon *monitor) lastRun() state.Run {
 	return state.Run{Schema: state.Schema, HostBoot: mon.store.HostBoot(), Boot: logs.Next() - 1}
 }
 
-// sweepUp removes what the VPS has left, and its root filesystem's mounts. It
-// tries more than once.
+// sweepAndUnmount is sweep, repeated after errors, and then unmounts the root
+// filesystem.
 func (mon *monitor) sweepAndUnmount(ctx context.Context, v vps.VPS) error {
 	err := mon.retry(sweepTries, sweepPause, func() error { return mon.sweep(ctx, v) })
-	// An adopted VPS's was in the namespace of the monitor that was killed.
+	// No-op for an adopted VPS: the mounts ended with the monitor that was killed.
 	if root, e := mon.rootfs(v); e != nil {
 		err = errors.Join(err, e)
 	} else if e := mon.rootfses.Unmount(root); e != nil {
@@ -107,8 +108,8 @@ func (mon *monitor) sweepAndUnmount(ctx context.Context, v vps.VPS) error {
 	return err
 }
 
-// retry calls do until it succeeds, at most so often, and logs each failure.
-// It does not wait once someone has asked the VPS to stop.
+// retry calls do until it succeeds, at most tries times, and logs each error. It
+// does not repeat it if a command has asked the VPS to stop.
 func (mon *monitor) retry(tries int, pause time.Duration, do func() error) error {
 	for try := 1; ; try++ {
 		err := do()
@@ -123,8 +124,8 @@ func (mon *monitor) retry(tries int, pause time.Duration, do func() error) error
 	}
 }
 
-// pauseUnlessStopped waits, and reports whether no one has asked the VPS to
-// stop by then.
+// pauseUnlessStopped waits. It returns early with false if a command has asked the
+// VPS to stop.
 func (mon *monitor) pauseUnlessStopped(pause time.Duration) bool {
 	for left := pause; left > 0; left -= look.Interval {
 		if mon.askedToStop() {
@@ -135,12 +136,11 @@ func (mon *monitor) pauseUnlessStopped(pause time.Duration) bool {
 	return !mon.askedToStop()
 }
 
-// askedToStop reports whether someone has asked the VPS to stop since it was
-// started.
+// askedToStop reports whether a command has asked the VPS to stop since its start.
 func (mon *monitor) askedToStop() bool { return paths.Exists(paths.StopRequest(mon.store, mon.name)) }
 
-// startsAgain reports whether a VPS that has ended so, and was not asked to
-// stop, is started again.
+// startsAgain reports whether a VPS with this end, which was not asked to stop,
+// starts again.
 func (mon *monitor) startsAgain(v vps.VPS, end state.End) bool {
 	if end.Reason == endreason.Rebooted {
 		return true
@@ -149,10 +149,10 @@ func (mon *monitor) startsAgain(v vps.VPS, end state.End) bool {
 	return err == nil && should && mon.mayHaveRebooted(v, end)
 }
 
-// mayHaveRebooted reports whether a VPS whose end is not known is taken for one
-// that has rebooted: the kernel told the monitor that was killed, and no one
-// else. One that has powered off comes up once more then; one that has rebooted
-// and stayed down would be an outage. An image's application cannot reboot.
+// mayHaveRebooted reports whether an end counts as a reboot because it is unknown:
+// the kernel told only the monitor, which was killed. So a VPS that has powered off
+// starts once more, but a VPS that has rebooted does not stay down. The application
+// of an image cannot reboot.
 func (m *Manager) mayHaveRebooted(v vps.VPS, end state.End) bool {
 	if end.Reason != endreason.Unknown || v.Ephemeral {
 		return false
@@ -161,25 +161,25 @@ func (m *Manager) mayHaveRebooted(v vps.VPS, end state.End) bool {
 	return err != nil || !image.Application()
 }
 
-// reboot starts the VPS again with its saved settings. A start that fails is
-// tried again: the VPS was up, and only the host can be in its way. It returns
-// if it cannot be started, or is not to be.
+// reboot starts the VPS again with its saved settings. It repeats a start that fails,
+// because the VPS did run before. It returns if the VPS cannot be started, or was
+// asked to stop.
 func (mon *monitor) reboot(ctx context.Context) error {
 	mon.how = monitorEnded
 	return mon.retry(bootTries, bootPause, func() error { return mon.bootOnce(ctx) })
 }
 
-// removeIfAbandoned removes the VPS if it is ephemeral and its runner has ended.
-// The life lock is given up for that.
+// removeIfAbandoned destroys the VPS if it is ephemeral and its croft run has ended.
+// It releases the life lock first.
 func (mon *monitor) removeIfAbandoned(ctx context.Context) error {
 	v, err := mon.store.Get(mon.name)
 	if err != nil || !mon.abandoned(v) {
 		return nil
 	}
 	mon.life.Close()
-	mon.lockWait = time.Minute // a command that waits for this VPS to end
+	mon.lockWait = time.Minute // another command may wait for the end of this VPS
 	err = mon.Destroy(ctx, mon.name, DestroyOptions{IfExists: true})
-	if fail.Is(err, fail.State) { // it was started again
+	if fail.Is(err, fail.State) { // a command has started it again
 		return nil
 	}
 	if err != nil {

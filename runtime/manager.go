@@ -1,12 +1,12 @@
-// Package runtime runs VPSs: it is the life of a VPS, told in one place.
+// Package runtime is the life of a VPS: create, boot, start, stop, monitor, adopt,
+// end, destroy. It alone knows in which order things happen and what is undone.
 //
-// Deciding is in pure functions (what an init is and how it is stopped, what
-// an exit status means, what a bundle holds); acting is behind the small
-// interfaces of machine.go, so that a pretend machine can run all of it.
+// It decides with the pure functions of other packages and reaches the machine
+// through the small interfaces of machine.go. Packages below this one do not know
+// Manager.
 package runtime
 
 import (
-	"context"
 	"io"
 	"os"
 	"sync"
@@ -17,7 +17,6 @@ import (
 	"croft/internal/fail"
 	"croft/internal/inside"
 	"croft/internal/state"
-	"croft/internal/vps"
 	"croft/network"
 	"croft/runtime/container"
 	"croft/runtime/guests"
@@ -32,15 +31,15 @@ import (
 	"croft/template"
 )
 
-// Where a Manager keeps its files unless it is told otherwise.
+// The default directories of a Manager.
 const (
 	DefaultRoot = "/var/lib/croft"
 	DefaultRun  = "/run/croft"
 )
 
-// A Manager runs the VPSs of one root directory. Its methods are the program's
-// commands, one for one. Any number of processes may use one directory at
-// once: everything a Manager decides, it decides under a lock in there.
+// A Manager runs the VPSs of one root directory. Its methods are the commands of
+// the program. Any number of processes may use one directory at the same time: a
+// Manager takes a lock there before it decides.
 type Manager struct {
 	store     *state.Store
 	templates templates
@@ -52,8 +51,8 @@ type Manager struct {
 	readOnly bool // see Options
 }
 
-// New returns a Manager. It is fail.Permission for other users than root, and,
-// if it is read-only, fail.NotFound if there is no root directory yet.
+// New returns a Manager. It is fail.Permission if the user is not root. For a
+// read-only Manager it is fail.NotFound if the root directory does not exist.
 func New(o Options) (*Manager, error) {
 	if os.Geteuid() != 0 {
 		err := fail.New(fail.Permission, "croft needs root")
@@ -121,8 +120,8 @@ func readHost(cgroups container.CgroupManager, store *state.Store) (hostfacts.Fa
 	return f, err
 }
 
-// openStore opens the Store of a Manager. readOnly says that the Manager must
-// change nothing there.
+// openStore opens the Store of a Manager. If readOnly is true the Manager must not
+// change anything there.
 func openStore(o Options, warn func(string)) (store *state.Store, readOnly bool, err error) {
 	if o.ReadOnly {
 		store, err = state.OpenExisting(o.Root, o.Run)
@@ -144,72 +143,12 @@ func openStore(o Options, warn func(string)) (store *state.Store, readOnly bool,
 	return store, false, store.Share(state.HostDir)
 }
 
-// lock takes name's lock for the command that this Manager was made for.
-func (m *Manager) lock(ctx context.Context, name string) (*state.Locked, error) {
-	if _, err := vps.ParseName(name); err != nil {
-		return nil, err
-	}
-	m.destroyAbandoned(ctx)
-	return m.store.Lock(ctx, name, m.command, m.lockWait)
-}
-
-// existing takes name's lock and reads what it should be. A monitor that was
-// killed is replaced first, so that everything after it finds a VPS that is
-// either stopped or has one; and one that was renamed is so everywhere. A VPS
-// that should run, and has ended while it had no monitor, is started.
-func (m *Manager) lockAndLoad(ctx context.Context, name string) (*state.Locked, vps.VPS, error) {
-	l, v, err := m.lockAndLoadAsIs(ctx, name)
-	if err != nil {
-		return nil, vps.VPS{}, err
-	}
-	if err := m.startAfterUnseenEnd(ctx, l, v); err != nil {
-		m.warn(err.Error())
-	}
-	return l, v, nil
-}
-
-// existingAsIs is existing for commands that start or stop the VPS: one that
-// has ended while it had no monitor stays stopped.
-func (m *Manager) lockAndLoadAsIs(ctx context.Context, name string) (*state.Locked, vps.VPS, error) {
-	l, err := m.lock(ctx, name)
-	if err != nil {
-		return nil, vps.VPS{}, err
-	}
-	v, err := m.loadLocked(ctx, l)
-	if err != nil {
-		l.Unlock()
-		return nil, vps.VPS{}, err
-	}
-	return l, v, nil
-}
-
-// ready is existing for a lock that is held.
-func (m *Manager) loadLocked(ctx context.Context, l *state.Locked) (vps.VPS, error) {
-	v, err := l.VPS()
-	if err == nil {
-		err = look.CheckRecord(v)
-	}
-	if err == nil {
-		v, err = m.finishRename(ctx, l, v)
-	}
-	if err == nil {
-		// Without a monitor a VPS runs on, and can be stopped and changed.
-		if e := m.replaceMonitor(ctx, l); e != nil {
-			m.warn(e.Error())
-		}
-		if e := m.thawFrozen(l.Name()); e != nil {
-			m.warn(e.Error())
-		}
-	}
-	return v, err
-}
-
 // observer observes whether VPSs run.
 func (m *Manager) observer() observe.Observer {
 	return observe.Observer{Store: m.store, Frozen: m.containers.Frozen}
 }
 
-// observe looks whether name runs.
+// observe looks at name.
 func (m *Manager) observe(name string) (observe.Observation, error) {
 	return m.observer().Observe(name)
 }
@@ -236,7 +175,7 @@ func (m *Manager) names() names.Names {
 	}
 }
 
-// warnAll warns of each of warnings about the VPS name.
+// warnAll passes on warnings about the VPS name.
 func (m *Manager) warnAll(name string, warnings []string) {
 	for _, w := range warnings {
 		m.warn(name + ": " + w)
@@ -256,7 +195,8 @@ func (m *Manager) networkTables() tables.Tables {
 	return tables.Tables{Store: m.store, Host: m.networks, Remains: m.containers.Remains, Command: m.command, Warn: m.warn}
 }
 
-// cgroupManager reads the name of a cgroup manager; "auto" is the host's own.
+// cgroupManager parses the name of a cgroup manager; "auto" is the one that the
+// host uses.
 func cgroupManager(name string) (container.CgroupManager, error) {
 	switch name {
 	case "", "auto":
@@ -267,8 +207,8 @@ func cgroupManager(name string) (container.CgroupManager, error) {
 	return "", fail.New(fail.Usage, "unknown cgroup manager %q: auto, systemd or cgroupfs", name)
 }
 
-// logTo sends what libcontainer has to say, which it says to logrus's global
-// logger, to w; nil drops it.
+// logTo sends the log of libcontainer to w; nil drops it. libcontainer uses the
+// global logger of logrus.
 func logTo(w io.Writer) {
 	if w == nil {
 		w = io.Discard

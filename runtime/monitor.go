@@ -1,13 +1,18 @@
 package runtime
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
+	goruntime "runtime"
+	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -17,6 +22,7 @@ import (
 	"croft/internal/inherited"
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/container"
 	"croft/runtime/endreason"
 	"croft/runtime/holder"
 	"croft/runtime/monitorlog"
@@ -24,27 +30,136 @@ import (
 	"croft/template/rootfs"
 )
 
-// monitorEnded is what the holder says to croft when a VPS's init has ended,
-// in the place of a spawnHow.
+// MonitorCommand is the hidden command that makes croft a monitor. main looks for
+// it before it parses options.
+const MonitorCommand = "monitor"
+
+// spawnHow tells a new monitor what to do.
+type spawnHow string
+
+const (
+	spawnBoot  spawnHow = "boot"  // start a stopped VPS
+	spawnWait  spawnHow = "wait"  // the same, but a VPS without an init waits for commands
+	spawnAdopt spawnHow = "adopt" // take over a running VPS whose monitor was killed
+)
+
+// Descriptors that a new monitor gets.
+const (
+	lifeFD   = 3
+	reportFD = 4
+)
+
+// A report is what a monitor sends to the command that started it: one line of
+// JSON, when init runs or when the start has failed.
+type report struct {
+	Kind     fail.Kind `json:"kind,omitempty"` // 0 if init runs
+	Message  string    `json:"message,omitempty"`
+	Hint     string    `json:"hint,omitempty"`
+	Warnings []string  `json:"warnings,omitempty"`
+}
+
+func reportOf(err error, warnings []string) report {
+	if err == nil {
+		return report{Warnings: warnings}
+	}
+	return report{Kind: fail.KindOf(err), Message: err.Error(), Hint: fail.HintOf(err), Warnings: warnings}
+}
+
+func (r report) err() error {
+	if r.Kind == 0 {
+		return nil
+	}
+	return &fail.Error{Kind: r.Kind, Msg: r.Message, Hint: r.Hint}
+}
+
+// A spawner starts monitors as processes: this program again, in its own session
+// and mount namespace.
+type spawner struct {
+	store   *state.Store
+	warn    func(string)
+	cgroups container.CgroupManager
+}
+
+// startClean starts a process that does not inherit limits, priorities and the like
+// of this one.
+func startClean(cmd *exec.Cmd) error {
+	done := make(chan error, 1)
+	go func() {
+		goruntime.LockOSThread() // never unlocked: the thread ends here
+		inherited.DropThread()
+		done <- cmd.Start()
+	}()
+	return <-done
+}
+
+func (s spawner) Spawn(ctx context.Context, name string, life *os.File, how spawnHow) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find croft's own binary: %w", err)
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make monitor's pipe: %w", err)
+	}
+	defer read.Close()
+	cmd := exec.Command(self)
+	cmd.Args = []string{"croft", MonitorCommand, name, string(how), s.store.Root, s.store.RunRoot, string(s.cgroups)}
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // for iptables and modprobe
+	cmd.ExtraFiles = []*os.File{life, write}
+	// In its own session neither Ctrl-C on the terminal nor the end of the
+	// terminal reaches the VPS. clone(2) keeps the propagation of the host's
+	// mounts, unlike unshare(1), so the monitor can choose to follow unmounts.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: syscall.CLONE_NEWNS}
+	err = startClean(cmd)
+	write.Close()
+	if err != nil {
+		return fmt.Errorf("start monitor: %w", err)
+	}
+	// Ctrl-C does not end the start: the VPS would be left half started.
+	line, err := bufio.NewReader(read).ReadBytes('\n')
+	if errors.Is(err, io.EOF) {
+		state, _ := cmd.Process.Wait()
+		return fail.New(fail.Internal, "the monitor of %s died (%v)", name, state)
+	}
+	if err != nil {
+		return fmt.Errorf("hear from monitor: %w", err)
+	}
+	var r report
+	if err := json.Unmarshal(line, &r); err != nil {
+		return fmt.Errorf("understand monitor: %w", err)
+	}
+	for _, w := range r.Warnings {
+		s.warn(w)
+	}
+	if err := r.err(); err != nil {
+		_, _ = cmd.Process.Wait() // it sweeps before it ends
+		return err
+	}
+	return nil
+}
+
+// monitorEnded is the spawnHow with which the holder executes croft when the init
+// of the VPS has ended.
 const monitorEnded spawnHow = "ended"
 
-// A monitor is the process that a running VPS belongs to, while it is croft:
-// from start to the moment that init runs, and again from init's end on. In
-// between it is the holder, which it becomes by execve(2), so that it stays
-// init's parent and costs next to nothing.
+// A monitor is the process that a running VPS belongs to, as long as that process
+// is croft: from the start until init runs, and again from the end of init on. In
+// between it is the holder. It becomes the holder by execve(2), so it stays the
+// parent of init and needs little memory.
 type monitor struct {
 	*Manager
 	name     string
 	how      spawnHow
-	cgroups  string // the cgroup manager that it was told to use
+	cgroups  string // the cgroup manager to use
 	life     *os.File
-	report   *os.File // nil once it has been said that init runs
+	report   *os.File // nil when the report was sent
 	log      monitorlog.Log
 	warnings []string
 }
 
-// Monitor is what main calls for "croft monitor NAME HOW ROOT RUN CGROUPS …". It
-// returns croft's exit status, if it returns.
+// Monitor is the command "croft monitor NAME HOW ROOT RUN CGROUPS …". If it returns,
+// it returns the exit status.
 func Monitor(args []string) int {
 	if len(args) < 5 {
 		fmt.Fprintln(os.Stderr, "croft: monitor is for croft itself")
@@ -76,7 +191,7 @@ func Monitor(args []string) int {
 		if mon.log, e = monitorlog.Open(paths.MonitorLog(mon.store, mon.name)); e != nil {
 			mon.warn(e.Error())
 		}
-		logrus.SetOutput(os.Stderr) // what libcontainer has to say, from warnings on
+		logrus.SetOutput(os.Stderr) // warnings and errors of libcontainer
 		logrus.SetLevel(logrus.WarnLevel)
 		err = mon.run(how, end)
 		if e := mon.containers.Leave(mon.name); err == nil {
@@ -93,24 +208,23 @@ func Monitor(args []string) int {
 	return 0
 }
 
-// monitorOOMScore keeps monitors alive where memory runs out, since without its
-// monitor a VPS cannot reboot. It needs CAP_SYS_RESOURCE; a VPS's own init has
-// 0.
+// monitorOOMScore keeps the kernel from killing monitors when memory runs out,
+// because a VPS cannot reboot without its monitor. It needs CAP_SYS_RESOURCE. The
+// init of a VPS has 0.
 const monitorOOMScore = -900
 
 // shelterPatience is how long systemd may take to make a scope.
 const shelterPatience = 30 * time.Second
 
-// run is the monitor's life. It returns when the VPS has ended, or if it could
-// not be started.
+// run returns when the VPS has ended, or if it could not be started.
 func (mon *monitor) run(how spawnHow, end holder.End) error {
-	// Dispositions that this process has were its caller's; what it catches
-	// itself is reset in what it executes, so init starts with none ignored.
+	// This process can have inherited ignored signals. A signal that it catches
+	// has its default action again after execve(2), so init ignores none.
 	signal.Notify(make(chan os.Signal, 8), unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
 	inherited.DropProcess()
 	inherited.SetOOMScore(monitorOOMScore)
 	ctx := context.Background()
-	if how != monitorEnded { // else it has been
+	if how != monitorEnded { // otherwise it is there already
 		bounded, cancel := context.WithTimeout(ctx, shelterPatience)
 		err := mon.containers.Shelter(bounded, mon.name)
 		cancel()
@@ -121,7 +235,7 @@ func (mon *monitor) run(how spawnHow, end holder.End) error {
 	if how == monitorEnded {
 		return mon.afterInit(ctx, end)
 	}
-	// What is mounted here stays here, what the host unmounts goes here too.
+	// Mounts made here stay here, and mounts that the host unmounts go away here.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
@@ -131,16 +245,16 @@ func (mon *monitor) run(how spawnHow, end holder.End) error {
 	return mon.bootOnce(ctx)
 }
 
-// bootOnce is boot that records why it came to nothing.
+// bootOnce is boot that records why it failed.
 func (mon *monitor) bootOnce(ctx context.Context) error {
-	// Mounts of croft mount, which croft umount does not reach here if the
-	// host's mounts are private, and those of a monitor of an older croft.
+	// If the host's mounts are private, croft umount does not reach the mounts of
+	// croft mount here. A monitor of an older croft left mounts too.
 	err := rootfs.UnmountBelow(filepath.Dir(mon.store.VPSDir(mon.name)))
 	if err == nil {
 		err = mon.boot(ctx)
 	}
 	if err == nil {
-		return nil // not reached: it is the holder by now
+		return nil // not reached: this process is the holder by then
 	}
 	if e := mon.recordFailure(ctx, err); e != nil {
 		err = errors.Join(err, e)
@@ -148,28 +262,27 @@ func (mon *monitor) bootOnce(ctx context.Context) error {
 	return err
 }
 
-// rootfs is where this monitor mounts v's root filesystem, for itself alone,
-// and what that is made from.
+// rootfs describes v's root filesystem, mounted where only this monitor sees it.
 func (mon *monitor) rootfs(v vps.VPS) (rootfs.Rootfs, error) {
 	root, err := mon.Manager.rootfs(v)
 	root.Target = mon.store.RootfsDir()
 	return root, err
 }
 
-// say reports down the pipe, once.
+// tell sends the report, once.
 func (mon *monitor) tell(err error) {
 	if mon.report == nil {
 		return
 	}
 	line, e := json.Marshal(reportOf(err, mon.warnings))
 	if e == nil {
-		_, _ = mon.report.Write(append(line, '\n')) // nobody may be listening any more
+		_, _ = mon.report.Write(append(line, '\n')) // the command may have ended
 	}
 	mon.report.Close()
 	mon.report = nil
 }
 
-// failed records that a start came to nothing.
+// recordFailure records that a start failed.
 func (mon *monitor) recordFailure(ctx context.Context, cause error) error {
 	run := mon.lastRun()
 	run.Schema, run.State, run.Init, run.Monitor = state.Schema, state.Ended, state.Process{}, state.Process{}
@@ -177,8 +290,8 @@ func (mon *monitor) recordFailure(ctx context.Context, cause error) error {
 	return mon.store.PutRun(mon.name, run)
 }
 
-// sweep removes what a VPS that does not run has left on the host, from names
-// alone. Nothing being there is success. The caller holds the life lock.
+// sweep removes everything that a VPS which does not run has left on the host. It
+// finds that by name. No-op if there is nothing. The caller holds the life lock.
 func (m *Manager) sweep(ctx context.Context, v vps.VPS) error {
 	err := m.containers.Delete(v.Name)
 	for _, p := range m.networkTables().PlugsLeft(v) {
@@ -188,7 +301,7 @@ func (m *Manager) sweep(ctx context.Context, v vps.VPS) error {
 		if e := m.networks.Unplug(ctx, p.Plan); err == nil {
 			err = e
 		}
-		if len(v.Published) == 0 && v.UUID != "" { // else all that is known is its name
+		if len(v.Published) == 0 && v.UUID != "" { // without a UUID only its name is known
 			continue
 		}
 		if e := m.networks.Unpublish(ctx, p.Plan); err == nil {
