@@ -7,14 +7,6 @@ import (
 	"strings"
 )
 
-// forwardsIPv6 reports whether s makes the host, or one link, forward IPv6.
-// Whichever it is, the kernel then drops the default routes that it has from
-// router advertisements by any link that does not go on listening
-// (rt6_purge_dflt_routers, net/ipv6/addrconf.c).
-func (s Sysctl) forwardsIPv6() bool {
-	return s.Value == "1" && strings.HasPrefix(s.Key, "net/ipv6/conf/") && strings.HasSuffix(s.Key, "/forwarding")
-}
-
 // keepRouterAdvertisements has every link that listens to routers go on when
 // it forwards, which takes an accept_ra of 2
 // (Documentation/networking/ip-sysctl.rst). "default" is among them, for links

@@ -207,21 +207,6 @@ func address(p netip.Prefix) *netlink.Addr {
 	return a
 }
 
-// addressWords is what address adds, in words of ip(8).
-func addressWords(p netip.Prefix) string {
-	switch {
-	case p.Addr().Is6():
-		return " nodad"
-	case vps.NeedsOnLink(p.Addr()):
-		return " scope host"
-	}
-	return ""
-}
-
-func ipNet(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
-}
-
 // ensureForwarding makes the host a router, which packets between VPSs need
 // as well as those to the outside.
 func (h *Host) ensureForwarding(_ context.Context, p HostPlan) error {
@@ -284,3 +269,7 @@ func isNotFound(err error) bool {
 }
 
 func isAbsent(err error) bool { return errors.Is(err, unix.ENOENT) }
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}

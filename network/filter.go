@@ -320,3 +320,11 @@ func segmentRules() []filterRule {
 		do(verdict("drop")),
 	}
 }
+
+func (c filterChain) marks() []string {
+	var out []string
+	for _, r := range c.rules {
+		out = append(out, r.mark())
+	}
+	return out
+}

@@ -106,7 +106,7 @@ func early(ctx context.Context, six bool) []Blocker {
 		if tool == "ip6tables" && !six {
 			continue
 		}
-		if rules, err := savedRules(ctx, tool == "ip6tables"); err == nil && rules.dropsEarly() {
+		if rules, err := savedRules(ctx, tool == "ip6tables"); err == nil && dropsEarly(rules) {
 			all = append(all, Blocker{"a rule of " + tool + " before croft's",
 				fmt.Sprintf("%s -D FORWARD -j %s && %[1]s -I FORWARD -j %[2]s", tool, chainForward)})
 		}
@@ -116,7 +116,7 @@ func early(ctx context.Context, six bool) []Blocker {
 
 // dropsEarly reports whether a rule that drops everything stands before the
 // jump to croft's.
-func (s saved) dropsEarly() bool {
+func dropsEarly(s saved) bool {
 	drops := false
 	for _, spec := range s.in("filter", "FORWARD") {
 		if spec == "-j "+chainForward {

@@ -304,3 +304,11 @@ func (p HostPlan) rulesOf(six bool) []Rule {
 }
 
 func (p HostPlan) alias() string { return "croft " + p.Network }
+
+// forwardsIPv6 reports whether s makes the host, or one link, forward IPv6.
+// Whichever it is, the kernel then drops the default routes that it has from
+// router advertisements by any link that does not go on listening
+// (rt6_purge_dflt_routers, net/ipv6/addrconf.c).
+func (s Sysctl) forwardsIPv6() bool {
+	return s.Value == "1" && strings.HasPrefix(s.Key, "net/ipv6/conf/") && strings.HasSuffix(s.Key, "/forwarding")
+}

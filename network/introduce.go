@@ -25,7 +25,7 @@ func (h *Host) introduce(p Plan) error {
 		if err != nil {
 			return classify("find link "+n.link, err)
 		}
-		entry := n.kernel(link.Attrs().Index, p)
+		entry := kernelNeighbour(n, link.Attrs().Index, p)
 		if err := h.nl.NeighSet(&entry); err != nil {
 			return classify(fmt.Sprintf("enter neighbour %s", n.addr), err)
 		}
@@ -34,7 +34,7 @@ func (h *Host) introduce(p Plan) error {
 }
 
 // kernel is the entry as the kernel is told.
-func (n neighbour) kernel(link int, p Plan) netlink.Neigh {
+func kernelNeighbour(n neighbour, link int, p Plan) netlink.Neigh {
 	entry := netlink.Neigh{LinkIndex: link, Family: familyOf(n.addr), IP: n.addr.AsSlice()}
 	if n.proxy {
 		entry.Flags = netlink.NTF_PROXY
@@ -125,7 +125,7 @@ func (h *Host) forgetNeighbour(n neighbour, was Plan) error {
 	if err != nil {
 		return classify("find link "+n.link, err)
 	}
-	entry := n.kernel(link.Attrs().Index, was)
+	entry := kernelNeighbour(n, link.Attrs().Index, was)
 	if err := h.nl.NeighDel(&entry); err != nil && !errors.Is(err, unix.ENOENT) {
 		return classify(fmt.Sprintf("remove neighbour %s", n.addr), err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/google/nftables/userdata"
 )
 
-func (f family) kernel() nftables.TableFamily {
+func kernelFamily(f family) nftables.TableFamily {
 	switch f {
 	case familyNetdev:
 		return nftables.TableFamilyNetdev
@@ -22,12 +22,12 @@ func (f family) kernel() nftables.TableFamily {
 	return nftables.TableFamilyBridge
 }
 
-func (f family) table() *nftables.Table {
-	return &nftables.Table{Name: filterTable, Family: f.kernel()}
+func kernelTable(f family) *nftables.Table {
+	return &nftables.Table{Name: filterTable, Family: kernelFamily(f)}
 }
 
-func (f family) set(name string) *nftables.Set {
-	return &nftables.Set{Table: f.table(), Name: name}
+func kernelSet(f family, name string) *nftables.Set {
+	return &nftables.Set{Table: kernelTable(f), Name: name}
 }
 
 // ensureFilter makes the tables that the network needs right.
@@ -53,11 +53,11 @@ func (h *Host) ensureTable(p HostPlan, f family) error {
 		return err
 	}
 	defer unlock()
-	t := h.nft.AddTable(f.table())
+	t := h.nft.AddTable(kernelTable(f))
 	for i, s := range filterSets(f) {
 		// An id that is unique in this batch. The library would choose one from a
 		// counter that it does not lock (google/nftables v0.3.0, AddSet).
-		set := s.kernel(t)
+		set := setIn(t, s)
 		set.ID = uint32(i + 1)
 		if err := h.nft.AddSet(set, nil); err != nil {
 			return classify("make set "+s.name, err)
@@ -65,12 +65,12 @@ func (h *Host) ensureTable(p HostPlan, f family) error {
 	}
 	chains := filterChains(f)
 	for _, c := range chains {
-		h.nft.FlushChain(h.nft.AddChain(c.kernel(t)))
+		h.nft.FlushChain(h.nft.AddChain(chainIn(t, c)))
 	}
 	for _, c := range chains {
 		h.addRules(t, c)
 	}
-	if err := h.nft.SetAddElements(f.set(setNetworks), p.networkElement(f)); err != nil {
+	if err := h.nft.SetAddElements(kernelSet(f, setNetworks), networkElement(p, f)); err != nil {
 		return classify("enter network", err)
 	}
 	return classify(fmt.Sprintf("set filters (nftables, family %s)", f), h.nft.Flush())
@@ -83,7 +83,7 @@ func (h *Host) addRules(t *nftables.Table, c filterChain) {
 	}
 }
 
-func (s filterSet) kernel(t *nftables.Table) *nftables.Set {
+func setIn(t *nftables.Table, s filterSet) *nftables.Set {
 	types := make([]nftables.SetDatatype, len(s.types))
 	for i, name := range s.types {
 		switch name {
@@ -112,7 +112,7 @@ func (s filterSet) kernel(t *nftables.Table) *nftables.Set {
 	return set
 }
 
-func (c filterChain) kernel(t *nftables.Table) *nftables.Chain {
+func chainIn(t *nftables.Table, c filterChain) *nftables.Chain {
 	chain := &nftables.Chain{Name: c.name, Table: t, Device: c.device}
 	hooks := map[string]*nftables.ChainHook{
 		"prerouting":  nftables.ChainHookPrerouting,
@@ -133,7 +133,7 @@ func (c filterChain) kernel(t *nftables.Table) *nftables.Chain {
 	return chain
 }
 
-func (p HostPlan) networkElement(f family) []nftables.SetElement {
+func networkElement(p HostPlan, f family) []nftables.SetElement {
 	return []nftables.SetElement{{Key: ifname(p.filterKey(f))}}
 }
 
@@ -143,7 +143,7 @@ func (h *Host) filterIsThere(p HostPlan, f family) (bool, error) {
 	if there, err := h.tableIsThere(f); err != nil || !there {
 		return false, err
 	}
-	sets, err := h.nft.GetSets(f.table())
+	sets, err := h.nft.GetSets(kernelTable(f))
 	if err != nil {
 		return false, classify("list sets of filters", err)
 	}
@@ -157,7 +157,7 @@ func (h *Host) filterIsThere(p HostPlan, f family) (bool, error) {
 			return false, err
 		}
 	}
-	elements, err := h.nft.GetSetElements(f.set(setNetworks))
+	elements, err := h.nft.GetSetElements(kernelSet(f, setNetworks))
 	if err != nil {
 		return false, classify("list networks of filters", err)
 	}
@@ -168,7 +168,7 @@ func (h *Host) filterIsThere(p HostPlan, f family) (bool, error) {
 
 // chainIsThere compares marks of rules: a chain that is absent has none.
 func (h *Host) chainIsThere(f family, c filterChain) (bool, error) {
-	rules, err := h.nft.GetRules(f.table(), &nftables.Chain{Name: c.name})
+	rules, err := h.nft.GetRules(kernelTable(f), &nftables.Chain{Name: c.name})
 	if err != nil {
 		return false, classify("list rules of filters", err)
 	}
@@ -184,16 +184,8 @@ func marksOf(rules []*nftables.Rule) []string {
 	return out
 }
 
-func (c filterChain) marks() []string {
-	var out []string
-	for _, r := range c.rules {
-		out = append(out, r.mark())
-	}
-	return out
-}
-
 func (h *Host) tableIsThere(f family) (bool, error) {
-	tables, err := h.nft.ListTablesOfFamily(f.kernel())
+	tables, err := h.nft.ListTablesOfFamily(kernelFamily(f))
 	if err != nil {
 		return false, classify("list tables of filters", err)
 	}
@@ -214,7 +206,7 @@ func (h *Host) leaveTable(p HostPlan, f family) error {
 	if there, err := h.tableIsThere(f); err != nil || !there {
 		return err
 	}
-	elements, err := h.nft.GetSetElements(f.set(setNetworks))
+	elements, err := h.nft.GetSetElements(kernelSet(f, setNetworks))
 	if err != nil {
 		return classify("list networks of filters", err)
 	}
@@ -222,10 +214,10 @@ func (h *Host) leaveTable(p HostPlan, f family) error {
 		return !bytes.Equal(e.Key, ifname(p.filterKey(f)))
 	})
 	if !others {
-		h.nft.DelTable(f.table())
+		h.nft.DelTable(kernelTable(f))
 		return classify("remove filters", h.nft.Flush())
 	}
-	return h.deleteElements(f, map[string][]nftables.SetElement{setNetworks: p.networkElement(f)})
+	return h.deleteElements(f, map[string][]nftables.SetElement{setNetworks: networkElement(p, f)})
 }
 
 // admit lets the link of p use what is p's.
@@ -235,7 +227,7 @@ func (h *Host) admit(p Plan) error {
 		bySet[e.set] = append(bySet[e.set], nftables.SetElement{Key: e.key})
 	}
 	for name, elements := range bySet {
-		if err := h.nft.SetAddElements(p.family().set(name), elements); err != nil {
+		if err := h.nft.SetAddElements(kernelSet(p.family(), name), elements); err != nil {
 			return classify("add filters of "+p.HostLink, err)
 		}
 	}
@@ -260,7 +252,7 @@ func (h *Host) dismiss(f family, hostLink string) error {
 	}
 	found[setSegments] = []nftables.SetElement{{Key: ifname(hostLink)}}
 	for _, set := range []string{setMAC, setIPv4, setIPv6} {
-		elements, err := h.nft.GetSetElements(f.set(set))
+		elements, err := h.nft.GetSetElements(kernelSet(f, set))
 		if err != nil {
 			return classify("list set "+set, err)
 		}
@@ -277,10 +269,10 @@ func (h *Host) dismiss(f family, hostLink string) error {
 // deleting what is absent fails and somebody else may be deleting it too.
 func (h *Host) deleteElements(f family, bySet map[string][]nftables.SetElement) error {
 	for name, elements := range bySet {
-		if err := h.nft.SetAddElements(f.set(name), elements); err != nil {
+		if err := h.nft.SetAddElements(kernelSet(f, name), elements); err != nil {
 			return classify("remove filters", err)
 		}
-		if err := h.nft.SetDeleteElements(f.set(name), elements); err != nil {
+		if err := h.nft.SetDeleteElements(kernelSet(f, name), elements); err != nil {
 			return classify("remove filters", err)
 		}
 	}
@@ -311,7 +303,7 @@ func (h *Host) dropped(f family) (map[string]map[Reason]uint64, error) {
 		return out, err
 	}
 	for _, r := range reasons() {
-		elements, err := h.nft.GetSetElements(f.set(dropSet(r)))
+		elements, err := h.nft.GetSetElements(kernelSet(f, dropSet(r)))
 		if err != nil {
 			return nil, classify("read counts of dropped packets", err)
 		}

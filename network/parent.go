@@ -8,14 +8,6 @@ import (
 	"croft/internal/fail"
 )
 
-// macvlanMode: VPSs on one parent reach each other unless the network is private.
-func (p Plan) macvlanMode() string {
-	if p.Private {
-		return "private"
-	}
-	return "bridge"
-}
-
 func (h *Host) parent(p Plan) (netlink.Link, error) {
 	link, err := h.nl.LinkByName(p.Parent)
 	if isNotFound(err) {

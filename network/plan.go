@@ -324,3 +324,11 @@ const (
 	brportGroupFwdMask = 31
 	forwardLLDP        = 1 << 0x0e
 )
+
+// macvlanMode: VPSs on one parent reach each other unless the network is private.
+func (p Plan) macvlanMode() string {
+	if p.Private {
+		return "private"
+	}
+	return "bridge"
+}

@@ -2,6 +2,7 @@ package network
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"croft/internal/vps"
@@ -138,4 +139,15 @@ func (p Plan) portFlagsText() string {
 		words = append(words, f.name+" "+state)
 	}
 	return strings.Join(words, " ")
+}
+
+// addressWords is what address adds, in words of ip(8).
+func addressWords(p netip.Prefix) string {
+	switch {
+	case p.Addr().Is6():
+		return " nodad"
+	case vps.NeedsOnLink(p.Addr()):
+		return " scope host"
+	}
+	return ""
 }

@@ -95,7 +95,7 @@ func (h *Host) known(p HostPlan) (known, error) {
 		}
 	}
 	for _, set := range []string{setMAC, setIPv4, setIPv6, setSegments} {
-		elements, err := h.nft.GetSetElements(p.family().set(set))
+		elements, err := h.nft.GetSetElements(kernelSet(p.family(), set))
 		if err != nil {
 			return known{}, classify("list set "+set, err)
 		}
@@ -104,7 +104,7 @@ func (h *Host) known(p HostPlan) (known, error) {
 		}
 	}
 	for _, set := range []string{mapOwners4, mapOwners6} {
-		elements, err := h.nft.GetSetElements(familyInet.set(set))
+		elements, err := h.nft.GetSetElements(kernelSet(familyInet, set))
 		if err != nil {
 			return known{}, classify("list map "+set, err)
 		}
@@ -154,7 +154,7 @@ func (h *Host) addRouted(k known) error {
 	for _, r := range routes {
 		k.has["route "+onLinkKey(r.LinkIndex, r.Dst)] = true
 	}
-	chains, err := h.nft.ListChainsOfTableFamily(familyNetdev.kernel())
+	chains, err := h.nft.ListChainsOfTableFamily(kernelFamily(familyNetdev))
 	if err != nil {
 		return classify("list chains of filters", err)
 	}
@@ -184,7 +184,7 @@ func (k known) all(p Plan) bool {
 		return false
 	}
 	for _, n := range p.neighbours() {
-		if !k.has[neighbourKey(n.kernel(k.links[n.link], p))] {
+		if !k.has[neighbourKey(kernelNeighbour(n, k.links[n.link], p))] {
 			return false
 		}
 	}
@@ -213,9 +213,9 @@ func (k known) all(p Plan) bool {
 // hook makes the filters' hooks at a link that is no bridge's port, or makes
 // those that are there right, in one step.
 func (h *Host) hook(p Plan) error {
-	t := p.family().table()
+	t := kernelTable(p.family())
 	for _, c := range p.portHooks() {
-		h.nft.FlushChain(h.nft.AddChain(c.kernel(t)))
+		h.nft.FlushChain(h.nft.AddChain(chainIn(t, c)))
 		h.addRules(t, c)
 	}
 	return classify("hook filters to "+p.HostLink+" (nftables: ingress, and egress, which is kernel 5.16)", h.nft.Flush())
@@ -230,7 +230,7 @@ func (h *Host) unhook(f family, hostLink string) error {
 	if there, err := h.tableIsThere(f); err != nil || !there {
 		return err
 	}
-	chains, err := h.nft.ListChainsOfTableFamily(f.kernel())
+	chains, err := h.nft.ListChainsOfTableFamily(kernelFamily(f))
 	if err != nil {
 		return classify("list chains of filters", err)
 	}
@@ -239,7 +239,7 @@ func (h *Host) unhook(f family, hostLink string) error {
 			if there.Name != c.name || there.Table.Name != filterTable {
 				continue
 			}
-			h.nft.DelChain(&nftables.Chain{Name: c.name, Table: f.table()})
+			h.nft.DelChain(&nftables.Chain{Name: c.name, Table: kernelTable(f)})
 			if err := h.nft.Flush(); err != nil && !isAbsent(err) {
 				return classify("remove hooks of "+hostLink, err)
 			}

@@ -156,3 +156,6 @@ func fromLoopback(rules []Rule, network string) bool {
 // Publishes reports whether ports of the host can lead to VPSs of the network:
 // their answers have to come back by way of the host.
 func (t Table) Publishes() bool { return t.Mode == ModeBridge }
+
+// loopbackMetric is behind that of the kernel's own route to ::1, which is 0.
+const loopbackMetric = 1024

@@ -97,9 +97,6 @@ func (h *Host) Published(ctx context.Context, p Published) (PublishedInfo, error
 	return p.liveInfo(there), nil
 }
 
-// loopbackMetric is behind that of the kernel's own route to ::1, which is 0.
-const loopbackMetric = 1024
-
 // reachFromLoopback lets answers to the host's loopback address in, by the
 // links of VPSs that are reached from there, and by no other. What a VPS sends
 // to that address itself the filter at its port drops, and to ::1 the kernel

@@ -64,7 +64,7 @@ func TestDropsEarly(t *testing.T) {
 		"-A FORWARD -j DROP\n": false, // the jump will be first
 		"":                     false,
 	} {
-		if got := parseSaved("*filter\n" + text + "COMMIT\n").dropsEarly(); got != want {
+		if got := dropsEarly(parseSaved("*filter\n" + text + "COMMIT\n")); got != want {
 			t.Errorf("%t for\n%s", got, text)
 		}
 	}
