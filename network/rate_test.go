@@ -14,20 +14,6 @@ import (
 	"croft/internal/vps"
 )
 
-func TestShaperHoldsFrames(t *testing.T) {
-	for _, rate := range []uint64{vps.LeastRate, 1_000_000, 10_000_000_000, vps.MostRate} {
-		for _, mtu := range []int{0, 1500, 65535} {
-			s := newShaper(rate, mtu)
-			if int(s.burst) < mtu+14 || int(s.limit) < mtu+14 {
-				t.Errorf("%d bit/s, mtu %d: %s", rate, mtu, s)
-			}
-		}
-	}
-}
-
-// bulk is what the tests send: at the rates they set, some tenths of a second.
-const bulk = 1 << 20
-
 // transfer sends bulk from one VPS of p to the other, by TCP, and returns how
 // long it took until all of it was there.
 func (p *pair) transfer(t *testing.T, from, to int, six bool) time.Duration {
@@ -151,6 +137,9 @@ func (p *pair) filters(t *testing.T) string {
 	text := run(t, "tc", "filter", "show", "dev", p.plans[1].HostLink, "ingress")
 	return regexp.MustCompile(`(index|ref|bind|fh|ht|key|bkt|order|chain|dev|id) \S+`).ReplaceAllString(text, "")
 }
+
+// bulk is what the tests send: at the rates they set, some tenths of a second.
+const bulk = 1 << 20
 
 // Rates are there when the link is, and go with it.
 func TestRatesOfAPlug(t *testing.T) {
