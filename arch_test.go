@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +25,7 @@ var arrows = map[string][]string{
 	"cli/oci":  {"runtime/container", "runtime/streams"},
 	"cli/roff": nil,
 	"runtime": {
-		"bundles", "network", "network/guest", "template", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
+		"bundles", "network", "network/guest", "network/host", "template", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
 		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/tables", "runtime/endreason", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo",
@@ -47,7 +48,8 @@ var arrows = map[string][]string{
 	"runtime/command":    {"internal/inside", "runtime/holder", "runtime/inits", "template"},
 	"runtime/inits":      {"internal/initkind", "internal/inside", "internal/proc"},
 	"bundles":            {"internal/vps"},
-	"network":            {"internal/inside", "internal/nsthread", "internal/vps"},
+	"network":            {"internal/vps"},
+	"network/host":       {"network", "internal/inside", "internal/nsthread", "internal/vps"},
 	"network/guest":      nil,
 	"template": {
 		"template/busybox", "template/layer", "template/recipe", "template/registry", "template/rootfs",
@@ -88,15 +90,65 @@ var alone = map[string][]string{
 	"github.com/opencontainers/runc":         {"runtime/container", "."}, // main: libcontainer re-executes it as init
 	"github.com/opencontainers/cgroups":      {"runtime/container"},
 	"github.com/urfave/cli":                  {"cli"},
-	"github.com/cilium/ebpf":                 {"network"},
-	"github.com/coreos/go-iptables":          {"network"},
-	"github.com/google/nftables":             {"network"},
-	"github.com/vishvananda/netlink":         {"network"},
+	"github.com/cilium/ebpf":                 {"network", "network/host"},
+	"github.com/coreos/go-iptables":          {"network/host"},
+	"github.com/google/nftables":             {"network", "network/host"},
+	"github.com/vishvananda/netlink":         {"network/host"},
 	"github.com/google/go-cmp":               nil, // tests
 	"github.com/rogpeppe/go-internal":        nil,
 	"go.yaml.in/yaml":                        {"template/recipe"},
 	"github.com/opencontainers/image-spec":   {"template", "template/registry"},
 	"github.com/google/go-containerregistry": {"template/registry"},
+}
+
+// pure packages decide and do not act. They read no file, open no socket and
+// start no program, so their results depend on their arguments alone.
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "cli/roff"}
+
+// acting is what a pure package does not import, and which names it may use
+// nevertheless: constants, and types of values.
+var acting = map[string]*regexp.Regexp{
+	"os": nil, "os/exec": nil, "os/signal": nil, "io/ioutil": nil, "net/http": nil,
+	"net":                            regexp.MustCompile(`^(HardwareAddr|ParseMAC|IP|IPNet|IPMask|CIDRMask)$`),
+	"syscall":                        regexp.MustCompile(`^([A-Z0-9_]+|Errno)$`),
+	"golang.org/x/sys/unix":          regexp.MustCompile(`^[A-Z0-9_]+$`),
+	"github.com/google/nftables":     nil,
+	"github.com/vishvananda/netlink": nil,
+	"github.com/cilium/ebpf":         nil,
+}
+
+func TestPurePackages(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test || !slices.Contains(pure, s.dir) {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), s.path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		allowed := map[string]*regexp.Regexp{} // by the name that the file has for the package
+		for _, i := range f.Imports {
+			name, _ := strconv.Unquote(i.Path.Value)
+			names, found := acting[name]
+			switch {
+			case !found:
+			case names == nil:
+				t.Errorf("%s: a pure package must not import %s", s.path, name)
+			default:
+				allowed[path.Base(name)] = names
+			}
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if x, ok := sel.X.(*ast.Ident); ok && allowed[x.Name] != nil && !allowed[x.Name].MatchString(sel.Sel.Name) {
+				t.Errorf("%s: a pure package must not use %s.%s", s.path, x.Name, sel.Sel.Name)
+			}
+			return true
+		})
+	}
 }
 
 // A source is one Go file of ours.

@@ -38,7 +38,7 @@ func Default(seed Seed) Table {
 	if !seed.NoIPv6 {
 		t.IPv6 = uniqueLocal()
 	}
-	t.MAC = gatewayMAC()
+	t.MAC = GatewayMAC()
 	return t
 }
 
@@ -196,7 +196,7 @@ func (t *Table) name(c *Claim) {
 			break
 		}
 	}
-	if t.hasPorts() {
+	if t.HasPorts() {
 		t.nameLink(c)
 	}
 }
@@ -221,7 +221,7 @@ func (t *Table) Rename(old, new string) {
 	for i := range t.Claims {
 		if t.Claims[i].Owner == old {
 			t.Claims[i].Owner = new
-			if t.hasPorts() {
+			if t.HasPorts() {
 				t.Claims[i].HostLink = ""
 				c := t.Claims[i]
 				t.nameLink(&c) // not in place: it would find its own name taken

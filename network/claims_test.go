@@ -215,7 +215,7 @@ func crowded(n int) Table {
 			six = six.Next()
 		}
 		c := Claim{Owner: fmt.Sprint("v", i), Interface: "eth0", MAC: fmt.Sprintf("c2:01:02:03:%02x:%02x", i/256, i%256),
-			HostLink: fmt.Sprint(linkPrefix, i), Addresses: []netip.Addr{four, six}}
+			HostLink: fmt.Sprint(LinkPrefix, i), Addresses: []netip.Addr{four, six}}
 		table.Claims = append(table.Claims, c)
 	}
 	return table

@@ -17,11 +17,11 @@ func TestConnectionLimit(t *testing.T) {
 		{0, 262144, 32768}, {0, 8, vps.LeastConnections}, {100, 262144, 100}, {vps.UnlimitedConnections, 262144, 0}, {vps.MostConnections, 1024, vps.MostConnections},
 	} {
 		port.Connections = c.connections
-		if got := port.connectionLimit(c.places); got != c.want {
+		if got := port.ConnectionLimit(c.places); got != c.want {
 			t.Errorf("%d of %d: %d, not %d", c.connections, c.places, got, c.want)
 		}
 	}
-	if got := (Plan{Mode: ModeMACVLAN}).connectionLimit(262144); got != 0 {
+	if got := (Plan{Mode: ModeMACVLAN}).ConnectionLimit(262144); got != 0 {
 		t.Errorf("an interface that the host does not see has the bound %d", got)
 	}
 	for _, n := range []int64{-2, 1, vps.MostConnections + 1} {

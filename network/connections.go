@@ -27,36 +27,36 @@ import (
 // that other tools do with connections.
 const connectionPriority = -190
 
-func connectionSets() []filterSet {
-	return []filterSet{
-		{name: setNetworks, types: []string{"ifname"}},
-		{name: mapOwners4, types: []string{"ifname", "ipv4_addr"}, verdict: true},
-		{name: mapOwners6, types: []string{"ifname", "ipv6_addr"}, verdict: true},
+func connectionSets() []FilterSet {
+	return []FilterSet{
+		{Name: SetNetworks, Types: []string{"ifname"}},
+		{Name: MapOwners4, Types: []string{"ifname", "ipv4_addr"}, Verdict: true},
+		{Name: MapOwners6, Types: []string{"ifname", "ipv6_addr"}, Verdict: true},
 	}
 }
 
-func connectionChains() []filterChain {
-	return []filterChain{
-		{name: "from-vps", hook: "prerouting", priority: connectionPriority, rules: []filterRule{
-			do(newConnection(), nfproto("ipv4", 2), leads(iif, ip4Source, mapOwners4)),
-			do(newConnection(), nfproto("ipv6", 10), leads(iif, ip6Source, mapOwners6)),
+func connectionChains() []FilterChain {
+	return []FilterChain{
+		{Name: "from-vps", Hook: "prerouting", priority: connectionPriority, Rules: []FilterRule{
+			do(newConnection(), nfproto("ipv4", 2), leads(iif, ip4Source, MapOwners4)),
+			do(newConnection(), nfproto("ipv6", 10), leads(iif, ip6Source, MapOwners6)),
 		}},
-		{name: "to-vps", hook: "postrouting", priority: connectionPriority, rules: []filterRule{
-			do(newConnection(), nfproto("ipv4", 2), leads(oif, ip4Dest, mapOwners4)),
-			do(newConnection(), nfproto("ipv6", 10), leads(oif, ip6Dest, mapOwners6)),
+		{Name: "to-vps", Hook: "postrouting", priority: connectionPriority, Rules: []FilterRule{
+			do(newConnection(), nfproto("ipv4", 2), leads(oif, ip4Dest, MapOwners4)),
+			do(newConnection(), nfproto("ipv6", 10), leads(oif, ip6Dest, MapOwners6)),
 		}},
 	}
 }
 
-func connectionChain(hostLink string) string { return "connections-" + hostLink }
+func ConnectionChain(hostLink string) string { return "connections-" + hostLink }
 
 // connectionRules bound what one interface has. The kernel's count leaves out
 // TCP connections that are closed, though they keep their place for up to two
 // minutes (already_closed, net/netfilter/nf_conncount.c). So the first rule
 // bounds how many begin: limit at once, and then limit in each minute. It
 // also keeps the second one cheap, which walks a list for each new connection.
-func connectionRules(limit uint32) []filterRule {
-	return []filterRule{
+func ConnectionRules(limit uint32) []FilterRule {
+	return []FilterRule{
 		do(begunOver(limit), counted(), verdict("drop")),
 		do(openOver(limit), counted(), verdict("drop")),
 	}
@@ -65,9 +65,9 @@ func connectionRules(limit uint32) []filterRule {
 // connectionLimit is the bound of p on a host whose table has that many places; 0 is
 // none. By default that is an eighth, so that one VPS with its closed
 // connections has at most half of the table.
-func (p Plan) connectionLimit(places uint64) uint32 {
+func (p Plan) ConnectionLimit(places uint64) uint32 {
 	switch {
-	case p.Connections < 0 || !p.hasPort():
+	case p.Connections < 0 || !p.HasPort():
 		return 0
 	case p.Connections > 0:
 		return uint32(min(p.Connections, vps.MostConnections))
@@ -84,37 +84,37 @@ func (p Plan) device() string {
 }
 
 // owners are the elements that lead to the interface's chain.
-func (p Plan) owners() []element {
-	var out []element
-	for _, a := range p.own() {
-		set := mapOwners4
+func (p Plan) Owners() []FilterElement {
+	var out []FilterElement
+	for _, a := range p.OwnAddresses() {
+		set := MapOwners4
 		if a.Is6() {
-			set = mapOwners6
+			set = MapOwners6
 		}
-		out = append(out, element{set, fmt.Sprintf("%q . %s : goto %s", p.device(), a, connectionChain(p.HostLink)),
-			append(ifname(p.device()), a.AsSlice()...)})
+		out = append(out, FilterElement{set, fmt.Sprintf("%q . %s : goto %s", p.device(), a, ConnectionChain(p.HostLink)),
+			append(InterfaceKey(p.device()), a.AsSlice()...)})
 	}
 	return out
 }
 
 // usualTable is the size of the table in plans as text.
-const usualTable = 262144
+const UsualConnectionTable = 262144
 
 func (p Plan) connectionsText(line func(string, ...any)) {
-	limit := p.connectionLimit(usualTable)
+	limit := p.ConnectionLimit(UsualConnectionTable)
 	if limit == 0 {
 		return
 	}
 	if p.Connections == 0 {
-		line("# an eighth of net.netfilter.nf_conntrack_max, which is %d here", usualTable)
+		line("# an eighth of net.netfilter.nf_conntrack_max, which is %d here", UsualConnectionTable)
 	}
-	chain := connectionChain(p.HostLink)
-	line("nft add chain inet %s %s", filterTable, chain)
-	for _, r := range connectionRules(limit) {
-		line("nft add rule inet %s %s %s", filterTable, chain, r)
+	chain := ConnectionChain(p.HostLink)
+	line("nft add chain inet %s %s", FilterTable, chain)
+	for _, r := range ConnectionRules(limit) {
+		line("nft add rule inet %s %s %s", FilterTable, chain, r)
 	}
-	for _, e := range p.owners() {
-		line("nft add element inet %s %s { %s }", filterTable, e.set, e.value)
+	for _, e := range p.Owners() {
+		line("nft add element inet %s %s { %s }", FilterTable, e.Set, e.value)
 	}
 }
 
@@ -159,19 +159,19 @@ func counted() part { return part{"counter", []expr.Any{&expr.Counter{}}} }
 
 // hasOwners reports whether the port's addresses lead to its chain. Nothing has
 // to lead there if it has no bound.
-func (p Plan) hasOwners(has map[string]bool) bool {
+func (p Plan) HasOwners(has map[string]bool) bool {
 	if p.Connections < 0 {
 		return true
 	}
-	for _, e := range p.owners() {
-		if !has[ownerKey(e.set, e.key, connectionChain(p.HostLink))] {
+	for _, e := range p.Owners() {
+		if !has[OwnerKey(e.Set, e.Key, ConnectionChain(p.HostLink))] {
 			return false
 		}
 	}
 	return true
 }
 
-func ownerKey(set string, key []byte, chain string) string { return set + string(key) + chain }
+func OwnerKey(set string, key []byte, chain string) string { return set + string(key) + chain }
 
 // SetConnections makes n the bound of owner's interface: 0 is the default.
 func (t *Table) SetConnections(owner, iface string, n int64) error {

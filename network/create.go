@@ -45,7 +45,7 @@ func New(s Settings, seed Seed) (Table, error) {
 		return Table{}, err
 	}
 	t := Table{Schema: Schema, Name: s.Name, Mode: s.Mode, Bridge: s.Bridge, Foreign: s.Bridge != "", Parent: s.Parent,
-		MTU: s.MTU, Private: s.Private, Segment: s.Segment, NoNames: s.NoNames, MAC: gatewayMAC(), Claims: []Claim{}}
+		MTU: s.MTU, Private: s.Private, Segment: s.Segment, NoNames: s.NoNames, MAC: GatewayMAC(), Claims: []Claim{}}
 	for _, g := range s.Gateways {
 		t.Gateways = append(t.Gateways, g.Unmap())
 	}
@@ -56,13 +56,13 @@ func New(s Settings, seed Seed) (Table, error) {
 		}
 		t.Bridge = s.Name
 	}
-	if t.MTU == 0 && t.hostRoutes() {
+	if t.MTU == 0 && t.HostRoutes() {
 		t.MTU = seed.MTU
 	}
 	if err := t.setPrefixes(s, seed); err != nil {
 		return Table{}, err
 	}
-	t.NAT = t.Mode == ModeBridge && t.hostRoutes() && !s.NoNAT
+	t.NAT = t.Mode == ModeBridge && t.HostRoutes() && !s.NoNAT
 	if err := t.check(); err != nil {
 		return Table{}, fail.New(fail.Usage, "network %q: %w", s.Name, err)
 	}
@@ -112,7 +112,7 @@ func (t *Table) setPrefixes(s Settings, seed Seed) error {
 		}
 	}
 	t.IPv4, t.IPv6 = s.IPv4, s.IPv6
-	if t.Mode == ModeBridge && t.hostRoutes() {
+	if t.Mode == ModeBridge && t.HostRoutes() {
 		if !t.IPv4.IsValid() && !s.NoIPv4 {
 			for _, o := range s.Others {
 				if o.IPv4.IsValid() {
@@ -125,7 +125,7 @@ func (t *Table) setPrefixes(s Settings, seed Seed) error {
 			t.IPv6 = uniqueLocal()
 		}
 	}
-	if t.hasPorts() && !t.IPv4.IsValid() && !t.IPv6.IsValid() {
+	if t.HasPorts() && !t.IPv4.IsValid() && !t.IPv6.IsValid() {
 		return fail.New(fail.Usage, "mode %s needs --ipv4 or --ipv6, the addresses of its VPSs", t.Mode)
 	}
 	return nil
@@ -172,7 +172,7 @@ func (t Table) apart(others []Table, seed Seed) error {
 }
 
 // gatewayMAC is a random one of the sort that macOf describes.
-func gatewayMAC() string {
+func GatewayMAC() string {
 	var random [5]byte
 	rand.Read(random[:]) // never fails: crypto/rand
 	return net.HardwareAddr(append([]byte{0xc2}, random[:]...)).String()

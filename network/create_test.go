@@ -39,7 +39,7 @@ func TestModesGolden(t *testing.T) {
 		if i := strings.Index(text, "nft add element"); i > 0 { // the policy is in host-bridge.golden
 			text = text[i:]
 		}
-		golden(t, "mode-"+name+".golden", text+"\n"+plan.String()+fmt.Sprintln("\n# beside another interface its routes are", plan.Beside(table).Ways()))
+		golden(t, "mode-"+name+".golden", text+"\n"+plan.String()+fmt.Sprintln("\n# beside another interface its routes are", plan.AsSecondary(table).DefaultRoutes()))
 	}
 }
 

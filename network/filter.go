@@ -10,30 +10,30 @@ import "fmt"
 // elements are not there are dropped, so what is not yet, or no longer, set up
 // cannot send.
 const (
-	filterTable = "croft"
-	setNetworks = "networks" // bridges, or networks: who needs the table
-	setMAC      = "macs"
-	setIPv4     = "addresses4"
-	setIPv6     = "addresses6"
-	setSegments = "segments" // links that hear what is sent to groups
-	mapOwners4  = "owners4"  // bridge or link, and address: whose connections are counted
-	mapOwners6  = "owners6"
+	FilterTable = "croft"
+	SetNetworks = "networks" // bridges, or networks: who needs the table
+	SetMAC      = "macs"
+	SetIPv4     = "addresses4"
+	SetIPv6     = "addresses6"
+	SetSegments = "segments" // links that hear what is sent to groups
+	MapOwners4  = "owners4"  // bridge or link, and address: whose connections are counted
+	MapOwners6  = "owners6"
 )
 
 // A family is which kind of nftables table has a port's filters.
-type family string
+type Family string
 
 const (
-	familyBridge family = "bridge"
-	familyNetdev family = "netdev"
-	familyInet   family = "inet" // counts connections; see connections.go
+	FamilyBridge Family = "bridge"
+	FamilyNetdev Family = "netdev"
+	FamilyInet   Family = "inet" // counts connections; see connections.go
 )
 
-func familyOfMode(m Mode) family {
+func familyOfMode(m Mode) Family {
 	if m == ModeRouted {
-		return familyNetdev
+		return FamilyNetdev
 	}
-	return familyBridge
+	return FamilyBridge
 }
 
 // A Reason is why a frame from a VPS was dropped at its port.
@@ -56,46 +56,46 @@ const (
 	ReasonConnections Reason = "connections"
 )
 
-func reasons() []Reason {
+func Reasons() []Reason {
 	return []Reason{ReasonMAC, ReasonEtherType, ReasonARP, ReasonSource,
 		ReasonNeighbour, ReasonRouter, ReasonDHCP, ReasonLoopback, ReasonHeaders}
 }
 
-func dropSet(r Reason) string   { return "dropped-" + r }
+func DropSet(r Reason) string   { return "dropped-" + r }
 func dropChain(r Reason) string { return "drop-" + r }
 
 // A filterSet is a set of the table.
-type filterSet struct {
-	name    string
-	types   []string
-	dynamic bool // written by rules: counts of drops
-	verdict bool // a map to verdicts
+type FilterSet struct {
+	Name    string
+	Types   []string
+	Dynamic bool // written by rules: counts of drops
+	Verdict bool // a map to verdicts
 }
 
-func filterSets(f family) []filterSet {
-	if f == familyInet {
+func FilterSets(f Family) []FilterSet {
+	if f == FamilyInet {
 		return connectionSets()
 	}
-	sets := []filterSet{
-		{name: setNetworks, types: []string{"ifname"}},
-		{name: setMAC, types: []string{"ifname", "ether_addr"}},
-		{name: setIPv4, types: []string{"ifname", "ipv4_addr"}},
-		{name: setIPv6, types: []string{"ifname", "ipv6_addr"}},
-		{name: setSegments, types: []string{"ifname"}},
+	sets := []FilterSet{
+		{Name: SetNetworks, Types: []string{"ifname"}},
+		{Name: SetMAC, Types: []string{"ifname", "ether_addr"}},
+		{Name: SetIPv4, Types: []string{"ifname", "ipv4_addr"}},
+		{Name: SetIPv6, Types: []string{"ifname", "ipv6_addr"}},
+		{Name: SetSegments, Types: []string{"ifname"}},
 	}
-	for _, r := range reasons() {
-		sets = append(sets, filterSet{name: dropSet(r), types: []string{"ifname"}, dynamic: true})
+	for _, r := range Reasons() {
+		sets = append(sets, FilterSet{Name: DropSet(r), Types: []string{"ifname"}, Dynamic: true})
 	}
 	return sets
 }
 
 // A filterChain is a chain of the table; one with a hook is where frames enter.
-type filterChain struct {
-	name     string
-	hook     string // prerouting, input, postrouting, ingress, egress or ""
-	device   string // of ingress and egress
+type FilterChain struct {
+	Name     string
+	Hook     string // prerouting, input, postrouting, ingress, egress or ""
+	Device   string // of ingress and egress
 	priority int    // of the hook; 0 is hookPriority
-	rules    []filterRule
+	Rules    []FilterRule
 }
 
 // hookPriority is before everything that other tools do in the bridge family,
@@ -104,17 +104,17 @@ const hookPriority = -300
 
 // filterChains is the whole policy of one family's table, but for the hooks of
 // single links (portHooks). Chains that others jump to come first.
-func filterChains(f family) []filterChain {
-	if f == familyInet {
+func FilterChains(f Family) []FilterChain {
+	if f == FamilyInet {
 		return connectionChains()
 	}
-	var chains []filterChain
-	add := func(name, hook string, rules ...filterRule) {
-		chains = append(chains, filterChain{name: name, hook: hook, rules: rules})
+	var chains []FilterChain
+	add := func(name, hook string, rules ...FilterRule) {
+		chains = append(chains, FilterChain{Name: name, Hook: hook, Rules: rules})
 	}
-	for _, r := range reasons() {
+	for _, r := range Reasons() {
 		// Two rules, since a full set ends the first one without a verdict.
-		add(dropChain(r), "", do(count(dropSet(r))), do(verdict("drop")))
+		add(dropChain(r), "", do(count(DropSet(r))), do(verdict("drop")))
 	}
 	add("check-advertisement", "", advertisementRules()...)
 	add("check-solicitation", "", solicitationRules()...)
@@ -128,7 +128,7 @@ func filterChains(f family) []filterChain {
 	add("check-to-segment", "", segmentRules()...)
 	add("check-to-group", "", groupRules()...)
 	add("check-to", "", toRules()...)
-	if f == familyBridge {
+	if f == FamilyBridge {
 		add("from-ports", "prerouting", do(ours(iif), verdict("goto check-from")))
 		// Most frames to 01:80:c2:00:00:0x skip prerouting and reach the host's
 		// stack through this hook alone (br_handle_frame, net/bridge/br_input.c).
@@ -144,48 +144,48 @@ func filterChains(f family) []filterChain {
 // the filters. Their policy is to drop: an emptied chain lets nothing pass.
 // The rate of what comes from the VPS is kept here too: what tc(8) sends
 // through another link comes back behind this hook (net/core/dev.c).
-func (p Plan) portHooks() []filterChain {
-	from := []filterRule{do(verdict("goto check-from"))}
+func (p Plan) PortHooks() []FilterChain {
+	from := []FilterRule{do(verdict("goto check-from"))}
 	if p.Rate.Out > 0 {
-		s := newShaper(p.Rate.Out, p.MTU)
-		from = append([]filterRule{do(over(s.rate/8, s.limit), verdict("drop"))}, from...)
+		s := NewShaper(p.Rate.Out, p.MTU)
+		from = append([]FilterRule{do(over(s.Rate/8, s.Limit), verdict("drop"))}, from...)
 	}
-	return []filterChain{
-		{name: "from-" + p.HostLink, hook: "ingress", device: p.HostLink, rules: from},
-		{name: "to-" + p.HostLink, hook: "egress", device: p.HostLink, rules: []filterRule{do(verdict("goto check-to"))}},
+	return []FilterChain{
+		{Name: "from-" + p.HostLink, Hook: "ingress", Device: p.HostLink, Rules: from},
+		{Name: "to-" + p.HostLink, Hook: "egress", Device: p.HostLink, Rules: []FilterRule{do(verdict("goto check-to"))}},
 	}
 }
 
 // policy is of what no rule of a base chain decides.
-func (c filterChain) policy() string {
-	if c.device != "" {
+func (c FilterChain) Policy() string {
+	if c.Device != "" {
 		return "drop"
 	}
 	return "accept" // for ports that are not ours
 }
 
 // declaration is the chain's type in nft's language, "" if it has no hook.
-func (c filterChain) declaration() string {
-	if c.hook == "" {
+func (c FilterChain) declaration() string {
+	if c.Hook == "" {
 		return ""
 	}
 	device := ""
-	if c.device != "" {
-		device = fmt.Sprintf(" device %q", c.device)
+	if c.Device != "" {
+		device = fmt.Sprintf(" device %q", c.Device)
 	}
-	return fmt.Sprintf("type filter hook %s%s priority %d; policy %s;", c.hook, device, c.at(), c.policy())
+	return fmt.Sprintf("type filter hook %s%s priority %d; policy %s;", c.Hook, device, c.At(), c.Policy())
 }
 
-func (c filterChain) at() int {
+func (c FilterChain) At() int {
 	if c.priority == 0 {
 		return hookPriority
 	}
 	return c.priority
 }
 
-func portRules() []filterRule {
-	return []filterRule{
-		do(notOwn(iif, etherSource, setMAC), drop(ReasonMAC)),
+func portRules() []FilterRule {
+	return []FilterRule{
+		do(notOwn(iif, etherSource, SetMAC), drop(ReasonMAC)),
 		do(reservedGroup(), drop(ReasonEtherType)),
 		do(is(etherType, "arp", 0x08, 0x06), verdict("goto check-arp")),
 		do(is(etherType, "ip", 0x08, 0x00), verdict("goto check-ip4")),
@@ -196,16 +196,16 @@ func portRules() []filterRule {
 
 // arpRules: RFC 826. A probe (sender 0.0.0.0, RFC 5227) is dropped like any
 // other foreign sender: nobody is asked, and no answer is what it wants.
-func arpRules() []filterRule {
-	return []filterRule{
-		do(is(arpHead, "0x000108000604", 0, 1, 8, 0, 6, 4), own(iif, arpSourceMAC, setMAC), own(iif, arpSourceIP, setIPv4), verdict("accept")),
+func arpRules() []FilterRule {
+	return []FilterRule{
+		do(is(arpHead, "0x000108000604", 0, 1, 8, 0, 6, 4), own(iif, arpSourceMAC, SetMAC), own(iif, arpSourceIP, SetIPv4), verdict("accept")),
 		do(drop(ReasonARP)),
 	}
 }
 
-func ip4Rules() []filterRule {
-	return []filterRule{
-		do(notOwn(iif, ip4Source, setIPv4), drop(ReasonSource)),
+func ip4Rules() []FilterRule {
+	return []FilterRule{
+		do(notOwn(iif, ip4Source, SetIPv4), drop(ReasonSource)),
 		do(is(ip4DestNet, "127", 127), drop(ReasonLoopback)),
 		do(l4proto("udp", 17), is(udpPorts, "sport 67 udp dport 68", 0, 67, 0, 68), drop(ReasonDHCP)),
 		do(l4proto("icmp", 1), is(icmp4Type, "redirect", 5), drop(ReasonRouter)),
@@ -216,18 +216,18 @@ func ip4Rules() []filterRule {
 // ip6Rules let through later fragments, whose first one has been looked at,
 // and packets whose upper protocol is in sight: a match on bytes that are not
 // there fails, and what then falls through is dropped (RFC 7112).
-func ip6Rules() []filterRule {
-	return []filterRule{
+func ip6Rules() []FilterRule {
+	return []FilterRule{
 		do(is(ip6Source, "::", make([]byte, 16)...), verdict("goto check-unspecified")),
-		do(notOwn(iif, ip6Source, setIPv6), drop(ReasonSource)),
+		do(notOwn(iif, ip6Source, SetIPv6), drop(ReasonSource)),
 		do(l4protoKnown(), laterFragment(), verdict("accept")),
 		do(l4protoKnown(), upperInSight(), verdict("goto check-upper")),
 		do(drop(ReasonHeaders)),
 	}
 }
 
-func upperRules() []filterRule {
-	return []filterRule{
+func upperRules() []FilterRule {
+	return []FilterRule{
 		do(l4proto("ipv6-icmp", 58), verdict("goto check-icmp6")),
 		do(l4proto("udp", 17), is(udpPorts, "sport 547 udp dport 546", 0x02, 0x23, 0x02, 0x22), drop(ReasonDHCP)),
 		do(verdict("accept")),
@@ -236,10 +236,10 @@ func upperRules() []filterRule {
 
 // unspecifiedRules: what a machine says before it has an address (RFC 4862,
 // section 5.4; RFC 3810, section 5.2.13).
-func unspecifiedRules() []filterRule {
-	return []filterRule{
+func unspecifiedRules() []FilterRule {
+	return []FilterRule{
 		do(l4proto("ipv6-icmp", 58), fragmented(), drop(ReasonHeaders)),
-		do(l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-neighbor-solicit", 135), own(iif, ndTarget, setIPv6), verdict("accept")),
+		do(l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-neighbor-solicit", 135), own(iif, ndTarget, SetIPv6), verdict("accept")),
 		do(l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-router-solicit", 133), verdict("accept")),
 		do(l4proto("ipv6-icmp", 58), is(icmp6Type, "mld2-listener-report", 143), verdict("accept")),
 		do(drop(ReasonSource)),
@@ -247,8 +247,8 @@ func unspecifiedRules() []filterRule {
 }
 
 // icmp6Rules: neighbour discovery is never fragmented (RFC 6980).
-func icmp6Rules() []filterRule {
-	return []filterRule{
+func icmp6Rules() []FilterRule {
+	return []FilterRule{
 		do(fragmented(), between(icmp6Type, "133-137", 133, 137), drop(ReasonHeaders)),
 		do(is(icmp6Type, "nd-router-advert", 134), drop(ReasonRouter)),
 		do(is(icmp6Type, "nd-redirect", 137), drop(ReasonRouter)),
@@ -261,20 +261,20 @@ func icmp6Rules() []filterRule {
 
 // advertisementRules: for its own address, and with no link-layer address or
 // its own one as the only option (RFC 4861, section 4.4): 24 or 32 bytes.
-func advertisementRules() []filterRule {
-	return []filterRule{
-		do(notOwn(iif, ndTarget, setIPv6), drop(ReasonNeighbour)),
+func advertisementRules() []FilterRule {
+	return []FilterRule{
+		do(notOwn(iif, ndTarget, SetIPv6), drop(ReasonNeighbour)),
 		do(is(ip6Length, "24", 0, 24), verdict("accept")),
-		do(is(ip6Length, "32", 0, 32), is(ndOption, "0x0201", 2, 1), own(iif, ndOptionMAC, setMAC), verdict("accept")),
+		do(is(ip6Length, "32", 0, 32), is(ndOption, "0x0201", 2, 1), own(iif, ndOptionMAC, SetMAC), verdict("accept")),
 		do(drop(ReasonNeighbour)),
 	}
 }
 
 // solicitationRules: any target, and as source link-layer address none or its own.
-func solicitationRules() []filterRule {
-	return []filterRule{
+func solicitationRules() []FilterRule {
+	return []FilterRule{
 		do(is(ip6Length, "24", 0, 24), verdict("accept")),
-		do(is(ip6Length, "32", 0, 32), is(ndOption, "0x0101", 1, 1), own(iif, ndOptionMAC, setMAC), verdict("accept")),
+		do(is(ip6Length, "32", 0, 32), is(ndOption, "0x0101", 1, 1), own(iif, ndOptionMAC, SetMAC), verdict("accept")),
 		do(drop(ReasonNeighbour)),
 	}
 }
@@ -284,34 +284,34 @@ func solicitationRules() []filterRule {
 // settings of a port do not (br_flood, net/bridge/br_forward.c), and the
 // redirects that would tell it of a neighbour that it cannot reach, and
 // routers that would give it addresses which the table does not.
-func toRules() []filterRule {
-	return []filterRule{
+func toRules() []FilterRule {
+	return []FilterRule{
 		do(isGroup(), verdict("goto check-to-group")),
-		do(notOwn(oif, etherDest, setMAC), verdict("drop")),
-		do(is(etherType, "arp", 0x08, 0x06), own(oif, arpDestIP, setIPv4), verdict("accept")),
+		do(notOwn(oif, etherDest, SetMAC), verdict("drop")),
+		do(is(etherType, "arp", 0x08, 0x06), own(oif, arpDestIP, SetIPv4), verdict("accept")),
 		do(is(etherType, "ip", 0x08, 0x00), l4proto("icmp", 1), is(icmp4Type, "redirect", 5), verdict("drop")),
-		do(is(etherType, "ip", 0x08, 0x00), own(oif, ip4Dest, setIPv4), verdict("accept")),
+		do(is(etherType, "ip", 0x08, 0x00), own(oif, ip4Dest, SetIPv4), verdict("accept")),
 		do(is(etherType, "ip6", 0x86, 0xdd), l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-redirect", 137), verdict("drop")),
 		do(is(etherType, "ip6", 0x86, 0xdd), l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-router-advert", 134), verdict("drop")),
-		do(is(etherType, "ip6", 0x86, 0xdd), own(oif, ip6Dest, setIPv6), verdict("accept")),
+		do(is(etherType, "ip6", 0x86, 0xdd), own(oif, ip6Dest, SetIPv6), verdict("accept")),
 		do(verdict("drop")),
 	}
 }
 
 // groupRules: of what is sent to groups, who asks for one of its addresses;
 // in a segment all.
-func groupRules() []filterRule {
-	return []filterRule{
-		do(member(oif, setSegments), verdict("goto check-to-segment")),
-		do(is(etherType, "arp", 0x08, 0x06), own(oif, arpDestIP, setIPv4), verdict("accept")),
+func groupRules() []FilterRule {
+	return []FilterRule{
+		do(member(oif, SetSegments), verdict("goto check-to-segment")),
+		do(is(etherType, "arp", 0x08, 0x06), own(oif, arpDestIP, SetIPv4), verdict("accept")),
 		do(is(etherType, "ip6", 0x86, 0xdd), l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-neighbor-solicit", 135),
-			own(oif, ndTarget, setIPv6), verdict("accept")),
+			own(oif, ndTarget, SetIPv6), verdict("accept")),
 		do(verdict("drop")),
 	}
 }
 
-func segmentRules() []filterRule {
-	return []filterRule{
+func segmentRules() []FilterRule {
+	return []FilterRule{
 		do(is(etherType, "ip6", 0x86, 0xdd), l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-router-advert", 134), verdict("drop")),
 		do(is(etherType, "ip6", 0x86, 0xdd), l4proto("ipv6-icmp", 58), is(icmp6Type, "nd-redirect", 137), verdict("drop")),
 		do(is(etherType, "arp", 0x08, 0x06), verdict("accept")),
@@ -321,10 +321,10 @@ func segmentRules() []filterRule {
 	}
 }
 
-func (c filterChain) marks() []string {
+func (c FilterChain) Marks() []string {
 	var out []string
-	for _, r := range c.rules {
-		out = append(out, r.mark())
+	for _, r := range c.Rules {
+		out = append(out, r.Mark())
 	}
 	return out
 }

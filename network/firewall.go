@@ -11,7 +11,7 @@ import (
 
 // A firewallLine is a rule of iptables and the number of the rule that it comes
 // from, from 1; 0 for a rule that each chain has.
-type firewallLine struct {
+type FirewallRuleLine struct {
 	number int
 	spec   string // as iptables-save prints it
 	policy bool   // it drops what no rule has decided on
@@ -20,22 +20,22 @@ type firewallLine struct {
 // firewallLines are the rules of one of croft's chains; none if it needs no rule.
 // An accepted packet is a RETURN and not an ACCEPT: the VPS's own rules come
 // after croft's, and can be stricter.
-func firewallLines(f vps.Firewall, chain string, six bool) []firewallLine {
-	var mine []firewallLine
+func firewallLines(f vps.Firewall, chain string, six bool) []FirewallRuleLine {
+	var mine []FirewallRuleLine
 	for i, r := range f.Rules {
 		if r.Chain != chain {
 			continue
 		}
 		for _, spec := range firewallSpecs(r, six) {
-			mine = append(mine, firewallLine{number: i + 1, spec: spec})
+			mine = append(mine, FirewallRuleLine{number: i + 1, spec: spec})
 		}
 	}
 	drops := f.Policy(chain) == vps.PolicyDrop
 	if len(mine) == 0 && !drops {
 		return nil
 	}
-	var out []firewallLine
-	own := func(spec string) { out = append(out, firewallLine{spec: spec}) }
+	var out []FirewallRuleLine
+	own := func(spec string) { out = append(out, FirewallRuleLine{spec: spec}) }
 	switch chain {
 	case vps.ChainInput:
 		own("-i lo -j RETURN")
@@ -52,7 +52,7 @@ func firewallLines(f vps.Firewall, chain string, six bool) []firewallLine {
 	out = append(out, mine...)
 	if drops {
 		own("-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN")
-		out = append(out, firewallLine{spec: "-j DROP", policy: true})
+		out = append(out, FirewallRuleLine{spec: "-j DROP", policy: true})
 	}
 	return out
 }
@@ -132,7 +132,7 @@ func target(action string, six bool) []string {
 }
 
 // firewallJump is the jump from a built-in chain to croft's chain.
-func firewallJump(chain string) jump {
+func firewallJump(chain string) Jump {
 	builtIn := strings.ToUpper(chain)
-	return jump{"filter", builtIn, "CROFT-" + builtIn}
+	return Jump{"filter", builtIn, "CROFT-" + builtIn}
 }

@@ -24,7 +24,7 @@ func someFirewall() vps.Firewall {
 func TestFirewallRestore(t *testing.T) {
 	var b strings.Builder
 	for _, six := range []bool{false, true} {
-		fmt.Fprintf(&b, "# IPv6: %t\n%s", six, restoreFirewall(someFirewall(), six, saved{}, nil))
+		fmt.Fprintf(&b, "# IPv6: %t\n%s", six, RestoreFirewall(someFirewall(), six, SavedRules{}, nil))
 	}
 	golden(t, "firewall.golden", b.String())
 }
@@ -41,7 +41,7 @@ func TestFirewallRestoreOverWhatIsThere(t *testing.T) {
 [7:8] -A CROFT-INPUT -j DROP
 COMMIT
 `
-	now, lines := parseCounted(text)
+	now, lines := ParseCounted(text)
 	want := `*filter
 :CROFT-INPUT - [0:0]
 -D INPUT -j CROFT-INPUT
@@ -50,14 +50,14 @@ COMMIT
 [7:8] -A CROFT-INPUT -j DROP
 COMMIT
 `
-	if diff := cmp.Diff(want, restoreFirewall(vps.Firewall{Input: vps.PolicyDrop}, false, now, lines)); diff != "" {
+	if diff := cmp.Diff(want, RestoreFirewall(vps.Firewall{Input: vps.PolicyDrop}, false, now, lines)); diff != "" {
 		t.Error(diff)
 	}
 	want = "*filter\n:CROFT-INPUT - [0:0]\n-D INPUT -j CROFT-INPUT\n-D INPUT -j CROFT-INPUT\n-X CROFT-INPUT\nCOMMIT\n"
-	if diff := cmp.Diff(want, restoreFirewall(vps.Firewall{}, false, now, lines)); diff != "" {
+	if diff := cmp.Diff(want, RestoreFirewall(vps.Firewall{}, false, now, lines)); diff != "" {
 		t.Error(diff)
 	}
-	if text := restoreFirewall(vps.Firewall{}, false, saved{}, nil); text != "" {
+	if text := RestoreFirewall(vps.Firewall{}, false, SavedRules{}, nil); text != "" {
 		t.Errorf("nothing to do, and it does %s", text)
 	}
 }

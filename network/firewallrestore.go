@@ -16,7 +16,7 @@ type countedLine struct {
 }
 
 // parseCounted reads what iptables-save -c prints of the table filter.
-func parseCounted(text string) (saved, []countedLine) {
+func ParseCounted(text string) (SavedRules, []countedLine) {
 	var plain strings.Builder
 	var lines []countedLine
 	for line := range strings.Lines(text) {
@@ -33,36 +33,36 @@ func parseCounted(text string) (saved, []countedLine) {
 		l.bytes, _ = strconv.ParseUint(bytes, 10, 64)
 		lines = append(lines, l)
 	}
-	return parseSaved(plain.String()), lines
+	return ParseSavedRules(plain.String()), lines
 }
 
 // restoreFirewall is the input of iptables-restore --noflush --counters, which
 // applies it as a whole, that makes croft's chains match f; "" if they match
 // already. now is what exists. Rules that stay keep their counts. Only croft's
 // chains and the one jump to each are changed.
-func restoreFirewall(f vps.Firewall, six bool, now saved, counts []countedLine) string {
+func RestoreFirewall(f vps.Firewall, six bool, now SavedRules, counts []countedLine) string {
 	var chains, rules, removed strings.Builder
 	for _, chain := range vps.FirewallChains() {
 		j := firewallJump(chain)
 		lines := firewallLines(f, chain, six)
-		there, jumps := now.hasChain(j.table, j.to), now.jumps(j)
+		there, jumps := now.HasChain(j.Table, j.To), now.Jumps(j)
 		if len(lines) == 0 && !there {
 			continue
 		}
-		fmt.Fprintf(&chains, ":%s - [0:0]\n", j.to) // made, or emptied
+		fmt.Fprintf(&chains, ":%s - [0:0]\n", j.To) // made, or emptied
 		keep := 1
 		if len(lines) == 0 {
 			keep = 0
-			fmt.Fprintf(&removed, "-X %s\n", j.to)
+			fmt.Fprintf(&removed, "-X %s\n", j.To)
 		}
 		for ; jumps > keep; jumps-- {
-			fmt.Fprintf(&rules, "-D %s -j %s\n", j.from, j.to)
+			fmt.Fprintf(&rules, "-D %s -j %s\n", j.From, j.To)
 		}
 		for _, l := range lines {
-			fmt.Fprintf(&rules, "%s-A %s %s\n", countOf(counts, j.to, l.spec), j.to, l.spec)
+			fmt.Fprintf(&rules, "%s-A %s %s\n", countOf(counts, j.To, l.spec), j.To, l.spec)
 		}
 		if jumps < keep { // first: the VPS's own rules come after it
-			fmt.Fprintf(&rules, "-I %s 1 -j %s\n", j.from, j.to)
+			fmt.Fprintf(&rules, "-I %s 1 -j %s\n", j.From, j.To)
 		}
 	}
 	if chains.Len() == 0 {
@@ -138,14 +138,14 @@ func SavedFirewall(f vps.Firewall, name string) FirewallInfo {
 }
 
 // A firewallFamily is what one family's iptables says of the table filter.
-type firewallFamily struct {
-	six   bool
-	now   saved
-	lines []countedLine
+type LiveFirewallFamily struct {
+	Six   bool
+	Now   SavedRules
+	Lines []countedLine
 }
 
 // liveFirewall is SavedFirewall with what really exists.
-func liveFirewall(f vps.Firewall, name string, families []firewallFamily) FirewallInfo {
+func LiveFirewall(f vps.Firewall, name string, families []LiveFirewallFamily) FirewallInfo {
 	info := SavedFirewall(f, name)
 	info.Running, info.Applied = true, true
 	for i := range info.Rules {
@@ -163,11 +163,11 @@ func liveFirewall(f vps.Firewall, name string, families []firewallFamily) Firewa
 }
 
 // look compares one chain of one family with what f wants there.
-func (info *FirewallInfo) look(f vps.Firewall, family firewallFamily, policy int, chain string) {
+func (info *FirewallInfo) look(f vps.Firewall, family LiveFirewallFamily, policy int, chain string) {
 	j := firewallJump(chain)
-	want := firewallLines(f, chain, family.six)
-	reached := len(want) == 0 || family.now.jumps(j) > 0
-	left := slices.DeleteFunc(slices.Clone(family.lines), func(l countedLine) bool { return l.chain != j.to })
+	want := firewallLines(f, chain, family.Six)
+	reached := len(want) == 0 || family.Now.Jumps(j) > 0
+	left := slices.DeleteFunc(slices.Clone(family.Lines), func(l countedLine) bool { return l.chain != j.To })
 	for _, w := range want {
 		at := slices.IndexFunc(left, func(l countedLine) bool { return l.spec == w.spec })
 		there := reached && at >= 0
@@ -187,7 +187,7 @@ func (info *FirewallInfo) look(f vps.Firewall, family firewallFamily, policy int
 		}
 	}
 	name := "ipv4"
-	if family.six {
+	if family.Six {
 		name = "ipv6"
 	}
 	for _, l := range left {

@@ -48,12 +48,12 @@ const (
 )
 
 // hasGuard: there is a place behind the filters for what it marks.
-func (p Plan) hasGuard() bool { return p.Mode == ModeBridge && p.hasPort() && !p.Foreign }
+func (p Plan) HasGuard() bool { return p.Mode == ModeBridge && p.HasPort() && !p.Foreign }
 
 // guard is the program at p's port.
-func (p Plan) guard() asm.Instructions {
+func (p Plan) GuardProgram() asm.Instructions {
 	var own4, own6 []netip.Addr
-	for _, a := range p.own() {
+	for _, a := range p.OwnAddresses() {
 		if a.Is4() {
 			own4 = append(own4, a)
 		} else {
@@ -98,7 +98,7 @@ func (p Plan) guard() asm.Instructions {
 }
 
 // guardCatch is the program that drops what a guard has marked.
-func guardCatch() asm.Instructions {
+func CatchAllProgram() asm.Instructions {
 	return asm.Instructions{
 		asm.LoadMem(asm.R2, asm.R1, skbMark, asm.Word),
 		asm.JNE.Imm(asm.R2, guardMark, "good"),
@@ -162,45 +162,45 @@ func isAnyIPv6(at int32, any []netip.Addr) asm.Instructions {
 func word(b []byte) int32 { return int32(binary.BigEndian.Uint32(b)) }
 
 // A guardProgram is one of these as the kernel takes it.
-type guardProgram struct {
-	code []byte
-	name string // by what it does, so that what is there can be compared
+type GuardProgram struct {
+	Code []byte
+	Name string // by what it does, so that what is there can be compared
 }
 
-func assemble(prog asm.Instructions) (guardProgram, error) {
+func Assemble(prog asm.Instructions) (GuardProgram, error) {
 	var code strings.Builder
 	var order binary.ByteOrder = binary.LittleEndian
 	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
 		order = binary.BigEndian
 	}
 	if err := prog.Marshal(&code, order); err != nil {
-		return guardProgram{}, fmt.Errorf("assemble a guard: %w", err)
+		return GuardProgram{}, fmt.Errorf("assemble a guard: %w", err)
 	}
 	h := fnv.New64a()
 	h.Write([]byte(code.String()))
-	return guardProgram{[]byte(code.String()), fmt.Sprintf("croft-%016x", h.Sum64())}, nil
+	return GuardProgram{[]byte(code.String()), fmt.Sprintf("croft-%016x", h.Sum64())}, nil
 }
 
 // guardPriority is before redirectPriority: what is sent through a shaper link
 // is marked already.
-const guardPriority = 5
+const GuardPriority = 5
 
 // guardText is the guard of a port in words of tc(8).
 func (p Plan) guardText(line func(string, ...any)) {
-	if !p.hasGuard() {
+	if !p.HasGuard() {
 		return
 	}
 	line("tc qdisc add dev %s clsact", p.HostLink)
 	var own []string
-	for _, a := range p.own() {
+	for _, a := range p.OwnAddresses() {
 		own = append(own, a.String())
 	}
-	line("tc filter replace dev %s ingress prio %d bpf direct-action # set mark %#x on all but %s with %s", p.HostLink, guardPriority, guardMark, p.MAC, strings.Join(own, ", "))
+	line("tc filter replace dev %s ingress prio %d bpf direct-action # set mark %#x on all but %s with %s", p.HostLink, GuardPriority, guardMark, p.MAC, strings.Join(own, ", "))
 	if p.Segment {
 		catchText(p.HostLink, "egress", line)
 	}
 }
 
 func catchText(link, hook string, line func(string, ...any)) {
-	line("tc filter replace dev %s %s prio %d bpf direct-action # drop mark %#x", link, hook, guardPriority, guardMark)
+	line("tc filter replace dev %s %s prio %d bpf direct-action # drop mark %#x", link, hook, GuardPriority, guardMark)
 }

@@ -51,12 +51,12 @@ func NewHostPlan(t Table) HostPlan {
 	p.IPv4, p.IPv6 = t.IPv4.IsValid(), t.IPv6.IsValid()
 	p.MAC, _ = net.ParseMAC(t.MAC) // Decode, Default and New vouch for it
 	for _, prefix := range []netip.Prefix{t.IPv4, t.IPv6} {
-		if !prefix.IsValid() || !t.hostRoutes() {
+		if !prefix.IsValid() || !t.HostRoutes() {
 			continue
 		}
 		p.Rules = append(p.Rules, rules(t, prefix)...)
 		if t.Mode == ModeBridge {
-			p.Addresses = append(p.Addresses, netip.PrefixFrom(firstHost(prefix), prefix.Bits()))
+			p.Addresses = append(p.Addresses, netip.PrefixFrom(FirstHost(prefix), prefix.Bits()))
 		}
 	}
 	switch {
@@ -73,22 +73,22 @@ func NewHostPlan(t Table) HostPlan {
 	return p
 }
 
-func (p HostPlan) family() family { return familyOfMode(p.Mode) }
+func (p HostPlan) Family() Family { return familyOfMode(p.Mode) }
 
 // hasFilter: there are ports, and filters at them.
-func (p HostPlan) hasFilter() bool { return p.Mode == ModeBridge || p.Mode == ModeRouted }
+func (p HostPlan) HasFilter() bool { return p.Mode == ModeBridge || p.Mode == ModeRouted }
 
 // routes: the host is the VPSs' gateway.
-func (p HostPlan) routes() bool { return p.Mode == ModeRouted || p.Mode == ModeBridge && !p.Foreign }
+func (p HostPlan) Routes() bool { return p.Mode == ModeRouted || p.Mode == ModeBridge && !p.Foreign }
 
 // families are the tables that the network needs: its filters, and the count
 // of connections.
-func (p HostPlan) families() []family { return []family{p.family(), familyInet} }
+func (p HostPlan) Families() []Family { return []Family{p.Family(), FamilyInet} }
 
 // filterKey is the network's name in a table. It fits IFNAMSIZ, and no two
 // networks have the same one.
-func (p HostPlan) filterKey(f family) string {
-	if f == familyBridge {
+func (p HostPlan) FilterKey(f Family) string {
+	if f == FamilyBridge {
 		return p.Bridge
 	}
 	if len(p.Network) <= vps.MaxLinkName {
@@ -155,17 +155,17 @@ func neverAsk(family, bridge string) Sysctl {
 // The chains of ours in iptables, and where one jump leads to each.
 const (
 	chainInput       = "CROFT-INPUT"
-	chainForward     = "CROFT-FORWARD"
+	ChainForward     = "CROFT-FORWARD"
 	chainPostrouting = "CROFT-POSTROUTING"
 )
 
 // A jump is the one rule that leads from a built-in chain to one of ours.
-type jump struct{ table, from, to string }
+type Jump struct{ Table, From, To string }
 
-func jumps() []jump {
-	return []jump{
+func Jumps() []Jump {
+	return []Jump{
 		{"filter", "INPUT", chainInput},
-		{"filter", "FORWARD", chainForward},
+		{"filter", "FORWARD", ChainForward},
 		{"nat", "POSTROUTING", chainPostrouting},
 	}
 }
@@ -181,7 +181,7 @@ func rules(t Table, prefix netip.Prefix) []Rule {
 		return Rule{six, table, chain, fmt.Sprintf(format, args...) + " " + mine}
 	}
 	forward := func(target, format string, args ...any) Rule {
-		r := add("filter", chainForward, format, args...)
+		r := add("filter", ChainForward, format, args...)
 		r.Spec += " -j " + target
 		return r
 	}
@@ -190,7 +190,7 @@ func rules(t Table, prefix netip.Prefix) []Rule {
 	foreign := []string{fmt.Sprintf("! -i %s -o %[1]s", t.Bridge)}
 	leaves := fmt.Sprintf("-s %s ! -o %s", prefix, t.Bridge)
 	if t.Mode == ModeRouted {
-		const ports = linkPrefix + "+"
+		const ports = LinkPrefix + "+"
 		within = fmt.Sprintf("-s %s -d %[1]s -i %s -o %[2]s", prefix, ports)
 		into, out = fmt.Sprintf("-d %s -o %s", prefix, ports), fmt.Sprintf("-s %s -i %s", prefix, ports)
 		foreign = []string{fmt.Sprintf("! -s %s -d %[1]s -o %s", prefix, ports), fmt.Sprintf("-d %s ! -i %s -o %[2]s", prefix, ports)}
@@ -200,7 +200,7 @@ func rules(t Table, prefix netip.Prefix) []Rule {
 	if six { // as ARP, which nobody filters there: else a host that is strict with itself has no gateway for VPSs
 		at := t.Bridge
 		if t.Mode == ModeRouted {
-			at = linkPrefix + "+"
+			at = LinkPrefix + "+"
 		}
 		ask := add("filter", chainInput, "-i %s -p ipv6-icmp -m icmp6 --icmpv6-type 135", at)
 		ask.Spec += " -j ACCEPT"
@@ -225,10 +225,10 @@ func rules(t Table, prefix netip.Prefix) []Rule {
 // one object a line, in the order in which Ensure makes them.
 func (p HostPlan) String() string {
 	var t text
-	if p.hasFilter() {
-		for _, f := range p.families() {
+	if p.HasFilter() {
+		for _, f := range p.Families() {
 			t.WriteString(filterText(f))
-			t.line("nft add element %s %s %s { %q }", f, filterTable, setNetworks, p.filterKey(f))
+			t.line("nft add element %s %s %s { %q }", f, FilterTable, SetNetworks, p.FilterKey(f))
 		}
 	}
 	if p.Foreign {
@@ -243,10 +243,10 @@ func (p HostPlan) String() string {
 			mtu = fmt.Sprintf(" mtu %d", p.MTU)
 		}
 		t.line("ip link add %s address %s%s type bridge mcast_snooping 0", p.Bridge, p.MAC, mtu)
-		t.line("ip link set %s alias %q", p.Bridge, p.alias())
+		t.line("ip link set %s alias %q", p.Bridge, p.Alias())
 	}
 	for _, s := range p.Sysctls {
-		if s.forwardsIPv6() {
+		if s.ForwardsIPv6() {
 			t.line("# if that is 0: accept_ra=2 wherever it is 1 and forwarding 0")
 		}
 		t.line("sysctl %s=%s", strings.ReplaceAll(s.Key, "/", "."), s.Value)
@@ -264,10 +264,10 @@ func (p HostPlan) String() string {
 	for _, six := range []bool{false, true} {
 		p.rulesText(six, t.line)
 	}
-	if p.routes() {
+	if p.Routes() {
 		t.line("sysctl net.ipv4.ip_forward=1")
 	}
-	if p.routes() && p.IPv6 {
+	if p.Routes() && p.IPv6 {
 		t.line("# if that is 0: as above")
 		t.line("sysctl net.ipv6.conf.all.forwarding=1")
 	}
@@ -279,21 +279,21 @@ func (p HostPlan) rulesText(six bool, line func(string, ...any)) {
 	if six {
 		name = "ip6tables"
 	}
-	mine := p.rulesOf(six)
-	for _, j := range jumps() {
+	mine := p.RulesOf(six)
+	for _, j := range Jumps() {
 		specs := specsIn(mine, j)
 		if len(specs) == 0 {
 			continue
 		}
-		line("%s -w -t %s -N %s", name, j.table, j.to)
+		line("%s -w -t %s -N %s", name, j.Table, j.To)
 		for _, spec := range specs {
-			line("%s -w -t %s -A %s %s", name, j.table, j.to, spec)
+			line("%s -w -t %s -A %s %s", name, j.Table, j.To, spec)
 		}
-		line("%s -w -t %s -I %s -j %s", name, j.table, j.from, j.to)
+		line("%s -w -t %s -I %s -j %s", name, j.Table, j.From, j.To)
 	}
 }
 
-func (p HostPlan) rulesOf(six bool) []Rule {
+func (p HostPlan) RulesOf(six bool) []Rule {
 	var out []Rule
 	for _, r := range p.Rules {
 		if r.Six == six {
@@ -303,12 +303,12 @@ func (p HostPlan) rulesOf(six bool) []Rule {
 	return out
 }
 
-func (p HostPlan) alias() string { return "croft " + p.Network }
+func (p HostPlan) Alias() string { return "croft " + p.Network }
 
 // forwardsIPv6 reports whether s makes the host, or one link, forward IPv6.
 // Whichever it is, the kernel then drops the default routes that it has from
 // router advertisements by any link that does not go on listening
 // (rt6_purge_dflt_routers, net/ipv6/addrconf.c).
-func (s Sysctl) forwardsIPv6() bool {
+func (s Sysctl) ForwardsIPv6() bool {
 	return s.Value == "1" && strings.HasPrefix(s.Key, "net/ipv6/conf/") && strings.HasSuffix(s.Key, "/forwarding")
 }

@@ -53,3 +53,12 @@ func (t Table) Info() Info {
 	}
 	return info
 }
+
+// A Traffic counts what an interface has carried since it was plugged in, as the
+// VPS sees it. Packets that the filters dropped count as sent, and again in
+// Dropped, by reason.
+type Traffic struct {
+	ReceivedBytes, ReceivedPackets uint64
+	SentBytes, SentPackets         uint64
+	Dropped                        map[Reason]uint64
+}

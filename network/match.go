@@ -11,7 +11,7 @@ import (
 
 // A filterRule is a rule as text for people and as expressions for the
 // kernel, made side by side from the same parts.
-type filterRule []part
+type FilterRule []part
 
 // A part is a match or a verdict.
 type part struct {
@@ -19,9 +19,9 @@ type part struct {
 	exprs []expr.Any
 }
 
-func do(parts ...part) filterRule { return parts }
+func do(parts ...part) FilterRule { return parts }
 
-func (r filterRule) String() string {
+func (r FilterRule) String() string {
 	words := make([]string, len(r))
 	for i, p := range r {
 		words[i] = p.text
@@ -29,7 +29,7 @@ func (r filterRule) String() string {
 	return strings.Join(words, " ")
 }
 
-func (r filterRule) exprs() []expr.Any {
+func (r FilterRule) Exprs() []expr.Any {
 	var out []expr.Any
 	for _, p := range r {
 		out = append(out, p.exprs...)
@@ -42,7 +42,7 @@ const filterVersion = 1
 
 // mark is what tells this rule from an older or altered one: the comment
 // that it carries in the kernel.
-func (r filterRule) mark() string {
+func (r FilterRule) Mark() string {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d %s", filterVersion, r)
 	return fmt.Sprintf("croft %016x", h.Sum64())
@@ -172,8 +172,8 @@ func upperInSight() part {
 
 // ours matches every link whose name is one of ours.
 func ours(l link) part {
-	return part{fmt.Sprintf("%s \"%s*\"", l.text, linkPrefix),
-		[]expr.Any{&expr.Meta{Key: l.key, Register: regName}, equal([]byte(linkPrefix))}}
+	return part{fmt.Sprintf("%s \"%s*\"", l.text, LinkPrefix),
+		[]expr.Any{&expr.Meta{Key: l.key, Register: regName}, equal([]byte(LinkPrefix))}}
 }
 
 func load(f field, register uint32) expr.Any {
@@ -240,26 +240,26 @@ func verdict(words string) part {
 }
 
 // filterText is a whole table in nft's language.
-func filterText(f family) string {
+func filterText(f Family) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "table %s %s {\n", f, filterTable)
-	for _, s := range filterSets(f) {
+	fmt.Fprintf(&b, "table %s %s {\n", f, FilterTable)
+	for _, s := range FilterSets(f) {
 		kind, to := "set", ""
-		if s.verdict {
+		if s.Verdict {
 			kind, to = "map", " : verdict"
 		}
-		fmt.Fprintf(&b, "\t%s %s {\n\t\ttype %s%s\n", kind, s.name, strings.Join(s.types, " . "), to)
-		if s.dynamic {
-			fmt.Fprintf(&b, "\t\tsize %d\n\t\tflags dynamic\n", dropSetSize)
+		fmt.Fprintf(&b, "\t%s %s {\n\t\ttype %s%s\n", kind, s.Name, strings.Join(s.Types, " . "), to)
+		if s.Dynamic {
+			fmt.Fprintf(&b, "\t\tsize %d\n\t\tflags dynamic\n", DropSetSize)
 		}
 		b.WriteString("\t}\n")
 	}
-	for _, c := range filterChains(f) {
-		fmt.Fprintf(&b, "\tchain %s {\n", c.name)
-		if c.hook != "" {
+	for _, c := range FilterChains(f) {
+		fmt.Fprintf(&b, "\tchain %s {\n", c.Name)
+		if c.Hook != "" {
 			fmt.Fprintf(&b, "\t\t%s\n", c.declaration())
 		}
-		for _, r := range c.rules {
+		for _, r := range c.Rules {
 			fmt.Fprintf(&b, "\t\t%s\n", r)
 		}
 		b.WriteString("\t}\n")
@@ -269,4 +269,4 @@ func filterText(f family) string {
 }
 
 // dropSetSize is more links than one host has.
-const dropSetSize = 65535
+const DropSetSize = 65535

@@ -24,10 +24,10 @@ const (
 func Modes() []Mode { return []Mode{ModeBridge, ModeRouted, ModeMACVLAN, ModePhysical} }
 
 // hasPorts: a VPS's interface has an end on the host, with filters at it.
-func (t Table) hasPorts() bool { return t.Mode == ModeBridge || t.Mode == ModeRouted }
+func (t Table) HasPorts() bool { return t.Mode == ModeBridge || t.Mode == ModeRouted }
 
 // hostRoutes: the host is its VPSs' gateway.
-func (t Table) hostRoutes() bool { return t.Mode == ModeRouted || t.Mode == ModeBridge && !t.Foreign }
+func (t Table) HostRoutes() bool { return t.Mode == ModeRouted || t.Mode == ModeBridge && !t.Foreign }
 
 // onLAN: others than croft's VPSs have addresses of its prefixes too.
 func (t Table) onLAN() bool {
@@ -63,8 +63,8 @@ func (t Table) gateway(p netip.Prefix, routed func() netip.Addr) netip.Addr {
 		return netip.Addr{}
 	case t.Mode == ModeRouted:
 		return routed()
-	case t.hostRoutes():
-		return firstHost(p)
+	case t.HostRoutes():
+		return FirstHost(p)
 	}
 	for _, g := range t.Gateways {
 		if p.Contains(g) {
@@ -74,7 +74,7 @@ func (t Table) gateway(p netip.Prefix, routed func() netip.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-func firstHost(p netip.Prefix) netip.Addr {
+func FirstHost(p netip.Prefix) netip.Addr {
 	if !p.IsValid() {
 		return netip.Addr{}
 	}
@@ -107,7 +107,7 @@ func (t Table) unusable(a netip.Addr) string {
 		return ""
 	case a == p.Addr():
 		return "is the network's own"
-	case t.hostRoutes() && a == firstHost(p), slices.Contains(t.Gateways, a):
+	case t.HostRoutes() && a == FirstHost(p), slices.Contains(t.Gateways, a):
 		return "is the gateway's"
 	case a.Is4() && !p.Contains(a.Next()):
 		return "is the broadcast address"
@@ -143,7 +143,7 @@ func (t Table) check() error {
 	if err := t.checkMode(); err != nil {
 		return err
 	}
-	if _, err := parseMAC(t.MAC); err != nil {
+	if _, err := ParseMAC(t.MAC); err != nil {
 		return err
 	}
 	for _, p := range []struct {
@@ -179,7 +179,7 @@ func (t Table) checkMode() error {
 	if err := vps.CheckLinkName(link); err != nil {
 		return fmt.Errorf("mode %s: %w", t.Mode, err)
 	}
-	if t.Private && t.Segment || t.Segment && t.Mode != ModeBridge || t.NAT && !t.hostRoutes() || t.Foreign && t.Mode != ModeBridge {
+	if t.Private && t.Segment || t.Segment && t.Mode != ModeBridge || t.NAT && !t.HostRoutes() || t.Foreign && t.Mode != ModeBridge {
 		return fmt.Errorf("its settings contradict each other")
 	}
 	return nil
@@ -204,7 +204,7 @@ func (t Table) checkGateways() error {
 	seen := map[bool]bool{}
 	for _, g := range t.Gateways {
 		p := t.prefixOf(g)
-		if t.hostRoutes() || seen[g.Is4()] || !p.Contains(g) || g == p.Addr() {
+		if t.HostRoutes() || seen[g.Is4()] || !p.Contains(g) || g == p.Addr() {
 			return fmt.Errorf("invalid gateway %s", g)
 		}
 		seen[g.Is4()] = true

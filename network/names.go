@@ -14,7 +14,7 @@ import (
 // linkPrefix begins the name of every host link of ours. The filters know our
 // ports by it, so it is what makes an unknown port of ours drop. It is not
 // "ve-", which systemd-networkd would run DHCP and masquerading on.
-const linkPrefix = "cr-"
+const LinkPrefix = "cr-"
 
 // hashed is what names and MACs of one interface are derived from: try is
 // counted up until nobody else has the result.
@@ -33,12 +33,12 @@ func hostLink(t Table, owner, iface string, try int) string {
 		}
 		return -1
 	}, strings.ToLower(owner))
-	room := vps.MaxLinkName - len(linkPrefix) - 1 - len(hash)
+	room := vps.MaxLinkName - len(LinkPrefix) - 1 - len(hash)
 	readable = strings.Trim(readable[:min(room, len(readable))], "-")
 	if readable == "" {
-		return linkPrefix + hash
+		return LinkPrefix + hash
 	}
-	return linkPrefix + readable + "-" + hash
+	return LinkPrefix + readable + "-" + hash
 }
 
 // macOf is locally administered and unicast (IEEE 802, the two low bits of
@@ -51,7 +51,7 @@ func macOf(t Table, owner, iface string, try int) net.HardwareAddr {
 
 // linkLocal is the one link-local address that a VPS with this MAC may use:
 // the modified EUI-64 one of RFC 4291, appendix A.
-func linkLocal(mac net.HardwareAddr) netip.Addr {
+func LinkLocal(mac net.HardwareAddr) netip.Addr {
 	return netip.AddrFrom16([16]byte{0xfe, 0x80, 0, 0, 0, 0, 0, 0,
 		mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]})
 }
@@ -60,8 +60,8 @@ func checkHostLink(name string) error {
 	if err := vps.CheckLinkName(name); err != nil {
 		return err
 	}
-	if !strings.HasPrefix(name, linkPrefix) {
-		return fmt.Errorf("%q does not begin with %q", name, linkPrefix)
+	if !strings.HasPrefix(name, LinkPrefix) {
+		return fmt.Errorf("%q does not begin with %q", name, LinkPrefix)
 	}
 	return nil
 }

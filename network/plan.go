@@ -43,11 +43,11 @@ func NewPlan(t Table, c Claim) (Plan, error) {
 	var mac net.HardwareAddr
 	var err error
 	if t.Mode != ModePhysical { // which has one of its own
-		if mac, err = parseMAC(c.MAC); err != nil {
+		if mac, err = ParseMAC(c.MAC); err != nil {
 			return Plan{}, fmt.Errorf("plan %s of %s: %w", c.Interface, c.Owner, err)
 		}
 	}
-	if t.hasPorts() {
+	if t.HasPorts() {
 		if err := checkHostLink(c.HostLink); err != nil {
 			return Plan{}, fmt.Errorf("plan %s of %s: %w", c.Interface, c.Owner, err)
 		}
@@ -56,7 +56,7 @@ func NewPlan(t Table, c Claim) (Plan, error) {
 	p.Bridge, p.Foreign, p.Parent, p.MAC, p.MTU = t.Bridge, t.Foreign, t.Parent, mac, t.MTU
 	p.Segment, p.Private = t.Segment, t.Private
 	if t.Mode == ModeRouted {
-		if p.HostMAC, err = parseMAC(t.MAC); err != nil {
+		if p.HostMAC, err = ParseMAC(t.MAC); err != nil {
 			return Plan{}, fmt.Errorf("plan %s of %s: %w", c.Interface, c.Owner, err)
 		}
 	}
@@ -81,7 +81,7 @@ func NewPlan(t Table, c Claim) (Plan, error) {
 
 // Beside returns p as a second interface of a VPS: the way out is the first
 // one's. What a prefix on the link would reach is still reached through it.
-func (p Plan) Beside(t Table) Plan {
+func (p Plan) AsSecondary(t Table) Plan {
 	if p.Mode == ModeRouted {
 		for _, prefix := range []netip.Prefix{t.IPv4, t.IPv6} {
 			if _, ok := p.via(prefix); ok {
@@ -95,14 +95,14 @@ func (p Plan) Beside(t Table) Plan {
 }
 
 // onLAN: others than croft's VPSs know its addresses.
-func (p Plan) onLAN() bool {
+func (p Plan) OnLAN() bool {
 	return p.Mode == ModeMACVLAN || p.Mode == ModePhysical || p.Foreign || p.Mode == ModeRouted && p.Parent != ""
 }
 
 // AnswersHost reports whether the host can ask for the interface's addresses: a
 // macvlan's it never reaches, nor those of a link that is not its own, and what it
 // asks a second interface of a routed network is answered by the first one.
-func (p Plan) AnswersHost() bool { return p.hasPort() && len(p.Near) == 0 }
+func (p Plan) AnswersHost() bool { return p.HasPort() && len(p.Near) == 0 }
 
 // via is the gateway of a prefix's family.
 func (p Plan) via(prefix netip.Prefix) (netip.Addr, bool) {
@@ -115,15 +115,15 @@ func (p Plan) via(prefix netip.Prefix) (netip.Addr, bool) {
 }
 
 // A Way is a route that an interface brings with it.
-type Way struct {
+type DefaultRoute struct {
 	To  netip.Prefix // zero bits: everything
 	Via netip.Addr
 }
 
 // Ways are the routes that the interface brings: to everything, or, beside an
 // interface that does so, to what is near.
-func (p Plan) Ways() []Way {
-	var out []Way
+func (p Plan) DefaultRoutes() []DefaultRoute {
+	var out []DefaultRoute
 	for _, g := range p.Gateways {
 		near := p.Near
 		if len(near) == 0 {
@@ -131,7 +131,7 @@ func (p Plan) Ways() []Way {
 		}
 		for _, prefix := range near {
 			if prefix.Addr().Is4() == g.Is4() {
-				out = append(out, Way{prefix, g})
+				out = append(out, DefaultRoute{prefix, g})
 			}
 		}
 	}
@@ -152,24 +152,24 @@ func (p Plan) Alias() string {
 }
 
 // hasPort: the interface has an end on the host, with filters at it.
-func (p Plan) hasPort() bool { return p.HostLink != "" }
+func (p Plan) HasPort() bool { return p.HostLink != "" }
 
-func (p Plan) family() family { return familyOfMode(p.Mode) }
+func (p Plan) Family() Family { return familyOfMode(p.Mode) }
 
 // own are the addresses that are the VPS's alone: those of the table, and its
 // link-local one.
-func (p Plan) own() []netip.Addr {
+func (p Plan) OwnAddresses() []netip.Addr {
 	var out []netip.Addr
 	for _, a := range p.Addresses {
 		out = append(out, a.Addr())
 	}
-	if p.hasIPv6() && len(p.MAC) == 6 {
-		out = append(out, linkLocal(p.MAC))
+	if p.HasIPv6() && len(p.MAC) == 6 {
+		out = append(out, LinkLocal(p.MAC))
 	}
 	return out
 }
 
-func (p Plan) hasIPv6() bool {
+func (p Plan) HasIPv6() bool {
 	for _, a := range p.Addresses {
 		if a.Addr().Is6() {
 			return true
@@ -180,17 +180,17 @@ func (p Plan) hasIPv6() bool {
 
 // A neighbour is an entry of the host's: it knows who has the address without
 // asking, or, as a proxy, answers who asks for it on that link.
-type neighbour struct {
-	link  string
-	addr  netip.Addr
-	proxy bool
+type Neighbour struct {
+	Link  string
+	Addr  netip.Addr
+	Proxy bool
 }
 
 // neighbours are what the host knows of the interface, so that it never asks
 // its VPS, and for what it answers others. On a foreign bridge it is a host of
 // the LAN like any other.
-func (p Plan) neighbours() []neighbour {
-	var out []neighbour
+func (p Plan) Neighbours() []Neighbour {
+	var out []Neighbour
 	at := p.Bridge
 	switch {
 	case p.Mode == ModeRouted:
@@ -198,22 +198,22 @@ func (p Plan) neighbours() []neighbour {
 	case p.Mode != ModeBridge || p.Foreign:
 		return nil
 	}
-	for _, a := range p.own() {
-		out = append(out, neighbour{link: at, addr: a})
+	for _, a := range p.OwnAddresses() {
+		out = append(out, Neighbour{Link: at, Addr: a})
 	}
 	for _, a := range p.Addresses {
 		switch {
 		case p.Mode == ModeRouted && p.Parent != "":
-			out = append(out, neighbour{p.Parent, a.Addr(), true})
+			out = append(out, Neighbour{p.Parent, a.Addr(), true})
 		case p.Mode == ModeBridge && a.Addr().Is6() && !p.Segment: // IPv4 has proxy_arp_pvlan
-			out = append(out, neighbour{p.Bridge, a.Addr(), true})
+			out = append(out, Neighbour{p.Bridge, a.Addr(), true})
 		}
 	}
 	return out
 }
 
 // hostRoutes are the addresses that the host has a route of its own for.
-func (p Plan) hostRoutes() []netip.Addr {
+func (p Plan) HostRoutes() []netip.Addr {
 	if p.Mode != ModeRouted {
 		return nil
 	}
@@ -225,7 +225,7 @@ func (p Plan) hostRoutes() []netip.Addr {
 }
 
 // linkAddresses are the host's own on its end of the link: the gateways.
-func (p Plan) linkAddresses() []netip.Prefix {
+func (p Plan) LinkAddresses() []netip.Prefix {
 	var out []netip.Prefix
 	if p.Mode != ModeRouted {
 		return out
@@ -241,57 +241,57 @@ func (p Plan) linkAddresses() []netip.Prefix {
 }
 
 // linkSysctls are of the host's end of the link.
-func (p Plan) linkSysctls() []Sysctl {
+func (p Plan) LinkSysctls() []Sysctl {
 	conf := "net/ipv6/conf/" + p.HostLink + "/"
 	if p.Mode != ModeRouted {
 		return []Sysctl{{conf + "disable_ipv6", "1"}} // a port has no address of its own
 	}
 	out := routerSysctls(p.HostLink)
-	if !p.hasIPv6() {
+	if !p.HasIPv6() {
 		return append(out, Sysctl{conf + "disable_ipv6", "1"})
 	}
 	return append(append(out, Sysctl{conf + "addr_gen_mode", "1"}), routerSysctls6(p.HostLink)...) // none but fe80::1
 }
 
 // An element is one entry of a set of the filter: this link may use this.
-type element struct {
-	set   string
+type FilterElement struct {
+	Set   string
 	value string // in nft's words
-	key   []byte // ifname, padded to 16, and the value, padded to 4
+	Key   []byte // ifname, padded to 16, and the value, padded to 4
 }
 
 // elements are what the filters let this interface use.
-func (p Plan) elements() []element {
-	if !p.hasPort() {
+func (p Plan) Elements() []FilterElement {
+	if !p.HasPort() {
 		return nil
 	}
 	quoted := fmt.Sprintf("%q", p.HostLink)
-	key := func(value ...byte) []byte { return append(ifname(p.HostLink), value...) }
-	out := []element{{setMAC, quoted + " . " + p.MAC.String(), append(key(p.MAC...), 0, 0)}}
-	for _, a := range p.own() {
-		set := setIPv4
+	key := func(value ...byte) []byte { return append(InterfaceKey(p.HostLink), value...) }
+	out := []FilterElement{{SetMAC, quoted + " . " + p.MAC.String(), append(key(p.MAC...), 0, 0)}}
+	for _, a := range p.OwnAddresses() {
+		set := SetIPv4
 		if a.Is6() {
-			set = setIPv6
+			set = SetIPv6
 		}
-		out = append(out, element{set, quoted + " . " + a.String(), key(a.AsSlice()...)})
+		out = append(out, FilterElement{set, quoted + " . " + a.String(), key(a.AsSlice()...)})
 	}
 	if p.Segment {
-		out = append(out, element{setSegments, quoted, key()})
+		out = append(out, FilterElement{SetSegments, quoted, key()})
 	}
 	return out
 }
 
-func ifname(s string) []byte {
+func InterfaceKey(s string) []byte {
 	name := make([]byte, 16) // IFNAMSIZ
 	copy(name, s)
 	return name
 }
 
 // A portFlag is one setting of a bridge port (IFLA_BRPORT_*).
-type portFlag struct {
+type PortFlag struct {
 	name string
-	attr int
-	on   bool
+	Attr int
+	On   bool
 }
 
 // IFLA_BRPORT_LOCKED of linux/if_link.h, kernel 5.18; no library has it yet.
@@ -305,9 +305,9 @@ const brportLocked = 39
 // are sent to groups, have to reach it. The ports of a segment reach each other, and
 // ask each other: proxy_arp there would keep all that is flooded from them
 // (br_flood, net/bridge/br_forward.c).
-func (p Plan) portFlags() []portFlag {
+func (p Plan) PortFlags() []PortFlag {
 	groups := p.Foreign || p.Segment
-	return []portFlag{
+	return []PortFlag{
 		{"isolated", 33, !p.Segment},
 		{"learning", 8, false},
 		{"flood", 9, false},
@@ -321,8 +321,8 @@ func (p Plan) portFlags() []portFlag {
 // hands frames to that address to the host's own stack without asking any
 // filter; one that forwards them asks ours, which drops them.
 const (
-	brportGroupFwdMask = 31
-	forwardLLDP        = 1 << 0x0e
+	BrportGroupFwdMask = 31
+	ForwardLLDP        = 1 << 0x0e
 )
 
 // macvlanMode: VPSs on one parent reach each other unless the network is private.

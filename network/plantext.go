@@ -30,7 +30,7 @@ func (p Plan) String() string {
 		t.line("ip link property add dev %s altname %s", p.Interface, p.Parent)
 	}
 	p.insideText(&t)
-	if p.hasPort() {
+	if p.HasPort() {
 		t.line("# on the host, last")
 		t.line("ip link set %s up", p.HostLink)
 	}
@@ -49,8 +49,8 @@ func (p Plan) mtuText() string {
 
 func (p Plan) portText(t *text) {
 	t.line("# on the host")
-	for _, e := range p.elements() {
-		t.line("nft add element %s %s %s { %s }", p.family(), filterTable, e.set, e.value)
+	for _, e := range p.Elements() {
+		t.line("nft add element %s %s %s { %s }", p.Family(), FilterTable, e.Set, e.value)
 	}
 	p.connectionsText(t.line)
 	if p.Mode == ModeBridge {
@@ -62,25 +62,25 @@ func (p Plan) portText(t *text) {
 	}
 	t.line("ip link add %s%s%s type veth peer name %s address %s%s netns PID", p.HostLink, own, p.mtuText(), p.Interface, p.MAC, p.mtuText())
 	t.line("ip link set %s alias %q", p.HostLink, p.Alias())
-	for _, s := range p.linkSysctls() {
+	for _, s := range p.LinkSysctls() {
 		t.line("sysctl %s=%s", strings.ReplaceAll(s.Key, "/", "."), s.Value)
 	}
 	if p.Mode == ModeRouted {
-		for _, c := range p.portHooks() {
-			t.line("nft add chain %s %s %s { %s }", p.family(), filterTable, c.name, c.declaration())
-			for _, r := range c.rules {
-				t.line("nft add rule %s %s %s %s", p.family(), filterTable, c.name, r)
+		for _, c := range p.PortHooks() {
+			t.line("nft add chain %s %s %s { %s }", p.Family(), FilterTable, c.Name, c.declaration())
+			for _, r := range c.Rules {
+				t.line("nft add rule %s %s %s %s", p.Family(), FilterTable, c.Name, r)
 			}
 		}
 		p.rateText(t.line)
-		for _, a := range p.linkAddresses() {
+		for _, a := range p.LinkAddresses() {
 			t.line("ip addr replace %s dev %s%s", a, p.HostLink, addressWords(a))
 		}
 		return
 	}
 	t.line("ip link set %s master %s", p.HostLink, p.Bridge)
 	t.line("bridge link set dev %s %s", p.HostLink, p.portFlagsText())
-	t.line("ip link set %s type bridge_slave group_fwd_mask %#x", p.HostLink, forwardLLDP)
+	t.line("ip link set %s type bridge_slave group_fwd_mask %#x", p.HostLink, ForwardLLDP)
 	t.line("bridge fdb replace %s dev %s master static sticky", p.MAC, p.HostLink)
 	p.guardText(t.line)
 	p.rateText(t.line)
@@ -88,14 +88,14 @@ func (p Plan) portText(t *text) {
 
 // introductionText is what tells the host of the VPS.
 func (p Plan) introductionText(t *text) {
-	for _, a := range p.hostRoutes() {
-		t.line("ip route add %s/%d dev %s proto %d", a, a.BitLen(), p.HostLink, protocolCroft)
+	for _, a := range p.HostRoutes() {
+		t.line("ip route add %s/%d dev %s proto %d", a, a.BitLen(), p.HostLink, ProtocolCroft)
 	}
-	for _, n := range p.neighbours() {
-		if n.proxy {
-			t.line("ip neigh replace proxy %s dev %s", n.addr, n.link)
+	for _, n := range p.Neighbours() {
+		if n.Proxy {
+			t.line("ip neigh replace proxy %s dev %s", n.Addr, n.Link)
 		} else {
-			t.line("ip neigh replace %s lladdr %s dev %s nud permanent", n.addr, p.MAC, n.link)
+			t.line("ip neigh replace %s lladdr %s dev %s nud permanent", n.Addr, p.MAC, n.Link)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func (p Plan) insideText(t *text) {
 	if p.Mode == ModeNone {
 		return
 	}
-	if p.hasIPv6() {
+	if p.HasIPv6() {
 		t.line("ip link set %s addrgenmode eui64", p.Interface)
 	}
 	for _, a := range p.Addresses {
@@ -117,7 +117,7 @@ func (p Plan) insideText(t *text) {
 		t.line("ip addr replace %s dev %s%s", a, p.Interface, nodad)
 	}
 	t.line("ip link set %s up", p.Interface)
-	for _, w := range p.Ways() {
+	for _, w := range p.DefaultRoutes() {
 		to, onlink := w.To.String(), ""
 		if w.To.Bits() == 0 {
 			to = "default"
@@ -131,9 +131,9 @@ func (p Plan) insideText(t *text) {
 
 func (p Plan) portFlagsText() string {
 	var words []string
-	for _, f := range p.portFlags() {
+	for _, f := range p.PortFlags() {
 		state := "off"
-		if f.on {
+		if f.On {
 			state = "on"
 		}
 		words = append(words, f.name+" "+state)

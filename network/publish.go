@@ -21,8 +21,8 @@ const (
 	chainOutput     = "CROFT-OUTPUT"
 )
 
-func publishJumps() []jump {
-	return []jump{
+func publishJumps() []Jump {
+	return []Jump{
 		{"nat", "PREROUTING", chainPrerouting},
 		{"nat", "OUTPUT", chainOutput},
 		{"nat", "POSTROUTING", chainPostrouting},
@@ -33,7 +33,7 @@ func publishJumps() []jump {
 func (p Published) comment() string { return p.Plan.Network + ":" + p.Plan.Owner }
 
 // device is where the VPS's answers reach the host.
-func (p Published) device() string {
+func (p Published) Device() string {
 	if p.Plan.Bridge != "" {
 		return p.Plan.Bridge
 	}
@@ -131,11 +131,11 @@ func (p Published) String() string {
 		for _, r := range p.rules(six) {
 			fmt.Fprintf(&b, "%s -w -t %s -A %s %s\n", name, r.Table, r.Chain, r.Spec)
 		}
-		if fromLoopback(p.rules(six), p.Plan.Network) {
+		if FromLoopback(p.rules(six), p.Plan.Network) {
 			if six {
-				fmt.Fprintf(&b, "ip route add local ::1 dev %s table local metric %d\n", p.device(), loopbackMetric)
+				fmt.Fprintf(&b, "ip route add local ::1 dev %s table local metric %d\n", p.Device(), LoopbackMetric)
 			} else {
-				fmt.Fprintf(&b, "sysctl net.ipv4.conf.%s.route_localnet=1\n", p.device())
+				fmt.Fprintf(&b, "sysctl net.ipv4.conf.%s.route_localnet=1\n", p.Device())
 			}
 		}
 	}
@@ -144,7 +144,7 @@ func (p Published) String() string {
 
 // fromLoopback reports whether rules translate for the host's loopback address
 // to VPSs of a network.
-func fromLoopback(rules []Rule, network string) bool {
+func FromLoopback(rules []Rule, network string) bool {
 	for _, r := range rules {
 		if r.Chain == chainPostrouting && strings.HasPrefix(r.Spec, "-s "+loopbackOf(r.Six)+" ") && strings.Contains(r.Spec, " --comment "+network+":") {
 			return true
@@ -158,4 +158,4 @@ func fromLoopback(rules []Rule, network string) bool {
 func (t Table) Publishes() bool { return t.Mode == ModeBridge }
 
 // loopbackMetric is behind that of the kernel's own route to ::1, which is 0.
-const loopbackMetric = 1024
+const LoopbackMetric = 1024

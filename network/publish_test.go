@@ -34,7 +34,7 @@ func TestPublished(t *testing.T) {
 	p := somePublished(t, somePorts())
 	text := p.String()
 	for _, six := range []bool{false, true} {
-		text += fmt.Sprintf("# IPv6: %t, where nothing is\n%s", six, publishChanges(six, saved{}, []Published{p}).text)
+		text += fmt.Sprintf("# IPv6: %t, where nothing is\n%s", six, PublishChanges(six, SavedRules{}, []Published{p}).Text)
 	}
 	golden(t, "publish.golden", text)
 }
@@ -59,8 +59,8 @@ func TestPublishChanges(t *testing.T) {
 -A CROFT-POSTROUTING -s 10.90.0.0/16 ! -o croft0 -m comment --comment croft0 -j MASQUERADE
 COMMIT
 `
-	now := parseSaved(text)
-	change := publishChanges(false, now, []Published{p})
+	now := ParseSavedRules(text)
+	change := PublishChanges(false, now, []Published{p})
 	want := `*nat
 -D CROFT-PREROUTING -p udp -m addrtype --dst-type LOCAL -m udp --dport 53:54 -m comment --comment croft0:web -j DNAT --to-destination 10.90.0.2
 -D PREROUTING -j CROFT-PREROUTING
@@ -70,22 +70,22 @@ COMMIT
 -A CROFT-POSTROUTING -s 127.0.0.0/8 -d 10.90.0.2/32 -m comment --comment croft0:web -j MASQUERADE
 COMMIT
 `
-	if diff := cmp.Diff(want, change.text); diff != "" {
+	if diff := cmp.Diff(want, change.Text); diff != "" {
 		t.Error(diff)
 	}
-	if first, last := portsOf(change.udp[0]); len(change.udp) != 1 || first != 53 || last != 54 {
-		t.Errorf("of UDP %v", change.udp)
+	if first, last := PortsOf(change.Udp[0]); len(change.Udp) != 1 || first != 53 || last != 54 {
+		t.Errorf("of UDP %v", change.Udp)
 	}
-	if !fromLoopback(change.after, "croft0") || fromLoopback(change.after, "croft1") {
-		t.Errorf("the loopback address: %v", change.after)
+	if !FromLoopback(change.After, "croft0") || FromLoopback(change.After, "croft1") {
+		t.Errorf("the loopback address: %v", change.After)
 	}
 	// Without any, the chains that are empty then go; others' rules stay.
 	p.Ports = nil
-	change = publishChanges(false, now, []Published{p})
-	if strings.Contains(change.text, "-X CROFT-P") || !strings.Contains(change.text, "-X CROFT-OUTPUT\n") || fromLoopback(change.after, "croft0") {
-		t.Errorf("%s", change.text)
+	change = PublishChanges(false, now, []Published{p})
+	if strings.Contains(change.Text, "-X CROFT-P") || !strings.Contains(change.Text, "-X CROFT-OUTPUT\n") || FromLoopback(change.After, "croft0") {
+		t.Errorf("%s", change.Text)
 	}
-	if text := publishChanges(true, saved{}, []Published{p}).text; text != "" {
+	if text := PublishChanges(true, SavedRules{}, []Published{p}).Text; text != "" {
 		t.Errorf("nothing to do, and it does %s", text)
 	}
 }

@@ -11,17 +11,17 @@ import (
 
 // A publishChange is what to do in one family so that the rules of some VPSs
 // are what they should be.
-type publishChange struct {
-	six   bool
-	text  string   // for iptables-restore --noflush, which does it as a whole; "" if nothing is to be done
-	udp   []string // specs of UDP that come or go: their connections have to be forgotten
-	after []Rule   // of nat, once it is done
+type PublishChange struct {
+	Six   bool
+	Text  string   // for iptables-restore --noflush, which does it as a whole; "" if nothing is to be done
+	Udp   []string // specs of UDP that come or go: their connections have to be forgotten
+	After []Rule   // of nat, once it is done
 }
 
 // publishChanges compares what is there with what all should have. A chain of
 // ours that is empty then goes, with its jump; other rules stay as they are.
-func publishChanges(six bool, now saved, all []Published) publishChange {
-	change := publishChange{six: six}
+func PublishChanges(six bool, now SavedRules, all []Published) PublishChange {
+	change := PublishChange{Six: six}
 	mine := map[string]bool{}
 	want := map[string][]string{}
 	for _, p := range all {
@@ -32,13 +32,13 @@ func publishChanges(six bool, now saved, all []Published) publishChange {
 	}
 	var chains, rules, removed strings.Builder
 	for _, j := range publishJumps() {
-		there := now.in(j.table, j.to)
+		there := now.In(j.Table, j.To)
 		left := len(there)
-		missing := slices.Clone(want[j.to])
+		missing := slices.Clone(want[j.To])
 		for _, spec := range there {
 			i := slices.Index(missing, spec)
 			if i < 0 && mine[commentOf(spec)] {
-				fmt.Fprintf(&rules, "-D %s %s\n", j.to, spec)
+				fmt.Fprintf(&rules, "-D %s %s\n", j.To, spec)
 				change.note(spec)
 				left--
 				continue
@@ -46,40 +46,40 @@ func publishChanges(six bool, now saved, all []Published) publishChange {
 			if i >= 0 {
 				missing = slices.Delete(missing, i, i+1)
 			}
-			change.after = append(change.after, Rule{six, j.table, j.to, spec})
+			change.After = append(change.After, Rule{six, j.Table, j.To, spec})
 		}
 		for _, spec := range missing {
-			fmt.Fprintf(&rules, "-A %s %s\n", j.to, spec)
+			fmt.Fprintf(&rules, "-A %s %s\n", j.To, spec)
 			change.note(spec)
-			change.after = append(change.after, Rule{six, j.table, j.to, spec})
+			change.After = append(change.After, Rule{six, j.Table, j.To, spec})
 			left++
 		}
-		if left > 0 && !now.hasChain(j.table, j.to) {
-			fmt.Fprintf(&chains, ":%s - [0:0]\n", j.to)
+		if left > 0 && !now.HasChain(j.Table, j.To) {
+			fmt.Fprintf(&chains, ":%s - [0:0]\n", j.To)
 		}
-		jumps, keep := now.jumps(j), 1
+		jumps, keep := now.Jumps(j), 1
 		if left == 0 {
 			keep = 0
-			if now.hasChain(j.table, j.to) {
-				fmt.Fprintf(&removed, "-X %s\n", j.to)
+			if now.HasChain(j.Table, j.To) {
+				fmt.Fprintf(&removed, "-X %s\n", j.To)
 			}
 		}
 		for ; jumps > keep; jumps-- {
-			fmt.Fprintf(&rules, "-D %s -j %s\n", j.from, j.to)
+			fmt.Fprintf(&rules, "-D %s -j %s\n", j.From, j.To)
 		}
 		if jumps < keep { // first: other tools end with a verdict for everything
-			fmt.Fprintf(&rules, "-I %s 1 -j %s\n", j.from, j.to)
+			fmt.Fprintf(&rules, "-I %s 1 -j %s\n", j.From, j.To)
 		}
 	}
 	if chains.Len()+rules.Len()+removed.Len() > 0 {
-		change.text = "*nat\n" + chains.String() + rules.String() + removed.String() + "COMMIT\n"
+		change.Text = "*nat\n" + chains.String() + rules.String() + removed.String() + "COMMIT\n"
 	}
 	return change
 }
 
-func (c *publishChange) note(spec string) {
+func (c *PublishChange) note(spec string) {
 	if strings.Contains(spec, "-p udp ") {
-		c.udp = append(c.udp, spec)
+		c.Udp = append(c.Udp, spec)
 	}
 }
 
@@ -92,7 +92,7 @@ func commentOf(spec string) string {
 }
 
 // portsOf is the range of ports that a rule of ours translates.
-func portsOf(spec string) (first, last uint16) {
+func PortsOf(spec string) (first, last uint16) {
 	_, rest, _ := strings.Cut(spec, " --dport ")
 	word, _, _ := strings.Cut(rest, " ")
 	low, high, ranged := strings.Cut(word, ":")
@@ -136,7 +136,7 @@ func (p Published) SavedInfo() PublishedInfo {
 }
 
 // liveInfo is SavedInfo with what is really there, by family.
-func (p Published) liveInfo(there map[bool]saved) PublishedInfo {
+func (p Published) LiveInfo(there map[bool]SavedRules) PublishedInfo {
 	info := p.SavedInfo()
 	info.Running, info.Applied = true, true
 	for i, port := range p.Ports {
@@ -144,10 +144,10 @@ func (p Published) liveInfo(there map[bool]saved) PublishedInfo {
 		for six, now := range there {
 			one := Published{p.Plan, []vps.Publication{port}}
 			for _, r := range one.rules(six) {
-				applied = applied && slices.Contains(now.in(r.Table, r.Chain), r.Spec)
+				applied = applied && slices.Contains(now.In(r.Table, r.Chain), r.Spec)
 			}
 			for _, j := range publishJumps() {
-				applied = applied && (now.jumps(j) > 0 || len(one.rules(six)) == 0)
+				applied = applied && (now.Jumps(j) > 0 || len(one.rules(six)) == 0)
 			}
 		}
 		info.Published[i].Applied = applied

@@ -6,47 +6,47 @@ import (
 )
 
 // A shaper is one token bucket (tc-tbf(8)).
-type shaper struct {
-	rate  uint64 // bits per second
-	burst uint32 // bytes at once
-	limit uint32 // bytes that wait; what comes then is dropped
+type Shaper struct {
+	Rate  uint64 // bits per second
+	Burst uint32 // bytes at once
+	Limit uint32 // bytes that wait; what comes then is dropped
 }
 
 // newShaper lets 10 ms pass at once, so that a late timer loses nothing, and
 // 50 ms wait, which is what TCP needs to fill it. The least of both holds what
 // TCP sends at once; a burst has to hold the largest frame, or that never
 // passes. The most that waits bounds the host's memory.
-func newShaper(rate uint64, mtu int) shaper {
+func NewShaper(rate uint64, mtu int) Shaper {
 	const (
 		leastBurst = 16 << 10
 		leastLimit = 64 << 10
 		mostLimit  = 64 << 20
 		header     = 14 + 4 // Ethernet's, and a tag
 	)
-	s := shaper{rate: rate}
-	s.burst = uint32(max(rate/8/100, leastBurst, uint64(mtu+header)))
-	s.limit = uint32(min(max(rate/8/20, leastLimit, uint64(2*(mtu+header))), mostLimit))
+	s := Shaper{Rate: rate}
+	s.Burst = uint32(max(rate/8/100, leastBurst, uint64(mtu+header)))
+	s.Limit = uint32(min(max(rate/8/20, leastLimit, uint64(2*(mtu+header))), mostLimit))
 	return s
 }
 
-func (s shaper) String() string {
-	return fmt.Sprintf("tbf rate %dbit burst %db limit %db", s.rate, s.burst, s.limit)
+func (s Shaper) String() string {
+	return fmt.Sprintf("tbf rate %dbit burst %db limit %db", s.Rate, s.Burst, s.Limit)
 }
 
 // shapers are those of both directions; nil is none. What goes to a VPS is
 // shaped where it leaves the host, on the host's end of the pair. What comes
 // from it has left nothing yet: it is sent through a link of its own (ifb) first, and is
 // looked at by the filters after that. Either is out of the VPS's reach.
-func (p Plan) shapers() (in, out *shaper) {
+func (p Plan) Shapers() (in, out *Shaper) {
 	if p.HostLink == "" {
 		return nil, nil
 	}
 	if p.Rate.In > 0 {
-		s := newShaper(p.Rate.In, p.MTU)
+		s := NewShaper(p.Rate.In, p.MTU)
 		in = &s
 	}
 	if p.Rate.Out > 0 && p.Mode != ModeRouted { // which has it in its filters: portHooks
-		s := newShaper(p.Rate.Out, p.MTU)
+		s := NewShaper(p.Rate.Out, p.MTU)
 		out = &s
 	}
 	return in, out
@@ -57,32 +57,32 @@ func (p Plan) shapers() (in, out *shaper) {
 const shaperPrefix = "ci-"
 
 // shaperLink is named after the host link that it belongs to.
-func (p Plan) shaperLink() string { return shaperPrefix + strings.TrimPrefix(p.HostLink, linkPrefix) }
+func (p Plan) ShaperLink() string { return shaperPrefix + strings.TrimPrefix(p.HostLink, LinkPrefix) }
 
 // shaperHandle is the handle of our token buckets, 0xc0 as in croft: one of
 // another handle is somebody else's.
-const shaperHandle = 0xc0
+const ShaperHandle = 0xc0
 
 // redirectPriority is the place of the filter that sends what comes from a VPS
 // through its shaper link.
-const redirectPriority = 10
+const RedirectPriority = 10
 
 // rateText is the rates in words of tc(8) and ip(8); nothing without a limit.
 func (p Plan) rateText(line func(string, ...any)) {
-	in, out := p.shapers()
+	in, out := p.Shapers()
 	if in != nil {
-		line("tc qdisc replace dev %s root handle %x: %s", p.HostLink, shaperHandle, in)
+		line("tc qdisc replace dev %s root handle %x: %s", p.HostLink, ShaperHandle, in)
 	}
 	if out == nil {
 		return
 	}
-	link := p.shaperLink()
+	link := p.ShaperLink()
 	line("ip link add %s type ifb", link)
 	line("ip link set %s alias %q", link, p.Alias())
 	line("sysctl net.ipv6.conf.%s.disable_ipv6=1", link)
-	line("tc qdisc replace dev %s root handle %x: %s", link, shaperHandle, out)
+	line("tc qdisc replace dev %s root handle %x: %s", link, ShaperHandle, out)
 	line("ip link set %s up", link)
 	line("tc qdisc add dev %s clsact", p.HostLink)
 	line("tc filter add dev %s ingress protocol all prio %d u32 match u32 0 0 action mirred egress redirect dev %s",
-		p.HostLink, redirectPriority, link)
+		p.HostLink, RedirectPriority, link)
 }

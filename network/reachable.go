@@ -13,7 +13,7 @@ import (
 // source is not an address of the VPS. Where only the guest knows the addresses
 // of an interface, the route is accepted.
 func CheckRoutes(r vps.Routing, interfaces []Plan) error {
-	full, err := withNextHops(r, interfaces)
+	full, err := WithNextHops(r, interfaces)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (p Plan) reaches(a netip.Addr) bool {
 	if p.has(a) {
 		return false
 	}
-	if slices.Contains(p.Gateways, a) || vps.NeedsOnLink(a) || a.Is6() && a.IsLinkLocalUnicast() && p.hasIPv6() {
+	if slices.Contains(p.Gateways, a) || vps.NeedsOnLink(a) || a.Is6() && a.IsLinkLocalUnicast() && p.HasIPv6() {
 		return true
 	}
 	return slices.ContainsFunc(p.Addresses, func(q netip.Prefix) bool { return q.Contains(a) })

@@ -14,7 +14,7 @@ import (
 // without an interface belongs to the interface that its next hop is on, or to
 // the first.
 func RoutesOf(r vps.Routing, p Plan, interfaces []Plan) []string {
-	full, err := withNextHops(r, interfaces)
+	full, err := WithNextHops(r, interfaces)
 	if err != nil {
 		return nil // a route has no next hop, so there is nothing to keep
 	}
@@ -25,7 +25,7 @@ func RoutesOf(r vps.Routing, p Plan, interfaces []Plan) []string {
 			dev = interfaceOf(route.Via, interfaces)
 		}
 		if dev == p.Interface {
-			out = append(out, fmt.Sprintf("%s protocol %d", route, protocolCroft))
+			out = append(out, fmt.Sprintf("%s protocol %d", route, ProtocolCroft))
 		}
 	}
 	return out
@@ -48,7 +48,7 @@ func interfaceOf(via string, interfaces []Plan) string {
 
 // withNextHops gives routes without a next hop and an interface the gateway of
 // the first interface that has a gateway of the family.
-func withNextHops(r vps.Routing, interfaces []Plan) (vps.Routing, error) {
+func WithNextHops(r vps.Routing, interfaces []Plan) (vps.Routing, error) {
 	out := vps.Routing{Rules: r.Rules}
 	for _, route := range r.Routes {
 		if route.Via == "" && route.Dev == "" {
@@ -64,7 +64,7 @@ func withNextHops(r vps.Routing, interfaces []Plan) (vps.Routing, error) {
 
 func gatewayFor(six bool, interfaces []Plan) (via, dev string) {
 	for _, p := range interfaces {
-		for _, w := range p.Ways() {
+		for _, w := range p.DefaultRoutes() {
 			if w.To.Bits() == 0 && w.Via.Is6() == six {
 				return w.Via.String(), p.Interface
 			}
@@ -77,21 +77,21 @@ func gatewayFor(six bool, interfaces []Plan) (via, dev string) {
 func routingText(r vps.Routing) string {
 	var b strings.Builder
 	for _, route := range r.Routes {
-		fmt.Fprintf(&b, "ip route replace %s proto %d\n", route, protocolCroft)
+		fmt.Fprintf(&b, "ip route replace %s proto %d\n", route, ProtocolCroft)
 	}
 	for _, rule := range r.Rules {
-		fmt.Fprintf(&b, "ip rule add %s protocol %d\n", rule, protocolCroft)
+		fmt.Fprintf(&b, "ip rule add %s protocol %d\n", rule, ProtocolCroft)
 	}
 	return b.String()
 }
 
 // protocolCroft marks routes and rules of croft (rtm_protocol, above those that
 // linux/rtnetlink.h names). It tells them from the VPS's own.
-const protocolCroft = 201
+const ProtocolCroft = 201
 
 // isRoute reports whether there, a route as the kernel lists it, is the wanted
 // route r.
-func isRoute(r, there vps.Route) bool {
+func IsRoute(r, there vps.Route) bool {
 	metric := r.Metric
 	if metric == 0 && r.Prefix().Addr().Is6() {
 		metric = 1024 // IP6_RT_PRIO_USER
@@ -102,7 +102,7 @@ func isRoute(r, there vps.Route) bool {
 }
 
 // isRouteRule is isRoute for a rule.
-func isRouteRule(r, there vps.RouteRule) bool {
+func IsRouteRule(r, there vps.RouteRule) bool {
 	return vps.CanonicalPrefix(r.From) == there.From && vps.CanonicalPrefix(r.To) == there.To && r.Table == there.Table &&
 		(r.Priority == 0 || r.Priority == there.Priority)
 }

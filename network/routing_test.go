@@ -26,14 +26,14 @@ func TestRoutingPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := withNextHops(someRouting(), []Plan{plan})
+	r, err := WithNextHops(someRouting(), []Plan{plan})
 	if err != nil {
 		t.Fatal(err)
 	}
 	kept := "# kept by the VPS's own network service: " + strings.Join(RoutesOf(someRouting(), plan, []Plan{plan}), "; ") + "\n"
 	golden(t, "routing.golden", routingText(r)+kept)
 	plan.Gateways = plan.Gateways[:1]
-	if _, err := withNextHops(someRouting(), []Plan{plan}); !fail.Is(err, fail.State) {
+	if _, err := WithNextHops(someRouting(), []Plan{plan}); !fail.Is(err, fail.State) {
 		t.Errorf("IPv6 without a gateway: %v", err)
 	}
 }

@@ -59,12 +59,12 @@ func SavedRouting(r vps.Routing, name string) RoutingInfo {
 }
 
 // liveRouting is SavedRouting with what exists, as the kernel lists it.
-func liveRouting(r vps.Routing, name string, there vps.Routing) RoutingInfo {
+func LiveRouting(r vps.Routing, name string, there vps.Routing) RoutingInfo {
 	info := SavedRouting(r, name)
 	info.Running, info.Applied = true, true
 	used := map[int]bool{}
 	for i, route := range r.Routes {
-		at := find(there.Routes, used, func(k vps.Route) bool { return isRoute(route, k) })
+		at := Find(there.Routes, used, func(k vps.Route) bool { return IsRoute(route, k) })
 		if at < 0 {
 			info.Applied = false
 			continue
@@ -78,7 +78,7 @@ func liveRouting(r vps.Routing, name string, there vps.Routing) RoutingInfo {
 	}
 	used = map[int]bool{}
 	for i, rule := range r.Rules {
-		at := find(there.Rules, used, func(k vps.RouteRule) bool { return isRouteRule(rule, k) })
+		at := Find(there.Rules, used, func(k vps.RouteRule) bool { return IsRouteRule(rule, k) })
 		if at < 0 {
 			info.Applied = false
 			continue
@@ -95,7 +95,7 @@ func liveRouting(r vps.Routing, name string, there vps.Routing) RoutingInfo {
 
 // find returns the first of all that is not used and that is, and marks it
 // used; -1 is none.
-func find[T any](all []T, used map[int]bool, is func(T) bool) int {
+func Find[T any](all []T, used map[int]bool, is func(T) bool) int {
 	for i, x := range all {
 		if !used[i] && is(x) {
 			used[i] = true

@@ -7,10 +7,10 @@ import (
 )
 
 // saved is what iptables-save printed: lines by table, quotes left out.
-type saved map[string][]string
+type SavedRules map[string][]string
 
-func parseSaved(text string) saved {
-	s := saved{}
+func ParseSavedRules(text string) SavedRules {
+	s := SavedRules{}
 	table := ""
 	for line := range strings.Lines(text) {
 		line = strings.ReplaceAll(strings.TrimSpace(line), `"`, "")
@@ -24,12 +24,12 @@ func parseSaved(text string) saved {
 	return s
 }
 
-func (s saved) hasChain(table, chain string) bool {
+func (s SavedRules) HasChain(table, chain string) bool {
 	return slices.ContainsFunc(s[table], func(l string) bool { return strings.HasPrefix(l, ":"+chain+" ") })
 }
 
 // in returns the specs of a chain's rules.
-func (s saved) in(table, chain string) []string {
+func (s SavedRules) In(table, chain string) []string {
 	var out []string
 	for _, line := range s[table] {
 		if spec, ok := strings.CutPrefix(line, "-A "+chain+" "); ok {
@@ -40,16 +40,16 @@ func (s saved) in(table, chain string) []string {
 }
 
 // of returns the specs in a chain of ours that belong to one network.
-func (s saved) of(table, chain, network string) []string {
-	return slices.DeleteFunc(s.in(table, chain), func(spec string) bool {
+func (s SavedRules) Of(table, chain, network string) []string {
+	return slices.DeleteFunc(s.In(table, chain), func(spec string) bool {
 		return !strings.Contains(spec+" ", " --comment "+network+" ")
 	})
 }
 
-func (s saved) jumps(j jump) int {
+func (s SavedRules) Jumps(j Jump) int {
 	n := 0
-	for _, spec := range s.in(j.table, j.from) {
-		if spec == "-j "+j.to {
+	for _, spec := range s.In(j.Table, j.From) {
+		if spec == "-j "+j.To {
 			n++
 		}
 	}
@@ -58,16 +58,16 @@ func (s saved) jumps(j jump) int {
 
 // match reports whether exactly the wanted rules are there, each network's guards
 // before everybody's way out, and one jump leads to them.
-func (s saved) match(network string, want []Rule) bool {
-	for _, j := range jumps() {
+func (s SavedRules) Matches(network string, want []Rule) bool {
+	for _, j := range Jumps() {
 		specs := specsIn(want, j)
 		if len(specs) == 0 {
 			continue
 		}
-		if s.jumps(j) != 1 || !slices.Equal(s.of(j.table, j.to, network), specs) {
+		if s.Jumps(j) != 1 || !slices.Equal(s.Of(j.Table, j.To, network), specs) {
 			return false
 		}
-		all := s.in(j.table, j.to)
+		all := s.In(j.Table, j.To)
 		open := slices.IndexFunc(all, func(spec string) bool { return !isGuard(spec) })
 		if open >= 0 && slices.ContainsFunc(all[open:], isGuard) {
 			return false
@@ -77,10 +77,10 @@ func (s saved) match(network string, want []Rule) bool {
 }
 
 // specsIn are the rules in the chain that a jump leads to.
-func specsIn(rules []Rule, j jump) []string {
+func specsIn(rules []Rule, j Jump) []string {
 	var out []string
 	for _, r := range rules {
-		if r.Table == j.table && r.Chain == j.to {
+		if r.Table == j.Table && r.Chain == j.To {
 			out = append(out, r.Spec)
 		}
 	}
@@ -94,36 +94,36 @@ func isGuard(spec string) bool { return strings.Contains(" "+spec, " -o ") }
 // repairText is what iptables-restore --noflush has to read to make a network's
 // rules right. Each table changes at one instant: there is none without guards
 // between networks. Guards come before what lets out, whichever network's.
-func repairText(now saved, network string, want []Rule) string {
+func RepairText(now SavedRules, network string, want []Rule) string {
 	var b strings.Builder
 	for _, table := range []string{"filter", "nat"} {
 		var chains, rules strings.Builder
-		for _, j := range jumps() {
+		for _, j := range Jumps() {
 			specs := specsIn(want, j)
-			if j.table != table || len(specs) == 0 {
+			if j.Table != table || len(specs) == 0 {
 				continue
 			}
-			if !now.hasChain(table, j.to) {
-				fmt.Fprintf(&chains, ":%s - [0:0]\n", j.to)
+			if !now.HasChain(table, j.To) {
+				fmt.Fprintf(&chains, ":%s - [0:0]\n", j.To)
 			}
-			for _, spec := range now.of(table, j.to, network) {
-				fmt.Fprintf(&rules, "-D %s %s\n", j.to, spec)
+			for _, spec := range now.Of(table, j.To, network) {
+				fmt.Fprintf(&rules, "-D %s %s\n", j.To, spec)
 			}
 			guards := 0
 			for _, spec := range specs {
 				if isGuard(spec) {
 					guards++
-					fmt.Fprintf(&rules, "-I %s %d %s\n", j.to, guards, spec)
+					fmt.Fprintf(&rules, "-I %s %d %s\n", j.To, guards, spec)
 				} else {
-					fmt.Fprintf(&rules, "-A %s %s\n", j.to, spec)
+					fmt.Fprintf(&rules, "-A %s %s\n", j.To, spec)
 				}
 			}
-			n := now.jumps(j)
+			n := now.Jumps(j)
 			if n == 0 { // first, since most other tools end with a verdict for everything
-				fmt.Fprintf(&rules, "-I %s 1 -j %s\n", j.from, j.to)
+				fmt.Fprintf(&rules, "-I %s 1 -j %s\n", j.From, j.To)
 			}
 			for ; n > 1; n-- {
-				fmt.Fprintf(&rules, "-D %s -j %s\n", j.from, j.to)
+				fmt.Fprintf(&rules, "-D %s -j %s\n", j.From, j.To)
 			}
 		}
 		if rules.Len() > 0 {

@@ -269,9 +269,9 @@ func (t Table) checkClaim(c Claim) error {
 		return fmt.Errorf("%s has a MAC in mode %s", c.Owner, t.Mode)
 	case hasMAC && (!isMACText(c.MAC) || c.MAC == t.MAC):
 		return fmt.Errorf("the MAC %q of %s is not usable", c.MAC, c.Owner)
-	case !t.hasPorts() && c.HostLink != "":
+	case !t.HasPorts() && c.HostLink != "":
 		return fmt.Errorf("%s has a host link in mode %s", c.Owner, t.Mode)
-	case t.hasPorts() && checkHostLink(c.HostLink) != nil:
+	case t.HasPorts() && checkHostLink(c.HostLink) != nil:
 		return fmt.Errorf("the host link %q of %s is not usable", c.HostLink, c.Owner)
 	case t.Mode == ModeNone && len(c.Addresses) > 0:
 		return fmt.Errorf("%s has addresses in mode %s", c.Owner, t.Mode)
@@ -321,7 +321,7 @@ func isMACText(s string) bool {
 	return strings.IndexByte("13579bdf", s[1]) < 0 // not of a group
 }
 
-func parseMAC(s string) (net.HardwareAddr, error) {
+func ParseMAC(s string) (net.HardwareAddr, error) {
 	if !isMACText(s) {
 		return nil, fmt.Errorf("invalid MAC %q", s)
 	}

@@ -427,8 +427,8 @@ COMMIT
 -A CROFT-POSTROUTING -s 10.90.0.0/16 ! -o croft0 -m comment --comment croft0 -j MASQUERADE
 COMMIT
 `
-	want := NewHostPlan(fixed()).rulesOf(false)
-	if !parseSaved(text).match("croft0", want) {
+	want := NewHostPlan(fixed()).RulesOf(false)
+	if !ParseSavedRules(text).Matches("croft0", want) {
 		t.Fatal("what is there is not recognised")
 	}
 	for _, c := range []struct{ old, new string }{
@@ -440,7 +440,7 @@ COMMIT
 		{"-A CROFT-FORWARD -o croft1", "-A CROFT-FORWARD -i croft1 -j ACCEPT\n-A CROFT-FORWARD -o croft1"},
 	} {
 		changed := strings.Replace(text, c.old, c.new, 1)
-		if changed == text || parseSaved(changed).match("croft0", want) {
+		if changed == text || ParseSavedRules(changed).Matches("croft0", want) {
 			t.Errorf("%q for %q is not noticed", c.new, c.old)
 		}
 	}
@@ -449,7 +449,7 @@ COMMIT
 func FuzzParseSaved(f *testing.F) {
 	f.Add("*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -j CROFT-FORWARD\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		s := parseSaved(text)
-		s.match("croft0", NewHostPlan(fixed()).rulesOf(false))
+		s := ParseSavedRules(text)
+		s.Matches("croft0", NewHostPlan(fixed()).RulesOf(false))
 	})
 }

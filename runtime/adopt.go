@@ -108,7 +108,7 @@ func (mon *monitor) keepLinks(v vps.VPS, p *inside.Process) error {
 		return err
 	}
 	for _, plug := range plugs {
-		if err := mon.networks.Keep(plug.Plan, p.Identity(), paths.KeptNamespace(mon.store, v.Name)); err != nil {
+		if err := mon.networks.PinNamespace(plug.Plan, p.Identity(), paths.KeptNamespace(mon.store, v.Name)); err != nil {
 			return err
 		}
 	}

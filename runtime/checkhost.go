@@ -5,6 +5,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/network"
+	"croft/network/host"
 	"croft/runtime/guests"
 	"croft/runtime/hostcheck"
 	"croft/template/recipe"
@@ -36,17 +37,17 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 	f.NodeWhy = why(guests.TryDevices(m.store.RunRoot))
 	builder, err := recipe.Builder()
 	f.Builder, f.BuilderWhy = builder, why(err)
-	host, err := m.host()
+	facts, err := m.host()
 	if err != nil {
 		return nil, err
 	}
-	f.RunDir, f.Impassable = m.store.RunRoot, host.Impassable
-	f.Cgroups.Manager = string(host.Cgroups) // which may be another than the host's own
+	f.RunDir, f.Impassable = m.store.RunRoot, facts.Impassable
+	f.Cgroups.Manager = string(facts.Cgroups) // which may be another than the host's own
 	bridges, err := m.bridges()
 	if err != nil {
 		return nil, err
 	}
-	f.Network = networkFacts(network.LookAround(ctx, bridges))
+	f.Network = networkFacts(host.LookAround(ctx, bridges))
 	return hostcheck.Checks(f), ctx.Err()
 }
 
@@ -73,7 +74,7 @@ func (m *Manager) bridges() ([]string, error) {
 	return bridges, nil
 }
 
-func networkFacts(s network.Survey) hostcheck.Network {
+func networkFacts(s host.Survey) hostcheck.Network {
 	n := hostcheck.Network{
 		LinksWhy: why(s.Links), FilterWhy: why(s.Filter), RulesWhy: why(s.Rules), RatesWhy: why(s.Rates), GuardWhy: why(s.Guard), IPTables: s.IPTables, IPv6: s.IPv6,
 		Forwarding4: s.Forwarding4, Forwarding6: s.Forwarding6, Modules: s.Modules, Unavailable: s.Unavailable,

@@ -19,22 +19,22 @@ import (
 	"croft/runtime/holder"
 )
 
-// A host is a pretend machine that can be booted, shut down and cut off.
-type host struct {
+// A rebootable is a pretend machine that can be booted, shut down and cut off.
+type rebootable struct {
 	t   *testing.T
 	dir string
 	m   *Manager
 	w   *world
 }
 
-func newHost(t *testing.T) *host {
-	h := &host{t: t, dir: t.TempDir()}
+func newRebootable(t *testing.T) *rebootable {
+	h := &rebootable{t: t, dir: t.TempDir()}
 	h.m, h.w = newFake(t, h.dir)
 	return h
 }
 
 // vps makes one that each of the options describes.
-func (h *host) vps(name string, o CreateOptions) {
+func (h *rebootable) vps(name string, o CreateOptions) {
 	h.t.Helper()
 	o.Template = "t"
 	if _, err := h.m.Create(context.Background(), name, o); err != nil {
@@ -42,7 +42,7 @@ func (h *host) vps(name string, o CreateOptions) {
 	}
 }
 
-func (h *host) start(names ...string) {
+func (h *rebootable) start(names ...string) {
 	h.t.Helper()
 	for _, name := range names {
 		if err := h.m.Start(context.Background(), name, StartOptions{}); err != nil {
@@ -53,7 +53,7 @@ func (h *host) start(names ...string) {
 
 // cut takes the power away: nobody gets to do anything any more, and what is
 // in /run, mounts and links are gone.
-func (h *host) cut() {
+func (h *rebootable) cut() {
 	h.t.Helper()
 	h.w.mu.Lock()
 	for name, life := range h.w.held {
@@ -70,7 +70,7 @@ func (h *host) cut() {
 }
 
 // boot boots the host, and returns what was told, and what runs.
-func (h *host) boot() (told []string, runs string) {
+func (h *rebootable) boot() (told []string, runs string) {
 	h.t.Helper()
 	results, err := h.m.BootHost(context.Background(), StartOptions{}, func(r HostResult) { told = append(told, r.Name) })
 	if err != nil {
@@ -84,7 +84,7 @@ func (h *host) boot() (told []string, runs string) {
 	return told, h.running()
 }
 
-func (h *host) running() string {
+func (h *rebootable) running() string {
 	h.t.Helper()
 	all, err := h.m.List(context.Background())
 	if err != nil {
@@ -99,7 +99,7 @@ func (h *host) running() string {
 	return strings.Join(names, " ")
 }
 
-func (h *host) wantRunning(want string) {
+func (h *rebootable) wantRunning(want string) {
 	h.t.Helper()
 	if got := h.running(); got != want {
 		h.t.Errorf("%q run, not %q", got, want)
@@ -109,7 +109,7 @@ func (h *host) wantRunning(want string) {
 // What a boot starts after each way in which a VPS and the host can end.
 func TestWhatABootStarts(t *testing.T) {
 	ctx := context.Background()
-	shutdown := func(h *host) {
+	shutdown := func(h *rebootable) {
 		if _, err := h.m.ShutdownHost(ctx, ShutdownOptions{Timeout: time.Millisecond}, func(HostResult) {}); err != nil {
 			h.t.Fatal(err)
 		}
@@ -117,35 +117,35 @@ func TestWhatABootStarts(t *testing.T) {
 		h.cut() // the machine is switched off
 	}
 	// A wait status of n is "ended by signal n", n<<8 "exited with n".
-	ended := func(status uint32) func(*host) error {
-		return func(h *host) error { return h.ended(holder.End{Known: true, Status: status}) }
+	ended := func(status uint32) func(*rebootable) error {
+		return func(h *rebootable) error { return h.ended(holder.End{Known: true, Status: status}) }
 	}
 	for what, c := range map[string]struct {
-		before func(*host) error
+		before func(*rebootable) error
 		last   bool // whether it is started again if that is left to what it did
 	}{
-		"nothing":           {func(*host) error { return nil }, true},
-		"stop":              {func(h *host) error { return h.m.Stop(ctx, "web", StopOptions{Fast: true}) }, false},
-		"kill":              {func(h *host) error { return h.m.Kill(ctx, "web", syscall.SIGKILL) }, false},
-		"restart":           {func(h *host) error { return h.m.Restart(ctx, "web", StopOptions{Fast: true}, StartOptions{}) }, true},
-		"a signal to init":  {func(h *host) error { return h.m.Kill(ctx, "web", syscall.SIGHUP) }, true},
+		"nothing":           {func(*rebootable) error { return nil }, true},
+		"stop":              {func(h *rebootable) error { return h.m.Stop(ctx, "web", StopOptions{Fast: true}) }, false},
+		"kill":              {func(h *rebootable) error { return h.m.Kill(ctx, "web", syscall.SIGKILL) }, false},
+		"restart":           {func(h *rebootable) error { return h.m.Restart(ctx, "web", StopOptions{Fast: true}, StartOptions{}) }, true},
+		"a signal to init":  {func(h *rebootable) error { return h.m.Kill(ctx, "web", syscall.SIGHUP) }, true},
 		"poweroff inside":   {ended(uint32(syscall.SIGINT)), false},
 		"reboot inside":     {ended(uint32(syscall.SIGHUP)), true},
 		"init is killed":    {ended(uint32(syscall.SIGKILL)), true},
 		"init exits with 0": {ended(0), false},
 		"init exits with 1": {ended(1 << 8), true},
-		"nobody knows":      {func(h *host) error { return h.ended(holder.End{}) }, true},
-		"stop after an end": {func(h *host) error { return errors.Join(ended(1)(h), h.m.Stop(ctx, "web", StopOptions{})) }, false},
-		"stop and start": {func(h *host) error {
+		"nobody knows":      {func(h *rebootable) error { return h.ended(holder.End{}) }, true},
+		"stop after an end": {func(h *rebootable) error { return errors.Join(ended(1)(h), h.m.Stop(ctx, "web", StopOptions{})) }, false},
+		"stop and start": {func(h *rebootable) error {
 			return errors.Join(h.m.Stop(ctx, "web", StopOptions{Fast: true}), h.m.Start(ctx, "web", StartOptions{}))
 		}, true},
-		"poweroff, and start": {func(h *host) error {
+		"poweroff, and start": {func(h *rebootable) error {
 			return errors.Join(ended(uint32(syscall.SIGINT))(h), h.m.Start(ctx, "web", StartOptions{}))
 		}, true},
 	} {
-		for end, down := range map[string]func(*host){"shutdown": shutdown, "power cut": (*host).cut} {
+		for end, down := range map[string]func(*rebootable){"shutdown": shutdown, "power cut": (*rebootable).cut} {
 			for _, onboot := range []vps.OnBoot{vps.OnBootYes, vps.OnBootNo, vps.OnBootLast} {
-				h := newHost(t)
+				h := newRebootable(t)
 				h.vps("web", CreateOptions{OnBoot: onboot})
 				h.vps("idle", CreateOptions{OnBoot: onboot}) // never started
 				h.start("web")
@@ -170,7 +170,7 @@ func TestWhatABootStarts(t *testing.T) {
 }
 
 // ended has the init of web end.
-func (h *host) ended(how holder.End) error {
+func (h *rebootable) ended(how holder.End) error {
 	h.w.end("web")
 	_, err := (&monitor{Manager: h.m, name: "web"}).sweepAfterEnd(context.Background(), how)
 	return err
@@ -181,7 +181,7 @@ func (h *host) ended(how holder.End) error {
 func TestFailedStartKeepsTheMark(t *testing.T) {
 	for _, before := range []bool{false, true} {
 		for n := 1; ; n++ {
-			h := newHost(t)
+			h := newRebootable(t)
 			h.vps("web", CreateOptions{})
 			if before {
 				h.start("web")
@@ -203,7 +203,7 @@ func TestFailedStartKeepsTheMark(t *testing.T) {
 }
 
 func TestBootOrder(t *testing.T) {
-	h := newHost(t)
+	h := newRebootable(t)
 	for name, order := range map[string]int{"db": 10, "cache": 10, "web": 5, "a": 0, "b": 0} {
 		h.vps(name, CreateOptions{OnBoot: vps.OnBootYes, BootOrder: order})
 	}
@@ -240,7 +240,7 @@ func TestBootOrder(t *testing.T) {
 
 // One that cannot be started is told of, and is in nobody's way.
 func TestBootGoesOnAfterFailures(t *testing.T) {
-	h := newHost(t)
+	h := newRebootable(t)
 	for name, order := range map[string]int{"first": 9, "broken": 5, "busy": 5, "last": 1} {
 		h.vps(name, CreateOptions{BootOrder: order})
 		h.start(name)
@@ -278,7 +278,7 @@ func TestBootGoesOnAfterFailures(t *testing.T) {
 }
 
 func TestShutdownWaitsForOthers(t *testing.T) {
-	h := newHost(t)
+	h := newRebootable(t)
 	h.vps("web", CreateOptions{})
 	h.start("web")
 	h.m.lockWait = 0
@@ -305,7 +305,7 @@ func TestShutdownWaitsForOthers(t *testing.T) {
 
 // A VPS whose monitor was killed is stopped too, without another one.
 func TestShutdownStopsOrphans(t *testing.T) {
-	h := newHost(t)
+	h := newRebootable(t)
 	h.vps("web", CreateOptions{})
 	h.start("web")
 	h.w.held["web"].Close()
@@ -324,7 +324,7 @@ func TestShutdownStopsOrphans(t *testing.T) {
 }
 
 func TestCalledOffBoot(t *testing.T) {
-	h := newHost(t)
+	h := newRebootable(t)
 	h.vps("a", CreateOptions{OnBoot: vps.OnBootYes, BootOrder: 1})
 	h.vps("b", CreateOptions{OnBoot: vps.OnBootYes})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -337,7 +337,7 @@ func TestCalledOffBoot(t *testing.T) {
 
 func TestSet(t *testing.T) {
 	ctx := context.Background()
-	h := newHost(t)
+	h := newRebootable(t)
 	h.vps("web", CreateOptions{OnBoot: vps.OnBootNo, BootOrder: 3, StopTime: 90 * time.Second})
 	want := func(onboot string, order, stop int) {
 		t.Helper()

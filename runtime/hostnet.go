@@ -7,101 +7,68 @@ import (
 	"croft/internal/inside"
 	"croft/internal/vps"
 	"croft/network"
+	"croft/network/host"
 )
 
 // hostNetworks is networks on the real host. Each operation has sockets of its
 // own: several run at once when many VPSs stop, and what one that failed has
 // queued for the kernel must not go out with the next.
-type hostNetworks struct{ host func() (*network.Host, error) }
+type hostNetworks struct{ host func() (*host.Host, error) }
 
-func (n hostNetworks) Seed(name string) (network.Seed, error) {
+// do calls f with a host whose sockets are closed afterwards.
+func (n hostNetworks) do(f func(*host.Host) error) error {
+	_, err := with(n, func(h *host.Host) (struct{}, error) { return struct{}{}, f(h) })
+	return err
+}
+
+// with is do for a function with a result.
+func with[T any](n hostNetworks, f func(*host.Host) (T, error)) (result T, err error) {
 	h, err := n.host()
 	if err != nil {
-		return network.Seed{}, err
+		return result, err
 	}
 	defer h.Close()
-	return h.Seed(name)
+	return f(h)
+}
+
+func (n hostNetworks) Seed(name string) (network.Seed, error) {
+	return with(n, func(h *host.Host) (network.Seed, error) { return h.Seed(name) })
 }
 
 func (n hostNetworks) Addresses() ([]netip.Addr, error) {
-	h, err := n.host()
-	if err != nil {
-		return nil, err
-	}
-	defer h.Close()
-	return h.Addresses()
+	return with(n, func(h *host.Host) ([]netip.Addr, error) { return h.Addresses() })
 }
 
 func (n hostNetworks) Ensure(ctx context.Context, p network.HostPlan) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.Ensure(ctx, p)
+	return n.do(func(h *host.Host) error { return h.Ensure(ctx, p) })
 }
 
 func (n hostNetworks) Plug(ctx context.Context, p network.Plan, init inside.Identity) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.Plug(ctx, p, init)
+	return n.do(func(h *host.Host) error { return h.Plug(ctx, p, init) })
 }
 
 func (n hostNetworks) Replug(ctx context.Context, p network.Plan, init inside.Identity) (bool, error) {
-	h, err := n.host()
-	if err != nil {
-		return false, err
-	}
-	defer h.Close()
-	return h.Replug(ctx, p, init)
+	return with(n, func(h *host.Host) (bool, error) { return h.Replug(ctx, p, init) })
 }
 
-func (n hostNetworks) Keep(p network.Plan, init inside.Identity, path string) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.Keep(p, init, path)
+func (n hostNetworks) PinNamespace(p network.Plan, init inside.Identity, path string) error {
+	return n.do(func(h *host.Host) error { return h.PinNamespace(p, init, path) })
 }
 
-func (n hostNetworks) GiveBack(p network.Plan, path string) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.GiveBack(p, path)
+func (n hostNetworks) ReturnLink(p network.Plan, path string) error {
+	return n.do(func(h *host.Host) error { return h.ReturnLink(p, path) })
 }
 
 func (n hostNetworks) Unplug(ctx context.Context, p network.Plan) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.Unplug(ctx, p)
+	return n.do(func(h *host.Host) error { return h.Unplug(ctx, p) })
 }
 
 func (n hostNetworks) Remove(ctx context.Context, p network.HostPlan) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.Remove(ctx, p)
+	return n.do(func(h *host.Host) error { return h.Remove(ctx, p) })
 }
 
 func (n hostNetworks) Dropped(p network.Plan) (map[network.Reason]uint64, error) {
-	h, err := n.host()
-	if err != nil {
-		return nil, err
-	}
-	defer h.Close()
-	return h.Dropped(p)
+	return with(n, func(h *host.Host) (map[network.Reason]uint64, error) { return h.Dropped(p) })
 }
 
 func (n hostNetworks) Answering(ctx context.Context, link string, addrs []netip.Addr) (map[netip.Addr]string, error) {
@@ -117,127 +84,57 @@ func (n hostNetworks) Answering(ctx context.Context, link string, addrs []netip.
 }
 
 func (n hostNetworks) Traffic(plans []network.Plan) (map[string]network.Traffic, error) {
-	h, err := n.host()
-	if err != nil {
-		return nil, err
-	}
-	defer h.Close()
-	return h.Traffic(plans)
+	return with(n, func(h *host.Host) (map[string]network.Traffic, error) { return h.Traffic(plans) })
 }
 
 func (n hostNetworks) SetFirewall(ctx context.Context, f vps.Firewall, init inside.Identity) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.SetFirewall(ctx, f, init)
+	return n.do(func(h *host.Host) error { return h.SetFirewall(ctx, f, init) })
 }
 
 func (n hostNetworks) Firewall(ctx context.Context, name string, f vps.Firewall, init inside.Identity) (network.FirewallInfo, error) {
-	h, err := n.host()
-	if err != nil {
-		return network.FirewallInfo{}, err
-	}
-	defer h.Close()
-	return h.Firewall(ctx, name, f, init)
+	return with(n, func(h *host.Host) (network.FirewallInfo, error) { return h.Firewall(ctx, name, f, init) })
 }
 
 func (n hostNetworks) SetRouting(r vps.Routing, interfaces []network.Plan, init inside.Identity) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.SetRouting(r, interfaces, init)
+	return n.do(func(h *host.Host) error { return h.SetRouting(r, interfaces, init) })
 }
 
 func (n hostNetworks) Routing(name string, r vps.Routing, interfaces []network.Plan, init inside.Identity) (network.RoutingInfo, error) {
-	h, err := n.host()
-	if err != nil {
-		return network.RoutingInfo{}, err
-	}
-	defer h.Close()
-	return h.Routing(name, r, interfaces, init)
+	return with(n, func(h *host.Host) (network.RoutingInfo, error) { return h.Routing(name, r, interfaces, init) })
 }
 
 func (n hostNetworks) Readdress(ctx context.Context, was, now network.Plan, init inside.Identity) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.Readdress(ctx, was, now, init)
+	return n.do(func(h *host.Host) error { return h.Readdress(ctx, was, now, init) })
 }
 
 func (n hostNetworks) SetRates(ctx context.Context, plans []network.Plan) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.SetRates(ctx, plans)
+	return n.do(func(h *host.Host) error { return h.SetRates(ctx, plans) })
 }
 
 func (n hostNetworks) SetConnections(ctx context.Context, plans []network.Plan) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.SetConnections(ctx, plans)
+	return n.do(func(h *host.Host) error { return h.SetConnections(ctx, plans) })
 }
 
 func (n hostNetworks) ConnectionLimit(p network.Plan) (uint32, error) {
-	h, err := n.host()
-	if err != nil {
-		return 0, err
-	}
-	defer h.Close()
-	return h.ConnectionLimit(p), nil
+	return with(n, func(h *host.Host) (uint32, error) { return h.ConnectionLimit(p), nil })
 }
 
 func (n hostNetworks) Withdraw(was, now network.Plan) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.Withdraw(was, now)
+	return n.do(func(h *host.Host) error { return h.Withdraw(was, now) })
 }
 
 func (n hostNetworks) CheckPorts(ports []vps.Publication) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.CheckPorts(ports)
+	return n.do(func(h *host.Host) error { return h.CheckPorts(ports) })
 }
 
 func (n hostNetworks) Publish(ctx context.Context, all []network.Published) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.Publish(ctx, all)
+	return n.do(func(h *host.Host) error { return h.Publish(ctx, all) })
 }
 
 func (n hostNetworks) Unpublish(ctx context.Context, p network.Plan) error {
-	h, err := n.host()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.Unpublish(ctx, p)
+	return n.do(func(h *host.Host) error { return h.Unpublish(ctx, p) })
 }
 
 func (n hostNetworks) Published(ctx context.Context, p network.Published) (network.PublishedInfo, error) {
-	h, err := n.host()
-	if err != nil {
-		return network.PublishedInfo{}, err
-	}
-	defer h.Close()
-	return h.Published(ctx, p)
+	return with(n, func(h *host.Host) (network.PublishedInfo, error) { return h.Published(ctx, p) })
 }

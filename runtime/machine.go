@@ -81,8 +81,8 @@ type networks interface {
 	Plug(ctx context.Context, p network.Plan, init inside.Identity) error
 	Unplug(ctx context.Context, p network.Plan) error
 	Replug(ctx context.Context, p network.Plan, init inside.Identity) (made bool, err error)
-	Keep(p network.Plan, init inside.Identity, path string) error
-	GiveBack(p network.Plan, path string) error
+	PinNamespace(p network.Plan, init inside.Identity, path string) error
+	ReturnLink(p network.Plan, path string) error
 	Readdress(ctx context.Context, was, now network.Plan, init inside.Identity) error
 	Withdraw(was, now network.Plan) error
 	SetRates(ctx context.Context, plans []network.Plan) error

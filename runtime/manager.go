@@ -17,7 +17,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/inside"
 	"croft/internal/state"
-	"croft/network"
+	"croft/network/host"
 	"croft/runtime/container"
 	"croft/runtime/guests"
 	"croft/runtime/holder"
@@ -85,8 +85,8 @@ func New(o Options) (*Manager, error) {
 		templates: template.Open(store.TemplatesDir(), template.Options{Progress: o.Progress, Warn: warn}),
 		machine: machine{
 			containers: container.Engine{Root: paths.Containers(store), Manager: cgroups},
-			networks: hostNetworks{func() (*network.Host, error) {
-				h, err := network.NewHost(warn)
+			networks: hostNetworks{func() (*host.Host, error) {
+				h, err := host.NewHost(warn)
 				if err == nil {
 					h.Root, h.Register = store.Root, state.HostDir
 				}

@@ -295,7 +295,7 @@ func (mon *monitor) recordFailure(ctx context.Context, cause error) error {
 func (m *Manager) sweep(ctx context.Context, v vps.VPS) error {
 	err := m.containers.Delete(v.Name)
 	for _, p := range m.networkTables().PlugsLeft(v) {
-		if e := m.networks.GiveBack(p.Plan, paths.KeptNamespace(m.store, v.Name)); err == nil {
+		if e := m.networks.ReturnLink(p.Plan, paths.KeptNamespace(m.store, v.Name)); err == nil {
 			err = e
 		}
 		if e := m.networks.Unplug(ctx, p.Plan); err == nil {

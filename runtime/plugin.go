@@ -31,7 +31,7 @@ func (m *Manager) plugIn(ctx context.Context, v vps.VPS, init inside.Identity) e
 		if err := m.networks.Ensure(ctx, network.NewHostPlan(t)); err != nil {
 			return err
 		}
-		if err := m.networks.Keep(p.Plan, init, paths.KeptNamespace(m.store, v.Name)); err != nil {
+		if err := m.networks.PinNamespace(p.Plan, init, paths.KeptNamespace(m.store, v.Name)); err != nil {
 			return err
 		}
 		if err := m.networks.Plug(ctx, p.Plan, init); err != nil {

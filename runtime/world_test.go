@@ -376,10 +376,10 @@ func (w fakeNetworks) Replug(ctx context.Context, p network.Plan, init inside.Id
 	}
 	return true, w.Plug(ctx, p, init)
 }
-func (w fakeNetworks) Keep(network.Plan, inside.Identity, string) error {
+func (w fakeNetworks) PinNamespace(network.Plan, inside.Identity, string) error {
 	return w.effect("keep links", func() error { return nil })
 }
-func (w fakeNetworks) GiveBack(network.Plan, string) error {
+func (w fakeNetworks) ReturnLink(network.Plan, string) error {
 	return w.effect("give links back", func() error { return nil })
 }
 func (w fakeNetworks) Remove(context.Context, network.HostPlan) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/netip"
 	"path/filepath"
+
 	goruntime "runtime"
 	"slices"
 	"sync"

@@ -2,6 +2,7 @@ package look
 
 import (
 	"context"
+
 	goruntime "runtime"
 	"sync"
 	"time"

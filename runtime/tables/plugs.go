@@ -28,7 +28,7 @@ func (ts Tables) Plugs(v vps.VPS) ([]Plug, error) {
 			return nil, err
 		}
 		if slices.ContainsFunc(all, func(p Plug) bool { return len(p.Plan.Gateways) > 0 }) {
-			p.Plan = p.Plan.Beside(p.Table) // another interface has the default route
+			p.Plan = p.Plan.AsSecondary(p.Table) // another interface has the default route
 		}
 		p.Plan.Rate = i.Rate
 		all = append(all, p)

@@ -1,0 +1,276 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"croft/internal/fail"
+	"croft/internal/vps"
+	"croft/network"
+)
+
+// Ensure makes the host so as p says. What is right already is not touched,
+// so that calling it at every start costs a few reads; what somebody flushed
+// is put back, for running VPSs too. On error what was made stays, and the
+// next call goes on from there.
+//
+// Beyond things of our own it changes three settings of the host, and warns when it does:
+// IPv4 and IPv6 forwarding go on, and before the latter accept_ra goes from 1
+// to 2 where it counts, so that the host keeps its own IPv6 routes.
+func (h *Host) Ensure(ctx context.Context, p network.HostPlan) error {
+	if p.Mode == network.ModeNone {
+		return nil
+	}
+	if p.IPv6 && !hasIPv6() {
+		return fail.New(fail.Host, "network %q has IPv6 and the host's kernel has none", p.Network)
+	}
+	for _, step := range h.steps(p) {
+		if err := ctx.Err(); err != nil {
+			return classify("set up network "+p.Network, err)
+		}
+		if err := step(ctx, p); err != nil {
+			return fmt.Errorf("set up network %s: %w", p.Network, err)
+		}
+	}
+	return nil
+}
+
+// steps are what Ensure does for a network of this kind.
+func (h *Host) steps(p network.HostPlan) []func(context.Context, network.HostPlan) error {
+	var steps []func(context.Context, network.HostPlan) error
+	if p.Routes() {
+		steps = append(steps, func(context.Context, network.HostPlan) error { return checkTools(p.IPv6) })
+	}
+	steps = append(steps, h.checkLinks)
+	if p.HasFilter() {
+		steps = append(steps, func(context.Context, network.HostPlan) error { return h.claimNamespace() })
+		steps = append(steps, h.ensureFilter) // before a link is up
+	}
+	if p.Bridge != "" && !p.Foreign {
+		steps = append(steps, h.ensureBridge)
+	} else {
+		steps = append(steps, h.ensureSysctls)
+	}
+	if p.Routes() {
+		steps = append(steps, h.ensureRules, // before forwarding is on
+			h.ensureForwarding)
+	}
+	return append(steps, h.ensurePorts)
+}
+
+// checkLinks refuses with fail.State a network whose foreign bridge or parent is
+// not there. The parent of a physical network may be inside a VPS.
+func (h *Host) checkLinks(_ context.Context, p network.HostPlan) error {
+	if p.Bridge != "" && !p.Foreign {
+		if _, err := h.bridge(p); err != nil && !isNotFound(err) {
+			return err
+		}
+	}
+	if p.Foreign {
+		link, err := h.nl.LinkByName(p.Bridge)
+		if isNotFound(err) {
+			return fail.New(fail.State, "bridge %s is not there", p.Bridge).WithHint("ip link show type bridge")
+		}
+		if err != nil {
+			return classify("find bridge "+p.Bridge, err)
+		}
+		if _, ok := link.(*netlink.Bridge); !ok {
+			return fail.New(fail.State, "link %s is not a bridge (%s)", p.Bridge, link.Type())
+		}
+	}
+	if p.Parent == "" || p.Mode == network.ModePhysical {
+		return nil
+	}
+	_, err := h.nl.LinkByName(p.Parent)
+	if isNotFound(err) {
+		return fail.New(fail.State, "link %s is not there", p.Parent).WithHint("ip link show")
+	}
+	return classify("find link "+p.Parent, err)
+}
+
+func (h *Host) ensureSysctls(_ context.Context, p network.HostPlan) error {
+	for _, s := range p.Sysctls {
+		if !hasIPv6() && strings.HasPrefix(s.Key, "net/ipv6/") {
+			continue
+		}
+		if _, err := setSysctl(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Host) ensureBridge(ctx context.Context, p network.HostPlan) error {
+	link, err := h.bridge(p)
+	if isNotFound(err) {
+		loadModules(ctx) // once in the life of a host, not at every start
+		link, err = h.makeBridge(p)
+	}
+	if err != nil {
+		return err
+	}
+	if link.Attrs().Alias != p.Alias() {
+		if err := h.nl.LinkSetAlias(link, p.Alias()); err != nil {
+			return classify("name bridge "+p.Bridge, err)
+		}
+	}
+	if link.Attrs().HardwareAddr.String() != p.MAC.String() {
+		if err := h.nl.LinkSetHardwareAddr(link, p.MAC); err != nil {
+			return classify("set the MAC of bridge "+p.Bridge, err)
+		}
+	}
+	if p.MTU > 0 && link.Attrs().MTU != p.MTU {
+		if err := h.nl.LinkSetMTU(link, p.MTU); err != nil {
+			return classify("set the MTU of bridge "+p.Bridge, err)
+		}
+	}
+	if err := h.ensureSysctls(ctx, p); err != nil {
+		return err
+	}
+	if err := h.guardBridge(link); err != nil {
+		return err
+	}
+	if err := h.ensureAddresses(link, p.Addresses); err != nil {
+		return err
+	}
+	if link.Attrs().Flags&net.FlagUp == 0 {
+		return classify("bring up bridge "+p.Bridge, h.nl.LinkSetUp(link))
+	}
+	return nil
+}
+
+// bridge returns p's bridge, fail.Taken if its name is somebody else's. One
+// without an alias is ours: who made it was killed before it gave one.
+func (h *Host) bridge(p network.HostPlan) (netlink.Link, error) {
+	link, err := h.nl.LinkByName(p.Bridge)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := link.(*netlink.Bridge); !ok {
+		return nil, fail.New(fail.Taken, "link %s is not a bridge (%s)", p.Bridge, link.Type())
+	}
+	if alias := link.Attrs().Alias; alias != "" && alias != p.Alias() {
+		return nil, fail.New(fail.Taken, "bridge %s belongs to %q", p.Bridge, alias)
+	}
+	return link, nil
+}
+
+func (h *Host) makeBridge(p network.HostPlan) (netlink.Link, error) {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.HardwareAddr, attrs.MTU = p.Bridge, p.MAC, p.MTU
+	snooping := false // nothing is flooded to anybody: there is nothing to learn
+	err := h.nl.LinkAdd(&netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &snooping})
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return nil, classify("make bridge "+p.Bridge, err)
+	}
+	return h.bridge(p)
+}
+
+func (h *Host) ensureAddresses(link netlink.Link, want []netip.Prefix) error {
+	list, err := undisturbed(func() ([]netlink.Addr, error) { return h.nl.AddrList(link, netlink.FAMILY_ALL) })
+	if err != nil {
+		return classify("list addresses of "+link.Attrs().Name, err)
+	}
+	have := map[string]bool{}
+	for _, a := range list {
+		have[a.IPNet.String()] = true
+	}
+	for _, p := range want {
+		if have[ipNet(p).String()] {
+			continue
+		}
+		if err := h.nl.AddrReplace(link, address(p)); err != nil {
+			return classify(fmt.Sprintf("add address %s to %s", p, link.Attrs().Name), err)
+		}
+	}
+	return nil
+}
+
+// address is p as the kernel is told; no duplicate detection, since the table
+// is what says whose an address is, and it would delay the first packet. A
+// link-local IPv4 one, the gateway of routed VPSs, is nothing that the host
+// should send from: it answers for it and no more.
+func address(p netip.Prefix) *netlink.Addr {
+	a := &netlink.Addr{IPNet: ipNet(p)}
+	switch {
+	case p.Addr().Is6():
+		a.Flags = unix.IFA_F_NODAD
+	case vps.NeedsOnLink(p.Addr()):
+		a.Scope = unix.RT_SCOPE_HOST
+	}
+	return a
+}
+
+// ensureForwarding makes the host a router, which packets between VPSs need
+// as well as those to the outside.
+func (h *Host) ensureForwarding(_ context.Context, p network.HostPlan) error {
+	changed, err := setSysctl(network.Sysctl{Key: "net/ipv4/ip_forward", Value: "1"})
+	if err != nil {
+		return err
+	}
+	if changed {
+		h.warn("IPv4 forwarding was off on this host and is on now (net.ipv4.ip_forward)")
+	}
+	if !p.IPv6 {
+		return nil
+	}
+	if changed, err = setSysctl(network.Sysctl{Key: "net/ipv6/conf/all/forwarding", Value: "1"}); changed {
+		h.warn("IPv6 forwarding was off on this host and is on now (net.ipv6.conf.all.forwarding)")
+	}
+	return err
+}
+
+// Remove takes the network off the host: its bridge, its rules, and what all
+// networks share if this was the last one. No-op for what is absent, and if another
+// root of croft has its networks here. Sysctls
+// of the host stay as they are: others may rely on them by now. VPSs in the network
+// lose it.
+func (h *Host) Remove(ctx context.Context, p network.HostPlan) error {
+	if p.Mode == network.ModeNone {
+		return nil
+	}
+	if other, err := h.otherOwner(); err != nil || other != "" {
+		return err // what is here is the other root's
+	}
+	if p.Bridge != "" && !p.Foreign {
+		link, err := h.bridge(p)
+		if err == nil {
+			err = h.nl.LinkDel(link)
+		}
+		if err != nil && !isNotFound(err) && !fail.Is(err, fail.Taken) { // a link of others stays
+			return classify("remove bridge "+p.Bridge, err)
+		}
+	}
+	for _, port := range p.Ports {
+		if err := h.Unplug(ctx, port); err != nil {
+			return err
+		}
+	}
+	unlock, err := h.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if !p.HasFilter() {
+		return nil
+	}
+	return errors.Join(h.removeRules(ctx, p), h.removeFilter(p), h.releaseNamespace())
+}
+
+func isNotFound(err error) bool {
+	var missing netlink.LinkNotFoundError
+	return errors.As(err, &missing) || errors.Is(err, unix.ENODEV)
+}
+
+func isAbsent(err error) bool { return errors.Is(err, unix.ENOENT) }
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}

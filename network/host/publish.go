@@ -1,0 +1,262 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"croft/network"
+)
+
+// Publish makes the host translate what all say, for those whose interface is
+// plugged in; those that are not lose what they had. Nothing else is touched,
+// and what is right already neither, so that it is called at every start to
+// put back what was flushed. Each family changes at one instant.
+//
+// Connections that are there go on; but of UDP, where there is none to end, the
+// host forgets who led where, so that the next packet goes where it should.
+func (h *Host) Publish(ctx context.Context, all []network.Published) error {
+	if len(all) == 0 {
+		return nil
+	}
+	for _, six := range families() {
+		if err := h.publish(ctx, six, all); err != nil {
+			return fmt.Errorf("publish ports: %w", err)
+		}
+	}
+	return nil
+}
+
+func (h *Host) publish(ctx context.Context, six bool, all []network.Published) error {
+	change, err := h.publishChanges(ctx, six, all)
+	if err != nil {
+		return err
+	}
+	if change.Text != "" {
+		unlock, err := h.lock()
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		// Again, now that nobody else changes it: who is unplugged meanwhile
+		// takes its rules away after us.
+		if change, err = h.publishChanges(ctx, six, all); err != nil {
+			return err
+		}
+	}
+	if err := h.reachFromLoopback(change, all); err != nil {
+		return err
+	}
+	if change.Text != "" {
+		if _, err := runFilterTool(ctx, six, "restore", change.Text, "--noflush", "-w", fmt.Sprint(lockSeconds)); err != nil {
+			return err
+		}
+	}
+	return h.forgetUDP(change)
+}
+
+func (h *Host) publishChanges(ctx context.Context, six bool, all []network.Published) (network.PublishChange, error) {
+	out, err := runFilterTool(ctx, six, "save", "", "-t", "nat")
+	if err != nil {
+		return network.PublishChange{}, err
+	}
+	var plugged []network.Published
+	for _, p := range all {
+		link, err := h.nl.LinkByName(p.Plan.HostLink)
+		switch {
+		case isNotFound(err) || err == nil && link.Attrs().Alias != p.Plan.Alias():
+			p.Ports = nil
+		case err != nil:
+			return network.PublishChange{}, classify("find link "+p.Plan.HostLink, err)
+		}
+		plugged = append(plugged, p)
+	}
+	return network.PublishChanges(six, network.ParseSavedRules(out), plugged), nil
+}
+
+// Unpublish takes away what leads to a VPS. Nothing being there is success.
+func (h *Host) Unpublish(ctx context.Context, p network.Plan) error {
+	return h.Publish(ctx, []network.Published{{Plan: p}})
+}
+
+// Published says what is there of p.
+func (h *Host) Published(ctx context.Context, p network.Published) (network.PublishedInfo, error) {
+	there := map[bool]network.SavedRules{}
+	for _, six := range families() {
+		out, err := runFilterTool(ctx, six, "save", "", "-t", "nat")
+		if err != nil {
+			return network.PublishedInfo{}, fmt.Errorf("look at published ports: %w", err)
+		}
+		there[six] = network.ParseSavedRules(out)
+	}
+	return p.LiveInfo(there), nil
+}
+
+// reachFromLoopback lets answers to the host's loopback address in, by the
+// links of VPSs that are reached from there, and by no other. What a VPS sends
+// to that address itself the filter at its port drops, and to ::1 the kernel
+// (ip6_rcv_core, net/ipv6/ip6_input.c).
+//
+// IPv6 has no route_localnet. But a packet that the translation gave the
+// destination ::1 is looked up strictly, by the link that it came from
+// (rt6_need_strict, net/ipv6/route.c): a local route there is all it takes.
+func (h *Host) reachFromLoopback(change network.PublishChange, all []network.Published) error {
+	seen := map[string]bool{}
+	for _, p := range all {
+		device := p.Device()
+		if seen[device] {
+			continue
+		}
+		seen[device] = true
+		on := network.FromLoopback(change.After, p.Plan.Network)
+		if err := h.setLoopback(device, change.Six, on); err != nil {
+			return err
+		}
+	}
+	if len(change.After) > 0 {
+		return h.keepFromBridges()
+	}
+	return nil
+}
+
+func (h *Host) setLoopback(device string, six, on bool) error {
+	link, err := h.nl.LinkByName(device)
+	if isNotFound(err) {
+		return nil // and with it what it had
+	}
+	if err != nil {
+		return classify("find link "+device, err)
+	}
+	if !six {
+		value := "0"
+		if on {
+			value = "1"
+		}
+		_, err := setSysctl(network.Sysctl{Key: "net/ipv4/conf/" + device + "/route_localnet", Value: value})
+		return err
+	}
+	route := netlink.Route{LinkIndex: link.Attrs().Index, Family: unix.AF_INET6, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL,
+		Priority: network.LoopbackMetric, Protocol: unix.RTPROT_BOOT, Dst: ipNet(netip.PrefixFrom(netip.IPv6Loopback(), 128))}
+	if on {
+		err = h.nl.RouteReplace(&route)
+	} else if err = h.nl.RouteDel(&route); errors.Is(err, unix.ESRCH) {
+		err = nil
+	}
+	return classify("set the route from "+device+" to ::1", err)
+}
+
+// keepFromBridges: where br_netfilter hands bridged frames to iptables, it
+// takes a packet whose translated destination is on the bridge that it came
+// from for a bridged one, and ports are isolated (br_nf_pre_routing_finish,
+// net/bridge/br_netfilter_hooks.c). On is the kernel's default and seldom
+// anybody's wish; but where there are other bridges somebody may rely on it.
+func (h *Host) keepFromBridges() error {
+	var on []string
+	for _, key := range bridgeCalls() {
+		if v, err := readSysctl(key); err == nil && v != "0" {
+			on = append(on, key)
+		}
+	}
+	if len(on) == 0 {
+		return nil
+	}
+	others, err := h.otherBridges()
+	if err != nil {
+		return err
+	}
+	if len(others) > 0 {
+		h.warn(fmt.Sprintf("ports published by VPSs on a bridge cannot be reached from VPSs on it or from ::1 while %s is 1; croft left it, because %s may need it",
+			strings.ReplaceAll(on[0], "/", "."), strings.Join(others, ", ")))
+		return nil
+	}
+	for _, key := range on {
+		if _, err := setSysctl(network.Sysctl{Key: key, Value: "0"}); err != nil {
+			return err
+		}
+	}
+	h.warn("disabled net.bridge.bridge-nf-call-iptables and -ip6tables on this host, as published ports need. " +
+		"This matters only if your own iptables rules filter traffic between ports of one bridge. To undo: sysctl -w net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1")
+	return nil
+}
+
+// bridgeCalls are the settings of br_netfilter, absent where it is.
+func bridgeCalls() []string {
+	return []string{"net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables"}
+}
+
+// otherBridges are those that croft has not made.
+func (h *Host) otherBridges() ([]string, error) {
+	links, err := undisturbed(h.nl.LinkList)
+	if err != nil {
+		return nil, classify("list links", err)
+	}
+	var names []string
+	for _, l := range links {
+		if _, ok := l.(*netlink.Bridge); ok && !strings.HasPrefix(l.Attrs().Alias, "croft ") {
+			names = append(names, l.Attrs().Name)
+		}
+	}
+	return names, nil
+}
+
+// A flowFilter matches the connections of UDP to ports of the host's own.
+type flowFilter struct {
+	host  []netip.Addr
+	specs []string
+}
+
+// MatchConntrackFlow is what netlink's ConntrackDeleteFilters asks.
+func (f flowFilter) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
+	to, ok := netip.AddrFromSlice(flow.Forward.DstIP)
+	if !ok || flow.Forward.Protocol != unix.IPPROTO_UDP {
+		return false
+	}
+	to = to.Unmap()
+	own := to.IsLoopback()
+	for _, a := range f.host {
+		own = own || a == to
+	}
+	for _, spec := range f.specs {
+		first, last := network.PortsOf(spec)
+		if own && first <= flow.Forward.DstPort && flow.Forward.DstPort <= last {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *Host) forgetUDP(change network.PublishChange) error {
+	if len(change.Udp) == 0 {
+		return nil
+	}
+	host, err := h.Addresses()
+	if err != nil {
+		return err
+	}
+	family := netlink.InetFamily(unix.AF_INET)
+	if change.Six {
+		family = unix.AF_INET6
+	}
+	_, err = netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, flowFilter{host, change.Udp})
+	if errors.Is(err, netlink.ErrDumpInterrupted) {
+		err = nil // others came and went; ours were among what was listed
+	}
+	return classify("forget connections of UDP", err)
+}
+
+// moduleBridgeCalls turns off what the module br_netfilter brings when croft,
+// and not the host's owner, has loaded it.
+func moduleBridgeCalls() {
+	for _, key := range bridgeCalls() {
+		if _, err := os.Stat(filepath.Join(procSys, key)); err == nil {
+			_, _ = setSysctl(network.Sysctl{Key: key, Value: "0"})
+		}
+	}
+}
