@@ -8,12 +8,6 @@ import (
 	"croft/network"
 )
 
-// fixed is a network without anything random in it.
-func fixed() network.Table {
-	return network.Table{Schema: 1, Name: "croft0", Mode: network.ModeBridge, Bridge: "croft0", MAC: "c2:00:00:00:00:01", MTU: 1400, NAT: true,
-		IPv4: netip.MustParsePrefix("10.90.0.0/16"), IPv6: netip.MustParsePrefix("fd00:1:2::/64")}
-}
-
 func mustClaim(t *testing.T, table *network.Table, owner string, want ...string) network.Claim {
 	t.Helper()
 	var addrs []netip.Addr
