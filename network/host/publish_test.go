@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -302,7 +303,7 @@ func TestPublishedPortsOpenNothingElse(t *testing.T) {
 		t.Errorf("counted: %v, %v", dropped, err)
 	}
 	if err := p.host.CheckPorts([]vps.Publication{{Protocol: "tcp", Ports: "7000-8000", To: "7000-8000"}}); !fail.Is(err, fail.Taken) ||
-		!strings.Contains(err.Error(), fmt.Sprintf("network.test (pid %d) listens on 127.0.0.1:7777/tcp", os.Getpid())) {
+		!strings.Contains(err.Error(), fmt.Sprintf("%s (pid %d) listens on 127.0.0.1:7777/tcp", filepath.Base(os.Args[0]), os.Getpid())) {
 		t.Errorf("%v", err)
 	}
 	if err := p.host.CheckPorts([]vps.Publication{{Protocol: "udp", Ports: "7777", To: "7"}, {Protocol: "tcp", Host: "192.0.2.1", Ports: "7777", To: "7"}}); err != nil {
