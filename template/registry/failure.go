@@ -16,10 +16,11 @@ import (
 	"croft/internal/fail"
 )
 
-// errPlain is a request in plain HTTP that nobody has allowed.
+// errPlain refuses a request in plain HTTP without Options.Insecure.
 var errPlain = errors.New("it uses plain HTTP")
 
-// failure says in one line what a registry, or the way to it, would not do.
+// failure classifies an error of a request for ref, and makes one line of it. It
+// returns nil, a classified error and the end of the context unchanged.
 func failure(ref Reference, err error) error {
 	var said *transport.Error
 	var classified *fail.Error
@@ -45,7 +46,7 @@ func failure(ref Reference, err error) error {
 	return fail.New(fail.Host, "%s: %w", ref, bare(err))
 }
 
-// refusal is what a registry said itself.
+// refusal classifies an error that the registry returned.
 func refusal(ref Reference, said *transport.Error) error {
 	switch said.StatusCode {
 	case http.StatusNotFound:
@@ -54,22 +55,22 @@ func refusal(ref Reference, said *transport.Error) error {
 		return fail.New(fail.Permission, "%s denies access to %s: %w", ref.host(), ref.short(), said).
 			WithHint("docker login %s, or podman login %s", ref.host(), ref.host())
 	case http.StatusTooManyRequests:
-		return fail.New(fail.Host, "%s has had too many requests from here: %w", ref.host(), said)
+		return fail.New(fail.Host, "%s received too many requests from this host: %w", ref.host(), said)
 	}
 	return fail.New(fail.Host, "%s: %w", ref, said)
 }
 
-// isConnection reports whether err is about the way to a registry, and not
-// about what it said.
+// isConnection reports whether err is a failure of the connection, and not an
+// answer of the registry.
 func isConnection(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
 	return errors.As(err, &op) || errors.As(err, &dns) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed) || errors.Is(err, ErrStalled) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed) || errors.Is(err, errStalled) ||
 		strings.Contains(err.Error(), "http2: ") || strings.Contains(err.Error(), "server closed idle connection")
 }
 
-// bare takes the method and the address off what net/http says.
+// bare removes the method and the URL from an error of net/http.
 func bare(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {

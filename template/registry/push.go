@@ -27,8 +27,8 @@ func (r *Repository) Has(ctx context.Context, d digest.Digest) (bool, error) {
 	return true, r.check(resp, http.StatusOK)
 }
 
-// PutBlob sends the blob d, which body holds. The registry checks its digest.
-// It may be sent again.
+// PutBlob uploads the blob d and reads its content from body. The registry checks
+// the digest. An upload can be repeated, also after an error.
 func (r *Repository) PutBlob(ctx context.Context, d oci.Descriptor, body io.Reader) error {
 	resp, err := r.do(ctx, http.MethodPost, r.base+"/blobs/uploads/", http.Header{"Content-Length": {"0"}}, nil)
 	if err != nil {
@@ -53,21 +53,22 @@ func (r *Repository) PutBlob(ctx context.Context, d oci.Descriptor, body io.Read
 	return r.check(resp, http.StatusCreated)
 }
 
-// location is where the registry wants an upload, absolute.
+// location returns the absolute URL to which the registry wants the upload.
 func (r *Repository) location(resp *http.Response) (*url.URL, error) {
 	to, err := url.Parse(resp.Header.Get("Location"))
 	if err != nil || resp.Header.Get("Location") == "" {
-		return nil, fail.New(fail.Host, "%s: it says no place for an upload: %q", r.ref, resp.Header.Get("Location"))
+		return nil, fail.New(fail.Host, "%s: it returned an invalid upload location %q", r.ref, resp.Header.Get("Location"))
 	}
 	to = resp.Request.URL.ResolveReference(to)
 	if to.Host == r.host {
-		to.Scheme = "https" // the transport changes it; a proxy before a registry often makes it say http
+		to.Scheme = "https" // the transport changes it if needed; registries behind a proxy often return http
 	}
 	return to, nil
 }
 
-// PutManifest makes the reference's tag, or its digest where it has no tag,
-// mean the manifest b. All that it names has to be there.
+// PutManifest uploads the manifest b under the tag of the reference, or under its
+// digest if it has no tag. All blobs that b names must be in the repository. A
+// registry that stores it with another digest is an error.
 func (r *Repository) PutManifest(ctx context.Context, mediaType string, b []byte) error {
 	id := r.ref.Tag()
 	if id == "" {
@@ -83,7 +84,7 @@ func (r *Repository) PutManifest(ctx context.Context, mediaType string, b []byte
 		return err
 	}
 	if said := resp.Header.Get("Docker-Content-Digest"); said != "" && said != digest.FromBytes(b).String() {
-		return fail.New(fail.Host, "%s: it has the manifest as %s, not as %s", r.ref, said, digest.FromBytes(b))
+		return fail.New(fail.Host, "%s: the registry stored the manifest as %s, expected %s", r.ref, said, digest.FromBytes(b))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -9,19 +10,22 @@ import (
 	"croft/internal/fail"
 )
 
-// A Reference names an image in a registry: HOST/REPOSITORY[:TAG][@DIGEST],
-// with docker.io as the host and latest as the tag that need not be said.
+// A Reference names an image in a registry: [HOST/]REPOSITORY[:TAG][@DIGEST]. The
+// default host is docker.io. The default tag is latest if there is no digest.
 type Reference struct {
 	repo   name.Repository
 	tag    string
 	digest digest.Digest
 }
 
-// Parse reads a reference, fail.Usage if it is none.
+// Parse parses a reference. An invalid one is fail.Usage.
 func Parse(text string) (Reference, error) {
 	bad := func(err error) (Reference, error) {
 		return Reference{}, fail.New(fail.Usage, "invalid reference to an image %q: %w", text, err).
 			WithHint("for example docker.io/library/debian:12 or registry.example/team/web@sha256:...")
+	}
+	if strings.Contains(text, "://") {
+		return bad(errors.New("a reference has no scheme such as https://"))
 	}
 	rest, d, _ := strings.Cut(text, "@")
 	tag, err := name.NewTag(rest)
@@ -35,7 +39,7 @@ func Parse(text string) (Reference, error) {
 			return bad(err)
 		}
 		if r.digest.Algorithm() != digest.SHA256 {
-			return Reference{}, fail.New(fail.Usage, "%q: only sha256 digests are known", text)
+			return Reference{}, fail.New(fail.Usage, "%q: only sha256 digests are supported", text)
 		}
 		if rest == tag.Repository.String() || !strings.HasSuffix(rest, ":"+r.tag) {
 			r.tag = ""
@@ -44,19 +48,20 @@ func Parse(text string) (Reference, error) {
 	return r, nil
 }
 
-// Digest is the digest that the reference names, "" if a tag says which.
+// Digest returns the digest in the reference, or "" if it has only a tag.
 func (r Reference) Digest() digest.Digest { return r.digest }
 
-// Tag is the tag, "" if only a digest is named.
+// Tag returns the tag, or "" if the reference has only a digest.
 func (r Reference) Tag() string { return r.tag }
 
-// Base is the last part of the repository's name.
+// Base returns the last part of the repository's name.
 func (r Reference) Base() string {
 	path := r.repo.RepositoryStr()
 	return path[strings.LastIndexByte(path, '/')+1:]
 }
 
-// String is the reference with everything said: what is written down of it.
+// String returns the complete reference, with host and tag or digest. The store
+// records an image's source in this form.
 func (r Reference) String() string { return r.host() + "/" + r.short() }
 
 func (r Reference) short() string {

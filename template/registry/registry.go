@@ -1,7 +1,7 @@
 // Package registry talks to OCI registries
 // (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md):
-// manifests and blobs, there and back. It keeps nothing; what it is given and
-// gives is bytes, and who calls checks their digests.
+// it downloads and uploads manifests and blobs. It stores nothing. It checks the
+// digests of manifests; the caller checks those of blobs.
 package registry
 
 import (
@@ -26,23 +26,26 @@ import (
 
 // Options say how a registry is reached.
 type Options struct {
-	Insecure bool   // by plain HTTP too, and with certificates that nobody vouches for
-	Push     bool   // ask for the right to push
-	CertsDir string // beside the usual ones, for tests; "" is none
+	Insecure bool   // also allow plain HTTP and certificates that cannot be verified
+	Push     bool   // ask for permission to push too
+	CertsDir string // another directory of certificates beside the usual ones, for tests; "" is none
 }
 
-// A Repository is one repository of a registry, with the right to read it or
-// to push to it.
+// A Repository is one repository of a registry, with permission to read it or to
+// push to it. Several goroutines may use it at once.
 type Repository struct {
 	ref    Reference
 	client *http.Client
 	base   string // https://HOST/v2/REPOSITORY
 	host   string
+	stall  time.Duration // stallAfter, except in tests
 }
 
-// Open shakes hands with ref's registry. Credentials are those of docker login
-// or podman login, by their files or credential helpers; without any it asks
-// for what everybody may have. A registry that cannot be reached is fail.Host.
+// Open connects to the registry of ref and authenticates. It uses the credentials
+// of docker login or podman login, from their files or credential helpers.
+// Without credentials it asks for anonymous access. A registry that cannot be
+// reached is fail.Host, one that refuses the credentials fail.Permission. There
+// is nothing to close.
 func Open(ctx context.Context, ref Reference, o Options) (*Repository, error) {
 	base, err := o.transport(ref.host())
 	if err != nil {
@@ -68,17 +71,18 @@ func Open(ctx context.Context, ref Reference, o Options) (*Repository, error) {
 	if err != nil {
 		return nil, failure(ref, err)
 	}
-	// The transport changes the scheme to the one that has answered.
+	// The transport changes the scheme to the one that the registry answered to.
 	return &Repository{ref: ref, host: ref.host(), base: "https://" + ref.host() + "/v2/" + ref.repository().RepositoryStr(),
-		client: &http.Client{Transport: t}}, nil
+		client: &http.Client{Transport: t}, stall: stallAfter}, nil
 }
 
-// accepted are the manifests that an image can have, newest form first.
+// accepted returns the media types of manifests that croft can read, the
+// preferred first.
 func accepted() []string {
 	return []string{oci.MediaTypeImageIndex, oci.MediaTypeImageManifest, DockerIndex, DockerManifest}
 }
 
-// Docker's own names for what became OCI's index, manifest and config
+// Docker's media types of what OCI calls index, manifest, config and layer
 // (https://distribution.github.io/distribution/spec/manifest-v2-2).
 const (
 	DockerIndex    = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -87,9 +91,9 @@ const (
 	DockerLayer    = "application/vnd.docker.image.rootfs.diff.tar"
 )
 
-// Manifest fetches the manifest or index that the reference names, or the one
-// with this digest, of at most limit bytes. Its digest is checked where there
-// is one to check. None is fail.NotFound.
+// Manifest downloads the manifest or index with the digest d, or, if d is "", the
+// one that the reference names. It is fail.Usage if it has more than limit bytes,
+// or another digest than d or the reference says. A missing one is fail.NotFound.
 func (r *Repository) Manifest(ctx context.Context, d digest.Digest, limit int64) ([]byte, oci.Descriptor, error) {
 	want := d
 	if want == "" {
@@ -122,11 +126,12 @@ func (r *Repository) Manifest(ctx context.Context, d digest.Digest, limit int64)
 	return b, oci.Descriptor{MediaType: strings.TrimSpace(kind), Digest: got, Size: int64(len(b))}, nil
 }
 
-// Blob opens the blob d from byte offset on. It returns the offset that what
-// comes really begins at: 0 where the registry does not know ranges. The
-// caller closes it. An interrupted one is an error of its Read.
+// Blob starts a download of the blob d at the byte offset. It returns the offset
+// at which the content really begins: 0 if the registry does not support ranges.
+// The caller closes the reader, and checks the digest. A connection that breaks,
+// or that sends nothing for stallAfter, is an error of Read.
 func (r *Repository) Blob(ctx context.Context, d oci.Descriptor, offset int64) (io.ReadCloser, int64, error) {
-	header := http.Header{"Accept-Encoding": {"identity"}} // or what comes is not what the digest is of
+	header := http.Header{"Accept-Encoding": {"identity"}} // the digest is that of the blob as it is stored
 	if offset > 0 {
 		header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, d.Size-1))
 	}
@@ -138,7 +143,7 @@ func (r *Repository) Blob(ctx context.Context, d oci.Descriptor, offset int64) (
 	}
 	err = r.check(resp, http.StatusOK, http.StatusPartialContent)
 	if err == nil && resp.StatusCode == http.StatusPartialContent && !strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", offset)) {
-		err = fail.New(fail.Usage, "%s: it was asked for bytes from %d on and sends %q", r.ref, offset, resp.Header.Get("Content-Range"))
+		err = fail.New(fail.Usage, "%s: croft asked for bytes from %d on, and the registry sends %q", r.ref, offset, resp.Header.Get("Content-Range"))
 	}
 	if err != nil {
 		resp.Body.Close()
@@ -148,39 +153,39 @@ func (r *Repository) Blob(ctx context.Context, d oci.Descriptor, offset int64) (
 	if resp.StatusCode == http.StatusOK {
 		offset = 0
 	}
-	return newStalling(resp.Body, cancel), offset, nil
+	watch := time.AfterFunc(r.stall, func() { cancel(errStalled) })
+	return &watchedBody{resp.Body, watch, r.stall, cancel}, offset, nil
 }
 
-// stallAfter is how long a registry may send nothing.
+// stallAfter is how long a download may receive nothing.
 const stallAfter = time.Minute
 
-// ErrStalled is a transfer that a registry has stopped without ending it.
-var ErrStalled = fmt.Errorf("nothing came for %v", stallAfter)
+// errStalled ends a download that receives nothing, although its connection is
+// open.
+var errStalled = errors.New("the registry stopped sending")
 
-// A stalling is the body of an answer, which ends when nothing comes any more.
-type stalling struct {
+// A watchedBody is the body of a response. It cancels its request when nothing is
+// received for the time stall.
+type watchedBody struct {
 	io.ReadCloser
 	watch  *time.Timer
+	stall  time.Duration
 	cancel context.CancelCauseFunc
 }
 
-func newStalling(r io.ReadCloser, cancel context.CancelCauseFunc) *stalling {
-	return &stalling{r, time.AfterFunc(stallAfter, func() { cancel(ErrStalled) }), cancel}
-}
-
-func (s *stalling) Read(p []byte) (int, error) {
-	n, err := s.ReadCloser.Read(p)
-	s.watch.Reset(stallAfter)
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.watch.Reset(b.stall)
 	return n, err
 }
 
-func (s *stalling) Close() error {
-	s.watch.Stop()
-	s.cancel(nil)
-	return s.ReadCloser.Close()
+func (b *watchedBody) Close() error {
+	b.watch.Stop()
+	b.cancel(nil)
+	return b.ReadCloser.Close()
 }
 
-// do sends a request and returns the answer, whatever it says.
+// do sends a request and returns the response of any status.
 func (r *Repository) do(ctx context.Context, method, url string, header http.Header, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
@@ -201,7 +206,7 @@ func (r *Repository) do(ctx context.Context, method, url string, header http.Hea
 	return resp, nil
 }
 
-// check classifies an answer that has none of the statuses.
+// check returns a classified error unless the response has one of the statuses.
 func (r *Repository) check(resp *http.Response, statuses ...int) error {
 	if err := transport.CheckError(resp, statuses...); err != nil {
 		return failure(r.ref, err)
@@ -209,12 +214,12 @@ func (r *Repository) check(resp *http.Response, statuses ...int) error {
 	return nil
 }
 
-// IsTemporary reports whether trying again may help: the connection broke, or
-// the registry says that it is busy.
+// IsTemporary reports whether a retry may help: the connection broke, or the
+// registry is busy or has an internal error.
 func IsTemporary(err error) bool {
 	var said *transport.Error
 	switch {
-	case errors.Is(err, context.Canceled) && !errors.Is(err, ErrStalled), errors.Is(err, errPlain):
+	case errors.Is(err, context.Canceled) && !errors.Is(err, errStalled), errors.Is(err, errPlain):
 		return false
 	case errors.As(err, &said):
 		return said.StatusCode == http.StatusRequestTimeout || said.StatusCode == http.StatusTooManyRequests || said.StatusCode >= 500

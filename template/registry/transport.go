@@ -12,40 +12,41 @@ import (
 	"croft/internal/fail"
 )
 
-// transport is how requests to host are sent.
+// transport returns a transport for requests to host.
 func (o Options) transport(host string) (http.RoundTripper, error) {
 	roots, err := o.roots(host)
 	if err != nil {
 		return nil, err
 	}
-	return guarded{o.Insecure, &http.Transport{
+	return tlsOnly{o.Insecure, &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:       &tls.Config{RootCAs: roots, InsecureSkipVerify: o.Insecure, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 5 * time.Minute, // a registry reads what it was sent again
+		ResponseHeaderTimeout: 5 * time.Minute, // a registry reads an uploaded blob again before it answers
 		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       30 * time.Second,
 		ForceAttemptHTTP2:     true,
-		DisableCompression:    true, // digests are of what was sent
+		DisableCompression:    true, // a digest is that of the bytes on the wire
 	}}, nil
 }
 
-// guarded sends nothing in the clear, credentials least of all, unless it may.
-type guarded struct {
-	plain bool
-	to    *http.Transport
+// tlsOnly refuses requests in plain HTTP, which would show credentials to the
+// network, unless allowPlain is set.
+type tlsOnly struct {
+	allowPlain bool
+	next       *http.Transport
 }
 
-func (g guarded) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Scheme != "https" && !g.plain {
+func (t tlsOnly) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme != "https" && !t.allowPlain {
 		return nil, errPlain
 	}
-	return g.to.RoundTrip(req)
+	return t.next.RoundTrip(req)
 }
 
-// certsDirs are where certificates for single registries are kept
-// (containers-certs.d(5); docker has the same below its own directory).
+// certsDirs returns the directories with certificates for single registries
+// (containers-certs.d(5); docker has the same in a directory of its own).
 func (o Options) certsDirs() []string {
 	dirs := []string{"/etc/containers/certs.d", "/etc/docker/certs.d"}
 	if o.CertsDir != "" {
@@ -54,8 +55,9 @@ func (o Options) certsDirs() []string {
 	return dirs
 }
 
-// roots are the certificates that vouch for host: the host's own, and those in
-// HOST/*.crt of certsDirs. nil is the host's own alone.
+// roots returns the trusted certificates for the registry host: those of this
+// machine, and those in HOST/*.crt of certsDirs. nil means those of this machine
+// alone.
 func (o Options) roots(host string) (*x509.CertPool, error) {
 	var pool *x509.CertPool
 	for _, dir := range o.certsDirs() {
