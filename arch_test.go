@@ -20,10 +20,11 @@ const module = "croft"
 // arrows is who may import whom of ours; everybody may import internal/fail.
 // It names every package, and no other: docs/architecture.md draws it.
 var arrows = map[string][]string{
-	".":        {"cli", "cli/oci", "runtime", "runtime/sysctls"},
-	"cli":      {"runtime", "cli/oci", "cli/roff", "internal/vps"},
-	"cli/oci":  {"runtime/container", "runtime/streams"},
-	"cli/roff": nil,
+	".":                {"cli", "cli/oci", "runtime", "runtime/sysctls"},
+	"cli":              {"runtime", "cli/oci", "cli/cmdline", "cli/cmdline/roff", "internal/vps"},
+	"cli/oci":          {"cli/cmdline", "runtime/container", "runtime/streams"},
+	"cli/cmdline":      {"cli/cmdline/roff"},
+	"cli/cmdline/roff": nil,
 	"runtime": {
 		"bundles", "network", "network/guest", "network/host", "template", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
@@ -89,7 +90,7 @@ var aids = []string{"integration/attack", "template/roottest"}
 var alone = map[string][]string{
 	"github.com/opencontainers/runc":         {"runtime/container", "."}, // main: libcontainer re-executes it as init
 	"github.com/opencontainers/cgroups":      {"runtime/container"},
-	"github.com/urfave/cli":                  {"cli"},
+	"github.com/urfave/cli":                  {"cli/cmdline"},
 	"github.com/cilium/ebpf":                 {"network", "network/host"},
 	"github.com/coreos/go-iptables":          {"network/host"},
 	"github.com/google/nftables":             {"network", "network/host"},

@@ -19,12 +19,10 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"croft/cli/cmdline"
 	"croft/internal/fail"
 	"croft/runtime"
 )
@@ -87,31 +85,30 @@ func (a *app) main(args []string) int {
 		a.complete(root, a.typed[1:])
 		return 0
 	}
-	line, err := arrange(root, a.typed)
+	line, err := cmdline.Read(root, a.typed)
 	if err == nil {
 		err = a.dispatch(root, line)
 	}
 	return a.finish(line, err)
 }
 
-// dispatch hands an arranged line to urfave/cli, which parses it and calls the
-// verb's run.
-func (a *app) dispatch(root *verb, line line) error {
-	if line.help {
-		return a.print(helpOf(root, line.path))
+// dispatch runs the verb of a line.
+func (a *app) dispatch(root *cmdline.Verb, line cmdline.Line) error {
+	if line.Help {
+		return a.print(cmdline.Help(root, line.Path))
 	}
-	if line.verb == root {
+	if line.Verb == root {
 		if len(a.typed) == 0 { // as git has it: the help, and a status that a script notices
-			if err := a.print(helpOf(root, nil)); err != nil {
+			if err := a.print(cmdline.Help(root, nil)); err != nil {
 				return err
 			}
 			return status(fail.Usage)
 		}
 		return usageError("no command given").WithHint("croft help")
 	}
-	ctx, stop := interruptible(line.verb)
+	ctx, stop := interruptible(line.Verb)
 	defer stop()
-	err := a.urfave(root).RunContext(ctx, line.argv)
+	err := line.Run(ctx, root)
 	var inside status
 	if err == nil || ctx.Err() == nil || errors.As(err, &inside) {
 		return err
@@ -119,53 +116,6 @@ func (a *app) dispatch(root *verb, line line) error {
 	// Whatever else it says: a tool that was killed says that it was.
 	return &interrupted{cause: context.Cause(ctx), err: err}
 }
-
-// urfave makes urfave/cli's tree of the verbs, with the defaults overridden
-// that print to stdout, exit, or guess.
-func (a *app) urfave(root *verb) *cli.App {
-	app := &cli.App{
-		Name:                      "croft",
-		Flags:                     root.cliFlags(),
-		HideHelp:                  true,
-		HideVersion:               true,
-		DisableSliceFlagSeparator: true, // a comma in a value is the value's
-		Writer:                    io.Discard,
-		ErrWriter:                 io.Discard,
-		ExitErrHandler:            func(*cli.Context, error) {}, // we exit, once
-		OnUsageError:              onUsageError,
-		Action:                    func(*cli.Context) error { return usageError("no command given") },
-	}
-	for _, v := range root.verbs {
-		app.Commands = append(app.Commands, a.command(v, nil))
-	}
-	return app
-}
-
-func (a *app) command(v *verb, parents []string) *cli.Command {
-	path := append(parents[:len(parents):len(parents)], v.name)
-	c := &cli.Command{
-		Name:         v.name,
-		Flags:        v.cliFlags(),
-		HideHelp:     true,
-		OnUsageError: onUsageError,
-		Action: func(c *cli.Context) error {
-			i := &invocation{app: a, flags: c, verb: v, path: path, words: c.Args().Slice()}
-			if v.run == nil {
-				return usageError("%s needs a command", strings.Join(path, " "))
-			}
-			if err := i.readGlobals(); err != nil {
-				return err
-			}
-			return v.run(c.Context, i)
-		},
-	}
-	for _, sub := range v.verbs {
-		c.Subcommands = append(c.Subcommands, a.command(sub, path))
-	}
-	return c
-}
-
-func onUsageError(_ *cli.Context, err error, _ bool) error { return usageError("%v", err) }
 
 // print writes a result.
 func (a *app) print(text string) error {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"croft/cli/cmdline"
+
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -83,48 +85,48 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s never held %q", args[0], args[1])
 }
 
-// eachVerb calls do with every verb that is no family, and its path.
-func eachVerb(v *verb, path []string, do func(path []string, v *verb)) {
-	for _, sub := range v.verbs {
-		eachVerb(sub, append(slices.Clone(path), sub.name), do)
+// eachVerb calls do with every verb that is not a family, and its path.
+func eachVerb(v *cmdline.Verb, path []string, do func(path []string, v *cmdline.Verb)) {
+	for _, sub := range v.Verbs {
+		eachVerb(sub, append(slices.Clone(path), sub.Name), do)
 	}
-	if len(v.verbs) == 0 {
+	if len(v.Verbs) == 0 {
 		do(path, v)
 	}
 }
 
 // words are some that the verb takes.
-func wordsFor(path []string, v *verb) []string {
+func wordsFor(path []string, v *cmdline.Verb) []string {
 	switch {
-	case v.name == "completion":
+	case v.Name == "completion":
 		return []string{"bash"}
-	case v.name == "allow" || v.name == "deny":
+	case v.Name == "allow" || v.Name == "deny":
 		return []string{"web", "80/tcp"}
-	case v.name == "policy":
+	case v.Name == "policy":
 		return []string{"web", "input", "drop"}
-	case v.name == "add" && path[0] == "publish":
+	case v.Name == "add" && path[0] == "publish":
 		return []string{"web", "80:80"}
-	case v.name == "add" && path[0] == "route":
+	case v.Name == "add" && path[0] == "route":
 		return []string{"web", "192.0.2.0/24"}
-	case v.name == "remove" && path[0] == "firewall":
+	case v.Name == "remove" && path[0] == "firewall":
 		return []string{"web", "deny", "80/tcp"}
-	case v.name == "remove" && path[0] == "route":
+	case v.Name == "remove" && path[0] == "route":
 		return []string{"web", "192.0.2.0/24"}
-	case v.name == "remove" && path[0] == "publish":
+	case v.Name == "remove" && path[0] == "publish":
 		return []string{"web", "1"}
-	case strings.HasSuffix(v.args, "|-"):
+	case strings.HasSuffix(v.Args, "|-"):
 		return []string{"web", "-"}
-	case v.name == "push":
+	case v.Name == "push":
 		return []string{"web", "registry.example/web"}
-	case v.args == "REF [NAME]":
+	case v.Args == "REF [NAME]":
 		return []string{"registry.example/web"}
-	case v.name == "rename":
+	case v.Name == "rename":
 		return []string{"web", "www"}
-	case v.name == "exec":
+	case v.Name == "exec":
 		return []string{"web", "true"}
-	case v.name == "run":
+	case v.Name == "run":
 		return []string{"true"}
-	case strings.HasPrefix(v.args, "NAME"):
+	case strings.HasPrefix(v.Args, "NAME"):
 		return []string{"web"}
 	}
 	return nil
@@ -138,27 +140,27 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 		"template build --recipe": true, // a file may be called so
 	}
 	root := (&app{}).commands()
-	eachVerb(root, nil, func(path []string, v *verb) {
-		if v.name == "help" || v.foreign {
+	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
+		if v.Name == "help" || v.Foreign {
 			return
 		}
 		want := 2
-		if v.statusInside {
+		if v.StatusInside {
 			want = 125
 		}
 		var args []string
 		args = append(args, path...)
-		if _, ok := v.option("template"); ok {
+		if _, ok := v.Option("template"); ok {
 			args = append(args, "--template", "busybox")
 		}
-		for _, o := range append(slices.Clone(v.options), root.options...) {
+		for _, o := range append(slices.Clone(v.Options), root.Options...) {
 			for _, value := range []string{"", nonsense} {
-				if value == nonsense && anything[strings.Join(path, " ")+" --"+o.name] {
+				if value == nonsense && anything[strings.Join(path, " ")+" --"+o.Name] {
 					continue
 				}
-				line := append(slices.Concat(args, []string{"--" + o.name + "=" + value}), wordsFor(path, v)...)
+				line := append(slices.Concat(args, []string{"--" + o.Name + "=" + value}), wordsFor(path, v)...)
 				r := croft(t, nil, line...)
-				if r.status != want || !strings.Contains(r.err, "--"+o.name+": ") || r.called != "" || r.out != "" ||
+				if r.status != want || !strings.Contains(r.err, "--"+o.Name+": ") || r.called != "" || r.out != "" ||
 					strings.Count(r.err, "\n") != 2 || !strings.HasPrefix(strings.SplitAfter(r.err, "\n")[1], "croft: hint: ") {
 					t.Errorf("%q: status %d, want %d; called %q; said %q%s", line, r.status, want, r.called, r.out, r.err)
 				}
@@ -198,68 +200,68 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 	}
 	needs := map[string][]string{"start --timeout": {"--wait"}, "host boot --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}}
 	root := (&app{}).commands()
-	eachVerb(root, nil, func(path []string, v *verb) {
+	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
 		// These ask no Manager, so it does not matter to them where it is.
-		alone := slices.Contains([]string{"version", "completion", "man", "recipe"}, v.name)
-		if v.name == "help" || v.foreign {
+		alone := slices.Contains([]string{"version", "completion", "man", "recipe"}, v.Name)
+		if v.Name == "help" || v.Foreign {
 			return
 		}
-		for _, o := range append(slices.Clone(v.options), root.options...) {
-			id := strings.Join(path, " ") + " --" + o.name
-			if _, global := root.option(o.name); silent[id] || o.name == "wide" || o.name == "help" || global && alone || o.name == "debug" {
+		for _, o := range append(slices.Clone(v.Options), root.Options...) {
+			id := strings.Join(path, " ") + " --" + o.Name
+			if _, global := root.Option(o.Name); silent[id] || o.Name == "wide" || o.Name == "help" || global && alone || o.Name == "debug" {
 				continue
 			}
 			words := wordsFor(path, v)
 			base := append(slices.Clone(path), needs[id]...)
-			if path[0] == "route" && v.name == "remove" && slices.Contains([]string{"from", "to", "priority"}, o.name) {
+			if path[0] == "route" && v.Name == "remove" && slices.Contains([]string{"from", "to", "priority"}, o.Name) {
 				words, base = []string{"web", "rule"}, append(base, "--table=100")
 			}
 			if id == "run --detach" {
 				words = nil
 			}
-			if id == "template recipe --json" || o.name == "all" {
+			if id == "template recipe --json" || o.Name == "all" {
 				words = nil
 			}
-			if path[0] == "network" && v.name == "set" {
+			if path[0] == "network" && v.Name == "set" {
 				base = append(base, "--names=yes")
-			} else if v.name == "set" { // something has to be set
+			} else if v.Name == "set" { // something has to be set
 				base = append(base, "--onboot=yes")
 			}
-			if v.name == "stats" && o.name != "interval" {
+			if v.Name == "stats" && o.Name != "interval" {
 				base = append(base, "--interval=0")
 			}
-			if v.name == "rule" { // something has to be ruled
+			if v.Name == "rule" { // something has to be ruled
 				base = append(base, "--table=9")
-				if o.name != "to" { // whose value is of another family
+				if o.Name != "to" { // whose value is of another family
 					base = append(base, "--from=10.0.0.3")
 				}
 			}
-			if _, ok := v.option("template"); ok && o.name != "template" {
+			if _, ok := v.Option("template"); ok && o.Name != "template" {
 				base = append(base, "--template", "debian-12")
 			}
-			value := values[o.name]
+			value := values[o.Name]
 			if id == "template export --format" {
 				value = "rootfs"
 			}
-			if v.name == "create" && path[0] == "template" { // it is made of something
-				if value = "db"; o.name != "from" {
-					base, value = append(base, "--from=web"), values[o.name]
+			if v.Name == "create" && path[0] == "template" { // it is made of something
+				if value = "db"; o.Name != "from" {
+					base, value = append(base, "--from=web"), values[o.Name]
 				}
 			}
-			with := "--" + o.name
-			if o.takesValue() {
+			with := "--" + o.Name
+			if o.TakesValue() {
 				if value == "" {
-					t.Fatalf("no value to try --%s with", o.name)
+					t.Fatalf("no value to try --%s with", o.Name)
 				}
 				with += "=" + value
 			}
 			env := map[string]string{"FAKE_REFUSE": "Exec web: command 126"}
 			a := croft(t, env, append(slices.Clone(base), words...)...)
 			b := croft(t, env, slices.Concat(base, []string{with}, words)...)
-			if b.status == 3 && (v.name == "remove" || o.name == "ip-del") {
+			if b.status == 3 && (v.Name == "remove" || o.Name == "ip-del") {
 				b.status = 0 // it chooses what the VPS does not have
 			}
-			if v.statusInside == (b.status == 0) && v.name != "run" && v.name != "enter" || b.status == 2 || b.status == 125 {
+			if v.StatusInside == (b.status == 0) && v.Name != "run" && v.Name != "enter" || b.status == 2 || b.status == 125 {
 				t.Errorf("%s: exit status %d: %s", id, b.status, b.err)
 			}
 			if a == b {
@@ -304,13 +306,13 @@ func TestHelpGolden(t *testing.T) {
 		}
 	}
 	check(nil)
-	for _, v := range root.verbs {
-		if len(v.verbs) > 0 {
-			check([]string{v.name})
+	for _, v := range root.Verbs {
+		if len(v.Verbs) > 0 {
+			check([]string{v.Name})
 		}
 	}
-	eachVerb(root, nil, func(path []string, v *verb) {
-		if v.name != "help" {
+	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
+		if v.Name != "help" {
 			check(path)
 		}
 	})
@@ -319,38 +321,38 @@ func TestHelpGolden(t *testing.T) {
 // Verbs and options fit together, and each has what help shows.
 func TestVerbsAreWhole(t *testing.T) {
 	root := (&app{}).commands()
-	var walk func(path string, v *verb)
-	walk = func(path string, v *verb) {
-		if v.summary == "" || strings.HasSuffix(v.summary, ".") || (v.run == nil) == (len(v.verbs) == 0) && v != root {
+	var walk func(path string, v *cmdline.Verb)
+	walk = func(path string, v *cmdline.Verb) {
+		if v.Summary == "" || strings.HasSuffix(v.Summary, ".") || (v.Run == nil) == (len(v.Verbs) == 0) && v != root {
 			t.Errorf("%s is no whole verb", path)
 		}
 		seen := map[string]bool{}
-		for _, o := range v.options {
-			for _, name := range []string{o.name, o.short} {
+		for _, o := range v.Options {
+			for _, name := range []string{o.Name, o.Short} {
 				if name != "" && seen[name] {
 					t.Errorf("%s: two options %s", path, name)
 				}
 				seen[name] = true
 			}
-			if o.usage == "" || len(o.short) > 1 || len(o.name) < 2 {
-				t.Errorf("%s: option %s is not whole", path, o.name)
+			if o.Usage == "" || len(o.Short) > 1 || len(o.Name) < 2 {
+				t.Errorf("%s: option %s is not whole", path, o.Name)
 			}
-			if _, ok := root.option(o.name); ok && v != root {
-				t.Errorf("%s: --%s hides the option of every command", path, o.name)
+			if _, ok := root.Option(o.Name); ok && v != root {
+				t.Errorf("%s: --%s hides the option of every command", path, o.Name)
 			}
 		}
-		for _, sub := range v.verbs {
-			if sub.name == "monitor" {
-				t.Errorf("%s: croft itself is executed by that name", sub.name)
+		for _, sub := range v.Verbs {
+			if sub.Name == "monitor" {
+				t.Errorf("%s: croft itself is executed by that name", sub.Name)
 			}
-			for _, other := range v.verbs {
-				for _, name := range slices.Concat(sub.synonyms, sub.aliases, sub.atRoot) {
-					if name == other.name || other != sub && slices.Contains(other.aliases, name) {
-						t.Errorf("%s: %s is another name of %s, and a command", path, name, sub.name)
+			for _, other := range v.Verbs {
+				for _, name := range slices.Concat(sub.Synonyms, sub.Aliases, sub.AtRoot) {
+					if name == other.Name || other != sub && slices.Contains(other.Aliases, name) {
+						t.Errorf("%s: %s is another name of %s, and a command", path, name, sub.Name)
 					}
 				}
 			}
-			walk(path+" "+sub.name, sub)
+			walk(path+" "+sub.Name, sub)
 		}
 	}
 	walk("croft", root)

@@ -7,34 +7,35 @@ import (
 	goruntime "runtime"
 	"sync"
 
-	"croft/internal/fail"
+	"croft/cli/cmdline"
 )
 
 // commands is the whole command line: the options that every command takes,
 // and the commands in the order in which help lists them.
-func (a *app) commands() *verb {
-	return &verb{
-		name:    "croft",
-		summary: "run virtual private servers out of Linux containers",
-		options: []option{
-			{name: "root", placeholder: "DIR", usage: "directory of VPSs, templates and networks (CROFT_ROOT; default: /var/lib/croft)"},
-			{name: "run-dir", placeholder: "DIR", usage: "directory of runtime state, cleared at reboot (CROFT_RUN_DIR; default: /run/croft)"},
+func (a *app) commands() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name:    "croft",
+		Summary: "run virtual private servers out of Linux containers",
+		Closing: grammarInBrief + "\n\nExit status:\n" + statusList(),
+		Options: []cmdline.Option{
+			{Name: "root", Placeholder: "DIR", Usage: "directory of VPSs, templates and networks (CROFT_ROOT; default: /var/lib/croft)"},
+			{Name: "run-dir", Placeholder: "DIR", Usage: "directory of runtime state, cleared at reboot (CROFT_RUN_DIR; default: /run/croft)"},
 			{
-				name: "cgroup-manager", placeholder: "MANAGER", choices: cgroupManagers(),
-				usage: "cgroup manager: auto, systemd or cgroupfs (CROFT_CGROUP_MANAGER; default: auto)",
+				Name: "cgroup-manager", Placeholder: "MANAGER", Choices: cgroupManagers(),
+				Usage: "cgroup manager: auto, systemd or cgroupfs (CROFT_CGROUP_MANAGER; default: auto)",
 			},
-			{name: "lock-timeout", placeholder: "TIME", usage: "how long to wait for a VPS that another command is changing (default: 0)"},
-			{name: "debug", usage: "print each step, and the causes of an error, on stderr"},
-			{name: "help", short: "h", usage: "show help for the command"},
+			{Name: "lock-timeout", Placeholder: "TIME", Usage: "how long to wait for a VPS that another command is changing (default: 0)"},
+			{Name: "debug", Usage: "print each step, and the causes of an error, on stderr"},
+			{Name: "help", Short: "h", Usage: "show help for the command"},
 		},
-		verbs: []*verb{
-			createVerb(), startVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), resumeVerb(), destroyVerb(), runVerb(),
-			execVerb(), enterVerb(), consoleVerb(), mountVerb(), umountVerb(),
-			listVerb(), statusVerb(), inspectVerb(), statsVerb(), topVerb(), logsVerb(), waitVerb(),
-			setVerb(), renameVerb(), firewallVerb(), routeVerb(), publishVerb(),
-			templateVerb(), networkVerb(),
-			hostVerb(), ociVerb(),
-			versionVerb(), completionVerb(), manVerb(), helpVerb(),
+		Verbs: []*cmdline.Verb{
+			a.createVerb(), a.startVerb(), a.stopVerb(), a.restartVerb(), a.killVerb(), a.pauseVerb(), a.resumeVerb(), a.destroyVerb(), a.runVerb(),
+			a.execVerb(), a.enterVerb(), a.consoleVerb(), a.mountVerb(), a.umountVerb(),
+			a.listVerb(), a.statusVerb(), a.inspectVerb(), a.statsVerb(), a.topVerb(), a.logsVerb(), a.waitVerb(),
+			a.setVerb(), a.renameVerb(), a.firewallVerb(), a.routeVerb(), a.publishVerb(),
+			a.templateVerb(), a.networkVerb(),
+			a.hostVerb(), a.ociVerb(),
+			a.versionVerb(), a.completionVerb(), a.manVerb(), a.helpVerb(),
 		},
 	}
 }
@@ -55,8 +56,8 @@ const (
 type nameFunc func(ctx context.Context, m Manager, name string) error
 
 // allOption is --all of the verbs that take several names.
-func allOption(what string) option {
-	return option{name: "all", short: "a", usage: what + " every VPS"}
+func allOption(what string) cmdline.Option {
+	return cmdline.Option{Name: "all", Short: "a", Usage: what + " every VPS"}
 }
 
 // forEach calls do for each VPS that was named, or with --all for every one.
@@ -148,7 +149,7 @@ func (b *batch) ended(ctx context.Context, n int, err error) {
 	b.done++
 	b.failed[n] = err
 	if err != nil && ctx.Err() == nil {
-		b.i.report(b.i.path, err)
+		b.i.report(b.i.Path, err)
 		b.failed[n] = reported{err}
 	}
 	if s := b.i.screen; s.width > 0 && b.done < len(b.names) {
@@ -190,7 +191,7 @@ func tryEach(ctx context.Context, i *invocation, names []string, act string, do 
 		if ctx.Err() != nil {
 			return err
 		}
-		i.report(i.path, err)
+		i.report(i.Path, err)
 		if first == nil {
 			first = reported{err}
 		}
@@ -200,30 +201,30 @@ func tryEach(ctx context.Context, i *invocation, names []string, act string, do 
 
 // namesOf returns the Manager and the names of the VPSs that a command is for.
 func namesOf(_ context.Context, i *invocation) (Manager, []string, error) {
-	_, takesAll := i.verb.option("all")
-	all := takesAll && i.flags.Bool("all")
+	_, takesAll := i.Verb.Option("all")
+	all := takesAll && i.Is("all")
 	switch {
-	case all && len(i.words) > 0:
-		return nil, nil, usageError("%s: --all and names: one or the other", i.verb.name)
-	case !all && len(i.words) == 0 && takesAll:
-		return nil, nil, usageError("%s: no NAME given, nor --all", i.verb.name)
-	case !all && len(i.words) == 0:
-		return nil, nil, usageError("%s: no NAME given", i.verb.name)
+	case all && len(i.Words) > 0:
+		return nil, nil, usageError("%s: --all and names: one or the other", i.Verb.Name)
+	case !all && len(i.Words) == 0 && takesAll:
+		return nil, nil, usageError("%s: no NAME given, nor --all", i.Verb.Name)
+	case !all && len(i.Words) == 0:
+		return nil, nil, usageError("%s: no NAME given", i.Verb.Name)
 	}
-	if i.err != nil {
-		return nil, nil, i.err
+	if i.Err != nil {
+		return nil, nil, i.Err
 	}
 	m, err := i.manager()
 	if err != nil {
 		return nil, nil, err
 	}
-	names, err := m.ResolveNames(all, i.words)
+	names, err := m.ResolveNames(all, i.Words)
 	return m, names, err
 }
 
 // forOne is forEach for a verb that takes one name.
 func forOne(ctx context.Context, i *invocation, act string, do nameFunc) error {
-	if _, err := i.one("NAME"); err != nil {
+	if _, err := i.One("NAME"); err != nil {
 		return err
 	}
 	m, names, err := namesOf(ctx, i)
@@ -240,18 +241,4 @@ func exited(code int, err error) error {
 		return err
 	}
 	return status(code)
-}
-
-// notBoth refuses two options that contradict each other.
-func (i *invocation) notBoth(a, b string) {
-	if i.err == nil && i.has(a) && i.has(b) {
-		i.err = fail.New(fail.Usage, "--%s and --%s: one or the other", a, b)
-	}
-}
-
-// onlyWith refuses an option that says nothing without another.
-func (i *invocation) onlyWith(a, b string) {
-	if i.err == nil && i.has(a) && !i.has(b) {
-		i.err = fail.New(fail.Usage, "--%s: only with --%s", a, b)
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"croft/cli/cmdline"
 	"croft/internal/fail"
 	"croft/runtime"
 )
@@ -56,7 +57,7 @@ func TestForEachAtOnce(t *testing.T) {
 		getenv:  func(string) string { return "" }, now: time.Now,
 	}
 	a.screen = newScreen(errs, a.getenv, a.now)
-	i := &invocation{app: a, verb: startVerb(), path: []string{"start"}, words: names}
+	i := &invocation{app: a, Invocation: &cmdline.Invocation{Verb: a.startVerb(), Path: []string{"start"}, Words: names}}
 	err = atOnce(context.Background(), i, fakeManagers(t, a, 4), names, "start", do)
 	if !fail.Is(err, fail.State) {
 		t.Errorf("got %v", err)

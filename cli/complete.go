@@ -1,293 +1,223 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
-	"croft/internal/vps"
+	"croft/cli/cmdline"
 	"croft/runtime"
 )
 
-// A candidate is a word that could stand where one is typed, and what it is.
-type candidate struct{ word, about string }
-
-// completeFiles is printed where the name of a file can stand.
-const completeFiles = ":files"
-
-// complete prints what the last of words can become, a line each: the word, a
-// tab, and what it is. The words before it are finished. It prints nothing if it
-// does not know: a completion must not disturb.
-func (a *app) complete(root *verb, words []string) {
-	if len(words) == 0 {
-		words = []string{""}
-	}
-	last := words[len(words)-1]
-	c := completion{app: a, last: last}
-	for _, found := range c.candidates(root, words[:len(words)-1]) {
-		if found.word != completeFiles && !strings.HasPrefix(found.word, last) {
-			continue
-		}
-		line := found.word
-		if found.about != "" {
-			line += "\t" + oneLine(found.about)
+// complete prints the words that the last of words can become, a line each: the
+// word, a tab, and a text about it.
+func (a *app) complete(root *cmdline.Verb, words []string) {
+	o := offers{app: a}
+	for _, found := range cmdline.Complete(root, words, o.words) {
+		line := found.Word
+		if found.About != "" {
+			line += "\t" + oneLine(found.About)
 		}
 		_, _ = io.WriteString(a.stdio.Out, line+"\n")
 	}
 }
 
-// A completion is one request of a shell.
-type completion struct {
+// offers are the words that one completion can offer. It asks a Manager that
+// changes nothing. A user who may not ask it, for example one who is not root,
+// gets nothing.
+type offers struct {
 	*app
-	line *arranger // the words before the last, as far as they are read
-	last string
 	vpss []runtime.Info // see all
 	read bool
 }
 
-// candidates are all words that could stand after before, of which last is the
-// beginning.
-func (c *completion) candidates(root *verb, before []string) []candidate {
-	if o, line, ok := pending(root, before); ok {
-		c.line = line
-		return c.values(o, c.last)
+// browse returns a Manager that reads only; nil if there is none.
+func (o *offers) browse(c *cmdline.Completion) Manager {
+	place := func(option, env string) string {
+		if value := c.Global(option); value != "" {
+			return value
+		}
+		return o.getenv(env)
 	}
-	c.line = newArranger(root, before)
-	if err := c.line.read(); err != nil {
+	m, err := o.connect(runtime.Options{
+		Root: place("root", "CROFT_ROOT"), Run: place("run-dir", "CROFT_RUN_DIR"), Command: "croft completion", ReadOnly: true,
+	})
+	if err != nil {
 		return nil
 	}
-	v, dashes := c.line.verb, slices.Contains(before, "--")
-	switch {
-	case c.line.inCommand():
-		return nil // the words of another command
-	case !dashes && strings.HasPrefix(c.last, "--") && strings.Contains(c.last, "="):
-		return c.attached()
-	case !dashes && strings.HasPrefix(c.last, "-"):
-		return c.options()
-	case len(v.verbs) > 0:
-		return c.verbs(v)
-	case v.name == "policy" && len(c.line.words) > 0:
-		return firewallPolicyWords(len(c.line.words) - 1)
-	}
-	return c.words(v)
+	return m
 }
 
-// pending is the option that the last of words is, if the next one is its
-// value, and the words before it as a line.
-func pending(root *verb, words []string) (option, *arranger, bool) {
+// all returns all VPSs. It asks once.
+func (o *offers) all(c *cmdline.Completion) []runtime.Info {
+	if o.read {
+		return o.vpss
+	}
+	o.read = true
+	if m := o.browse(c); m != nil {
+		o.vpss, _ = m.List(context.Background())
+	}
+	return o.vpss
+}
+
+// chosen returns the VPSs on the line; all of them if it names none.
+func (o *offers) chosen(c *cmdline.Completion) []runtime.Info {
+	words := c.Words
+	if !c.Verb.TakesMany() {
+		words = words[:min(1, len(words))]
+	}
 	if len(words) == 0 {
-		return option{}, nil, false
+		return o.all(c)
 	}
-	word := words[len(words)-1]
-	name := strings.TrimLeft(word, "-")
-	if name == word || strings.Contains(name, "=") {
-		return option{}, nil, false
-	}
-	l := newArranger(root, words[:len(words)-1])
-	if l.read() != nil || l.inCommand() || slices.Contains(words, "--") {
-		return option{}, nil, false
-	}
-	o, _, ok := l.find(name)
-	return o, l, ok && o.takesValue() && o.implied == ""
-}
-
-// inCommand reports whether the next word is one of a command to run inside,
-// after that command's name.
-func (a *arranger) inCommand() bool {
-	return a.verb.inside && (slices.Contains(a.all, "--") || len(a.words) > a.verb.before)
-}
-
-// attached are the words --NAME=VALUE of an option whose "=" has been typed.
-func (c *completion) attached() []candidate {
-	name, typed, _ := strings.Cut(c.last, "=")
-	o, _, ok := c.line.find(strings.TrimPrefix(name, "--"))
-	if !ok || !o.takesValue() {
-		return nil
-	}
-	return prefixed(name+"=", c.values(o, typed))
-}
-
-func prefixed(prefix string, all []candidate) []candidate {
-	for n := range all {
-		if all[n].word != completeFiles {
-			all[n].word = prefix + all[n].word
+	var some []runtime.Info
+	for _, v := range o.all(c) {
+		if slices.Contains(words, v.Name) {
+			some = append(some, v)
 		}
 	}
-	return all
+	return some
 }
 
-func (c *completion) options() []candidate {
-	var all []candidate
-	options := slices.Clone(c.line.root.options)
-	if c.line.verb != c.line.root {
-		options = slices.Concat(c.line.verb.options, options)
-	}
-	for _, o := range options {
-		all = append(all, candidate{"--" + o.name, o.usage})
-		if o.implied != "" { // its value has to stand behind a "="
-			for _, value := range o.choices {
-				all = append(all, candidate{"--" + o.name + "=" + value, o.usage})
-			}
-		}
-	}
-	return all
-}
-
-// verbs are the commands of a family, and if it may stand there the name of
-// the VPS that they are about. Other names of a command are offered to those
-// who have begun to type one.
-func (c *completion) verbs(family *verb) []candidate {
-	var all []candidate
-	for _, v := range family.verbs {
-		all = append(all, candidate{v.name, v.summary})
-	}
-	if family.named && len(c.line.words) == 0 {
-		all = append(all, c.named(family.words)...)
-	}
-	if c.last == "" {
-		return all
-	}
-	for _, v := range family.verbs {
-		for _, alias := range v.aliases {
-			all = append(all, candidate{alias, v.summary})
-		}
-		for _, sub := range v.verbs {
-			for _, alias := range sub.atRoot {
-				if family == c.line.root {
-					all = append(all, candidate{alias, sub.summary})
-				}
-			}
-		}
-	}
-	return all
-}
-
-// words are what can stand as the next word of a command: see docs/cli.md.
-func (c *completion) words(v *verb) []candidate {
-	kind, typed := v.words, c.line.words
-	switch {
-	case v.inside && len(typed) >= v.before: // the name of a command inside
-		return nil
-	case kind == commandNames:
-		return c.commands(typed)
-	case len(typed) > 0 && !takesMany(v):
-		if kind = v.after; len(typed) > 1 && !strings.HasSuffix(v.args, "...") {
-			return nil
-		}
-		typed = typed[1:]
-	}
-	return slices.DeleteFunc(c.named(kind), func(found candidate) bool { return slices.Contains(typed, found.word) })
-}
-
-// takesMany reports whether all words of a command are names alike.
-func takesMany(v *verb) bool { return strings.HasPrefix(strings.TrimPrefix(v.args, "["), "NAME...") }
-
-// commands are the words of a command that could follow those of typed.
-func (c *completion) commands(typed []string) []candidate {
-	v := c.line.root
-	for _, word := range typed {
-		if v, _ = v.find(word); v == nil {
-			return nil
-		}
-	}
-	return c.verbs(v)
-}
-
-// firewallPolicyWords are the n-th words after the NAME of firewall policy.
-func firewallPolicyWords(n int) []candidate {
-	switch n {
-	case 0:
-		return bare(vps.FirewallChains())
-	case 1:
-		return bare([]string{"accept", "drop"})
+// words returns the words of a kind.
+func (o *offers) words(c *cmdline.Completion, k cmdline.Kind) []cmdline.Candidate {
+	switch k {
+	case vpsNames, stoppedNames, runningNames, activeNames, pausedNames:
+		return o.names(c, k)
+	case templateNames:
+		return o.templates(c)
+	case templateSources:
+		return sorted(slices.Concat(o.templates(c), o.recipeNames(), []cmdline.Candidate{{Word: "busybox", About: "a small system in croft"}}))
+	case networkNames:
+		return o.networks(c)
+	case networkOrNone:
+		return sorted(append(o.networks(c), cmdline.Candidate{Word: "none", About: "loopback only"}))
+	case recipeNames:
+		return o.recipeNames()
+	case shellNames:
+		return cmdline.Bare([]string{"bash", "zsh", "fish"})
+	case addressesOfVPS:
+		return o.addresses(c)
+	case portsOfVPS:
+		return o.ports(c)
+	case firewallRulesOfVPS:
+		return o.firewallRules(c)
+	case firewallPolicies:
+		return firewallPolicyWords(len(c.Words) - 1)
+	case routesOfVPS:
+		return o.routes(c)
+	case bootsOfVPS:
+		return sorted(o.boots(c))
+	case listColumns:
+		return columnCandidates(c.Typed)
+	case listFilters:
+		return o.filters(c)
 	}
 	return nil
 }
 
-// bare are words that explain themselves.
-func bare(words []string) []candidate {
-	var all []candidate
-	for _, w := range words {
-		all = append(all, candidate{word: w})
+// sorted returns all in alphabetical order, each word once.
+func sorted(all []cmdline.Candidate) []cmdline.Candidate {
+	slices.SortStableFunc(all, func(a, b cmdline.Candidate) int { return strings.Compare(a.Word, b.Word) })
+	return slices.CompactFunc(all, func(a, b cmdline.Candidate) bool { return a.Word == b.Word })
+}
+
+func (o *offers) names(c *cmdline.Completion, k cmdline.Kind) []cmdline.Candidate {
+	var all []cmdline.Candidate
+	for _, v := range o.all(c) {
+		if fits(k, v.Status) {
+			all = append(all, cmdline.Candidate{Word: v.Name, About: about(v)})
+		}
 	}
 	return all
 }
 
-// values are what an option's value can be, of which typed is the beginning.
-func (c *completion) values(o option, typed string) []candidate {
-	switch {
-	case len(o.choices) > 0:
-		return bare(o.choices)
-	case slices.Contains([]string{"FILE", "DIR", "SOCKET"}, o.placeholder):
-		return []candidate{{word: completeFiles}}
+// fits reports whether a command for VPSs of the kind is for a VPS with this
+// status. A VPS in an unknown state only fits commands for all VPSs.
+func fits(k cmdline.Kind, s runtime.Status) bool {
+	switch k {
+	case stoppedNames:
+		return s == runtime.StatusStopped
+	case runningNames:
+		return s == runtime.StatusRunning || s == runtime.StatusStarting || s == runtime.StatusOrphaned
+	case activeNames:
+		return s != runtime.StatusStopped && s != runtime.StatusBroken
+	case pausedNames:
+		return s == runtime.StatusPaused
 	}
-	all := c.named(o.kind)
-	switch o.kind {
-	case networkNames:
-		all = append(all, candidate{"none", "loopback only"})
-	case templateNames: // those that are built or made when they are asked for
-		all = append(all, c.named(recipeNames)...)
-		all = append(all, candidate{"busybox", "a small system in croft"})
-	case listColumns:
-		return columnCandidates(typed)
-	case listFilters:
-		return c.filters(typed)
-	}
-	slices.SortStableFunc(all, func(a, b candidate) int { return strings.Compare(a.word, b.word) })
-	return slices.CompactFunc(all, func(a, b candidate) bool { return a.word == b.word })
+	return true
 }
 
-// columnCandidates complete the last of names that commas separate.
-func columnCandidates(typed string) []candidate {
-	before := typed[:strings.LastIndex(typed, ",")+1]
-	names := slices.DeleteFunc(columnNames(), func(name string) bool {
-		return slices.Contains(strings.Split(before, ","), name)
-	})
-	return prefixed(before, bare(names))
-}
-
-// filters complete KEY=VALUE, with the values that VPSs have now.
-func (c *completion) filters(typed string) []candidate {
-	key, value, hasKey := strings.Cut(typed, "=")
-	var all []candidate
-	if !hasKey {
-		for _, name := range append(columnNames(), "label") {
-			all = append(all, candidate{word: name + "="})
-		}
-		return all
-	}
-	for _, v := range c.all() {
-		if key == "label" {
-			for k, of := range v.Labels {
-				if all = append(all, candidate{word: key + "=" + k}); strings.HasPrefix(value, k) {
-					all = append(all, candidate{word: key + "=" + k + "=" + of})
-				}
-			}
-		}
-		for _, by := range columns() {
-			if by.name != key {
-				continue
-			}
-			for one := range strings.SplitSeq(by.text(vpsRow{Info: v}), ",") {
-				all = append(all, candidate{word: key + "=" + one})
-			}
-		}
-	}
-	for _, one := range valuesOf(key) {
-		all = append(all, candidate{word: key + "=" + one})
-	}
-	all = slices.DeleteFunc(all, func(found candidate) bool {
-		return found.word == key+"=" || strings.ContainsAny(found.word, " \t\n")
-	})
-	slices.SortFunc(all, func(a, b candidate) int { return strings.Compare(a.word, b.word) })
-	return slices.Compact(all)
-}
-
-// about says in a few words what a VPS is.
+// about describes a VPS in a few words.
 func about(v runtime.Info) string {
 	if v.Template == "" {
 		return string(v.Status)
 	}
 	return fmt.Sprintf("%s, %s", v.Status, v.Template)
+}
+
+func (o *offers) templates(c *cmdline.Completion) []cmdline.Candidate {
+	m := o.browse(c)
+	if m == nil {
+		return nil
+	}
+	var all []cmdline.Candidate
+	images, _ := m.Templates(context.Background())
+	for _, image := range images {
+		if !image.Former {
+			all = append(all, cmdline.Candidate{Word: image.Name, About: "template, " + sizeText(image.Size)})
+		}
+	}
+	return all
+}
+
+func (o *offers) recipeNames() []cmdline.Candidate {
+	var all []cmdline.Candidate
+	recipes, _ := o.recipes.Recipes()
+	for _, r := range recipes {
+		all = append(all, cmdline.Candidate{Word: r.Name, About: r.Description})
+	}
+	return all
+}
+
+// columnCandidates completes the last of names that commas separate.
+func columnCandidates(typed string) []cmdline.Candidate {
+	before := typed[:strings.LastIndex(typed, ",")+1]
+	names := slices.DeleteFunc(columnNames(), func(name string) bool {
+		return slices.Contains(strings.Split(before, ","), name)
+	})
+	return cmdline.Prefixed(before, cmdline.Bare(names))
+}
+
+// filters completes KEY=VALUE, with the values that VPSs have now.
+func (o *offers) filters(c *cmdline.Completion) []cmdline.Candidate {
+	key, value, hasKey := strings.Cut(c.Typed, "=")
+	if !hasKey {
+		var all []string
+		for _, name := range append(columnNames(), "label") {
+			all = append(all, name+"=")
+		}
+		return cmdline.Bare(all)
+	}
+	var all []string
+	for _, v := range o.all(c) {
+		if key == "label" {
+			for k, of := range v.Labels {
+				if all = append(all, k); strings.HasPrefix(value, k) {
+					all = append(all, k+"="+of)
+				}
+			}
+		}
+		for _, by := range columns() {
+			if by.name == key {
+				all = append(all, strings.Split(by.text(vpsRow{Info: v}), ",")...)
+			}
+		}
+	}
+	all = slices.DeleteFunc(append(all, valuesOf(key)...), func(one string) bool {
+		return one == "" || strings.ContainsAny(one, " \t\n")
+	})
+	slices.Sort(all)
+	return cmdline.Prefixed(key+"=", cmdline.Bare(slices.Compact(all)))
 }

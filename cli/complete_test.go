@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"al.essio.dev/pkg/shellescape"
+
+	"croft/cli/cmdline"
 	"croft/runtime"
 )
 
@@ -47,7 +50,7 @@ func TestComplete(t *testing.T) {
 		"start --wait=":                    "--wait=booted --wait=network",
 		"--ro":                             "--root",
 		"--cgroup-manager ":                "auto systemd cgroupfs",
-		"--root ":                          completeFiles,
+		"--root ":                          cmdline.FilesWord,
 		"ls --sort cre":                    "created",
 		"kill -s RT":                       "RTMIN+3 RTMIN+4 RTMIN+5",
 		"firewall policy web ":             "input output forward",
@@ -55,8 +58,8 @@ func TestComplete(t *testing.T) {
 		"firewall policy web input drop ":  "",
 		"firewall web po":                  "policy",
 		"template build ":                  "debian-12 mine",
-		"template build --recipe=x":        completeFiles,
-		"template import x ":               completeFiles,
+		"template build --recipe=x":        cmdline.FilesWord,
+		"template import x ":               cmdline.FilesWord,
 		"template import x y ":             "",
 		"template push debian-12 ":         "",
 		"network inspect ":                 "default",
@@ -128,9 +131,9 @@ func TestCompletionLooksOnly(t *testing.T) {
 		asked = append(asked, o)
 		return pretend(func(string) string { return "" }), nil
 	}
-	c := completion{app: a}
-	got := c.candidates(a.commands(), []string{"--root", "/r", "stop"})
-	if !slices.Equal(got, []candidate{{"web", "running, debian-12"}}) {
+	o := offers{app: a}
+	got := cmdline.Complete(a.commands(), []string{"--root", "/r", "stop", ""}, o.words)
+	if !slices.Equal(got, []cmdline.Candidate{{Word: "web", About: "running, debian-12"}}) {
 		t.Errorf("offered %q", got)
 	}
 	if len(asked) != 1 || !asked[0].ReadOnly || asked[0].Root != "/r" {
@@ -176,8 +179,8 @@ func TestCompletionInBash(t *testing.T) {
 	for _, c := range shellLines {
 		word := c.line[strings.LastIndexAny(c.line, " =:")+1:]
 		got := shellSees(t, "bash", []string{"--norc", "-uc"}, script+`
-			COMP_LINE=`+quote([]string{c.line})+` COMP_POINT=${#COMP_LINE}
-			_croft croft `+quote([]string{word})+` ""
+			COMP_LINE=`+shellescape.QuoteCommand([]string{c.line})+` COMP_POINT=${#COMP_LINE}
+			_croft croft `+shellescape.QuoteCommand([]string{word})+` ""
 			echo "${COMPREPLY[@]}"
 			complete -p croft >/dev/null`)
 		if got != c.bash {
@@ -189,7 +192,7 @@ func TestCompletionInBash(t *testing.T) {
 func TestCompletionInFish(t *testing.T) {
 	script := croft(t, nil, "completion", "fish").out
 	for _, c := range shellLines {
-		got := shellSees(t, "fish", []string{"-N", "-c"}, script+"\ncomplete -C "+quote([]string{c.line}))
+		got := shellSees(t, "fish", []string{"-N", "-c"}, script+"\ncomplete -C "+shellescape.QuoteCommand([]string{c.line}))
 		var words []string
 		for line := range strings.Lines(got) {
 			word, about, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
@@ -218,7 +221,7 @@ func TestCompletionInZsh(t *testing.T) {
 				print -rl -- "${(@)${(P)2}}"
 			}
 			`+script+`
-			words=(`+quote(words)+`) CURRENT=`+string(rune('0'+len(words)))+`
+			words=(`+shellescape.QuoteCommand(words)+`) CURRENT=`+string(rune('0'+len(words)))+`
 			_croft
 			true`)
 		var found []string

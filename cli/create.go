@@ -4,21 +4,22 @@ import (
 	"context"
 	"slices"
 
+	"croft/cli/cmdline"
 	"croft/internal/vps"
 	"croft/runtime"
 )
 
-func createVerb() *verb {
-	return &verb{
-		name: "create", group: groupLife, args: "NAME",
-		summary: "create a VPS from a template",
-		examples: []string{
+func (a *app) createVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "create", Group: groupLife, Args: "NAME",
+		Summary: "create a VPS from a template",
+		Examples: []string{
 			"croft create web --template debian-12 --memory 1G --publish 8080:80",
 			"croft create db --template debian-12 --cpus 2 --hostname db.example.org",
 		},
-		aliases:  []string{"init"},
-		synonyms: []string{"new", "launch"},
-		about: `Creates the VPS, does not start it, and prints its name. If TEMPLATE does not
+		Aliases:  []string{"init"},
+		Synonyms: []string{"new", "launch"},
+		About: `Creates the VPS, does not start it, and prints its name. If TEMPLATE does not
 exist but there is a recipe with that name, croft builds the template first.
 
 NAME has 1 to 63 of a-z, 0-9 and "-", because other VPSs reach the VPS by this
@@ -29,39 +30,39 @@ SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 "unlimited" means no limit.
 
 ` + rateAbout,
-		options: append(settings(), option{name: "if-missing", usage: "succeed without changes if the VPS already exists"}),
-		run:     create,
+		Options: append(settings(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
+		Run:     a.run(create),
 	}
 }
 
 // settings are the options of what a VPS is made with.
-func settings() []option {
-	return []option{
-		{name: "template", placeholder: "TEMPLATE", usage: "template to create the VPS from: a name or NAME@DIGEST", kind: templateNames},
-		{name: "ip", placeholder: "ADDRESS", many: true, usage: "IPv4 or IPv6 address (default: the next free one); may be repeated"},
-		{name: "network", placeholder: "NETWORK", usage: "network to attach (default: croft0); repeat for eth1, eth2 and so on; \"none\" gives loopback only", many: true, kind: networkNames},
+func settings() []cmdline.Option {
+	return []cmdline.Option{
+		{Name: "template", Placeholder: "TEMPLATE", Usage: "template to create the VPS from: a name or NAME@DIGEST", Kind: templateSources},
+		{Name: "ip", Placeholder: "ADDRESS", Many: true, Usage: "IPv4 or IPv6 address (default: the next free one); may be repeated"},
+		{Name: "network", Placeholder: "NETWORK", Usage: "network to attach (default: croft0); repeat for eth1, eth2 and so on; \"none\" gives loopback only", Many: true, Kind: networkOrNone},
 		publishOption(),
-		{name: "hostname", placeholder: "NAME", usage: "host name (default: NAME)"},
-		{name: "memory", short: "m", placeholder: "SIZE", usage: "memory limit (default: 7/8 of the host's, at least 256M less)"},
-		{name: "swap", placeholder: "SIZE", usage: "swap limit, in addition to memory; 0 disables swap (default: unlimited)"},
-		{name: "cpus", placeholder: "NUMBER", usage: "CPU limit, for example 1.5 (default: unlimited)"},
-		{name: "pids", placeholder: "NUMBER", usage: "limit of processes and threads (default: 15% of the host's limit, at most 16384)"},
+		{Name: "hostname", Placeholder: "NAME", Usage: "host name (default: NAME)"},
+		{Name: "memory", Short: "m", Placeholder: "SIZE", Usage: "memory limit (default: 7/8 of the host's, at least 256M less)"},
+		{Name: "swap", Placeholder: "SIZE", Usage: "swap limit, in addition to memory; 0 disables swap (default: unlimited)"},
+		{Name: "cpus", Placeholder: "NUMBER", Usage: "CPU limit, for example 1.5 (default: unlimited)"},
+		{Name: "pids", Placeholder: "NUMBER", Usage: "limit of processes and threads (default: 15% of the host's limit, at most 16384)"},
 		rateOption(), connectionsOption(),
-		{name: "dns", placeholder: "ADDRESS", many: true, usage: "DNS server (default: the host's); may be repeated"},
-		{name: "search", placeholder: "DOMAIN", many: true, usage: "DNS search domain; may be repeated"},
-		{name: "sysctl", placeholder: "KEY=VALUE", many: true, usage: "kernel setting of the VPS; may be repeated"},
-		{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "environment variable of its init; may be repeated"},
-		{name: "label", short: "l", placeholder: "KEY=VALUE", many: true, usage: "label for list --filter; may be repeated"},
-		{name: "allow", placeholder: "WHAT", many: true, usage: "allow what VPSs do not have by default: vsock, io_uring, capabilities; may be repeated"},
-		{name: "privileged", usage: "use no user namespace: root inside is root on the host; only for trusted software"},
+		{Name: "dns", Placeholder: "ADDRESS", Many: true, Usage: "DNS server (default: the host's); may be repeated"},
+		{Name: "search", Placeholder: "DOMAIN", Many: true, Usage: "DNS search domain; may be repeated"},
+		{Name: "sysctl", Placeholder: "KEY=VALUE", Many: true, Usage: "kernel setting of the VPS; may be repeated"},
+		{Name: "env", Short: "e", Placeholder: "NAME=VALUE", Many: true, Usage: "environment variable of its init; may be repeated"},
+		{Name: "label", Short: "l", Placeholder: "KEY=VALUE", Many: true, Usage: "label for list --filter; may be repeated"},
+		{Name: "allow", Placeholder: "WHAT", Many: true, Usage: "allow what VPSs do not have by default: vsock, io_uring, capabilities; may be repeated"},
+		{Name: "privileged", Usage: "use no user namespace: root inside is root on the host; only for trusted software"},
 		onBootOption(), bootOrderOption(), stopTimeoutOption(),
-		{name: "id-size", placeholder: "NUMBER", usage: "number of user ids, a multiple of 65536; rootless containers inside need 196608 or more (default: 262144)"},
+		{Name: "id-size", Placeholder: "NUMBER", Usage: "number of user ids, a multiple of 65536; rootless containers inside need 196608 or more (default: 262144)"},
 	}
 }
 
 func create(ctx context.Context, i *invocation) error {
 	o := createOptions(i)
-	o.IfMissing = i.flags.Bool("if-missing")
+	o.IfMissing = i.Is("if-missing")
 	return forOne(ctx, i, "create", func(ctx context.Context, m Manager, name string) error {
 		if _, err := m.Create(ctx, name, o); err != nil {
 			return err
@@ -83,7 +84,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		Env:        getMany(i, "env", parseEnv),
 		Labels:     toMap(getMany(i, "label", parseLabel)),
 		IDSize:     get(i, "id-size", parseIDSize),
-		Privileged: i.flags.Bool("privileged"),
+		Privileged: i.Is("privileged"),
 		OnBoot:     get(i, "onboot", parseOnBoot),
 		BootOrder:  get(i, "boot-order", parseBootOrder),
 		StopTime:   get(i, "stop-timeout", parseTimeout),
@@ -97,17 +98,17 @@ func createOptions(i *invocation) runtime.CreateOptions {
 	o.DNS.Servers = getMany(i, "dns", parseResolver)
 	o.DNS.Search = getMany(i, "search", parseDomain)
 	switch {
-	case i.err != nil:
+	case i.Err != nil:
 	case o.Template == "":
-		i.err = usageError("%s: no --template given, for example --template debian-12 or --template busybox", i.verb.name).
+		i.Err = usageError("%s: no --template given, for example --template debian-12 or --template busybox", i.Verb.Name).
 			WithHint("%s; croft template list; croft template recipe", i.withTemplate(builtIn))
 	case slices.Contains(o.Networks, runtime.NoNetwork):
-		i.err = withoutNetwork(o)
+		i.Err = withoutNetwork(o)
 	}
 	for n, a := range o.Addresses {
 		for _, b := range o.Addresses[:n] {
-			if a == b && i.err == nil {
-				i.err = usageError("--ip: %s is given twice", a)
+			if a == b && i.Err == nil {
+				i.Err = usageError("--ip: %s is given twice", a)
 			}
 		}
 	}
@@ -134,6 +135,6 @@ func withoutNetwork(o runtime.CreateOptions) error {
 // withTemplate is the line that was typed with the option --template. It is not
 // valid if something else is missing.
 func (i *invocation) withTemplate(name string) string {
-	at := slices.IndexFunc(i.typed, func(w string) bool { return w == i.verb.name || slices.Contains(i.verb.aliases, w) })
-	return quote(slices.Concat([]string{"croft"}, slices.Insert(slices.Clone(i.typed), at+1, "--template", name)))
+	at := slices.IndexFunc(i.typed, func(w string) bool { return w == i.Verb.Name || slices.Contains(i.Verb.Aliases, w) })
+	return i.commandLine(slices.Insert(slices.Clone(i.typed), at+1, "--template", name)...)
 }

@@ -3,32 +3,33 @@ package cli
 import (
 	"context"
 
+	"croft/cli/cmdline"
 	"croft/internal/vps"
 	"croft/runtime"
 )
 
-func templateCreateVerb() *verb {
-	return &verb{
-		name: "create", args: "NAME",
-		summary:  "create a template from a VPS",
-		examples: []string{"croft template create web --from web1"},
-		about: `The template has the layers of the VPS's template and one more with the changes of
+func (a *app) templateCreateVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "create", Args: "NAME",
+		Summary:  "create a template from a VPS",
+		Examples: []string{"croft template create web --from web1"},
+		About: `The template has the layers of the VPS's template and one more with the changes of
 the VPS: owners, modes, extended attributes, capabilities and hard links included.
 A running VPS is frozen until the command ends. Its machine-id, ssh host keys and
 random seeds are left out: each VPS created from the template gets its own.
 Prints the new template as NAME@DIGEST.`,
-		options: []option{
-			{name: "from", placeholder: "VPS", usage: "VPS to create the template from; required", kind: vpsNames},
+		Options: []cmdline.Option{
+			{Name: "from", Placeholder: "VPS", Usage: "VPS to create the template from; required", Kind: vpsNames},
 			replaceOption(),
-			{name: "keep-identity", usage: "keep machine-id, ssh host keys and random seeds"},
+			{Name: "keep-identity", Usage: "keep machine-id, ssh host keys and random seeds"},
 		},
-		synonyms: []string{"commit", "snapshot"},
-		run: func(ctx context.Context, i *invocation) error {
+		Synonyms: []string{"commit", "snapshot"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			from := get(i, "from", vps.ParseName)
-			if from == "" && i.err == nil {
-				i.err = usageError("template create: no --from VPS given")
+			if from == "" && i.Err == nil {
+				i.Err = usageError("template create: no --from VPS given")
 			}
-			o := runtime.TemplateCreate{Replace: i.flags.Bool("replace"), KeepIdentity: i.flags.Bool("keep-identity")}
+			o := runtime.TemplateCreate{Replace: i.Is("replace"), KeepIdentity: i.Is("keep-identity")}
 			return oneTemplate(i, "create", func(m Manager, name string) error {
 				image, err := m.CreateTemplate(ctx, name, from, o)
 				if err != nil {
@@ -36,6 +37,6 @@ Prints the new template as NAME@DIGEST.`,
 				}
 				return i.print(image.Name + "@" + image.Digest + "\n")
 			})
-		},
+		}),
 	}
 }

@@ -4,16 +4,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"croft/cli/cmdline"
 )
 
 // Every command has an example, and croft accepts each of them.
 func TestExamples(t *testing.T) {
 	a := hinting(t)
-	eachVerb(a.commands(), nil, func(path []string, v *verb) {
-		if len(v.examples) == 0 && len(v.verbs) == 0 {
+	eachVerb(a.commands(), nil, func(path []string, v *cmdline.Verb) {
+		if len(v.Examples) == 0 && len(v.Verbs) == 0 {
 			t.Errorf("croft %s has no example", strings.Join(path, " "))
 		}
-		for _, line := range v.examples {
+		for _, line := range v.Examples {
 			if !slices.ContainsFunc(croftLines(t, line), func(words []string) bool { return slices.Equal(words[:1], path[:1]) }) {
 				t.Errorf("an example of %s is about another command: %s", strings.Join(path, " "), line)
 			}

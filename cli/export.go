@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/cli/cmdline"
 	"croft/internal/fail"
 	"croft/runtime"
 )
@@ -17,39 +18,39 @@ import (
 // formats are all that a template can be exported as.
 func formats() []string { return []string{"oci-archive", "oci", "docker-archive", "rootfs"} }
 
-func templateExportVerb() *verb {
-	return &verb{
-		name: "export", args: "NAME FILE|DIR|-", words: templateNames, after: fileNames,
-		summary: "write a template to a file or directory",
-		examples: []string{
+func (a *app) templateExportVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "export", Args: "NAME FILE|DIR|-", Words: templateNames, After: cmdline.Files,
+		Summary: "write a template to a file or directory",
+		Examples: []string{
 			"croft template export web web.tar",
 			"croft template export --format docker-archive web - | docker load",
 		},
-		about: `The formats have the names of skopeo: oci-archive is a tar archive of an OCI image
+		About: `The formats have the names of skopeo: oci-archive is a tar archive of an OCI image
 layout, oci the same as a directory (absent or empty), docker-archive what docker
 load reads, and rootfs a tar archive of all files. "-" is standard output. OCI
 layers are copied byte for byte, mostly with zstd; --gzip compresses them again
 for tools that cannot read zstd, for example umoci before 0.5.`,
-		options: []option{
-			{name: "format", short: "f", placeholder: "FORMAT", usage: "oci-archive, oci, docker-archive or rootfs (default: oci-archive)", choices: formats()},
-			{name: "gzip", usage: "compress layers with gzip; this changes the digest"},
-			{name: "force", usage: "overwrite an existing file"},
+		Options: []cmdline.Option{
+			{Name: "format", Short: "f", Placeholder: "FORMAT", Usage: "oci-archive, oci, docker-archive or rootfs (default: oci-archive)", Choices: formats()},
+			{Name: "gzip", Usage: "compress layers with gzip; this changes the digest"},
+			{Name: "force", Usage: "overwrite an existing file"},
 		},
-		synonyms: []string{"save"},
-		run:      templateExport,
+		Synonyms: []string{"save"},
+		Run:      a.run(templateExport),
 	}
 }
 
 func templateExport(ctx context.Context, i *invocation) error {
-	o := runtime.TemplateExport{Format: get(i, "format", parseFormat), Gzip: i.flags.Bool("gzip")}
+	o := runtime.TemplateExport{Format: get(i, "format", parseFormat), Gzip: i.Is("gzip")}
 	if o.Format == "" {
 		o.Format = "oci-archive"
 	}
-	if len(i.words) != 2 || i.words[1] == "" {
+	if len(i.Words) != 2 || i.Words[1] == "" {
 		return usageError("template export takes a NAME and a FILE or DIR, or - for standard output")
 	}
-	to := i.words[1]
-	i.words = i.words[:1]
+	to := i.Words[1]
+	i.Words = i.Words[:1]
 	switch o.Format {
 	case "docker-archive", "rootfs":
 		if o.Gzip {
@@ -59,7 +60,7 @@ func templateExport(ctx context.Context, i *invocation) error {
 		if to == "-" {
 			return usageError("--format oci writes a directory; --format oci-archive writes to standard output")
 		}
-		if i.flags.Bool("force") {
+		if i.Is("force") {
 			return usageError("--force: a directory must be absent or empty")
 		}
 		o.Dir = to
@@ -72,7 +73,7 @@ func templateExport(ctx context.Context, i *invocation) error {
 		case to == "-":
 			return m.ExportTemplate(ctx, name, i.stdio.Out, o)
 		}
-		return intoFile(to, 0o666&^fs.FileMode(i.app.umask), i.flags.Bool("force"), func(f *os.File) error { return m.ExportTemplate(ctx, name, f, o) })
+		return intoFile(to, 0o666&^fs.FileMode(i.app.umask), i.Is("force"), func(f *os.File) error { return m.ExportTemplate(ctx, name, f, o) })
 	})
 }
 

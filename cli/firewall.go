@@ -7,48 +7,49 @@ import (
 	"strconv"
 	"strings"
 
+	"croft/cli/cmdline"
 	"croft/internal/vps"
 	"croft/runtime"
 )
 
-func firewallVerb() *verb {
-	return &verb{
-		name: "firewall", group: groupChange, args: "NAME COMMAND", words: vpsNames, named: true,
-		summary: "manage the firewall of a VPS",
-		examples: []string{
+func (a *app) firewallVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "firewall", Group: groupChange, Args: "NAME COMMAND", Words: vpsNames, Named: true,
+		Summary: "manage the firewall of a VPS",
+		Examples: []string{
 			"croft firewall web allow 22/tcp --from 192.0.2.0/24",
 			"croft firewall web allow 80,443/tcp icmp",
 			"croft firewall web policy input drop",
 			"croft firewall web list",
 		},
-		synonyms: []string{"fw", "iptables", "ufw"},
-		about: `Rules are saved with the VPS and applied inside it, at once and at every start
+		Synonyms: []string{"fw", "iptables", "ufw"},
+		About: `Rules are saved with the VPS and applied inside it, at once and at every start
 before the network is up. Rules are checked in order, and the first match
 decides; then packets of established connections are accepted; then the chain's
 policy applies (default: accept). Loopback and IPv6 neighbour discovery are always
 accepted. Accepted packets then pass the VPS's own rules, which croft does not
 change.`,
-		verbs: []*verb{
-			firewallListVerb(), firewallRuleVerb("allow"), firewallRuleVerb("deny"),
-			firewallPolicyVerb(), firewallRemoveVerb(), firewallFlushVerb(), firewallApplyVerb(),
+		Verbs: []*cmdline.Verb{
+			a.firewallListVerb(), a.firewallRuleVerb("allow"), a.firewallRuleVerb("deny"),
+			a.firewallPolicyVerb(), a.firewallRemoveVerb(), a.firewallFlushVerb(), a.firewallApplyVerb(),
 		},
 	}
 }
 
-func firewallListVerb() *verb {
-	return &verb{
-		name: "list", args: "NAME", words: vpsNames,
-		query:    true,
-		summary:  "list the rules and whether they are active",
-		examples: []string{"croft firewall web list"},
-		about: `For a running VPS, each rule has the packets and bytes that it matched, and each
+func (a *app) firewallListVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "list", Args: "NAME", Words: vpsNames,
+		Query:    true,
+		Summary:  "list the rules and whether they are active",
+		Examples: []string{"croft firewall web list"},
+		About: `For a running VPS, each rule has the packets and bytes that it matched, and each
 policy those that it dropped. "missing" is a rule that was removed inside the VPS.
 Rules in croft's chains that croft did not add are listed as iptables prints
 them.`,
-		options:  tableOptions("print everything as JSON"),
-		aliases:  []string{"ls", "show"},
-		synonyms: []string{"status"},
-		run: func(ctx context.Context, i *invocation) error {
+		Options:  tableOptions("print everything as JSON"),
+		Aliases:  []string{"ls", "show"},
+		Synonyms: []string{"status"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := outputOf[runtime.FirewallInfo](i)
 			return forOne(ctx, i, "list the firewall", func(ctx context.Context, m Manager, name string) error {
 				info, err := m.Firewall(ctx, name)
@@ -63,7 +64,7 @@ them.`,
 				}
 				return nil
 			})
-		},
+		}),
 	}
 }
 
@@ -98,42 +99,42 @@ func firewallTable(info runtime.FirewallInfo) table {
 	return t
 }
 
-func firewallRuleVerb(action string) *verb {
-	v := &verb{
-		name: action, args: "NAME [WHAT...]", words: vpsNames,
-		summary: "accept packets",
-		examples: []string{
+func (a *app) firewallRuleVerb(action string) *cmdline.Verb {
+	v := &cmdline.Verb{
+		Name: action, Args: "NAME [WHAT...]", Words: vpsNames,
+		Summary: "accept packets",
+		Examples: []string{
 			"croft firewall web allow 22/tcp --from 192.0.2.0/24",
 			"croft firewall web allow 80,443/tcp icmp",
 		},
-		synonyms: []string{"accept", "open", "add"},
-		about: `WHAT is PORTS, PORTS/PROTOCOL or PROTOCOL: 53, 80/tcp, 80,443,8000-8100/tcp,
+		Synonyms: []string{"accept", "open", "add"},
+		About: `WHAT is PORTS, PORTS/PROTOCOL or PROTOCOL: 53, 80/tcp, 80,443,8000-8100/tcp,
 icmp. PORTS without a protocol means tcp and udp; icmp means IPv4 and IPv6. Each
 WHAT is one rule. Without WHAT, give --from, --to or --state.`,
-		options: append(firewallMatchOptions(),
-			option{name: "at", placeholder: "NUMBER", usage: "insert before the rule of this number (default: append)"}),
+		Options: append(firewallMatchOptions(),
+			cmdline.Option{Name: "at", Placeholder: "NUMBER", Usage: "insert before the rule of this number (default: append)"}),
 	}
 	if action == "deny" {
-		v.summary, v.synonyms = "drop or reject packets", []string{"drop", "block", "reject"}
-		v.examples = []string{"croft firewall web deny 25/tcp --chain output --reject"}
-		v.options = append(v.options, rejectOption())
+		v.Summary, v.Synonyms = "drop or reject packets", []string{"drop", "block", "reject"}
+		v.Examples = []string{"croft firewall web deny 25/tcp --chain output --reject"}
+		v.Options = append(v.Options, rejectOption())
 	}
-	v.run = func(ctx context.Context, i *invocation) error { return addFirewallRules(ctx, i, action) }
+	v.Run = a.run(func(ctx context.Context, i *invocation) error { return addFirewallRules(ctx, i, action) })
 	return v
 }
 
 // firewallMatchOptions say, beside the ports, which packets a rule is about.
-func firewallMatchOptions() []option {
-	return []option{
-		{name: "from", placeholder: "ADDRESS", usage: "match the source address or prefix"},
-		{name: "to", placeholder: "ADDRESS", usage: "match the destination address or prefix"},
-		{name: "state", placeholder: "STATE,...", usage: "match the connection state: new, established, related or invalid"},
-		{name: "chain", placeholder: "CHAIN", usage: "input, output or forward (default: input)", choices: vps.FirewallChains()},
+func firewallMatchOptions() []cmdline.Option {
+	return []cmdline.Option{
+		{Name: "from", Placeholder: "ADDRESS", Usage: "match the source address or prefix"},
+		{Name: "to", Placeholder: "ADDRESS", Usage: "match the destination address or prefix"},
+		{Name: "state", Placeholder: "STATE,...", Usage: "match the connection state: new, established, related or invalid"},
+		{Name: "chain", Placeholder: "CHAIN", Usage: "input, output or forward (default: input)", Choices: vps.FirewallChains()},
 	}
 }
 
-func rejectOption() option {
-	return option{name: "reject", usage: "reply to the sender with an ICMP error"}
+func rejectOption() cmdline.Option {
+	return cmdline.Option{Name: "reject", Usage: "reply to the sender with an ICMP error"}
 }
 
 func addFirewallRules(ctx context.Context, i *invocation, action string) error {
@@ -145,7 +146,7 @@ func addFirewallRules(ctx context.Context, i *invocation, action string) error {
 	}
 	rules, err := rulesOf(base, what)
 	if err != nil {
-		return usageError("%s: %w", strings.Join(i.path, " "), err)
+		return usageError("%s: %w", strings.Join(i.Path, " "), err)
 	}
 	return changeNamed(ctx, i, name, "change the firewall", vps.AddRules{Rules: rules, At: at})
 }
@@ -156,10 +157,10 @@ func firewallRule(i *invocation, action string) vps.FirewallRule {
 		Chain: "input", Action: action,
 		From: get(i, "from", parsePlace), To: get(i, "to", parsePlace), States: get(i, "state", parseStates),
 	}
-	if i.has("chain") {
+	if i.Has("chain") {
 		r.Chain = get(i, "chain", parseChain)
 	}
-	if action == "deny" && i.flags.Bool("reject") {
+	if action == "deny" && i.Is("reject") {
 		r.Action = "reject"
 	}
 	return r
@@ -185,15 +186,15 @@ func rulesOf(base vps.FirewallRule, what []string) ([]vps.FirewallRule, error) {
 	return rules, nil
 }
 
-func firewallPolicyVerb() *verb {
-	return &verb{
-		name: "policy", args: "NAME CHAIN accept|drop", words: vpsNames,
-		summary:  "set the default policy of a chain",
-		examples: []string{"croft firewall web policy input drop"},
-		about: `CHAIN is input, output or forward. With drop, packets of established connections
+func (a *app) firewallPolicyVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "policy", Args: "NAME CHAIN accept|drop", Words: vpsNames, After: firewallPolicies,
+		Summary:  "set the default policy of a chain",
+		Examples: []string{"croft firewall web policy input drop"},
+		About: `CHAIN is input, output or forward. With drop, packets of established connections
 are still accepted.`,
-		synonyms: []string{"default"},
-		run: func(ctx context.Context, i *invocation) error {
+		Synonyms: []string{"default"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			name, words, err := i.nameAnd()
 			if err != nil {
 				return err
@@ -209,26 +210,26 @@ are still accepted.`,
 				return usageError("firewall policy: invalid policy %q: use accept or drop", words[1])
 			}
 			return changeNamed(ctx, i, name, "change the firewall", vps.SetPolicy{Chain: chain, Policy: words[1]})
-		},
+		}),
 	}
 }
 
-func firewallRemoveVerb() *verb {
-	return &verb{
-		name: "remove", args: "NAME NUMBER...|allow|deny [WHAT...]", words: vpsNames, after: firewallRulesOfVPS,
-		summary: "remove rules, by number or by the words that added them",
-		examples: []string{
+func (a *app) firewallRemoveVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "remove", Harmful: true, Args: "NAME NUMBER...|allow|deny [WHAT...]", Words: vpsNames, After: firewallRulesOfVPS,
+		Summary: "remove rules, by number or by the words that added them",
+		Examples: []string{
 			"croft firewall web remove 1 3",
 			"croft firewall web remove allow 80/tcp",
 			"croft firewall web remove deny 25/tcp --chain output --reject",
 		},
-		about: `The numbers are those of the list before the command. With allow or deny, give
+		About: `The numbers are those of the list before the command. With allow or deny, give
 WHAT and the options with which the rule was added. Each WHAT removes one rule.
 If several rules are the same, the error lists them and no rule is removed.`,
-		options:  append(firewallMatchOptions(), rejectOption()),
-		aliases:  []string{"rm"},
-		synonyms: []string{"delete", "del"},
-		run: func(ctx context.Context, i *invocation) error {
+		Options:  append(firewallMatchOptions(), rejectOption()),
+		Aliases:  []string{"rm"},
+		Synonyms: []string{"delete", "del"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			name, words, err := i.nameAnd()
 			if err != nil {
 				return err
@@ -238,7 +239,7 @@ If several rules are the same, the error lists them and no rule is removed.`,
 				return err
 			}
 			return changeNamed(ctx, i, name, "change the firewall", vps.RemoveRules{Chosen: chosen})
-		},
+		}),
 	}
 }
 
@@ -253,7 +254,7 @@ func firewallChoices(i *invocation, name string, words []string) ([]vps.Firewall
 		}
 		return chosen, err
 	}
-	if words[0] == "allow" && i.has("reject") {
+	if words[0] == "allow" && i.Has("reject") {
 		return nil, usageError("--reject: only with deny")
 	}
 	rules, err := rulesOf(firewallRule(i, words[0]), words[1:])
@@ -266,57 +267,57 @@ func firewallChoices(i *invocation, name string, words []string) ([]vps.Firewall
 	return chosen, nil
 }
 
-func firewallFlushVerb() *verb {
-	return editVerb(&verb{
-		name:     "flush",
-		summary:  "remove all rules and policies",
-		examples: []string{"croft firewall web flush"},
-		synonyms: []string{"clear", "reset", "disable"},
+func (a *app) firewallFlushVerb() *cmdline.Verb {
+	return a.editVerb(&cmdline.Verb{
+		Name: "flush", Harmful: true,
+		Summary:  "remove all rules and policies",
+		Examples: []string{"croft firewall web flush"},
+		Synonyms: []string{"clear", "reset", "disable"},
 	}, "change the firewall", vps.FlushFirewall{})
 }
 
-func firewallApplyVerb() *verb {
-	return editVerb(&verb{
-		name:     "apply",
-		summary:  "restore rules that were removed inside the VPS",
-		examples: []string{"croft firewall web apply"},
-		about: `Every start does the same. A VPS that replaces its whole rule set ("nft flush
+func (a *app) firewallApplyVerb() *cmdline.Verb {
+	return a.editVerb(&cmdline.Verb{
+		Name:     "apply",
+		Summary:  "restore rules that were removed inside the VPS",
+		Examples: []string{"croft firewall web apply"},
+		About: `Every start does the same. A VPS that replaces its whole rule set ("nft flush
 ruleset", "iptables-restore") removes croft's rules too.`,
-		synonyms: []string{"repair", "reload", "enable"},
+		Synonyms: []string{"repair", "reload", "enable"},
 	}, "change the firewall", vps.Reapply{What: vps.PartFirewall})
 }
 
 // editVerb completes the verb of one edit of one VPS, which takes no options.
-func editVerb(v *verb, act string, e vps.Edit) *verb {
-	v.args, v.words = "NAME", vpsNames
-	v.run = func(ctx context.Context, i *invocation) error {
+func (a *app) editVerb(v *cmdline.Verb, act string, e vps.Edit) *cmdline.Verb {
+	v.Args, v.Words = "NAME", vpsNames
+	v.Run = a.run(func(ctx context.Context, i *invocation) error {
 		return forOne(ctx, i, act, func(ctx context.Context, m Manager, name string) error { return m.Change(ctx, name, e) })
-	}
+	})
 	return v
 }
 
 // nameAnd returns the name of a VPS and the words after it.
 func (i *invocation) nameAnd() (string, []string, error) {
-	if len(i.words) == 0 {
-		return "", nil, usageError("%s: no NAME given", strings.Join(i.path, " "))
+	if len(i.Words) == 0 {
+		return "", nil, usageError("%s: no NAME given", strings.Join(i.Path, " "))
 	}
-	if i.words[0] == "" {
-		return "", nil, usageError("%s: the NAME is empty", strings.Join(i.path, " "))
+	if i.Words[0] == "" {
+		return "", nil, usageError("%s: the NAME is empty", strings.Join(i.Path, " "))
 	}
-	return i.words[0], i.words[1:], nil
+	return i.Words[0], i.Words[1:], nil
 }
 
 // numbers reads words that are numbers of a list, which the family's command
 // list shows.
 func (i *invocation) numbers(name string, words []string) ([]int, error) {
 	if len(words) == 0 {
-		return nil, usageError("%s: no NUMBER given", strings.Join(i.path, " ")).WithHint("croft %s %s list", i.path[0], name)
+		return nil, usageError("%s: no NUMBER given", strings.Join(i.Path, " ")).WithHint("croft %s %s list", i.Path[0], name)
 	}
 	var numbers []int
 	for _, w := range words {
 		n, err := parseNumber(w)
 		if err != nil {
-			return nil, usageError("%s: %w", strings.Join(i.path, " "), err).WithHint("croft %s %s list", i.path[0], name)
+			return nil, usageError("%s: %w", strings.Join(i.Path, " "), err).WithHint("croft %s %s list", i.Path[0], name)
 		}
 		numbers = append(numbers, n)
 	}

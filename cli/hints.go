@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"croft/cli/cmdline"
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/runtime"
@@ -42,23 +43,11 @@ func (a *app) worksAndHarmsNothing(hint string, meant []string) bool {
 		return false // a sentence about a command is not a command
 	}
 	words = words[at+1:]
-	l, err := arrange(a.commands(), words)
-	if err != nil || !l.help && harmful(l.path) && !slices.Equal(l.path, meant) {
+	l, err := cmdline.Read(a.commands(), words)
+	if err != nil || !l.Help && l.Verb.Harmful && !slices.Equal(l.Path, meant) {
 		return false
 	}
 	return a.accepts(words)
-}
-
-// harmful reports whether a command ends, stops or removes something.
-func harmful(path []string) bool {
-	if len(path) == 0 {
-		return false
-	}
-	switch path[len(path)-1] {
-	case "destroy", "stop", "restart", "kill", "remove", "flush", "prune", "shutdown":
-		return true
-	}
-	return false
 }
 
 // errAccepted ends a command at the point where it would begin to act.
@@ -68,8 +57,8 @@ var errAccepted = errors.New("the command line is valid")
 // acting on them: everything in them is checked, and the Manager is never
 // asked for anything.
 func (a *app) accepts(words []string) bool {
-	l, err := arrange(a.commands(), words)
-	if err != nil || l.help || l.verb == nil || l.verb.foreign {
+	l, err := cmdline.Read(a.commands(), words)
+	if err != nil || l.Help || l.Verb == nil || l.Verb.Foreign {
 		return err == nil
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -89,7 +78,7 @@ func (a *app) accepts(words []string) bool {
 		dry.stdio.In = null
 	}
 	dry.screen = newScreen(null, a.getenv, a.now)
-	err = dry.urfave(dry.commands()).RunContext(context.Background(), l.argv)
+	err = l.Run(context.Background(), dry.commands())
 	return (err == nil || errors.Is(err, errAccepted)) && namesAreValid(l)
 }
 
@@ -100,12 +89,12 @@ func (noRecipes) Recipes() ([]runtime.RecipeInfo, error) { return nil, nil }
 func (noRecipes) Recipe(string) (string, error)          { return "", nil }
 
 // namesAreValid reports whether the words that must be names of VPSs are that.
-func namesAreValid(l line) bool {
-	if !l.verb.words.ofVPS() && !slices.Equal(l.path, []string{"create"}) {
+func namesAreValid(l cmdline.Line) bool {
+	if !namesVPSs(l.Verb.Words) && !slices.Equal(l.Path, []string{"create"}) {
 		return true
 	}
-	words := l.argv[slices.Index(l.argv, "--")+1:]
-	if !strings.HasPrefix(strings.TrimPrefix(l.verb.args, "["), "NAME...") {
+	words := l.Words()
+	if !l.Verb.TakesMany() {
 		words = words[:min(1, len(words))]
 	}
 	for _, w := range words {
@@ -116,24 +105,25 @@ func namesAreValid(l line) bool {
 	return true
 }
 
-// unquote splits a command line into words as a shell does, as far as quote
-// uses its quoting.
+// unquote splits a command line into words as a shell does. It knows quotes and
+// backslashes, and nothing else of a shell. The library that quotes
+// (shellescape) does not split.
 func unquote(text string) ([]string, error) {
 	var words []string
 	var word strings.Builder
-	in, quoted := false, false
+	in, quote := false, byte(0)
 	for i := 0; i < len(text); i++ {
 		c := text[i]
 		switch {
-		case c == '\'':
-			quoted, in = !quoted, true
-		case quoted:
-			word.WriteByte(c)
-		case c == '\\' && i+1 < len(text):
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '\'' || c == '"'):
+			quote, in = c, true
+		case quote != '\'' && c == '\\' && i+1 < len(text):
 			i++
 			word.WriteByte(text[i])
 			in = true
-		case c == ' ':
+		case quote == 0 && c == ' ':
 			if in {
 				words = append(words, word.String())
 			}
@@ -144,7 +134,7 @@ func unquote(text string) ([]string, error) {
 			in = true
 		}
 	}
-	if quoted {
+	if quote != 0 {
 		return nil, fail.New(fail.Usage, "the quotes in %s do not end", text)
 	}
 	if in {

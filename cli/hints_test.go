@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"croft/runtime"
 )
 
@@ -136,7 +138,7 @@ func TestUnquoteReadsWhatQuoteWrites(t *testing.T) {
 	for _, words := range [][]string{
 		{"a", "b c", "", "it's", `"x" $y \z`, "a'b'c", "'"}, {"|"}, {"é…"},
 	} {
-		got, err := unquote(quote(words))
+		got, err := unquote(shellescape.QuoteCommand(words))
 		if err != nil || !slices.Equal(got, words) {
 			t.Errorf("%q became %q, %v", words, got, err)
 		}

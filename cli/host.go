@@ -6,30 +6,31 @@ import (
 	"strings"
 	"time"
 
+	"croft/cli/cmdline"
 	"croft/internal/fail"
 	"croft/runtime"
 )
 
-func hostVerb() *verb {
-	return &verb{
-		name: "host", group: groupHost, args: "COMMAND",
-		summary:  "check this host; boot and shut down its VPSs",
-		synonyms: []string{"node", "hn"},
-		verbs:    []*verb{hostCheckVerb(), hostBootVerb(), hostShutdownVerb()},
+func (a *app) hostVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "host", Group: groupHost, Args: "COMMAND",
+		Summary:  "check this host; boot and shut down its VPSs",
+		Synonyms: []string{"node", "hn"},
+		Verbs:    []*cmdline.Verb{a.hostCheckVerb(), a.hostBootVerb(), a.hostShutdownVerb()},
 	}
 }
 
-func hostCheckVerb() *verb {
-	return &verb{
-		name:     "check",
-		summary:  "check what croft needs or can use on this host",
-		examples: []string{"croft host check"},
-		about: `Prints one line for each check: ok, warning (VPSs run, but something is limited)
+func (a *app) hostCheckVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name:     "check",
+		Summary:  "check what croft needs or can use on this host",
+		Examples: []string{"croft host check"},
+		About: `Prints one line for each check: ok, warning (VPSs run, but something is limited)
 or missing (no VPS can run), what was found, what it is for, and a command that
 repairs it. Most checks try the feature without a visible effect. The exit status
 is 8 if something is missing, and 0 otherwise.`,
-		options: tableOptions("print a JSON array"),
-		run: func(ctx context.Context, i *invocation) error {
+		Options: tableOptions("print a JSON array"),
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o, m, err := listing[runtime.HostCheck](i)
 			if err != nil {
 				return err
@@ -45,7 +46,7 @@ is 8 if something is missing, and 0 otherwise.`,
 				return fail.New(fail.Host, "no VPS can run on this host; missing: %s", strings.Join(lacking, ", "))
 			}
 			return nil
-		},
+		}),
 	}
 }
 
@@ -72,46 +73,46 @@ func printChecks(o output, checks []runtime.HostCheck) error {
 	return o.print("\nRemedies:\n" + remedies.String())
 }
 
-func hostBootVerb() *verb {
-	return &verb{
-		name:     "boot",
-		summary:  "start the VPSs that should run after a boot of the host",
-		examples: []string{"croft host boot --wait"},
-		about: `The host's init runs this command at boot. It starts every VPS with --onboot yes,
+func (a *app) hostBootVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name:     "boot",
+		Summary:  "start the VPSs that should run after a boot of the host",
+		Examples: []string{"croft host boot --wait"},
+		About: `The host's init runs this command at boot. It starts every VPS with --onboot yes,
 and every VPS with --onboot last that was running when the host went down. VPSs
 with the highest --boot-order start first; VPSs with the same order start
 together. A running VPS is left as it is. A failure does not stop the others; the
 exit status is that of the first failure.`,
-		options: []option{
+		Options: []cmdline.Option{
 			waitOption("continue with the next order, and return,"),
-			{name: "timeout", placeholder: "TIME", usage: "time limit of --wait for each VPS (default: 90s)"},
+			{Name: "timeout", Placeholder: "TIME", Usage: "time limit of --wait for each VPS (default: 90s)"},
 		},
-		synonyms: []string{"start", "up"},
-		run: func(ctx context.Context, i *invocation) error {
+		Synonyms: []string{"start", "up"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := runtime.StartOptions{Wait: get(i, "wait", parseWait), Timeout: get(i, "timeout", parseTimeout)}
-			i.onlyWith("timeout", "wait")
+			i.OnlyWith("timeout", "wait")
 			m, err := hostManager(i)
 			if err != nil {
 				return err
 			}
 			results, err := m.BootHost(ctx, o, i.teller("started", "start"))
 			return hostEnd(results, err)
-		},
+		}),
 	}
 }
 
-func hostShutdownVerb() *verb {
-	return &verb{
-		name:     "shutdown",
-		summary:  "stop all VPSs; the next boot starts them again",
-		examples: []string{"croft host shutdown --timeout 5m"},
-		about: `The host's init runs this command at shutdown. The order is the reverse of "croft
+func (a *app) hostShutdownVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "shutdown", Harmful: true,
+		Summary:  "stop all VPSs; the next boot starts them again",
+		Examples: []string{"croft host shutdown --timeout 5m"},
+		About: `The host's init runs this command at shutdown. The order is the reverse of "croft
 host boot". A VPS that has not ended after its --stop-timeout is killed.`,
-		options: []option{
-			{name: "timeout", placeholder: "TIME", usage: "time limit for all VPSs together; then the rest is killed (default: no limit)"},
+		Options: []cmdline.Option{
+			{Name: "timeout", Placeholder: "TIME", Usage: "time limit for all VPSs together; then the rest is killed (default: no limit)"},
 		},
-		synonyms: []string{"stop", "halt", "down"},
-		run: func(ctx context.Context, i *invocation) error {
+		Synonyms: []string{"stop", "halt", "down"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := runtime.ShutdownOptions{Timeout: get(i, "timeout", parseTimeout)}
 			m, err := hostManager(i)
 			if err != nil {
@@ -119,13 +120,13 @@ host boot". A VPS that has not ended after its --stop-timeout is killed.`,
 			}
 			results, err := m.ShutdownHost(ctx, o, i.teller("stopped", "stop"))
 			return hostEnd(results, err)
-		},
+		}),
 	}
 }
 
 // hostManager is the Manager for a command that takes no words.
 func hostManager(i *invocation) (Manager, error) {
-	if err := i.none(); err != nil {
+	if err := i.None(); err != nil {
 		return nil, err
 	}
 	return i.manager()
@@ -135,7 +136,7 @@ func hostManager(i *invocation) (Manager, error) {
 func (i *invocation) teller(done, act string) func(runtime.HostResult) {
 	return func(r runtime.HostResult) {
 		if r.Err != nil {
-			i.report(i.path, cannot(act, r.Name, r.Err))
+			i.report(i.Path, cannot(act, r.Name, r.Err))
 			return
 		}
 		i.screen.line(fmt.Sprintf("%s: %s after %s", r.Name, done, r.Took.Round(100*time.Millisecond)))

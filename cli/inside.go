@@ -9,22 +9,23 @@ import (
 
 	"golang.org/x/term"
 
+	"croft/cli/cmdline"
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/runtime"
 )
 
-func execVerb() *verb {
-	return &verb{
-		name: "exec", group: groupInside, args: "NAME [--] COMMAND...", words: runningNames,
-		summary: "run a command in a VPS",
-		examples: []string{
+func (a *app) execVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "exec", Group: groupInside, Args: "NAME [--] COMMAND...", Words: runningNames,
+		Summary: "run a command in a VPS",
+		Examples: []string{
 			"croft exec web -- apt-get -y install nginx",
 			"croft exec web -- sh -c 'ls /etc | wc -l'",
 			"tar -C site -c . | croft exec web -- tar -C /var/www/html -x",
 			"croft exec web -- tar -C /etc -c . | tar -C backup -x",
 		},
-		about: `The words after COMMAND belong to COMMAND, also those that begin with "-". Use
+		About: `The words after COMMAND belong to COMMAND, also those that begin with "-". Use
 "--" before a COMMAND that begins with "-". COMMAND is not run by a shell.
 
 COMMAND gets a clean environment: PATH, HOME, USER, LOGNAME, LANG, TERM if it has
@@ -32,25 +33,25 @@ a terminal, and what --env sets. Signals that croft receives are passed on to it
 
 The exit status is that of COMMAND, 128+n if signal n ended it, 127 if COMMAND
 was not found, 126 if it cannot be executed, 125 if croft failed.`,
-		options: append([]option{
-			{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "environment variable of COMMAND; may be repeated"},
+		Options: append([]cmdline.Option{
+			{Name: "env", Short: "e", Placeholder: "NAME=VALUE", Many: true, Usage: "environment variable of COMMAND; may be repeated"},
 		}, execOptions()...),
-		inside: true, before: 1, statusInside: true, signals: theirs,
-		run: func(ctx context.Context, i *invocation) error {
+		Inside: true, Before: 1, StatusInside: true, Signals: cmdline.PassOn,
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := readExecOptions(i)
 			o.Env = getMany(i, "env", parseEnv)
-			if len(i.words) == 0 {
+			if len(i.Words) == 0 {
 				return usageError("exec: no NAME given")
 			}
-			if o.Args = i.words[1:]; len(o.Args) == 0 {
-				return usageError("exec: no COMMAND given").WithHint("%s", quote([]string{"croft", "enter", i.words[0]}))
+			if o.Args = i.Words[1:]; len(o.Args) == 0 {
+				return usageError("exec: no COMMAND given").WithHint("%s", i.commandLine("enter", i.Words[0]))
 			}
-			i.words = i.words[:1]
+			i.Words = i.Words[:1]
 			return forOne(ctx, i, "exec", func(ctx context.Context, m Manager, name string) error {
 				code, err := m.Exec(ctx, name, o)
 				return exited(code, i.shellLine(o.Args, err))
 			})
-		},
+		}),
 	}
 }
 
@@ -65,52 +66,52 @@ func (i *invocation) shellLine(args []string, err error) error {
 	if before[len(before)-1] == "--" {
 		before = before[:len(before)-1]
 	}
-	words := slices.Concat([]string{"croft"}, before, []string{"--", "sh", "-c", args[0]})
-	return fail.New(fail.NotFound, "%w", err).WithHint("%s", quote(words))
+	words := slices.Concat(before, []string{"--", "sh", "-c", args[0]})
+	return fail.New(fail.NotFound, "%w", err).WithHint("%s", i.commandLine(words...))
 }
 
 // execOptions are those of exec and run, but for --env: create has one, too.
-func execOptions() []option {
-	return []option{
-		{name: "user", short: "u", placeholder: "USER[:GROUP]", usage: "user that runs COMMAND, a name or number inside (default: root)"},
+func execOptions() []cmdline.Option {
+	return []cmdline.Option{
+		{Name: "user", Short: "u", Placeholder: "USER[:GROUP]", Usage: "user that runs COMMAND, a name or number inside (default: root)"},
 		loginOption(),
-		{name: "cwd", short: "w", placeholder: "DIR", usage: "working directory (default: the home of the user)"},
-		{name: "terminal", also: "tty", short: "t", usage: "allocate a terminal (default: if stdin, stdout and stderr are terminals)"},
-		{name: "no-terminal", short: "T", usage: "do not allocate a terminal"},
-		{name: "interactive", short: "i", usage: "pass stdin to COMMAND; accepted for consistency, croft always does"},
+		{Name: "cwd", Short: "w", Placeholder: "DIR", Usage: "working directory (default: the home of the user)"},
+		{Name: "terminal", Also: "tty", Short: "t", Usage: "allocate a terminal (default: if stdin, stdout and stderr are terminals)"},
+		{Name: "no-terminal", Short: "T", Usage: "do not allocate a terminal"},
+		{Name: "interactive", Short: "i", Usage: "pass stdin to COMMAND; accepted for consistency, croft always does"},
 	}
 }
 
-func loginOption() option {
-	return option{name: "login", usage: "use a login session of the user, made by su in the VPS: with PAM, a user manager and XDG_RUNTIME_DIR if the VPS has them"}
+func loginOption() cmdline.Option {
+	return cmdline.Option{Name: "login", Usage: "use a login session of the user, made by su in the VPS: with PAM, a user manager and XDG_RUNTIME_DIR if the VPS has them"}
 }
 
 func readExecOptions(i *invocation) runtime.ExecOptions {
-	i.notBoth("terminal", "no-terminal")
+	i.NotBoth("terminal", "no-terminal")
 	o := runtime.ExecOptions{
 		User:  get(i, "user", parseUser),
 		Cwd:   get(i, "cwd", parseAbsolute),
-		Login: i.flags.Bool("login"),
+		Login: i.Is("login"),
 		Stdio: i.stdio,
 	}
 	in := term.IsTerminal(int(i.stdio.In.Fd()))
 	all := in && term.IsTerminal(int(i.stdio.Out.Fd())) && term.IsTerminal(int(i.stdio.Err.Fd()))
-	o.Terminal = i.flags.Bool("terminal") || all && !i.flags.Bool("no-terminal")
-	if o.Terminal && !in && i.err == nil {
-		i.err = usageError("--terminal: standard input is not a terminal")
+	o.Terminal = i.Is("terminal") || all && !i.Is("no-terminal")
+	if o.Terminal && !in && i.Err == nil {
+		i.Err = usageError("--terminal: standard input is not a terminal")
 	}
 	return o
 }
 
-func runVerb() *verb {
-	return &verb{
-		name: "run", group: groupLife, args: "[--] [COMMAND...]",
-		summary: "create and start a VPS, and run a command in it",
-		examples: []string{
+func (a *app) runVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "run", Group: groupLife, Args: "[--] [COMMAND...]",
+		Summary: "create and start a VPS, and run a command in it",
+		Examples: []string{
 			"croft run --rm --template busybox -- uname -a",
 			"croft run --detach --name web --template debian-12 --publish 8080:80",
 		},
-		about: `Does create, start, exec and, with --rm, destroy in one command. Without COMMAND
+		About: `Does create, start, exec and, with --rm, destroy in one command. Without COMMAND
 it opens a shell, if stdin is a terminal. COMMAND runs at once, or with --wait
 when the VPS has booted. The exit status is the same as that of exec. Without
 --rm the VPS is kept, and keeps running if it has an init; its name is printed on
@@ -121,14 +122,14 @@ own arguments, with the image's user, directory and environment. The VPS stops
 when the entrypoint ends.
 
 The options are those of create and exec. --env applies to COMMAND and to init.`,
-		options: append(append([]option{
-			{name: "name", placeholder: "NAME", usage: "name of the VPS (default: a random one)"},
-			{name: "rm", usage: "destroy the VPS when COMMAND ends, also if it fails"},
-			{name: "detach", short: "d", usage: "start the VPS, print its name and leave it running; takes no COMMAND"},
+		Options: append(append([]cmdline.Option{
+			{Name: "name", Placeholder: "NAME", Usage: "name of the VPS (default: a random one)"},
+			{Name: "rm", Usage: "destroy the VPS when COMMAND ends, also if it fails"},
+			{Name: "detach", Short: "d", Usage: "start the VPS, print its name and leave it running; takes no COMMAND"},
 			waitOption("run COMMAND"),
 		}, settings()...), execOptions()...),
-		inside: true, before: 0, statusInside: true, signals: callOffOnce,
-		run: runRun,
+		Inside: true, Before: 0, StatusInside: true, Signals: cmdline.CancelAndPassOn,
+		Run: a.run(runRun),
 	}
 }
 
@@ -136,15 +137,15 @@ func runRun(ctx context.Context, i *invocation) error {
 	o := runtime.RunOptions{
 		CreateOptions: createOptions(i),
 		Name:          get(i, "name", vps.ParseName),
-		Remove:        i.flags.Bool("rm"),
-		Detach:        i.flags.Bool("detach"),
+		Remove:        i.Is("rm"),
+		Detach:        i.Is("detach"),
 		Wait:          get(i, "wait", parseWait),
 		Exec:          readExecOptions(i),
 	}
-	o.Exec.Args, o.Exec.Env = i.words, o.Env
-	i.notBoth("detach", "rm")
-	if i.err == nil && o.Detach && len(i.words) > 0 {
-		i.err = usageError("--detach takes no COMMAND; run one with croft exec afterwards")
+	o.Exec.Args, o.Exec.Env = i.Words, o.Env
+	i.NotBoth("detach", "rm")
+	if i.Err == nil && o.Detach && len(i.Words) > 0 {
+		i.Err = usageError("--detach takes no COMMAND; run one with croft exec afterwards")
 	}
 	name := ""
 	o.Named = func(made string) {
@@ -167,34 +168,34 @@ func runRun(ctx context.Context, i *invocation) error {
 	return cannot("run", who, exited(code, err))
 }
 
-func enterVerb() *verb {
-	return &verb{
-		name: "enter", group: groupInside, args: "NAME", words: runningNames,
-		summary:  "open a shell in a VPS",
-		examples: []string{"croft enter web", "croft enter --user www-data web"},
-		about:    `The exit status is that of the shell; see "croft help exec".`,
-		options: []option{
-			{name: "user", short: "u", placeholder: "USER", usage: "user of the shell, a name or number inside (default: root)"},
+func (a *app) enterVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "enter", Group: groupInside, Args: "NAME", Words: runningNames,
+		Summary:  "open a shell in a VPS",
+		Examples: []string{"croft enter web", "croft enter --user www-data web"},
+		About:    `The exit status is that of the shell; see "croft help exec".`,
+		Options: []cmdline.Option{
+			{Name: "user", Short: "u", Placeholder: "USER", Usage: "user of the shell, a name or number inside (default: root)"},
 			loginOption(),
 		},
-		aliases:      []string{"shell"},
-		synonyms:     []string{"ssh", "login", "sh"},
-		statusInside: true, signals: theirs,
-		run: func(ctx context.Context, i *invocation) error {
-			o := runtime.ExecOptions{User: get(i, "user", parseUser), Login: i.flags.Bool("login"), Stdio: i.stdio}
+		Aliases:      []string{"shell"},
+		Synonyms:     []string{"ssh", "login", "sh"},
+		StatusInside: true, Signals: cmdline.PassOn,
+		Run: a.run(func(ctx context.Context, i *invocation) error {
+			o := runtime.ExecOptions{User: get(i, "user", parseUser), Login: i.Is("login"), Stdio: i.stdio}
 			return forOne(ctx, i, "enter", func(ctx context.Context, m Manager, name string) error {
 				return exited(m.Enter(ctx, name, o))
 			})
-		},
+		}),
 	}
 }
 
-func consoleVerb() *verb {
-	return &verb{
-		name: "console", group: groupInside, args: "NAME", words: activeNames,
-		summary:  "attach to the console of a VPS",
-		examples: []string{"croft console web"},
-		about: `On a terminal, Ctrl-] detaches; so does "Esc ." at the beginning of a line.
+func (a *app) consoleVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "console", Group: groupInside, Args: "NAME", Words: activeNames,
+		Summary:  "attach to the console of a VPS",
+		Examples: []string{"croft console web"},
+		About: `On a terminal, Ctrl-] detaches; so does "Esc ." at the beginning of a line.
 Without a terminal, stdin is sent to the console and the command ends when the
 VPS stops.
 
@@ -205,11 +206,11 @@ Debian VPS:
   echo root:SECRET | croft exec NAME -- chpasswd
 
 "croft enter" needs no password.`,
-		aliases: []string{"attach"},
-		run: func(ctx context.Context, i *invocation) error {
+		Aliases: []string{"attach"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, "attach to the console", func(ctx context.Context, m Manager, name string) error {
 				return m.Console(ctx, name, i.stdio)
 			})
-		},
+		}),
 	}
 }

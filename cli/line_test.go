@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/cli/cmdline"
 	"croft/internal/fail"
 	"croft/runtime"
 )
@@ -42,17 +43,17 @@ func TestArrange(t *testing.T) {
 		"create --label= web":               "croft create --label= -- web",
 		"create --env A=b --env=C=d,e=f we": "croft create --env=A=b --env=C=d,e=f -- we",
 	} {
-		l, err := arrange(root, strings.Fields(typed))
-		if got := strings.Join(l.argv, " "); err != nil || got != want {
+		l, err := cmdline.Read(root, strings.Fields(typed))
+		if got := strings.Join(l.Arranged(), " "); err != nil || got != want {
 			t.Errorf("%s:\n %s, %v\nwant\n %s", typed, got, err, want)
 		}
 	}
 	for _, typed := range []string{"help", "--help", "help start", "start --help web", "start -h", "template build --help"} {
-		if l, err := arrange(root, strings.Fields(typed)); err != nil || !l.help {
-			t.Errorf("%s: help %v, %v", typed, l.help, err)
+		if l, err := cmdline.Read(root, strings.Fields(typed)); err != nil || !l.Help {
+			t.Errorf("%s: help %v, %v", typed, l.Help, err)
 		}
 	}
-	if l, err := arrange(root, strings.Fields("exec web -- ls --help")); err != nil || l.help {
+	if l, err := cmdline.Read(root, strings.Fields("exec web -- ls --help")); err != nil || l.Help {
 		t.Errorf("--help of the command inside is taken for croft's: %v", err)
 	}
 }
@@ -64,41 +65,22 @@ func FuzzArrange(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, typed string) {
 		root := (&app{}).commands()
-		l, err := arrange(root, strings.Split(typed, " "))
+		l, err := cmdline.Read(root, strings.Split(typed, " "))
 		if err != nil {
 			if !fail.Is(err, fail.Usage) {
 				t.Fatalf("%q: %v", typed, err)
 			}
 			return
 		}
-		if l.help || l.verb == root || l.verb.inside { // there "--" is before the name
+		if l.Help || l.Verb == root || l.Verb.Inside { // there "--" is before the name
 			return
 		}
 		// Arranging what is arranged changes nothing.
-		again, err := arrange(root, l.argv[1:])
-		if err != nil || !slices.Equal(again.argv, l.argv) {
-			t.Fatalf("%q: %q, then %q, %v", typed, l.argv, again.argv, err)
+		again, err := cmdline.Read(root, l.Arranged()[1:])
+		if err != nil || !slices.Equal(again.Arranged(), l.Arranged()) {
+			t.Fatalf("%q: %q, then %q, %v", typed, l.Arranged(), again.Arranged(), err)
 		}
 	})
-}
-
-func TestNearest(t *testing.T) {
-	words := []string{"start", "status", "stop", "list"}
-	for typed, want := range map[string]string{
-		"strat": "start", "stat": "start", "statsu": "status", "lst": "list", "stpo": "stop", "xyzzy": "", "": "", "s": "",
-	} {
-		if got := nearest(typed, words); got != want {
-			t.Errorf("%q is near %q, want %q", typed, got, want)
-		}
-	}
-}
-
-func TestQuote(t *testing.T) {
-	words := []string{"croft", "exec", "it's", "", "a b", "$x", "--env=A=b"}
-	out, err := exec.Command("sh", "-c", "printf '%s\\n' "+quote(words)).Output()
-	if err != nil || string(out) != strings.Join(words, "\n")+"\n" {
-		t.Errorf("%s: %q, %v", quote(words), out, err)
-	}
 }
 
 // The exit statuses of interrupted commands, to the number.

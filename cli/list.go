@@ -12,22 +12,23 @@ import (
 	"strings"
 	"time"
 
+	"croft/cli/cmdline"
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/runtime"
 )
 
-func listVerb() *verb {
-	return &verb{
-		name: "list", group: groupLook, args: "[NAME...]", words: vpsNames,
-		query:   true,
-		summary: "list VPSs",
-		examples: []string{
+func (a *app) listVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "list", Group: groupLook, Args: "[NAME...]", Words: vpsNames,
+		Query:   true,
+		Summary: "list VPSs",
+		Examples: []string{
 			"croft list --filter status=running --sort memory",
 			"croft list --columns name,memory-used,memory --filter 'name=web-*'",
 			"croft list --format '{{.name}} {{.status}}'",
 		},
-		about: `Lists the named VPSs, or all VPSs.
+		About: `Lists the named VPSs, or all VPSs.
 
 The columns are ` + strings.Join(columnNames(), ", ") + `.
 
@@ -41,19 +42,19 @@ fit. In a file or a pipe, and with --wide, nothing is shortened.
 A filter is KEY=VALUE, where KEY is a column, or label=KEY or label=KEY=VALUE.
 VALUE may be a pattern with * and ?. A VPS must match every filter; of several
 filters with the same KEY it must match one.`,
-		options: append(tableOptions("print everything about each VPS as a JSON array"), []option{
-			{name: "columns", short: "c", placeholder: "NAMES", kind: listColumns, usage: "columns to print, separated by commas (default: " + usualColumns + ")"},
-			{name: "filter", short: "f", placeholder: "KEY=VALUE", many: true, kind: listFilters, usage: "list only VPSs that match; may be repeated"},
-			{name: "sort", placeholder: "COLUMN", usage: "sort by this column (default: name)", choices: columnNames()},
+		Options: append(tableOptions("print everything about each VPS as a JSON array"), []cmdline.Option{
+			{Name: "columns", Short: "c", Placeholder: "NAMES", Kind: listColumns, Usage: "columns to print, separated by commas (default: " + usualColumns + ")"},
+			{Name: "filter", Short: "f", Placeholder: "KEY=VALUE", Many: true, Kind: listFilters, Usage: "list only VPSs that match; may be repeated"},
+			{Name: "sort", Placeholder: "COLUMN", Usage: "sort by this column (default: name)", Choices: columnNames()},
 			quietOption(),
 		}...),
-		aliases: []string{"ls", "ps"},
-		run:     list,
+		Aliases: []string{"ls", "ps"},
+		Run:     a.run(list),
 	}
 }
 
 func list(ctx context.Context, i *invocation) error {
-	for _, name := range i.words {
+	for _, name := range i.Words {
 		if _, err := vps.ParseName(name); err != nil {
 			return usageError("%w", err)
 		}
@@ -64,10 +65,10 @@ func list(ctx context.Context, i *invocation) error {
 	}
 	filters := getMany(i, "filter", parseFilter)
 	order := get(i, "sort", parseColumns)
-	if i.err == nil && len(order) > 1 {
-		i.err = usageError("--sort: one column")
+	if i.Err == nil && len(order) > 1 {
+		i.Err = usageError("--sort: one column")
 	}
-	i.notBoth("columns", "quiet")
+	i.NotBoth("columns", "quiet")
 	o := outputOf[runtime.Info](i)
 	m, err := i.manager()
 	if err != nil {
@@ -82,7 +83,7 @@ func list(ctx context.Context, i *invocation) error {
 		return missing // without an empty table
 	}
 	shown := columns
-	if o.name == formatJSON || o.name == "" || i.flags.Bool("quiet") {
+	if o.name == formatJSON || o.name == "" || i.Is("quiet") {
 		shown = nil
 	}
 	all, err := rows(ctx, m, infos, i.now(), needUsage(shown, order, filters))
@@ -99,7 +100,7 @@ func list(ctx context.Context, i *invocation) error {
 			i.screen.warn(v.Name + ": " + v.Error)
 		}
 	}
-	if i.flags.Bool("quiet") {
+	if i.Is("quiet") {
 		columns, _ = parseColumns("name")
 	}
 	if err := printAll(o, infos, listTable(all, columns)); err != nil {
@@ -155,21 +156,21 @@ func needUsage(shown, order []column, filters []filter) bool {
 // named returns those of all that were named, all of them if none was. The
 // error is the first name that no VPS has; all of these are reported.
 func named(i *invocation, all []runtime.Info) ([]runtime.Info, error) {
-	if len(i.words) == 0 {
+	if len(i.Words) == 0 {
 		return all, nil
 	}
 	var first error
-	for _, name := range i.words {
+	for _, name := range i.Words {
 		if slices.ContainsFunc(all, func(v runtime.Info) bool { return v.Name == name }) {
 			continue
 		}
 		err := fail.New(fail.NotFound, "no VPS named %q", name)
-		i.report(i.path, err)
+		i.report(i.Path, err)
 		if first == nil {
 			first = reported{err}
 		}
 	}
-	return slices.DeleteFunc(all, func(v runtime.Info) bool { return !slices.Contains(i.words, v.Name) }), first
+	return slices.DeleteFunc(all, func(v runtime.Info) bool { return !slices.Contains(i.Words, v.Name) }), first
 }
 
 func listTable(all []vpsRow, columns []column) table {

@@ -9,16 +9,17 @@ import (
 
 	"golang.org/x/term"
 
+	"croft/cli/cmdline"
 	"croft/runtime"
 )
 
-func statusVerb() *verb {
-	return &verb{
-		name: "status", group: groupLook, args: "[NAME...]", words: vpsNames,
-		query:    true,
-		summary:  "print the state of VPSs",
-		examples: []string{"croft status", "croft status web", "croft status --json web db"},
-		about: `With names, prints the state of these VPSs, one word per line. Without names, or
+func (a *app) statusVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "status", Group: groupLook, Args: "[NAME...]", Words: vpsNames,
+		Query:    true,
+		Summary:  "print the state of VPSs",
+		Examples: []string{"croft status", "croft status web", "croft status --json web db"},
+		About: `With names, prints the state of these VPSs, one word per line. Without names, or
 with an option for tables, prints a table: the name of each VPS, its state, and how a
 stopped VPS ended or why it is broken.
 
@@ -33,8 +34,8 @@ The state is one of:
   broken     its files cannot be read
 
 The exit status is 0 in every state.`,
-		options: tableOptions("print name, status and booted as JSON"),
-		run:     printStatus,
+		Options: tableOptions("print name, status and booted as JSON"),
+		Run:     a.run(printStatus),
 	}
 }
 
@@ -59,12 +60,12 @@ func printStatus(ctx context.Context, i *invocation) error {
 		switch {
 		case o.name == formatJSON:
 			return printOneOrMany(o, states)
-		case len(i.words) > 0 && !i.has("format") && !i.has("no-header") && !i.has("wide"):
+		case len(i.Words) > 0 && !i.Has("format") && !i.Has("no-header") && !i.Has("wide"):
 			return i.print(words.text(layout{bare: true}))
 		}
 		return printAll(o, states, t)
 	}
-	if len(i.words) > 0 {
+	if len(i.Words) > 0 {
 		return each(ctx, i, "look at", show)
 	}
 	m, err := i.manager()
@@ -78,30 +79,30 @@ func printStatus(ctx context.Context, i *invocation) error {
 	return show(infos)
 }
 
-func inspectVerb() *verb {
-	return &verb{
-		name: "inspect", group: groupLook, args: "NAME...", words: vpsNames,
-		query:    true,
-		summary:  "show everything about VPSs as JSON",
-		examples: []string{"croft inspect web", "croft inspect --bundle web"},
-		about: `One name gives an object, several names give an array.
+func (a *app) inspectVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "inspect", Group: groupLook, Args: "NAME...", Words: vpsNames,
+		Query:    true,
+		Summary:  "show everything about VPSs as JSON",
+		Examples: []string{"croft inspect web", "croft inspect --bundle web"},
+		About: `One name gives an object, several names give an array.
 
 With --bundle croft prints config.json of the VPS's OCI bundle: of a running VPS
 the one it runs with, of a stopped VPS the one another OCI runtime would use.`,
-		options: []option{
+		Options: []cmdline.Option{
 			jsonOption("accepted for consistency; output is always JSON"),
 			objectFormatOption(),
-			{name: "bundle", usage: "print the configuration of the OCI bundle instead"},
+			{Name: "bundle", Usage: "print the configuration of the OCI bundle instead"},
 		},
-		aliases: []string{"info", "show"},
-		run: func(ctx context.Context, i *invocation) error {
-			if i.flags.Bool("bundle") {
+		Aliases: []string{"info", "show"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
+			if i.Is("bundle") {
 				o := objectsOf[json.RawMessage](i)
 				return eachOf(ctx, i, "inspect", Manager.Bundle, func(all []json.RawMessage) error { return printOneOrMany(o, all) })
 			}
 			o := objectsOf[runtime.Info](i)
 			return each(ctx, i, "inspect", func(infos []runtime.Info) error { return printOneOrMany(o, infos) })
-		},
+		}),
 	}
 }
 
@@ -130,25 +131,25 @@ func eachOf[T any](ctx context.Context, i *invocation, act string, ask func(Mana
 	return first
 }
 
-func logsVerb() *verb {
-	return &verb{
-		name: "logs", group: groupLook, args: "NAME", words: vpsNames,
-		query:    true,
-		summary:  "print the console output of a VPS",
-		examples: []string{"croft logs --follow web", "croft logs --boot -1 --lines 20 web"},
-		about: `On a terminal, escape sequences, carriage returns and other control characters are
+func (a *app) logsVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "logs", Group: groupLook, Args: "NAME", Words: vpsNames,
+		Query:    true,
+		Summary:  "print the console output of a VPS",
+		Examples: []string{"croft logs --follow web", "croft logs --boot -1 --lines 20 web"},
+		About: `On a terminal, escape sequences, carriage returns and other control characters are
 removed. --raw keeps them; so does output to a file or a pipe.`,
-		options: []option{
-			{name: "follow", short: "f", usage: "print new output until the VPS stops"},
-			{name: "boot", short: "b", placeholder: "N", kind: bootsOfVPS, usage: "boot to print: 3 is the third, 0 the newest, -1 the one before it (default: 0)"},
-			{name: "lines", short: "n", placeholder: "N", usage: "print only the last N lines (default: all)"},
-			{name: "monitor", usage: "print the log of its monitor: what failed at a reboot or after the VPS stopped"},
-			{name: "raw", usage: "keep control characters on a terminal"},
+		Options: []cmdline.Option{
+			{Name: "follow", Short: "f", Usage: "print new output until the VPS stops"},
+			{Name: "boot", Short: "b", Placeholder: "N", Kind: bootsOfVPS, Usage: "boot to print: 3 is the third, 0 the newest, -1 the one before it (default: 0)"},
+			{Name: "lines", Short: "n", Placeholder: "N", Usage: "print only the last N lines (default: all)"},
+			{Name: "monitor", Usage: "print the log of its monitor: what failed at a reboot or after the VPS stopped"},
+			{Name: "raw", Usage: "keep control characters on a terminal"},
 		},
-		synonyms: []string{"log"},
-		run: func(ctx context.Context, i *invocation) error {
-			o := runtime.LogOptions{Follow: i.flags.Bool("follow"), Boot: get(i, "boot", parseBoot), Lines: -1, Monitor: i.flags.Bool("monitor")}
-			if i.has("lines") {
+		Synonyms: []string{"log"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
+			o := runtime.LogOptions{Follow: i.Is("follow"), Boot: get(i, "boot", parseBoot), Lines: -1, Monitor: i.Is("monitor")}
+			if i.Has("lines") {
 				o.Lines = get(i, "lines", parseLines)
 			}
 			return forOne(ctx, i, "print the log", func(ctx context.Context, m Manager, name string) error {
@@ -157,26 +158,26 @@ removed. --raw keeps them; so does output to a file or a pipe.`,
 				}
 				return i.whileRead(ctx, func(ctx context.Context) error { return m.Logs(ctx, name, o, i.untrusted()) })
 			})
-		},
+		}),
 	}
 }
 
 // untrusted is where text of a VPS is written to: stdout, and if that is a
 // terminal, without what controls it, unless --raw asks for that.
 func (i *invocation) untrusted() io.Writer {
-	if i.flags.Bool("raw") || !term.IsTerminal(int(i.stdio.Out.Fd())) {
+	if i.Is("raw") || !term.IsTerminal(int(i.stdio.Out.Fd())) {
 		return i.stdio.Out
 	}
 	return newCleaner(i.stdio.Out)
 }
 
-func waitVerb() *verb {
-	return &verb{
-		name: "wait", group: groupLook, args: "NAME... | --all", words: vpsNames,
-		query:    true,
-		summary:  "wait until VPSs reach a condition",
-		examples: []string{"croft wait --for booted web", "croft wait --for stopped --timeout 60 web db"},
-		about: `The conditions are:
+func (a *app) waitVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "wait", Group: groupLook, Args: "NAME... | --all", Words: vpsNames,
+		Query:    true,
+		Summary:  "wait until VPSs reach a condition",
+		Examples: []string{"croft wait --for booted web", "croft wait --for stopped --timeout 60 web db"},
+		About: `The conditions are:
 
   running   its init runs
   stopped   it is stopped
@@ -191,14 +192,14 @@ conditions, prints nothing.
 
 Start the wait for a reboot before the reboot: a reboot that is over does not
 count.`,
-		options: []option{
-			{name: "for", also: "until", placeholder: "CONDITION", usage: "running, stopped, booted, network or reboot (default: stopped)", choices: conditions()},
-			{name: "timeout", placeholder: "TIME", usage: "give up after this time, with exit status 9 (default: no limit)"},
+		Options: []cmdline.Option{
+			{Name: "for", Also: "until", Placeholder: "CONDITION", Usage: "running, stopped, booted, network or reboot (default: stopped)", Choices: conditions()},
+			{Name: "timeout", Placeholder: "TIME", Usage: "give up after this time, with exit status 9 (default: no limit)"},
 			allOption("wait for"),
 		},
-		run: func(ctx context.Context, i *invocation) error {
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			until, timeout := get(i, "for", parseCondition), get(i, "timeout", parseTimeout)
-			if !i.has("for") {
+			if !i.Has("for") {
 				until = runtime.UntilStopped
 			}
 			return forEach(ctx, i, "wait", func(ctx context.Context, m Manager, name string) error {
@@ -208,7 +209,7 @@ count.`,
 				}
 				return i.print(initStatus(end) + "\n")
 			})
-		},
+		}),
 	}
 }
 

@@ -5,40 +5,41 @@ import (
 	"slices"
 	"strings"
 
-	"croft/cli/roff"
+	"croft/cli/cmdline"
+	"croft/cli/cmdline/roff"
 )
 
-func manVerb() *verb {
-	return &verb{
-		name: "man", group: groupShell, args: "[COMMAND...]", words: commandNames,
-		summary:  "print a manual page in roff format",
-		examples: []string{"croft man create >croft-create.8", "croft man template build >croft-template-build.8"},
-		about: `Prints the page of COMMAND, or of croft itself. A page may also be named as man(1)
+func (a *app) manVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "man", Group: groupShell, Args: "[COMMAND...]", Words: cmdline.Commands,
+		Summary:  "print a manual page in roff format",
+		Examples: []string{"croft man create >croft-create.8", "croft man template build >croft-template-build.8"},
+		About: `Prints the page of COMMAND, or of croft itself. A page may also be named as man(1)
 names it, for example croft-create.`,
-		options: []option{{name: "list", usage: "print the names of all pages"}},
-		run:     man,
+		Options: []cmdline.Option{{Name: "list", Usage: "print the names of all pages"}},
+		Run:     a.run(man),
 	}
 }
 
 func man(_ context.Context, i *invocation) error {
 	root := i.commands()
-	if i.flags.Bool("list") {
-		if err := i.none(); err != nil {
+	if i.Is("list") {
+		if err := i.None(); err != nil {
 			return err
 		}
 		var names []string
-		for _, path := range manPages(root) {
-			names = append(names, pageName(path))
+		for _, path := range cmdline.Pages(root) {
+			names = append(names, cmdline.PageName(root, path))
 		}
 		return i.print(strings.Join(names, "\n") + "\n")
 	}
-	words := i.words
+	words := i.Words
 	if len(words) == 1 && (words[0] == "croft" || strings.HasPrefix(words[0], "croft-")) {
 		words = strings.Split(words[0], "-")[1:]
 	}
 	v, path := root, []string(nil)
 	for _, word := range words {
-		sub, more := v.find(word)
+		sub, more := v.Find(word)
 		if sub == nil {
 			return usageError("no command %q", strings.Join(append(path, word), " "))
 		}
@@ -47,32 +48,12 @@ func man(_ context.Context, i *invocation) error {
 	return i.print(manPage(root, path))
 }
 
-// manPages are the paths of all commands that have a page of their own; the
-// empty one is croft itself. The commands of croft oci are in one page.
-func manPages(root *verb) [][]string {
-	pages := [][]string{nil}
-	for _, v := range root.verbs {
-		pages = append(pages, []string{v.name})
-		for _, sub := range v.verbs {
-			if !sub.foreign {
-				pages = append(pages, []string{v.name, sub.name})
-			}
-		}
-	}
-	return pages
-}
-
-// pageName is what man(1) calls the page of a command: croft-template-build.
-func pageName(path []string) string { return strings.Join(append([]string{"croft"}, path...), "-") }
-
-func pageRef(path []string) string { return pageName(path) + "(8)" }
-
 // manPage is the page of the command at path, from what help says about it.
-func manPage(root *verb, path []string) string {
+func manPage(root *cmdline.Verb, path []string) string {
 	v := root
 	for n, name := range path {
-		if v = v.verb(name); v.foreign {
-			path, v = path[:n], root.verb(path[0])
+		if v = v.Verb(name); v.Foreign {
+			path, v = path[:n], root.Verb(path[0])
 			break
 		}
 	}
@@ -80,12 +61,12 @@ func manPage(root *verb, path []string) string {
 	if version == "" {
 		version = "devel"
 	}
-	page := roff.New(pageName(path), "8", "croft "+version)
-	page.Name(pageName(path), v.summary)
+	page := roff.New(cmdline.PageName(root, path), "8", "croft "+version)
+	page.Name(cmdline.PageName(root, path), v.Summary)
 	switch {
 	case v == root:
 		rootPage(page, root)
-	case slices.ContainsFunc(v.verbs, func(sub *verb) bool { return sub.foreign }):
+	case slices.ContainsFunc(v.Verbs, func(sub *cmdline.Verb) bool { return sub.Foreign }):
 		ociPage(page, v)
 	default:
 		commandPage(page, root, v, path)
@@ -93,26 +74,26 @@ func manPage(root *verb, path []string) string {
 	return page.String()
 }
 
-func rootPage(page *roff.Page, root *verb) {
+func rootPage(page *roff.Page, root *cmdline.Verb) {
 	page.Section("SYNOPSIS")
 	page.Synopsis("croft", "[OPTIONS] COMMAND [OPTIONS] [NAME...]")
 	page.Section("DESCRIPTION")
 	page.Paragraph(`A virtual private server (VPS) looks and behaves like a Linux machine of its own. croft creates VPSs from
 		templates, runs them as containers, and has no daemon.`)
-	for p := range paragraphs(grammarInBrief) {
-		page.Paragraph(p.text)
+	for p := range cmdline.Paragraphs(grammarInBrief) {
+		page.Paragraph(p.Text)
 	}
 	page.Section("OPTIONS")
 	page.Text("Every command takes these options.")
-	manOptions(page, root.options)
+	cmdline.WriteOptions(page, root.Options)
 	page.Section("COMMANDS")
 	group := ""
-	for _, v := range root.verbs {
-		if v.group != group {
-			group = v.group
+	for _, v := range root.Verbs {
+		if v.Group != group {
+			group = v.Group
 			page.Subsection(group)
 		}
-		page.Item(pageRef([]string{v.name}), capital(v.summary)+".")
+		page.Item(cmdline.PageRef(root, []string{v.Name}), cmdline.Capital(v.Summary)+".")
 	}
 	manEnd(page, ending{
 		inside: true, files: manFiles(true), examples: strings.Split(examples, "\n"),
@@ -120,39 +101,22 @@ func rootPage(page *roff.Page, root *verb) {
 	})
 }
 
-// commandPage is the page of a command, or of a family of them.
-func commandPage(page *roff.Page, root, v *verb, path []string) {
-	page.Section("SYNOPSIS")
-	for _, sub := range v.verbs {
-		page.Synopsis(usage(root, append(slices.Clone(path), sub.name)))
-	}
-	if len(v.verbs) == 0 {
-		page.Synopsis(usage(root, path))
-	}
-	page.Section("DESCRIPTION")
-	manAbout(page, v, path)
-	if len(v.verbs) > 0 {
-		page.Section("COMMANDS")
-		for _, sub := range v.verbs {
-			page.Item(pageRef(append(slices.Clone(path), sub.name)), capital(sub.summary)+".")
-		}
-	}
-	page.Section("OPTIONS")
-	manOptions(page, v.options)
-	page.Paragraph("The options of every command are in croft(8).")
-	_, creates := v.option("template")
+// commandPage writes the page of the command at path, or of a family.
+func commandPage(page *roff.Page, root, v *cmdline.Verb, path []string) {
+	cmdline.WriteCommand(page, root, path)
+	_, creates := v.Option("template")
 	manEnd(page, ending{
-		inside:      v.statusInside,
+		inside:      v.StatusInside,
 		environment: registryEnvironment(path),
 		files:       manFiles(creates || path[0] == "template"),
-		examples:    manExamples(v),
-		also:        append([]string{"croft(8)"}, related(root, path)...),
+		examples:    v.AllExamples(),
+		also:        append([]string{"croft(8)"}, cmdline.Related(root, path)...),
 	})
 }
 
 // ociPage is the page of croft as an OCI runtime, whose commands are those of
 // another command line.
-func ociPage(page *roff.Page, v *verb) {
+func ociPage(page *roff.Page, v *cmdline.Verb) {
 	page.Section("SYNOPSIS")
 	page.Synopsis("croft oci", "[OPTIONS] COMMAND [OPTIONS] [ARGUMENTS...]")
 	page.Synopsis("croft-oci", "[OPTIONS] COMMAND [OPTIONS] [ARGUMENTS...]")
@@ -160,13 +124,13 @@ func ociPage(page *roff.Page, v *verb) {
 	page.Paragraph(ociAbout)
 	page.Section("OPTIONS")
 	page.Text("These options stand before COMMAND.")
-	manOptions(page, ociOptions())
+	cmdline.WriteOptions(page, ociOptions())
 	page.Section("COMMANDS")
-	for _, sub := range v.verbs {
-		_, rest := usage(v, []string{sub.name})
-		page.Subsection(strings.TrimSpace(sub.name + " " + rest))
-		manAbout(page, sub, nil)
-		manOptions(page, sub.options)
+	for _, sub := range v.Verbs {
+		_, rest := cmdline.Usage(v, []string{sub.Name})
+		page.Subsection(strings.TrimSpace(sub.Name + " " + rest))
+		cmdline.WriteAbout(page, nil, sub, nil)
+		cmdline.WriteOptions(page, sub.Options)
 	}
 	page.Section("EXIT STATUS")
 	page.Text(`run, exec and restore in the foreground exit with the status of the process, or 128+n if signal n ended it. 255
@@ -176,7 +140,7 @@ func ociPage(page *roff.Page, v *verb) {
 	})
 	manItems(page, "FILES", [][2]string{{"/run/croft-oci", "State of the containers (--root)."}})
 	page.Section("EXAMPLES")
-	page.Verbatim(strings.Join(manExamples(v), "\n"))
+	page.Verbatim(strings.Join(v.AllExamples(), "\n"))
 	page.Section("SEE ALSO")
 	page.Text("croft(8), runc(8), criu(8)")
 }
@@ -212,62 +176,6 @@ func manItems(page *roff.Page, section string, items [][2]string) {
 	for _, item := range items {
 		page.Item(item[0], item[1])
 	}
-}
-
-func manOptions(page *roff.Page, options []option) {
-	for _, o := range options {
-		page.Item(o.typed(), capital(o.usage)+".")
-	}
-}
-
-// manAbout writes what help says about a command.
-func manAbout(page *roff.Page, v *verb, path []string) {
-	page.Paragraph(capital(v.summary) + ".")
-	if len(path) > 0 {
-		if names := otherNames(v, path); len(names) > 0 {
-			page.Paragraph("Aliases: " + strings.Join(names, ", ") + ".")
-		}
-	}
-	for p := range paragraphs(v.about) {
-		if p.verbatim {
-			page.Verbatim(p.text)
-			continue
-		}
-		page.Paragraph(p.text)
-	}
-}
-
-// manExamples are those of a command, or of all in a family.
-func manExamples(v *verb) []string {
-	all := slices.Clone(v.examples)
-	for _, sub := range v.verbs {
-		for _, e := range sub.examples {
-			if !slices.Contains(all, e) {
-				all = append(all, e)
-			}
-		}
-	}
-	return all
-}
-
-// related are the pages of the family that a command is in, or of the commands
-// under the same heading.
-func related(root *verb, path []string) []string {
-	var all []string
-	if len(path) > 1 {
-		all = append(all, pageRef(path[:1]))
-		for _, sub := range root.verb(path[0]).verbs {
-			all = append(all, pageRef([]string{path[0], sub.name}))
-		}
-	} else {
-		group := root.verb(path[0]).group
-		for _, v := range root.verbs {
-			if v.group == group {
-				all = append(all, pageRef([]string{v.name}))
-			}
-		}
-	}
-	return slices.DeleteFunc(all, func(ref string) bool { return ref == pageRef(path) })
 }
 
 // manFiles are the files of croft, with those of recipes if they are used.

@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"croft/cli/cmdline"
 )
 
 // page is what croft man prints of a page, as it would be read.
@@ -33,28 +35,28 @@ func TestManPages(t *testing.T) {
 		}
 	}
 	root := (&app{}).commands()
-	eachVerb(root, nil, func(path []string, v *verb) {
+	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
 		text := page(t, path...)
-		own := strings.HasPrefix(text, `.TH "`+strings.ToUpper(pageName(path)))
+		own := strings.HasPrefix(text, `.TH "`+strings.ToUpper(cmdline.PageName(root, path)))
 		if !own && path[0] != "oci" {
 			t.Errorf("%v has no page of its own", path)
 		}
-		if _, sub, ok := strings.Cut(text, `.SS "`+v.name); !own && ok {
+		if _, sub, ok := strings.Cut(text, `.SS "`+v.Name); !own && ok {
 			text = sub
 		}
-		for _, o := range v.options {
-			if !strings.Contains(text, ".TP\n"+o.typed()+"\n"+capital(o.usage)+".\n") {
-				t.Errorf("%s: no %s", pageName(path), o.typed())
+		for _, o := range v.Options {
+			if !strings.Contains(text, ".TP\n"+o.Typed()+"\n"+cmdline.Capital(o.Usage)+".\n") {
+				t.Errorf("%s: no %s", cmdline.PageName(root, path), o.Typed())
 			}
 		}
-		for _, e := range v.examples {
+		for _, e := range v.Examples {
 			if !strings.Contains(text, "\n"+e+"\n") && own {
-				t.Errorf("%s: no example %s", pageName(path), e)
+				t.Errorf("%s: no example %s", cmdline.PageName(root, path), e)
 			}
 		}
 	})
-	for _, path := range manPages(root) {
-		if name := pageName(path); !strings.Contains(strings.Join(listed, " ")+" ", name+" ") {
+	for _, path := range cmdline.Pages(root) {
+		if name := cmdline.PageName(root, path); !strings.Contains(strings.Join(listed, " ")+" ", name+" ") {
 			t.Errorf("--list does not have %s", name)
 		}
 	}
@@ -69,13 +71,14 @@ func TestManPages(t *testing.T) {
 // Paragraphs are filled to the width that the reader asks for. Nothing is kept
 // in its lines but examples and lists.
 func TestManPagesAreFilled(t *testing.T) {
-	for _, path := range manPages((&app{}).commands()) {
-		text := page(t, pageName(path))
+	root := (&app{}).commands()
+	for _, path := range cmdline.Pages(root) {
+		text := page(t, cmdline.PageName(root, path))
 		for block := range strings.SplitSeq(text, "\n.nf\n") {
 			block, _, inside := strings.Cut(block, "\n.fi\n")
 			for line := range strings.Lines(block) {
 				if inside && !strings.HasPrefix(line, " ") && !strings.Contains(line, "croft ") {
-					t.Errorf("%s: kept as it is: %s", pageName(path), line)
+					t.Errorf("%s: kept as it is: %s", cmdline.PageName(root, path), line)
 				}
 			}
 		}
@@ -94,9 +97,10 @@ func TestManPagesInGroff(t *testing.T) {
 	const width = 60
 	var pages strings.Builder
 	kept := map[string]bool{}
-	for _, path := range manPages((&app{}).commands()) {
-		pages.WriteString(croft(t, nil, "man", pageName(path)).out)
-		for block := range strings.SplitSeq(page(t, pageName(path)), "\n.nf\n") {
+	root := (&app{}).commands()
+	for _, path := range cmdline.Pages(root) {
+		pages.WriteString(croft(t, nil, "man", cmdline.PageName(root, path)).out)
+		for block := range strings.SplitSeq(page(t, cmdline.PageName(root, path)), "\n.nf\n") {
 			block, _, _ := strings.Cut(block, "\n.fi\n")
 			for line := range strings.Lines(block) {
 				kept[strings.TrimSpace(line)] = true

@@ -5,28 +5,29 @@ import (
 	"strconv"
 	"strings"
 
+	"croft/cli/cmdline"
 	"croft/internal/vps"
 	"croft/runtime"
 )
 
-func networkVerb() *verb {
-	return &verb{
-		name: "network", group: groupNets, args: "COMMAND",
-		summary:  "create, change, list, repair and remove networks",
-		synonyms: []string{"networks", "net"},
-		verbs:    []*verb{networkCreateVerb(), networkSetVerb(), networkListVerb(), networkInspectVerb(), networkRepairVerb(), networkRemoveVerb()},
+func (a *app) networkVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "network", Group: groupNets, Args: "COMMAND",
+		Summary:  "create, change, list, repair and remove networks",
+		Synonyms: []string{"networks", "net"},
+		Verbs:    []*cmdline.Verb{a.networkCreateVerb(), a.networkSetVerb(), a.networkListVerb(), a.networkInspectVerb(), a.networkRepairVerb(), a.networkRemoveVerb()},
 	}
 }
 
-func networkCreateVerb() *verb {
-	return &verb{
-		name: "create", args: "NAME",
-		summary: "create a network",
-		examples: []string{
+func (a *app) networkCreateVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "create", Args: "NAME",
+		Summary: "create a network",
+		Examples: []string{
 			"croft network create dmz --ipv4 10.20.0.0/24",
 			"croft network create lan --bridge br0 --ipv4 10.1.0.0/16 --gateway 10.1.0.1",
 		},
-		about: `The modes are:
+		About: `The modes are:
 
   bridge    a bridge of croft, or with --bridge an existing bridge; the VPSs are
             then on its LAN
@@ -39,21 +40,21 @@ VPSs do not see each other's frames. They reach each other through the host, but
 on an existing bridge only with --segment.
 
 Prints the name and the prefixes of the network.`,
-		options: []option{
-			{name: "mode", placeholder: "MODE", usage: "bridge, routed, macvlan or physical (default: bridge)", choices: runtime.NetworkModes()},
-			{name: "bridge", placeholder: "LINK", usage: "existing bridge to use; croft only adds ports to it"},
-			{name: "parent", placeholder: "LINK", usage: "host interface of the modes routed, macvlan and physical"},
-			{name: "ipv4", placeholder: "PREFIX|none", usage: "IPv4 prefix of the VPSs, or none (default: an unused prefix)"},
-			{name: "ipv6", placeholder: "PREFIX|none", usage: "IPv6 prefix of the VPSs, or none (default: an unused prefix)"},
-			{name: "gateway", placeholder: "ADDRESS", usage: "router of the LAN; may be repeated, once for each family", many: true},
-			{name: "mtu", placeholder: "BYTES", usage: "MTU of the interfaces (default: the uplink's)"},
-			{name: "no-nat", usage: "do not translate addresses: VPSs are reached by their own"},
-			{name: "private", usage: "VPSs cannot reach each other"},
-			{name: "segment", usage: "VPSs share broadcast and multicast"},
+		Options: []cmdline.Option{
+			{Name: "mode", Placeholder: "MODE", Usage: "bridge, routed, macvlan or physical (default: bridge)", Choices: runtime.NetworkModes()},
+			{Name: "bridge", Placeholder: "LINK", Usage: "existing bridge to use; croft only adds ports to it"},
+			{Name: "parent", Placeholder: "LINK", Usage: "host interface of the modes routed, macvlan and physical"},
+			{Name: "ipv4", Placeholder: "PREFIX|none", Usage: "IPv4 prefix of the VPSs, or none (default: an unused prefix)"},
+			{Name: "ipv6", Placeholder: "PREFIX|none", Usage: "IPv6 prefix of the VPSs, or none (default: an unused prefix)"},
+			{Name: "gateway", Placeholder: "ADDRESS", Usage: "router of the LAN; may be repeated, once for each family", Many: true},
+			{Name: "mtu", Placeholder: "BYTES", Usage: "MTU of the interfaces (default: the uplink's)"},
+			{Name: "no-nat", Usage: "do not translate addresses: VPSs are reached by their own"},
+			{Name: "private", Usage: "VPSs cannot reach each other"},
+			{Name: "segment", Usage: "VPSs share broadcast and multicast"},
 			namesOption("VPSs get each other's names in /etc/hosts: yes or no (default: yes)"),
 		},
-		synonyms: []string{"add", "new"},
-		run: func(ctx context.Context, i *invocation) error {
+		Synonyms: []string{"add", "new"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			s := networkSettings(i)
 			return forOne(ctx, i, "create network", func(ctx context.Context, m Manager, name string) error {
 				s.Name = name
@@ -63,7 +64,7 @@ Prints the name and the prefixes of the network.`,
 				}
 				return i.print(strings.TrimSpace(info.Name+" "+info.IPv4+" "+info.IPv6) + "\n")
 			})
-		},
+		}),
 	}
 }
 
@@ -73,54 +74,54 @@ func networkSettings(i *invocation) runtime.NetworkSettings {
 	s := runtime.NetworkSettings{
 		Mode: get(i, "mode", parseMode), Bridge: get(i, "bridge", parseInterface), Parent: get(i, "parent", parseInterface),
 		Gateways: getMany(i, "gateway", parseAddress), MTU: get(i, "mtu", parseBytes),
-		NoNAT: i.flags.Bool("no-nat"), Private: i.flags.Bool("private"), Segment: i.flags.Bool("segment"),
-		NoNames: i.has("names") && !get(i, "names", parseYesNo),
+		NoNAT: i.Is("no-nat"), Private: i.Is("private"), Segment: i.Is("segment"),
+		NoNames: i.Has("names") && !get(i, "names", parseYesNo),
 	}
 	s.IPv4, s.NoIPv4 = get(i, "ipv4", parseIPv4Prefix).split()
 	s.IPv6, s.NoIPv6 = get(i, "ipv6", parseIPv6Prefix).split()
 	return s
 }
 
-func namesOption(usage string) option {
-	return option{name: "names", placeholder: "yes|no", usage: usage, choices: []string{"yes", "no"}}
+func namesOption(usage string) cmdline.Option {
+	return cmdline.Option{Name: "names", Placeholder: "yes|no", Usage: usage, Choices: []string{"yes", "no"}}
 }
 
-func networkSetVerb() *verb {
-	return &verb{
-		name: "set", args: "NAME", words: networkNames,
-		summary:  "change a network",
-		examples: []string{"croft network set croft0 --names no"},
-		about: `The change is saved and takes effect at once, also in running VPSs. With --names
+func (a *app) networkSetVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "set", Args: "NAME", Words: networkNames,
+		Summary:  "change a network",
+		Examples: []string{"croft network set croft0 --names no"},
+		About: `The change is saved and takes effect at once, also in running VPSs. With --names
 no, a VPS has only its own name in /etc/hosts. VPSs still reach each other by
 their addresses; see --private of "croft network create".`,
-		options:  []option{namesOption("VPSs get each other's names in /etc/hosts: yes or no")},
-		synonyms: []string{"update", "edit", "change"},
-		run: func(ctx context.Context, i *invocation) error {
+		Options:  []cmdline.Option{namesOption("VPSs get each other's names in /etc/hosts: yes or no")},
+		Synonyms: []string{"update", "edit", "change"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			names := get(i, "names", parseYesNo)
-			if !i.has("names") && i.err == nil {
-				i.err = usageError("network set: nothing to change: give --names yes or --names no")
+			if !i.Has("names") && i.Err == nil {
+				i.Err = usageError("network set: nothing to change: give --names yes or --names no")
 			}
-			name, err := i.one("NAME")
+			name, err := i.One("NAME")
 			if err != nil {
 				return err
 			}
 			return forName(i, name, "change network", func(m Manager) error {
 				return m.SetNetwork(ctx, name, runtime.NetworkChange{Names: &names})
 			})
-		},
+		}),
 	}
 }
 
-func networkListVerb() *verb {
-	return &verb{
-		name:     "list",
-		query:    true,
-		summary:  "list networks",
-		examples: []string{"croft network list"},
-		about:    `The default network, croft0, is created with the first VPS.`,
-		options:  append(tableOptions("print everything about each network as a JSON array"), quietOption()),
-		aliases:  []string{"ls"},
-		run: func(ctx context.Context, i *invocation) error {
+func (a *app) networkListVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name:     "list",
+		Query:    true,
+		Summary:  "list networks",
+		Examples: []string{"croft network list"},
+		About:    `The default network, croft0, is created with the first VPS.`,
+		Options:  append(tableOptions("print everything about each network as a JSON array"), quietOption()),
+		Aliases:  []string{"ls"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o, m, err := listing[runtime.NetworkInfo](i)
 			if err != nil {
 				return err
@@ -134,21 +135,21 @@ func networkListVerb() *verb {
 				t = append(t, []string{n.Name, string(n.Mode), n.Bridge, n.IPv4, n.IPv6, strconv.Itoa(len(n.Claims))})
 			}
 			return printAll(o, networks, t)
-		},
+		}),
 	}
 }
 
-func networkInspectVerb() *verb {
-	return &verb{
-		name: "inspect", args: "NAME...", words: networkNames,
-		query:    true,
-		summary:  "show everything about networks as JSON",
-		examples: []string{"croft network inspect croft0"},
-		about:    `One name gives an object, several names give an array.`,
-		options:  []option{jsonOption("accepted for consistency; output is always JSON"), objectFormatOption()},
-		aliases:  []string{"show"},
-		synonyms: []string{"info"},
-		run: func(ctx context.Context, i *invocation) error {
+func (a *app) networkInspectVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "inspect", Args: "NAME...", Words: networkNames,
+		Query:    true,
+		Summary:  "show everything about networks as JSON",
+		Examples: []string{"croft network inspect croft0"},
+		About:    `One name gives an object, several names give an array.`,
+		Options:  []cmdline.Option{jsonOption("accepted for consistency; output is always JSON"), objectFormatOption()},
+		Aliases:  []string{"show"},
+		Synonyms: []string{"info"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := objectsOf[runtime.NetworkInfo](i)
 			var networks []runtime.NetworkInfo
 			first := eachWord(ctx, i, "inspect", vps.ParseName, func(m Manager, name string) error {
@@ -165,27 +166,27 @@ func networkInspectVerb() *verb {
 				return err
 			}
 			return first
-		},
+		}),
 	}
 }
 
-func networkRepairVerb() *verb {
-	return &verb{
-		name: "repair", args: "[NAME...]", words: networkNames,
-		summary:  "repair networks on this host",
-		examples: []string{"croft network repair"},
-		about: `Restores what other programs removed or changed of a network's bridge, addresses
+func (a *app) networkRepairVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "repair", Args: "[NAME...]", Words: networkNames,
+		Summary:  "repair networks on this host",
+		Examples: []string{"croft network repair"},
+		About: `Restores what other programs removed or changed of a network's bridge, addresses
 and filters, also for running VPSs. Succeeds if nothing needs repair. Without
 NAME every network is repaired.
 
 If the file of the addresses is damaged, it is written again. A VPS that has lost
 its addresses must not run, and gets new ones at its next start.`,
-		run: func(ctx context.Context, i *invocation) error {
-			if len(i.words) == 0 {
+		Run: a.run(func(ctx context.Context, i *invocation) error {
+			if len(i.Words) == 0 {
 				return repairAll(ctx, i)
 			}
 			return eachWord(ctx, i, "repair", vps.ParseName, func(m Manager, name string) error { return m.RepairNetwork(ctx, name) })
-		},
+		}),
 	}
 }
 
@@ -206,21 +207,21 @@ func repairAll(ctx context.Context, i *invocation) error {
 	return tryEach(ctx, i, names, "repair", func(name string) error { return m.RepairNetwork(ctx, name) })
 }
 
-func networkRemoveVerb() *verb {
-	return &verb{
-		name: "remove", args: "NAME...", words: networkNames,
-		summary:  "remove networks that no VPS is on",
-		examples: []string{"croft network remove dmz"},
-		about: `A network with a VPS on it, running or not, is not removed, and the command fails.
+func (a *app) networkRemoveVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "remove", Harmful: true, Args: "NAME...", Words: networkNames,
+		Summary:  "remove networks that no VPS is on",
+		Examples: []string{"croft network remove dmz"},
+		About: `A network with a VPS on it, running or not, is not removed, and the command fails.
 
 With --force a network whose file cannot be read is removed too, if no VPS on it
 runs; the file is kept as NAME.json.broken. Its VPSs get new addresses at their
 next start, when a network of that name exists again; a start creates croft0.`,
-		options:  []option{{name: "force", short: "f", usage: "remove it even if its file cannot be read"}},
-		aliases:  []string{"rm"},
-		synonyms: []string{"delete", "destroy"},
-		run: func(ctx context.Context, i *invocation) error {
-			return eachWord(ctx, i, "remove", vps.ParseName, func(m Manager, name string) error { return m.RemoveNetwork(ctx, name, i.flags.Bool("force")) })
-		},
+		Options:  []cmdline.Option{{Name: "force", Short: "f", Usage: "remove it even if its file cannot be read"}},
+		Aliases:  []string{"rm"},
+		Synonyms: []string{"delete", "destroy"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
+			return eachWord(ctx, i, "remove", vps.ParseName, func(m Manager, name string) error { return m.RemoveNetwork(ctx, name, i.Is("force")) })
+		}),
 	}
 }

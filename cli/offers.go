@@ -2,135 +2,62 @@ package cli
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 
-	"croft/runtime"
+	"croft/cli/cmdline"
+	"croft/internal/vps"
 )
 
-// What there is to complete with. It is asked of a Manager that changes
-// nothing. Who cannot ask it, not being root for example, gets nothing.
+// The words about the network of a VPS that completion offers: see complete.go.
 
-// browse returns a Manager that only looks, nil if there is none.
-func (c *completion) browse() Manager {
-	place := func(name, env string) string {
-		for _, word := range slices.Backward(c.line.global) {
-			if value, ok := strings.CutPrefix(word, "--"+name+"="); ok {
-				return value
-			}
-		}
-		return c.getenv(env)
-	}
-	m, err := c.connect(runtime.Options{
-		Root: place("root", "CROFT_ROOT"), Run: place("run-dir", "CROFT_RUN_DIR"), Command: "croft completion", ReadOnly: true,
-	})
-	if err != nil {
+func (o *offers) networks(c *cmdline.Completion) []cmdline.Candidate {
+	m := o.browse(c)
+	if m == nil {
 		return nil
 	}
-	return m
-}
-
-// all are all VPSs.
-func (c *completion) all() []runtime.Info {
-	if c.read {
-		return c.vpss
-	}
-	c.read = true
-	if m := c.browse(); m != nil {
-		c.vpss, _ = m.List(context.Background())
-	}
-	return c.vpss
-}
-
-// chosen are the VPSs that the line names, all of them if it names none.
-func (c *completion) chosen() []runtime.Info {
-	words := c.line.words
-	if !takesMany(c.line.verb) {
-		words = words[:min(1, len(words))]
-	}
-	if len(words) == 0 {
-		return c.all()
-	}
-	var some []runtime.Info
-	for _, v := range c.all() {
-		if slices.Contains(words, v.Name) {
-			some = append(some, v)
-		}
-	}
-	return some
-}
-
-// named are the words of a kind.
-func (c *completion) named(k kind) []candidate {
-	ctx := context.Background()
-	var all []candidate
-	switch k {
-	case vpsNames, stoppedNames, runningNames, activeNames, pausedNames:
-		for _, v := range c.all() {
-			if k.fits(v.Status) {
-				all = append(all, candidate{v.Name, about(v)})
-			}
-		}
-	case templateNames:
-		if m := c.browse(); m != nil {
-			images, _ := m.Templates(ctx)
-			for _, image := range images {
-				if !image.Former {
-					all = append(all, candidate{image.Name, "template, " + sizeText(image.Size)})
-				}
-			}
-		}
-	case networkNames:
-		if m := c.browse(); m != nil {
-			networks, _ := m.Networks(ctx)
-			for _, n := range networks {
-				all = append(all, candidate{n.Name, strings.TrimSpace(string(n.Mode) + " " + n.IPv4 + " " + n.IPv6)})
-			}
-		}
-	case recipeNames:
-		recipes, _ := c.recipes.Recipes()
-		for _, r := range recipes {
-			all = append(all, candidate{r.Name, r.Description})
-		}
-	case shellNames:
-		return bare([]string{"bash", "zsh", "fish"})
-	case fileNames:
-		return []candidate{{word: completeFiles}}
-	case addressesOfVPS:
-		for _, v := range c.chosen() {
-			for _, i := range v.Interfaces[:min(1, len(v.Interfaces))] {
-				for _, a := range i.Addresses {
-					address, _, _ := strings.Cut(a, "/")
-					all = append(all, candidate{address, "address of " + v.Name})
-				}
-			}
-		}
-	case portsOfVPS:
-		for _, v := range c.chosen() {
-			for n, p := range v.Published {
-				all = append(all, candidate{publicationText(p), "number " + strconv.Itoa(n+1)})
-			}
-		}
-	case firewallRulesOfVPS:
-		return c.firewallRules()
-	case routesOfVPS:
-		return c.routes()
-	case bootsOfVPS:
-		return c.boots()
+	var all []cmdline.Candidate
+	networks, _ := m.Networks(context.Background())
+	for _, n := range networks {
+		all = append(all, cmdline.Candidate{Word: n.Name, About: strings.TrimSpace(string(n.Mode) + " " + n.IPv4 + " " + n.IPv6)})
 	}
 	return all
 }
 
-// firewallRules are the words that can stand after the NAME of firewall remove:
-// the numbers of the rules, and what begins the words of one.
-func (c *completion) firewallRules() []candidate {
-	all := []candidate{{"allow", "the rule that allow added"}, {"deny", "the rule that deny added"}}
-	m := c.browse()
+// addresses returns the addresses of the first interface of each VPS.
+func (o *offers) addresses(c *cmdline.Completion) []cmdline.Candidate {
+	var all []cmdline.Candidate
+	for _, v := range o.chosen(c) {
+		if len(v.Interfaces) == 0 {
+			continue
+		}
+		for _, a := range v.Interfaces[0].Addresses {
+			address, _, _ := strings.Cut(a, "/")
+			all = append(all, cmdline.Candidate{Word: address, About: "address of " + v.Name})
+		}
+	}
+	return all
+}
+
+func (o *offers) ports(c *cmdline.Completion) []cmdline.Candidate {
+	var all []cmdline.Candidate
+	for _, v := range o.chosen(c) {
+		for n, p := range v.Published {
+			all = append(all, cmdline.Candidate{Word: publicationText(p), About: "number " + strconv.Itoa(n+1)})
+		}
+	}
+	return all
+}
+
+// firewallRules returns the words that can stand after the NAME of firewall
+// remove: the numbers of the rules, and the first word of a rule.
+func (o *offers) firewallRules(c *cmdline.Completion) []cmdline.Candidate {
+	all := []cmdline.Candidate{{Word: "allow", About: "the rule that allow added"}, {Word: "deny", About: "the rule that deny added"}}
+	m := o.browse(c)
 	if m == nil {
 		return all
 	}
-	info, err := m.Firewall(context.Background(), c.line.words[0])
+	info, err := m.Firewall(context.Background(), c.Words[0])
 	if err != nil {
 		return all
 	}
@@ -139,58 +66,53 @@ func (c *completion) firewallRules() []candidate {
 		for _, w := range []string{r.Protocol, r.From, r.To, strings.Join(r.States, ",")} {
 			about = strings.TrimSpace(about + " " + w)
 		}
-		all = append(all, candidate{strconv.Itoa(r.Number), about + ", chain " + r.Chain})
+		all = append(all, cmdline.Candidate{Word: strconv.Itoa(r.Number), About: about + ", chain " + r.Chain})
 	}
 	return all
 }
 
-// routes are the words that can stand after the NAME of route remove: the
-// destinations of croft's routes, and what begins the words of a rule.
-func (c *completion) routes() []candidate {
-	all := []candidate{{"rule", "a routing rule"}}
-	m := c.browse()
+// firewallPolicyWords returns the n-th words after the NAME of firewall policy.
+func firewallPolicyWords(n int) []cmdline.Candidate {
+	switch n {
+	case 0:
+		return cmdline.Bare(vps.FirewallChains())
+	case 1:
+		return cmdline.Bare([]string{"accept", "drop"})
+	}
+	return nil
+}
+
+// routes returns the words that can stand after the NAME of route remove: the
+// destinations of croft's routes, and the first word of a rule.
+func (o *offers) routes(c *cmdline.Completion) []cmdline.Candidate {
+	all := []cmdline.Candidate{{Word: "rule", About: "a routing rule"}}
+	m := o.browse(c)
 	if m == nil {
 		return all
 	}
-	info, err := m.Routing(context.Background(), c.line.words[0])
+	info, err := m.Routing(context.Background(), c.Words[0])
 	if err != nil {
 		return all
 	}
 	for _, r := range info.Routes {
 		if r.Number > 0 {
-			all = append(all, candidate{r.Destination, "number " + strconv.Itoa(r.Number)})
+			all = append(all, cmdline.Candidate{Word: r.Destination, About: "number " + strconv.Itoa(r.Number)})
 		}
 	}
 	return all
 }
 
-// boots are the newest boots of the VPS, as logs --boot takes them.
-func (c *completion) boots() []candidate {
+// boots returns the newest boots of the VPS, as logs --boot takes them.
+func (o *offers) boots(c *cmdline.Completion) []cmdline.Candidate {
 	newest, most := 0, 10
-	if len(c.line.words) > 0 {
-		for _, v := range c.chosen() {
+	if len(c.Words) > 0 {
+		for _, v := range o.chosen(c) {
 			newest = v.Boot
 		}
 	}
-	all := []candidate{{"0", "the newest boot"}}
+	all := []cmdline.Candidate{{Word: "0", About: "the newest boot"}}
 	for n := 1; n < min(most, newest); n++ {
-		all = append(all, candidate{strconv.Itoa(-n), "boot " + strconv.Itoa(newest-n)})
+		all = append(all, cmdline.Candidate{Word: strconv.Itoa(-n), About: "boot " + strconv.Itoa(newest-n)})
 	}
 	return all
-}
-
-// fits reports whether a command for VPSs of the kind is for one with that
-// status. One whose state is unknown fits nothing but what is for all.
-func (k kind) fits(s runtime.Status) bool {
-	switch k {
-	case stoppedNames:
-		return s == runtime.StatusStopped
-	case runningNames:
-		return s == runtime.StatusRunning || s == runtime.StatusStarting || s == runtime.StatusOrphaned
-	case activeNames:
-		return s != runtime.StatusStopped && s != runtime.StatusBroken
-	case pausedNames:
-		return s == runtime.StatusPaused
-	}
-	return true
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"reflect"
 
+	"croft/cli/cmdline"
+
 	"golang.org/x/term"
 )
 
@@ -14,30 +16,30 @@ type output struct {
 }
 
 // jsonOption is --json, which is short for --format json.
-func jsonOption(usage string) option { return option{name: "json", usage: usage} }
+func jsonOption(usage string) cmdline.Option { return cmdline.Option{Name: "json", Usage: usage} }
 
 // formatOption is --format of verbs that print tables.
-func formatOption() option {
-	return option{
-		name: "format", also: "output", short: "o", placeholder: "FORMAT", choices: []string{formatTable, formatJSON, formatCSV},
-		usage: "table, json, csv, or a Go template for each JSON object, for example '{{.name}}' (default: table)",
+func formatOption() cmdline.Option {
+	return cmdline.Option{
+		Name: "format", Also: "output", Short: "o", Placeholder: "FORMAT", Choices: []string{formatTable, formatJSON, formatCSV},
+		Usage: "table, json, csv, or a Go template for each JSON object, for example '{{.name}}' (default: table)",
 	}
 }
 
 // objectFormatOption is --format of verbs that print JSON anyway.
-func objectFormatOption() option {
-	return option{
-		name: "format", also: "output", short: "o", placeholder: "FORMAT", choices: []string{formatJSON},
-		usage: "json, or a Go template for each JSON object, for example '{{.name}}' (default: json)",
+func objectFormatOption() cmdline.Option {
+	return cmdline.Option{
+		Name: "format", Also: "output", Short: "o", Placeholder: "FORMAT", Choices: []string{formatJSON},
+		Usage: "json, or a Go template for each JSON object, for example '{{.name}}' (default: json)",
 	}
 }
 
 // tableOptions are the options of a verb that prints a table, or JSON.
-func tableOptions(json string) []option {
-	return []option{
+func tableOptions(json string) []cmdline.Option {
+	return []cmdline.Option{
 		jsonOption(json), formatOption(),
-		{name: "no-header", usage: "omit the header line"},
-		{name: "wide", usage: "shorten nothing and omit no column on a terminal"},
+		{Name: "no-header", Usage: "omit the header line"},
+		{Name: "wide", Usage: "shorten nothing and omit no column on a terminal"},
 	}
 }
 
@@ -45,34 +47,34 @@ func tableOptions(json string) []option {
 // options for tables, which contradict others. What is wrong is in i.err.
 func outputOf[T any](i *invocation) output {
 	o := output{i, get(i, "format", parseOutput)}
-	i.notBoth("json", "format")
-	i.notBoth("quiet", "format")
+	i.NotBoth("json", "format")
+	i.NotBoth("quiet", "format")
 	switch {
-	case i.flags.Bool("json"):
+	case i.Is("json"):
 		o.name = formatJSON
-	case !i.has("format"):
+	case !i.Has("format"):
 		o.name = formatTable
 	}
-	if err := o.check(reflect.TypeFor[T]()); err != nil && i.err == nil {
-		i.err = usageError("--format: %w", err)
+	if err := o.check(reflect.TypeFor[T]()); err != nil && i.Err == nil {
+		i.Err = usageError("--format: %w", err)
 	}
 	for _, option := range []string{"columns", "quiet", "no-header", "wide"} {
-		if i.err == nil && i.has(option) && (o.name == "" || o.name == formatJSON) {
-			i.err = usageError("--%s: not with JSON or a template, which have keys and no columns", option)
+		if i.Err == nil && i.Has(option) && (o.name == "" || o.name == formatJSON) {
+			i.Err = usageError("--%s: not with JSON or a template, which have keys and no columns", option)
 		}
 	}
-	i.notBoth("wide", "quiet")
+	i.NotBoth("wide", "quiet")
 	return o
 }
 
 // objectsOf is outputOf for a verb that prints JSON without being asked to.
 func objectsOf[T any](i *invocation) output {
 	o := outputOf[T](i)
-	if !i.has("format") {
+	if !i.Has("format") {
 		o.name = formatJSON
 	}
-	if i.err == nil && (o.name == formatTable || o.name == formatCSV) {
-		i.err = usageError("--format: there is no %s here: use json or a Go template such as '{{.name}}'", o.name)
+	if i.Err == nil && (o.name == formatTable || o.name == formatCSV) {
+		i.Err = usageError("--format: there is no %s here: use json or a Go template such as '{{.name}}'", o.name)
 	}
 	return o
 }
@@ -103,7 +105,7 @@ func printOne[T any](o output, one T, t table, spare ...string) error {
 // printOneOrMany prints all as JSON, an object if one was asked for and an
 // array if several were, however many of them there are; or each by the template.
 func printOneOrMany[T any](o output, all []T) error {
-	if len(o.words) == 1 && o.name == formatJSON {
+	if len(o.Words) == 1 && o.name == formatJSON {
 		return o.printJSON(all[0])
 	}
 	return printAll(o, all, nil)
@@ -125,11 +127,11 @@ func printFilled[T any](o output, all []T) error {
 
 // printTable prints t as the options say.
 func (o output) printTable(t table, spare ...string) error {
-	bare := o.flags.Bool("no-header")
+	bare := o.Is("no-header")
 	switch {
 	case o.name == formatCSV:
 		return o.print(t.csv(bare))
-	case o.flags.Bool("quiet"):
+	case o.Is("quiet"):
 		for n := range t {
 			t[n] = t[n][:1]
 		}
@@ -141,7 +143,7 @@ func (o output) printTable(t table, spare ...string) error {
 // room is how wide a table may be, 0 if that does not matter: on a terminal,
 // without --wide, a line must not be longer than the terminal's.
 func (i *invocation) room() int {
-	if i.flags.Bool("wide") {
+	if i.Is("wide") {
 		return 0
 	}
 	return terminalWidth(i.stdio.Out)

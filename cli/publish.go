@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"croft/cli/cmdline"
 	"croft/internal/vps"
 	"croft/runtime"
 )
@@ -16,47 +17,47 @@ import (
 // published is how ports of the host that lead to a VPS are written.
 const published = "[ADDRESS:]PORT:PORT[/udp]"
 
-func publishVerb() *verb {
-	return &verb{
-		name: "publish", group: groupChange, args: "NAME COMMAND", words: vpsNames, named: true,
-		summary: "forward host ports to a VPS",
-		examples: []string{
+func (a *app) publishVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "publish", Group: groupChange, Args: "NAME COMMAND", Words: vpsNames, Named: true,
+		Summary: "forward host ports to a VPS",
+		Examples: []string{
 			"croft publish web add 8080:80",
 			"croft publish web add 192.0.2.1:5353:53/udp '[2001:db8::1]:443:443'",
 			"croft publish web add 127.0.0.1:8000-8010:8000-8010",
 			"croft publish web list",
 		},
-		synonyms: []string{"port", "ports", "expose", "forward"},
-		about: `Published ports are saved with the VPS and forwarded while it runs: from outside,
+		Synonyms: []string{"port", "ports", "expose", "forward"},
+		About: `Published ports are saved with the VPS and forwarded while it runs: from outside,
 from the host by each of its addresses and localhost, from other VPSs, and from
 the VPS itself, over IPv4 and IPv6. A port that another VPS has published, running
 or not, or that a program on the host listens on is refused. The VPS's own
 firewall ("croft firewall") must accept the packets.`,
-		verbs: []*verb{
-			publishListVerb(), publishAddVerb(), publishRemoveVerb(),
-			editVerb(&verb{
-				name: "flush", summary: "remove all published ports", examples: []string{"croft publish web flush"},
-				synonyms: []string{"clear", "reset"},
+		Verbs: []*cmdline.Verb{
+			a.publishListVerb(), a.publishAddVerb(), a.publishRemoveVerb(),
+			a.editVerb(&cmdline.Verb{
+				Name: "flush", Harmful: true, Summary: "remove all published ports", Examples: []string{"croft publish web flush"},
+				Synonyms: []string{"clear", "reset"},
 			}, "change the published ports", vps.UnpublishAll{}),
 		},
 	}
 }
 
-func publishListVerb() *verb {
-	return &verb{
-		name: "list", args: "[NAME]", words: vpsNames,
-		query:    true,
-		summary:  "list published ports and whether they are active",
-		examples: []string{"croft publish list", "croft publish web list"},
-		about: `Without NAME, lists the published ports of all VPSs.
+func (a *app) publishListVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "list", Args: "[NAME]", Words: vpsNames,
+		Query:    true,
+		Summary:  "list published ports and whether they are active",
+		Examples: []string{"croft publish list", "croft publish web list"},
+		About: `Without NAME, lists the published ports of all VPSs.
 
 For a running VPS, "missing" is a port whose rules another program removed from
 the host: "croft network repair" and the next start of any VPS restore them.`,
-		options: tableOptions("print everything as JSON: an object, or without NAME an array"),
-		aliases: []string{"ls", "show"},
-		run: func(ctx context.Context, i *invocation) error {
+		Options: tableOptions("print everything as JSON: an object, or without NAME an array"),
+		Aliases: []string{"ls", "show"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := outputOf[runtime.PublishedInfo](i)
-			if len(i.words) == 0 {
+			if len(i.Words) == 0 {
 				return listAllPublished(ctx, o)
 			}
 			return forOne(ctx, i, "list the published ports", func(ctx context.Context, m Manager, name string) error {
@@ -70,7 +71,7 @@ the host: "croft network repair" and the next start of any VPS restore them.`,
 				warnUnpublished(o, []runtime.PublishedInfo{info})
 				return nil
 			})
-		},
+		}),
 	}
 }
 
@@ -123,17 +124,17 @@ func publishedTable(all []runtime.PublishedInfo, named bool) table {
 	return t
 }
 
-func publishAddVerb() *verb {
-	return &verb{
-		name: "add", args: "NAME " + published + "...", words: vpsNames,
-		summary:  "publish ports",
-		examples: []string{"croft publish web add 8080:80 127.0.0.1:2222:22"},
-		about: `ADDRESS is an address of the host, IPv6 in brackets; without it the port is
+func (a *app) publishAddVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "add", Args: "NAME " + published + "...", Words: vpsNames,
+		Summary:  "publish ports",
+		Examples: []string{"croft publish web add 8080:80 127.0.0.1:2222:22"},
+		About: `ADDRESS is an address of the host, IPv6 in brackets; without it the port is
 published on all addresses. PORT is a port or a range, of the host before the
 colon and of the VPS after it; both ranges have the same size. Publishing a
 published port again succeeds.`,
-		synonyms: []string{"open", "allow"},
-		run: func(ctx context.Context, i *invocation) error {
+		Synonyms: []string{"open", "allow"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			name, words, err := i.nameAnd()
 			if err != nil {
 				return err
@@ -150,26 +151,26 @@ published port again succeeds.`,
 				ports = append(ports, p)
 			}
 			return changeNamed(ctx, i, name, "publish ports", vps.Publish{Ports: ports})
-		},
+		}),
 	}
 }
 
-func publishRemoveVerb() *verb {
-	return &verb{
-		name: "remove", args: "NAME NUMBER|PORT|" + published + "...", words: vpsNames, after: portsOfVPS,
-		summary: "remove published ports, by number, port or text",
-		examples: []string{
+func (a *app) publishRemoveVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "remove", Harmful: true, Args: "NAME NUMBER|PORT|" + published + "...", Words: vpsNames, After: portsOfVPS,
+		Summary: "remove published ports, by number, port or text",
+		Examples: []string{
 			"croft publish web remove 18081",
 			"croft publish web remove 127.0.0.1:18081:80/tcp",
 		},
-		about: `NUMBER is a number of the list before the command. PORT is a host port, with or
+		About: `NUMBER is a number of the list before the command. PORT is a host port, with or
 without a protocol: 8080, 53/udp. A number that is both the NUMBER of one entry
 and the PORT of another is refused; write PORT:PORT then, for example 2:80. An
 ADDRESS or protocol that is not given matches any. If several entries match, the
 error names them and nothing is removed. Open connections are kept.`,
-		aliases:  []string{"rm"},
-		synonyms: []string{"delete", "del"},
-		run: func(ctx context.Context, i *invocation) error {
+		Aliases:  []string{"rm"},
+		Synonyms: []string{"delete", "del"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			name, words, err := i.nameAnd()
 			if err != nil {
 				return err
@@ -186,7 +187,7 @@ error names them and nothing is removed. Open connections are kept.`,
 				chosen = append(chosen, c)
 			}
 			return changeNamed(ctx, i, name, "change the published ports", vps.Unpublish{Chosen: chosen})
-		},
+		}),
 	}
 }
 
@@ -246,16 +247,16 @@ func parsePublication(s string) (vps.Publication, error) {
 }
 
 // publishOption is --publish of the verbs that make a VPS.
-func publishOption() option {
-	return option{name: "publish", short: "p", placeholder: published, many: true, usage: "host port to forward to it, for example 8080:80; may be repeated"}
+func publishOption() cmdline.Option {
+	return cmdline.Option{Name: "publish", Short: "p", Placeholder: published, Many: true, Usage: "host port to forward to it, for example 8080:80; may be repeated"}
 }
 
 // publications reads --publish.
 func publications(i *invocation) []vps.Publication {
 	all := getMany(i, "publish", parsePublication)
 	for n, p := range all {
-		if slices.Contains(all[:n], p) && i.err == nil {
-			i.err = usageError("--publish: %s is given twice", publicationText(p))
+		if slices.Contains(all[:n], p) && i.Err == nil {
+			i.Err = usageError("--publish: %s is given twice", publicationText(p))
 		}
 	}
 	return all

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"croft/cli/cmdline"
 	"croft/runtime"
 )
 
@@ -15,9 +16,9 @@ func TestQueries(t *testing.T) {
 		"template list", "template inspect", "network list", "network inspect",
 	}
 	root := (&app{}).commands()
-	eachVerb(root, nil, func(path []string, v *verb) {
-		if want := slices.Contains(queries, strings.Join(path, " ")); v.query != want {
-			t.Errorf("croft %s: query is %v", strings.Join(path, " "), v.query)
+	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
+		if want := slices.Contains(queries, strings.Join(path, " ")); v.Query != want {
+			t.Errorf("croft %s: query is %v", strings.Join(path, " "), v.Query)
 		}
 	})
 	for line, want := range map[string]bool{"list": true, "create web --template t": false} {

@@ -6,13 +6,14 @@ import (
 	"strconv"
 	"strings"
 
+	"croft/cli/cmdline"
 	"croft/internal/vps"
 )
 
-func rateOption() option {
-	return option{
-		name: "rate", placeholder: "RATE", many: true,
-		usage: "bandwidth limit: 10M, in=100M,out=10M or eth0:10M (default: unlimited); may be repeated",
+func rateOption() cmdline.Option {
+	return cmdline.Option{
+		Name: "rate", Placeholder: "RATE", Many: true,
+		Usage: "bandwidth limit: 10M, in=100M,out=10M or eth0:10M (default: unlimited); may be repeated",
 	}
 }
 
@@ -103,10 +104,10 @@ func bitsText(n uint64) string {
 	return strings.TrimSpace(strconv.FormatFloat(value, 'f', -1, 64) + units[unit:unit+1])
 }
 
-func connectionsOption() option {
-	return option{
-		name: "connections", placeholder: "NUMBER",
-		usage: "limit of connections of each interface: a number, unlimited, or default (default: an eighth of the host's table)",
+func connectionsOption() cmdline.Option {
+	return cmdline.Option{
+		Name: "connections", Placeholder: "NUMBER",
+		Usage: "limit of connections of each interface: a number, unlimited, or default (default: an eighth of the host's table)",
 	}
 }
 

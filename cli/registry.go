@@ -3,58 +3,59 @@ package cli
 import (
 	"context"
 
+	"croft/cli/cmdline"
 	"croft/internal/fail"
 	"croft/runtime"
 )
 
 // insecureOption is --insecure of the verbs that talk to a registry.
-func insecureOption() option {
-	return option{name: "insecure", usage: "allow plain HTTP and unverified TLS certificates"}
+func insecureOption() cmdline.Option {
+	return cmdline.Option{Name: "insecure", Usage: "allow plain HTTP and unverified TLS certificates"}
 }
 
 // maxSizeOption is --max-size of the verbs that take what others have made.
-func maxSizeOption() option {
-	return option{name: "max-size", placeholder: "SIZE", usage: "limit of the unpacked size: 500G, unlimited (default: 64G)"}
+func maxSizeOption() cmdline.Option {
+	return cmdline.Option{Name: "max-size", Placeholder: "SIZE", Usage: "limit of the unpacked size: 500G, unlimited (default: 64G)"}
 }
 
 // replaceOption is --replace of the verbs that give a template a name.
-func replaceOption() option {
-	return option{name: "replace", usage: "replace the template NAME; existing VPSs keep the old one"}
+func replaceOption() cmdline.Option {
+	return cmdline.Option{Name: "replace", Usage: "replace the template NAME; existing VPSs keep the old one"}
 }
 
-func architectureOption() option {
-	return option{name: "architecture", placeholder: "NAME", usage: "architecture, for example amd64 or arm64 (default: the host's)"}
+func architectureOption() cmdline.Option {
+	return cmdline.Option{Name: "architecture", Placeholder: "NAME", Usage: "architecture, for example amd64 or arm64 (default: the host's)"}
 }
 
-func templatePullVerb() *verb {
-	return &verb{
-		name: "pull", args: "REF [NAME]",
-		summary: "create a template from an image in a registry",
-		examples: []string{
+func (a *app) templatePullVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "pull", Args: "REF [NAME]",
+		Summary: "create a template from an image in a registry",
+		Examples: []string{
 			"croft template pull docker.io/library/debian:12",
 			"croft template pull ghcr.io/example/web:1.2 web",
 		},
-		about: `REF is [HOST/]REPOSITORY[:TAG][@DIGEST]; without a host it is docker.io. The
+		About: `REF is [HOST/]REPOSITORY[:TAG][@DIGEST]; without a host it is docker.io. The
 template is called NAME, or after the repository and the tag, for example
 debian-12 for docker.io/library/debian:12. Prints the new template as
 NAME@DIGEST. Pulling again updates the template; existing VPSs keep the old image.
 
 An interrupted pull is resumed by the next one. Credentials are those of docker
 login or podman login.`,
-		options: []option{
-			{name: "replace", usage: "replace a template NAME that has another origin; existing VPSs keep the old one"},
+		Options: []cmdline.Option{
+			{Name: "replace", Usage: "replace a template NAME that has another origin; existing VPSs keep the old one"},
 			architectureOption(), insecureOption(), maxSizeOption(),
 		},
-		synonyms: []string{"fetch", "download"},
-		run: func(ctx context.Context, i *invocation) error {
+		Synonyms: []string{"fetch", "download"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := runtime.TemplatePull{
-				Replace: i.flags.Bool("replace"), Insecure: i.flags.Bool("insecure"),
+				Replace: i.Is("replace"), Insecure: i.Is("insecure"),
 				Architecture: get(i, "architecture", parseWord), MaxSize: get(i, "max-size", parseMaxSize),
 			}
-			switch len(i.words) {
+			switch len(i.Words) {
 			case 1:
 			case 2:
-				if o.Name = i.words[1]; o.Name == "" {
+				if o.Name = i.Words[1]; o.Name == "" {
 					return usageError("a template's name is empty")
 				}
 				if _, err := parseTemplate(o.Name); err != nil {
@@ -63,7 +64,7 @@ login or podman login.`,
 			default:
 				return usageError("template pull takes a REF and, optionally, a NAME")
 			}
-			at := i.words[0]
+			at := i.Words[0]
 			if at == "" {
 				return usageError("a reference is empty")
 			}
@@ -76,42 +77,42 @@ login or podman login.`,
 				return cannot("pull", at, err)
 			}
 			return i.print(image.Name + "@" + image.Digest + "\n")
-		},
+		}),
 	}
 }
 
-func templatePushVerb() *verb {
-	return &verb{
-		name: "push", args: "NAME REF", words: templateNames,
-		summary:  "push a template to a registry",
-		examples: []string{"croft template push web ghcr.io/example/web:1.2"},
-		about: `REF is [HOST/]REPOSITORY[:TAG]. Layers that the registry already has are not sent
+func (a *app) templatePushVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "push", Args: "NAME REF", Words: templateNames,
+		Summary:  "push a template to a registry",
+		Examples: []string{"croft template push web ghcr.io/example/web:1.2"},
+		About: `REF is [HOST/]REPOSITORY[:TAG]. Layers that the registry already has are not sent
 again. Credentials are those of docker login or podman login.`,
-		options:  []option{insecureOption()},
-		synonyms: []string{"upload"},
-		run: func(ctx context.Context, i *invocation) error {
-			if len(i.words) != 2 || i.words[1] == "" {
+		Options:  []cmdline.Option{insecureOption()},
+		Synonyms: []string{"upload"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
+			if len(i.Words) != 2 || i.Words[1] == "" {
 				return usageError("template push takes a NAME and a REF")
 			}
-			at := i.words[1]
-			i.words = i.words[:1]
+			at := i.Words[1]
+			i.Words = i.Words[:1]
 			return oneTemplate(i, "push", func(m Manager, name string) error {
-				return m.PushTemplate(ctx, name, at, runtime.TemplatePush{Insecure: i.flags.Bool("insecure")})
+				return m.PushTemplate(ctx, name, at, runtime.TemplatePush{Insecure: i.Is("insecure")})
 			})
-		},
+		}),
 	}
 }
 
-func templatePruneVerb() *verb {
-	return &verb{
-		name:     "prune",
-		summary:  "remove unused template data",
-		examples: []string{"croft template prune"},
-		about: `Removes replaced templates that no VPS uses, and the downloads of interrupted
+func (a *app) templatePruneVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "prune", Harmful: true,
+		Summary:  "remove unused template data",
+		Examples: []string{"croft template prune"},
+		About: `Removes replaced templates that no VPS uses, and the downloads of interrupted
 pulls.`,
-		synonyms: []string{"clean", "gc"},
-		run: func(ctx context.Context, i *invocation) error {
-			if err := i.none(); err != nil {
+		Synonyms: []string{"clean", "gc"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
+			if err := i.None(); err != nil {
 				return err
 			}
 			m, err := i.manager()
@@ -119,7 +120,7 @@ pulls.`,
 				return err
 			}
 			return m.PruneTemplates(ctx)
-		},
+		}),
 	}
 }
 

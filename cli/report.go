@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"croft/cli/cmdline"
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/runtime"
@@ -71,9 +72,9 @@ func (s signaled) Error() string { return s.String() }
 // interruptible returns a context that ends with the first signal that calls
 // v off. What has begun is then undone; a second signal ends croft at once,
 // for who does not want to wait for that.
-func interruptible(v *verb) (context.Context, func()) {
+func interruptible(v *cmdline.Verb) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	if v.signals == theirs {
+	if v.Signals == cmdline.PassOn {
 		return ctx, func() { cancel(nil) }
 	}
 	caught := make(chan os.Signal, 2)
@@ -85,7 +86,7 @@ func interruptible(v *verb) (context.Context, func()) {
 	go func() {
 		s, _ := (<-caught).(syscall.Signal)
 		cancel(signaled{s})
-		if v.signals == callOff {
+		if v.Signals == cmdline.Cancel {
 			<-caught
 			os.Exit(128 + int(syscall.SIGINT))
 		}
@@ -97,7 +98,7 @@ func interruptible(v *verb) (context.Context, func()) {
 }
 
 // finish prints what is left to say about err and returns the exit status.
-func (a *app) finish(l line, err error) int {
+func (a *app) finish(l cmdline.Line, err error) int {
 	a.screen.clear()
 	if err == nil {
 		return 0
@@ -109,8 +110,8 @@ func (a *app) finish(l line, err error) int {
 	if readerGone(err) {
 		return 128 + int(syscall.SIGPIPE)
 	}
-	a.report(l.meant, err)
-	return exitStatus(err, l.verb)
+	a.report(l.Meant, err)
+	return exitStatus(err, l.Verb)
 }
 
 // readerGone reports whether err is that no one reads standard output any more,
@@ -147,7 +148,7 @@ func (a *app) hint(path []string, err error) string {
 		return hint
 	}
 	var bad *vps.BadName
-	if errors.As(err, &bad) && !harmful(path) {
+	if errors.As(err, &bad) && !a.commands().At(path).Harmful {
 		if hint = a.shown(a.renamed(bad, path), path); hint != "" {
 			return hint
 		}
@@ -175,7 +176,7 @@ func (a *app) renamed(bad *vps.BadName, path []string) string {
 	if slices.Equal(path, []string{"create"}) && words[at] == good && strings.Contains(bad.Name, ".") && vps.IsDomain(bad.Name) && !given {
 		words = slices.Insert(words, at+1, "--hostname", bad.Name)
 	}
-	return quote(append([]string{"croft"}, words...))
+	return a.commandLine(words...)
 }
 
 // usualHint is the hint that follows from an error's kind.
@@ -185,11 +186,11 @@ func (a *app) usualHint(path []string, err error) string {
 		return strings.Join(append([]string{"croft help"}, path...), " ")
 	case fail.Busy:
 		if !slices.ContainsFunc(a.typed, func(s string) bool { return strings.HasPrefix(s, "--lock-timeout") }) {
-			return quote(append([]string{"croft", "--lock-timeout", "60s"}, a.typed...))
+			return a.commandLine(append([]string{"--lock-timeout", "60s"}, a.typed...)...)
 		}
 	case fail.Internal:
 		if !a.debug {
-			return quote(append([]string{"croft", "--debug"}, a.typed...))
+			return a.commandLine(append([]string{"--debug"}, a.typed...)...)
 		}
 	}
 	return ""
@@ -219,7 +220,7 @@ func causes(err error) []string {
 }
 
 // exitStatus is docs/exit-codes.md as a function.
-func exitStatus(err error, v *verb) int {
+func exitStatus(err error, v *cmdline.Verb) int {
 	var stop *interrupted
 	if errors.As(err, &stop) {
 		var s signaled
@@ -233,7 +234,7 @@ func exitStatus(err error, v *verb) int {
 		return command.Status
 	}
 	// The command inside has all the low ones.
-	if v != nil && v.statusInside {
+	if v != nil && v.StatusInside {
 		return fail.ExecFailed
 	}
 	return int(fail.KindOf(err))
@@ -241,4 +242,9 @@ func exitStatus(err error, v *verb) int {
 
 func writeError(err error) error {
 	return fail.New(fail.Host, "write standard output: %w", err)
+}
+
+// usageError is an error about the command line.
+func usageError(format string, args ...any) *fail.Error {
+	return fail.New(fail.Usage, format, args...)
 }

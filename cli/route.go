@@ -5,51 +5,52 @@ import (
 	"slices"
 	"strconv"
 
+	"croft/cli/cmdline"
 	"croft/internal/vps"
 	"croft/runtime"
 )
 
-func routeVerb() *verb {
-	return &verb{
-		name: "route", group: groupChange, args: "NAME COMMAND", words: vpsNames, named: true,
-		summary: "manage the routes and routing rules of a VPS",
-		examples: []string{
+func (a *app) routeVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "route", Group: groupChange, Args: "NAME COMMAND", Words: vpsNames, Named: true,
+		Summary: "manage the routes and routing rules of a VPS",
+		Examples: []string{
 			"croft route web add 192.0.2.0/24 --mtu 1300 --src 10.90.0.7",
 			"croft route web add default --via 10.90.0.1 --table 100",
 			"croft route web rule --from 10.90.0.7 --table 100",
 			"croft route web list",
 		},
-		synonyms: []string{"routes", "ip"},
-		about: `Routes and rules are saved with the VPS and set inside it, at once and at every
+		Synonyms: []string{"routes", "ip"},
+		About: `Routes and rules are saved with the VPS and set inside it, at once and at every
 start. Routes that the VPS sets itself ("ip route", "ip rule") are not changed.`,
-		verbs: []*verb{
-			routeListVerb(), routeAddVerb(), routeRuleVerb(), routeRemoveVerb(),
-			editVerb(&verb{
-				name: "flush", summary: "remove all routes and rules that croft set", examples: []string{"croft route web flush"},
-				about:    "If one of them replaced the network's default route, that route is restored.",
-				synonyms: []string{"clear", "reset"},
+		Verbs: []*cmdline.Verb{
+			a.routeListVerb(), a.routeAddVerb(), a.routeRuleVerb(), a.routeRemoveVerb(),
+			a.editVerb(&cmdline.Verb{
+				Name: "flush", Harmful: true, Summary: "remove all routes and rules that croft set", Examples: []string{"croft route web flush"},
+				About:    "If one of them replaced the network's default route, that route is restored.",
+				Synonyms: []string{"clear", "reset"},
 			}, "change the routes", vps.FlushRoutes{}),
-			editVerb(&verb{
-				name: "apply", summary: "restore routes and rules that were removed inside the VPS", examples: []string{"croft route web apply"},
-				about:    "Every start does the same.",
-				synonyms: []string{"repair", "reload"},
+			a.editVerb(&cmdline.Verb{
+				Name: "apply", Summary: "restore routes and rules that were removed inside the VPS", Examples: []string{"croft route web apply"},
+				About:    "Every start does the same.",
+				Synonyms: []string{"repair", "reload"},
 			}, "change the routes", vps.Reapply{What: vps.PartRouting}),
 		},
 	}
 }
 
-func routeListVerb() *verb {
-	return &verb{
-		name: "list", args: "NAME", words: vpsNames,
-		query:    true,
-		summary:  "list routes and rules",
-		examples: []string{"croft route web list"},
-		about: `Routes and rules with a number are set by croft, the others by the VPS. For a
+func (a *app) routeListVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "list", Args: "NAME", Words: vpsNames,
+		Query:    true,
+		Summary:  "list routes and rules",
+		Examples: []string{"croft route web list"},
+		About: `Routes and rules with a number are set by croft, the others by the VPS. For a
 stopped VPS the saved ones are listed. Routes that the kernel sets itself are
 omitted.`,
-		options: tableOptions("print everything as JSON"),
-		aliases: []string{"ls", "show"},
-		run: func(ctx context.Context, i *invocation) error {
+		Options: tableOptions("print everything as JSON"),
+		Aliases: []string{"ls", "show"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := outputOf[runtime.RoutingInfo](i)
 			return forOne(ctx, i, "list the routes", func(ctx context.Context, m Manager, name string) error {
 				info, err := m.Routing(ctx, name)
@@ -64,7 +65,7 @@ omitted.`,
 				}
 				return nil
 			})
-		},
+		}),
 	}
 }
 
@@ -95,16 +96,16 @@ func routeTable(info runtime.RoutingInfo) table {
 	return t
 }
 
-func routeAddVerb() *verb {
-	return &verb{
-		name: "add", args: "NAME DESTINATION", words: vpsNames,
-		summary:  "add a route",
-		examples: []string{"croft route web add 192.0.2.0/24 --via 10.90.0.9"},
-		about: `DESTINATION is an address, a prefix or default. Without --via and --dev the route
+func (a *app) routeAddVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "add", Args: "NAME DESTINATION", Words: vpsNames,
+		Summary:  "add a route",
+		Examples: []string{"croft route web add 192.0.2.0/24 --via 10.90.0.9"},
+		About: `DESTINATION is an address, a prefix or default. Without --via and --dev the route
 uses the gateway of the network. Adding the same route again succeeds.`,
-		options:  routeOptions("routing table (default: 254, main)"),
-		synonyms: []string{"replace", "set"},
-		run: func(ctx context.Context, i *invocation) error {
+		Options:  routeOptions("routing table (default: 254, main)"),
+		Synonyms: []string{"replace", "set"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			r := readRoute(i)
 			name, words, err := i.nameAnd()
 			if err != nil {
@@ -117,20 +118,20 @@ uses the gateway of the network. Adding the same route again succeeds.`,
 				return usageError("route add: %w", err)
 			}
 			return changeNamed(ctx, i, name, "change the routes", vps.AddRoute{Route: r})
-		},
+		}),
 	}
 }
 
 // routeOptions are those of a route beside its destination.
-func routeOptions(table string) []option {
-	return []option{
-		{name: "via", placeholder: "ADDRESS", usage: "next hop"},
-		{name: "dev", placeholder: "INTERFACE", usage: "interface inside the VPS"},
-		{name: "src", placeholder: "ADDRESS", usage: "source address of packets from the VPS to DESTINATION"},
-		{name: "mtu", placeholder: "BYTES", usage: "largest packet size"},
-		{name: "advmss", placeholder: "BYTES", usage: "largest TCP segment size to announce"},
-		{name: "table", placeholder: "NUMBER", usage: table},
-		{name: "metric", placeholder: "NUMBER", usage: "metric; the route with the lowest one is used"},
+func routeOptions(table string) []cmdline.Option {
+	return []cmdline.Option{
+		{Name: "via", Placeholder: "ADDRESS", Usage: "next hop"},
+		{Name: "dev", Placeholder: "INTERFACE", Usage: "interface inside the VPS"},
+		{Name: "src", Placeholder: "ADDRESS", Usage: "source address of packets from the VPS to DESTINATION"},
+		{Name: "mtu", Placeholder: "BYTES", Usage: "largest packet size"},
+		{Name: "advmss", Placeholder: "BYTES", Usage: "largest TCP segment size to announce"},
+		{Name: "table", Placeholder: "NUMBER", Usage: table},
+		{Name: "metric", Placeholder: "NUMBER", Usage: "metric; the route with the lowest one is used"},
 	}
 }
 
@@ -143,36 +144,36 @@ func readRoute(i *invocation) vps.Route {
 	}
 }
 
-func routeRuleVerb() *verb {
-	return &verb{
-		name: "rule", args: "NAME", words: vpsNames,
-		summary:  "add a policy routing rule",
-		examples: []string{"croft route web rule --from 10.90.0.7 --table 100"},
-		options:  slices.Insert(routeRuleOptions(), 2, option{name: "table", placeholder: "NUMBER", usage: "routing table to use"}),
-		run: func(ctx context.Context, i *invocation) error {
+func (a *app) routeRuleVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "rule", Args: "NAME", Words: vpsNames,
+		Summary:  "add a policy routing rule",
+		Examples: []string{"croft route web rule --from 10.90.0.7 --table 100"},
+		Options:  slices.Insert(routeRuleOptions(), 2, cmdline.Option{Name: "table", Placeholder: "NUMBER", Usage: "routing table to use"}),
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			r := readRouteRule(i)
 			switch {
-			case len(i.words) == 2 && i.words[1] == "remove":
+			case len(i.Words) == 2 && i.Words[1] == "remove":
 				return usageError("route rule: it adds a rule and cannot remove one").WithHint("croft help route remove")
-			case i.err != nil:
+			case i.Err != nil:
 			case r.From == "" && r.To == "":
-				i.err = usageError("route rule: neither --from nor --to is given")
+				i.Err = usageError("route rule: neither --from nor --to is given")
 			case r.Table == 0:
-				i.err = usageError("route rule: no --table given")
+				i.Err = usageError("route rule: no --table given")
 			}
 			return forOne(ctx, i, "change the routes", func(ctx context.Context, m Manager, name string) error {
 				return m.Change(ctx, name, vps.AddRouteRule{Rule: r})
 			})
-		},
+		}),
 	}
 }
 
 // routeRuleOptions are those of a routing rule beside its table.
-func routeRuleOptions() []option {
-	return []option{
-		{name: "from", placeholder: "ADDRESS", usage: "match the source address or prefix"},
-		{name: "to", placeholder: "ADDRESS", usage: "match the destination address or prefix"},
-		{name: "priority", placeholder: "NUMBER", usage: "1 to 32767; lower ones come first (default: before main)"},
+func routeRuleOptions() []cmdline.Option {
+	return []cmdline.Option{
+		{Name: "from", Placeholder: "ADDRESS", Usage: "match the source address or prefix"},
+		{Name: "to", Placeholder: "ADDRESS", Usage: "match the destination address or prefix"},
+		{Name: "priority", Placeholder: "NUMBER", Usage: "1 to 32767; lower ones come first (default: before main)"},
 	}
 }
 
@@ -183,23 +184,23 @@ func readRouteRule(i *invocation) vps.RouteRule {
 	}
 }
 
-func routeRemoveVerb() *verb {
-	return &verb{
-		name: "remove", args: "NAME NUMBER...|DESTINATION|rule", words: vpsNames, after: routesOfVPS,
-		summary: "remove routes and rules, by number or by what they say",
-		examples: []string{
+func (a *app) routeRemoveVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "remove", Harmful: true, Args: "NAME NUMBER...|DESTINATION|rule", Words: vpsNames, After: routesOfVPS,
+		Summary: "remove routes and rules, by number or by what they say",
+		Examples: []string{
 			"croft route web remove 1",
 			"croft route web remove 192.0.2.0/24 --table 100",
 			"croft route web remove rule --from 10.90.0.7 --table 100",
 		},
-		about: `The numbers are those of the list before the command. An option that is not
+		About: `The numbers are those of the list before the command. An option that is not
 given matches any value: DESTINATION alone is the route to it in any table. After
 the word rule, the options choose a routing rule. If several match, the error
 lists them and nothing is removed.`,
-		options:  append(routeOptions("routing table (254 is main)"), routeRuleOptions()...),
-		aliases:  []string{"rm"},
-		synonyms: []string{"delete", "del"},
-		run: func(ctx context.Context, i *invocation) error {
+		Options:  append(routeOptions("routing table (254 is main)"), routeRuleOptions()...),
+		Aliases:  []string{"rm"},
+		Synonyms: []string{"delete", "del"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			name, words, err := i.nameAnd()
 			if err != nil {
 				return err
@@ -209,7 +210,7 @@ lists them and nothing is removed.`,
 				return err
 			}
 			return changeNamed(ctx, i, name, "change the routes", vps.RemoveRoutes{Chosen: chosen})
-		},
+		}),
 	}
 }
 
@@ -225,10 +226,10 @@ func routeChoices(i *invocation, name string, words []string) ([]vps.RouteChoice
 		switch {
 		case len(words) > 1:
 			return nil, usageError("route remove rule takes options only; unexpected argument %q", words[1])
-		case i.err == nil && r == vps.RouteRule{}:
+		case i.Err == nil && r == vps.RouteRule{}:
 			return nil, usageError("route remove rule: give --from, --to, --table or --priority").WithHint("croft route %s list", name)
 		}
-		return []vps.RouteChoice{{Rule: r}}, i.err
+		return []vps.RouteChoice{{Rule: r}}, i.Err
 	}
 	if _, err := parseNumber(words[0]); err == nil {
 		i.onlyFor("a DESTINATION or the word rule", slices.Concat(ofRoutes, ofRules, []string{"table"}))
@@ -251,14 +252,14 @@ func routeChoices(i *invocation, name string, words []string) ([]vps.RouteChoice
 			return nil, usageError("route remove: %w", err).WithHint("croft route %s list", name)
 		}
 	}
-	return []vps.RouteChoice{{Route: r}}, i.err
+	return []vps.RouteChoice{{Route: r}}, i.Err
 }
 
 // onlyFor refuses options that are only for something else.
 func (i *invocation) onlyFor(what string, options []string) {
 	for _, o := range options {
-		if i.err == nil && i.has(o) {
-			i.err = usageError("--%s: only with %s", o, what)
+		if i.Err == nil && i.Has(o) {
+			i.Err = usageError("--%s: only with %s", o, what)
 		}
 	}
 }

@@ -5,18 +5,19 @@ import (
 	"slices"
 	"time"
 
+	"croft/cli/cmdline"
 	"croft/internal/vps"
 )
 
-func setVerb() *verb {
-	return &verb{
-		name: "set", group: groupChange, args: "NAME... | --all", words: vpsNames,
-		summary: "change settings of VPSs",
-		examples: []string{
+func (a *app) setVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "set", Group: groupChange, Args: "NAME... | --all", Words: vpsNames,
+		Summary: "change settings of VPSs",
+		Examples: []string{
 			"croft set web --onboot yes --boot-order 10",
 			"croft set web --ip-add 10.90.0.20 --rate 100M",
 		},
-		about: `Changes are saved and take effect immediately. Settings you do not name are left
+		About: `Changes are saved and take effect immediately. Settings you do not name are left
 unchanged. If one of the changes is refused or fails, none is made.
 
 --ip-add and --ip-del change the addresses of eth0, inside the VPS and on its
@@ -29,36 +30,36 @@ network, without a restart. An address in use is refused.
 was stopped deliberately ("croft stop", or "poweroff" inside) stays stopped; one
 that ended because of a power cut, a crash or the host's shutdown is started
 again.`,
-		options: []option{onBootOption(), bootOrderOption(), stopTimeoutOption(),
-			option{name: "ip-add", placeholder: "ADDRESS", many: true, usage: "add an address; may be repeated"},
-			option{name: "ip-del", placeholder: "ADDRESS", many: true, kind: addressesOfVPS, usage: "remove an address; may be repeated"},
+		Options: []cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(),
+			cmdline.Option{Name: "ip-add", Placeholder: "ADDRESS", Many: true, Usage: "add an address; may be repeated"},
+			cmdline.Option{Name: "ip-del", Placeholder: "ADDRESS", Many: true, Kind: addressesOfVPS, Usage: "remove an address; may be repeated"},
 			rateOption(), connectionsOption(),
 			allOption("change")},
-		synonyms: []string{"config", "change", "modify", "update"},
-		run:      set,
+		Synonyms: []string{"config", "change", "modify", "update"},
+		Run:      a.run(set),
 	}
 }
 
-func onBootOption() option {
-	return option{
-		name: "onboot", placeholder: "yes|no|last", choices: onBoots(),
-		usage: "start at host boot: yes, no, or last: if it was running before (default: last)",
+func onBootOption() cmdline.Option {
+	return cmdline.Option{
+		Name: "onboot", Placeholder: "yes|no|last", Choices: onBoots(),
+		Usage: "start at host boot: yes, no, or last: if it was running before (default: last)",
 	}
 }
 
-func bootOrderOption() option {
-	return option{name: "boot-order", placeholder: "NUMBER", usage: "start priority; a higher one starts first and stops last (default: 0)"}
+func bootOrderOption() cmdline.Option {
+	return cmdline.Option{Name: "boot-order", Placeholder: "NUMBER", Usage: "start priority; a higher one starts first and stops last (default: 0)"}
 }
 
-func stopTimeoutOption() option {
-	return option{name: "stop-timeout", placeholder: "TIME", usage: "time to shut down before it is killed (default: 60s)"}
+func stopTimeoutOption() cmdline.Option {
+	return cmdline.Option{Name: "stop-timeout", Placeholder: "TIME", Usage: "time to shut down before it is killed (default: 60s)"}
 }
 
 func set(ctx context.Context, i *invocation) error {
 	add, remove := getMany(i, "ip-add", parseAddress), getMany(i, "ip-del", parseAddress)
 	for _, a := range add {
-		if i.err == nil && slices.Contains(remove, a) {
-			i.err = usageError("--ip-add and --ip-del: both have %s", a)
+		if i.Err == nil && slices.Contains(remove, a) {
+			i.Err = usageError("--ip-add and --ip-del: both have %s", a)
 		}
 	}
 	var edits []vps.Edit
@@ -75,15 +76,15 @@ func set(ctx context.Context, i *invocation) error {
 	edits = addEdit(edits, i, "onboot", parseOnBoot, func(o vps.OnBoot) vps.Edit { return vps.SetOnBoot{OnBoot: o} })
 	edits = addEdit(edits, i, "boot-order", parseBootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })
 	edits = addEdit(edits, i, "stop-timeout", parseTimeout, func(d time.Duration) vps.Edit { return vps.SetStopTimeout{Timeout: d} })
-	if i.err == nil && len(edits) == 0 {
-		i.err = usageError("set: nothing to change")
+	if i.Err == nil && len(edits) == 0 {
+		i.Err = usageError("set: nothing to change")
 	}
 	return forEach(ctx, i, "change", func(ctx context.Context, m Manager, name string) error { return m.Change(ctx, name, edits...) })
 }
 
 // addEdit appends the edit of an option, if it is given.
 func addEdit[T any](edits []vps.Edit, i *invocation, name string, parse func(string) (T, error), edit func(T) vps.Edit) []vps.Edit {
-	if !i.has(name) {
+	if !i.Has(name) {
 		return edits
 	}
 	return append(edits, edit(get(i, name, parse)))

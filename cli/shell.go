@@ -7,23 +7,25 @@ import (
 	goruntime "runtime"
 	"runtime/debug"
 	"strings"
+
+	"croft/cli/cmdline"
 )
 
 // Version is what "croft version" says. The build sets it (-ldflags -X).
 var Version string
 
-func versionVerb() *verb {
-	return &verb{
-		name: "version", group: groupShell,
-		summary:  "print the version (also: croft --version)",
-		examples: []string{"croft version"},
-		options:  []option{jsonOption("print JSON")},
-		run: func(_ context.Context, i *invocation) error {
-			if err := i.none(); err != nil {
+func (a *app) versionVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "version", Group: groupShell,
+		Summary:  "print the version (also: croft --version)",
+		Examples: []string{"croft version"},
+		Options:  []cmdline.Option{jsonOption("print JSON")},
+		Run: a.run(func(_ context.Context, i *invocation) error {
+			if err := i.None(); err != nil {
 				return err
 			}
 			v := versionOf(debug.ReadBuildInfo())
-			if i.flags.Bool("json") {
+			if i.Is("json") {
 				return i.printJSON(v)
 			}
 			text := "croft " + v.Version
@@ -31,7 +33,7 @@ func versionVerb() *verb {
 				text += " (" + v.Revision + ")"
 			}
 			return i.print(fmt.Sprintf("%s %s %s\n", text, v.Go, v.Platform))
-		},
+		}),
 	}
 }
 
@@ -61,18 +63,18 @@ func versionOf(info *debug.BuildInfo, ok bool) version {
 //go:embed completion
 var completionScripts embed.FS
 
-func completionVerb() *verb {
-	return &verb{
-		name: "completion", group: groupShell, args: "bash|zsh|fish", words: shellNames,
-		summary:  "print the completion script for a shell",
-		examples: []string{"croft completion bash"},
-		about: `Load or install the script:
+func (a *app) completionVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "completion", Group: groupShell, Args: "bash|zsh|fish", Words: shellNames,
+		Summary:  "print the completion script for a shell",
+		Examples: []string{"croft completion bash"},
+		About: `Load or install the script:
 
   bash:  source <(croft completion bash)
   zsh:   croft completion zsh > ~/.zfunc/_croft, with ~/.zfunc in fpath
   fish:  croft completion fish > ~/.config/fish/completions/croft.fish`,
-		run: func(_ context.Context, i *invocation) error {
-			shell, err := i.one("shell")
+		Run: a.run(func(_ context.Context, i *invocation) error {
+			shell, err := i.One("shell")
 			if err != nil {
 				return err
 			}
@@ -81,6 +83,6 @@ func completionVerb() *verb {
 				return usageError("completion: unknown shell %q: use bash, zsh or fish", shell)
 			}
 			return i.print(string(text))
-		},
+		}),
 	}
 }

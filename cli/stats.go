@@ -9,44 +9,45 @@ import (
 
 	"golang.org/x/term"
 
+	"croft/cli/cmdline"
 	"croft/runtime"
 )
 
-func statsVerb() *verb {
-	return &verb{
-		name: "stats", group: groupLook, args: "[NAME...]", words: activeNames,
-		query:    true,
-		summary:  "show the resource usage of running VPSs",
-		examples: []string{"croft stats", "croft stats --watch --interval 5 web db"},
-		about: `Shows the named VPSs, or all running VPSs. CPU is the percentage of one CPU used
+func (a *app) statsVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "stats", Group: groupLook, Args: "[NAME...]", Words: activeNames,
+		Query:    true,
+		Summary:  "show the resource usage of running VPSs",
+		Examples: []string{"croft stats", "croft stats --watch --interval 5 web db"},
+		About: `Shows the named VPSs, or all running VPSs. CPU is the percentage of one CPU used
 during the sampling interval; TIME is total CPU time since start. MEMORY excludes
 file cache that can be dropped at once. READ and WRITTEN are the traffic of block
 devices, and - where the kernel does not count it (cgroups of version 1). RECEIVED, SENT and DROPPED count all interfaces, as the VPS sees them;
 DROPPED are packets from the VPS that the filters dropped. --json has more.`,
-		options: append(tableOptions("print everything as a JSON array"), []option{
-			{name: "interval", placeholder: "TIME", usage: "sampling interval; 0 takes one sample without CPU usage (default: 1s)"},
-			{name: "watch", short: "w", usage: "refresh until interrupted"},
+		Options: append(tableOptions("print everything as a JSON array"), []cmdline.Option{
+			{Name: "interval", Placeholder: "TIME", Usage: "sampling interval; 0 takes one sample without CPU usage (default: 1s)"},
+			{Name: "watch", Short: "w", Usage: "refresh until interrupted"},
 		}...),
-		synonyms: []string{"stat", "usage"},
-		run:      stats,
+		Synonyms: []string{"stat", "usage"},
+		Run:      a.run(stats),
 	}
 }
 
 func stats(ctx context.Context, i *invocation) error {
 	interval := time.Second
-	if i.has("interval") {
+	if i.Has("interval") {
 		interval = get(i, "interval", parseInterval)
 	}
-	watch := i.flags.Bool("watch")
-	if i.err == nil && watch && interval == 0 {
-		i.err = usageError("--watch: needs an --interval of more than 0")
+	watch := i.Is("watch")
+	if i.Err == nil && watch && interval == 0 {
+		i.Err = usageError("--watch: needs an --interval of more than 0")
 	}
 	o := outputOf[runtime.Stats](i)
 	m, err := i.manager()
 	if err != nil {
 		return err
 	}
-	names, err := m.ResolveNames(false, i.words)
+	names, err := m.ResolveNames(false, i.Words)
 	if err != nil {
 		return err
 	}
@@ -132,7 +133,7 @@ func (o output) showStats(now, before []runtime.Stats) error {
 	for _, s := range now {
 		if s.Err != nil {
 			err := cannot("look at", s.Name, s.Err)
-			o.report(o.path, err)
+			o.report(o.Path, err)
 			if first == nil {
 				first = reported{err}
 			}
@@ -190,17 +191,17 @@ func cpuTime(ns uint64) string {
 	return fmt.Sprintf("%d:%02d:%02d", d/time.Hour, d%time.Hour/time.Minute, seconds/time.Second)
 }
 
-func topVerb() *verb {
-	return &verb{
-		name: "top", group: groupLook, args: "NAME", words: activeNames,
-		query:    true,
-		summary:  "list the processes of a VPS",
-		examples: []string{"croft top web"},
-		about: `PID and USER are as the VPS sees them; HOST-PID is the process id on the host.
+func (a *app) topVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "top", Group: groupLook, Args: "NAME", Words: activeNames,
+		Query:    true,
+		Summary:  "list the processes of a VPS",
+		Examples: []string{"croft top web"},
+		About: `PID and USER are as the VPS sees them; HOST-PID is the process id on the host.
 USER is the name in the VPS's own /etc/passwd, or the id if it has no name there.
 Processes that are not visible inside the VPS have no PID.`,
-		options: tableOptions("print everything about each process as a JSON array"),
-		run: func(ctx context.Context, i *invocation) error {
+		Options: tableOptions("print everything about each process as a JSON array"),
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := outputOf[runtime.ProcessInfo](i)
 			return forOne(ctx, i, "look at", func(ctx context.Context, m Manager, name string) error {
 				all, err := m.Processes(ctx, name)
@@ -209,7 +210,7 @@ Processes that are not visible inside the VPS have no PID.`,
 				}
 				return printAll(o, all, processTable(all))
 			})
-		},
+		}),
 	}
 }
 

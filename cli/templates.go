@@ -10,44 +10,45 @@ import (
 	"strings"
 	"syscall"
 
+	"croft/cli/cmdline"
 	"croft/internal/fail"
 	"croft/runtime"
 )
 
-func templateVerb() *verb {
-	return &verb{
-		name: "template", group: groupImages, args: "COMMAND",
-		summary:  "build, import, list and remove templates",
-		synonyms: []string{"templates", "image"},
-		verbs: []*verb{
-			templateBuildVerb(), templateCreateVerb(), templatePullVerb(), templatePushVerb(), templateImportVerb(),
-			templateExportVerb(), templateListVerb(),
-			templateInspectVerb(), templateRemoveVerb(), templatePruneVerb(), templateRecipeVerb(),
+func (a *app) templateVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "template", Group: groupImages, Args: "COMMAND",
+		Summary:  "build, import, list and remove templates",
+		Synonyms: []string{"templates", "image"},
+		Verbs: []*cmdline.Verb{
+			a.templateBuildVerb(), a.templateCreateVerb(), a.templatePullVerb(), a.templatePushVerb(), a.templateImportVerb(),
+			a.templateExportVerb(), a.templateListVerb(),
+			a.templateInspectVerb(), a.templateRemoveVerb(), a.templatePruneVerb(), a.templateRecipeVerb(),
 		},
 	}
 }
 
-func templateBuildVerb() *verb {
-	return &verb{
-		name: "build", args: "NAME", words: recipeNames,
-		summary:  "build a template from its recipe",
-		examples: []string{"croft template build debian-12", "croft template build --recipe web.yaml web"},
-		about: `A template that exists is built again; existing VPSs keep the old one. Prints the
+func (a *app) templateBuildVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "build", Args: "NAME", Words: recipeNames,
+		Summary:  "build a template from its recipe",
+		Examples: []string{"croft template build debian-12", "croft template build --recipe web.yaml web"},
+		About: `A template that exists is built again; existing VPSs keep the old one. Prints the
 new template as NAME@DIGEST. Needs the tool that installs the distribution, for
 example mmdebstrap or debootstrap. With --recipe, NAME may be left out: the
 template then gets the name of FILE without .yaml.`,
-		options: []option{
-			{name: "recipe", short: "r", placeholder: "FILE", usage: "recipe file (default: the recipe NAME of /etc/croft/recipes or of croft)"},
-			{name: "mirror", placeholder: "URL", usage: "package archive of the distribution (default: the recipe's)"},
-			{name: "verbose", short: "v", usage: "print the output of the tool on stderr"},
+		Options: []cmdline.Option{
+			{Name: "recipe", Short: "r", Placeholder: "FILE", Usage: "recipe file (default: the recipe NAME of /etc/croft/recipes or of croft)"},
+			{Name: "mirror", Placeholder: "URL", Usage: "package archive of the distribution (default: the recipe's)"},
+			{Name: "verbose", Short: "v", Usage: "print the output of the tool on stderr"},
 		},
-		run: func(ctx context.Context, i *invocation) error {
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := runtime.TemplateBuild{RecipeFile: get(i, "recipe", parseFile), Mirror: get(i, "mirror", parseMirror)}
-			if i.flags.Bool("verbose") {
+			if i.Is("verbose") {
 				o.Log = i.screen.log("")
 			}
-			if len(i.words) == 0 && o.RecipeFile != "" {
-				i.words = []string{strings.TrimSuffix(filepath.Base(o.RecipeFile), ".yaml")}
+			if len(i.Words) == 0 && o.RecipeFile != "" {
+				i.Words = []string{strings.TrimSuffix(filepath.Base(o.RecipeFile), ".yaml")}
 			}
 			return oneTemplate(i, "build", func(m Manager, name string) error {
 				image, err := m.BuildTemplate(ctx, name, o)
@@ -56,38 +57,38 @@ template then gets the name of FILE without .yaml.`,
 				}
 				return i.print(image.Name + "@" + image.Digest + "\n")
 			})
-		},
+		}),
 	}
 }
 
-func templateImportVerb() *verb {
-	return &verb{
-		name: "import", args: "NAME FILE|DIR|-", words: templateNames, after: fileNames,
-		summary: "create a template from files",
-		examples: []string{
+func (a *app) templateImportVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "import", Args: "NAME FILE|DIR|-", Words: templateNames, After: cmdline.Files,
+		Summary: "create a template from files",
+		Examples: []string{
 			"croft template import web web.tar.gz",
 			"docker save web:1 | croft template import web -",
 		},
-		about: `The file is a tar archive of a root filesystem, of an OCI image layout or of docker
+		About: `The file is a tar archive of a root filesystem, of an OCI image layout or of docker
 save, plain or compressed with gzip, bzip2, xz or zstd. A directory is an OCI
 image layout. "-" is standard input. The format is detected automatically. Prints
 the new template as NAME@DIGEST.`,
-		options: []option{
+		Options: []cmdline.Option{
 			replaceOption(),
-			{name: "distribution", placeholder: "NAME", usage: "distribution (default: detected)"},
-			{name: "release", placeholder: "RELEASE", usage: "release of the distribution (default: detected)"},
-			{name: "variant", placeholder: "NAME", usage: "variant of the release (default: detected)"},
-			{name: "image", placeholder: "NAME", usage: "image to take if the archive has several: a name or digest"},
+			{Name: "distribution", Placeholder: "NAME", Usage: "distribution (default: detected)"},
+			{Name: "release", Placeholder: "RELEASE", Usage: "release of the distribution (default: detected)"},
+			{Name: "variant", Placeholder: "NAME", Usage: "variant of the release (default: detected)"},
+			{Name: "image", Placeholder: "NAME", Usage: "image to take if the archive has several: a name or digest"},
 			architectureOption(), maxSizeOption(),
-			{name: "env", short: "e", placeholder: "NAME=VALUE", many: true, usage: "environment variable of its init; may be repeated"},
+			{Name: "env", Short: "e", Placeholder: "NAME=VALUE", Many: true, Usage: "environment variable of its init; may be repeated"},
 		},
-		run: templateImport,
+		Run: a.run(templateImport),
 	}
 }
 
 func templateImport(ctx context.Context, i *invocation) error {
 	o := runtime.TemplateImport{
-		Replace:      i.flags.Bool("replace"),
+		Replace:      i.Is("replace"),
 		Distribution: get(i, "distribution", parseWord),
 		Release:      get(i, "release", parseWord),
 		Variant:      get(i, "variant", parseWord),
@@ -96,11 +97,11 @@ func templateImport(ctx context.Context, i *invocation) error {
 		Image:        get(i, "image", parseImage),
 		MaxSize:      get(i, "max-size", parseMaxSize),
 	}
-	if len(i.words) != 2 {
+	if len(i.Words) != 2 {
 		return usageError("template import takes a NAME and a FILE or DIR, or - for standard input")
 	}
-	file := i.words[1]
-	i.words = i.words[:1]
+	file := i.Words[1]
+	i.Words = i.Words[:1]
 	return oneTemplate(i, "import", func(m Manager, name string) error {
 		var archive io.Reader = i.stdio.In
 		if file != "-" {
@@ -141,18 +142,18 @@ func openError(file string, err error) error {
 // builtIn is the template that is in croft itself.
 const builtIn = "busybox"
 
-func templateListVerb() *verb {
-	return &verb{
-		name:     "list",
-		query:    true,
-		summary:  "list templates",
-		examples: []string{"croft template list"},
-		about: `busybox is built in: the table has it before it is used for the first time.
+func (a *app) templateListVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name:     "list",
+		Query:    true,
+		Summary:  "list templates",
+		Examples: []string{"croft template list"},
+		About: `busybox is built in: the table has it before it is used for the first time.
 "croft template recipe" lists the templates that croft can build.`,
-		options: append(tableOptions("print everything about each template as a JSON array"), quietOption()),
-		aliases: []string{"ls"},
-		atRoot:  []string{"images"},
-		run: func(ctx context.Context, i *invocation) error {
+		Options: append(tableOptions("print everything about each template as a JSON array"), quietOption()),
+		Aliases: []string{"ls"},
+		AtRoot:  []string{"images"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o, m, err := listing[runtime.TemplateInfo](i)
 			if err != nil {
 				return err
@@ -169,11 +170,11 @@ func templateListVerb() *verb {
 				}
 				t = append(t, []string{name, image.Digest, sizeText(image.Size), timeText(image.Created)})
 			}
-			if o.name == formatTable && !i.flags.Bool("quiet") && !slices.ContainsFunc(images, func(im runtime.TemplateInfo) bool { return im.Name == builtIn && !im.Former }) {
+			if o.name == formatTable && !i.Is("quiet") && !slices.ContainsFunc(images, func(im runtime.TemplateInfo) bool { return im.Name == builtIn && !im.Former }) {
 				t = append(t, []string{builtIn, "built-in", "", "at first use"})
 			}
 			return printAll(o, images, t)
-		},
+		}),
 	}
 }
 
@@ -189,27 +190,29 @@ func listing[T any](i *invocation) (output, Manager, error) {
 
 // listed is outputOf for a verb that takes no words.
 func listed[T any](i *invocation) (output, error) {
-	if err := i.none(); err != nil {
+	if err := i.None(); err != nil {
 		return output{}, err
 	}
 	o := outputOf[T](i)
-	return o, i.err
+	return o, i.Err
 }
 
 // quietOption is --quiet of verbs that list what has names.
-func quietOption() option { return option{name: "quiet", short: "q", usage: "print only the names"} }
+func quietOption() cmdline.Option {
+	return cmdline.Option{Name: "quiet", Short: "q", Usage: "print only the names"}
+}
 
-func templateInspectVerb() *verb {
-	return &verb{
-		name: "inspect", args: "NAME...", words: templateNames,
-		query:    true,
-		summary:  "show everything about templates as JSON",
-		examples: []string{"croft template inspect debian-12"},
-		about:    `One name gives an object, several names give an array.`,
-		options:  []option{jsonOption("accepted for consistency; output is always JSON"), objectFormatOption()},
-		aliases:  []string{"show"},
-		synonyms: []string{"info"},
-		run: func(ctx context.Context, i *invocation) error {
+func (a *app) templateInspectVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "inspect", Args: "NAME...", Words: templateNames,
+		Query:    true,
+		Summary:  "show everything about templates as JSON",
+		Examples: []string{"croft template inspect debian-12"},
+		About:    `One name gives an object, several names give an array.`,
+		Options:  []cmdline.Option{jsonOption("accepted for consistency; output is always JSON"), objectFormatOption()},
+		Aliases:  []string{"show"},
+		Synonyms: []string{"info"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := objectsOf[runtime.TemplateInfo](i)
 			var images []runtime.TemplateInfo
 			first := eachWord(ctx, i, "inspect", parseTemplate, func(m Manager, name string) error {
@@ -226,40 +229,40 @@ func templateInspectVerb() *verb {
 				return err
 			}
 			return first
-		},
+		}),
 	}
 }
 
-func templateRemoveVerb() *verb {
-	return &verb{
-		name: "remove", args: "NAME...", words: templateNames,
-		summary:  "remove templates that no VPS uses",
-		examples: []string{"croft template remove debian-12"},
-		about:    `A template that a VPS uses is not removed, and the command fails.`,
-		aliases:  []string{"rm"},
-		synonyms: []string{"delete", "destroy"},
-		run: func(ctx context.Context, i *invocation) error {
+func (a *app) templateRemoveVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "remove", Harmful: true, Args: "NAME...", Words: templateNames,
+		Summary:  "remove templates that no VPS uses",
+		Examples: []string{"croft template remove debian-12"},
+		About:    `A template that a VPS uses is not removed, and the command fails.`,
+		Aliases:  []string{"rm"},
+		Synonyms: []string{"delete", "destroy"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
 			return eachWord(ctx, i, "remove", parseTemplate, func(m Manager, name string) error { return m.RemoveTemplate(ctx, name) })
-		},
+		}),
 	}
 }
 
-func templateRecipeVerb() *verb {
-	return &verb{
-		name: "recipe", args: "[NAME]", words: recipeNames,
-		summary:  "list recipes, or print one",
-		examples: []string{"croft template recipe", "croft template recipe debian-12"},
-		options:  append(tableOptions("print the list as a JSON array"), quietOption()),
-		synonyms: []string{"recipes"},
-		run:      templateRecipe,
+func (a *app) templateRecipeVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "recipe", Args: "[NAME]", Words: recipeNames,
+		Summary:  "list recipes, or print one",
+		Examples: []string{"croft template recipe", "croft template recipe debian-12"},
+		Options:  append(tableOptions("print the list as a JSON array"), quietOption()),
+		Synonyms: []string{"recipes"},
+		Run:      a.run(templateRecipe),
 	}
 }
 
 func templateRecipe(_ context.Context, i *invocation) error {
-	if len(i.words) > 0 {
+	if len(i.Words) > 0 {
 		for _, o := range []string{"json", "format", "quiet", "no-header", "wide"} {
-			if i.has(o) && i.err == nil {
-				i.err = usageError("--%s: only without a NAME", o)
+			if i.Has(o) && i.Err == nil {
+				i.Err = usageError("--%s: only without a NAME", o)
 			}
 		}
 		name, err := templateName(i)
@@ -305,7 +308,7 @@ func oneTemplate(i *invocation, act string, do func(Manager, string) error) erro
 
 // templateName returns the only word, which can name a template.
 func templateName(i *invocation) (string, error) {
-	name, err := i.one("NAME")
+	name, err := i.One("NAME")
 	if err != nil {
 		return "", err
 	}
@@ -315,15 +318,15 @@ func templateName(i *invocation) (string, error) {
 	if _, err := parseTemplate(name); err != nil {
 		return "", usageError("%w", err)
 	}
-	return name, i.err
+	return name, i.Err
 }
 
 // eachWord is forEach for what is no VPS: each word is read by parse first.
 func eachWord(ctx context.Context, i *invocation, act string, parse func(string) (string, error), do func(Manager, string) error) error {
-	if len(i.words) == 0 {
-		return usageError("%s: no NAME given", strings.Join(i.path, " "))
+	if len(i.Words) == 0 {
+		return usageError("%s: no NAME given", strings.Join(i.Path, " "))
 	}
-	for _, w := range i.words {
+	for _, w := range i.Words {
 		if w == "" {
 			return usageError("a name is empty")
 		}
@@ -335,5 +338,5 @@ func eachWord(ctx context.Context, i *invocation, act string, parse func(string)
 	if err != nil {
 		return err
 	}
-	return tryEach(ctx, i, i.words, act, func(name string) error { return do(m, name) })
+	return tryEach(ctx, i, i.Words, act, func(name string) error { return do(m, name) })
 }

@@ -319,3 +319,10 @@ func parseMirror(s string) (string, error) {
 	}
 	return s, nil
 }
+
+// isSignal reports whether the word after a dash is a signal, as in kill -9 and
+// kill -KILL, and not letters of options.
+func isSignal(word string) bool {
+	_, err := parseSignal(word)
+	return err == nil && strings.ToUpper(word) == word
+}
