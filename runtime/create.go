@@ -18,16 +18,17 @@ import (
 	"croft/template/rootfs"
 )
 
-// DefaultIDs is how many ids a VPS has unless it asks for another number: its
-// own 65536, and three times as many for users that have containers inside.
-// useradd(8) gives the first of those 100000 to 165535 (subuid(5)).
+// DefaultIDs is the default number of ids of a VPS: 65536 for the VPS itself, and
+// three times as many for its users who run containers inside. useradd(8) gives the
+// first of these users 100000 to 165535 (subuid(5)).
 const DefaultIDs = 4 * idUnit
 
-// idUnit is what a number of ids is a multiple of.
+// idUnit divides every number of ids.
 const idUnit = state.IDUnit
 
-// Create makes the files of a new VPS. Whatever happens, afterwards it either
-// exists, ready to start, or does not exist. A taken name is fail.Taken.
+// Create creates the files of a new VPS. Afterwards the VPS either exists and can be
+// started, or it does not exist, whatever happens. It is fail.Taken if there is a VPS
+// of that name.
 func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Info, error) {
 	if err := o.check(name); err != nil {
 		return Info{}, err
@@ -37,7 +38,7 @@ func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Inf
 			return Info{}, err
 		}
 	}
-	// Before the template is built, which may take minutes.
+	// Checked before the template is built, which can take minutes.
 	if info, done, err := m.present(ctx, name, o.IfMissing); done || err != nil {
 		return info, err
 	}
@@ -70,7 +71,7 @@ func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Inf
 	return m.Inspect(ctx, name)
 }
 
-// present says whether there is nothing to do because name exists.
+// present reports whether there is nothing to do because name exists.
 func (m *Manager) present(ctx context.Context, name string, ifMissing bool) (Info, bool, error) {
 	_, err := m.store.Get(name)
 	switch {
@@ -113,7 +114,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	if err := m.rootfses.Make(rootfs.Rootfs{Dir: paths.DraftFS(draft), First: v.IDs.First, Size: v.IDs.Size}); err != nil {
 		return err
 	}
-	// Not ctx: what Ctrl-C interrupts is still taken back.
+	// Without ctx, because a create that Ctrl-C interrupts is undone too.
 	steps.Arm(func() error { return m.networkTables().Release(context.WithoutCancel(ctx), v) })
 	if err := m.networkTables().Claim(ctx, v, o.Addresses); err != nil {
 		return err
@@ -130,7 +131,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	if err := m.putDraft(ctx, draft, v, published); err != nil {
 		return err
 	}
-	if err := m.templates.Confirm(ctx, image); err != nil { // from Put on it is kept
+	if err := m.templates.Confirm(ctx, image); err != nil { // when the draft is saved the image is kept
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -139,8 +140,8 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	return draft.Commit()
 }
 
-// allocateIDs gives v as many ids as were asked for. If none were asked for, it
-// is DefaultIDs, or one unit where the host has not so many in a row.
+// allocateIDs gives v the number of ids that the user asks for. The default is
+// DefaultIDs, or idUnit if the host does not have so many in one range.
 func (m *Manager) allocateIDs(ctx context.Context, draft *state.Draft, v *vps.VPS, asked uint32) error {
 	err := draft.AllocateIDs(ctx, v, v.IDs.Size)
 	if asked != 0 || !fail.Is(err, fail.Host) {
@@ -179,7 +180,7 @@ func (o CreateOptions) vps(name string, image template.Image) (vps.VPS, error) {
 	return vps.Edited(v, edits...)
 }
 
-// networks are those that the VPS is in.
+// networks returns the networks of the VPS.
 func (o CreateOptions) networks() []string {
 	switch {
 	case len(o.Networks) == 0:
@@ -190,8 +191,8 @@ func (o CreateOptions) networks() []string {
 	return o.Networks
 }
 
-// checkNetworks refuses interfaces that contradict each other, and what needs
-// one where there is none.
+// checkNetworks is fail.Usage for interfaces that contradict each other, and for
+// settings that need an interface if there is none.
 func (o CreateOptions) checkNetworks() error {
 	for i, name := range o.Networks {
 		if name == NoNetwork && len(o.Networks) > 1 {
@@ -219,7 +220,7 @@ func (o CreateOptions) checkNetworks() error {
 // settings.
 func (o CreateOptions) check(name string) error {
 	if _, err := vps.ParseName(name); err != nil {
-		return err // before a hint has it
+		return err // before the name is part of a hint
 	}
 	if o.Template == "" {
 		return fail.New(fail.Usage, "no template named").WithHint("croft create %s --template debian-12", name)

@@ -19,11 +19,10 @@ import (
 	"croft/runtime/tables"
 )
 
-// Destroy removes name and everything it has. A running one is fail.State,
-// unless o.Force has it killed. A VPS whose files cannot be moved away is
-// left as it is, running or not. Once its directory is gone so is the VPS: what
-// else it has left is released then, or by the next command that uses its name,
-// its addresses or its ids.
+// Destroy removes name and everything that belongs to it. A running VPS is
+// fail.State, or with o.Force it is killed. If the files of the VPS cannot be moved
+// nothing is changed. When its directory is moved the VPS is gone. If the rest cannot
+// be released, the next command that uses its name, addresses or ids does that.
 func (m *Manager) Destroy(ctx context.Context, name string, o DestroyOptions) error {
 	l, err := m.lock(ctx, name)
 	if err != nil {
@@ -69,8 +68,8 @@ func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOpt
 	return m.destroyLocked(context.WithoutCancel(ctx), l, v, o.Force)
 }
 
-// readable reads what a VPS should be. With force a file that cannot be read
-// is no reason to keep the VPS: then only its name is known.
+// loadToDestroy loads the settings of a VPS. With force, if they cannot be read, v has
+// only the name and the interfaces.
 func (m *Manager) loadToDestroy(l *state.Locked, force bool) (vps.VPS, error) {
 	v, err := l.VPS()
 	if err == nil || fail.Is(err, fail.NotFound) || !force {
@@ -80,8 +79,8 @@ func (m *Manager) loadToDestroy(l *state.Locked, force bool) (vps.VPS, error) {
 	return m.byNameAlone(l.Name())
 }
 
-// byNameAlone finds out from the networks' tables which interfaces a VPS has
-// whose own file cannot be read.
+// byNameAlone returns a VPS whose settings cannot be read: its name, and its
+// interfaces as the tables of the networks have them.
 func (m *Manager) byNameAlone(name string) (vps.VPS, error) {
 	v := vps.VPS{Name: name}
 	for network, t := range m.networkTables().Mentioning(name) {
@@ -92,10 +91,10 @@ func (m *Manager) byNameAlone(name string) (vps.VPS, error) {
 	return v, nil
 }
 
-// destroyLocked removes a VPS that has no monitor. Its directory is moved
-// before its addresses are released: a VPS that exists has its addresses, and
-// claims without a VPS are swept anyway. So destroy writes nothing before the
-// move, and a full disk does not stop it.
+// destroyLocked removes a VPS without a monitor. It moves the directory before it
+// releases the addresses: a VPS that exists must have its addresses, and claims
+// without a VPS are released later anyway. So it writes nothing before the move, and
+// works on a full disk.
 func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v vps.VPS, force bool) error {
 	if err := m.killStrays(v, force); err != nil {
 		return err
@@ -121,9 +120,9 @@ func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v vps.VPS,
 	return nil
 }
 
-// releaseFormer releases what v, which is in the trash, owned by the name that
-// it had before a rename that was cut short. Who holds that name's lock
-// releases it as well.
+// releaseFormer releases what v, which is in the trash, still owned under its former
+// name after an interrupted rename. If another command holds the lock of that name,
+// it does the same.
 func (m *Manager) releaseFormer(ctx context.Context, v vps.VPS) error {
 	if v.RenamedFrom == "" || v.RenamedFrom == v.Name || paths.Exists(m.store.VPSDir(v.RenamedFrom)) {
 		return nil
@@ -142,9 +141,9 @@ func (m *Manager) releaseFormer(ctx context.Context, v vps.VPS) error {
 	return m.clearRemains(ctx, l, false)
 }
 
-// sweepUnlessNew sweeps what v has on the host. One that has never run in this
-// boot of the host has nothing there, so that it can be destroyed without the
-// right to change the host's network.
+// sweepUnlessNew is sweep. But a VPS that has not run since the host booted has
+// nothing on the host, so it can be destroyed without the permission to change the
+// host's network.
 func (m *Manager) sweepUnlessNew(ctx context.Context, v vps.VPS) error {
 	err := m.sweep(ctx, v)
 	if fail.Is(err, fail.Permission) && !paths.Exists(m.store.RunDir(v.Name)) {
@@ -154,8 +153,8 @@ func (m *Manager) sweepUnlessNew(ctx context.Context, v vps.VPS) error {
 	return err
 }
 
-// trash moves the locked VPS into the trash. Where even that needs room which
-// the disk does not have, it empties the trash first.
+// trash moves the locked VPS into the trash. If the disk is too full even for that,
+// it empties the trash first.
 func (m *Manager) trash(ctx context.Context, l *state.Locked) error {
 	err := l.Trash()
 	if err == nil || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
@@ -167,10 +166,9 @@ func (m *Manager) trash(ctx context.Context, l *state.Locked) error {
 	return l.Trash()
 }
 
-// clearRemains releases what a VPS that does not exist has left under the
-// locked name: a destroy or a create that was killed leaves addresses, a VPS
-// whose files were removed by hand leaves processes too. With force these are
-// killed; else they are fail.State.
+// clearRemains releases what is left under the locked name, which has no VPS. A killed
+// destroy or create leaves addresses. A VPS whose files were removed by hand leaves
+// processes too: with force they are killed, otherwise they are fail.State.
 func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool) error {
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
@@ -195,7 +193,7 @@ func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool)
 		return err
 	}
 	if other, err := m.store.Renamed(l.Name()); err != nil || other != "" {
-		return err // what carries the name is that VPS's
+		return err // the rest under this name belongs to that VPS
 	}
 	if err := m.store.ForgetRename(l.Name()); err != nil {
 		return err
@@ -210,14 +208,14 @@ func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool)
 	return errors.Join(m.networkTables().Release(ctx, v), m.store.RemoveRun(v.Name))
 }
 
-// strays is fail.State for a name whose VPS is gone while its processes run.
+// strays is fail.State for a name without a VPS that still has processes.
 func strays(name, why string) error {
 	return fail.New(fail.State, "the files of %s are gone and it still runs: %s", name, why)
 }
 
-// emptyTrash deletes what destroyed VPSs have left, as long as that is quick;
-// the rest is deleted by a process of its own, and by later commands if that
-// one is killed. A failure is a warning: what is in the trash is no one's VPS.
+// emptyTrash deletes the files of destroyed VPSs. If that takes longer than half a
+// second a process in the background continues. If that is killed, later commands do
+// it. An error is a warning.
 func (m *Manager) emptyTrash(ctx context.Context) {
 	const quick = 500 * time.Millisecond
 	bounded, cancel := context.WithTimeout(ctx, quick)
@@ -231,9 +229,9 @@ func (m *Manager) emptyTrash(ctx context.Context) {
 	}
 }
 
-// emptyTrashBehind starts a process that empties the trash and outlives this
-// one. It inherits no descriptor: a lock that the caller's shell holds would
-// be held until the last file is deleted.
+// emptyTrashBehind starts a process that empties the trash and outlives this one. It
+// inherits no descriptors, or it would keep a lock of the caller's shell until the
+// last file is deleted.
 func (m *Manager) emptyTrashBehind() error {
 	self, err := os.Executable()
 	if err != nil {
@@ -252,11 +250,10 @@ func (m *Manager) emptyTrashBehind() error {
 	return cmd.Process.Release()
 }
 
-// EmptyTrashCommand is the word that makes croft delete what destroyed VPSs
-// have left. It is for croft itself.
+// EmptyTrashCommand is the hidden command that deletes the files of destroyed VPSs.
 const EmptyTrashCommand = "empty-trash"
 
-// EmptyTrash is what main calls for "croft empty-trash ROOT RUN".
+// EmptyTrash is the command "croft empty-trash ROOT RUN".
 func EmptyTrash(args []string) int {
 	if len(args) != 2 {
 		fmt.Fprintln(os.Stderr, "croft: empty-trash is for croft itself")

@@ -29,9 +29,9 @@ import (
 // A CommandError is a command that cannot be executed inside.
 type CommandError = command.Error
 
-// Exec runs a command in the running VPS name and returns its exit status, 128+n
-// if signal n ended it. It takes no lock: the VPS may end under it, and then
-// so does the command. A command that cannot be run is a *CommandError.
+// Exec runs a command in the running VPS name and returns its exit status, or 128+n
+// if signal n ended it. A command that cannot be executed is a *CommandError. Exec
+// takes no lock, so the VPS may end at any time, and the command with it.
 func (m *Manager) Exec(ctx context.Context, name string, o ExecOptions) (int, error) {
 	run, err := m.running(ctx, name)
 	if err != nil {
@@ -58,8 +58,8 @@ func (m *Manager) exec(ctx context.Context, name string, run state.Run, o ExecOp
 	return m.execPipes(ctx, name, process, o.Stdio)
 }
 
-// Enter gives a person a shell in the running VPS name, on their terminal, and
-// returns its exit status: the login shell of o.User, root by default. o has no
+// Enter runs the login shell of o.User (default: root) in the running VPS name, on
+// the caller's terminal if there is one, and returns its exit status. o must not have
 // Args.
 func (m *Manager) Enter(ctx context.Context, name string, o ExecOptions) (int, error) {
 	run, err := m.running(ctx, name)
@@ -73,14 +73,14 @@ func (m *Manager) Enter(ctx context.Context, name string, o ExecOptions) (int, e
 			return 0, reachError(name, err)
 		}
 		if shell == "" {
-			shell = "/bin/sh" // its files cannot be read
+			shell = "/bin/sh" // the files inside cannot be read
 		}
 		o.Args = []string{shell, "-l"}
 	}
 	return m.exec(ctx, name, run, o)
 }
 
-// running returns what the VPS does, fail.State unless it runs.
+// running returns the run of the VPS name; fail.State if the VPS does not run.
 func (m *Manager) running(ctx context.Context, name string) (state.Run, error) {
 	if _, err := vps.ParseName(name); err != nil {
 		return state.Run{}, err
@@ -121,7 +121,7 @@ func (m *Manager) process(name string, run state.Run, o ExecOptions) (*specs.Pro
 	return p, nil
 }
 
-// reachError sorts out why the files of a running VPS cannot be reached.
+// reachError classifies the error of an access to the files of a running VPS.
 func reachError(name string, err error) error {
 	if errors.Is(err, inside.ErrGone) {
 		return fail.New(fail.State, "%s has just ended", name)
@@ -154,8 +154,8 @@ func (m *Manager) execPipes(ctx context.Context, name string, p *specs.Process, 
 	return status, pipes.Finish()
 }
 
-// execTerminal runs p on a terminal of its own, which is joined to the terminal
-// that stdio.In must be.
+// execTerminal runs p on its own terminal, which is joined to the caller's: stdio.In
+// must be a terminal.
 func (m *Manager) execTerminal(name string, p *specs.Process, stdio Stdio) (int, error) {
 	if stdio.In == nil || !term.IsTerminal(int(stdio.In.Fd())) {
 		return 0, fail.New(fail.Usage, "standard input is not a terminal")
@@ -186,17 +186,18 @@ func (m *Manager) execTerminal(name string, p *specs.Process, stdio Stdio) (int,
 	return status, terminal.Finish()
 }
 
-// atProcessLimit reports whether the VPS has as many processes as it may have.
-// A command that cannot be started then fails at a place that tells nothing.
+// atProcessLimit reports whether the VPS has about as many processes as its limit
+// allows. The error of a command that cannot start because of that does not tell it.
 func (m *Manager) atProcessLimit(name string) bool {
 	u, err := m.containers.Usage(name)
 	return err == nil && u.PIDsLimit > 0 && u.PIDs+nearLimit >= u.PIDsLimit
 }
 
-// nearLimit is how many processes and threads libcontainer starts for a command.
+// nearLimit is the number of processes and threads that libcontainer starts for a
+// command.
 const nearLimit = 8
 
-// execError sorts out why the command p could not be run.
+// execError classifies the error of the command p, which could not be run.
 func (m *Manager) execError(name string, p *specs.Process, err error) error {
 	if errors.Is(err, container.ErrAbsent) || errors.Is(err, container.ErrNotRunning) {
 		return observe.NotRunning(name, StatusStopped)
@@ -208,7 +209,7 @@ func (m *Manager) execError(name string, p *specs.Process, err error) error {
 	switch {
 	case not != nil:
 		return not
-	case errors.Is(e, inside.ErrGone), !observe.Alive(init): // whatever libcontainer met then
+	case errors.Is(e, inside.ErrGone), !observe.Alive(init): // err is a consequence of that
 		return fail.New(fail.State, "%s has ended", name).WithHint("croft start %s", name)
 	case noMoreProcesses(err), m.atProcessLimit(name):
 		return fail.New(fail.State, "%s is at its limit of processes", name).WithHint("croft inspect %s", name)
@@ -216,13 +217,13 @@ func (m *Manager) execError(name string, p *specs.Process, err error) error {
 	return err
 }
 
-// noMoreProcesses reports whether the kernel refused another process. The
-// failure comes from other processes, as text: of Go or of the C library.
+// noMoreProcesses reports whether the kernel refused another process. The error comes
+// from another process as text, which Go or the C library wrote.
 func noMoreProcesses(err error) bool {
 	return strings.Contains(strings.ToLower(err.Error()), syscall.EAGAIN.Error())
 }
 
-// output runs a command in a VPS and returns what it printed.
+// output runs a command in a VPS and returns its standard output.
 func (m *Manager) output(ctx context.Context, name string, args ...string) (string, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -243,19 +244,18 @@ func (m *Manager) output(ctx context.Context, name string, args ...string) (stri
 	return out, err
 }
 
-// runInside runs a command in a VPS for its effect.
+// runInside runs a command in a VPS and drops its output.
 func (m *Manager) runInside(ctx context.Context, name string, args ...string) error {
 	_, err := m.output(ctx, name, args...)
 	return err
 }
 
-// consolePatience is how long a console waits for the VPS's new monitor.
+// consolePatience is how long Console waits for a new monitor of the VPS.
 const consolePatience = 10 * time.Second
 
-// Console joins the caller's terminal to the console of the running VPS name,
-// until they type the way out or the VPS ends. If only its monitor ends, the
-// VPS gets a new one, and the console goes on there. It is fail.Busy if as many
-// consoles are attached as can be.
+// Console joins the caller's terminal to the console of the running VPS name until
+// the user detaches or the VPS ends. If only its monitor ends, the VPS gets a new one
+// and the console continues there. It is fail.Busy if too many clients are attached.
 func (m *Manager) Console(ctx context.Context, name string, io Stdio) error {
 	if io.Err != nil && term.IsTerminal(int(io.In.Fd())) {
 		fmt.Fprintf(io.Err, "croft: attached to %s; %s detaches\n", name, console.DetachKeys)
@@ -273,7 +273,7 @@ func (m *Manager) Console(ctx context.Context, name string, io Stdio) error {
 		if !held && !observe.Alive(was.Init) {
 			return observe.NotRunning(name, StatusStopped)
 		}
-		// Its monitor was killed, and it has no new one yet.
+		// The error if its monitor was killed and it has no new one yet.
 		err = fail.New(fail.State, "attach to the console: %w", console.ErrNotServed)
 		if held {
 			err = console.Attach(ctx, paths.ConsoleSocket(m.store, name), io.In, io.Out)

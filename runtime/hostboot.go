@@ -17,23 +17,23 @@ import (
 	"croft/runtime/observe"
 )
 
-// A HostResult is what became of one VPS in a boot or a shutdown of the host.
+// A HostResult is the result for one VPS of a boot or a shutdown of the host.
 type HostResult struct {
 	Name string
 	Took time.Duration
-	Err  error // nil: it was started, or has stopped
+	Err  error // nil if it was started or has stopped
 }
 
-// BootHost starts the VPSs that should run now that the host has booted: those
-// that every boot starts, and those that should have been running when it went
-// down, by a shutdown or by a power cut. Those with the highest boot order come
-// first; those with the same are started at the same time, as many as the host
-// has CPUs. With o.Wait the next order begins when this one has booted. One
-// that runs already is left, one that fails is in nobody's way.
+// BootHost starts the VPSs that should run after a boot of the host: those that every
+// boot starts, and those that should have been running when the host went down, by a
+// shutdown or a power cut. VPSs with the highest boot order start first. VPSs with the
+// same order start at the same time, as many as the host has CPUs. With o.Wait the
+// next order starts when this one has booted. A VPS that fails does not stop others.
+// No-op for a VPS that runs already.
 //
-// tell is called with what became of each as soon as it is known, never twice
-// at the same time. The results are in the order of the boot. An error is one
-// of the whole, and no VPS's.
+// BootHost calls tell with each result as soon as there is one, never twice at the
+// same time. It returns the results in the order of the boot. An error is not about
+// one VPS.
 func (m *Manager) BootHost(ctx context.Context, o StartOptions, tell func(HostResult)) ([]HostResult, error) {
 	m.emptyTrash(ctx)
 	m.destroyAbandoned(ctx)
@@ -48,7 +48,7 @@ func (m *Manager) BootHost(ctx context.Context, o StartOptions, tell func(HostRe
 			m.warn(err.Error())
 		}
 		runs := m.mayRun(e.Name)
-		e.VPS.Name = e.Name // of a broken one it is all that is known
+		e.VPS.Name = e.Name // the settings of a broken VPS have no name
 		if !runs && startsOnBoot(e.VPS, marked) {
 			start = append(start, e.VPS)
 		}
@@ -62,19 +62,19 @@ func (m *Manager) BootHost(ctx context.Context, o StartOptions, tell func(HostRe
 		if runs, e := m.runs(name); e != nil || !runs {
 			return err
 		}
-		return nil // somebody else has started it meanwhile
+		return nil // another command has started it meanwhile
 	})
 }
 
-// ShutdownOptions is what a shutdown of the host may be told.
+// ShutdownOptions are the options of a shutdown of the host.
 type ShutdownOptions struct {
-	Timeout time.Duration // for all of them together; then the rest is killed. 0 is as long as each may take
+	Timeout time.Duration // for all VPSs together; then the rest is killed. 0: only the timeout of each
 }
 
-// ShutdownHost stops every VPS that runs, in the reverse order of a boot, those
-// with the same boot order at the same time, each with its own timeout. They
-// stay marked as those that should run, so that the next boot starts them. One
-// that fails is in nobody's way. tell and the results are as in BootHost.
+// ShutdownHost stops all running VPSs in the reverse order of BootHost. VPSs with the
+// same boot order stop at the same time, each within its own timeout. The next boot of
+// the host starts them again. A VPS that fails does not stop others. tell and the
+// results are as in BootHost.
 func (m *Manager) ShutdownHost(ctx context.Context, o ShutdownOptions, tell func(HostResult)) ([]HostResult, error) {
 	entries, err := m.store.All()
 	if err != nil {
@@ -93,19 +93,19 @@ func (m *Manager) ShutdownHost(ctx context.Context, o ShutdownOptions, tell func
 	}
 	groups := bootGroups(stop)
 	slices.Reverse(groups)
-	// All that wait do so for others: no bound to how many.
+	// A stop mostly waits, so their number needs no limit.
 	return inGroups(ctx, groups, len(stop), tell, func(name string) error {
 		return m.stopForShutdown(ctx, name, deadline)
 	})
 }
 
-// stopForShutdown stops one VPS by the deadline, if there is one.
+// stopForShutdown stops one VPS, before the deadline if there is one.
 func (m *Manager) stopForShutdown(ctx context.Context, name string, deadline time.Time) error {
 	own := DefaultStopTimeout
 	if v, err := m.store.Get(name); err == nil {
 		own = v.StopTimeout()
 	}
-	// Whoever is busy with it may be stopping it.
+	// Another command that holds the lock may be stopping the VPS.
 	patient := *m
 	patient.lockWait = max(m.lockWait, timeLeft(own, deadline))
 	l, err := patient.lock(ctx, name)
@@ -114,13 +114,13 @@ func (m *Manager) stopForShutdown(ctx context.Context, name string, deadline tim
 	}
 	defer l.Unlock()
 	if runs, err := m.runs(name); err != nil || !runs {
-		return err // stopped meanwhile, and not by us
+		return err // another command has stopped it
 	}
 	v, err := l.VPS()
 	if err != nil {
 		return err
 	}
-	// One that an older croft started has no mark.
+	// An older croft did not record that at the start.
 	if err := m.store.MarkRunning(name); err != nil {
 		m.warn(err.Error())
 	}
@@ -141,9 +141,9 @@ func (m *Manager) stopForShutdown(ctx context.Context, name string, deadline tim
 	return err
 }
 
-// stopOrphan stops a VPS whose monitor was killed, and whose lock is held. It
-// gets no other one: at a shutdown systemd makes no more scopes. One that has
-// not ended in timeout is killed, and that is fail.Timeout.
+// stopOrphan stops a VPS without a monitor whose lock is held. It does not give it a
+// new monitor, because systemd creates no scopes during a shutdown. A VPS that does
+// not end within timeout is killed, which is fail.Timeout.
 func (m *Manager) stopOrphan(ctx context.Context, v vps.VPS, timeout time.Duration) error {
 	if err := requestStop(m.store, v.Name); err != nil {
 		m.warn(err.Error())
@@ -173,7 +173,7 @@ func (m *Manager) stopOrphan(ctx context.Context, v vps.VPS, timeout time.Durati
 	if late {
 		end = endreason.ByKill("it was killed without a monitor")
 	}
-	err := m.sweep(context.WithoutCancel(ctx), v) // which kills what is left
+	err := m.sweep(context.WithoutCancel(ctx), v) // this kills the remaining processes
 	if err = errors.Join(err, m.putEnd(v.Name, end)); err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (m *Manager) stopOrphan(ctx context.Context, v vps.VPS, timeout time.Durati
 	return nil
 }
 
-// until is d, or less if the deadline comes before that.
+// timeLeft returns d, or the time to the deadline if that is shorter.
 func timeLeft(d time.Duration, deadline time.Time) time.Duration {
 	if deadline.IsZero() {
 		return d
@@ -197,9 +197,9 @@ func (m *Manager) runs(name string) (bool, error) {
 	return seen.Runs(), err
 }
 
-// mayRun reports whether name runs, as far as can be known: one whose run.json
-// cannot be read is a warning, and runs if the kernel has processes of it. So
-// one bad file stops neither a boot of the host nor a shutdown.
+// mayRun reports whether name runs. If its record cannot be read that is a warning,
+// and the VPS runs if the kernel has processes of it. So one bad file does not stop a
+// boot or a shutdown of the host.
 func (m *Manager) mayRun(name string) bool {
 	runs, err := m.runs(name)
 	if err == nil {
@@ -210,11 +210,11 @@ func (m *Manager) mayRun(name string) bool {
 	return err != nil || len(pids) > 0
 }
 
-// startsOnBoot says whether a boot of the host starts v, which is marked as
-// one that should run or is not.
+// startsOnBoot reports whether a boot of the host starts v. marked says that v should
+// have been running.
 func startsOnBoot(v vps.VPS, marked bool) bool {
 	switch {
-	case v.Ephemeral: // who ran it is gone
+	case v.Ephemeral: // its croft run has ended
 		return false
 	case v.OnBoot == vps.OnBootLast:
 		return marked
@@ -222,8 +222,8 @@ func startsOnBoot(v vps.VPS, marked bool) bool {
 	return v.OnBoot == vps.OnBootYes
 }
 
-// bootGroups sorts VPSs into those that are started at the same time, the
-// first to be started first.
+// bootGroups returns groups of VPSs that start at the same time, in the order in
+// which they start.
 func bootGroups(all []vps.VPS) [][]string {
 	slices.SortFunc(all, func(a, b vps.VPS) int {
 		return cmp.Or(cmp.Compare(b.BootOrder, a.BootOrder), cmp.Compare(a.Name, b.Name))
@@ -239,9 +239,9 @@ func bootGroups(all []vps.VPS) [][]string {
 	return groups
 }
 
-// inTurn calls do for each name, one group after the other, for at most limit
-// names at the same time. Once ctx is done nobody's turn comes any more, and
-// the error says so.
+// inGroups calls do for each name, one group after the other, for at most limit names
+// at the same time. When ctx is done it does not call do any more and returns the
+// error of ctx.
 func inGroups(ctx context.Context, groups [][]string, limit int, tell func(HostResult), do func(string) error) ([]HostResult, error) {
 	var telling sync.Mutex
 	var all []HostResult

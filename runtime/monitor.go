@@ -108,8 +108,9 @@ func (s spawner) Spawn(ctx context.Context, name string, life *os.File, how spaw
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // for iptables and modprobe
 	cmd.ExtraFiles = []*os.File{life, write}
 	// In its own session neither Ctrl-C on the terminal nor the end of the
-	// terminal reaches the VPS. clone(2) keeps the propagation of the host's
-	// mounts, unlike unshare(1), so the monitor can choose to follow unmounts.
+	// terminal reaches the VPS. Cloneflags keeps the propagation of the host's
+	// mounts, so the monitor can choose to follow unmounts. Unshareflags would
+	// make all mounts private.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: syscall.CLONE_NEWNS}
 	err = startClean(cmd)
 	write.Close()

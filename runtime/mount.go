@@ -9,10 +9,10 @@ import (
 	"croft/template/rootfs"
 )
 
-// Mount mounts the root filesystem of a VPS that does not run, on the host,
-// and returns where. It is in the VPS's bundle, whose configuration is written
-// anew: any OCI runtime can run that. A mounted one is success. It stays until
-// Umount, Destroy, or a reboot of the host; a start is refused meanwhile.
+// Mount mounts the root filesystem of a stopped VPS on the host and returns the
+// mount point, which is in the VPS's bundle. It writes the configuration of the
+// bundle, so any OCI runtime can run it. No-op if it is mounted. It stays mounted
+// until Umount, Destroy or a reboot of the host, and the VPS cannot start until then.
 func (m *Manager) Mount(ctx context.Context, name string) (string, error) {
 	l, v, err := m.lockAndLoadAsIs(ctx, name)
 	if err != nil {
@@ -52,9 +52,8 @@ func (m *Manager) Mount(ctx context.Context, name string) (string, error) {
 	return root.Target, err
 }
 
-// Umount undoes Mount. One that is not mounted is success, one that runs
-// fail.State. While something uses the files it is fail.Busy, and they stay
-// mounted.
+// Umount undoes Mount. No-op if the VPS is not mounted. It is fail.State if the VPS
+// runs, and fail.Busy, and changes nothing, while a process uses the files.
 func (m *Manager) Umount(ctx context.Context, name string) error {
 	l, v, err := m.lockAndLoadAsIs(ctx, name)
 	if err != nil {
@@ -72,14 +71,14 @@ func (m *Manager) Umount(ctx context.Context, name string) error {
 	return m.rootfses.Release(m.mountpoint(v.Name))
 }
 
-// mountpoint is where a VPS's root filesystem is mounted, without what it is
-// made of.
+// mountpoint describes the place where a VPS's root filesystem is mounted, without
+// its layers.
 func (m *Manager) mountpoint(name string) rootfs.Rootfs {
 	return rootfs.Rootfs{Dir: m.store.FSDir(name), Target: paths.Rootfs(m.store, name), Scratch: paths.LowerDir(m.store, name)}
 }
 
-// notMounted is fail.State for a VPS whose root filesystem Mount has mounted:
-// overlay leaves open what two mounts of one directory do to it.
+// notMounted is fail.State if Mount has mounted the root filesystem: the result of
+// two overlay mounts with the same upper directory is undefined.
 func (m *Manager) notMounted(name string) error {
 	mounted, err := m.rootfses.Mounted(m.mountpoint(name))
 	if err == nil && mounted {

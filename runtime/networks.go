@@ -14,17 +14,17 @@ import (
 	"croft/runtime/tables"
 )
 
-// Names of networks that croft knows by itself.
+// Names of networks with a meaning.
 const (
 	DefaultNetwork = network.DefaultName
 	NoNetwork      = "none"
 )
 
-// NetworkInfo is the network package's own description.
+// NetworkInfo describes a network.
 type NetworkInfo = network.Info
 
-// Networks lists the networks, sorted by name. One that cannot be read is there
-// too, with why. The default one is there as soon as a VPS has asked for it.
+// Networks lists the networks, sorted by name. A network that cannot be read is listed
+// with the reason. The default network exists after the first create of a VPS on it.
 func (m *Manager) Networks(ctx context.Context) ([]NetworkInfo, error) {
 	names, err := m.store.Networks()
 	if err != nil {
@@ -44,7 +44,7 @@ func (m *Manager) Networks(ctx context.Context) ([]NetworkInfo, error) {
 	return all, nil
 }
 
-// Network describes one network and who owns what in it.
+// Network describes one network and its addresses with their owners.
 func (m *Manager) Network(_ context.Context, name string) (NetworkInfo, error) {
 	t, err := m.networkTables().Get(name)
 	if err != nil {
@@ -53,15 +53,15 @@ func (m *Manager) Network(_ context.Context, name string) (NetworkInfo, error) {
 	return t.Info(), nil
 }
 
-// NetworkSettings are what a user says of a new network.
+// NetworkSettings are the settings of a new network.
 type NetworkSettings = network.Settings
 
-// NetworkModes are the modes that a network can be created in.
+// NetworkModes returns the modes of networks.
 func NetworkModes() []string { return network.Modes() }
 
-// CreateNetwork makes a network that nobody is in yet, and what it needs of the
-// host. A name or a prefix that is taken is fail.Taken; a bridge or a link that
-// should be there and is not fail.State. On an error nothing of it is left.
+// CreateNetwork creates an empty network, in croft's files and on the host. It is
+// fail.Taken if the name or a prefix is in use, and fail.State if a bridge or a link
+// that it needs is missing. After an error nothing of it is left.
 func (m *Manager) CreateNetwork(ctx context.Context, s NetworkSettings) (NetworkInfo, error) {
 	if _, err := vps.ParseName(s.Name); err != nil {
 		return NetworkInfo{}, err
@@ -99,13 +99,13 @@ func (m *Manager) CreateNetwork(ctx context.Context, s NetworkSettings) (Network
 	return t.Info(), nil
 }
 
-// A NetworkChange is what SetNetwork changes. What is nil stays.
+// A NetworkChange is what SetNetwork changes. A nil field is left unchanged.
 type NetworkChange struct {
-	Names *bool // whether VPSs of the network are told each other's names
+	Names *bool // whether VPSs of the network get each other's names
 }
 
-// SetNetwork changes a network and saves it. The VPSs that run on it have the
-// change at once; a VPS whose files cannot be written is a warning.
+// SetNetwork changes a network. The change takes effect in running VPSs at once. A VPS
+// whose files cannot be written is a warning.
 func (m *Manager) SetNetwork(ctx context.Context, name string, c NetworkChange) error {
 	err := m.store.UpdateNetwork(ctx, name, func(old state.NetworkTable) (state.NetworkChange, error) {
 		t, err := m.networkTables().Existing(name, old)
@@ -125,11 +125,10 @@ func (m *Manager) SetNetwork(ctx context.Context, name string, c NetworkChange) 
 	return nil
 }
 
-// RepairNetwork makes the host match its plan of the network again, for the
-// network and for every VPS that runs on it: an interface that is gone is made
-// anew, inside too. A VPS that cannot be repaired, or that another command is
-// busy with, is a warning. Claims that are damaged are written anew; see
-// rebuildClaims.
+// RepairNetwork makes the host match the plan of the network and of all VPSs that run
+// on it. It creates missing interfaces again, inside too. A VPS that cannot be
+// repaired, or whose lock another command holds, is a warning. Damaged claims are
+// rebuilt: see rebuildClaims.
 func (m *Manager) RepairNetwork(ctx context.Context, name string) error {
 	t, err := m.networkTables().Get(name)
 	if fail.Is(err, fail.State) {
@@ -151,10 +150,10 @@ func (m *Manager) RepairNetwork(ctx context.Context, name string) error {
 	return m.publishAll(ctx)
 }
 
-// rebuildClaims writes the claims of a network anew that cannot be read, without
-// those that are lost. The VPSs that these were of get new addresses at their next
-// start; one that runs is fail.State, since its addresses would be given away. So
-// are settings that cannot be read: only a person knows what they said.
+// rebuildClaims writes damaged claims of a network again, without those that are lost.
+// A VPS that has lost its addresses gets new ones at its next start. It is fail.State
+// if such a VPS runs, because its addresses would be free for others, and if the
+// settings of the network cannot be read.
 func (m *Manager) rebuildClaims(ctx context.Context, name string) (network.Table, error) {
 	rebuilt := false
 	err := m.store.UpdateNetwork(ctx, name, func(files state.NetworkTable) (state.NetworkChange, error) {
@@ -185,8 +184,8 @@ func (m *Manager) rebuildClaims(ctx context.Context, name string) (network.Table
 	return m.networkTables().Get(name)
 }
 
-// claimsOfRunning is fail.State if a VPS that runs on the network has no claim
-// in t.
+// claimsOfRunning is fail.State if a VPS that runs on the network of t has no claim in
+// t.
 func (m *Manager) claimsOfRunning(t network.Table) error {
 	entries, err := m.store.All()
 	if err != nil {
@@ -204,8 +203,7 @@ func (m *Manager) claimsOfRunning(t network.Table) error {
 	return nil
 }
 
-// repairInterfaces gives VPSs that run on a network the interfaces that they
-// should have.
+// repairInterfaces creates missing interfaces of the VPSs that run on a network.
 func (m *Manager) repairInterfaces(ctx context.Context, name string) error {
 	entries, err := m.store.All()
 	if err != nil {
@@ -243,7 +241,7 @@ func (m *Manager) repairInterfacesOf(ctx context.Context, name, network string) 
 	if err != nil {
 		return err
 	}
-	anew := false
+	created := false
 	for _, p := range plans {
 		if p.Network != network {
 			continue
@@ -252,19 +250,18 @@ func (m *Manager) repairInterfacesOf(ctx context.Context, name, network string) 
 		if err != nil {
 			return err
 		}
-		anew = anew || made
+		created = created || made
 	}
-	if r := v.Routing; anew && r.Any() {
+	if r := v.Routing; created && r.Any() {
 		return m.networks.SetRouting(r, plans, init)
 	}
 	return nil
 }
 
-// RemoveNetwork removes a network that no VPS is on, from the host and from
-// croft's files. With force one that cannot be read is removed too, unless a
-// VPS on it runs: its file is moved aside, and VPSs on it get new addresses at
-// their next start, when there is a network of that name. A network that is
-// used is fail.State.
+// RemoveNetwork removes a network from the host and from croft's files. It is
+// fail.State if the network has VPSs. With force it also removes a network that cannot
+// be read, unless a VPS on it runs: it renames the file, and VPSs on it get new
+// addresses at their next start if there is a network of that name then.
 func (m *Manager) RemoveNetwork(ctx context.Context, name string, force bool) error {
 	return m.store.RemoveNetwork(ctx, name, func(files state.NetworkTable) (aside bool, err error) {
 		t, err := m.networkTables().Existing(name, files)
@@ -281,7 +278,7 @@ func (m *Manager) RemoveNetwork(ctx context.Context, name string, force bool) er
 		if err := m.runsOn(name); err != nil {
 			return false, err
 		}
-		// Its mode is unknown: remove a bridge of that name, and the rules that name it.
+		// Its mode is unknown: this removes a bridge and rules of that name.
 		return true, m.networks.Remove(ctx, network.NewHostPlan(network.Default(network.Seed{Name: name})))
 	})
 }

@@ -11,12 +11,12 @@ import (
 	"croft/runtime/paths"
 )
 
-// Pause stops every process of name where it is. A paused one is success.
+// Pause freezes all processes of name. No-op if name is paused.
 func (m *Manager) Pause(ctx context.Context, name string) error {
 	return m.freeze(ctx, name, m.containers.Freeze)
 }
 
-// Resume lets a paused VPS go on. One that is not paused is success.
+// Resume thaws a paused VPS. No-op if name is not paused.
 func (m *Manager) Resume(ctx context.Context, name string) error {
 	return m.freeze(ctx, name, m.containers.Thaw)
 }
@@ -43,9 +43,8 @@ func (m *Manager) freeze(ctx context.Context, name string, how func(string) erro
 	return nil
 }
 
-// standStill keeps a running VPS from doing anything until the function that
-// it returns is called. One that does not run, or is paused, is left as it is.
-// The caller has its lock.
+// freezeWhile freezes a running VPS until the function that it returns is called.
+// No-op if the VPS does not run or is paused. The caller holds its lock.
 func (m *Manager) freezeWhile(name string) (func() error, error) {
 	goOn := func() error { return nil }
 	seen, err := m.observe(name)
@@ -57,7 +56,7 @@ func (m *Manager) freezeWhile(name string) (func() error, error) {
 		return goOn, ignoreEnded(name, err)
 	}
 	if err := os.WriteFile(paths.Frozen(m.store, name), nil, 0o600); err != nil {
-		return goOn, fmt.Errorf("let %s stand still: %w", name, err)
+		return goOn, fmt.Errorf("cannot freeze %s: %w", name, err)
 	}
 	goOn = func() error { return m.thawFrozen(name) }
 	if err := m.containers.Freeze(name); err != nil {
@@ -66,8 +65,8 @@ func (m *Manager) freezeWhile(name string) (func() error, error) {
 	return goOn, nil
 }
 
-// goOn lets a VPS go on that standStill, in this process or in one that was
-// killed, has stopped. It is a no-op for any other. The caller has its lock.
+// thawFrozen thaws a VPS that freezeWhile froze, in this process or in one that was
+// killed. No-op for other VPSs. The caller holds the lock.
 func (m *Manager) thawFrozen(name string) error {
 	if !paths.Exists(paths.Frozen(m.store, name)) {
 		return nil
@@ -76,13 +75,13 @@ func (m *Manager) thawFrozen(name string) error {
 		return err
 	}
 	if err := os.Remove(paths.Frozen(m.store, name)); err != nil && !os.IsNotExist(err) {
-		return fmt.Errorf("note that %s goes on: %w", name, err)
+		return fmt.Errorf("cannot record that %s is thawed: %w", name, err)
 	}
 	return nil
 }
 
-// goOnIfFree is goOn for commands that take no lock. It is a no-op while another
-// command holds it: that is the one that lets the VPS stand still.
+// thawIfFree is thawFrozen for commands that take no lock. No-op while another
+// command holds the lock, because that one may have frozen the VPS.
 func (m *Manager) thawIfFree(ctx context.Context, name string) {
 	if !paths.Exists(paths.Frozen(m.store, name)) {
 		return
@@ -97,10 +96,10 @@ func (m *Manager) thawIfFree(ctx context.Context, name string) {
 	}
 }
 
-// ended forgives that a VPS has just ended of itself: it stands still.
+// ignoreEnded is err, or nil if the VPS has just ended.
 func ignoreEnded(name string, err error) error {
 	if err == nil || errors.Is(err, container.ErrAbsent) {
 		return nil
 	}
-	return fail.New(fail.Host, "%s: %w", name, fmt.Errorf("let it stand still: %w", err)).WithHint("croft resume %s", name)
+	return fail.New(fail.Host, "%s: %w", name, fmt.Errorf("cannot freeze or thaw it: %w", err)).WithHint("croft resume %s", name)
 }

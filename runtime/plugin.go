@@ -81,8 +81,8 @@ func (m *Manager) startRoutes(v vps.VPS, plans []network.Plan, init inside.Ident
 	return m.networks.SetRouting(kept, plans, init)
 }
 
-// publishAtStart has what v has published lead to its interface, which is
-// there by now, and puts back what another program flushed of others'.
+// publishAtStart makes the published ports of v lead to its interface, which exists
+// now. It also restores the ports of other VPSs if another program removed them.
 func (m *Manager) publishAtStart(ctx context.Context, v vps.VPS) error {
 	if len(v.Published) > 0 {
 		has, err := m.hostHas()

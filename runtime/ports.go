@@ -36,8 +36,8 @@ func (m *Manager) claimPorts(ctx context.Context, name string, more []vps.Public
 	})
 }
 
-// hostHas reports whether the host has the address that ports are published
-// on. Traffic to any other one is not the host's to translate.
+// hostHas returns a function that reports whether the host has the address of a
+// publication. The host cannot translate traffic to other addresses.
 func (m *Manager) hostHas() (func(vps.Publication) bool, error) {
 	host, err := m.networks.Addresses()
 	if err != nil {
@@ -50,15 +50,14 @@ func (m *Manager) hostHas() (func(vps.Publication) bool, error) {
 	return func(p vps.Publication) bool { return network.CanPublish(p, host, routed) }, nil
 }
 
-// applicable are the ports of v on addresses that the host has now: an address
-// may be gone since.
+// applicable returns the published ports of v whose address the host has now.
 func applicable(v vps.VPS, has func(vps.Publication) bool) []vps.Publication {
 	yes, _ := tables.Partition(v.Published, has)
 	return yes
 }
 
-// putDraft saves a new VPS, with its published ports, once no other VPS has
-// them. Until then the draft must not name them.
+// putDraft saves a new VPS with its published ports when no other VPS has them. Until
+// then the draft must not have them.
 func (m *Manager) putDraft(ctx context.Context, draft *state.Draft, v vps.VPS, published []vps.Publication) error {
 	v.Published = published
 	if len(published) == 0 {
@@ -70,7 +69,7 @@ func (m *Manager) putDraft(ctx context.Context, draft *state.Draft, v vps.VPS, p
 	return m.claimPorts(ctx, v.Name, published, func() error { return draft.Put(v) })
 }
 
-// publishAll puts back what another program flushed.
+// publishAll restores the published ports of all VPSs if another program removed them.
 func (m *Manager) publishAll(ctx context.Context) error {
 	publishers, err := m.store.Publishers()
 	if err != nil {
@@ -85,7 +84,7 @@ func (m *Manager) publishAll(ctx context.Context) error {
 	}
 	var all []network.Published
 	for _, v := range publishers {
-		if plan, err := m.networkTables().Publishing(v); err == nil { // one without addresses cannot run
+		if plan, err := m.networkTables().Publishing(v); err == nil { // a VPS without addresses cannot run
 			all = append(all, network.Published{Plan: plan, Ports: applicable(v, has)})
 		}
 	}

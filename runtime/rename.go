@@ -12,13 +12,13 @@ import (
 	"croft/runtime/tables"
 )
 
-// Rename gives the VPS old, which must not run (fail.State), the name new. It
-// keeps its addresses and MACs, its logs, and what it has published; others
-// know it by the new name from then on. A hostname that is the old name becomes
-// the new one, any other stays. A taken name is fail.Taken, its own is success.
+// Rename gives the VPS old the name new. It is fail.State if the VPS runs, and
+// fail.Taken if there is a VPS new. No-op if both names are the same. The VPS keeps
+// its addresses, MAC addresses, logs and published ports. Its hostname is changed
+// too if it is the old name. Other VPSs then know it by the new name.
 //
-// The VPS has one of both names, however Rename ends, and is whole: what was
-// cut short the next command that changes it goes on with.
+// However Rename ends, the VPS has one of the names. The next command that changes
+// the VPS completes an interrupted rename.
 func (m *Manager) Rename(ctx context.Context, old, new string) error {
 	if _, err := vps.ParseName(new); err != nil {
 		return err
@@ -60,7 +60,7 @@ func (m *Manager) Rename(ctx context.Context, old, new string) error {
 	if err := m.notMounted(old); err != nil {
 		return err
 	}
-	if err := m.sweep(ctx, v); err != nil { // by its old name, what a killed monitor left
+	if err := m.sweep(ctx, v); err != nil { // what a killed monitor left has the old name
 		return err
 	}
 	if err := m.moveFiles(ctx, l, to, v); err != nil {
@@ -75,8 +75,8 @@ func (m *Manager) Rename(ctx context.Context, old, new string) error {
 	return nil
 }
 
-// lockBoth takes the locks of two names, always the lesser one first: who
-// renames in the other direction meanwhile waits, and does not wait in vain.
+// lockBoth takes the locks of two names, in the order of the names. So two renames
+// in opposite directions do not wait for each other forever.
 func (m *Manager) lockBoth(ctx context.Context, a, b string) (la, lb *state.Locked, err error) {
 	if a > b {
 		lb, la, err = m.lockBoth(ctx, b, a)
@@ -92,8 +92,8 @@ func (m *Manager) lockBoth(ctx context.Context, a, b string) (la, lb *state.Lock
 	return la, lb, nil
 }
 
-// moveFiles gives the directory of v, which l locks, the name that to locks. It
-// says in there first which name the tables know the VPS by.
+// moveFiles renames the directory of v, which l locks, to the name that to locks.
+// First it records the old name in the settings: the tables still have that.
 func (m *Manager) moveFiles(ctx context.Context, l, to *state.Locked, v vps.VPS) error {
 	v.RenamedFrom = l.Name()
 	if err := l.Put(v); err != nil {
@@ -113,9 +113,8 @@ func (m *Manager) moveFiles(ctx context.Context, l, to *state.Locked, v vps.VPS)
 	return err
 }
 
-// finishRename has everything know the VPS that l locks, whose settings are v,
-// by the name of its directory, and returns what it says of itself then. One
-// that was not renamed stays as it is; done twice it is harmless.
+// finishRename completes a rename of the VPS that l locks, whose settings are v, and
+// returns its settings after that. No-op if the VPS was not renamed.
 func (m *Manager) finishRename(ctx context.Context, l *state.Locked, v vps.VPS) (vps.VPS, error) {
 	old := v.RenamedFrom
 	if old == "" || old == v.Name {
@@ -142,15 +141,15 @@ func (m *Manager) finishRename(ctx context.Context, l *state.Locked, v vps.VPS) 
 	return v, nil
 }
 
-// vacate sees to it that no VPS which was once name still owns anything by that
-// name, whose lock the caller holds.
+// finishRenameOf completes a rename of a VPS away from name, so that the VPS owns
+// nothing under that name any more. The caller holds the lock of name.
 func (m *Manager) finishRenameOf(ctx context.Context, name string) error {
 	other, err := m.store.Renamed(name)
 	if err != nil {
 		return err
 	}
 	if other == "" {
-		return m.store.ForgetRename(name) // one that was killed has left a note
+		return m.store.ForgetRename(name) // a killed rename or destroy can have left a note
 	}
 	l, _, err := m.lockAndLoadAsIs(ctx, other)
 	if err != nil {

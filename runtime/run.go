@@ -21,15 +21,13 @@ import (
 	"croft/template"
 )
 
-// Run is Create, Start and Exec, and with o.Remove Destroy, in one; it returns
-// the command's exit status. Without a command a person gets a shell. Whatever
-// happens once the VPS exists, with o.Remove nothing of it is left: if this
-// process is killed, the VPS's monitor removes it. With o.Detach it is Create
-// and Start alone.
+// Run creates a VPS, starts it, runs a command in it and returns the exit status of
+// the command. Without a command it runs a shell on the caller's terminal. With
+// o.Remove it destroys the VPS in the end, whatever happens: if this process is
+// killed, the monitor of the VPS does it. With o.Detach it only creates and starts.
 //
-// A VPS of an image without an init runs the image's entrypoint, and the
-// command as its arguments, instead of the image's own ones; when that has
-// ended, so has the VPS.
+// In a VPS of an image without an init it runs the entrypoint of the image, with the
+// command in place of the image's arguments. The VPS ends when that has ended.
 func (m *Manager) Run(ctx context.Context, o RunOptions) (status int, err error) {
 	name := o.Name
 	if name == "" {
@@ -76,8 +74,7 @@ func (m *Manager) Run(ctx context.Context, o RunOptions) (status int, err error)
 	return m.runIn(ctx, name, image, o)
 }
 
-// argumentsOf are those of the command that is run in a VPS of image when args
-// are asked for.
+// argumentsOf returns the command to run in a VPS of image if the user gives args.
 func argumentsOf(image template.Image, args []string) []string {
 	switch {
 	case !image.Application():
@@ -88,8 +85,7 @@ func argumentsOf(image template.Image, args []string) []string {
 	return slices.Concat(image.Entrypoint, args)
 }
 
-// runIn starts the VPS name, which has just been made, and runs o's command in
-// it.
+// runIn starts the new VPS name and runs the command of o in it.
 func (m *Manager) runIn(ctx context.Context, name string, image template.Image, o RunOptions) (int, error) {
 	if err := m.startHow(ctx, name, StartOptions{Wait: o.Wait}, spawnWait); err != nil {
 		return 0, err
@@ -132,21 +128,21 @@ func (m *Manager) runApplication(ctx context.Context, name string, image templat
 	return m.Exec(ctx, name, o)
 }
 
-// madeUpName returns a name for a VPS without one.
+// randomName returns a name for a VPS that the user did not name.
 func randomName() string { return "run-" + strings.ToLower(rand.Text()[:8]) }
 
-// The runner of an ephemeral VPS is the croft run that made it. The VPS ends
-// with it: the holder watches the runner, and what is left when both are killed
-// the next command removes.
+// The runner of an ephemeral VPS is the croft run that created it. The holder watches
+// the runner, and the VPS ends with it. If both are killed the next command destroys
+// the VPS.
 
-// thisRunner is this process as the runner of a VPS.
+// thisRunner returns this process as a runner.
 func (m *Manager) thisRunner() (vps.Runner, error) {
 	me, err := observe.ProcessOf(os.Getpid())
 	return vps.Runner{HostBoot: m.store.HostBoot(), PID: me.PID, StartTime: me.StartTime}, err
 }
 
-// abandoned reports whether v is ephemeral and its runner has ended. One that
-// names no runner was made by an older croft, and is not.
+// abandoned reports whether v is ephemeral and its runner has ended. An older croft
+// did not record the runner; its VPSs are not abandoned.
 func (m *Manager) abandoned(v vps.VPS) bool {
 	r := v.Runner
 	if !v.Ephemeral || r.PID == 0 {
@@ -155,14 +151,14 @@ func (m *Manager) abandoned(v vps.VPS) bool {
 	return r.HostBoot != m.store.HostBoot() || !observe.Alive(state.Process{PID: r.PID, StartTime: r.StartTime})
 }
 
-// runnerOf opens the runner of v as a pidfd, which the caller closes. It is
-// holder.None for a VPS without one, fail.State if the runner has ended.
+// openRunner opens the runner of v as a pidfd, which the caller closes. It returns
+// holder.None for a VPS without a runner. It is fail.State if the runner has ended.
 func (m *Manager) openRunner(v vps.VPS) (int, error) {
 	if !v.Ephemeral || v.Runner.PID == 0 {
 		return holder.None, nil
 	}
 	fd, err := unix.PidfdOpen(v.Runner.PID, 0)
-	if err != nil || m.abandoned(v) { // asked once the pid cannot be another's
+	if err != nil || m.abandoned(v) { // checked when the pidfd is open, so it is of this runner
 		if err == nil {
 			unix.Close(fd)
 		}
@@ -171,8 +167,8 @@ func (m *Manager) openRunner(v vps.VPS) (int, error) {
 	return fd, nil
 }
 
-// collectAbandoned removes the ephemeral VPSs whose runner was killed. One that
-// is busy is left to the next command. What cannot be removed is a warning.
+// destroyAbandoned destroys the ephemeral VPSs whose runner was killed. It leaves a
+// busy one to the next command. An error is a warning.
 func (m *Manager) destroyAbandoned(ctx context.Context) {
 	names, err := m.store.Ephemerals()
 	if err != nil {
@@ -192,7 +188,7 @@ func (m *Manager) destroyIfAbandoned(ctx context.Context, name string) error {
 		return nil
 	}
 	if err != nil && !fail.Is(err, fail.NotFound) {
-		return nil // broken, so its user has to look at it
+		return nil // a broken VPS is left to the user
 	}
 	l, err := m.store.Lock(ctx, name, m.command, 0)
 	if err != nil {

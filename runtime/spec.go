@@ -31,10 +31,10 @@ import (
 	"croft/template"
 )
 
-// prepare writes the guest's own files and the bundle, makes the bundle the
-// working directory, which is where libcontainer takes it from, and returns
-// its specification. The root filesystem is at another place there than in
-// the bundle's file: the one that only this monitor sees.
+// prepare writes the guest's own files and the bundle and returns the specification of
+// the container. It makes the bundle the working directory, because libcontainer looks
+// for it there. In the returned specification the root filesystem is where only this
+// monitor sees it; in the file of the bundle it is in the bundle.
 func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root) (*specs.Spec, error) {
 	host, err := mon.host()
 	if err != nil {
@@ -72,9 +72,9 @@ func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root) (
 	return spec, nil
 }
 
-// specOf is the configuration of v's bundle, whose files are at root. One
-// without an init, whose image says no command, is fail.State unless it is to
-// wait for one.
+// specOf returns the configuration of v's bundle. The files of v are at root. It is
+// fail.State if v has no init and its image no command, unless wait says that v waits
+// for commands.
 func (m *Manager) specOf(v vps.VPS, init guests.Init, root *inside.Root, host hostfacts.Facts, notify string, wait bool) (*specs.Spec, error) {
 	image, err := m.imageOf(v)
 	if err != nil {
@@ -89,8 +89,7 @@ func (m *Manager) specOf(v vps.VPS, init guests.Init, root *inside.Root, host ho
 	return bundles.Spec(s)
 }
 
-// imageOf is the image that v was created from. The zero Image is one that is
-// not in the store any more.
+// imageOf returns the image of v; the zero Image if it is not in the store any more.
 func (m *Manager) imageOf(v vps.VPS) (template.Image, error) {
 	image, err := m.templates.Resolve(v.Template.Digest)
 	if fail.Is(err, fail.NotFound) {
@@ -99,8 +98,8 @@ func (m *Manager) imageOf(v vps.VPS) (template.Image, error) {
 	return image, err
 }
 
-// bootedInit is the init that a VPS with these files boots: croft's own where
-// there is none, or where image has one that it does not mean.
+// bootedInit returns the kind of init that a VPS boots: croft's own if the files have
+// none, or if the image runs another command.
 func bootedInit(init guests.Init, image template.Image) initkind.Kind {
 	if init.Path == "" || image.Init != "" && image.Application() {
 		return initkind.Croft
@@ -108,7 +107,7 @@ func bootedInit(init guests.Init, image template.Image) initkind.Kind {
 	return init.Kind
 }
 
-// settings is what v's bundle is made from.
+// settings returns the settings of v's bundle.
 func settings(v vps.VPS, init guests.Init, host hostfacts.Facts, image template.Image, notify string) bundles.Settings {
 	s := bundles.Settings{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname,
@@ -123,7 +122,7 @@ func settings(v vps.VPS, init guests.Init, host hostfacts.Facts, image template.
 		s.Init = append(s.Init, inits.MaskedUnits()...)
 	}
 	if v.Privileged {
-		s.HostCaps = host.Caps // within a user namespace it has all anyway
+		s.HostCaps = host.Caps // in a user namespace it has all
 	}
 	return s
 }
@@ -154,7 +153,7 @@ func (m *Manager) underSmallInit(s *bundles.Settings, v vps.VPS, image template.
 	return nil
 }
 
-// guestInit is what package guest calls an init of kind k, if it knows it.
+// guestInit is the name that package guest has for an init of kind k; "" if none.
 func guestInit(k initkind.Kind) string {
 	switch k {
 	case initkind.Busybox:
@@ -167,10 +166,9 @@ func guestInit(k initkind.Kind) string {
 	return ""
 }
 
-// configureGuest writes the guest's own files: its name, its resolvers, the
-// inittab of an init of kind init, and the configuration of its network
-// service. What the user wrote is left; only
-// the first time are the template's files taken over.
+// configureGuest writes the guest's own files: hostname, resolvers, inittab, and the
+// configuration of its network service. Files of the user are left unchanged. The
+// first time, files of the template are replaced.
 func (m *Manager) configureGuest(v vps.VPS, root *inside.Root, host hostfacts.Facts, init initkind.Kind) error {
 	plugs, err := m.networkTables().Plugs(v)
 	if err != nil {
@@ -197,7 +195,7 @@ func (m *Manager) configureGuest(v vps.VPS, root *inside.Root, host hostfacts.Fa
 	return nil
 }
 
-// guestSettings is what the guest's own files should say.
+// guestSettings returns the settings for the guest's own files.
 func guestSettings(v vps.VPS, plugs []tables.Plug, host hostfacts.Facts) (guest.Settings, error) {
 	s := guest.Settings{Hostname: v.Hostname, Servers: host.Upstreams, Search: host.Search}
 	if len(v.DNS.Servers) > 0 {
@@ -221,7 +219,7 @@ func guestSettings(v vps.VPS, plugs []tables.Plug, host hostfacts.Facts) (guest.
 	}
 	for _, p := range plugs {
 		if len(p.Plan.Addresses) == 0 {
-			continue // what such a one has the VPS finds out by itself
+			continue // the VPS configures such an interface itself
 		}
 		s.Interfaces = append(s.Interfaces, guest.Interface{Name: p.Plan.Interface, Addresses: p.Plan.Addresses,
 			Gateways: p.Plan.Gateways, Near: p.Plan.Near, MTU: p.Plan.MTU, Routes: network.RoutesOf(routing, p.Plan, plans)})
@@ -229,8 +227,8 @@ func guestSettings(v vps.VPS, plugs []tables.Plug, host hostfacts.Facts) (guest.
 	return s, nil
 }
 
-// Bundle is the configuration of name's OCI bundle as JSON: that with which it
-// runs, or else the one with which another OCI runtime would run it.
+// Bundle returns the configuration of name's OCI bundle as JSON: the one of the running
+// VPS, or for a stopped VPS the one with which another OCI runtime can run it.
 func (m *Manager) Bundle(_ context.Context, name string) (json.RawMessage, error) {
 	if _, err := vps.ParseName(name); err != nil {
 		return nil, err
@@ -280,8 +278,9 @@ func (m *Manager) bundle(v vps.VPS) (*specs.Spec, error) {
 	return spec, err
 }
 
-// portable is the bundle of v, whose files are at dir, for other runtimes. It has
-// no time namespace, whose offsets are those of the instant of a start.
+// portable returns the configuration of v for other runtimes. The files of v are at
+// dir. It has no time namespace, because the offsets of that depend on the time of the
+// start.
 func (m *Manager) portable(v vps.VPS, dir string) (*specs.Spec, error) {
 	host, err := m.host()
 	if err != nil {
