@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -17,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
-	"croft/internal/nsthread"
 )
 
 // DeriveOptions is what Derive may be told.
@@ -71,7 +69,8 @@ func (s *Store) stageChanges(ctx context.Context, st *stage, from stored, r root
 		return stagedLayer{}, layer.HostError(err)
 	}
 	defer below.Close()
-	merged := lazyMerged{r: r, at: st.path("merged"), scratch: st.path("shifted")}
+	merged := lazyMerged{r: r}
+	merged.r.Target, merged.r.Scratch = st.path("merged"), st.path("shifted")
 	defer merged.close()
 	out, in := io.Pipe()
 	packed := make(chan error, 1)
@@ -126,53 +125,22 @@ func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from 
 	return s.commitImage(ctx, st, name, c, append(append([]oci.Descriptor{}, from.manifest.Layers...), l.blob))
 }
 
-// lazyMerged is a VPS's root filesystem as the VPS sees it, mounted when it is
-// first asked for: only directories that were renamed need it.
+// lazyMerged opens the merged view of a VPS's root filesystem on the first call:
+// only renamed directories need it.
 type lazyMerged struct {
-	r           rootfs.Rootfs
-	at, scratch string
-	tree        *layer.Tree
+	r    rootfs.Rootfs
+	tree *layer.Tree // nil until the first call
 }
 
-// open opens the directory name of it.
+// open opens the directory name in the merged view.
 func (m *lazyMerged) open(name string) (int, error) {
 	if m.tree == nil {
-		if err := os.MkdirAll(m.at, 0o700); err != nil {
-			return -1, layer.HostError(err)
-		}
 		var err error
-		nsthread.Do(func() { err = m.mount() })
-		if err != nil {
+		if m.tree, err = m.r.OpenMerged(); err != nil {
 			return -1, err
 		}
 	}
 	return m.tree.OpenPlain(name)
-}
-
-// mount mounts it in a mount namespace that ends with the thread; what is open
-// of it stays. The VPS's own files lie lowest: nothing is written.
-func (m *lazyMerged) mount() error {
-	if err := rootfs.PrivateMounts(); err != nil {
-		return err
-	}
-	r := m.r
-	r.Scratch = m.scratch
-	lowers := r.Layers
-	if r.Size != 0 {
-		if err := os.MkdirAll(r.Scratch, 0o700); err != nil {
-			return layer.HostError(err)
-		}
-		var err error
-		if lowers, err = r.ShiftLayers(); err != nil {
-			return err
-		}
-	}
-	err := rootfs.MountOverlay(m.at, append([]string{r.Upper()}, lowers...), "", "", unix.MS_RDONLY|unix.MS_NODEV|unix.MS_NOEXEC)
-	if err != nil {
-		return err
-	}
-	m.tree, err = layer.OpenTree(m.at)
-	return err
 }
 
 func (m *lazyMerged) close() {

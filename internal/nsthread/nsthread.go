@@ -36,6 +36,23 @@ func Call(f func() error) (err error) {
 	return err
 }
 
+// PrivateMounts calls f on a thread with a mount namespace of its own. Mounts
+// that f makes are seen nowhere else, and mounts of the host do not appear in it.
+// They end with f, except those that a process or a descriptor still uses. On an
+// error f has not been called.
+func PrivateMounts(f func()) error {
+	return Call(func() error {
+		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("make a mount namespace: %w", err)
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return fmt.Errorf("make mounts private: %w", err)
+		}
+		f()
+		return nil
+	})
+}
+
 // In calls f on a thread that has entered the namespace that fd refers to, and
 // returns f's error. fd is a namespace's file or a pidfd (setns(2), Linux 5.8);
 // kind is one CLONE_NEW flag. In a mount namespace f's root and working

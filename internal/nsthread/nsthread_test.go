@@ -70,3 +70,31 @@ func TestCallReturnsError(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestPrivateMounts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir := t.TempDir()
+	isMount := func() bool {
+		var st unix.Statx_t
+		if err := unix.Statx(unix.AT_FDCWD, dir, 0, 0, &st); err != nil {
+			t.Error(err)
+		}
+		return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+	}
+	err := PrivateMounts(func() {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
+			t.Error(err)
+		}
+		if !isMount() {
+			t.Error("it is not mounted on its own thread")
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if isMount() {
+		t.Error("it is mounted for the process")
+	}
+}

@@ -11,33 +11,34 @@ import (
 	"croft/template/layer"
 )
 
-// startInSandbox calls start on a thread whose mount namespace is its own, with
-// dir at /tmp/croft and nothing else in /tmp. The thread lives on until release
-// is called: the kernel then ends what was started with Pdeathsig.
+// StartInSandbox calls start on a thread with a mount namespace of its own, where
+// /tmp is empty except for dir at /tmp/croft. It returns when start has returned,
+// with its error. The thread ends when the caller calls release, also after an
+// error. The kernel then kills the process that start has started with Pdeathsig.
 //
-// The thread does this and not the build's first process, because dir's path
-// leads through directories that only the host's root may enter.
+// The thread makes the mounts, and not the build's first process, because only
+// the host's root may enter the directories above dir.
 func StartInSandbox(dir string, start func() error) (release func(), err error) {
 	started, released := make(chan error), make(chan struct{})
-	go nsthread.Do(func() {
-		err := enterSandbox(dir)
-		if err == nil {
-			err = start()
+	go func() {
+		err := nsthread.PrivateMounts(func() {
+			err := mountSandbox(dir)
+			if err == nil {
+				err = start()
+			}
+			started <- err
+			<-released
+		})
+		if err != nil {
+			started <- layer.HostError(err)
 		}
-		started <- err
-		<-released
-	})
+	}()
 	return func() { close(released) }, <-started
 }
 
-func enterSandbox(dir string) error {
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-		return layer.HostError(fmt.Errorf("make a mount namespace: %w", err))
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return layer.HostError(fmt.Errorf("make the mounts of a build private: %w", err))
-	}
-	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) // before /tmp covers it, where the store is there
+// mountSandbox mounts an empty /tmp, and dir in it.
+func mountSandbox(dir string) error {
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) // dir may be below /tmp
 	if err != nil {
 		return layer.HostError(fmt.Errorf("open %s: %w", dir, err))
 	}

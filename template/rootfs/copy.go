@@ -11,25 +11,25 @@ import (
 	"croft/template/layer"
 )
 
-// A copier copies directories as they are, with owners, modes, times, hard
-// links and the attributes that an archive may have. A device 0/0 where a
-// layer copied before has something takes that away, as in an overlay; where
-// nothing is, it is a container engine's own and stays. Other device nodes and
-// sockets are left out.
+// A copier copies the directories of several layers into one, the lowest layer
+// first. It keeps owners, modes, times, hard links and the attributes that an
+// archive may have. A device 0/0 removes a file of that name that a lower layer
+// has, as in an overlay. If there is no such file, it is a whiteout of a container
+// engine's own overlay, and is copied. Other device nodes and sockets are left out.
 type copier struct {
-	root  int                     // what is copied into
-	links map[layer.FileID]string // where below root the first name of each file is that has several
+	root  int                     // the target directory
+	links map[layer.FileID]string // the path below root of each file with several hard links
 }
 
-// directory copies what is in the directory from into the directory to, which is
-// at path below the copier's root, and gives to its owner, mode and attributes.
-// Both stay the caller's.
+// directory copies the content of the directory from into the directory to, and
+// then the owner, mode and attributes of from. path is the place of to below the
+// copier's root. The caller closes both.
 func (c *copier) directory(from, to int, path string) error {
 	names, err := namesIn(from)
 	if err != nil {
 		return err
 	}
-	if opaque(from) {
+	if isOpaque(from) {
 		if err := clearDir(to); err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func (c *copier) directory(from, to int, path string) error {
 	if err := unix.Fstat(from, &st); err != nil {
 		return err
 	}
-	return dress(from, to, &st)
+	return copyAttributes(from, to, &st)
 }
 
 func (c *copier) entry(from, to int, name, path string) error {
@@ -99,7 +99,7 @@ func (c *copier) file(from, to int, name, path string, st *unix.Stat_t) error {
 	this := layer.FileID{Dev: st.Dev, Ino: st.Ino}
 	if first, ok := c.links[this]; ok && st.Nlink > 1 {
 		err := unix.Linkat(c.root, first, to, name, 0)
-		if !errors.Is(err, unix.ENOENT) { // a later layer took the first name away
+		if !errors.Is(err, unix.ENOENT) { // ENOENT: a higher layer has removed the first name
 			return err
 		}
 	}
@@ -120,7 +120,7 @@ func (c *copier) file(from, to int, name, path string, st *unix.Stat_t) error {
 	if st.Nlink > 1 {
 		c.links[this] = path
 	}
-	return dress(int(source.Fd()), int(target.Fd()), st)
+	return copyAttributes(int(source.Fd()), int(target.Fd()), st)
 }
 
 func copyLink(from, to int, name string, st *unix.Stat_t) error {
@@ -132,25 +132,26 @@ func copyLink(from, to int, name string, st *unix.Stat_t) error {
 	if err := unix.Symlinkat(string(target[:n]), to, name); err != nil {
 		return err
 	}
-	return ownTime(to, name, st)
+	return setOwnerAndTime(to, name, st)
 }
 
 func copyNode(to int, name string, st *unix.Stat_t) error {
 	if err := unix.Mknodat(to, name, st.Mode, 0); err != nil {
 		return err
 	}
-	return ownTime(to, name, st)
+	return setOwnerAndTime(to, name, st)
 }
 
-func ownTime(parent int, name string, st *unix.Stat_t) error {
+func setOwnerAndTime(parent int, name string, st *unix.Stat_t) error {
 	if err := unix.Fchownat(parent, name, int(st.Uid), int(st.Gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
 	}
 	return unix.UtimesNanoAt(parent, name, []unix.Timespec{st.Atim, st.Mtim}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// dress gives the open file to the owner, attributes, mode and times of from.
-func dress(from, to int, st *unix.Stat_t) error {
+// copyAttributes gives the open file to the owner, extended attributes, mode and
+// times of the open file from, whose stat is st.
+func copyAttributes(from, to int, st *unix.Stat_t) error {
 	if err := unix.Fchown(to, int(st.Uid), int(st.Gid)); err != nil {
 		return err
 	}

@@ -12,16 +12,16 @@ import (
 	"croft/template/layer"
 )
 
-// dataDirs are the directories of a VPS that it does not see through the
-// overlay: container engines put overlays of their own into them, and overlayfs
-// refuses an upper directory that is on an overlay (ovl_dentry_weird).
+// dataDirs are the directories that a VPS does not see through the overlay.
+// Container engines mount overlays of their own there, and overlayfs refuses an
+// upper directory that is on an overlay (ovl_dentry_weird).
 var dataDirs = []string{"var/lib/docker", "var/lib/containerd", "var/lib/containers"}
 
-// packageFiles are what package managers have: without one no engine comes into
-// a VPS, except with its template.
+// packageFiles are files of package managers. In a VPS without one a container
+// engine cannot be installed later: only its template can contain one.
 var packageFiles = []string{"var/lib/dpkg", "var/lib/rpm", "usr/lib/sysimage/rpm", "lib/apk", "usr/lib/apk", "var/lib/pacman", "etc/portage"}
 
-// xattrData says of a directory in upper that it is such a one: dataReady, or
+// xattrData marks a data directory in the upper directory: dataReady, or
 // dataFilling while it is being filled. Root of a VPS cannot set it.
 const (
 	xattrData   = "trusted.croft.data"
@@ -29,16 +29,16 @@ const (
 	dataFilling = "filling"
 )
 
-// A DataDir is a directory of a VPS's own files that it sees as they are, and
-// not through the overlay.
+// A DataDir is a directory of a VPS's own files that it sees directly, and not
+// through the overlay.
 type DataDir struct {
-	Path string   // inside
+	Path string   // inside the VPS
 	Tree *os.File // a detached mount of it, for move_mount(2)
 }
 
-// DataDirs opens the data directories of r, which Mount made. The caller
-// closes their trees. One that the VPS has replaced, by a link for example, is
-// left out.
+// DataDirs opens the data directories of r that Mount has created. The caller
+// closes their trees. A directory that the VPS has replaced, by a link for
+// example, is left out. On an error nothing stays open.
 func (r Rootfs) DataDirs() (_ []DataDir, err error) {
 	upper, err := layer.OpenTree(r.Upper())
 	if err != nil {
@@ -72,7 +72,8 @@ func (r Rootfs) DataDirs() (_ []DataDir, err error) {
 	return all, nil
 }
 
-// detached is a mount of the directory fd with the flags of the VPS's root.
+// detached returns a detached mount of the directory fd, with the flags of the
+// VPS's root filesystem.
 func (r Rootfs) detached(fd int) (int, error) {
 	tree, err := unix.OpenTree(fd, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
 	if err != nil {
@@ -89,20 +90,21 @@ func (r Rootfs) detached(fd int) (int, error) {
 	return tree, nil
 }
 
-// makeDataDirs makes the data directories in upper that are not there yet, with
-// what the layers lowers, mounted with the VPS's ids, have in them. A directory
-// in which the VPS has files already stays on the overlay: the raw directory
-// may lack what the overlay shows. It is done before the overlay is mounted.
+// makeDataDirs creates the missing data directories in the upper directory and
+// fills them from lowers, the layers mounted with the VPS's ids. A directory in
+// which the VPS has files already stays on the overlay, because the upper
+// directory may have only some of the files that the overlay shows. The overlay
+// must not be mounted yet.
 func (r Rootfs) makeDataDirs(lowers []string) error {
 	upper, err := layer.OpenLayers(r.Upper(), lowers)
 	if err != nil {
 		return layer.HostError(err)
 	}
 	defer upper.Close()
-	packages := slices.ContainsFunc(packageFiles, func(name string) bool { return holds(upper, name) })
+	packages := slices.ContainsFunc(packageFiles, func(name string) bool { return hasDir(upper, name) })
 	for _, dir := range dataDirs {
-		if !holds(upper, path.Dir(dir)) || !packages && !holds(upper, dir) {
-			continue // not a system that has such directories
+		if !hasDir(upper, path.Dir(dir)) || !packages && !hasDir(upper, dir) {
+			continue // this system does not use such a directory
 		}
 		if err := r.makeDataDir(upper, dir); err != nil {
 			return layer.HostError(fmt.Errorf("make /%s: %w", dir, err))
@@ -111,9 +113,9 @@ func (r Rootfs) makeDataDirs(lowers []string) error {
 	return nil
 }
 
-// holds reports whether name is a directory, reached by no link, here or in a
-// layer below.
-func holds(t *layer.Tree, name string) bool {
+// hasDir reports whether name is a directory in t or a layer below. A path with a
+// symbolic link does not count.
+func hasDir(t *layer.Tree, name string) bool {
 	for _, at := range append([]*layer.Tree{t}, t.Below...) {
 		fd, err := at.OpenPlain(name)
 		if err == nil {
@@ -140,7 +142,7 @@ func (r Rootfs) makeDataDir(upper *layer.Tree, dir string) error {
 		}
 	}
 	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EEXIST) {
-		return nil // the VPS's own doing
+		return nil // the VPS has put something else there
 	}
 	if err != nil {
 		return err
@@ -157,19 +159,19 @@ func (r Rootfs) makeDataDir(upper *layer.Tree, dir string) error {
 	case state == dataReady:
 		return nil
 	case state == dataFilling:
-		if err := clearDir(fd); err != nil { // cut short
+		if err := clearDir(fd); err != nil { // an earlier start was interrupted
 			return err
 		}
 	case hasEntries(fd):
 		return nil
-	case opaque(fd): // the VPS had removed what the layers have there
+	case isOpaque(fd): // the VPS has removed the files of the layers there
 		return setData(fd, dataReady)
 	}
 	return fillDataDir(upper, fd, dir)
 }
 
-// fillDataDir copies into the empty directory fd, which is dir of t, what the
-// layers below have there, lowest first, and hides those.
+// fillDataDir copies the content of dir in the layers below t, the lowest first,
+// into the empty directory fd, which is dir in t. Then it hides the lower ones.
 func fillDataDir(t *layer.Tree, fd int, dir string) error {
 	var sources []int
 	defer func() {
@@ -186,7 +188,7 @@ func fillDataDir(t *layer.Tree, fd int, dir string) error {
 			break
 		}
 		sources = append(sources, source)
-		if opaque(source) {
+		if isOpaque(source) {
 			break
 		}
 	}
@@ -214,11 +216,11 @@ func setData(fd int, state string) error {
 	return nil
 }
 
-func dataState(fd int) string { return oneXattr(fd, xattrData) }
+func dataState(fd int) string { return readXattr(fd, xattrData) }
 
-func opaque(fd int) bool { return oneXattr(fd, layer.XattrOpaque) == "y" }
+func isOpaque(fd int) bool { return readXattr(fd, layer.XattrOpaque) == "y" }
 
-func oneXattr(fd int, name string) string {
+func readXattr(fd int, name string) string {
 	value := make([]byte, 16)
 	n, err := unix.Fgetxattr(fd, name, value)
 	if err != nil {
@@ -232,7 +234,7 @@ func hasEntries(fd int) bool {
 	return err != nil || len(names) > 0
 }
 
-// clearDir removes all that is in the directory fd.
+// clearDir removes the content of the directory fd.
 func clearDir(fd int) error {
 	names, err := namesIn(fd)
 	for _, name := range names {
@@ -244,7 +246,7 @@ func clearDir(fd int) error {
 	return err
 }
 
-// namesIn are the names in the directory fd, whose offset it leaves alone.
+// namesIn returns the names in the directory fd. It does not change fd's offset.
 func namesIn(fd int) ([]string, error) {
 	again, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

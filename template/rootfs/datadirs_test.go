@@ -29,8 +29,8 @@ func dataDirNames(t *testing.T, r Rootfs) string {
 	return strings.Join(names, " ")
 }
 
-// An engine's files in a template are in the data directory of each VPS, with
-// the VPS's ids, whiteouts of the engine's own included.
+// The data directory of each VPS gets the files that a container engine has in
+// the template, with the VPS's ids, including the engine's own whiteouts.
 func TestDataDirsAreFilled(t *testing.T) {
 	top := t.TempDir()
 	low := layers(t, top, 2)
@@ -83,7 +83,7 @@ func TestDataDirsAreFilled(t *testing.T) {
 		if got := roottest.Owner(t, in("")); got != "700000:700000" {
 			t.Errorf("it belongs to %s", got)
 		}
-		// Cut short, it is filled again.
+		// A directory that is marked as filling is filled again.
 		roottest.Must(t, os.WriteFile(in("half"), nil, 0o600))
 		roottest.Must(t, unix.Setxattr(in(""), xattrData, []byte(dataFilling), 0))
 		if got := dataDirNames(t, r); got != all {
@@ -100,7 +100,7 @@ func TestDataDirsAreFilled(t *testing.T) {
 	})
 }
 
-// What is there already, or is something else, stays as it is.
+// A directory with files, and a file that is not a directory, are left unchanged.
 func TestDataDirsLeaveOthersAlone(t *testing.T) {
 	top := t.TempDir()
 	low := layers(t, top, 1)

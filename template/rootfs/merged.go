@@ -1,7 +1,6 @@
 package rootfs
 
 import (
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -10,27 +9,30 @@ import (
 	"croft/template/layer"
 )
 
-// withMerged calls do with a directory in which the layers dirs, the topmost
-// first, are one read-only tree, as a VPS sees them but with ids as they are.
-// It is mounted at the directory at, which is made, in a mount namespace that
-// ends with the call, so nobody else sees it. It takes root.
+// readOnly are the mount flags of a merged view.
+const readOnly = unix.MS_RDONLY | unix.MS_NODEV | unix.MS_NOEXEC
+
+// WithMerged calls do with a directory in which the layers dirs, the topmost
+// first, are one read-only tree. A VPS sees the same tree, but with its own ids.
+// The tree is mounted at the directory at, which is created if it is missing, in
+// a private mount namespace. The mount ends with the call. It needs root, unless
+// there is only one layer.
 func WithMerged(at string, dirs []string, do func(root string) error) error {
 	if len(dirs) == 1 {
-		return do(dirs[0]) // overlay takes no single one
+		return do(dirs[0]) // an overlay needs two
 	}
 	if err := os.MkdirAll(at, 0o700); err != nil {
 		return layer.HostError(err)
 	}
 	var err error
-	nsthread.Do(func() { err = mountMerged(at, dirs, do) })
+	if perr := nsthread.PrivateMounts(func() { err = mountMerged(at, dirs, do) }); perr != nil {
+		return layer.HostError(perr)
+	}
 	return err
 }
 
 func mountMerged(at string, dirs []string, do func(root string) error) error {
-	if err := PrivateMounts(); err != nil {
-		return err
-	}
-	if err := MountOverlay(at, dirs, "", "", unix.MS_RDONLY|unix.MS_NODEV|unix.MS_NOEXEC); err != nil {
+	if err := mountOverlay(at, dirs, "", "", readOnly); err != nil {
 		return err
 	}
 	err := do(at)
@@ -40,14 +42,35 @@ func mountMerged(at string, dirs []string, do func(root string) error) error {
 	return err
 }
 
-// privateMounts gives the calling thread a mount namespace of its own, out of
-// which nothing is seen.
-func PrivateMounts() error {
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-		return layer.HostError(fmt.Errorf("make a mount namespace: %w", err))
+// OpenMerged opens the root filesystem r as the VPS sees it, read-only. It is
+// mounted at Target, with layers in Scratch, in a private mount namespace. The
+// mounts end when the caller has closed the tree and all files opened in it.
+// Target and Scratch are created if they are missing.
+func (r Rootfs) OpenMerged() (*layer.Tree, error) {
+	for _, d := range []string{r.Target, r.Scratch} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, layer.HostError(err)
+		}
 	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return layer.HostError(fmt.Errorf("make mounts private: %w", err))
+	var tree *layer.Tree
+	var err error
+	if perr := nsthread.PrivateMounts(func() { tree, err = r.openMerged() }); perr != nil {
+		return nil, layer.HostError(perr)
 	}
-	return nil
+	return tree, err
+}
+
+func (r Rootfs) openMerged() (*layer.Tree, error) {
+	lowers := r.Layers
+	if r.Size != 0 {
+		var err error
+		if lowers, err = r.shiftLayers(); err != nil {
+			return nil, err
+		}
+	}
+	// Nothing writes, so the VPS's own files can be the topmost lower directory.
+	if err := mountOverlay(r.Target, append([]string{r.Upper()}, lowers...), "", "", readOnly); err != nil {
+		return nil, err
+	}
+	return layer.OpenTree(r.Target)
 }

@@ -7,14 +7,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
 	"croft/template/layer"
 )
 
-// Mounted reports whether something is mounted at Target, in the mount
-// namespace of the calling thread (statx(2), Linux 5.8).
+// Mounted reports whether something is mounted at Target in the mount namespace
+// of the calling thread (statx(2), Linux 5.8).
 func (r Rootfs) Mounted() (bool, error) {
 	var st unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, r.Target, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &st)
@@ -27,9 +28,9 @@ func (r Rootfs) Mounted() (bool, error) {
 	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
 }
 
-// Release is Unmount for what others may be using: then it is fail.Busy, and
-// stays mounted as it is. What a process holds in another mount namespace is
-// not seen.
+// Release is Unmount for a mount that processes may use. If one does, Release is
+// fail.Busy and unmounts nothing. It does not see processes in other mount
+// namespaces. No-op if nothing is mounted.
 func (r Rootfs) Release() error {
 	err := unix.Unmount(r.Target, unix.UMOUNT_NOFOLLOW)
 	if errors.Is(err, unix.EBUSY) {
@@ -42,45 +43,33 @@ func (r Rootfs) Release() error {
 }
 
 // View calls do with a directory in which r can be read, with ids as they are
-// stored. Nobody else sees it, and it ends with the call. r must not be mounted
-// anywhere for writing meanwhile.
+// stored on disk. The mount is private and ends with the call. r must not be
+// mounted for writing anywhere meanwhile.
 func (r Rootfs) View(do func(root string) error) error {
-	// Inits of VPSs pass through the directories above it.
+	// Inits of VPSs pass through the directories above Target.
 	if err := os.MkdirAll(r.Target, 0o755); err != nil {
 		return layer.HostError(fmt.Errorf("look into a root filesystem: %w", err))
 	}
 	return WithMerged(r.Target, append([]string{r.Upper()}, r.Layers...), do)
 }
 
-// UnmountBelow takes away all that is mounted below dir, in the mount namespace
-// of the calling thread. What is in use there goes when it no longer is.
+// UnmountBelow unmounts everything below dir in the mount namespace of the
+// calling thread. A mount that is in use ends when it is no longer used. No-op if
+// nothing is mounted.
 func UnmountBelow(dir string) error {
-	text, err := os.ReadFile("/proc/self/mountinfo")
+	all, err := mountinfo.GetMounts(below(dir))
 	if err != nil {
-		return err
+		return fmt.Errorf("list mounts below %s: %w", dir, err)
 	}
-	for _, at := range mountsBelow(string(text), dir) {
-		if err := unmount(at); err != nil {
+	for _, m := range slices.Backward(all) { // the last mounted first
+		if err := unmount(m.Mountpoint); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// mountsBelow are the mount points below dir in a text as that of
-// /proc/self/mountinfo (proc_pid_mountinfo(5)), the last mounted first.
-func mountsBelow(mountinfo, dir string) []string {
-	plain := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-	var below []string
-	for line := range strings.Lines(mountinfo) {
-		fields := strings.Fields(line)
-		if len(fields) < 5 {
-			continue
-		}
-		if at := plain.Replace(fields[4]); strings.HasPrefix(at, dir+"/") {
-			below = append(below, at)
-		}
-	}
-	slices.Reverse(below)
-	return below
+// below selects the mounts below dir, without one at dir itself.
+func below(dir string) mountinfo.FilterFunc {
+	return func(m *mountinfo.Info) (skip, stop bool) { return !strings.HasPrefix(m.Mountpoint, dir+"/"), false }
 }

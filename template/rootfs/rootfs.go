@@ -1,5 +1,5 @@
-// Package rootfs mounts the root filesystem of a VPS: an overlay of the layers
-// of a template, with the ids of the VPS, below the VPS's own files.
+// Package rootfs mounts the root filesystem of a VPS: an overlay of the VPS's own
+// files over the layers of a template, with the ids of the VPS.
 package rootfs
 
 import (
@@ -17,31 +17,32 @@ import (
 	"croft/template/layer"
 )
 
-// A Rootfs is the root filesystem of one VPS: an overlay of the layers of a
-// template under the VPS's own upper directory.
+// A Rootfs is the root filesystem of one VPS: an overlay of the VPS's own files
+// over the layers of a template.
 type Rootfs struct {
 	Layers  []string // directories, the topmost first: Store.LayerDirs
-	Dir     string   // of the VPS's own files: upper/ and work/ in it
-	Target  string   // where it is mounted
+	Dir     string   // contains the VPS's own files: upper/ and work/
+	Target  string   // the mount point
 	Scratch string   // a directory in which the layers are mounted for this VPS
-	// The host's ids that the VPS's 0..Size-1 are. Both zero: the VPS has no
-	// user namespace, and its ids are the host's.
+	// The VPS's ids 0..Size-1 are the host's from First on. Both zero: the VPS has
+	// no user namespace, and its ids are the host's.
 	First, Size uint32
 }
 
+// Upper returns the directory of the VPS's own files: overlay's upper directory.
 func (r Rootfs) Upper() string { return filepath.Join(r.Dir, "upper") }
 func (r Rootfs) work() string  { return filepath.Join(r.Dir, "work") }
 
-// Make makes the upper directory, owned by the VPS's root, and overlay's work
-// directory. It takes the same time however large the template is. Present is
-// success.
+// Make creates the upper directory, owned by the VPS's root, and overlay's work
+// directory. If they exist, it only sets owner and mode of the upper one. The time
+// does not depend on the size of the template.
 func (r Rootfs) Make() error {
 	for _, d := range []string{r.Upper(), r.work()} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return layer.HostError(fmt.Errorf("make a root filesystem: %w", err))
 		}
 	}
-	// The merged root has the owner and mode of the upper one.
+	// The root directory of an overlay has the owner and mode of the upper one.
 	err := os.Chmod(r.Upper(), 0o755)
 	if err == nil {
 		err = os.Lchown(r.Upper(), int(r.First), int(r.First))
@@ -56,13 +57,14 @@ func (r Rootfs) Make() error {
 	return nil
 }
 
-// Mount mounts r at Target, in the mount namespace of the calling thread. The
-// layers are cloned with the VPS's ids into Scratch first; the upper directory
-// holds shifted ids and is used as it is (with an idmapped one, overlay mounts
-// read-only: its mounter has no id in the map). On an error nothing stays
-// mounted. Target and Scratch are made if they are not there.
+// Mount mounts r at Target in the mount namespace of the calling thread. First it
+// mounts a clone of each layer with the VPS's ids in Scratch. The upper directory
+// is used directly, because its files have the VPS's ids on disk. (With an idmapped
+// upper directory overlay mounts read-only: the mounter's id is not in the map.)
+// Target and Scratch are created if they are missing. On an error nothing stays
+// mounted.
 //
-// Device nodes in a VPS's files cannot be opened unless it has no user
+// Device nodes in the files of a VPS can be opened only if it has no user
 // namespace.
 func (r Rootfs) Mount() (err error) {
 	if len(r.Layers) == 0 || len(r.Layers) > MaxLayers {
@@ -80,14 +82,14 @@ func (r Rootfs) Mount() (err error) {
 		}
 	}()
 	if r.Size != 0 {
-		if lowers, err = r.ShiftLayers(); err != nil {
+		if lowers, err = r.shiftLayers(); err != nil {
 			return err
 		}
 	}
 	if err := r.makeDataDirs(lowers); err != nil {
 		return err
 	}
-	return MountOverlay(r.Target, lowers, r.Upper(), r.work(), r.flags())
+	return mountOverlay(r.Target, lowers, r.Upper(), r.work(), r.flags())
 }
 
 func (r Rootfs) flags() uintptr {
@@ -97,13 +99,13 @@ func (r Rootfs) flags() uintptr {
 	return unix.MS_NODEV
 }
 
-// maxLayers is how many lower directories overlay takes: OVL_MAX_STACK in
-// fs/overlayfs/params.h.
+// MaxLayers is the largest number of lower directories that overlay accepts:
+// OVL_MAX_STACK in fs/overlayfs/params.h.
 const MaxLayers = 500
 
-// shiftLayers mounts a clone of each layer with the VPS's ids in Scratch and
-// returns where.
-func (r Rootfs) ShiftLayers() ([]string, error) {
+// shiftLayers mounts a clone of each layer with the VPS's ids in Scratch. It
+// returns the mount points.
+func (r Rootfs) shiftLayers() ([]string, error) {
 	ns, err := userNamespace(r.First, r.Size)
 	if err != nil {
 		return nil, err
@@ -123,8 +125,8 @@ func (r Rootfs) ShiftLayers() ([]string, error) {
 	return at, nil
 }
 
-// mountShifted mounts dir at to, read-only, with the ids of the user namespace
-// ns (idmapped mounts: Linux 5.12; for a layer of an overlay 5.19).
+// mountShifted mounts dir read-only at to with the ids of the user namespace ns.
+// Idmapped mounts need Linux 5.12; as layers of an overlay they need 5.19.
 func mountShifted(dir, to string, ns int) error {
 	fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
 	if err != nil {
@@ -135,7 +137,7 @@ func mountShifted(dir, to string, ns int) error {
 	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) {
 		return fail.New(fail.Host, "the filesystem of %s cannot be mounted with a VPS's ids: %w", dir, err).
-			WithHint("that takes Linux 5.19 or newer, and ext4, xfs, btrfs or tmpfs under --root")
+			WithHint("this needs Linux 5.19 or newer, and ext4, xfs, btrfs or tmpfs under --root")
 	}
 	if err != nil {
 		return fmt.Errorf("give the layer %s a VPS's ids: %w", dir, err)
@@ -146,9 +148,10 @@ func mountShifted(dir, to string, ns int) error {
 	return nil
 }
 
-// mountOverlay mounts an overlay at target. mount(2) takes a page of options;
-// more layers than fit there go one by one through fsconfig(2).
-func MountOverlay(target string, lowers []string, upper, work string, flags uintptr) error {
+// mountOverlay mounts an overlay at target. upper and work are "" for a read-only
+// one. mount(2) accepts one page of options. If the layers do not fit, each is
+// passed by fsconfig(2).
+func mountOverlay(target string, lowers []string, upper, work string, flags uintptr) error {
 	data := overlayOptions(lowers, upper, work)
 	var err error
 	if len(data) < os.Getpagesize() {
@@ -163,14 +166,14 @@ func MountOverlay(target string, lowers []string, upper, work string, flags uint
 		return fail.New(fail.Host, "mount %s: this kernel has no overlay filesystem", target).WithHint("modprobe overlay")
 	case errors.Is(err, unix.EINVAL):
 		return fail.New(fail.Host, "mount an overlay on %s: %w", target, err).
-			WithHint("overlay over a VPS's layers takes Linux 5.19 or newer, 6.8 for more than about 100 layers, and no overlay under --root; dmesg says more")
+			WithHint("overlay over a VPS's layers needs Linux 5.19 or newer, 6.8 for more than about 100 layers, and no overlay under --root; dmesg says more")
 	}
 	return layer.HostError(fmt.Errorf("mount an overlay on %s: %w", target, err))
 }
 
-// overlayOptions is what mount(8) would be given with -o. redirect_dir is
-// whatever the kernel has as its default; metacopy off, so that a file in the
-// upper directory has its own data.
+// overlayOptions returns the options in the form of mount(8)'s -o. redirect_dir
+// keeps the kernel's default. metacopy is off, so that each file in the upper
+// directory has its own data.
 func overlayOptions(lowers []string, upper, work string) string {
 	colons := strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`)
 	commas := strings.NewReplacer(`\`, `\\`, `,`, `\,`)
@@ -184,8 +187,8 @@ func overlayOptions(lowers []string, upper, work string) string {
 	return "lowerdir=" + strings.Join(low, ":") + ",upperdir=" + commas.Replace(upper) + ",workdir=" + commas.Replace(work) + ",metacopy=off"
 }
 
-// mountManyLayers mounts an overlay by fsopen(2), with one lowerdir+ for each
-// layer (Linux 6.8).
+// mountManyLayers mounts an overlay by fsopen(2) with one option lowerdir+ for
+// each layer (Linux 6.8).
 func mountManyLayers(target string, lowers []string, upper, work string, flags uintptr) error {
 	fd, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -223,9 +226,9 @@ func mountManyLayers(target string, lowers []string, upper, work string, flags u
 	return unix.MoveMount(m, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-// Unmount undoes Mount, in the mount namespace of the calling thread. What is
-// still open in it goes when it is closed. Absent is success; Make's
-// directories stay.
+// Unmount undoes Mount in the mount namespace of the calling thread. The
+// filesystem ends when its last open file is closed. Unmount is a no-op if nothing
+// is mounted. The directories of Make stay.
 func (r Rootfs) Unmount() error {
 	err := unmount(r.Target)
 	left, rerr := os.ReadDir(r.Scratch)
@@ -234,7 +237,7 @@ func (r Rootfs) Unmount() error {
 	}
 	for _, e := range left {
 		if _, nerr := strconv.Atoi(e.Name()); nerr != nil {
-			continue // not ours
+			continue // not a mount point of shiftLayers
 		}
 		dir := filepath.Join(r.Scratch, e.Name())
 		if uerr := unmount(dir); uerr != nil {
@@ -246,14 +249,13 @@ func (r Rootfs) Unmount() error {
 	return err
 }
 
-// unmount takes away all that is mounted at dir. Nothing mounted there is
-// success.
+// unmount unmounts everything at dir. No-op if nothing is mounted there.
 func unmount(dir string) error {
 	for {
 		err := unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		switch {
 		case err == nil:
-			continue // there may be one under it
+			continue // another mount may be below it
 		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
 			return nil
 		}

@@ -21,8 +21,8 @@ func TestOverlayOptions(t *testing.T) {
 	}
 }
 
-// layers makes directories to be lower ones; each has a file of its own, and
-// all have /etc/which.
+// layers creates lower directories. Each has a file of its own, and all have
+// /etc/which.
 func layers(t *testing.T, top string, n int) []string {
 	t.Helper()
 	var dirs []string
@@ -56,21 +56,21 @@ func TestRootfs(t *testing.T) {
 				r := Rootfs{Layers: layers(t, top, c.n), Dir: filepath.Join(top, "fs"), Target: filepath.Join(top, "root"),
 					Scratch: filepath.Join(top, "lower"), First: c.first, Size: c.size}
 				roottest.Must(t, r.Make())
-				roottest.Must(t, r.Make()) // present is success
+				roottest.Must(t, r.Make()) // the second call is a no-op
 				if err := r.Mount(); err != nil {
 					t.Errorf("mount: %v", err)
 					return
 				}
 				checkMounted(t, r)
 				roottest.Must(t, r.Unmount())
-				roottest.Must(t, r.Unmount()) // absent is success
+				roottest.Must(t, r.Unmount()) // nothing is mounted: no-op
 				if left, _ := os.ReadDir(r.Scratch); len(left) != 0 {
 					t.Errorf("left in scratch: %v", left)
 				}
 				if strings.Contains(threadMounts(t), top) {
 					t.Errorf("left mounted:\n%s", threadMounts(t))
 				}
-				// Again, with what was changed.
+				// Mounted again, with the changes.
 				roottest.Must(t, r.Mount())
 				if b, err := os.ReadFile(filepath.Join(r.Target, "only0")); string(b) != "changed" {
 					t.Errorf("only0 is %q (%v)", b, err)
@@ -87,7 +87,7 @@ func threadMounts(t *testing.T) string {
 	return string(b)
 }
 
-// checkMounted looks at a mounted r, and changes something in it.
+// checkMounted checks a mounted r and changes a file in it.
 func checkMounted(t *testing.T, r Rootfs) {
 	t.Helper()
 	which := filepath.Join(r.Target, "etc", "which")
@@ -193,8 +193,7 @@ func TestTwoVPSsOverOneLayer(t *testing.T) {
 	})
 }
 
-// What a layer takes away from those below it is not there, also through
-// idmapped mounts.
+// Whiteouts of a layer hide files of lower layers, also through idmapped mounts.
 func TestWhiteouts(t *testing.T) {
 	top := filepath.Join(t.TempDir(), "top")
 	roottest.InMountNamespace(t, func() {

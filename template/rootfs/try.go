@@ -15,29 +15,28 @@ import (
 	"croft/template/layer"
 )
 
-// A Trial is how far a host came with the root filesystem of a VPS. What is
-// nil can be done; what comes after the first error was not tried.
+// A Trial is the result of Try: three steps in order. A step with a nil error
+// works on this host. The steps after the first error were not tried.
 type Trial struct {
 	Namespace error // a user namespace with ids of its own
 	Shift     error // a layer mounted with a VPS's ids
 	Overlay   error // an overlay of it under the VPS's own files
 }
 
-// Try mounts a root filesystem like a VPS's, of a layer of one file, on the
-// filesystem of dir, changes that file, and takes everything away again. It is
-// seen by nobody: the mounts are in a namespace of their own. An error is that
-// it could not be tried.
+// Try mounts a small root filesystem like a VPS's on the filesystem of dir,
+// changes a file in it, and removes everything again. The mounts are in a private
+// mount namespace. It returns an error if it could not try.
 func Try(dir string) (Trial, error) {
-	if err := removeTries(dir); err != nil {
+	if err := removeOldTrials(dir); err != nil {
 		return Trial{}, layer.HostError(err)
 	}
-	here := filepath.Join(dir, tryPrefix+strconv.Itoa(os.Getpid()))
+	here := filepath.Join(dir, trialPrefix+strconv.Itoa(os.Getpid()))
 	defer os.RemoveAll(here)
-	// The root filesystem is owned by ids that may enter only what all may.
+	// The ids of the root filesystem can enter only directories that all users can.
 	r := Rootfs{
 		Layers: []string{filepath.Join(here, "layer")}, Dir: filepath.Join(here, "fs"),
 		Target: filepath.Join(here, "root"), Scratch: filepath.Join(here, "scratch"),
-		First: tryFirst, Size: 65536,
+		First: trialFirstID, Size: 65536,
 	}
 	if err := os.MkdirAll(r.Layers[0], 0o755); err != nil {
 		return Trial{}, layer.HostError(fmt.Errorf("try a root filesystem: %w", err))
@@ -53,25 +52,29 @@ func Try(dir string) (Trial, error) {
 		return Trial{}, layer.HostError(fmt.Errorf("try a root filesystem: %w", err))
 	}
 	var trial Trial
-	nsthread.Do(func() { trial, err = r.try() })
+	if perr := nsthread.PrivateMounts(func() { trial, err = r.try() }); perr != nil {
+		return Trial{}, layer.HostError(perr)
+	}
 	return trial, err
 }
 
-// tryFirst is the first of the ids that nobody has: see internal/state, endIDs.
-const tryFirst = 0x7FFF0000
+// trialFirstID is the first of the ids that croft gives to no VPS: see endIDs in
+// internal/state.
+const trialFirstID = 0x7FFF0000
 
-// tryPrefix begins the name of a trial's directory; its process follows.
-const tryPrefix = ".try-"
+// trialPrefix begins the name of a trial's directory. The pid of its process
+// follows.
+const trialPrefix = ".try-"
 
-// removeTries removes what trials have left whose process was killed.
-func removeTries(dir string) error {
+// removeOldTrials removes the directories of trials whose process was killed.
+func removeOldTrials(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		pid, err := strconv.Atoi(strings.TrimPrefix(e.Name(), tryPrefix))
-		if err != nil || e.Name() != tryPrefix+strconv.Itoa(pid) || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		pid, err := strconv.Atoi(strings.TrimPrefix(e.Name(), trialPrefix))
+		if err != nil || e.Name() != trialPrefix+strconv.Itoa(pid) || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
@@ -81,14 +84,8 @@ func removeTries(dir string) error {
 	return nil
 }
 
-// try is Try on a thread that ends with it.
+// try does the three steps on a thread with a mount namespace of its own.
 func (r Rootfs) try() (Trial, error) {
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-		return Trial{}, layer.HostError(fmt.Errorf("make a mount namespace: %w", err))
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return Trial{}, layer.HostError(fmt.Errorf("make mounts private: %w", err))
-	}
 	ns, err := userNamespace(r.First, r.Size)
 	if err != nil {
 		return Trial{Namespace: err}, nil
@@ -99,41 +96,42 @@ func (r Rootfs) try() (Trial, error) {
 			return Trial{}, layer.HostError(err)
 		}
 	}
-	defer r.Unmount() // the namespace ends all the same
-	lowers, err := r.ShiftLayers()
+	defer r.Unmount() // an error does not matter: the mounts end with the namespace
+	lowers, err := r.shiftLayers()
 	if err == nil {
-		err = owned(filepath.Join(lowers[0], "file"), r.First)
+		err = checkOwner(filepath.Join(lowers[0], "file"), r.First)
 	}
 	if err != nil {
 		return Trial{Shift: err}, nil
 	}
-	err = MountOverlay(r.Target, lowers, r.Upper(), r.work(), r.flags())
+	err = mountOverlay(r.Target, lowers, r.Upper(), r.work(), r.flags())
 	if err == nil {
 		err = r.tryOverlay()
 	}
 	return Trial{Overlay: err}, nil
 }
 
-// tryOverlay changes the file of the layer, which copies it up.
+// tryOverlay changes the file of the layer. Overlay copies it to the upper
+// directory.
 func (r Rootfs) tryOverlay() error {
 	file := filepath.Join(r.Target, "file")
-	if err := owned(file, r.First); err != nil {
+	if err := checkOwner(file, r.First); err != nil {
 		return err
 	}
 	if err := os.Chmod(file, 0o600); err != nil {
 		return fmt.Errorf("change a file of a layer: %w", err)
 	}
-	return owned(filepath.Join(r.Upper(), "file"), r.First)
+	return checkOwner(filepath.Join(r.Upper(), "file"), r.First)
 }
 
-// owned is nil if the file at path belongs to uid.
-func owned(path string, uid uint32) error {
+// checkOwner returns an error unless the file at path belongs to uid.
+func checkOwner(path string, uid uint32) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
 		return fmt.Errorf("look at a file of a layer: %w", err)
 	}
 	if st.Uid != uid {
-		return fmt.Errorf("a file of a layer belongs to %d and not to %d", st.Uid, uid)
+		return fmt.Errorf("a file of a layer belongs to %d instead of %d", st.Uid, uid)
 	}
 	return nil
 }

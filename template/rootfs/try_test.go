@@ -9,16 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a host can do is found out, and nothing of that is left, nor of a trial
-// that was killed.
+// Try leaves nothing behind, and removes the directory of a killed trial.
 func TestTry(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: mounts")
 	}
 	dir := t.TempDir()
-	killed := filepath.Join(dir, tryPrefix+"999999999") // above any pid (PID_MAX_LIMIT is 2²²)
-	other := filepath.Join(dir, tryPrefix+"of-somebody")
-	lives := filepath.Join(dir, tryPrefix+strconv.Itoa(os.Getppid()))
+	killed := filepath.Join(dir, trialPrefix+"999999999") // above any pid (PID_MAX_LIMIT is 2²²)
+	other := filepath.Join(dir, trialPrefix+"of-somebody")
+	lives := filepath.Join(dir, trialPrefix+strconv.Itoa(os.Getppid()))
 	for _, d := range []string{killed, other, lives} {
 		if err := os.MkdirAll(filepath.Join(d, "layer"), 0o755); err != nil {
 			t.Fatal(err)
@@ -34,7 +33,7 @@ func TestTry(t *testing.T) {
 	}
 }
 
-// An overlay that lies on another cannot hold a VPS's files: that is found out.
+// Try detects that overlay does not work on the filesystem of another overlay.
 func TestTryOnOverlay(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: mounts")
@@ -46,7 +45,7 @@ func TestTryOnOverlay(t *testing.T) {
 		}
 	}
 	at := filepath.Join(dir, "root")
-	err := MountOverlay(at, []string{filepath.Join(dir, "lower")}, filepath.Join(dir, "upper"), filepath.Join(dir, "work"), 0)
+	err := mountOverlay(at, []string{filepath.Join(dir, "lower")}, filepath.Join(dir, "upper"), filepath.Join(dir, "work"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,15 +11,16 @@ import (
 	"croft/internal/fail"
 )
 
-// userNamespace makes a user namespace in which 0..size-1 are the host's ids
-// from first on, and returns it open. Nothing runs in it.
+// userNamespace creates a user namespace that maps its ids 0..size-1 to the
+// host's ids from first on, and returns it open. No process is in it. The caller
+// closes it.
 //
-// The kernel has no call for that: a namespace is made with a process, whose
-// maps are written then. So a child is cloned into one, stopped by ptrace at
-// its exec before an instruction of it has run, and killed once the namespace
-// is open.
+// The kernel has no system call for that. A new user namespace needs a process,
+// whose id maps are written after it is created. So croft clones a child into the
+// namespace. ptrace stops the child at its exec, before it has run an instruction.
+// croft opens the namespace and kills the child.
 func userNamespace(first, size uint32) (*os.File, error) {
-	// ptrace belongs to a thread, and so does its end by PTRACE_O_EXITKILL.
+	// A tracer is a thread, not a process; PTRACE_O_EXITKILL too acts when it ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(first), Size: int(size)}}
@@ -41,8 +42,8 @@ func userNamespace(first, size uint32) (*os.File, error) {
 	return ns, nil
 }
 
-// noNamespace is why a user namespace could not be made: the kernel's answer says
-// which limit or right it is.
+// noNamespace explains why a user namespace could not be created. The kernel's
+// error tells which limit or permission is the reason.
 func noNamespace(first, size uint32, err error) error {
 	e := fail.New(fail.Host, "make a user namespace for ids %d to %d: %w", first, uint64(first)+uint64(size)-1, err)
 	switch {

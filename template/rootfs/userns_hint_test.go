@@ -9,8 +9,7 @@ import (
 	"croft/internal/fail"
 )
 
-// Why there is no user namespace is in the hint: sysctl helps against one limit
-// alone.
+// The hint depends on the reason: sysctl changes only one of the limits.
 func TestNoNamespaceHints(t *testing.T) {
 	for why, hint := range map[error]string{
 		syscall.EMFILE: "ulimit -n", syscall.EAGAIN: "ulimit -u", syscall.EPERM: "Cap", syscall.ENOSPC: "max_user_namespaces",

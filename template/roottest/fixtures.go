@@ -1,5 +1,5 @@
-// Package roottest has what tests of root filesystems share: archives, listings
-// of trees, and mount namespaces of their own.
+// Package roottest helps to test root filesystems: it creates archives, lists
+// trees and runs functions in mount namespaces of their own.
 package roottest
 
 import (
@@ -18,6 +18,7 @@ import (
 	"croft/internal/nsthread"
 )
 
+// NeedRoot skips the test unless it runs as root.
 func NeedRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -25,26 +26,31 @@ func NeedRoot(t *testing.T) {
 	}
 }
 
+// SomeTime is the modification time of all entries of Archive.
 var SomeTime = time.Unix(1700000000, 0)
 
-// An entry of a test's archive. Without an owner it is the tester's.
+// File returns an entry of an archive for Archive: a regular file with this text.
 func File(name, text string) *tar.Header {
 	return &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, PAXRecords: map[string]string{"TEST.body": text}}
 }
 
+// Dir returns an entry of an archive for Archive: a directory.
 func Dir(name string) *tar.Header {
 	return &tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: 0o755}
 }
 
+// Symlink returns an entry of an archive for Archive: a symbolic link.
 func Symlink(name, to string) *tar.Header {
 	return &tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: to, Mode: 0o777}
 }
 
+// Hardlink returns an entry of an archive for Archive: another name of the file to.
 func Hardlink(name, to string) *tar.Header {
 	return &tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: to}
 }
 
-// archive makes a tar of the entries.
+// Archive returns a tar archive of the entries. An entry without an owner gets
+// that of the test's process.
 func Archive(t testing.TB, entries ...*tar.Header) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -75,7 +81,7 @@ func Archive(t testing.TB, entries ...*tar.Header) []byte {
 	return b.Bytes()
 }
 
-// rootfs is the archive of a small root filesystem.
+// Rootfs returns the archive of a small root filesystem with more entries.
 func Rootfs(t testing.TB, more ...*tar.Header) []byte {
 	t.Helper()
 	return Archive(t, append([]*tar.Header{
@@ -83,8 +89,8 @@ func Rootfs(t testing.TB, more ...*tar.Header) []byte {
 	}, more...)...)
 }
 
-// list prints a tree, one line a file: type and mode, size, link count where
-// it is not 1, name, link target.
+// List returns a tree as text, one line for each file: mode, name, and the link
+// target, content, link count (unless it is 1) or device number.
 func List(t testing.TB, root string) string {
 	t.Helper()
 	var b strings.Builder
@@ -125,7 +131,7 @@ func List(t testing.TB, root string) string {
 	return b.String()
 }
 
-// oneLine fails unless err is something that a person can read at a glance.
+// OneLine fails the test unless err is an error with a message of one line.
 func OneLine(t testing.TB, err error) {
 	t.Helper()
 	if err == nil || err.Error() == "" || strings.ContainsAny(err.Error(), "\n\x00") {
@@ -133,28 +139,21 @@ func OneLine(t testing.TB, err error) {
 	}
 }
 
-// inMountNamespace runs f on a thread with mounts of its own, and fails if the
-// process's own have changed afterwards.
+// InMountNamespace runs f on a thread with a mount namespace of its own. The test
+// fails if the mounts of the process are different afterwards. It needs root.
 func InMountNamespace(t *testing.T, f func()) {
 	t.Helper()
 	NeedRoot(t)
 	before := Mounts(t)
-	nsthread.Do(func() {
-		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-			t.Errorf("unshare: %v", err)
-			return
-		}
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			t.Errorf("make mounts private: %v", err)
-			return
-		}
-		f()
-	})
+	if err := nsthread.PrivateMounts(f); err != nil {
+		t.Error(err)
+	}
 	if after := Mounts(t); after != before {
 		t.Errorf("mounts were\n%sand are\n%s", before, after)
 	}
 }
 
+// Must reports err as an error of the test unless it is nil. The test goes on.
 func Must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -162,6 +161,7 @@ func Must(t *testing.T, err error) {
 	}
 }
 
+// Mounts returns the mounts of the process as text.
 func Mounts(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/mountinfo")
@@ -171,8 +171,8 @@ func Mounts(t *testing.T) string {
 	return string(b)
 }
 
-// jail makes a directory to unpack into, beside files that must stay as they
-// are, and returns what looks after them.
+// Jail creates a directory for unpacking, with other files around it. The second
+// result fails the test if one of those files has changed.
 func Jail(t testing.TB) (inside string, untouched func()) {
 	t.Helper()
 	top := t.TempDir()
@@ -206,6 +206,7 @@ func Jail(t testing.TB) (inside string, untouched func()) {
 	}
 }
 
+// Owner returns the owner of a file as "UID:GID".
 func Owner(t *testing.T, name string) string {
 	t.Helper()
 	var st unix.Stat_t
