@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"io"
-	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -21,12 +20,15 @@ import (
 	"croft/runtime/guests"
 	"croft/runtime/holder"
 	"croft/runtime/hostfacts"
+	"croft/runtime/look"
+	"croft/runtime/names"
 	"croft/runtime/paths"
+	"croft/runtime/tables"
 	"croft/template"
 )
 
-// A machine is all that a Manager reaches the host through. Each part names
-// results and not system calls, so that a pretend one is a small world.
+// A machine is everything through which a Manager reaches the host. Its parts promise
+// results and not system calls, so the tests have a pretend machine that keeps state.
 type machine struct {
 	containers containers
 	networks   networks
@@ -34,24 +36,24 @@ type machine struct {
 	monitors   monitors
 	guests     guestAccess
 	host       func() (hostfacts.Facts, error)
-	// sleep waits before something that failed is tried again.
+	// sleep waits before a failed step is repeated.
 	sleep func(time.Duration)
-	// trySysctls is fail.Usage, naming it, if a VPS cannot set one of sysctls.
+	// trySysctls is fail.Usage if a VPS cannot set one of sysctls.
 	trySysctls func(ctx context.Context, sysctls map[string]string, privileged bool) error
 	// unused is fail.Taken if a process of the host has one of ids.
 	unused func(ids vps.IDRange) error
-	// capacity is what the host has. What is not known is 0.
+	// capacity returns what the host has; 0 for a number that is not known.
 	capacity func() bundles.Capacity
-	// initFile is the host's program that is the init of VPSs whose image has
-	// none.
+	// initFile returns a file on the host: the init of VPSs whose image has none.
 	initFile func(binDir string) (string, error)
 	// become prepares to turn this process into a holder. The function that it
-	// returns does it, and returns only if it cannot.
+	// returns does it, and returns only on an error.
 	become func(binDir, title string, c holder.Config) (func() error, error)
 }
 
-// containers makes running things out of bundles: container.Engine.
+// containers makes containers from bundles: container.Engine.
 type containers interface {
+	look.Containers
 	Create(id string, spec *specs.Spec) (container.Waiting, error)
 	Go(id string) error
 	Delete(id string) error
@@ -63,21 +65,33 @@ type containers interface {
 	Thaw(id string) error
 	Frozen(id string) (bool, error)
 	Exec(id string, p *specs.Process, stdio [3]*os.File) (*container.Running, error)
-	Processes(id string) ([]int, error)
-	// Remains, EndRemains and Remaining ask the kernel alone, whatever files say.
-	Remains(id string) ([]int, error)
+	// EndRemains kills the processes of Remains.
 	EndRemains(id string) error
-	Remaining() (map[string]bool, error)
-	Usage(id string) (container.Usage, error)
-	// Shelter takes this process out of the session that it was started from.
+	// Shelter moves this process out of the session that started it.
 	Shelter(ctx context.Context, id string) error
 	// Leave removes what Shelter made, before this process ends.
 	Leave(id string) error
 }
 
-// networks makes the host's network match plans: network.Host.
+// networks makes the host's network match plans: hostnet.Networks.
 type networks interface {
+	tables.Host
+	look.Networks
+	look.Applied
+	bridges
+	links
+	settings
+	publishing
+}
+
+// bridges are the networks themselves on the host.
+type bridges interface {
 	Ensure(ctx context.Context, p network.HostPlan) error
+	Remove(ctx context.Context, p network.HostPlan) error
+}
+
+// links are the interfaces of VPSs.
+type links interface {
 	Plug(ctx context.Context, p network.Plan, init inside.Identity) error
 	Unplug(ctx context.Context, p network.Plan) error
 	Replug(ctx context.Context, p network.Plan, init inside.Identity) (made bool, err error)
@@ -87,88 +101,60 @@ type networks interface {
 	Withdraw(was, now network.Plan) error
 	SetRates(ctx context.Context, plans []network.Plan) error
 	SetConnections(ctx context.Context, plans []network.Plan) error
-	// ConnectionLimit is the bound on connections that a plan means on this
-	// host; 0 is none.
-	ConnectionLimit(p network.Plan) (uint32, error)
-	Remove(ctx context.Context, p network.HostPlan) error
-	Dropped(p network.Plan) (map[network.Reason]uint64, error)
-	Answering(ctx context.Context, link string, addrs []netip.Addr) (map[netip.Addr]string, error)
-	Traffic(plans []network.Plan) (map[string]network.Traffic, error)
+}
+
+// settings are the firewall and the routes inside VPSs.
+type settings interface {
 	SetRouting(r vps.Routing, interfaces []network.Plan, init inside.Identity) error
-	Routing(name string, r vps.Routing, interfaces []network.Plan, init inside.Identity) (network.RoutingInfo, error)
 	SetFirewall(ctx context.Context, f vps.Firewall, init inside.Identity) error
-	Firewall(ctx context.Context, name string, f vps.Firewall, init inside.Identity) (network.FirewallInfo, error)
-	// CheckPorts is fail.Taken if a socket of the host's listens on one.
+}
+
+// publishing is the translation of published ports.
+type publishing interface {
+	// CheckPorts is fail.Taken if a socket of the host listens on one of ports.
 	CheckPorts(ports []vps.Publication) error
 	Publish(ctx context.Context, all []network.Published) error
 	Unpublish(ctx context.Context, p network.Plan) error
-	Published(ctx context.Context, p network.Published) (network.PublishedInfo, error)
-	Seed(name string) (network.Seed, error)
-	Addresses() ([]netip.Addr, error)
 }
 
-// rootfses mounts root filesystems of VPSs into this process's mount
-// namespace: template.Rootfs.
+// rootfses mounts root filesystems of VPSs into the mount namespace of this process:
+// rootfs.Rootfs.
 type rootfses interface {
 	Make(r rootfs.Rootfs) error
 	Mount(r rootfs.Rootfs) error
 	Unmount(r rootfs.Rootfs) error
 	DataDirs(r rootfs.Rootfs) ([]rootfs.DataDir, error)
-	// Mounted, Release and View are for those that croft mount may have
-	// mounted.
+	// Mounted and Release are for the mounts of croft mount. View shows do the
+	// files of a root filesystem that is not mounted.
 	Mounted(r rootfs.Rootfs) (bool, error)
 	Release(r rootfs.Rootfs) error
 	View(r rootfs.Rootfs, do func(root string) error) error
 }
 
-// monitors starts the process that holds a running VPS.
+// monitors starts the process that holds a running VPS: spawner.
 type monitors interface {
-	// Spawn starts name's monitor and returns when its init runs, or with why
-	// not. The monitor takes over life; the caller still closes its own.
+	// Spawn starts the monitor of name and returns when init runs, or with the
+	// reason why it does not. The monitor takes over life; the caller still closes
+	// its own descriptor.
 	Spawn(ctx context.Context, name string, life *os.File, how spawnHow) error
 }
 
-// guestAccess reads and writes files of a VPS's own, resolved inside its root
-// filesystem. What the VPS has put there is at most a warning.
+// guestAccess changes and reads what a VPS has inside: guests.Access, which documents
+// the methods. Whatever the VPS has put there is at most a warning.
 type guestAccess interface {
-	// Open opens the root filesystem of a VPS that is mounted at dir.
+	names.Guests
 	Open(dir string) (*inside.Root, error)
-	// FindInit finds the init of a root filesystem.
 	FindInit(root *inside.Root) guests.Init
-	// Prepare makes sure that a start can mount on the directories of root that
-	// it needs, owned by the root that host id first is.
 	Prepare(root *inside.Root, first uint32) (warnings []string, err error)
-	// Configure makes the guest's own files match s, as the root that host id
-	// first is.
 	Configure(root *inside.Root, first uint32, s guest.Settings) (warnings []string, err error)
-	// Hosts makes /etc/hosts of the VPS name all.
-	Hosts(root *inside.Root, first uint32, all []guest.Host) (warnings []string, err error)
-	// MountData mounts dirs in the VPS whose init is p and has not run yet.
-	// One that is not a directory inside any more is left out.
 	MountData(p *inside.Process, dirs []rootfs.DataDir) error
-	// Devices gives a VPS with a user namespace device nodes of its own, the usual
-	// ones and extra, in place of the host's. Its init is p and has not run yet.
-	// scratch is a directory of the host's.
 	Devices(p *inside.Process, first uint32, extra []bundles.Device, scratch string) error
-	// BootID makes the text of the file at path the boot id that the VPS whose
-	// init is p sees.
 	BootID(p *inside.Process, path string) error
-	// Give mounts a filesystem at dir for files that a VPS gets: in this process's
-	// mount namespace, in place of one that it has mounted there before.
 	Give(dir string) error
-	// TakeBack unmounts it. What a VPS has of it stays there.
 	TakeBack(dir string) error
-	// KernelLog gives the VPS whose init is p an empty kernel log: a pipe that it
-	// makes at path. The caller closes its end, which may be nil: readers inside
-	// then come to their end.
 	KernelLog(p *inside.Process, path string, first uint32) (*os.File, error)
-	// HoldKernelLog opens the one that a running VPS has, nil if it has none.
 	HoldKernelLog(p *inside.Process) (*os.File, error)
-	// FreeConsole takes a console away from the init that was started on it.
 	FreeConsole(master *os.File) error
-	// NewConsole gives a running VPS another /dev/console, owned by the root
-	// that host id first is, and returns its master, which the caller closes.
-	// scratch is a directory of the host's.
 	NewConsole(p *inside.Process, first uint32, scratch string) (*os.File, error)
 }
 
@@ -177,8 +163,8 @@ type templates interface {
 	Ensure(ctx context.Context, ref string) (template.Image, error)
 	Resolve(ref string) (template.Image, error)
 	List() ([]template.Image, error)
-	// Confirm is nil if img is there and no Remove or Prune that does not yet
-	// see its user is under way.
+	// Confirm is nil if img exists and no Remove or Prune is running that does not
+	// see the user of img yet.
 	Confirm(ctx context.Context, img template.Image) error
 	LayerDirs(img template.Image) ([]string, error)
 	Build(ctx context.Context, name string, o template.BuildOptions) (template.Image, error)
@@ -191,6 +177,7 @@ type templates interface {
 	Remove(ctx context.Context, ref string, used func() (map[string][]string, error)) error
 }
 
+// overlays is rootfses on the real host.
 type overlays struct{}
 
 func (overlays) Make(r rootfs.Rootfs) error    { return r.Make() }
@@ -202,7 +189,7 @@ func (overlays) DataDirs(r rootfs.Rootfs) ([]rootfs.DataDir, error)     { return
 func (overlays) Mounted(r rootfs.Rootfs) (bool, error)                  { return r.Mounted() }
 func (overlays) View(r rootfs.Rootfs, do func(root string) error) error { return r.View(do) }
 
-// rootfs is where v's root filesystem is and what it is made of.
+// rootfs describes v's root filesystem: its place and its layers.
 func (m *Manager) rootfs(v vps.VPS) (rootfs.Rootfs, error) {
 	layers, err := m.templates.LayerDirs(template.Image{Name: v.Template.Name, Digest: v.Template.Digest, Layers: v.Template.Layers})
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"croft/runtime/guests"
 	"croft/runtime/holder"
 	"croft/runtime/hostfacts"
+	"croft/runtime/hostnet"
 	"croft/runtime/look"
 	"croft/runtime/names"
 	"croft/runtime/observe"
@@ -85,7 +86,7 @@ func New(o Options) (*Manager, error) {
 		templates: template.Open(store.TemplatesDir(), template.Options{Progress: o.Progress, Warn: warn}),
 		machine: machine{
 			containers: container.Engine{Root: paths.Containers(store), Manager: cgroups},
-			networks: hostNetworks{func() (*host.Host, error) {
+			networks: hostnet.Networks{Open: func() (*host.Host, error) {
 				h, err := host.NewHost(warn)
 				if err == nil {
 					h.Root, h.Register = store.Root, state.HostDir

@@ -80,7 +80,7 @@ func (m *Manager) specOf(v vps.VPS, init guests.Init, root *inside.Root, host ho
 	if err != nil {
 		return nil, err
 	}
-	s := settings(v, init, host, image, notify)
+	s := bundleSettings(v, init, host, image, notify)
 	if bootedInit(init, image) == initkind.Croft {
 		if err := m.underSmallInit(&s, v, image, root, wait); err != nil {
 			return nil, err
@@ -107,8 +107,8 @@ func bootedInit(init guests.Init, image template.Image) initkind.Kind {
 	return init.Kind
 }
 
-// settings returns the settings of v's bundle.
-func settings(v vps.VPS, init guests.Init, host hostfacts.Facts, image template.Image, notify string) bundles.Settings {
+// bundleSettings returns the settings of v's bundle.
+func bundleSettings(v vps.VPS, init guests.Init, host hostfacts.Facts, image template.Image, notify string) bundles.Settings {
 	s := bundles.Settings{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname,
 		Init: []string{init.Path}, Env: append(append([]string{}, image.Env...), v.Env...), ContainerEnv: image.ContainerEnv,

@@ -19,7 +19,7 @@ func TestUnitsLeftOut(t *testing.T) {
 	}{
 		{nil, initkind.Systemd, 1}, {[]string{"vsock"}, initkind.Systemd, 1}, {[]string{"capabilities"}, initkind.Systemd, 5}, {[]string{"capabilities"}, initkind.SysV, 1},
 	} {
-		s := settings(vps.VPS{Allow: c.allow}, guests.Init{Path: "/sbin/init", Kind: c.kind}, hostfacts.Facts{}, template.Image{}, "")
+		s := bundleSettings(vps.VPS{Allow: c.allow}, guests.Init{Path: "/sbin/init", Kind: c.kind}, hostfacts.Facts{}, template.Image{}, "")
 		if len(s.Init) != c.want || s.Init[0] != "/sbin/init" {
 			t.Errorf("%v, %s: %q", c.allow, c.kind, s.Init)
 		}
