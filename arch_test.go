@@ -49,13 +49,14 @@ var arrows = map[string][]string{
 	"runtime/guests":     {"bundles", "internal/initkind", "internal/inside", "internal/nsthread", "network/guest", "template/rootfs"},
 	"runtime/command":    {"internal/inside", "runtime/holder", "runtime/inits", "template"},
 	"runtime/inits":      {"internal/initkind", "internal/inside", "internal/proc"},
-	"bundles":            {"internal/vps"},
+	"bundles":            {"internal/vps", "internal/atomicfile"},
 	"network":            {"internal/vps"},
-	"network/host":       {"network", "internal/inside", "internal/nsthread", "internal/vps"},
+	"network/host":       {"network", "internal/inside", "internal/nsthread", "internal/vps", "internal/flock"},
 	"network/guest":      nil,
 	"template": {
 		"template/busybox", "template/layer", "template/recipe", "template/registry", "template/rootfs",
 		"internal/initkind", "internal/nsthread",
+		"internal/flock", "internal/atomicfile",
 	},
 	"template/layer":          nil,
 	"template/rootfs":         {"template/layer", "internal/nsthread"},
@@ -63,19 +64,21 @@ var arrows = map[string][]string{
 	"template/busybox":        {"template/layer"},
 	"template/roottest":       {"internal/nsthread"},
 	"template/registry":       nil,
-	"runtime/container":       {"internal/nsthread", "internal/inherited"},
-	"runtime/holder":          {"runtime/holder/protocol"},
+	"runtime/container":       {"internal/nsthread", "internal/inherited", "internal/flock"},
+	"runtime/holder":          {"runtime/holder/protocol", "internal/atomicfile"},
 	"runtime/holder/program":  {"runtime/holder/protocol"},
 	"runtime/holder/protocol": nil,
 	"runtime/console":         {"runtime/holder/protocol"},
 	"runtime/hostcheck":       nil,
-	"internal/state":          {"internal/vps"},
+	"internal/state":          {"internal/vps", "internal/flock", "internal/atomicfile"},
 	"internal/vps":            nil,
 	"internal/inside":         {"internal/nsthread"},
 	"internal/nsthread":       nil,
 	"internal/initkind":       nil,
 	"internal/undo":           nil,
 	"internal/proc":           nil,
+	"internal/atomicfile":     nil,
+	"internal/flock":          nil,
 	"internal/fail":           nil,
 	"internal/inherited":      nil,
 	"integration":             nil,
@@ -84,8 +87,8 @@ var arrows = map[string][]string{
 	"integration/conformance": nil,
 }
 
-// aids are packages that only tests may import, all of them.
-var aids = []string{"integration/attack", "template/roottest"}
+// aids are packages that every test may import.
+var aids = []string{"integration/attack", "template/roottest", "internal/flock"}
 
 // alone is who may import what of others', with everything below it.
 var alone = map[string][]string{

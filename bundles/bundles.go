@@ -12,6 +12,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"croft/internal/atomicfile"
 	"croft/internal/fail"
 )
 
@@ -34,12 +35,8 @@ func Write(dir string, spec *specs.Spec) error {
 	if err != nil {
 		return fmt.Errorf("encode bundle configuration: %w", err)
 	}
-	tmp := filepath.Join(dir, "."+ConfigFile+".new")
-	if err := os.WriteFile(tmp, append(data, '\n'), 0o600); err != nil {
+	if err := atomicfile.Replace(filepath.Join(dir, ConfigFile), 0o600, append(data, '\n')); err != nil {
 		return fmt.Errorf("write bundle configuration: %w", err)
-	}
-	if err := os.Rename(tmp, filepath.Join(dir, ConfigFile)); err != nil {
-		return fmt.Errorf("replace bundle configuration: %w", err)
 	}
 	return nil
 }

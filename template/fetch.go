@@ -7,16 +7,15 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
 	"sync"
 	"time"
 
 	"croft/template/layer"
 
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/flock"
 	"croft/template/registry"
 )
 
@@ -31,7 +30,7 @@ type remote struct {
 	named oci.Descriptor
 
 	mu   sync.Mutex
-	held []*os.File
+	held []*flock.File
 }
 
 func (r *remote) manifest(ctx context.Context, d oci.Descriptor) ([]byte, oci.Descriptor, error) {
@@ -80,7 +79,7 @@ func (s *Store) part(act string, d oci.Descriptor) func(done int64) {
 // A partial is a blob that is being fetched, or has been.
 type partial struct {
 	want  oci.Descriptor
-	file  *os.File
+	file  *flock.File
 	hash  hash.Hash
 	size  int64         // bytes in file, and in hash
 	pause time.Duration // before a second try
@@ -91,31 +90,19 @@ type partial struct {
 func (s *Store) openPartial(ctx context.Context, d oci.Descriptor) (*partial, error) {
 	name := s.path("partial", d.Digest.Encoded())
 	for {
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		f, err := flock.Open(name, flock.Partial)
 		if err != nil {
 			return nil, layer.HostError(err)
 		}
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil && sameFile(f, name) {
+		if err := f.Wait(ctx); err != nil {
+			f.Close()
+			return nil, err
+		}
+		if f.At(name) { // its former holder may have moved it into place
 			return &partial{want: d, file: f, hash: sha256.New(), pause: s.retryPause}, nil
 		}
 		f.Close()
-		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			return nil, fmt.Errorf("lock %s: %w", name, err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(lockPoll):
-		}
 	}
-}
-
-// sameFile reports whether name still is f: who had the lock may have moved it.
-func sameFile(f *os.File, name string) bool {
-	a, aerr := f.Stat()
-	b, berr := os.Lstat(name)
-	return aerr == nil && berr == nil && os.SameFile(a, b)
 }
 
 // rehash takes the digest of what is there already. More than there can be is

@@ -21,6 +21,7 @@ import (
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
+	"croft/internal/atomicfile"
 	"croft/internal/fail"
 )
 
@@ -66,43 +67,12 @@ func (s *Store) writeLayoutFile() error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(name, b)
+	return layer.HostError(atomicfile.ReplaceShared(name, 0o644, b)) // without a lock
 }
 
-// replaceFile makes name hold b, whole and durably: a reader sees what was
-// there before or b.
+// replaceFile is atomicfile.Replace. The caller has the lock of the store.
 func replaceFile(name string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
-	if err != nil {
-		return layer.HostError(err)
-	}
-	defer os.Remove(f.Name()) // fails once it is renamed
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return layer.HostError(err)
-	}
-	return syncDir(filepath.Dir(name))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return layer.HostError(err)
-	}
-	defer d.Close()
-	return layer.HostError(d.Sync())
+	return layer.HostError(atomicfile.Replace(name, 0o644, b))
 }
 
 // syncFilesystem returns when all that was written to dir's filesystem is on

@@ -2,47 +2,28 @@ package template
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/flock"
 	"croft/template/layer"
 	"croft/template/recipe"
 )
 
-// lockPoll is how long a wait for a lock sleeps between two tries: flock(2)
-// has no deadline, and a blocking one could not be called off.
-const lockPoll = 50 * time.Millisecond
-
 // lock takes the lock of this name for the caller alone, waiting until ctx is
-// done. Lock files are never removed. The kernel drops the lock of a process
-// that dies.
+// done.
 func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error) {
-	f, err := os.OpenFile(s.path("locks", name), os.O_RDWR|os.O_CREATE, 0o600)
+	kind := flock.Template
+	if name == storeLock {
+		kind = flock.Store
+	}
+	unlock, err = flock.Take(ctx, s.path("locks", name), kind)
 	if err != nil {
 		return nil, layer.HostError(err)
 	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("wait for the lock of %s: %w", name, ctx.Err())
-		case <-time.After(lockPoll):
-		}
-	}
+	return unlock, nil
 }
 
 // The names of the locks. Order: a template's, then the store's.
@@ -67,7 +48,7 @@ func (s *Store) lockName(ctx context.Context, name string) (unlock func(), err e
 // locked: one whose lock is free belongs to a process that died.
 type stage struct {
 	dir  string
-	lock *os.File
+	lock *flock.File
 }
 
 // newStage makes an empty stage, and sweeps away those of the dead.
@@ -84,7 +65,7 @@ func (s *Store) newStage(ctx context.Context) (*stage, error) {
 	if err != nil {
 		return nil, layer.HostError(err)
 	}
-	f, err := lockDir(dir)
+	f, err := lockDir(dir, flock.Stage)
 	if err != nil {
 		os.Remove(dir)
 		return nil, err
@@ -109,7 +90,7 @@ func (s *Store) sweepStages() error {
 	}
 	for _, e := range all {
 		dir := s.path("tmp", e.Name())
-		f, err := lockDir(dir)
+		f, err := lockDir(dir, flock.Stage)
 		if fail.Is(err, fail.Busy) {
 			continue // somebody is at work in it
 		}
@@ -125,20 +106,22 @@ func (s *Store) sweepStages() error {
 	return nil
 }
 
-func lockDir(dir string) (*os.File, error) {
-	f, err := os.Open(dir)
+// lockDir takes the lock of a directory, or of a file, without waiting. Another
+// holder is fail.Busy.
+func lockDir(dir string, kind flock.Kind) (*flock.File, error) {
+	f, err := flock.OpenAny(dir, kind)
 	if err != nil {
 		return nil, layer.HostError(err)
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err == nil {
+	got, err := f.Try()
+	if err == nil && got {
 		return f, nil
 	}
 	f.Close()
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, fail.New(fail.Busy, "%s is in use", dir)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("lock %s: %w", dir, err)
+	return nil, fail.New(fail.Busy, "%s is in use", dir)
 }
 
 // removeTree removes dir and all in it; absent is success. It never follows a

@@ -13,6 +13,7 @@ import (
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
+	"croft/internal/flock"
 )
 
 // A Used tells which images VPSs are made from: digest to the names of VPSs.
@@ -149,7 +150,7 @@ func (s *Store) sweepPartials() error {
 		return layer.HostError(err)
 	}
 	for _, e := range all {
-		f, err := lockDir(s.path("partial", e.Name()))
+		f, err := lockDir(s.path("partial", e.Name()), flock.Partial)
 		if fail.Is(err, fail.Busy) || errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/flock"
 	"croft/internal/vps"
 )
 
@@ -25,7 +25,7 @@ type Draft struct {
 
 	store *Store
 	name  string
-	lock  *os.File // of Dir; nil once committed or aborted
+	lock  *flock.File // of Dir; nil once committed or aborted
 }
 
 // Begin makes an empty draft of the locked VPS. It is fail.Taken if the VPS
@@ -43,7 +43,7 @@ func (l *Locked) Begin() (*Draft, error) {
 		if err != nil {
 			return nil, hostError("make directory", dir, err)
 		}
-		lock, err := lockDir(dir)
+		lock, err := lockDir(dir, flock.Draft)
 		if err != nil {
 			_ = os.Remove(dir)
 			return nil, err
@@ -141,32 +141,23 @@ func (d *Draft) Abort() {
 	}
 }
 
-// lockDir takes the flock of a directory without waiting. It is nil without an
+// lockDir takes the lock of a directory without waiting. It is nil without an
 // error if another holds it or the directory is no longer at that path.
-func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+func lockDir(dir string, kind flock.Kind) (*flock.File, error) {
+	f, err := flock.OpenDir(dir, kind)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, hostError("open", dir, err)
 	}
-	got, err := tryFlock(f)
-	if err == nil && got {
-		var held, there os.FileInfo
-		if held, err = f.Stat(); err == nil {
-			there, err = os.Lstat(dir)
-		}
-		if err == nil && os.SameFile(held, there) {
-			return f, nil
-		}
-		if errors.Is(err, os.ErrNotExist) {
-			err = nil
-		}
+	got, err := f.Try()
+	if err == nil && got && f.At(dir) {
+		return f, nil
 	}
 	f.Close()
 	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
+		return nil, hostError("lock", dir, err)
 	}
 	return nil, nil
 }

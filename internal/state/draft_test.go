@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/flock"
 	"croft/internal/vps"
 )
 
@@ -441,7 +442,7 @@ func TestIDIndex(t *testing.T) {
 	}
 }
 
-// An order that is interrupted while another waits for the pool is called off.
+// A command that is interrupted while it waits for the lock of ids ends.
 func TestAllocateIDsCalledOff(t *testing.T) {
 	s, _ := newStore(t)
 	d, err := lock(t, s, "web").Begin()
@@ -450,9 +451,11 @@ func TestAllocateIDsCalledOff(t *testing.T) {
 	}
 	defer d.Abort()
 	ctx, cancel := context.WithCancel(context.Background())
-	err = exclusively(ctx, s.poolFile(), func() error {
+	err = exclusively(ctx, s.poolFile(), flock.IDs, func() error {
 		cancel()
-		return d.AllocateIDs(ctx, &vps.VPS{}, 0)
+		done := make(chan error) // another goroutine holds the lock of this one
+		go func() { done <- d.AllocateIDs(ctx, &vps.VPS{}, 0) }()
+		return <-done
 	})
 	if err == nil || !strings.Contains(err.Error(), "context canceled") {
 		t.Errorf("got %v", err)

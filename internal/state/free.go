@@ -3,13 +3,14 @@ package state
 import (
 	"context"
 
+	"croft/internal/flock"
 	"croft/internal/vps"
 )
 
 // FreeIDs returns how many ranges of IDUnit ids can still be given to new VPSs.
 func (s *Store) FreeIDs(ctx context.Context) (int, error) {
 	n := 0
-	err := exclusively(ctx, s.poolFile(), func() error {
+	err := exclusively(ctx, s.poolFile(), flock.IDs, func() error {
 		used, _, err := s.usedIDs("")
 		n = freeRanges(used)
 		return err

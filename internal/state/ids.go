@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/flock"
 	"croft/internal/vps"
 )
 
@@ -43,7 +44,7 @@ func (d *Draft) AllocateIDs(ctx context.Context, v *vps.VPS, size uint32) error 
 	if size%IDUnit != 0 {
 		return fail.New(fail.Usage, "%d ids: not a multiple of %d", size, IDUnit)
 	}
-	return exclusively(ctx, d.store.poolFile(), func() error {
+	return exclusively(ctx, d.store.poolFile(), flock.IDs, func() error {
 		if err := d.store.register(); err != nil {
 			return err
 		}

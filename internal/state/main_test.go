@@ -11,10 +11,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"croft/internal/fail"
+	"croft/internal/flock"
 	"croft/internal/vps"
 )
 
@@ -23,7 +25,7 @@ import (
 func TestMain(m *testing.M) {
 	switch role := os.Getenv("STATE_ROLE"); role {
 	case "":
-		os.Exit(m.Run())
+		os.Exit(runInOrder(m))
 	case "heir": // has inherited a lock, and takes none
 		fmt.Println("ready")
 		_, _ = io.ReadAll(os.Stdin)
@@ -38,6 +40,19 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
+}
+
+// runInOrder runs the tests, and fails if any took locks against their order.
+func runInOrder(m *testing.M) int {
+	var wrong atomic.Int32
+	flock.Watch(func(line string) {
+		fmt.Fprintln(os.Stderr, line)
+		wrong.Add(1)
+	})
+	if status := m.Run(); status != 0 || wrong.Load() == 0 {
+		return status
+	}
+	return 1
 }
 
 func play(role, dir string) error {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"croft/internal/fail"
+	"croft/internal/flock"
 	"croft/internal/vps"
 )
 
@@ -104,7 +105,7 @@ func (s *Store) UpdateNetwork(ctx context.Context, name string, change func(old 
 	if _, err := vps.ParseName(name); err != nil {
 		return err
 	}
-	return exclusively(ctx, s.networkLock(name), func() error {
+	return exclusively(ctx, s.networkLock(name), flock.NetworkTable, func() error {
 		old, err := s.Network(name)
 		if err != nil {
 			return err
@@ -141,7 +142,7 @@ func (s *Store) RemoveNetwork(ctx context.Context, name string, release func(old
 	if _, err := vps.ParseName(name); err != nil {
 		return err
 	}
-	return exclusively(ctx, s.networkLock(name), func() error {
+	return exclusively(ctx, s.networkLock(name), flock.NetworkTable, func() error {
 		old, err := s.Network(name)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"croft/internal/flock"
 	"croft/internal/vps"
 )
 
@@ -14,7 +15,7 @@ import (
 // nobody else claim until it returns: what it writes, into a vps.json or a
 // draft's, the next one sees. claim must not wait. Its error is returned.
 func (s *Store) ClaimPorts(ctx context.Context, name string, claim func(others []vps.VPS) error) error {
-	return exclusively(ctx, s.portsFile(), func() error {
+	return exclusively(ctx, s.portsFile(), flock.Ports, func() error {
 		all, err := s.publishers(true)
 		if err != nil {
 			return err
@@ -78,7 +79,7 @@ func publisherIn(path string) (vps.VPS, bool) {
 
 // atWork reports whether somebody makes the draft in dir.
 func atWork(dir string) bool {
-	lock, err := lockDir(dir)
+	lock, err := lockDir(dir, flock.Draft)
 	if lock != nil {
 		lock.Close()
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/flock"
 	"croft/internal/vps"
 )
 
@@ -56,8 +57,8 @@ func (s *Store) ForgetRename(old string) error {
 
 // still calls do while no id range and no port is claimed and AllStill waits.
 func (s *Store) still(do func() error) error {
-	return exclusively(context.Background(), s.poolFile(), func() error {
-		return exclusively(context.Background(), s.portsFile(), do)
+	return exclusively(context.Background(), s.poolFile(), flock.IDs, func() error {
+		return exclusively(context.Background(), s.portsFile(), flock.Ports, do)
 	})
 }
 
@@ -65,7 +66,7 @@ func (s *Store) still(do func() error) error {
 // missing: a directory that gets another name while it is looked for may be
 // found by neither.
 func (s *Store) AllStill(ctx context.Context) (all []Entry, err error) {
-	err = exclusively(ctx, s.poolFile(), func() (err error) {
+	err = exclusively(ctx, s.poolFile(), flock.IDs, func() (err error) {
 		all, err = s.All()
 		return err
 	})

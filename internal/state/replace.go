@@ -4,31 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
 
+	"croft/internal/atomicfile"
 	"croft/internal/fail"
 )
 
-// replaceFile makes path hold data, atomically and durably: a reader, and a
-// machine that loses its power, sees the old content or the new one. On error
-// the old one stays, and the temporary file is gone.
-//
-// Two writers of one path must be kept apart by a lock, since the temporary
-// file has always the same name: so one that a killed writer left is used up
-// by the next.
+// replaceFile is atomicfile.Replace for croft's own files.
 func replaceFile(path string, data []byte) error {
-	dir, base := filepath.Split(path)
-	tmp := filepath.Join(dir, "."+base+".new")
-	if err := writeSynced(tmp, data); err != nil {
-		_ = os.Remove(tmp)
+	if err := atomicfile.Replace(path, 0o600, data); err != nil {
 		return hostError("write", path, err)
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		_ = os.Remove(tmp)
-		return hostError("replace", path, err)
-	}
-	return syncDir(dir)
+	return nil
 }
 
 // appendFile adds data to the end of path, durably. On an error it takes back
@@ -57,31 +44,9 @@ func appendFile(path string, data []byte) (err error) {
 	return nil
 }
 
-func writeSynced(path string, data []byte) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return err
-	}
-	// A close can be the first to say that the disk is full (close(2)).
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	return f.Sync()
-}
-
 // syncDir makes the names in dir durable.
 func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return hostError("open", dir, err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
+	if err := atomicfile.SyncDir(dir); err != nil {
 		return hostError("sync", dir, err)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"croft/internal/fail"
+	"croft/internal/flock"
 	"croft/internal/vps"
 )
 
@@ -110,7 +111,7 @@ func (s *Store) Apart(ctx context.Context, name string, ids vps.IDRange) error {
 	if s.hostDir == "" {
 		return nil
 	}
-	return exclusively(ctx, s.poolFile(), func() error {
+	return exclusively(ctx, s.poolFile(), flock.IDs, func() error {
 		if err := s.register(); err != nil {
 			return err
 		}

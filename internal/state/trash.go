@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/internal/flock"
 	"croft/internal/vps"
 )
 
@@ -87,7 +88,7 @@ func (s *Store) trashDrafts() error {
 		if !isDir(dir) {
 			continue
 		}
-		lock, err := lockDir(dir)
+		lock, err := lockDir(dir, flock.Rubbish)
 		if err == nil && lock != nil {
 			_, err = s.trash(dir)
 			lock.Close()
@@ -103,7 +104,7 @@ func (s *Store) trashDrafts() error {
 // vps.json goes last: while there are files of the VPS, its ids are not given
 // away (AllocateIDs).
 func deleteTrash(ctx context.Context, path string) error {
-	lock, err := lockDir(path)
+	lock, err := lockDir(path, flock.Rubbish)
 	switch {
 	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
 		// A file or a link that somebody put there: removed as it is.

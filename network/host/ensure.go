@@ -50,7 +50,7 @@ func (h *Host) steps(p network.HostPlan) []func(context.Context, network.HostPla
 	}
 	steps = append(steps, h.checkLinks)
 	if p.HasFilter() {
-		steps = append(steps, func(context.Context, network.HostPlan) error { return h.claimNamespace() })
+		steps = append(steps, func(ctx context.Context, _ network.HostPlan) error { return h.claimNamespace(ctx) })
 		steps = append(steps, h.ensureFilter) // before a link is up
 	}
 	if p.Bridge != "" && !p.Foreign {
@@ -253,7 +253,7 @@ func (h *Host) Remove(ctx context.Context, p network.HostPlan) error {
 			return err
 		}
 	}
-	unlock, err := h.lock()
+	unlock, err := h.lock(ctx)
 	if err != nil {
 		return err
 	}

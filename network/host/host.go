@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/flock"
 	"croft/network"
 )
 
@@ -123,26 +124,16 @@ func prefixOfIPNet(ip, mask []byte) (netip.Prefix, bool) {
 
 // lock takes the lock that repairing shares; the returned function gives it
 // back. A holder that dies gives it back too.
-func (h *Host) lock() (func(), error) {
+func (h *Host) lock(ctx context.Context) (func(), error) {
 	path := h.LockFile
 	if path == "" {
 		path = DefaultLockFile
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	unlock, err := flock.Take(ctx, path, flock.HostNetwork)
 	if err != nil {
 		return nil, classify("lock the networks", err)
 	}
-	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		if err != unix.EINTR {
-			break
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return func() { f.Close() }, nil
+	return unlock, nil
 }
 
 const procSys = "/proc/sys/"

@@ -91,7 +91,7 @@ func savedRules(ctx context.Context, six bool) (network.SavedRules, error) {
 }
 
 func (h *Host) repairRules(ctx context.Context, name string, six bool, want []network.Rule) error {
-	unlock, err := h.lock()
+	unlock, err := h.lock(ctx)
 	if err != nil {
 		return err
 	}

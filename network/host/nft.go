@@ -33,9 +33,9 @@ func kernelSet(f network.Family, name string) *nftables.Set {
 }
 
 // ensureFilter makes the tables that the network needs right.
-func (h *Host) ensureFilter(_ context.Context, p network.HostPlan) error {
+func (h *Host) ensureFilter(ctx context.Context, p network.HostPlan) error {
 	for _, f := range p.Families() {
-		if err := h.ensureTable(p, f); err != nil {
+		if err := h.ensureTable(ctx, p, f); err != nil {
 			return err
 		}
 	}
@@ -45,12 +45,12 @@ func (h *Host) ensureFilter(_ context.Context, p network.HostPlan) error {
 // ensureTable makes a table if anything of it is missing or different. The
 // batch that does so leaves elements alone and may be sent twice: the kernel
 // applies each as a whole, and there is no instant without rules.
-func (h *Host) ensureTable(p network.HostPlan, f network.Family) error {
+func (h *Host) ensureTable(ctx context.Context, p network.HostPlan, f network.Family) error {
 	same, err := h.filterIsThere(p, f)
 	if err != nil || same {
 		return err
 	}
-	unlock, err := h.lock() // against who takes the table away
+	unlock, err := h.lock(ctx) // against who takes the table away
 	if err != nil {
 		return err
 	}

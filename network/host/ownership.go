@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,12 +22,12 @@ import (
 
 // own makes the host's root the owner of the network namespace. It is
 // fail.Taken if another root has a network there. Twice is a no-op.
-func (h *Host) claimNamespace() error {
+func (h *Host) claimNamespace(ctx context.Context) error {
 	path, owner, err := h.owner()
 	if err != nil || path == "" || owner == h.Root {
 		return err
 	}
-	unlock, err := h.lock()
+	unlock, err := h.lock(ctx)
 	if err != nil {
 		return err
 	}

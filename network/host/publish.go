@@ -40,7 +40,7 @@ func (h *Host) publish(ctx context.Context, six bool, all []network.Published) e
 		return err
 	}
 	if change.Text != "" {
-		unlock, err := h.lock()
+		unlock, err := h.lock(ctx)
 		if err != nil {
 			return err
 		}

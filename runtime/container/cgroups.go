@@ -1,6 +1,7 @@
 package container
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"croft/internal/flock"
 
 	"github.com/opencontainers/cgroups"
 	_ "github.com/opencontainers/cgroups/devices" // device rules fail without it
@@ -105,23 +108,28 @@ func below(dir, procCgroup string) string {
 	return rest
 }
 
-// lockParents keeps two processes from making and removing the directory that
-// all containers' cgroups are in at the same time.
-func (e Engine) lockParents(how int) (unlock func(), err error) {
+// openParents opens the lock that keeps two processes from creating and removing
+// the directory of all cgroups at the same time.
+func (e Engine) openParents() (*flock.File, error) {
 	if err := os.MkdirAll(e.Root, 0o700); err != nil {
 		return nil, fmt.Errorf("lock cgroups: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(e.Root, ".cgroups.lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
+	f, err := flock.Open(filepath.Join(e.Root, ".cgroups.lock"), flock.Cgroups)
 	if err != nil {
 		return nil, fmt.Errorf("lock cgroups: %w", err)
 	}
-	for {
-		err = unix.Flock(int(f.Fd()), how)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
+	return f, nil
+}
+
+// keepParents keeps the directory of all cgroups from being removed until unlock
+// is called. Several processes may keep it at the same time. A process that
+// removes it holds the lock for moments, so there is no deadline.
+func (e Engine) keepParents() (unlock func(), err error) {
+	f, err := e.openParents()
 	if err != nil {
+		return nil, err
+	}
+	if err := f.WaitShared(context.Background()); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("lock cgroups: %w", err)
 	}
@@ -132,14 +140,14 @@ func (e Engine) lockParents(how int) (unlock func(), err error) {
 // it was the last below them. Somebody making a container just now is reason
 // enough to leave them.
 func (e Engine) removeParents(dirs []string) error {
-	unlock, err := e.lockParents(unix.LOCK_EX | unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil
-	}
+	f, err := e.openParents()
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer f.Close()
+	if free, err := f.Try(); err != nil || !free {
+		return err
+	}
 	for _, dir := range dirs {
 		if filepath.Base(filepath.Dir(dir)) == Parent {
 			_ = unix.Rmdir(filepath.Dir(dir)) // not empty, or gone: both are fine

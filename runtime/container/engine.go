@@ -12,7 +12,6 @@ import (
 	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runc/libcontainer/system"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 )
 
 // Parent is the cgroup that all VPSs' cgroups are in.
@@ -38,7 +37,7 @@ func (e Engine) Create(id string, spec *specs.Spec) (_ Waiting, err error) {
 	if err := os.MkdirAll(e.Root, 0o700); err != nil {
 		return Waiting{}, fmt.Errorf("make state directory: %w", err)
 	}
-	unlock, err := e.lockParents(unix.LOCK_SH)
+	unlock, err := e.keepParents()
 	if err != nil {
 		return Waiting{}, err
 	}

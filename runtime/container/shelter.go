@@ -44,7 +44,7 @@ func (e Engine) shelterInCgroup(name string) error {
 	if err := os.MkdirAll(e.Root, 0o700); err != nil {
 		return fmt.Errorf("make state directory: %w", err)
 	}
-	unlock, err := e.lockParents(unix.LOCK_SH)
+	unlock, err := e.keepParents()
 	if err != nil {
 		return err
 	}

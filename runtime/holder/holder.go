@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/internal/atomicfile"
 	"croft/internal/fail"
 	"croft/runtime/holder/protocol"
 )
@@ -62,7 +63,7 @@ func Install(binDir string) (path string, err error) {
 	if err := os.MkdirAll(binDir, 0o700); err != nil {
 		return "", fmt.Errorf("install the holder: %w", err)
 	}
-	if err := replace(path, program); err != nil {
+	if err := atomicfile.ReplaceShared(path, 0o755, program); err != nil {
 		return "", fmt.Errorf("install the holder: %w", err)
 	}
 	removeFormer(path)
@@ -99,20 +100,6 @@ func isProgram(path string, program []byte) bool {
 	}
 	there, err := os.ReadFile(path)
 	return err == nil && bytes.Equal(there, program)
-}
-
-func replace(path string, program []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".holder-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // absent once it is renamed
-	_, err = f.Write(program)
-	err = errors.Join(err, f.Chmod(0o755), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // Exec puts the holder at path in the place of this process, which keeps its
