@@ -327,7 +327,7 @@ func TestVerbsAreWhole(t *testing.T) {
 			t.Errorf("%s is no whole verb", path)
 		}
 		seen := map[string]bool{}
-		for _, o := range v.Options {
+		for _, o := range v.Shown() {
 			for _, name := range []string{o.Name, o.Short} {
 				if name != "" && seen[name] {
 					t.Errorf("%s: two options %s", path, name)

@@ -85,7 +85,7 @@ func rootPage(page *roff.Page, root *cmdline.Verb) {
 	}
 	page.Section("OPTIONS")
 	page.Text("Every command takes these options.")
-	cmdline.WriteOptions(page, root.Options)
+	cmdline.WriteOptions(page, root.Shown())
 	page.Section("COMMANDS")
 	group := ""
 	for _, v := range root.Verbs {
@@ -130,7 +130,7 @@ func ociPage(page *roff.Page, v *cmdline.Verb) {
 		_, rest := cmdline.Usage(v, []string{sub.Name})
 		page.Subsection(strings.TrimSpace(sub.Name + " " + rest))
 		cmdline.WriteAbout(page, nil, sub, nil)
-		cmdline.WriteOptions(page, sub.Options)
+		cmdline.WriteOptions(page, sub.Shown())
 	}
 	page.Section("EXIT STATUS")
 	page.Text(`run, exec and restore in the foreground exit with the status of the process, or 128+n if signal n ended it. 255

@@ -44,7 +44,7 @@ func TestManPages(t *testing.T) {
 		if _, sub, ok := strings.Cut(text, `.SS "`+v.Name); !own && ok {
 			text = sub
 		}
-		for _, o := range v.Options {
+		for _, o := range v.Shown() {
 			if !strings.Contains(text, ".TP\n"+o.Typed()+"\n"+cmdline.Capital(o.Usage)+".\n") {
 				t.Errorf("%s: no %s", cmdline.PageName(root, path), o.Typed())
 			}

@@ -22,14 +22,13 @@ func (a *app) ociVerb() *cmdline.Verb {
 		About: ociAbout + " These options stand between \"oci\" and the command:\n\n" +
 			strings.TrimSuffix(cmdline.OptionList(ociOptions()), "\n"),
 	}
-	for _, v := range oci.Verbs() {
-		family.Verbs = append(family.Verbs, &cmdline.Verb{
-			Name: v.Name, Args: v.Args, Summary: v.Summary, Examples: ociExamples(v.Examples), About: v.About, Options: described(v.Options),
-			Foreign: true,
-			Run: a.run(func(context.Context, *invocation) error {
-				return usageError("croft oci takes the options of an OCI runtime, and they follow the word oci").WithHint("croft help oci")
-			}),
+	for _, v := range oci.Table().Verbs {
+		v.Examples = ociExamples(v.Examples)
+		v.Foreign, v.Inside = true, false
+		v.Run = a.run(func(context.Context, *invocation) error {
+			return usageError("croft oci takes the options of an OCI runtime, and they follow the word oci").WithHint("croft help oci")
 		})
+		family.Verbs = append(family.Verbs, v)
 	}
 	return family
 }
@@ -37,8 +36,8 @@ func (a *app) ociVerb() *cmdline.Verb {
 const ociAbout = `The command line is that of runc, not that of croft's other commands. A link to
 croft with the name croft-oci has only this command line.`
 
-// ociOptions stand between oci and the command.
-func ociOptions() []cmdline.Option { return described(oci.Options()) }
+// ociOptions returns the options that stand between oci and the command.
+func ociOptions() []cmdline.Option { return oci.Table().Options }
 
 func ociExamples(all []string) []string {
 	var examples []string
@@ -46,12 +45,4 @@ func ociExamples(all []string) []string {
 		examples = append(examples, "croft oci "+e)
 	}
 	return examples
-}
-
-func described(all []oci.Option) []cmdline.Option {
-	var options []cmdline.Option
-	for _, o := range all {
-		options = append(options, cmdline.Option{Name: o.Name, Short: o.Short, Placeholder: o.Placeholder, Usage: o.Usage})
-	}
-	return options
 }

@@ -123,14 +123,11 @@ func Prefixed(prefix string, all []Candidate) []Candidate {
 
 func (c *Completion) options() []Candidate {
 	var all []Candidate
-	options := slices.Clone(c.line.root.Options)
+	options := c.line.root.Shown()
 	if c.Verb != c.line.root {
-		options = slices.Concat(c.Verb.Options, options)
+		options = slices.Concat(c.Verb.Shown(), options)
 	}
 	for _, o := range options {
-		if o.Hidden {
-			continue
-		}
 		all = append(all, Candidate{"--" + o.Name, o.Usage})
 		if o.Implied != "" { // its value has to stand behind a "="
 			for _, value := range o.Choices {

@@ -34,8 +34,8 @@ func Help(root *Verb, path []string) string {
 	if len(v.Verbs) > 0 {
 		fmt.Fprintf(&out, "\nCommands:\n%s", verbList(v.Verbs))
 	}
-	if len(v.Options) > 0 {
-		fmt.Fprintf(&out, "\nOptions:\n%s", OptionList(v.Options))
+	if options := v.Shown(); len(options) > 0 {
+		fmt.Fprintf(&out, "\nOptions:\n%s", OptionList(options))
 	}
 	fmt.Fprintf(&out, "\n\"%s help\" lists the options of every command and the exit statuses.\n", root.Name)
 	return out.String()
@@ -76,7 +76,7 @@ func Usage(root *Verb, path []string) (command, rest string) {
 		}
 		args = v.Args
 	}
-	if len(v.Options) > 0 {
+	if len(v.Shown()) > 0 {
 		args = "[OPTIONS] " + args
 	}
 	return strings.Join(words, " "), strings.TrimSpace(args)
@@ -107,7 +107,7 @@ func rootHelp(root *Verb) string {
 		}
 		fmt.Fprintf(&out, "\n%s:\n%s", group, verbList(of))
 	}
-	fmt.Fprintf(&out, "\nOptions of every command:\n%s", OptionList(root.Options))
+	fmt.Fprintf(&out, "\nOptions of every command:\n%s", OptionList(root.Shown()))
 	return out.String() + "\n" + root.Closing
 }
 
@@ -128,9 +128,6 @@ func OptionList(options []Option) string {
 	const column = 31
 	var out strings.Builder
 	for _, o := range options {
-		if o.Hidden {
-			continue
-		}
 		left := "  " + o.Typed()
 		pad := column - utf8.RuneCountInString(left)
 		if pad < 2 {

@@ -53,16 +53,14 @@ func WriteCommand(page *roff.Page, root *Verb, path []string) {
 		}
 	}
 	page.Section("OPTIONS")
-	WriteOptions(page, v.Options)
+	WriteOptions(page, v.Shown())
 	page.Paragraph("The options of every command are in " + PageRef(root, nil) + ".")
 }
 
 // WriteOptions writes the options as items.
 func WriteOptions(page *roff.Page, options []Option) {
 	for _, o := range options {
-		if !o.Hidden {
-			page.Item(o.Typed(), Capital(o.Usage)+".")
-		}
+		page.Item(o.Typed(), Capital(o.Usage)+".")
 	}
 }
 

@@ -118,7 +118,7 @@ type Option struct {
 	Implied     string // the value without "="; "" if a value is required
 	Many        bool   // may be repeated
 	Usage       string
-	Hidden      bool     // not in help
+	Hidden      bool     // accepted, not documented
 	Kind        Kind     // of its value, for completion
 	Choices     []string // all its values, for completion
 }
@@ -133,6 +133,11 @@ func (v *Verb) Option(name string) (Option, bool) {
 		return Option{}, false
 	}
 	return v.Options[i], true
+}
+
+// Shown returns the options of v that are documented.
+func (v *Verb) Shown() []Option {
+	return slices.DeleteFunc(slices.Clone(v.Options), func(o Option) bool { return o.Hidden })
 }
 
 // Verb returns the verb of the family v that has this name; nil if there is none.

@@ -17,7 +17,7 @@ const configFile = "config.json"
 // what relative paths in a bundle are relative to, and reads it. A file named
 // on the command line has to be made absolute before.
 func (l *line) enterBundle() (*specs.Spec, error) {
-	if dir := l.text("bundle"); dir != "" {
+	if dir := l.Text("bundle"); dir != "" {
 		if err := os.Chdir(dir); err != nil {
 			return nil, err
 		}

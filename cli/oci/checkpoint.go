@@ -12,25 +12,26 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"croft/cli/cmdline"
 	"croft/runtime/container"
 )
 
-func checkpointVerb() *verb {
-	return &verb{
-		name: "checkpoint", args: idArg, least: 1, most: 1,
-		summary:  "checkpoint a running container with criu",
-		examples: []string{"checkpoint --image-path /srv/checkpoint web"},
-		about:    `The container is deleted afterwards, unless --leave-running is given.`,
-		options: append(criuOptions(),
-			option{names: []string{"parent-path"}, placeholder: "DIR", usage: "directory of a pre-dump, relative to --image-path"},
-			option{names: []string{"leave-running"}, usage: "keep the container running"},
-			option{names: []string{"tcp-skip-in-flight"}, usage: "skip TCP connections that are being established"},
-			option{names: []string{"link-remap"}, usage: "give removed files a name again if possible"},
-			option{names: []string{"status-fd"}, placeholder: "N", usage: "criu writes \\0 to this descriptor once lazy-pages is ready"},
-			option{names: []string{"page-server"}, placeholder: "ADDRESS:PORT", usage: "ADDRESS:PORT of the page server"},
-			option{names: []string{"pre-dump"}, usage: "write only the memory, and keep the container running"},
+func (p *program) checkpointVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "checkpoint", Args: idArg,
+		Summary:  "checkpoint a running container with criu",
+		Examples: []string{"checkpoint --image-path /srv/checkpoint web"},
+		About:    `The container is deleted afterwards, unless --leave-running is given.`,
+		Options: append(criuOptions(),
+			cmdline.Option{Name: "parent-path", Placeholder: "DIR", Usage: "directory of a pre-dump, relative to --image-path"},
+			cmdline.Option{Name: "leave-running", Usage: "keep the container running"},
+			cmdline.Option{Name: "tcp-skip-in-flight", Usage: "skip TCP connections that are being established"},
+			cmdline.Option{Name: "link-remap", Usage: "give removed files a name again if possible"},
+			cmdline.Option{Name: "status-fd", Placeholder: "N", Usage: "criu writes \\0 to this descriptor once lazy-pages is ready"},
+			cmdline.Option{Name: "page-server", Placeholder: "ADDRESS:PORT", Usage: "ADDRESS:PORT of the page server"},
+			cmdline.Option{Name: "pre-dump", Usage: "write only the memory, and keep the container running"},
 		),
-		run: func(l *line) (int, error) {
+		Run: p.run(1, 1, func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {
 				return 0, err
@@ -56,50 +57,50 @@ func checkpointVerb() *verb {
 				logrus.Warn(err)
 			}
 			return 0, nil
-		},
+		}),
 	}
 }
 
-func restoreVerb() *verb {
-	return &verb{
-		name: "restore", args: idArg, least: 1, most: 1,
-		summary:  "restore a container from a checkpoint with criu",
-		examples: []string{"restore --image-path /srv/checkpoint --bundle /srv/bundle web"},
-		options: append(criuOptions(),
+func (p *program) restoreVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "restore", Args: idArg,
+		Summary:  "restore a container from a checkpoint with criu",
+		Examples: []string{"restore --image-path /srv/checkpoint --bundle /srv/bundle web"},
+		Options: append(criuOptions(),
 			bundleOption(), consoleSocketOption(), detachOption(), pidFileOption(), subreaperOption(), noPivotOption(),
-			option{names: []string{"lsm-profile"}, placeholder: "TYPE:NAME", usage: "LSM profile of the container"},
-			option{names: []string{"lsm-mount-context"}, placeholder: "CONTEXT", usage: "LSM mount context of the container"},
+			cmdline.Option{Name: "lsm-profile", Placeholder: "TYPE:NAME", Usage: "LSM profile of the container"},
+			cmdline.Option{Name: "lsm-mount-context", Placeholder: "CONTEXT", Usage: "LSM mount context of the container"},
 		),
-		run: func(l *line) (int, error) {
+		Run: p.run(1, 1, func(l *line) (int, error) {
 			o, err := l.criu()
 			if err != nil {
 				return 0, err
 			}
 			return l.make(o)
-		},
+		}),
 	}
 }
 
 // criuOptions are those of both, checkpoint and restore.
-func criuOptions() []option {
-	return []option{
-		{names: []string{"image-path"}, placeholder: "DIR", usage: "directory of the checkpoint (default: checkpoint)"},
-		{names: []string{"work-path"}, placeholder: "DIR", usage: "directory of criu's log and other files"},
-		{names: []string{"tcp-established"}, usage: "allow open TCP connections"},
-		{names: []string{"ext-unix-sk"}, usage: "allow Unix sockets that lead outside the container"},
-		{names: []string{"shell-job"}, usage: "allow a terminal of the host"},
-		{names: []string{"lazy-pages"}, usage: "restore memory on demand with userfaultfd(2)"},
-		{names: []string{"file-locks"}, usage: "allow file locks"},
-		{names: []string{"manage-cgroups-mode"}, placeholder: "MODE", usage: "cgroups mode: soft, full, strict or ignore (default: soft)"},
-		{names: []string{"empty-ns"}, placeholder: "NAMESPACE", usage: "create an empty namespace: network"},
-		{names: []string{"auto-dedup"}, usage: "deduplicate memory images"},
+func criuOptions() []cmdline.Option {
+	return []cmdline.Option{
+		{Name: "image-path", Placeholder: "DIR", Usage: "directory of the checkpoint (default: checkpoint)"},
+		{Name: "work-path", Placeholder: "DIR", Usage: "directory of criu's log and other files"},
+		{Name: "tcp-established", Usage: "allow open TCP connections"},
+		{Name: "ext-unix-sk", Usage: "allow Unix sockets that lead outside the container"},
+		{Name: "shell-job", Usage: "allow a terminal of the host"},
+		{Name: "lazy-pages", Usage: "restore memory on demand with userfaultfd(2)"},
+		{Name: "file-locks", Usage: "allow file locks"},
+		{Name: "manage-cgroups-mode", Placeholder: "MODE", Usage: "cgroups mode: soft, full, strict or ignore (default: soft)"},
+		{Name: "empty-ns", Many: true, Placeholder: "NAMESPACE", Usage: "create an empty namespace: network"},
+		{Name: "auto-dedup", Usage: "deduplicate memory images"},
 	}
 }
 
 // criu is what the options ask of it.
 func (l *line) criu() (*container.CriuOptions, error) {
 	if os.Geteuid() != 0 || userns.RunningInUserNS() {
-		logrus.Warnf("%s %s is untested with rootless containers", l.program, l.verb.name)
+		logrus.Warnf("%s %s is untested with rootless containers", l.name, l.Verb.Name)
 	}
 	images, parent, err := l.imagePaths()
 	if err != nil {
@@ -109,22 +110,22 @@ func (l *line) criu() (*container.CriuOptions, error) {
 		return nil, err
 	}
 	o := &container.CriuOptions{
-		ImagesDirectory: images, ParentImage: parent, WorkDirectory: l.text("work-path"),
-		LeaveRunning: l.is("leave-running"), PreDump: l.is("pre-dump"),
-		TcpEstablished: l.is("tcp-established"), TcpSkipInFlight: l.is("tcp-skip-in-flight"),
-		LinkRemap: l.is("link-remap"), ExternalUnixConnections: l.is("ext-unix-sk"),
-		ShellJob: l.is("shell-job"), FileLocks: l.is("file-locks"),
-		AutoDedup: l.is("auto-dedup"), LazyPages: l.is("lazy-pages"), StatusFd: -1,
-		LsmProfile: l.text("lsm-profile"), LsmMountContext: l.text("lsm-mount-context"),
-		ManageCgroupsMode: l.text("manage-cgroups-mode"),
+		ImagesDirectory: images, ParentImage: parent, WorkDirectory: l.Text("work-path"),
+		LeaveRunning: l.Is("leave-running"), PreDump: l.Is("pre-dump"),
+		TcpEstablished: l.Is("tcp-established"), TcpSkipInFlight: l.Is("tcp-skip-in-flight"),
+		LinkRemap: l.Is("link-remap"), ExternalUnixConnections: l.Is("ext-unix-sk"),
+		ShellJob: l.Is("shell-job"), FileLocks: l.Is("file-locks"),
+		AutoDedup: l.Is("auto-dedup"), LazyPages: l.Is("lazy-pages"), StatusFd: -1,
+		LsmProfile: l.Text("lsm-profile"), LsmMountContext: l.Text("lsm-mount-context"),
+		ManageCgroupsMode: l.Text("manage-cgroups-mode"),
 		EmptyNs:           unix.CLONE_NEWNET, // network devices are the caller's business, always
 	}
-	if l.has("status-fd") {
+	if l.Has("status-fd") {
 		if o.StatusFd, err = l.number("status-fd"); err != nil {
 			return nil, err
 		}
 	}
-	for _, ns := range l.values["empty-ns"] {
+	for _, ns := range l.Texts("empty-ns") {
 		if ns != "network" {
 			return nil, fmt.Errorf("namespace %q is not supported", ns)
 		}
@@ -133,7 +134,7 @@ func (l *line) criu() (*container.CriuOptions, error) {
 }
 
 func (l *line) pageServer(o *container.CriuOptions) error {
-	text := l.text("page-server")
+	text := l.Text("page-server")
 	if text == "" {
 		return nil
 	}
@@ -151,7 +152,7 @@ func (l *line) pageServer(o *container.CriuOptions) error {
 
 // imagePaths makes the directory of the files, and checks that of a pre-dump.
 func (l *line) imagePaths() (images, parent string, err error) {
-	if images = l.text("image-path"); images == "" {
+	if images = l.Text("image-path"); images == "" {
 		images = "checkpoint"
 	}
 	if images, err = filepath.Abs(images); err != nil {
@@ -160,7 +161,7 @@ func (l *line) imagePaths() (images, parent string, err error) {
 	if err := os.MkdirAll(images, 0o600); err != nil {
 		return "", "", err
 	}
-	if parent = l.text("parent-path"); parent == "" {
+	if parent = l.Text("parent-path"); parent == "" {
 		return images, "", nil
 	}
 	if filepath.IsAbs(parent) {

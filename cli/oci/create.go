@@ -7,43 +7,44 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"croft/cli/cmdline"
 	"croft/runtime/container"
 )
 
-func createVerb() *verb {
-	return &verb{
-		name: "create", args: idArg, least: 1, most: 1,
-		summary:  "create a container",
-		examples: []string{"create --bundle /srv/bundle web"},
-		about: `Creates a container from a bundle: a directory with config.json and a root
+func (p *program) createVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "create", Args: idArg,
+		Summary:  "create a container",
+		Examples: []string{"create --bundle /srv/bundle web"},
+		About: `Creates a container from a bundle: a directory with config.json and a root
 filesystem. The process waits for "start".`,
-		options: []option{
+		Options: []cmdline.Option{
 			bundleOption(), consoleSocketOption(), pidfdSocketOption(), pidFileOption(),
 			noPivotOption(), noKeyringOption(), preserveOption(),
 		},
-		run: func(l *line) (int, error) {
+		Run: p.run(1, 1, func(l *line) (int, error) {
 			status, err := l.make(nil)
 			return status, during("create", err)
-		},
+		}),
 	}
 }
 
-func runVerb() *verb {
-	return &verb{
-		name: "run", args: idArg, least: 1, most: 1,
-		summary:  "create and run a container",
-		examples: []string{"run --bundle /srv/bundle web", "run --detach --pid-file web.pid web"},
-		about: `Creates a container from a bundle and starts its process. Without --detach the exit
+func (p *program) runVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "run", Args: idArg,
+		Summary:  "create and run a container",
+		Examples: []string{"run --bundle /srv/bundle web", "run --detach --pid-file web.pid web"},
+		About: `Creates a container from a bundle and starts its process. Without --detach the exit
 status is that of the process, and the container is deleted when the process ends.`,
-		options: []option{
+		Options: []cmdline.Option{
 			bundleOption(), consoleSocketOption(), pidfdSocketOption(), detachOption(),
-			{names: []string{"keep"}, usage: "keep the container when its process has ended"},
+			{Name: "keep", Usage: "keep the container when its process has ended"},
 			pidFileOption(), subreaperOption(), noPivotOption(), noKeyringOption(), preserveOption(),
 		},
-		run: func(l *line) (int, error) {
+		Run: p.run(1, 1, func(l *line) (int, error) {
 			status, err := l.make(nil)
 			return status, during("run", err)
-		},
+		}),
 	}
 }
 
@@ -66,12 +67,12 @@ func (l *line) make(restore *container.CriuOptions) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if spec.Process != nil || l.verb.name != "create" {
+	if spec.Process != nil || l.Verb.Name != "create" {
 		if err := checkProcess(spec.Process); err != nil {
 			return 0, err
 		}
 	}
-	id := l.words[0]
+	id := l.Words[0]
 	notify := l.newNotifySocket(id)
 	if notify != nil {
 		notify.offer(spec)
@@ -84,7 +85,7 @@ func (l *line) make(restore *container.CriuOptions) (status int, err error) {
 	if err == nil {
 		status, err = a.run()
 	}
-	if (err != nil || !a.detach) && !l.is("keep") {
+	if (err != nil || !a.detach) && !l.Is("keep") {
 		if e := c.Delete(); e != nil {
 			logrus.Warn(e)
 		}
@@ -93,13 +94,13 @@ func (l *line) make(restore *container.CriuOptions) (status int, err error) {
 }
 
 func (l *line) newContainer(id string, spec *specs.Spec) (*container.Container, error) {
-	systemd := l.global.is("systemd-cgroup")
-	rootless, err := container.RootlessCgroups(l.global.text("rootless"), systemd)
+	systemd := l.globalIs("systemd-cgroup")
+	rootless, err := container.RootlessCgroups(l.global("rootless"), systemd)
 	if err != nil {
 		return nil, err
 	}
 	return container.Make(l.root, id, spec, container.MakeOptions{
-		Systemd: systemd, Rootless: rootless, NoPivot: l.is("no-pivot"), NoNewKeyring: l.is("no-new-keyring"),
+		Systemd: systemd, Rootless: rootless, NoPivot: l.Is("no-pivot"), NoNewKeyring: l.Is("no-new-keyring"),
 	})
 }
 
@@ -124,7 +125,7 @@ func (l *line) prepareLaunch(c *container.Container, spec *specs.Spec, notify *n
 	switch {
 	case restore != nil:
 		a.start = func(s container.Streams) (*container.Running, error) { return c.Restore(spec.Process, s, restore) }
-	case l.verb.name == "run":
+	case l.Verb.Name == "run":
 		if notify != nil {
 			if err := notify.listen(); err != nil {
 				return nil, err
@@ -132,7 +133,7 @@ func (l *line) prepareLaunch(c *container.Container, spec *specs.Spec, notify *n
 		}
 		a.release = c.Go
 	}
-	if l.verb.name != "create" && !l.is("no-subreaper") {
+	if l.Verb.Name != "create" && !l.Is("no-subreaper") {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 			logrus.Warn(err)
 		}

@@ -8,32 +8,33 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/cli/cmdline"
 	"croft/runtime/container"
 )
 
-func killVerb() *verb {
-	return &verb{
-		name: "kill", args: idArg + " [signal]", least: 1, most: 2,
-		summary:  "send a signal to the init of a container (default: SIGTERM)",
-		examples: []string{"kill web KILL"},
-		options:  []option{{names: []string{"all", "a"}, usage: "accepted for compatibility", hidden: true}},
-		run: func(l *line) (int, error) {
+func (p *program) killVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "kill", Harmful: true, Args: idArg + " [signal]",
+		Summary:  "send a signal to the init of a container (default: SIGTERM)",
+		Examples: []string{"kill web KILL"},
+		Options:  []cmdline.Option{{Name: "all", Short: "a", Usage: "accepted for compatibility", Hidden: true}},
+		Run: p.run(1, 2, func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {
 				return 0, err
 			}
 			sig := unix.SIGTERM
-			if len(l.words) > 1 && l.words[1] != "" {
-				if sig, err = parseSignal(l.words[1]); err != nil {
+			if len(l.Words) > 1 && l.Words[1] != "" {
+				if sig, err = parseSignal(l.Words[1]); err != nil {
 					return 0, err
 				}
 			}
 			err = c.Signal(sig)
-			if errors.Is(err, container.ErrNotRunning) && l.is("all") {
+			if errors.Is(err, container.ErrNotRunning) && l.Is("all") {
 				err = nil
 			}
 			return 0, err
-		},
+		}),
 	}
 }
 
@@ -49,23 +50,23 @@ func parseSignal(s string) (unix.Signal, error) {
 	return 0, fmt.Errorf("unknown signal %q", s)
 }
 
-func deleteVerb() *verb {
-	return &verb{
-		name: "delete", args: idArg, least: 1, most: 1,
-		summary:  "delete a container",
-		examples: []string{"delete web", "delete --force web"},
-		options:  []option{{names: []string{"force", "f"}, usage: "kill a running container first; ignore a container that does not exist"}},
-		run: func(l *line) (int, error) {
+func (p *program) deleteVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "delete", Harmful: true, Args: idArg,
+		Summary:  "delete a container",
+		Examples: []string{"delete web", "delete --force web"},
+		Options:  []cmdline.Option{{Name: "force", Short: "f", Usage: "kill a running container first; ignore a container that does not exist"}},
+		Run: p.run(1, 1, func(l *line) (int, error) {
 			c, err := l.load()
 			if errors.Is(err, container.ErrAbsent) {
-				if e := container.Forget(l.root, l.words[0]); e != nil || l.is("force") {
+				if e := container.Forget(l.root, l.Words[0]); e != nil || l.Is("force") {
 					return 0, e
 				}
 			}
 			if err != nil {
 				return 0, err
 			}
-			if l.is("force") {
+			if l.Is("force") {
 				return 0, c.Delete()
 			}
 			status, err := c.Status()
@@ -77,37 +78,37 @@ func deleteVerb() *verb {
 			case status == container.Created:
 				return 0, c.Delete()
 			}
-			return 0, fmt.Errorf("cannot delete container %s that is not stopped: %s", l.words[0], status)
-		},
+			return 0, fmt.Errorf("cannot delete container %s that is not stopped: %s", l.Words[0], status)
+		}),
 	}
 }
 
-func pauseVerb() *verb {
-	return &verb{
-		name: "pause", args: idArg, least: 1, most: 1,
-		summary:  "freeze all processes of a container",
-		examples: []string{"pause web"},
-		run: func(l *line) (int, error) {
+func (p *program) pauseVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "pause", Args: idArg,
+		Summary:  "freeze all processes of a container",
+		Examples: []string{"pause web"},
+		Run: p.run(1, 1, func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {
 				return 0, err
 			}
 			return 0, l.explained(c.Pause())
-		},
+		}),
 	}
 }
 
-func resumeVerb() *verb {
-	return &verb{
-		name: "resume", args: idArg, least: 1, most: 1,
-		summary:  "resume a paused container",
-		examples: []string{"resume web"},
-		run: func(l *line) (int, error) {
+func (p *program) resumeVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "resume", Args: idArg,
+		Summary:  "resume a paused container",
+		Examples: []string{"resume web"},
+		Run: p.run(1, 1, func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {
 				return 0, err
 			}
 			return 0, l.explained(c.Resume())
-		},
+		}),
 	}
 }

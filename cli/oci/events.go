@@ -9,26 +9,27 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"croft/cli/cmdline"
 	"croft/runtime/container"
 )
 
-func eventsVerb() *verb {
-	return &verb{
-		name: "events", args: idArg, least: 1, most: 1,
-		summary:  "print the resource usage and out-of-memory events of a container",
-		examples: []string{"events --stats web", "events --interval 10s web"},
-		about:    `Prints one line of JSON for each event, until the container ends.`,
-		options: []option{
-			{names: []string{"interval"}, placeholder: "TIME", usage: "interval between measurements (default: 5s)"},
-			{names: []string{"stats"}, usage: "print the usage once and exit"},
+func (p *program) eventsVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "events", Args: idArg,
+		Summary:  "print the resource usage and out-of-memory events of a container",
+		Examples: []string{"events --stats web", "events --interval 10s web"},
+		About:    `Prints one line of JSON for each event, until the container ends.`,
+		Options: []cmdline.Option{
+			{Name: "interval", Placeholder: "TIME", Usage: "interval between measurements (default: 5s)"},
+			{Name: "stats", Usage: "print the usage once and exit"},
 		},
-		run: func(l *line) (int, error) {
+		Run: p.run(1, 1, func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {
 				return 0, err
 			}
 			interval := 5 * time.Second
-			if text := l.text("interval"); text != "" {
+			if text := l.Text("interval"); text != "" {
 				if interval, err = time.ParseDuration(text); err != nil {
 					return 0, fmt.Errorf("invalid value %q for flag -interval: %w", text, err)
 				}
@@ -41,9 +42,9 @@ func eventsVerb() *verb {
 				return 0, err
 			}
 			if status == container.Stopped {
-				return 0, fmt.Errorf("container with id %s is not running", l.words[0])
+				return 0, fmt.Errorf("container with id %s is not running", l.Words[0])
 			}
-			if l.is("stats") {
+			if l.Is("stats") {
 				stats, err := c.Stats()
 				if err != nil {
 					return 0, err
@@ -51,7 +52,7 @@ func eventsVerb() *verb {
 				return 0, l.printEvent("stats", stats)
 			}
 			return 0, l.follow(c, interval)
-		},
+		}),
 	}
 }
 
@@ -61,7 +62,7 @@ func (l *line) printEvent(kind string, data any) error {
 		Type string `json:"type"`
 		ID   string `json:"id"`
 		Data any    `json:"data,omitempty"`
-	}{kind, l.words[0], data})
+	}{kind, l.Words[0], data})
 }
 
 // follow prints events until the container ends.

@@ -9,44 +9,45 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"croft/cli/cmdline"
 	"croft/runtime/container"
 )
 
-func execVerb() *verb {
-	return &verb{
-		name: "exec", args: idArg + " [<command>...]",
-		least: 1, most: -1, command: true,
-		summary:  "execute another process inside a container",
-		examples: []string{"exec web ps -ef", "exec --tty --user 1000:1000 web sh"},
-		about: `The process has the settings of the bundle's process and another command. With
+func (p *program) execVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "exec", Args: idArg + " [<command>...]",
+		Inside:   true,
+		Summary:  "execute another process inside a container",
+		Examples: []string{"exec web ps -ef", "exec --tty --user 1000:1000 web sh"},
+		About: `The process has the settings of the bundle's process and another command. With
 --process the settings come from a file, and the command is optional.`,
-		options: []option{
+		Options: []cmdline.Option{
 			consoleSocketOption(), pidfdSocketOption(),
-			{names: []string{"cwd"}, placeholder: "DIR", usage: "working directory inside"},
-			{names: []string{"env", "e"}, placeholder: "NAME=VALUE", usage: "environment variable; may be repeated"},
-			{names: []string{"tty", "t"}, usage: "allocate a terminal"},
-			{names: []string{"user", "u"}, placeholder: "UID[:GID]", usage: "user and group of the process"},
-			{names: []string{"additional-gids", "g"}, placeholder: "GID", usage: "additional group; may be repeated"},
-			{names: []string{"process", "p"}, placeholder: "FILE", usage: "file with the settings of the process (JSON)"},
+			{Name: "cwd", Placeholder: "DIR", Usage: "working directory inside"},
+			{Name: "env", Short: "e", Many: true, Placeholder: "NAME=VALUE", Usage: "environment variable; may be repeated"},
+			{Name: "tty", Short: "t", Usage: "allocate a terminal"},
+			{Name: "user", Short: "u", Placeholder: "UID[:GID]", Usage: "user and group of the process"},
+			{Name: "additional-gids", Short: "g", Many: true, Placeholder: "GID", Usage: "additional group; may be repeated"},
+			{Name: "process", Short: "p", Placeholder: "FILE", Usage: "file with the settings of the process (JSON)"},
 			detachOption(), pidFileOption(),
-			{names: []string{"process-label"}, placeholder: "LABEL", usage: "SELinux label of the process"},
-			{names: []string{"apparmor"}, placeholder: "PROFILE", usage: "AppArmor profile of the process"},
-			{names: []string{"no-new-privs"}, usage: "deny new privileges by execve(2)"},
-			{names: []string{"cap", "c"}, placeholder: "CAPABILITY", usage: "capability to add; may be repeated"},
+			{Name: "process-label", Placeholder: "LABEL", Usage: "SELinux label of the process"},
+			{Name: "apparmor", Placeholder: "PROFILE", Usage: "AppArmor profile of the process"},
+			{Name: "no-new-privs", Usage: "deny new privileges by execve(2)"},
+			{Name: "cap", Short: "c", Many: true, Placeholder: "CAPABILITY", Usage: "capability to add; may be repeated"},
 			preserveOption(),
 			{
-				names: []string{"cgroup"}, placeholder: "[CONTROLLER:]PATH",
-				usage: "cgroup below that of the container to run in; may be repeated",
+				Name: "cgroup", Many: true, Placeholder: "[CONTROLLER:]PATH",
+				Usage: "cgroup below that of the container to run in; may be repeated",
 			},
-			{names: []string{"ignore-paused"}, usage: "allow exec in a paused container"},
+			{Name: "ignore-paused", Usage: "allow exec in a paused container"},
 		},
-		run: func(l *line) (int, error) {
+		Run: p.run(1, -1, func(l *line) (int, error) {
 			status, err := l.exec()
 			if err != nil {
 				return 0, failure{255, fmt.Errorf("exec failed: %w", err)}
 			}
 			return status, nil
-		},
+		}),
 	}
 }
 
@@ -64,7 +65,7 @@ func (l *line) exec() (int, error) {
 		return 0, err
 	case status == container.Stopped:
 		return 0, errors.New("cannot exec in a stopped container")
-	case status == container.Paused && !l.is("ignore-paused"):
+	case status == container.Paused && !l.Is("ignore-paused"):
 		return 0, errors.New("cannot exec in a paused container (use --ignore-paused to override)")
 	}
 	p, err := l.process(c)
@@ -74,7 +75,7 @@ func (l *line) exec() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	cgroups, err := parseCgroups(l.values["cgroup"])
+	cgroups, err := parseCgroups(l.Texts("cgroup"))
 	if err != nil {
 		return 0, err
 	}
@@ -92,7 +93,7 @@ func (l *line) exec() (int, error) {
 // process is what to execute: that of a file, or the bundle's own process with
 // the command and options of the command line.
 func (l *line) process(c *container.Container) (*specs.Process, error) {
-	if name := l.text("process"); name != "" {
+	if name := l.Text("process"); name != "" {
 		return readProcess(name)
 	}
 	state, err := c.State()
@@ -110,23 +111,23 @@ func (l *line) process(c *container.Container) (*specs.Process, error) {
 	if p == nil {
 		p = &specs.Process{Cwd: "/"}
 	}
-	if len(l.words) < 2 {
+	if len(l.Words) < 2 {
 		return nil, errors.New("exec args cannot be empty")
 	}
-	p.Args = l.words[1:]
-	p.Env = append(p.Env, l.values["env"]...)
-	p.Terminal = l.is("tty")
-	if cwd := l.text("cwd"); cwd != "" {
+	p.Args = l.Words[1:]
+	p.Env = append(p.Env, l.Texts("env")...)
+	p.Terminal = l.Is("tty")
+	if cwd := l.Text("cwd"); cwd != "" {
 		p.Cwd = cwd
 	}
-	if profile := l.text("apparmor"); profile != "" {
+	if profile := l.Text("apparmor"); profile != "" {
 		p.ApparmorProfile = profile
 	}
-	if label := l.text("process-label"); label != "" {
+	if label := l.Text("process-label"); label != "" {
 		p.SelinuxLabel = label
 	}
-	if l.has("no-new-privs") {
-		p.NoNewPrivileges = l.is("no-new-privs")
+	if l.Has("no-new-privs") {
+		p.NoNewPrivileges = l.Is("no-new-privs")
 	}
 	l.addCapabilities(p)
 	return p, l.setUser(&p.User)
@@ -135,7 +136,7 @@ func (l *line) process(c *container.Container) (*specs.Process, error) {
 // addCapabilities adds those of --cap. Ambient ones need inheritable ones,
 // which are left as the bundle has them.
 func (l *line) addCapabilities(p *specs.Process) {
-	added := l.values["cap"]
+	added := l.Texts("cap")
 	if len(added) == 0 {
 		return
 	}
@@ -152,7 +153,7 @@ func (l *line) addCapabilities(p *specs.Process) {
 }
 
 func (l *line) setUser(u *specs.User) error {
-	if text := l.text("user"); text != "" {
+	if text := l.Text("user"); text != "" {
 		uid, gid, both := strings.Cut(text, ":")
 		n, err := strconv.ParseUint(uid, 10, 32)
 		if err != nil {
@@ -166,7 +167,7 @@ func (l *line) setUser(u *specs.User) error {
 			u.GID = uint32(n)
 		}
 	}
-	for _, text := range l.values["additional-gids"] {
+	for _, text := range l.Texts("additional-gids") {
 		gid, err := strconv.ParseUint(text, 10, 32)
 		if err != nil {
 			return fmt.Errorf("additional-gids must be a positive number %s", text)

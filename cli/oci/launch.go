@@ -34,8 +34,8 @@ type launch struct {
 // newLaunch reads what the verbs that start a process have in common.
 func (l *line) newLaunch(c *container.Container, p *specs.Process) (*launch, error) {
 	a := &launch{
-		c: c, terminal: p.Terminal, detach: l.is("detach") || l.verb.name == "create",
-		consoleSocket: l.text("console-socket"), pidfdSocket: l.text("pidfd-socket"), pidFile: l.text("pid-file"),
+		c: c, terminal: p.Terminal, detach: l.Is("detach") || l.Verb.Name == "create",
+		consoleSocket: l.Text("console-socket"), pidfdSocket: l.Text("pidfd-socket"), pidFile: l.Text("pid-file"),
 	}
 	switch {
 	case a.detach && a.terminal && a.consoleSocket == "":
@@ -54,7 +54,7 @@ func (a *launch) pass(l *line, p *specs.Process) error {
 		return err
 	}
 	listening := 0
-	if l.verb.name != "exec" && os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
+	if l.Verb.Name != "exec" && os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
 		if n, err := strconv.Atoi(os.Getenv("LISTEN_FDS")); err == nil && n > 0 {
 			listening = n
 			p.Env = append(p.Env, "LISTEN_FDS="+strconv.Itoa(n), "LISTEN_PID=1")
@@ -197,7 +197,7 @@ func writePIDFile(path string, pid int) error {
 // absolute makes an option's path absolute, before the working directory
 // becomes another.
 func (l *line) absolute(name string) error {
-	path := l.text(name)
+	path := l.Text(name)
 	if path == "" {
 		return nil
 	}
@@ -205,6 +205,5 @@ func (l *line) absolute(name string) error {
 	if err != nil {
 		return err
 	}
-	l.values[name] = []string{path}
-	return nil
+	return l.Set(name, path)
 }

@@ -10,19 +10,19 @@ import (
 
 // openLog sends messages, libcontainer's too, to the file that --log names, in
 // the format that --log-format says. It stays open until the end.
-func (l *line) openLog() error {
-	if l.global.is("debug") {
+func (p *program) openLog() error {
+	if p.globalIs("debug") {
 		logrus.SetLevel(logrus.DebugLevel)
 	}
 	logrus.SetFormatter(quiet{new(logrus.TextFormatter)})
-	switch format := l.global.text("log-format"); format {
+	switch format := p.global("log-format"); format {
 	case "", "text":
 	case "json":
 		logrus.SetFormatter(quiet{new(logrus.JSONFormatter)}) // keys level, msg and time
 	default:
 		return errors.New("invalid log-format: " + format)
 	}
-	name := l.global.text("log")
+	name := p.global("log")
 	if name == "" {
 		return nil
 	}

@@ -1,8 +1,7 @@
-// Package oci is croft as an OCI runtime: runc's command line, for those who
-// call one.
+// Package oci is croft as an OCI runtime, with the command line of runc.
 //
-// Every verb is a value, from which its parsing and its help are made. Options
-// of all verbs stand before the verb's name. What goes where:
+// The verbs are a table of cli/cmdline, as those of croft are: parser and help
+// come from it. Options of all verbs stand before the verb. The output:
 //
 //   - stdout carries results and nothing else;
 //   - messages go to the file that --log names, as text or JSON, and an error
@@ -12,12 +11,15 @@
 package oci
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"croft/cli/cmdline"
 
 	"github.com/moby/sys/userns"
 	"github.com/sirupsen/logrus"
@@ -33,46 +35,65 @@ func Called(name string) bool {
 	return slices.Contains([]string{Name, "runc"}, filepath.Base(name))
 }
 
+// A program is one run of this command line.
+type program struct {
+	name    string // of the program: croft-oci or runc
+	version string // of croft
+	typed   cmdline.Line
+	root    string // directory of the containers
+	status  int    // exit status of the verb
+}
+
 // Main runs the command line args, args[0] being the program's name, of this
 // version of croft, and returns the exit status.
 func Main(args []string, version string) int {
-	program := Name
+	p := &program{name: Name, version: version}
 	if Called(args[0]) {
-		program = filepath.Base(args[0])
+		p.name = filepath.Base(args[0])
 	}
-	l := &line{program: program, version: version}
-	if err := l.parse(args[1:]); err != nil {
-		_ = l.openLog() // where the caller looks for it
-		return l.fail(err)
+	table := p.table()
+	var err error
+	if p.typed, err = cmdline.Read(table, args[1:]); err != nil {
+		_ = p.openLog() // the caller reads errors there
+		return p.fail(err)
 	}
-	if done := l.answer(); done {
+	if p.answer(table) {
 		return 0
 	}
-	if err := l.prepare(); err != nil {
-		return l.fail(err)
+	err = p.prepare()
+	if err == nil {
+		err = p.typed.Run(context.Background(), table)
 	}
-	status, err := l.verb.run(l)
 	if err != nil {
-		return l.fail(err)
+		return p.fail(err)
 	}
-	return status
+	return p.status
 }
 
-// answer prints what was asked of the command line itself, and reports whether
-// that was all.
-func (l *line) answer() bool {
-	switch {
-	case l.help && l.verb != nil:
-		fmt.Print(l.verb.help(l.program))
-	case l.help, l.verb == nil && !l.global.has("version"):
-		fmt.Print(help(l.program))
-	case l.global.has("version"):
-		fmt.Print(l.versionText())
+// answer prints help or the version if the command line asks for it, and
+// reports whether that was all.
+func (p *program) answer(table *cmdline.Verb) bool {
+	switch _, version := p.typed.Global("version"); {
+	case p.typed.Help && p.typed.Verb != table:
+		fmt.Print(help(p.name, p.typed.Verb))
+	case p.typed.Help, p.typed.Verb == table && !version:
+		fmt.Print(tableHelp(p.name, table))
+	case version:
+		fmt.Print(p.versionText())
 	default:
 		return false
 	}
 	return true
 }
+
+// global returns the value of an option of all verbs; "" if it was not given.
+func (p *program) global(name string) string {
+	value, _ := p.typed.Global(name)
+	return value
+}
+
+// globalIs reports whether an option of all verbs that takes no value was given.
+func (p *program) globalIs(name string) bool { return p.global(name) == "true" }
 
 // A failure is an error with an exit status of its own.
 type failure struct {
@@ -82,53 +103,62 @@ type failure struct {
 
 func (f failure) Unwrap() error { return f.error }
 
-// fail says why and returns the exit status.
-func (l *line) fail(err error) int {
+// fail prints the error and returns the exit status.
+func (p *program) fail(err error) int {
 	logrus.Error(err)
-	if l.global.text("log") != "" {
+	if p.global("log") != "" {
 		fmt.Fprintln(os.Stderr, err)
 	}
+	return exitStatus(err)
+}
+
+// exitStatus returns the exit status of an error, as runc has it.
+func exitStatus(err error) int {
 	var f failure
-	if errors.As(err, &f) {
+	var unknown *cmdline.UnknownVerb
+	switch {
+	case errors.As(err, &f):
 		return f.status
+	case errors.As(err, &unknown):
+		return 3
 	}
 	return 1
 }
 
 // prepare does what the options of all verbs ask for.
-func (l *line) prepare() error {
-	if err := l.openLog(); err != nil {
+func (p *program) prepare() error {
+	if err := p.openLog(); err != nil {
 		return err
 	}
-	if err := l.findRoot(); err != nil {
+	if err := p.findRoot(); err != nil {
 		return err
 	}
-	return l.findCriu()
+	return p.findCriu()
 }
 
-// findRoot makes l.root the directory below which containers are kept.
-func (l *line) findRoot() error {
-	if !l.global.has("root") {
-		l.root = filepath.Join("/run", Name)
+// findRoot makes p.root the directory below which containers are kept.
+func (p *program) findRoot() error {
+	if _, given := p.typed.Global("root"); !given {
+		p.root = filepath.Join("/run", Name)
 		if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && ownRuntimeDir() {
-			l.root = filepath.Join(dir, Name)
+			p.root = filepath.Join(dir, Name)
 			// The sticky bit keeps what is there from being cleaned away
 			// (XDG base directory specification).
-			if err := os.MkdirAll(l.root, 0o700); err != nil {
+			if err := os.MkdirAll(p.root, 0o700); err != nil {
 				return fmt.Errorf("the path in $XDG_RUNTIME_DIR must be writable by the user: %w", err)
 			}
-			return os.Chmod(l.root, 0o700|os.ModeSticky)
+			return os.Chmod(p.root, 0o700|os.ModeSticky)
 		}
 		return nil
 	}
-	root, err := filepath.Abs(l.global.text("root"))
+	root, err := filepath.Abs(p.global("root"))
 	if err != nil {
 		return err
 	}
 	if root == "/" {
 		return errors.New("Option --root argument should not be set to /")
 	}
-	l.root = root
+	p.root = root
 	return nil
 }
 
@@ -140,8 +170,8 @@ func ownRuntimeDir() bool {
 
 // findCriu lets --criu say which criu is found first: it is looked for by that
 // name.
-func (l *line) findCriu() error {
-	path := l.global.text("criu")
+func (p *program) findCriu() error {
+	path := p.global("criu")
 	if path == "" {
 		return nil
 	}

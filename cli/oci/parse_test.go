@@ -1,33 +1,69 @@
 package oci
 
 import (
+	"context"
 	"fmt"
-	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"croft/cli/cmdline"
 
 	"golang.org/x/sys/unix"
 )
 
-// said is a command line as it was understood.
-func said(l *line) string {
-	var out strings.Builder
-	show := func(v values) {
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			fmt.Fprintf(&out, "%s=%s ", name, strings.Join(v[name], ","))
+// understood returns what the verb of a command line is given: its options and
+// words, and the options of all verbs.
+func understood(words []string) (string, error) {
+	p := &program{name: "runc"}
+	table := p.table()
+	typed, err := cmdline.Read(table, words)
+	if err != nil {
+		return "", err
+	}
+	said := options(table, func(name string) []string {
+		if value, given := typed.Global(name); given {
+			return []string{value}
+		}
+		return nil
+	})
+	if typed.Verb == table || typed.Help {
+		if typed.Verb != table {
+			said += typed.Verb.Name + " "
+		}
+		if said += "|"; typed.Help {
+			said += " (help)"
+		}
+		return said, nil
+	}
+	typed.Verb.Run = func(_ context.Context, i *cmdline.Invocation) error {
+		said += i.Verb.Name + " " + options(i.Verb, func(name string) []string {
+			if !i.Has(name) {
+				return nil
+			}
+			if o, _ := i.Verb.Option(name); o.Many {
+				return i.Texts(name)
+			} else if !o.TakesValue() {
+				return []string{strconv.FormatBool(i.Is(name))}
+			}
+			return []string{i.Text(name)}
+		}) + strings.Join(append([]string{"|"}, i.Words...), " ")
+		return nil
+	}
+	return said, typed.Run(context.Background(), table)
+}
+
+// options lists the given options of v by name, each as NAME=VALUE,VALUE.
+func options(v *cmdline.Verb, values func(name string) []string) string {
+	var given []string
+	sorted := slices.SortedFunc(slices.Values(v.Options), func(a, b cmdline.Option) int { return strings.Compare(a.Name, b.Name) })
+	for _, o := range sorted {
+		if all := values(o.Name); all != nil {
+			given = append(given, o.Name+"="+strings.Join(all, ",")+" ")
 		}
 	}
-	show(l.global)
-	if l.verb != nil {
-		out.WriteString(l.verb.name + " ")
-	}
-	show(l.values)
-	words := append([]string{"|"}, l.words...)
-	if l.help {
-		words = append(words, "(help)")
-	}
-	return out.String() + strings.Join(words, " ")
+	return strings.Join(given, "")
 }
 
 // The lines are those that engines type, and those that runc takes too.
@@ -61,65 +97,77 @@ func TestParse(t *testing.T) {
 		"help start":                 "start | (help)",
 		"--log F -h":                 "log=F | (help)",
 	} {
-		l := &line{program: "runc"}
-		if err := l.parse(strings.Fields(typed)); err != nil || said(l) != want {
-			t.Errorf("%s:\n %s, %v\nwant\n %s", typed, said(l), err, want)
+		if got, err := understood(strings.Fields(typed)); err != nil || got != want {
+			t.Errorf("%s:\n %s, %v\nwant\n %s", typed, got, err, want)
 		}
 	}
 }
 
 func TestParseRefuses(t *testing.T) {
-	for typed, want := range map[string]string{
-		"foo -h":               "No help topic for 'foo'",
-		"create":               `runc: "create" requires exactly 1 argument(s)`,
-		"create a b":           `runc: "create" requires exactly 1 argument(s)`,
-		"kill":                 `runc: "kill" requires a minimum of 1 argument(s)`,
-		"kill a 9 c":           `runc: "kill" requires a maximum of 2 argument(s)`,
-		"list x":               `runc: "list" requires exactly 0 argument(s)`,
-		"create --nonsense a":  "flag provided but not defined: -nonsense",
-		"--nonsense list":      "flag provided but not defined: -nonsense",
-		"create --bundle":      "flag needs an argument: -bundle",
-		"delete --force=x a":   `invalid boolean value "x" for -force`,
-		"run --log F a":        "flag provided but not defined: -log",
-		"exec --interactive a": "flag provided but not defined: -interactive",
+	for typed, want := range map[string]struct {
+		message string
+		status  int
+	}{
+		"foo -h":               {"No help topic for 'foo'", 3},
+		"create":               {`runc: "create" requires exactly 1 argument(s)`, 1},
+		"create a b":           {`runc: "create" requires exactly 1 argument(s)`, 1},
+		"kill":                 {`runc: "kill" requires a minimum of 1 argument(s)`, 1},
+		"kill a 9 c":           {`runc: "kill" requires a maximum of 2 argument(s)`, 1},
+		"list x":               {`runc: "list" requires exactly 0 argument(s)`, 1},
+		"create --nonsense a":  {"flag provided but not defined: -nonsense", 1},
+		"--nonsense list":      {"flag provided but not defined: -nonsense", 1},
+		"create --bundle":      {"flag needs an argument: -bundle", 1},
+		"delete --force=x a":   {`invalid boolean value "x" for -force`, 1},
+		"run --log F a":        {"flag provided but not defined: -log", 1},
+		"exec --interactive a": {"flag provided but not defined: -interactive", 1},
 	} {
-		l := &line{program: "runc"}
-		if err := l.parse(strings.Fields(typed)); err == nil || err.Error() != want {
-			t.Errorf("%s: %v, want %s", typed, err, want)
+		err := refused(strings.Fields(typed))
+		if err == nil || err.Error() != want.message || exitStatus(err) != want.status {
+			t.Errorf("%s: %v, status %d, want %s, %d", typed, err, exitStatus(err), want.message, want.status)
 		}
 	}
-	if err := (&line{program: "runc"}).parse([]string{"start", ""}); err == nil {
-		t.Error("an empty id is taken")
+	if err := refused([]string{"start", ""}); err == nil {
+		t.Error("an empty id is accepted")
 	}
 }
 
-// However a line looks, it is understood or refused.
+// refused runs a command line that must be refused before its verb acts.
+func refused(words []string) error {
+	table := (&program{name: "runc"}).table()
+	typed, err := cmdline.Read(table, words)
+	if err != nil {
+		return err
+	}
+	return typed.Run(context.Background(), table)
+}
+
+// Any line is parsed or refused.
 func FuzzParse(f *testing.F) {
 	f.Add("--root /r exec -t ID ls -l")
 	f.Add("kill -- -9 - --= -=")
 	f.Fuzz(func(t *testing.T, typed string) {
-		l := &line{program: "runc"}
-		if err := l.parse(strings.Split(typed, " ")); err == nil && l.verb == nil && len(l.words) > 0 {
-			t.Errorf("words without a verb: %q", l.words)
+		table := (&program{name: "runc"}).table()
+		if l, err := cmdline.Read(table, strings.Split(typed, " ")); err == nil && l.Verb == table && len(l.Words()) > 0 {
+			t.Errorf("words without a verb: %q", l.Words())
 		}
 	})
 }
 
-func TestVerbsAreWhole(t *testing.T) {
-	for _, v := range verbs() {
-		if v.name == "" || v.summary == "" || v.run == nil || v.most >= 0 && v.least > v.most {
-			t.Errorf("%s is no whole verb", v.name)
+func TestVerbsAreComplete(t *testing.T) {
+	for _, v := range Table().Verbs {
+		if v.Name == "" || v.Summary == "" || v.Run == nil || len(v.Examples) == 0 {
+			t.Errorf("verb %q is not complete", v.Name)
 		}
 		names := map[string]bool{"h": true, "help": true}
-		for _, o := range v.options {
-			for _, n := range o.names {
-				if names[n] {
-					t.Errorf("%s: two options %s", v.name, n)
+		for _, o := range v.Options {
+			for _, n := range []string{o.Name, o.Short} {
+				if n != "" && names[n] {
+					t.Errorf("%s: two options %s", v.Name, n)
 				}
 				names[n] = true
 			}
-			if o.usage == "" && !o.hidden || o.placeholder == "value" {
-				t.Errorf("%s: option %s is not whole", v.name, o.names[0])
+			if o.Usage == "" && !o.Hidden || o.Placeholder == "value" {
+				t.Errorf("%s: option %s is not complete", v.Name, o.Name)
 			}
 		}
 	}
@@ -181,15 +229,10 @@ func TestParseCgroups(t *testing.T) {
 	}
 }
 
-// Every verb has an example, and the command line takes each of them.
 func TestExamples(t *testing.T) {
-	for _, v := range verbs() {
-		if len(v.examples) == 0 {
-			t.Errorf("%s has no example", v.name)
-		}
-		for _, e := range v.examples {
-			l := &line{program: Name}
-			if err := l.parse(strings.Fields(e)); err != nil || l.verb.name != v.name {
+	for _, v := range Table().Verbs {
+		for _, e := range v.Examples {
+			if l, err := cmdline.Read(Table(), strings.Fields(e)); err != nil || l.Verb.Name != v.Name {
 				t.Errorf("%s: %v", e, err)
 			}
 		}

@@ -11,17 +11,19 @@ import (
 	"strconv"
 	"strings"
 
+	"croft/cli/cmdline"
+
 	"github.com/sirupsen/logrus"
 )
 
-func psVerb() *verb {
-	return &verb{
-		name: "ps", args: idArg + " [ps options]", least: 1, most: -1, command: true,
-		summary:  "list the processes of a container",
-		examples: []string{"ps web", "ps --format json web"},
-		about:    `Prints the table of ps(1) with the given options of ps (default: -ef).`,
-		options:  []option{formatOption()},
-		run: func(l *line) (int, error) {
+func (p *program) psVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "ps", Args: idArg + " [ps options]", Inside: true,
+		Summary:  "list the processes of a container",
+		Examples: []string{"ps web", "ps --format json web"},
+		About:    `Prints the table of ps(1) with the given options of ps (default: -ef).`,
+		Options:  []cmdline.Option{formatOption()},
+		Run: p.run(1, -1, func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {
 				return 0, err
@@ -30,20 +32,20 @@ func psVerb() *verb {
 			if err != nil {
 				return 0, l.explained(err)
 			}
-			switch l.text("format") {
+			switch l.Text("format") {
 			case "json":
 				return 0, json.NewEncoder(os.Stdout).Encode(pids)
 			case "", "table":
 				return 0, l.printProcesses(pids)
 			}
 			return 0, errors.New("invalid format option")
-		},
+		}),
 	}
 }
 
 // printProcesses prints what ps(1) says of pids.
 func (l *line) printProcesses(pids []int) error {
-	args := l.words[1:]
+	args := l.Words[1:]
 	if len(args) == 0 {
 		args = []string{"-ef"}
 	}
@@ -77,7 +79,7 @@ func (l *line) printProcesses(pids []int) error {
 // permission.
 func (l *line) explained(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		logrus.Warnf("%s %s failure might be caused by lack of full access to cgroups", l.program, l.verb.name)
+		logrus.Warnf("%s %s failure might be caused by lack of full access to cgroups", l.name, l.Verb.Name)
 	}
 	return err
 }

@@ -7,24 +7,25 @@ import (
 	"io/fs"
 	"os"
 
+	"croft/cli/cmdline"
 	"croft/runtime/container"
 )
 
-func specVerb() *verb {
-	return &verb{
-		name: "spec", least: 0, most: 0,
-		summary:  "write a config.json for a new bundle",
-		examples: []string{"spec", "spec --bundle /srv/bundle"},
-		about: `The process is sh on a terminal, the root filesystem ./rootfs. Edit the file and
+func (p *program) specVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name:     "spec",
+		Summary:  "write a config.json for a new bundle",
+		Examples: []string{"spec", "spec --bundle /srv/bundle"},
+		About: `The process is sh on a terminal, the root filesystem ./rootfs. Edit the file and
 start the container with "run".`,
-		options: []option{bundleOption(), {names: []string{"rootless"}, usage: "write it for a rootless container"}},
-		run: func(l *line) (int, error) {
-			if dir := l.text("bundle"); dir != "" {
+		Options: []cmdline.Option{bundleOption(), {Name: "rootless", Usage: "write it for a rootless container"}},
+		Run: p.run(0, 0, func(l *line) (int, error) {
+			if dir := l.Text("bundle"); dir != "" {
 				if err := os.Chdir(dir); err != nil {
 					return 0, err
 				}
 			}
-			data, err := json.MarshalIndent(container.ExampleSpec(l.is("rootless")), "", "\t")
+			data, err := json.MarshalIndent(container.ExampleSpec(l.Is("rootless")), "", "\t")
 			if err != nil {
 				return 0, err
 			}
@@ -37,20 +38,20 @@ start the container with "run".`,
 			}
 			_, err = f.Write(data)
 			return 0, errors.Join(err, f.Close())
-		},
+		}),
 	}
 }
 
-func featuresVerb() *verb {
-	return &verb{
-		name: "features", least: 0, most: 0,
-		summary:  "print the features of this runtime as JSON",
-		examples: []string{"features"},
-		about:    `The format is features.md of the OCI runtime specification.`,
-		run: func(l *line) (int, error) {
+func (p *program) featuresVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name:     "features",
+		Summary:  "print the features of this runtime as JSON",
+		Examples: []string{"features"},
+		About:    `The format is features.md of the OCI runtime specification.`,
+		Run: p.run(0, 0, func(l *line) (int, error) {
 			e := json.NewEncoder(os.Stdout)
 			e.SetIndent("", "    ")
 			return 0, e.Encode(container.Features(l.version, l.commit()))
-		},
+		}),
 	}
 }

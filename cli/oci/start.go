@@ -4,15 +4,16 @@ import (
 	"errors"
 	"fmt"
 
+	"croft/cli/cmdline"
 	"croft/runtime/container"
 )
 
-func startVerb() *verb {
-	return &verb{
-		name: "start", args: idArg, least: 1, most: 1,
-		summary:  "start the process of a created container",
-		examples: []string{"start web"},
-		run: func(l *line) (int, error) {
+func (p *program) startVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "start", Args: idArg,
+		Summary:  "start the process of a created container",
+		Examples: []string{"start web"},
+		Run: p.run(1, 1, func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {
 				return 0, err
@@ -30,17 +31,17 @@ func startVerb() *verb {
 				return 0, errors.New("cannot start an already running container")
 			}
 			return 0, fmt.Errorf("cannot start a container in the %s state", status)
-		},
+		}),
 	}
 }
 
 // load returns the container that the first word names.
-func (l *line) load() (*container.Container, error) { return container.Load(l.root, l.words[0]) }
+func (l *line) load() (*container.Container, error) { return container.Load(l.root, l.Words[0]) }
 
 // start lets the init of c go, and waits for it to be ready if a service
 // manager wants to know.
 func (l *line) start(c *container.Container) error {
-	notify := l.newNotifySocket(l.words[0])
+	notify := l.newNotifySocket(l.Words[0])
 	if notify != nil {
 		if err := notify.listen(); err != nil {
 			return err

@@ -12,15 +12,16 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"croft/cli/cmdline"
 	"croft/runtime/container"
 )
 
-func stateVerb() *verb {
-	return &verb{
-		name: "state", args: idArg, least: 1, most: 1,
-		summary:  "print the state of a container as JSON",
-		examples: []string{"state web"},
-		run: func(l *line) (int, error) {
+func (p *program) stateVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "state", Args: idArg,
+		Summary:  "print the state of a container as JSON",
+		Examples: []string{"state web"},
+		Run: p.run(1, 1, func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {
 				return 0, err
@@ -35,27 +36,27 @@ func stateVerb() *verb {
 			}
 			_, err = os.Stdout.Write(data)
 			return 0, err
-		},
+		}),
 	}
 }
 
-func formatOption() option {
-	return option{names: []string{"format", "f"}, placeholder: "FORMAT", usage: "table or json (default: table)"}
+func formatOption() cmdline.Option {
+	return cmdline.Option{Name: "format", Short: "f", Placeholder: "FORMAT", Usage: "table or json (default: table)"}
 }
 
-func listVerb() *verb {
-	return &verb{
-		name: "list", least: 0, most: 0,
-		summary:  "list the containers below --root",
-		examples: []string{"list --format json"},
-		options:  []option{formatOption(), {names: []string{"quiet", "q"}, usage: "print only container ids"}},
-		run: func(l *line) (int, error) {
+func (p *program) listVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name:     "list",
+		Summary:  "list the containers below --root",
+		Examples: []string{"list --format json"},
+		Options:  []cmdline.Option{formatOption(), {Name: "quiet", Short: "q", Usage: "print only container ids"}},
+		Run: p.run(0, 0, func(l *line) (int, error) {
 			all, err := l.states()
 			if err != nil {
 				return 0, err
 			}
-			switch format := l.text("format"); {
-			case l.is("quiet"):
+			switch format := l.Text("format"); {
+			case l.Is("quiet"):
 				for _, s := range all {
 					fmt.Println(s.ID)
 				}
@@ -66,7 +67,7 @@ func listVerb() *verb {
 				return 0, errors.New("invalid format option")
 			}
 			return 0, printStates(all)
-		},
+		}),
 	}
 }
 
@@ -82,8 +83,9 @@ func printStates(all []container.State) error {
 // states are those of all containers below the root. One that cannot be read
 // is told of on stderr.
 func (l *line) states() ([]container.State, error) {
+	_, given := l.typed.Global("root")
 	entries, err := os.ReadDir(l.root)
-	if errors.Is(err, fs.ErrNotExist) && !l.global.has("root") {
+	if errors.Is(err, fs.ErrNotExist) && !given {
 		return nil, nil // nobody has made a container yet
 	}
 	if err != nil {

@@ -12,22 +12,23 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
 
+	"croft/cli/cmdline"
 	"croft/runtime/container"
 )
 
-func updateVerb() *verb {
-	value := func(name, placeholder, usage string) option {
-		return option{names: []string{name}, placeholder: placeholder, usage: usage}
+func (p *program) updateVerb() *cmdline.Verb {
+	value := func(name, placeholder, usage string) cmdline.Option {
+		return cmdline.Option{Name: name, Placeholder: placeholder, Usage: usage}
 	}
-	return &verb{
-		name: "update", args: idArg, least: 1, most: 1,
-		summary:  "change the limits of a container",
-		examples: []string{"update --memory 536870912 --pids-limit 200 web", "update --resources limits.json web"},
-		about: `With --resources, all other options except those of RDT are ignored. The file has
+	return &cmdline.Verb{
+		Name: "update", Args: idArg,
+		Summary:  "change the limits of a container",
+		Examples: []string{"update --memory 536870912 --pids-limit 200 web", "update --resources limits.json web"},
+		About: `With --resources, all other options except those of RDT are ignored. The file has
 the JSON of linux.resources in config.json; limits that are not in it stay
 unchanged.`,
-		options: []option{
-			{names: []string{"resources", "r"}, placeholder: "FILE", usage: "file with the limits, - for stdin"},
+		Options: []cmdline.Option{
+			{Name: "resources", Short: "r", Placeholder: "FILE", Usage: "file with the limits, - for stdin"},
 			value("blkio-weight", "N", "block I/O weight, 10 to 1000"),
 			value("cpu-period", "N", "CPU CFS period in microseconds; 0 is the system default"),
 			value("cpu-quota", "N", "CPU time in a period, in microseconds"),
@@ -37,8 +38,8 @@ unchanged.`,
 			value("cpu-rt-runtime", "N", "CPU realtime in a period, in microseconds"),
 			value("cpuset-cpus", "CPUS", "CPUs to use"),
 			value("cpuset-mems", "NODES", "memory nodes to use"),
-			{names: []string{"kernel-memory"}, placeholder: "SIZE", hidden: true},
-			{names: []string{"kernel-memory-tcp"}, placeholder: "SIZE", hidden: true},
+			{Name: "kernel-memory", Placeholder: "SIZE", Hidden: true},
+			{Name: "kernel-memory-tcp", Placeholder: "SIZE", Hidden: true},
 			value("memory", "SIZE", "memory limit in bytes"),
 			value("cpu-idle", "0|1", "1 for SCHED_IDLE, 0 for the default"),
 			value("memory-reservation", "SIZE", "memory reservation or soft limit, in bytes"),
@@ -47,7 +48,7 @@ unchanged.`,
 			value("l3-cache-schema", "SCHEMA", "Intel RDT/CAT L3 cache schema"),
 			value("mem-bw-schema", "SCHEMA", "Intel RDT/MBA memory bandwidth schema"),
 		},
-		run: func(l *line) (int, error) {
+		Run: p.run(1, 1, func(l *line) (int, error) {
 			c, err := l.load()
 			if err != nil {
 				return 0, err
@@ -56,8 +57,8 @@ unchanged.`,
 			if err != nil {
 				return 0, err
 			}
-			return 0, c.Update(r, container.RDT{L3Cache: l.text("l3-cache-schema"), MemoryBandwidth: l.text("mem-bw-schema")})
-		},
+			return 0, c.Update(r, container.RDT{L3Cache: l.Text("l3-cache-schema"), MemoryBandwidth: l.Text("mem-bw-schema")})
+		}),
 	}
 }
 
@@ -70,7 +71,7 @@ func (l *line) resources() (*specs.LinuxResources, error) {
 		Pids:    &specs.LinuxPids{},
 	}
 	var err error
-	if name := l.text("resources"); name != "" {
+	if name := l.Text("resources"); name != "" {
 		err = readResources(name, r)
 	} else {
 		err = l.readLimits(r)
@@ -114,7 +115,7 @@ func readResources(name string, r *specs.LinuxResources) error {
 }
 
 func (l *line) readLimits(r *specs.LinuxResources) error {
-	r.CPU.Cpus, r.CPU.Mems = l.text("cpuset-cpus"), l.text("cpuset-mems")
+	r.CPU.Cpus, r.CPU.Mems = l.Text("cpuset-cpus"), l.Text("cpuset-mems")
 	weight, err := l.number("blkio-weight")
 	if err != nil {
 		return err
@@ -123,7 +124,7 @@ func (l *line) readLimits(r *specs.LinuxResources) error {
 		w := uint16(weight)
 		r.BlockIO.Weight = &w
 	}
-	if l.has("pids-limit") {
+	if l.Has("pids-limit") {
 		n, err := l.number("pids-limit")
 		if err != nil {
 			return err
@@ -157,7 +158,7 @@ func (l *line) readLimits(r *specs.LinuxResources) error {
 
 // limit sets where to what was given for the option name, if anything was.
 func limit[T any](l *line, name string, where **T, parse func(string) (T, error)) error {
-	text := l.text(name)
+	text := l.Text(name)
 	if text == "" {
 		return nil
 	}

@@ -1,66 +1,75 @@
 package oci
 
-// verbs are all commands, in the order in which help lists them.
-func verbs() []*verb {
-	return []*verb{
-		createVerb(), startVerb(), runVerb(), stateVerb(), killVerb(), deleteVerb(),
-		execVerb(), psVerb(), pauseVerb(), resumeVerb(), updateVerb(), eventsVerb(), listVerb(),
-		checkpointVerb(), restoreVerb(), specVerb(), featuresVerb(),
+import "croft/cli/cmdline"
+
+// Table returns the table of this command line, for those who document it.
+func Table() *cmdline.Verb { return (&program{name: Name}).table() }
+
+// table returns the table of the command line: the options of all verbs, and
+// the verbs in the order in which help lists them.
+func (p *program) table() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: p.name, Style: cmdline.GoFlags, Options: globalOptions(),
+		Verbs: []*cmdline.Verb{
+			p.createVerb(), p.startVerb(), p.runVerb(), p.stateVerb(), p.killVerb(), p.deleteVerb(),
+			p.execVerb(), p.psVerb(), p.pauseVerb(), p.resumeVerb(), p.updateVerb(), p.eventsVerb(), p.listVerb(),
+			p.checkpointVerb(), p.restoreVerb(), p.specVerb(), p.featuresVerb(),
+		},
 	}
 }
 
-func globalOptions() []option {
-	return []option{
-		{names: []string{"root"}, placeholder: "DIR", usage: "root directory of container state (default: /run/croft-oci)"},
-		{names: []string{"log"}, placeholder: "FILE", usage: "file for messages (default: /dev/stderr)"},
-		{names: []string{"log-format"}, placeholder: "FORMAT", usage: "format of messages: text or json (default: text)"},
-		{names: []string{"debug"}, usage: "print debug messages"},
+func globalOptions() []cmdline.Option {
+	return []cmdline.Option{
+		{Name: "root", Placeholder: "DIR", Usage: "root directory of container state (default: /run/croft-oci)"},
+		{Name: "log", Placeholder: "FILE", Usage: "file for messages (default: /dev/stderr)"},
+		{Name: "log-format", Placeholder: "FORMAT", Usage: "format of messages: text or json (default: text)"},
+		{Name: "debug", Usage: "print debug messages"},
 		{
-			names: []string{"systemd-cgroup"},
-			usage: `let systemd make the cgroups; cgroupsPath is "slice:prefix:name", for example "system.slice:croft:434234"`,
+			Name:  "systemd-cgroup",
+			Usage: `let systemd make the cgroups; cgroupsPath is "slice:prefix:name", for example "system.slice:croft:434234"`,
 		},
-		{names: []string{"rootless"}, placeholder: "WHETHER", usage: "ignore cgroup permission errors: true, false or auto (default: auto)"},
-		{names: []string{"criu"}, placeholder: "FILE", usage: "criu program (default: the first in $PATH)"},
-		{names: []string{"version", "v"}, usage: "print the version"},
+		{Name: "rootless", Placeholder: "WHETHER", Usage: "ignore cgroup permission errors: true, false or auto (default: auto)"},
+		{Name: "criu", Placeholder: "FILE", Usage: "criu program (default: the first in $PATH)"},
+		{Name: "version", Short: "v", Usage: "print the version"},
 	}
 }
 
 // The options that several verbs have.
 
-func bundleOption() option {
-	return option{names: []string{"bundle", "b"}, placeholder: "DIR", usage: "directory of the bundle, with config.json (default: the current directory)"}
+func bundleOption() cmdline.Option {
+	return cmdline.Option{Name: "bundle", Short: "b", Placeholder: "DIR", Usage: "directory of the bundle, with config.json (default: the current directory)"}
 }
 
-func consoleSocketOption() option {
-	return option{names: []string{"console-socket"}, placeholder: "SOCKET", usage: "listening Unix socket that receives the descriptor of the terminal master"}
+func consoleSocketOption() cmdline.Option {
+	return cmdline.Option{Name: "console-socket", Placeholder: "SOCKET", Usage: "listening Unix socket that receives the descriptor of the terminal master"}
 }
 
-func pidfdSocketOption() option {
-	return option{names: []string{"pidfd-socket"}, placeholder: "SOCKET", usage: "listening Unix socket that receives a descriptor of the process"}
+func pidfdSocketOption() cmdline.Option {
+	return cmdline.Option{Name: "pidfd-socket", Placeholder: "SOCKET", Usage: "listening Unix socket that receives a descriptor of the process"}
 }
 
-func pidFileOption() option {
-	return option{names: []string{"pid-file"}, placeholder: "FILE", usage: "file to write the process id to"}
+func pidFileOption() cmdline.Option {
+	return cmdline.Option{Name: "pid-file", Placeholder: "FILE", Usage: "file to write the process id to"}
 }
 
-func preserveOption() option {
-	return option{names: []string{"preserve-fds"}, placeholder: "N", usage: "pass N additional descriptors (stdio + $LISTEN_FDS + N in total)"}
+func preserveOption() cmdline.Option {
+	return cmdline.Option{Name: "preserve-fds", Placeholder: "N", Usage: "pass N additional descriptors (stdio + $LISTEN_FDS + N in total)"}
 }
 
-func detachOption() option {
-	return option{names: []string{"detach", "d"}, usage: "return when the process is running"}
+func detachOption() cmdline.Option {
+	return cmdline.Option{Name: "detach", Short: "d", Usage: "return when the process is running"}
 }
 
-func subreaperOption() option {
-	return option{names: []string{"no-subreaper"}, usage: "do not reap processes that lose their parents"}
+func subreaperOption() cmdline.Option {
+	return cmdline.Option{Name: "no-subreaper", Usage: "do not reap processes that lose their parents"}
 }
 
-func noPivotOption() option {
-	return option{names: []string{"no-pivot"}, usage: "do not use pivot_root(2), for a root filesystem on a ramdisk"}
+func noPivotOption() cmdline.Option {
+	return cmdline.Option{Name: "no-pivot", Usage: "do not use pivot_root(2), for a root filesystem on a ramdisk"}
 }
 
-func noKeyringOption() option {
-	return option{names: []string{"no-new-keyring"}, usage: "keep the session keyring of the caller"}
+func noKeyringOption() cmdline.Option {
+	return cmdline.Option{Name: "no-new-keyring", Usage: "keep the session keyring of the caller"}
 }
 
 const idArg = "<container-id>"

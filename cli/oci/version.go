@@ -12,10 +12,10 @@ import (
 )
 
 // versionText is what --version prints, in the lines that runc prints.
-func (l *line) versionText() string {
+func (p *program) versionText() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s version %s\n", l.program, l.ownVersion())
-	if c := l.commit(); c != "" {
+	fmt.Fprintf(&out, "%s version %s\n", p.name, p.ownVersion())
+	if c := p.commit(); c != "" {
 		fmt.Fprintf(&out, "commit: %s\n", c)
 	}
 	fmt.Fprintf(&out, "spec: %s\ngo: %s\n", specs.Version, runtime.Version())
@@ -28,12 +28,12 @@ func (l *line) versionText() string {
 // ownVersion is croft's; under runc's name the version of runc comes first
 // whose command line and libcontainer this is, since that is what one who
 // calls runc compares with.
-func (l *line) ownVersion() string {
-	version := l.version
+func (p *program) ownVersion() string {
+	version := p.version
 	if version == "" {
 		version = "devel"
 	}
-	if l.program != "runc" {
+	if p.name != "runc" {
 		return version
 	}
 	return container.RuncVersion() + "+croft." + version
@@ -41,7 +41,7 @@ func (l *line) ownVersion() string {
 
 // commit is the revision of the sources; the version, which has it too, if the
 // build does not know more.
-func (l *line) commit() string {
+func (p *program) commit() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
@@ -49,5 +49,5 @@ func (l *line) commit() string {
 			}
 		}
 	}
-	return l.version
+	return p.version
 }
