@@ -21,8 +21,8 @@ const module = "croft"
 // It names every package, and no other: docs/architecture.md draws it.
 var arrows = map[string][]string{
 	".":                {"cli", "cli/oci", "runtime", "runtime/sysctls"},
-	"cli":              {"runtime", "cli/oci", "cli/cmdline", "cli/cmdline/roff", "internal/vps"},
-	"cli/oci":          {"cli/cmdline", "runtime/container", "runtime/streams"},
+	"cli":              {"runtime", "cli/oci", "cli/cmdline", "cli/cmdline/roff", "internal/vps", "internal/signame", "internal/sizes"},
+	"cli/oci":          {"cli/cmdline", "runtime/container", "runtime/streams", "internal/signame"},
 	"cli/cmdline":      {"cli/cmdline/roff"},
 	"cli/cmdline/roff": nil,
 	"runtime": {
@@ -48,7 +48,7 @@ var arrows = map[string][]string{
 	"runtime/paths":      {"bundles", "internal/state"},
 	"runtime/guests":     {"bundles", "internal/initkind", "internal/inside", "internal/nsthread", "network/guest", "template/rootfs"},
 	"runtime/command":    {"internal/inside", "runtime/holder", "runtime/inits", "template"},
-	"runtime/inits":      {"internal/initkind", "internal/inside", "internal/proc"},
+	"runtime/inits":      {"internal/signame", "internal/initkind", "internal/inside", "internal/proc"},
 	"bundles":            {"internal/vps", "internal/atomicfile"},
 	"network":            {"internal/vps"},
 	"network/host":       {"network", "internal/inside", "internal/nsthread", "internal/vps", "internal/flock"},
@@ -79,6 +79,8 @@ var arrows = map[string][]string{
 	"internal/proc":           nil,
 	"internal/atomicfile":     nil,
 	"internal/flock":          nil,
+	"internal/signame":        nil,
+	"internal/sizes":          nil,
 	"internal/fail":           nil,
 	"internal/inherited":      nil,
 	"integration":             nil,
@@ -108,14 +110,14 @@ var alone = map[string][]string{
 
 // pure packages decide and do not act. They read no file, open no socket and
 // start no program, so their results depend on their arguments alone.
-var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "cli/roff"}
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "cli/cmdline", "cli/cmdline/roff", "internal/signame", "internal/sizes"}
 
 // acting is what a pure package does not import, and which names it may use
 // nevertheless: constants, and types of values.
 var acting = map[string]*regexp.Regexp{
 	"os": nil, "os/exec": nil, "os/signal": nil, "io/ioutil": nil, "net/http": nil,
 	"net":                            regexp.MustCompile(`^(HardwareAddr|ParseMAC|IP|IPNet|IPMask|CIDRMask)$`),
-	"syscall":                        regexp.MustCompile(`^([A-Z0-9_]+|Errno)$`),
+	"syscall":                        regexp.MustCompile(`^([A-Z0-9_]+|Errno|Signal)$`),
 	"golang.org/x/sys/unix":          regexp.MustCompile(`^[A-Z0-9_]+$`),
 	"github.com/google/nftables":     nil,
 	"github.com/vishvananda/netlink": nil,

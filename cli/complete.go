@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"croft/cli/cmdline"
+	"croft/internal/sizes"
 	"croft/runtime"
 )
 
@@ -166,7 +167,7 @@ func (o *offers) templates(c *cmdline.Completion) []cmdline.Candidate {
 	images, _ := m.Templates(context.Background())
 	for _, image := range images {
 		if !image.Former {
-			all = append(all, cmdline.Candidate{Word: image.Name, About: "template, " + sizeText(image.Size)})
+			all = append(all, cmdline.Candidate{Word: image.Name, About: "template, " + sizes.Text(image.Size)})
 		}
 	}
 	return all

@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"croft/cli/cmdline"
+	"croft/internal/signame"
 	"croft/runtime"
 )
 
@@ -108,7 +109,7 @@ had been cut. Any other signal goes to its init, which may ignore it.`,
 		},
 		Dashed: "signal", IsDashed: isSignal,
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			sig := get(i, "signal", parseSignal)
+			sig := get(i, "signal", signame.Parse)
 			if !i.Has("signal") {
 				sig = syscall.SIGKILL
 			}

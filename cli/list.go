@@ -14,6 +14,7 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/internal/fail"
+	"croft/internal/sizes"
 	"croft/internal/vps"
 	"croft/runtime"
 )
@@ -272,9 +273,9 @@ func columns() []column {
 			}
 			return strings.Join(all, ",")
 		}},
-		{name: "memory", value: func(v vpsRow) string { return limit(max(v.Limits.Memory, 0), sizeText) }, number: func(v vpsRow) int64 { return unlimitedLast(max(v.Limits.Memory, 0)) }},
+		{name: "memory", value: func(v vpsRow) string { return limit(max(v.Limits.Memory, 0), sizes.Text) }, number: func(v vpsRow) int64 { return unlimitedLast(max(v.Limits.Memory, 0)) }},
 		{name: "swap", value: func(v vpsRow) string {
-			return limit(v.Limits.Swap, func(n int64) string { return sizeText(max(n, 0)) }) // -1 is none
+			return limit(v.Limits.Swap, func(n int64) string { return sizes.Text(max(n, 0)) }) // -1 is none
 		}, number: func(v vpsRow) int64 { return unlimitedLast(v.Limits.Swap) }},
 		{name: "cpus", value: func(v vpsRow) string {
 			return limit(v.Limits.MilliCPUs, func(n int64) string { return strconv.FormatFloat(float64(n)/1000, 'f', -1, 64) })
@@ -282,7 +283,7 @@ func columns() []column {
 		{name: "pids", value: func(v vpsRow) string {
 			return limit(max(v.Limits.PIDs, 0), func(n int64) string { return strconv.FormatInt(n, 10) })
 		}, number: func(v vpsRow) int64 { return unlimitedLast(max(v.Limits.PIDs, 0)) }},
-		{name: "memory-used", usage: func(s runtime.Stats) (string, int64) { return sizeText(int64(s.Memory.Used)), int64(s.Memory.Used) }},
+		{name: "memory-used", usage: func(s runtime.Stats) (string, int64) { return sizes.Text(int64(s.Memory.Used)), int64(s.Memory.Used) }},
 		{name: "cpu-time", usage: func(s runtime.Stats) (string, int64) { return cpuTime(s.CPU.Used), int64(s.CPU.Used) }},
 		{name: "pids-used", usage: func(s runtime.Stats) (string, int64) {
 			return strconv.FormatUint(s.PIDs.Current, 10), int64(s.PIDs.Current)

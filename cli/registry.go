@@ -5,6 +5,7 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/internal/fail"
+	"croft/internal/sizes"
 	"croft/runtime"
 )
 
@@ -129,7 +130,7 @@ func parseMaxSize(s string) (int64, error) {
 	if s == "unlimited" {
 		return runtime.Unlimited, nil
 	}
-	n, err := parseSize(s)
+	n, err := sizes.Parse(s)
 	if err == nil && n <= 0 {
 		err = fail.New(fail.Usage, "%q lets nothing in", s)
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"croft/internal/sizes"
 )
 
 // A screen is stderr. It keeps whole lines and the line of progress apart,
@@ -181,14 +183,14 @@ func (b *bar) text(now time.Time, width int) string {
 		}
 		parts = append(parts, fmt.Sprintf("%d%%", done))
 	case b.Done > 0:
-		parts = append(parts, sizeText(b.Done))
+		parts = append(parts, sizes.Text(b.Done))
 	}
 	if since < time.Second || b.Done <= b.from {
 		return oneLine(strings.Join(parts, " "))
 	}
 	rate := float64(b.Done-b.from) / since.Seconds()
 	if !percent {
-		parts = append(parts, sizeText(int64(rate))+"/s")
+		parts = append(parts, sizes.Text(int64(rate))+"/s")
 	}
 	if b.Total > b.Done {
 		left := time.Duration(float64(b.Total-b.Done) / rate * float64(time.Second))

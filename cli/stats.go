@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"croft/cli/cmdline"
+	"croft/internal/sizes"
 	"croft/runtime"
 )
 
@@ -152,7 +153,7 @@ func (o output) showStats(now, before []runtime.Stats) error {
 
 func statsTable(all []runtime.Stats) table {
 	t := table{{"NAME", "CPU", "TIME", "MEMORY", "LIMIT", "PIDS", "READ", "WRITTEN", "RECEIVED", "SENT", "DROPPED"}}
-	size := func(n uint64) string { return sizeText(int64(n)) }
+	size := func(n uint64) string { return sizes.Text(int64(n)) }
 	for _, s := range all {
 		percent, most := "", unlimited
 		if s.CPU.Percent != nil {
@@ -222,7 +223,7 @@ func processTable(all []runtime.ProcessInfo) table {
 			user = strconv.FormatInt(p.User, 10)
 		}
 		t = append(t, []string{
-			positive(p.PID), positive(p.HostPID), user, p.State, sizeText(int64(p.Memory)), cpuTime(p.CPU), p.Command,
+			positive(p.PID), positive(p.HostPID), user, p.State, sizes.Text(int64(p.Memory)), cpuTime(p.CPU), p.Command,
 		})
 	}
 	return t

@@ -12,6 +12,7 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/internal/fail"
+	"croft/internal/sizes"
 	"croft/runtime"
 )
 
@@ -168,7 +169,7 @@ func (a *app) templateListVerb() *cmdline.Verb {
 				if image.Former {
 					name += "@" + image.Digest
 				}
-				t = append(t, []string{name, image.Digest, sizeText(image.Size), timeText(image.Created)})
+				t = append(t, []string{name, image.Digest, sizes.Text(image.Size), timeText(image.Created)})
 			}
 			if o.name == formatTable && !i.Is("quiet") && !slices.ContainsFunc(images, func(im runtime.TemplateInfo) bool { return im.Name == builtIn && !im.Former }) {
 				t = append(t, []string{builtIn, "built-in", "", "at first use"})

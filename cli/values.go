@@ -9,12 +9,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 
-	"golang.org/x/sys/unix"
-
+	"croft/internal/signame"
 	"croft/internal/vps"
 	"croft/runtime"
 )
@@ -248,38 +246,9 @@ func parseCondition(s string) (runtime.Condition, error) {
 	return runtime.Condition(s), nil
 }
 
-// The real-time signals as programs number them; the C library keeps 32 and 33.
-const sigRTMin, sigRTMax = 34, 64
-
 // signalNames are the signals that are sent to an init, for completion.
 func signalNames() []string {
 	return []string{"HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "CONT", "STOP", "PWR", "WINCH", "RTMIN+3", "RTMIN+4", "RTMIN+5"}
-}
-
-// parseSignal reads a signal's number or its name, with or without SIG, in any
-// case; RTMIN+1 and RTMAX-1 too.
-func parseSignal(s string) (syscall.Signal, error) {
-	if n, err := strconv.ParseUint(s, 10, 8); err == nil && n >= 1 && n <= sigRTMax {
-		return syscall.Signal(n), nil
-	}
-	name := strings.TrimPrefix(strings.ToUpper(s), "SIG")
-	if n := unix.SignalNum("SIG" + name); n != 0 {
-		return n, nil
-	}
-	for base, start := range map[string]int{"RTMIN": sigRTMin, "RTMAX": sigRTMax} {
-		offset, ok := strings.CutPrefix(name, base)
-		if !ok {
-			continue
-		}
-		n, err := 0, error(nil)
-		if offset != "" {
-			n, err = strconv.Atoi(offset)
-		}
-		if err == nil && (offset == "" || offset[0] == '+' || offset[0] == '-') && start+n >= sigRTMin && start+n <= sigRTMax {
-			return syscall.Signal(start + n), nil
-		}
-	}
-	return 0, fmt.Errorf("unknown signal %q (for example TERM, SIGHUP, 15, RTMIN+4)", s)
 }
 
 // parseBoot reads which boot: n the n-th, 0 the newest, -1 the one before.
@@ -323,6 +292,6 @@ func parseMirror(s string) (string, error) {
 // isSignal reports whether the word after a dash is a signal, as in kill -9 and
 // kill -KILL, and not letters of options.
 func isSignal(word string) bool {
-	_, err := parseSignal(word)
+	_, err := signame.Parse(word)
 	return err == nil && strings.ToUpper(word) == word
 }

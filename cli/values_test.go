@@ -3,10 +3,11 @@ package cli
 import (
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"croft/internal/signame"
+	"croft/internal/sizes"
 	"croft/internal/vps"
 )
 
@@ -26,7 +27,7 @@ func TestValues(t *testing.T) {
 		read func(string) string
 		want map[string]string // "no" is any refusal
 	}{
-		"size": {reading(parseSize), map[string]string{
+		"size": {reading(sizes.Parse), map[string]string{
 			"0": "0", "1": "1", "1B": "1", "512M": "536870912", "512m": "536870912", "512MiB": "536870912", "1G": "1073741824",
 			"1.5K": "1536", "1.25G": "1342177280", "8388607T": "9223370937343148032", "7P": "7881299347898368",
 			"": "no", "M": "no", "1Q": "no", "-1": "no", "+1": "no", "1e9": "no", "1 G": "no", "1.5": "no", "1.": "no", ".5G": "no",
@@ -77,7 +78,7 @@ func TestValues(t *testing.T) {
 		"directory": {reading(parseDirectory), map[string]string{"/a": "/a", "/": "no", "//": "no", "/a/..": "no", "a": "no"}},
 		"condition": {reading(parseCondition), map[string]string{"stopped": "stopped", "network": "network", "doomsday": "no"}},
 		"signal": {reading(func(s string) (string, error) {
-			sig, err := parseSignal(s)
+			sig, err := signame.Parse(s)
 			return fmt.Sprint(int(sig)), err
 		}), map[string]string{
 			"TERM": "15", "sigterm": "15", "SIGHUP": "1", "9": "9", "64": "64", "RTMIN": "34", "SIGRTMIN+4": "38", "rtmax-1": "63", "RTMAX": "64",
@@ -101,21 +102,6 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// What can be written can be read: the sizes of tables, the signals' names.
-func TestValuesRoundTrip(t *testing.T) {
-	for n := int64(1); n > 0; n *= 2 {
-		if got, err := parseSize(sizeText(n)); err != nil || got != n {
-			t.Errorf("%d is %s, and that %d, %v", n, sizeText(n), got, err)
-		}
-	}
-	for n := range 31 {
-		sig := syscall.Signal(n + 1)
-		if got, err := parseSignal(fmt.Sprint(int(sig))); err != nil || got != sig {
-			t.Errorf("signal %d: %v, %v", sig, got, err)
-		}
-	}
-}
-
 // No value of an option makes a parser panic, or say more than one line.
 func FuzzValues(f *testing.F) {
 	for _, s := range []string{"512M", "1.5", "10.0.0.1", "a=b", "RTMIN+1", "90s", "me:you", "/", "@", "$", "-", ":"} {
@@ -125,7 +111,7 @@ func FuzzValues(f *testing.F) {
 		if s == "" {
 			return // refused before
 		}
-		if n, err := parseSize(s); err == nil && n < 0 {
+		if n, err := sizes.Parse(s); err == nil && n < 0 {
 			t.Fatalf("size %q is %d", s, n)
 		}
 		if n, err := parseCPUs(s); err == nil && n < 0 {
@@ -134,7 +120,7 @@ func FuzzValues(f *testing.F) {
 		if d, err := parseTimeout(s); err == nil && d <= 0 {
 			t.Fatalf("timeout %q is %s", s, d)
 		}
-		if sig, err := parseSignal(s); err == nil && (sig < 1 || sig > sigRTMax) {
+		if sig, err := signame.Parse(s); err == nil && (sig < 1 || sig > signame.RTMax) {
 			t.Fatalf("signal %q is %d", s, sig)
 		}
 		for _, read := range []func(string) string{

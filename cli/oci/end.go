@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"croft/cli/cmdline"
+	"croft/internal/signame"
 	"croft/runtime/container"
 )
 
@@ -38,16 +38,12 @@ func (p *program) killVerb() *cmdline.Verb {
 	}
 }
 
-// parseSignal reads a signal's number or name, with or without SIG.
+// parseSignal reads a signal. Every number is passed on to kill(2), as by runc.
 func parseSignal(s string) (unix.Signal, error) {
 	if n, err := strconv.Atoi(s); err == nil {
 		return unix.Signal(n), nil
 	}
-	name := "SIG" + strings.TrimPrefix(strings.ToUpper(s), "SIG")
-	if n := unix.SignalNum(name); n != 0 {
-		return n, nil
-	}
-	return 0, fmt.Errorf("unknown signal %q", s)
+	return signame.Parse(s)
 }
 
 func (p *program) deleteVerb() *cmdline.Verb {

@@ -184,7 +184,7 @@ func TestCalled(t *testing.T) {
 }
 
 func TestParseSignal(t *testing.T) {
-	for text, want := range map[string]unix.Signal{"9": 9, "KILL": 9, "SIGKILL": 9, "term": 15, "sigusr1": 10, "-9": -9, "RTMIN": 0, "": 0, "x": 0} {
+	for text, want := range map[string]unix.Signal{"9": 9, "KILL": 9, "SIGKILL": 9, "term": 15, "sigusr1": 10, "-9": -9, "RTMIN": 34, "": 0, "x": 0} {
 		got, err := parseSignal(text)
 		if got != want || (err == nil) == (want == 0) {
 			t.Errorf("parseSignal(%q) = %d, %v", text, got, err)

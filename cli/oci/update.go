@@ -7,8 +7,8 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
 
+	"github.com/docker/go-units"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
 
@@ -170,22 +170,15 @@ func limit[T any](l *line, name string, where **T, parse func(string) (T, error)
 	return nil
 }
 
-// parseBytes reads a size, -1 for no limit: 512, 512k, 1.5g, 64MiB, in powers
-// of 1024.
+// parseBytes reads a size as runc does: 512, 512k, 1.5g, 64MiB, in powers of
+// 1024; -1 for no limit.
 func parseBytes(s string) (int64, error) {
 	if s == "-1" {
 		return -1, nil
 	}
-	digits := strings.TrimRight(s, "kKmMgGtTpPiIbB ")
-	unit := strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(strings.TrimSpace(s[len(digits):])), "b"), "i")
-	power := strings.Index("kmgtp", unit) + 1
-	if unit == "" {
-		power = 0
+	n, err := units.RAMInBytes(s)
+	if err == nil && n < 0 { // an overflow
+		err = fmt.Errorf("invalid size: '%s'", s)
 	}
-	n, err := strconv.ParseFloat(digits, 64)
-	bytes := n * float64(uint64(1)<<(10*power))
-	if err != nil || len(unit) > 1 || !(bytes >= 0 && bytes < 1<<63) {
-		return 0, fmt.Errorf("invalid size: '%s'", s)
-	}
-	return int64(bytes), nil
+	return n, err
 }

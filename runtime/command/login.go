@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"croft/internal/fail"
 	"croft/internal/inside"
 )
@@ -34,20 +36,11 @@ func (o Options) asLogin(root *inside.Root) (Options, error) {
 func (o Options) script() string {
 	var s strings.Builder
 	if o.Cwd != "" {
-		s.WriteString("cd " + quoted(o.Cwd) + " && ")
+		s.WriteString("cd " + shellescape.Quote(o.Cwd) + " && ")
 	}
 	s.WriteString("exec")
 	if len(o.Env) > 0 {
-		s.WriteString(" env")
-		for _, e := range o.Env {
-			s.WriteString(" " + quoted(e))
-		}
+		s.WriteString(" env " + shellescape.QuoteCommand(o.Env))
 	}
-	for _, a := range o.Args {
-		s.WriteString(" " + quoted(a))
-	}
-	return s.String()
+	return s.String() + " " + shellescape.QuoteCommand(o.Args)
 }
-
-// quoted is one word for a POSIX shell.
-func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }

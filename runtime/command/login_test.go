@@ -33,8 +33,8 @@ func TestAsLogin(t *testing.T) {
 	}{
 		{Options{}, []string{"su", "-", "root"}},
 		{Options{User: "1000"}, []string{"su", "-", "ann"}},
-		{Options{User: "ann", Args: []string{"echo", "it's", "$x"}}, []string{"su", "-", "ann", "-c", `exec 'echo' 'it'\''s' '$x'`}},
-		{Options{User: "ann", Cwd: "/a b", Env: []string{"A=b c"}, Args: []string{"id"}}, []string{"su", "-", "ann", "-c", `cd '/a b' && exec env 'A=b c' 'id'`}},
+		{Options{User: "ann", Args: []string{"echo", "it's", "$x"}}, []string{"su", "-", "ann", "-c", `exec echo 'it'"'"'s' '$x'`}},
+		{Options{User: "ann", Cwd: "/a b", Env: []string{"A=b c"}, Args: []string{"id"}}, []string{"su", "-", "ann", "-c", `cd '/a b' && exec env 'A=b c' id`}},
 	} {
 		got, err := c.o.asLogin(root)
 		if err != nil || !slices.Equal(got.Args, c.want) || got.User != "" || got.Cwd != "/" || got.Env != nil {

@@ -7,9 +7,8 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"croft/internal/initkind"
+	"croft/internal/signame"
 )
 
 // An Intent is what an init is asked to do. Its text is also the command that
@@ -28,7 +27,7 @@ const NoSignal = syscall.Signal(0)
 // Real-time signals as systemd counts them (systemd(1), SIGNALS). SIGRTMIN of
 // the C library is 34.
 const (
-	sigRTMin    = syscall.Signal(34)
+	sigRTMin    = signame.RTMin
 	sigPowerOff = sigRTMin + 4
 	sigReboot   = sigRTMin + 5
 )
@@ -114,16 +113,7 @@ func (m Masks) handles(sig syscall.Signal) bool {
 // StopSignal parses the stop signal of an image: SIGTERM, TERM, 15, SIGRTMIN+3.
 // It is SIGTERM if the text is empty or invalid.
 func StopSignal(text string) syscall.Signal {
-	if n, err := strconv.Atoi(text); err == nil && n > 0 && n <= 64 {
-		return syscall.Signal(n)
-	}
-	name := "SIG" + strings.TrimPrefix(strings.ToUpper(text), "SIG")
-	if plus, ok := strings.CutPrefix(name, "SIGRTMIN"); ok {
-		if n, err := strconv.Atoi(strings.TrimPrefix(plus, "+")); (err == nil || plus == "") && n >= 0 && n <= 30 {
-			return sigRTMin + syscall.Signal(n)
-		}
-	}
-	if sig := unix.SignalNum(name); sig != 0 {
+	if sig, err := signame.Parse(text); err == nil {
 		return sig
 	}
 	return syscall.SIGTERM

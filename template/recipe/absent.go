@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"croft/internal/fail"
 )
 
@@ -42,7 +44,7 @@ func checkPackagesScript(packages []string) string {
 	for _, a := range absences() {
 		all = append(all, strings.ReplaceAll(strings.ReplaceAll(a.apt, "?P<name>", ""), `\S`, "[^ ]"))
 	}
-	return fmt.Sprintf(checkPackages, quote(packages), quote([]string{"^E: (" + strings.Join(all, "|") + ")"}))
+	return fmt.Sprintf(checkPackages, shellescape.QuoteCommand(packages), shellescape.QuoteCommand([]string{"^E: (" + strings.Join(all, "|") + ")"}))
 }
 
 // An absentError is the packages that the package indexes do not have.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"croft/internal/fail"
 )
 
@@ -88,7 +90,7 @@ func Plan(r Recipe, tool, mirror string) (Job, error) {
 	switch tool {
 	case Mmdebstrap:
 		j.Files["check-packages"] = checkPackagesScript(r.Packages)
-		j.Shell = Enter + "exec " + quote(mmdebstrapCommand(r, mirror)) + "\n"
+		j.Shell = Enter + "exec " + shellescape.QuoteCommand(mmdebstrapCommand(r, mirror)) + "\n"
 	case debootstrap:
 		j.Env = append(j.Env, "container=lxc") // it then binds /dev's nodes instead of making them
 		j.Shell = Enter + debootstrapScript(r, mirror)
@@ -136,7 +138,7 @@ func debootstrapScript(r Recipe, mirror string) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("set -- /tmp/croft/root")
-	line("%s >&2", quote(bootstrap))
+	line("%s >&2", shellescape.QuoteCommand(bootstrap))
 	line(`mount --rbind /proc "$1/proc"`)
 	line(`mount -t tmpfs -o mode=755 tmpfs "$1/dev"`) // debootstrap takes away at its end what it had there
 	line(`for d in full null random tty urandom zero; do : >"$1/dev/$d"; mount --bind "/dev/$d" "$1/dev/$d"; done`)
@@ -159,7 +161,7 @@ func debootstrapScript(r Recipe, mirror string) string {
 	}
 	line("%s update >&2", update)
 	line(`$in apt-get --quiet --yes upgrade >&2`)
-	line(`$in apt-get --quiet --yes --no-install-recommends install %s >&2`, quote(r.Packages))
+	line(`$in apt-get --quiet --yes --no-install-recommends install %s >&2`, shellescape.QuoteCommand(r.Packages))
 	line("%s", dated)
 	line(`rm "$1/usr/sbin/policy-rc.d"`)
 	line("{ %s; } >&2", insideCommand("post-install"))
@@ -201,17 +203,4 @@ func (p Repository) deb822() string {
 		b.WriteString(" " + line + "\n")
 	}
 	return b.String()
-}
-
-// quote writes args as one command of a shell.
-func quote(args []string) string {
-	quoted := make([]string, len(args))
-	for i, a := range args {
-		if isWord(a, "@%+=:,./-_~") || strings.HasPrefix(a, "--") && isWord(a[2:], "@%+=:,./-_~") {
-			quoted[i] = a
-			continue
-		}
-		quoted[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
-	}
-	return strings.Join(quoted, " ")
 }

@@ -224,13 +224,6 @@ func TestPackagesThatAVariantTakesAway(t *testing.T) {
 	}
 }
 
-func TestQuote(t *testing.T) {
-	got := quote([]string{"a", "--b=c,d", "it's", "", "$x", "-n", "a b"})
-	if want := `a --b=c,d 'it'\''s' '' '$x' '-n' 'a b'`; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
 // FuzzRecipe: whatever the bytes, a recipe or one line of why not; and a plan
 // of a good one quotes what it took from it.
 func FuzzRecipe(f *testing.F) {
