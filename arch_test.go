@@ -110,14 +110,14 @@ var alone = map[string][]string{
 
 // pure packages decide and do not act. They read no file, open no socket and
 // start no program, so their results depend on their arguments alone.
-var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "cli/cmdline", "cli/cmdline/roff", "internal/signame", "internal/sizes"}
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/endreason", "cli/cmdline", "cli/cmdline/roff", "internal/signame", "internal/sizes"}
 
 // acting is what a pure package does not import, and which names it may use
 // nevertheless: constants, and types of values.
 var acting = map[string]*regexp.Regexp{
 	"os": nil, "os/exec": nil, "os/signal": nil, "io/ioutil": nil, "net/http": nil,
 	"net":                            regexp.MustCompile(`^(HardwareAddr|ParseMAC|IP|IPNet|IPMask|CIDRMask)$`),
-	"syscall":                        regexp.MustCompile(`^([A-Z0-9_]+|Errno|Signal)$`),
+	"syscall":                        regexp.MustCompile(`^([A-Z0-9_]+|Errno|Signal|WaitStatus)$`),
 	"golang.org/x/sys/unix":          regexp.MustCompile(`^[A-Z0-9_]+$`),
 	"github.com/google/nftables":     nil,
 	"github.com/vishvananda/netlink": nil,

@@ -33,7 +33,7 @@ func (m *Manager) Change(ctx context.Context, name string, edits ...vps.Edit) er
 	defer l.Unlock()
 	parts, was := vps.Parts(edits...), m.side(v)
 	if was.err != nil && (parts[vps.PartAddresses] || parts[vps.PartConnections]) {
-		return was.err // the edits would not see what the VPS has
+		return was.err // the edits need the interfaces
 	}
 	now, err := vps.Edited(was.VPS, edits...)
 	if err != nil {
@@ -62,8 +62,8 @@ type side struct {
 	err   error
 }
 
-// side looks up the interfaces of v. The interfaces of the result have what the
-// tables of their networks say.
+// side looks up the interfaces of v. In the result they have the values from the tables
+// of their networks.
 func (m *Manager) side(v vps.VPS) side {
 	plugs, err := m.networkTables().Plugs(v)
 	if err != nil {
@@ -150,8 +150,8 @@ func (c *change) save(ctx context.Context) error {
 	return c.claimPorts(ctx, c.now.Name, more, put)
 }
 
-// follow does what a change has as a consequence, and what can be repaired later.
-// An error is a warning.
+// follow does the consequences of a change, which can be repaired later. An error is a
+// warning.
 func (c *change) follow(ctx context.Context) {
 	if c.init.PID != 0 {
 		c.withdraw()

@@ -71,8 +71,8 @@ func missing[T comparable](all, from []T) []T {
 	return no
 }
 
-// claimAdded records the added addresses in the table of the network, once it is
-// known that the removed ones can be removed, and that nobody on the LAN has them.
+// claimAdded records the added addresses in the table of the network. It checks that
+// the removed ones can be removed, and that no machine on the LAN has the added ones.
 func (c *change) claimAdded(ctx context.Context, a move) error {
 	name := c.now.Name
 	host, err := c.networks.Addresses()
@@ -114,7 +114,7 @@ func (m *Manager) askLAN(ctx context.Context, name string, addrs []netip.Addr) e
 	return tables.TakenOnLAN(t, addrs, found)
 }
 
-// giveUp removes the removed addresses from the tables of the networks: from then
+// releaseRemoved removes the removed addresses from the tables of the networks: from then
 // on others can have them.
 func (c *change) releaseRemoved(ctx context.Context) error {
 	name := c.now.Name
@@ -135,8 +135,8 @@ func (c *change) releaseRemoved(ctx context.Context) error {
 	return nil
 }
 
-// withdraw removes from the host what a repair at the same time may have made from
-// the tables as they were.
+// withdraw removes from the host what a repair at the same time may have created from
+// the former tables.
 func (c *change) withdraw() {
 	for _, a := range c.moves() {
 		if err := c.networks.Withdraw(c.was.plan(a.at.Name), c.now.plan(a.at.Name)); err != nil {

@@ -12,14 +12,14 @@ import (
 	"croft/template/rootfs"
 )
 
-// A HostCheck is one thing that croft needs of the host or could use.
+// A HostCheck is the check of one thing that croft needs or can use on the host.
 type HostCheck = hostcheck.Check
 
-// HostLacking are the names of those checks without which no VPS can run.
+// HostLacking returns the names of the failed checks without which no VPS can run.
 func HostLacking(checks []HostCheck) []string { return hostcheck.Lacking(checks) }
 
-// CheckHost says what of what croft needs and could use this host has, mostly
-// by trying it, out of sight. Nothing of that is left.
+// CheckHost checks what croft needs and can use on this host. It tries most things, in
+// namespaces that end with the call.
 func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 	f := hostcheck.Probe(ctx, m.store.Root)
 	entries, err := m.store.All()
@@ -30,7 +30,7 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 	free, err := m.store.FreeIDs(ctx)
 	f.FreeIDs, f.IDsWhy = free*idUnit/DefaultIDs, why(err)
 	trial, err := rootfs.Try(m.store.Root)
-	if err != nil { // on a file system that is read-only or full nothing can be tried
+	if err != nil { // nothing can be tried on a read-only or full filesystem
 		trial = rootfs.Trial{Namespace: err, Shift: err, Overlay: err}
 	}
 	f.NamespaceWhy, f.ShiftWhy, f.OverlayWhy = why(trial.Namespace), why(trial.Shift), why(trial.Overlay)
@@ -42,7 +42,7 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 		return nil, err
 	}
 	f.RunDir, f.Impassable = m.store.RunRoot, facts.Impassable
-	f.Cgroups.Manager = string(facts.Cgroups) // which may be another than the host's own
+	f.Cgroups.Manager = string(facts.Cgroups) // the user can choose another than the host uses
 	bridges, err := m.bridges()
 	if err != nil {
 		return nil, err
@@ -51,8 +51,8 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 	return hostcheck.Checks(f), ctx.Err()
 }
 
-// bridges are those of the networks that there are, or of the one that there
-// will be.
+// bridges returns the bridges of all networks, or of the default network if there is
+// none yet.
 func (m *Manager) bridges() ([]string, error) {
 	names, err := m.store.Networks()
 	if err != nil {

@@ -16,14 +16,14 @@ import (
 	"croft/template/recipe"
 )
 
-// CreateOptions is what create and run may ask of a new VPS. The zero value
-// is a VPS with one interface on the default network and no limits.
+// CreateOptions are the settings of a new VPS. The zero value is a VPS with one
+// interface in the default network and default limits.
 type CreateOptions struct {
-	Template  string // a name, or name@digest; built or taken from the binary if it is not there
+	Template  string // NAME or NAME@DIGEST; built, or taken from the binary, if it does not exist
 	Hostname  string // "" is the VPS's name
 	Addresses []netip.Addr
-	// Networks are those that it has an interface in each: eth0, eth1 and so on.
-	// None is the default network; "none" alone leaves it with lo.
+	// Networks are the networks of its interfaces eth0, eth1 and so on. Empty means
+	// the default network; "none" alone means no interface except lo.
 	Networks  []string
 	Rates     []vps.SetRate
 	Limits    vps.Limits
@@ -32,85 +32,83 @@ type CreateOptions struct {
 	Sysctls   map[string]string
 	Env       []string
 	Labels    map[string]string
-	Allow     []string // what VPSs do not have by default: vsock, io_uring, capabilities
-	IDSize    uint32   // 0 is DefaultIDs, or fewer if the host has no more
-	// Connections is how many connections each interface may have in the host's
-	// table at once: a number, UnlimitedConnections or DefaultConnections.
+	Allow     []string // features that VPSs do not have by default: vsock, io_uring, capabilities
+	IDSize    uint32   // 0 is DefaultIDs, or fewer if the host does not have so many
+	// Connections is the limit of connections of each interface in the host's
+	// table: a number, UnlimitedConnections or DefaultConnections.
 	Connections int64
-	// Privileged gives it no user namespace: root inside is root of the host,
-	// held back by capabilities, the system-call filter and read-only files
-	// alone. It is for software that cannot do with less, and for nobody whom
-	// the host's owner does not trust.
+	// Privileged leaves out the user namespace: root inside is root of the host.
+	// Only capabilities, the system-call filter and read-only files restrict it.
+	// Use it for software that needs it and for users whom you trust.
 	Privileged bool
 	OnBoot     vps.OnBoot    // whether a boot of the host starts it
 	BootOrder  int           // higher ones start first and stop last
-	StopTime   time.Duration // what a stop has before it is killed; 0 is DefaultStopTimeout
+	StopTime   time.Duration // how long a stop may take before it is killed; 0 is DefaultStopTimeout
 	Ephemeral  bool
-	IfMissing  bool // an existing VPS of that name is success, and is left as it is
+	IfMissing  bool // no-op if the VPS exists
 
-	runner vps.Runner // an ephemeral one ends with it
+	runner vps.Runner // an ephemeral VPS ends with it
 }
 
-// A Wait says what start returns after.
+// A Wait tells start when to return.
 type Wait int
 
-// What start can wait for.
+// Events that start can wait for.
 const (
 	WaitNone    Wait = iota // init runs
-	WaitBooted              // its init says that it has booted
+	WaitBooted              // init has booted
 	WaitNetwork             // booted, and its addresses answer
 )
 
-// StartOptions is what start may be told.
+// StartOptions are the options of start.
 type StartOptions struct {
 	Wait    Wait
 	Timeout time.Duration // for Wait; 0 is DefaultBootTimeout
 }
 
-// StopOptions is what stop and restart may be told.
+// StopOptions are the options of stop and restart.
 type StopOptions struct {
-	Timeout  time.Duration // until it is killed; 0 is the VPS's own
+	Timeout  time.Duration // after which it is killed; 0 is the VPS's own timeout
 	Fast     bool          // kill at once
 	IfExists bool
 }
 
-// DestroyOptions is what destroy may be told.
+// DestroyOptions are the options of destroy.
 type DestroyOptions struct {
-	Force    bool // a running one is killed first
+	Force    bool // kill a running VPS
 	IfExists bool
 }
 
-// Stdio is what a command inside a VPS is connected to.
+// Stdio has the streams of a command inside a VPS.
 type Stdio struct {
 	In       *os.File
 	Out, Err *os.File
 }
 
-// ExecOptions is a command to run inside a VPS.
+// ExecOptions describe a command to run inside a VPS.
 type ExecOptions struct {
 	Args     []string
-	Env      []string // NAME=value, beside the clean PATH HOME USER TERM LANG
-	User     string   // name|uid[:group|gid], "" is root
-	Cwd      string   // "" is the user's home, or / where that is absent
-	Terminal bool     // give it a terminal; Stdio.In has to be one
-	// Login runs it in a login session of the user, as the VPS's own su(1)
-	// makes one: with PAM where the VPS has it, and so with a session of
-	// systemd-logind, a user manager and XDG_RUNTIME_DIR.
+	Env      []string // NAME=VALUE, added to PATH HOME USER LOGNAME TERM LANG
+	User     string   // NAME|UID[:GROUP|GID]; "" is root
+	Cwd      string   // "" is the user's home directory, or / if that is missing
+	Terminal bool     // run it on a terminal; Stdio.In must be one
+	// Login runs it in a login session of the user, made by su(1) of the VPS. With
+	// PAM that is a session of systemd-logind, with XDG_RUNTIME_DIR.
 	Login bool
 	Stdio Stdio
 
-	bounded bool // kill it when the context ends; else that is up to the person
+	bounded bool // kill it when the context is done
 }
 
-// RunOptions is create, start, exec and, with Remove, destroy.
+// RunOptions are the options of run.
 type RunOptions struct {
 	CreateOptions
-	Name   string // "" makes one up
+	Name   string // "" is a random name
 	Remove bool
-	Detach bool // start the VPS and run nothing in it
+	Detach bool // start the VPS, but do not run a command in it
 	Wait   Wait
-	Exec   ExecOptions       // no Args: enter
-	Named  func(name string) // is told the VPS's name once it exists; may be nil
+	Exec   ExecOptions       // without Args: a shell
+	Named  func(name string) // called with the name when the VPS exists; may be nil
 }
 
 // A Status is one word for what a VPS does.
@@ -127,7 +125,7 @@ const (
 	StatusBroken   = observe.Broken
 )
 
-// What commands that look at VPSs return and take: see package look.
+// Types of the commands that look at VPSs: see package look.
 type (
 	Info           = look.Info
 	InterfaceInfo  = look.InterfaceInfo
@@ -165,8 +163,7 @@ type (
 	PublicationInfo    = network.PublicationInfo
 )
 
-// TemplateInfo, BuildOptions and the like are the template package's own;
-// they stand here so that the command line needs to know one package.
+// Types of templates, so that the command line needs to import only this package.
 type (
 	TemplateInfo   = template.Image
 	TemplateBuild  = template.BuildOptions
@@ -180,26 +177,26 @@ type (
 	Progress       = template.Progress
 )
 
-// Unlimited is a size that has no end.
+// Unlimited is a size without a limit.
 const Unlimited = layer.Unlimited
 
-// Defaults of the timeouts.
+// Default timeouts.
 const (
 	DefaultBootTimeout = 90 * time.Second
-	DefaultStopTimeout = 60 * time.Second
+	DefaultStopTimeout = vps.DefaultStopTimeout
 )
 
-// Options is where a Manager keeps its files and how it talks.
+// Options are the options of a Manager.
 type Options struct {
 	Root          string        // "" is /var/lib/croft
 	Run           string        // "" is /run/croft
 	CgroupManager string        // auto, systemd or cgroupfs; "" is auto
-	LockTimeout   time.Duration // how long to wait for a busy VPS; 0 is not at all
-	Warn          func(string)  // one line that a person should know, nil drops it
-	Progress      Progress      // long work says how far it is; nil drops it
+	LockTimeout   time.Duration // how long to wait for a lock; 0: do not wait
+	Warn          func(string)  // gets warnings of one line; nil drops them
+	Progress      Progress      // gets the progress of long work; nil drops it
 	Debug         io.Writer     // where the log goes; nil drops it
-	Command       string        // who holds a lock: "croft start web"
+	Command       string        // the holder of locks, as in "croft start web"
 	CommandLine   string        // the whole command line, quoted for a shell; "" is unknown
-	Query         bool          // make no directories: a Root that holds nothing of croft is empty
-	ReadOnly      bool          // make, repair and change nothing: List, Templates and Networks are all that may be called
+	Query         bool          // create no directories; a Root without files of croft is empty
+	ReadOnly      bool          // change and repair nothing; only List, Templates and Networks may be called
 }
