@@ -13,8 +13,8 @@ import (
 	"croft/internal/vps"
 )
 
-// A run.json that cannot be read keeps neither a boot nor a shutdown of the
-// host from the other VPSs, and a corrupt one does not keep its VPS from a start.
+// A run.json that cannot be read does not affect other VPSs in a boot or a shutdown of
+// the host. A VPS with a corrupt one can start.
 func TestBadRunFileStopsNothing(t *testing.T) {
 	ctx := context.Background()
 	m, w := newFake(t, t.TempDir())
@@ -57,8 +57,8 @@ func TestBadRunFileStopsNothing(t *testing.T) {
 	}
 }
 
-// While the kernel has processes of a VPS that is stopped by its files, it is
-// listed as one that runs, and a stop ends them.
+// A VPS that is stopped according to its files, but has processes, is listed as
+// orphaned, and a stop ends the processes.
 func TestListAsksTheKernel(t *testing.T) {
 	ctx := context.Background()
 	m, w := newFake(t, t.TempDir())
@@ -77,7 +77,7 @@ func TestListAsksTheKernel(t *testing.T) {
 	}
 }
 
-// Templates of VPSs that are being created are in use.
+// A template is in use as soon as a create of a VPS uses it.
 func TestDraftsUseTemplates(t *testing.T) {
 	m, _ := newFake(t, t.TempDir())
 	l, err := m.lock(context.Background(), "web")
@@ -99,7 +99,7 @@ func TestDraftsUseTemplates(t *testing.T) {
 	}
 }
 
-// What could not be undone does not classify the failure.
+// An error of the undo does not change the kind of the failure.
 func TestUndoneKeepsTheKind(t *testing.T) {
 	plain, busy := errors.New("plain"), fail.New(fail.Busy, "busy")
 	for _, c := range []struct {
@@ -117,7 +117,7 @@ func TestUndoneKeepsTheKind(t *testing.T) {
 	}
 }
 
-// Each VPS of a boot is told of, those whose turn did not come any more too.
+// A boot that is cancelled reports each VPS, also those that it did not try to start.
 func TestInTurnTellsEach(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	told := map[string]error{}

@@ -14,7 +14,7 @@ import (
 	"croft/runtime/tables"
 )
 
-// changeable is everything that a change can change of web.
+// changeable returns everything of web that a change can change.
 type changeable struct {
 	vps   vps.VPS
 	claim network.Claim
@@ -40,7 +40,7 @@ func (s changeable) same(o changeable) bool {
 		reflect.DeepEqual(s.vps, o.vps) && s.world == o.world
 }
 
-// changing is a change of every kind, and a running VPS to make it to.
+// changing returns edits of every kind, and a running VPS for them.
 func changing(t *testing.T) (*Manager, *world, []vps.Edit) {
 	t.Helper()
 	ctx := context.Background()
@@ -53,7 +53,7 @@ func changing(t *testing.T) (*Manager, *world, []vps.Edit) {
 	}
 	before := claimed(t, m, "web")
 	rule := vps.FirewallRule{Chain: vps.ChainInput, Action: vps.ActionAllow, Ports: []string{"80"}}
-	// Once there and back, so that the world has all that a change puts there.
+	// The first change and its reversal create everything that a change creates.
 	other := freeAddress(t, m, 8)
 	for _, edits := range [][]vps.Edit{
 		{vps.AddAddress{Address: other}, vps.SetRate{In: bits(1_000_000), Out: bits(2_000_000)}, vps.SetConnections{Limit: 900},
@@ -76,8 +76,8 @@ func changing(t *testing.T) (*Manager, *world, []vps.Edit) {
 	}
 }
 
-// A change that is refused, or any effect of which fails, leaves everything as
-// it was: no part of it is applied or saved.
+// If a change is refused, or one of its effects fails, nothing of it is applied or
+// saved.
 func TestChangeIsAllOrNothing(t *testing.T) {
 	ctx := context.Background()
 	m, w, edits := changing(t)

@@ -18,7 +18,7 @@ import (
 	"croft/runtime/tables"
 )
 
-// freeAddress is one of the network's that nobody has.
+// freeAddress returns an address of the network without an owner.
 func freeAddress(t *testing.T, m *Manager, last byte) netip.Addr {
 	t.Helper()
 	table, err := m.networkTables().Get(DefaultNetwork)
@@ -30,7 +30,7 @@ func freeAddress(t *testing.T, m *Manager, last byte) netip.Addr {
 	return netip.AddrFrom4(a)
 }
 
-// readdressing are the edits that add and remove addresses.
+// readdressing returns edits that add and remove addresses.
 func readdressing(add, remove []netip.Addr) []vps.Edit {
 	var edits []vps.Edit
 	for _, a := range add {
@@ -52,8 +52,8 @@ func claimed(t *testing.T, m *Manager, name string) []netip.Addr {
 	return c.Addresses
 }
 
-// Of fifty who want one address at once, one gets it, and the others are told
-// who has it.
+// If fifty commands add one address at the same time, one gets it, and the errors of
+// the others name the owner.
 func TestParallelClaimsHaveOneWinner(t *testing.T) {
 	dir := t.TempDir()
 	m, _ := newFake(t, dir)
@@ -88,7 +88,7 @@ func TestParallelClaimsHaveOneWinner(t *testing.T) {
 	}
 }
 
-// What cannot be applied is not saved, and taken back.
+// A change that cannot be applied is undone and not saved.
 func TestChangeAddressesFails(t *testing.T) {
 	ctx := context.Background()
 	for _, after := range []bool{false, true} {

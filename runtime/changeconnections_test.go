@@ -9,8 +9,8 @@ import (
 	"croft/internal/vps"
 )
 
-// The bound on connections is saved and applied at once, and what cannot be
-// applied is not saved.
+// The limit of connections is saved and applied at once. A limit that cannot be applied
+// is not saved.
 func TestSetConnections(t *testing.T) {
 	ctx := context.Background()
 	m, w := newFake(t, t.TempDir())

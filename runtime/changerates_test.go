@@ -11,8 +11,8 @@ import (
 
 func bits(n uint64) *uint64 { return &n }
 
-// Rates are saved and applied at once, an absent direction stays, and what
-// cannot be is not saved.
+// Rates are saved and applied at once. A direction that is not named is left unchanged.
+// A rate that cannot be applied is not saved.
 func TestSetRates(t *testing.T) {
 	ctx := context.Background()
 	m, w := newFake(t, t.TempDir())

@@ -36,7 +36,7 @@ type trial struct {
 	edits []vps.Edit // that it makes with Change
 }
 
-// edit is a trial of Change.
+// edit returns a trial of Change.
 func edit(name string, ready []func(*faulty) error, edits ...vps.Edit) trial {
 	return trial{name: name, method: "Change", ready: ready, undone: true, edits: edits, do: changeWeb(edits...)}
 }
@@ -50,13 +50,13 @@ func (c trial) prepare(f *faulty) error {
 	return nil
 }
 
-// again reports whether err may be what c says when it is run for a second time:
-// the first one has done some of it.
+// again reports whether err is allowed when c runs a second time, after a first run that
+// has done a part of its work.
 func (c trial) again(err error) bool {
 	return fail.Is(err, fail.State) || fail.Is(err, fail.Taken) || fail.Is(err, fail.NotFound)
 }
 
-// A faulty is a Manager of a world in which something is about to go wrong.
+// A faulty is a Manager of a world in which effects fail.
 type faulty struct {
 	m *Manager
 	w *world
@@ -80,8 +80,8 @@ func newFaulty(t *testing.T, dir string) *faulty {
 	return &faulty{m: m, w: w}
 }
 
-// memoryDir is a directory for a test, in memory where there is one: so that the
-// many worlds of a test do not wait for a disk.
+// memoryDir returns a directory for a test, in memory if possible: then the many worlds
+// of a test do not wait for a disk.
 func memoryDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "croft-test-")
@@ -96,11 +96,11 @@ func memoryDir(t *testing.T) string {
 	return dir
 }
 
-// end ends what runs, before the next world.
+// end ends all inits, before the next world.
 func (f *faulty) end() { _ = f.w.endInits() }
 
-// snapshot is all that a command may have changed. Whether links and cgroups
-// were swept that a start makes anew does not count.
+// snapshot returns everything that a command can change, except links and cgroups that
+// the next start creates again.
 func (f *faulty) snapshot() string {
 	lines := []string{f.w.String()}
 	entries, err := f.m.store.All()
@@ -116,8 +116,7 @@ func (f *faulty) snapshot() string {
 	return strings.Join(lines, "\n")
 }
 
-// whole checks that what is there can be used and removed, and that nothing is
-// left when it is.
+// whole checks that everything can be used and removed, and that nothing is left then.
 func (f *faulty) whole(t *testing.T, what string) {
 	t.Helper()
 	defer f.end()
@@ -228,7 +227,7 @@ func (f *faulty) usable(bad func(string, ...any), name string) {
 	}
 }
 
-// owner checks that name alone has claims.
+// owner checks that only name has claims.
 func (f *faulty) owner(bad func(string, ...any), name string) {
 	for network, t := range f.m.networkTables().All() {
 		for _, c := range t.Claims {
@@ -274,7 +273,7 @@ func (s templateStore) Prune(_ context.Context, used func() (map[string][]string
 	return s.w.effect("prune templates", func() error { return nil })
 }
 
-// What commands need before, and some do themselves.
+// Steps that prepare a trial. Some are commands themselves.
 
 var background = context.Background()
 
@@ -289,10 +288,10 @@ func pauseWeb(f *faulty) error { return f.m.Pause(background, "web") }
 
 func mountWeb(f *faulty) error { _, err := f.m.Mount(background, "web"); return err }
 
-// loseMonitor kills the monitor of web, not its init.
+// loseMonitor kills the monitor of web, but not its init.
 func loseMonitor(f *faulty) error { return f.w.letGo("web").Close() }
 
-// loseInit ends the init of web too: it may have rebooted.
+// loseInit ends the init of web too, as a reboot does.
 func loseInit(f *faulty) error { return f.w.endInit("web") }
 
 func createLAN(f *faulty) error {
@@ -315,7 +314,8 @@ var (
 	someRate  = vps.SetRate{In: bits(1_000_000)}
 )
 
-// anotherAddress is one of the default network that no VPS has, the n-th for a test.
+// anotherAddress returns the n-th address of the default network for a test. No VPS has
+// it.
 func anotherAddress(f *faulty, n int) (netip.Addr, error) {
 	t, err := f.m.networkTables().Get(DefaultNetwork)
 	if err != nil {
@@ -328,8 +328,8 @@ func anotherAddress(f *faulty, n int) (netip.Addr, error) {
 	return a, nil
 }
 
-// timedOut forgives that a stop had to kill: a process that only sleeps does not
-// answer.
+// timedOut ignores that a stop killed the VPS: a process that only sleeps does not shut
+// down.
 func timedOut(err error) error {
 	if fail.Is(err, fail.Timeout) {
 		return nil
@@ -337,7 +337,7 @@ func timedOut(err error) error {
 	return err
 }
 
-// eachOf is the failure of a command that is for many VPSs.
+// eachOf joins the errors of a command for many VPSs.
 func eachOf(results []HostResult, err error) error {
 	for _, r := range results {
 		err = errors.Join(err, timedOut(r.Err))
@@ -345,8 +345,8 @@ func eachOf(results []HostResult, err error) error {
 	return err
 }
 
-// runCommand is a croft run. No command can be executed in this world, so that
-// is no failure once the VPS is gone again.
+// runCommand is croft run. No command can be executed in this world. That error is
+// ignored if the VPS is destroyed afterwards.
 func runCommand(f *faulty) error {
 	o := RunOptions{CreateOptions: CreateOptions{Template: "t"}, Name: "web", Remove: true, Exec: ExecOptions{Args: []string{"true"}}}
 	_, err := f.m.Run(background, o)
@@ -359,7 +359,7 @@ func runCommand(f *faulty) error {
 	return nil
 }
 
-// commands are all that change something.
+// commands returns all commands that change something.
 func commands() []trial {
 	type steps = []func(*faulty) error
 	stopped, running := steps{createWeb}, steps{createWeb, startWeb}
@@ -473,8 +473,8 @@ func commands() []trial {
 	}
 }
 
-// Every method of the Manager is in the table, or changes nothing that the world
-// has: it looks, or it is the template store's own.
+// Every method of Manager is in the table, or changes nothing in the world because it
+// only reads or belongs to the template store.
 func TestCommandsAreComplete(t *testing.T) {
 	others := strings.Fields(`
 		AllPublished Bundle CheckHost Console Enter Exec Firewall Inspect List Logs Network Networks Processes Published Recipe Recipes

@@ -8,7 +8,7 @@ import (
 	"croft/internal/vps"
 )
 
-// A limit that is more than the host has is a warning, and the VPS is made.
+// A limit that is higher than what the host has is a warning.
 func TestLimitsBeyondTheHost(t *testing.T) {
 	for _, c := range []struct {
 		limits vps.Limits

@@ -17,8 +17,8 @@ import (
 	"croft/runtime/paths"
 )
 
-// Each effect of each command fails once: before it has done its work, after it,
-// or for those that take everything back both. Then the command has kept its promise, and what it has left is whole.
+// Each effect of each command fails once, before or after its work; for commands that
+// undo everything, both. Then the command keeps its promise, and what is left is usable.
 func TestFailingEffects(t *testing.T) {
 	for _, c := range commands() {
 		t.Run(c.name, func(t *testing.T) {
@@ -35,7 +35,7 @@ func TestFailingEffects(t *testing.T) {
 	}
 }
 
-// failsAt runs c with its n-th effect failing, and reports whether it has so many.
+// failsAt runs c while its n-th effect fails. It reports whether c has so many effects.
 func failsAt(t *testing.T, c trial, n int, after bool) bool {
 	t.Helper()
 	f := newFaulty(t, memoryDir(t))
@@ -69,9 +69,9 @@ func failsAt(t *testing.T, c trial, n int, after bool) bool {
 	return true
 }
 
-// The process, and the monitors in it, are killed at each effect of each
-// command, while the inits live on. Then the command can be run again, which
-// every second one is, and other commands repair what is left.
+// The process with its monitors is killed at each effect of each command; the inits
+// live on. Then the command can run again, which half of the tests do, and other
+// commands repair what is left.
 func TestDeathAtAnyEffect(t *testing.T) {
 	for i, c := range commands() {
 		t.Run(c.name, func(t *testing.T) {
@@ -101,8 +101,8 @@ func diesAt(t *testing.T, i, n int, again bool) bool {
 	return true
 }
 
-// A destroy that was killed once the directory of the VPS was moved leaves no
-// name behind that nothing can be done with.
+// If a destroy is killed after it has moved the directory of the VPS, the name can still
+// be used.
 func TestDestroyCutShortAfterTheMove(t *testing.T) {
 	ctx := context.Background()
 	m, _ := newFake(t, t.TempDir())
@@ -132,7 +132,7 @@ func TestDestroyCutShortAfterTheMove(t *testing.T) {
 	}
 }
 
-// A VPS whose claims or network are gone can still be destroyed.
+// A VPS that has lost its claims or its network can be destroyed.
 func TestDestroyWithoutClaims(t *testing.T) {
 	ctx := context.Background()
 	for _, how := range []string{"no claim", "no table", "a corrupt table"} {
@@ -162,8 +162,8 @@ func TestDestroyWithoutClaims(t *testing.T) {
 	}
 }
 
-// While the kernel has a process of a VPS, its files are not removed, whatever
-// the files say: not by destroy, and not by a create of the name.
+// While a VPS has processes neither destroy nor a create of its name removes its files,
+// whatever the files say.
 func TestDestroyAsksTheKernel(t *testing.T) {
 	ctx := context.Background()
 	for _, lost := range []string{"its run directory", "its own directory"} {
@@ -195,7 +195,7 @@ func TestDestroyAsksTheKernel(t *testing.T) {
 	}
 }
 
-// A template create that is killed while the VPS stands still does not leave it so.
+// A VPS does not stay frozen if the template create that froze it is killed.
 func TestKilledTemplateCreateLetsGoOn(t *testing.T) {
 	i := slices.IndexFunc(commands(), func(c trial) bool { return c.name == "template create" })
 	for n := 1; ; n++ {
@@ -228,7 +228,7 @@ func onlyOwner(t *testing.T, m *Manager, name string) {
 }
 
 // dies runs the i-th command in a child process that ends at its n-th effect.
-// It returns that effect, and whether the command came that far.
+// It returns that effect, and whether the command has so many effects.
 func dies(t *testing.T, dir string, i, n int) (effect string, died bool) {
 	t.Helper()
 	child := exec.Command(os.Args[0], "-test.run=^TestDyingChild$")
@@ -245,7 +245,7 @@ func dies(t *testing.T, dir string, i, n int) (effect string, died bool) {
 	return strings.TrimSpace(string(out)), true
 }
 
-// TestDyingChild is the child of dies; without one it has nothing to do.
+// TestDyingChild is the child process of dies.
 func TestDyingChild(t *testing.T) {
 	dir := os.Getenv("CROFT_TEST_DIE")
 	if dir == "" {
@@ -295,8 +295,7 @@ func TestCreateRefuses(t *testing.T) {
 	}
 }
 
-// What a killed destroy left in the trash goes with the next command that has
-// the time.
+// The next command deletes what a killed destroy left in the trash.
 func TestTrashIsEmptiedByOthers(t *testing.T) {
 	ctx := context.Background()
 	for name, do := range map[string]func(*Manager) error{

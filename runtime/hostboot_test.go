@@ -19,7 +19,7 @@ import (
 	"croft/runtime/holder"
 )
 
-// A rebootable is a pretend machine that can be booted, shut down and cut off.
+// A rebootable is a pretend machine that can boot, shut down and lose its power.
 type rebootable struct {
 	t   *testing.T
 	dir string
@@ -33,7 +33,7 @@ func newRebootable(t *testing.T) *rebootable {
 	return h
 }
 
-// vps makes one that each of the options describes.
+// vps creates a VPS for each of the options.
 func (h *rebootable) vps(name string, o CreateOptions) {
 	h.t.Helper()
 	o.Template = "t"
@@ -51,8 +51,8 @@ func (h *rebootable) start(names ...string) {
 	}
 }
 
-// cut takes the power away: nobody gets to do anything any more, and what is
-// in /run, mounts and links are gone.
+// cut is a power cut: no process runs any more, and files in /run, mounts and links are
+// gone.
 func (h *rebootable) cut() {
 	h.t.Helper()
 	h.w.mu.Lock()
@@ -69,7 +69,7 @@ func (h *rebootable) cut() {
 	h.m, h.w = newFake(h.t, h.dir)
 }
 
-// boot boots the host, and returns what was told, and what runs.
+// boot boots the host and returns the results and the running VPSs.
 func (h *rebootable) boot() (told []string, runs string) {
 	h.t.Helper()
 	results, err := h.m.BootHost(context.Background(), StartOptions{}, func(r HostResult) { told = append(told, r.Name) })
@@ -106,7 +106,7 @@ func (h *rebootable) wantRunning(want string) {
 	}
 }
 
-// What a boot starts after each way in which a VPS and the host can end.
+// A boot starts the right VPSs after each way in which a VPS and the host can end.
 func TestWhatABootStarts(t *testing.T) {
 	ctx := context.Background()
 	shutdown := func(h *rebootable) {
@@ -122,7 +122,7 @@ func TestWhatABootStarts(t *testing.T) {
 	}
 	for what, c := range map[string]struct {
 		before func(*rebootable) error
-		last   bool // whether it is started again if that is left to what it did
+		last   bool // whether a boot starts it with --onboot last
 	}{
 		"nothing":           {func(*rebootable) error { return nil }, true},
 		"stop":              {func(h *rebootable) error { return h.m.Stop(ctx, "web", StopOptions{Fast: true}) }, false},
@@ -169,15 +169,15 @@ func TestWhatABootStarts(t *testing.T) {
 	}
 }
 
-// ended has the init of web end.
+// ended ends the init of web.
 func (h *rebootable) ended(how holder.End) error {
 	h.w.end("web")
 	_, err := (&monitor{Manager: h.m, name: "web"}).sweepAfterEnd(context.Background(), how)
 	return err
 }
 
-// A start that fails marks nothing, and does not take away the mark of a VPS
-// that should have been running before.
+// A start that fails does not mark the VPS as one that should run, and does not remove
+// an earlier mark.
 func TestFailedStartKeepsTheMark(t *testing.T) {
 	for _, before := range []bool{false, true} {
 		for n := 1; ; n++ {
@@ -238,7 +238,7 @@ func TestBootOrder(t *testing.T) {
 	h.wantRunning("")
 }
 
-// One that cannot be started is told of, and is in nobody's way.
+// A VPS that cannot start is reported and does not stop others.
 func TestBootGoesOnAfterFailures(t *testing.T) {
 	h := newRebootable(t)
 	for name, order := range map[string]int{"first": 9, "broken": 5, "busy": 5, "last": 1} {
@@ -269,7 +269,7 @@ func TestBootGoesOnAfterFailures(t *testing.T) {
 			got[r.Name] = fail.KindOf(r.Err)
 		}
 	}
-	// The order of what cannot be read is not known.
+	// The boot order of a VPS that cannot be read is not known.
 	want := map[string]fail.Kind{"first": 0, "busy": fail.Busy, "last": 0, "broken": fail.State}
 	if !reflect.DeepEqual(got, want) || len(told) != 4 {
 		t.Errorf("got %v, told of %v", got, told)
@@ -289,12 +289,12 @@ func TestShutdownWaitsForOthers(t *testing.T) {
 	var done sync.WaitGroup
 	done.Go(func() {
 		results, err := h.m.ShutdownHost(context.Background(), ShutdownOptions{}, func(HostResult) {})
-		// None, if it looks only when the other has ended the VPS.
+		// No error if it looks after the other command has ended the VPS.
 		if err != nil || len(results) > 1 || len(results) == 1 && results[0].Err != nil {
 			t.Errorf("%+v, %v", results, err)
 		}
 	})
-	// What the other does ends the VPS; then there is nothing left to do.
+	// The other command ends the VPS, and there is nothing left to do.
 	if err := h.ended(holder.End{Known: true, Status: uint32(syscall.SIGINT)}); err != nil {
 		t.Error(err)
 	}
@@ -303,7 +303,7 @@ func TestShutdownWaitsForOthers(t *testing.T) {
 	h.wantRunning("")
 }
 
-// A VPS whose monitor was killed is stopped too, without another one.
+// A VPS without a monitor is stopped too, and does not get a new one.
 func TestShutdownStopsOrphans(t *testing.T) {
 	h := newRebootable(t)
 	h.vps("web", CreateOptions{})
@@ -311,7 +311,7 @@ func TestShutdownStopsOrphans(t *testing.T) {
 	h.w.held["web"].Close()
 	delete(h.w.held, "web")
 	results, err := h.m.ShutdownHost(context.Background(), ShutdownOptions{Timeout: 300 * time.Millisecond}, func(HostResult) {})
-	// The pretended init, which is this process, does not end.
+	// The init is this process and does not end.
 	if err != nil || len(results) != 1 || !fail.Is(results[0].Err, fail.Timeout) {
 		t.Errorf("%+v, %v", results, err)
 	}

@@ -10,8 +10,8 @@ import (
 	"croft/runtime/paths"
 )
 
-// What somebody on the LAN has no VPS gets: asked for, it is refused; not asked
-// for, another one is taken.
+// No VPS gets an address that a machine on the LAN uses: a wanted one is refused, and an
+// automatic one is another address.
 func TestAddressesOfTheLAN(t *testing.T) {
 	m, w := newFake(t, t.TempDir())
 	ctx := context.Background()
@@ -40,7 +40,7 @@ func TestAddressesOfTheLAN(t *testing.T) {
 	if err != nil || len(table.Claims) != 1 || len(table.Claims[0].Addresses) != 1 {
 		t.Errorf("left is %+v, %v", table.Claims, err)
 	}
-	// Not on a bridge of croft's: nobody else is there.
+	// Not on a bridge of croft: only VPSs are there.
 	if _, err := m.Create(ctx, "other", CreateOptions{Template: "t"}); err != nil {
 		t.Error(err)
 	}

@@ -9,8 +9,8 @@ import (
 	"croft/network"
 )
 
-// All that run are looked at, or those that are named; of those that do not
-// run there is nothing to tell.
+// Stats returns the usage of all running VPSs, or of the named ones. A stopped VPS has
+// none.
 func TestStats(t *testing.T) {
 	m, _ := newFake(t, t.TempDir())
 	ctx := context.Background()

@@ -18,7 +18,7 @@ func TestMount(t *testing.T) {
 		t.Fatal(err)
 	}
 	var at string
-	for range 2 { // a mounted one is success
+	for range 2 { // the second one is a no-op
 		var err error
 		if at, err = m.Mount(ctx, "web"); err != nil || at != m.store.BundleDir("web")+"/rootfs" {
 			t.Fatal(at, err)
@@ -67,14 +67,14 @@ func TestMount(t *testing.T) {
 	}
 }
 
-// What cannot be a bundle is not left mounted.
+// If the bundle cannot be written the root filesystem does not stay mounted.
 func TestMountWithoutInit(t *testing.T) {
 	m, w := newFake(t, t.TempDir())
 	ctx := context.Background()
 	if _, err := m.Create(ctx, "web", CreateOptions{Template: "t"}); err != nil {
 		t.Fatal(err)
 	}
-	// A file in the place of its bundle.
+	// A file where its bundle should be.
 	if err := os.WriteFile(m.store.BundleDir("web"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -86,8 +86,8 @@ func TestMountWithoutInit(t *testing.T) {
 	}
 }
 
-// The bundle of one that runs is what it runs with; that of another is made
-// for other runtimes, mounted or not.
+// The bundle of a running VPS is the one it runs with. The bundle of a stopped VPS is
+// for other runtimes, whether it is mounted or not.
 func TestBundle(t *testing.T) {
 	m, _ := newFake(t, t.TempDir())
 	ctx := context.Background()

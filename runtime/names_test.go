@@ -11,8 +11,8 @@ import (
 	"croft/runtime/tables"
 )
 
-// Who runs knows who is there: from its start on, and whatever comes, changes
-// or goes afterwards.
+// A running VPS has the names of the others from its start on, also when VPSs are
+// created, changed or destroyed.
 func TestNamesFollow(t *testing.T) {
 	m, w := newFake(t, t.TempDir())
 	ctx := context.Background()
@@ -49,7 +49,7 @@ func TestNamesFollow(t *testing.T) {
 	if len(w.toldOf(first["idle"])) != 0 {
 		t.Error("idle was told, and does not run")
 	}
-	// told is how many VPSs are told by do.
+	// told returns how many VPSs are written to while do runs.
 	told := func(do func() error) int {
 		t.Helper()
 		before := w.tellings
@@ -70,7 +70,7 @@ func TestNamesFollow(t *testing.T) {
 	if n := told(start("web")); n != 2 || len(knows("db", "web")) == 0 || len(knows("web", "db")) == 0 {
 		t.Errorf("the first start of web told %d VPSs, and not db and web", n)
 	}
-	// Where nothing changes nothing is written.
+	// Nothing is written if nothing changes.
 	if n := told(kill("web")); n != 0 {
 		t.Errorf("a stop told %d VPSs", n)
 	}
@@ -80,7 +80,7 @@ func TestNamesFollow(t *testing.T) {
 	if n := told(kill("web")); n != 0 {
 		t.Errorf("a stop told %d VPSs", n)
 	}
-	// A repair brings back what was removed inside.
+	// A repair restores names that were removed inside.
 	delete(w.told, first["db"])
 	if n := told(func() error { return m.RepairNetwork(ctx, DefaultNetwork) }); n != 1 || len(knows("db", "web")) == 0 {
 		t.Errorf("a repair told %d VPSs, and not db alone", n)
@@ -106,8 +106,8 @@ func TestNamesFollow(t *testing.T) {
 	}
 }
 
-// A network without names hides its VPSs from each other, and a change of that
-// reaches those that run.
+// VPSs of a network without names do not get each other's names. A change of that
+// takes effect in running VPSs.
 func TestNetworkWithoutNames(t *testing.T) {
 	m, w := newFake(t, t.TempDir())
 	ctx := context.Background()

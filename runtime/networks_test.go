@@ -12,7 +12,7 @@ import (
 	"croft/internal/vps"
 )
 
-// A repair makes an interface of a running VPS anew, with its routes.
+// A repair creates a missing interface of a running VPS again, with its routes.
 func TestRepairMakesAMissingInterface(t *testing.T) {
 	ctx := context.Background()
 	m, w := newFake(t, t.TempDir())
@@ -33,8 +33,8 @@ func TestRepairMakesAMissingInterface(t *testing.T) {
 	}
 }
 
-// What cannot work is refused when it is set: routes whose next hop or source
-// is nowhere, and ports of addresses that the host does not have.
+// Settings that cannot work are refused: routes whose next hop or source does not
+// exist, and ports on addresses that the host does not have.
 func TestWhatCannotWorkIsRefused(t *testing.T) {
 	ctx := context.Background()
 	m, _ := newFake(t, t.TempDir())
@@ -74,8 +74,8 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 	}
 }
 
-// One network whose table cannot be read stops nothing else, and can be
-// removed and made again.
+// A network whose table cannot be read does not affect others, and can be removed and
+// created again.
 func TestOneBadTable(t *testing.T) {
 	ctx := context.Background()
 	for what, damage := range map[string]string{
@@ -137,7 +137,7 @@ func TestOneBadTable(t *testing.T) {
 	}
 }
 
-// A claim that a killed create left does not keep its network.
+// A network with a claim that a killed create left can be removed.
 func TestRemoveNetworkAfterAKilledCreate(t *testing.T) {
 	ctx := context.Background()
 	m, _ := newFake(t, t.TempDir())
@@ -156,9 +156,8 @@ func TestRemoveNetworkAfterAKilledCreate(t *testing.T) {
 	}
 }
 
-// A repair rebuilds the claims of a network that are damaged: what is left of
-// them stays, and a VPS that has lost its addresses gets others once it does not
-// run.
+// A repair rebuilds damaged claims of a network. Readable claims stay. A VPS that has
+// lost its addresses gets others, but not while it runs.
 func TestRepairDamagedClaims(t *testing.T) {
 	ctx := context.Background()
 	m, _ := newFake(t, t.TempDir())

@@ -10,9 +10,9 @@ import (
 	"croft/runtime/observe"
 )
 
-// What is said of a VPS between its states leads out of there: a start killed
-// half way leaves a monitor that goes on, and neither "croft start" nor
-// "croft restart" is what its user should type then.
+// The hint for a VPS that is starting or stopping is a command that helps. A start that
+// is killed leaves a monitor that continues, so "croft start" and "croft restart" do
+// not help then.
 func TestBetween(t *testing.T) {
 	ctx := context.Background()
 	m, _ := newFake(t, t.TempDir())

@@ -27,8 +27,8 @@ func publishedBy(t *testing.T, m *Manager, name string) []vps.Publication {
 	return v.Published
 }
 
-// Of many who want one port at once, some creating a VPS with it and some
-// adding it, one gets it, and the others are told who has it.
+// If many commands publish one port at the same time, in a create or a change, one gets
+// it, and the errors of the others name the owner.
 func TestParallelPublishersHaveOneWinner(t *testing.T) {
 	m, _ := newFake(t, t.TempDir())
 	ctx := context.Background()
@@ -62,7 +62,7 @@ func TestParallelPublishersHaveOneWinner(t *testing.T) {
 	}
 }
 
-// What cannot be applied is not saved, and taken back.
+// A change that cannot be applied is undone and not saved.
 func TestPublishFails(t *testing.T) {
 	ctx := context.Background()
 	for _, after := range []bool{false, true} {
@@ -132,7 +132,7 @@ func TestPublishRefuses(t *testing.T) {
 	}
 }
 
-// A list without anything has no last number.
+// An empty list has no last number.
 func TestUnpublishOfNothing(t *testing.T) {
 	m, _ := newFake(t, t.TempDir())
 	ctx := context.Background()

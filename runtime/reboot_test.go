@@ -14,7 +14,7 @@ import (
 	"croft/runtime/paths"
 )
 
-// A VPS that is stopped while it reboots, at any effect of that, stays stopped.
+// A VPS that is stopped during its reboot, at any effect, stays stopped.
 func TestStopDuringAReboot(t *testing.T) {
 	for _, o := range []StopOptions{{Fast: true}, {Timeout: time.Hour}} {
 		for n := 1; stopsAt(t, n, o); n++ {
@@ -22,8 +22,8 @@ func TestStopDuringAReboot(t *testing.T) {
 	}
 }
 
-// stopsAt stops a VPS at the n-th effect of its reboot, and reports whether that
-// has so many.
+// stopsAt stops a VPS at the n-th effect of its reboot. It reports whether the reboot has
+// so many effects.
 func stopsAt(t *testing.T, n int, o StopOptions) bool {
 	t.Helper()
 	f := newFaulty(t, memoryDir(t))
@@ -66,7 +66,7 @@ func stopsAt(t *testing.T, n int, o StopOptions) bool {
 	return true
 }
 
-// A VPS comes up again from a reboot although any effect of that fails once.
+// A VPS runs again after a reboot, whichever effect fails once.
 func TestRebootIsTriedAgain(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		for n := 1; ; n++ {
@@ -90,8 +90,7 @@ func TestRebootIsTriedAgain(t *testing.T) {
 	}
 }
 
-// A process that has the pid of an init that has ended is not taken for that, by
-// no command.
+// No command takes another process with the pid of an ended init for that init.
 func TestAnotherProcessIsNotTouched(t *testing.T) {
 	other := exec.Command("sleep", "86400")
 	if err := other.Start(); err != nil {
@@ -134,8 +133,8 @@ func TestAnotherProcessIsNotTouched(t *testing.T) {
 	}
 }
 
-// A firewall or a route that is changed while its VPS is killed is saved for the
-// next start.
+// A change of the firewall or of a route while the VPS is killed is saved for the next
+// start.
 func TestChangeWhileItIsKilled(t *testing.T) {
 	for _, change := range []func(*faulty) error{changeWeb(someRule), changeWeb(someRoute)} {
 		f := newFaulty(t, memoryDir(t))

@@ -40,7 +40,7 @@ func inspected(t *testing.T, m *Manager, name string) Info {
 	return info
 }
 
-// isRenamed checks that www is what web was, and that no web is left.
+// isRenamed checks that www has everything that web had, and that there is no web.
 func isRenamed(t *testing.T, m *Manager, web Info) {
 	t.Helper()
 	www := inspected(t, m, "www")
@@ -55,7 +55,7 @@ func isRenamed(t *testing.T, m *Manager, web Info) {
 	}
 }
 
-// isWhole checks that nothing of a rename is left to do.
+// isWhole checks that the rename is complete.
 func isWhole(t *testing.T, m *Manager, name string) {
 	t.Helper()
 	v, err := m.store.Get(name)
@@ -160,8 +160,8 @@ func TestRenameRefuses(t *testing.T) {
 	}
 }
 
-// A rename that is killed, wherever, leaves a VPS that has one of both names
-// and loses nothing, whatever command comes next.
+// If a rename is killed at any effect the VPS has one of both names, and the next command
+// loses nothing.
 func TestRenameCutShort(t *testing.T) {
 	ctx := context.Background()
 	locks := func(t *testing.T, m *Manager) (l, to *state.Locked) {
@@ -263,7 +263,7 @@ func TestRenameCutShort(t *testing.T) {
 	}
 }
 
-// Two who want each other's names wait for each other, and not in vain.
+// Two renames to each other's names do not wait for each other forever.
 func TestRenamesCrosswise(t *testing.T) {
 	ctx := context.Background()
 	m, _ := renamable(t)
@@ -284,9 +284,8 @@ func TestRenamesCrosswise(t *testing.T) {
 	}
 }
 
-// A rename that was killed, before or after the VPS had its new name, leaves no
-// note for ever: the next command that makes or removes a VPS of the old name
-// removes it.
+// A killed rename leaves a note, before or after the VPS has its new name. The next
+// command that creates or destroys a VPS of the old name removes it.
 func TestNoteOfAKilledRename(t *testing.T) {
 	ctx := context.Background()
 	for what, next := range map[string]func(m *Manager) error{

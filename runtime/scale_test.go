@@ -19,8 +19,8 @@ import (
 	"croft/runtime/paths"
 )
 
-// crowd makes n VPSs called v0, v1 and so on, as Create makes them, but for their
-// files: these are corrupt, so that a command which reads one of them fails.
+// crowd creates n VPSs v0, v1 and so on. Their files are corrupt, so a command that reads
+// one of them fails.
 func crowd(t *testing.T, m *Manager, n int) {
 	t.Helper()
 	ctx := context.Background()
@@ -65,7 +65,7 @@ func crowd(t *testing.T, m *Manager, n int) {
 	}
 }
 
-// io is what this process has read and written so far, and how often (proc(5)).
+// io is how much and how often this process has read and written (proc(5)).
 func processIO(t *testing.T) (read, written, calls int) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/self/io")
@@ -78,9 +78,9 @@ func processIO(t *testing.T) (read, written, calls int) {
 	return read, written, calls
 }
 
-// Among 5,000 VPSs a create, a change, a rename and a destroy of one read and
-// write as many files as they do of the only one, and of the files about all
-// VPSs, the table and the index of ids, none is written anew but the index.
+// With 5,000 VPSs a create, a change, a rename and a destroy read and write as many files
+// as with one VPS. Of the files about all VPSs, the table and the index of ids, only the
+// index is written as a whole.
 func TestCommandsReadNoOtherVPS(t *testing.T) {
 	ctx := context.Background()
 	const n = 5000
@@ -130,16 +130,16 @@ func TestCommandsReadNoOtherVPS(t *testing.T) {
 	for _, c := range commands {
 		few, many := costs[1][c.name], costs[n][c.name]
 		t.Logf("%s: %+v, with %d others %+v", c.name, few, n, many)
-		// A large file takes more than one read. What create and rename look for
-		// in the table they look for more than once.
+		// A large file takes more than one read, and create and rename read the table
+		// more than once.
 		if many.calls > few.calls+20 || many.read > few.read+5*all || c.name != "create" && many.written > few.written+slack || many.written > few.written+all {
 			t.Errorf("%s: %+v, with %d others %+v", c.name, few, n, many)
 		}
 	}
 }
 
-// Of 50 creates at once that want the same address one gets it. Those that want
-// any get one each.
+// If 50 creates want one address at the same time, one gets it. Creates that want any
+// address get one each.
 func TestParallelCreatesHaveOneWinner(t *testing.T) {
 	ctx := context.Background()
 	m, _ := newFake(t, t.TempDir())
@@ -187,8 +187,8 @@ func TestParallelCreatesHaveOneWinner(t *testing.T) {
 	}
 }
 
-// A table of a former version is read, and becomes one of this version with the
-// next claim. What a change left that was killed before the settings does not count.
+// A table of a former version can be read, and the next claim writes it in this version.
+// Files that a killed change wrote before the settings do not count.
 func TestFormerTableIsUpgraded(t *testing.T) {
 	ctx := context.Background()
 	for _, killed := range []bool{false, true} {
@@ -245,8 +245,7 @@ func TestFormerTableIsUpgraded(t *testing.T) {
 	}
 }
 
-// Claims that were lost are not taken for none: the addresses of others would be
-// given away.
+// Lost claims are an error. Otherwise croft would give addresses of VPSs to others.
 func TestLostClaims(t *testing.T) {
 	ctx := context.Background()
 	for what, damage := range map[string]func(path string) error{

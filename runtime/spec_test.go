@@ -10,7 +10,7 @@ import (
 	"croft/template"
 )
 
-// A systemd with all capabilities is told which of its units fail.
+// A systemd with all capabilities gets arguments that mask the units which would fail.
 func TestUnitsLeftOut(t *testing.T) {
 	for _, c := range []struct {
 		allow []string

@@ -9,7 +9,7 @@ import (
 	"croft/template/rootfs"
 )
 
-// A deriver looks at the VPS while a template is made of it.
+// A deriver looks at the VPS while a template is created from it.
 type deriver struct {
 	fakeTemplates
 	look func(base string, r rootfs.Rootfs) error

@@ -8,7 +8,7 @@ import (
 	"croft/internal/fail"
 )
 
-// A wait that cannot end is refused, and a VPS that never ran has no end.
+// A wait that cannot end is refused. A VPS that never ran has no end.
 func TestWaitRefuses(t *testing.T) {
 	m, _ := newFake(t, t.TempDir())
 	ctx := context.Background()

@@ -42,9 +42,9 @@ import (
 )
 
 // A world is a pretend machine, kept as files in a directory so that it
-// outlives a process that dies in the middle. Every change to it is an effect;
-// the n-th can be made to fail, after doing its work or before, or to kill the
-// process. It refuses nonsense: what a real host would refuse.
+// outlives a process that dies. Every change to it is an effect. The n-th effect can fail,
+// before or after its work, or kill the process. The world refuses what a real host would
+// refuse.
 type world struct {
 	dir     string
 	effects int
@@ -114,7 +114,7 @@ func (w *world) drop(kind, name string) error {
 	return nil
 }
 
-// set is put, or drop if there is nothing to say.
+// set is put, or drop if text is empty.
 func (w *world) set(kind, name, text string, any bool) error {
 	if !any {
 		return w.drop(kind, name)
@@ -161,8 +161,8 @@ func (w *world) Create(id string, spec *specs.Spec) (made container.Waiting, err
 	return container.Waiting{PID: pid, Console: console}, err
 }
 
-// newInit starts the init of a container: a process that does nothing and, like
-// a real one, outlives the process that has started it.
+// newInit starts the init of a container: a process that does nothing. Like a real init
+// it outlives the process that has started it.
 func (w *world) newInit(id string) (int, error) {
 	if w.inits == "" {
 		return os.Getpid(), nil
@@ -180,7 +180,7 @@ func (w *world) newInit(id string) (int, error) {
 	return init.PID, err
 }
 
-// initOf is the init of a container, the zero Process if it has ended.
+// initOf returns the init of a container; the zero Process if it has ended.
 func (w *world) initOf(id string) state.Process {
 	if w.inits == "" {
 		return state.Process{}
@@ -196,8 +196,8 @@ func (w *world) initOf(id string) state.Process {
 	return init
 }
 
-// endInit ends the init of a container and what is in its network namespace, and
-// returns when it has ended.
+// endInit ends the init of a container with its network namespace and returns when it has
+// ended.
 func (w *world) endInit(id string) error {
 	init := w.initOf(id)
 	if init.PID != 0 {
@@ -249,7 +249,7 @@ func (w *world) Kill(id string) error {
 	if err == nil {
 		err = w.endInit(id)
 	}
-	// The holder's croft; without one there is no one to write and to sweep.
+	// The croft that the holder executes. Without a holder there is none.
 	if err == nil && (w.inits == "" || w.holds(id)) {
 		w.ended(id)
 		w.end(id)
@@ -297,7 +297,7 @@ func (w *world) Processes(id string) ([]int, error) {
 	return w.pidsOf(id), nil
 }
 
-// pidsOf are the processes of a container: its init alone.
+// pidsOf returns the processes of a container, which is only its init.
 func (w *world) pidsOf(id string) []int {
 	if w.inits == "" {
 		return []int{os.Getpid()}
@@ -501,8 +501,8 @@ func (w fakeNetworks) Published(_ context.Context, p network.Published) (network
 func (fakeNetworks) Seed(name string) (network.Seed, error) { return network.Seed{Name: name}, nil }
 func (fakeNetworks) Addresses() ([]netip.Addr, error)       { return nil, nil }
 
-// The world's root filesystems. A real mount is gone with the process that
-// made it, since it is in that process's mount namespace.
+// The world's root filesystems. A real mount ends with the process that made it, because
+// it is in the mount namespace of that process.
 
 type fakeRootfses struct{ *world }
 
@@ -522,7 +522,7 @@ func (w fakeRootfses) Mount(r rootfs.Rootfs) error {
 	})
 }
 
-// loseMounts is what becomes of the mount namespaces of monitors that die.
+// loseMounts ends the mount namespaces of monitors that die.
 func (w *world) loseMounts() {
 	mounts, _ := filepath.Glob(w.path("mount", "*"))
 	for _, path := range mounts {
@@ -558,12 +558,10 @@ func (w fakeRootfses) View(r rootfs.Rootfs, do func(string) error) error {
 
 func vpsOf(r rootfs.Rootfs) string { return filepath.Base(filepath.Dir(r.Dir)) }
 
-// ownerOf is the VPS whose plan p is: in these tests its MAC's owner is in the
-// plan's own text.
+// ownerOf returns the VPS of the plan p. In these tests the text of the plan has it.
 func ownerOf(p network.Plan) string { return p.Owner }
 
-// The world's monitors: the real order of a start, and a holder that is only a
-// lock.
+// The world's monitors: a start in the real order, and a holder that is only a lock.
 
 type fakeMonitors struct {
 	*world
@@ -581,7 +579,7 @@ func (f fakeMonitors) Spawn(ctx context.Context, name string, life *os.File, how
 	} else {
 		err = mon.boot(ctx)
 	}
-	// A mount namespace ends with its process, or is the holder's.
+	// A mount namespace ends with its process, unless that becomes the holder.
 	if err != nil {
 		_ = f.drop("mount", name)
 		_ = mon.recordFailure(ctx, err)
@@ -599,7 +597,7 @@ func (w *world) hold(id string, life *os.File) {
 	w.held[id] = life
 }
 
-// letGo takes the life lock from the holder of a container.
+// letGo closes the life lock of the holder of a container.
 func (w *world) letGo(id string) *os.File {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -608,7 +606,7 @@ func (w *world) letGo(id string) *os.File {
 	return life
 }
 
-// reboot is a reboot of a VPS from inside, and what its monitor does then.
+// reboot is a reboot of a VPS from inside, with the work of its monitor.
 func (f fakeMonitors) reboot(ctx context.Context, name string) error {
 	mon := &monitor{Manager: f.m, name: name, life: f.letGo(name)}
 	if err := f.endInit(name); err != nil {
@@ -623,7 +621,7 @@ func (f fakeMonitors) reboot(ctx context.Context, name string) error {
 	return nil
 }
 
-// end is what the holder and its croft do when an init ends.
+// end is the end of an init, with the work of the holder and its croft.
 func (w *world) end(id string) {
 	_ = w.drop("container", id)
 	_ = w.drop("link", id)
@@ -715,7 +713,7 @@ func (fakeTemplates) Import(context.Context, string, io.Reader, template.ImportO
 	return template.Image{}, nil
 }
 
-// newFake is a Manager of the files in dir and of the world in there.
+// newFake returns a Manager with files and a world in dir.
 func newFake(t testing.TB, dir string) (*Manager, *world) {
 	t.Helper()
 	worldDir := filepath.Join(dir, "world")
@@ -764,7 +762,7 @@ func hostBoot(t testing.TB) string {
 	return strings.TrimSpace(string(id))
 }
 
-// files prints what croft keeps below dir, without what may always be there.
+// files prints the files of croft below dir, except those that may always exist.
 func files(t testing.TB, dir string) string {
 	t.Helper()
 	var lines []string
