@@ -138,7 +138,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if mon.how == monitorEnded && mon.askedToStop() {
 		return fail.New(fail.State, "%s was asked to stop while it rebooted", v.Name)
 	}
-	if err := mon.containers.Go(v.Name); err != nil {
+	if err := mon.containers.StartInit(v.Name); err != nil {
 		return err
 	}
 	mon.log.Printf("init runs (boot %d)", run.Boot)

@@ -54,8 +54,8 @@ type machine struct {
 // containers makes containers from bundles: container.Engine.
 type containers interface {
 	look.Containers
-	Create(id string, spec *specs.Spec) (container.Waiting, error)
-	Go(id string) error
+	Create(id string, spec *specs.Spec) (container.Prepared, error)
+	StartInit(id string) error
 	Delete(id string) error
 	Signal(id string, sig syscall.Signal) error
 	Kill(id string) error
@@ -67,10 +67,10 @@ type containers interface {
 	Exec(id string, p *specs.Process, stdio [3]*os.File) (*container.Running, error)
 	// EndRemains kills the processes of Remains.
 	EndRemains(id string) error
-	// Shelter moves this process out of the session that started it.
-	Shelter(ctx context.Context, id string) error
-	// Leave removes what Shelter made, before this process ends.
-	Leave(id string) error
+	// MoveToOwnScope moves this process out of the session that started it.
+	MoveToOwnScope(ctx context.Context, id string) error
+	// RemoveOwnScope removes what MoveToOwnScope made, before this process ends.
+	RemoveOwnScope(id string) error
 }
 
 // networks makes the host's network match plans: hostnet.Networks.

@@ -195,7 +195,7 @@ func Monitor(args []string) int {
 		logrus.SetOutput(os.Stderr) // warnings and errors of libcontainer
 		logrus.SetLevel(logrus.WarnLevel)
 		err = mon.run(how, end)
-		if e := mon.containers.Leave(mon.name); err == nil {
+		if e := mon.containers.RemoveOwnScope(mon.name); err == nil {
 			err = e
 		}
 	}
@@ -227,7 +227,7 @@ func (mon *monitor) run(how spawnHow, end holder.End) error {
 	ctx := context.Background()
 	if how != monitorEnded { // otherwise it is there already
 		bounded, cancel := context.WithTimeout(ctx, shelterPatience)
-		err := mon.containers.Shelter(bounded, mon.name)
+		err := mon.containers.MoveToOwnScope(bounded, mon.name)
 		cancel()
 		if err != nil {
 			return err

@@ -139,7 +139,7 @@ func (w *world) String() string {
 
 // The world's containers.
 
-func (w *world) Create(id string, spec *specs.Spec) (made container.Waiting, err error) {
+func (w *world) Create(id string, spec *specs.Spec) (made container.Prepared, err error) {
 	err = w.effect("make container", func() error {
 		if w.has("container", id) {
 			return errors.New("it exists")
@@ -151,14 +151,14 @@ func (w *world) Create(id string, spec *specs.Spec) (made container.Waiting, err
 	})
 	if err != nil {
 		// The engine's contract: on error nothing is left.
-		return container.Waiting{}, errors.Join(err, w.drop("container", id))
+		return container.Prepared{}, errors.Join(err, w.drop("container", id))
 	}
 	pid, err := w.newInit(id)
 	if err != nil {
-		return container.Waiting{}, err
+		return container.Prepared{}, err
 	}
 	console, err := os.Open(os.DevNull)
-	return container.Waiting{PID: pid, Console: console}, err
+	return container.Prepared{PID: pid, Console: console}, err
 }
 
 // newInit starts the init of a container: a process that does nothing. Like a real init
@@ -222,7 +222,7 @@ func (w *world) endInits() error {
 	return err
 }
 
-func (w *world) Go(id string) error {
+func (w *world) StartInit(id string) error {
 	return w.effect("run init", func() error {
 		if !w.has("link", id) {
 			return errors.New("it has no network")
@@ -335,8 +335,8 @@ func (w *world) Usage(id string) (container.Usage, error) {
 	return container.Usage{CPU: 5, Memory: 1 << 20, MemoryTotal: 2 << 20, PIDs: 3, ReadBytes: 7, IOCounted: true}, nil
 }
 
-func (w *world) Shelter(context.Context, string) error { return nil }
-func (w *world) Leave(string) error                    { return nil }
+func (w *world) MoveToOwnScope(context.Context, string) error { return nil }
+func (w *world) RemoveOwnScope(string) error                  { return nil }
 
 // The world's network.
 

@@ -131,7 +131,7 @@ func (l *line) prepareLaunch(c *container.Container, spec *specs.Spec, notify *n
 				return nil, err
 			}
 		}
-		a.release = c.Go
+		a.release = c.StartInit
 	}
 	if l.Verb.Name != "create" && !l.Is("no-subreaper") {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {

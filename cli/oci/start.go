@@ -47,7 +47,7 @@ func (l *line) start(c *container.Container) error {
 			return err
 		}
 	}
-	if err := c.Go(); err != nil {
+	if err := c.StartInit(); err != nil {
 		return err
 	}
 	if notify == nil {

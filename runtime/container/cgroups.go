@@ -121,9 +121,10 @@ func (e Engine) openParents() (*flock.File, error) {
 	return f, nil
 }
 
-// keepParents keeps the directory of all cgroups from being removed until unlock
-// is called. Several processes may keep it at the same time. A process that
-// removes it holds the lock for moments, so there is no deadline.
+// keepParents keeps the directory of all cgroups from being removed until
+// unlock is called. Several processes may keep it at the same time. There is no
+// deadline: a process that removes the directory holds the lock for moments
+// only.
 func (e Engine) keepParents() (unlock func(), err error) {
 	f, err := e.openParents()
 	if err != nil {
@@ -136,9 +137,9 @@ func (e Engine) keepParents() (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// removeParents removes the directories above a removed container's cgroups if
-// it was the last below them. Somebody making a container just now is reason
-// enough to leave them.
+// removeParents removes the directories above the cgroups of a removed
+// container if no other container has a cgroup there. If another process is
+// creating one, they stay.
 func (e Engine) removeParents(dirs []string) error {
 	f, err := e.openParents()
 	if err != nil {
@@ -149,15 +150,15 @@ func (e Engine) removeParents(dirs []string) error {
 		return err
 	}
 	for _, dir := range dirs {
-		if filepath.Base(filepath.Dir(dir)) == Parent {
+		if filepath.Base(filepath.Dir(dir)) == CgroupParent {
 			_ = unix.Rmdir(filepath.Dir(dir)) // not empty, or gone: both are fine
 		}
 	}
 	return nil
 }
 
-// HasController reports whether this host can limit what the cgroup controller
-// name is for. It is false if the host cannot be asked.
+// HasController reports whether this host has the cgroup controller name, and
+// croft can use it. It is false if the host cannot be asked.
 func HasController(name string) bool {
 	if !cgroups.IsCgroup2UnifiedMode() {
 		_, err := cgroups.FindCgroupMountpoint("", name)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// accept changes in config what the specification allows and libcontainer
-// refuses, into what the kernel would make of it.
+// accept replaces settings that the specification allows and libcontainer
+// refuses. The kernel treats the replacements in the same way.
 func accept(config *configs.Config) {
 	for _, d := range config.Devices {
 		if d.Type == devices.FifoDevice {
@@ -28,10 +28,10 @@ func accept(config *configs.Config) {
 	}
 }
 
-// bindCgroups makes a mount of the host's cgroups one of what the host has
-// mounted. Mounted anew from the first cgroup namespace, the hierarchy has the
-// options of the newest mount (apply_cgroup_root_flags in kernel/cgroup/cgroup.c):
-// the host would lose its nsdelegate and memory_recursiveprot.
+// bindCgroups turns a mount of the host's cgroups into a bind mount of the
+// existing one. A new mount from the first cgroup namespace would change the
+// options of the hierarchy (apply_cgroup_root_flags in kernel/cgroup/cgroup.c):
+// the host would lose nsdelegate and memory_recursiveprot.
 func bindCgroups(m *configs.Mount) {
 	m.Device, m.Source, m.Data = "bind", "/sys/fs/cgroup", ""
 	m.Flags |= unix.MS_BIND

@@ -13,25 +13,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrAbsent is what a caller may ask for: there is no container of that name.
+// ErrAbsent means that no container has that name. Callers may test for it.
 var ErrAbsent = libcontainer.ErrNotExist
 
-// ErrNotRunning is what a caller may ask for: the container's init has ended.
+// ErrNotRunning means that the init of the container has ended. Callers may
+// test for it.
 var ErrNotRunning = libcontainer.ErrNotRunning
 
-// A Container is one that has been made, whether or not its init still runs.
-// Errors of its methods are libcontainer's, in the words that those know who
-// call an OCI runtime; an Engine adds what was being done.
+// A Container has been created; its init may have ended. Errors of its methods
+// are libcontainer's own, in words that users of an OCI runtime know. An Engine
+// adds the action that failed.
 type Container struct {
-	root  string // below which libcontainer keeps its files
-	lc    *libcontainer.Container
-	until until // of a container being made
+	root        string // below which libcontainer keeps its files
+	lc          *libcontainer.Container
+	startRecord startRecord // of a container being made
 }
 
 // MakeOptions is how a container is made, beyond what its bundle says.
 type MakeOptions struct {
 	Systemd      bool // systemd makes the cgroups: linux.cgroupsPath is SLICE:PREFIX:NAME
-	Rootless     bool // what the caller may not do with cgroups is left undone
+	Rootless     bool // leave out operations on cgroups that the caller is not allowed to do
 	NoPivot      bool // MS_MOVE and chroot(2), for a root filesystem on the initramfs
 	NoNewKeyring bool // init keeps the caller's session keyring
 
@@ -53,16 +54,15 @@ func Make(root, id string, spec *specs.Spec, o MakeOptions) (*Container, error) 
 	}
 	accept(config)
 	config.Cgroups.SystemdProps = append(config.Cgroups.SystemdProps, o.properties...)
-	keep := until{Hooks: takeHooks(config), Absent: spec.Process == nil}
+	keep := startRecord{Hooks: takeHooks(config), Absent: spec.Process == nil}
 	lc, err := libcontainer.Create(root, id, config)
 	if err != nil {
 		return nil, err
 	}
-	return &Container{root: root, lc: lc, until: keep}, nil
+	return &Container{root: root, lc: lc, startRecord: keep}, nil
 }
 
-// Load returns the container id that was made below root, ErrAbsent if there
-// is none.
+// Load returns the container id below root. A missing one is ErrAbsent.
 func Load(root, id string) (*Container, error) {
 	lc, err := libcontainer.Load(root, id)
 	if err != nil {
@@ -71,8 +71,8 @@ func Load(root, id string) (*Container, error) {
 	return &Container{root: root, lc: lc}, nil
 }
 
-// Forget removes what a Make that was killed has left of the container id,
-// which Load knows nothing of. Nothing there is success.
+// Forget removes the files that a killed Make left of the container id. Load
+// does not find such a container. No-op if there are none.
 func Forget(root, id string) error {
 	if id == "" || id != filepath.Base(id) || id == "." || id == ".." {
 		return libcontainer.ErrInvalidID
@@ -83,15 +83,15 @@ func Forget(root, id string) error {
 // Start makes the container's namespaces, mounts, cgroups and init, which
 // waits for Go.
 func (c *Container) Start(p *specs.Process, s Streams) (*Running, error) {
-	if c.until.Absent {
-		p = absent()
+	if c.startRecord.Absent {
+		p = placeholder()
 	}
 	lp, err := newProcess(p, s)
 	if err != nil {
 		return nil, err
 	}
 	lp.Init = true
-	if err := c.save(c.until); err != nil {
+	if err := c.saveStartRecord(c.startRecord); err != nil {
 		return nil, err
 	}
 	if err := c.lc.Start(lp); err != nil {
@@ -133,8 +133,8 @@ func (c *Container) kill() error {
 	return nil
 }
 
-// Delete ends every process of the container and removes what it has on the
-// host: cgroups and files.
+// Delete ends every process of the container and removes its cgroups and files
+// from the host.
 func (c *Container) Delete() error {
 	if err := c.kill(); err != nil {
 		return fmt.Errorf("kill init: %w", err)
@@ -191,7 +191,8 @@ func (c *Container) awaitEnd() error {
 	return nil
 }
 
-// reap takes the exit status of pid if it is a child of ours that has ended.
+// reap collects the exit status of pid, if that is a child of this process and
+// has ended.
 func reap(pid int) {
 	var status unix.WaitStatus
 	for {

@@ -30,9 +30,9 @@ const pfExiting = 0x4
 
 // A procStat is what /proc/PID/stat says of a process (proc_pid_stat(5)).
 type procStat struct {
-	State   byte
-	Parent  int
-	Exiting bool
+	State        byte
+	CgroupParent int
+	Exiting      bool
 }
 
 // parseProcStat reads fields 3, 4 and 9. The command in field 2 may hold blanks
@@ -50,7 +50,7 @@ func parseProcStat(stat string) (procStat, error) {
 	if err != nil {
 		return procStat{}, fmt.Errorf("read process status: flags: %w", err)
 	}
-	return procStat{State: fields[0][0], Parent: parent, Exiting: flags&pfExiting != 0}, nil
+	return procStat{State: fields[0][0], CgroupParent: parent, Exiting: flags&pfExiting != 0}, nil
 }
 
 func statOf(pid int) (procStat, error) {
@@ -99,20 +99,20 @@ func outsiders(pids []int) []outsider {
 	var found []outsider
 	for _, pid := range pids {
 		s, err := statOf(pid)
-		if err != nil || s.Parent <= 1 || among[s.Parent] {
+		if err != nil || s.CgroupParent <= 1 || among[s.CgroupParent] {
 			continue
 		}
-		among[s.Parent] = true
-		fd, err := unix.PidfdOpen(s.Parent, 0)
+		among[s.CgroupParent] = true
+		fd, err := unix.PidfdOpen(s.CgroupParent, 0)
 		if err != nil {
 			continue // it has ended, and another process reaps its child
 		}
 		// The number of a process that is still the parent is not another's.
-		if again, err := statOf(pid); err != nil || again.Parent != s.Parent {
+		if again, err := statOf(pid); err != nil || again.CgroupParent != s.CgroupParent {
 			unix.Close(fd)
 			continue
 		}
-		found = append(found, outsider{pid: s.Parent, pidfd: fd})
+		found = append(found, outsider{pid: s.CgroupParent, pidfd: fd})
 	}
 	return found
 }
@@ -131,7 +131,7 @@ func releaseOutsiders(init int) {
 	inside := mates(init)
 	release(outsiders(inside))
 	for _, pid := range inside {
-		if s, err := statOf(pid); err == nil && s.State == 'Z' && s.Parent == os.Getpid() {
+		if s, err := statOf(pid); err == nil && s.State == 'Z' && s.CgroupParent == os.Getpid() {
 			reap(pid)
 		}
 	}

@@ -13,9 +13,9 @@ import (
 
 func TestParseProcStat(t *testing.T) {
 	for text, want := range map[string]procStat{
-		"7 (sh) S 3 7 7 0 -1 4194560 1 2":        {State: 'S', Parent: 3},
-		"7 (a) R 1) Z 42 7 7 0 -1 4194316 1 2":   {State: 'Z', Parent: 42, Exiting: true},
-		"7 (in it) D 1 1 1 0 -1 4 0 0 0 0 0 0 0": {State: 'D', Parent: 1, Exiting: true},
+		"7 (sh) S 3 7 7 0 -1 4194560 1 2":        {State: 'S', CgroupParent: 3},
+		"7 (a) R 1) Z 42 7 7 0 -1 4194316 1 2":   {State: 'Z', CgroupParent: 42, Exiting: true},
+		"7 (in it) D 1 1 1 0 -1 4 0 0 0 0 0 0 0": {State: 'D', CgroupParent: 1, Exiting: true},
 	} {
 		if got, err := parseProcStat(text); err != nil || got != want {
 			t.Errorf("%q is %+v, %v", text, got, err)

@@ -15,7 +15,7 @@ import (
 )
 
 // Parent is the cgroup that all VPSs' cgroups are in.
-const Parent = "croft"
+const CgroupParent = "croft"
 
 // An Engine keeps libcontainer's own files below Root, which is forgotten
 // when the host reboots.
@@ -24,8 +24,8 @@ type Engine struct {
 	Manager CgroupManager
 }
 
-// Waiting is a container that has been made and whose init waits to be let go.
-type Waiting struct {
+// A Prepared container has an init that waits for StartInit.
+type Prepared struct {
 	PID     int
 	Console *os.File // the master of /dev/console; the caller closes it
 }
@@ -33,16 +33,16 @@ type Waiting struct {
 // Create makes the container id from the bundle in the working directory,
 // which is where the OCI command line takes it from. Its namespaces, mounts
 // and cgroups are there, its init waits for Go. On error nothing is left.
-func (e Engine) Create(id string, spec *specs.Spec) (_ Waiting, err error) {
+func (e Engine) Create(id string, spec *specs.Spec) (_ Prepared, err error) {
 	if err := os.MkdirAll(e.Root, 0o700); err != nil {
-		return Waiting{}, fmt.Errorf("make state directory: %w", err)
+		return Prepared{}, fmt.Errorf("make state directory: %w", err)
 	}
 	unlock, err := e.keepParents()
 	if err != nil {
-		return Waiting{}, err
+		return Prepared{}, err
 	}
 	defer unlock()
-	var w Waiting
+	var w Prepared
 	err = inOwnNamespace(spec, func(spec *specs.Spec) error {
 		w, err = e.create(id, spec, false)
 		if keysUsedUp(err) {
@@ -58,13 +58,13 @@ func (e Engine) Create(id string, spec *specs.Spec) (_ Waiting, err error) {
 
 // create is Create in namespaces that are ready. With keepKeyring init has the
 // session keyring of the calling thread.
-func (e Engine) create(id string, spec *specs.Spec, keepKeyring bool) (_ Waiting, err error) {
+func (e Engine) create(id string, spec *specs.Spec, keepKeyring bool) (_ Prepared, err error) {
 	c, err := Make(e.Root, id, spec, MakeOptions{
 		Systemd: e.Manager.Resolve() == Systemd, properties: []systemd.Property{outlivesService()},
 		NoNewKeyring: keepKeyring,
 	})
 	if err != nil {
-		return Waiting{}, fmt.Errorf("make container: %w", err)
+		return Prepared{}, fmt.Errorf("make container: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -73,47 +73,46 @@ func (e Engine) create(id string, spec *specs.Spec, keepKeyring bool) (_ Waiting
 	}()
 	ours, theirs, err := ConsoleSocket()
 	if err != nil {
-		return Waiting{}, err
+		return Prepared{}, err
 	}
 	defer ours.Close()
 	process, err := withLimits(spec.Process)
 	if err != nil {
 		theirs.Close()
-		return Waiting{}, err
+		return Prepared{}, err
 	}
 	init, err := c.Start(process, Streams{Console: theirs})
 	theirs.Close()
 	if err != nil {
-		return Waiting{}, fmt.Errorf("make container: %w", err)
+		return Prepared{}, fmt.Errorf("make container: %w", err)
 	}
 	console, err := ReceiveConsole(ours)
 	if err != nil {
-		return Waiting{}, err
+		return Prepared{}, err
 	}
 	if err := delegate(c.lc); err != nil {
 		console.Close()
-		return Waiting{}, err
+		return Prepared{}, err
 	}
-	return Waiting{PID: init.PID, Console: console}, nil
+	return Prepared{PID: init.PID, Console: console}, nil
 }
 
 // Go lets the init of a container that Create made run.
-func (e Engine) Go(id string) error {
+func (e Engine) StartInit(id string) error {
 	c, err := e.load(id)
 	if err != nil {
 		return err
 	}
-	if err := c.Go(); err != nil {
+	if err := c.StartInit(); err != nil {
 		return fmt.Errorf("run init: %w", err)
 	}
 	return nil
 }
 
-// Delete ends every process of the container and removes what it has on the
-// host: cgroups and libcontainer's files, and the cgroup of a monitor that was
-// killed. It also removes what a Create that
-// was killed has left, and a container whose state is corrupt. It is a no-op
-// if nothing carries the name.
+// Delete ends every process of the container and removes from the host its
+// cgroups, libcontainer's files, and the cgroup of a monitor that was killed.
+// It also removes the remains of a killed Create, and of a container whose
+// state is corrupt. No-op if nothing has the name.
 func (e Engine) Delete(id string) error {
 	return errors.Join(e.deleteContainer(id), e.removeMonitorCgroup(id))
 }
@@ -149,7 +148,7 @@ func (e Engine) deleteRemains(id string) error {
 	return e.removeParents(dirs)
 }
 
-// Signal sends sig to the container's init; one that has ended is success.
+// Signal sends sig to the container's init. No-op if that has ended.
 func (e Engine) Signal(id string, sig syscall.Signal) error {
 	c, err := e.load(id)
 	if err != nil {
@@ -161,8 +160,8 @@ func (e Engine) Signal(id string, sig syscall.Signal) error {
 	return nil
 }
 
-// Kill sends SIGKILL to every process of the container, also to one whose state
-// is missing or corrupt. It is a no-op if there is none.
+// Kill sends SIGKILL to every process of the container, also if the container's
+// state is missing or corrupt. No-op without a process.
 func (e Engine) Kill(id string) error {
 	if c, err := e.load(id); err == nil {
 		if err := c.kill(); err != nil {
@@ -193,7 +192,7 @@ func (e Engine) Freeze(id string) error {
 	return nil
 }
 
-// Thaw lets a frozen container go on; one that is not frozen is success.
+// Thaw resumes a frozen container. No-op if it is not frozen.
 func (e Engine) Thaw(id string) error {
 	c, err := e.load(id)
 	if err != nil {

@@ -28,7 +28,8 @@ func RuncVersion() string {
 	return ""
 }
 
-// SeccompVersion is the version of libseccomp, "" if there is none.
+// SeccompVersion returns the version of libseccomp, "" if croft was built
+// without it.
 func SeccompVersion() string {
 	if major, minor, micro := seccomp.Version(); major+minor+micro > 0 {
 		return fmt.Sprintf("%d.%d.%d", major, minor, micro)

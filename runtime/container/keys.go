@@ -23,9 +23,10 @@ func keysUsedUp(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "join session keyring")
 }
 
-// execWithoutKeys is Container.Exec of the container id without a keyring that
-// counts as the container's. libcontainer takes that from the configuration of
-// the container alone, so it is given a copy of its state that says so.
+// execWithoutKeys is Container.Exec for a process without a keyring of its own,
+// because the keys of the container's user are used up. libcontainer reads that
+// setting from the container's state only, so it gets a changed copy of the
+// state.
 func (e Engine) execWithoutKeys(id string, p *specs.Process, s Streams, cgroups map[string]string) (r *Running, err error) {
 	dir, err := os.MkdirTemp("", "croft-exec-")
 	if err != nil {
@@ -68,8 +69,8 @@ func (c *Container) execBeside(p *specs.Process, s Streams, cgroups map[string]s
 	return r, err
 }
 
-// withoutKeyring is the state of a container whose processes keep the session
-// keyring of whoever makes them.
+// withoutKeyring changes the state of a container: its new processes keep the
+// session keyring of the process that starts them.
 func withoutKeyring(state []byte) ([]byte, error) {
 	var all, config map[string]json.RawMessage
 	if err := json.Unmarshal(state, &all); err != nil {

@@ -61,10 +61,10 @@ func (e Engine) Remaining() (map[string]bool, error) {
 	return ids, nil
 }
 
-// parentDir is the directory that the cgroups of all VPSs are in, in a
-// hierarchy that has every process; "" if there is none.
+// parentDir returns the directory of the cgroups of all VPSs, in a hierarchy
+// that contains every process. It is "" on a host without such a hierarchy.
 func (e Engine) parentDir() (string, error) {
-	parent := Parent
+	parent := CgroupParent
 	if e.Manager.Resolve() == Systemd {
 		parent = Slice
 	}
@@ -88,10 +88,10 @@ func (e Engine) parentDir() (string, error) {
 
 // idOf returns the VPS that the cgroup name in parent is of, "" if of none.
 func idOf(parent, name string) string {
-	if parent == Parent {
+	if parent == CgroupParent {
 		return name
 	}
-	id, ok := strings.CutPrefix(name, Parent+"-")
+	id, ok := strings.CutPrefix(name, CgroupParent+"-")
 	id, isScope := strings.CutSuffix(id, ".scope")
 	if !ok || !isScope {
 		return ""

@@ -12,7 +12,7 @@ import (
 
 func TestIDOf(t *testing.T) {
 	for _, c := range []struct{ parent, name, want string }{
-		{Parent, "web", "web"},
+		{CgroupParent, "web", "web"},
 		{Slice, "croft-web.scope", "web"},
 		{Slice, "croft_monitor-web.scope", ""},
 		{Slice, "cgroup.procs", ""},
@@ -23,8 +23,8 @@ func TestIDOf(t *testing.T) {
 	}
 }
 
-// What is in a cgroup that is named after a VPS is found and ended, though
-// libcontainer knows nothing of it.
+// A process in the cgroup of a VPS is found and ended, even if libcontainer has
+// no files of that container.
 func TestEndRemains(t *testing.T) {
 	const id = "unit-test-remains"
 	e := Engine{Root: t.TempDir(), Manager: Cgroupfs}

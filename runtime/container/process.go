@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Streams is what a process inside is connected to. Its files stay the
-// caller's, who may close them when the process has been started.
+// Streams are the standard files of a process inside. The caller owns them, and
+// may close them when the process has been started.
 type Streams struct {
 	Stdio   [3]*os.File // in, out, err; nil is /dev/null
 	Console *os.File    // the socket that takes the master of its terminal, which it has instead then
@@ -40,7 +40,7 @@ func newRunning(lp *libcontainer.Process) (*Running, error) {
 	return &Running{PID: pid, process: lp}, nil
 }
 
-// Signal sends sig to the process; one that has ended is success.
+// Signal sends sig to the process. No-op if that has ended.
 func (r *Running) Signal(sig os.Signal) error {
 	if err := r.process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("signal command: %w", err)

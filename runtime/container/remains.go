@@ -25,7 +25,8 @@ type remains struct {
 	cgroups cgroups.Manager
 }
 
-// remains returns what is left of id. It changes nothing.
+// remains finds the processes and cgroups of id that are left. It changes
+// nothing.
 func (e Engine) remains(id string) (remains, error) {
 	config, err := e.cgroupOf(id)
 	if err != nil {

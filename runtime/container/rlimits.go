@@ -28,7 +28,7 @@ func withLimits(p *specs.Process) (*specs.Process, error) {
 		if err := unix.Getrlimit(number, &own); err != nil {
 			return nil, fmt.Errorf("read %s: %w", r.Type, err)
 		}
-		hard := min(r.Hard, own.Max) // whoever starts a command may have less than who started the VPS
+		hard := min(r.Hard, own.Max) // the caller of a command may have lower limits than the caller that started the VPS
 		if err := unix.Setrlimit(number, &unix.Rlimit{Cur: min(r.Soft, hard), Max: hard}); err != nil {
 			return nil, fmt.Errorf("set %s to %d:%d: %w", r.Type, r.Soft, hard, err)
 		}

@@ -9,9 +9,9 @@ import (
 	"github.com/opencontainers/cgroups/systemd"
 )
 
-// RootlessCgroups says whether cgroups are to be made as far as the caller may
-// and no further: mode is true, false, or auto. Auto is true for one who is not
-// root, or root of a user namespace only.
+// RootlessCgroups reports whether cgroups are created only as far as the caller
+// is allowed to. mode is true, false, or auto. Auto is true for a caller that
+// is not root, and for root of a user namespace.
 func RootlessCgroups(mode string, withSystemd bool) (bool, error) {
 	if mode != "" && !strings.EqualFold(mode, "auto") {
 		return strconv.ParseBool(mode)

@@ -8,12 +8,12 @@ import (
 	"github.com/opencontainers/runc/libcontainer/utils"
 )
 
-// A Status is what a container does just now. It prints as OCI calls it.
+// A Status is the state of a container, in the words of the OCI specification.
 type Status = libcontainer.Status
 
 // The statuses.
 const (
-	Created = libcontainer.Created // its init waits to be let go
+	Created = libcontainer.Created // its init waits for StartInit
 	Alive   = libcontainer.Running
 	Paused  = libcontainer.Paused
 	Stopped = libcontainer.Stopped
@@ -22,8 +22,8 @@ const (
 // Status asks the kernel what c does.
 func (c *Container) Status() (Status, error) { return c.lc.Status() }
 
-// A State is what there is to tell about a container, in OCI's words and a few
-// of runc's.
+// A State describes a container, with the fields of the OCI specification and
+// some of runc's.
 type State struct {
 	Version     string            `json:"ociVersion"`
 	ID          string            `json:"id"`
@@ -36,7 +36,7 @@ type State struct {
 	Owner       string            `json:"owner"` // of its directory; the caller fills it in
 }
 
-// State asks what there is to tell about c.
+// State describes c.
 func (c *Container) State() (State, error) {
 	status, err := c.lc.Status()
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/opencontainers/runc/types"
 )
 
-// Stats is what a container uses; it prints as runc's events do.
+// Stats is the usage of a container. It has the JSON form of runc's events.
 type Stats = types.Stats
 
 // Stats measures what c uses.

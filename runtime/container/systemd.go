@@ -17,9 +17,9 @@ const Slice = "croft.slice"
 // Service is the unit that boots and shuts down the host's VPSs.
 const Service = "croft.service"
 
-// outlivesService orders a scope before Service, so that a shutdown of the
-// host stops it after that has: by then its VPS has shut itself down, and
-// systemd has nobody to kill.
+// outlivesService orders a scope before Service. A shutdown of the host then
+// stops the scope after Service has ended. By then the VPS has shut down, and
+// systemd has no process to kill.
 func outlivesService() systemd.Property { return systemd.PropBefore(Service) }
 
 // A CgroupManager makes cgroups: the host's systemd, or the kernel's file
@@ -44,13 +44,13 @@ func (c CgroupManager) Resolve() CgroupManager {
 	return Cgroupfs
 }
 
-// CgroupsPath is what a bundle's linux.cgroupsPath has to be for a VPS of that
-// name: a path, or for systemd slice, prefix and name of a scope.
+// CgroupsPath returns the linux.cgroupsPath of a bundle for the VPS name: a
+// path, or slice, prefix and name of a scope for systemd.
 func (c CgroupManager) CgroupsPath(name string) string {
 	if c.Resolve() == Systemd {
-		return Slice + ":" + Parent + ":" + name
+		return Slice + ":" + CgroupParent + ":" + name
 	}
-	return path.Join("/", Parent, name)
+	return path.Join("/", CgroupParent, name)
 }
 
 // monitorScope cannot be the name of a VPS's own scope, since no name of a VPS
@@ -61,9 +61,9 @@ func monitorScope(name string) string { return "croft_monitor-" + name + ".scope
 // session or service it was started from, which may end before the VPS does,
 // and whose limits are not the VPS's, into a scope of its own. Without systemd
 // it is a cgroup beside the VPS's, which Leave removes.
-func (e Engine) Shelter(ctx context.Context, name string) error {
+func (e Engine) MoveToOwnScope(ctx context.Context, name string) error {
 	if e.Manager.Resolve() != Systemd {
-		return e.shelterInCgroup(name)
+		return e.moveToOwnCgroup(name)
 	}
 	leaveOthers()
 	conn, err := systemd.NewWithContext(ctx)
@@ -79,7 +79,8 @@ func (e Engine) Shelter(ctx context.Context, name string) error {
 		outlivesService(),
 		{Name: "MemoryMax", Value: dbus.MakeVariant(uint64(monitorMemory))},
 		{Name: "TasksMax", Value: dbus.MakeVariant(uint64(monitorTasks))},
-		// One that was killed is not kept: the next monitor needs its name.
+		// The scope of a killed monitor is removed: the next monitor needs its
+		// name.
 		{Name: "CollectMode", Value: dbus.MakeVariant("inactive-or-failed")},
 	}, done)
 	if err != nil {

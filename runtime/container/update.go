@@ -14,8 +14,8 @@ import (
 // of resctrl(5) each, "" for none.
 type RDT struct{ L3Cache, MemoryBandwidth string }
 
-// Update changes c's limits to r. No part of r is nil; what is nil or zero
-// inside stays as it is. If it fails the limits are as before.
+// Update changes the limits of c to r. No part of r is nil. Values inside that
+// are nil or zero stay unchanged. On an error the limits are as before.
 func (c *Container) Update(r *specs.LinuxResources, rdt RDT) error {
 	config := c.lc.Config()
 	if err := updateRDT(&config, rdt); err != nil {
@@ -142,14 +142,14 @@ func setThrottle(devices []*cgroups.ThrottleDevice, d specs.LinuxThrottleDevice)
 	return append(devices, cgroups.NewThrottleDevice(d.Major, d.Minor, d.Rate))
 }
 
-// set sets to to what was given, if anything was.
+// set copies a value to to, if one was given.
 func set[T any](to *T, given *T) {
 	if given != nil {
 		*to = *given
 	}
 }
 
-// cloned copies what the pointers point to.
+// cloned returns pointers to copies of the values.
 func cloned[T any](all []*T) []*T {
 	copies := make([]*T, len(all))
 	for i, v := range all {

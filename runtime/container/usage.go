@@ -9,8 +9,8 @@ import (
 	"github.com/opencontainers/cgroups"
 )
 
-// A Usage is what a container's cgroups have counted since it was made, and what
-// it uses now. What the host has no controller for is zero.
+// A Usage has the counts of a container's cgroups since it was created, and its
+// current use. Values without a controller on this host are zero.
 type Usage struct {
 	CPU, CPUUser, CPUSystem uint64 // nanoseconds
 	Throttled               uint64 // nanoseconds that its limit made it wait
@@ -101,7 +101,7 @@ func usageOf(s *cgroups.Stats) Usage {
 	return out
 }
 
-// limit is 0 for what the kernel means by none: all ones in version 2, the
+// limit returns 0 for the kernel's "no limit": all ones in version 2, the
 // largest whole number of pages in version 1.
 func limit(n uint64) uint64 {
 	if n >= math.MaxInt64-1<<16 {

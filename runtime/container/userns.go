@@ -185,7 +185,7 @@ func copyInMemory(program string) (*os.File, error) {
 		return nil, fmt.Errorf("make file in memory: %w", err)
 	}
 	written := os.NewFile(uintptr(fd), "croft")
-	defer written.Close() // what is open for writing cannot be executed
+	defer written.Close() // a file that is open for writing cannot be executed
 	if _, err := io.Copy(written, from); err != nil {
 		return nil, err
 	}

@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// until is what has to be known when a container is let go, and libcontainer
-// does not keep for it: a file beside its own.
-type until struct {
+// A startRecord has the data that StartInit needs and libcontainer does not
+// store. It is a file beside libcontainer's own.
+type startRecord struct {
 	Hooks  configs.Hooks `json:"hooks"`  // poststart alone
 	Absent bool          `json:"absent"` // the bundle has no process
 }
 
-func (c *Container) untilFile() string { return filepath.Join(c.root, c.lc.ID(), "croft.json") }
+func (c *Container) startRecordFile() string { return filepath.Join(c.root, c.lc.ID(), "croft.json") }
 
 // takeHooks takes from config the hooks that libcontainer would run at another
 // time, or tell another status, than the specification says, and returns what
@@ -43,8 +43,9 @@ func takeHooks(config *configs.Config) configs.Hooks {
 	return kept
 }
 
-// save writes u for the one who lets c go. Nothing to keep is no file.
-func (c *Container) save(u until) error {
+// saveStartRecord writes u for the process that will call StartInit. Without
+// data it writes no file.
+func (c *Container) saveStartRecord(u startRecord) error {
 	if len(u.Hooks[configs.Poststart]) == 0 && !u.Absent {
 		return nil
 	}
@@ -55,16 +56,16 @@ func (c *Container) save(u until) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(c.untilFile(), data, 0o600)
+	return os.WriteFile(c.startRecordFile(), data, 0o600)
 }
 
-func (c *Container) load() (u until, err error) {
-	data, err := os.ReadFile(c.untilFile())
+func (c *Container) loadStartRecord() (u startRecord, err error) {
+	data, err := os.ReadFile(c.startRecordFile())
 	if errors.Is(err, fs.ErrNotExist) {
-		return until{}, nil
+		return startRecord{}, nil
 	}
 	if err != nil {
-		return until{}, err
+		return startRecord{}, err
 	}
 	return u, json.Unmarshal(data, &u)
 }
@@ -72,8 +73,8 @@ func (c *Container) load() (u until, err error) {
 // Go lets the container's init run, and runs the poststart hooks. If one of
 // them fails the container is killed. A container that runs already is an
 // error; so is one without a process, which is killed.
-func (c *Container) Go() error {
-	u, err := c.load()
+func (c *Container) StartInit() error {
+	u, err := c.loadStartRecord()
 	if err != nil {
 		return err
 	}
@@ -111,9 +112,9 @@ func (c *Container) forgivePoststop() {
 	}
 }
 
-// absent is what a container that is made without a process has as its init
-// until Go: a bundle may lack one until start (runtime-spec, config.md,
-// process). It is never executed; libcontainer only wants it to be there.
-func absent() *specs.Process {
+// placeholder is the init of a container that was created without a process. A
+// bundle may lack one until start (runtime-spec, config.md, process). It is
+// never executed; libcontainer requires it.
+func placeholder() *specs.Process {
 	return &specs.Process{Args: []string{"/proc/self/exe"}, Cwd: "/"}
 }

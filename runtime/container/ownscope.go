@@ -24,7 +24,7 @@ const (
 
 // monitorCgroup is beside the VPS's own cgroup. It cannot be the name of a VPS,
 // which has no "_".
-func monitorCgroup(name string) string { return path.Join("/", Parent, "_monitor-"+name) }
+func monitorCgroup(name string) string { return path.Join("/", CgroupParent, "_monitor-"+name) }
 
 func monitorManager(name string, r *cgroups.Resources) (cgroups.Manager, error) {
 	if name == "" || name != filepath.Base(name) {
@@ -40,7 +40,7 @@ func monitorManager(name string, r *cgroups.Resources) (cgroups.Manager, error) 
 // shelterInCgroup takes this process, the monitor of the VPS name, out of its
 // caller's cgroup in every hierarchy, into one with bounds of its own. An
 // existing one, of a monitor that was killed, is used again.
-func (e Engine) shelterInCgroup(name string) error {
+func (e Engine) moveToOwnCgroup(name string) error {
 	if err := os.MkdirAll(e.Root, 0o700); err != nil {
 		return fmt.Errorf("make state directory: %w", err)
 	}
@@ -72,7 +72,7 @@ func (e Engine) shelterInCgroup(name string) error {
 // Leave takes this process, the monitor of the VPS name, out of the cgroup that
 // Shelter made, and removes that: the monitor is about to end. With systemd it
 // does nothing, since systemd removes a scope without processes.
-func (e Engine) Leave(name string) error {
+func (e Engine) RemoveOwnScope(name string) error {
 	if e.Manager.Resolve() == Systemd {
 		return nil
 	}
@@ -93,9 +93,9 @@ func (e Engine) Leave(name string) error {
 	return errors.Join(failed, e.removeMonitorCgroup(name))
 }
 
-// removeMonitorCgroup removes the cgroup of a monitor that has ended. One in
-// which a monitor lives stays; an absent one is a no-op. The caller sees to it
-// that no monitor of that name begins meanwhile.
+// removeMonitorCgroup removes the cgroup of a monitor that has ended. It stays
+// if a monitor lives in it. No-op if it is missing. The caller makes sure that
+// no monitor of that name starts meanwhile.
 func (e Engine) removeMonitorCgroup(name string) error {
 	if e.Manager.Resolve() == Systemd {
 		return nil
