@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/internal/fail"
 	"croft/runtime"
 )
@@ -64,8 +65,8 @@ type app struct {
 	umask   int
 	atOnce  int // the most VPSs that are worked on at the same time; 0 is what a command says
 
-	typed  []string // the command line without the program's name
-	screen *screen  // stderr
+	typed  []string        // the command line without the program's name
+	screen *display.Screen // stderr
 	debug  bool
 }
 
@@ -73,7 +74,7 @@ type app struct {
 const completeCommand = "__complete"
 
 func (a *app) main(args []string) int {
-	a.screen = newScreen(a.stdio.Err, a.getenv, a.now)
+	a.screen = display.NewScreen(a.stdio.Err, a.getenv, a.now)
 	if len(args) > 0 {
 		a.typed = args[1:]
 	}
@@ -120,7 +121,21 @@ func (a *app) dispatch(root *cmdline.Verb, line cmdline.Line) error {
 // print writes a result.
 func (a *app) print(text string) error {
 	if _, err := io.WriteString(a.stdio.Out, text); err != nil {
-		return writeError(err)
+		return display.WriteError(err)
 	}
 	return nil
+}
+
+// printJSON writes v as JSON.
+func (a *app) printJSON(v any) error {
+	text, err := display.JSON(v)
+	if err != nil {
+		return err
+	}
+	return a.print(text)
+}
+
+// whileRead is display.whileRead for standard output.
+func (a *app) whileRead(ctx context.Context, do func(context.Context) error) error {
+	return display.WhileRead(ctx, a.stdio.Out, do)
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"croft/cli/display"
+
 	goruntime "runtime"
 	"sync"
 
@@ -152,14 +155,14 @@ func (b *batch) ended(ctx context.Context, n int, err error) {
 		b.i.report(b.i.Path, err)
 		b.failed[n] = reported{err}
 	}
-	if s := b.i.screen; s.width > 0 && b.done < len(b.names) {
-		s.progress(stage{Step: fmt.Sprintf("%s: %d of %d done", b.act, b.done, len(b.names))})
+	if s := b.i.screen; s.OnTerminal() && b.done < len(b.names) {
+		s.Progress(display.Stage{Step: fmt.Sprintf("%s: %d of %d done", b.act, b.done, len(b.names))})
 	}
 }
 
 // result is the first error in the order of the names.
 func (b *batch) result(ctx context.Context) error {
-	b.i.screen.clear()
+	b.i.screen.Clear()
 	var first error
 	for _, err := range b.failed {
 		var printed reported

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/internal/fail"
 	"croft/runtime"
 )
@@ -56,7 +57,7 @@ func TestForEachAtOnce(t *testing.T) {
 		connect: func(o runtime.Options) (Manager, error) { return newFake(o, func(string) string { return "" }) },
 		getenv:  func(string) string { return "" }, now: time.Now,
 	}
-	a.screen = newScreen(errs, a.getenv, a.now)
+	a.screen = display.NewScreen(errs, a.getenv, a.now)
 	i := &invocation{app: a, Invocation: &cmdline.Invocation{Verb: a.startVerb(), Path: []string{"start"}, Words: names}}
 	err = atOnce(context.Background(), i, fakeManagers(t, a, 4), names, "start", do)
 	if !fail.Is(err, fail.State) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/internal/sizes"
 	"croft/runtime"
 )
@@ -19,7 +20,7 @@ func (a *app) complete(root *cmdline.Verb, words []string) {
 	for _, found := range cmdline.Complete(root, words, o.words) {
 		line := found.Word
 		if found.About != "" {
-			line += "\t" + oneLine(found.About)
+			line += "\t" + display.OneLine(found.About)
 		}
 		_, _ = io.WriteString(a.stdio.Out, line+"\n")
 	}

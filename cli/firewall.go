@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/internal/vps"
 	"croft/runtime"
 )
@@ -59,8 +60,8 @@ them.`,
 				if err := printOne(o, info, firewallTable(info)); err != nil {
 					return err
 				}
-				if o.name != formatJSON && info.Running && !info.Applied {
-					i.screen.warn("some rules are missing in the VPS; restore them with: croft firewall " + name + " apply")
+				if o.Name != display.FormatJSON && info.Running && !info.Applied {
+					i.screen.Warn("some rules are missing in the VPS; restore them with: croft firewall " + name + " apply")
 				}
 				return nil
 			})
@@ -68,7 +69,7 @@ them.`,
 	}
 }
 
-func firewallTable(info runtime.FirewallInfo) table {
+func firewallTable(info runtime.FirewallInfo) display.Table {
 	counts := func(applied bool, packets, bytes uint64) []string {
 		switch {
 		case !info.Running:
@@ -78,7 +79,7 @@ func firewallTable(info runtime.FirewallInfo) table {
 		}
 		return []string{strconv.FormatUint(packets, 10), strconv.FormatUint(bytes, 10)}
 	}
-	t := table{{"RULE", "CHAIN", "ACTION", "PROTOCOL", "PORTS", "FROM", "TO", "STATE", "PACKETS", "BYTES"}}
+	t := display.Table{{"RULE", "CHAIN", "ACTION", "PROTOCOL", "PORTS", "FROM", "TO", "STATE", "PACKETS", "BYTES"}}
 	for _, r := range info.Rules {
 		t = append(t, append([]string{strconv.Itoa(r.Number), r.Chain, r.Action, r.Protocol, strings.Join(r.Ports, ","),
 			r.From, r.To, strings.Join(r.States, ",")}, counts(r.Applied, r.Packets, r.Bytes)...))

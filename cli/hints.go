@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/runtime"
@@ -77,7 +78,7 @@ func (a *app) accepts(words []string) bool {
 	if dry.stdio.In == nil {
 		dry.stdio.In = null
 	}
-	dry.screen = newScreen(null, a.getenv, a.now)
+	dry.screen = display.NewScreen(null, a.getenv, a.now)
 	err = l.Run(context.Background(), dry.commands())
 	return (err == nil || errors.Is(err, errAccepted)) && namesAreValid(l)
 }

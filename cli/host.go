@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/internal/fail"
 	"croft/runtime"
 )
@@ -53,15 +54,15 @@ is 8 if something is missing, and 0 otherwise.`,
 // printChecks prints checks. A remedy is a command to copy: where its column
 // would be shortened, the remedies are below the table, each on a line.
 func printChecks(o output, checks []runtime.HostCheck) error {
-	t := table{{"STATUS", "WHAT", "FOUND", "FOR", "REMEDY"}}
+	t := display.Table{{"STATUS", "WHAT", "FOUND", "FOR", "REMEDY"}}
 	var remedies strings.Builder
 	for _, c := range checks {
 		t = append(t, []string{string(c.Status), c.Name, c.Found, c.For, c.Remedy})
 		if c.Remedy != "" {
-			fmt.Fprintf(&remedies, "%s: %s\n", oneLine(c.Name), oneLine(c.Remedy))
+			fmt.Fprintf(&remedies, "%s: %s\n", display.OneLine(c.Name), display.OneLine(c.Remedy))
 		}
 	}
-	if o.name != formatTable || o.room() == 0 {
+	if o.Name != display.FormatTable || o.room() == 0 {
 		return printAll(o, checks, t)
 	}
 	for n := range t {
@@ -139,7 +140,7 @@ func (i *invocation) teller(done, act string) func(runtime.HostResult) {
 			i.report(i.Path, cannot(act, r.Name, r.Err))
 			return
 		}
-		i.screen.line(fmt.Sprintf("%s: %s after %s", r.Name, done, r.Took.Round(100*time.Millisecond)))
+		i.screen.Line(fmt.Sprintf("%s: %s after %s", r.Name, done, r.Took.Round(100*time.Millisecond)))
 	}
 }
 

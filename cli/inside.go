@@ -150,7 +150,7 @@ func runRun(ctx context.Context, i *invocation) error {
 	name := ""
 	o.Named = func(made string) {
 		if name = made; o.Name == "" && !o.Remove && !o.Detach {
-			i.screen.line(made + ": created; it is kept when the command ends (--rm destroys it then)")
+			i.screen.Line(made + ": created; it is kept when the command ends (--rm destroys it then)")
 		}
 	}
 	m, err := i.manager()

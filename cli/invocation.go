@@ -7,6 +7,7 @@ import (
 	"al.essio.dev/pkg/shellescape"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/runtime"
 )
 
@@ -46,14 +47,14 @@ func (i *invocation) readGlobals() error {
 		Run:           setting(i, "run-dir", "CROFT_RUN_DIR", parseDirectory),
 		CgroupManager: setting(i, "cgroup-manager", "CROFT_CGROUP_MANAGER", parseCgroupManager),
 		LockTimeout:   get(i, "lock-timeout", parseDuration),
-		Warn:          i.screen.warn,
+		Warn:          i.screen.Warn,
 		Command:       i.command(),
 		CommandLine:   i.commandLine(i.typed...),
 	}
-	showProgress(i.screen, &i.place.Progress)
+	i.place.Progress = func(u runtime.Update) { i.screen.Progress(display.Stage(u)) }
 	i.app.debug = i.Is("debug")
 	if i.app.debug {
-		i.place.Debug = i.screen.log("debug: ")
+		i.place.Debug = i.screen.Log("debug: ")
 	}
 	return i.Err
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/internal/fail"
 	"croft/runtime"
 )
@@ -215,8 +216,8 @@ func TestTerminal(t *testing.T) {
 func TestScreenOfATerminal(t *testing.T) {
 	term, _ := pty(t)
 	for kind, want := range map[string]bool{"xterm": true, "": false, "dumb": false} {
-		s := newScreen(term, func(key string) string { return map[string]string{"TERM": kind}[key] }, time.Now)
-		if got := s.width > 0; got != want {
+		s := display.NewScreen(term, func(key string) string { return map[string]string{"TERM": kind}[key] }, time.Now)
+		if got := s.Width > 0; got != want {
 			t.Errorf("TERM=%s: in place %v, want %v", kind, got, want)
 		}
 	}

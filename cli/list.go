@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/internal/fail"
 	"croft/internal/sizes"
 	"croft/internal/vps"
@@ -84,7 +85,7 @@ func list(ctx context.Context, i *invocation) error {
 		return missing // without an empty table
 	}
 	shown := columns
-	if o.name == formatJSON || o.name == "" || i.Is("quiet") {
+	if o.Name == display.FormatJSON || o.Name == "" || i.Is("quiet") {
 		shown = nil
 	}
 	all, err := rows(ctx, m, infos, i.now(), needUsage(shown, order, filters))
@@ -98,7 +99,7 @@ func list(ctx context.Context, i *invocation) error {
 	infos = nil
 	for _, v := range all {
 		if infos = append(infos, v.Info); v.Error != "" {
-			i.screen.warn(v.Name + ": " + v.Error)
+			i.screen.Warn(v.Name + ": " + v.Error)
 		}
 	}
 	if i.Is("quiet") {
@@ -174,12 +175,12 @@ func named(i *invocation, all []runtime.Info) ([]runtime.Info, error) {
 	return slices.DeleteFunc(all, func(v runtime.Info) bool { return !slices.Contains(i.Words, v.Name) }), first
 }
 
-func listTable(all []vpsRow, columns []column) table {
+func listTable(all []vpsRow, columns []column) display.Table {
 	var titles []string
 	for _, c := range columns {
 		titles = append(titles, strings.ToUpper(c.name))
 	}
-	t := table{titles}
+	t := display.Table{titles}
 	for _, v := range all {
 		var row []string
 		for _, c := range columns {
@@ -240,7 +241,7 @@ func columns() []column {
 		{name: "booted", value: func(v vpsRow) string { return strconv.FormatBool(v.Booted) }},
 		{name: "addresses", value: func(v vpsRow) string { return addresses(v.Info) }},
 		{name: "template", value: func(v vpsRow) string { return v.Template }},
-		{name: "digest", value: func(v vpsRow) string { return v.Digest }, also: func(v vpsRow) string { return digests.ReplaceAllString(v.Digest, "$1") }},
+		{name: "digest", value: func(v vpsRow) string { return v.Digest }, also: func(v vpsRow) string { return display.ShortDigests(v.Digest) }},
 		{name: "uuid", value: func(v vpsRow) string { return v.UUID }},
 		{name: "hostname", value: func(v vpsRow) string { return v.Hostname }},
 		{name: "created", value: func(v vpsRow) string { return timeText(v.Created) }},

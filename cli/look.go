@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/runtime"
 )
 
@@ -51,17 +52,17 @@ func printStatus(ctx context.Context, i *invocation) error {
 	o := outputOf[vpsStatus](i)
 	show := func(infos []runtime.Info) error {
 		var states []vpsStatus
-		words, t := table{{""}}, table{{"NAME", "STATUS", "DETAIL"}}
+		words, t := display.Table{{""}}, display.Table{{"NAME", "STATUS", "DETAIL"}}
 		for _, info := range infos {
 			states = append(states, vpsStatus{info.Name, info.Status, info.Booted})
 			words = append(words, []string{string(info.Status)})
 			t = append(t, []string{info.Name, string(info.Status), cmp.Or(info.Error, endText(info.LastEnd))})
 		}
 		switch {
-		case o.name == formatJSON:
+		case o.Name == display.FormatJSON:
 			return printOneOrMany(o, states)
 		case len(i.Words) > 0 && !i.Has("format") && !i.Has("no-header") && !i.Has("wide"):
-			return i.print(words.text(layout{bare: true}))
+			return i.print(words.Text(display.Layout{Bare: true}))
 		}
 		return printAll(o, states, t)
 	}
@@ -168,7 +169,7 @@ func (i *invocation) untrusted() io.Writer {
 	if i.Is("raw") || !term.IsTerminal(int(i.stdio.Out.Fd())) {
 		return i.stdio.Out
 	}
-	return newCleaner(i.stdio.Out)
+	return display.NewCleaner(i.stdio.Out)
 }
 
 func (a *app) waitVerb() *cmdline.Verb {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/internal/vps"
 	"croft/runtime"
 )
@@ -130,7 +131,7 @@ func (a *app) networkListVerb() *cmdline.Verb {
 			if err != nil {
 				return err
 			}
-			t := table{{"NAME", "MODE", "BRIDGE", "IPV4", "IPV6", "INTERFACES"}}
+			t := display.Table{{"NAME", "MODE", "BRIDGE", "IPV4", "IPV6", "INTERFACES"}}
 			for _, n := range networks {
 				t = append(t, []string{n.Name, string(n.Mode), n.Bridge, n.IPv4, n.IPv6, strconv.Itoa(len(n.Claims))})
 			}

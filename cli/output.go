@@ -1,18 +1,16 @@
 package cli
 
 import (
-	"os"
 	"reflect"
 
 	"croft/cli/cmdline"
-
-	"golang.org/x/term"
+	"croft/cli/display"
 )
 
 // An output is how a verb prints what it has found.
 type output struct {
 	*invocation
-	format
+	display.Format
 }
 
 // jsonOption is --json, which is short for --format json.
@@ -21,7 +19,7 @@ func jsonOption(usage string) cmdline.Option { return cmdline.Option{Name: "json
 // formatOption is --format of verbs that print tables.
 func formatOption() cmdline.Option {
 	return cmdline.Option{
-		Name: "format", Also: "output", Short: "o", Placeholder: "FORMAT", Choices: []string{formatTable, formatJSON, formatCSV},
+		Name: "format", Also: "output", Short: "o", Placeholder: "FORMAT", Choices: []string{display.FormatTable, display.FormatJSON, display.FormatCSV},
 		Usage: "table, json, csv, or a Go template for each JSON object, for example '{{.name}}' (default: table)",
 	}
 }
@@ -29,7 +27,7 @@ func formatOption() cmdline.Option {
 // objectFormatOption is --format of verbs that print JSON anyway.
 func objectFormatOption() cmdline.Option {
 	return cmdline.Option{
-		Name: "format", Also: "output", Short: "o", Placeholder: "FORMAT", Choices: []string{formatJSON},
+		Name: "format", Also: "output", Short: "o", Placeholder: "FORMAT", Choices: []string{display.FormatJSON},
 		Usage: "json, or a Go template for each JSON object, for example '{{.name}}' (default: json)",
 	}
 }
@@ -46,20 +44,20 @@ func tableOptions(json string) []cmdline.Option {
 // outputOf reads how objects of type T are printed: --format, --json, and the
 // options for tables, which contradict others. What is wrong is in i.err.
 func outputOf[T any](i *invocation) output {
-	o := output{i, get(i, "format", parseOutput)}
+	o := output{i, get(i, "format", display.ParseFormat)}
 	i.NotBoth("json", "format")
 	i.NotBoth("quiet", "format")
 	switch {
 	case i.Is("json"):
-		o.name = formatJSON
+		o.Name = display.FormatJSON
 	case !i.Has("format"):
-		o.name = formatTable
+		o.Name = display.FormatTable
 	}
-	if err := o.check(reflect.TypeFor[T]()); err != nil && i.Err == nil {
+	if err := o.Check(reflect.TypeFor[T]()); err != nil && i.Err == nil {
 		i.Err = usageError("--format: %w", err)
 	}
 	for _, option := range []string{"columns", "quiet", "no-header", "wide"} {
-		if i.Err == nil && i.Has(option) && (o.name == "" || o.name == formatJSON) {
+		if i.Err == nil && i.Has(option) && (o.Name == "" || o.Name == display.FormatJSON) {
 			i.Err = usageError("--%s: not with JSON or a template, which have keys and no columns", option)
 		}
 	}
@@ -71,19 +69,19 @@ func outputOf[T any](i *invocation) output {
 func objectsOf[T any](i *invocation) output {
 	o := outputOf[T](i)
 	if !i.Has("format") {
-		o.name = formatJSON
+		o.Name = display.FormatJSON
 	}
-	if i.Err == nil && (o.name == formatTable || o.name == formatCSV) {
-		i.Err = usageError("--format: there is no %s here: use json or a Go template such as '{{.name}}'", o.name)
+	if i.Err == nil && (o.Name == display.FormatTable || o.Name == display.FormatCSV) {
+		i.Err = usageError("--format: there is no %s here: use json or a Go template such as '{{.name}}'", o.Name)
 	}
 	return o
 }
 
 // printAll prints all as the options say: as objects, or as t, in which the
 // columns with the titles spare are left out where they do not fit.
-func printAll[T any](o output, all []T, t table, spare ...string) error {
-	switch o.name {
-	case formatJSON:
+func printAll[T any](o output, all []T, t display.Table, spare ...string) error {
+	switch o.Name {
+	case display.FormatJSON:
 		if all == nil {
 			all = []T{} // an empty list is [], not null
 		}
@@ -95,8 +93,8 @@ func printAll[T any](o output, all []T, t table, spare ...string) error {
 }
 
 // printOne is printAll for one object.
-func printOne[T any](o output, one T, t table, spare ...string) error {
-	if o.name == formatJSON {
+func printOne[T any](o output, one T, t display.Table, spare ...string) error {
+	if o.Name == display.FormatJSON {
 		return o.printJSON(one)
 	}
 	return printAll(o, []T{one}, t, spare...)
@@ -105,7 +103,7 @@ func printOne[T any](o output, one T, t table, spare ...string) error {
 // printOneOrMany prints all as JSON, an object if one was asked for and an
 // array if several were, however many of them there are; or each by the template.
 func printOneOrMany[T any](o output, all []T) error {
-	if len(o.Words) == 1 && o.name == formatJSON {
+	if len(o.Words) == 1 && o.Name == display.FormatJSON {
 		return o.printJSON(all[0])
 	}
 	return printAll(o, all, nil)
@@ -116,9 +114,9 @@ func printOneOrMany[T any](o output, all []T) error {
 func printFilled[T any](o output, all []T) error {
 	var out string
 	for _, one := range all {
-		text, err := o.fill(one)
+		text, err := o.Fill(one)
 		if err != nil {
-			return err
+			return usageError("--format: %w", err)
 		}
 		out += text
 	}
@@ -126,18 +124,18 @@ func printFilled[T any](o output, all []T) error {
 }
 
 // printTable prints t as the options say.
-func (o output) printTable(t table, spare ...string) error {
+func (o output) printTable(t display.Table, spare ...string) error {
 	bare := o.Is("no-header")
 	switch {
-	case o.name == formatCSV:
-		return o.print(t.csv(bare))
+	case o.Name == display.FormatCSV:
+		return o.print(t.Csv(bare))
 	case o.Is("quiet"):
 		for n := range t {
 			t[n] = t[n][:1]
 		}
-		return o.print(t.text(layout{bare: true}))
+		return o.print(t.Text(display.Layout{Bare: true}))
 	}
-	return o.print(t.text(layout{width: o.room(), bare: bare, spare: spare}))
+	return o.print(t.Text(display.Layout{Width: o.room(), Bare: bare, Spare: spare}))
 }
 
 // room is how wide a table may be, 0 if that does not matter: on a terminal,
@@ -146,16 +144,5 @@ func (i *invocation) room() int {
 	if i.Is("wide") {
 		return 0
 	}
-	return terminalWidth(i.stdio.Out)
-}
-
-// terminalWidth is how many columns the terminal f has, 0 if it is none.
-func terminalWidth(f *os.File) int {
-	if !term.IsTerminal(int(f.Fd())) {
-		return 0
-	}
-	if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
-		return w
-	}
-	return 80
+	return display.TerminalWidth(i.stdio.Out)
 }

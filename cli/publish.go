@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/internal/vps"
 	"croft/runtime"
 )
@@ -95,15 +96,15 @@ func listAllPublished(ctx context.Context, o output) error {
 // warnUnpublished says, beside a table, that published ports are missing.
 func warnUnpublished(o output, all []runtime.PublishedInfo) {
 	missing := slices.ContainsFunc(all, func(info runtime.PublishedInfo) bool { return info.Running && !info.Applied })
-	if missing && o.name != formatJSON {
-		o.screen.warn("not all published ports are active: croft network repair")
+	if missing && o.Name != display.FormatJSON {
+		o.screen.Warn("not all published ports are active: croft network repair")
 	}
 }
 
 // publishedTable has a line for each port of all, with the name of the VPS
 // first if named.
-func publishedTable(all []runtime.PublishedInfo, named bool) table {
-	t := table{{"NAME", "NUMBER", "PROTOCOL", "HOST", "PORTS", "TO", "STATE"}}
+func publishedTable(all []runtime.PublishedInfo, named bool) display.Table {
+	t := display.Table{{"NAME", "NUMBER", "PROTOCOL", "HOST", "PORTS", "TO", "STATE"}}
 	for _, info := range all {
 		for _, p := range info.Published {
 			state := "saved"

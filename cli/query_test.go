@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/runtime"
 )
 
@@ -24,7 +25,7 @@ func TestQueries(t *testing.T) {
 	for line, want := range map[string]bool{"list": true, "create web --template t": false} {
 		var asked []runtime.Options
 		a := hinting(t)
-		a.screen = newScreen(a.stdio.Err, a.getenv, a.now)
+		a.screen = display.NewScreen(a.stdio.Err, a.getenv, a.now)
 		a.connect = func(o runtime.Options) (Manager, error) {
 			asked = append(asked, o)
 			return nil, errAccepted

@@ -99,7 +99,7 @@ func interruptible(v *cmdline.Verb) (context.Context, func()) {
 
 // finish prints what is left to say about err and returns the exit status.
 func (a *app) finish(l cmdline.Line, err error) int {
-	a.screen.clear()
+	a.screen.Clear()
 	if err == nil {
 		return 0
 	}
@@ -127,13 +127,13 @@ func (a *app) report(path []string, err error) {
 	if errors.As(err, &done) {
 		return
 	}
-	a.screen.line(err.Error())
+	a.screen.Line(err.Error())
 	if hint := a.hint(path, err); hint != "" {
-		a.screen.line("hint: " + hint)
+		a.screen.Line("hint: " + hint)
 	}
 	if a.debug {
 		for _, cause := range causes(err) {
-			a.screen.line("debug: " + cause)
+			a.screen.Line("debug: " + cause)
 		}
 	}
 }
@@ -238,10 +238,6 @@ func exitStatus(err error, v *cmdline.Verb) int {
 		return fail.ExecFailed
 	}
 	return int(fail.KindOf(err))
-}
-
-func writeError(err error) error {
-	return fail.New(fail.Host, "write standard output: %w", err)
 }
 
 // usageError is an error about the command line.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/internal/vps"
 	"croft/runtime"
 )
@@ -60,8 +61,8 @@ omitted.`,
 				if err := printOne(o, info, routeTable(info), "ADVMSS", "MTU", "METRIC", "SRC"); err != nil {
 					return err
 				}
-				if o.name != formatJSON && info.Running && !info.Applied {
-					i.screen.warn("some routes are missing in the VPS; restore them with: croft route " + name + " apply")
+				if o.Name != display.FormatJSON && info.Running && !info.Applied {
+					i.screen.Warn("some routes are missing in the VPS; restore them with: croft route " + name + " apply")
 				}
 				return nil
 			})
@@ -69,7 +70,7 @@ omitted.`,
 	}
 }
 
-func routeTable(info runtime.RoutingInfo) table {
+func routeTable(info runtime.RoutingInfo) display.Table {
 	number := func(n int) string {
 		if n == 0 {
 			return ""
@@ -85,7 +86,7 @@ func routeTable(info runtime.RoutingInfo) table {
 		}
 		return "active"
 	}
-	t := table{{"NUMBER", "KIND", "DESTINATION", "FROM", "VIA", "DEV", "SRC", "MTU", "ADVMSS", "TABLE", "METRIC", "STATE"}}
+	t := display.Table{{"NUMBER", "KIND", "DESTINATION", "FROM", "VIA", "DEV", "SRC", "MTU", "ADVMSS", "TABLE", "METRIC", "STATE"}}
 	for _, r := range info.Routes {
 		t = append(t, []string{number(r.Number), "route", r.Destination, "", r.Via, r.Dev, r.Src, number(r.MTU), number(r.AdvMSS),
 			number(r.Table), number(r.Metric), state(r.Applied)})

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/internal/sizes"
 	"croft/runtime"
 )
@@ -151,8 +152,8 @@ func (o output) showStats(now, before []runtime.Stats) error {
 	return first
 }
 
-func statsTable(all []runtime.Stats) table {
-	t := table{{"NAME", "CPU", "TIME", "MEMORY", "LIMIT", "PIDS", "READ", "WRITTEN", "RECEIVED", "SENT", "DROPPED"}}
+func statsTable(all []runtime.Stats) display.Table {
+	t := display.Table{{"NAME", "CPU", "TIME", "MEMORY", "LIMIT", "PIDS", "READ", "WRITTEN", "RECEIVED", "SENT", "DROPPED"}}
 	size := func(n uint64) string { return sizes.Text(int64(n)) }
 	for _, s := range all {
 		percent, most := "", unlimited
@@ -215,8 +216,8 @@ Processes that are not visible inside the VPS have no PID.`,
 	}
 }
 
-func processTable(all []runtime.ProcessInfo) table {
-	t := table{{"PID", "HOST-PID", "USER", "STATE", "MEMORY", "TIME", "COMMAND"}}
+func processTable(all []runtime.ProcessInfo) display.Table {
+	t := display.Table{{"PID", "HOST-PID", "USER", "STATE", "MEMORY", "TIME", "COMMAND"}}
 	for _, p := range all {
 		user := p.UserName
 		if user == "" && p.User >= 0 {

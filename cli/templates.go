@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"croft/cli/cmdline"
+	"croft/cli/display"
 	"croft/internal/fail"
 	"croft/internal/sizes"
 	"croft/runtime"
@@ -46,7 +47,7 @@ template then gets the name of FILE without .yaml.`,
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := runtime.TemplateBuild{RecipeFile: get(i, "recipe", parseFile), Mirror: get(i, "mirror", parseMirror)}
 			if i.Is("verbose") {
-				o.Log = i.screen.log("")
+				o.Log = i.screen.Log("")
 			}
 			if len(i.Words) == 0 && o.RecipeFile != "" {
 				i.Words = []string{strings.TrimSuffix(filepath.Base(o.RecipeFile), ".yaml")}
@@ -163,7 +164,7 @@ func (a *app) templateListVerb() *cmdline.Verb {
 			if err != nil {
 				return err
 			}
-			t := table{{"NAME", "DIGEST", "SIZE", "CREATED"}}
+			t := display.Table{{"NAME", "DIGEST", "SIZE", "CREATED"}}
 			for _, image := range images {
 				name := image.Name
 				if image.Former {
@@ -171,7 +172,7 @@ func (a *app) templateListVerb() *cmdline.Verb {
 				}
 				t = append(t, []string{name, image.Digest, sizes.Text(image.Size), timeText(image.Created)})
 			}
-			if o.name == formatTable && !i.Is("quiet") && !slices.ContainsFunc(images, func(im runtime.TemplateInfo) bool { return im.Name == builtIn && !im.Former }) {
+			if o.Name == display.FormatTable && !i.Is("quiet") && !slices.ContainsFunc(images, func(im runtime.TemplateInfo) bool { return im.Name == builtIn && !im.Former }) {
 				t = append(t, []string{builtIn, "built-in", "", "at first use"})
 			}
 			return printAll(o, images, t)
@@ -284,10 +285,10 @@ func templateRecipe(_ context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
-	t := table{{"NAME", "DESCRIPTION", "INIT", "FROM"}}
+	t := display.Table{{"NAME", "DESCRIPTION", "INIT", "FROM"}}
 	for _, r := range recipes {
 		if r.Error != "" {
-			i.screen.warn(r.Name + ": " + r.Error)
+			i.screen.Warn(r.Name + ": " + r.Error)
 		}
 		t = append(t, []string{r.Name, r.Description, r.Init, r.From})
 	}

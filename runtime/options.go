@@ -175,6 +175,7 @@ type (
 	TemplatePush   = template.PushOptions
 	RecipeInfo     = recipe.RecipeInfo
 	Progress       = template.Progress
+	Update         = template.Update
 )
 
 // Unlimited is a size without a limit.

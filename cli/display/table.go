@@ -1,4 +1,4 @@
-package cli
+package display
 
 import (
 	"encoding/csv"
@@ -6,39 +6,41 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 )
 
-// A table is lines of cells; the first is the header.
-type table [][]string
+// A Table is lines of cells. The first line is the header.
+//
+// The layout is our own: text/tabwriter and table libraries can neither shorten
+// lists and names to the width of a terminal nor leave out columns.
+type Table [][]string
 
-// A layout is how a table is laid out.
-type layout struct {
-	width int      // of the terminal; 0: nothing is shortened
-	bare  bool     // without the header
-	spare []string // titles of columns that are left out where they do not fit, the first of these first
+// A Layout says how to lay out a table.
+type Layout struct {
+	Width int      // of the terminal; 0 shortens nothing
+	Bare  bool     // without the header
+	Spare []string // titles of columns that may be left out, the first one first
 }
 
 // String lays out the whole table.
-func (t table) String() string { return t.text(layout{}) }
+func (t Table) String() string { return t.Text(Layout{}) }
 
-// text aligns the columns two blanks apart, and leaves none at a line's end.
-// An empty cell is a "-", so that a script can count on the columns. With a
-// width no line is longer: digests have 12 digits, and where that is not enough
-// lists are cut to their first items and how many more there are, columns that
-// can be spared are left out, texts and then names are cut, and at last lines.
-func (t table) text(l layout) string {
+// Text aligns the columns, two blanks apart. No line ends with a blank.
+// An empty cell is "-", so that scripts can count columns. With a width, no line
+// is longer. Digests then have 12 digits. If that is not enough, Text takes these
+// steps in turn: it cuts lists to their first items and the number of the others,
+// leaves out the columns in Spare, cuts texts, cuts names, and cuts lines.
+func (t Table) Text(l Layout) string {
 	if len(t) == 0 {
 		return ""
 	}
 	titles := t[0]
-	rows := make(table, len(t))
+	rows := make(Table, len(t))
 	for n, row := range t {
 		for _, cell := range row {
-			rows[n] = append(rows[n], shown(cell, l.width > 0))
+			rows[n] = append(rows[n], shown(cell, l.Width > 0))
 		}
 	}
-	if l.bare {
+	if l.Bare {
 		rows = rows[1:]
 	}
 	fitted := fit(titles, rows, l)
@@ -49,24 +51,24 @@ func (t table) text(l layout) string {
 			cell := c.kind.shorten(row[c.index], c.width)
 			line.WriteString(cell)
 			if i < len(fitted)-1 {
-				line.WriteString(strings.Repeat(" ", c.width-width(cell)+gap))
+				line.WriteString(strings.Repeat(" ", c.width-Width(cell)+gap))
 			}
 		}
 		text := line.String()
-		if l.width > 0 {
-			text = cut(text, l.width)
+		if l.Width > 0 {
+			text = cut(text, l.Width)
 		}
 		out.WriteString(strings.TrimRight(text, " ") + "\n")
 	}
 	return out.String()
 }
 
-// gap is how many blanks are between two columns.
+// gap is the number of blanks between two columns.
 const gap = 2
 
-// csv is the table as RFC 4180 has it, with the titles in small letters and
-// nothing for an empty cell.
-func (t table) csv(bare bool) string {
+// CSV returns the table in the format of RFC 4180, with titles in small letters.
+// An empty cell is empty.
+func (t Table) Csv(bare bool) string {
 	if len(t) == 0 {
 		return ""
 	}
@@ -75,7 +77,7 @@ func (t table) csv(bare bool) string {
 	for n, row := range t {
 		cells := make([]string, len(row))
 		for i, cell := range row {
-			if cells[i] = oneLine(cell); n == 0 {
+			if cells[i] = OneLine(cell); n == 0 {
 				cells[i] = strings.ToLower(cells[i])
 			}
 		}
@@ -96,44 +98,44 @@ type fitted struct {
 }
 
 // fit chooses the columns and their widths.
-func fit(titles []string, rows table, l layout) []fitted {
+func fit(titles []string, rows Table, l Layout) []fitted {
 	var all []fitted
 	for i, title := range titles {
 		c := fitted{index: i, kind: kindOf(title)}
 		for _, row := range rows {
-			c.width = max(c.width, width(row[i]))
+			c.width = max(c.width, Width(row[i]))
 			c.least = max(c.least, c.kind.least(row[i]))
 		}
-		if !l.bare {
-			c.least = max(c.least, width(title))
+		if !l.Bare {
+			c.least = max(c.least, Width(title))
 		}
 		all = append(all, c)
 	}
-	if l.width == 0 {
+	if l.Width == 0 {
 		return all
 	}
-	shrink(all, listCell, l.width)
-	for _, title := range l.spare {
-		if tooWide(all, l.width) > 0 {
+	shrink(all, listCell, l.Width)
+	for _, title := range l.Spare {
+		if tooWide(all, l.Width) > 0 {
 			all = slices.DeleteFunc(all, func(c fitted) bool { return titles[c.index] == title })
 		}
 	}
-	shrink(all, textCell, l.width)
-	shrink(all, nameCell, l.width)
+	shrink(all, textCell, l.Width)
+	shrink(all, nameCell, l.Width)
 	for n, c := range all { // lists end where an item does
 		used := 0
 		for _, row := range rows {
-			used = max(used, width(c.kind.shorten(row[c.index], c.width)))
+			used = max(used, Width(c.kind.shorten(row[c.index], c.width)))
 		}
-		if !l.bare {
-			used = max(used, width(titles[c.index]))
+		if !l.Bare {
+			used = max(used, Width(titles[c.index]))
 		}
 		all[n].width = min(c.width, used)
 	}
 	return all
 }
 
-// tooWide is by how much the columns are wider than most.
+// tooWide returns by how much the columns are wider than most.
 func tooWide(all []fitted, most int) int {
 	sum := gap * (len(all) - 1)
 	for _, c := range all {
@@ -170,7 +172,7 @@ const (
 	nameCell
 )
 
-// kindOf is the kind of a column, which its title tells in every table.
+// kindOf returns the kind of a column. A title means the same in every table.
 func kindOf(title string) cellKind {
 	switch title {
 	case "ADDRESSES", "NETWORKS", "MACS", "LINKS", "PORTS", "LABELS":
@@ -186,13 +188,13 @@ func kindOf(title string) cellKind {
 // How narrow a column of texts or names becomes, in columns of a terminal.
 const leastText, leastName = 12, 16
 
-// least is how narrow a cell can be shown.
+// least returns the smallest width for a cell.
 func (k cellKind) least(cell string) int {
-	n := width(cell)
+	n := Width(cell)
 	switch k {
 	case listCell:
 		if items, _ := itemsOf(cell); len(items) > 1 {
-			return width(items[0] + more(len(items)-1))
+			return Width(items[0] + more(len(items)-1))
 		}
 	case textCell:
 		return min(n, leastText)
@@ -202,12 +204,12 @@ func (k cellKind) least(cell string) int {
 	return n
 }
 
-// shorten is the cell in a column of that width.
+// shorten returns the cell for a column of width most.
 func (k cellKind) shorten(cell string, most int) string {
-	if k == listCell && width(cell) > most {
+	if k == listCell && Width(cell) > most {
 		items, comma := itemsOf(cell)
 		for n := len(items) - 1; n > 0; n-- {
-			if text := strings.Join(items[:n], comma) + more(len(items)-n); width(text) <= most {
+			if text := strings.Join(items[:n], comma) + more(len(items)-n); Width(text) <= most {
 				return text
 			}
 		}
@@ -215,10 +217,10 @@ func (k cellKind) shorten(cell string, most int) string {
 	return cut(cell, most)
 }
 
-// more is what stands for n items that are not shown.
+// more stands for n items that are not shown.
 func more(n int) string { return " +" + strconv.Itoa(n) }
 
-// itemsOf are the items of a list, and what is between them.
+// itemsOf returns the items of a list, and the text between them.
 func itemsOf(cell string) (items []string, comma string) {
 	comma = ","
 	if strings.Contains(cell, ", ") {
@@ -227,57 +229,18 @@ func itemsOf(cell string) (items []string, comma string) {
 	return strings.Split(cell, comma), comma
 }
 
-// digests are those of templates.
+// ShortDigests returns text with 12 digits of each digest.
+func ShortDigests(text string) string { return digests.ReplaceAllString(text, "$1") }
+
 var digests = regexp.MustCompile(`sha256:([0-9a-f]{12})[0-9a-f]*`)
 
-// shown is a cell on one line, and if brief with 12 digits of a digest.
+// shown returns a cell as one line, and with brief only 12 digits of a digest.
 func shown(cell string, brief bool) string {
-	if cell = oneLine(cell); cell == "" {
+	if cell = OneLine(cell); cell == "" {
 		return "-"
 	}
 	if brief {
-		cell = digests.ReplaceAllString(cell, "$1")
+		cell = ShortDigests(cell)
 	}
 	return cell
-}
-
-// cut is text in so many columns of a terminal, with an ellipsis where
-// something is left out.
-func cut(text string, most int) string {
-	if width(text) <= most {
-		return text
-	}
-	var out strings.Builder
-	used := 0
-	for _, r := range text {
-		if used += runeWidth(r); used > most-1 {
-			break
-		}
-		out.WriteRune(r)
-	}
-	return out.String() + "…"
-}
-
-// width is how many columns of a terminal text takes.
-func width(text string) int {
-	n := 0
-	for _, r := range text {
-		n += runeWidth(r)
-	}
-	return n
-}
-
-// runeWidth is 0 for a character that combines with the one before, 2 for the
-// wide ones of East Asia and for pictures, and 1 for others.
-func runeWidth(r rune) int {
-	switch {
-	case r < 0x300:
-		return 1
-	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
-		return 0
-	case unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana),
-		r >= 0x3000 && r <= 0x303e, r >= 0xff01 && r <= 0xff60, r >= 0xffe0 && r <= 0xffe6, r >= 0x1f300 && r <= 0x1faff:
-		return 2
-	}
-	return 1
 }

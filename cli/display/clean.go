@@ -1,4 +1,4 @@
-package cli
+package display
 
 import (
 	"io"
@@ -7,17 +7,17 @@ import (
 	"unicode/utf8"
 )
 
-// Text that a VPS wrote can hold sequences that control a terminal: they move
-// the cursor, hide text, set the title, or make the terminal type an answer.
-// Everything that croft prints and that a VPS could have written goes through
-// a cleaner. exec, enter and console are the terminal of a person inside, and
-// do not.
+// Text from a VPS is untrusted. It can hold sequences that control a terminal:
+// they move the cursor, hide text, set the title, or make the terminal type an
+// answer. All such text that croft prints goes through a Cleaner. Only exec,
+// enter and console pass bytes on unchanged, for the terminal of a person inside.
 
-// A cleaner writes to w what it is given without what controls a terminal. It
-// keeps text in UTF-8, newlines and tabs. A carriage return before a newline
-// goes; any other becomes a newline, so that it hides nothing. An escape
-// sequence of ECMA-48 goes whole (CSI, OSC, DCS and the like); one that does
-// not end, ends with its line. Bytes that are not UTF-8 become U+FFFD.
+// A Cleaner writes its input to w without the parts that control a terminal. It
+// keeps text in UTF-8, newlines and tabs. It drops a carriage return before
+// a newline and turns any other into a newline, so that nothing is overwritten.
+// It drops whole escape sequences of ECMA-48 (CSI, OSC, DCS and the like).
+// A sequence without an end stops at the end of its line. Bytes that are not
+// UTF-8 become U+FFFD.
 type cleaner struct {
 	w     io.Writer
 	rest  []byte // the beginning of a character
@@ -29,14 +29,14 @@ type cleaning int
 
 const (
 	plain        cleaning = iota
-	sequence              // after ESC: what kind of sequence it is
+	sequence              // after ESC
 	intermediate          // after ESC and an intermediate character
 	control               // up to a final character
 	quotation             // a string, up to its terminator
 	quotedEscape          // in a string, after ESC
 )
 
-func newCleaner(w io.Writer) *cleaner { return &cleaner{w: w} }
+func NewCleaner(w io.Writer) *cleaner { return &cleaner{w: w} }
 
 // Write takes all of p, unless w fails.
 func (c *cleaner) Write(p []byte) (int, error) {
@@ -58,7 +58,7 @@ func (c *cleaner) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// rune writes what is left of one character.
+// rune writes one character, if it is harmless.
 func (c *cleaner) rune(out *strings.Builder, r rune) {
 	if r == '\n' {
 		c.state, c.cr = plain, false
@@ -114,7 +114,7 @@ func (c *cleaner) plainRune(out *strings.Builder, r rune) {
 	}
 }
 
-// afterEscape is what follows an ESC and r.
+// afterEscape returns the state after an ESC and r.
 func afterEscape(r rune) cleaning {
 	switch {
 	case r == '[':
@@ -133,10 +133,10 @@ func afterEscape(r rune) cleaning {
 // bidirectional controls), which can make a line look like another.
 func reorders(r rune) bool { return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 }
 
-// clean is text without what controls a terminal.
+// clean returns text without characters and sequences that control a terminal.
 func clean(text string) string {
 	var out strings.Builder
-	c := newCleaner(&out)
+	c := NewCleaner(&out)
 	_, _ = io.WriteString(c, text) // a Builder does not fail
 	if len(c.rest) > 0 {
 		out.WriteRune(utf8.RuneError)
@@ -144,7 +144,7 @@ func clean(text string) string {
 	return out.String()
 }
 
-// oneLine makes text fit for one line of a terminal.
-func oneLine(text string) string {
+// OneLine returns text as one clean line.
+func OneLine(text string) string {
 	return strings.TrimSpace(strings.NewReplacer("\n", " ", "\t", " ").Replace(clean(text)))
 }

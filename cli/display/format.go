@@ -1,4 +1,4 @@
-package cli
+package display
 
 import (
 	"bytes"
@@ -13,19 +13,20 @@ import (
 	"text/template/parse"
 )
 
-// A format is what --format says.
-type format struct {
-	name     string             // table, json or csv; "" is a template
+// A Format is a value of --format.
+type Format struct {
+	Name     string             // table, json or csv; "" is a template
 	template *template.Template // for each object that JSON has
 }
 
 const (
-	formatTable = "table"
-	formatJSON  = "json"
-	formatCSV   = "csv"
+	FormatTable = "table"
+	FormatJSON  = "json"
+	FormatCSV   = "csv"
 )
 
-// templateFunctions are those that templates have beside text/template's own.
+// templateFunctions are the functions of templates, in addition to those of
+// text/template.
 var templateFunctions = template.FuncMap{
 	"json": func(v any) (string, error) {
 		text, err := json.Marshal(v)
@@ -40,32 +41,32 @@ var templateFunctions = template.FuncMap{
 	},
 }
 
-// parseOutput reads table, json, csv or a template. In a template \t and \n
-// are a tab and a new line, since they are hard to type in a shell.
-func parseOutput(s string) (format, error) {
-	if slices.Contains([]string{formatTable, formatJSON, formatCSV}, s) {
-		return format{name: s}, nil
+// ParseFormat reads table, json, csv or a template. In a template \t and \n mean
+// a tab and a new line, which are hard to type in a shell.
+func ParseFormat(s string) (Format, error) {
+	if slices.Contains([]string{FormatTable, FormatJSON, FormatCSV}, s) {
+		return Format{Name: s}, nil
 	}
 	bad := fmt.Errorf("invalid format %q: use table, json, csv, or a Go template such as '{{.name}}'", s)
 	if !strings.Contains(s, "{{") {
-		return format{}, bad
+		return Format{}, bad
 	}
 	text := strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(s)
 	t, err := template.New("format").Option("missingkey=zero").Funcs(templateFunctions).Parse(text)
 	if err != nil {
-		return format{}, fmt.Errorf("invalid template: %s", withoutPlace(err))
+		return Format{}, fmt.Errorf("invalid template: %s", withoutPlace(err))
 	}
-	return format{template: t}, nil
+	return Format{template: t}, nil
 }
 
-// withoutPlace is what text/template says, without the name of the template.
+// withoutPlace returns an error of text/template without the name of the template.
 func withoutPlace(err error) string {
 	return strings.TrimPrefix(err.Error(), "template: ")
 }
 
-// check refuses a template that names a key which objects of the type do not
-// have. What comes out of functions, variables and parentheses is not known.
-func (f format) check(of reflect.Type) error {
+// Check refuses a template with a key that objects of this type do not have. It
+// cannot check results of functions, variables and parentheses.
+func (f Format) Check(of reflect.Type) error {
 	if f.template == nil {
 		return nil
 	}
@@ -87,7 +88,7 @@ func (f format) check(of reflect.Type) error {
 // A keyCheck looks at the fields in a template for objects of one type.
 type keyCheck struct{ root reflect.Type }
 
-// list checks nodes whose dot has a type; nil is one that is not known.
+// list checks nodes with a dot of this type; nil is an unknown type.
 func (k keyCheck) list(l *parse.ListNode, dot reflect.Type) error {
 	if l == nil {
 		return nil
@@ -139,7 +140,7 @@ func (k keyCheck) branch(b *parse.BranchNode, dot, inside reflect.Type) error {
 	return errors.Join(k.node(b.Pipe, dot), k.list(b.List, inside), k.list(b.ElseList, dot))
 }
 
-// typeOf is the type of a pipe that is one field alone.
+// typeOf returns the type of a pipe that is a single field; nil for others.
 func (k keyCheck) typeOf(p *parse.PipeNode, dot reflect.Type) reflect.Type {
 	if len(p.Cmds) != 1 || len(p.Cmds[0].Args) != 1 {
 		return nil
@@ -154,7 +155,7 @@ func (k keyCheck) typeOf(p *parse.PipeNode, dot reflect.Type) reflect.Type {
 	return dot
 }
 
-// checkKeys follows a chain of keys from a type on, as far as that is known.
+// checkKeys follows a chain of keys, as far as the types are known.
 func checkKeys(chain []string, from reflect.Type) error {
 	for _, name := range chain {
 		if from = plainType(from); from == nil {
@@ -168,7 +169,7 @@ func checkKeys(chain []string, from reflect.Type) error {
 	return nil
 }
 
-// keysOf are the keys of the JSON of a struct.
+// keysOf returns the keys of the JSON of a struct.
 func keysOf(of reflect.Type) []string {
 	var keys []string
 	for field := range of.Fields() {
@@ -179,7 +180,7 @@ func keysOf(of reflect.Type) []string {
 	return keys
 }
 
-// keyOf is the key of a field in JSON, "" if it has none.
+// keyOf returns the key of a field in JSON; "" if it has none.
 func keyOf(field reflect.StructField) string {
 	key, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 	if key == "-" {
@@ -188,7 +189,7 @@ func keyOf(field reflect.StructField) string {
 	return key
 }
 
-// typeOfKey is the type of what a key leads to, nil if that is not known.
+// typeOfKey returns the type of the value of a key; nil if it is unknown.
 func typeOfKey(of reflect.Type, key string) reflect.Type {
 	if of = plainType(of); of == nil || of.Kind() != reflect.Struct {
 		return elementOf(of)
@@ -201,7 +202,7 @@ func typeOfKey(of reflect.Type, key string) reflect.Type {
 	return nil
 }
 
-// elementOf is the type of the elements of a list or map.
+// elementOf returns the type of the elements of a list or map.
 func elementOf(of reflect.Type) reflect.Type {
 	if of = plainType(of); of != nil && (of.Kind() == reflect.Slice || of.Kind() == reflect.Map) {
 		return of.Elem()
@@ -209,7 +210,7 @@ func elementOf(of reflect.Type) reflect.Type {
 	return nil
 }
 
-// plainType is what a pointer points to, nil for a type that makes its own JSON.
+// plainType returns of without pointers; nil for a type with JSON of its own.
 func plainType(of reflect.Type) reflect.Type {
 	for of != nil && of.Kind() == reflect.Pointer {
 		of = of.Elem()
@@ -225,22 +226,22 @@ func plainType(of reflect.Type) reflect.Type {
 	return of
 }
 
-// fill executes the template for one object. Its lines are clean for a terminal.
-func (f format) fill(object any) (string, error) {
+// Fill executes the template for one object. The result is clean, and ends with
+// a newline.
+func (f Format) Fill(object any) (string, error) {
 	v, err := forTemplate(reflect.ValueOf(object))
 	if err != nil {
 		return "", err
 	}
 	var out bytes.Buffer
 	if err := f.template.Execute(&out, v); err != nil {
-		return "", usageError("--format: %s", withoutPlace(err))
+		return "", errors.New(withoutPlace(err))
 	}
 	return clean(out.String()) + "\n", nil
 }
 
-// forTemplate is v with the keys that its JSON has, also those that JSON leaves
-// out where they are empty. null is the empty text, or an object whose keys are
-// all empty.
+// forTemplate returns v with the keys of its JSON, also the keys that JSON omits
+// because they are empty. null becomes the empty text, or an object without keys.
 func forTemplate(v reflect.Value) (any, error) {
 	if plain := plainType(v.Type()); plain == nil && v.Kind() != reflect.Pointer {
 		return asDecoded(v)
@@ -295,7 +296,7 @@ type absent string
 
 func (absent) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
 
-// asDecoded is what a reader of v's JSON gets.
+// asDecoded returns v as a reader of its JSON gets it.
 func asDecoded(v reflect.Value) (any, error) {
 	text, err := json.Marshal(v.Interface())
 	if err != nil {

@@ -1,4 +1,4 @@
-package cli
+package display
 
 import (
 	"bytes"
@@ -9,8 +9,8 @@ import (
 	"croft/internal/fail"
 )
 
-// asJSON is v for scripts, and for people who read it.
-func asJSON(v any) (string, error) {
+// JSON returns v as indented JSON that does not control a terminal.
+func JSON(v any) (string, error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
@@ -34,13 +34,4 @@ func escapeControls(text string) string {
 		out.WriteRune(r)
 	}
 	return out.String()
-}
-
-// printJSON writes v as JSON.
-func (a *app) printJSON(v any) error {
-	text, err := asJSON(v)
-	if err != nil {
-		return err
-	}
-	return a.print(text)
 }

@@ -1,14 +1,10 @@
-package cli
+package display
 
 import (
-	"io"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"croft/runtime"
 )
 
 var dirty = map[string]string{
@@ -39,7 +35,7 @@ func TestClean(t *testing.T) {
 		}
 		// However it is cut into pieces, the same comes out.
 		var out strings.Builder
-		c := newCleaner(&out)
+		c := NewCleaner(&out)
 		for i := range len(text) {
 			if n, err := c.Write([]byte(text[i : i+1])); n != 1 || err != nil {
 				t.Fatal(n, err)
@@ -73,36 +69,11 @@ func FuzzClean(f *testing.F) {
 
 // JSON on a terminal controls it no more than text does, and holds the same.
 func TestJSONIsClean(t *testing.T) {
-	text, err := asJSON(map[string]string{"k": "a\x1b[31m\u009b1m\x7f\u202eé<&>"})
+	text, err := JSON(map[string]string{"k": "a\x1b[31m\u009b1m\x7f\u202eé<&>"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := "{\n  \"k\": \"a\\u001b[31m\\u009b1m\\u007f\\u202eé<&>\"\n}\n"; text != want {
 		t.Errorf("got %s, want %s", text, want)
-	}
-}
-
-// On a terminal logs prints no escape sequences, unless it is told to.
-func TestLogsOnATerminal(t *testing.T) {
-	for args, want := range map[string]string{
-		"logs web":       "boot of web\r\n[ OK ]\r\n",
-		"logs --raw web": "boot of web\r\n[\x1b[32m OK \x1b[0m]\r\n",
-	} {
-		slave, master := pty(t)
-		getenv := func(key string) string {
-			return map[string]string{"FAKE_LOG": "[\x1b[32m OK \x1b[0m]\n"}[key]
-		}
-		a := &app{
-			stdio:   runtime.Stdio{In: slave, Out: slave, Err: slave},
-			connect: func(o runtime.Options) (Manager, error) { return newFake(o, getenv) },
-			getenv:  getenv, now: time.Now,
-		}
-		if got := a.main(append([]string{"croft"}, strings.Fields(args)...)); got != 0 {
-			t.Errorf("%s: status %d", args, got)
-		}
-		got := make([]byte, len(want))
-		if _, err := io.ReadFull(master, got); err != nil || string(got) != want {
-			t.Errorf("%s: %q, %v; want %q", args, got, err, want)
-		}
 	}
 }

@@ -1,4 +1,7 @@
-package cli
+// Package display is the output of commands: lines and progress on stderr,
+// tables, JSON, CSV and templates. It removes from untrusted text everything
+// that controls a terminal.
+package display
 
 import (
 	"bytes"
@@ -13,57 +16,60 @@ import (
 	"croft/internal/sizes"
 )
 
-// A screen is stderr. It keeps whole lines and the line of progress apart,
-// whoever writes.
-type screen struct {
+// A Screen is stderr. It keeps whole lines and the lines of progress apart. It
+// may be used by several goroutines.
+type Screen struct {
 	mu    sync.Mutex
 	w     io.Writer
 	now   func() time.Time
-	width int // of the terminal; 0 if it is none: then progress is plain lines
+	Width int // of the terminal; 0 if it is not a terminal: then progress is plain lines
 
-	drawn int    // how many of the last lines are of progress
-	bars  []*bar // what is under way
+	drawn int    // number of lines of progress at the end
+	bars  []*bar // of the current step
 }
 
-// A bar is how far one thing is.
+// A bar shows how far one part of a step is.
 type bar struct {
-	stage
+	Stage
 	began time.Time
-	from  int64     // what was done already when it began
-	shown time.Time // when it was last shown
+	from  int64     // Done at the beginning
+	shown time.Time // the last time
 }
 
-func newScreen(f *os.File, getenv func(string) string, now func() time.Time) *screen {
-	s := &screen{w: f, now: now}
+// OnTerminal reports whether the screen is a terminal.
+func (s *Screen) OnTerminal() bool { return s.Width > 0 }
+
+func NewScreen(f *os.File, getenv func(string) string, now func() time.Time) *Screen {
+	s := &Screen{w: f, now: now}
 	if kind := getenv("TERM"); kind != "" && kind != "dumb" {
-		s.width = terminalWidth(f)
+		s.Width = TerminalWidth(f)
 	}
 	return s
 }
 
-// line writes one line.
-func (s *screen) line(text string) {
+// Line writes one line.
+func (s *Screen) Line(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.put(text)
 }
 
-func (s *screen) put(text string) {
+func (s *Screen) put(text string) {
 	s.erase()
-	fmt.Fprintf(s.w, "croft: %s\n", oneLine(text))
+	fmt.Fprintf(s.w, "croft: %s\n", OneLine(text))
 }
 
-// warn writes a line that a person should know of and that is no failure.
-func (s *screen) warn(text string) { s.line("warning: " + text) }
+// Warn writes a warning.
+func (s *Screen) Warn(text string) { s.Line("warning: " + text) }
 
 // A lineLog is a writer of whole lines to a screen.
 type lineLog struct {
-	screen *screen
+	screen *Screen
 	prefix string
 }
 
-// log returns a writer for lines that each begin with prefix.
-func (s *screen) log(prefix string) io.Writer { return lineLog{s, prefix} }
+// Log returns a writer that begins each line with prefix.
+func (s *Screen) Log(prefix string) io.Writer { return lineLog{s, prefix} }
 
 func (l lineLog) Write(p []byte) (int, error) {
 	l.screen.mu.Lock()
@@ -74,14 +80,14 @@ func (l lineLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// clear removes the line of progress.
-func (s *screen) clear() {
+// Clear removes the lines of progress.
+func (s *Screen) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.erase()
 }
 
-func (s *screen) erase() {
+func (s *Screen) erase() {
 	for ; s.drawn > 0; s.drawn-- {
 		fmt.Fprint(s.w, "\r\x1b[K")
 		if s.drawn > 1 {
@@ -90,44 +96,38 @@ func (s *screen) erase() {
 	}
 }
 
-// A stage is a step of long work, as the runtime's Progress tells it.
-type stage = struct {
-	Step  string // what is being done, a few words
-	Part  string // which of several things that are done at once; "" is the step as a whole
-	Done  int64  // bytes, or hundredths where Total is 100
+// A Stage is a step of long work.
+type Stage struct {
+	Step  string // a few words
+	Part  string // one of several things at the same time; "" is the whole step
+	Done  int64  // bytes, or hundredths if Total is 100
 	Total int64  // 0 is unknown
 }
 
-// showProgress makes *to show stages on s. The type of a stage belongs to a
-// package that the command line does not know; its fields are all it needs.
-func showProgress[P ~func(U), U ~stage](s *screen, to *P) {
-	*to = func(u U) { s.progress(stage(u)) }
-}
-
-// How often progress is shown: as often as one can read it on a terminal, as
-// often as one wants it in a log elsewhere.
+// How often progress is shown: on a terminal, and elsewhere, where it may become
+// a log.
 const (
 	redrawEvery = 100 * time.Millisecond
 	repeatEvery = 30 * time.Second
 )
 
-// progress shows how far long work is.
-func (s *screen) progress(u stage) {
+// Progress shows how far long work is.
+func (s *Screen) Progress(u Stage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
 	b := s.bar(u, now)
-	b.stage = u
+	b.Stage = u
 	every := repeatEvery
-	if s.width > 0 {
+	if s.Width > 0 {
 		every = redrawEvery
 	}
 	ended := u.Total > 0 && u.Done >= u.Total
-	if !b.shown.IsZero() && now.Sub(b.shown) < every && (!ended || s.width == 0) {
+	if !b.shown.IsZero() && now.Sub(b.shown) < every && (!ended || s.Width == 0) {
 		return
 	}
 	b.shown = now
-	if s.width == 0 {
+	if s.Width == 0 {
 		s.put(b.text(now, 0))
 		return
 	}
@@ -138,8 +138,8 @@ func (s *screen) progress(u stage) {
 	s.draw(now)
 }
 
-// bar returns the bar of u. A new step ends those of the one before.
-func (s *screen) bar(u stage, now time.Time) *bar {
+// bar returns the bar of u. A new step ends the bars of the step before.
+func (s *Screen) bar(u Stage, now time.Time) *bar {
 	if len(s.bars) > 0 && (s.bars[0].Step != u.Step || (s.bars[0].Part == "") != (u.Part == "")) {
 		s.bars = nil
 	}
@@ -153,20 +153,20 @@ func (s *screen) bar(u stage, now time.Time) *bar {
 	return b
 }
 
-// minForBar is how wide a terminal is that has room for a bar.
+// minForBar is the narrowest terminal with room for a bar.
 const minForBar = 60
 
-func (s *screen) draw(now time.Time) {
+func (s *Screen) draw(now time.Time) {
 	for i, b := range s.bars {
 		if i > 0 {
 			fmt.Fprint(s.w, "\n")
 		}
-		fmt.Fprint(s.w, cut("croft: "+b.text(now, s.width), s.width-1))
+		fmt.Fprint(s.w, cut("croft: "+b.text(now, s.Width), s.Width-1))
 	}
 	s.drawn = len(s.bars)
 }
 
-// text says how far b is, at which rate, and how long the rest will take at
+// text returns how far b is, at which rate, and how long the rest takes at
 // that. On a terminal of that width one of several has a bar.
 func (b *bar) text(now time.Time, width int) string {
 	parts := []string{b.Step}
@@ -186,7 +186,7 @@ func (b *bar) text(now time.Time, width int) string {
 		parts = append(parts, sizes.Text(b.Done))
 	}
 	if since < time.Second || b.Done <= b.from {
-		return oneLine(strings.Join(parts, " "))
+		return OneLine(strings.Join(parts, " "))
 	}
 	rate := float64(b.Done-b.from) / since.Seconds()
 	if !percent {
@@ -196,5 +196,5 @@ func (b *bar) text(now time.Time, width int) string {
 		left := time.Duration(float64(b.Total-b.Done) / rate * float64(time.Second))
 		parts = append(parts, left.Round(time.Second).String()+" left")
 	}
-	return oneLine(strings.Join(parts, " "))
+	return OneLine(strings.Join(parts, " "))
 }
