@@ -1,5 +1,5 @@
-// Package bundles turns what a VPS should be into an OCI runtime bundle, one
-// that any OCI runtime can run.
+// Package bundles turns the settings of a VPS into an OCI runtime bundle that
+// any OCI runtime can run.
 package bundles
 
 import (
@@ -41,8 +41,9 @@ func Write(dir string, spec *specs.Spec) error {
 	return nil
 }
 
-// Read returns the configuration of the bundle at dir. A directory without
-// one is fail.NotFound, one that is no JSON or has no process fail.State.
+// Read returns the configuration of the bundle at dir. A directory without a
+// bundle is fail.NotFound. A file that is not JSON, or has no process, is
+// fail.State.
 func Read(dir string) (*specs.Spec, error) {
 	file := filepath.Join(dir, ConfigFile)
 	data, err := os.ReadFile(file)

@@ -30,10 +30,10 @@ func (c Capacity) DefaultPIDs() int64 {
 	return min(most, max(64, c.Tasks*15/100))
 }
 
-// DefaultMemory is the limit of memory, in bytes, of a VPS without one of its
-// own: all but an eighth of the host's, or but 256 MiB if that is more, so that
-// one VPS that takes all it can get leaves the host able to work. At least half
-// of the host's memory is allowed. -1 is no limit: the host cannot limit memory.
+// DefaultMemory is the default limit of memory of a VPS, in bytes: the host's
+// memory without an eighth, or without 256 MiB if that is more. So one VPS that
+// takes all it can get leaves the host able to work. At least half of the
+// host's memory is allowed. -1 means no limit: the host cannot limit memory.
 func (c Capacity) DefaultMemory() int64 {
 	if c.Memory == 0 || !c.LimitMemory {
 		return -1
@@ -42,7 +42,7 @@ func (c Capacity) DefaultMemory() int64 {
 	return max(c.Memory-max(c.Memory/8, 256<<20), c.Memory/2) / page * page
 }
 
-// memory is the limit of memory in bytes; -1 is none.
+// memory returns the limit of memory in bytes, -1 without a limit.
 func (s Settings) memory() int64 {
 	if s.Limits.Memory != 0 {
 		return s.Limits.Memory
@@ -50,7 +50,7 @@ func (s Settings) memory() int64 {
 	return s.Capacity.DefaultMemory()
 }
 
-// pids is the limit of processes and threads; -1 is none.
+// pids returns the limit of processes and threads, -1 without a limit.
 func (s Settings) pids() int64 {
 	switch {
 	case s.Limits.PIDs > 0:
@@ -61,12 +61,13 @@ func (s Settings) pids() int64 {
 	return s.Capacity.DefaultPIDs()
 }
 
-// tmpfs are the options that bound a tmpfs to a fraction of the VPS's memory if
-// that is limited, else of the host's memory, and then to 4 GiB. Without them
-// the kernel allows half of the host's memory. What is in a tmpfs belongs to no
-// process, so running out of memory does not free it: a VPS whose tmpfs could
-// fill all its memory loses its init. An inode takes about 1 KiB; one for 16
-// KiB of content is what the kernel's own default comes to with small memory.
+// tmpfs returns options that bound a tmpfs to a fraction of the VPS's memory if
+// that is limited, else of the host's memory, and at most to 4 GiB. Without
+// them the kernel allows half of the host's memory. The content of a tmpfs
+// belongs to no process, so the OOM killer does not free it: a VPS whose tmpfs
+// could fill all its memory loses its init. An inode takes about 1 KiB. One
+// inode for 16 KiB of content is about the kernel's own default on a small
+// machine.
 func (s Settings) tmpfs(ofLimit, ofHost int64) []string {
 	const least, most = 1 << 20, 4 << 30
 	size := min(most, s.Capacity.Memory/ofHost)
@@ -77,11 +78,11 @@ func (s Settings) tmpfs(ofLimit, ofHost int64) []string {
 	return []string{fmt.Sprintf("size=%dk", size>>10), fmt.Sprintf("nr_inodes=%d", max(1024, size>>14))}
 }
 
-// rlimits are all resource limits, so that none is that of whoever starts a
-// VPS or a command inside. The values are those that a machine's init has
-// (include/asm-generic/resource.h), except for what the whole VPS shares:
-// locked memory, pending signals and message queues are also bounded for all
-// users of the VPS together, by the hard limit.
+// rlimits returns all resource limits, so that none is inherited from the
+// caller that starts a VPS or a command inside. The values are those of a
+// machine's init (include/asm-generic/resource.h), except for resources that
+// the whole VPS shares: the hard limit also bounds locked memory, pending
+// signals and message queues of all users of the VPS together.
 func rlimits(s Settings) []specs.POSIXRlimit {
 	const infinity = math.MaxUint64
 	tasks := uint64(s.pids())

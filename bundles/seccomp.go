@@ -10,11 +10,11 @@ import (
 	"croft/internal/vps"
 )
 
-// seccomp is the system-call filter of a VPS: everything is allowed but what
-// reaches past its namespaces. Denied calls answer ENOSYS and never EPERM,
-// since programs probe for a call and take ENOSYS for "use the older way".
-// keyctl, bpf, the mount API, clone3 and userfaultfd stay with the kernel's
-// own checks. docs/software.md lists what is denied and why.
+// seccomp returns the system-call filter of a VPS. It allows everything except
+// calls that reach past the namespaces. Denied calls return ENOSYS and never
+// EPERM, because programs probe for a call and take ENOSYS for "use the older
+// way". keyctl, bpf, the mount API, clone3 and userfaultfd are left to the
+// kernel's own checks. docs/software.md lists the denied calls with reasons.
 func seccomp(arch string, allow []string) *specs.LinuxSeccomp {
 	enosys := uint(unix.ENOSYS)
 	denied := []string{

@@ -7,9 +7,9 @@ import (
 	"croft/internal/vps"
 )
 
-// Settings is what a bundle is made from. Equal settings make equal bundles
-// on any host: whatever depends on the machine (which devices it has, how high
-// its limits go) has been found out before and is in here.
+// Settings is the input of a bundle. Equal settings produce equal bundles on
+// any host. Facts that depend on the machine (its devices, how high its limits
+// go) were found out before and are fields here.
 type Settings struct {
 	Name     string
 	UUID     string
@@ -28,7 +28,7 @@ type Settings struct {
 	Sysctls     map[string]string // namespaced ones only: vps.CheckSysctl
 	Devices     []Device          // beside those that every VPS has
 	NotifyFile  string            // the host's socket that becomes NotifySocket
-	InitFile    string            // the host's program that becomes InitPath, for images without an init; "" is none
+	InitFile    string            // the host's program that becomes InitPath, for images without an init; "" otherwise
 
 	// Capacity is the host's, of which a VPS without limits gets a share.
 	Capacity Capacity
@@ -36,14 +36,13 @@ type Settings struct {
 	OOMScoreAdj int
 	// NoFile is the hard limit of open files, already clamped to the host's.
 	NoFile uint64
-	// HostUptime is what the boot clock of the host showed; the VPS's own
-	// starts from zero. Zero leaves the host's, for kernels without time
-	// namespaces (before 5.6).
+	// HostUptime is the boot clock of the host; the VPS's own starts at zero.
+	// Zero keeps the host's, for kernels without time namespaces (before 5.6).
 	HostUptime time.Duration
-	// HostCaps cuts the capabilities of a privileged VPS to those that the
-	// host itself has; nil is no cut.
+	// HostCaps limits the capabilities of a privileged VPS to those that the
+	// host itself has. Nil does not limit them.
 	HostCaps []string
-	// Allow names what the VPS has although VPSs do not by default: vps.CheckAllow.
+	// Allow names features that a VPS has only on request: vps.CheckAllow.
 	Allow []string
 	// Arch is the host's architecture in Go's words, for the system-call filter.
 	Arch string

@@ -14,16 +14,15 @@ import (
 // NotifySocket is where init inside says that it has booted (sd_notify(3)).
 const NotifySocket = "/run/host/notify"
 
-// InitPath is where an init of croft's own is, in a VPS whose image has none.
+// InitPath is the path of croft's own init in a VPS whose image has none.
 const InitPath = "/run/host/croft-init"
 
-// ShadowProc and ShadowSys are a second procfs and a second sysfs, uncovered
-// and writable. The kernel lets a nested container mount its own /proc or /sys
-// only if one such in sight has nothing mounted over it and is not read-only
-// (fs/namespace.c, mnt_already_visible). /proc has the VPS's own boot_id over
-// it, and /sys is read-only. What they show is the host's only for reading:
-// root inside is not the owner of it. So a privileged VPS has neither: it
-// mounts what it likes.
+// ShadowProc and ShadowSys are a second procfs and a second sysfs, writable and
+// with nothing mounted over them. The kernel lets a nested container mount its
+// own /proc or /sys only if such a one is visible (fs/namespace.c,
+// mnt_already_visible). /proc has the VPS's boot_id mounted over it, and /sys
+// is read-only. Root inside does not own the host's objects there, so it can
+// only read them. A privileged VPS has neither: it may mount them itself.
 const (
 	ShadowProc = "/dev/.croft/proc"
 	ShadowSys  = "/dev/.croft/sys"
@@ -73,15 +72,16 @@ func Spec(s Settings) (*specs.Spec, error) {
 
 // ForOthers makes spec one that runtimes older than croft's take, too.
 func ForOthers(spec *specs.Spec) {
-	// crun before 1.9 refuses any later version, and what is newer in it may
-	// be left out by a runtime that does not know it.
+	// crun before 1.9 refuses any later version. Runtimes that do not know the
+	// newer settings in it may ignore them.
 	spec.Version = "1.0.2"
-	// It mounts procfs on /proc alone. Nothing of croft's is over that there.
+	// Other runtimes mount procfs on /proc only. They mount nothing of croft's
+	// over it.
 	spec.Mounts = slices.DeleteFunc(spec.Mounts, func(m specs.Mount) bool {
 		return m.Destination == ShadowProc || m.Destination == ShadowSys
 	})
-	// No limit, which it writes into pids.max as it is; and what has none there
-	// has none.
+	// -1 means no limit. Other runtimes write it into pids.max as it is, so it
+	// is removed.
 	if p := spec.Linux.Resources.Pids; p != nil && p.Limit != nil && *p.Limit < 0 {
 		spec.Linux.Resources.Pids = nil
 	}
@@ -137,9 +137,9 @@ func process(s Settings) *specs.Process {
 	}
 }
 
-// hidden are the files below /proc that a privileged VPS does not get: there
-// they are not kept from its root by belonging to somebody else. What is the
-// VPS's own, as /proc/sys/net, stays.
+// hidden returns the files below /proc that a privileged VPS does not get. Its
+// root could write them, because it is root of the host. Files of the VPS's own
+// namespaces, such as /proc/sys/net, stay.
 func hidden() (masked, readonly []string) {
 	return []string{"/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/sched_debug", "/proc/acpi", "/proc/scsi"},
 		[]string{"/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger",
@@ -194,7 +194,7 @@ func mounts(s Settings) []specs.Mount {
 	return all
 }
 
-// sys is what a VPS sees of the kernel's objects.
+// sys returns the mounts below /sys.
 func sys() []specs.Mount {
 	return []specs.Mount{
 		// A read-only /sys is how a guest learns that it must not run udev
@@ -218,7 +218,7 @@ func devices(s Settings) []specs.LinuxDevice {
 func resources(s Settings) *specs.LinuxResources {
 	r := &specs.LinuxResources{
 		Devices: deviceRules(s.Devices),
-		// Set even if there is no limit, or systemd sets its own default.
+		// Always set: without a value systemd sets its own default.
 		Pids: &specs.LinuxPids{Limit: ref(s.pids())},
 	}
 	if m := s.memory(); m > 0 {

@@ -1,12 +1,12 @@
-// Package inherited takes away from a process what it has inherited from
-// whoever started it, and what its children would inherit in turn: a VPS is
-// the same whether it is started from a login shell, by nice(1), or by a
+// Package inherited resets the attributes that a process has inherited from the
+// caller that started it, and that its children would inherit in turn. So a VPS
+// is the same whether it is started from a login shell, by nice(1), or by a
 // service with an OOM score of -1000.
 //
-// Resource limits and the umask of what runs inside are in a VPS's bundle, and
-// its environment is made anew. Everything else is here. Nothing returns an
-// error: what the host does not allow to be changed stays as it is, such as a
-// higher priority without CAP_SYS_NICE.
+// The bundle of a VPS has the resource limits and the umask of the processes
+// inside, and their environment is always created new. All other attributes are
+// reset here. No function returns an error: an attribute that the host does not
+// allow to change stays, such as a higher priority without CAP_SYS_NICE.
 package inherited
 
 import (

@@ -155,7 +155,8 @@ func become(id int) error {
 	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
 		return fmt.Errorf("leave all groups: %w", errno)
 	}
-	// Neither reports an error, except by what is asked next (setfsuid(2)).
+	// Neither call reports an error. The next calls read the ids back
+	// (setfsuid(2)).
 	_, _ = unix.SetfsgidRetGid(id)
 	_, _ = unix.SetfsuidRetUid(id)
 	gid, _ := unix.SetfsgidRetGid(-1)

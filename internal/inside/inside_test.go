@@ -98,7 +98,7 @@ func TestReplaceStaysInside(t *testing.T) {
 	}
 }
 
-// What stands in the way is an error that says what it is, and stays.
+// A file in the way is an error that names its kind, and the file stays.
 func TestReplaceRefuses(t *testing.T) {
 	r, root, _ := trap(t)
 	link(t, "/nowhere", root+"/dangling")

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Cover mounts the detached mount tree (open_tree(2)) over the file name, in the
-// mount namespace of p and below its root. No element of name may be a link. The
-// filesystem of what is covered must be kind, as in statfs(2), unless that is 0.
-// tree stays open and is the caller's.
+// Cover mounts the detached mount tree (open_tree(2)) over the file name, in
+// the mount namespace of p and below its root. No element of name may be a
+// link. The covered file must be on a filesystem of type kind (statfs(2)),
+// unless kind is 0. tree stays open and is the caller's.
 func (p *Process) Cover(name string, tree *os.File, kind int64) error {
 	root, err := p.Root()
 	if err != nil {
@@ -38,8 +38,8 @@ func (p *Process) Cover(name string, tree *os.File, kind int64) error {
 	return p.mount(tree, target)
 }
 
-// ErrNoPlace is what a caller may ask for: there is no such directory on the
-// guest's root filesystem.
+// ErrNoPlace means that the guest's root filesystem has no such directory.
+// Callers may test for it.
 var ErrNoPlace = errors.New("no such directory on the root filesystem")
 
 // MountOn is Cover for the directory name, which must be on the guest's root
@@ -98,10 +98,10 @@ func (p *Process) OpenPipe(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// Uncover unmounts what was mounted last over the file name, below the root of
-// p, if that is a filesystem of type kind, or whatever it is if kind is 0.
-// Another one is left, which is no error, as nothing mounted there is. No
-// element of name may be a link.
+// Uncover unmounts the last mount over the file name, below the root of p, if
+// it is a filesystem of type kind, or any if kind is 0. A filesystem of another
+// type stays. No-op if nothing is mounted there. No element of name may be a
+// link.
 func (p *Process) Uncover(name string, kind int64) error {
 	root, err := p.Root()
 	if err != nil {

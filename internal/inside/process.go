@@ -13,8 +13,8 @@ import (
 	"croft/internal/nsthread"
 )
 
-// ErrGone is what a caller may ask for: the process has ended, or its number
-// belongs to another one by now.
+// ErrGone means that the process has ended, or that its number belongs to
+// another process now. Callers may test for it.
 var ErrGone = errors.New("the process has ended")
 
 // An Identity names one process, and never a later one with the same number. The
@@ -37,9 +37,9 @@ type Process struct {
 	dir   *os.File // /proc/PID
 }
 
-// OpenProcess opens the process pid that was started at start, which is field
-// 22 of /proc/PID/stat (proc_pid_stat(5)). It is ErrGone if there is none. The
-// caller closes it.
+// OpenProcess opens the process pid that was started at start, field 22 of
+// /proc/PID/stat (proc_pid_stat(5)). A missing one is ErrGone. The caller
+// closes it.
 func OpenProcess(pid int, start uint64) (_ *Process, err error) {
 	if pid <= 0 {
 		return nil, ErrGone
@@ -174,9 +174,8 @@ func (p *Process) Namespace(kind string) (*os.File, error) {
 }
 
 // InMounts calls do on a thread of its own in the process's mount namespace,
-// and returns do's error. A path means there what the guest made of it: do must
-// reach files by descriptors alone. It must not rely on /proc either, which is
-// the guest's.
+// and returns do's error. The guest controls all paths there: do must reach
+// files by descriptors only. /proc there is the guest's too.
 func (p *Process) InMounts(do func() error) error {
 	return nsthread.In(int(p.pidfd.Fd()), unix.CLONE_NEWNS, do)
 }

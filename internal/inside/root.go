@@ -39,8 +39,8 @@ func OpenRoot(dir string) (*Root, error) {
 func (r *Root) Close() error { return r.dir.Close() }
 
 // Open opens name inside with flags. Links are resolved as the guest would
-// resolve them. It is meant for O_PATH: opening itself can wait for ever for a
-// FIFO, and has effects on a device. The caller closes the file.
+// resolve them. It is meant for O_PATH: opening a FIFO can block, and opening a
+// device can have effects. The caller closes the file.
 func (r *Root) Open(name string, flags int) (*os.File, error) {
 	return openAt(r.dir, name, flags, unix.RESOLVE_IN_ROOT)
 }
@@ -131,9 +131,9 @@ func (r *Root) Program(name string) (file string, ok bool) {
 }
 
 // Read returns the content of the regular file name. It is nil, without an
-// error, for a name that leads nowhere, for anything but a regular file, and
-// for one of more than most bytes: a guest may have put there what never ends.
-// On a filesystem that the guest itself serves (FUSE) it can wait for ever.
+// error, for a missing file, for anything but a regular file, and for a file
+// larger than most bytes: a guest may have put an endless one there. On a
+// filesystem that the guest itself serves (FUSE) it can block without an end.
 func (r *Root) Read(name string, most int64) ([]byte, error) {
 	f, err := r.regular(name)
 	if err != nil || f == nil {
@@ -226,7 +226,7 @@ func (r rootFS) ReadLink(name string) (string, error) {
 	return string(to[:n]), nil
 }
 
-// Lstat describes name itself, not what it may link to.
+// Lstat describes the file name itself, and not the target of a link.
 func (r rootFS) Lstat(name string) (fs.FileInfo, error) {
 	f, err := r.last("lstat", name)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package nsthread runs functions on operating system threads of their own, so
-// that what they change of a thread (namespaces, root directory, file system
-// ids) reaches no other code of the process.
+// Package nsthread runs functions on operating system threads of their own.
+// Changes of such a thread (namespaces, root directory, file system ids) affect
+// no other code of the process.
 package nsthread
 
 import (

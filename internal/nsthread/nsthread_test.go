@@ -41,7 +41,7 @@ func TestDoHasThreadOfItsOwn(t *testing.T) {
 	group.Wait()
 }
 
-// What f changes of its thread is not seen outside.
+// Changes that f makes to its thread are not visible outside.
 func TestDoKeepsChangesAway(t *testing.T) {
 	before := unix.Umask(0o022)
 	unix.Umask(before)

@@ -1,8 +1,8 @@
-// Package proc reads what the kernel tells about processes of the host
-// (proc(5)). All pids are numbers of the host's pid namespace.
+// Package proc reads files of proc(5) about processes of the host. All pids are
+// numbers of the host's pid namespace.
 //
-// A pid alone does not name a process for long: the kernel gives it to another
-// one later. The start time tells them apart.
+// A pid alone does not identify a process for long: the kernel reuses it.
+// Together with the start time it does.
 package proc
 
 import (

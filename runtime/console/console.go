@@ -25,13 +25,15 @@ const DetachKeys = "Ctrl-] or, at the start of a line, Esc ."
 // escapeTime is how long after Esc a dot still makes it a key that detaches.
 const escapeTime = time.Second
 
-// Attach shows out what a VPS writes to its console, a little of what it wrote
-// before first, and types what in reads. It returns nil when the user detaches,
-// ErrClosed when the other side closes, and ctx's error when that is done first.
+// Attach connects in and out to the console of a VPS: out gets the output,
+// first some of the earlier one, and input from in is sent. It returns nil when
+// the user detaches, ErrClosed when the other side closes the connection, and
+// the error of ctx when that is done first.
 //
-// If in is a terminal it is in raw mode until Attach returns, its size is the
-// console's, and DetachKeys detach. Otherwise every byte is typed, and the end
-// of in only ends the typing. A read of in may still be waiting afterwards.
+// If in is a terminal, it is in raw mode until Attach returns, the console gets
+// its size, and DetachKeys detach. Otherwise all bytes of in are sent, and the
+// end of in ends only the input. A read of in may still be waiting when Attach
+// has returned.
 func Attach(ctx context.Context, socket string, in, out *os.File) error {
 	conn, err := dial(socket)
 	if err != nil {
@@ -49,7 +51,7 @@ func Attach(ctx context.Context, socket string, in, out *os.File) error {
 		}
 		defer func() {
 			_ = term.Restore(int(in.Fd()), before)
-			fmt.Fprintln(out) // what is written next begins a line
+			fmt.Fprintln(out) // later output begins a new line
 		}()
 	}
 	go func() { cancel(s.show()) }()
@@ -61,11 +63,12 @@ func Attach(ctx context.Context, socket string, in, out *os.File) error {
 	return nil
 }
 
-// ErrClosed is what a caller may ask for: the VPS or its holder has ended, or
-// the holder has turned the client away.
+// ErrClosed means that the VPS or its holder has ended, or that the holder has
+// turned the client away. Callers may test for it.
 var ErrClosed = errors.New("the console was closed")
 
-// ErrNotServed is what a caller may ask for: no holder listens at the socket.
+// ErrNotServed means that no holder listens at the socket. Callers may test for
+// it.
 var ErrNotServed = errors.New("the monitor does not serve it")
 
 // errOver is that the user has detached.
@@ -95,7 +98,7 @@ type session struct {
 	terminal bool
 }
 
-// show copies what the VPS writes until it ends.
+// show copies the output of the VPS until it ends.
 func (s *session) show() error {
 	buf := make([]byte, 16<<10)
 	for {
@@ -111,9 +114,9 @@ func (s *session) show() error {
 	}
 }
 
-// typeAll types what is read from in, and tells the VPS the size of the
-// window. It returns when the user detaches, and without a terminal it waits
-// for ctx when in has ended.
+// typeAll sends the input from in and the size of the window to the VPS. It
+// returns when the user detaches. Without a terminal it waits for ctx when in
+// has ended.
 func (s *session) typeAll(ctx context.Context) error {
 	var resized chan os.Signal
 	if s.terminal {

@@ -107,7 +107,7 @@ func (f *fake) accept(t *testing.T) {
 	t.Cleanup(func() { f.Close() })
 }
 
-// frames reads one piece after the other: "80x24" for a size, what was typed.
+// frames reads one piece after the other: "80x24" for a size, or the input.
 func (f *fake) frames(t *testing.T, want string) {
 	t.Helper()
 	var d protocol.Decoder

@@ -6,8 +6,8 @@ const (
 	detach = 0x1d
 )
 
-// keys finds the keys that detach in what is typed: Ctrl-] anywhere, and, as
-// vzctl had it, Esc and then a dot at the start of a line.
+// keys finds the keys that detach in the input: Ctrl-] anywhere, and, as in
+// vzctl, Esc and then a dot at the start of a line.
 type keys struct {
 	inLine  bool // something has been typed since the last Enter
 	escaped bool // an Esc at the start of a line is held back

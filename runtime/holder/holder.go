@@ -28,11 +28,11 @@ const None = protocol.None
 // A Config is everything that a holder knows of its VPS.
 type Config = protocol.Config
 
-// InitName is how the holder's program is called where it is the init of a VPS
-// whose image has none, and an Init is what it is told there.
+// InitName is the name of the holder's program as the init of a VPS whose image
+// has none. An Init is its configuration there.
 const InitName = protocol.InitName
 
-// An Init is what the holder's program does as init.
+// An Init is the configuration of the holder's program as an init.
 type Init = protocol.Init
 
 // An End is how a VPS's init ended. Status is a wait status, as

@@ -60,7 +60,7 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// A setting is what the process that becomes a holder is told.
+// A setting is the configuration of the process that becomes a holder.
 type setting struct {
 	Dir, Holder string
 	Script      string // init: run by sh, on the console
@@ -69,8 +69,8 @@ type setting struct {
 	Runner      int    // the pid of the process that the VPS ends with
 }
 
-// becomeHolder does what croft's monitor does: it starts an init on a pty, and
-// then executes the holder.
+// becomeHolder acts as croft's monitor: it starts an init on a pty, and then
+// executes the holder.
 func becomeHolder(text string) {
 	var s setting
 	must(json.Unmarshal([]byte(text), &s))
@@ -110,8 +110,8 @@ func becomeHolder(text string) {
 	must(Exec(s.Holder, "croft monitor test", c))
 }
 
-// reportEnd is croft after the holder: it writes down what it was told, and
-// whether the life lock is still held through the descriptor it was given.
+// reportEnd acts as croft after the holder: it writes down its arguments, and
+// whether the life lock is still held through the inherited descriptor.
 func reportEnd(args []string) {
 	end, err := ParseEnd(args)
 	must(err)
@@ -225,7 +225,8 @@ func (h *held) until(what string, is func() bool) {
 	}
 }
 
-// ended waits for the process to be over and returns what croft was told.
+// ended waits until the process has ended, and returns the arguments that croft
+// got.
 func (h *held) ended() string {
 	h.t.Helper()
 	select {
@@ -428,7 +429,7 @@ func TestConsole(t *testing.T) {
 	send(t, one, "hello\n")
 	expect(t, one, "<hello>")
 
-	two := h.attach() // is shown what was there before it
+	two := h.attach() // gets the output from before it came
 	expect(t, two, "<hello>")
 	one.Write(protocol.AppendSize(nil, 33, 111))
 	send(t, one, "size\n")
@@ -449,7 +450,7 @@ func TestConsole(t *testing.T) {
 	}
 }
 
-// A VPS never waits for who looks at its console.
+// A VPS never waits for a client of its console.
 func TestOutputIsDrained(t *testing.T) {
 	h := hold(t, setting{Script: "read go; head -c 10000000 /dev/zero | tr '\\0' x; echo done; read end"})
 	silent := h.attach() // never reads
@@ -465,7 +466,7 @@ func TestOutputIsDrained(t *testing.T) {
 	h.ended()
 }
 
-// What is typed faster than the VPS reads waits, and is not lost.
+// Input that comes faster than the VPS reads it waits, and is not lost.
 func TestInputWaits(t *testing.T) {
 	h := hold(t, setting{Script: "stty raw -echo; mkfifo go; echo ready; read x <go; head -c 300000 | md5sum; read end"})
 	conn := h.attach()
@@ -538,8 +539,9 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// Neither a console that nobody in the VPS has open, nor a client that reads
-// nothing, keeps the holder busy, and what it needs is below the limit.
+// A console that no process in the VPS has open does not keep the holder busy.
+// Nor does a client that reads nothing. The memory of the holder stays below
+// the limit.
 func TestIdle(t *testing.T) {
 	h := hold(t, setting{Script: "seq 5000; exec </dev/null >/dev/null 2>&1; mkfifo go; read x <go"})
 	silent := h.attach()
@@ -549,7 +551,7 @@ func TestIdle(t *testing.T) {
 	const limit = 1536 // KiB; the design allows 2048, and usual are 1100
 	h.until("it is quiet and small", func() bool { small = h.pss(); return small <= limit })
 
-	// What is measured is a time in which nothing happens, so one has to pass.
+	// The holder is measured while nothing happens, so some time has to pass.
 	before := h.switches()
 	time.Sleep(2 * time.Second)
 	if n := h.switches() - before; n > 4 {

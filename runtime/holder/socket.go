@@ -19,9 +19,9 @@ func ListenConsole(path string) (*os.File, error) {
 	return f, nil
 }
 
-// ListenNotify makes the socket at path that the VPS's init says READY=1 to;
-// anyone who can reach path may write to it. One that was there is replaced.
-// The caller closes it.
+// ListenNotify creates the socket at path to which the VPS's init sends
+// READY=1. Every process that can reach path may write to it. An existing
+// socket is replaced. The caller closes it.
 func ListenNotify(path string) (*os.File, error) {
 	f, err := listen(path, unix.SOCK_DGRAM, 0o666)
 	if err != nil {

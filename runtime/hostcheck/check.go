@@ -1,8 +1,8 @@
-// Package hostcheck says what of what croft needs and could use a host has.
+// Package hostcheck checks whether a host has what croft needs.
 //
-// Probe finds facts out, mostly by trying; Checks decides what they mean,
-// and is a pure function of them. Facts about networks, templates and croft's
-// own files come from who knows them.
+// Probe collects facts, mostly by trying. Checks is a pure function that turns
+// facts into results. Facts about networks, templates and croft's own files
+// come from the packages that know them.
 package hostcheck
 
 import (
@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// A Status is what a check has come to.
+// A Status is the result of a check.
 type Status string
 
 // The statuses of checks.
@@ -49,7 +49,7 @@ func rules() []rule {
 	return slices.Concat(foundationRules(), cgroupRules(), networkRules(), resourceRules())
 }
 
-// Lacking are the names of what is missing for any VPS to run.
+// Lacking returns the names of the failed checks without which no VPS can run.
 func Lacking(checks []Check) []string {
 	var names []string
 	for _, c := range checks {
@@ -70,7 +70,8 @@ func bad(status Status, name, what, found, remedy string) []Check {
 	return []Check{{Name: name, Status: status, For: what, Found: found, Remedy: remedy}}
 }
 
-// tried is the check of what was tried: why is why it failed, or "".
+// tried is the check of something that was tried: why is the reason of its
+// failure, or "".
 func tried(status Status, name, what, why, remedy string) []Check {
 	if why == "" {
 		return good(name, what, "works")

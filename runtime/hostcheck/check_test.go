@@ -32,7 +32,7 @@ func whole() Facts {
 	}
 }
 
-// hosts are some that there are, and some that nobody would wish for.
+// hosts are typical hosts, and hosts with unusual faults.
 func hosts() map[string]Facts {
 	nothing := Facts{
 		Kernel: "4.19.0", NamespaceWhy: "invalid argument", BuilderWhy: "no tool is here",
@@ -109,9 +109,8 @@ func TestChecksGolden(t *testing.T) {
 	}
 }
 
-// A check says what it is about, and what is not well has a remedy; each of
-// them comes out well somewhere and not well elsewhere, in these tests at
-// least.
+// Every check has a subject, and every failed one a remedy. In these tests each
+// check succeeds on some host and fails on another.
 func TestChecksAreWhole(t *testing.T) {
 	well, unwell := map[string]bool{}, map[string]bool{}
 	for host, f := range hosts() {

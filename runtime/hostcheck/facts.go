@@ -1,13 +1,13 @@
 package hostcheck
 
-// Facts is what was found out about a host. A field that ends in Why is why
-// something does not work, "" if it does.
+// Facts is the result of Probe. A field whose name ends in Why is the reason
+// why something does not work, "" if it works.
 type Facts struct {
 	Kernel   string // uname -r
-	Packager string // the program that installs packages: apt-get, dnf, …; "" if it is none that is known
+	Packager string // the program that installs packages: apt-get, dnf, …; "" if it is not known
 
 	LacksCaps    []string // capabilities that this process does not have and every VPS needs
-	BoundingCaps []string // capabilities that nobody on this host can have
+	BoundingCaps []string // capabilities that no process on this host can have
 	Namespaces   []string // the kinds that the kernel has: user, pid, …
 	Seccomp      bool
 	AppArmor     bool // it confines something here
@@ -18,7 +18,7 @@ type Facts struct {
 	OverlayWhy   string // an overlay of that, under the VPS's own files
 	StateDir     string
 	RunDir       string
-	Impassable   string // the directory on the way to RunDir that not everybody may pass through; "" if there is none
+	Impassable   string // the directory on the way to RunDir that other users cannot pass through; "" if there is none
 	Filesystem   string // of StateDir: its type
 	FreeBytes    uint64
 	FreeInodes   uint64 // of a filesystem that has no such limit: all ones
@@ -40,13 +40,13 @@ type Facts struct {
 
 // Cgroups is how this host has its cgroups.
 type Cgroups struct {
-	World       string   // v2, hybrid (v1, and v2 for those who ask), v1, or "" if there are none
+	World       string   // v2, hybrid (v1, and v2 without controllers), v1, or "" without cgroups
 	Controllers []string // cpu, memory, …
 	Manager     string   // who makes the VPSs': systemd or cgroupfs
 	Reachable   bool     // systemd can be talked to
 }
 
-// Network is what was found out about networks.
+// Network has the facts about networks.
 type Network struct {
 	LinksWhy, FilterWhy, RulesWhy, RatesWhy, GuardWhy string
 	IPTables                                          string // what iptables says of its version; "" if it is not there
@@ -62,7 +62,7 @@ type Blocker struct{ Who, Remedy string }
 
 // Boot is what starts VPSs when the host boots.
 type Boot struct {
-	System    string // systemd, openrc, sysv, or "" if it is none that is known
+	System    string // systemd, openrc, sysv, or "" if it is not known
 	Installed bool
 	Enabled   bool
 	Active    bool // systemd: so that it stops VPSs when the host shuts down

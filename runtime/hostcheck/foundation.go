@@ -17,8 +17,8 @@ func foundationRules() []rule {
 // The first kernel that has all that a VPS needs: overlays of idmapped layers.
 const wantMajor, wantMinor = 5, 19
 
-// kernel judges the version only: a distribution may have brought what is
-// needed to an older one, so what was tried counts.
+// kernel checks the version only. A distribution may have added features to an
+// older kernel, so the features that were tried count.
 func kernel(f Facts) []Check {
 	const name, what = "kernel", "everything; Linux 5.19 or newer has all that is needed"
 	major, minor, ok := version(f.Kernel)
@@ -105,9 +105,8 @@ func overlay(f Facts) []Check {
 		"modprobe overlay; and keep "+f.StateDir+" on ext4, xfs, btrfs or tmpfs")
 }
 
-// runDirectory: a VPS's root is an ordinary user of the host, who has to pass
-// through the directories above the place that the root filesystem is mounted
-// at.
+// runDirectory: the root of a VPS is an ordinary user of the host, and has to
+// pass through the directories above the mount point of its root filesystem.
 func runDirectory(f Facts) []Check {
 	const name = "run directory"
 	what := "the way of VPSs to their root filesystem (" + f.RunDir + ")"
@@ -126,7 +125,7 @@ func seccomp(f Facts) []Check {
 	return good(name, what, "filters")
 }
 
-// nestedNamespaces: what the host forbids its users, it forbids those of VPSs.
+// nestedNamespaces: limits of the host's users hold for users of VPSs too.
 func nestedNamespaces(f Facts) []Check {
 	const name, what = "user namespaces inside", "podman, bubblewrap, PrivateUsers= and the like in VPSs"
 	const key = "kernel.unprivileged_userns_clone"

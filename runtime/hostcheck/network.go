@@ -17,7 +17,7 @@ func filters(f Facts) []Check {
 	return tried(Missing, "nftables for bridges", "keeping VPSs from others' addresses and traffic", f.Network.FilterWhy, "modprobe -a nf_tables nft_meta_bridge")
 }
 
-// guard is what stays when somebody flushes the filters.
+// guard checks the programs that stay when another program flushes the filters.
 func guard(f Facts) []Check {
 	return tried(Warning, "network guard", "holding VPSs to their addresses while nftables is flushed", f.Network.GuardWhy, "modprobe -a sch_ingress cls_bpf")
 }

@@ -120,7 +120,8 @@ func capabilityNames() []string {
 		SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE`)
 }
 
-// probeSpace asks the filesystem of the state directory what it is and has.
+// probeSpace reads the type and the free space of the filesystem of the state
+// directory.
 func (f *Facts) probeSpace() {
 	var st unix.Statfs_t
 	if err := unix.Statfs(f.StateDir, &st); err != nil {
@@ -145,7 +146,7 @@ func filesystemName(magic int64) string {
 	return name
 }
 
-// probeCgroups looks at what is mounted.
+// probeCgroups reads which cgroup hierarchies are mounted.
 func probeCgroups() Cgroups {
 	c := cgroupsOf(readText("/proc/self/mountinfo"), func(dir string) string { return readText(filepath.Join(dir, "cgroup.controllers")) })
 	c.Reachable = present("/run/systemd/private") || present("/run/dbus/system_bus_socket")

@@ -57,9 +57,9 @@ func (l limit) rule(f Facts) []Check {
 	return bad(Warning, l.key, l.what, found, fmt.Sprintf("sysctl -w %s=%d", l.key, max(l.value, 2*need)))
 }
 
-// namespaceLimits: what is made inside a VPS counts for that VPS alone, which
-// the host's limit holds for. That there can be no user namespace at all is
-// said elsewhere.
+// namespaceLimits: namespaces that are created inside a VPS count for that VPS
+// alone, with the limit of the host. Another check reports a host without any
+// user namespace.
 func namespaceLimits(f Facts) []Check {
 	const name, what = "namespace limits", "namespaces of services and containers inside; for each VPS on its own"
 	const need, value = 128, 65536

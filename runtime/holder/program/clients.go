@@ -8,15 +8,15 @@ import (
 
 const (
 	maxClients = 8
-	ringSize   = 16 << 10 // what a slow client may be behind
-	hello      = 4 << 10  // what a new client is shown of what was there before
+	ringSize   = 16 << 10 // how far a slow client may be behind
+	hello      = 4 << 10  // earlier output that a new client gets
 )
 
-// clients are those who look at the console, and what they look at: the last
-// ringSize bytes of output. Each goes through it at its own pace; one that
-// falls behind by more than that loses output, and never holds up the VPS.
+// clients are the clients of the console, and the last ringSize bytes of its
+// output. Each client reads them at its own pace. A client that falls further
+// behind loses output, and never delays the VPS.
 type clients struct {
-	listen  int // None if there is none
+	listen  int // None: the console is not served
 	waiting bool
 	all     [maxClients]client
 	count   int
@@ -60,7 +60,7 @@ func (cs *clients) stalled() bool {
 	return false
 }
 
-// retry lets what was typed have another go at the console.
+// retry sends pending input to the console again.
 func (cs *clients) retry() {
 	for i := range cs.all {
 		cs.all[i].stalled = false
@@ -85,7 +85,7 @@ func (cs *clients) note(fd int, what uint32) {
 	}
 }
 
-// tooMany is what a client is told that is turned away.
+// tooMany is sent to a client before it is turned away.
 const tooMany = "[croft: 8 consoles are attached already]\r\n"
 
 // accept lets one new client in; one too many is told so and turned away.
@@ -137,7 +137,7 @@ func (cs *clients) drop(c *client) {
 	cs.count--
 }
 
-// show adds to the output and sends it to whoever can take it now.
+// show stores output and sends it to every client that can take it now.
 func (cs *clients) show(out []byte) {
 	for len(out) > 0 {
 		n := copy(cs.ring[cs.total%ringSize:], out)
@@ -169,7 +169,7 @@ func (cs *clients) send() {
 	}
 }
 
-// work sends what there is to send and takes a bounded part of what was typed.
+// work sends pending output and reads a bounded part of the input.
 func (cs *clients) work() {
 	if cs.count == 0 {
 		return

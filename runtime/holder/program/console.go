@@ -7,7 +7,7 @@ import (
 
 // A console is the master side of the VPS's console.
 type console struct {
-	fd       int // None if there is none
+	fd       int // None: the VPS has no console
 	readable bool
 	buf      [4096]byte
 }
@@ -16,9 +16,9 @@ func (c *console) open(fd int) {
 	c.fd, c.readable = fd, fd >= 0
 }
 
-// read returns what the VPS wrote, up to a buffer full; nothing when there is
-// nothing now. EIO says that no process has the console open, which is no end:
-// the next one that opens and writes to it makes an edge again.
+// read returns output of the VPS, at most a buffer full, and nothing if there
+// is none now. EIO means that no process has the console open. That is not the
+// end: the next process that opens it and writes causes a new event.
 func (c *console) read() []byte {
 	for c.readable {
 		n, err := syscall.Read(c.fd, c.buf[:])
@@ -32,9 +32,9 @@ func (c *console) read() []byte {
 	return nil
 }
 
-// write gives the VPS what was typed, and returns how much of it was taken:
-// less than all when nobody in the VPS reads it. Without a console it is
-// thrown away.
+// write sends input to the VPS and returns how many bytes were taken. It takes
+// less than all if no process in the VPS reads them. Without a console the
+// input is dropped.
 func (c *console) write(p []byte) int {
 	if c.fd < 0 {
 		return len(p)
@@ -67,10 +67,11 @@ const (
 	ttyLetGo      = syscall.TIOCNOTTY
 )
 
-// free takes the console away from init as its controlling terminal, so that
-// who logs in there can have it. An init that opens its console as if that
-// were a machine's (which is never anybody's controlling terminal) gets it
-// that way. A session that is not init's is somebody's, and keeps it.
+// free takes the console away from init as its controlling terminal, so that a
+// login there can have it. An init that opens its console as on a machine would
+// become the owner of the terminal; on a machine the console is never a
+// controlling terminal. If the session belongs to another process than init,
+// that process uses it, and keeps it.
 func (c *console) free(init int) {
 	var session int32
 	if c.fd < 0 || ioctl(c.fd, ttyGetSession, uintptr(unsafe.Pointer(&session))) < 0 || int(session) != init {

@@ -74,7 +74,8 @@ func (h *holder) reap() {
 	}
 }
 
-// waitOwn is __WNOTHREAD: what the tracer's thread waits for is not taken here.
+// waitOwn is __WNOTHREAD: a wait of this thread does not take events that the
+// tracer's thread waits for.
 const waitOwn = 0x20000000
 
 func wait4(pid int, status *syscall.WaitStatus) (int, syscall.Errno) {

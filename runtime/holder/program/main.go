@@ -1,11 +1,11 @@
-// Program holder is what stays beside a running VPS: it holds the console's
-// pty, the life lock and the sockets, waits for init, and then executes croft
-// in its own place. It takes over the process of croft's monitor, so init is
-// its child.
+// Program holder stays beside a running VPS. It holds the console's pty, the
+// life lock and the sockets, and waits for init. Then it executes croft in its
+// own place. It takes over the process of croft's monitor, so init is its
+// child.
 //
-// A machine has one of it for each running VPS, so it is made to be small: no
-// package but syscall, one thread that does anything, no allocation while it
-// runs, and it gives back the pages of its own code when it has nothing to do.
+// A machine has one holder for each running VPS, so it has to be small. It
+// imports only syscall. One thread does all the work. It allocates no memory
+// while it runs, and gives back the pages of its own code when it is idle.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 	"croft/runtime/holder/protocol"
 )
 
-// What the loop waits with when something has to be tried again, in ms.
+// Pauses of the loop before it tries something again, in milliseconds.
 const (
 	idleAfter  = 1000 // quiet for so long: give the pages back
 	retryAfter = 200  // input that the console did not take
@@ -99,8 +99,8 @@ func (h *holder) setUp() (err error) {
 	h.console.open(h.cfg.Master)
 	h.notify.open(h.cfg.Notify, h.cfg.Booted)
 	h.clients.open(h.cfg.Console)
-	// Edges only: a console that nobody in the VPS has open reports a hang-up
-	// for as long as that lasts, and watched by level would keep us busy.
+	// Edge-triggered: a console that no process in the VPS has open reports a
+	// hang-up all the time. Level-triggered, that would keep the holder busy.
 	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console} {
 		if fd >= 0 {
 			if err = h.watch(fd, syscall.EPOLLIN|syscall.EPOLLOUT|edge); err != nil {
@@ -181,8 +181,8 @@ func (h *holder) note(fd int, what uint32) {
 	}
 }
 
-// work does a bounded part of what there is to do, so that none of the
-// descriptors can keep the others from their turn.
+// work does a bounded part of the pending work, so that each descriptor gets
+// its turn.
 func (h *holder) work() {
 	if !h.pace.exhausted(milliseconds()) {
 		h.listen()
@@ -191,7 +191,7 @@ func (h *holder) work() {
 	h.clients.work()
 }
 
-// listen reads some of what the VPS says.
+// listen reads a part of the output and of the messages of the VPS.
 func (h *holder) listen() {
 	for range 16 {
 		out := h.console.read()
@@ -208,7 +208,7 @@ func (h *holder) listen() {
 	h.notify.read()
 }
 
-// finish takes what the VPS wrote last off the pty and lets the clients go.
+// finish reads the last output of the VPS from the pty and closes the clients.
 func (h *holder) finish() {
 	for {
 		out := h.console.read()

@@ -4,7 +4,7 @@ import "syscall"
 
 // A notify is the socket that init says READY=1 to (sd_notify(3)).
 type notify struct {
-	fd       int // None if there is none
+	fd       int // None: there is no socket
 	readable bool
 	marker   string // made when it has; "" when that is done
 	ready    bool

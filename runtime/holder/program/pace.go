@@ -5,9 +5,10 @@ import (
 	"unsafe"
 )
 
-// A pace bounds how much a VPS can make its holder do: what it writes to its
-// console is read, shown and logged, and its messages are read, at a rate that
-// costs the host little. Whoever writes more inside waits, as on a serial line.
+// A pace bounds the work that a VPS can cause in its holder. The holder reads,
+// shows and logs console output, and reads messages, at a rate that costs the
+// host little. A process inside that writes more has to wait, as on a serial
+// line.
 type pace struct {
 	window int64 // the number of the current one
 	spent  int   // bytes in it
@@ -17,7 +18,7 @@ type pace struct {
 const (
 	windowLength = 100       // ms
 	windowBytes  = 256 << 10 // of the console
-	messageBytes = 4 << 10   // what a turn of reading messages counts as
+	messageBytes = 4 << 10   // the cost of one turn of reading messages, in bytes
 )
 
 // exhausted reports whether nothing is to be read before the next window.
@@ -31,7 +32,7 @@ func (p *pace) exhausted(now int64) bool {
 // rest is how many milliseconds the current window lasts from now on.
 func rest(now int64) int { return int(windowLength - now%windowLength) }
 
-// milliseconds is what the monotonic clock shows.
+// milliseconds returns the time of the monotonic clock.
 func milliseconds() int64 {
 	const monotonic = 1
 	var t syscall.Timespec

@@ -2,10 +2,10 @@ package main
 
 import "syscall"
 
-// givePagesBack drops this program's code and constants from its memory. The
-// kernel maps them in by the 64 KiB around whatever is touched, so the parts
-// that only the start needed stay for ever otherwise; the few that the next
-// event needs come back from the page cache.
+// givePagesBack removes this program's code and constants from its memory. The
+// kernel maps 64 KiB around each page that is touched, so without this the
+// parts that only the start needs would stay. The next event gets its few pages
+// back from the page cache.
 func givePagesBack() {
 	for _, r := range readOnly() {
 		syscall.RawSyscall(syscall.SYS_MADVISE, r.from, r.to-r.from, syscall.MADV_DONTNEED)

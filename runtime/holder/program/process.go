@@ -59,11 +59,12 @@ func readAll(path string) ([]byte, error) {
 	}
 }
 
-// environment is what croft had before it became the holder.
+// environment returns the environment that croft had before it became the
+// holder.
 func environment() []string { return protocol.RestoreEnvironment(syscall.Environ()) }
 
-// ignore sets what the kernel does with each of the ignored signals, past Go's
-// own runtime: package os/signal costs more than the rest of this program.
+// ignore sets the action of each ignored signal in the kernel, past Go's
+// runtime: package os/signal costs more memory than the rest of this program.
 func ignore(what uintptr) {
 	for _, sig := range ignored {
 		setAction(sig, what)

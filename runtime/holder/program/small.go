@@ -7,18 +7,23 @@ import (
 	"croft/runtime/holder/protocol"
 )
 
-// As PID 1 of a VPS whose image has no init this program is one. It reaps what
-// is left to it, passes signals on to the one command that it runs, and ends
-// with that one's exit status. Without a command it only waits to be ended.
+// This program is also PID 1 of a VPS whose image has no init. Then it reaps
+// orphaned processes, passes signals on to the one command that it runs, and
+// ends with that command's exit status. Without a command it waits until it is
+// stopped.
 //
-// Its main thread blocks its signals and waits for them: a PID 1 gets no signal
-// that it has no handler for, and package os/signal costs more than all the
-// rest. Go's runtime makes its other threads with the mask that the program was
-// started with, so it executes itself once more when it has blocked them. Some
-// the runtime unblocks there all the same: those have the default action, which
-// is none for a PID 1, while the main thread, which the kernel asks first, gets
-// them. SIGCHLD is left out: with a command there is always a child to wait for,
-// and without one the kernel is told to reap.
+// Signals need care, for these reasons:
+//
+// - The kernel sends PID 1 only signals that it has a handler for.
+// - Package os/signal would cost more memory than the rest of the program. So the
+//   main thread blocks its signals and waits for them.
+// - Go's runtime creates its other threads with the signal mask that the program was
+//   started with. So the program blocks the signals and executes itself once more.
+// - The runtime unblocks some of them in its threads nevertheless. There they have the
+//   default action, which is none for PID 1. The kernel offers a signal to the main
+//   thread first, so that gets it.
+// - SIGCHLD is not blocked. With a command there is always a child to wait for.
+//   Without one the kernel reaps.
 
 const (
 	sigSetMask  = 2

@@ -1,10 +1,10 @@
 package protocol
 
-// A console client sends frames; what the holder sends back is the bare
-// output of the VPS. A frame is a byte that says what it is, then
+// A console client sends frames. The holder sends back the plain output of the
+// VPS. A frame begins with a byte that names its kind:
 //
-//	'd'  length (2 bytes, big endian), that many bytes: typed at the console
-//	'w'  rows, columns (2 bytes each, big endian): the client's window size
+// 'd'  length (2 bytes, big endian), then that many bytes of input 'w'  rows,
+// columns (2 bytes each, big endian): the size of the client's window
 const (
 	FrameData = 'd'
 	FrameSize = 'w'
@@ -44,9 +44,9 @@ type Piece struct {
 	Rows, Cols uint16
 }
 
-// Next takes the next piece off p and returns how many bytes of p it used.
-// Data is a part of p. It is an error if p is no stream of frames; what
-// follows has no meaning then.
+// Next decodes the next piece of p and returns how many bytes of p it used.
+// Data is a part of p. If p is not a stream of frames it returns an error, and
+// the rest of the stream cannot be decoded.
 func (d *Decoder) Next(p []byte) (piece Piece, used int, err error) {
 	for used < len(p) {
 		if d.left > 0 {

@@ -1,9 +1,9 @@
-// Package protocol is what croft and the holder program say to each other: the
-// holder's arguments, how it reports the end of a VPS, and the frames that a
-// console client sends it.
+// Package protocol is the interface between croft and the holder program: the
+// holder's arguments, its report of the end of a VPS, and the frames of console
+// clients.
 //
-// The holder links this package, so it imports nothing: every page that a
-// library touches is memory that each running VPS costs.
+// The holder links this package, so it imports nothing: each page that a
+// library touches costs memory for each running VPS.
 package protocol
 
 // A Config is everything the holder knows. It travels as the holder's
@@ -23,8 +23,8 @@ type Config struct {
 	// inside wait; or None.
 	KernelLog int
 
-	Log    string // the console log of this boot, appended to; "" is none
-	Booted string // made when READY=1 arrives, holds the time; "" is none
+	Log    string // the console log of this boot, which is appended to; "": no log
+	Booted string // created when READY=1 arrives, contains the time; "": no file
 
 	Exec string   // croft itself: executed when init has ended
 	Argv []string // its arguments, the program's name first; End.Args is appended
