@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"croft/cli/display"
+	"croft/cli/values"
 
 	goruntime "runtime"
 	"sync"
@@ -24,7 +25,7 @@ func (a *app) commands() *cmdline.Verb {
 			{Name: "root", Placeholder: "DIR", Usage: "directory of VPSs, templates and networks (CROFT_ROOT; default: /var/lib/croft)"},
 			{Name: "run-dir", Placeholder: "DIR", Usage: "directory of runtime state, cleared at reboot (CROFT_RUN_DIR; default: /run/croft)"},
 			{
-				Name: "cgroup-manager", Placeholder: "MANAGER", Choices: cgroupManagers(),
+				Name: "cgroup-manager", Placeholder: "MANAGER", Choices: values.CgroupManagers(),
 				Usage: "cgroup manager: auto, systemd or cgroupfs (CROFT_CGROUP_MANAGER; default: auto)",
 			},
 			{Name: "lock-timeout", Placeholder: "TIME", Usage: "how long to wait for a VPS that another command is changing (default: 0)"},

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"croft/cli/cmdline"
+	"croft/cli/values"
 	"croft/internal/vps"
 	"croft/runtime"
 )
@@ -74,29 +75,29 @@ func create(ctx context.Context, i *invocation) error {
 // createOptions reads settings; what is wrong with them is in i.err.
 func createOptions(i *invocation) runtime.CreateOptions {
 	o := runtime.CreateOptions{
-		Template:   get(i, "template", parseTemplateOrImage),
-		Hostname:   get(i, "hostname", parseHostname),
-		Addresses:  getMany(i, "ip", parseAddress),
+		Template:   get(i, "template", values.TemplateOrImage),
+		Hostname:   get(i, "hostname", values.Hostname),
+		Addresses:  getMany(i, "ip", values.Address),
 		Networks:   getMany(i, "network", vps.ParseName),
 		Published:  publications(i),
-		Sysctls:    toMap(getMany(i, "sysctl", parseSysctl)),
-		Allow:      getMany(i, "allow", parseAllow),
-		Env:        getMany(i, "env", parseEnv),
-		Labels:     toMap(getMany(i, "label", parseLabel)),
-		IDSize:     get(i, "id-size", parseIDSize),
+		Sysctls:    values.ToMap(getMany(i, "sysctl", values.Sysctl)),
+		Allow:      getMany(i, "allow", values.Allow),
+		Env:        getMany(i, "env", values.Env),
+		Labels:     values.ToMap(getMany(i, "label", values.Label)),
+		IDSize:     get(i, "id-size", values.IDSize),
 		Privileged: i.Is("privileged"),
-		OnBoot:     get(i, "onboot", parseOnBoot),
-		BootOrder:  get(i, "boot-order", parseBootOrder),
-		StopTime:   get(i, "stop-timeout", parseTimeout),
+		OnBoot:     get(i, "onboot", values.OnBoot),
+		BootOrder:  get(i, "boot-order", values.BootOrder),
+		StopTime:   get(i, "stop-timeout", values.Timeout),
 	}
-	o.Rates = getMany(i, "rate", parseRate)
-	o.Connections = get(i, "connections", parseConnections)
-	o.Limits.Memory = get(i, "memory", parseMemory)
-	o.Limits.Swap = get(i, "swap", parseSwap)
-	o.Limits.MilliCPUs = get(i, "cpus", parseCPUs)
-	o.Limits.PIDs = get(i, "pids", parsePIDs)
-	o.DNS.Servers = getMany(i, "dns", parseResolver)
-	o.DNS.Search = getMany(i, "search", parseDomain)
+	o.Rates = getMany(i, "rate", values.Rate)
+	o.Connections = get(i, "connections", values.Connections)
+	o.Limits.Memory = get(i, "memory", values.Memory)
+	o.Limits.Swap = get(i, "swap", values.Swap)
+	o.Limits.MilliCPUs = get(i, "cpus", values.CPUs)
+	o.Limits.PIDs = get(i, "pids", values.PIDs)
+	o.DNS.Servers = getMany(i, "dns", values.Resolver)
+	o.DNS.Search = getMany(i, "search", values.Domain)
 	switch {
 	case i.Err != nil:
 	case o.Template == "":

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/cli/cmdline"
+	"croft/cli/values"
 	"croft/internal/fail"
 	"croft/runtime"
 )
@@ -131,7 +132,7 @@ func parseFormat(s string) (runtime.TemplateFormat, error) {
 
 // parseImage reads what one of several images in an archive is called.
 func parseImage(s string) (string, error) {
-	if strings.Trim(s, letters+"0123456789._-/:@+") != "" || s == "" {
+	if strings.Trim(s, values.Letters+"0123456789._-/:@+") != "" || s == "" {
 		return "", fail.New(fail.Usage, "invalid name or digest of an image %q", s)
 	}
 	return s, nil

@@ -9,6 +9,7 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/cli/display"
+	"croft/cli/values"
 	"croft/internal/vps"
 	"croft/runtime"
 )
@@ -140,7 +141,7 @@ func rejectOption() cmdline.Option {
 
 func addFirewallRules(ctx context.Context, i *invocation, action string) error {
 	base := firewallRule(i, action)
-	at := get(i, "at", parseNumber)
+	at := get(i, "at", values.Number)
 	name, what, err := i.nameAnd()
 	if err != nil {
 		return err
@@ -156,10 +157,10 @@ func addFirewallRules(ctx context.Context, i *invocation, action string) error {
 func firewallRule(i *invocation, action string) vps.FirewallRule {
 	r := vps.FirewallRule{
 		Chain: "input", Action: action,
-		From: get(i, "from", parsePlace), To: get(i, "to", parsePlace), States: get(i, "state", parseStates),
+		From: get(i, "from", values.Place), To: get(i, "to", values.Place), States: get(i, "state", values.States),
 	}
 	if i.Has("chain") {
-		r.Chain = get(i, "chain", parseChain)
+		r.Chain = get(i, "chain", values.Chain)
 	}
 	if action == "deny" && i.Is("reject") {
 		r.Action = "reject"
@@ -203,7 +204,7 @@ are still accepted.`,
 			if len(words) != 2 {
 				return usageError("firewall policy takes a CHAIN and accept or drop, for example: croft firewall %s policy input drop", name)
 			}
-			chain, err := parseChain(words[0])
+			chain, err := values.Chain(words[0])
 			if err != nil {
 				return usageError("firewall policy: %w", err)
 			}
@@ -316,7 +317,7 @@ func (i *invocation) numbers(name string, words []string) ([]int, error) {
 	}
 	var numbers []int
 	for _, w := range words {
-		n, err := parseNumber(w)
+		n, err := values.Number(w)
 		if err != nil {
 			return nil, usageError("%s: %w", strings.Join(i.Path, " "), err).WithHint("croft %s %s list", i.Path[0], name)
 		}

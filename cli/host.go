@@ -8,6 +8,7 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/cli/display"
+	"croft/cli/values"
 	"croft/internal/fail"
 	"croft/runtime"
 )
@@ -90,7 +91,7 @@ exit status is that of the first failure.`,
 		},
 		Synonyms: []string{"start", "up"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			o := runtime.StartOptions{Wait: get(i, "wait", parseWait), Timeout: get(i, "timeout", parseTimeout)}
+			o := runtime.StartOptions{Wait: get(i, "wait", values.Wait), Timeout: get(i, "timeout", values.Timeout)}
 			i.OnlyWith("timeout", "wait")
 			m, err := hostManager(i)
 			if err != nil {
@@ -114,7 +115,7 @@ host boot". A VPS that has not ended after its --stop-timeout is killed.`,
 		},
 		Synonyms: []string{"stop", "halt", "down"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			o := runtime.ShutdownOptions{Timeout: get(i, "timeout", parseTimeout)}
+			o := runtime.ShutdownOptions{Timeout: get(i, "timeout", values.Timeout)}
 			m, err := hostManager(i)
 			if err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"croft/cli/cmdline"
+	"croft/cli/values"
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/runtime"
@@ -39,7 +40,7 @@ was not found, 126 if it cannot be executed, 125 if croft failed.`,
 		Inside: true, Before: 1, StatusInside: true, Signals: cmdline.PassOn,
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := readExecOptions(i)
-			o.Env = getMany(i, "env", parseEnv)
+			o.Env = getMany(i, "env", values.Env)
 			if len(i.Words) == 0 {
 				return usageError("exec: no NAME given")
 			}
@@ -89,8 +90,8 @@ func loginOption() cmdline.Option {
 func readExecOptions(i *invocation) runtime.ExecOptions {
 	i.NotBoth("terminal", "no-terminal")
 	o := runtime.ExecOptions{
-		User:  get(i, "user", parseUser),
-		Cwd:   get(i, "cwd", parseAbsolute),
+		User:  get(i, "user", values.User),
+		Cwd:   get(i, "cwd", values.Absolute),
 		Login: i.Is("login"),
 		Stdio: i.stdio,
 	}
@@ -139,7 +140,7 @@ func runRun(ctx context.Context, i *invocation) error {
 		Name:          get(i, "name", vps.ParseName),
 		Remove:        i.Is("rm"),
 		Detach:        i.Is("detach"),
-		Wait:          get(i, "wait", parseWait),
+		Wait:          get(i, "wait", values.Wait),
 		Exec:          readExecOptions(i),
 	}
 	o.Exec.Args, o.Exec.Env = i.Words, o.Env
@@ -182,7 +183,7 @@ func (a *app) enterVerb() *cmdline.Verb {
 		Synonyms:     []string{"ssh", "login", "sh"},
 		StatusInside: true, Signals: cmdline.PassOn,
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			o := runtime.ExecOptions{User: get(i, "user", parseUser), Login: i.Is("login"), Stdio: i.stdio}
+			o := runtime.ExecOptions{User: get(i, "user", values.User), Login: i.Is("login"), Stdio: i.stdio}
 			return forOne(ctx, i, "enter", func(ctx context.Context, m Manager, name string) error {
 				return exited(m.Enter(ctx, name, o))
 			})
@@ -210,6 +211,47 @@ Debian VPS:
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			return forOne(ctx, i, "attach to the console", func(ctx context.Context, m Manager, name string) error {
 				return m.Console(ctx, name, i.stdio)
+			})
+		}),
+	}
+}
+
+func (a *app) mountVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "mount", Group: groupInside, Args: "NAME... | --all", Words: stoppedNames,
+		Summary:  "mount root filesystems of stopped VPSs, and print their paths",
+		Examples: []string{"croft mount web"},
+		About: `Gives access to the files of a VPS from the host. The parent directory is an OCI
+bundle then, which any OCI runtime can run. A mounted VPS cannot start. Mounting
+a mounted VPS succeeds.
+
+File owners are shown as host ids: host id = id inside + ids.first of "croft
+inspect".`,
+		Options: []cmdline.Option{allOption("mount")},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
+			return forEach(ctx, i, "mount", func(ctx context.Context, m Manager, name string) error {
+				dir, err := m.Mount(ctx, name)
+				if err != nil {
+					return err
+				}
+				return i.print(dir + "\n")
+			})
+		}),
+	}
+}
+
+func (a *app) umountVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "umount", Group: groupInside, Args: "NAME... | --all", Words: stoppedNames,
+		Summary:  "unmount root filesystems that croft mount mounted",
+		Examples: []string{"croft umount web", "croft umount --all"},
+		About: `Unmounting a VPS that is not mounted succeeds. A root filesystem with open files
+stays mounted, and the command fails.`,
+		Options:  []cmdline.Option{allOption("unmount")},
+		Synonyms: []string{"unmount"},
+		Run: a.run(func(ctx context.Context, i *invocation) error {
+			return forEach(ctx, i, "unmount", func(ctx context.Context, m Manager, name string) error {
+				return m.Umount(ctx, name)
 			})
 		}),
 	}

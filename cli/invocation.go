@@ -8,6 +8,7 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/cli/display"
+	"croft/cli/values"
 	"croft/runtime"
 )
 
@@ -43,10 +44,10 @@ func getMany[T any](i *invocation, name string, parse func(string) (T, error)) [
 // readGlobals reads the options of every command: the directories, and how to talk.
 func (i *invocation) readGlobals() error {
 	i.place = runtime.Options{
-		Root:          setting(i, "root", "CROFT_ROOT", parseDirectory),
-		Run:           setting(i, "run-dir", "CROFT_RUN_DIR", parseDirectory),
-		CgroupManager: setting(i, "cgroup-manager", "CROFT_CGROUP_MANAGER", parseCgroupManager),
-		LockTimeout:   get(i, "lock-timeout", parseDuration),
+		Root:          setting(i, "root", "CROFT_ROOT", values.Directory),
+		Run:           setting(i, "run-dir", "CROFT_RUN_DIR", values.Directory),
+		CgroupManager: setting(i, "cgroup-manager", "CROFT_CGROUP_MANAGER", values.CgroupManager),
+		LockTimeout:   get(i, "lock-timeout", values.Duration),
 		Warn:          i.screen.Warn,
 		Command:       i.command(),
 		CommandLine:   i.commandLine(i.typed...),

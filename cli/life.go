@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"croft/cli/cmdline"
+	"croft/cli/values"
 	"croft/internal/signame"
 	"croft/runtime"
 )
@@ -35,7 +36,7 @@ VPS that is running already is an error and is left as it is.`,
 		},
 		Synonyms: []string{"boot", "up"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			o := runtime.StartOptions{Wait: get(i, "wait", parseWait), Timeout: get(i, "timeout", parseTimeout)}
+			o := runtime.StartOptions{Wait: get(i, "wait", values.Wait), Timeout: get(i, "timeout", values.Timeout)}
 			i.OnlyWith("timeout", "wait")
 			return forEachAtOnce(ctx, i, startsAtOnce(), "start", func(ctx context.Context, m Manager, name string) error {
 				return m.Start(ctx, name, o)
@@ -73,7 +74,7 @@ func stopOptions() []cmdline.Option {
 
 func readStopOptions(i *invocation) runtime.StopOptions {
 	i.NotBoth("timeout", "fast")
-	return runtime.StopOptions{Timeout: get(i, "timeout", parseTimeout), Fast: i.Is("fast")}
+	return runtime.StopOptions{Timeout: get(i, "timeout", values.Timeout), Fast: i.Is("fast")}
 }
 
 func (a *app) restartVerb() *cmdline.Verb {
@@ -87,7 +88,7 @@ func (a *app) restartVerb() *cmdline.Verb {
 		Synonyms: []string{"reboot"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			stop := readStopOptions(i)
-			start := runtime.StartOptions{Wait: get(i, "wait", parseWait), Timeout: get(i, "wait-timeout", parseTimeout)}
+			start := runtime.StartOptions{Wait: get(i, "wait", values.Wait), Timeout: get(i, "wait-timeout", values.Timeout)}
 			i.OnlyWith("wait-timeout", "wait")
 			return forEachAtOnce(ctx, i, startsAtOnce(), "restart", func(ctx context.Context, m Manager, name string) error {
 				return m.Restart(ctx, name, stop, start)
@@ -104,10 +105,10 @@ func (a *app) killVerb() *cmdline.Verb {
 		About: `Without --signal every process of the VPS is killed at once, as if its power
 had been cut. Any other signal goes to its init, which may ignore it.`,
 		Options: []cmdline.Option{
-			{Name: "signal", Short: "s", Placeholder: "SIGNAL", Usage: "signal to send: TERM, SIGHUP, 15, RTMIN+4; -9 and -KILL work too (default: KILL)", Choices: signalNames()},
+			{Name: "signal", Short: "s", Placeholder: "SIGNAL", Usage: "signal to send: TERM, SIGHUP, 15, RTMIN+4; -9 and -KILL work too (default: KILL)", Choices: values.SignalNames()},
 			allOption("kill"),
 		},
-		Dashed: "signal", IsDashed: isSignal,
+		Dashed: "signal", IsDashed: values.IsSignal,
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			sig := get(i, "signal", signame.Parse)
 			if !i.Has("signal") {

@@ -11,6 +11,7 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/cli/display"
+	"croft/cli/values"
 	"croft/runtime"
 )
 
@@ -149,9 +150,9 @@ removed. --raw keeps them; so does output to a file or a pipe.`,
 		},
 		Synonyms: []string{"log"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			o := runtime.LogOptions{Follow: i.Is("follow"), Boot: get(i, "boot", parseBoot), Lines: -1, Monitor: i.Is("monitor")}
+			o := runtime.LogOptions{Follow: i.Is("follow"), Boot: get(i, "boot", values.Boot), Lines: -1, Monitor: i.Is("monitor")}
 			if i.Has("lines") {
-				o.Lines = get(i, "lines", parseLines)
+				o.Lines = get(i, "lines", values.Lines)
 			}
 			return forOne(ctx, i, "print the log", func(ctx context.Context, m Manager, name string) error {
 				if !o.Follow {
@@ -194,12 +195,12 @@ conditions, prints nothing.
 Start the wait for a reboot before the reboot: a reboot that is over does not
 count.`,
 		Options: []cmdline.Option{
-			{Name: "for", Also: "until", Placeholder: "CONDITION", Usage: "running, stopped, booted, network or reboot (default: stopped)", Choices: conditions()},
+			{Name: "for", Also: "until", Placeholder: "CONDITION", Usage: "running, stopped, booted, network or reboot (default: stopped)", Choices: values.Conditions()},
 			{Name: "timeout", Placeholder: "TIME", Usage: "give up after this time, with exit status 9 (default: no limit)"},
 			allOption("wait for"),
 		},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			until, timeout := get(i, "for", parseCondition), get(i, "timeout", parseTimeout)
+			until, timeout := get(i, "for", values.Condition), get(i, "timeout", values.Timeout)
 			if !i.Has("for") {
 				until = runtime.UntilStopped
 			}

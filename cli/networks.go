@@ -7,6 +7,7 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/cli/display"
+	"croft/cli/values"
 	"croft/internal/vps"
 	"croft/runtime"
 )
@@ -73,13 +74,13 @@ Prints the name and the prefixes of the network.`,
 // is in i.err.
 func networkSettings(i *invocation) runtime.NetworkSettings {
 	s := runtime.NetworkSettings{
-		Mode: get(i, "mode", parseMode), Bridge: get(i, "bridge", parseInterface), Parent: get(i, "parent", parseInterface),
-		Gateways: getMany(i, "gateway", parseAddress), MTU: get(i, "mtu", parseBytes),
+		Mode: get(i, "mode", values.Mode), Bridge: get(i, "bridge", values.Interface), Parent: get(i, "parent", values.Interface),
+		Gateways: getMany(i, "gateway", values.Address), MTU: get(i, "mtu", values.Bytes),
 		NoNAT: i.Is("no-nat"), Private: i.Is("private"), Segment: i.Is("segment"),
-		NoNames: i.Has("names") && !get(i, "names", parseYesNo),
+		NoNames: i.Has("names") && !get(i, "names", values.YesNo),
 	}
-	s.IPv4, s.NoIPv4 = get(i, "ipv4", parseIPv4Prefix).split()
-	s.IPv6, s.NoIPv6 = get(i, "ipv6", parseIPv6Prefix).split()
+	s.IPv4, s.NoIPv4 = get(i, "ipv4", values.IPv4Prefix).Split()
+	s.IPv6, s.NoIPv6 = get(i, "ipv6", values.IPv6Prefix).Split()
 	return s
 }
 
@@ -98,7 +99,7 @@ their addresses; see --private of "croft network create".`,
 		Options:  []cmdline.Option{namesOption("VPSs get each other's names in /etc/hosts: yes or no")},
 		Synonyms: []string{"update", "edit", "change"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			names := get(i, "names", parseYesNo)
+			names := get(i, "names", values.YesNo)
 			if !i.Has("names") && i.Err == nil {
 				i.Err = usageError("network set: nothing to change: give --names yes or --names no")
 			}

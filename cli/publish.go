@@ -11,6 +11,7 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/cli/display"
+	"croft/cli/values"
 	"croft/internal/vps"
 	"croft/runtime"
 )
@@ -203,7 +204,7 @@ func parsePublicationChoice(s string) (vps.PublicationChoice, error) {
 		}
 		return vps.PublicationChoice{Protocol: protocol, Host: p.Host, Ports: p.Ports, To: p.To}, nil
 	}
-	if n, err := parseNumber(s); err == nil {
+	if n, err := values.Number(s); err == nil {
 		return vps.PublicationChoice{Number: n}, nil
 	}
 	if _, _, err := vps.ParsePorts(ports); err != nil || hasProtocol && protocol != "tcp" && protocol != "udp" {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"croft/cli/cmdline"
+	"croft/cli/values"
 	"croft/internal/fail"
 	"croft/internal/sizes"
 	"croft/runtime"
@@ -51,7 +52,7 @@ login or podman login.`,
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := runtime.TemplatePull{
 				Replace: i.Is("replace"), Insecure: i.Is("insecure"),
-				Architecture: get(i, "architecture", parseWord), MaxSize: get(i, "max-size", parseMaxSize),
+				Architecture: get(i, "architecture", values.Word), MaxSize: get(i, "max-size", parseMaxSize),
 			}
 			switch len(i.Words) {
 			case 1:
@@ -59,7 +60,7 @@ login or podman login.`,
 				if o.Name = i.Words[1]; o.Name == "" {
 					return usageError("a template's name is empty")
 				}
-				if _, err := parseTemplate(o.Name); err != nil {
+				if _, err := values.Template(o.Name); err != nil {
 					return usageError("%w", err)
 				}
 			default:

@@ -7,6 +7,7 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/cli/display"
+	"croft/cli/values"
 	"croft/internal/vps"
 	"croft/runtime"
 )
@@ -115,7 +116,7 @@ uses the gateway of the network. Adding the same route again succeeds.`,
 			if len(words) != 1 {
 				return usageError("route add takes one DESTINATION, for example: croft route %s add 192.0.2.0/24 --mtu 1300", name)
 			}
-			if r.Destination, err = parseDestination(words[0], r.Via+r.Src); err != nil {
+			if r.Destination, err = values.Destination(words[0], r.Via+r.Src); err != nil {
 				return usageError("route add: %w", err)
 			}
 			return changeNamed(ctx, i, name, "change the routes", vps.AddRoute{Route: r})
@@ -139,9 +140,9 @@ func routeOptions(table string) []cmdline.Option {
 // readRoute is what the options say of a route, whatever its destination.
 func readRoute(i *invocation) vps.Route {
 	return vps.Route{
-		Via: get(i, "via", parsePlainAddress), Dev: get(i, "dev", parseInterface), Src: get(i, "src", parsePlainAddress),
-		MTU: get(i, "mtu", parseBytes), AdvMSS: get(i, "advmss", parseBytes),
-		Table: get(i, "table", parseRouteTable), Metric: get(i, "metric", parseMetric),
+		Via: get(i, "via", values.PlainAddress), Dev: get(i, "dev", values.Interface), Src: get(i, "src", values.PlainAddress),
+		MTU: get(i, "mtu", values.Bytes), AdvMSS: get(i, "advmss", values.Bytes),
+		Table: get(i, "table", values.RouteTable), Metric: get(i, "metric", values.Metric),
 	}
 }
 
@@ -180,8 +181,8 @@ func routeRuleOptions() []cmdline.Option {
 
 func readRouteRule(i *invocation) vps.RouteRule {
 	return vps.RouteRule{
-		From: get(i, "from", parsePlace), To: get(i, "to", parsePlace),
-		Table: get(i, "table", parseRouteTable), Priority: get(i, "priority", parsePriority),
+		From: get(i, "from", values.Place), To: get(i, "to", values.Place),
+		Table: get(i, "table", values.RouteTable), Priority: get(i, "priority", values.Priority),
 	}
 }
 
@@ -232,7 +233,7 @@ func routeChoices(i *invocation, name string, words []string) ([]vps.RouteChoice
 		}
 		return []vps.RouteChoice{{Rule: r}}, i.Err
 	}
-	if _, err := parseNumber(words[0]); err == nil {
+	if _, err := values.Number(words[0]); err == nil {
 		i.onlyFor("a DESTINATION or the word rule", slices.Concat(ofRoutes, ofRules, []string{"table"}))
 		var chosen []vps.RouteChoice
 		numbers, err := i.numbers(name, words)
@@ -249,7 +250,7 @@ func routeChoices(i *invocation, name string, words []string) ([]vps.RouteChoice
 	r.Destination = words[0]
 	if words[0] != "default" || r.Via+r.Src != "" { // else it is the default route of either family
 		var err error
-		if r.Destination, err = parseDestination(words[0], r.Via+r.Src); err != nil {
+		if r.Destination, err = values.Destination(words[0], r.Via+r.Src); err != nil {
 			return nil, usageError("route remove: %w", err).WithHint("croft route %s list", name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"croft/cli/cmdline"
+	"croft/cli/values"
 	"croft/internal/vps"
 )
 
@@ -42,7 +43,7 @@ again.`,
 
 func onBootOption() cmdline.Option {
 	return cmdline.Option{
-		Name: "onboot", Placeholder: "yes|no|last", Choices: onBoots(),
+		Name: "onboot", Placeholder: "yes|no|last", Choices: values.OnBoots(),
 		Usage: "start at host boot: yes, no, or last: if it was running before (default: last)",
 	}
 }
@@ -56,7 +57,7 @@ func stopTimeoutOption() cmdline.Option {
 }
 
 func set(ctx context.Context, i *invocation) error {
-	add, remove := getMany(i, "ip-add", parseAddress), getMany(i, "ip-del", parseAddress)
+	add, remove := getMany(i, "ip-add", values.Address), getMany(i, "ip-del", values.Address)
 	for _, a := range add {
 		if i.Err == nil && slices.Contains(remove, a) {
 			i.Err = usageError("--ip-add and --ip-del: both have %s", a)
@@ -69,13 +70,13 @@ func set(ctx context.Context, i *invocation) error {
 	for _, a := range remove {
 		edits = append(edits, vps.RemoveAddress{Address: a})
 	}
-	for _, r := range getMany(i, "rate", parseRate) {
+	for _, r := range getMany(i, "rate", values.Rate) {
 		edits = append(edits, r)
 	}
-	edits = addEdit(edits, i, "connections", parseConnections, func(n int64) vps.Edit { return vps.SetConnections{Limit: n} })
-	edits = addEdit(edits, i, "onboot", parseOnBoot, func(o vps.OnBoot) vps.Edit { return vps.SetOnBoot{OnBoot: o} })
-	edits = addEdit(edits, i, "boot-order", parseBootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })
-	edits = addEdit(edits, i, "stop-timeout", parseTimeout, func(d time.Duration) vps.Edit { return vps.SetStopTimeout{Timeout: d} })
+	edits = addEdit(edits, i, "connections", values.Connections, func(n int64) vps.Edit { return vps.SetConnections{Limit: n} })
+	edits = addEdit(edits, i, "onboot", values.OnBoot, func(o vps.OnBoot) vps.Edit { return vps.SetOnBoot{OnBoot: o} })
+	edits = addEdit(edits, i, "boot-order", values.BootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })
+	edits = addEdit(edits, i, "stop-timeout", values.Timeout, func(d time.Duration) vps.Edit { return vps.SetStopTimeout{Timeout: d} })
 	if i.Err == nil && len(edits) == 0 {
 		i.Err = usageError("set: nothing to change")
 	}
@@ -88,4 +89,56 @@ func addEdit[T any](edits []vps.Edit, i *invocation, name string, parse func(str
 		return edits
 	}
 	return append(edits, edit(get(i, name, parse)))
+}
+
+func rateOption() cmdline.Option {
+	return cmdline.Option{
+		Name: "rate", Placeholder: "RATE", Many: true,
+		Usage: "bandwidth limit: 10M, in=100M,out=10M or eth0:10M (default: unlimited); may be repeated",
+	}
+}
+
+// rateAbout is for the verbs that have the option.
+const rateAbout = `RATE is in bits per second: 64K, 10M, 1.5G (powers of 1000), or unlimited. It
+limits each direction, or in=RATE what the VPS receives and out=RATE what it
+sends, also from and to other VPSs. It applies to every interface of the VPS, or
+after "INTERFACE:" to that one: --rate eth0:in=100M,out=10M.
+
+--connections limits the connections of each interface in the host's connection
+table, in both directions. New connections above the limit are dropped and
+counted ("croft inspect").`
+
+func connectionsOption() cmdline.Option {
+	return cmdline.Option{
+		Name: "connections", Placeholder: "NUMBER",
+		Usage: "limit of connections of each interface: a number, unlimited, or default (default: an eighth of the host's table)",
+	}
+}
+
+func (a *app) renameVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "rename", Group: groupChange, Args: "NAME NEW-NAME", Words: stoppedNames,
+		Summary:  "rename a stopped VPS",
+		Examples: []string{"croft rename web www"},
+		Synonyms: []string{"mv", "move", "ren"},
+		About: `The VPS keeps its files, addresses, logs and published ports. Other VPSs reach it
+by the new name at once. A host name that is the same as the old name changes
+too; one that --hostname set does not.`,
+		Run: a.run(func(ctx context.Context, i *invocation) error {
+			switch len(i.Words) {
+			case 0:
+				return usageError("rename: no NAME given")
+			case 1:
+				return usageError("rename: no NEW-NAME given")
+			case 2:
+			default:
+				return usageError("rename takes a NAME and a NEW-NAME; unexpected argument %q", i.Words[2])
+			}
+			old, new := i.Words[0], i.Words[1]
+			if _, err := vps.ParseName(new); err != nil {
+				return usageError("%w", err)
+			}
+			return forName(i, old, "rename", func(m Manager) error { return m.Rename(ctx, old, new) })
+		}),
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/cli/display"
+	"croft/cli/values"
 	"croft/internal/sizes"
 	"croft/runtime"
 )
@@ -98,7 +99,7 @@ func watchStats(ctx context.Context, o output, m Manager, names []string, interv
 
 // parseInterval reads a time that may be none.
 func parseInterval(s string) (time.Duration, error) {
-	return parseDuration(s)
+	return values.Duration(s)
 }
 
 // pause waits, unless the command is called off.
@@ -156,7 +157,7 @@ func statsTable(all []runtime.Stats) display.Table {
 	t := display.Table{{"NAME", "CPU", "TIME", "MEMORY", "LIMIT", "PIDS", "READ", "WRITTEN", "RECEIVED", "SENT", "DROPPED"}}
 	size := func(n uint64) string { return sizes.Text(int64(n)) }
 	for _, s := range all {
-		percent, most := "", unlimited
+		percent, most := "", values.Unlimited
 		if s.CPU.Percent != nil {
 			percent = strconv.FormatFloat(*s.CPU.Percent, 'f', 1, 64) + "%"
 		}

@@ -183,3 +183,15 @@ func TestStatsOfWhatIsNotKnown(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// Any filter is accepted, or refused with one line.
+func FuzzFilter(f *testing.F) {
+	for _, s := range []string{"status=running", "label=a=b", "ip=10.0.0.1", "name=web-*", "=", "name=["} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if _, err := parseFilter(s); err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", s, err)
+		}
+	})
+}

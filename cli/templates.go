@@ -12,6 +12,7 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/cli/display"
+	"croft/cli/values"
 	"croft/internal/fail"
 	"croft/internal/sizes"
 	"croft/runtime"
@@ -45,7 +46,7 @@ template then gets the name of FILE without .yaml.`,
 			{Name: "verbose", Short: "v", Usage: "print the output of the tool on stderr"},
 		},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			o := runtime.TemplateBuild{RecipeFile: get(i, "recipe", parseFile), Mirror: get(i, "mirror", parseMirror)}
+			o := runtime.TemplateBuild{RecipeFile: get(i, "recipe", values.File), Mirror: get(i, "mirror", values.Mirror)}
 			if i.Is("verbose") {
 				o.Log = i.screen.Log("")
 			}
@@ -91,11 +92,11 @@ the new template as NAME@DIGEST.`,
 func templateImport(ctx context.Context, i *invocation) error {
 	o := runtime.TemplateImport{
 		Replace:      i.Is("replace"),
-		Distribution: get(i, "distribution", parseWord),
-		Release:      get(i, "release", parseWord),
-		Variant:      get(i, "variant", parseWord),
-		Architecture: get(i, "architecture", parseWord),
-		Env:          getMany(i, "env", parseEnv),
+		Distribution: get(i, "distribution", values.Word),
+		Release:      get(i, "release", values.Word),
+		Variant:      get(i, "variant", values.Word),
+		Architecture: get(i, "architecture", values.Word),
+		Env:          getMany(i, "env", values.Env),
 		Image:        get(i, "image", parseImage),
 		MaxSize:      get(i, "max-size", parseMaxSize),
 	}
@@ -217,7 +218,7 @@ func (a *app) templateInspectVerb() *cmdline.Verb {
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := objectsOf[runtime.TemplateInfo](i)
 			var images []runtime.TemplateInfo
-			first := eachWord(ctx, i, "inspect", parseTemplate, func(m Manager, name string) error {
+			first := eachWord(ctx, i, "inspect", values.Template, func(m Manager, name string) error {
 				image, err := m.Template(ctx, name)
 				if err == nil {
 					images = append(images, image)
@@ -244,7 +245,7 @@ func (a *app) templateRemoveVerb() *cmdline.Verb {
 		Aliases:  []string{"rm"},
 		Synonyms: []string{"delete", "destroy"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			return eachWord(ctx, i, "remove", parseTemplate, func(m Manager, name string) error { return m.RemoveTemplate(ctx, name) })
+			return eachWord(ctx, i, "remove", values.Template, func(m Manager, name string) error { return m.RemoveTemplate(ctx, name) })
 		}),
 	}
 }
@@ -317,7 +318,7 @@ func templateName(i *invocation) (string, error) {
 	if name == "" {
 		return "", usageError("a template's name is empty")
 	}
-	if _, err := parseTemplate(name); err != nil {
+	if _, err := values.Template(name); err != nil {
 		return "", usageError("%w", err)
 	}
 	return name, i.Err

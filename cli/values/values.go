@@ -1,4 +1,8 @@
-package cli
+// Package values reads the values of options and the words of commands.
+//
+// A function is never given an empty text: cmdline.Get has refused it. Its error
+// follows the name of the option: --memory: invalid size "1Q" (for example 512M, 1G).
+package values
 
 import (
 	"errors"
@@ -17,13 +21,9 @@ import (
 	"croft/runtime"
 )
 
-// The functions here read the values of options. They are given no empty
-// string (read has refused it), and what they say of a bad one follows the
-// option's name: "--memory: "1Q" is no size: 512M, 1G".
-
-// parseDuration reads a duration that is not negative: a number of seconds, or
-// numbers with units.
-func parseDuration(s string) (time.Duration, error) {
+// Duration reads a duration of 0 or more: a number of seconds, or numbers with
+// units.
+func Duration(s string) (time.Duration, error) {
 	text := s
 	if strings.Trim(s, "0123456789.") == "" {
 		text += "s"
@@ -35,17 +35,17 @@ func parseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// parseTimeout reads a duration that is more than 0.
-func parseTimeout(s string) (time.Duration, error) {
-	d, err := parseDuration(s)
+// Timeout reads a duration of more than 0.
+func Timeout(s string) (time.Duration, error) {
+	d, err := Duration(s)
 	if err == nil && d == 0 {
 		err = fmt.Errorf("invalid duration %q: it must be more than 0", s)
 	}
 	return d, err
 }
 
-// parseAddress reads an address that an interface can have.
-func parseAddress(s string) (netip.Addr, error) {
+// Address reads an address that an interface can have.
+func Address(s string) (netip.Addr, error) {
 	if p, err := netip.ParsePrefix(s); err == nil {
 		return netip.Addr{}, fmt.Errorf("%q: give the address without a prefix length: %s", s, p.Addr())
 	}
@@ -59,43 +59,43 @@ func parseAddress(s string) (netip.Addr, error) {
 	return a, nil
 }
 
-// parseResolver reads the address of a DNS server.
-func parseResolver(s string) (string, error) {
+// Resolver reads the address of a DNS server.
+func Resolver(s string) (string, error) {
 	if err := vps.CheckResolver(s); err != nil {
 		return "", err
 	}
 	return netip.MustParseAddr(s).String(), nil
 }
 
-// parseTemplate reads NAME or NAME@DIGEST.
-func parseTemplate(s string) (string, error) {
-	if strings.Trim(s, letters+"0123456789.-_@:") != "" || strings.ContainsRune("@:-.", rune(s[0])) {
+// Template reads NAME or NAME@DIGEST.
+func Template(s string) (string, error) {
+	if strings.Trim(s, Letters+"0123456789.-_@:") != "" || strings.ContainsRune("@:-.", rune(s[0])) {
 		return "", fmt.Errorf("invalid template %q: use a name, for example debian-12, or NAME@DIGEST", s)
 	}
 	return s, nil
 }
 
-// parseTemplateOrImage is parseTemplate that leaves the name of an image in a
-// registry to the store, which knows how to get it.
-func parseTemplateOrImage(s string) (string, error) {
+// TemplateOrImage is Template that also accepts the name of an image in
+// a registry. The store checks that name.
+func TemplateOrImage(s string) (string, error) {
 	if first, _, ok := strings.Cut(s, "/"); ok && first != "" {
-		_, err := parseTemplate(strings.ReplaceAll(s, "/", "-"))
+		_, err := Template(strings.ReplaceAll(s, "/", "-"))
 		return s, err
 	}
-	return parseTemplate(s)
+	return Template(s)
 }
 
-const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+const Letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-// parseHostname reads a host name.
-func parseHostname(s string) (string, error) { return s, vps.CheckHostname(s) }
+// Hostname reads a host name.
+func Hostname(s string) (string, error) { return s, vps.CheckHostname(s) }
 
-// parseDomain reads a domain to search; "." is none.
-func parseDomain(s string) (string, error) { return s, vps.CheckSearchDomain(s) }
+// Domain reads a search domain; "." stands for no domain.
+func Domain(s string) (string, error) { return s, vps.CheckSearchDomain(s) }
 
-// parseSysctl reads KEY=VALUE with the key as sysctl(8) takes it.
-func parseSysctl(s string) (pair, error) {
-	p, err := parsePair(s, "KEY=VALUE", letters+"0123456789._-/")
+// Sysctl reads KEY=VALUE, with a key as sysctl(8) accepts it.
+func Sysctl(s string) (pair, error) {
+	p, err := parsePair(s, "KEY=VALUE", Letters+"0123456789._-/")
 	p.key = strings.ReplaceAll(p.key, "/", ".")
 	if err == nil && p.value == "" {
 		err = fmt.Errorf("%q has no value for %s", s, p.key)
@@ -103,8 +103,8 @@ func parseSysctl(s string) (pair, error) {
 	return p, err
 }
 
-// parseLabel reads KEY=VALUE; the value may be empty.
-func parseLabel(s string) (pair, error) {
+// Label reads KEY=VALUE; the value may be empty.
+func Label(s string) (pair, error) {
 	key, value, ok := strings.Cut(s, "=")
 	if !ok {
 		return pair{}, fmt.Errorf("invalid label %q: use KEY=VALUE", s)
@@ -112,13 +112,13 @@ func parseLabel(s string) (pair, error) {
 	return pair{key, value}, vps.CheckLabel(key, value)
 }
 
-// parseAllow reads something that a VPS can be allowed.
-func parseAllow(s string) (string, error) { return s, vps.CheckAllow(s, false) }
+// Allow reads the name of a permission of a VPS.
+func Allow(s string) (string, error) { return s, vps.CheckAllow(s, false) }
 
-// parseEnv reads NAME=VALUE and returns it as it is.
-func parseEnv(s string) (string, error) { return s, vps.CheckEnv(s) }
+// Env reads NAME=VALUE and returns it unchanged.
+func Env(s string) (string, error) { return s, vps.CheckEnv(s) }
 
-// A pair is a key and a value.
+// A Pair is a key and a value.
 type pair struct{ key, value string }
 
 func parsePair(s, form, keyChars string) (pair, error) {
@@ -129,8 +129,8 @@ func parsePair(s, form, keyChars string) (pair, error) {
 	return pair{key, value}, nil
 }
 
-// toMap makes a map of pairs; nil if there is none.
-func toMap(pairs []pair) map[string]string {
+// ToMap returns pairs as a map; nil if there are no pairs.
+func ToMap(pairs []pair) map[string]string {
 	if len(pairs) == 0 {
 		return nil
 	}
@@ -141,12 +141,12 @@ func toMap(pairs []pair) map[string]string {
 	return m
 }
 
-// parseUser reads NAME|UID[:GROUP|GID].
-func parseUser(s string) (string, error) {
+// User reads NAME|UID[:GROUP|GID].
+func User(s string) (string, error) {
 	user, group, hasGroup := strings.Cut(s, ":")
 	for _, part := range []string{user, group} {
 		// The last may be a '$': shadow-utils allow it for Samba's machines.
-		if strings.Trim(strings.TrimSuffix(part, "$"), letters+"0123456789_.-") != "" || strings.HasPrefix(part, "-") {
+		if strings.Trim(strings.TrimSuffix(part, "$"), Letters+"0123456789_.-") != "" || strings.HasPrefix(part, "-") {
 			return "", fmt.Errorf("invalid user %q: use USER or USER:GROUP", s)
 		}
 	}
@@ -156,43 +156,43 @@ func parseUser(s string) (string, error) {
 	return s, nil
 }
 
-// parseAbsolute reads a path inside a VPS.
-func parseAbsolute(s string) (string, error) {
+// Absolute reads a path inside a VPS.
+func Absolute(s string) (string, error) {
 	if !filepath.IsAbs(s) || strings.ContainsRune(s, 0) {
 		return "", fmt.Errorf("path %q is not absolute", s)
 	}
 	return s, nil
 }
 
-// parseDirectory reads a directory of croft's own on the host.
-func parseDirectory(s string) (string, error) {
-	s, err := parseAbsolute(s)
+// Directory reads the path of a directory for the files of croft.
+func Directory(s string) (string, error) {
+	s, err := Absolute(s)
 	if err == nil && filepath.Clean(s) == "/" {
 		err = errors.New(`"/" cannot be the directory of croft's files`)
 	}
 	return s, err
 }
 
-// cgroupManagers are who can make the cgroups of VPSs.
-func cgroupManagers() []string { return []string{"auto", "systemd", "cgroupfs"} }
+// CgroupManagers returns the values of --cgroup-manager.
+func CgroupManagers() []string { return []string{"auto", "systemd", "cgroupfs"} }
 
-func parseCgroupManager(s string) (string, error) {
-	if !slices.Contains(cgroupManagers(), s) {
-		return "", fmt.Errorf("%q is none of %s", s, strings.Join(cgroupManagers(), ", "))
+func CgroupManager(s string) (string, error) {
+	if !slices.Contains(CgroupManagers(), s) {
+		return "", fmt.Errorf("%q is none of %s", s, strings.Join(CgroupManagers(), ", "))
 	}
 	return s, nil
 }
 
-// parseFile reads the path of a file on the host.
-func parseFile(s string) (string, error) {
+// File reads the path of a file on the host.
+func File(s string) (string, error) {
 	if strings.ContainsRune(s, 0) {
 		return "", fmt.Errorf("invalid file name %q", s)
 	}
 	return s, nil
 }
 
-// parseWait reads what start waits for.
-func parseWait(s string) (runtime.Wait, error) {
+// Wait reads the condition that start --wait waits for.
+func Wait(s string) (runtime.Wait, error) {
 	switch s {
 	case "booted":
 		return runtime.WaitBooted, nil
@@ -202,21 +202,21 @@ func parseWait(s string) (runtime.Wait, error) {
 	return 0, fmt.Errorf("unknown condition %q: use booted or network", s)
 }
 
-// onBoots are what --onboot takes.
-func onBoots() []string { return []string{"yes", "no", "last"} }
+// OnBoots returns the values of --onboot.
+func OnBoots() []string { return []string{"yes", "no", "last"} }
 
-func parseOnBoot(s string) (vps.OnBoot, error) {
+func OnBoot(s string) (vps.OnBoot, error) {
 	switch {
 	case s == "last":
 		return vps.OnBootLast, nil
-	case slices.Contains(onBoots(), s):
+	case slices.Contains(OnBoots(), s):
 		return vps.OnBoot(s), nil
 	}
-	return "", fmt.Errorf("%q is none of %s", s, strings.Join(onBoots(), ", "))
+	return "", fmt.Errorf("%q is none of %s", s, strings.Join(OnBoots(), ", "))
 }
 
-// parseBootOrder reads a place in the order of starts.
-func parseBootOrder(s string) (int, error) {
+// BootOrder reads a priority in the order of starts.
+func BootOrder(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 31)
 	if err != nil {
 		return 0, fmt.Errorf("invalid priority %q: use a number; 10 starts before 5, 0 is the last", s)
@@ -224,35 +224,35 @@ func parseBootOrder(s string) (int, error) {
 	return int(n), nil
 }
 
-func parseYesNo(s string) (bool, error) {
+func YesNo(s string) (bool, error) {
 	if s != "yes" && s != "no" {
 		return false, fmt.Errorf("invalid value %q: yes or no", s)
 	}
 	return s == "yes", nil
 }
 
-// conditions are what wait can wait for.
-func conditions() []string {
+// Conditions returns the conditions that wait can wait for.
+func Conditions() []string {
 	return []string{
 		string(runtime.UntilRunning), string(runtime.UntilStopped),
 		string(runtime.UntilBooted), string(runtime.UntilNetwork), string(runtime.UntilReboot),
 	}
 }
 
-func parseCondition(s string) (runtime.Condition, error) {
-	if !slices.Contains(conditions(), s) {
-		return "", fmt.Errorf("%q is not to be waited for: %s", s, strings.Join(conditions(), ", "))
+func Condition(s string) (runtime.Condition, error) {
+	if !slices.Contains(Conditions(), s) {
+		return "", fmt.Errorf("%q is not to be waited for: %s", s, strings.Join(Conditions(), ", "))
 	}
 	return runtime.Condition(s), nil
 }
 
-// signalNames are the signals that are sent to an init, for completion.
-func signalNames() []string {
+// SignalNames returns the signals that users send to an init, for completion.
+func SignalNames() []string {
 	return []string{"HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "CONT", "STOP", "PWR", "WINCH", "RTMIN+3", "RTMIN+4", "RTMIN+5"}
 }
 
-// parseBoot reads which boot: n the n-th, 0 the newest, -1 the one before.
-func parseBoot(s string) (int, error) {
+// Boot reads the number of a boot: n is the n-th, 0 the newest, -1 the one before it.
+func Boot(s string) (int, error) {
 	n, err := strconv.ParseInt(s, 10, 32)
 	if err != nil {
 		return 0, fmt.Errorf("invalid boot %q: 3 is the third, 0 the newest, -1 the one before it", s)
@@ -260,8 +260,8 @@ func parseBoot(s string) (int, error) {
 	return int(n), nil
 }
 
-// parseLines reads how many lines; "all" is -1.
-func parseLines(s string) (int, error) {
+// Lines reads a number of lines. It returns -1 for "all".
+func Lines(s string) (int, error) {
 	if s == "all" {
 		return -1, nil
 	}
@@ -272,16 +272,16 @@ func parseLines(s string) (int, error) {
 	return int(n), nil
 }
 
-// parseWord reads a word such as a distribution's or an architecture's name.
-func parseWord(s string) (string, error) {
-	if strings.Trim(s, letters+"0123456789._-+") != "" {
+// Word reads a single word, for example the name of a distribution.
+func Word(s string) (string, error) {
+	if strings.Trim(s, Letters+"0123456789._-+") != "" {
 		return "", fmt.Errorf("invalid word %q: use letters and digits", s)
 	}
 	return s, nil
 }
 
-// parseMirror reads the address of a package archive.
-func parseMirror(s string) (string, error) {
+// Mirror reads the address of a package archive.
+func Mirror(s string) (string, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme == "" || u.Host == "" && u.Path == "" || strings.ContainsFunc(s, unicode.IsSpace) {
 		return "", fmt.Errorf("invalid URL of a package archive %q", s)
@@ -289,9 +289,9 @@ func parseMirror(s string) (string, error) {
 	return s, nil
 }
 
-// isSignal reports whether the word after a dash is a signal, as in kill -9 and
+// IsSignal reports whether the word after a dash is a signal, as in kill -9 and
 // kill -KILL, and not letters of options.
-func isSignal(word string) bool {
+func IsSignal(word string) bool {
 	_, err := signame.Parse(word)
 	return err == nil && strings.ToUpper(word) == word
 }

@@ -1,4 +1,4 @@
-package cli
+package values
 
 import (
 	"fmt"
@@ -13,8 +13,8 @@ import (
 
 // Values of the commands about a VPS's network; see values.go.
 
-// parsePlace reads an address or a prefix, and returns it in its usual form.
-func parsePlace(s string) (string, error) {
+// Place reads an address or a prefix, and returns it in its usual form.
+func Place(s string) (string, error) {
 	p, err := vps.ParsePrefix(s)
 	if err != nil {
 		return "", err
@@ -25,8 +25,8 @@ func parsePlace(s string) (string, error) {
 	return p.String(), nil
 }
 
-// parseStates reads states of connections.
-func parseStates(s string) ([]string, error) {
+// States reads states of connections.
+func States(s string) ([]string, error) {
 	all := strings.Split(strings.ToLower(s), ",")
 	for _, state := range all {
 		if err := vps.CheckState(state); err != nil {
@@ -36,10 +36,10 @@ func parseStates(s string) ([]string, error) {
 	return all, nil
 }
 
-func parseChain(s string) (string, error) { return s, vps.CheckChain(s) }
+func Chain(s string) (string, error) { return s, vps.CheckChain(s) }
 
-// parseNumber reads the number of something in a list.
-func parseNumber(s string) (int, error) {
+// Number reads the number of something in a list.
+func Number(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 31)
 	if err != nil || n == 0 {
 		return 0, fmt.Errorf("invalid number %q: use a number of the list, for example 1", s)
@@ -47,8 +47,8 @@ func parseNumber(s string) (int, error) {
 	return int(n), nil
 }
 
-// parsePlainAddress reads an address without a prefix length.
-func parsePlainAddress(s string) (string, error) {
+// PlainAddress reads an address without a prefix length.
+func PlainAddress(s string) (string, error) {
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" || a.Is4In6() || a.IsUnspecified() || a.IsMulticast() {
 		return "", fmt.Errorf("invalid address %q", s)
@@ -56,9 +56,9 @@ func parsePlainAddress(s string) (string, error) {
 	return a.String(), nil
 }
 
-// parseDestination reads a prefix, an address or "default", which is of the
+// Destination reads a prefix, an address or "default", which is of the
 // family of hint, an address.
-func parseDestination(s, hint string) (string, error) {
+func Destination(s, hint string) (string, error) {
 	if s == "default" {
 		if strings.Contains(hint, ":") {
 			return "::/0", nil
@@ -69,13 +69,13 @@ func parseDestination(s, hint string) (string, error) {
 	return p.String(), err
 }
 
-// parseInterface reads the name of a link.
-func parseInterface(s string) (string, error) { return s, vps.CheckLinkName(s) }
+// Interface reads the name of a link.
+func Interface(s string) (string, error) { return s, vps.CheckLinkName(s) }
 
-func parseBytes(s string) (int, error)      { return numberIn(s, 68, 65535, "number of bytes") }
-func parseRouteTable(s string) (int, error) { return numberIn(s, 1, 1<<32-1, "routing table") }
-func parseMetric(s string) (int, error)     { return numberIn(s, 1, 1<<32-1, "metric") }
-func parsePriority(s string) (int, error)   { return numberIn(s, 1, 32767, "priority") }
+func Bytes(s string) (int, error)      { return numberIn(s, 68, 65535, "number of bytes") }
+func RouteTable(s string) (int, error) { return numberIn(s, 1, 1<<32-1, "routing table") }
+func Metric(s string) (int, error)     { return numberIn(s, 1, 1<<32-1, "metric") }
+func Priority(s string) (int, error)   { return numberIn(s, 1, 32767, "priority") }
 
 func numberIn(s string, least, most uint64, what string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 63)
@@ -85,7 +85,7 @@ func numberIn(s string, least, most uint64, what string) (int, error) {
 	return int(n), nil
 }
 
-func parseMode(s string) (string, error) {
+func Mode(s string) (string, error) {
 	if !slices.Contains(runtime.NetworkModes(), s) {
 		return "", fmt.Errorf("unknown mode %q: use %s", s, strings.Join(runtime.NetworkModes(), ", "))
 	}
@@ -99,12 +99,12 @@ type familyPrefix struct {
 	none   bool
 }
 
-func (p familyPrefix) split() (prefix netip.Prefix, none bool) { return p.prefix, p.none }
+func (p familyPrefix) Split() (prefix netip.Prefix, none bool) { return p.prefix, p.none }
 
-func parseIPv4Prefix(s string) (familyPrefix, error) {
+func IPv4Prefix(s string) (familyPrefix, error) {
 	return parseFamilyPrefix(s, true, "10.1.0.0/16")
 }
-func parseIPv6Prefix(s string) (familyPrefix, error) {
+func IPv6Prefix(s string) (familyPrefix, error) {
 	return parseFamilyPrefix(s, false, "fd00:1::/64")
 }
 

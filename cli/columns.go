@@ -1,0 +1,263 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"croft/cli/display"
+	"croft/cli/values"
+	"croft/internal/sizes"
+	"croft/runtime"
+)
+
+// usualColumns are those that list prints unless others are asked for. All of
+// them are known without looking at a VPS once more.
+const usualColumns = "name,status,uptime,addresses,template"
+
+// A column is one fact about a VPS, as text. It has value, or usage.
+type column struct {
+	name   string
+	value  func(vpsRow) string
+	usage  func(runtime.Stats) (string, int64) // of a VPS that runs: text, and what it is sorted by
+	number func(vpsRow) int64                  // what it is sorted by; nil is the value
+	also   func(vpsRow) string                 // another text that filters match
+}
+
+// text is the fact about v, "" if it has none.
+func (c column) text(v vpsRow) string {
+	if c.usage == nil {
+		return c.value(v)
+	}
+	if v.used == nil {
+		return ""
+	}
+	text, _ := c.usage(*v.used)
+	return text
+}
+
+// order is what v is sorted by, if that is a number.
+func (c column) order(v vpsRow) int64 {
+	switch {
+	case c.number != nil:
+		return c.number(v)
+	case v.used == nil:
+		return -1
+	}
+	_, n := c.usage(*v.used)
+	return n
+}
+
+// compare orders two VPSs by the column: by its number where it has one.
+func (c column) compare(a, b vpsRow) int {
+	if c.number != nil || c.usage != nil {
+		return cmp.Compare(c.order(a), c.order(b))
+	}
+	return strings.Compare(c.value(a), c.value(b))
+}
+
+// columns are all facts that list can show and filter by.
+func columns() []column {
+	return []column{
+		{name: "name", value: func(v vpsRow) string { return v.Name }},
+		{name: "status", value: func(v vpsRow) string { return string(v.Status) }},
+		{name: "uptime", value: func(v vpsRow) string { return uptimeText(v.uptime()) }, number: func(v vpsRow) int64 { return int64(v.uptime()) }},
+		{name: "booted", value: func(v vpsRow) string { return strconv.FormatBool(v.Booted) }},
+		{name: "addresses", value: func(v vpsRow) string { return addresses(v.Info) }},
+		{name: "template", value: func(v vpsRow) string { return v.Template }},
+		{name: "digest", value: func(v vpsRow) string { return v.Digest }, also: func(v vpsRow) string { return display.ShortDigests(v.Digest) }},
+		{name: "uuid", value: func(v vpsRow) string { return v.UUID }},
+		{name: "hostname", value: func(v vpsRow) string { return v.Hostname }},
+		{name: "created", value: func(v vpsRow) string { return timeText(v.Created) }},
+		{name: "started", value: func(v vpsRow) string {
+			if v.Started == nil {
+				return ""
+			}
+			return timeText(*v.Started)
+		}},
+		{name: "boot", value: func(v vpsRow) string { return positive(v.Boot) }, number: func(v vpsRow) int64 { return int64(v.Boot) }},
+		{name: "pid", value: func(v vpsRow) string { return positive(v.PID) }, number: func(v vpsRow) int64 { return int64(v.PID) }},
+		{name: "monitor", value: func(v vpsRow) string { return positive(v.MonitorPID) }, number: func(v vpsRow) int64 { return int64(v.MonitorPID) }},
+		{name: "ids", value: func(v vpsRow) string {
+			if v.IDs.Size == 0 {
+				return "" // a broken one
+			}
+			return fmt.Sprintf("%d+%d", v.IDs.First, v.IDs.Size)
+		}},
+		{name: "networks", value: func(v vpsRow) string {
+			return joined(v.Info, func(i runtime.InterfaceInfo) string { return i.Network })
+		}},
+		{name: "macs", value: func(v vpsRow) string { return joined(v.Info, func(i runtime.InterfaceInfo) string { return i.MAC }) }},
+		{name: "links", value: func(v vpsRow) string {
+			return joined(v.Info, func(i runtime.InterfaceInfo) string { return i.HostLink })
+		}},
+		{name: "ports", value: func(v vpsRow) string {
+			var all []string
+			for _, p := range v.Published {
+				all = append(all, publicationText(p))
+			}
+			return strings.Join(all, ",")
+		}},
+		{name: "memory", value: func(v vpsRow) string { return limit(max(v.Limits.Memory, 0), sizes.Text) }, number: func(v vpsRow) int64 { return unlimitedLast(max(v.Limits.Memory, 0)) }},
+		{name: "swap", value: func(v vpsRow) string {
+			return limit(v.Limits.Swap, func(n int64) string { return sizes.Text(max(n, 0)) }) // -1 is none
+		}, number: func(v vpsRow) int64 { return unlimitedLast(v.Limits.Swap) }},
+		{name: "cpus", value: func(v vpsRow) string {
+			return limit(v.Limits.MilliCPUs, func(n int64) string { return strconv.FormatFloat(float64(n)/1000, 'f', -1, 64) })
+		}, number: func(v vpsRow) int64 { return unlimitedLast(v.Limits.MilliCPUs) }},
+		{name: "pids", value: func(v vpsRow) string {
+			return limit(max(v.Limits.PIDs, 0), func(n int64) string { return strconv.FormatInt(n, 10) })
+		}, number: func(v vpsRow) int64 { return unlimitedLast(max(v.Limits.PIDs, 0)) }},
+		{name: "memory-used", usage: func(s runtime.Stats) (string, int64) { return sizes.Text(int64(s.Memory.Used)), int64(s.Memory.Used) }},
+		{name: "cpu-time", usage: func(s runtime.Stats) (string, int64) { return cpuTime(s.CPU.Used), int64(s.CPU.Used) }},
+		{name: "pids-used", usage: func(s runtime.Stats) (string, int64) {
+			return strconv.FormatUint(s.PIDs.Current, 10), int64(s.PIDs.Current)
+		}},
+		{name: "labels", value: func(v vpsRow) string { return labels(v.Info) }},
+		{name: "ephemeral", value: func(v vpsRow) string { return strconv.FormatBool(v.Ephemeral) }},
+		{name: "ended", value: func(v vpsRow) string { return endText(v.LastEnd) }, also: func(v vpsRow) string {
+			if v.LastEnd == nil {
+				return ""
+			}
+			return v.LastEnd.Reason
+		}},
+		{name: "files", value: func(v vpsRow) string { return v.Files }},
+		{name: "error", value: func(v vpsRow) string { return v.Error }},
+	}
+}
+
+// uptime is how long a VPS has been up, -1 for one that does not run.
+func (v vpsRow) uptime() time.Duration {
+	if v.Started == nil || v.PID == 0 {
+		return -1
+	}
+	return max(0, v.now.Sub(*v.Started))
+}
+
+// uptimeText writes a duration in its two largest units: 45s, 12m, 3h12m,
+// 12d4h. One that is less than 0 is none.
+func uptimeText(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < 0:
+		return ""
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < day:
+		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%dd%02dh", d/day, d%day/time.Hour)
+}
+
+// endText is how a VPS ended, in a few words; "" if it runs or never ran.
+func endText(e *runtime.End) string {
+	switch {
+	case e == nil:
+		return ""
+	case e.OutOfMemory:
+		return "killed: out of memory"
+	}
+	switch e.Reason {
+	case "halted":
+		return "powered off"
+	case "exited":
+		return fmt.Sprintf("exited: status %d", e.Status)
+	case "killed":
+		return fmt.Sprintf("killed: signal %d", e.Status-128)
+	case "failed":
+		return "failed to start: " + e.Detail
+	}
+	return e.Reason // rebooted, unknown
+}
+
+// unlimitedLast is a limit as a number to sort by.
+func unlimitedLast(n int64) int64 {
+	if n == 0 {
+		return math.MaxInt64
+	}
+	return n
+}
+
+func columnNames() []string {
+	var names []string
+	for _, c := range columns() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// addresses are all of a VPS's, each with its interface: 10.1.2.3 (eth0).
+func addresses(v runtime.Info) string {
+	var all []string
+	for _, i := range v.Interfaces {
+		for _, a := range i.Addresses {
+			if p, err := netip.ParsePrefix(a); err == nil {
+				a = p.Addr().String()
+			}
+			all = append(all, fmt.Sprintf("%s (%s)", a, i.Name))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+func joined(v runtime.Info, fact func(runtime.InterfaceInfo) string) string {
+	var all []string
+	for _, i := range v.Interfaces {
+		if text := fact(i); text != "" {
+			all = append(all, text)
+		}
+	}
+	return strings.Join(all, ",")
+}
+
+func labels(v runtime.Info) string {
+	var all []string
+	for key, value := range v.Labels {
+		all = append(all, key+"="+value)
+	}
+	slices.Sort(all)
+	return strings.Join(all, ",")
+}
+
+func positive(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+func limit(n int64, text func(int64) string) string {
+	if n == 0 {
+		return values.Unlimited
+	}
+	return text(n)
+}
+
+// timeText is a time for people, in their zone.
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("2006-01-02 15:04:05 -0700")
+}
+
+// parseColumns reads names of columns with commas in between.
+func parseColumns(s string) ([]column, error) {
+	all := columns()
+	var chosen []column
+	for name := range strings.SplitSeq(s, ",") {
+		i := slices.IndexFunc(all, func(c column) bool { return c.name == strings.ToLower(name) })
+		if i < 0 {
+			return nil, fmt.Errorf("unknown column %q: use %s", name, strings.Join(columnNames(), ","))
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}
