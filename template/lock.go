@@ -2,12 +2,12 @@ package template
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 
 	"croft/internal/fail"
 	"croft/internal/flock"
+	"croft/internal/removetree"
 	"croft/template/layer"
 	"croft/template/recipe"
 )
@@ -124,11 +124,7 @@ func lockDir(dir string, kind flock.Kind) (*flock.File, error) {
 	return nil, fail.New(fail.Busy, "%s is in use", dir)
 }
 
-// removeTree removes dir and all in it; absent is success. It never follows a
-// symbolic link.
+// removeTree removes dir with its content. No-op if it is missing.
 func removeTree(dir string) error {
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("remove %s: %w", dir, err)
-	}
-	return nil
+	return layer.HostError(removetree.Remove(context.Background(), dir, ""))
 }

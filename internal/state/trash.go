@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/flock"
+	"croft/internal/removetree"
 	"croft/internal/vps"
 )
 
@@ -114,6 +116,16 @@ func deleteTrash(ctx context.Context, path string) error {
 		defer lock.Close()
 	}
 	return removeTree(ctx, path, vpsFileName)
+}
+
+// removeTree is removetree.Remove with classified errors.
+func removeTree(ctx context.Context, path, last string) error {
+	err := removetree.Remove(ctx, path, last)
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		return hostError(failed.Op, failed.Path, failed.Err)
+	}
+	return err
 }
 
 // RemoveRun forgets what the VPS was doing: RUN/vps/NAME goes whole. Absent is

@@ -116,35 +116,6 @@ func (c *countdown) Err() error {
 	return nil
 }
 
-// A VPS can nest directories deeper than a path is long, and than a process
-// may open files.
-func TestTrashDeep(t *testing.T) {
-	s, _ := newStore(t)
-	upper := trashed(t, s)
-	dir, err := os.Open(upper)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 3000 {
-		if err := unix.Mkdirat(int(dir.Fd()), "deep", 0o700); err != nil {
-			t.Fatal(err)
-		}
-		sub, err := openBelow(dir, "deep")
-		if err != nil {
-			t.Fatal(err)
-		}
-		dir.Close()
-		dir = sub
-	}
-	dir.Close()
-	if err := s.EmptyTrash(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	if got := files(t, s); got != "" {
-		t.Errorf("left: %s", got)
-	}
-}
-
 // inMountNamespace runs the rest of test again in a process of its own, in a
 // mount namespace of its own, and reports whether this is that process.
 func inMountNamespace(t *testing.T) bool {

@@ -2,6 +2,7 @@ package layer
 
 import (
 	"archive/tar"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unsafe"
+
+	"croft/internal/removetree"
 
 	"golang.org/x/sys/unix"
 )
@@ -287,52 +290,17 @@ func (t *Tree) removeEntry(parent int, base string) error {
 	if err == nil || errors.Is(err, unix.ENOENT) {
 		return nil
 	}
-	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM) {
+	if !errors.Is(err, unix.EISDIR) {
 		return fmt.Errorf("replace: %w", err)
 	}
-	// The cached directory may be removed here. It may also be the parent.
-	p, err := unix.FcntlInt(uintptr(parent), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
+	if err := removetree.At(context.Background(), parent, base); err != nil {
 		return fmt.Errorf("replace: %w", err)
 	}
-	defer unix.Close(p)
-	if err := RemoveAllAt(p, base); err != nil {
-		return fmt.Errorf("replace: %w", err)
-	}
+	// The cached directory may be one of those that were removed.
 	if parent != t.cached {
 		t.forget()
 	}
 	return nil
-}
-
-// removeAllAt removes the directory base of parent with all in it, following
-// no link.
-func RemoveAllAt(parent int, base string) error {
-	fd, err := unix.Openat(parent, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	buf := make([]byte, 1<<13)
-	for {
-		n, err := unix.ReadDirent(fd, buf)
-		if err != nil {
-			return err
-		}
-		if n <= 0 {
-			return unix.Unlinkat(parent, base, unix.AT_REMOVEDIR)
-		}
-		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
-		for _, name := range names {
-			err := unix.Unlinkat(fd, name, 0)
-			if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) {
-				err = RemoveAllAt(fd, name)
-			}
-			if err != nil {
-				return err
-			}
-		}
-	}
 }
 
 // ownAndTime gives base in the directory parent the owner and time of h. It does

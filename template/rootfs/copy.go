@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/internal/removetree"
 	"croft/template/layer"
 )
 
@@ -54,7 +56,7 @@ func (c *copier) entry(from, to int, name, path string) error {
 	there := unix.Fstatat(to, name, &old, unix.AT_SYMLINK_NOFOLLOW) == nil
 	kind := st.Mode & unix.S_IFMT
 	if there && (kind != unix.S_IFDIR || old.Mode&unix.S_IFMT != unix.S_IFDIR) {
-		if err := removeAny(to, name); err != nil {
+		if err := removetree.At(context.Background(), to, name); err != nil {
 			return err
 		}
 		there = false

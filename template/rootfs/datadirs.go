@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/internal/removetree"
 	"croft/template/layer"
 )
 
@@ -241,7 +243,7 @@ func clearDir(fd int) error {
 		if err != nil {
 			break
 		}
-		err = removeAny(fd, name)
+		err = removetree.At(context.Background(), fd, name)
 	}
 	return err
 }
@@ -255,16 +257,4 @@ func namesIn(fd int) ([]string, error) {
 	dir := os.NewFile(uintptr(again), ".")
 	defer dir.Close()
 	return dir.Readdirnames(-1)
-}
-
-// removeAny removes a file, or a directory with all in it. No-op if it is missing.
-func removeAny(parent int, base string) error {
-	err := unix.Unlinkat(parent, base, 0)
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		return nil
-	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.EPERM):
-		return layer.RemoveAllAt(parent, base)
-	}
-	return err
 }
