@@ -173,7 +173,7 @@ type (
 	TemplateFormat = template.Format
 	TemplatePull   = template.PullOptions
 	TemplatePush   = template.PushOptions
-	RecipeInfo     = recipe.RecipeInfo
+	RecipeInfo     = recipe.Info
 	Progress       = template.Progress
 	Update         = template.Update
 )

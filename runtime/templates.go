@@ -104,9 +104,9 @@ func (m *Manager) usedTemplates() (map[string][]string, error) {
 }
 
 // Recipes lists the recipes that templates can be built from.
-func (m *Manager) Recipes() ([]RecipeInfo, error) { return recipe.Recipes("") }
+func (m *Manager) Recipes() ([]RecipeInfo, error) { return recipe.List("") }
 
 // Recipe returns the text of a recipe.
 func (m *Manager) Recipe(name string) (string, error) {
-	return recipe.RecipeText("", name)
+	return recipe.Text("", name)
 }

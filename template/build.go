@@ -60,9 +60,9 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 		}
 		return s.makeBusybox(ctx)
 	}
-	r, err := s.Cookbook().Recipe(name)
+	r, err := s.cookbook().Read(name)
 	if o.RecipeFile != "" {
-		r, err = s.Cookbook().RecipeFile(name, o.RecipeFile)
+		r, err = s.cookbook().ReadFile(name, o.RecipeFile)
 	}
 	if err != nil {
 		return Image{}, err
@@ -97,7 +97,7 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 	return s.commit(ctx, st, im, l)
 }
 
-func (s *Store) Cookbook() recipe.Cookbook { return recipe.OpenCookbook(s.o.Recipes) }
+func (s *Store) cookbook() recipe.Cookbook { return recipe.OpenCookbook(s.o.Recipes) }
 
 // builtImage describes the template that is built from r.
 func builtImage(r recipe.Recipe) Image {
@@ -182,15 +182,15 @@ func (st *stage) buildDir(j recipe.Job, first uint32) error {
 
 // A transcript is what a tool says while it works.
 type transcript struct {
-	tool   string
-	to     Progress
-	log    io.Writer
-	newest time.Time // of the package indexes
-	last   string    // that is not empty
-	errors []string  // lines that say they are
-	absent recipe.MissingPackages
-	full   bool // the disk
-	told   Update
+	tool    string
+	to      Progress
+	log     io.Writer
+	newest  time.Time // of the package indexes
+	last    string    // that is not empty
+	errors  []string  // lines that say they are
+	missing recipe.MissingPackages
+	full    bool // the disk
+	told    Update
 }
 
 // maxLine bounds a line of a tool that is kept.
@@ -230,7 +230,7 @@ func (t *transcript) line(line string) {
 	}
 	if why, ok := strings.CutPrefix(line, "E: "); ok && len(t.errors) < 10 {
 		t.errors = append(t.errors, why)
-		t.absent.Take(why)
+		t.missing.Add(why)
 	}
 	if strings.TrimSpace(line) != "" {
 		t.last = strings.TrimSpace(line)
@@ -246,8 +246,8 @@ func (t *transcript) failure(err error) error {
 	if t.full {
 		return layer.HostError(fmt.Errorf("%s: %w", t.tool, syscall.ENOSPC))
 	}
-	if len(t.absent) > 0 {
-		return t.absent
+	if len(t.missing) > 0 {
+		return t.missing
 	}
 	why := t.last
 	if len(t.errors) > 0 {

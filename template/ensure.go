@@ -26,7 +26,7 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 		return Image{}, err
 	}
 	if r.name != busybox.Name {
-		if _, rerr := s.Cookbook().Recipe(r.name); fail.Is(rerr, fail.NotFound) {
+		if _, rerr := s.cookbook().Read(r.name); fail.Is(rerr, fail.NotFound) {
 			return Image{}, fail.New(fail.NotFound, "no template %q, and no recipe to build it from", r.name).
 				WithHint("croft template list; croft template recipe")
 		} else if rerr != nil {

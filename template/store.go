@@ -58,7 +58,7 @@ func Open(dir string, o Options) *Store {
 		dir = abs
 	}
 	if o.Recipes == "" {
-		o.Recipes = recipe.RecipesDir
+		o.Recipes = recipe.Dir
 	}
 	if o.BuildIDs == 0 {
 		o.BuildIDs = DefaultBuildIDs

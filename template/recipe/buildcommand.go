@@ -9,12 +9,13 @@ import (
 	"syscall"
 )
 
-// idRange is how many ids a build has.
+// idRange is the number of ids in a build's user namespace.
 const idRange = 65536
 
-// command is j in namespaces of its own. Killing it ends all that it started:
-// it is the first process of its pid namespace. The kernel kills it when the
-// thread that started it ends.
+// Command returns the command that runs j in namespaces of its own. Ids of the
+// user namespace are the host's from first on. The command is the first process of
+// its pid namespace, so killing it ends all its processes. The kernel kills it
+// when the thread that has started it ends: start it with StartInSandbox.
 func (j Job) Command(ctx context.Context, first uint32) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-eu", "-c", j.Shell)
 	cmd.Dir = "/"
@@ -29,7 +30,7 @@ func (j Job) Command(ctx context.Context, first uint32) *exec.Cmd {
 	return cmd
 }
 
-// proxies returns those variables of env that say how packages are reached.
+// proxies returns the variables of env that select proxies for downloads.
 func proxies(env []string) []string {
 	var out []string
 	for _, e := range env {

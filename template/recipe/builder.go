@@ -13,32 +13,33 @@ import (
 	"croft/internal/fail"
 )
 
-// A job is all that a build runs, decided before anything runs: golden files
-// hold what it is for each recipe.
+// A Job describes everything that a build runs. It is decided before anything
+// runs. The golden files in testdata are the jobs of the embedded recipes.
 type Job struct {
-	Tool  string            // whose output is read: mmdebstrap, debootstrap
-	Shell string            // run by /bin/sh -eu in the build's namespaces
-	Files map[string]string // in the build's directory, which is /tmp/croft there
-	Env   []string
+	Tool  string            // the program whose output croft reads: mmdebstrap or debootstrap
+	Shell string            // a script for /bin/sh -eu in the build's namespaces
+	Files map[string]string // names and contents in the build's directory, /tmp/croft
+	Env   []string          // NAME=value
 }
 
-// The tools that fill a Debian root filesystem, the preferred first.
+// The tools that create a Debian root filesystem, the preferred first.
 const (
-	Mmdebstrap  = "mmdebstrap"
+	mmdebstrap  = "mmdebstrap"
 	debootstrap = "debootstrap"
 )
 
 // keyring holds the keys that sign Debian's package archives.
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// buildPath is where tools are found, on the host and in a build.
-const BuildPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+// buildPath is the PATH for the tools, on the host and in a build.
+const buildPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Builder returns the tool that templates of Debian are built with on this host.
-// A host without one is fail.Host, with the command that installs it.
+// Builder returns the tool that builds Debian templates on this host. If there is
+// none, or if Debian's keys are missing, it is fail.Host with the command that
+// installs them.
 func Builder() (string, error) {
-	for _, t := range []string{Mmdebstrap, debootstrap} {
-		for dir := range strings.SplitSeq(BuildPath, ":") {
+	for _, t := range []string{mmdebstrap, debootstrap} {
+		for dir := range strings.SplitSeq(buildPath, ":") {
 			if _, err := exec.LookPath(filepath.Join(dir, t)); err == nil {
 				return t, findKeyring()
 			}
@@ -56,20 +57,21 @@ func findKeyring() error {
 	return nil
 }
 
-// enter is run first; the rest of the namespaces is made by sandbox.
-const Enter = `mount -t proc proc /proc
+// enter begins each script. StartInSandbox and Command have set up the rest.
+const enter = `mount -t proc proc /proc
 cd /tmp/croft
 `
 
 // inside runs a script of the recipe in the new system at "$1".
-const inside = `chroot "$1" /usr/bin/env -i PATH=` + BuildPath + ` HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" /bin/sh -eu -c "$(cat /tmp/croft/%[1]s)" || { echo "croft-failed: %[1]s" >&2; exit 1; }`
+const insideScript = `chroot "$1" /usr/bin/env -i PATH=` + buildPath + ` HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" /bin/sh -eu -c "$(cat /tmp/croft/%[1]s)" || { echo "croft-failed: %[1]s" >&2; exit 1; }`
 
-func insideCommand(script string) string { return fmt.Sprintf(inside, script) }
+func insideCommand(script string) string { return fmt.Sprintf(insideScript, script) }
 
-// dated prints when each package index was made, for the image's date.
-const dated = `sed -n 's/^Date: /croft-date: /p' "$1"/var/lib/apt/lists/*Release >&2`
+// printDates prints the date of each package index. The newest is the image's date.
+const printDates = `sed -n 's/^Date: /croft-date: /p' "$1"/var/lib/apt/lists/*Release >&2`
 
-// plan decides what building r with tool runs. mirror "" is the tool's own.
+// Plan returns the job that builds r with tool. It runs nothing and reads nothing.
+// mirror "" is the tool's default. An invalid release date is an error.
 func Plan(r Recipe, tool, mirror string) (Job, error) {
 	epoch, err := r.Epoch()
 	if err != nil {
@@ -77,7 +79,7 @@ func Plan(r Recipe, tool, mirror string) (Job, error) {
 	}
 	j := Job{Tool: tool, Files: map[string]string{}}
 	j.Env = []string{
-		"PATH=" + BuildPath, "HOME=/tmp/croft", "TMPDIR=/tmp/croft", "LC_ALL=C.UTF-8",
+		"PATH=" + buildPath, "HOME=/tmp/croft", "TMPDIR=/tmp/croft", "LC_ALL=C.UTF-8",
 		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch.Unix()),
 	}
 	if r.Scripts.PreInstall != "" {
@@ -88,45 +90,46 @@ func Plan(r Recipe, tool, mirror string) (Job, error) {
 		j.Files[fmt.Sprintf("repository-%d.sources", i)] = p.deb822()
 	}
 	switch tool {
-	case Mmdebstrap:
+	case mmdebstrap:
 		j.Files["check-packages"] = checkPackagesScript(r.Packages)
-		j.Shell = Enter + "exec " + shellescape.QuoteCommand(mmdebstrapCommand(r, mirror)) + "\n"
+		j.Shell = enter + "exec " + shellescape.QuoteCommand(mmdebstrapCommand(r, mirror)) + "\n"
 	case debootstrap:
-		j.Env = append(j.Env, "container=lxc") // it then binds /dev's nodes instead of making them
-		j.Shell = Enter + debootstrapScript(r, mirror)
+		j.Env = append(j.Env, "container=lxc") // debootstrap then mounts device nodes instead of creating them
+		j.Shell = enter + debootstrapScript(r, mirror)
 	}
 	return j, nil
 }
 
 func mmdebstrapCommand(r Recipe, mirror string) []string {
 	args := []string{
-		Mmdebstrap, "--mode=root", "--variant=minbase", "--format=tar",
+		mmdebstrap, "--mode=root", "--variant=minbase", "--format=tar",
 		"--architectures=" + r.DebianArch(), "--keyring=" + keyring,
 		"--components=" + strings.Join(r.Components, ","),
 		"--include=" + strings.Join(r.Packages, ","),
 	}
-	if r.takesExpired() {
+	if r.acceptsExpired() {
 		args = append(args, `--aptopt=Acquire::Check-Valid-Until "false"`)
 	}
-	if len(r.Repositories) > 0 { // as mirrors they would be instead of its own
+	if len(r.Repositories) > 0 { // as mirror arguments they would replace the distribution's own
 		args = append(args, `--setup-hook=cp /tmp/croft/repository-*.sources "$1/etc/apt/sources.list.d/"`)
 	}
 	args = append(args, "--setup-hook=/bin/sh -eu /tmp/croft/check-packages")
 	if r.Scripts.PreInstall != "" {
 		args = append(args, "--essential-hook="+insideCommand("pre-install"))
 	}
-	args = append(args, "--customize-hook="+dated, "--customize-hook="+insideCommand("post-install"), r.Suite, "-")
+	args = append(args, "--customize-hook="+printDates, "--customize-hook="+insideCommand("post-install"), r.Suite, "-")
 	if mirror != "" {
 		args = append(args, mirror)
 	}
 	return args
 }
 
-// updates adds what mmdebstrap adds by itself for a release: its updates and
-// its security updates, which the same host has beside it.
+// updates adds the release's updates and security updates from the same mirror.
+// mmdebstrap adds them by default, debootstrap does not.
 const updates = `sed -i 's|^deb \(.*\)/debian/\{0,1\} \([a-z]*\) \(.*\)$|&\ndeb \1/debian \2-updates \3\ndeb \1/debian-security \2-security \3|' "$1/etc/apt/sources.list"`
 
-// debootstrapScript does with debootstrap what mmdebstrap does by itself.
+// debootstrapScript returns a script that does with debootstrap what mmdebstrap
+// does by default.
 func debootstrapScript(r Recipe, mirror string) string {
 	bootstrap := []string{
 		debootstrap, "--variant=minbase", "--arch=" + r.DebianArch(), "--keyring=" + keyring,
@@ -140,11 +143,11 @@ func debootstrapScript(r Recipe, mirror string) string {
 	line("set -- /tmp/croft/root")
 	line("%s >&2", shellescape.QuoteCommand(bootstrap))
 	line(`mount --rbind /proc "$1/proc"`)
-	line(`mount -t tmpfs -o mode=755 tmpfs "$1/dev"`) // debootstrap takes away at its end what it had there
+	line(`mount -t tmpfs -o mode=755 tmpfs "$1/dev"`) // debootstrap removes its own nodes at its end
 	line(`for d in full null random tty urandom zero; do : >"$1/dev/$d"; mount --bind "/dev/$d" "$1/dev/$d"; done`)
 	line(`printf '#!/bin/sh\nexit 101\n' >"$1/usr/sbin/policy-rc.d"`)
 	line(`chmod 755 "$1/usr/sbin/policy-rc.d"`)
-	if mirror == "" && !r.rolls() {
+	if mirror == "" && !r.isRolling() {
 		line("%s", updates)
 	}
 	if len(r.Repositories) > 0 {
@@ -154,15 +157,15 @@ func debootstrapScript(r Recipe, mirror string) string {
 		line("{ %s; } >&2", insideCommand("pre-install"))
 	}
 	line(`echo "I: installing packages..." >&2`)
-	line(`in="chroot $1 /usr/bin/env -i PATH=%s LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"`, BuildPath)
+	line(`in="chroot $1 /usr/bin/env -i PATH=%s LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"`, buildPath)
 	update := "$in apt-get --quiet"
-	if r.takesExpired() {
+	if r.acceptsExpired() {
 		update += " -o Acquire::Check-Valid-Until=false"
 	}
 	line("%s update >&2", update)
 	line(`$in apt-get --quiet --yes upgrade >&2`)
 	line(`$in apt-get --quiet --yes --no-install-recommends install %s >&2`, shellescape.QuoteCommand(r.Packages))
-	line("%s", dated)
+	line("%s", printDates)
 	line(`rm "$1/usr/sbin/policy-rc.d"`)
 	line("{ %s; } >&2", insideCommand("post-install"))
 	line(`umount -l "$1/proc" "$1/dev"`)
@@ -172,14 +175,14 @@ func debootstrapScript(r Recipe, mirror string) string {
 	return b.String()
 }
 
-// rolls reports whether the suite is never released, and so has no updates beside
-// it: each change goes into the suite itself.
-func (r Recipe) rolls() bool { return slices.Contains([]string{"sid", "unstable"}, r.Suite) }
+// isRolling reports whether the suite is never released. Such a suite has no
+// separate updates.
+func (r Recipe) isRolling() bool { return slices.Contains([]string{"sid", "unstable"}, r.Suite) }
 
-// takesExpired reports whether package indexes count whose date has expired.
-func (r Recipe) takesExpired() bool { return r.CheckValidUntil != nil && !*r.CheckValidUntil }
+// acceptsExpired reports whether expired package indexes are accepted.
+func (r Recipe) acceptsExpired() bool { return r.CheckValidUntil != nil && !*r.CheckValidUntil }
 
-// cleanScript removes what the paths match, * and ? as in a shell.
+// cleanScript returns a script that removes paths, with * and ? as in a shell.
 func cleanScript(paths []string) string {
 	if len(paths) == 0 {
 		return ""
@@ -187,7 +190,7 @@ func cleanScript(paths []string) string {
 	return "rm -rf -- " + strings.Join(paths, " ") + "\n"
 }
 
-// deb822 is p as a file of /etc/apt/sources.list.d, with its key inside
+// deb822 returns p as a file for /etc/apt/sources.list.d, with the key in it
 // (sources.list(5), apt 2.3.10).
 func (p Repository) deb822() string {
 	var b strings.Builder

@@ -6,12 +6,12 @@ import (
 	"croft/internal/fail"
 )
 
-// maxName is how long a template's name may be.
+// maxName is the largest length of a template's name.
 const maxName = 63
 
-// CheckName says why name cannot be a template's, or nil. Names are
-// distribution-release[-variant]: lower-case letters, digits, and between
-// them . _ and -.
+// CheckName returns fail.Usage unless name is a valid name of a template: lower-case
+// letters and digits, with . _ and - between them. By convention it is
+// distribution-release[-variant].
 func CheckName(name string) error {
 	bad := func(why string) error {
 		return fail.New(fail.Usage, "template name %q: %s", name, why).
@@ -23,11 +23,11 @@ func CheckName(name string) error {
 	case len(name) > maxName:
 		return bad("it is longer than 63 characters")
 	case !alnum(name[0]) || !alnum(name[len(name)-1]):
-		return bad("it has to begin and end with a lower-case letter or a digit")
+		return bad("it must begin and end with a lower-case letter or a digit")
 	}
 	for i := range len(name) {
 		if c := name[i]; !alnum(c) && !strings.ContainsRune("._-", rune(c)) {
-			return bad("it has a character that names do not have")
+			return bad("it has an invalid character")
 		}
 	}
 	return nil

@@ -1,5 +1,5 @@
-// Package recipe reads recipes of templates, and plans and confines the command
-// that builds the root filesystem of one.
+// Package recipe reads recipes of templates. It plans the command that builds the
+// root filesystem of a recipe, and confines that command.
 package recipe
 
 import (
@@ -29,38 +29,38 @@ import (
 //go:embed recipes/*.yaml
 var embedded embed.FS
 
-// RecipesDir is where a host keeps recipes of its own.
-const RecipesDir = "/etc/croft/recipes"
+// Dir is the default directory of a host's own recipes.
+const Dir = "/etc/croft/recipes"
 
-// A Recipe says what a template is made of: docs/templates.md.
+// A Recipe describes how to build a template: docs/templates.md.
 type Recipe struct {
-	Name         string            `yaml:"-" json:"name"`     // of its file
+	Name         string            `yaml:"-" json:"name"`     // of its file, without .yaml
 	Extends      string            `yaml:"extends" json:"-"`  // the recipe that it adds to
-	Abstract     bool              `yaml:"abstract" json:"-"` // only to be extended
+	Abstract     bool              `yaml:"abstract" json:"-"` // it can only be extended
 	Description  string            `yaml:"description" json:"description"`
 	Distribution string            `yaml:"distribution" json:"distribution"`
 	Release      string            `yaml:"release" json:"release"`
-	Suite        string            `yaml:"suite" json:"suite"` // as the package archive calls the release
+	Suite        string            `yaml:"suite" json:"suite"` // the release's name in the package archive
 	Released     string            `yaml:"released" json:"released"`
 	Variant      string            `yaml:"variant" json:"variant"`
-	Architecture string            `yaml:"architecture" json:"architecture"` // as Debian calls it; "" is the host's
+	Architecture string            `yaml:"architecture" json:"architecture"` // Debian's name of it; "" is the host's
 	Init         string            `yaml:"init" json:"init"`
-	ContainerEnv string            `yaml:"container" json:"container"` // what init finds in $container; "" is croft
+	ContainerEnv string            `yaml:"container" json:"container"` // the value of $container for init; "" is croft
 	Environment  map[string]string `yaml:"environment" json:"environment"`
 	Components   []string          `yaml:"components" json:"components"`
-	Packages     []string          `yaml:"packages" json:"packages"` // -name takes away one that was inherited
+	Packages     []string          `yaml:"packages" json:"packages"` // -name removes an inherited one
 	Repositories []Repository      `yaml:"repositories" json:"repositories"`
 	Scripts      Scripts           `yaml:"scripts" json:"scripts"`
 	Clean        []string          `yaml:"clean" json:"clean"` // paths inside, with * and ?, removed at the end
 
-	// CheckValidUntil false takes package indexes whose date has expired, as those
-	// of a snapshot. Nil is true.
+	// CheckValidUntil false accepts expired package indexes, for example those of a
+	// snapshot. Nil is true.
 	CheckValidUntil *bool `yaml:"check-valid-until" json:"checkValidUntil,omitempty"`
 
-	places map[string]place `yaml:"-"` // of packages, without their versions and suites
+	places map[string]place `yaml:"-"` // of packages: packageName
 }
 
-// A Repository is a package archive beside the distribution's own.
+// A Repository is a package archive in addition to the distribution's own.
 type Repository struct {
 	URI        string   `yaml:"uri" json:"uri"`
 	Suites     []string `yaml:"suites" json:"suites"`
@@ -70,29 +70,30 @@ type Repository struct {
 
 // Scripts are run by /bin/sh -eu inside the new system, as its root.
 type Scripts struct {
-	PreInstall  string `yaml:"pre-install" json:"preInstall"`   // when only what dpkg and apt need is there
-	PostInstall string `yaml:"post-install" json:"postInstall"` // when all packages are there
+	PreInstall  string `yaml:"pre-install" json:"preInstall"`   // when only dpkg, apt and their dependencies are installed
+	PostInstall string `yaml:"post-install" json:"postInstall"` // when all packages are installed
 }
 
-// A RecipeInfo is a recipe in a list.
-type RecipeInfo struct {
+// Info describes a recipe in a list.
+type Info struct {
 	Name         string `json:"name"`
 	Description  string `json:"description"`
 	Distribution string `json:"distribution"`
 	Release      string `json:"release"`
 	Variant      string `json:"variant"`
 	Init         string `json:"init"`
-	From         string `json:"from"`            // its file, or "croft" for one in the binary
-	Error        string `json:"error,omitempty"` // why it cannot be used
+	From         string `json:"from"`            // its file, or "croft" if it is embedded in the binary
+	Error        string `json:"error,omitempty"` // why it cannot be used; "" if it can
 }
 
-// maxExtends bounds a chain of recipes, and a circle.
+// maxExtends limits a chain of recipes that extend each other, and ends a cycle.
 const maxExtends = 16
 
-// A cookbook is where recipes are looked for: the host's directory, then the binary.
+// A Cookbook finds recipes by name: first in a directory of the host, then among
+// those in the binary.
 type Cookbook struct{ dir string }
 
-// text is the file of the recipe name, and where it is.
+// text returns the text of the recipe name, and its file or "croft".
 func (c Cookbook) text(name string) (b []byte, from string, err error) {
 	if err := CheckName(name); err != nil {
 		return nil, "", err
@@ -109,9 +110,9 @@ func (c Cookbook) text(name string) (b []byte, from string, err error) {
 	return b, from, layer.HostError(err)
 }
 
-// RecipeText returns the text of the recipe name: that in overrideDir if there
-// is one ("" is RecipesDir), else the one in the binary.
-func RecipeText(overrideDir, name string) (string, error) {
+// Text returns the text of the recipe name: from overrideDir ("" is Dir) if it is
+// there, else from the binary. A missing one is fail.NotFound.
+func Text(overrideDir, name string) (string, error) {
 	if name == busybox.Name {
 		return "", fail.New(fail.NotFound, "template %s is embedded in croft and has no recipe", name).WithHint("croft template build %s", name)
 	}
@@ -119,17 +120,19 @@ func RecipeText(overrideDir, name string) (string, error) {
 	return string(b), err
 }
 
+// OpenCookbook returns the cookbook of the directory dir. "" is Dir. It reads
+// nothing yet.
 func OpenCookbook(dir string) Cookbook {
 	if dir == "" {
-		dir = RecipesDir
+		dir = Dir
 	}
 	return Cookbook{dir}
 }
 
-// Recipes returns what templates can be built from, by name: the embedded
-// busybox, and recipes. Those in overrideDir ("" is RecipesDir) come before
-// those in the binary. One that is damaged is listed with its error.
-func Recipes(overrideDir string) ([]RecipeInfo, error) {
+// List returns the recipes that templates can be built from, sorted by name, and the
+// embedded busybox. A recipe in overrideDir ("" is Dir) replaces that of the same
+// name in the binary. An invalid recipe is in the list with its error.
+func List(overrideDir string) ([]Info, error) {
 	c := OpenCookbook(overrideDir)
 	names := map[string]bool{}
 	for _, pattern := range []fs.FS{os.DirFS(c.dir), mustSub(embedded, "recipes")} {
@@ -141,7 +144,7 @@ func Recipes(overrideDir string) ([]RecipeInfo, error) {
 			names[strings.TrimSuffix(f, ".yaml")] = true
 		}
 	}
-	all := []RecipeInfo{{Name: busybox.Name, Description: "busybox, embedded: needs no network and no tools", Distribution: busybox.Name, Init: string(initkind.Busybox), From: "croft"}}
+	all := []Info{{Name: busybox.Name, Description: "busybox, embedded: needs no network and no tools", Distribution: busybox.Name, Init: string(initkind.Busybox), From: "croft"}}
 	for name := range names {
 		if name == busybox.Name {
 			continue // Ensure and Build take the embedded one
@@ -149,18 +152,18 @@ func Recipes(overrideDir string) ([]RecipeInfo, error) {
 		_, from, err := c.text(name)
 		r := Recipe{Name: name}
 		if err == nil {
-			r, err = c.Recipe(name)
+			r, err = c.Read(name)
 		}
 		if err == nil && r.Abstract {
 			continue
 		}
-		in := RecipeInfo{Name: name, Description: r.Description, Distribution: r.Distribution, Release: r.Release, Variant: r.Variant, Init: r.Init, From: from}
+		in := Info{Name: name, Description: r.Description, Distribution: r.Distribution, Release: r.Release, Variant: r.Variant, Init: r.Init, From: from}
 		if err != nil {
 			in.Error = err.Error()
 		}
 		all = append(all, in)
 	}
-	slices.SortFunc(all, func(a, b RecipeInfo) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b Info) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }
 
@@ -172,8 +175,9 @@ func mustSub(f fs.FS, dir string) fs.FS {
 	return sub
 }
 
-// recipe reads the recipe name with all that it extends.
-func (c Cookbook) Recipe(name string) (Recipe, error) {
+// Read returns the recipe name, completed with all recipes that it extends. A
+// missing one is fail.NotFound, an invalid one fail.Usage.
+func (c Cookbook) Read(name string) (Recipe, error) {
 	b, from, err := c.text(name)
 	if err != nil {
 		return Recipe{}, err
@@ -181,8 +185,8 @@ func (c Cookbook) Recipe(name string) (Recipe, error) {
 	return c.complete(b, name, from, maxExtends)
 }
 
-// recipeFile reads a recipe from a file anywhere; what it extends comes from c.
-func (c Cookbook) RecipeFile(name, file string) (Recipe, error) {
+// ReadFile is Read of a recipe in any file. The recipes that it extends come from c.
+func (c Cookbook) ReadFile(name, file string) (Recipe, error) {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Recipe{}, fail.New(fail.NotFound, "read a recipe: %w", err)
@@ -223,8 +227,8 @@ func (c Cookbook) complete(b []byte, name, from string, depth int) (Recipe, erro
 	return r, nil
 }
 
-// parseRecipe reads one recipe as it is written. A key that recipes do not
-// have is an error.
+// parseRecipe parses one recipe without those that it extends. An unknown key is an
+// error.
 func parseRecipe(b []byte) (Recipe, error) {
 	var r Recipe
 	d := yaml.NewDecoder(bytes.NewReader(b))
@@ -240,13 +244,13 @@ func parseRecipe(b []byte) (Recipe, error) {
 	return r, nil
 }
 
-// placesOf is where the recipe name, whose text b came from the file from, names
-// packages.
+// placesOf returns the lines at which a recipe names packages. b is its text, name
+// its name and from its file.
 func placesOf(b []byte, name, from string) map[string]place {
 	var list struct {
 		Packages []yaml.Node `yaml:"packages"`
 	}
-	_ = yaml.Unmarshal(b, &list) // parseRecipe says what is wrong with it
+	_ = yaml.Unmarshal(b, &list) // parseRecipe reports an error
 	all := map[string]place{}
 	for _, p := range list.Packages {
 		all[packageName(p.Value)] = place{name, from, p.Line}
@@ -254,7 +258,7 @@ func placesOf(b []byte, name, from string) map[string]place {
 	return all
 }
 
-// packageName is a package of a recipe's without a version, suite or architecture.
+// packageName returns a package of a recipe without version, suite and architecture.
 func packageName(p string) string {
 	if i := strings.IndexAny(p, "=/:"); i >= 0 {
 		return p[:i]
@@ -262,7 +266,8 @@ func packageName(p string) string {
 	return p
 }
 
-// yamlError is the first line of what the decoder says, without its prefix.
+// yamlError returns the decoder's first error as one line, without its prefix. An
+// unknown key becomes an unknownKeyError.
 func yamlError(err error) error {
 	var te *yaml.TypeError
 	if errors.As(err, &te) && len(te.Errors) > 0 {
@@ -283,18 +288,18 @@ func yamlError(err error) error {
 	return errors.New(line)
 }
 
-// unknownKey is what the decoder says of a key that a type does not have.
+// unknownKey matches the decoder's error for a key that a type does not have.
 var unknownKey = regexp.MustCompile(`^(line \d+): field (.*) not found in type recipe\.(\w+)$`)
 
-// An unknownKeyError is a key in a recipe that has no meaning there.
+// An unknownKeyError reports an unknown key in a recipe.
 type unknownKeyError struct {
 	where, key string
-	keys       []string // that do
+	keys       []string // the valid ones
 }
 
 func (e *unknownKeyError) Error() string { return fmt.Sprintf("%s: unknown key %q", e.where, e.key) }
 
-// keysOf lists the keys of t, a type of a recipe's.
+// keysOf returns the YAML keys of the struct t in sorted order.
 func keysOf(t reflect.Type) []string {
 	var keys []string
 	for i := range t.NumField() {
@@ -306,8 +311,8 @@ func keysOf(t reflect.Type) []string {
 	return keys
 }
 
-// extended returns r with what c adds: single values replace, lists and
-// scripts follow, packages with a "-" before them go.
+// extended returns r extended by c: single values of c replace those of r, lists
+// and scripts of c are added, and a package "-name" of c removes name.
 func (r Recipe) extended(c Recipe) Recipe {
 	out := r
 	out.Name, out.Extends, out.Abstract = c.Name, "", c.Abstract
@@ -366,8 +371,8 @@ func appendNew(have, add []string) []string {
 	return out
 }
 
-// joinScripts makes one script of two. Each is a subshell, so that neither's
-// exit, variables or directory are the other's.
+// joinScripts returns one script that runs a, then b. Each runs in a subshell, so
+// exit, variables and the current directory of one do not affect the other.
 func joinScripts(a, b string) string {
 	switch {
 	case a == "":

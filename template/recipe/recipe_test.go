@@ -18,15 +18,15 @@ import (
 	"croft/template/roottest"
 )
 
-// embeddedRecipes is a cookbook without a host's own recipes.
+// embeddedRecipes returns a cookbook without recipes of the host.
 func embeddedRecipes(t testing.TB) Cookbook {
 	return OpenCookbook(filepath.Join(t.TempDir(), "none"))
 }
 
-// TestPlans holds what building each recipe runs, with each tool.
+// TestPlans compares the job of each recipe and tool with a golden file.
 func TestPlans(t *testing.T) {
 	c := embeddedRecipes(t)
-	all, err := Recipes(c.dir)
+	all, err := List(c.dir)
 	if err != nil || len(all) < 4 {
 		t.Fatalf("%d recipes, %v", len(all), err)
 	}
@@ -38,12 +38,12 @@ func TestPlans(t *testing.T) {
 		if in.Name == busybox.Name {
 			continue // it has no recipe
 		}
-		r, err := c.Recipe(in.Name)
+		r, err := c.Read(in.Name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Architecture = "amd64"
-		for _, tool := range []string{Mmdebstrap, debootstrap} {
+		for _, tool := range []string{mmdebstrap, debootstrap} {
 			j, err := Plan(r, tool, "")
 			if err != nil {
 				t.Fatal(err)
@@ -76,11 +76,11 @@ scripts:
   post-install: echo it's done
 clean: ["/var/cache/nginx/*"]
 `)
-	r, err := c.Recipe("web")
+	r, err := c.Read("web")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tool := range []string{Mmdebstrap, debootstrap} {
+	for _, tool := range []string{mmdebstrap, debootstrap} {
 		j, err := Plan(r, tool, "https://mirror.example.org/debian")
 		if err != nil {
 			t.Fatal(err)
@@ -92,7 +92,7 @@ clean: ["/var/cache/nginx/*"]
 	}
 }
 
-// String is j as a person would read it.
+// String returns j in a readable form.
 func (j Job) String() string {
 	var b strings.Builder
 	for _, e := range j.Env {
@@ -148,7 +148,7 @@ func TestBadRecipesAreSaidInOneLine(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			book := Cookbook{t.TempDir()}
 			writeRecipe(t, book, "bad", c.text)
-			_, err := book.Recipe("bad")
+			_, err := book.Read("bad")
 			if c.says == "" { // it takes away a package that is not there
 				if err != nil {
 					t.Error(err)
@@ -159,8 +159,8 @@ func TestBadRecipesAreSaidInOneLine(t *testing.T) {
 				t.Errorf("got kind %d: %v", fail.KindOf(err), err)
 			}
 			roottest.OneLine(t, err)
-			all, lerr := Recipes(book.dir)
-			if i := slices.IndexFunc(all, func(r RecipeInfo) bool { return r.Name == "bad" }); lerr != nil || i < 0 || all[i].Error == "" {
+			all, lerr := List(book.dir)
+			if i := slices.IndexFunc(all, func(r Info) bool { return r.Name == "bad" }); lerr != nil || i < 0 || all[i].Error == "" {
 				t.Errorf("listed %+v (%v)", all, lerr)
 			}
 		})
@@ -170,11 +170,11 @@ func TestBadRecipesAreSaidInOneLine(t *testing.T) {
 func TestTheHostsRecipesComeFirst(t *testing.T) {
 	c := Cookbook{t.TempDir()}
 	writeRecipe(t, c, "debian-12", "extends: debian\nrelease: '12'\nsuite: bookworm\nreleased: 2023-06-10\ninit: systemd\ndescription: ours\n")
-	r, err := c.Recipe("debian-12-sysvinit")
+	r, err := c.Read("debian-12-sysvinit")
 	if err != nil || slices.Contains(r.Packages, "systemd-sysv") {
 		t.Errorf("%+v %v", r.Packages, err)
 	}
-	all, err := Recipes(c.dir)
+	all, err := List(c.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,12 +189,12 @@ func TestTheHostsRecipesComeFirst(t *testing.T) {
 			t.Errorf("%+v", in)
 		}
 	}
-	text, err := RecipeText(c.dir, "debian-12")
+	text, err := Text(c.dir, "debian-12")
 	if err != nil || !strings.Contains(text, "ours") {
 		t.Errorf("%q %v", text, err)
 	}
 	for _, name := range []string{"nothing-like-that", "../debian-12"} {
-		if _, err := RecipeText(c.dir, name); !fail.Is(err, fail.NotFound) && !fail.Is(err, fail.Usage) {
+		if _, err := Text(c.dir, name); !fail.Is(err, fail.NotFound) && !fail.Is(err, fail.Usage) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -207,7 +207,7 @@ func TestPackagesThatAVariantTakesAway(t *testing.T) {
 		"debian-12-sysvinit": {[]string{"sysvinit-core", "sysv-rc", "ifupdown"}, []string{"systemd-sysv", "libpam-systemd"}},
 		"debian-12-openrc":   {[]string{"sysvinit-core", "openrc"}, []string{"sysv-rc", "systemd-sysv"}},
 	} {
-		r, err := c.Recipe(name)
+		r, err := c.Read(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -224,8 +224,8 @@ func TestPackagesThatAVariantTakesAway(t *testing.T) {
 	}
 }
 
-// FuzzRecipe: whatever the bytes, a recipe or one line of why not; and a plan
-// of a good one quotes what it took from it.
+// FuzzRecipe: any input gives a recipe or an error of one line, and a plan
+// of a valid one quotes the values in it.
 func FuzzRecipe(f *testing.F) {
 	entries, err := embedded.ReadDir("recipes")
 	if err != nil {
@@ -248,19 +248,19 @@ func FuzzRecipe(f *testing.F) {
 		if r.Abstract {
 			return
 		}
-		if _, err := Plan(r, Mmdebstrap, ""); err != nil {
+		if _, err := Plan(r, mmdebstrap, ""); err != nil {
 			t.Errorf("no plan for a recipe that was checked: %v", err)
 		}
 	})
 }
 
-// The embedded template is listed with what can be built.
+// The embedded busybox is in the list of recipes.
 func TestRecipesNameBusybox(t *testing.T) {
-	all, err := Recipes(t.TempDir())
-	if err != nil || !slices.ContainsFunc(all, func(in RecipeInfo) bool { return in.Name == busybox.Name }) {
+	all, err := List(t.TempDir())
+	if err != nil || !slices.ContainsFunc(all, func(in Info) bool { return in.Name == busybox.Name }) {
 		t.Errorf("%v, %v", all, err)
 	}
-	if _, err := RecipeText("", busybox.Name); !fail.Is(err, fail.NotFound) || fail.HintOf(err) != "croft template build busybox" {
+	if _, err := Text("", busybox.Name); !fail.Is(err, fail.NotFound) || fail.HintOf(err) != "croft template build busybox" {
 		t.Errorf("its recipe: %v", err)
 	}
 }
@@ -282,7 +282,7 @@ func TestUnknownKeysAreNamed(t *testing.T) {
 func TestExpiredIndexes(t *testing.T) {
 	no, yes := false, true
 	parent := Recipe{Suite: "sid", Released: "2023-06-10", CheckValidUntil: &no}
-	for _, tool := range []string{Mmdebstrap, debootstrap} {
+	for _, tool := range []string{mmdebstrap, debootstrap} {
 		for child, want := range map[*bool]bool{nil: true, &yes: false, &no: true} {
 			j, err := Plan(parent.extended(Recipe{CheckValidUntil: child}), tool, "")
 			if err != nil {
@@ -304,7 +304,7 @@ func TestRecipeNames(t *testing.T) {
 	} {
 		writeRecipe(t, c, name, "extends: debian-base\nvariant: web\n")
 		writeRecipe(t, c, "debian-base", "abstract: true\nextends: debian\nrelease: '13'\nsuite: trixie\nreleased: 2025-08-09\ninit: systemd\n")
-		_, err := c.Recipe(name)
+		_, err := c.Read(name)
 		if want == "" && err != nil || want != "" && (!fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -316,12 +316,12 @@ func TestAbsentPackages(t *testing.T) {
 	c := Cookbook{t.TempDir()}
 	writeRecipe(t, c, "web", "extends: debian-13\nvariant: web\npackages:\n  - nginx=1.0\n  # more\n  - ngnix\n  - curl/forky\n  - sendmail\n")
 	writeRecipe(t, c, "shop", "extends: web\npackages: [shop]\n")
-	r, err := c.Recipe("shop")
+	r, err := c.Read("shop")
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(c.dir, "web.yaml")
-	debian, err := RecipeText(c.dir, "debian")
+	debian, err := Text(c.dir, "debian")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +340,7 @@ func TestAbsentPackages(t *testing.T) {
 	} {
 		var absent MissingPackages
 		for line := range strings.Lines(said + "\nE: mmdebstrap failed to run\n") {
-			absent.Take(strings.TrimPrefix(strings.TrimSpace(line), "E: "))
+			absent.Add(strings.TrimPrefix(strings.TrimSpace(line), "E: "))
 		}
 		err := r.Explain(absent)
 		if !fail.Is(err, fail.Usage) || err.Error() != want {
@@ -353,8 +353,7 @@ func TestAbsentPackages(t *testing.T) {
 	}
 }
 
-// The script that looks for packages fails for what apt cannot find, and for
-// nothing else.
+// The script that checks packages fails only if apt cannot find one.
 func TestCheckPackagesScript(t *testing.T) {
 	for said, want := range map[string]int{
 		"E: Unable to locate package a+b": 1, "E: Version '1' for 'x' was not found": 1, "E: Package 'x' has no installation candidate": 1,
@@ -366,7 +365,7 @@ func TestCheckPackagesScript(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd := exec.Command("/bin/sh", "-eu", "-c", checkPackagesScript([]string{"a+b", "x=1"}))
-		cmd.Env = []string{"PATH=" + dir + ":" + BuildPath, "MMDEBSTRAP_APT_CONFIG=/the/config"}
+		cmd.Env = []string{"PATH=" + dir + ":" + buildPath, "MMDEBSTRAP_APT_CONFIG=/the/config"}
 		out, _ := cmd.CombinedOutput()
 		if got := cmd.ProcessState.ExitCode(); got != want || want == 1 && !strings.Contains(string(out), said) {
 			t.Errorf("%s: exit %d, %s", said, got, out)

@@ -10,14 +10,14 @@ import (
 	"croft/internal/initkind"
 )
 
-// check says what is wrong with a complete recipe, or nil.
+// check returns the first error in a complete recipe, or nil.
 func (r Recipe) check() error {
 	if r.Distribution != "debian" {
 		return fmt.Errorf("distribution %q: croft builds debian", r.Distribution)
 	}
 	for _, f := range []struct{ key, value string }{{"release", r.Release}, {"suite", r.Suite}} {
 		if !isWord(f.value, "._-") {
-			return fmt.Errorf("%s: %q is none", f.key, f.value)
+			return fmt.Errorf("invalid %s %q", f.key, f.value)
 		}
 	}
 	if name := r.fullName(); strings.HasPrefix(r.Name, r.Distribution+"-") && r.Name != name {
@@ -47,7 +47,7 @@ func (r Recipe) check() error {
 			return fmt.Errorf("clean: path %q is not absolute", p)
 		}
 		if p == "/tmp" || strings.HasPrefix(p, "/tmp/") { // mmdebstrap keeps its apt.conf there until the end
-			return fmt.Errorf("clean: %q: /tmp is emptied by itself", p)
+			return fmt.Errorf("clean: remove %q: every build empties /tmp", p)
 		}
 	}
 	for k, v := range r.Environment {
@@ -63,8 +63,8 @@ func (r Recipe) check() error {
 	return nil
 }
 
-// fullName is the name that says what r is. A name that does not begin as such
-// ones do may be any.
+// fullName returns distribution-release[-variant] of r. A recipe whose name begins
+// with its distribution and "-" must have this name. Other names are free.
 func (r Recipe) fullName() string {
 	parts := []string{r.Distribution, r.Release}
 	if r.Variant != "" {
@@ -91,8 +91,8 @@ func (p Repository) check() error {
 	return nil
 }
 
-// isWord reports whether s is letters, digits and characters of more, and does
-// not look like an option.
+// isWord reports whether s consists of letters, digits and characters of more, and
+// does not begin with "-" as an option does.
 func isWord(s, more string) bool {
 	for i, c := range s {
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
@@ -103,8 +103,8 @@ func isWord(s, more string) bool {
 	return s != ""
 }
 
-// epoch is the day of the release: files that a build makes get this time, so
-// that two builds are the same.
+// Epoch returns the day of the release. Files that a build creates get this time,
+// so that two builds give the same files.
 func (r Recipe) Epoch() (time.Time, error) {
 	t, err := time.Parse(time.DateOnly, r.Released)
 	if err != nil {
@@ -113,7 +113,8 @@ func (r Recipe) Epoch() (time.Time, error) {
 	return t, nil
 }
 
-// debianArch is what Debian calls the architecture that r is built for.
+// DebianArch returns Debian's name of the architecture that r is built for. The
+// default is the host's.
 func (r Recipe) DebianArch() string {
 	if r.Architecture != "" {
 		return r.Architecture
@@ -135,7 +136,8 @@ func architectures() []architecture {
 	}
 }
 
-// goArch is what Go and OCI call Debian's architecture, "" if nothing.
+// GoArch returns the name that Go and OCI use for Debian's architecture, or "" for
+// an unknown one.
 func GoArch(debian string) string {
 	for _, a := range architectures() {
 		if a.debian == debian {
