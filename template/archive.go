@@ -29,32 +29,32 @@ import (
 const dockerManifestFile = "manifest.json"
 
 // A container is what an archive or a directory holds.
-type container int
+type content int
 
 const (
-	ofFiles  container = iota // a root filesystem
-	ofOCI                     // an OCI image layout
-	ofDocker                  // what docker save writes
+	rootFiles    content = iota // a root filesystem
+	ociLayout                   // an OCI image layout
+	dockerImages                // what docker save writes
 )
 
 // containerIn tells what the unpacked t holds by the files at its top. Docker
 // writes an OCI layout too since its version 25; that comes first.
-func containerIn(t *layer.Tree) container {
+func kindOf(t *layer.Tree) content {
 	switch {
 	case slices.ContainsFunc(rootNames, t.Exists):
-		return ofFiles // whatever else lies there
+		return rootFiles // whatever else lies there
 	case t.Exists(oci.ImageLayoutFile) && t.Exists(oci.ImageIndexFile):
-		return ofOCI
+		return ociLayout
 	case t.Exists(dockerManifestFile):
-		return ofDocker
+		return dockerImages
 	}
-	return ofFiles
+	return rootFiles
 }
 
-// looksLikeImages reports whether a tar that begins so is one of images, by
+// beginsLikeImages reports whether a tar that begins so is one of images, by
 // the name of its first file. A mistake is found once it is unpacked; it only
 // costs a layer that nobody needs.
-func looksLikeImages(r *bufio.Reader) bool {
+func beginsLikeImages(r *bufio.Reader) bool {
 	blocks, _ := r.Peek(4 * layer.BlockSize) // an end before that is an archive of nothing
 	h, err := tar.NewReader(bytes.NewReader(blocks)).Next()
 	if err != nil {
@@ -71,21 +71,21 @@ func looksLikeImages(r *bufio.Reader) bool {
 
 // importImages makes name the image that t holds, which o chooses where there
 // are several.
-func (s *Store) importImages(ctx context.Context, st *stage, name string, t *layer.Tree, kind container, o ImportOptions) (Image, error) {
+func (s *Store) importImages(ctx context.Context, st *stage, name string, t *layer.Tree, kind content, o ImportOptions) (Image, error) {
 	if len(o.Env) > 0 {
 		return Image{}, fail.New(fail.Usage, "an image has its own environment: none can be given it")
 	}
-	var d delivery
+	var d stagedImage
 	var err error
-	w := wanted{o.architecture(), layer.NewBudget(o.MaxSize)}
+	w := request{o.architecture(), layer.NewBudget(o.MaxSize)}
 	switch kind {
-	case ofOCI:
+	case ociLayout:
 		var root oci.Descriptor
 		if root, err = layoutRoot(t, o.Image, w.arch); err == nil {
-			d, err = s.take(ctx, st, layout{t}, root, w)
+			d, err = s.stageImage(ctx, st, layoutSource{t}, root, w)
 		}
-	case ofDocker:
-		d, err = s.takeDocker(ctx, st, t, o.Image, w)
+	case dockerImages:
+		d, err = s.stageDocker(ctx, st, t, o.Image, w)
 	}
 	if err != nil {
 		return Image{}, err
@@ -127,7 +127,7 @@ func layoutRoot(t *layer.Tree, image, arch string) (oci.Descriptor, error) {
 		n := d.Annotations[oci.AnnotationRefName]
 		names[n] = append(names[n], d)
 	}
-	found, err := oneOf(names, image)
+	found, err := chooseByName(names, image)
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
@@ -137,8 +137,8 @@ func layoutRoot(t *layer.Tree, image, arch string) (oci.Descriptor, error) {
 	return choose(oci.Index{Manifests: found}, arch)
 }
 
-// oneOf returns what goes by that name; "" is the only name there is.
-func oneOf[T any](names map[string]T, name string) (T, error) {
+// chooseByName returns what goes by that name; "" is the only name there is.
+func chooseByName[T any](names map[string]T, name string) (T, error) {
 	var none T
 	if found, ok := names[name]; ok && (name != "" || len(names) == 1) {
 		return found, nil
@@ -175,11 +175,11 @@ func decodeFile(t *layer.Tree, name string, into any) error {
 
 // A layout is an OCI image layout as a source, in a directory or unpacked from
 // an archive. No link in it leads out.
-type layout struct{ t *layer.Tree }
+type layoutSource struct{ t *layer.Tree }
 
 func layoutBlob(d digest.Digest) string { return oci.ImageBlobsDir + "/" + digestPath(d.String()) }
 
-func (l layout) manifest(_ context.Context, d oci.Descriptor) ([]byte, oci.Descriptor, error) {
+func (l layoutSource) manifest(_ context.Context, d oci.Descriptor) ([]byte, oci.Descriptor, error) {
 	b, _, err := l.t.ReadFile(layoutBlob(d.Digest), maxJSON)
 	if err != nil {
 		return nil, d, badImage("its manifest %s: %w", d.Digest, err)
@@ -190,7 +190,7 @@ func (l layout) manifest(_ context.Context, d oci.Descriptor) ([]byte, oci.Descr
 	return b, d, nil
 }
 
-func (l layout) fetch(ctx context.Context, st *stage, d oci.Descriptor) (string, error) {
+func (l layoutSource) fetch(ctx context.Context, st *stage, d oci.Descriptor) (string, error) {
 	f, err := l.t.OpenFile(layoutBlob(d.Digest))
 	if err != nil {
 		return "", badImage("its blob %s: %w", d.Digest, err)
@@ -239,12 +239,12 @@ type dockerImage struct {
 	Layers   []string
 }
 
-// takeDocker makes the image of what docker save wrote ready in st. Its layers
+// stageDocker makes the image of what docker save wrote ready in st. Its layers
 // are compressed on the way.
-func (s *Store) takeDocker(ctx context.Context, st *stage, t *layer.Tree, image string, w wanted) (delivery, error) {
+func (s *Store) stageDocker(ctx context.Context, st *stage, t *layer.Tree, image string, w request) (stagedImage, error) {
 	var all []dockerImage
 	if err := decodeFile(t, dockerManifestFile, &all); err != nil {
-		return delivery{}, err
+		return stagedImage{}, err
 	}
 	names := map[string]dockerImage{}
 	for _, im := range all {
@@ -255,31 +255,31 @@ func (s *Store) takeDocker(ctx context.Context, st *stage, t *layer.Tree, image 
 	if image == "" && len(all) == 1 {
 		names = map[string]dockerImage{"": all[0]}
 	}
-	im, err := oneOf(names, image)
+	im, err := chooseByName(names, image)
 	if err != nil {
-		return delivery{}, err
+		return stagedImage{}, err
 	}
 	text, _, err := t.ReadFile(im.Config, maxJSON)
 	if err != nil {
-		return delivery{}, badImage("its config %s: %w", im.Config, err)
+		return stagedImage{}, badImage("its config %s: %w", im.Config, err)
 	}
 	if len(im.Layers) == 0 || len(im.Layers) > rootfs.MaxLayers {
-		return delivery{}, fail.New(fail.Usage, "the image has %d layers, and overlay mounts 1 to %d", len(im.Layers), rootfs.MaxLayers)
+		return stagedImage{}, fail.New(fail.Usage, "the image has %d layers, and overlay mounts 1 to %d", len(im.Layers), rootfs.MaxLayers)
 	}
 	c, err := parseConfig(text, len(im.Layers), w.arch)
 	if err != nil {
-		return delivery{}, err
+		return stagedImage{}, err
 	}
 	config, err := st.writeBlob(oci.MediaTypeImageConfig, text)
 	if err != nil {
-		return delivery{}, err
+		return stagedImage{}, err
 	}
 	m := oci.Manifest{Versioned: ocispec.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageManifest, Config: config}
 	size, err := s.stageDockerLayers(ctx, st, t, im.Layers, c, &m, w.budget)
 	if err != nil {
-		return delivery{}, err
+		return stagedImage{}, err
 	}
-	return s.deliver(st, m, c, size)
+	return s.describeStaged(st, m, c, size)
 }
 
 // stageDockerLayers stages the layers in files of t and puts them into m.
@@ -316,19 +316,19 @@ func (s *Store) stagePacked(ctx context.Context, st *stage, r io.Reader, below [
 	return s.stageLayer(ctx, st, plain, below, budget)
 }
 
-// deliver makes a delivery of an image whose config and layers lie in st.
-func (s *Store) deliver(st *stage, m oci.Manifest, c oci.Image, size int64) (delivery, error) {
+// deliver makes a stagedImage of an image whose config and layers lie in st.
+func (s *Store) describeStaged(st *stage, m oci.Manifest, c oci.Image, size int64) (stagedImage, error) {
 	manifest, err := st.writeJSON(oci.MediaTypeImageManifest, m)
 	if err != nil {
-		return delivery{}, err
+		return stagedImage{}, err
 	}
 	found, err := s.describeLayers(st, c.RootFS.DiffIDs)
 	if err != nil {
-		return delivery{}, err
+		return stagedImage{}, err
 	}
 	manifest.Platform = &oci.Platform{OS: "linux", Architecture: c.Architecture, Variant: c.Variant}
 	manifest.Annotations = found.annotations(size)
-	d := delivery{manifest: manifest, layers: c.RootFS.DiffIDs, blobs: map[digest.Digest]string{}}
+	d := stagedImage{manifest: manifest, layers: c.RootFS.DiffIDs, blobs: map[digest.Digest]string{}}
 	for _, b := range append([]oci.Descriptor{manifest, m.Config}, m.Layers...) {
 		d.blobs[b.Digest] = st.path(blobName(b.Digest))
 	}

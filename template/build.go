@@ -129,7 +129,7 @@ func (s *Store) run(ctx context.Context, st *stage, j recipe.Job, o BuildOptions
 	if err != nil {
 		return l, created, err
 	}
-	t := &transcript{tool: j.Tool, to: o.Progress, log: o.Log}
+	t := &toolOutput{tool: j.Tool, to: o.Progress, log: o.Log}
 	release, err := recipe.StartInSandbox(st.path(buildDirName), cmd.Start)
 	defer release()
 	if err != nil {
@@ -180,23 +180,23 @@ func (st *stage) buildDir(j recipe.Job, first uint32) error {
 	return layer.HostError(os.Lchown(dir, int(first), int(first)))
 }
 
-// A transcript is what a tool says while it works.
-type transcript struct {
-	tool    string
-	to      Progress
-	log     io.Writer
-	newest  time.Time // of the package indexes
-	last    string    // that is not empty
-	errors  []string  // lines that say they are
-	missing recipe.MissingPackages
-	full    bool // the disk
-	told    Update
+// A toolOutput is what a tool says while it works.
+type toolOutput struct {
+	tool     string
+	to       Progress
+	log      io.Writer
+	newest   time.Time // of the package indexes
+	last     string    // that is not empty
+	errors   []string  // lines that say they are
+	missing  recipe.MissingPackages
+	full     bool // the disk
+	reported Update
 }
 
 // maxLine bounds a line of a tool that is kept.
 const maxLine = 64 << 10
 
-func (t *transcript) read(r io.Reader) {
+func (t *toolOutput) read(r io.Reader) {
 	b := bufio.NewReaderSize(r, maxLine)
 	for {
 		line, err := b.ReadSlice('\n')
@@ -210,7 +210,7 @@ func (t *transcript) read(r io.Reader) {
 }
 
 // line takes one line of the tool in.
-func (t *transcript) line(line string) {
+func (t *toolOutput) line(line string) {
 	if t.log != nil {
 		fmt.Fprintln(t.log, line)
 	}
@@ -235,14 +235,14 @@ func (t *transcript) line(line string) {
 	if strings.TrimSpace(line) != "" {
 		t.last = strings.TrimSpace(line)
 	}
-	if u, ok := stepOf(line); ok && u != t.told {
-		t.told = u
+	if u, ok := stepOf(line); ok && u != t.reported {
+		t.reported = u
 		t.to(u)
 	}
 }
 
 // failure is why the tool ended with err: one line.
-func (t *transcript) failure(err error) error {
+func (t *toolOutput) failure(err error) error {
 	if t.full {
 		return layer.HostError(fmt.Errorf("%s: %w", t.tool, syscall.ENOSPC))
 	}

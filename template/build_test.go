@@ -30,7 +30,7 @@ func TestTranscript(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log bytes.Buffer
-			tr := &transcript{tool: "mmdebstrap", to: func(Update) {}, log: &log}
+			tr := &toolOutput{tool: "mmdebstrap", to: func(Update) {}, log: &log}
 			tr.read(strings.NewReader(c.lines))
 			err := tr.failure(errors.New("exit status 1"))
 			if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), c.says) {
@@ -45,13 +45,13 @@ func TestTranscript(t *testing.T) {
 }
 
 func TestTranscriptTellsStepsOnceAndDates(t *testing.T) {
-	var told []Update
-	tr := &transcript{to: func(u Update) { told = append(told, u) }}
+	var reported []Update
+	tr := &toolOutput{to: func(u Update) { reported = append(reported, u) }}
 	tr.read(strings.NewReader("I: Extracting a...\nI: Extracting b...\ncroft-date: Sat, 10 Jun 2023 08:53:33 UTC\n" +
 		"croft-date: Fri, 09 Jun 2023 08:53:33 UTC\ncroft-date: yesterday\nI: creating tarball...\n" + strings.Repeat("long ", 100000)))
 	want := []Update{{Step: "unpacking the base system", Done: 35, Total: 100}, {Step: "storing the image", Done: 85, Total: 100}}
-	if fmt.Sprint(told) != fmt.Sprint(want) {
-		t.Errorf("told %v, want %v", told, want)
+	if fmt.Sprint(reported) != fmt.Sprint(want) {
+		t.Errorf("reported %v, want %v", reported, want)
 	}
 	if at := tr.newest.Format(time.RFC3339); at != "2023-06-10T08:53:33Z" {
 		t.Errorf("the date is %s", at)

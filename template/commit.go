@@ -38,15 +38,15 @@ func (s *Store) commitImage(ctx context.Context, st *stage, name string, c oci.I
 		return Image{}, err
 	}
 	manifest.Platform = &c.Platform
-	d := delivery{name: name, manifest: manifest, blobs: map[digest.Digest]string{}, layers: c.RootFS.DiffIDs}
+	d := stagedImage{name: name, manifest: manifest, blobs: map[digest.Digest]string{}, layers: c.RootFS.DiffIDs}
 	for _, b := range append([]oci.Descriptor{config, manifest}, layers...) {
 		d.blobs[b.Digest] = st.path(blobName(b.Digest))
 	}
 	return s.publish(ctx, st, d)
 }
 
-// A delivery is an image that lies ready to be put into the store.
-type delivery struct {
+// A stagedImage is an image that lies ready to be put into the store.
+type stagedImage struct {
 	name     string
 	manifest oci.Descriptor           // its annotations are kept
 	blobs    map[digest.Digest]string // where each lies that is not in the store
@@ -56,7 +56,7 @@ type delivery struct {
 // publish puts an image into the store under its name and returns it.
 // Afterwards it is there whole, or not at all. An image that had the name
 // before stays, as a former one.
-func (s *Store) publish(ctx context.Context, st *stage, d delivery) (Image, error) {
+func (s *Store) publish(ctx context.Context, st *stage, d stagedImage) (Image, error) {
 	if err := syncFilesystem(st.dir); err != nil {
 		return Image{}, err
 	}
@@ -67,13 +67,13 @@ func (s *Store) publish(ctx context.Context, st *stage, d delivery) (Image, erro
 	defer unlock()
 	// The index comes last: what is not in it does not count, and is swept.
 	for _, l := range d.layers {
-		err := s.adopt(st.path(layerName(l)), s.layerDir(l.String()))
+		err := s.moveIntoStore(st.path(layerName(l)), s.layerDir(l.String()))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // else Ensure unpacks it
 			return Image{}, err
 		}
 	}
 	for b, from := range d.blobs {
-		if err := s.adopt(from, s.blobPath(b)); err != nil {
+		if err := s.moveIntoStore(from, s.blobPath(b)); err != nil {
 			return Image{}, err
 		}
 	}
@@ -81,7 +81,7 @@ func (s *Store) publish(ctx context.Context, st *stage, d delivery) (Image, erro
 	if err != nil {
 		return Image{}, err
 	}
-	ix.Manifests = named(ix.Manifests, d.manifest, d.name)
+	ix.Manifests = addToIndex(ix.Manifests, d.manifest, d.name)
 	if err := s.putIndex(ix); err != nil {
 		return Image{}, err
 	}
@@ -91,23 +91,23 @@ func (s *Store) publish(ctx context.Context, st *stage, d delivery) (Image, erro
 
 // named returns all with d in it under name, last; whoever had the name is a
 // former image of it.
-func named(all []oci.Descriptor, d oci.Descriptor, name string) []oci.Descriptor {
+func addToIndex(all []oci.Descriptor, d oci.Descriptor, name string) []oci.Descriptor {
 	var out []oci.Descriptor
 	for _, o := range all {
 		if nameOf(o) == name {
 			if o.Digest == d.Digest {
 				continue
 			}
-			o.Annotations = renamed(o.Annotations, annotationFormer, name)
+			o.Annotations = setName(o.Annotations, annotationFormer, name)
 		}
 		out = append(out, o)
 	}
-	d.Annotations = renamed(d.Annotations, oci.AnnotationRefName, name)
+	d.Annotations = setName(d.Annotations, oci.AnnotationRefName, name)
 	return append(out, d)
 }
 
 // renamed returns annotations with the name in that of key alone.
-func renamed(annotations map[string]string, key, name string) map[string]string {
+func setName(annotations map[string]string, key, name string) map[string]string {
 	out := map[string]string{}
 	maps.Copy(out, annotations)
 	delete(out, oci.AnnotationRefName)
@@ -118,7 +118,7 @@ func renamed(annotations map[string]string, key, name string) map[string]string 
 
 // adopt moves what was made ready at from to its place. Its place is named
 // after its content, so one that is taken holds the same.
-func (s *Store) adopt(from, to string) error {
+func (s *Store) moveIntoStore(from, to string) error {
 	if _, err := os.Lstat(to); err == nil {
 		return nil
 	} else if !errors.Is(err, fs.ErrNotExist) {

@@ -34,7 +34,7 @@ func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, 
 		return Image{}, err
 	}
 	defer unlock()
-	if err := s.free(name, o.Replace); err != nil {
+	if err := s.checkFree(name, o.Replace); err != nil {
 		return Image{}, err
 	}
 	from, err := s.find(ref{digest: digest.Digest(base)})
@@ -63,7 +63,7 @@ func (s *Store) stageChanges(ctx context.Context, st *stage, from stored, r root
 	if err != nil {
 		return stagedLayer{}, layer.HostError(fmt.Errorf("open %s: %w", r.Upper(), err))
 	}
-	below, err := layer.OpenLayers(r.Upper(), s.below(from.Layers))
+	below, err := layer.OpenLayers(r.Upper(), s.lowerDirs(from.Layers))
 	if err != nil {
 		unix.Close(fd)
 		return stagedLayer{}, layer.HostError(err)
@@ -82,7 +82,7 @@ func (s *Store) stageChanges(ctx context.Context, st *stage, from stored, r root
 		in.CloseWithError(err)
 		packed <- err
 	}()
-	l, err := s.stageLayer(ctx, st, out, s.below(from.Layers), nil)
+	l, err := s.stageLayer(ctx, st, out, s.lowerDirs(from.Layers), nil)
 	out.CloseWithError(context.Canceled) // lets go of a packer that still writes
 	if perr := <-packed; ctx.Err() != nil {
 		return stagedLayer{}, ctx.Err()

@@ -19,47 +19,47 @@ import (
 	"croft/template/registry"
 )
 
-// A remote is a registry as a source. What it fetches lies in partial/ of the
+// A registrySource is a registry as a source. What it fetches lies in partial/ of the
 // store, whole or in part, under the name of its digest and locked by who
 // writes it; what is left there by a pull that came to nothing is where the
 // next one goes on.
-type remote struct {
-	store *Store
-	repo  *registry.Repository
-	root  []byte // the manifest that the reference names
-	named oci.Descriptor
+type registrySource struct {
+	store          *Store
+	repo           *registry.Repository
+	root           []byte // the manifest that the reference names
+	rootDescriptor oci.Descriptor
 
-	mu   sync.Mutex
-	held []*flock.File
+	mu    sync.Mutex
+	files []*flock.File
 }
 
-func (r *remote) manifest(ctx context.Context, d oci.Descriptor) ([]byte, oci.Descriptor, error) {
-	if d.Digest == r.named.Digest {
-		return r.root, r.named, nil
+func (r *registrySource) manifest(ctx context.Context, d oci.Descriptor) ([]byte, oci.Descriptor, error) {
+	if d.Digest == r.rootDescriptor.Digest {
+		return r.root, r.rootDescriptor, nil
 	}
 	return r.repo.Manifest(ctx, d.Digest, maxJSON)
 }
 
 // close lets go of what was fetched; it stays in partial/ unless it was
 // adopted.
-func (r *remote) close() {
-	for _, f := range r.held {
+func (r *registrySource) close() {
+	for _, f := range r.files {
 		f.Close()
 	}
 }
 
-func (r *remote) fetch(ctx context.Context, _ *stage, d oci.Descriptor) (string, error) {
+func (r *registrySource) fetch(ctx context.Context, _ *stage, d oci.Descriptor) (string, error) {
 	p, err := r.store.openPartial(ctx, d)
 	if err != nil {
 		return "", err
 	}
 	r.mu.Lock()
-	r.held = append(r.held, p.file)
+	r.files = append(r.files, p.file)
 	r.mu.Unlock()
 	if err := p.rehash(); err != nil {
 		return "", err
 	}
-	report := r.store.part("pulling", d)
+	report := r.store.partProgress("pulling", d)
 	if err := p.fill(ctx, r.repo, report); err != nil {
 		return "", err
 	}
@@ -67,7 +67,7 @@ func (r *remote) fetch(ctx context.Context, _ *stage, d oci.Descriptor) (string,
 }
 
 // part is a Progress for the blob d alone.
-func (s *Store) part(act string, d oci.Descriptor) func(done int64) {
+func (s *Store) partProgress(act string, d oci.Descriptor) func(done int64) {
 	name := act + " " + d.Digest.Encoded()[:12]
 	return func(done int64) {
 		s.progressMu.Lock()
@@ -139,7 +139,7 @@ func (p *partial) fill(ctx context.Context, repo *registry.Repository, report fu
 	for p.size < p.want.Size {
 		report(p.size)
 		before := p.size
-		err := p.more(ctx, repo, report)
+		err := p.fetchRest(ctx, repo, report)
 		if p.size > before {
 			tries = 0
 		}
@@ -150,7 +150,7 @@ func (p *partial) fill(ctx context.Context, repo *registry.Repository, report fu
 			return ctx.Err()
 		}
 		if tries++; tries >= maxTries || !registry.IsTemporary(err) {
-			return goesOn(p.want, p.size, err)
+			return withResumeHint(p.want, p.size, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -172,7 +172,7 @@ func (p *partial) fill(ctx context.Context, repo *registry.Repository, report fu
 }
 
 // goesOn adds to why a transfer ended that nothing is lost.
-func goesOn(d oci.Descriptor, size int64, err error) error {
+func withResumeHint(d oci.Descriptor, size int64, err error) error {
 	var said *fail.Error
 	if errors.As(err, &said) && (said.Hint != "" || size == 0) {
 		return err
@@ -186,7 +186,7 @@ func goesOn(d oci.Descriptor, size int64, err error) error {
 }
 
 // more appends what one request brings.
-func (p *partial) more(ctx context.Context, repo *registry.Repository, report func(int64)) error {
+func (p *partial) fetchRest(ctx context.Context, repo *registry.Repository, report func(int64)) error {
 	body, from, err := repo.Blob(ctx, p.want, p.size)
 	if err != nil {
 		return err

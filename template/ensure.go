@@ -20,7 +20,7 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 	}
 	im, err := s.find(r)
 	if err == nil {
-		return im.Image, s.unpacked(ctx, im)
+		return im.Image, s.unpackMissing(ctx, im)
 	}
 	if !fail.Is(err, fail.NotFound) || r.digest != "" || r.prefix != "" {
 		return Image{}, err
@@ -44,7 +44,7 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 	im, err = s.find(r) // another may have made it while we waited
 	switch {
 	case err == nil:
-		return im.Image, s.unpacked(ctx, im)
+		return im.Image, s.unpackMissing(ctx, im)
 	case !fail.Is(err, fail.NotFound):
 		return Image{}, err
 	}
@@ -59,9 +59,9 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 }
 
 // unpacked unpacks those layers of im that are not.
-func (s *Store) unpacked(ctx context.Context, im stored) error {
+func (s *Store) unpackMissing(ctx context.Context, im stored) error {
 	for i, l := range im.manifest.Layers {
-		if err := s.unpackBlob(ctx, l, im.diffID(i), s.below(im.Layers[:i])); err != nil {
+		if err := s.unpackBlob(ctx, l, im.diffID(i), s.lowerDirs(im.Layers[:i])); err != nil {
 			return err
 		}
 	}
@@ -69,7 +69,7 @@ func (s *Store) unpacked(ctx context.Context, im stored) error {
 }
 
 // below are the directories of layers, lowest first, as unpack takes them.
-func (s *Store) below(layers []string) []string {
+func (s *Store) lowerDirs(layers []string) []string {
 	var dirs []string
 	for _, l := range slices.Backward(layers) {
 		dirs = append(dirs, s.layerDir(l))

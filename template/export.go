@@ -50,7 +50,7 @@ type ExportOptions struct {
 // directory o.Dir, which is left as it was if that fails. Unless o.Gzip, an OCI
 // layout has the image byte for byte.
 func (s *Store) Export(ctx context.Context, text string, w io.Writer, o ExportOptions) error {
-	im, st, err := s.borrowImage(ctx, text)
+	im, st, err := s.linkImage(ctx, text)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (s *Store) Export(ctx context.Context, text string, w io.Writer, o ExportOp
 		return s.exportDocker(ctx, st, im, w)
 	}
 	if o.Gzip {
-		if im, err = s.regzip(ctx, st, im); err != nil {
+		if im, err = s.recompress(ctx, st, im); err != nil {
 			return err
 		}
 	}
@@ -82,25 +82,25 @@ func (s *Store) Export(ctx context.Context, text string, w io.Writer, o ExportOp
 	return writeTar(ctx, w, files)
 }
 
-// An exported file is text, or what lies in the file from.
-type exported struct {
+// An exportFile file is text, or what lies in the file from.
+type exportFile struct {
 	name string
 	text []byte
 	from string
 }
 
 // layoutFiles are those of an OCI image layout with im alone, index.json last.
-func layoutFiles(st *stage, im stored) ([]exported, error) {
+func layoutFiles(st *stage, im stored) ([]exportFile, error) {
 	version, err := json.Marshal(oci.ImageLayout{Version: oci.ImageLayoutVersion})
 	if err != nil {
 		return nil, err
 	}
-	files := []exported{{name: oci.ImageLayoutFile, text: version}}
+	files := []exportFile{{name: oci.ImageLayoutFile, text: version}}
 	has := map[digest.Digest]bool{}
 	for _, d := range append([]oci.Descriptor{im.descriptor, im.manifest.Config}, im.manifest.Layers...) {
 		if !has[d.Digest] {
 			has[d.Digest] = true
-			files = append(files, exported{name: layoutBlob(d.Digest), from: st.path(blobName(d.Digest))})
+			files = append(files, exportFile{name: layoutBlob(d.Digest), from: st.path(blobName(d.Digest))})
 		}
 	}
 	d := im.descriptor
@@ -108,14 +108,14 @@ func layoutFiles(st *stage, im stored) ([]exported, error) {
 	ix := oci.Index{MediaType: oci.MediaTypeImageIndex, Manifests: []oci.Descriptor{d}}
 	ix.SchemaVersion = 2
 	index, err := json.Marshal(ix)
-	return append(files, exported{name: oci.ImageIndexFile, text: index}), err
+	return append(files, exportFile{name: oci.ImageIndexFile, text: index}), err
 }
 
 // exportDocker writes what docker save does
 // (https://github.com/moby/docker-image-spec, "Combined Image JSON").
 func (s *Store) exportDocker(ctx context.Context, st *stage, im stored, w io.Writer) error {
 	config := im.config.Encoded() + ".json"
-	files := []exported{{name: config, from: st.path(blobName(im.config))}}
+	files := []exportFile{{name: config, from: st.path(blobName(im.config))}}
 	said := dockerImage{Config: config, RepoTags: []string{im.Name + ":latest"}}
 	for i, d := range im.manifest.Layers {
 		name := im.diffID(i).Encoded() + ".tar"
@@ -131,17 +131,17 @@ func (s *Store) exportDocker(ctx context.Context, st *stage, im stored, w io.Wri
 		if got := sum(out); got != im.diffID(i) {
 			return fail.New(fail.State, "the template store %s is damaged: layer %s has digest %s", s.dir, im.diffID(i), got)
 		}
-		files = append(files, exported{name: name, from: plain})
+		files = append(files, exportFile{name: name, from: plain})
 	}
 	text, err := json.Marshal([]dockerImage{said})
 	if err != nil {
 		return err
 	}
-	return writeTar(ctx, w, append(files, exported{name: dockerManifestFile, text: text}))
+	return writeTar(ctx, w, append(files, exportFile{name: dockerManifestFile, text: text}))
 }
 
-// regzip makes im an image whose layers are compressed by gzip.
-func (s *Store) regzip(ctx context.Context, st *stage, im stored) (stored, error) {
+// recompress makes im an image whose layers are compressed by gzip.
+func (s *Store) recompress(ctx context.Context, st *stage, im stored) (stored, error) {
 	m := im.manifest
 	m.Layers = nil
 	for _, d := range im.manifest.Layers {
@@ -218,7 +218,7 @@ func convert(ctx context.Context, from, to string, pack func(io.Writer) io.Write
 
 // exportRootfs writes the files of im as a VPS made from it sees them.
 func (s *Store) exportRootfs(ctx context.Context, st *stage, im stored, w io.Writer) error {
-	if err := s.unpacked(ctx, im); err != nil {
+	if err := s.unpackMissing(ctx, im); err != nil {
 		return err
 	}
 	dirs, err := s.LayerDirs(im.Image)
@@ -244,7 +244,7 @@ func (s *Store) exportRootfs(ctx context.Context, st *stage, im stored, w io.Wri
 }
 
 // writeTar writes files as a tar, all of them as old as the epoch.
-func writeTar(ctx context.Context, w io.Writer, files []exported) error {
+func writeTar(ctx context.Context, w io.Writer, files []exportFile) error {
 	out := tar.NewWriter(w)
 	made := map[string]bool{}
 	for _, f := range files {
@@ -275,7 +275,7 @@ func writeTar(ctx context.Context, w io.Writer, files []exported) error {
 	return layer.HostError(out.Close())
 }
 
-func (f exported) open() (io.ReadCloser, int64, error) {
+func (f exportFile) open() (io.ReadCloser, int64, error) {
 	if f.from == "" {
 		return io.NopCloser(bytes.NewReader(f.text)), int64(len(f.text)), nil
 	}
@@ -305,7 +305,7 @@ func checkEmpty(dir string) error {
 
 // writeDir writes files into the directory dir, which is absent or empty, and
 // which is so again if that fails.
-func writeDir(ctx context.Context, dir string, files []exported) (err error) {
+func writeDir(ctx context.Context, dir string, files []exportFile) (err error) {
 	made := true
 	if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) {
 		made = false
@@ -334,7 +334,7 @@ func writeDir(ctx context.Context, dir string, files []exported) (err error) {
 	return nil
 }
 
-func writeExported(ctx context.Context, to string, f exported) error {
+func writeExported(ctx context.Context, to string, f exportFile) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return layer.HostError(err)
 	}

@@ -45,7 +45,7 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOp
 		return Image{}, err
 	}
 	defer unlock()
-	if err := s.free(name, o.Replace); err != nil {
+	if err := s.checkFree(name, o.Replace); err != nil {
 		return Image{}, err
 	}
 	st, err := s.newStage(ctx)
@@ -72,7 +72,7 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOp
 
 // importArchive makes name of the tar r: of images, or of a root filesystem.
 func (s *Store) importArchive(ctx context.Context, st *stage, name string, r *bufio.Reader, o ImportOptions) (Image, error) {
-	if looksLikeImages(r) {
+	if beginsLikeImages(r) {
 		dir := st.path("images")
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return Image{}, layer.HostError(err)
@@ -93,14 +93,14 @@ func (s *Store) importArchive(ctx context.Context, st *stage, name string, r *bu
 	}
 	defer t.Close()
 	switch {
-	case containerIn(t) != ofFiles:
-		return s.importImages(ctx, st, name, t, containerIn(t), o)
+	case kindOf(t) != rootFiles:
+		return s.importImages(ctx, st, name, t, kindOf(t), o)
 	case o.Image != "":
 		return Image{}, fail.New(fail.Usage, "the archive contains no images, so %q cannot be chosen", o.Image)
 	case !slices.ContainsFunc(rootNames, t.Exists):
 		return Image{}, fail.New(fail.Usage, "the archive holds no root filesystem: there is none of bin sbin usr etc at its top")
 	}
-	return s.commit(ctx, st, o.apply(name, describeTree(t)), l)
+	return s.commit(ctx, st, o.describe(name, describeTree(t)), l)
 }
 
 // importDir makes name of the images in the directory o.Dir.
@@ -115,8 +115,8 @@ func (s *Store) importUnpacked(ctx context.Context, st *stage, name, dir string,
 		return Image{}, layer.HostError(err)
 	}
 	defer t.Close()
-	kind := containerIn(t)
-	if kind == ofFiles {
+	kind := kindOf(t)
+	if kind == rootFiles {
 		return Image{}, fail.New(fail.Usage, "there is no image in it: neither oci-layout and index.json nor manifest.json is at its top").
 			WithHint("tar -C DIR -c . | croft template import %s -", name)
 	}
@@ -124,7 +124,7 @@ func (s *Store) importUnpacked(ctx context.Context, st *stage, name, dir string,
 }
 
 // free says why name cannot be given to a new image, or nil.
-func (s *Store) free(name string, replace bool) error {
+func (s *Store) checkFree(name string, replace bool) error {
 	_, err := s.find(ref{name: name})
 	switch {
 	case err == nil && !replace:
@@ -143,7 +143,7 @@ func (o ImportOptions) architecture() string {
 }
 
 // apply lets what the user said come before what the files say.
-func (o ImportOptions) apply(name string, im Image) Image {
+func (o ImportOptions) describe(name string, im Image) Image {
 	im.Name = name
 	for _, f := range []struct {
 		to   *string
@@ -184,19 +184,19 @@ func cancellable(ctx context.Context, r io.Reader) *io.PipeReader {
 
 // counting tells a Progress how much has been read.
 type counting struct {
-	r     io.Reader
-	step  string
-	to    Progress
-	total int64
-	done  int64
-	told  int64
+	r        io.Reader
+	step     string
+	to       Progress
+	total    int64
+	done     int64
+	reported int64
 }
 
 func (c *counting) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.done += int64(n)
-	if c.to != nil && (c.done-c.told >= 1<<20 || errors.Is(err, io.EOF)) {
-		c.told = c.done
+	if c.to != nil && (c.done-c.reported >= 1<<20 || errors.Is(err, io.EOF)) {
+		c.reported = c.done
 		c.to(Update{Step: c.step, Done: c.done, Total: c.total})
 	}
 	return n, err

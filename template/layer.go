@@ -105,7 +105,7 @@ func (s *Store) unpackBlob(ctx context.Context, d oci.Descriptor, diffID digest.
 		return err
 	}
 	defer unlock()
-	return s.adopt(tmp, to)
+	return s.moveIntoStore(tmp, to)
 }
 
 // unpackFile makes the directory tmp and unpacks the blob in file into it,

@@ -92,14 +92,14 @@ func nameOf(d oci.Descriptor) string {
 }
 
 // A damage is an image that cannot be read, and why.
-type damage struct {
+type unreadable struct {
 	image oci.Descriptor
 	err   error
 }
 
-// warnOf warns of images that cannot be read although the index has them. One
+// warnUnreadable warns of images that cannot be read although the index has them. One
 // that was removed while it was read is no longer there, and not damaged.
-func (s *Store) warnOf(damaged []damage) {
+func (s *Store) warnUnreadable(damaged []unreadable) {
 	if len(damaged) == 0 {
 		return
 	}
@@ -121,19 +121,19 @@ func (s *Store) List() ([]Image, error) {
 		return nil, err
 	}
 	all := make([]Image, 0, len(ix.Manifests))
-	var damaged []damage
+	var damaged []unreadable
 	for _, d := range ix.Manifests {
 		if nameOf(d) == "" {
 			continue
 		}
 		im, err := s.read(d)
 		if err != nil {
-			damaged = append(damaged, damage{d, err})
+			damaged = append(damaged, unreadable{d, err})
 			continue
 		}
 		all = append(all, im.Image)
 	}
-	s.warnOf(damaged)
+	s.warnUnreadable(damaged)
 	slices.SortFunc(all, func(a, b Image) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), compareBool(a.Former, b.Former),
 			b.Created.Compare(a.Created), cmp.Compare(a.Digest, b.Digest))

@@ -69,9 +69,9 @@ func (s *Store) pull(ctx context.Context, at registry.Reference, o PullOptions) 
 	if err != nil {
 		return Image{}, err
 	}
-	from := &remote{store: s, repo: repo}
+	from := &registrySource{store: s, repo: repo}
 	defer from.close()
-	if from.root, from.named, err = repo.Manifest(ctx, "", maxJSON); err != nil {
+	if from.root, from.rootDescriptor, err = repo.Manifest(ctx, "", maxJSON); err != nil {
 		return Image{}, err
 	}
 	st, err := s.newStage(ctx)
@@ -79,7 +79,7 @@ func (s *Store) pull(ctx context.Context, at registry.Reference, o PullOptions) 
 		return Image{}, err
 	}
 	defer st.remove()
-	d, err := s.take(ctx, st, from, from.named, wanted{o.Architecture, layer.NewBudget(o.MaxSize)})
+	d, err := s.stageImage(ctx, st, from, from.rootDescriptor, request{o.Architecture, layer.NewBudget(o.MaxSize)})
 	if err != nil {
 		return Image{}, err
 	}

@@ -25,7 +25,7 @@ func (s *Store) Push(ctx context.Context, text, to string, o PushOptions) error 
 	if err != nil {
 		return err
 	}
-	im, st, err := s.borrowImage(ctx, text)
+	im, st, err := s.linkImage(ctx, text)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (s *Store) Push(ctx context.Context, text, to string, o PushOptions) error 
 // pushBlob sends a blob unless it is there. A connection that breaks is tried
 // again from the start.
 func (s *Store) pushBlob(ctx context.Context, repo *registry.Repository, file string, d oci.Descriptor) error {
-	report := s.part("pushing", d)
+	report := s.partProgress("pushing", d)
 	for tries := 1; ; tries++ {
 		has, err := repo.Has(ctx, d.Digest)
 		if err == nil && !has {
@@ -101,9 +101,9 @@ func (r *reporting) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// borrowImage gives a stage a link to each blob of the image that text names,
+// linkImage gives a stage a link to each blob of the image that text names,
 // so that it stays whole for the caller, who removes the stage.
-func (s *Store) borrowImage(ctx context.Context, text string) (stored, *stage, error) {
+func (s *Store) linkImage(ctx context.Context, text string) (stored, *stage, error) {
 	r, err := parseRef(text)
 	if err != nil {
 		return stored{}, nil, err
@@ -115,7 +115,7 @@ func (s *Store) borrowImage(ctx context.Context, text string) (stored, *stage, e
 	if err != nil {
 		return stored{}, nil, err
 	}
-	im, err := s.linkImage(ctx, st, r)
+	im, err := s.linkBlobs(ctx, st, r)
 	if err != nil {
 		st.remove()
 		return stored{}, nil, err
@@ -123,7 +123,7 @@ func (s *Store) borrowImage(ctx context.Context, text string) (stored, *stage, e
 	return im, st, nil
 }
 
-func (s *Store) linkImage(ctx context.Context, st *stage, r ref) (stored, error) {
+func (s *Store) linkBlobs(ctx context.Context, st *stage, r ref) (stored, error) {
 	unlock, err := s.lock(ctx, storeLock)
 	if err != nil {
 		return stored{}, err

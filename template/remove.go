@@ -91,7 +91,7 @@ func (s *Store) Remove(ctx context.Context, text string, used func() (map[string
 	if !found {
 		return noTemplate(r)
 	}
-	return s.drop(ix, keep)
+	return s.keepOnly(ix, keep)
 }
 
 // otherName reports of an entry of the index whether it gives the image d a name
@@ -137,7 +137,7 @@ func (s *Store) Prune(ctx context.Context, used func() (map[string][]string, err
 			keep = append(keep, d)
 		}
 	}
-	return s.drop(ix, keep)
+	return s.keepOnly(ix, keep)
 }
 
 // sweepPartials removes the blobs in partial/ that nobody is at work on.
@@ -169,7 +169,7 @@ func (s *Store) sweepPartials() error {
 // drop makes keep all the images there are, then removes what no image needs.
 // If that is interrupted, the next drop goes on. The caller has the store's
 // lock.
-func (s *Store) drop(ix oci.Index, keep []oci.Descriptor) error {
+func (s *Store) keepOnly(ix oci.Index, keep []oci.Descriptor) error {
 	blobs, layers := map[string]bool{}, map[string]bool{}
 	for _, d := range keep {
 		im, err := s.read(d)
@@ -190,11 +190,11 @@ func (s *Store) drop(ix oci.Index, keep []oci.Descriptor) error {
 			return err
 		}
 	}
-	return errors.Join(s.sweep(s.path("blobs", "sha256"), blobs), s.sweep(s.path("layers", "sha256"), layers))
+	return errors.Join(s.removeUnused(s.path("blobs", "sha256"), blobs), s.removeUnused(s.path("layers", "sha256"), layers))
 }
 
 // sweep removes what is in dir and not in keep.
-func (s *Store) sweep(dir string, keep map[string]bool) error {
+func (s *Store) removeUnused(dir string, keep map[string]bool) error {
 	all, err := os.ReadDir(dir)
 	if err != nil {
 		return layer.HostError(err)

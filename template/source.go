@@ -29,29 +29,29 @@ type source interface {
 }
 
 // What is wanted of a source.
-type wanted struct {
+type request struct {
 	arch   string // as OCI calls it
 	budget *layer.Budget
 }
 
 // take makes the image that root describes ready in st: its blobs, and its
 // layers unpacked where the store does not have them.
-func (s *Store) take(ctx context.Context, st *stage, from source, root oci.Descriptor, w wanted) (delivery, error) {
-	in, err := s.readForeign(ctx, st, from, root, w)
+func (s *Store) stageImage(ctx context.Context, st *stage, from source, root oci.Descriptor, w request) (stagedImage, error) {
+	in, err := s.readSource(ctx, st, from, root, w)
 	if err != nil {
-		return delivery{}, err
+		return stagedImage{}, err
 	}
-	d := delivery{manifest: in.descriptor, blobs: in.blobs, layers: in.config.RootFS.DiffIDs}
+	d := stagedImage{manifest: in.descriptor, blobs: in.blobs, layers: in.config.RootFS.DiffIDs}
 	if err := s.fetchLayers(ctx, st, from, in); err != nil {
-		return delivery{}, err
+		return stagedImage{}, err
 	}
 	size, err := s.unpackLayers(ctx, st, in, w.budget)
 	if err != nil {
-		return delivery{}, err
+		return stagedImage{}, err
 	}
 	found, err := s.describeLayers(st, in.config.RootFS.DiffIDs)
 	if err != nil {
-		return delivery{}, err
+		return stagedImage{}, err
 	}
 	d.manifest.Platform = &oci.Platform{OS: "linux", Architecture: in.config.Architecture, Variant: in.config.Variant}
 	d.manifest.Annotations = found.annotations(size)
@@ -59,8 +59,8 @@ func (s *Store) take(ctx context.Context, st *stage, from source, root oci.Descr
 	return d, nil
 }
 
-// A foreignImage is one at its source, read and found good so far.
-type foreignImage struct {
+// A sourceImage is one at its source, read and found good so far.
+type sourceImage struct {
 	digest     digest.Digest  // of its manifest at the source
 	descriptor oci.Descriptor // of its manifest as the store will have it
 	manifest   oci.Manifest
@@ -68,55 +68,55 @@ type foreignImage struct {
 	blobs      map[digest.Digest]string // where they lie
 }
 
-// readForeign reads the manifest and the config of an image. The manifest is
+// readSource reads the manifest and the config of an image. The manifest is
 // kept byte for byte; one that is Docker's is written anew as OCI's.
-func (s *Store) readForeign(ctx context.Context, st *stage, from source, root oci.Descriptor, w wanted) (foreignImage, error) {
-	b, d, err := pick(ctx, from, root, w.arch)
+func (s *Store) readSource(ctx context.Context, st *stage, from source, root oci.Descriptor, w request) (sourceImage, error) {
+	b, d, err := pickManifest(ctx, from, root, w.arch)
 	if err != nil {
-		return foreignImage{}, err
+		return sourceImage{}, err
 	}
-	in := foreignImage{digest: d.Digest, blobs: map[digest.Digest]string{}}
+	in := sourceImage{digest: d.Digest, blobs: map[digest.Digest]string{}}
 	if in.manifest, err = parseManifest(b); err != nil {
-		return foreignImage{}, err
+		return sourceImage{}, err
 	}
 	if !isOCI(b, in.manifest) {
 		if b, err = json.Marshal(in.manifest); err != nil {
-			return foreignImage{}, err
+			return sourceImage{}, err
 		}
 	}
 	if in.descriptor, err = st.writeBlob(oci.MediaTypeImageManifest, b); err != nil {
-		return foreignImage{}, err
+		return sourceImage{}, err
 	}
 	in.blobs[in.descriptor.Digest] = st.path(blobName(in.descriptor.Digest))
 	c := in.manifest.Config
 	if c.Size > maxJSON {
-		return foreignImage{}, badImage("its config has %d bytes", c.Size)
+		return sourceImage{}, badImage("its config has %d bytes", c.Size)
 	}
 	file, err := from.fetch(ctx, st, c)
 	if err != nil {
-		return foreignImage{}, err
+		return sourceImage{}, err
 	}
 	in.blobs[c.Digest] = file
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return foreignImage{}, layer.HostError(err)
+		return sourceImage{}, layer.HostError(err)
 	}
 	in.config, err = parseConfig(text, len(in.manifest.Layers), w.arch)
 	if err != nil {
-		return foreignImage{}, err
+		return sourceImage{}, err
 	}
 	var packed int64
 	for _, l := range in.manifest.Layers {
 		packed += l.Size
 		if err := w.budget.Check(packed); err != nil {
-			return foreignImage{}, err
+			return sourceImage{}, err
 		}
 	}
 	return in, nil
 }
 
 // pick follows indexes down to the manifest of the image for arch.
-func pick(ctx context.Context, from source, d oci.Descriptor, arch string) ([]byte, oci.Descriptor, error) {
+func pickManifest(ctx context.Context, from source, d oci.Descriptor, arch string) ([]byte, oci.Descriptor, error) {
 	for range maxNested {
 		b, got, err := from.manifest(ctx, d)
 		if err != nil || !isIndex(got.MediaType, b) {
@@ -153,7 +153,7 @@ const parallel = 3
 
 // fetchLayers fetches the layers that the store does not have. The first
 // failure calls the others off.
-func (s *Store) fetchLayers(ctx context.Context, st *stage, from source, in foreignImage) error {
+func (s *Store) fetchLayers(ctx context.Context, st *stage, from source, in sourceImage) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
@@ -171,7 +171,7 @@ func (s *Store) fetchLayers(ctx context.Context, st *stage, from source, in fore
 		slots <- struct{}{}
 		working.Go(func() {
 			defer func() { <-slots }()
-			file, err := s.borrow(ctx, st, l)
+			file, err := s.linkBlob(ctx, st, l)
 			if err == nil && file == "" {
 				file, err = from.fetch(ctx, st, l)
 			}
@@ -190,7 +190,7 @@ func (s *Store) fetchLayers(ctx context.Context, st *stage, from source, in fore
 
 // borrow gives the stage a link to a blob that the store has, so that nobody
 // can take it away meanwhile, and returns where it is; "" if it does not have it.
-func (s *Store) borrow(ctx context.Context, st *stage, d oci.Descriptor) (string, error) {
+func (s *Store) linkBlob(ctx context.Context, st *stage, d oci.Descriptor) (string, error) {
 	unlock, err := s.lock(ctx, storeLock)
 	if err != nil {
 		return "", err
@@ -208,7 +208,7 @@ func (s *Store) borrow(ctx context.Context, st *stage, d oci.Descriptor) (string
 
 // unpackLayers unpacks, lowest first, those layers that are not unpacked, and
 // returns the bytes of those that are, as far as that is known.
-func (s *Store) unpackLayers(ctx context.Context, st *stage, in foreignImage, budget *layer.Budget) (int64, error) {
+func (s *Store) unpackLayers(ctx context.Context, st *stage, in sourceImage, budget *layer.Budget) (int64, error) {
 	var total int64
 	var below []string
 	for i, diffID := range in.config.RootFS.DiffIDs {
