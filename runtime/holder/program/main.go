@@ -1,6 +1,6 @@
 // Program holder stays beside a running VPS. It holds the console's pty, the
 // life lock and the sockets, and waits for init. Then it executes croft in its
-// own place. It takes over the process of croft's monitor, so init is its
+// own place. It takes over the process of the monitor, so init is its
 // child.
 //
 // A machine has one holder for each running VPS, so it has to be small. It

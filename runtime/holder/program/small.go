@@ -20,7 +20,7 @@ import (
 // - Go's runtime creates its other threads with the signal mask that the program was
 //   started with. So the program blocks the signals and executes itself once more.
 // - The runtime unblocks some of them in its threads nevertheless. There they have the
-//   default action, which is none for PID 1. The kernel offers a signal to the main
+//   default action, and PID 1 has no default action. The kernel offers a signal to the main
 //   thread first, so that gets it.
 // - SIGCHLD is not blocked. With a command there is always a child to wait for.
 //   Without one the kernel reaps.
