@@ -7,5 +7,5 @@
 //
 // This package is pure: it opens no socket, reads no file and starts no program.
 //
-// docs/network.md says how it works and what was measured.
+// docs/network.md says how it works, docs/network-tests.md what was tried and measured.
 package network
