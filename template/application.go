@@ -8,11 +8,13 @@ import (
 	"croft/internal/initkind"
 )
 
-// Command is what the image's config says to run: nothing, for most that boot.
+// Command returns the command in the image's config. Most images that boot have
+// none.
 func (im Image) Command() []string { return slices.Concat(im.Entrypoint, im.Cmd) }
 
-// Application reports whether im is made to run its command and not to boot: it
-// has no init, or only busybox, which has one in it that nobody may have meant.
+// Application reports whether im is meant to run its command instead of booting. It
+// has no init, or its only init is busybox. Many images have busybox for its shell,
+// so such an image boots only if its command is an init or it has no command.
 func (im Image) Application() bool {
 	command := im.Command()
 	switch im.Init {
@@ -24,7 +26,7 @@ func (im Image) Application() bool {
 	return false
 }
 
-// namesInit reports whether a command is an init by its name.
+// namesInit reports whether the name of a command is that of an init.
 func namesInit(command string) bool {
 	base := path.Base(command)
 	return base == "init" || strings.HasPrefix(base, "systemd") || strings.HasSuffix(base, "-init") || strings.HasPrefix(base, "s6-")

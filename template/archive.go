@@ -24,11 +24,11 @@ import (
 	"croft/internal/fail"
 )
 
-// dockerManifestFile is what docker save writes its images down in
+// dockerManifestFile lists the images in an archive of docker save
 // (https://github.com/moby/docker-image-spec, "Combined Image JSON").
 const dockerManifestFile = "manifest.json"
 
-// A container is what an archive or a directory holds.
+// A content is the kind of files in an archive or a directory.
 type content int
 
 const (
@@ -37,12 +37,12 @@ const (
 	dockerImages                // what docker save writes
 )
 
-// containerIn tells what the unpacked t holds by the files at its top. Docker
-// writes an OCI layout too since its version 25; that comes first.
+// kindOf returns the kind of files in t, by the names at its top. Since version 25
+// docker save also writes an OCI layout, which croft prefers.
 func kindOf(t *layer.Tree) content {
 	switch {
 	case slices.ContainsFunc(rootNames, t.Exists):
-		return rootFiles // whatever else lies there
+		return rootFiles // also if there are other files
 	case t.Exists(oci.ImageLayoutFile) && t.Exists(oci.ImageIndexFile):
 		return ociLayout
 	case t.Exists(dockerManifestFile):
@@ -51,11 +51,11 @@ func kindOf(t *layer.Tree) content {
 	return rootFiles
 }
 
-// beginsLikeImages reports whether a tar that begins so is one of images, by
-// the name of its first file. A mistake is found once it is unpacked; it only
-// costs a layer that nobody needs.
+// beginsLikeImages reports whether a tar seems to contain images, by the name of its
+// first file. importArchive detects a wrong guess after unpacking; it costs only the
+// time for an unneeded layer.
 func beginsLikeImages(r *bufio.Reader) bool {
-	blocks, _ := r.Peek(4 * layer.BlockSize) // an end before that is an archive of nothing
+	blocks, _ := r.Peek(4 * layer.BlockSize) // an error means that the archive is shorter
 	h, err := tar.NewReader(bytes.NewReader(blocks)).Next()
 	if err != nil {
 		return false
@@ -69,11 +69,11 @@ func beginsLikeImages(r *bufio.Reader) bool {
 	return len(hex) == 64 && strings.Trim(hex, "0123456789abcdef") == ""
 }
 
-// importImages makes name the image that t holds, which o chooses where there
-// are several.
+// importImages makes the template name from an image in t. o.Image selects one of
+// several.
 func (s *Store) importImages(ctx context.Context, st *stage, name string, t *layer.Tree, kind content, o ImportOptions) (Image, error) {
 	if len(o.Env) > 0 {
-		return Image{}, fail.New(fail.Usage, "an image has its own environment: none can be given it")
+		return Image{}, fail.New(fail.Usage, "an image has its own environment: --env cannot be used")
 	}
 	var d stagedImage
 	var err error
@@ -96,13 +96,13 @@ func (s *Store) importImages(ctx context.Context, st *stage, name string, t *lay
 			d.manifest.Annotations[key] = said
 		}
 	}
-	delete(d.manifest.Annotations, annotationSourceDigest) // there is no registry to ask for it
+	delete(d.manifest.Annotations, annotationSourceDigest) // it does not come from a registry
 	return s.publish(ctx, st, d)
 }
 
-// layoutRoot reads the index of the OCI layout t and returns what is meant by
-// image: a name, a digest, "" the only one there is. Of several for different
-// machines under one name it is the one for arch.
+// layoutRoot reads the index of the OCI layout t and returns the descriptor of
+// image: a name, a digest, or "" for the only one. If there are several of that name
+// for different architectures, it returns the one for arch.
 func layoutRoot(t *layer.Tree, image, arch string) (oci.Descriptor, error) {
 	var version oci.ImageLayout
 	if err := decodeFile(t, oci.ImageLayoutFile, &version); err != nil {
@@ -137,7 +137,8 @@ func layoutRoot(t *layer.Tree, image, arch string) (oci.Descriptor, error) {
 	return choose(oci.Index{Manifests: found}, arch)
 }
 
-// chooseByName returns what goes by that name; "" is the only name there is.
+// chooseByName returns names[name], or the only value if name is "". If that is
+// not possible, the error lists the names.
 func chooseByName[T any](names map[string]T, name string) (T, error) {
 	var none T
 	if found, ok := names[name]; ok && (name != "" || len(names) == 1) {
@@ -152,13 +153,13 @@ func chooseByName[T any](names map[string]T, name string) (T, error) {
 	slices.Sort(all)
 	switch {
 	case len(names) == 0:
-		return none, badImage("there is none in it")
+		return none, badImage("it contains no image")
 	case name == "" && len(names) == 1:
 		return names[all[0]], nil
 	case name == "":
-		return none, fail.New(fail.Usage, "there are several images in it: %s", strings.Join(all, ", ")).WithHint("--image chooses one")
+		return none, fail.New(fail.Usage, "it contains several images: %s", strings.Join(all, ", ")).WithHint("--image chooses one")
 	}
-	return none, fail.New(fail.NotFound, "there is no image %q in it, but %s", name, strings.Join(all, ", "))
+	return none, fail.New(fail.NotFound, "it contains no image %q, only %s", name, strings.Join(all, ", "))
 }
 
 // decodeFile decodes the small JSON file name of t.
@@ -173,8 +174,8 @@ func decodeFile(t *layer.Tree, name string, into any) error {
 	return nil
 }
 
-// A layout is an OCI image layout as a source, in a directory or unpacked from
-// an archive. No link in it leads out.
+// A layoutSource is an OCI image layout in a directory. Links cannot lead out of
+// it.
 type layoutSource struct{ t *layer.Tree }
 
 func layoutBlob(d digest.Digest) string { return oci.ImageBlobsDir + "/" + digestPath(d.String()) }
@@ -210,14 +211,15 @@ func (l layoutSource) fetch(ctx context.Context, st *stage, d oci.Descriptor) (s
 	case err != nil:
 		return "", layer.HostError(err)
 	case n != d.Size:
-		return "", badImage("its blob %s does not have the %d bytes that are said of it", d.Digest, d.Size)
+		return "", badImage("its blob %s does not have the expected size of %d bytes", d.Digest, d.Size)
 	case sum.Digest() != d.Digest:
 		return "", badImage("its blob %s has digest %s", d.Digest, sum.Digest())
 	}
 	return to, nil
 }
 
-// withContext returns r, ending with ctx between two reads.
+// withContext returns a reader of r that fails when ctx is done. It checks ctx
+// before each read.
 func withContext(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx, r} }
 
 type contextReader struct {
@@ -232,15 +234,15 @@ func (c *contextReader) Read(p []byte) (int, error) {
 	return c.r.Read(p)
 }
 
-// A dockerImage is one of the images in manifest.json.
+// A dockerImage is an image in dockerManifestFile.
 type dockerImage struct {
 	Config   string
 	RepoTags []string
 	Layers   []string
 }
 
-// stageDocker makes the image of what docker save wrote ready in st. Its layers
-// are compressed on the way.
+// stageDocker puts an image of an archive of docker save into st. It compresses the
+// layers.
 func (s *Store) stageDocker(ctx context.Context, st *stage, t *layer.Tree, image string, w request) (stagedImage, error) {
 	var all []dockerImage
 	if err := decodeFile(t, dockerManifestFile, &all); err != nil {
@@ -282,7 +284,8 @@ func (s *Store) stageDocker(ctx context.Context, st *stage, t *layer.Tree, image
 	return s.describeStaged(st, m, c, size)
 }
 
-// stageDockerLayers stages the layers in files of t and puts them into m.
+// stageDockerLayers puts the layers in files of t into st, the lowest first, and
+// adds them to m. It returns the total size of their files in bytes.
 func (s *Store) stageDockerLayers(ctx context.Context, st *stage, t *layer.Tree, files []string, c oci.Image, m *oci.Manifest, budget *layer.Budget) (int64, error) {
 	var total int64
 	var below []string
@@ -306,7 +309,7 @@ func (s *Store) stageDockerLayers(ctx context.Context, st *stage, t *layer.Tree,
 	return total, nil
 }
 
-// stagePacked is stageLayer of what may be compressed.
+// stagePacked is stageLayer of an archive that may be compressed.
 func (s *Store) stagePacked(ctx context.Context, st *stage, r io.Reader, below []string, budget *layer.Budget) (stagedLayer, error) {
 	plain, err := layer.Decompress(withContext(ctx, r))
 	if err != nil {
@@ -316,7 +319,8 @@ func (s *Store) stagePacked(ctx context.Context, st *stage, r io.Reader, below [
 	return s.stageLayer(ctx, st, plain, below, budget)
 }
 
-// deliver makes a stagedImage of an image whose config and layers lie in st.
+// describeStaged writes the manifest m into st and returns the complete image. Its
+// config c and its layers are in st already.
 func (s *Store) describeStaged(st *stage, m oci.Manifest, c oci.Image, size int64) (stagedImage, error) {
 	manifest, err := st.writeJSON(oci.MediaTypeImageManifest, m)
 	if err != nil {

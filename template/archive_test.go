@@ -19,7 +19,7 @@ import (
 	"croft/internal/fail"
 )
 
-// twoLayered is a template of two layers with a config of its own.
+// twoLayered creates a template with two layers and a config.
 func twoLayered(t *testing.T, s *Store) Image {
 	t.Helper()
 	h := newHub(t)
@@ -87,7 +87,7 @@ func TestExportAndImport(t *testing.T) {
 	}
 }
 
-// docker is what docker save writes of one layer, after spoil has changed it.
+// docker returns an archive of docker save with one layer, after spoil has changed it.
 func dockerArchive(t testing.TB, layer []byte, spoil func(all []dockerImage, c *oci.Image) []dockerImage) []byte {
 	c := oci.Image{Platform: oci.Platform{OS: "linux", Architecture: thisArch}, RootFS: oci.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromBytes(layer)}}}
 	all := []dockerImage{{Config: "config.json", RepoTags: []string{"a:1"}, Layers: []string{"one/layer.tar"}}}
@@ -110,14 +110,14 @@ func TestImportDockerArchive(t *testing.T) {
 	}{
 		{"as it is", nil, "", ""},
 		{"by its name", nil, "a:1", ""},
-		{"another name", nil, "b:1", "but a:1"},
+		{"another name", nil, "b:1", "only a:1"},
 		{"one of two", func(all []dockerImage, _ *oci.Image) []dockerImage {
 			return append(all, dockerImage{Config: "none", RepoTags: []string{"b:1"}})
 		}, "a:1", ""},
 		{"which of two", func(all []dockerImage, _ *oci.Image) []dockerImage {
 			return append(all, dockerImage{Config: "none", RepoTags: []string{"b:1"}})
-		}, "", "several images in it: a:1, b:1"},
-		{"none", func([]dockerImage, *oci.Image) []dockerImage { return nil }, "", "none in it"},
+		}, "", "several images: a:1, b:1"},
+		{"none", func([]dockerImage, *oci.Image) []dockerImage { return nil }, "", "contains no image"},
 		{"no layers", func(all []dockerImage, _ *oci.Image) []dockerImage { all[0].Layers = nil; return all }, "", "0 layers"},
 		{"a config elsewhere", func(all []dockerImage, _ *oci.Image) []dockerImage {
 			all[0].Config = "../../../../../etc/hostname"
@@ -154,7 +154,7 @@ func TestImportDockerArchive(t *testing.T) {
 	}
 }
 
-// A layout in a directory, whose manifest says what spoil makes of it.
+// An OCI layout in a directory, after spoil has changed its index and manifest.
 func layoutDir(t testing.TB, spoil func(ix *oci.Index, m *oci.Manifest)) string {
 	t.Helper()
 	top := t.TempDir()
@@ -194,7 +194,7 @@ func TestImportLayout(t *testing.T) {
 		want  string
 	}{
 		{"as it is", func(*oci.Index, *oci.Manifest) {}, "", ""},
-		{"which of two", func(ix *oci.Index, _ *oci.Manifest) { ix.Manifests = append(ix.Manifests, other) }, "", "several images in it: a, b"},
+		{"which of two", func(ix *oci.Index, _ *oci.Manifest) { ix.Manifests = append(ix.Manifests, other) }, "", "several images: a, b"},
 		{"one of two", func(ix *oci.Index, _ *oci.Manifest) { ix.Manifests = append(ix.Manifests, other) }, "a", ""},
 		{"one that is not there", func(ix *oci.Index, _ *oci.Manifest) { ix.Manifests = append(ix.Manifests, other) }, "b", "its manifest sha256:"},
 		{"a digest that leads out", func(ix *oci.Index, _ *oci.Manifest) {
@@ -229,8 +229,8 @@ func TestImportLayout(t *testing.T) {
 	}
 }
 
-// FuzzDocuments: an index, a manifest and a config of any text are read, or
-// refused in one line, and name nothing but blobs and layers.
+// FuzzDocuments: any text as an index, a manifest or a config is valid, or an error of
+// one line. Valid ones contain only valid digests.
 func FuzzDocuments(f *testing.F) {
 	f.Add([]byte(`{"schemaVersion":2,"manifests":[{"digest":"sha256:../../x","size":-1,"platform":{"os":"linux"}}]}`), thisArch)
 	f.Add([]byte(`{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:`+strings.Repeat("0", 64)+`"},"layers":[{"mediaType":"application/vnd.docker.image.rootfs.diff.tar.gzip","digest":"sha512:1","size":9}]}`), "arm")

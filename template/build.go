@@ -20,23 +20,23 @@ import (
 	"croft/template/recipe"
 )
 
-// BuildOptions is what Build may be told.
+// BuildOptions are optional settings of Build.
 type BuildOptions struct {
-	Progress   Progress  // instead of the store's
-	RecipeFile string    // a recipe outside of the recipes' directories
-	Mirror     string    // URL of the distribution's packages; "" is the tool's own, with the release's updates
-	Log        io.Writer // gets every line that the tool prints; nil is fine
+	Progress   Progress  // nil is that of the store
+	RecipeFile string    // a recipe in any file; "" is the recipe with the template's name
+	Mirror     string    // URL of the distribution's packages; "" is the tool's default, with the release's updates
+	Log        io.Writer // receives every line that the tool prints; may be nil
 }
 
-// Build makes the template name from the recipe of that name, anew if it is
-// there: an image that had the name stays, as a former one, if the new one
-// differs. busybox is made from the binary. Two builds of one name wait for
-// each other. When ctx is done the build ends with all its processes; on any
-// error nothing is left of it.
+// Build builds the template name from its recipe and returns it. busybox is created
+// from the binary. If the template exists already it is built again, and the old
+// image becomes a former one, unless the new image is the same. Two builds of one
+// name wait for each other. The end of ctx kills all processes of the build. After
+// an error nothing of the build is left.
 //
-// The distribution's own tool and the packages' scripts run as root of a user
-// namespace without an id of the host's, in own mount, pid, ipc and uts
-// namespaces; they share the host's network, which the packages come by.
+// The distribution's tool and the packages' scripts run as root of a user namespace
+// that has none of the host's own users, and in mount, pid, ipc and uts namespaces
+// of their own. They use the host's network, for the download of packages.
 func (s *Store) Build(ctx context.Context, name string, o BuildOptions) (Image, error) {
 	unlock, err := s.lockName(ctx, name)
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Store) Build(ctx context.Context, name string, o BuildOptions) (Image, 
 	return s.build(ctx, name, o)
 }
 
-// build is Build with the name's lock held.
+// build is Build for a caller that has the name's lock.
 func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, error) {
 	if o.Progress == nil {
 		o.Progress = s.progress
@@ -56,7 +56,7 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 	}
 	if name == busybox.Name && o.RecipeFile == "" {
 		if o.Mirror != "" {
-			return Image{}, fail.New(fail.Usage, "template %s is made from croft itself: it takes no mirror", name)
+			return Image{}, fail.New(fail.Usage, "template %s is created from croft itself and uses no mirror", name)
 		}
 		return s.makeBusybox(ctx)
 	}
@@ -68,7 +68,7 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 		return Image{}, err
 	}
 	if r.Abstract {
-		return Image{}, fail.New(fail.Usage, "recipe %s is only there to be extended", name).WithHint("croft template recipe")
+		return Image{}, fail.New(fail.Usage, "recipe %s can only be extended", name).WithHint("croft template recipe")
 	}
 	if os.Geteuid() != 0 {
 		return Image{}, fail.New(fail.Permission, "only root can build templates")
@@ -99,7 +99,7 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 
 func (s *Store) cookbook() recipe.Cookbook { return recipe.OpenCookbook(s.o.Recipes) }
 
-// builtImage describes the template that is built from r.
+// builtImage returns the facts about an image that its recipe r determines.
 func builtImage(r recipe.Recipe) Image {
 	im := Image{
 		Name: r.Name, Distribution: r.Distribution, Release: r.Release, Variant: r.Variant,
@@ -112,8 +112,8 @@ func builtImage(r recipe.Recipe) Image {
 	return im
 }
 
-// run carries j out and makes a layer of the tar that it prints. It also
-// returns the date of the newest package index.
+// run runs j and stages a layer from the tar that j prints. It also returns the
+// date of the newest package index.
 func (s *Store) run(ctx context.Context, st *stage, j recipe.Job, o BuildOptions) (l stagedLayer, created time.Time, err error) {
 	if err := st.buildDir(j, s.o.BuildIDs); err != nil {
 		return l, created, err
@@ -142,15 +142,15 @@ func (s *Store) run(ctx context.Context, st *stage, j recipe.Job, o BuildOptions
 	}()
 	l, err = s.stageLayer(inner, st, stdout, nil, nil)
 	if err != nil && !fail.Is(err, fail.Usage) {
-		cancel() // we failed, not the tool
+		cancel() // croft failed, not the tool
 	}
-	io.Copy(io.Discard, stdout) // a tool that is ending says why on stderr
+	io.Copy(io.Discard, stdout) // until the tool ends: it reports the reason on stderr
 	<-read
 	if werr := cmd.Wait(); werr != nil && (err == nil || fail.Is(err, fail.Usage)) {
 		err = t.failure(werr)
 	}
 	if ctx.Err() != nil {
-		err = ctx.Err() // whatever was said while it was being ended
+		err = ctx.Err() // other errors are results of the kill
 	}
 	return l, t.newest, err
 }
@@ -160,13 +160,14 @@ func startFailure(tool string, err error) error {
 		return err
 	}
 	return fail.New(fail.Host, "start %s in its namespaces: %w", tool, err).
-		WithHint("sysctl user.max_user_namespaces has to be above 0")
+		WithHint("sysctl user.max_user_namespaces must be above 0")
 }
 
-// buildDirName is the directory of a stage that a build runs in.
+// buildDirName is the build's directory in a stage.
 const buildDirName = "build"
 
-// buildDir makes the directory that j runs in. It belongs to the build's root.
+// buildDir creates the directory of the job j with its files. It belongs to the root
+// of the build's user namespace, which is the host's id first.
 func (st *stage) buildDir(j recipe.Job, first uint32) error {
 	dir := st.path(buildDirName)
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -180,20 +181,20 @@ func (st *stage) buildDir(j recipe.Job, first uint32) error {
 	return layer.HostError(os.Lchown(dir, int(first), int(first)))
 }
 
-// A toolOutput is what a tool says while it works.
+// A toolOutput interprets the lines that a tool prints on stderr.
 type toolOutput struct {
 	tool     string
 	to       Progress
 	log      io.Writer
-	newest   time.Time // of the package indexes
-	last     string    // that is not empty
-	errors   []string  // lines that say they are
+	newest   time.Time // the newest date of a package index
+	last     string    // the last line that is not empty
+	errors   []string  // error messages of the tool and of scripts, at most 10
 	missing  recipe.MissingPackages
-	full     bool // the disk
-	reported Update
+	full     bool   // the disk is full
+	reported Update // the last one
 }
 
-// maxLine bounds a line of a tool that is kept.
+// maxLine is the largest length of a line; a longer one is split.
 const maxLine = 64 << 10
 
 func (t *toolOutput) read(r io.Reader) {
@@ -209,7 +210,7 @@ func (t *toolOutput) read(r io.Reader) {
 	}
 }
 
-// line takes one line of the tool in.
+// line interprets one line of the tool.
 func (t *toolOutput) line(line string) {
 	if t.log != nil {
 		fmt.Fprintln(t.log, line)
@@ -241,7 +242,7 @@ func (t *toolOutput) line(line string) {
 	}
 }
 
-// failure is why the tool ended with err: one line.
+// failure returns the reason why the tool ended with err, as one line.
 func (t *toolOutput) failure(err error) error {
 	if t.full {
 		return layer.HostError(fmt.Errorf("%s: %w", t.tool, syscall.ENOSPC))
@@ -253,15 +254,15 @@ func (t *toolOutput) failure(err error) error {
 	if len(t.errors) > 0 {
 		why = t.errors[0]
 	}
-	failed := fail.New(fail.Host, "%s: %s (%w)", t.tool, cmp.Or(why, "it said nothing"), err)
+	failed := fail.New(fail.Host, "%s: %s (%w)", t.tool, cmp.Or(why, "it printed nothing"), err)
 	if strings.Contains(why, "is expired") || strings.Contains(why, "not valid yet") {
-		return failed.WithHint("check the clock; a recipe with check-valid-until: false takes expired package indexes")
+		return failed.WithHint("check the clock; a recipe with check-valid-until: false accepts expired package indexes")
 	}
 	return failed.WithHint("check that this host can reach the package archive, or use another one with --mirror; the template busybox needs no archive")
 }
 
-// stepOf tells how far a tool is that prints this line. The shares are those
-// of the time that a build takes here.
+// stepOf returns the progress of a tool that prints this line, and false if the line
+// does not tell. The percentages are shares of the time of a typical build.
 func stepOf(line string) (Update, bool) {
 	for _, s := range []struct {
 		in, step string

@@ -26,7 +26,7 @@ func TestTranscript(t *testing.T) {
 		{"only chatter", "Reading...\n\ncould not connect\n", "mmdebstrap: could not connect (exit"},
 		{"a script of the recipe", "I: x\nusermod: no such user\ncroft-failed: post-install\nE: setup failed", "the recipe's post-install script: usermod: no such user (exit"},
 		{"a full disk", "tar: x: Cannot write: No space left on device\nE: tar failed", "no room left on the disk"},
-		{"nothing", "", "it said nothing"},
+		{"nothing", "", "it printed nothing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -78,7 +78,7 @@ func TestBuildRefuses(t *testing.T) {
 	}
 }
 
-// runJob runs a script as a build would, in a stage of its own.
+// runJob runs a script as a build does, in a stage of its own.
 func runJob(ctx context.Context, t *testing.T, s *Store, script string, o BuildOptions) (string, error) {
 	t.Helper()
 	if err := s.make(); err != nil {
@@ -187,8 +187,8 @@ wait
 	}
 }
 
-// The next command sweeps what a killed one left, and nothing that counts is
-// half there.
+// The next command removes the files of a killed one. The store has no incomplete
+// image.
 func TestAKilledImportIsSweptAway(t *testing.T) {
 	if dir := os.Getenv("CROFT_TEST_IMPORT"); dir != "" {
 		_, err := Open(dir, Options{}).Import(context.Background(), "x", os.Stdin, ImportOptions{})
@@ -231,7 +231,7 @@ func TestAKilledImportIsSweptAway(t *testing.T) {
 	}
 }
 
-// waitFor returns when what holds, and fails after two minutes.
+// waitFor waits until what is true. The test fails after two minutes.
 func waitFor(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(2 * time.Minute)

@@ -26,7 +26,7 @@ func embeddedBusybox(t *testing.T) {
 	}
 }
 
-// Many at once: one makes it, all get it.
+// Many processes at the same time: one creates it, all get it.
 func TestEnsureBusybox(t *testing.T) {
 	roottest.NeedRoot(t)
 	embeddedBusybox(t)
@@ -56,7 +56,7 @@ func TestEnsureBusybox(t *testing.T) {
 	if err != nil || im.Init != string(initkind.Busybox) || im.Release == "" || im.Recipe != busybox.Name {
 		t.Errorf("%+v %v", im, err)
 	}
-	// Elsewhere, another day: the same digest.
+	// Another store at another time gives the same digest.
 	again, err := newStore(t, Options{}).Build(context.Background(), busybox.Name, BuildOptions{})
 	if err != nil || again.Digest != im.Digest {
 		t.Errorf("made again: %s, not %s (%v)", again.Digest, im.Digest, err)

@@ -11,13 +11,13 @@ import (
 	"croft/internal/initkind"
 )
 
-// makeBusybox makes the template busybox. The same binary makes the same digest.
+// makeBusybox creates the template busybox. The same binary gives the same digest.
 func (s *Store) makeBusybox(ctx context.Context) (Image, error) {
 	program, err := busybox.Program()
 	if err != nil {
 		return Image{}, err
 	}
-	s.progress(Update{Step: "making busybox from this program"})
+	s.progress(Update{Step: "creating busybox from this program"})
 	archive, err := busybox.Rootfs(ctx, program)
 	if err != nil {
 		return Image{}, err

@@ -17,14 +17,15 @@ import (
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// commit puts an image of one layer, made ready in st, into the store under
-// im.Name and returns it: see publish.
+// commit puts an image with the one staged layer l into the store under im.Name and
+// returns it: see publish.
 func (s *Store) commit(ctx context.Context, st *stage, im Image, l stagedLayer) (Image, error) {
 	im.Layers, im.Size = []string{l.diffID.String()}, l.size
 	return s.commitImage(ctx, st, im.Name, configOf(im), []oci.Descriptor{l.blob})
 }
 
-// commitImage is commit of an image whose config is c and whose layers are blobs.
+// commitImage is commit of an image with the config c and any number of layers,
+// whose blobs are in st.
 func (s *Store) commitImage(ctx context.Context, st *stage, name string, c oci.Image, layers []oci.Descriptor) (Image, error) {
 	config, err := st.writeJSON(oci.MediaTypeImageConfig, c)
 	if err != nil {
@@ -45,17 +46,17 @@ func (s *Store) commitImage(ctx context.Context, st *stage, name string, c oci.I
 	return s.publish(ctx, st, d)
 }
 
-// A stagedImage is an image that lies ready to be put into the store.
+// A stagedImage is a complete image that publish can put into the store.
 type stagedImage struct {
 	name     string
 	manifest oci.Descriptor           // its annotations are kept
-	blobs    map[digest.Digest]string // where each lies that is not in the store
-	layers   []digest.Digest          // diff ids; those that are unpacked lie in the stage, or are in the store
+	blobs    map[digest.Digest]string // the files of blobs that may be missing in the store
+	layers   []digest.Digest          // diff ids; unpacked layers are in the stage or in the store
 }
 
-// publish puts an image into the store under its name and returns it.
-// Afterwards it is there whole, or not at all. An image that had the name
-// before stays, as a former one.
+// publish puts an image into the store under its name and returns it. The change is
+// atomic: after an error or a power cut the store has the old image or the new one.
+// An old image of that name becomes a former one.
 func (s *Store) publish(ctx context.Context, st *stage, d stagedImage) (Image, error) {
 	if err := syncFilesystem(st.dir); err != nil {
 		return Image{}, err
@@ -65,10 +66,10 @@ func (s *Store) publish(ctx context.Context, st *stage, d stagedImage) (Image, e
 		return Image{}, err
 	}
 	defer unlock()
-	// The index comes last: what is not in it does not count, and is swept.
+	// The index comes last: files that it does not mention are removed later.
 	for _, l := range d.layers {
 		err := s.moveIntoStore(st.path(layerName(l)), s.layerDir(l.String()))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // else Ensure unpacks it
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // Ensure unpacks a missing one
 			return Image{}, err
 		}
 	}
@@ -89,8 +90,8 @@ func (s *Store) publish(ctx context.Context, st *stage, d stagedImage) (Image, e
 	return stored.Image, err
 }
 
-// named returns all with d in it under name, last; whoever had the name is a
-// former image of it.
+// addToIndex returns the entries all with d added under name at the end. An entry
+// that has the name becomes a former image.
 func addToIndex(all []oci.Descriptor, d oci.Descriptor, name string) []oci.Descriptor {
 	var out []oci.Descriptor
 	for _, o := range all {
@@ -106,7 +107,7 @@ func addToIndex(all []oci.Descriptor, d oci.Descriptor, name string) []oci.Descr
 	return append(out, d)
 }
 
-// renamed returns annotations with the name in that of key alone.
+// setName returns a copy of annotations with the name under key, and no other name.
 func setName(annotations map[string]string, key, name string) map[string]string {
 	out := map[string]string{}
 	maps.Copy(out, annotations)
@@ -116,8 +117,9 @@ func setName(annotations map[string]string, key, name string) map[string]string 
 	return out
 }
 
-// adopt moves what was made ready at from to its place. Its place is named
-// after its content, so one that is taken holds the same.
+// moveIntoStore moves the staged file or directory from to its place in the store.
+// The name of the place is the digest of the content, so it is a no-op if the place
+// exists.
 func (s *Store) moveIntoStore(from, to string) error {
 	if _, err := os.Lstat(to); err == nil {
 		return nil
@@ -127,7 +129,7 @@ func (s *Store) moveIntoStore(from, to string) error {
 	return layer.HostError(os.Rename(from, to))
 }
 
-// writeJSON writes v as a blob into the stage and describes it.
+// writeJSON writes v as a blob into the stage and returns its descriptor.
 func (st *stage) writeJSON(mediaType string, v any) (oci.Descriptor, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -136,7 +138,7 @@ func (st *stage) writeJSON(mediaType string, v any) (oci.Descriptor, error) {
 	return st.writeBlob(mediaType, b)
 }
 
-// writeBlob writes b as a blob into the stage and describes it.
+// writeBlob writes b as a blob into the stage and returns its descriptor.
 func (st *stage) writeBlob(mediaType string, b []byte) (oci.Descriptor, error) {
 	d := oci.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}
 	return d, layer.HostError(os.WriteFile(st.path(blobName(d.Digest)), b, 0o600))

@@ -18,16 +18,17 @@ import (
 	"croft/internal/fail"
 )
 
-// DeriveOptions is what Derive may be told.
+// DeriveOptions are optional settings of Derive.
 type DeriveOptions struct {
-	Replace      bool // a taken name goes to the new image; the old one becomes a former one
-	KeepIdentity bool // machine id, ssh host keys and the like stay; else each VPS gets its own
+	Replace      bool // if the name exists, the old image becomes a former one
+	KeepIdentity bool // keep the machine id, ssh host keys and similar files; by default each VPS gets its own
 }
 
-// Derive makes the template name of the image base and what the VPS with the
-// root filesystem r has changed, as one more layer. Nobody may write to r
-// meanwhile: a file that changes is an error. A name that is taken is
-// fail.Taken unless o.Replace, a base that is not there fail.NotFound.
+// Derive creates the template name and returns it: the image base and one more
+// layer with the files that the VPS with the root filesystem r has changed.
+// Processes must not write to r meanwhile: a file that changes is an error. An
+// existing name is fail.Taken unless o.Replace is set, a missing base is
+// fail.NotFound. After an error the store has no new image.
 func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, o DeriveOptions) (Image, error) {
 	unlock, err := s.lockName(ctx, name)
 	if err != nil {
@@ -42,14 +43,14 @@ func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, 
 		return Image{}, err
 	}
 	if len(from.Layers) >= rootfs.MaxLayers {
-		return Image{}, fail.New(fail.State, "it has %d layers, and overlay takes no more", len(from.Layers))
+		return Image{}, fail.New(fail.State, "it has %d layers already, the maximum of overlay", len(from.Layers))
 	}
 	st, err := s.newStage(ctx)
 	if err != nil {
 		return Image{}, err
 	}
 	defer st.remove()
-	s.progress(Update{Step: "packing what was changed"})
+	s.progress(Update{Step: "packing changed files"})
 	l, err := s.stageChanges(ctx, st, from, r, o)
 	if err != nil {
 		return Image{}, err
@@ -57,7 +58,7 @@ func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, 
 	return s.commitDerived(ctx, st, name, from, l)
 }
 
-// stageChanges makes a layer of r's own files in st.
+// stageChanges stages a layer of r's own files.
 func (s *Store) stageChanges(ctx context.Context, st *stage, from stored, r rootfs.Rootfs, o DeriveOptions) (stagedLayer, error) {
 	fd, err := unix.Open(r.Upper(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -83,16 +84,16 @@ func (s *Store) stageChanges(ctx context.Context, st *stage, from stored, r root
 		packed <- err
 	}()
 	l, err := s.stageLayer(ctx, st, out, s.lowerDirs(from.Layers), nil)
-	out.CloseWithError(context.Canceled) // lets go of a packer that still writes
+	out.CloseWithError(context.Canceled) // ends a packer that still writes
 	if perr := <-packed; ctx.Err() != nil {
 		return stagedLayer{}, ctx.Err()
 	} else if perr != nil && (err == nil || fail.Is(err, fail.Usage)) {
-		return stagedLayer{}, layer.HostError(perr) // the archive is ours: what is wrong with it is what kept us from writing it
+		return stagedLayer{}, layer.HostError(perr) // an invalid archive is a result of this error
 	}
 	return l, err
 }
 
-// commitDerived puts the image from with one more layer into the store.
+// commitDerived puts the image from into the store, with the layer l added.
 func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from stored, l stagedLayer) (Image, error) {
 	var c oci.Image
 	if err := s.readBlob(from.config, &c); err != nil {
@@ -108,7 +109,7 @@ func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from 
 	if found.Init != im.Init {
 		im.Init, im.ContainerEnv = found.Init, found.ContainerEnv
 	}
-	im.Recipe = "" // built from it again, the changes would be gone
+	im.Recipe = "" // a build from the recipe would not have the changes
 	im.Created, im.Size = time.Now(), from.Size+l.size
 	said := configOf(im)
 	labels := c.Config.Labels

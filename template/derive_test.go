@@ -14,8 +14,8 @@ import (
 	"croft/template/roottest"
 )
 
-// changed is the root filesystem of a VPS over im, mounted while change works
-// in it.
+// changed returns the root filesystem of a VPS over im. It is mounted while change
+// runs.
 func changed(t *testing.T, s *Store, im Image, first, size uint32, change func(root string)) rootfs.Rootfs {
 	t.Helper()
 	dirs, err := s.LayerDirs(im)
@@ -36,7 +36,7 @@ func changed(t *testing.T, s *Store, im Image, first, size uint32, change func(r
 	return r
 }
 
-// seen lists what a VPS of im sees, with ids as they are.
+// seen lists the files that a VPS of im sees, with the ids on disk.
 func seen(t *testing.T, s *Store, im Image) string {
 	t.Helper()
 	dirs, err := s.LayerDirs(im)
@@ -94,7 +94,7 @@ func TestDerive(t *testing.T) {
 	if _, err := s.Derive(t.Context(), "mine", base.Digest, r, DeriveOptions{}); !fail.Is(err, fail.Taken) {
 		t.Errorf("a taken name: %v", err)
 	}
-	// Nothing changed is a layer too, and so is a base that goes meanwhile an error.
+	// A layer may be empty. A base that is removed meanwhile is an error.
 	again := changed(t, s, im, 0, 0, func(string) {})
 	same, err := s.Derive(t.Context(), "mine", im.Digest, again, DeriveOptions{Replace: true})
 	if err != nil || seen(t, s, same) != want || len(same.Layers) != 3 {
@@ -108,13 +108,13 @@ func TestDerive(t *testing.T) {
 	}
 }
 
-// A directory that the kernel lets a VPS rename leaves a note of where it was.
+// After a rename of a lower directory, overlay records the old name.
 func TestDeriveOfARenamedDirectory(t *testing.T) {
 	roottest.NeedRoot(t)
 	s := newStore(t, Options{})
 	base := mustImport(t, s, "base", roottest.Rootfs(t, roottest.Dir("d/"), roottest.File("d/in", "x"), roottest.Dir("d/sub/"), roottest.File("d/sub/f", "y")), ImportOptions{})
 	r := changed(t, s, base, 700000, 65536, func(root string) {})
-	// As overlay does it with redirect_dir=on, whatever this kernel has.
+	// The same as overlay with redirect_dir=on, which is not every kernel's default.
 	moved := filepath.Join(r.Upper(), "e")
 	roottest.Must(t, os.Mkdir(moved, 0o755))
 	roottest.Must(t, os.Chown(moved, 700000, 700000))
@@ -143,7 +143,7 @@ func TestDeriveOfARenamedDirectory(t *testing.T) {
 	}
 }
 
-// What tells one VPS from others is not in a template, unless it is asked for.
+// Files that identify a VPS are not in a template, except with KeepIdentity.
 func TestDeriveLeavesIdentitiesOut(t *testing.T) {
 	roottest.NeedRoot(t)
 	s := newStore(t, Options{})

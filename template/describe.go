@@ -13,8 +13,8 @@ import (
 	"croft/template/rootfs"
 )
 
-// describeLayers reads from the files of an image's layers, lowest first, what
-// it is. They lie in the stage, or in the store.
+// describeLayers finds distribution, init and date of an image in the files of its
+// layers, the lowest first. The layers are in the stage or in the store.
 func (s *Store) describeLayers(st *stage, layers []digest.Digest) (Image, error) {
 	var dirs []string // the topmost first
 	seen := map[digest.Digest]bool{}
@@ -45,8 +45,8 @@ func (s *Store) describeLayers(st *stage, layers []digest.Digest) (Image, error)
 	return im, err
 }
 
-// describeEach asks each layer alone, the topmost first: what it says is
-// right unless a link leads from one into another.
+// describeEach looks at each layer alone, the topmost first. It misses files behind
+// a link from one layer into another.
 func describeEach(dirs []string) (Image, error) {
 	var im Image
 	for _, dir := range dirs {
@@ -66,17 +66,18 @@ func describeEach(dirs []string) (Image, error) {
 	return im, nil
 }
 
-// describeTree is what the root filesystem t is.
+// describeTree finds distribution, init and date of the root filesystem t.
 func describeTree(t *layer.Tree) Image {
 	im := Image{Init: string(initOf(t))}
 	if im.Init == string(initkind.AnyOpenRC) {
-		im.ContainerEnv = "lxc" // the only one of those it knows that fits a VPS
+		im.ContainerEnv = "lxc" // of the values that OpenRC knows, only this fits a VPS
 	}
 	im.Distribution, im.Release, im.Created = osRelease(t)
 	return im
 }
 
-// treeSize is the bytes of the files in dir, holes too, each hard link once.
+// treeSize returns the total size of the files in dir in bytes, with holes. A file
+// with several hard links counts once.
 func treeSize(dir string) (int64, error) {
 	var total int64
 	seen := map[uint64]bool{}

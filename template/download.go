@@ -19,10 +19,10 @@ import (
 	"croft/template/registry"
 )
 
-// A registrySource is a registry as a source. What it fetches lies in partial/ of the
-// store, whole or in part, under the name of its digest and locked by who
-// writes it; what is left there by a pull that came to nothing is where the
-// next one goes on.
+// A registrySource downloads an image from a registry. Each blob is in a file of
+// partial/ in the store, named after its digest. The file is locked until the
+// source is closed. If a pull does not succeed the file remains, and the next pull
+// resumes it.
 type registrySource struct {
 	store          *Store
 	repo           *registry.Repository
@@ -40,8 +40,8 @@ func (r *registrySource) manifest(ctx context.Context, d oci.Descriptor) ([]byte
 	return r.repo.Manifest(ctx, d.Digest, maxJSON)
 }
 
-// close lets go of what was fetched; it stays in partial/ unless it was
-// adopted.
+// close unlocks the downloaded blobs. They stay in partial/ unless publish has moved
+// them into the store.
 func (r *registrySource) close() {
 	for _, f := range r.files {
 		f.Close()
@@ -66,7 +66,8 @@ func (r *registrySource) fetch(ctx context.Context, _ *stage, d oci.Descriptor) 
 	return p.file.Name(), nil
 }
 
-// part is a Progress for the blob d alone.
+// partProgress returns a function that reports the progress of the blob d, one of
+// several at the same time. act is "pulling" or "pushing".
 func (s *Store) partProgress(act string, d oci.Descriptor) func(done int64) {
 	name := act + " " + d.Digest.Encoded()[:12]
 	return func(done int64) {
@@ -76,17 +77,17 @@ func (s *Store) partProgress(act string, d oci.Descriptor) func(done int64) {
 	}
 }
 
-// A partial is a blob that is being fetched, or has been.
+// A partial is a blob that is partly or completely downloaded.
 type partial struct {
 	want  oci.Descriptor
 	file  *flock.File
 	hash  hash.Hash
-	size  int64         // bytes in file, and in hash
-	pause time.Duration // before a second try
+	size  int64         // bytes in file, all of them also in hash
+	pause time.Duration // before the second attempt
 }
 
-// openPartial opens what there is of the blob d, for the caller alone: one who
-// fetches the same waits, and finds it done.
+// openPartial opens and locks the file of the blob d. It waits while another pull
+// has the lock. A file of an interrupted pull has the first part of the blob.
 func (s *Store) openPartial(ctx context.Context, d oci.Descriptor) (*partial, error) {
 	name := s.path("partial", d.Digest.Encoded())
 	for {
@@ -105,8 +106,8 @@ func (s *Store) openPartial(ctx context.Context, d oci.Descriptor) (*partial, er
 	}
 }
 
-// rehash takes the digest of what is there already. More than there can be is
-// as good as nothing.
+// rehash adds the content of the file to the hash. A file that is longer than the
+// blob is invalid, and emptied.
 func (p *partial) rehash() error {
 	n, err := io.Copy(p.hash, p.file)
 	if err != nil {
@@ -118,7 +119,7 @@ func (p *partial) rehash() error {
 	return nil
 }
 
-// restart forgets all that is there.
+// restart empties the file.
 func (p *partial) restart() error {
 	p.hash.Reset()
 	p.size = 0
@@ -129,11 +130,12 @@ func (p *partial) restart() error {
 	return layer.HostError(err)
 }
 
-// maxTries is how often a connection may break without a byte having come.
+// maxTries is how many requests in a row may fail without receiving a byte.
 const maxTries = 5
 
-// fill fetches what is missing, going on where a connection broke, and checks
-// the digest. On an error what has come stays, unless it is wrong.
+// fill downloads the rest of the blob and checks its digest. It continues after a
+// broken connection. After an error the file keeps the received data, unless the
+// digest is wrong.
 func (p *partial) fill(ctx context.Context, repo *registry.Repository, report func(int64)) error {
 	tries, fresh := 0, p.size == 0
 	for p.size < p.want.Size {
@@ -162,7 +164,7 @@ func (p *partial) fill(ctx context.Context, repo *registry.Repository, report fu
 		if err := p.restart(); err != nil {
 			return err
 		}
-		if !fresh { // an earlier pull may have left what a power cut spoilt
+		if !fresh { // a power cut may have damaged the file of an earlier pull
 			return p.fill(ctx, repo, report)
 		}
 		return fail.New(fail.Usage, "the registry sends %s for the blob %s", got, p.want.Digest)
@@ -171,7 +173,7 @@ func (p *partial) fill(ctx context.Context, repo *registry.Repository, report fu
 	return layer.HostError(p.file.Sync())
 }
 
-// goesOn adds to why a transfer ended that nothing is lost.
+// withResumeHint adds to an error of a download that it can be resumed.
 func withResumeHint(d oci.Descriptor, size int64, err error) error {
 	var said *fail.Error
 	if errors.As(err, &said) && (said.Hint != "" || size == 0) {
@@ -185,14 +187,14 @@ func withResumeHint(d oci.Descriptor, size int64, err error) error {
 		WithHint("run the command again to resume")
 }
 
-// more appends what one request brings.
+// fetchRest sends one request for the rest of the blob and appends the received data.
 func (p *partial) fetchRest(ctx context.Context, repo *registry.Repository, report func(int64)) error {
 	body, from, err := repo.Blob(ctx, p.want, p.size)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	if from != p.size { // it does not know ranges
+	if from != p.size { // the registry does not support ranges
 		if err := p.restart(); err != nil {
 			return err
 		}

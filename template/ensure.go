@@ -9,10 +9,11 @@ import (
 	"croft/template/busybox"
 )
 
-// Ensure returns the image that ref means, unpacked. A name that is not there
-// is made first: busybox from the binary, others from the recipe of that name.
-// Any number of processes may ask for one name at once; one does the work. A
-// name that is nothing, or a digest that is not there, is fail.NotFound.
+// Ensure returns the image that text names, with all its layers unpacked. If there
+// is no template of that name it is built first: busybox from the binary, others
+// from the recipe of that name. If several processes ask for one name, one of them
+// builds it and the others wait. A name without template and recipe, and a missing
+// digest, are fail.NotFound.
 func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 	r, err := parseRef(text)
 	if err != nil {
@@ -41,7 +42,7 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 		return Image{}, err
 	}
 	defer unlock()
-	im, err = s.find(r) // another may have made it while we waited
+	im, err = s.find(r) // another process may have built it meanwhile
 	switch {
 	case err == nil:
 		return im.Image, s.unpackMissing(ctx, im)
@@ -58,7 +59,7 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 	return made, nil
 }
 
-// unpacked unpacks those layers of im that are not.
+// unpackMissing unpacks the layers of im that are not unpacked.
 func (s *Store) unpackMissing(ctx context.Context, im stored) error {
 	for i, l := range im.manifest.Layers {
 		if err := s.unpackBlob(ctx, l, im.diffID(i), s.lowerDirs(im.Layers[:i])); err != nil {
@@ -68,7 +69,8 @@ func (s *Store) unpackMissing(ctx context.Context, im stored) error {
 	return nil
 }
 
-// below are the directories of layers, lowest first, as unpack takes them.
+// lowerDirs returns the directories of layers as layer.Unpack expects them, the
+// topmost first. The argument has the lowest first.
 func (s *Store) lowerDirs(layers []string) []string {
 	var dirs []string
 	for _, l := range slices.Backward(layers) {

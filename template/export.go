@@ -28,27 +28,28 @@ import (
 	"croft/internal/fail"
 )
 
-// A Format is what Export writes. They are called as skopeo calls them.
+// A Format is a file format of Export. The names are those of skopeo.
 type Format string
 
-// The formats.
+// Formats of Export.
 const (
 	FormatOCIArchive    Format = "oci-archive"    // an OCI image layout as a tar
-	FormatOCI           Format = "oci"            // the same in a directory
-	FormatDockerArchive Format = "docker-archive" // what docker load reads
-	FormatRootfs        Format = "rootfs"         // the tar of all its files
+	FormatOCI           Format = "oci"            // an OCI image layout in a directory
+	FormatDockerArchive Format = "docker-archive" // an archive for docker load
+	FormatRootfs        Format = "rootfs"         // a tar of the files that a VPS sees
 )
 
-// ExportOptions is what Export may be told.
+// ExportOptions are optional settings of Export.
 type ExportOptions struct {
 	Format Format // "" is FormatOCIArchive
-	Gzip   bool   // layers compressed by gzip, for tools that do not know zstd; the image has another digest then
-	Dir    string // where FormatOCI writes; absent, or empty
+	Gzip   bool   // compress layers by gzip, for tools without zstd; the image then has another digest
+	Dir    string // the directory for FormatOCI: missing or empty
 }
 
-// Export writes the image that text names to w, or, in FormatOCI, into the
-// directory o.Dir, which is left as it was if that fails. Unless o.Gzip, an OCI
-// layout has the image byte for byte.
+// Export writes the image that text names to w, or with FormatOCI into the
+// directory o.Dir. An OCI layout contains the image byte for byte, unless o.Gzip is
+// set. A missing image is fail.NotFound, a directory with files fail.Taken. After
+// an error o.Dir is as before, and w has received a part.
 func (s *Store) Export(ctx context.Context, text string, w io.Writer, o ExportOptions) error {
 	im, st, err := s.linkImage(ctx, text)
 	if err != nil {
@@ -82,14 +83,16 @@ func (s *Store) Export(ctx context.Context, text string, w io.Writer, o ExportOp
 	return writeTar(ctx, w, files)
 }
 
-// An exportFile file is text, or what lies in the file from.
+// An exportFile is a file of an export: its content is text, or that of the file
+// from.
 type exportFile struct {
 	name string
 	text []byte
 	from string
 }
 
-// layoutFiles are those of an OCI image layout with im alone, index.json last.
+// layoutFiles returns the files of an OCI image layout with only im in it.
+// index.json is the last one.
 func layoutFiles(st *stage, im stored) ([]exportFile, error) {
 	version, err := json.Marshal(oci.ImageLayout{Version: oci.ImageLayoutVersion})
 	if err != nil {
@@ -111,7 +114,7 @@ func layoutFiles(st *stage, im stored) ([]exportFile, error) {
 	return append(files, exportFile{name: oci.ImageIndexFile, text: index}), err
 }
 
-// exportDocker writes what docker save does
+// exportDocker writes im in the format of docker save
 // (https://github.com/moby/docker-image-spec, "Combined Image JSON").
 func (s *Store) exportDocker(ctx context.Context, st *stage, im stored, w io.Writer) error {
 	config := im.config.Encoded() + ".json"
@@ -140,7 +143,8 @@ func (s *Store) exportDocker(ctx context.Context, st *stage, im stored, w io.Wri
 	return writeTar(ctx, w, append(files, exportFile{name: dockerManifestFile, text: text}))
 }
 
-// recompress makes im an image whose layers are compressed by gzip.
+// recompress returns im with layers compressed by gzip. Their blobs and the new
+// manifest are in st.
 func (s *Store) recompress(ctx context.Context, st *stage, im stored) (stored, error) {
 	m := im.manifest
 	m.Layers = nil
@@ -169,6 +173,7 @@ func (s *Store) recompress(ctx context.Context, st *stage, im stored) (stored, e
 	return im, nil
 }
 
+// hashed passes on written data, and takes their digest and size.
 type hashed struct {
 	w    io.Writer
 	hash hash.Hash
@@ -186,7 +191,8 @@ type nopCloser struct{ io.Writer }
 
 func (nopCloser) Close() error { return nil }
 
-// convert writes what the blob in file from unpacks to through pack into to.
+// convert decompresses the blob in the file from, and writes it through pack into
+// the new file to.
 func convert(ctx context.Context, from, to string, pack func(io.Writer) io.WriteCloser) error {
 	f, err := os.Open(from)
 	if err != nil {
@@ -216,7 +222,7 @@ func convert(ctx context.Context, from, to string, pack func(io.Writer) io.Write
 	return layer.ArchiveFailure(err)
 }
 
-// exportRootfs writes the files of im as a VPS made from it sees them.
+// exportRootfs writes a tar of the files that a new VPS of im sees.
 func (s *Store) exportRootfs(ctx context.Context, st *stage, im stored, w io.Writer) error {
 	if err := s.unpackMissing(ctx, im); err != nil {
 		return err
@@ -237,13 +243,14 @@ func (s *Store) exportRootfs(ctx context.Context, st *stage, im stored, w io.Wri
 	if err != nil {
 		return layer.HostError(err)
 	}
-	// Removed meanwhile, it would have been packed in part: its layers are
-	// renamed before they are removed.
+	// The image may have been removed meanwhile. Then the tar is not complete, and
+	// the layers are missing now: a removal renames them first.
 	_, err = s.LayerDirs(im.Image)
 	return err
 }
 
-// writeTar writes files as a tar, all of them as old as the epoch.
+// writeTar writes files as a tar. The time of all entries is the epoch, so that the
+// same image gives the same bytes.
 func writeTar(ctx context.Context, w io.Writer, files []exportFile) error {
 	out := tar.NewWriter(w)
 	made := map[string]bool{}
@@ -291,7 +298,7 @@ func (f exportFile) open() (io.ReadCloser, int64, error) {
 	return r, in.Size(), nil
 }
 
-// checkEmpty is fail.Taken for a directory that has something in it.
+// checkEmpty returns fail.Taken if the directory has files. A missing one is empty.
 func checkEmpty(dir string) error {
 	left, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -303,8 +310,8 @@ func checkEmpty(dir string) error {
 	return nil
 }
 
-// writeDir writes files into the directory dir, which is absent or empty, and
-// which is so again if that fails.
+// writeDir writes files into the directory dir, which must be missing or empty.
+// After an error it is as before.
 func writeDir(ctx context.Context, dir string, files []exportFile) (err error) {
 	made := true
 	if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) {

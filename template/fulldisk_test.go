@@ -14,8 +14,8 @@ import (
 	"croft/template/roottest"
 )
 
-// TestAFullDisk: one clear line and nothing left. It runs in a process with
-// mounts of its own, where the store is on a disk of a megabyte.
+// TestAFullDisk: the error is one line, and no files are left. It runs in a process
+// with a mount namespace of its own. The store is on a filesystem of one megabyte.
 func TestAFullDisk(t *testing.T) {
 	roottest.NeedRoot(t)
 	small := os.Getenv("CROFT_TEST_SMALL_DISK")

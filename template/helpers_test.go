@@ -17,7 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// files is list without what a store always has: what is left of a failure.
+// files lists a store without the files that every store has.
 func files(t testing.TB, s *Store) string {
 	t.Helper()
 	var out []string

@@ -16,29 +16,29 @@ import (
 	"croft/internal/fail"
 )
 
-// ImportOptions is what Import may be told. What is empty is read from the
-// archive's files.
+// ImportOptions are optional settings of Import. Empty facts are read from the files
+// of the archive.
 type ImportOptions struct {
-	Replace      bool // a taken name goes to the new image; the old one becomes a former one
+	Replace      bool // if the name exists, the old image becomes a former one
 	Distribution string
 	Release      string
 	Variant      string
-	Architecture string // as OCI calls it; "" is the host's
+	Architecture string // OCI's name of it; "" is the host's
 	Env          []string
 	ContainerEnv string
 	Entrypoint   []string
 	Cmd          []string
-	Dir          string    // that holds an OCI image layout, or what docker save wrote unpacked; the reader is not read
-	Image        string    // which of several images: a name or a digest; "" is the only one
-	MaxSize      int64     // how much it may unpack to; 0 is DefaultMaxSize, Unlimited anything
-	Created      time.Time // zero is the time of the newest file of the archive's os-release
+	Dir          string    // a directory with an OCI image layout or an unpacked archive of docker save, instead of the reader; "" is none
+	Image        string    // selects one of several images: a name or a digest; "" is the only one
+	MaxSize      int64     // the largest size after unpacking, in bytes; 0 is layer.DefaultMaxSize
+	Created      time.Time // zero is the time of the archive's os-release file
 }
 
-// Import makes the template name of a tar, plain or compressed by gzip, bzip2,
-// xz or zstd: of a root filesystem, of an OCI image layout, or of what docker
-// save writes. Which of all that it is, what is in it says. A name
-// that is taken is fail.Taken unless o.Replace, an archive that is damaged or
-// holds no root filesystem fail.Usage. On an error nothing is left.
+// Import creates the template name from a tar archive and returns it. The archive
+// contains a root filesystem, an OCI image layout or the output of docker save; its
+// files tell which. It may be compressed by gzip, bzip2, xz or zstd. An existing name
+// is fail.Taken unless o.Replace is set, an invalid archive fail.Usage. After an error
+// the store has no new image.
 func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOptions) (Image, error) {
 	unlock, err := s.lockName(ctx, name)
 	if err != nil {
@@ -70,7 +70,8 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOp
 	return im, err
 }
 
-// importArchive makes name of the tar r: of images, or of a root filesystem.
+// importArchive creates the template name from the tar r of images or of a root
+// filesystem.
 func (s *Store) importArchive(ctx context.Context, st *stage, name string, r *bufio.Reader, o ImportOptions) (Image, error) {
 	if beginsLikeImages(r) {
 		dir := st.path("images")
@@ -98,12 +99,12 @@ func (s *Store) importArchive(ctx context.Context, st *stage, name string, r *bu
 	case o.Image != "":
 		return Image{}, fail.New(fail.Usage, "the archive contains no images, so %q cannot be chosen", o.Image)
 	case !slices.ContainsFunc(rootNames, t.Exists):
-		return Image{}, fail.New(fail.Usage, "the archive holds no root filesystem: there is none of bin sbin usr etc at its top")
+		return Image{}, fail.New(fail.Usage, "the archive contains no root filesystem: bin, sbin, usr and etc are missing at its top")
 	}
 	return s.commit(ctx, st, o.describe(name, describeTree(t)), l)
 }
 
-// importDir makes name of the images in the directory o.Dir.
+// importDir creates the template name from an image in the directory o.Dir.
 func (s *Store) importDir(ctx context.Context, st *stage, name string, o ImportOptions) (Image, error) {
 	s.progress(Update{Step: "importing " + name})
 	return s.importUnpacked(ctx, st, name, o.Dir, o)
@@ -117,18 +118,18 @@ func (s *Store) importUnpacked(ctx context.Context, st *stage, name, dir string,
 	defer t.Close()
 	kind := kindOf(t)
 	if kind == rootFiles {
-		return Image{}, fail.New(fail.Usage, "there is no image in it: neither oci-layout and index.json nor manifest.json is at its top").
+		return Image{}, fail.New(fail.Usage, "it contains no image: oci-layout and index.json, or manifest.json, are missing at its top").
 			WithHint("tar -C DIR -c . | croft template import %s -", name)
 	}
 	return s.importImages(ctx, st, name, t, kind, o)
 }
 
-// free says why name cannot be given to a new image, or nil.
+// checkFree returns fail.Taken if name exists and replace is false.
 func (s *Store) checkFree(name string, replace bool) error {
 	_, err := s.find(ref{name: name})
 	switch {
 	case err == nil && !replace:
-		return fail.New(fail.Taken, "a template %q exists, and is replaced only with --replace", name).WithHint("croft template inspect %s", name)
+		return fail.New(fail.Taken, "a template %q exists; --replace replaces it", name).WithHint("croft template inspect %s", name)
 	case err == nil, fail.Is(err, fail.NotFound), replace:
 		return nil
 	}
@@ -142,7 +143,8 @@ func (o ImportOptions) architecture() string {
 	return o.Architecture
 }
 
-// apply lets what the user said come before what the files say.
+// describe returns im, the facts found in the files, with the name and the facts that
+// the user has given.
 func (o ImportOptions) describe(name string, im Image) Image {
 	im.Name = name
 	for _, f := range []struct {
@@ -166,11 +168,11 @@ func (o ImportOptions) describe(name string, im Image) Image {
 	return im
 }
 
-// rootNames are directories of which every root filesystem has one.
+// rootNames are names at the top of a root filesystem: each has at least one of them.
 var rootNames = []string{"bin", "sbin", "usr", "etc", "nix"}
 
-// cancellable returns r, ending with ctx even while r blocks (a terminal, a
-// pipe). Closing it lets go of r.
+// cancellable returns a reader of r that fails when ctx is done, also while r blocks
+// (a terminal, a pipe). After Close it reads no more from r.
 func cancellable(ctx context.Context, r io.Reader) *io.PipeReader {
 	out, in := io.Pipe()
 	stop := context.AfterFunc(ctx, func() { in.CloseWithError(ctx.Err()) })
@@ -182,7 +184,7 @@ func cancellable(ctx context.Context, r io.Reader) *io.PipeReader {
 	return out
 }
 
-// counting tells a Progress how much has been read.
+// counting reports to a Progress how much has been read.
 type counting struct {
 	r        io.Reader
 	step     string

@@ -5,8 +5,8 @@ import (
 	"croft/template/layer"
 )
 
-// initOf returns the kind of init that the root filesystem t boots, "" if it
-// has none.
+// initOf returns the kind of init that the root filesystem t boots, or "" if it has
+// no init.
 func initOf(t *layer.Tree) initkind.Kind {
 	for _, name := range initkind.Paths() {
 		target, ok := t.RealName(name)
@@ -33,8 +33,8 @@ func initOf(t *layer.Tree) initkind.Kind {
 	return ""
 }
 
-// openRCOr returns AnyOpenRC if t has OpenRC, which the init then hands over
-// to, and kind otherwise.
+// openRCOr returns AnyOpenRC if t has OpenRC, because the init then runs OpenRC.
+// Otherwise it returns kind.
 func openRCOr(t *layer.Tree, kind initkind.Kind) initkind.Kind {
 	if t.Exists("sbin/openrc") || t.Exists("usr/sbin/openrc") {
 		return initkind.AnyOpenRC

@@ -22,15 +22,15 @@ import (
 	"croft/internal/fail"
 )
 
-// A layer is one that lies ready in a stage: unpacked, and as a blob.
+// A stagedLayer is a layer in a stage, both unpacked and as a blob.
 type stagedLayer struct {
 	diffID digest.Digest // of its tar
 	blob   oci.Descriptor
 	size   int64 // bytes of its files
 }
 
-// stageLayer reads the tar r once, to its end, and makes of it in st an
-// unpacked layer, over those below, and a compressed blob.
+// stageLayer reads the tar r once to its end. It unpacks it in st, over the layers
+// below, and writes it as a compressed blob.
 func (s *Store) stageLayer(ctx context.Context, st *stage, r io.Reader, below []string, budget *layer.Budget) (stagedLayer, error) {
 	tmp := st.path("unpack")
 	if err := os.Mkdir(tmp, 0o755); err != nil {
@@ -59,8 +59,8 @@ func (s *Store) stageLayer(ctx context.Context, st *stage, r io.Reader, below []
 	return l, st.putLayer(tmp, l.diffID)
 }
 
-// putLayer makes what is unpacked at tmp the layer diffID of the stage. An
-// image may have one layer twice.
+// putLayer moves the unpacked layer at tmp to its place in the stage. If it is there
+// already it removes tmp: an image may have the same layer twice.
 func (st *stage) putLayer(tmp string, diffID digest.Digest) error {
 	to := st.path(layerName(diffID))
 	if _, err := os.Lstat(to); err == nil {
@@ -69,8 +69,8 @@ func (st *stage) putLayer(tmp string, diffID digest.Digest) error {
 	return layer.HostError(os.Rename(tmp, to))
 }
 
-// unpackAll is unpack of all that r has: what follows an archive's end is part
-// of its digest.
+// unpackAll is layer.Unpack, and reads r to its end: bytes after the end of the
+// archive are part of its digest.
 func unpackAll(ctx context.Context, dir string, below []string, r io.Reader, budget *layer.Budget) (int64, error) {
 	size, err := layer.Unpack(ctx, dir, below, r, budget)
 	if err == nil {
@@ -79,8 +79,7 @@ func unpackAll(ctx context.Context, dir string, below []string, r io.Reader, bud
 	return size, err
 }
 
-// unpackBlob unpacks the layer again whose directory is gone, from its blob.
-// Present is success.
+// unpackBlob unpacks a layer from its blob into the store. No-op if it is unpacked.
 func (s *Store) unpackBlob(ctx context.Context, d oci.Descriptor, diffID digest.Digest, below []string) error {
 	to := s.layerDir(diffID.String())
 	if _, err := os.Stat(to); err == nil {
@@ -108,8 +107,9 @@ func (s *Store) unpackBlob(ctx context.Context, d oci.Descriptor, diffID digest.
 	return s.moveIntoStore(tmp, to)
 }
 
-// unpackFile makes the directory tmp and unpacks the blob in file into it,
-// over the layers below. It checks both digests.
+// unpackFile creates the directory tmp and unpacks the blob in file into it, over
+// the layers below. A wrong digest of the blob or of the tar is an error. It returns
+// the total size of the files in bytes.
 func unpackFile(ctx context.Context, file, tmp string, blob, diffID digest.Digest, below []string, budget *layer.Budget) (int64, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -132,7 +132,7 @@ func unpackFile(ctx context.Context, file, tmp string, blob, diffID digest.Diges
 	if err != nil {
 		return 0, layer.ArchiveFailure(err)
 	}
-	io.Copy(blobSum, f) // what the decompressor left unread; a failure shows in the digest
+	io.Copy(blobSum, f) // the decompressor may leave a rest; after an error the digest is wrong
 	if got := sum(blobSum); got != blob {
 		return 0, fail.New(fail.Usage, "blob %s has digest %s", blob, got)
 	}
@@ -144,7 +144,7 @@ func unpackFile(ctx context.Context, file, tmp string, blob, diffID digest.Diges
 
 func sum(h hash.Hash) digest.Digest { return digest.NewDigest(digest.SHA256, h) }
 
-// tee is io.TeeReader with errors of the two sides kept apart.
+// tee is io.TeeReader, but keeps an error of the writer in werr.
 type tee struct {
 	r    io.Reader
 	w    io.Writer
@@ -162,7 +162,8 @@ func (t *tee) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A blobWriter compresses a tar into a file and takes both digests.
+// A blobWriter compresses a tar into a file. It takes the digests of the tar and of
+// the file.
 type blobWriter struct {
 	file     *os.File
 	buffered *bufio.Writer
@@ -177,7 +178,7 @@ func newBlobWriter(name string) (*blobWriter, error) {
 		return nil, layer.HostError(err)
 	}
 	w := &blobWriter{file: f, buffered: bufio.NewWriterSize(f, 1<<18), tar: sha256.New(), out: sha256.New()}
-	// One goroutine, so that the same tar is the same blob.
+	// With one goroutine the same tar gives the same blob.
 	w.zip, err = zstd.NewWriter(compressed{w}, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		f.Close()
@@ -191,7 +192,7 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 	return w.zip.Write(p)
 }
 
-// compressed is where the compressor of a blobWriter writes.
+// compressed receives the output of a blobWriter's compressor.
 type compressed struct{ w *blobWriter }
 
 func (c compressed) Write(p []byte) (int, error) {
@@ -203,7 +204,7 @@ func (c compressed) Write(p []byte) (int, error) {
 
 func (w *blobWriter) diffID() digest.Digest { return sum(w.tar) }
 
-// finish writes what is left, closes the file and describes it.
+// finish writes the rest, closes the file and returns its descriptor.
 func (w *blobWriter) finish() (oci.Descriptor, error) {
 	err := w.zip.Close()
 	if err == nil {
@@ -218,16 +219,16 @@ func (w *blobWriter) finish() (oci.Descriptor, error) {
 	return oci.Descriptor{MediaType: oci.MediaTypeImageLayerZstd, Digest: sum(w.out), Size: w.size}, nil
 }
 
-// close lets go of the file; after finish it does nothing.
+// close closes the file. No-op after finish.
 func (w *blobWriter) close() {
 	w.zip.Close()
 	w.file.Close()
 }
 
-// LayerDirs returns the directories of img's layers, absolute, the topmost
-// first: the order of overlay's lowerdir. One that an image has several times
-// is there once, where it counts: on top. A layer that is not there is
-// fail.State; Ensure puts it back.
+// LayerDirs returns the absolute directories of img's layers, the topmost first, as
+// overlay's lowerdir expects them. If an image has a layer several times, only the
+// topmost is in the list. A layer that is not unpacked is fail.State; Ensure unpacks
+// it.
 func (s *Store) LayerDirs(img Image) ([]string, error) {
 	var dirs []string
 	for i := len(img.Layers) - 1; i >= 0; i-- {

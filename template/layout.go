@@ -25,21 +25,20 @@ import (
 	"croft/internal/fail"
 )
 
-// The annotation of a descriptor in index.json whose name has since gone to a
-// newer image; the newer one has org.opencontainers.image.ref.name.
+// annotationFormer in a descriptor of index.json has the name of a former image. A
+// newer image has the name now, in org.opencontainers.image.ref.name.
 const annotationFormer = "croft.former-name"
 
-// The annotations in index.json of an image that comes from a registry: the
-// reference, and the digest that its manifest has there. An image that is
-// another tool's says less about itself than croft knows; what croft has found
-// in it is in annotations that are called like the labels below.
+// The annotations in index.json of an image from a registry: the reference, and the
+// digest of its manifest there. Other annotations, with the names of the labels
+// below, hold facts that croft has found in the files of another tool's image.
 const (
 	annotationSource       = "croft.source"
 	annotationSourceDigest = "croft.source-digest"
 )
 
-// The labels of an image's config in which croft keeps what OCI has no field
-// for. Those of org.opencontainers.image.* are set too, for other tools.
+// The labels of an image's config for facts that OCI has no field for. croft also
+// sets labels of org.opencontainers.image.* for other tools.
 const (
 	labelDistribution = "croft.distribution"
 	labelRelease      = "croft.release"
@@ -50,14 +49,15 @@ const (
 	labelSize         = "croft.unpacked-size"
 )
 
-// maxJSON bounds an index, manifest or config: a layout may come from anywhere.
+// maxJSON is the largest size of an index, manifest or config, in bytes: they may
+// come from untrusted images.
 const maxJSON = 8 << 20
 
 func digestPath(d string) string { return strings.Replace(d, ":", "/", 1) }
 
 func (s *Store) blobPath(d digest.Digest) string { return s.path("blobs", digestPath(d.String())) }
 
-// writeLayoutFile marks the directory as an OCI image layout. Present is success.
+// writeLayoutFile marks the directory as an OCI image layout. No-op if it is marked.
 func (s *Store) writeLayoutFile() error {
 	name := s.path(oci.ImageLayoutFile)
 	if _, err := os.Lstat(name); err == nil {
@@ -75,8 +75,8 @@ func replaceFile(name string, b []byte) error {
 	return layer.HostError(atomicfile.Replace(name, 0o644, b))
 }
 
-// syncFilesystem returns when all that was written to dir's filesystem is on
-// its disk: cheaper than an fsync for each of a layer's ten thousand files.
+// syncFilesystem waits until the disk has all data written to dir's filesystem. It is
+// cheaper than an fsync for each of a layer's ten thousand files.
 func syncFilesystem(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -89,7 +89,7 @@ func syncFilesystem(dir string) error {
 	return nil
 }
 
-// index reads index.json; one that is absent is empty.
+// index reads index.json. A missing file gives an empty index.
 func (s *Store) index() (oci.Index, error) {
 	ix := oci.Index{Versioned: ocispec.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageIndex}
 	err := readJSON(s.path(oci.ImageIndexFile), &ix)
@@ -110,7 +110,7 @@ func (s *Store) putIndex(ix oci.Index) error {
 	if err != nil {
 		return err
 	}
-	// What a killed writer has left: there is no other one, the store is locked.
+	// Remove files of a killed writer. The store is locked, so there is no other.
 	if left, err := filepath.Glob(s.path("." + oci.ImageIndexFile + "-*")); err == nil {
 		for _, file := range left {
 			_ = os.Remove(file)
@@ -137,7 +137,7 @@ func readJSON(name string, into any) error {
 	return nil
 }
 
-// stored is an image with what the layout knows about it.
+// A stored image is an Image with its descriptor, manifest and config.
 type stored struct {
 	Image
 	descriptor oci.Descriptor // of its manifest, as in index.json
@@ -185,8 +185,8 @@ func (s *Store) readBlob(d digest.Digest, into any) error {
 	return err
 }
 
-// imageOf reads what croft says about an image out of its config, and, where
-// that is silent, out of what croft has found in it.
+// imageOf returns the facts about an image. Labels in its config come first. found
+// are the annotations with the facts that croft has found in its files.
 func imageOf(c oci.Image, m oci.Manifest, found map[string]string) Image {
 	said := func(label string) string { return cmp.Or(c.Config.Labels[label], found[label]) }
 	im := Image{
@@ -204,7 +204,7 @@ func imageOf(c oci.Image, m oci.Manifest, found map[string]string) Image {
 		im.Layers = append(im.Layers, d.String())
 	}
 	n, err := strconv.ParseInt(said(labelSize), 10, 64)
-	if err != nil { // another tool put it here: the blobs' sizes are the best that is known
+	if err != nil { // another tool has added it: the sizes of the blobs are an estimate
 		for _, d := range m.Layers {
 			n += d.Size
 		}
@@ -213,7 +213,8 @@ func imageOf(c oci.Image, m oci.Manifest, found map[string]string) Image {
 	return im
 }
 
-// configOf is the config of an image with one layer; imageOf reads it back.
+// configOf returns the config of an image with its labels and history. imageOf
+// reads it back.
 func configOf(im Image) oci.Image {
 	created := im.Created.UTC().Truncate(time.Second)
 	labels := map[string]string{labelSize: strconv.FormatInt(im.Size, 10)}
@@ -248,5 +249,5 @@ func historyOf(im Image) string {
 	return "template import"
 }
 
-// diffID is the diff id of im's i-th layer: read has checked it.
+// diffID returns the diff id of im's layer i. read has checked that it is valid.
 func (im stored) diffID(i int) digest.Digest { return digest.Digest(im.Layers[i]) }

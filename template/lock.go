@@ -12,8 +12,8 @@ import (
 	"croft/template/recipe"
 )
 
-// lock takes the lock of this name for the caller alone, waiting until ctx is
-// done.
+// lock takes the lock of this name exclusively. It waits for another holder until
+// ctx is done.
 func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error) {
 	kind := flock.Template
 	if name == storeLock {
@@ -26,14 +26,14 @@ func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error
 	return unlock, nil
 }
 
-// The names of the locks. Order: a template's, then the store's.
-const storeLock = "store" // held while names, blobs and layers are put in or taken out; never across slow work
+// storeLock is held while names, blobs and layers are added or removed, and never
+// during slow work. A process that needs the lock of a template takes that first.
+const storeLock = "store"
 
 func nameLock(name string) string { return "template-" + name }
 
-// lockName keeps others from making a template of this name until the caller
-// calls unlock. The store is made if it is not there. What is no name is
-// fail.Usage.
+// lockName takes the lock for creating the template name. It creates the store if
+// it is missing. An invalid name is fail.Usage.
 func (s *Store) lockName(ctx context.Context, name string) (unlock func(), err error) {
 	if err := recipe.CheckName(name); err != nil {
 		return nil, err
@@ -44,16 +44,17 @@ func (s *Store) lockName(ctx context.Context, name string) (unlock func(), err e
 	return s.lock(ctx, nameLock(name))
 }
 
-// A stage is a directory in the store in which something is made ready. It is
-// locked: one whose lock is free belongs to a process that died.
+// A stage is a directory of the store in which a command prepares an image. The
+// command holds its lock. A stage without a holder belongs to a killed process.
 type stage struct {
 	dir  string
 	lock *flock.File
 }
 
-// newStage makes an empty stage, and sweeps away those of the dead.
+// newStage creates an empty stage, and removes the stages of killed processes. The
+// caller removes it.
 func (s *Store) newStage(ctx context.Context) (*stage, error) {
-	unlock, err := s.lock(ctx, storeLock) // between mkdir and flock it would look dead
+	unlock, err := s.lock(ctx, storeLock) // no other process may remove the stage between mkdir and flock
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func (s *Store) newStage(ctx context.Context) (*stage, error) {
 	return &stage{dir: dir, lock: f}, nil
 }
 
-// remove removes the stage with all that is in it.
+// remove removes the stage and its content.
 func (st *stage) remove() error {
 	defer st.lock.Close()
 	return removeTree(st.dir)
@@ -81,8 +82,8 @@ func (st *stage) remove() error {
 
 func (st *stage) path(name string) string { return filepath.Join(st.dir, name) }
 
-// sweepStages removes what interrupted commands left. The caller has the
-// store's lock.
+// sweepStages removes the stages of killed processes. The caller has the store's
+// lock.
 func (s *Store) sweepStages() error {
 	all, err := os.ReadDir(s.path("tmp"))
 	if err != nil {
@@ -92,7 +93,7 @@ func (s *Store) sweepStages() error {
 		dir := s.path("tmp", e.Name())
 		f, err := lockDir(dir, flock.Stage)
 		if fail.Is(err, fail.Busy) {
-			continue // somebody is at work in it
+			continue // a command uses it
 		}
 		if err != nil {
 			return err
@@ -106,8 +107,8 @@ func (s *Store) sweepStages() error {
 	return nil
 }
 
-// lockDir takes the lock of a directory, or of a file, without waiting. Another
-// holder is fail.Busy.
+// lockDir takes the lock of a directory or a file without waiting. It is fail.Busy
+// if another process holds it.
 func lockDir(dir string, kind flock.Kind) (*flock.File, error) {
 	f, err := flock.OpenAny(dir, kind)
 	if err != nil {

@@ -17,17 +17,17 @@ import (
 	"croft/template/registry"
 )
 
-// maxNested is how deep an index may lie in another.
+// maxNested is how many indexes may contain each other.
 const maxNested = 4
 
-// A foreign document is a manifest, index or config that another tool wrote.
-// What is wrong with it is fail.Usage: the user named it.
+// badImage reports an invalid manifest, index or config of another tool. It is
+// fail.Usage, because the user has chosen the image.
 func badImage(format string, args ...any) error {
 	return fail.New(fail.Usage, "the image is damaged or of an unknown kind: "+format, args...)
 }
 
-// isIndex reports whether a document of this media type, or, where none is
-// said, of this content, is an index of images.
+// isIndex reports whether the document b is an index of images: by its media type, or
+// by its content if the media type does not tell.
 func isIndex(mediaType string, b []byte) bool {
 	switch mediaType {
 	case oci.MediaTypeImageIndex, registry.DockerIndex:
@@ -41,7 +41,7 @@ func isIndex(mediaType string, b []byte) bool {
 	return json.Unmarshal(b, &probe) == nil && probe.Manifests != nil
 }
 
-// parseIndex reads an index. Every digest in what it returns is one.
+// parseIndex parses an index. It checks the descriptors in it.
 func parseIndex(b []byte) (oci.Index, error) {
 	var ix oci.Index
 	if err := json.Unmarshal(b, &ix); err != nil {
@@ -55,13 +55,14 @@ func parseIndex(b []byte) (oci.Index, error) {
 	return ix, nil
 }
 
-// checkDescriptor says why d describes nothing that croft can fetch, or nil.
+// checkDescriptor returns an error if croft cannot fetch d: an invalid digest or
+// size, or another algorithm than SHA-256.
 func checkDescriptor(d oci.Descriptor) error {
 	if err := d.Digest.Validate(); err != nil {
 		return fmt.Errorf("digest %q: %w", d.Digest, err)
 	}
 	if d.Digest.Algorithm() != digest.SHA256 {
-		return fmt.Errorf("digest %s: only sha256 is known", d.Digest)
+		return fmt.Errorf("digest %s: only sha256 is supported", d.Digest)
 	}
 	if d.Size < 0 {
 		return fmt.Errorf("%s has a size of %d", d.Digest, d.Size)
@@ -69,9 +70,9 @@ func checkDescriptor(d oci.Descriptor) error {
 	return nil
 }
 
-// choose returns the image of an index that runs on arch: the manifest that
-// says so, else the only one. What says that it is for no platform (attestations
-// do, as unknown/unknown) is passed over.
+// choose returns the image for arch in an index: the manifest for that platform, or
+// the only manifest if it has no platform. Manifests for unknown/unknown are
+// attestations, not images, and are ignored.
 func choose(ix oci.Index, arch string) (oci.Descriptor, error) {
 	var plain, images []oci.Descriptor
 	var known []string
@@ -91,17 +92,17 @@ func choose(ix oci.Index, arch string) (oci.Descriptor, error) {
 	case len(plain) == 1 && len(known) == 0:
 		return plain[0], nil
 	case len(plain) > 1 && len(known) == 0:
-		return oci.Descriptor{}, badImage("its index has %d images and does not say which is for what", len(plain))
+		return oci.Descriptor{}, badImage("its index has %d images without platforms", len(plain))
 	case len(known) == 0:
 		return oci.Descriptor{}, badImage("its index has no image")
 	}
-	return oci.Descriptor{}, fail.New(fail.NotFound, "there is no image for linux/%s in it, only for %s", arch, strings.Join(known, ", ")).
+	return oci.Descriptor{}, fail.New(fail.NotFound, "it contains no image for linux/%s, only for %s", arch, strings.Join(known, ", ")).
 		WithHint("choose another one with --architecture")
 }
 
-// bestVariant prefers the image that any machine of the architecture can run:
-// the one that names no variant, else the first, which is the publisher's own
-// order.
+// bestVariant returns the image without a variant, which every machine of the
+// architecture can run. If there is none, it returns the first: the publisher decides
+// the order.
 func bestVariant(all []oci.Descriptor) oci.Descriptor {
 	for _, d := range all {
 		if d.Platform.Variant == "" {
@@ -119,9 +120,8 @@ func platformText(p oci.Platform) string {
 	return s
 }
 
-// parseManifest reads a manifest that is an image's. Every digest in it is
-// one, and every layer of a kind that croft unpacks. Docker's names for media
-// types become OCI's.
+// parseManifest parses the manifest of an image. It checks all descriptors, and that
+// croft can unpack the layers. It replaces Docker's media types by those of OCI.
 func parseManifest(b []byte) (oci.Manifest, error) {
 	var m oci.Manifest
 	if err := json.Unmarshal(b, &m); err != nil {
@@ -138,7 +138,7 @@ func parseManifest(b []byte) (oci.Manifest, error) {
 	case registry.DockerConfig:
 		m.Config.MediaType = oci.MediaTypeImageConfig
 	default:
-		return m, badImage("it holds %q and not a root filesystem", m.Config.MediaType)
+		return m, badImage("it contains %q instead of a root filesystem", m.Config.MediaType)
 	}
 	switch {
 	case len(m.Layers) == 0:
@@ -160,7 +160,8 @@ func parseManifest(b []byte) (oci.Manifest, error) {
 	return m, nil
 }
 
-// layerType is OCI's name for a media type of layers.
+// layerType returns OCI's name of a media type for layers. It is an error if croft
+// cannot unpack such a layer.
 func layerType(t string) (string, error) {
 	switch t {
 	case oci.MediaTypeImageLayer, oci.MediaTypeImageLayerGzip, oci.MediaTypeImageLayerZstd:
@@ -181,8 +182,8 @@ func layerType(t string) (string, error) {
 	return "", fmt.Errorf("croft cannot unpack a layer of the type %q", t)
 }
 
-// parseConfig reads the config of an image with that many layers. Every diff
-// id in it is one.
+// parseConfig parses the config of an image for arch with that number of layers. It
+// checks the diff ids.
 func parseConfig(b []byte, layers int, arch string) (oci.Image, error) {
 	var c oci.Image
 	if err := json.Unmarshal(b, &c); err != nil {

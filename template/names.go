@@ -16,16 +16,16 @@ import (
 	"croft/template/registry"
 )
 
-// A ref is what a user may call an image: NAME, NAME@DIGEST, DIGEST. A digest may
-// be cut short, and its sha256: left out after a name.
+// A ref is a user's reference to an image in the store: NAME, NAME@DIGEST or DIGEST.
+// A digest can be shortened, and can omit "sha256:" after a name.
 type ref struct {
 	name   string
 	digest digest.Digest
-	prefix string // of the digest, until complete has found that
+	prefix string // of a shortened digest; complete replaces it by digest
 }
 
-// minPrefix is how many digits of a digest are enough, if they are unambiguous:
-// as many as lists show.
+// minPrefix is the smallest number of digits of a shortened digest: as many as lists
+// show. They must be unambiguous.
 const minPrefix = 12
 
 func parseRef(text string) (ref, error) {
@@ -53,7 +53,9 @@ func parseRef(text string) (ref, error) {
 	return ref{name: name, digest: digest.NewDigestFromEncoded(digest.SHA256, digits)}, nil
 }
 
-// complete is r with the whole digest of the image in ix that its digits mean.
+// complete returns r with the complete digest instead of a shortened one. ix has the
+// images. It is fail.NotFound if there is no such image, and fail.Usage if there are
+// several.
 func (r ref) complete(ix oci.Index) (ref, error) {
 	if r.prefix == "" {
 		return r, nil
@@ -74,8 +76,8 @@ func (r ref) complete(ix oci.Index) (ref, error) {
 	return r, nil
 }
 
-// matches reports whether r means the image that d describes. A bare name
-// means the newest image of that name; with a digest, a former one too.
+// matches reports whether r refers to the image that d describes. A name alone refers
+// to the newest image of that name. With a digest it can also be a former one.
 func (r ref) matches(d oci.Descriptor) bool {
 	if r.digest == "" {
 		return d.Annotations[oci.AnnotationRefName] == r.name
@@ -83,7 +85,7 @@ func (r ref) matches(d oci.Descriptor) bool {
 	return d.Digest == r.digest && (r.name == "" || nameOf(d) == r.name)
 }
 
-// nameOf is the name that an image has or had.
+// nameOf returns the name of an image. A former image keeps its old name.
 func nameOf(d oci.Descriptor) string {
 	if n, ok := d.Annotations[annotationFormer]; ok {
 		return n
@@ -91,14 +93,14 @@ func nameOf(d oci.Descriptor) string {
 	return d.Annotations[oci.AnnotationRefName]
 }
 
-// A damage is an image that cannot be read, and why.
+// An unreadable image is in the index but cannot be read, because of err.
 type unreadable struct {
 	image oci.Descriptor
 	err   error
 }
 
-// warnUnreadable warns of images that cannot be read although the index has them. One
-// that was removed while it was read is no longer there, and not damaged.
+// warnUnreadable warns of images that cannot be read although they are in the index.
+// It ignores an image that was removed meanwhile.
 func (s *Store) warnUnreadable(damaged []unreadable) {
 	if len(damaged) == 0 {
 		return
@@ -112,9 +114,10 @@ func (s *Store) warnUnreadable(damaged []unreadable) {
 	}
 }
 
-// List returns every image in the store by name, the newest of a name before
-// the former ones. One that cannot be read is a warning, and not in the list. A store that is not there has none. Images without a name
-// (another tool's) are left out.
+// List returns the images in the store, sorted by name, the newest of a name before
+// the former ones. It warns of an image that cannot be read, and leaves it out. It
+// also leaves out images without a name, which another tool has added. A missing
+// store has no images.
 func (s *Store) List() ([]Image, error) {
 	ix, err := s.index()
 	if err != nil {
@@ -151,8 +154,8 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// Resolve returns the image that ref means: a name, name@digest or a digest.
-// One that is not there is fail.NotFound.
+// Resolve returns the image that text refers to: NAME, NAME@DIGEST or DIGEST. A
+// missing one is fail.NotFound.
 func (s *Store) Resolve(text string) (Image, error) {
 	r, err := parseRef(text)
 	if err != nil {
@@ -182,7 +185,7 @@ func noTemplate(r ref) error {
 	return fail.New(fail.NotFound, "no template %q", r).WithHint("croft template list")
 }
 
-// String is r as a user writes it.
+// String returns r as a user writes it.
 func (r ref) String() string {
 	text := r.digest.String()
 	if text == "" && r.prefix != "" {

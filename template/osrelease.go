@@ -7,11 +7,11 @@ import (
 	"croft/template/layer"
 )
 
-// maxOSRelease is how many bytes of an os-release file are read.
+// maxOSRelease is how many bytes of an os-release file croft reads.
 const maxOSRelease = 64 << 10
 
-// osRelease reads os-release(5): the distribution, its release, and the time
-// of the file, all zero where it is absent or cannot be read.
+// osRelease returns the distribution and release in t's os-release(5) file, and the
+// time of the file. All are zero if it is missing or cannot be read.
 func osRelease(t *layer.Tree) (id, version string, at time.Time) {
 	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
 		b, at, err := t.ReadFile(name, maxOSRelease)
@@ -24,8 +24,8 @@ func osRelease(t *layer.Tree) (id, version string, at time.Time) {
 	return "", "", time.Time{}
 }
 
-// parseOSRelease reads NAME=value lines, values bare or quoted as a shell
-// would. A line that is none is skipped, as os-release(5) wants.
+// parseOSRelease parses lines NAME=value. Values may have quotes as in a shell. Other
+// lines are skipped, as os-release(5) says.
 func parseOSRelease(text string) map[string]string {
 	vars := map[string]string{}
 	for line := range strings.Lines(text) {
@@ -41,7 +41,7 @@ func parseOSRelease(text string) map[string]string {
 	return vars
 }
 
-// unescape takes away the backslashes that protect a character from a shell.
+// unescape removes the backslashes before characters that a shell would interpret.
 func unescape(v string) string {
 	var b strings.Builder
 	for i := 0; i < len(v); i++ {

@@ -13,21 +13,22 @@ import (
 	"croft/template/registry"
 )
 
-// PullOptions is what Pull may be told.
+// PullOptions are optional settings of Pull.
 type PullOptions struct {
-	Name         string // of the template; "" is made of the reference: debian-12 of docker.io/library/debian:12
-	Replace      bool   // a name that another image has goes to this one; that becomes a former one
-	Architecture string // as OCI calls it; "" is the host's
-	Insecure     bool   // by plain HTTP too, and with certificates that nobody vouches for
-	MaxSize      int64  // how much it may unpack to; 0 is DefaultMaxSize, Unlimited anything
+	Name         string // of the template; "" derives it from the reference: debian-12 from docker.io/library/debian:12
+	Replace      bool   // if the name belongs to another image, that becomes a former one
+	Architecture string // OCI's name of it; "" is the host's
+	Insecure     bool   // also allow plain HTTP and certificates that cannot be verified
+	MaxSize      int64  // the largest size after unpacking, in bytes; 0 is layer.DefaultMaxSize
 }
 
-// Pull makes a template of the image that text names in a registry. Pulling
-// again fetches what has changed there; the image of before becomes a former
-// one. A name that is another image's is fail.Taken unless o.Replace.
+// Pull creates a template from an image in a registry and returns it. text is a
+// reference to the image. Another pull of the same reference downloads the
+// differences, and the old image becomes a former one. A name that belongs to another
+// image is fail.Taken unless o.Replace is set.
 //
-// What a pull that fails or is called off has fetched is kept, and the next
-// one goes on from there; Prune removes it.
+// After an error, and after the end of ctx, the downloaded data are kept. The next
+// pull resumes there. Prune removes them.
 func (s *Store) Pull(ctx context.Context, text string, o PullOptions) (Image, error) {
 	ref, err := registry.Parse(text)
 	if err != nil {
@@ -52,7 +53,7 @@ func (s *Store) Pull(ctx context.Context, text string, o PullOptions) (Image, er
 	return s.pull(ctx, ref, o)
 }
 
-// pull is Pull with the name's lock held.
+// pull is Pull for a caller that has the name's lock.
 func (s *Store) pull(ctx context.Context, at registry.Reference, o PullOptions) (Image, error) {
 	if o.Architecture == "" {
 		o.Architecture = goruntime.GOARCH
@@ -88,8 +89,8 @@ func (s *Store) pull(ctx context.Context, at registry.Reference, o PullOptions) 
 	return s.publish(ctx, st, d)
 }
 
-// nameFor is the name of a template that is pulled from r and is not named:
-// the last part of the repository and the tag.
+// nameFor returns the default name of a template that is pulled from r: the last part
+// of the repository and the tag.
 func nameFor(r registry.Reference) (string, error) {
 	name := r.Base()
 	if tag := r.Tag(); tag != "" && tag != "latest" {

@@ -32,8 +32,8 @@ import (
 	"croft/template/registry"
 )
 
-// A hub is a registry in this process. What it sends of a blob goes through
-// spoil first, where that is set.
+// A hub is a registry in this process. If spoil is set, it changes the answers for
+// blobs.
 type hub struct {
 	host  string
 	mu    sync.Mutex
@@ -80,7 +80,7 @@ func (h *hub) requests() string {
 	return strings.Join(h.asked, ", ")
 }
 
-// put stores something in the hub by the protocol itself.
+// put uploads a blob or manifest to the hub.
 func (h *hub) put(t *testing.T, path, mediaType string, b []byte) oci.Descriptor {
 	t.Helper()
 	d := oci.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}
@@ -110,7 +110,7 @@ func (h *hub) put(t *testing.T, path, mediaType string, b []byte) oci.Descriptor
 	return d
 }
 
-// A published image, before it is.
+// A published image: the parts of an image for publish.
 type published struct {
 	layers  [][]byte // tars
 	pack    func([]byte) []byte
@@ -128,7 +128,7 @@ func gz(t testing.TB) func([]byte) []byte {
 	}
 }
 
-// publish puts an image into the hub under repo[:tag].
+// publish uploads an image to the hub under repo[:tag].
 func (h *hub) publish(t *testing.T, at string, p published) oci.Descriptor {
 	t.Helper()
 	repo, _, _ := strings.Cut(at, ":")
@@ -169,7 +169,7 @@ func (h *hub) publish(t *testing.T, at string, p published) oci.Descriptor {
 	return h.put(t, at, m.MediaType, text)
 }
 
-// two layers of a small system: the second takes a file away.
+// twoLayers returns the layers of a small system. The second hides a file of the first.
 func twoLayers(t testing.TB) [][]byte {
 	t.Helper()
 	return [][]byte{
@@ -219,7 +219,7 @@ func TestPullAndPush(t *testing.T) {
 	}
 }
 
-// pushAndPullBack checks that an image comes back from the hub as it went.
+// pushAndPullBack checks that a pull after a push gives the same image.
 func pushAndPullBack(t *testing.T, h *hub, s *Store, im Image) {
 	t.Helper()
 	to := h.host + "/mirror/" + im.Name + ":again"
@@ -273,7 +273,7 @@ func TestPullAgain(t *testing.T) {
 	if err != nil || len(all) != 2 || !all[1].Former || all[1].Digest != first.Digest.String() || all[1].Source != ref || all[1].Size == 0 {
 		t.Errorf("there are %+v (%v)", all, err)
 	}
-	// A name that is something else's.
+	// The name belongs to another image.
 	mustImport(t, s, "mine", roottest.Rootfs(t), ImportOptions{})
 	if _, err := pull(PullOptions{Name: "mine"}); !fail.Is(err, fail.Taken) {
 		t.Errorf("got %v", err)
@@ -324,7 +324,7 @@ func TestPullChoosesThePlatform(t *testing.T) {
 	roottest.OneLine(t, err)
 }
 
-// noise is what no compression makes smaller.
+// noise returns text that does not compress well.
 func noise(n int) string {
 	b := make([]byte, n)
 	rand.Read(b)
@@ -339,7 +339,7 @@ func TestPullGoesOnAfterABrokenConnection(t *testing.T) {
 		_, err := s.Pull(t.Context(), h.host+"/big:1", PullOptions{Insecure: true})
 		return err
 	}
-	// Every answer is cut after 300 kB; in four it is there.
+	// Every answer ends after 300 kB: four requests are needed.
 	cutting := func(w http.ResponseWriter, req *http.Request, body []byte) bool {
 		from := 0
 		fmt.Sscanf(req.Header.Get("Range"), "bytes=%d-", &from)
@@ -364,7 +364,7 @@ func TestPullGoesOnAfterABrokenConnection(t *testing.T) {
 		t.Errorf("asked for %s", got)
 	}
 
-	// A connection that is lost for good: what came is kept for the next pull.
+	// A connection that stays broken: the next pull uses the received data.
 	s = newStore(t, Options{})
 	h.spoils(func(w http.ResponseWriter, req *http.Request, body []byte) bool {
 		if len(body) < 300_000 {
@@ -395,8 +395,8 @@ func TestPullGoesOnAfterABrokenConnection(t *testing.T) {
 	}
 }
 
-// A registry that knows no ranges begins anew, and so does a part that a power
-// cut spoilt.
+// A download begins again if the registry does not support ranges, or if a power cut
+// has damaged the received part.
 func TestPullBeginsAnew(t *testing.T) {
 	h := newHub(t)
 	p := published{layers: [][]byte{roottest.Rootfs(t, roottest.File("big", noise(100_000)))}, kind: oci.MediaTypeImageLayer}
@@ -543,7 +543,7 @@ func TestPullRefuses(t *testing.T) {
 	}
 }
 
-// One of several at once does the work; all find it done.
+// One of several pulls at the same time downloads the image; the others wait for it.
 func TestPullAtOnce(t *testing.T) {
 	h := newHub(t)
 	h.publish(t, "web:1", published{layers: twoLayers(t), kind: oci.MediaTypeImageLayer})

@@ -12,14 +12,15 @@ import (
 	"croft/template/registry"
 )
 
-// PushOptions is what Push may be told.
+// PushOptions are optional settings of Push.
 type PushOptions struct {
-	Insecure bool // by plain HTTP too, and with certificates that nobody vouches for
+	Insecure bool // also allow plain HTTP and certificates that cannot be verified
 }
 
-// Push makes to, a reference in a registry, mean the image that text names. It
-// sends what the registry does not have, the manifest last, byte for byte: the
-// digest there is the one here.
+// Push uploads the image that text names to a registry, under the reference to. It
+// uploads only blobs that the registry does not have, and the manifest last. The
+// image has the same digest there. After an error the reference is unchanged, and
+// Push can be repeated.
 func (s *Store) Push(ctx context.Context, text, to string, o PushOptions) error {
 	ref, err := registry.Parse(to)
 	if err != nil {
@@ -51,8 +52,8 @@ func (s *Store) Push(ctx context.Context, text, to string, o PushOptions) error 
 	return repo.PutManifest(ctx, im.descriptor.MediaType, b)
 }
 
-// pushBlob sends a blob unless it is there. A connection that breaks is tried
-// again from the start.
+// pushBlob uploads a blob unless the registry has it. After a broken connection it
+// uploads the blob again from the beginning.
 func (s *Store) pushBlob(ctx context.Context, repo *registry.Repository, file string, d oci.Descriptor) error {
 	report := s.partProgress("pushing", d)
 	for tries := 1; ; tries++ {
@@ -87,7 +88,7 @@ func sendBlob(ctx context.Context, repo *registry.Repository, file string, d oci
 	return repo.PutBlob(ctx, d, &reporting{f, report, 0})
 }
 
-// A reporting reader tells how far it is.
+// A reporting reader reports how many bytes it has read.
 type reporting struct {
 	f      *os.File
 	report func(int64)
@@ -101,14 +102,14 @@ func (r *reporting) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// linkImage gives a stage a link to each blob of the image that text names,
-// so that it stays whole for the caller, who removes the stage.
+// linkImage creates a stage with a hard link to each blob of the image that text
+// names, so that another process cannot remove them. The caller removes the stage.
 func (s *Store) linkImage(ctx context.Context, text string) (stored, *stage, error) {
 	r, err := parseRef(text)
 	if err != nil {
 		return stored{}, nil, err
 	}
-	if _, err := s.find(r); err != nil { // nor is there a directory for a stage, perhaps
+	if _, err := s.find(r); err != nil { // the store may be missing: a stage needs it
 		return stored{}, nil, err
 	}
 	st, err := s.newStage(ctx)

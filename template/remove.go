@@ -16,14 +16,10 @@ import (
 	"croft/internal/flock"
 )
 
-// A Used tells which images VPSs are made from: digest to the names of VPSs.
-// It is asked with the store locked, so that a VPS cannot take an image that
-// is just being removed.
-type Used func() (map[string][]string, error)
-
-// Confirm returns nil if img and its layers are in the store. A Remove or Prune
-// that is under way has ended by then, so an image that its caller has made
-// known to Used before is kept from then on. Otherwise it is fail.NotFound.
+// Confirm returns nil if img and its layers are in the store, and fail.NotFound or
+// fail.State if not. It waits for a Remove or Prune that has begun. So an image stays
+// in the store if the caller has recorded its use, for the function used of Remove
+// and Prune, before it calls Confirm.
 func (s *Store) Confirm(ctx context.Context, img Image) error {
 	unlock, err := s.lock(ctx, storeLock)
 	if err != nil {
@@ -37,11 +33,14 @@ func (s *Store) Confirm(ctx context.Context, img Image) error {
 	return err
 }
 
-// Remove removes the image that ref means; of a bare name the former images
-// that nothing uses, too. Unpacked layers and blobs that no image needs any more
-// go with it. If the image has other names, only this one is removed. It is
-// refused, fail.State, while a VPS uses the image and no other name keeps it.
-// An absent one is fail.NotFound.
+// Remove removes the image that text refers to, and layers and blobs that no other
+// image needs. For a name alone it also removes unused former images of that name. If
+// the image has other names, only this name is removed. An image that a VPS uses is
+// fail.State, unless it has another name. A missing image is fail.NotFound.
+//
+// used returns the names of the VPSs that use an image, by its digest. Remove calls it
+// with the store locked, so that a VPS cannot begin to use an image that is being
+// removed.
 func (s *Store) Remove(ctx context.Context, text string, used func() (map[string][]string, error)) error {
 	r, err := parseRef(text)
 	if err != nil {
@@ -51,11 +50,11 @@ func (s *Store) Remove(ctx context.Context, text string, used func() (map[string
 		return err
 	} else if r, err = r.complete(ix); err != nil {
 		return err
-	} else if !slices.ContainsFunc(ix.Manifests, r.matches) { // nor is there a directory to lock in, perhaps
+	} else if !slices.ContainsFunc(ix.Manifests, r.matches) { // the store may be missing: a lock needs it
 		return noTemplate(r)
 	}
 	if r.name != "" {
-		unlock, err := s.lock(ctx, nameLock(r.name)) // not under a build or import of it
+		unlock, err := s.lock(ctx, nameLock(r.name)) // waits for a build or import of this name
 		if err != nil {
 			return err
 		}
@@ -94,8 +93,8 @@ func (s *Store) Remove(ctx context.Context, text string, used func() (map[string
 	return s.keepOnly(ix, keep)
 }
 
-// otherName reports of an entry of the index whether it gives the image d a name
-// that r does not mean.
+// otherName returns a function that reports whether an entry of the index gives the
+// image d another name than r.
 func (r ref) otherName(d oci.Descriptor) func(oci.Descriptor) bool {
 	return func(other oci.Descriptor) bool {
 		_, former := other.Annotations[annotationFormer]
@@ -109,8 +108,8 @@ func inUse(r ref, d oci.Descriptor, names []string) error {
 		WithHint("croft list --filter digest=%s", d.Digest.Encoded()[:12])
 }
 
-// Prune removes former images that nothing uses, what interrupted commands
-// left, and what pulls that came to nothing have fetched. It may be run at any time and again.
+// Prune removes former images that no VPS uses, the files of killed commands, and the
+// downloads of failed pulls. It can be called at any time. used is that of Remove.
 func (s *Store) Prune(ctx context.Context, used func() (map[string][]string, error)) error {
 	if _, err := os.Stat(s.path("locks")); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -140,7 +139,7 @@ func (s *Store) Prune(ctx context.Context, used func() (map[string][]string, err
 	return s.keepOnly(ix, keep)
 }
 
-// sweepPartials removes the blobs in partial/ that nobody is at work on.
+// sweepPartials removes the blobs in partial/ that no command downloads.
 func (s *Store) sweepPartials() error {
 	all, err := os.ReadDir(s.path("partial"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -166,15 +165,15 @@ func (s *Store) sweepPartials() error {
 	return nil
 }
 
-// drop makes keep all the images there are, then removes what no image needs.
-// If that is interrupted, the next drop goes on. The caller has the store's
-// lock.
+// keepOnly removes all images except keep from the index ix, then the layers and
+// blobs that no image needs. If it is interrupted, the next call removes the rest. The
+// caller has the store's lock.
 func (s *Store) keepOnly(ix oci.Index, keep []oci.Descriptor) error {
 	blobs, layers := map[string]bool{}, map[string]bool{}
 	for _, d := range keep {
 		im, err := s.read(d)
 		if err != nil {
-			return err // what a damaged image needs is not known: keep all
+			return err // it may need any layer: remove nothing
 		}
 		blobs[d.Digest.Encoded()], blobs[im.config.Encoded()] = true, true
 		for _, l := range im.manifest.Layers {
@@ -193,7 +192,7 @@ func (s *Store) keepOnly(ix oci.Index, keep []oci.Descriptor) error {
 	return errors.Join(s.removeUnused(s.path("blobs", "sha256"), blobs), s.removeUnused(s.path("layers", "sha256"), layers))
 }
 
-// sweep removes what is in dir and not in keep.
+// removeUnused removes the entries of dir that are not in keep.
 func (s *Store) removeUnused(dir string, keep map[string]bool) error {
 	all, err := os.ReadDir(dir)
 	if err != nil {
@@ -203,7 +202,7 @@ func (s *Store) removeUnused(dir string, keep map[string]bool) error {
 		if keep[e.Name()] {
 			continue
 		}
-		// Away under another name first: a layer that is half removed must not count.
+		// It is renamed first: a partly removed layer must not be used.
 		gone := s.path("tmp", "gone-"+e.Name())
 		if err := removeTree(gone); err != nil {
 			return err

@@ -12,30 +12,31 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
 
 	"croft/template/layer"
 
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// A source is somewhere else that has images: a registry, an OCI layout.
+// A source has images outside of the store: a registry or an OCI layout.
 type source interface {
 	// manifest returns the manifest or index that d describes, its digest checked.
 	manifest(ctx context.Context, d oci.Descriptor) ([]byte, oci.Descriptor, error)
-	// fetch returns the path of a file that holds the blob d, its digest
-	// checked, which stays until the source is closed. Several may be fetched
-	// at once.
+	// fetch returns the path of a file with the blob d. It has checked the digest.
+	// The file exists until the source is closed. Several goroutines may call it
+	// at the same time.
 	fetch(ctx context.Context, st *stage, d oci.Descriptor) (string, error)
 }
 
-// What is wanted of a source.
+// A request selects an image of a source and limits its size.
 type request struct {
-	arch   string // as OCI calls it
+	arch   string // OCI's name of the architecture
 	budget *layer.Budget
 }
 
-// take makes the image that root describes ready in st: its blobs, and its
-// layers unpacked where the store does not have them.
+// stageImage puts the image that root describes into st: its blobs, and the
+// unpacked layers that the store does not have.
 func (s *Store) stageImage(ctx context.Context, st *stage, from source, root oci.Descriptor, w request) (stagedImage, error) {
 	in, err := s.readSource(ctx, st, from, root, w)
 	if err != nil {
@@ -59,17 +60,18 @@ func (s *Store) stageImage(ctx context.Context, st *stage, from source, root oci
 	return d, nil
 }
 
-// A sourceImage is one at its source, read and found good so far.
+// A sourceImage is an image of a source. Its manifest and config are read and
+// valid.
 type sourceImage struct {
 	digest     digest.Digest  // of its manifest at the source
-	descriptor oci.Descriptor // of its manifest as the store will have it
+	descriptor oci.Descriptor // of its manifest in the store
 	manifest   oci.Manifest
 	config     oci.Image
-	blobs      map[digest.Digest]string // where they lie
+	blobs      map[digest.Digest]string // their files
 }
 
-// readSource reads the manifest and the config of an image. The manifest is
-// kept byte for byte; one that is Docker's is written anew as OCI's.
+// readSource reads the manifest and the config of an image. The store keeps an OCI
+// manifest byte for byte. It converts one of Docker to OCI's form.
 func (s *Store) readSource(ctx context.Context, st *stage, from source, root oci.Descriptor, w request) (sourceImage, error) {
 	b, d, err := pickManifest(ctx, from, root, w.arch)
 	if err != nil {
@@ -115,7 +117,7 @@ func (s *Store) readSource(ctx context.Context, st *stage, from source, root oci
 	return in, nil
 }
 
-// pick follows indexes down to the manifest of the image for arch.
+// pickManifest follows nested indexes to the manifest of the image for arch.
 func pickManifest(ctx context.Context, from source, d oci.Descriptor, arch string) ([]byte, oci.Descriptor, error) {
 	for range maxNested {
 		b, got, err := from.manifest(ctx, d)
@@ -130,11 +132,11 @@ func pickManifest(ctx context.Context, from source, d oci.Descriptor, arch strin
 			return nil, d, err
 		}
 	}
-	return nil, d, badImage("its indexes lie %d deep in each other", maxNested)
+	return nil, d, badImage("its indexes are nested too deeply (more than %d)", maxNested)
 }
 
-// isOCI reports whether the manifest b is one as it is: m is what it says in
-// OCI's words.
+// isOCI reports whether the manifest b is in OCI's form. m is b with OCI's media
+// types.
 func isOCI(b []byte, m oci.Manifest) bool {
 	var as oci.Manifest
 	if json.Unmarshal(b, &as) != nil || as.MediaType != "" && as.MediaType != m.MediaType || as.Config.MediaType != m.Config.MediaType {
@@ -148,29 +150,22 @@ func isOCI(b []byte, m oci.Manifest) bool {
 	return true
 }
 
-// parallel is how many blobs are fetched at once.
+// parallel is how many blobs are fetched at the same time.
 const parallel = 3
 
-// fetchLayers fetches the layers that the store does not have. The first
-// failure calls the others off.
+// fetchLayers fetches the layers that the store does not have. The first error
+// cancels the other downloads.
 func (s *Store) fetchLayers(ctx context.Context, st *stage, from source, in sourceImage) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var (
-		working sync.WaitGroup
-		mu      sync.Mutex
-		first   error
-		slots   = make(chan struct{}, parallel)
-		asked   = map[digest.Digest]bool{}
-	)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	var mu sync.Mutex // guards in.blobs
+	seen := map[digest.Digest]bool{}
 	for _, l := range in.manifest.Layers {
-		if asked[l.Digest] {
+		if seen[l.Digest] {
 			continue
 		}
-		asked[l.Digest] = true
-		slots <- struct{}{}
-		working.Go(func() {
-			defer func() { <-slots }()
+		seen[l.Digest] = true
+		group.Go(func() error {
 			file, err := s.linkBlob(ctx, st, l)
 			if err == nil && file == "" {
 				file, err = from.fetch(ctx, st, l)
@@ -178,18 +173,15 @@ func (s *Store) fetchLayers(ctx context.Context, st *stage, from source, in sour
 			mu.Lock()
 			defer mu.Unlock()
 			in.blobs[l.Digest] = file
-			if err != nil && first == nil {
-				first = err
-				cancel()
-			}
+			return err
 		})
 	}
-	working.Wait()
-	return first
+	return group.Wait()
 }
 
-// borrow gives the stage a link to a blob that the store has, so that nobody
-// can take it away meanwhile, and returns where it is; "" if it does not have it.
+// linkBlob makes a hard link in the stage to a blob of the store, so that the blob
+// cannot be removed meanwhile. It returns the path of the link, or "" if the store
+// does not have the blob.
 func (s *Store) linkBlob(ctx context.Context, st *stage, d oci.Descriptor) (string, error) {
 	unlock, err := s.lock(ctx, storeLock)
 	if err != nil {
@@ -206,8 +198,8 @@ func (s *Store) linkBlob(ctx context.Context, st *stage, d oci.Descriptor) (stri
 	return to, nil
 }
 
-// unpackLayers unpacks, lowest first, those layers that are not unpacked, and
-// returns the bytes of those that are, as far as that is known.
+// unpackLayers unpacks the layers that the store has not unpacked yet, the lowest
+// first. It returns the total size of the files in all layers, in bytes.
 func (s *Store) unpackLayers(ctx context.Context, st *stage, in sourceImage, budget *layer.Budget) (int64, error) {
 	var total int64
 	var below []string
@@ -238,7 +230,8 @@ func (s *Store) unpackLayers(ctx context.Context, st *stage, in sourceImage, bud
 	return total, nil
 }
 
-// annotations are what croft has found in an image that is another tool's.
+// annotations returns the annotations for an image of another tool: the facts that
+// croft has found in its files.
 func (im Image) annotations(size int64) map[string]string {
 	all := map[string]string{
 		labelDistribution: im.Distribution, labelRelease: im.Release, labelInit: im.Init,

@@ -1,6 +1,6 @@
-// Package template keeps the systems that VPSs are populated from: recipes and
-// the tools that carry them out, an OCI image layout with each layer unpacked
-// once, and the root filesystem of a VPS, an overlay over those layers.
+// Package template keeps the images that VPSs are created from: an OCI image layout
+// on disk, with each layer unpacked once. It builds, imports, exports, pulls, pushes
+// and removes images.
 package template
 
 import (
@@ -13,46 +13,46 @@ import (
 	"croft/template/recipe"
 )
 
-// A Store is the OCI image layout in one directory, and the layers of its
-// images unpacked once, with their ids as they are, in layers/sha256/HEX of
-// that directory. Any number of processes may use one directory at once.
+// A Store is an OCI image layout in one directory. layers/sha256/HEX has the unpacked
+// layers of its images, with the ids of the archives. Any number of processes may use
+// the same directory at the same time.
 type Store struct {
 	dir string
 	o   Options
 
-	progressMu sync.Mutex    // parts are fetched at once
-	retryPause time.Duration // before a registry is asked again
+	progressMu sync.Mutex    // several blobs report their progress at the same time
+	retryPause time.Duration // before the second request after an error
 }
 
-// Options are what a Store may be told. The zero value is silent and builds
-// with recipes from /etc/croft/recipes and those in the binary.
+// Options are optional settings of a Store. The zero value reports nothing, and
+// builds with recipes from /etc/croft/recipes and those in the binary.
 type Options struct {
-	Progress Progress     // of what takes long; nil is fine
-	Warn     func(string) // one line for the person at the terminal; nil is fine
-	Recipes  string       // the directory of recipes that come before those in the binary; "" is RecipesDir
-	CertsDir string       // of certificates of registries, beside /etc/containers/certs.d and docker's; "" is none
-	BuildIDs uint32       // first of the 65536 host ids that builds run under; 0 is DefaultBuildIDs
+	Progress Progress     // reports progress of long operations; may be nil
+	Warn     func(string) // receives warnings of one line for the user; may be nil
+	Recipes  string       // directory of recipes that replace those in the binary; "" is recipe.Dir
+	CertsDir string       // another directory of registries' certificates, beside /etc/containers/certs.d and docker's; "" is none
+	BuildIDs uint32       // the first of the 65536 ids of the host for builds; 0 is DefaultBuildIDs
 }
 
-// DefaultBuildIDs is the first of the host's ids that builds run under. It is
-// the last range of 65536 below 2^31 - 65536, which systemd's table of ids
-// (https://systemd.io/UIDS-GIDS) leaves to nobody; no VPS may be given it.
+// DefaultBuildIDs is the first of the host's ids for builds. It is the last range of
+// 65536 ids below 2^31 - 65536. systemd's table of ids (https://systemd.io/UIDS-GIDS)
+// does not assign it. No VPS may have these ids.
 const DefaultBuildIDs = 0x7FFE0000
 
-// Progress is told how an act that takes long is getting on. It is called from
-// one goroutine at a time.
+// A Progress receives reports of a long operation. Only one goroutine calls it at a
+// time.
 type Progress func(Update)
 
-// An Update is one step of something that takes long.
+// An Update is a report of a long operation.
 type Update struct {
-	Step  string // what is being done, a few words
-	Part  string // which of several things that are done at once; "" is the step as a whole
-	Done  int64  // bytes, or hundredths where Total is 100
+	Step  string // a few words, for example "cleaning up"
+	Part  string // one of several parallel transfers; "" is the step as a whole
+	Done  int64  // bytes, or percent if Total is 100
 	Total int64  // 0 is unknown
 }
 
-// Open returns the store in dir. It makes and reads nothing: a directory that
-// is not there is an empty store, and is made by the first image stored.
+// Open returns the store in dir. It reads and creates nothing. A missing directory is
+// an empty store; the first image creates it.
 func Open(dir string, o Options) *Store {
 	if abs, err := filepath.Abs(dir); err == nil { // overlay and a monitor that has changed directory need it
 		dir = abs
@@ -66,7 +66,7 @@ func Open(dir string, o Options) *Store {
 	return &Store{dir: dir, o: o, retryPause: 100 * time.Millisecond}
 }
 
-// Dir returns the directory that the store is in.
+// Dir returns the absolute path of the store's directory.
 func (s *Store) Dir() string { return s.dir }
 
 func (s *Store) progress(u Update) {
@@ -81,16 +81,16 @@ func (s *Store) warn(line string) {
 	}
 }
 
-// path returns a place inside the store.
+// path returns a path inside the store.
 func (s *Store) path(elem ...string) string {
 	return filepath.Join(append([]string{s.dir}, elem...)...)
 }
 
-// layerDir is where the layer with this diff id is unpacked.
+// layerDir returns the directory of the unpacked layer with this diff id.
 func (s *Store) layerDir(d string) string { return s.path("layers", digestPath(d)) }
 
-// make makes the directories of the store. Present is success. Nobody but root
-// may look inside: layers hold set-user-id files of other systems.
+// make creates the directories of the store. No-op if they exist. Only root can enter
+// them, because layers contain set-user-id files of other systems.
 func (s *Store) make() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return layer.HostError(err)
@@ -103,27 +103,27 @@ func (s *Store) make() error {
 	return s.writeLayoutFile()
 }
 
-// An Image is one template as the store has it.
+// An Image is a template in the store.
 type Image struct {
 	Name         string    `json:"name"`
 	Digest       string    `json:"digest"`       // of its manifest
-	Former       bool      `json:"former"`       // the name has since been given to a newer image
+	Former       bool      `json:"former"`       // a newer image has the name now
 	Layers       []string  `json:"layers"`       // diff ids, lowest first
 	Distribution string    `json:"distribution"` // as os-release's ID
 	Release      string    `json:"release"`
 	Variant      string    `json:"variant"`
-	Architecture string    `json:"architecture"` // as Go and OCI call it
-	Init         string    `json:"init"`         // systemd, sysvinit, openrc, busybox, …; "" if it has none that we know
+	Architecture string    `json:"architecture"` // the name that Go and OCI use
+	Init         string    `json:"init"`         // systemd, sysvinit, openrc, busybox, …; "" if croft finds no init
 	Env          []string  `json:"env"`          // NAME=value
-	Created      time.Time `json:"created"`      // of what is in it: the newest package index it was built from
-	Size         int64     `json:"size"`         // bytes of the files of all its layers, unpacked
-	Recipe       string    `json:"recipe"`       // it was built from; "" if imported
-	ContainerEnv string    `json:"containerEnv"` // what init has to find in $container; "" is croft
+	Created      time.Time `json:"created"`      // the date of its content: the newest package index of its build
+	Size         int64     `json:"size"`         // total size of the files in all its layers, in bytes
+	Recipe       string    `json:"recipe"`       // from which it was built; "" if it was not
+	ContainerEnv string    `json:"containerEnv"` // the value of $container for init; "" is croft
 	Entrypoint   []string  `json:"entrypoint"`
 	Cmd          []string  `json:"cmd"`
-	User         string    `json:"user"`         // that Entrypoint and Cmd run as: name|uid[:group|gid], "" is root
-	WorkingDir   string    `json:"workingDir"`   // that they run in; "" is /
-	StopSignal   string    `json:"stopSignal"`   // that ends them; "" is SIGTERM
-	Source       string    `json:"source"`       // the reference in a registry that it was pulled from; "" if it was not
-	SourceDigest string    `json:"sourceDigest"` // of its manifest there
+	User         string    `json:"user"`         // of Entrypoint and Cmd: name|uid[:group|gid]; "" is root
+	WorkingDir   string    `json:"workingDir"`   // of Entrypoint and Cmd; "" is /
+	StopSignal   string    `json:"stopSignal"`   // that stops them; "" is SIGTERM
+	Source       string    `json:"source"`       // the reference from which it was pulled; "" if it was not
+	SourceDigest string    `json:"sourceDigest"` // of its manifest in that registry
 }

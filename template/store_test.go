@@ -97,7 +97,7 @@ func TestImportRefusesAndLeavesNothing(t *testing.T) {
 		{"damaged gzip", "x", flipped, fail.Usage, "damaged"},
 		{"cut tar", "x", roottest.Rootfs(t)[:1500], fail.Usage, "damaged"},
 		{"no root filesystem", "x", roottest.Archive(t, roottest.File("readme", "hello")), fail.Usage, "no root filesystem"},
-		{"half an OCI image", "x", roottest.Archive(t, roottest.File("oci-layout", "{}")), fail.Usage, "no image in it"},
+		{"half an OCI image", "x", roottest.Archive(t, roottest.File("oci-layout", "{}")), fail.Usage, "contains no image"},
 		{"a bad name", "../x", roottest.Rootfs(t), fail.Usage, "name"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -156,7 +156,7 @@ func TestNamesAndFormerImages(t *testing.T) {
 	if err != nil || len(all) != 2 || all[0].Digest != second.Digest || all[0].Former || !all[1].Former || all[1].Name != "web" {
 		t.Errorf("listed %+v (%v)", all, err)
 	}
-	// Back to the first: it has the name again, and once.
+	// Build the first again: it has the name, and is in the list once.
 	mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{Replace: true})
 	if all, _ = s.List(); len(all) != 2 || all[0].Digest != first.Digest || all[0].Former {
 		t.Errorf("listed %+v", all)
@@ -229,7 +229,7 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// Of several names of an image that VPSs use, all but the last can be removed.
+// All names but the last of an image that VPSs use can be removed.
 func TestRemoveOneOfSeveralNames(t *testing.T) {
 	s := newStore(t, Options{})
 	im := mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{})
@@ -259,7 +259,7 @@ func TestRemoveOneOfSeveralNames(t *testing.T) {
 	}
 }
 
-// A digest is known by its first digits, as lists show it.
+// The first digits of a digest, which lists show, are enough.
 func TestDigestsCutShort(t *testing.T) {
 	s := newStore(t, Options{})
 	im := mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{})
@@ -288,7 +288,7 @@ func TestDigestsCutShort(t *testing.T) {
 	}
 }
 
-// An image of a registry is not pulled, and the hint says how to.
+// A reference to a registry is an error, with a hint that pulls the image.
 func TestReferencesAreHinted(t *testing.T) {
 	s := newStore(t, Options{})
 	for _, text := range []string{"docker.io/library/debian:12", "debian:12", "registry.example:5000/a/b"} {
@@ -362,7 +362,7 @@ func TestADamagedIndexIsSaid(t *testing.T) {
 	}
 }
 
-// An image that is damaged is a warning, and the others are listed.
+// List warns of a damaged image, and lists the others.
 func TestListWithADamagedImage(t *testing.T) {
 	var warnings []string
 	s := newStore(t, Options{Warn: func(w string) { warnings = append(warnings, w) }})
@@ -381,8 +381,8 @@ func TestListWithADamagedImage(t *testing.T) {
 	}
 }
 
-// The layout is one that other tools read: each descriptor's digest and size
-// are those of its blob, all the way down.
+// Other tools can read the layout: each descriptor has the digest and size of its
+// blob.
 func TestTheLayoutIsOCI(t *testing.T) {
 	s := newStore(t, Options{})
 	mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{Env: []string{"A=b"}, Cmd: []string{"/bin/sh"}})

@@ -1,5 +1,5 @@
-// Package busybox has a static program in it, and creates a root filesystem from
-// it: the template that needs no network and no tools.
+// Package busybox embeds a static busybox program and creates a root filesystem from
+// it. This template needs no network and no tools.
 package busybox
 
 import (
@@ -21,16 +21,16 @@ import (
 	"croft/template/layer"
 )
 
-// busyboxName is the template that is in the binary itself.
+// Name is the name of the template that croft creates from its own binary.
 const Name = "busybox"
 
-// busyboxFiles has the static program busybox, if make build has put it here.
+// files has the static program busybox, unless croft was built without make.
 //
 //go:embed all:program
 var files embed.FS
 
-// busyboxProgram returns the embedded program. A croft that was built without
-// it is fail.Host.
+// Program returns the embedded program. It is fail.Host if croft was built without
+// it.
 func Program() ([]byte, error) {
 	program, err := files.ReadFile("program/busybox")
 	if err != nil {
@@ -39,23 +39,23 @@ func Program() ([]byte, error) {
 	return program, nil
 }
 
-// busyboxRootfs returns a tar archive of the root filesystem that is created
-// from the program. The same program makes the same bytes.
+// Rootfs returns a tar archive of a root filesystem with the program. The same
+// program gives the same bytes. It runs the program once.
 func Rootfs(ctx context.Context, program []byte) ([]byte, error) {
 	applets, err := listApplets(ctx, program)
 	if err != nil {
 		return nil, err
 	}
-	return Tar(program, applets)
+	return rootfsTar(program, applets)
 }
 
-// leftOut are applets that would do harm or pretend: busybox has no package
-// database, and a VPS's address comes from the host.
+// leftOut are applets that do harm in a VPS or cannot work: busybox has no package
+// database, and the host assigns a VPS's address.
 var leftOut = []string{"linuxrc", "dpkg", "dpkg-deb", "rpm", "rpm2cpio", "udhcpc", "udhcpd"}
 
-// listApplets runs the program, which prints where its applets belong. The
-// program is part of this binary. It runs from memory, because the filesystem
-// of the store may be mounted noexec.
+// listApplets runs the program, which prints the paths of its applets. It runs from
+// memory, because the filesystem of the store may be mounted noexec. It is trusted:
+// it is part of croft's binary.
 func listApplets(ctx context.Context, program []byte) ([]string, error) {
 	fd, err := unix.MemfdCreate(Name, unix.MFD_CLOEXEC)
 	if err != nil {
@@ -76,10 +76,12 @@ func listApplets(ctx context.Context, program []byte) ([]string, error) {
 	return strings.Fields(string(out)), nil
 }
 
-// busyboxTime is the time of all files of the template: any that stays the same.
+// Time returns the time of all files of the template: a constant, so that the
+// archive is always the same.
 func Time() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }
 
-// busyboxVersion finds "BusyBox v1.35.0 (" in the program.
+// Version returns the version of the program, from "BusyBox v1.35.0 (" in it. It
+// returns "" if that is missing.
 func Version(program []byte) string {
 	_, rest, ok := bytes.Cut(program, []byte("BusyBox v"))
 	if v, _, end := bytes.Cut(rest[:min(len(rest), 32)], []byte(" ")); ok && end {
@@ -88,9 +90,9 @@ func Version(program []byte) string {
 	return ""
 }
 
-// busyboxTar is the root filesystem: the program, a link for each applet and
-// what its init, getty and login need.
-func Tar(program []byte, applets []string) ([]byte, error) {
+// rootfsTar returns an archive with the program, a link for each applet, and the files
+// that its init, getty and login need.
+func rootfsTar(program []byte, applets []string) ([]byte, error) {
 	var out bytes.Buffer
 	w := rootWriter{tar: tar.NewWriter(&out), made: map[string]bool{}}
 	for _, d := range []struct {
@@ -112,7 +114,7 @@ func Tar(program []byte, applets []string) ([]byte, error) {
 			w.link(a, "/bin/busybox")
 		}
 	}
-	for _, f := range busyboxEtc(Version(program)) {
+	for _, f := range etcFiles(Version(program)) {
 		w.file(f.name, f.mode, f.text)
 	}
 	if w.err == nil {
@@ -130,21 +132,21 @@ type etcFile struct {
 	text string
 }
 
-func busyboxEtc(version string) []etcFile {
+func etcFiles(version string) []etcFile {
 	return []etcFile{
 		{"etc/fstab", 0o644, ""},
 		{"etc/group", 0o644, "root:x:0:\ndaemon:x:1:\ntty:x:5:\nmail:x:8:\nshadow:x:42:\nutmp:x:43:\nusers:x:100:\nnogroup:x:65534:\n"},
 		{"etc/hostname", 0o644, "localhost\n"},
 		{"etc/hosts", 0o644, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"},
-		{"etc/init.d/rcK", 0o755, busyboxRcK},
-		{"etc/init.d/rcS", 0o755, busyboxRcS},
+		{"etc/init.d/rcK", 0o755, rcK},
+		{"etc/init.d/rcS", 0o755, rcS},
 		{"etc/inittab", 0o644, inittab},
 		{"etc/issue", 0o644, "BusyBox on \\n\n\n"},
 		{"etc/machine-id", 0o444, ""},
 		{"etc/nsswitch.conf", 0o644, "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"},
 		{"etc/os-release", 0o644, fmt.Sprintf("NAME=BusyBox\nID=busybox\nVERSION_ID=%s\nPRETTY_NAME=\"BusyBox %s\"\n", version, version)},
 		{"etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n"},
-		{"etc/profile", 0o644, busyboxProfile},
+		{"etc/profile", 0o644, profile},
 		{"etc/resolv.conf", 0o644, ""},
 		{"etc/shadow", 0o600, "root:*:18262:0:99999:7:::\ndaemon:*:18262:0:99999:7:::\nnobody:*:18262:0:99999:7:::\n"},
 		{"etc/shells", 0o644, "/bin/sh\n/bin/ash\n"},
@@ -159,7 +161,7 @@ const inittab = `# What init does: https://busybox.net, examples/inittab.
 ::shutdown:/etc/init.d/rcK
 `
 
-const busyboxRcS = `#!/bin/sh
+const rcS = `#!/bin/sh
 # Run once at boot. The host has mounted all there is to mount and has set up
 # the network; nothing here undoes that.
 PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -179,7 +181,7 @@ fi
 : >/run/booted
 `
 
-const busyboxRcK = `#!/bin/sh
+const rcK = `#!/bin/sh
 # Run once at shutdown, before everything is killed.
 PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -189,15 +191,15 @@ fi
 sync
 `
 
-const busyboxProfile = `PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+const profile = `PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 if [ -n "$PS1" ]; then
     PS1='\u@\h:\w\$ '
 fi
 `
 
-// rootWriter writes the entries of a root filesystem, each directory before
-// what is in it. After an error it does nothing.
+// rootWriter writes the entries of a root filesystem, each directory before its
+// content. After an error it does nothing.
 type rootWriter struct {
 	tar  *tar.Writer
 	made map[string]bool

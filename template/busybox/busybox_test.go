@@ -18,11 +18,11 @@ import (
 func TestBusyboxTar(t *testing.T) {
 	program := []byte("\x7fELF… BusyBox v1.35.0 (Debian) …")
 	applets := []string{"bin/sh", "bin/busybox", "sbin/init", "usr/bin/dpkg", "sbin/udhcpc", "linuxrc", "usr/sbin/chroot"}
-	one, err := Tar(program, applets)
+	one, err := rootfsTar(program, applets)
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, _ := Tar(program, []string{"usr/sbin/chroot", "linuxrc", "sbin/udhcpc", "usr/bin/dpkg", "sbin/init", "bin/busybox", "bin/sh"})
+	two, _ := rootfsTar(program, []string{"usr/sbin/chroot", "linuxrc", "sbin/udhcpc", "usr/bin/dpkg", "sbin/init", "bin/busybox", "bin/sh"})
 	if !bytes.Equal(one, two) {
 		t.Error("the order of the applets changes the archive")
 	}
