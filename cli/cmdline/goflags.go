@@ -10,7 +10,7 @@ import (
 // errors have the words of that package, because programs that call runc look
 // for them.
 
-// UnknownVerb is the error for a word that is no verb of a table in this style.
+// UnknownVerb is the error for a word that is not a verb, in this style.
 type UnknownVerb struct{ Name string }
 
 func (e *UnknownVerb) Error() string { return fmt.Sprintf("No help topic for '%s'", e.Name) }

@@ -62,8 +62,8 @@ func Paragraphs(text string) iter.Seq[Paragraph] {
 	}
 }
 
-// Usage returns what a user types for the command at path: its name, and the
-// rest. The commands of a family about one VPS are documented with its NAME first.
+// Usage returns the usage line of the command at path: its name, and the rest. The
+// commands of a family about one VPS are documented with its NAME first.
 func Usage(root *Verb, path []string) (command, rest string) {
 	v, words := root, append([]string{root.Name}, path...)
 	args := ""

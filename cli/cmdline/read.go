@@ -238,7 +238,7 @@ func (r *reader) find(name string) (o Option, global, ok bool) {
 	return o, true, ok
 }
 
-// unknownVerb returns the error for a word that is no command, with the
+// unknownVerb returns the error for a word that is not a command, with the
 // command that was probably meant.
 func (r *reader) unknownVerb(word string) error {
 	if r.root.Style == GoFlags {

@@ -3,8 +3,8 @@
 //
 // A command line is a table: a tree of verbs with their options, as values.
 // The parser, help, manual pages and completion all come from that table. The
-// package knows nothing of VPSs: the program says what a word can be completed
-// with, and gives each verb a function that runs it.
+// package knows nothing of VPSs: the program offers words for completion, and
+// gives each verb a function that runs it.
 //
 // urfave/cli parses a line after Read has put it in order, holds the values of
 // its options and calls the verb: see docs/decisions/command-line.md.
@@ -62,7 +62,7 @@ type Verb struct {
 	StatusInside bool
 	Signals      Signals
 
-	// Dashed is the option that takes -9 and -KILL as its value; "" is none.
+	// Dashed is the option that takes -9 and -KILL as its value; "" if there is none.
 	// IsDashed reports whether the text after the dash is such a value.
 	Dashed   string
 	IsDashed func(string) bool
@@ -85,8 +85,8 @@ const (
 	GoFlags
 )
 
-// A Kind is what a word, or the value of an option, names. The program defines
-// kinds from FirstKind on.
+// A Kind is the kind of thing that a word, or the value of an option, names. The
+// program defines kinds from FirstKind on.
 type Kind int
 
 const (
@@ -96,7 +96,7 @@ const (
 	FirstKind      // of the program
 )
 
-// Signals says what a signal to croft does while the verb runs.
+// Signals is the effect of a signal to croft while the verb runs.
 type Signals int
 
 const (

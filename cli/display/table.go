@@ -161,8 +161,7 @@ func shrink(all []fitted, kind cellKind, most int) {
 	}
 }
 
-// A cellKind is what the cells of a column hold, as far as it matters for
-// shortening them.
+// A cellKind says how the cells of a column can be shortened.
 type cellKind int
 
 const (

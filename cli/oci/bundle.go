@@ -13,9 +13,9 @@ import (
 
 const configFile = "config.json"
 
-// enterBundle makes the bundle's directory the working directory, which is
-// what relative paths in a bundle are relative to, and reads it. A file named
-// on the command line has to be made absolute before.
+// enterBundle makes the directory of the bundle the working directory, because
+// relative paths in a bundle are relative to it, and reads config.json. Make
+// paths of the command line absolute before.
 func (l *line) enterBundle() (*specs.Spec, error) {
 	if dir := l.Text("bundle"); dir != "" {
 		if err := os.Chdir(dir); err != nil {
@@ -44,7 +44,7 @@ func readConfig() (*specs.Spec, error) {
 	return spec, nil
 }
 
-// readProcess reads a process from a file of its own.
+// readProcess reads the settings of a process from a file.
 func readProcess(name string) (*specs.Process, error) {
 	data, err := os.ReadFile(name)
 	if err != nil {

@@ -81,7 +81,7 @@ func (p *program) restoreVerb() *cmdline.Verb {
 	}
 }
 
-// criuOptions are those of both, checkpoint and restore.
+// criuOptions returns the options that checkpoint and restore have both.
 func criuOptions() []cmdline.Option {
 	return []cmdline.Option{
 		{Name: "image-path", Placeholder: "DIR", Usage: "directory of the checkpoint (default: checkpoint)"},
@@ -97,7 +97,7 @@ func criuOptions() []cmdline.Option {
 	}
 }
 
-// criu is what the options ask of it.
+// criu returns the settings of criu from the options.
 func (l *line) criu() (*container.CriuOptions, error) {
 	if os.Geteuid() != 0 || userns.RunningInUserNS() {
 		logrus.Warnf("%s %s is untested with rootless containers", l.name, l.Verb.Name)
@@ -118,7 +118,7 @@ func (l *line) criu() (*container.CriuOptions, error) {
 		AutoDedup: l.Is("auto-dedup"), LazyPages: l.Is("lazy-pages"), StatusFd: -1,
 		LsmProfile: l.Text("lsm-profile"), LsmMountContext: l.Text("lsm-mount-context"),
 		ManageCgroupsMode: l.Text("manage-cgroups-mode"),
-		EmptyNs:           unix.CLONE_NEWNET, // network devices are the caller's business, always
+		EmptyNs:           unix.CLONE_NEWNET, // the caller always restores network devices
 	}
 	if l.Has("status-fd") {
 		if o.StatusFd, err = l.number("status-fd"); err != nil {
@@ -150,7 +150,8 @@ func (l *line) pageServer(o *container.CriuOptions) error {
 	return nil
 }
 
-// imagePaths makes the directory of the files, and checks that of a pre-dump.
+// imagePaths creates the directory of the images, and checks the directory of
+// a pre-dump.
 func (l *line) imagePaths() (images, parent string, err error) {
 	if images = l.Text("image-path"); images == "" {
 		images = "checkpoint"

@@ -48,7 +48,7 @@ status is that of the process, and the container is deleted when the process end
 	}
 }
 
-// during says which verb failed, in the words that callers know.
+// during adds the name of the verb that failed, in the words of runc.
 func during(verb string, err error) error {
 	if err != nil {
 		return fmt.Errorf("runc %s failed: %w", verb, err)
@@ -56,9 +56,9 @@ func during(verb string, err error) error {
 	return nil
 }
 
-// make creates a container of a bundle, for create, run, and with the options
-// for criu restore. If it fails, or has run in the foreground to its end,
-// nothing is left unless --keep asks for it.
+// make creates a container from a bundle: for create, for run, and for restore
+// with the settings of criu. It deletes the container if it fails, or when a
+// container in the foreground has ended, unless --keep is given.
 func (l *line) make(restore *container.CriuOptions) (status int, err error) {
 	if err := l.absolute("pid-file"); err != nil {
 		return 0, err
@@ -104,9 +104,9 @@ func (l *line) newContainer(id string, spec *specs.Spec) (*container.Container, 
 	})
 }
 
-// prepareLaunch says how the init of c is started.
+// prepareLaunch returns how to start the init of c.
 func (l *line) prepareLaunch(c *container.Container, spec *specs.Spec, notify *notifySocket, restore *container.CriuOptions) (*launch, error) {
-	if spec.Process == nil { // which start refuses
+	if spec.Process == nil { // start refuses it
 		spec.Process = new(specs.Process)
 	}
 	a, err := l.newLaunch(c, spec.Process)

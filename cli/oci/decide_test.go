@@ -17,7 +17,7 @@ import (
 	"croft/runtime/container"
 )
 
-// typed returns what a verb is given for a command line, without running it.
+// typed returns the line that a verb gets for a command line, without running it.
 func typed(t *testing.T, words string) *line {
 	t.Helper()
 	p := &program{name: "runc"}

@@ -38,7 +38,8 @@ func (p *program) killVerb() *cmdline.Verb {
 	}
 }
 
-// parseSignal reads a signal. Every number is passed on to kill(2), as by runc.
+// parseSignal reads a signal. It accepts every number, as runc does: kill(2)
+// checks it.
 func parseSignal(s string) (unix.Signal, error) {
 	if n, err := strconv.Atoi(s); err == nil {
 		return unix.Signal(n), nil

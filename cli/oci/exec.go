@@ -90,8 +90,9 @@ func (l *line) exec() (int, error) {
 	return a.run()
 }
 
-// process is what to execute: that of a file, or the bundle's own process with
-// the command and options of the command line.
+// process returns the process to execute. It is read from the file of --process.
+// Without that option it is the process of the bundle, with the command and
+// options of the command line.
 func (l *line) process(c *container.Container) (*specs.Process, error) {
 	if name := l.Text("process"); name != "" {
 		return readProcess(name)
@@ -133,8 +134,8 @@ func (l *line) process(c *container.Container) (*specs.Process, error) {
 	return p, l.setUser(&p.User)
 }
 
-// addCapabilities adds those of --cap. Ambient ones need inheritable ones,
-// which are left as the bundle has them.
+// addCapabilities adds the capabilities of --cap. It leaves inheritable
+// capabilities unchanged; without inheritable capabilities it adds no ambient ones.
 func (l *line) addCapabilities(p *specs.Process) {
 	added := l.Texts("cap")
 	if len(added) == 0 {
@@ -177,8 +178,8 @@ func (l *line) setUser(u *specs.User) error {
 	return nil
 }
 
-// parseCgroups reads --cgroup: a path with cgroup version 2, the key is "" then;
-// else CONTROLLER[,CONTROLLER…]:PATH.
+// parseCgroups reads --cgroup. With cgroup version 2 it is a path, under the
+// key "". With version 1 it is CONTROLLER[,CONTROLLER…]:PATH.
 func parseCgroups(args []string) (map[string]string, error) {
 	if len(args) == 0 {
 		return nil, nil

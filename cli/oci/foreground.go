@@ -11,21 +11,21 @@ import (
 	"croft/runtime/streams"
 )
 
-// A foreground connects a process inside with the caller's own streams until
-// it ends.
+// A foreground connects a process inside with the streams of the caller until
+// the process ends.
 type foreground interface {
-	open(s *container.Streams) error    // before the process is made
-	connect(r *container.Running) error // when it has been
-	resize()                            // the caller's window may have another size
-	drain()                             // when it has ended: pass the rest on
-	close()                             // whatever happened
+	open(s *container.Streams) error    // before the process is created
+	connect(r *container.Running) error // after that
+	resize()                            // the window of the caller may have another size
+	drain()                             // after the process has ended: pass on the rest
+	close()                             // always
 }
 
-// pipes are three pipes, so that nothing of the caller's own is inside, and a
-// checkpoint finds only files that a restore can make again.
+// pipes connect by three pipes. So no file of the caller is inside, and
+// a checkpoint finds only files that restore can create again.
 type pipes struct {
 	owner interface {
-		Give(pipes ...*os.File) error // makes them the property of the container's root
+		Give(pipes ...*os.File) error // root of the container owns them afterwards
 	}
 	streams *streams.Pipes
 }
@@ -45,8 +45,8 @@ func (p *pipes) connect(*container.Running) error {
 
 func (p *pipes) resize() {}
 
-// drain waits for all processes that have the other ends, in the background too,
-// as runc does.
+// drain waits for all processes that hold the other ends, also in the
+// background, as runc does.
 func (p *pipes) drain() { _ = p.streams.FinishAll() }
 
 func (p *pipes) close() {
@@ -55,12 +55,12 @@ func (p *pipes) close() {
 	}
 }
 
-// signals are the signals that this process gets for the process inside.
+// signals are received here for the process inside.
 type signals chan os.Signal
 
-// catchSignals begins to keep SIGCHLD, before the first child exists.
+// catchSignals starts to queue SIGCHLD. Call it before the first child exists.
 func catchSignals() signals {
-	s := make(signals, 2048) // no signal may be missed
+	s := make(signals, 2048) // large enough to lose no signal
 	signal.Notify(s, unix.SIGCHLD)
 	return s
 }
@@ -69,13 +69,13 @@ func (s signals) all() { signal.Notify(s) }
 
 func (s signals) stop() { signal.Stop(s) }
 
-// wait passes signals on to r until it has ended, and returns its exit status.
-// Every other child that ends meanwhile is reaped.
+// wait passes signals on to r until r has ended, and returns its exit status. It
+// reaps every other child that ends meanwhile.
 func (s signals) wait(r *container.Running, f foreground) int {
 	f.resize()
 	for {
 		if status, ended := reap(r.PID); ended {
-			_, _ = r.Wait() // forgets it
+			_, _ = r.Wait() // frees its resources
 			return status
 		}
 		switch sig := <-s; sig {
@@ -89,8 +89,8 @@ func (s signals) wait(r *container.Running, f foreground) int {
 	}
 }
 
-// reap takes the exit status of every child that has ended, and returns that
-// of pid if it is one of them: 128+n if signal n ended it.
+// reap takes the exit status of every child that has ended. It returns the status
+// of pid if that is among them: 128+n if signal n ended it.
 func reap(pid int) (status int, ended bool) {
 	for {
 		var w unix.WaitStatus

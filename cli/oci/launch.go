@@ -14,9 +14,9 @@ import (
 	"croft/runtime/container"
 )
 
-// A launch starts a process inside, and connects the caller with it.
+// A launch starts a process inside and connects it with the caller.
 type launch struct {
-	detach   bool // return when it runs
+	detach   bool // return when the process runs
 	terminal bool
 
 	consoleSocket, pidfdSocket, pidFile string // "" for none
@@ -25,13 +25,14 @@ type launch struct {
 	notify *notifySocket
 
 	c *container.Container
-	// start makes the process, and release lets it go once everything that
-	// is seen of it from inside is there; nil if it has to wait, or goes at once.
+	// start creates the process. release then lets it run; nil if it runs at
+	// once, or waits for the verb start.
 	start   func(container.Streams) (*container.Running, error)
 	release func() error
 }
 
-// newLaunch reads what the verbs that start a process have in common.
+// newLaunch reads the options that all verbs with a new process have, and checks
+// that they fit the terminal of p.
 func (l *line) newLaunch(c *container.Container, p *specs.Process) (*launch, error) {
 	a := &launch{
 		c: c, terminal: p.Terminal, detach: l.Is("detach") || l.Verb.Name == "create",
@@ -46,8 +47,8 @@ func (l *line) newLaunch(c *container.Container, p *specs.Process) (*launch, err
 	return a, nil
 }
 
-// pass hands descriptors on from this process to the one inside: those that a
-// service manager passed (sd_listen_fds(3)), if p wants them, and --preserve-fds.
+// pass passes descriptors of this process on to the process inside: the sockets
+// of a service manager (sd_listen_fds(3)), but not to exec, and --preserve-fds.
 func (a *launch) pass(l *line, p *specs.Process) error {
 	preserved, err := l.number("preserve-fds")
 	if err != nil {
@@ -70,8 +71,8 @@ func (a *launch) pass(l *line, p *specs.Process) error {
 	return nil
 }
 
-// run starts the process, and unless it is detached returns its exit status
-// when it has ended.
+// run starts the process. Without --detach it waits for the end of the process
+// and returns its exit status.
 func (a *launch) run() (status int, err error) {
 	s := container.Streams{Extra: a.extra}
 	if a.pidfdSocket != "" {
@@ -109,7 +110,7 @@ func (a *launch) detached(s container.Streams) (int, error) {
 		return 0, err
 	}
 	if a.notify != nil {
-		_ = a.notify.forward(r.PID, r.PID) // whom it would tell need not be there
+		_ = a.notify.forward(r.PID, r.PID) // the service manager may have gone
 	}
 	return 0, nil
 }
@@ -136,8 +137,8 @@ func (a *launch) attached(f foreground, s container.Streams) (int, error) {
 		return 0, err
 	}
 	if a.notify != nil {
-		// The service manager goes on watching this process, which ends with
-		// the one inside.
+		// The service manager watches this process, which ends together with
+		// the process inside.
 		go func() { _ = a.notify.forward(r.PID, os.Getpid()) }()
 	}
 	status := signals.wait(r, f)
@@ -145,8 +146,8 @@ func (a *launch) attached(f foreground, s container.Streams) (int, error) {
 	return status, nil
 }
 
-// running does what remains when the process has been made. On error it is
-// killed.
+// running lets the created process run and writes its PID file. On error it
+// kills the process.
 func (a *launch) running(r *container.Running) (err error) {
 	defer func() {
 		if err != nil {
@@ -179,7 +180,7 @@ func dial(path string) (*os.File, error) {
 	return conn.File()
 }
 
-// writePIDFile makes the file path hold pid; who sees it sees it whole.
+// writePIDFile writes pid to the file path, atomically.
 func writePIDFile(path string, pid int) error {
 	next := filepath.Join(filepath.Dir(path), "."+filepath.Base(path))
 	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_SYNC, 0o666)
@@ -194,8 +195,8 @@ func writePIDFile(path string, pid int) error {
 	return os.Rename(next, path)
 }
 
-// absolute makes an option's path absolute, before the working directory
-// becomes another.
+// absolute makes the path of an option absolute. Call it before the working
+// directory changes.
 func (l *line) absolute(name string) error {
 	path := l.Text(name)
 	if path == "" {

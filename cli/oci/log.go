@@ -8,8 +8,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// openLog sends messages, libcontainer's too, to the file that --log names, in
-// the format that --log-format says. It stays open until the end.
+// openLog sends all messages, also those of libcontainer, to the file of --log in
+// the format of --log-format. The file stays open until the end.
 func (p *program) openLog() error {
 	if p.globalIs("debug") {
 		logrus.SetLevel(logrus.DebugLevel)
@@ -34,8 +34,8 @@ func (p *program) openLog() error {
 	return nil
 }
 
-// quiet leaves out what is no news: that a hook of croft's own is not in
-// libcontainer's files.
+// quiet drops the message that libcontainer does not save a hook which is a Go
+// function: croft expects that.
 type quiet struct{ logrus.Formatter }
 
 func (q quiet) Format(e *logrus.Entry) ([]byte, error) {

@@ -16,17 +16,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A notifySocket is what a container's init tells its service manager over
-// that it is ready: sd_notify(3), passed on to the manager that this process
-// was started by.
+// A notifySocket receives the message of a container's init that it is ready
+// (sd_notify(3)). croft passes it on to the service manager that started croft.
 type notifySocket struct {
-	path    string // on the host, in the container's own directory
-	manager string // the manager's socket
+	path    string // on the host, in the directory of the container
+	manager string // the socket of the service manager
 	conn    *net.UnixConn
 }
 
-// newNotifySocket returns the socket of container id, nil if nobody asks
-// whether it is ready.
+// newNotifySocket returns the socket of container id; nil if croft was not started
+// by a service manager that waits for such a message.
 func (l *line) newNotifySocket(id string) *notifySocket {
 	manager := os.Getenv("NOTIFY_SOCKET")
 	if manager == "" {
@@ -35,7 +34,7 @@ func (l *line) newNotifySocket(id string) *notifySocket {
 	return &notifySocket{path: filepath.Join(l.root, id, "notify", "notify.sock"), manager: manager}
 }
 
-// offer makes a bundle have the socket inside.
+// offer adds the socket to the mounts and the environment of a bundle.
 func (n *notifySocket) offer(spec *specs.Spec) {
 	const inside = "/run/notify"
 	spec.Mounts = append(spec.Mounts, specs.Mount{
@@ -47,11 +46,11 @@ func (n *notifySocket) offer(spec *specs.Spec) {
 	}
 }
 
-// makeDir makes the socket's directory, which is what is mounted inside: the
-// socket may come later.
+// makeDir creates the directory of the socket. The container mounts the
+// directory, so the socket may be created later.
 func (n *notifySocket) makeDir() error { return os.Mkdir(filepath.Dir(n.path), 0o755) }
 
-// listen makes the socket; before init runs, which finds it in its environment.
+// listen creates the socket. Call it before init runs.
 func (n *notifySocket) listen() error {
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: n.path, Net: "unixgram"})
 	if err != nil {
@@ -65,8 +64,8 @@ func (n *notifySocket) listen() error {
 	return nil
 }
 
-// forward waits until init says that it is ready, and tells the manager so,
-// and that mainPID is to be watched. It returns then, or when init has ended.
+// forward waits until init is ready. It then passes the message on to the service
+// manager and tells it to watch mainPID. It also returns when init has ended.
 func (n *notifySocket) forward(init, mainPID int) error {
 	if n.conn == nil {
 		return nil
@@ -89,7 +88,8 @@ func (n *notifySocket) forward(init, mainPID int) error {
 	return barrier(manager)
 }
 
-// await returns the line that says READY=, nil if init has ended without.
+// await returns the line of the message that begins with READY=; nil if init has
+// ended without one.
 func (n *notifySocket) await(init int) ([]byte, error) {
 	const lookAgain = 100 * time.Millisecond
 	buf := make([]byte, 4096)
@@ -113,8 +113,8 @@ func (n *notifySocket) await(init int) ([]byte, error) {
 	}
 }
 
-// barrier returns when the manager has read everything sent before:
-// sd_notify_barrier(3). One that knows no barriers is waited for 30 s.
+// barrier returns when the service manager has read all messages
+// (sd_notify_barrier(3)). For a manager without barriers it waits 30 s.
 func barrier(manager *net.UnixConn) error {
 	read, write, err := os.Pipe()
 	if err != nil {

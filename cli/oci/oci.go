@@ -4,10 +4,10 @@
 // come from it. Options of all verbs stand before the verb. The output:
 //
 //   - stdout carries results and nothing else;
-//   - messages go to the file that --log names, as text or JSON, and an error
-//     to stderr too, where the callers of an OCI runtime read it;
-//   - the exit status is that of the process inside, or 0; else 1, and for
-//     exec 255.
+//   - messages go to the file of --log, as text or JSON; an error goes to stderr
+//     too, because callers of an OCI runtime read it there;
+//   - the exit status is the status of the process inside, or 0; after a failure
+//     it is 1, or 255 for exec.
 package oci
 
 import (
@@ -25,12 +25,12 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// Name is what this command line is called when the program's name does not
-// say otherwise.
+// Name is the name of this command line, unless the program has another one of
+// Called.
 const Name = "croft-oci"
 
-// Called reports whether a program that is called name is an OCI runtime:
-// a link to croft of one of these names. There are callers that insist on runc.
+// Called reports whether a program with this name is an OCI runtime: a link to
+// croft with one of two names. Some callers require the name runc.
 func Called(name string) bool {
 	return slices.Contains([]string{Name, "runc"}, filepath.Base(name))
 }
@@ -125,7 +125,7 @@ func exitStatus(err error) int {
 	return 1
 }
 
-// prepare does what the options of all verbs ask for.
+// prepare applies the options of all verbs.
 func (p *program) prepare() error {
 	if err := p.openLog(); err != nil {
 		return err
@@ -136,14 +136,14 @@ func (p *program) prepare() error {
 	return p.findCriu()
 }
 
-// findRoot makes p.root the directory below which containers are kept.
+// findRoot sets p.root to the directory of the containers.
 func (p *program) findRoot() error {
 	if _, given := p.typed.Global("root"); !given {
 		p.root = filepath.Join("/run", Name)
 		if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && ownRuntimeDir() {
 			p.root = filepath.Join(dir, Name)
-			// The sticky bit keeps what is there from being cleaned away
-			// (XDG base directory specification).
+			// The sticky bit protects the files from a cleaner of old files (XDG
+			// base directory specification).
 			if err := os.MkdirAll(p.root, 0o700); err != nil {
 				return fmt.Errorf("the path in $XDG_RUNTIME_DIR must be writable by the user: %w", err)
 			}
@@ -162,14 +162,14 @@ func (p *program) findRoot() error {
 	return nil
 }
 
-// ownRuntimeDir says whether $XDG_RUNTIME_DIR is the caller's own: root of the
-// host has none, even where sudo(8) has left one.
+// ownRuntimeDir reports whether $XDG_RUNTIME_DIR belongs to the caller. For root
+// of the host it does not: sudo(8) may have kept the variable of a user.
 func ownRuntimeDir() bool {
 	return os.Geteuid() != 0 || userns.RunningInUserNS() && os.Getenv("USER") != "root"
 }
 
-// findCriu lets --criu say which criu is found first: it is looked for by that
-// name.
+// findCriu puts the directory of --criu first in PATH: libcontainer looks for
+// a program named criu.
 func (p *program) findCriu() error {
 	path := p.global("criu")
 	if path == "" {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// understood returns what the verb of a command line is given: its options and
+// understood returns the input of the verb of a command line: its options and
 // words, and the options of all verbs.
 func understood(words []string) (string, error) {
 	p := &program{name: "runc"}
@@ -66,7 +66,7 @@ func options(v *cmdline.Verb, values func(name string) []string) string {
 	return strings.Join(given, "")
 }
 
-// The lines are those that engines type, and those that runc takes too.
+// These are lines that engines use, and others that runc accepts.
 func TestParse(t *testing.T) {
 	for typed, want := range map[string]string{
 		"":                          "|",

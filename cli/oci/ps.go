@@ -43,7 +43,7 @@ func (p *program) psVerb() *cmdline.Verb {
 	}
 }
 
-// printProcesses prints what ps(1) says of pids.
+// printProcesses prints the lines of ps(1) about pids.
 func (l *line) printProcesses(pids []int) error {
 	args := l.Words[1:]
 	if len(args) == 0 {
@@ -75,8 +75,7 @@ func (l *line) printProcesses(pids []int) error {
 	return nil
 }
 
-// explained returns err, and says what it may come from if it is about
-// permission.
+// explained returns err. If permission is missing, it logs the probable cause.
 func (l *line) explained(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		logrus.Warnf("%s %s failure might be caused by lack of full access to cgroups", l.name, l.Verb.Name)

@@ -35,11 +35,11 @@ func (p *program) startVerb() *cmdline.Verb {
 	}
 }
 
-// load returns the container that the first word names.
+// load returns the container whose id is the first word.
 func (l *line) load() (*container.Container, error) { return container.Load(l.root, l.Words[0]) }
 
-// start lets the init of c go, and waits for it to be ready if a service
-// manager wants to know.
+// start runs the init of c. If a service manager waits for its message, start
+// waits until init is ready.
 func (l *line) start(c *container.Container) error {
 	notify := l.newNotifySocket(l.Words[0])
 	if notify != nil {

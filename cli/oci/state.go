@@ -80,13 +80,13 @@ func printStates(all []container.State) error {
 	return w.Flush()
 }
 
-// states are those of all containers below the root. One that cannot be read
-// is told of on stderr.
+// states returns the states of all containers below the root. It prints an error
+// for each state that it cannot read, and continues.
 func (l *line) states() ([]container.State, error) {
 	_, given := l.typed.Global("root")
 	entries, err := os.ReadDir(l.root)
 	if errors.Is(err, fs.ErrNotExist) && !given {
-		return nil, nil // nobody has made a container yet
+		return nil, nil // there has been no container yet
 	}
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (l *line) states() ([]container.State, error) {
 	for _, e := range entries {
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
-			continue // deleted meanwhile, or no container
+			continue // deleted meanwhile, or not a container
 		}
 		if err != nil {
 			return nil, err
@@ -116,7 +116,7 @@ func (l *line) states() ([]container.State, error) {
 	return all, nil
 }
 
-// owner is the name of a file's owner, #UID if it has none.
+// owner returns the name of the owner of a file, or #UID.
 func owner(info fs.FileInfo) string {
 	uid := strconv.Itoa(int(info.Sys().(*syscall.Stat_t).Uid))
 	if u, err := user.LookupId(uid); err == nil {

@@ -9,17 +9,17 @@ import (
 	"croft/runtime/streams"
 )
 
-// A terminal joins a terminal inside to the caller's own, which is raw
-// meanwhile.
+// A terminal connects a terminal inside with the terminal of the caller, which is
+// raw meanwhile.
 type terminal struct {
-	host         *os.File // the caller's
-	ours, theirs *os.File // the socket over which the master comes
+	host         *os.File // of the caller
+	ours, theirs *os.File // the socket that passes the master
 	master       *os.File
 	joined       *streams.Terminal
 }
 
-// open finds the caller's terminal: one of its streams, or if they are all
-// redirected the one that it was started from.
+// open finds the terminal of the caller: one of its streams, or its controlling
+// terminal if all streams are redirected.
 func (t *terminal) open(s *container.Streams) (err error) {
 	for _, f := range []*os.File{os.Stderr, os.Stdout, os.Stdin} {
 		if term.IsTerminal(int(f.Fd())) {
@@ -61,6 +61,6 @@ func (t *terminal) close() {
 		t.joined.Close()
 	}
 	for _, f := range []*os.File{t.ours, t.theirs, t.master} {
-		f.Close() // an error for nil, which does no harm
+		f.Close() // nil gives an error, which is harmless
 	}
 }

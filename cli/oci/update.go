@@ -62,7 +62,7 @@ unchanged.`,
 	}
 }
 
-// resources are the limits that were asked for.
+// resources returns the limits on the command line.
 func (l *line) resources() (*specs.LinuxResources, error) {
 	r := &specs.LinuxResources{
 		Memory:  &specs.LinuxMemory{CheckBeforeUpdate: new(bool)},
@@ -108,7 +108,7 @@ func readResources(name string, r *specs.LinuxResources) error {
 	if err := json.Unmarshal(data, r); err != nil {
 		return err
 	}
-	// null is as if it were not there.
+	// null means the same as a missing key.
 	r.Memory, r.CPU = cmp.Or(r.Memory, &specs.LinuxMemory{}), cmp.Or(r.CPU, &specs.LinuxCPU{})
 	r.BlockIO, r.Pids = cmp.Or(r.BlockIO, &specs.LinuxBlockIO{}), cmp.Or(r.Pids, &specs.LinuxPids{})
 	return nil
@@ -156,7 +156,7 @@ func (l *line) readLimits(r *specs.LinuxResources) error {
 	return nil
 }
 
-// limit sets where to what was given for the option name, if anything was.
+// limit sets where to the value of the option, if it was given.
 func limit[T any](l *line, name string, where **T, parse func(string) (T, error)) error {
 	text := l.Text(name)
 	if text == "" {

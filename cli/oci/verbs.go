@@ -34,7 +34,7 @@ func globalOptions() []cmdline.Option {
 	}
 }
 
-// The options that several verbs have.
+// Options of several verbs.
 
 func bundleOption() cmdline.Option {
 	return cmdline.Option{Name: "bundle", Short: "b", Placeholder: "DIR", Usage: "directory of the bundle, with config.json (default: the current directory)"}

@@ -11,7 +11,7 @@ import (
 	"croft/runtime/container"
 )
 
-// versionText is what --version prints, in the lines that runc prints.
+// versionText returns the output of --version, with the lines of runc.
 func (p *program) versionText() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s version %s\n", p.name, p.ownVersion())
@@ -25,9 +25,8 @@ func (p *program) versionText() string {
 	return out.String()
 }
 
-// ownVersion is croft's; under runc's name the version of runc comes first
-// whose command line and libcontainer this is, since that is what one who
-// calls runc compares with.
+// ownVersion returns the version of croft. Under the name runc it begins with the
+// version of the runc whose libcontainer is in croft: callers of runc compare it.
 func (p *program) ownVersion() string {
 	version := p.version
 	if version == "" {
@@ -39,8 +38,8 @@ func (p *program) ownVersion() string {
 	return container.RuncVersion() + "+croft." + version
 }
 
-// commit is the revision of the sources; the version, which has it too, if the
-// build does not know more.
+// commit returns the revision of the sources, or the version if the build does
+// not know the revision.
 func (p *program) commit() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {

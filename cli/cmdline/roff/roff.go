@@ -3,8 +3,8 @@ package roff
 
 import "strings"
 
-// A Page is a manual page as it is written, from its first line to its last.
-// Its text is filled: man(1) breaks lines at the width of the terminal.
+// A Page is a manual page. It is written from its first line to its last. Its
+// text is filled: man(1) breaks lines at the width of the terminal.
 type Page struct{ out strings.Builder }
 
 // New begins the page name(section) of a release of a program. Words are not
@@ -16,7 +16,7 @@ func New(name, section, release string) *Page {
 	return p
 }
 
-// String is what has been written.
+// String returns the page.
 func (p *Page) String() string { return p.out.String() }
 
 // Name writes the section that man -k and whatis(1) read.
@@ -40,14 +40,14 @@ func (p *Page) Paragraph(text string) {
 // Text continues a paragraph, an item or a section.
 func (p *Page) Text(text string) { p.line(escape(strings.Join(strings.Fields(text), " "))) }
 
-// Synopsis writes a command, in bold, and its words.
+// Synopsis writes a command in bold, and its words.
 func (p *Page) Synopsis(command, words string) {
 	p.macro("PP")
 	p.line(strings.TrimSpace(`\fB` + escape(command) + `\fR ` + escape(words)))
 }
 
-// Item writes something in bold and, indented, a text about it. In left, what
-// stands after a space is a placeholder.
+// Item writes left in bold and, indented, a text about it. In left, the part after
+// a space is a placeholder.
 func (p *Page) Item(left, text string) {
 	name, placeholder, _ := strings.Cut(left, " ")
 	for strings.HasSuffix(name, ",") { // -m, --memory SIZE
@@ -59,7 +59,7 @@ func (p *Page) Item(left, text string) {
 	p.Text(text)
 }
 
-// Verbatim writes lines as they are, indented, and not filled.
+// Verbatim writes lines unchanged and indented.
 func (p *Page) Verbatim(text string) {
 	p.macro("PP")
 	p.out.WriteString(".RS 4\n.nf\n")
@@ -78,8 +78,7 @@ func (p *Page) macro(name string, args ...string) {
 	p.out.WriteString("\n")
 }
 
-// line writes a line of what has been escaped, and keeps it from being taken
-// for a macro.
+// line writes a line of escaped text so that roff does not read it as a macro.
 func (p *Page) line(text string) {
 	if strings.HasPrefix(text, ".") || strings.HasPrefix(text, "'") {
 		text = `\&` + text
@@ -87,8 +86,8 @@ func (p *Page) line(text string) {
 	p.out.WriteString(text + "\n")
 }
 
-// escape has roff print text as it is: no escapes of its own, and a hyphen
-// that can be pasted into a shell.
+// escape returns text so that roff prints it unchanged, with hyphens that can be
+// pasted into a shell.
 func escape(text string) string {
 	return strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`).Replace(text)
 }
