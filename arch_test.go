@@ -46,8 +46,8 @@ var arrows = map[string][]string{
 	"runtime/endreason":  {"internal/state", "runtime/holder"},
 	"runtime/consolelog": nil,
 	"runtime/tables":     {"internal/state", "internal/vps", "network"},
-	"runtime/observe":    {"internal/inside", "internal/proc", "internal/state"},
-	"runtime/paths":      {"bundles", "internal/state"},
+	"runtime/observe":    {"internal/inside", "internal/proc", "internal/state", "internal/vps"},
+	"runtime/paths":      {"bundles", "internal/state", "internal/vps"},
 	"runtime/guests":     {"bundles", "internal/initkind", "internal/inside", "internal/nsthread", "network/guest", "template/rootfs"},
 	"runtime/command":    {"internal/inside", "runtime/holder", "runtime/inits", "template"},
 	"runtime/inits":      {"internal/signame", "internal/initkind", "internal/inside", "internal/proc"},
@@ -322,5 +322,33 @@ func TestNoInit(t *testing.T) {
 				t.Errorf("%s: func init", s.path)
 			}
 		}
+	}
+}
+
+// A vps.Name is valid because ParseName has made it. Few files convert text by
+// themselves: each says why the name is valid.
+func TestNamesAreParsed(t *testing.T) {
+	converting := []string{"network/claims.go", "runtime/run.go"}
+	files := token.NewFileSet()
+	for _, s := range sources(t) {
+		if s.test || slices.Contains(converting, s.path) {
+			continue
+		}
+		f, err := parser.ParseFile(files, s.path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if to, ok := call.Fun.(*ast.SelectorExpr); ok && to.Sel.Name == "Name" {
+				if x, ok := to.X.(*ast.Ident); ok && x.Name == "vps" {
+					t.Errorf("%s: use vps.ParseName, not a conversion to vps.Name", files.Position(call.Pos()))
+				}
+			}
+			return true
+		})
 	}
 }

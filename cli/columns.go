@@ -64,7 +64,7 @@ func (c column) compare(a, b vpsRow) int {
 // columns are all facts that list can show and filter by.
 func columns() []column {
 	return []column{
-		{name: "name", value: func(v vpsRow) string { return v.Name }},
+		{name: "name", value: func(v vpsRow) string { return string(v.Name) }},
 		{name: "status", value: func(v vpsRow) string { return string(v.Status) }},
 		{name: "uptime", value: func(v vpsRow) string { return uptimeText(v.uptime()) }, number: func(v vpsRow) int64 { return int64(v.uptime()) }},
 		{name: "booted", value: func(v vpsRow) string { return strconv.FormatBool(v.Booted) }},

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"croft/cli/cmdline"
+	"croft/internal/vps"
 )
 
 // commands is the whole command line: the options that every command takes,
@@ -57,7 +58,7 @@ const (
 )
 
 // A nameFunc does something to one VPS.
-type nameFunc func(ctx context.Context, m Manager, name string) error
+type nameFunc func(ctx context.Context, m Manager, name vps.Name) error
 
 // allOption is --all of the verbs that take several names.
 func allOption(what string) cmdline.Option {
@@ -72,7 +73,7 @@ func forEach(ctx context.Context, i *invocation, act string, do nameFunc) error 
 	if err != nil {
 		return err
 	}
-	return tryEach(ctx, i, names, act, func(name string) error { return do(ctx, m, name) })
+	return tryEach(ctx, i, names, act, func(name vps.Name) error { return do(ctx, m, name) })
 }
 
 // How many VPSs a command works on at the same time. Most of a stop is waiting;
@@ -91,7 +92,7 @@ func forEachAtOnce(ctx context.Context, i *invocation, limit int, act string, do
 		return err
 	}
 	if len(names) == 1 {
-		return tryEach(ctx, i, names, act, func(name string) error { return do(ctx, m, name) })
+		return tryEach(ctx, i, names, act, func(name vps.Name) error { return do(ctx, m, name) })
 	}
 	managers := []Manager{m}
 	if i.atOnce > 0 {
@@ -108,7 +109,7 @@ func forEachAtOnce(ctx context.Context, i *invocation, limit int, act string, do
 }
 
 // atOnce is forEachAtOnce with a Manager for each of those at the same time.
-func atOnce(ctx context.Context, i *invocation, managers []Manager, names []string, act string, do nameFunc) error {
+func atOnce(ctx context.Context, i *invocation, managers []Manager, names []vps.Name, act string, do nameFunc) error {
 	b := batch{i: i, act: act, names: names, failed: make([]error, len(names))}
 	var working sync.WaitGroup
 	for _, m := range managers {
@@ -126,7 +127,7 @@ func atOnce(ctx context.Context, i *invocation, managers []Manager, names []stri
 type batch struct {
 	i      *invocation
 	act    string
-	names  []string
+	names  []vps.Name
 	failed []error // as names
 
 	mu    sync.Mutex
@@ -147,7 +148,7 @@ func (b *batch) next(ctx context.Context) (int, bool) {
 
 // ended notes what became of the n-th VPS.
 func (b *batch) ended(ctx context.Context, n int, err error) {
-	err = cannot(b.act, b.names[n], err)
+	err = cannot(b.act, string(b.names[n]), err)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.done++
@@ -182,13 +183,13 @@ func (b *batch) result(ctx context.Context) error {
 
 // tryEach calls do for each name, prints its errors, and returns the first of
 // them. Once ctx is done nobody is tried any more.
-func tryEach(ctx context.Context, i *invocation, names []string, act string, do func(name string) error) error {
+func tryEach[N ~string](ctx context.Context, i *invocation, names []N, act string, do func(name N) error) error {
 	var first error
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := cannot(act, name, do(name))
+		err := cannot(act, string(name), do(name))
 		if err == nil {
 			continue
 		}
@@ -204,7 +205,7 @@ func tryEach(ctx context.Context, i *invocation, names []string, act string, do 
 }
 
 // namesOf returns the Manager and the names of the VPSs that a command is for.
-func namesOf(_ context.Context, i *invocation) (Manager, []string, error) {
+func namesOf(_ context.Context, i *invocation) (Manager, []vps.Name, error) {
 	_, takesAll := i.Verb.Option("all")
 	all := takesAll && i.Is("all")
 	switch {
@@ -218,12 +219,28 @@ func namesOf(_ context.Context, i *invocation) (Manager, []string, error) {
 	if i.Err != nil {
 		return nil, nil, i.Err
 	}
-	m, err := i.manager()
+	names, err := parseNames(i.Words)
 	if err != nil {
 		return nil, nil, err
 	}
-	names, err := m.ResolveNames(all, i.Words)
+	m, err := i.manager()
+	if err == nil && all {
+		names, err = m.Names()
+	}
 	return m, names, err
+}
+
+// parseNames reads names of VPSs.
+func parseNames(words []string) ([]vps.Name, error) {
+	var names []vps.Name
+	for _, w := range words {
+		name, err := vps.ParseName(w)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, nil
 }
 
 // forOne is forEach for a verb that takes one name.
@@ -235,7 +252,7 @@ func forOne(ctx context.Context, i *invocation, act string, do nameFunc) error {
 	if err != nil {
 		return err
 	}
-	return cannot(act, names[0], do(ctx, m, names[0]))
+	return cannot(act, string(names[0]), do(ctx, m, names[0]))
 }
 
 // exited turns how a command inside ended into an error that makes it croft's

@@ -13,15 +13,18 @@ import (
 	"croft/cli/cmdline"
 	"croft/cli/display"
 	"croft/internal/fail"
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
 // Several VPSs are worked on at the same time. Each failure is one line, and
 // the first in the order of the names makes the status.
 func TestForEachAtOnce(t *testing.T) {
-	var names []string
+	var words []string
+	var names []vps.Name
 	for n := range 10 {
-		names = append(names, "v"+string(rune('0'+n)))
+		words = append(words, "v"+string(rune('0'+n)))
+		names = append(names, vps.Name(words[n]))
 	}
 	errs, err := os.CreateTemp(t.TempDir(), "err")
 	if err != nil {
@@ -29,10 +32,10 @@ func TestForEachAtOnce(t *testing.T) {
 	}
 	defer errs.Close()
 	var mu sync.Mutex
-	var done []string
+	var done []vps.Name
 	waiting := 0
 	together := make(chan struct{})
-	do := func(_ context.Context, _ Manager, name string) error {
+	do := func(_ context.Context, _ Manager, name vps.Name) error {
 		mu.Lock()
 		if waiting++; waiting == 4 {
 			close(together)
@@ -58,7 +61,7 @@ func TestForEachAtOnce(t *testing.T) {
 		getenv:  func(string) string { return "" }, now: time.Now,
 	}
 	a.screen = display.NewScreen(errs, a.getenv, a.now)
-	i := &invocation{app: a, Invocation: &cmdline.Invocation{Verb: a.startVerb(), Path: []string{"start"}, Words: names}}
+	i := &invocation{app: a, Invocation: &cmdline.Invocation{Verb: a.startVerb(), Path: []string{"start"}, Words: words}}
 	err = atOnce(context.Background(), i, fakeManagers(t, a, 4), names, "start", do)
 	if !fail.Is(err, fail.State) {
 		t.Errorf("got %v", err)
@@ -73,7 +76,7 @@ func TestForEachAtOnce(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	begun := 0
-	err = atOnce(ctx, i, fakeManagers(t, a, 1), names, "start", func(context.Context, Manager, string) error {
+	err = atOnce(ctx, i, fakeManagers(t, a, 1), names, "start", func(context.Context, Manager, vps.Name) error {
 		begun++
 		cancel()
 		return nil

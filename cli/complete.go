@@ -101,7 +101,7 @@ func (o *offers) chosen(c *cmdline.Completion) []runtime.Info {
 	}
 	var some []runtime.Info
 	for _, v := range o.all(c) {
-		if slices.Contains(words, v.Name) {
+		if slices.Contains(words, string(v.Name)) {
 			some = append(some, v)
 		}
 	}
@@ -155,7 +155,7 @@ func (o *offers) names(c *cmdline.Completion, k cmdline.Kind) []cmdline.Candidat
 	var all []cmdline.Candidate
 	for _, v := range o.all(c) {
 		if fits(k, v.Status) {
-			all = append(all, cmdline.Candidate{Word: v.Name, About: about(v)})
+			all = append(all, cmdline.Candidate{Word: string(v.Name), About: about(v)})
 		}
 	}
 	return all

@@ -64,11 +64,11 @@ func settings() []cmdline.Option {
 func create(ctx context.Context, i *invocation) error {
 	o := createOptions(i)
 	o.IfMissing = i.Is("if-missing")
-	return forOne(ctx, i, "create", func(ctx context.Context, m Manager, name string) error {
+	return forOne(ctx, i, "create", func(ctx context.Context, m Manager, name vps.Name) error {
 		if _, err := m.Create(ctx, name, o); err != nil {
 			return err
 		}
-		return i.print(name + "\n")
+		return i.print(string(name) + "\n")
 	})
 }
 
@@ -78,7 +78,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		Template:   get(i, "template", values.TemplateOrImage),
 		Hostname:   get(i, "hostname", values.Hostname),
 		Addresses:  getMany(i, "ip", values.Address),
-		Networks:   getMany(i, "network", vps.ParseName),
+		Networks:   getMany(i, "network", values.NetworkName),
 		Published:  publications(i),
 		Sysctls:    values.ToMap(getMany(i, "sysctl", values.Sysctl)),
 		Allow:      getMany(i, "allow", values.Allow),

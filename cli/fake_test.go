@@ -34,7 +34,7 @@ type fake struct {
 	looks  int               // at statistics
 	log    string            // what a VPS has written
 
-	changed map[string]vps.VPS // by Change
+	changed map[vps.Name]vps.VPS // by Change
 }
 
 // newFake is told by the environment what a test wants of it.
@@ -45,7 +45,7 @@ func newFake(o runtime.Options, getenv func(string) string) (Manager, error) {
 }
 
 func pretend(getenv func(string) string) *fake {
-	f := &fake{calls: getenv("FAKE_CALLS"), refuse: map[string]string{}, changed: map[string]vps.VPS{}}
+	f := &fake{calls: getenv("FAKE_CALLS"), refuse: map[string]string{}, changed: map[vps.Name]vps.VPS{}}
 	for line := range strings.SplitSeq(getenv("FAKE_REFUSE"), ";") {
 		call, why, _ := strings.Cut(line, ": ")
 		f.refuse[strings.TrimSpace(call)] = why
@@ -142,15 +142,15 @@ func withoutZeros(v reflect.Value) any {
 	return v.Interface()
 }
 
-func (f *fake) Create(_ context.Context, name string, o runtime.CreateOptions) (runtime.Info, error) {
-	return runtime.Info{Name: name}, f.call("Create", name, o)
+func (f *fake) Create(_ context.Context, name vps.Name, o runtime.CreateOptions) (runtime.Info, error) {
+	return runtime.Info{Name: name}, f.call("Create", string(name), o)
 }
 
-func (f *fake) Start(ctx context.Context, name string, o runtime.StartOptions) error {
+func (f *fake) Start(ctx context.Context, name vps.Name, o runtime.StartOptions) error {
 	if name == "never" { // goes on until it is called off, and takes its time to undo
-		err := f.call("Start", name, o)
+		err := f.call("Start", string(name), o)
 		<-ctx.Done()
-		if err := f.call("Undo", name, nil); err != nil {
+		if err := f.call("Undo", string(name), nil); err != nil {
 			return err
 		}
 		if f.refuse["Undo"] == "stuck" {
@@ -158,34 +158,38 @@ func (f *fake) Start(ctx context.Context, name string, o runtime.StartOptions) e
 		}
 		return errors.Join(err, fmt.Errorf("wait for %s: %w", name, ctx.Err()))
 	}
-	return f.call("Start", name, o)
+	return f.call("Start", string(name), o)
 }
 
-func (f *fake) Stop(_ context.Context, name string, o runtime.StopOptions) error {
-	return f.call("Stop", name, o)
+func (f *fake) Stop(_ context.Context, name vps.Name, o runtime.StopOptions) error {
+	return f.call("Stop", string(name), o)
 }
 
-func (f *fake) Restart(_ context.Context, name string, o runtime.StopOptions, s runtime.StartOptions) error {
-	return f.call("Restart", name, map[string]any{"Stop": o, "Start": s})
+func (f *fake) Restart(_ context.Context, name vps.Name, o runtime.StopOptions, s runtime.StartOptions) error {
+	return f.call("Restart", string(name), map[string]any{"Stop": o, "Start": s})
 }
 
-func (f *fake) Kill(_ context.Context, name string, s syscall.Signal) error {
-	return f.call("Kill", name, s)
+func (f *fake) Kill(_ context.Context, name vps.Name, s syscall.Signal) error {
+	return f.call("Kill", string(name), s)
 }
-func (f *fake) Pause(_ context.Context, name string) error  { return f.call("Pause", name, nil) }
-func (f *fake) Resume(_ context.Context, name string) error { return f.call("Resume", name, nil) }
+func (f *fake) Pause(_ context.Context, name vps.Name) error {
+	return f.call("Pause", string(name), nil)
+}
+func (f *fake) Resume(_ context.Context, name vps.Name) error {
+	return f.call("Resume", string(name), nil)
+}
 
-func (f *fake) Destroy(_ context.Context, name string, o runtime.DestroyOptions) error {
-	return f.call("Destroy", name, o)
+func (f *fake) Destroy(_ context.Context, name vps.Name, o runtime.DestroyOptions) error {
+	return f.call("Destroy", string(name), o)
 }
 
 // Change applies edits to what the fake keeps of a VPS.
-func (f *fake) Change(_ context.Context, name string, edits ...vps.Edit) error {
+func (f *fake) Change(_ context.Context, name vps.Name, edits ...vps.Edit) error {
 	words := make([]string, len(edits))
 	for n, e := range edits {
 		words[n] = e.String()
 	}
-	if err := f.call("Change", name, words); err != nil {
+	if err := f.call("Change", string(name), words); err != nil {
 		return err
 	}
 	now, err := vps.Edited(f.settings(name), edits...)
@@ -196,7 +200,7 @@ func (f *fake) Change(_ context.Context, name string, edits ...vps.Edit) error {
 }
 
 // settings are those of a VPS after all changes.
-func (f *fake) settings(name string) vps.VPS {
+func (f *fake) settings(name vps.Name) vps.VPS {
 	if v, ok := f.changed[name]; ok {
 		return v
 	}
@@ -204,7 +208,7 @@ func (f *fake) settings(name string) vps.VPS {
 	if name == "web" {
 		at = "10.90.0.2"
 	}
-	v := vps.VPS{Name: name, Hostname: name, Interfaces: []vps.Interface{
+	v := vps.VPS{Name: name, Hostname: string(name), Interfaces: []vps.Interface{
 		{Name: "eth0", Network: "default", Addresses: []netip.Addr{netip.MustParseAddr(at)}, Prefixes: []netip.Prefix{prefix}, Tracked: true},
 	}}
 	if name != "web" {
@@ -228,8 +232,8 @@ func (f *fake) settings(name string) vps.VPS {
 	return v
 }
 
-func (f *fake) Rename(_ context.Context, old, new string) error {
-	return f.call("Rename", old, new)
+func (f *fake) Rename(_ context.Context, old, new vps.Name) error {
+	return f.call("Rename", string(old), new)
 }
 
 func (f *fake) CheckHost(context.Context) ([]runtime.HostCheck, error) {
@@ -255,7 +259,7 @@ func (f *fake) ShutdownHost(_ context.Context, o runtime.ShutdownOptions, tell f
 func (f *fake) each(method string, tell func(runtime.HostResult)) []runtime.HostResult {
 	var all []runtime.HostResult
 	for _, name := range []string{"db", "web", "zoo"} {
-		all = append(all, runtime.HostResult{Name: name, Took: 1234 * time.Millisecond, Err: refusalOf(f.refuse[method+" "+name])})
+		all = append(all, runtime.HostResult{Name: vps.Name(name), Took: 1234 * time.Millisecond, Err: refusalOf(f.refuse[method+" "+name])})
 		tell(all[len(all)-1])
 	}
 	return all
@@ -271,8 +275,8 @@ func (f *fake) Run(_ context.Context, o runtime.RunOptions) (int, error) {
 	return f.status, err
 }
 
-func (f *fake) Exec(_ context.Context, name string, o runtime.ExecOptions) (int, error) {
-	err := f.call("Exec", name, o)
+func (f *fake) Exec(_ context.Context, name vps.Name, o runtime.ExecOptions) (int, error) {
+	err := f.call("Exec", string(name), o)
 	var s int
 	if _, e := fmt.Sscanf(fmt.Sprint(err), "command %d", &s); e == nil {
 		return 0, &runtime.CommandError{Status: s, Err: err}
@@ -280,19 +284,19 @@ func (f *fake) Exec(_ context.Context, name string, o runtime.ExecOptions) (int,
 	return f.status, err
 }
 
-func (f *fake) Enter(_ context.Context, name string, o runtime.ExecOptions) (int, error) {
-	return f.status, f.call("Enter", name, o)
+func (f *fake) Enter(_ context.Context, name vps.Name, o runtime.ExecOptions) (int, error) {
+	return f.status, f.call("Enter", string(name), o)
 }
 
-func (f *fake) Console(_ context.Context, name string, _ runtime.Stdio) error {
-	return f.call("Console", name, nil)
+func (f *fake) Console(_ context.Context, name vps.Name, _ runtime.Stdio) error {
+	return f.call("Console", string(name), nil)
 }
 
-func (f *fake) Logs(ctx context.Context, name string, o runtime.LogOptions, w io.Writer) error {
-	if err := f.call("Logs", name, o); err != nil {
+func (f *fake) Logs(ctx context.Context, name vps.Name, o runtime.LogOptions, w io.Writer) error {
+	if err := f.call("Logs", string(name), o); err != nil {
 		return err
 	}
-	_, err := io.WriteString(w, "boot of "+name+"\n"+f.log)
+	_, err := io.WriteString(w, "boot of "+string(name)+"\n"+f.log)
 	if o.Follow && name == "never" { // nothing is written any more
 		<-ctx.Done()
 		return nil
@@ -300,7 +304,7 @@ func (f *fake) Logs(ctx context.Context, name string, o runtime.LogOptions, w io
 	return err
 }
 
-func (f *fake) Wait(_ context.Context, name string, until runtime.Condition, timeout time.Duration) (*runtime.End, error) {
+func (f *fake) Wait(_ context.Context, name vps.Name, until runtime.Condition, timeout time.Duration) (*runtime.End, error) {
 	var end *runtime.End
 	if until == runtime.UntilStopped && name != "db" {
 		end = &runtime.End{Reason: "killed", Status: 137}
@@ -308,12 +312,12 @@ func (f *fake) Wait(_ context.Context, name string, until runtime.Condition, tim
 			end = &runtime.End{Reason: "unknown"}
 		}
 	}
-	return end, f.call("Wait", name, map[string]any{"Until": string(until), "Timeout": timeout})
+	return end, f.call("Wait", string(name), map[string]any{"Until": string(until), "Timeout": timeout})
 }
 
 // Stats has web use a tenth of a CPU more with each look, and half of what
 // there is of another.
-func (f *fake) Stats(_ context.Context, names []string) ([]runtime.Stats, error) {
+func (f *fake) Stats(_ context.Context, names []vps.Name) ([]runtime.Stats, error) {
 	f.looks++
 	looked := time.Date(2026, 2, 3, 4, 5, f.looks, 0, time.UTC)
 	web := runtime.Stats{
@@ -335,15 +339,15 @@ func (f *fake) Stats(_ context.Context, names []string) ([]runtime.Stats, error)
 	if f.refuse["none"] == "" && (len(names) == 0 || slices.Contains(names, "web")) {
 		all = append(all, web)
 	}
-	return all, f.call("Stats", strings.Join(names, " "), map[string]any{"Look": f.looks})
+	return all, f.call("Stats", strings.Trim(fmt.Sprint(names), "[]"), map[string]any{"Look": f.looks})
 }
 
-func (f *fake) Processes(_ context.Context, name string) ([]runtime.ProcessInfo, error) {
+func (f *fake) Processes(_ context.Context, name vps.Name) ([]runtime.ProcessInfo, error) {
 	return []runtime.ProcessInfo{
 		{HostPID: 80, User: -1, State: "Z", Threads: 1, Command: "[gone]"},
 		{PID: 1, HostPID: 77, State: "S", Threads: 1, CPU: 7_250_000_000, Memory: 12 << 20, Command: "/sbin/init --log \x1b[1m"},
 		{PID: 9, Parent: 1, HostPID: 79, User: 33, UserName: "www-data", State: "R", Threads: 4, Command: "worker"},
-	}, f.call("Processes", name, nil)
+	}, f.call("Processes", string(name), nil)
 }
 
 func (f *fake) infos() []runtime.Info {
@@ -380,8 +384,8 @@ func (f *fake) List(context.Context) ([]runtime.Info, error) {
 	return f.infos(), nil
 }
 
-func (f *fake) Inspect(_ context.Context, name string) (runtime.Info, error) {
-	if err := f.call("Inspect", name, nil); err != nil {
+func (f *fake) Inspect(_ context.Context, name vps.Name) (runtime.Info, error) {
+	if err := f.call("Inspect", string(name), nil); err != nil {
 		return runtime.Info{}, err
 	}
 	for _, info := range f.infos() {
@@ -392,26 +396,20 @@ func (f *fake) Inspect(_ context.Context, name string) (runtime.Info, error) {
 	return runtime.Info{}, fail.New(fail.NotFound, "no VPS named %q", name).WithHint("croft list")
 }
 
-func (f *fake) Bundle(_ context.Context, name string) (json.RawMessage, error) {
-	return json.RawMessage(`{"hostname":"` + name + `"}`), f.call("Bundle", name, nil)
+func (f *fake) Bundle(_ context.Context, name vps.Name) (json.RawMessage, error) {
+	return json.RawMessage(`{"hostname":"` + name + `"}`), f.call("Bundle", string(name), nil)
 }
 
-func (f *fake) Mount(_ context.Context, name string) (string, error) {
-	return "/root/of/" + name, f.call("Mount", name, nil)
+func (f *fake) Mount(_ context.Context, name vps.Name) (string, error) {
+	return string("/root/of/" + name), f.call("Mount", string(name), nil)
 }
 
-func (f *fake) Umount(_ context.Context, name string) error { return f.call("Umount", name, nil) }
+func (f *fake) Umount(_ context.Context, name vps.Name) error {
+	return f.call("Umount", string(name), nil)
+}
 
-func (f *fake) ResolveNames(all bool, names []string) ([]string, error) {
-	if all {
-		return []string{"bad", "db", "web"}, f.call("ResolveNames", "", nil)
-	}
-	for _, n := range names {
-		if _, err := vps.ParseName(n); err != nil {
-			return nil, err
-		}
-	}
-	return names, nil
+func (f *fake) Names() ([]vps.Name, error) {
+	return []vps.Name{"bad", "db", "web"}, f.call("Names", "", nil)
 }
 
 func image() runtime.TemplateInfo {
@@ -455,8 +453,8 @@ func (f *fake) ImportTemplate(_ context.Context, name string, r io.Reader, o run
 	return image(), f.call("ImportTemplate", name+" of "+strings.TrimSpace(string(text)), o)
 }
 
-func (f *fake) CreateTemplate(_ context.Context, name, vps string, o runtime.TemplateCreate) (runtime.TemplateInfo, error) {
-	return image(), f.call("CreateTemplate", name+" from "+vps, o)
+func (f *fake) CreateTemplate(_ context.Context, name string, from vps.Name, o runtime.TemplateCreate) (runtime.TemplateInfo, error) {
+	return image(), f.call("CreateTemplate", name+" from "+string(from), o)
 }
 
 func (f *fake) ExportTemplate(_ context.Context, name string, w io.Writer, o runtime.TemplateExport) error {
@@ -494,7 +492,7 @@ func (f *fake) Recipe(name string) (string, error) {
 	return "distribution: debian\n", f.call("Recipe", name, nil)
 }
 
-func (f *fake) Firewall(_ context.Context, name string) (runtime.FirewallInfo, error) {
+func (f *fake) Firewall(_ context.Context, name vps.Name) (runtime.FirewallInfo, error) {
 	info := runtime.FirewallInfo{Name: name}
 	if name == "web" {
 		info.Running = true
@@ -505,10 +503,10 @@ func (f *fake) Firewall(_ context.Context, name string) (runtime.FirewallInfo, e
 		}
 		info.Others = []runtime.FirewallLineInfo{{Family: "ipv4", Chain: "CROFT-INPUT", Rule: "-j ACCEPT", Packets: 1, Bytes: 60}}
 	}
-	return info, f.call("Firewall", name, nil)
+	return info, f.call("Firewall", string(name), nil)
 }
 
-func (f *fake) Routing(_ context.Context, name string) (runtime.RoutingInfo, error) {
+func (f *fake) Routing(_ context.Context, name vps.Name) (runtime.RoutingInfo, error) {
 	info := runtime.RoutingInfo{Name: name, Running: name == "web"}
 	if name == "web" {
 		info.Routes = []runtime.RouteInfo{
@@ -517,10 +515,10 @@ func (f *fake) Routing(_ context.Context, name string) (runtime.RoutingInfo, err
 		}
 		info.Rules = []runtime.RouteRuleInfo{{Number: 2, From: "10.90.0.7/32", Table: 100, Priority: 7}}
 	}
-	return info, f.call("Routing", name, nil)
+	return info, f.call("Routing", string(name), nil)
 }
 
-func (f *fake) Published(_ context.Context, name string) (runtime.PublishedInfo, error) {
+func (f *fake) Published(_ context.Context, name vps.Name) (runtime.PublishedInfo, error) {
 	info := runtime.PublishedInfo{Name: name, Running: name == "web", Published: []runtime.PublicationInfo{}}
 	if name == "web" {
 		info.Published = []runtime.PublicationInfo{
@@ -528,7 +526,7 @@ func (f *fake) Published(_ context.Context, name string) (runtime.PublishedInfo,
 			{Number: 2, Protocol: "udp", Host: "192.0.2.1", Ports: "5000-5010", To: "6000-6010"},
 		}
 	}
-	return info, f.call("Published", name, nil)
+	return info, f.call("Published", string(name), nil)
 }
 
 func (f *fake) AllPublished(ctx context.Context) ([]runtime.PublishedInfo, error) {
@@ -537,7 +535,7 @@ func (f *fake) AllPublished(ctx context.Context) ([]runtime.PublishedInfo, error
 		return all, nil
 	}
 	for _, name := range []string{"db", "web"} {
-		info, err := f.Published(ctx, name)
+		info, err := f.Published(ctx, vps.Name(name))
 		if err != nil {
 			return nil, err
 		}

@@ -53,7 +53,7 @@ them.`,
 		Synonyms: []string{"status"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := outputOf[runtime.FirewallInfo](i)
-			return forOne(ctx, i, "list the firewall", func(ctx context.Context, m Manager, name string) error {
+			return forOne(ctx, i, "list the firewall", func(ctx context.Context, m Manager, name vps.Name) error {
 				info, err := m.Firewall(ctx, name)
 				if err != nil {
 					return err
@@ -62,7 +62,7 @@ them.`,
 					return err
 				}
 				if o.Name != display.FormatJSON && info.Running && !info.Applied {
-					i.screen.Warn("some rules are missing in the VPS; restore them with: croft firewall " + name + " apply")
+					i.screen.Warn("some rules are missing in the VPS; restore them with: croft firewall " + string(name) + " apply")
 				}
 				return nil
 			})
@@ -246,7 +246,7 @@ If several rules are the same, the error lists them and no rule is removed.`,
 }
 
 // firewallChoices reads the words after the NAME of firewall remove.
-func firewallChoices(i *invocation, name string, words []string) ([]vps.FirewallChoice, error) {
+func firewallChoices(i *invocation, name vps.Name, words []string) ([]vps.FirewallChoice, error) {
 	var chosen []vps.FirewallChoice
 	if len(words) == 0 || words[0] != "allow" && words[0] != "deny" {
 		i.onlyFor("allow or deny", []string{"from", "to", "state", "chain", "reject"})
@@ -293,25 +293,29 @@ ruleset", "iptables-restore") removes croft's rules too.`,
 func (a *app) editVerb(v *cmdline.Verb, act string, e vps.Edit) *cmdline.Verb {
 	v.Args, v.Words = "NAME", vpsNames
 	v.Run = a.run(func(ctx context.Context, i *invocation) error {
-		return forOne(ctx, i, act, func(ctx context.Context, m Manager, name string) error { return m.Change(ctx, name, e) })
+		return forOne(ctx, i, act, func(ctx context.Context, m Manager, name vps.Name) error { return m.Change(ctx, name, e) })
 	})
 	return v
 }
 
 // nameAnd returns the name of a VPS and the words after it.
-func (i *invocation) nameAnd() (string, []string, error) {
+func (i *invocation) nameAnd() (vps.Name, []string, error) {
 	if len(i.Words) == 0 {
 		return "", nil, usageError("%s: no NAME given", strings.Join(i.Path, " "))
 	}
 	if i.Words[0] == "" {
 		return "", nil, usageError("%s: the NAME is empty", strings.Join(i.Path, " "))
 	}
-	return i.Words[0], i.Words[1:], nil
+	name, err := vps.ParseName(i.Words[0])
+	if err != nil {
+		return "", nil, usageError("%w", err)
+	}
+	return name, i.Words[1:], nil
 }
 
 // numbers reads words that are numbers of a list, which the family's command
 // list shows.
-func (i *invocation) numbers(name string, words []string) ([]int, error) {
+func (i *invocation) numbers(name vps.Name, words []string) ([]int, error) {
 	if len(words) == 0 {
 		return nil, usageError("%s: no NUMBER given", strings.Join(i.Path, " ")).WithHint("croft %s %s list", i.Path[0], name)
 	}
@@ -327,20 +331,12 @@ func (i *invocation) numbers(name string, words []string) ([]int, error) {
 }
 
 // changeNamed makes an edit of the VPS that is named before other words.
-func changeNamed(ctx context.Context, i *invocation, name, act string, e vps.Edit) error {
-	return forName(i, name, act, func(m Manager) error { return m.Change(ctx, name, e) })
-}
-
-// forName does something to the VPS or network that is named before other words.
-func forName(i *invocation, name, act string, do func(Manager) error) error {
-	if _, err := vps.ParseName(name); err != nil {
-		return usageError("%w", err)
-	}
+func changeNamed(ctx context.Context, i *invocation, name vps.Name, act string, e vps.Edit) error {
 	m, err := i.manager()
 	if err != nil {
 		return err
 	}
-	return cannot(act, name, do(m))
+	return cannot(act, string(name), m.Change(ctx, name, e))
 }
 
 // parseService reads PORTS, PORTS/PROTOCOL or PROTOCOL.

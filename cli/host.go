@@ -138,7 +138,7 @@ func hostManager(i *invocation) (Manager, error) {
 func (i *invocation) teller(done, act string) func(runtime.HostResult) {
 	return func(r runtime.HostResult) {
 		if r.Err != nil {
-			i.report(i.Path, cannot(act, r.Name, r.Err))
+			i.report(i.Path, cannot(act, string(r.Name), r.Err))
 			return
 		}
 		i.screen.Line(fmt.Sprintf("%s: %s after %s", r.Name, done, r.Took.Round(100*time.Millisecond)))

@@ -48,7 +48,7 @@ was not found, 126 if it cannot be executed, 125 if croft failed.`,
 				return usageError("exec: no COMMAND given").WithHint("%s", i.commandLine("enter", i.Words[0]))
 			}
 			i.Words = i.Words[:1]
-			return forOne(ctx, i, "exec", func(ctx context.Context, m Manager, name string) error {
+			return forOne(ctx, i, "exec", func(ctx context.Context, m Manager, name vps.Name) error {
 				code, err := m.Exec(ctx, name, o)
 				return exited(code, i.shellLine(o.Args, err))
 			})
@@ -148,10 +148,10 @@ func runRun(ctx context.Context, i *invocation) error {
 	if i.Err == nil && o.Detach && len(i.Words) > 0 {
 		i.Err = usageError("--detach takes no COMMAND; run one with croft exec afterwards")
 	}
-	name := ""
-	o.Named = func(made string) {
+	var name vps.Name
+	o.Named = func(made vps.Name) {
 		if name = made; o.Name == "" && !o.Remove && !o.Detach {
-			i.screen.Line(made + ": created; it is kept when the command ends (--rm destroys it then)")
+			i.screen.Line(string(made) + ": created; it is kept when the command ends (--rm destroys it then)")
 		}
 	}
 	m, err := i.manager()
@@ -160,12 +160,9 @@ func runRun(ctx context.Context, i *invocation) error {
 	}
 	code, err := m.Run(ctx, o)
 	if err == nil && o.Detach {
-		return i.print(name + "\n")
+		return i.print(string(name) + "\n")
 	}
-	who := cmp.Or(o.Name, name)
-	if who == "" {
-		who = o.Template
-	}
+	who := cmp.Or(string(o.Name), string(name), o.Template)
 	return cannot("run", who, exited(code, err))
 }
 
@@ -184,7 +181,7 @@ func (a *app) enterVerb() *cmdline.Verb {
 		StatusInside: true, Signals: cmdline.PassOn,
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := runtime.ExecOptions{User: get(i, "user", values.User), Login: i.Is("login"), Stdio: i.stdio}
-			return forOne(ctx, i, "enter", func(ctx context.Context, m Manager, name string) error {
+			return forOne(ctx, i, "enter", func(ctx context.Context, m Manager, name vps.Name) error {
 				return exited(m.Enter(ctx, name, o))
 			})
 		}),
@@ -209,7 +206,7 @@ Debian VPS:
 "croft enter" needs no password.`,
 		Aliases: []string{"attach"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			return forOne(ctx, i, "attach to the console", func(ctx context.Context, m Manager, name string) error {
+			return forOne(ctx, i, "attach to the console", func(ctx context.Context, m Manager, name vps.Name) error {
 				return m.Console(ctx, name, i.stdio)
 			})
 		}),
@@ -229,7 +226,7 @@ File owners are shown as host ids: host id = id inside + ids.first of "croft
 inspect".`,
 		Options: []cmdline.Option{allOption("mount")},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			return forEach(ctx, i, "mount", func(ctx context.Context, m Manager, name string) error {
+			return forEach(ctx, i, "mount", func(ctx context.Context, m Manager, name vps.Name) error {
 				dir, err := m.Mount(ctx, name)
 				if err != nil {
 					return err
@@ -250,7 +247,7 @@ stays mounted, and the command fails.`,
 		Options:  []cmdline.Option{allOption("unmount")},
 		Synonyms: []string{"unmount"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			return forEach(ctx, i, "unmount", func(ctx context.Context, m Manager, name string) error {
+			return forEach(ctx, i, "unmount", func(ctx context.Context, m Manager, name vps.Name) error {
 				return m.Umount(ctx, name)
 			})
 		}),

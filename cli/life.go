@@ -7,6 +7,7 @@ import (
 	"croft/cli/cmdline"
 	"croft/cli/values"
 	"croft/internal/signame"
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -38,7 +39,7 @@ VPS that is running already is an error and is left as it is.`,
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := runtime.StartOptions{Wait: get(i, "wait", values.Wait), Timeout: get(i, "timeout", values.Timeout)}
 			i.OnlyWith("timeout", "wait")
-			return forEachAtOnce(ctx, i, startsAtOnce(), "start", func(ctx context.Context, m Manager, name string) error {
+			return forEachAtOnce(ctx, i, startsAtOnce(), "start", func(ctx context.Context, m Manager, name vps.Name) error {
 				return m.Start(ctx, name, o)
 			})
 		}),
@@ -57,7 +58,7 @@ is killed. Stopping a stopped VPS succeeds.`,
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := readStopOptions(i)
 			o.IfExists = i.Is("if-exists")
-			return forEachAtOnce(ctx, i, stopsAtOnce, "stop", func(ctx context.Context, m Manager, name string) error {
+			return forEachAtOnce(ctx, i, stopsAtOnce, "stop", func(ctx context.Context, m Manager, name vps.Name) error {
 				return m.Stop(ctx, name, o)
 			})
 		}),
@@ -90,7 +91,7 @@ func (a *app) restartVerb() *cmdline.Verb {
 			stop := readStopOptions(i)
 			start := runtime.StartOptions{Wait: get(i, "wait", values.Wait), Timeout: get(i, "wait-timeout", values.Timeout)}
 			i.OnlyWith("wait-timeout", "wait")
-			return forEachAtOnce(ctx, i, startsAtOnce(), "restart", func(ctx context.Context, m Manager, name string) error {
+			return forEachAtOnce(ctx, i, startsAtOnce(), "restart", func(ctx context.Context, m Manager, name vps.Name) error {
 				return m.Restart(ctx, name, stop, start)
 			})
 		}),
@@ -114,7 +115,7 @@ had been cut. Any other signal goes to its init, which may ignore it.`,
 			if !i.Has("signal") {
 				sig = syscall.SIGKILL
 			}
-			return forEachAtOnce(ctx, i, stopsAtOnce, "kill", func(ctx context.Context, m Manager, name string) error {
+			return forEachAtOnce(ctx, i, stopsAtOnce, "kill", func(ctx context.Context, m Manager, name vps.Name) error {
 				return m.Kill(ctx, name, sig)
 			})
 		}),
@@ -130,7 +131,7 @@ func (a *app) pauseVerb() *cmdline.Verb {
 		Options:  []cmdline.Option{allOption("pause")},
 		Synonyms: []string{"freeze", "suspend"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			return forEach(ctx, i, "pause", func(ctx context.Context, m Manager, name string) error { return m.Pause(ctx, name) })
+			return forEach(ctx, i, "pause", func(ctx context.Context, m Manager, name vps.Name) error { return m.Pause(ctx, name) })
 		}),
 	}
 }
@@ -144,7 +145,7 @@ func (a *app) resumeVerb() *cmdline.Verb {
 		Options:  []cmdline.Option{allOption("resume")},
 		Synonyms: []string{"unpause", "thaw", "unfreeze"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			return forEach(ctx, i, "resume", func(ctx context.Context, m Manager, name string) error { return m.Resume(ctx, name) })
+			return forEach(ctx, i, "resume", func(ctx context.Context, m Manager, name vps.Name) error { return m.Resume(ctx, name) })
 		}),
 	}
 }
@@ -165,7 +166,7 @@ running VPS is destroyed only with --force.`,
 		Synonyms: []string{"remove", "delete", "del"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := runtime.DestroyOptions{Force: i.Is("force"), IfExists: i.Is("if-exists")}
-			return forEachAtOnce(ctx, i, stopsAtOnce, "destroy", func(ctx context.Context, m Manager, name string) error {
+			return forEachAtOnce(ctx, i, stopsAtOnce, "destroy", func(ctx context.Context, m Manager, name vps.Name) error {
 				return m.Destroy(ctx, name, o)
 			})
 		}),

@@ -92,7 +92,7 @@ func list(ctx context.Context, i *invocation) error {
 	infos = nil
 	for _, v := range all {
 		if infos = append(infos, v.Info); v.Error != "" {
-			i.screen.Warn(v.Name + ": " + v.Error)
+			i.screen.Warn(string(v.Name) + ": " + v.Error)
 		}
 	}
 	if i.Is("quiet") {
@@ -114,7 +114,7 @@ type vpsRow struct {
 // rows are those of infos, with what the VPSs that run use if that is asked for.
 func rows(ctx context.Context, m Manager, infos []runtime.Info, now time.Time, usage bool) ([]vpsRow, error) {
 	var all []vpsRow
-	var names []string
+	var names []vps.Name
 	for _, info := range infos {
 		all = append(all, vpsRow{Info: info, now: now})
 		if info.PID != 0 {
@@ -152,7 +152,7 @@ func named(i *invocation, all []runtime.Info) ([]runtime.Info, error) {
 	}
 	var first error
 	for _, name := range i.Words {
-		if slices.ContainsFunc(all, func(v runtime.Info) bool { return v.Name == name }) {
+		if slices.ContainsFunc(all, func(v runtime.Info) bool { return string(v.Name) == name }) {
 			continue
 		}
 		err := fail.New(fail.NotFound, "no VPS named %q", name)
@@ -161,7 +161,7 @@ func named(i *invocation, all []runtime.Info) ([]runtime.Info, error) {
 			first = reported{err}
 		}
 	}
-	return slices.DeleteFunc(all, func(v runtime.Info) bool { return !slices.Contains(i.Words, v.Name) }), first
+	return slices.DeleteFunc(all, func(v runtime.Info) bool { return !slices.Contains(i.Words, string(v.Name)) }), first
 }
 
 func listTable(all []vpsRow, columns []column) display.Table {

@@ -12,6 +12,7 @@ import (
 	"croft/cli/cmdline"
 	"croft/cli/display"
 	"croft/cli/values"
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -55,9 +56,9 @@ func printStatus(ctx context.Context, i *invocation) error {
 		var states []vpsStatus
 		words, t := display.Table{{""}}, display.Table{{"NAME", "STATUS", "DETAIL"}}
 		for _, info := range infos {
-			states = append(states, vpsStatus{info.Name, info.Status, info.Booted})
+			states = append(states, vpsStatus{string(info.Name), info.Status, info.Booted})
 			words = append(words, []string{string(info.Status)})
-			t = append(t, []string{info.Name, string(info.Status), cmp.Or(info.Error, endText(info.LastEnd))})
+			t = append(t, []string{string(info.Name), string(info.Status), cmp.Or(info.Error, endText(info.LastEnd))})
 		}
 		switch {
 		case o.Name == display.FormatJSON:
@@ -115,9 +116,9 @@ func each(ctx context.Context, i *invocation, act string, show func([]runtime.In
 
 // eachOf asks for something about the VPSs that were named and shows what it
 // was of those that could be asked.
-func eachOf[T any](ctx context.Context, i *invocation, act string, ask func(Manager, context.Context, string) (T, error), show func([]T) error) error {
+func eachOf[T any](ctx context.Context, i *invocation, act string, ask func(Manager, context.Context, vps.Name) (T, error), show func([]T) error) error {
 	var all []T
-	first := forEach(ctx, i, act, func(ctx context.Context, m Manager, name string) error {
+	first := forEach(ctx, i, act, func(ctx context.Context, m Manager, name vps.Name) error {
 		one, err := ask(m, ctx, name)
 		if err == nil {
 			all = append(all, one)
@@ -154,7 +155,7 @@ removed. --raw keeps them; so does output to a file or a pipe.`,
 			if i.Has("lines") {
 				o.Lines = get(i, "lines", values.Lines)
 			}
-			return forOne(ctx, i, "print the log", func(ctx context.Context, m Manager, name string) error {
+			return forOne(ctx, i, "print the log", func(ctx context.Context, m Manager, name vps.Name) error {
 				if !o.Follow {
 					return m.Logs(ctx, name, o, i.untrusted())
 				}
@@ -204,7 +205,7 @@ count.`,
 			if !i.Has("for") {
 				until = runtime.UntilStopped
 			}
-			return forEach(ctx, i, "wait", func(ctx context.Context, m Manager, name string) error {
+			return forEach(ctx, i, "wait", func(ctx context.Context, m Manager, name vps.Name) error {
 				end, err := m.Wait(ctx, name, until, timeout)
 				if err != nil || until != runtime.UntilStopped {
 					return err

@@ -14,42 +14,42 @@ import (
 // A Manager does what the commands ask for. It is a *runtime.Manager, or a fake in
 // tests.
 type Manager interface {
-	Create(ctx context.Context, name string, o runtime.CreateOptions) (runtime.Info, error)
-	Start(ctx context.Context, name string, o runtime.StartOptions) error
-	Stop(ctx context.Context, name string, o runtime.StopOptions) error
-	Restart(ctx context.Context, name string, o runtime.StopOptions, s runtime.StartOptions) error
-	Kill(ctx context.Context, name string, signal syscall.Signal) error
-	Pause(ctx context.Context, name string) error
-	Resume(ctx context.Context, name string) error
-	Destroy(ctx context.Context, name string, o runtime.DestroyOptions) error
+	Create(ctx context.Context, name vps.Name, o runtime.CreateOptions) (runtime.Info, error)
+	Start(ctx context.Context, name vps.Name, o runtime.StartOptions) error
+	Stop(ctx context.Context, name vps.Name, o runtime.StopOptions) error
+	Restart(ctx context.Context, name vps.Name, o runtime.StopOptions, s runtime.StartOptions) error
+	Kill(ctx context.Context, name vps.Name, signal syscall.Signal) error
+	Pause(ctx context.Context, name vps.Name) error
+	Resume(ctx context.Context, name vps.Name) error
+	Destroy(ctx context.Context, name vps.Name, o runtime.DestroyOptions) error
 	Run(ctx context.Context, o runtime.RunOptions) (status int, err error)
-	Change(ctx context.Context, name string, edits ...vps.Edit) error
-	Rename(ctx context.Context, old, new string) error
+	Change(ctx context.Context, name vps.Name, edits ...vps.Edit) error
+	Rename(ctx context.Context, old, new vps.Name) error
 
-	Exec(ctx context.Context, name string, o runtime.ExecOptions) (status int, err error)
-	Enter(ctx context.Context, name string, o runtime.ExecOptions) (status int, err error)
-	Console(ctx context.Context, name string, s runtime.Stdio) error
-	Mount(ctx context.Context, name string) (string, error)
-	Umount(ctx context.Context, name string) error
+	Exec(ctx context.Context, name vps.Name, o runtime.ExecOptions) (status int, err error)
+	Enter(ctx context.Context, name vps.Name, o runtime.ExecOptions) (status int, err error)
+	Console(ctx context.Context, name vps.Name, s runtime.Stdio) error
+	Mount(ctx context.Context, name vps.Name) (string, error)
+	Umount(ctx context.Context, name vps.Name) error
 
-	Logs(ctx context.Context, name string, o runtime.LogOptions, w io.Writer) error
+	Logs(ctx context.Context, name vps.Name, o runtime.LogOptions, w io.Writer) error
 	List(ctx context.Context) ([]runtime.Info, error)
-	Inspect(ctx context.Context, name string) (runtime.Info, error)
-	Bundle(ctx context.Context, name string) (json.RawMessage, error)
-	Stats(ctx context.Context, names []string) ([]runtime.Stats, error)
-	Processes(ctx context.Context, name string) ([]runtime.ProcessInfo, error)
-	Wait(ctx context.Context, name string, until runtime.Condition, timeout time.Duration) (*runtime.End, error)
-	ResolveNames(all bool, names []string) ([]string, error)
+	Inspect(ctx context.Context, name vps.Name) (runtime.Info, error)
+	Bundle(ctx context.Context, name vps.Name) (json.RawMessage, error)
+	Stats(ctx context.Context, names []vps.Name) ([]runtime.Stats, error)
+	Processes(ctx context.Context, name vps.Name) ([]runtime.ProcessInfo, error)
+	Wait(ctx context.Context, name vps.Name, until runtime.Condition, timeout time.Duration) (*runtime.End, error)
+	Names() ([]vps.Name, error)
 
-	Firewall(ctx context.Context, name string) (runtime.FirewallInfo, error)
-	Routing(ctx context.Context, name string) (runtime.RoutingInfo, error)
-	Published(ctx context.Context, name string) (runtime.PublishedInfo, error)
+	Firewall(ctx context.Context, name vps.Name) (runtime.FirewallInfo, error)
+	Routing(ctx context.Context, name vps.Name) (runtime.RoutingInfo, error)
+	Published(ctx context.Context, name vps.Name) (runtime.PublishedInfo, error)
 	AllPublished(ctx context.Context) ([]runtime.PublishedInfo, error)
 
 	Templates(ctx context.Context) ([]runtime.TemplateInfo, error)
 	Template(ctx context.Context, name string) (runtime.TemplateInfo, error)
 	BuildTemplate(ctx context.Context, name string, o runtime.TemplateBuild) (runtime.TemplateInfo, error)
-	CreateTemplate(ctx context.Context, name, vps string, o runtime.TemplateCreate) (runtime.TemplateInfo, error)
+	CreateTemplate(ctx context.Context, name string, from vps.Name, o runtime.TemplateCreate) (runtime.TemplateInfo, error)
 	ImportTemplate(ctx context.Context, name string, r io.Reader, o runtime.TemplateImport) (runtime.TemplateInfo, error)
 	ExportTemplate(ctx context.Context, name string, w io.Writer, o runtime.TemplateExport) error
 	PullTemplate(ctx context.Context, ref string, o runtime.TemplatePull) (runtime.TemplateInfo, error)

@@ -58,8 +58,8 @@ Prints the name and the prefixes of the network.`,
 		Synonyms: []string{"add", "new"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			s := networkSettings(i)
-			return forOne(ctx, i, "create network", func(ctx context.Context, m Manager, name string) error {
-				s.Name = name
+			return forOne(ctx, i, "create network", func(ctx context.Context, m Manager, name vps.Name) error {
+				s.Name = string(name)
 				info, err := m.CreateNetwork(ctx, s)
 				if err != nil {
 					return err
@@ -107,9 +107,14 @@ their addresses; see --private of "croft network create".`,
 			if err != nil {
 				return err
 			}
-			return forName(i, name, "change network", func(m Manager) error {
-				return m.SetNetwork(ctx, name, runtime.NetworkChange{Names: &names})
-			})
+			if _, err := values.NetworkName(name); err != nil {
+				return usageError("%w", err)
+			}
+			m, err := i.manager()
+			if err != nil {
+				return err
+			}
+			return cannot("change network", name, m.SetNetwork(ctx, name, runtime.NetworkChange{Names: &names}))
 		}),
 	}
 }
@@ -154,7 +159,7 @@ func (a *app) networkInspectVerb() *cmdline.Verb {
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := objectsOf[runtime.NetworkInfo](i)
 			var networks []runtime.NetworkInfo
-			first := eachWord(ctx, i, "inspect", vps.ParseName, func(m Manager, name string) error {
+			first := eachWord(ctx, i, "inspect", values.NetworkName, func(m Manager, name string) error {
 				n, err := m.Network(ctx, name)
 				if err == nil {
 					networks = append(networks, n)
@@ -187,7 +192,7 @@ its addresses must not run, and gets new ones at its next start.`,
 			if len(i.Words) == 0 {
 				return repairAll(ctx, i)
 			}
-			return eachWord(ctx, i, "repair", vps.ParseName, func(m Manager, name string) error { return m.RepairNetwork(ctx, name) })
+			return eachWord(ctx, i, "repair", values.NetworkName, func(m Manager, name string) error { return m.RepairNetwork(ctx, name) })
 		}),
 	}
 }
@@ -223,7 +228,7 @@ next start, when a network of that name exists again; a start creates croft0.`,
 		Aliases:  []string{"rm"},
 		Synonyms: []string{"delete", "destroy"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			return eachWord(ctx, i, "remove", vps.ParseName, func(m Manager, name string) error { return m.RemoveNetwork(ctx, name, i.Is("force")) })
+			return eachWord(ctx, i, "remove", values.NetworkName, func(m Manager, name string) error { return m.RemoveNetwork(ctx, name, i.Is("force")) })
 		}),
 	}
 }

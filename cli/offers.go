@@ -33,7 +33,7 @@ func (o *offers) addresses(c *cmdline.Completion) []cmdline.Candidate {
 		}
 		for _, a := range v.Interfaces[0].Addresses {
 			address, _, _ := strings.Cut(a, "/")
-			all = append(all, cmdline.Candidate{Word: address, About: "address of " + v.Name})
+			all = append(all, cmdline.Candidate{Word: address, About: "address of " + string(v.Name)})
 		}
 	}
 	return all
@@ -53,11 +53,12 @@ func (o *offers) ports(c *cmdline.Completion) []cmdline.Candidate {
 // remove: the numbers of the rules, and the first word of a rule.
 func (o *offers) firewallRules(c *cmdline.Completion) []cmdline.Candidate {
 	all := []cmdline.Candidate{{Word: "allow", About: "the rule that allow added"}, {Word: "deny", About: "the rule that deny added"}}
+	name, err := vps.ParseName(c.Words[0])
 	m := o.browse(c)
-	if m == nil {
+	if err != nil || m == nil {
 		return all
 	}
-	info, err := m.Firewall(context.Background(), c.Words[0])
+	info, err := m.Firewall(context.Background(), name)
 	if err != nil {
 		return all
 	}
@@ -86,11 +87,12 @@ func firewallPolicyWords(n int) []cmdline.Candidate {
 // destinations of croft's routes, and the first word of a rule.
 func (o *offers) routes(c *cmdline.Completion) []cmdline.Candidate {
 	all := []cmdline.Candidate{{Word: "rule", About: "a routing rule"}}
+	name, err := vps.ParseName(c.Words[0])
 	m := o.browse(c)
-	if m == nil {
+	if err != nil || m == nil {
 		return all
 	}
-	info, err := m.Routing(context.Background(), c.Words[0])
+	info, err := m.Routing(context.Background(), name)
 	if err != nil {
 		return all
 	}

@@ -62,7 +62,7 @@ the host: "croft network repair" and the next start of any VPS restore them.`,
 			if len(i.Words) == 0 {
 				return listAllPublished(ctx, o)
 			}
-			return forOne(ctx, i, "list the published ports", func(ctx context.Context, m Manager, name string) error {
+			return forOne(ctx, i, "list the published ports", func(ctx context.Context, m Manager, name vps.Name) error {
 				info, err := m.Published(ctx, name)
 				if err != nil {
 					return err
@@ -115,7 +115,7 @@ func publishedTable(all []runtime.PublishedInfo, named bool) display.Table {
 			case info.Running:
 				state = "missing"
 			}
-			t = append(t, []string{info.Name, strconv.Itoa(p.Number), p.Protocol, cmp.Or(p.Host, "*"), p.Ports, p.To, state})
+			t = append(t, []string{string(info.Name), strconv.Itoa(p.Number), p.Protocol, cmp.Or(p.Host, "*"), p.Ports, p.To, state})
 		}
 	}
 	if !named {

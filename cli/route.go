@@ -54,7 +54,7 @@ omitted.`,
 		Aliases: []string{"ls", "show"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := outputOf[runtime.RoutingInfo](i)
-			return forOne(ctx, i, "list the routes", func(ctx context.Context, m Manager, name string) error {
+			return forOne(ctx, i, "list the routes", func(ctx context.Context, m Manager, name vps.Name) error {
 				info, err := m.Routing(ctx, name)
 				if err != nil {
 					return err
@@ -63,7 +63,7 @@ omitted.`,
 					return err
 				}
 				if o.Name != display.FormatJSON && info.Running && !info.Applied {
-					i.screen.Warn("some routes are missing in the VPS; restore them with: croft route " + name + " apply")
+					i.screen.Warn("some routes are missing in the VPS; restore them with: croft route " + string(name) + " apply")
 				}
 				return nil
 			})
@@ -163,7 +163,7 @@ func (a *app) routeRuleVerb() *cmdline.Verb {
 			case r.Table == 0:
 				i.Err = usageError("route rule: no --table given")
 			}
-			return forOne(ctx, i, "change the routes", func(ctx context.Context, m Manager, name string) error {
+			return forOne(ctx, i, "change the routes", func(ctx context.Context, m Manager, name vps.Name) error {
 				return m.Change(ctx, name, vps.AddRouteRule{Rule: r})
 			})
 		}),
@@ -217,7 +217,7 @@ lists them and nothing is removed.`,
 }
 
 // routeChoices reads the words after the NAME of route remove.
-func routeChoices(i *invocation, name string, words []string) ([]vps.RouteChoice, error) {
+func routeChoices(i *invocation, name vps.Name, words []string) ([]vps.RouteChoice, error) {
 	ofRoutes, ofRules := []string{"via", "dev", "src", "mtu", "advmss", "metric"}, []string{"from", "to", "priority"}
 	if len(words) == 0 {
 		return nil, usageError("route remove: no NUMBER, DESTINATION or rule given").WithHint("croft route %s list", name)

@@ -80,7 +80,7 @@ func set(ctx context.Context, i *invocation) error {
 	if i.Err == nil && len(edits) == 0 {
 		i.Err = usageError("set: nothing to change")
 	}
-	return forEach(ctx, i, "change", func(ctx context.Context, m Manager, name string) error { return m.Change(ctx, name, edits...) })
+	return forEach(ctx, i, "change", func(ctx context.Context, m Manager, name vps.Name) error { return m.Change(ctx, name, edits...) })
 }
 
 // addEdit appends the edit of an option, if it is given.
@@ -134,11 +134,15 @@ too; one that --hostname set does not.`,
 			default:
 				return usageError("rename takes a NAME and a NEW-NAME; unexpected argument %q", i.Words[2])
 			}
-			old, new := i.Words[0], i.Words[1]
-			if _, err := vps.ParseName(new); err != nil {
+			names, err := parseNames(i.Words)
+			if err != nil {
 				return usageError("%w", err)
 			}
-			return forName(i, old, "rename", func(m Manager) error { return m.Rename(ctx, old, new) })
+			m, err := i.manager()
+			if err != nil {
+				return err
+			}
+			return cannot("rename", string(names[0]), m.Rename(ctx, names[0], names[1]))
 		}),
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"croft/cli/display"
 	"croft/cli/values"
 	"croft/internal/sizes"
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -46,11 +47,11 @@ func stats(ctx context.Context, i *invocation) error {
 		i.Err = usageError("--watch: needs an --interval of more than 0")
 	}
 	o := outputOf[runtime.Stats](i)
-	m, err := i.manager()
+	names, err := parseNames(i.Words)
 	if err != nil {
 		return err
 	}
-	names, err := m.ResolveNames(false, i.Words)
+	m, err := i.manager()
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func stats(ctx context.Context, i *invocation) error {
 }
 
 // watchStats shows statistics again after each interval, until ctx ends.
-func watchStats(ctx context.Context, o output, m Manager, names []string, interval time.Duration) error {
+func watchStats(ctx context.Context, o output, m Manager, names []vps.Name, interval time.Duration) error {
 	before, err := m.Stats(ctx, names)
 	if err != nil {
 		return err
@@ -127,7 +128,7 @@ func (i *invocation) home() {
 // showStats prints what is now, and the errors of those of which there is
 // nothing to tell; the first of these is returned.
 func (o output) showStats(now, before []runtime.Stats) error {
-	was := map[string]runtime.Stats{}
+	was := map[vps.Name]runtime.Stats{}
 	for _, s := range before {
 		was[s.Name] = s
 	}
@@ -135,7 +136,7 @@ func (o output) showStats(now, before []runtime.Stats) error {
 	var first error
 	for _, s := range now {
 		if s.Err != nil {
-			err := cannot("look at", s.Name, s.Err)
+			err := cannot("look at", string(s.Name), s.Err)
 			o.report(o.Path, err)
 			if first == nil {
 				first = reported{err}
@@ -176,7 +177,7 @@ func statsTable(all []runtime.Stats) display.Table {
 			}
 		}
 		t = append(t, []string{
-			s.Name, percent, cpuTime(s.CPU.Used), size(s.Memory.Used), most, strconv.FormatUint(s.PIDs.Current, 10),
+			string(s.Name), percent, cpuTime(s.CPU.Used), size(s.Memory.Used), most, strconv.FormatUint(s.PIDs.Current, 10),
 			read, written, size(received), size(sent), strconv.FormatUint(dropped, 10),
 		})
 	}
@@ -206,7 +207,7 @@ Processes that are not visible inside the VPS have no PID.`,
 		Options: tableOptions("print everything about each process as a JSON array"),
 		Run: a.run(func(ctx context.Context, i *invocation) error {
 			o := outputOf[runtime.ProcessInfo](i)
-			return forOne(ctx, i, "look at", func(ctx context.Context, m Manager, name string) error {
+			return forOne(ctx, i, "look at", func(ctx context.Context, m Manager, name vps.Name) error {
 				all, err := m.Processes(ctx, name)
 				if err != nil {
 					return err

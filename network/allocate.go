@@ -75,9 +75,9 @@ func freePrefix(avoid []netip.Prefix) netip.Prefix {
 //
 // Claiming again returns what the owner's interface has, as long as it
 // has what is wanted; else fail.State.
-func (t *Table) Claim(owner, iface string, want, hostAddrs []netip.Addr) (Claim, error) {
-	if !isWord(owner) || vps.CheckLinkName(iface) != nil {
-		return Claim{}, fail.New(fail.Usage, "invalid VPS %q or interface %q", owner, iface)
+func (t *Table) Claim(owner vps.Name, iface string, want, hostAddrs []netip.Addr) (Claim, error) {
+	if err := vps.CheckLinkName(iface); err != nil {
+		return Claim{}, fail.New(fail.Usage, "%w", err)
 	}
 	want = unmapped(want)
 	for _, c := range t.Claims {
@@ -211,13 +211,13 @@ func (t *Table) nameLink(c *Claim) {
 }
 
 // Release forgets all that owner has in this network. Absent is success.
-func (t *Table) Release(owner string) {
+func (t *Table) Release(owner vps.Name) {
 	t.Claims = slices.DeleteFunc(t.Claims, func(c Claim) bool { return c.Owner == owner })
 }
 
 // Rename hands what old has to its new name. Addresses and MACs stay; the
 // host links get new names, so the VPS must not be running. Absent is success.
-func (t *Table) Rename(old, new string) {
+func (t *Table) Rename(old, new vps.Name) {
 	for i := range t.Claims {
 		if t.Claims[i].Owner == old {
 			t.Claims[i].Owner = new

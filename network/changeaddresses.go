@@ -5,11 +5,12 @@ import (
 	"slices"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // Add gives owner's interface more addresses, checked as those of Claim are.
 // What it has already is success. On error nothing is recorded.
-func (t *Table) Add(owner, iface string, addrs, hostAddrs []netip.Addr) error {
+func (t *Table) Add(owner vps.Name, iface string, addrs, hostAddrs []netip.Addr) error {
 	i, err := t.claim(owner, iface)
 	if err != nil {
 		return err
@@ -34,7 +35,7 @@ func (t *Table) Add(owner, iface string, addrs, hostAddrs []netip.Addr) error {
 
 // Drop takes addresses from owner's interface. One that it does not have is
 // fail.NotFound, and then none is taken.
-func (t *Table) Drop(owner, iface string, addrs []netip.Addr) error {
+func (t *Table) Drop(owner vps.Name, iface string, addrs []netip.Addr) error {
 	i, err := t.claim(owner, iface)
 	if err != nil {
 		return err
@@ -49,7 +50,7 @@ func (t *Table) Drop(owner, iface string, addrs []netip.Addr) error {
 	return nil
 }
 
-func (t *Table) claim(owner, iface string) (int, error) {
+func (t *Table) claim(owner vps.Name, iface string) (int, error) {
 	i := slices.IndexFunc(t.Claims, func(c Claim) bool { return c.Owner == owner && c.Interface == iface })
 	if i < 0 {
 		return 0, fail.New(fail.State, "network %q has no addresses for %s of %s", t.Name, iface, owner)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"croft/internal/vps"
 )
 
 // The claims of a network are a journal, networks/NAME.claims: lines of text in
@@ -45,13 +47,16 @@ type kept struct {
 }
 
 // A claimKey says whose claim it is, and for which interface.
-type claimKey struct{ owner, iface string }
+type claimKey struct {
+	owner vps.Name
+	iface string
+}
 
 func (c Claim) key() claimKey { return claimKey{c.Owner, c.Interface} }
 
 // decodeClaims reads a journal: the claims of these owners, or of all if there
 // are no owners.
-func decodeClaims(data []byte, owners []string) (kept, error) {
+func decodeClaims(data []byte, owners []vps.Name) (kept, error) {
 	text := string(data)
 	r := replay{owners: owners, at: map[string]int{}}
 	r.some = len(owners) > 0
@@ -103,7 +108,7 @@ func checksum(lines []byte) string { return fmt.Sprintf("%08x", crc32.ChecksumIE
 // its place without an owner.
 type replay struct {
 	kept
-	owners    []string       // whose lines count; none: all lines
+	owners    []vps.Name     // whose lines count; none: all lines
 	at        map[string]int // by owner and interface, with a blank between them
 	addresses []netip.Addr   // of all claims
 }
@@ -143,15 +148,16 @@ func (r *replay) line(line string) error {
 
 // counts reports whether a line is read: words are the rest of it, from its owner on.
 func (r *replay) counts(words string) bool {
-	return !r.some || slices.ContainsFunc(r.owners, func(owner string) bool {
-		return len(words) > len(owner) && words[len(owner)] == ' ' && strings.HasPrefix(words, owner)
+	return !r.some || slices.ContainsFunc(r.owners, func(owner vps.Name) bool {
+		return len(words) > len(owner) && words[len(owner)] == ' ' && strings.HasPrefix(words, string(owner))
 	})
 }
 
 // claim reads what appendClaim wrote.
 func (r *replay) claim(words string) (Claim, error) {
 	c := Claim{Addresses: []netip.Addr{}}
-	c.Owner, words, _ = strings.Cut(words, " ")
+	owner, words, _ := strings.Cut(words, " ")
+	c.Owner = vps.Name(owner) // checkClaim checks it
 	c.Interface, words, _ = strings.Cut(words, " ")
 	for words != "" {
 		if words[0] == '{' { // to the end of the line

@@ -35,7 +35,7 @@ func steps(t testing.TB) []func(*Table) {
 	}
 	claim := func(owner string) func(*Table) {
 		return func(table *Table) {
-			_, err := table.Claim(owner, "eth0", nil, nil)
+			_, err := table.Claim(vps.Name(owner), "eth0", nil, nil)
 			must(err)
 		}
 	}
@@ -132,14 +132,14 @@ func TestClaimsOfSome(t *testing.T) {
 	f = written(t, table, f)
 	f.Claims = slices.Concat(f.Claims, []byte("claim v8 eth1 cut sho"))
 	whole := decoded(t, f)
-	for _, owners := range [][]string{{"v8"}, {"v77", "v7"}, {"absent"}, {"v", ""}} {
+	for _, owners := range [][]vps.Name{{"v8"}, {"v77", "v7"}, {"absent"}, {"v", ""}} {
 		some, err := DecodeOf(f, owners...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var want Table
 		for _, o := range owners {
-			want.Claims = append(want.Claims, whole.Of(o)...)
+			want.Claims = append(want.Claims, whole.Of(vps.Name(o))...)
 		}
 		if byOwner(some) != byOwner(want) {
 			t.Errorf("of %v: %s, not %s", owners, byOwner(some), byOwner(want))
@@ -214,7 +214,7 @@ func crowded(n int) Table {
 		for !table.givable(six) {
 			six = six.Next()
 		}
-		c := Claim{Owner: fmt.Sprint("v", i), Interface: "eth0", MAC: fmt.Sprintf("c2:01:02:03:%02x:%02x", i/256, i%256),
+		c := Claim{Owner: vps.Name(fmt.Sprint("v", i)), Interface: "eth0", MAC: fmt.Sprintf("c2:01:02:03:%02x:%02x", i/256, i%256),
 			HostLink: fmt.Sprint(LinkPrefix, i), Addresses: []netip.Addr{four, six}}
 		table.Claims = append(table.Claims, c)
 	}

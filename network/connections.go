@@ -174,7 +174,7 @@ func (p Plan) HasOwners(has map[string]bool) bool {
 func OwnerKey(set string, key []byte, chain string) string { return set + string(key) + chain }
 
 // SetConnections makes n the bound of owner's interface: 0 is the default.
-func (t *Table) SetConnections(owner, iface string, n int64) error {
+func (t *Table) SetConnections(owner vps.Name, iface string, n int64) error {
 	if err := vps.CheckConnections(n); err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func countOf(counts []countedLine, chain, spec string) string {
 // A FirewallInfo is a firewall as it is saved and as it really is. Its JSON
 // keys are stable.
 type FirewallInfo struct {
-	Name     string               `json:"name"`
+	Name     vps.Name             `json:"name"`
 	Applied  bool                 `json:"applied"` // the VPS runs, and all of it is there
 	Running  bool                 `json:"running"`
 	Policies []FirewallPolicyInfo `json:"policies"`
@@ -125,7 +125,7 @@ type FirewallLineInfo struct {
 
 // SavedFirewall describes the saved firewall f of the VPS name, with nothing of it
 // applied.
-func SavedFirewall(f vps.Firewall, name string) FirewallInfo {
+func SavedFirewall(f vps.Firewall, name vps.Name) FirewallInfo {
 	info := FirewallInfo{Name: name, Policies: []FirewallPolicyInfo{}, Rules: []FirewallRuleInfo{}, Others: []FirewallLineInfo{}}
 	for _, chain := range vps.FirewallChains() {
 		info.Policies = append(info.Policies, FirewallPolicyInfo{Chain: chain, Policy: f.Policy(chain)})
@@ -145,7 +145,7 @@ type LiveFirewallFamily struct {
 }
 
 // liveFirewall is SavedFirewall with what really exists.
-func LiveFirewall(f vps.Firewall, name string, families []LiveFirewallFamily) FirewallInfo {
+func LiveFirewall(f vps.Firewall, name vps.Name, families []LiveFirewallFamily) FirewallInfo {
 	info := SavedFirewall(f, name)
 	info.Running, info.Applied = true, true
 	for i := range info.Rules {

@@ -18,13 +18,13 @@ const LinkPrefix = "cr-"
 
 // hashed is what names and MACs of one interface are derived from: try is
 // counted up until nobody else has the result.
-func hashed(t Table, owner, iface string, try int) [32]byte {
+func hashed(t Table, owner vps.Name, iface string, try int) [32]byte {
 	return sha256.Sum256(fmt.Appendf(nil, "croft\x00%s\x00%s\x00%s\x00%s\x00%d", t.Name, t.MAC, owner, iface, try))
 }
 
 // hostLink is "cr-", as much of the VPS's name as fits, "-", and four letters
 // of a hash, so that names alike in the beginning still differ.
-func hostLink(t Table, owner, iface string, try int) string {
+func hostLink(t Table, owner vps.Name, iface string, try int) string {
 	sum := hashed(t, owner, iface, try)
 	hash := strings.ToLower(base32.StdEncoding.EncodeToString(sum[:5]))[:4]
 	readable := strings.Map(func(r rune) rune {
@@ -32,7 +32,7 @@ func hostLink(t Table, owner, iface string, try int) string {
 			return r
 		}
 		return -1
-	}, strings.ToLower(owner))
+	}, strings.ToLower(string(owner)))
 	room := vps.MaxLinkName - len(LinkPrefix) - 1 - len(hash)
 	readable = strings.Trim(readable[:min(room, len(readable))], "-")
 	if readable == "" {
@@ -44,7 +44,7 @@ func hostLink(t Table, owner, iface string, try int) string {
 // macOf is locally administered and unicast (IEEE 802, the two low bits of
 // the first octet). Its second nibble is 2 so that it is never one of the
 // ranges that other tools make up (Docker 02:42, libvirt 52:54).
-func macOf(t Table, owner, iface string, try int) net.HardwareAddr {
+func macOf(t Table, owner vps.Name, iface string, try int) net.HardwareAddr {
 	sum := hashed(t, owner, iface, try)
 	return net.HardwareAddr{0xc2, sum[8], sum[9], sum[10], sum[11], sum[12]}
 }

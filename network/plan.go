@@ -14,7 +14,7 @@ import (
 type Plan struct {
 	Network   string
 	Mode      Mode
-	Owner     string
+	Owner     vps.Name
 	Interface string // inside: eth0
 	HostLink  string // the host's end; "" in modes that have none
 	Bridge    string // that HostLink is a port of; "" in other modes

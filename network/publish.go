@@ -30,7 +30,7 @@ func publishJumps() []Jump {
 }
 
 // comment says whose a rule is. Names of networks have no ":".
-func (p Published) comment() string { return p.Plan.Network + ":" + p.Plan.Owner }
+func (p Published) comment() string { return p.Plan.Network + ":" + string(p.Plan.Owner) }
 
 // device is where the VPS's answers reach the host.
 func (p Published) Device() string {

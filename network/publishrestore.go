@@ -110,7 +110,7 @@ func PortsOf(spec string) (first, last uint16) {
 // A PublishedInfo is what a VPS has published, as it is saved and as it really
 // is. Its JSON keys are stable.
 type PublishedInfo struct {
-	Name      string            `json:"name"`
+	Name      vps.Name          `json:"name"`
 	Running   bool              `json:"running"`
 	Applied   bool              `json:"applied"` // the VPS runs, and all of it is there
 	Published []PublicationInfo `json:"published"`

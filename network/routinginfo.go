@@ -5,7 +5,7 @@ import "croft/internal/vps"
 // A RoutingInfo is the routes and rules of a VPS, croft's and its own. Its
 // JSON keys are stable.
 type RoutingInfo struct {
-	Name    string          `json:"name"`
+	Name    vps.Name        `json:"name"`
 	Running bool            `json:"running"`
 	Applied bool            `json:"applied"` // it runs, and all that is saved is there
 	Routes  []RouteInfo     `json:"routes"`
@@ -47,7 +47,7 @@ func routeRuleInfo(r vps.RouteRule, number int, applied bool) RouteRuleInfo {
 
 // SavedRouting describes the saved routes and rules r of the VPS name, with nothing
 // of it applied.
-func SavedRouting(r vps.Routing, name string) RoutingInfo {
+func SavedRouting(r vps.Routing, name vps.Name) RoutingInfo {
 	info := RoutingInfo{Name: name, Routes: []RouteInfo{}, Rules: []RouteRuleInfo{}}
 	for i, route := range r.Routes {
 		info.Routes = append(info.Routes, routeInfo(route, i+1, false))
@@ -59,7 +59,7 @@ func SavedRouting(r vps.Routing, name string) RoutingInfo {
 }
 
 // liveRouting is SavedRouting with what exists, as the kernel lists it.
-func LiveRouting(r vps.Routing, name string, there vps.Routing) RoutingInfo {
+func LiveRouting(r vps.Routing, name vps.Name, there vps.Routing) RoutingInfo {
 	info := SavedRouting(r, name)
 	info.Running, info.Applied = true, true
 	used := map[int]bool{}

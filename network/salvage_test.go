@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 )
 
 // Whatever byte of a journal is damaged, all claims but those of the groups that
@@ -13,7 +14,7 @@ func TestSalvage(t *testing.T) {
 	f := written(t, fixed(), Files{})
 	for _, owner := range []string{"web", "db", "mail"} {
 		table := decoded(t, f)
-		if _, err := table.Claim(owner, "eth0", nil, nil); err != nil {
+		if _, err := table.Claim(vps.Name(owner), "eth0", nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		f = written(t, table, f)
@@ -58,7 +59,7 @@ func TestSalvageLostRelease(t *testing.T) {
 	}
 	claim := func(owner string) func(*Table) {
 		return func(table *Table) {
-			if _, err := table.Claim(owner, "eth0", addrs("10.90.7.7"), nil); err != nil {
+			if _, err := table.Claim(vps.Name(owner), "eth0", addrs("10.90.7.7"), nil); err != nil {
 				t.Fatal(err)
 			}
 		}

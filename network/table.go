@@ -59,7 +59,7 @@ type Files struct {
 
 // Mention reports whether a claim of owner may be in the files: if not, Decode
 // need not read them.
-func (f Files) Mention(owner string) bool {
+func (f Files) Mention(owner vps.Name) bool {
 	return bytes.Contains(f.Settings, []byte(`"`+owner+`"`)) || bytes.Contains(f.Claims, []byte(lineClaim+owner+" "))
 }
 
@@ -73,7 +73,7 @@ type Changes struct {
 
 // A Claim is one interface of a VPS and what it owns.
 type Claim struct {
-	Owner     string       `json:"owner"`     // the VPS's name
+	Owner     vps.Name     `json:"owner"`     // the VPS's name
 	Interface string       `json:"interface"` // inside: eth0
 	MAC       string       `json:"mac,omitempty"`
 	Addresses []netip.Addr `json:"addresses"`
@@ -94,9 +94,9 @@ func Decode(f Files) (Table, error) { return decode(f, nil) }
 // table has no other claims, and those are not looked at. It takes little time
 // however many there are. Claims can be released in such a table if Appendable says
 // so, and nothing else can be changed: then Changes is fail.Internal.
-func DecodeOf(f Files, owners ...string) (Table, error) { return decode(f, owners) }
+func DecodeOf(f Files, owners ...vps.Name) (Table, error) { return decode(f, owners) }
 
-func decode(f Files, owners []string) (Table, error) {
+func decode(f Files, owners []vps.Name) (Table, error) {
 	t, ok := onlyKnown(f.Settings)
 	if !ok {
 		t = Table{}
@@ -118,7 +118,7 @@ func decode(f Files, owners []string) (Table, error) {
 
 // take gives t, whose settings have been read, its claims, and remembers what is
 // in the files.
-func (t *Table) take(f Files, owners []string) error {
+func (t *Table) take(f Files, owners []vps.Name) error {
 	k := kept{claims: t.Claims, anew: true, some: len(owners) > 0}
 	if k.some {
 		k.claims = slices.DeleteFunc(k.claims, func(c Claim) bool { return !slices.Contains(owners, c.Owner) })
@@ -207,7 +207,7 @@ func (t Table) Prefixes() []netip.Prefix {
 }
 
 // Owner says which VPS has addr.
-func (t Table) Owner(addr netip.Addr) (string, bool) {
+func (t Table) Owner(addr netip.Addr) (vps.Name, bool) {
 	addr = addr.Unmap()
 	for _, c := range t.Claims {
 		if slices.Contains(c.Addresses, addr) {
@@ -218,7 +218,7 @@ func (t Table) Owner(addr netip.Addr) (string, bool) {
 }
 
 // Of returns the claims of owner, in the order in which they were made.
-func (t Table) Of(owner string) []Claim {
+func (t Table) Of(owner vps.Name) []Claim {
 	var out []Claim
 	for _, c := range t.Claims {
 		if c.Owner == owner {
@@ -261,7 +261,7 @@ func (t Table) checkClaims() error {
 
 // checkClaim refuses a claim that makes no sense in t, whatever the others are.
 func (t Table) checkClaim(c Claim) error {
-	if !isWord(c.Owner) || vps.CheckLinkName(c.Interface) != nil {
+	if _, err := vps.ParseName(string(c.Owner)); err != nil || vps.CheckLinkName(c.Interface) != nil {
 		return fmt.Errorf("invalid claim of %q for interface %q", c.Owner, c.Interface)
 	}
 	switch hasMAC := t.Mode != ModeNone && t.Mode != ModePhysical; {
@@ -291,20 +291,10 @@ func (t Table) ownersOf(a netip.Addr) string {
 	var owners []string
 	for _, c := range t.Claims {
 		if slices.Contains(c.Addresses, a) {
-			owners = append(owners, c.Owner)
+			owners = append(owners, string(c.Owner))
 		}
 	}
 	return strings.Join(owners, " and ")
-}
-
-// isWord reports whether s can stand between two blanks of a line.
-func isWord(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // isMACText reports whether s is a MAC of one interface, as net.HardwareAddr writes it.

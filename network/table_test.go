@@ -52,7 +52,7 @@ func addrs(list ...string) []netip.Addr {
 
 func mustClaim(t *testing.T, table *Table, owner string, want ...string) Claim {
 	t.Helper()
-	c, err := table.Claim(owner, "eth0", addrs(want...), nil)
+	c, err := table.Claim(vps.Name(owner), "eth0", addrs(want...), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestHostLinksAreReadable(t *testing.T) {
 	for owner, want := range map[string]string{
 		"web": "cr-web-", "a-very-long-name": "cr-a-very-", "Ünïcode.Name": "cr-ncodena-", "...": "cr-", "-x-": "cr-x-",
 	} {
-		got := hostLink(fixed(), owner, "eth0", 0)
+		got := hostLink(fixed(), vps.Name(owner), "eth0", 0)
 		if !strings.HasPrefix(got, want) || checkHostLink(got) != nil {
 			t.Errorf("%q: %q", owner, got)
 		}
@@ -364,7 +364,7 @@ func FuzzClaim(f *testing.F) {
 				want = append(want, a)
 			}
 		}
-		c, err := table.Claim(owner, iface, want, nil)
+		c, err := table.Claim(vps.Name(owner), iface, want, nil)
 		if err == nil && len(want) == 0 && len(c.Addresses) != 2 {
 			t.Errorf("%+v", c)
 		}

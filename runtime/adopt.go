@@ -30,12 +30,12 @@ func (mon *monitor) prepareHolder(h *held, c holder.Config) (func() error, error
 	c.Booted, c.Exec = paths.Booted(mon.store, mon.name), self
 	c.Life, c.Notify, c.Console, c.Master = fd(mon.life), fd(h.notify), fd(h.console), fd(h.master)
 	c.KernelLog = fd(h.kernelLog)
-	c.Argv = []string{"croft", MonitorCommand, mon.name, string(monitorEnded), mon.store.Root, mon.store.RunRoot, mon.cgroups}
+	c.Argv = []string{"croft", MonitorCommand, string(mon.name), string(monitorEnded), mon.store.Root, mon.store.RunRoot, mon.cgroups}
 	return mon.become(mon.store.BinDir(), holderTitle(mon.name), c)
 }
 
 // holderTitle returns the name of a VPS's holder in ps(1).
-func holderTitle(name string) string { return "croft: " + name }
+func holderTitle(name vps.Name) string { return "croft: " + string(name) }
 
 func becomeHolder(binDir, title string, c holder.Config) (func() error, error) {
 	path, err := holder.Install(binDir)

@@ -19,10 +19,10 @@ func TestBadRunFileStopsNothing(t *testing.T) {
 	ctx := context.Background()
 	m, w := newFake(t, t.TempDir())
 	for _, name := range []string{"bad", "new", "web"} {
-		if _, err := m.Create(ctx, name, CreateOptions{Template: "t", OnBoot: vps.OnBootYes}); err != nil {
+		if _, err := m.Create(ctx, vps.Name(name), CreateOptions{Template: "t", OnBoot: vps.OnBootYes}); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.MkdirAll(m.store.RunDir(name), 0o700); err != nil {
+		if err := os.MkdirAll(m.store.RunDir(vps.Name(name)), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,7 +37,7 @@ func TestBadRunFileStopsNothing(t *testing.T) {
 	}
 	started := map[string]error{}
 	for _, r := range results {
-		started[r.Name] = r.Err
+		started[string(r.Name)] = r.Err
 	}
 	if err, told := started["web"]; !told || err != nil {
 		t.Errorf("web: %v", started)
@@ -120,8 +120,8 @@ func TestUndoneKeepsTheKind(t *testing.T) {
 // A boot that is cancelled reports each VPS, also those that it did not try to start.
 func TestInTurnTellsEach(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	told := map[string]error{}
-	_, err := inGroups(ctx, [][]string{{"a", "b", "c"}}, 1, func(r HostResult) { told[r.Name] = r.Err }, func(string) error {
+	told := map[vps.Name]error{}
+	_, err := inGroups(ctx, [][]vps.Name{{"a", "b", "c"}}, 1, func(r HostResult) { told[r.Name] = r.Err }, func(vps.Name) error {
 		cancel()
 		return nil
 	})

@@ -80,7 +80,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 		return err
 	}
 	defer held.close()
-	waiting, err := mon.containers.Create(v.Name, spec)
+	waiting, err := mon.containers.Create(string(v.Name), spec)
 	if err != nil {
 		return classifyStart(v.Name, err)
 	}
@@ -138,7 +138,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if mon.how == monitorEnded && mon.askedToStop() {
 		return fail.New(fail.State, "%s was asked to stop while it rebooted", v.Name)
 	}
-	if err := mon.containers.StartInit(v.Name); err != nil {
+	if err := mon.containers.StartInit(string(v.Name)); err != nil {
 		return err
 	}
 	mon.log.Printf("init runs (boot %d)", run.Boot)
@@ -254,7 +254,7 @@ func (m *Manager) setUserSysctls(v vps.VPS, spec *specs.Spec) error {
 		return fmt.Errorf("make pipe: %w", err)
 	}
 	defer read.Close()
-	r, err := m.containers.Exec(v.Name, &specs.Process{
+	r, err := m.containers.Exec(string(v.Name), &specs.Process{
 		Args: append([]string{"/proc/self/exe", sysctls.Command}, args...), Cwd: "/",
 		Capabilities: spec.Process.Capabilities,
 	}, [3]*os.File{nil, write, nil})
@@ -300,7 +300,7 @@ func (h *held) close() {
 
 // listen creates the sockets at which the VPS and clients of its console reach the
 // holder.
-func (m *Manager) listen(name string) (_ *held, err error) {
+func (m *Manager) listen(name vps.Name) (_ *held, err error) {
 	h := &held{}
 	if err := makeGivenDir(paths.GivenDir(m.store, name)); err != nil { // a VPS of an older croft does not have it
 		return nil, err
@@ -316,7 +316,7 @@ func (m *Manager) listen(name string) (_ *held, err error) {
 }
 
 // classifyStart classifies the error of a container that could not be created.
-func classifyStart(name string, err error) error {
+func classifyStart(name vps.Name, err error) error {
 	if errors.Is(err, unix.ENOSPC) {
 		return fail.New(fail.Host, "start %s: %w", name, err)
 	}

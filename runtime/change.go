@@ -25,7 +25,7 @@ import (
 //
 // An address or a port of another owner is fail.Taken, naming the owner. An
 // invalid value is fail.Usage. Other errors are those of the edits.
-func (m *Manager) Change(ctx context.Context, name string, edits ...vps.Edit) error {
+func (m *Manager) Change(ctx context.Context, name vps.Name, edits ...vps.Edit) error {
 	l, v, err := m.lockAndLoad(ctx, name)
 	if err != nil {
 		return err

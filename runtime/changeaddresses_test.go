@@ -42,7 +42,7 @@ func readdressing(add, remove []netip.Addr) []vps.Edit {
 	return edits
 }
 
-func claimed(t *testing.T, m *Manager, name string) []netip.Addr {
+func claimed(t *testing.T, m *Manager, name vps.Name) []netip.Addr {
 	t.Helper()
 	table, err := m.networkTables().Get(DefaultNetwork)
 	if err != nil {
@@ -60,7 +60,7 @@ func TestParallelClaimsHaveOneWinner(t *testing.T) {
 	ctx := context.Background()
 	const many = 50
 	for i := range many {
-		if _, err := m.Create(ctx, fmt.Sprintf("v%d", i), CreateOptions{Template: "busybox"}); err != nil {
+		if _, err := m.Create(ctx, vps.Name(fmt.Sprintf("v%d", i)), CreateOptions{Template: "busybox"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -70,7 +70,7 @@ func TestParallelClaimsHaveOneWinner(t *testing.T) {
 	losers := make([]error, many)
 	for i := range many {
 		all.Go(func() {
-			losers[i] = m.Change(ctx, fmt.Sprintf("v%d", i), vps.AddAddress{Address: wanted[0]})
+			losers[i] = m.Change(ctx, vps.Name(fmt.Sprintf("v%d", i)), vps.AddAddress{Address: wanted[0]})
 			if losers[i] == nil {
 				winners.Add(1)
 			}
@@ -141,7 +141,7 @@ func TestChangeAddressesRefuses(t *testing.T) {
 	m, _ := newFake(t, t.TempDir())
 	ctx := context.Background()
 	for _, name := range []string{"web", "db"} {
-		if _, err := m.Create(ctx, name, CreateOptions{Template: "busybox"}); err != nil {
+		if _, err := m.Create(ctx, vps.Name(name), CreateOptions{Template: "busybox"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -161,7 +161,7 @@ func TestChangeAddressesRefuses(t *testing.T) {
 		"without network":  {"alone", []netip.Addr{new9}, nil, fail.State},
 		"that is not here": {"nobody", []netip.Addr{new9}, nil, fail.NotFound},
 	} {
-		if err := m.Change(ctx, c.name, readdressing(c.add, c.del)...); !fail.Is(err, c.want) {
+		if err := m.Change(ctx, vps.Name(c.name), readdressing(c.add, c.del)...); !fail.Is(err, c.want) {
 			t.Errorf("an address %s: %v", what, err)
 		}
 	}

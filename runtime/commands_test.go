@@ -145,10 +145,10 @@ func (f *faulty) whole(t *testing.T, what string) {
 		}
 	}
 	for _, name := range names {
-		f.usable(bad, name)
+		f.usable(bad, vps.Name(string(name)))
 	}
 	for _, name := range []string{"web", "db"} {
-		if err := f.m.Destroy(ctx, name, DestroyOptions{Force: true, IfExists: true}); err != nil {
+		if err := f.m.Destroy(ctx, vps.Name(name), DestroyOptions{Force: true, IfExists: true}); err != nil {
 			bad("destroy %s: %v", name, err)
 		}
 	}
@@ -187,21 +187,21 @@ func (f *faulty) noneTwice(bad func(string, ...any)) {
 	for network, t := range f.m.networkTables().All() {
 		for _, c := range t.Claims {
 			for _, a := range c.Addresses {
-				take(network+" "+a.String(), c.Owner)
+				take(network+" "+a.String(), string(c.Owner))
 			}
 		}
 	}
 	entries, _ := f.m.store.All()
 	for _, e := range entries {
 		for _, p := range e.VPS.Published {
-			take(p.Protocol+" "+p.Ports, e.Name)
+			take(p.Protocol+" "+p.Ports, string(e.Name))
 		}
-		take(fmt.Sprint("ids ", e.VPS.IDs), e.Name)
+		take(fmt.Sprint("ids ", e.VPS.IDs), string(e.Name))
 	}
 }
 
 // usable checks that name can be resumed or unmounted, started and stopped.
-func (f *faulty) usable(bad func(string, ...any), name string) {
+func (f *faulty) usable(bad func(string, ...any), name vps.Name) {
 	ctx := context.Background()
 	if err := f.m.Umount(ctx, name); err != nil && !fail.Is(err, fail.State) && !fail.Is(err, fail.NotFound) {
 		bad("umount %s: %v", name, err)
@@ -228,7 +228,7 @@ func (f *faulty) usable(bad func(string, ...any), name string) {
 }
 
 // owner checks that only name has claims.
-func (f *faulty) owner(bad func(string, ...any), name string) {
+func (f *faulty) owner(bad func(string, ...any), name vps.Name) {
 	for network, t := range f.m.networkTables().All() {
 		for _, c := range t.Claims {
 			if c.Owner != name {
@@ -478,7 +478,7 @@ func commands() []trial {
 func TestCommandsAreComplete(t *testing.T) {
 	others := strings.Fields(`
 		AllPublished Bundle CheckHost Console Enter Exec Firewall Inspect List Logs Network Networks Processes Published Recipe Recipes
-		ResolveNames Routing Stats Template Templates Wait
+		Names Routing Stats Template Templates Wait
 		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate`)
 	covered := map[string]bool{}
 	for _, c := range commands() {

@@ -29,7 +29,7 @@ const idUnit = state.IDUnit
 // Create creates the files of a new VPS. Afterwards the VPS either exists and can be
 // started, or it does not exist, whatever happens. It is fail.Taken if there is a VPS
 // of that name.
-func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Info, error) {
+func (m *Manager) Create(ctx context.Context, name vps.Name, o CreateOptions) (Info, error) {
 	if err := o.check(name); err != nil {
 		return Info{}, err
 	}
@@ -72,7 +72,7 @@ func (m *Manager) Create(ctx context.Context, name string, o CreateOptions) (Inf
 }
 
 // present reports whether there is nothing to do because name exists.
-func (m *Manager) present(ctx context.Context, name string, ifMissing bool) (Info, bool, error) {
+func (m *Manager) present(ctx context.Context, name vps.Name, ifMissing bool) (Info, bool, error) {
 	_, err := m.store.Get(name)
 	switch {
 	case fail.Is(err, fail.NotFound):
@@ -155,7 +155,7 @@ func (m *Manager) allocateIDs(ctx context.Context, draft *state.Draft, v *vps.VP
 }
 
 // vps returns the settings that the options ask for.
-func (o CreateOptions) vps(name string, image template.Image) (vps.VPS, error) {
+func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error) {
 	v := vps.VPS{
 		Schema: state.Schema, Name: name, UUID: uuid.NewString(), Created: time.Now().UTC().Truncate(time.Second),
 		Template: vps.Template{Name: o.Template, Digest: image.Digest, Layers: image.Layers},
@@ -167,7 +167,7 @@ func (o CreateOptions) vps(name string, image template.Image) (vps.VPS, error) {
 		v.IDs.Size = DefaultIDs
 	}
 	if v.Hostname == "" {
-		v.Hostname = name
+		v.Hostname = string(name)
 	}
 	for i, n := range o.networks() {
 		v.Interfaces = append(v.Interfaces, vps.Interface{Name: fmt.Sprintf("eth%d", i), Network: n})
@@ -218,10 +218,7 @@ func (o CreateOptions) checkNetworks() error {
 
 // check returns fail.Usage for options that contradict each other and for invalid
 // settings.
-func (o CreateOptions) check(name string) error {
-	if _, err := vps.ParseName(name); err != nil {
-		return err // before the name is part of a hint
-	}
+func (o CreateOptions) check(name vps.Name) error {
 	if o.Template == "" {
 		return fail.New(fail.Usage, "no template named").WithHint("croft create %s --template debian-12", name)
 	}

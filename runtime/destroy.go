@@ -23,7 +23,7 @@ import (
 // fail.State, or with o.Force it is killed. If the files of the VPS cannot be moved
 // nothing is changed. When its directory is moved the VPS is gone. If the rest cannot
 // be released, the next command that uses its name, addresses or ids does that.
-func (m *Manager) Destroy(ctx context.Context, name string, o DestroyOptions) error {
+func (m *Manager) Destroy(ctx context.Context, name vps.Name, o DestroyOptions) error {
 	l, err := m.lock(ctx, name)
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func (m *Manager) loadToDestroy(l *state.Locked, force bool) (vps.VPS, error) {
 
 // byNameAlone returns a VPS whose settings cannot be read: its name, and its
 // interfaces as the tables of the networks have them.
-func (m *Manager) byNameAlone(name string) (vps.VPS, error) {
+func (m *Manager) byNameAlone(name vps.Name) (vps.VPS, error) {
 	v := vps.VPS{Name: name}
 	for network, t := range m.networkTables().Mentioning(name) {
 		for _, c := range t.Of(name) {
@@ -181,13 +181,13 @@ func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool)
 		return err
 	}
 	defer life.Close()
-	pids, err := m.containers.Remains(l.Name())
+	pids, err := m.containers.Remains(string(l.Name()))
 	if err == nil && len(pids) > 0 {
 		if !force {
 			return strays(l.Name(), fmt.Sprintf("pid %d is in its cgroup", pids[0]))
 		}
 		m.killHolder(pids)
-		err = m.containers.EndRemains(l.Name())
+		err = m.containers.EndRemains(string(l.Name()))
 	}
 	if err != nil {
 		return err
@@ -209,7 +209,7 @@ func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool)
 }
 
 // strays is fail.State for a name without a VPS that still has processes.
-func strays(name, why string) error {
+func strays(name vps.Name, why string) error {
 	return fail.New(fail.State, "the files of %s are gone and it still runs: %s", name, why)
 }
 

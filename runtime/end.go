@@ -49,7 +49,7 @@ func (mon *monitor) sweepAfterEnd(ctx context.Context, seen holder.End) (again b
 	if !seen.Abandoned {
 		end := endreason.Of(seen)
 		// The sweep removes the cgroup and its counter.
-		if endreason.WasKilled(end) && !mon.askedToStop() && mon.containers.OutOfMemory(mon.name) {
+		if endreason.WasKilled(end) && !mon.askedToStop() && mon.containers.OutOfMemory(string(mon.name)) {
 			end = endreason.OutOfMemory(end)
 		}
 		run.End = &end

@@ -32,7 +32,7 @@ type CommandError = command.Error
 // Exec runs a command in the running VPS name and returns its exit status, or 128+n
 // if signal n ended it. A command that cannot be executed is a *CommandError. Exec
 // takes no lock, so the VPS may end at any time, and the command with it.
-func (m *Manager) Exec(ctx context.Context, name string, o ExecOptions) (int, error) {
+func (m *Manager) Exec(ctx context.Context, name vps.Name, o ExecOptions) (int, error) {
 	run, err := m.running(ctx, name)
 	if err != nil {
 		return 0, err
@@ -44,7 +44,7 @@ func (m *Manager) Exec(ctx context.Context, name string, o ExecOptions) (int, er
 }
 
 // exec is Exec in a VPS that runs. A login without Args is a shell.
-func (m *Manager) exec(ctx context.Context, name string, run state.Run, o ExecOptions) (int, error) {
+func (m *Manager) exec(ctx context.Context, name vps.Name, run state.Run, o ExecOptions) (int, error) {
 	process, err := m.process(name, run, o)
 	if err != nil {
 		return 0, err
@@ -61,7 +61,7 @@ func (m *Manager) exec(ctx context.Context, name string, run state.Run, o ExecOp
 // Enter runs the login shell of o.User (default: root) in the running VPS name, on
 // the caller's terminal if there is one, and returns its exit status. o must not have
 // Args.
-func (m *Manager) Enter(ctx context.Context, name string, o ExecOptions) (int, error) {
+func (m *Manager) Enter(ctx context.Context, name vps.Name, o ExecOptions) (int, error) {
 	run, err := m.running(ctx, name)
 	if err != nil {
 		return 0, err
@@ -81,10 +81,7 @@ func (m *Manager) Enter(ctx context.Context, name string, o ExecOptions) (int, e
 }
 
 // running returns the run of the VPS name; fail.State if the VPS does not run.
-func (m *Manager) running(ctx context.Context, name string) (state.Run, error) {
-	if _, err := vps.ParseName(name); err != nil {
-		return state.Run{}, err
-	}
+func (m *Manager) running(ctx context.Context, name vps.Name) (state.Run, error) {
 	if _, err := m.store.Get(name); err != nil {
 		return state.Run{}, err
 	}
@@ -107,7 +104,7 @@ func (m *Manager) running(ctx context.Context, name string) (state.Run, error) {
 }
 
 // process is the OCI process of a command in the VPS that runs as run.
-func (m *Manager) process(name string, run state.Run, o ExecOptions) (*specs.Process, error) {
+func (m *Manager) process(name vps.Name, run state.Run, o ExecOptions) (*specs.Process, error) {
 	spec, err := bundles.Read(m.store.BundleDir(name))
 	if err != nil {
 		return nil, err
@@ -122,7 +119,7 @@ func (m *Manager) process(name string, run state.Run, o ExecOptions) (*specs.Pro
 }
 
 // reachError classifies the error of an access to the files of a running VPS.
-func reachError(name string, err error) error {
+func reachError(name vps.Name, err error) error {
 	if errors.Is(err, inside.ErrGone) {
 		return fail.New(fail.State, "%s has just ended", name)
 	}
@@ -130,7 +127,7 @@ func reachError(name string, err error) error {
 }
 
 // execPipes runs p with three separate streams, and kills it when ctx ends.
-func (m *Manager) execPipes(ctx context.Context, name string, p *specs.Process, stdio Stdio) (int, error) {
+func (m *Manager) execPipes(ctx context.Context, name vps.Name, p *specs.Process, stdio Stdio) (int, error) {
 	pipes, err := streams.NewPipes(stdio.In, stdio.Out, stdio.Err)
 	if err != nil {
 		return 0, err
@@ -138,7 +135,7 @@ func (m *Manager) execPipes(ctx context.Context, name string, p *specs.Process, 
 	defer pipes.Close()
 	signals := streams.CatchSignals()
 	defer signals.Stop()
-	r, err := m.containers.Exec(name, p, pipes.Inside())
+	r, err := m.containers.Exec(string(name), p, pipes.Inside())
 	if err != nil {
 		return 0, m.execError(name, p, err)
 	}
@@ -156,7 +153,7 @@ func (m *Manager) execPipes(ctx context.Context, name string, p *specs.Process, 
 
 // execTerminal runs p on its own terminal, which is joined to the caller's: stdio.In
 // must be a terminal.
-func (m *Manager) execTerminal(name string, p *specs.Process, stdio Stdio) (int, error) {
+func (m *Manager) execTerminal(name vps.Name, p *specs.Process, stdio Stdio) (int, error) {
 	if stdio.In == nil || !term.IsTerminal(int(stdio.In.Fd())) {
 		return 0, fail.New(fail.Usage, "standard input is not a terminal")
 	}
@@ -165,7 +162,7 @@ func (m *Manager) execTerminal(name string, p *specs.Process, stdio Stdio) (int,
 	}
 	signals := streams.CatchSignals()
 	defer signals.Stop()
-	r, err := m.containers.Exec(name, p, [3]*os.File{})
+	r, err := m.containers.Exec(string(name), p, [3]*os.File{})
 	if err != nil {
 		return 0, m.execError(name, p, err)
 	}
@@ -188,8 +185,8 @@ func (m *Manager) execTerminal(name string, p *specs.Process, stdio Stdio) (int,
 
 // atProcessLimit reports whether the VPS has about as many processes as its limit
 // allows. The error of a command that cannot start because of that does not tell it.
-func (m *Manager) atProcessLimit(name string) bool {
-	u, err := m.containers.Usage(name)
+func (m *Manager) atProcessLimit(name vps.Name) bool {
+	u, err := m.containers.Usage(string(name))
 	return err == nil && u.PIDsLimit > 0 && u.PIDs+nearLimit >= u.PIDsLimit
 }
 
@@ -198,7 +195,7 @@ func (m *Manager) atProcessLimit(name string) bool {
 const nearLimit = 8
 
 // execError classifies the error of the command p, which could not be run.
-func (m *Manager) execError(name string, p *specs.Process, err error) error {
+func (m *Manager) execError(name vps.Name, p *specs.Process, err error) error {
 	if errors.Is(err, container.ErrAbsent) || errors.Is(err, container.ErrNotRunning) {
 		return observe.NotRunning(name, StatusStopped)
 	}
@@ -224,7 +221,7 @@ func noMoreProcesses(err error) bool {
 }
 
 // output runs a command in a VPS and returns its standard output.
-func (m *Manager) output(ctx context.Context, name string, args ...string) (string, error) {
+func (m *Manager) output(ctx context.Context, name vps.Name, args ...string) (string, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return "", fmt.Errorf("make pipe: %w", err)
@@ -245,7 +242,7 @@ func (m *Manager) output(ctx context.Context, name string, args ...string) (stri
 }
 
 // runInside runs a command in a VPS and drops its output.
-func (m *Manager) runInside(ctx context.Context, name string, args ...string) error {
+func (m *Manager) runInside(ctx context.Context, name vps.Name, args ...string) error {
 	_, err := m.output(ctx, name, args...)
 	return err
 }
@@ -256,7 +253,7 @@ const consolePatience = 10 * time.Second
 // Console joins the caller's terminal to the console of the running VPS name until
 // the user detaches or the VPS ends. If only its monitor ends, the VPS gets a new one
 // and the console continues there. It is fail.Busy if too many clients are attached.
-func (m *Manager) Console(ctx context.Context, name string, io Stdio) error {
+func (m *Manager) Console(ctx context.Context, name vps.Name, io Stdio) error {
 	if io.Err != nil && term.IsTerminal(int(io.In.Fd())) {
 		fmt.Fprintf(io.Err, "croft: attached to %s; %s detaches\n", name, console.DetachKeys)
 	}

@@ -107,7 +107,7 @@ func TestDestroyCutShortAfterTheMove(t *testing.T) {
 	ctx := context.Background()
 	m, _ := newFake(t, t.TempDir())
 	for _, name := range []string{"web", "db"} {
-		if _, err := m.Create(ctx, name, CreateOptions{Template: "t"}); err != nil {
+		if _, err := m.Create(ctx, vps.Name(name), CreateOptions{Template: "t"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -216,7 +216,7 @@ func TestKilledTemplateCreateLetsGoOn(t *testing.T) {
 	}
 }
 
-func onlyOwner(t *testing.T, m *Manager, name string) {
+func onlyOwner(t *testing.T, m *Manager, name vps.Name) {
 	t.Helper()
 	table, err := m.networkTables().Get(DefaultNetwork)
 	if err != nil {
@@ -271,7 +271,7 @@ func TestCreateRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, c := range map[string]struct {
-		name string
+		name vps.Name
 		o    CreateOptions
 		kind fail.Kind
 	}{
@@ -283,7 +283,7 @@ func TestCreateRefuses(t *testing.T) {
 		"odd ids":            {"a", CreateOptions{Template: "t", IDSize: 1000}, fail.Usage},
 		"a host's sysctl":    {"a", CreateOptions{Template: "t", Sysctls: map[string]string{"vm.swappiness": "1"}}, fail.Usage},
 	} {
-		if _, err := m.Create(ctx, c.name, c.o); fail.KindOf(err) != c.kind || err == nil {
+		if _, err := m.Create(ctx, vps.Name(c.name), c.o); fail.KindOf(err) != c.kind || err == nil {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -19,7 +19,7 @@ import (
 
 // A HostResult is the result for one VPS of a boot or a shutdown of the host.
 type HostResult struct {
-	Name string
+	Name vps.Name
 	Took time.Duration
 	Err  error // nil if it was started or has stopped
 }
@@ -54,7 +54,7 @@ func (m *Manager) BootHost(ctx context.Context, o StartOptions, tell func(HostRe
 		}
 	}
 	groups := bootGroups(start)
-	return inGroups(ctx, groups, goruntime.NumCPU(), tell, func(name string) error {
+	return inGroups(ctx, groups, goruntime.NumCPU(), tell, func(name vps.Name) error {
 		err := m.Start(ctx, name, o)
 		if !fail.Is(err, fail.State) {
 			return err
@@ -94,13 +94,13 @@ func (m *Manager) ShutdownHost(ctx context.Context, o ShutdownOptions, tell func
 	groups := bootGroups(stop)
 	slices.Reverse(groups)
 	// A stop mostly waits, so their number needs no limit.
-	return inGroups(ctx, groups, len(stop), tell, func(name string) error {
+	return inGroups(ctx, groups, len(stop), tell, func(name vps.Name) error {
 		return m.stopForShutdown(ctx, name, deadline)
 	})
 }
 
 // stopForShutdown stops one VPS, before the deadline if there is one.
-func (m *Manager) stopForShutdown(ctx context.Context, name string, deadline time.Time) error {
+func (m *Manager) stopForShutdown(ctx context.Context, name vps.Name, deadline time.Time) error {
 	own := DefaultStopTimeout
 	if v, err := m.store.Get(name); err == nil {
 		own = v.StopTimeout()
@@ -192,7 +192,7 @@ func timeLeft(d time.Duration, deadline time.Time) time.Duration {
 }
 
 // runs reports whether name runs in any way, with a monitor or without.
-func (m *Manager) runs(name string) (bool, error) {
+func (m *Manager) runs(name vps.Name) (bool, error) {
 	seen, err := m.observe(name)
 	return seen.Runs(), err
 }
@@ -200,13 +200,13 @@ func (m *Manager) runs(name string) (bool, error) {
 // mayRun reports whether name runs. If its record cannot be read that is a warning,
 // and the VPS runs if the kernel has processes of it. So one bad file does not stop a
 // boot or a shutdown of the host.
-func (m *Manager) mayRun(name string) bool {
+func (m *Manager) mayRun(name vps.Name) bool {
 	runs, err := m.runs(name)
 	if err == nil {
 		return runs
 	}
 	m.warn(err.Error())
-	pids, err := m.containers.Remains(name)
+	pids, err := m.containers.Remains(string(name))
 	return err != nil || len(pids) > 0
 }
 
@@ -224,11 +224,11 @@ func startsOnBoot(v vps.VPS, marked bool) bool {
 
 // bootGroups returns groups of VPSs that start at the same time, in the order in
 // which they start.
-func bootGroups(all []vps.VPS) [][]string {
+func bootGroups(all []vps.VPS) [][]vps.Name {
 	slices.SortFunc(all, func(a, b vps.VPS) int {
 		return cmp.Or(cmp.Compare(b.BootOrder, a.BootOrder), cmp.Compare(a.Name, b.Name))
 	})
-	var groups [][]string
+	var groups [][]vps.Name
 	for i, v := range all {
 		if i == 0 || v.BootOrder != all[i-1].BootOrder {
 			groups = append(groups, nil)
@@ -242,7 +242,7 @@ func bootGroups(all []vps.VPS) [][]string {
 // inGroups calls do for each name, one group after the other, for at most limit names
 // at the same time. When ctx is done it does not call do any more and returns the
 // error of ctx.
-func inGroups(ctx context.Context, groups [][]string, limit int, tell func(HostResult), do func(string) error) ([]HostResult, error) {
+func inGroups(ctx context.Context, groups [][]vps.Name, limit int, tell func(HostResult), do func(vps.Name) error) ([]HostResult, error) {
 	var telling sync.Mutex
 	var all []HostResult
 	for _, names := range groups {

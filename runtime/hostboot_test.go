@@ -34,7 +34,7 @@ func newRebootable(t *testing.T) *rebootable {
 }
 
 // vps creates a VPS for each of the options.
-func (h *rebootable) vps(name string, o CreateOptions) {
+func (h *rebootable) vps(name vps.Name, o CreateOptions) {
 	h.t.Helper()
 	o.Template = "t"
 	if _, err := h.m.Create(context.Background(), name, o); err != nil {
@@ -45,7 +45,7 @@ func (h *rebootable) vps(name string, o CreateOptions) {
 func (h *rebootable) start(names ...string) {
 	h.t.Helper()
 	for _, name := range names {
-		if err := h.m.Start(context.Background(), name, StartOptions{}); err != nil {
+		if err := h.m.Start(context.Background(), vps.Name(name), StartOptions{}); err != nil {
 			h.t.Fatal(err)
 		}
 	}
@@ -72,7 +72,7 @@ func (h *rebootable) cut() {
 // boot boots the host and returns the results and the running VPSs.
 func (h *rebootable) boot() (told []string, runs string) {
 	h.t.Helper()
-	results, err := h.m.BootHost(context.Background(), StartOptions{}, func(r HostResult) { told = append(told, r.Name) })
+	results, err := h.m.BootHost(context.Background(), StartOptions{}, func(r HostResult) { told = append(told, string(r.Name)) })
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func (h *rebootable) running() string {
 	var names []string
 	for _, v := range all {
 		if v.Status == StatusRunning {
-			names = append(names, v.Name)
+			names = append(names, string(v.Name))
 		}
 	}
 	return strings.Join(names, " ")
@@ -205,7 +205,7 @@ func TestFailedStartKeepsTheMark(t *testing.T) {
 func TestBootOrder(t *testing.T) {
 	h := newRebootable(t)
 	for name, order := range map[string]int{"db": 10, "cache": 10, "web": 5, "a": 0, "b": 0} {
-		h.vps(name, CreateOptions{OnBoot: vps.OnBootYes, BootOrder: order})
+		h.vps(vps.Name(name), CreateOptions{OnBoot: vps.OnBootYes, BootOrder: order})
 	}
 	h.vps("gone", CreateOptions{OnBoot: vps.OnBootYes, Ephemeral: true})
 	told, runs := h.boot()
@@ -222,7 +222,7 @@ func TestBootOrder(t *testing.T) {
 		t.Errorf("started in this order: %s", got)
 	}
 	told = nil
-	results, err := h.m.ShutdownHost(context.Background(), ShutdownOptions{Timeout: time.Nanosecond}, func(r HostResult) { told = append(told, r.Name) })
+	results, err := h.m.ShutdownHost(context.Background(), ShutdownOptions{Timeout: time.Nanosecond}, func(r HostResult) { told = append(told, string(r.Name)) })
 	if err != nil || len(results) != 5 {
 		t.Fatalf("%+v, %v", results, err)
 	}
@@ -242,13 +242,13 @@ func TestBootOrder(t *testing.T) {
 func TestBootGoesOnAfterFailures(t *testing.T) {
 	h := newRebootable(t)
 	for name, order := range map[string]int{"first": 9, "broken": 5, "busy": 5, "last": 1} {
-		h.vps(name, CreateOptions{BootOrder: order})
+		h.vps(vps.Name(name), CreateOptions{BootOrder: order})
 		h.start(name)
 	}
 	h.vps("odd", CreateOptions{}) // unreadable too, and never started
 	h.cut()
 	for _, name := range []string{"broken", "odd"} {
-		if err := os.WriteFile(h.m.store.VPSFile(name), []byte("{"), 0o600); err != nil {
+		if err := os.WriteFile(h.m.store.VPSFile(vps.Name(name)), []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -259,14 +259,14 @@ func TestBootGoesOnAfterFailures(t *testing.T) {
 	defer held.Unlock()
 	h.m.lockWait = 0
 	var told []string
-	results, err := h.m.BootHost(context.Background(), StartOptions{}, func(r HostResult) { told = append(told, r.Name) })
+	results, err := h.m.BootHost(context.Background(), StartOptions{}, func(r HostResult) { told = append(told, string(r.Name)) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]fail.Kind{}
 	for _, r := range results {
-		if got[r.Name] = 0; r.Err != nil {
-			got[r.Name] = fail.KindOf(r.Err)
+		if got[string(r.Name)] = 0; r.Err != nil {
+			got[string(r.Name)] = fail.KindOf(r.Err)
 		}
 	}
 	// The boot order of a VPS that cannot be read is not known.

@@ -44,7 +44,7 @@ func (m *Manager) killLocked(ctx context.Context, l *state.Locked, v vps.VPS) (*
 	begun := time.Now()
 	for bounded.Err() == nil && (time.Since(begun) < killPatience || m.exiting(l.Name())) {
 		// Again each time: a VPS that reboots now gets a new container.
-		if err := m.containers.Kill(l.Name()); err != nil && !errors.Is(err, container.ErrAbsent) {
+		if err := m.containers.Kill(string(l.Name())); err != nil && !errors.Is(err, container.ErrAbsent) {
 			failed = err
 		}
 		life, err := m.lifeWithin(bounded, l, pace)
@@ -76,7 +76,7 @@ func (m *Manager) killLocked(ctx context.Context, l *state.Locked, v vps.VPS) (*
 }
 
 // exiting reports whether the kernel is ending the init of name.
-func (m *Manager) exiting(name string) bool {
+func (m *Manager) exiting(name vps.Name) bool {
 	init := m.initProcess(name)
 	return observe.Alive(init) && container.Exiting(init.PID)
 }
@@ -90,7 +90,7 @@ func (m *Manager) lifeWithin(ctx context.Context, l *state.Locked, limit time.Du
 
 // killMonitor kills the monitor of name if it is stopped, or in any case if late is
 // set. It reports whether it has killed one.
-func (m *Manager) killMonitor(name string, late bool) (killed bool) {
+func (m *Manager) killMonitor(name vps.Name, late bool) (killed bool) {
 	for _, pid := range monitorsOf(m.store.LifeFile(name), name) {
 		if !late && !proc.Stopped(pid) {
 			continue
@@ -106,19 +106,19 @@ func (m *Manager) killMonitor(name string, late bool) (killed bool) {
 // monitorsOf returns the processes that are called like a monitor of name and
 // have its life lock's file open. The kernel does not tell which process holds
 // such a lock, and other commands open the file only to look at the lock.
-func monitorsOf(lifeFile, name string) []int {
+func monitorsOf(lifeFile string, name vps.Name) []int {
 	return proc.WithOpenFile(lifeFile, func(pid int) bool { return pid != os.Getpid() && calledMonitor(pid, name) })
 }
 
 // calledMonitor reports whether process pid has the command line of a monitor
 // of name, as croft or as the holder.
-func calledMonitor(pid int, name string) bool {
+func calledMonitor(pid int, name vps.Name) bool {
 	text, err := proc.CommandLine(pid)
 	if err != nil {
 		return false
 	}
 	args := strings.Split(text, "\x00")
-	return args[0] == holderTitle(name) || len(args) > 2 && args[1] == MonitorCommand && args[2] == name
+	return args[0] == holderTitle(name) || len(args) > 2 && args[1] == MonitorCommand && args[2] == string(name)
 }
 
 // sweepForMonitor removes what a VPS has left whose monitor was killed, and records
@@ -130,7 +130,7 @@ func (m *Manager) sweepForMonitor(ctx context.Context, v vps.VPS) error {
 }
 
 // putEnd records the end of a VPS without a monitor. The caller holds the life lock.
-func (m *Manager) putEnd(name string, end state.End) error {
+func (m *Manager) putEnd(name vps.Name, end state.End) error {
 	run, err := m.store.Run(name)
 	if err != nil || run.Schema == 0 {
 		return nil // there is no record to complete
@@ -141,7 +141,7 @@ func (m *Manager) putEnd(name string, end state.End) error {
 }
 
 // whyNotEnded names what keeps a killed VPS from ending.
-func (m *Manager) whyNotEnded(name string) string {
+func (m *Manager) whyNotEnded(name vps.Name) string {
 	if init := m.initProcess(name); observe.Alive(init) {
 		return fmt.Sprintf("its init (pid %d) is still there: %s", init.PID, container.WhyNotEnded(init.PID))
 	}
@@ -155,7 +155,7 @@ func (m *Manager) whyNotEnded(name string) string {
 // cgroup, whatever its files say. With force it kills them. Otherwise they are
 // fail.State.
 func (m *Manager) killStrays(v vps.VPS, force bool) error {
-	pids, err := m.containers.Remains(v.Name)
+	pids, err := m.containers.Remains(string(v.Name))
 	if err != nil || len(pids) == 0 {
 		return err
 	}
@@ -164,7 +164,7 @@ func (m *Manager) killStrays(v vps.VPS, force bool) error {
 	}
 	m.warn(fmt.Sprintf("%s ran without its monitor, and is killed", v.Name))
 	m.killHolder(pids)
-	return m.containers.EndRemains(v.Name)
+	return m.containers.EndRemains(string(v.Name))
 }
 
 // killHolder kills the holder of a VPS whose processes are pids. A holder that lost

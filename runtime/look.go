@@ -18,47 +18,47 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 }
 
 // Inspect describes one VPS, with the packets that its filters dropped.
-func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
+func (m *Manager) Inspect(ctx context.Context, name vps.Name) (Info, error) {
 	return m.looker().Inspect(ctx, name)
 }
 
 // Stats returns the usage of the named VPSs, or of all running ones if names is
 // empty. A VPS without usage has Err set, which is fail.State if it does not run.
-func (m *Manager) Stats(ctx context.Context, names []string) ([]Stats, error) {
+func (m *Manager) Stats(ctx context.Context, names []vps.Name) ([]Stats, error) {
 	return m.looker().Stats(ctx, names)
 }
 
 // Processes lists the processes of a running VPS, by their pids inside.
-func (m *Manager) Processes(ctx context.Context, name string) ([]ProcessInfo, error) {
+func (m *Manager) Processes(ctx context.Context, name vps.Name) ([]ProcessInfo, error) {
 	return m.looker().Processes(ctx, name)
 }
 
 // Logs writes a console log of name to w, or the log of its monitor. With
 // o.Follow it continues until the VPS stops or ctx is done. A VPS that has never
 // booted has an empty log.
-func (m *Manager) Logs(ctx context.Context, name string, o LogOptions, w io.Writer) error {
+func (m *Manager) Logs(ctx context.Context, name vps.Name, o LogOptions, w io.Writer) error {
 	return m.looker().Logs(ctx, name, o, w)
 }
 
 // Wait returns when name meets the condition: fail.Timeout if it does not within
 // timeout (0: no limit), fail.State if it cannot. For UntilStopped it returns the
 // last end of the VPS, or nil if there was none since the host booted.
-func (m *Manager) Wait(ctx context.Context, name string, until Condition, timeout time.Duration) (*End, error) {
+func (m *Manager) Wait(ctx context.Context, name vps.Name, until Condition, timeout time.Duration) (*End, error) {
 	return m.looker().Wait(ctx, name, until, timeout)
 }
 
 // Firewall describes the firewall of the VPS name, and which rules really exist.
-func (m *Manager) Firewall(ctx context.Context, name string) (FirewallInfo, error) {
+func (m *Manager) Firewall(ctx context.Context, name vps.Name) (FirewallInfo, error) {
 	return m.looker().Firewall(ctx, name)
 }
 
 // Routing describes the routes and rules of the VPS name, and which really exist.
-func (m *Manager) Routing(ctx context.Context, name string) (RoutingInfo, error) {
+func (m *Manager) Routing(ctx context.Context, name vps.Name) (RoutingInfo, error) {
 	return m.looker().Routing(ctx, name)
 }
 
 // Published describes the published ports of the VPS name, and which really exist.
-func (m *Manager) Published(ctx context.Context, name string) (PublishedInfo, error) {
+func (m *Manager) Published(ctx context.Context, name vps.Name) (PublishedInfo, error) {
 	return m.looker().Published(ctx, name)
 }
 
@@ -68,16 +68,5 @@ func (m *Manager) AllPublished(ctx context.Context) ([]PublishedInfo, error) {
 	return m.looker().AllPublished(ctx)
 }
 
-// ResolveNames returns the VPSs that a command is for: the named ones, or all. An
-// invalid name is fail.Usage.
-func (m *Manager) ResolveNames(all bool, names []string) ([]string, error) {
-	if !all {
-		for _, n := range names {
-			if _, err := vps.ParseName(n); err != nil {
-				return nil, err
-			}
-		}
-		return names, nil
-	}
-	return m.store.Names()
-}
+// Names returns the names of all VPSs, sorted.
+func (m *Manager) Names() ([]vps.Name, error) { return m.store.Names() }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 	"croft/network"
 )
 
@@ -15,7 +16,7 @@ func TestStats(t *testing.T) {
 	m, _ := newFake(t, t.TempDir())
 	ctx := context.Background()
 	for _, name := range []string{"db", "web"} {
-		if _, err := m.Create(ctx, name, CreateOptions{Template: "t"}); err != nil {
+		if _, err := m.Create(ctx, vps.Name(name), CreateOptions{Template: "t"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,7 +38,7 @@ func TestStats(t *testing.T) {
 	if !reflect.DeepEqual(web.Interfaces, want) {
 		t.Errorf("its interfaces: %+v", web.Interfaces)
 	}
-	all, err = m.Stats(ctx, []string{"web", "db", "none"})
+	all, err = m.Stats(ctx, []vps.Name{"web", "db", "none"})
 	if err != nil || len(all) != 3 {
 		t.Fatalf("of three names: %+v, %v", all, err)
 	}

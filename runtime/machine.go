@@ -136,7 +136,7 @@ type monitors interface {
 	// Spawn starts the monitor of name and returns when init runs, or with the
 	// reason why it does not. The monitor takes over life; the caller still closes
 	// its own descriptor.
-	Spawn(ctx context.Context, name string, life *os.File, how spawnHow) error
+	Spawn(ctx context.Context, name vps.Name, life *os.File, how spawnHow) error
 }
 
 // guestAccess changes and reads what a VPS has inside: guests.Access, which documents

@@ -17,6 +17,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/inside"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/network/host"
 	"croft/runtime/container"
 	"croft/runtime/guests"
@@ -150,12 +151,12 @@ func (m *Manager) observer() observe.Observer {
 }
 
 // observe looks at name.
-func (m *Manager) observe(name string) (observe.Observation, error) {
+func (m *Manager) observe(name vps.Name) (observe.Observation, error) {
 	return m.observer().Observe(name)
 }
 
 // status returns what name does.
-func (m *Manager) status(name string) (Status, error) {
+func (m *Manager) status(name vps.Name) (Status, error) {
 	seen, err := m.observe(name)
 	if err != nil {
 		return "", err
@@ -164,7 +165,7 @@ func (m *Manager) status(name string) (Status, error) {
 }
 
 // liveInit returns the init of a VPS that runs; the zero Identity if it does not.
-func (m *Manager) liveInit(name string) (inside.Identity, error) {
+func (m *Manager) liveInit(name vps.Name) (inside.Identity, error) {
 	seen, err := m.observe(name)
 	return seen.Init(), err
 }
@@ -177,9 +178,9 @@ func (m *Manager) names() names.Names {
 }
 
 // warnAll passes on warnings about the VPS name.
-func (m *Manager) warnAll(name string, warnings []string) {
+func (m *Manager) warnAll(name vps.Name, warnings []string) {
 	for _, w := range warnings {
-		m.warn(name + ": " + w)
+		m.warn(string(name) + ": " + w)
 	}
 }
 

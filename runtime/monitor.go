@@ -92,7 +92,7 @@ func startClean(cmd *exec.Cmd) error {
 	return <-done
 }
 
-func (s spawner) Spawn(ctx context.Context, name string, life *os.File, how spawnHow) error {
+func (s spawner) Spawn(ctx context.Context, name vps.Name, life *os.File, how spawnHow) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find croft's own binary: %w", err)
@@ -103,7 +103,7 @@ func (s spawner) Spawn(ctx context.Context, name string, life *os.File, how spaw
 	}
 	defer read.Close()
 	cmd := exec.Command(self)
-	cmd.Args = []string{"croft", MonitorCommand, name, string(how), s.store.Root, s.store.RunRoot, string(s.cgroups)}
+	cmd.Args = []string{"croft", MonitorCommand, string(name), string(how), s.store.Root, s.store.RunRoot, string(s.cgroups)}
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // for iptables and modprobe
 	cmd.ExtraFiles = []*os.File{life, write}
@@ -150,7 +150,7 @@ const monitorEnded spawnHow = "ended"
 // parent of init and needs little memory.
 type monitor struct {
 	*Manager
-	name     string
+	name     vps.Name
 	how      spawnHow
 	cgroups  string // the cgroup manager to use
 	life     *os.File
@@ -166,10 +166,14 @@ func Monitor(args []string) int {
 		fmt.Fprintln(os.Stderr, "croft: monitor is for croft itself")
 		return int(fail.Usage)
 	}
+	name, err := vps.ParseName(args[0])
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "croft: %v\n", err)
+		return int(fail.Usage)
+	}
 	how := spawnHow(args[1])
-	mon := &monitor{name: args[0], how: how, cgroups: args[4]}
+	mon := &monitor{name: name, how: how, cgroups: args[4]}
 	var end holder.End
-	var err error
 	switch how {
 	case spawnBoot, spawnWait, spawnAdopt:
 		unix.CloseOnExec(lifeFD)
@@ -184,7 +188,7 @@ func Monitor(args []string) int {
 		err = fail.New(fail.Usage, "no such monitor: %s", how)
 	}
 	if err == nil {
-		mon.Manager, err = New(Options{Root: args[2], Run: args[3], CgroupManager: args[4], Command: "croft monitor " + mon.name,
+		mon.Manager, err = New(Options{Root: args[2], Run: args[3], CgroupManager: args[4], Command: "croft monitor " + string(mon.name),
 			Warn: func(w string) { mon.warnings = append(mon.warnings, w); mon.log.Printf("warning: %s", w) }})
 	}
 	if err == nil {
@@ -195,7 +199,7 @@ func Monitor(args []string) int {
 		logrus.SetOutput(os.Stderr) // warnings and errors of libcontainer
 		logrus.SetLevel(logrus.WarnLevel)
 		err = mon.run(how, end)
-		if e := mon.containers.RemoveOwnScope(mon.name); err == nil {
+		if e := mon.containers.RemoveOwnScope(string(mon.name)); err == nil {
 			err = e
 		}
 	}
@@ -227,7 +231,7 @@ func (mon *monitor) run(how spawnHow, end holder.End) error {
 	ctx := context.Background()
 	if how != monitorEnded { // otherwise it is there already
 		bounded, cancel := context.WithTimeout(ctx, shelterPatience)
-		err := mon.containers.MoveToOwnScope(bounded, mon.name)
+		err := mon.containers.MoveToOwnScope(bounded, string(mon.name))
 		cancel()
 		if err != nil {
 			return err
@@ -294,7 +298,7 @@ func (mon *monitor) recordFailure(ctx context.Context, cause error) error {
 // sweep removes everything that a VPS which does not run has left on the host. It
 // finds that by name. No-op if there is nothing. The caller holds the life lock.
 func (m *Manager) sweep(ctx context.Context, v vps.VPS) error {
-	err := m.containers.Delete(v.Name)
+	err := m.containers.Delete(string(v.Name))
 	for _, p := range m.networkTables().PlugsLeft(v) {
 		if e := m.networks.ReturnLink(p.Plan, paths.KeptNamespace(m.store, v.Name)); err == nil {
 			err = e

@@ -5,6 +5,7 @@ import (
 
 	"croft/bundles"
 	"croft/internal/fail"
+	"croft/internal/vps"
 	"croft/runtime/paths"
 	"croft/template/rootfs"
 )
@@ -13,7 +14,7 @@ import (
 // mount point, which is in the VPS's bundle. It writes the configuration of the
 // bundle, so any OCI runtime can run it. No-op if it is mounted. It stays mounted
 // until Umount, Destroy or a reboot of the host, and the VPS cannot start until then.
-func (m *Manager) Mount(ctx context.Context, name string) (string, error) {
+func (m *Manager) Mount(ctx context.Context, name vps.Name) (string, error) {
 	l, v, err := m.lockAndLoadAsIs(ctx, name)
 	if err != nil {
 		return "", err
@@ -54,7 +55,7 @@ func (m *Manager) Mount(ctx context.Context, name string) (string, error) {
 
 // Umount undoes Mount. No-op if the VPS is not mounted. It is fail.State if the VPS
 // runs, and fail.Busy, and changes nothing, while a process uses the files.
-func (m *Manager) Umount(ctx context.Context, name string) error {
+func (m *Manager) Umount(ctx context.Context, name vps.Name) error {
 	l, v, err := m.lockAndLoadAsIs(ctx, name)
 	if err != nil {
 		return err
@@ -73,13 +74,13 @@ func (m *Manager) Umount(ctx context.Context, name string) error {
 
 // mountpoint describes the place where a VPS's root filesystem is mounted, without
 // its layers.
-func (m *Manager) mountpoint(name string) rootfs.Rootfs {
+func (m *Manager) mountpoint(name vps.Name) rootfs.Rootfs {
 	return rootfs.Rootfs{Dir: m.store.FSDir(name), Target: paths.Rootfs(m.store, name), Scratch: paths.LowerDir(m.store, name)}
 }
 
 // notMounted is fail.State if Mount has mounted the root filesystem: the result of
 // two overlay mounts with the same upper directory is undefined.
-func (m *Manager) notMounted(name string) error {
+func (m *Manager) notMounted(name vps.Name) error {
 	mounted, err := m.rootfses.Mounted(m.mountpoint(name))
 	if err == nil && mounted {
 		err = fail.New(fail.State, "%s is mounted", name).WithHint("croft umount %s", name)

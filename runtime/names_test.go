@@ -17,7 +17,7 @@ func TestNamesFollow(t *testing.T) {
 	m, w := newFake(t, t.TempDir())
 	ctx := context.Background()
 	first := map[string]uint32{}
-	create := func(name string) netip.Addr {
+	create := func(name vps.Name) netip.Addr {
 		t.Helper()
 		if _, err := m.Create(ctx, name, CreateOptions{Template: "t"}); err != nil {
 			t.Fatal(err)
@@ -26,7 +26,7 @@ func TestNamesFollow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first[name] = v.IDs.First
+		first[string(name)] = v.IDs.First
 		claim, _ := tables.ClaimOf(m.networkTables().All()[DefaultNetwork], name, "eth0")
 		return claim.Addresses[0]
 	}
@@ -61,10 +61,10 @@ func TestNamesFollow(t *testing.T) {
 	if n := told(func() error { create("web"); return nil }); n != 0 || len(knows("db", "web")) != 0 {
 		t.Errorf("a create told %d VPSs of one that has never run", n)
 	}
-	start := func(name string) func() error {
+	start := func(name vps.Name) func() error {
 		return func() error { return m.Start(ctx, name, StartOptions{}) }
 	}
-	kill := func(name string) func() error {
+	kill := func(name vps.Name) func() error {
 		return func() error { return m.Stop(ctx, name, StopOptions{Fast: true}) }
 	}
 	if n := told(start("web")); n != 2 || len(knows("db", "web")) == 0 || len(knows("web", "db")) == 0 {
@@ -115,7 +115,7 @@ func TestNetworkWithoutNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"web", "db"} {
-		if _, err := m.Create(ctx, name, CreateOptions{Template: "t", Networks: []string{"strangers"}}); err != nil {
+		if _, err := m.Create(ctx, vps.Name(name), CreateOptions{Template: "t", Networks: []string{"strangers"}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -223,7 +223,7 @@ func (m *Manager) repairInterfaces(ctx context.Context, name string) error {
 	return ctx.Err()
 }
 
-func (m *Manager) repairInterfacesOf(ctx context.Context, name, network string) error {
+func (m *Manager) repairInterfacesOf(ctx context.Context, name vps.Name, network string) error {
 	l, err := m.lock(ctx, name)
 	if err != nil {
 		return err

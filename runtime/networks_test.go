@@ -85,7 +85,7 @@ func TestOneBadTable(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			m, w := newFake(t, t.TempDir())
 			for _, n := range []string{"web", "db"} {
-				if _, err := m.Create(ctx, n, CreateOptions{Template: "busybox"}); err != nil {
+				if _, err := m.Create(ctx, vps.Name(n), CreateOptions{Template: "busybox"}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -162,7 +162,7 @@ func TestRepairDamagedClaims(t *testing.T) {
 	ctx := context.Background()
 	m, _ := newFake(t, t.TempDir())
 	for _, name := range []string{"db", "web"} {
-		if _, err := m.Create(ctx, name, CreateOptions{Template: "t"}); err != nil {
+		if _, err := m.Create(ctx, vps.Name(name), CreateOptions{Template: "t"}); err != nil {
 			t.Fatal(err)
 		}
 	}

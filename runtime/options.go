@@ -103,12 +103,12 @@ type ExecOptions struct {
 // RunOptions are the options of run.
 type RunOptions struct {
 	CreateOptions
-	Name   string // "" is a random name
+	Name   vps.Name // "" is a random name
 	Remove bool
 	Detach bool // start the VPS, but do not run a command in it
 	Wait   Wait
-	Exec   ExecOptions       // without Args: a shell
-	Named  func(name string) // called with the name when the VPS exists; may be nil
+	Exec   ExecOptions         // without Args: a shell
+	Named  func(name vps.Name) // called with the name when the VPS exists; may be nil
 }
 
 // A Status is one word for what a VPS does.

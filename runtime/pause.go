@@ -7,21 +7,22 @@ import (
 	"os"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 	"croft/runtime/container"
 	"croft/runtime/paths"
 )
 
 // Pause freezes all processes of name. No-op if name is paused.
-func (m *Manager) Pause(ctx context.Context, name string) error {
+func (m *Manager) Pause(ctx context.Context, name vps.Name) error {
 	return m.freeze(ctx, name, m.containers.Freeze)
 }
 
 // Resume thaws a paused VPS. No-op if name is not paused.
-func (m *Manager) Resume(ctx context.Context, name string) error {
+func (m *Manager) Resume(ctx context.Context, name vps.Name) error {
 	return m.freeze(ctx, name, m.containers.Thaw)
 }
 
-func (m *Manager) freeze(ctx context.Context, name string, how func(string) error) error {
+func (m *Manager) freeze(ctx context.Context, name vps.Name, how func(string) error) error {
 	l, _, err := m.lockAndLoad(ctx, name)
 	if err != nil {
 		return err
@@ -34,7 +35,7 @@ func (m *Manager) freeze(ctx context.Context, name string, how func(string) erro
 	if !seen.Alive {
 		return m.observer().NotRunning(name)
 	}
-	if err := how(name); err != nil {
+	if err := how(string(name)); err != nil {
 		if errors.Is(err, container.ErrAbsent) {
 			return m.observer().NotRunning(name)
 		}
@@ -45,13 +46,13 @@ func (m *Manager) freeze(ctx context.Context, name string, how func(string) erro
 
 // freezeWhile freezes a running VPS until the function that it returns is called.
 // No-op if the VPS does not run or is paused. The caller holds its lock.
-func (m *Manager) freezeWhile(name string) (func() error, error) {
+func (m *Manager) freezeWhile(name vps.Name) (func() error, error) {
 	goOn := func() error { return nil }
 	seen, err := m.observe(name)
 	if err != nil || !seen.Alive {
 		return goOn, err
 	}
-	frozen, err := m.containers.Frozen(name)
+	frozen, err := m.containers.Frozen(string(name))
 	if err != nil || frozen {
 		return goOn, ignoreEnded(name, err)
 	}
@@ -59,7 +60,7 @@ func (m *Manager) freezeWhile(name string) (func() error, error) {
 		return goOn, fmt.Errorf("cannot freeze %s: %w", name, err)
 	}
 	goOn = func() error { return m.thawFrozen(name) }
-	if err := m.containers.Freeze(name); err != nil {
+	if err := m.containers.Freeze(string(name)); err != nil {
 		return goOn, errors.Join(ignoreEnded(name, err), goOn())
 	}
 	return goOn, nil
@@ -67,11 +68,11 @@ func (m *Manager) freezeWhile(name string) (func() error, error) {
 
 // thawFrozen thaws a VPS that freezeWhile froze, in this process or in one that was
 // killed. No-op for other VPSs. The caller holds the lock.
-func (m *Manager) thawFrozen(name string) error {
+func (m *Manager) thawFrozen(name vps.Name) error {
 	if !paths.Exists(paths.Frozen(m.store, name)) {
 		return nil
 	}
-	if err := ignoreEnded(name, m.containers.Thaw(name)); err != nil {
+	if err := ignoreEnded(name, m.containers.Thaw(string(name))); err != nil {
 		return err
 	}
 	if err := os.Remove(paths.Frozen(m.store, name)); err != nil && !os.IsNotExist(err) {
@@ -82,7 +83,7 @@ func (m *Manager) thawFrozen(name string) error {
 
 // thawIfFree is thawFrozen for commands that take no lock. No-op while another
 // command holds the lock, because that one may have frozen the VPS.
-func (m *Manager) thawIfFree(ctx context.Context, name string) {
+func (m *Manager) thawIfFree(ctx context.Context, name vps.Name) {
 	if !paths.Exists(paths.Frozen(m.store, name)) {
 		return
 	}
@@ -97,7 +98,7 @@ func (m *Manager) thawIfFree(ctx context.Context, name string) {
 }
 
 // ignoreEnded is err, or nil if the VPS has just ended.
-func ignoreEnded(name string, err error) error {
+func ignoreEnded(name vps.Name, err error) error {
 	if err == nil || errors.Is(err, container.ErrAbsent) {
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 // claimPorts calls save, which publishes the ports more of the VPS name, while no
 // other VPS can publish any. A port that another VPS has published, or that a
 // socket of the host listens on, is fail.Taken.
-func (m *Manager) claimPorts(ctx context.Context, name string, more []vps.Publication, save func() error) error {
+func (m *Manager) claimPorts(ctx context.Context, name vps.Name, more []vps.Publication, save func() error) error {
 	has, err := m.hostHas()
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ func tcp(ports, to string) vps.Publication {
 	return vps.Publication{Protocol: "tcp", Ports: ports, To: to}
 }
 
-func publishedBy(t *testing.T, m *Manager, name string) []vps.Publication {
+func publishedBy(t *testing.T, m *Manager, name vps.Name) []vps.Publication {
 	t.Helper()
 	v, err := m.store.Get(name)
 	if err != nil {
@@ -34,7 +34,7 @@ func TestParallelPublishersHaveOneWinner(t *testing.T) {
 	ctx := context.Background()
 	const many = 20
 	for i := range many {
-		if _, err := m.Create(ctx, fmt.Sprintf("v%d", i), CreateOptions{Template: "t"}); err != nil {
+		if _, err := m.Create(ctx, vps.Name(fmt.Sprintf("v%d", i)), CreateOptions{Template: "t"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -42,9 +42,9 @@ func TestParallelPublishersHaveOneWinner(t *testing.T) {
 	losers := make([]error, 2*many)
 	for i := range many {
 		wanted := []vps.Publication{tcp(fmt.Sprintf("%d-8100", 8000+i), fmt.Sprintf("%d-8100", 8000+i))}
-		all.Go(func() { losers[i] = m.Change(ctx, fmt.Sprintf("v%d", i), vps.Publish{Ports: wanted}) })
+		all.Go(func() { losers[i] = m.Change(ctx, vps.Name(fmt.Sprintf("v%d", i)), vps.Publish{Ports: wanted}) })
 		all.Go(func() {
-			_, losers[many+i] = m.Create(ctx, fmt.Sprintf("v%d", many+i), CreateOptions{Template: "t", Published: wanted})
+			_, losers[many+i] = m.Create(ctx, vps.Name(fmt.Sprintf("v%d", many+i)), CreateOptions{Template: "t", Published: wanted})
 		})
 	}
 	all.Wait()
@@ -53,11 +53,11 @@ func TestParallelPublishersHaveOneWinner(t *testing.T) {
 		if i != winner && (!fail.Is(err, fail.Taken) || !strings.Contains(err.Error(), fmt.Sprintf("v%d has published", winner))) {
 			t.Errorf("v%d: %v; the winner is v%d", i, err, winner)
 		}
-		if paths.Exists(m.store.VPSDir(fmt.Sprintf("v%d", i))) != (i < many || i == winner) {
+		if paths.Exists(m.store.VPSDir(vps.Name(fmt.Sprintf("v%d", i)))) != (i < many || i == winner) {
 			t.Errorf("v%d is there, or not", i)
 		}
 	}
-	if got := publishedBy(t, m, fmt.Sprintf("v%d", winner)); len(got) != 1 {
+	if got := publishedBy(t, m, vps.Name(fmt.Sprintf("v%d", winner))); len(got) != 1 {
 		t.Errorf("the winner has %v", got)
 	}
 }
@@ -154,7 +154,7 @@ func TestAllPublished(t *testing.T) {
 		t.Errorf("without VPSs: %v, %v", all, err)
 	}
 	for name, ports := range map[string][]vps.Publication{"web": {tcp("80", "80"), tcp("443", "443")}, "db": {tcp("5432", "5432")}, "quiet": nil} {
-		if _, err := m.Create(ctx, name, CreateOptions{Template: "t", Published: ports}); err != nil {
+		if _, err := m.Create(ctx, vps.Name(name), CreateOptions{Template: "t", Published: ports}); err != nil {
 			t.Fatal(err)
 		}
 	}

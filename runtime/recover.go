@@ -15,10 +15,7 @@ import (
 )
 
 // lock takes the lock of name for the command of this Manager.
-func (m *Manager) lock(ctx context.Context, name string) (*state.Locked, error) {
-	if _, err := vps.ParseName(name); err != nil {
-		return nil, err
-	}
+func (m *Manager) lock(ctx context.Context, name vps.Name) (*state.Locked, error) {
 	m.destroyAbandoned(ctx)
 	return m.store.Lock(ctx, name, m.command, m.lockWait)
 }
@@ -27,7 +24,7 @@ func (m *Manager) lock(ctx context.Context, name string) (*state.Locked, error) 
 // a killed process has left: it finishes a rename, thaws a frozen VPS, and gives a
 // running VPS without a monitor a new one. A VPS that ended while it had no
 // monitor and should run is started again. A repair that fails is a warning.
-func (m *Manager) lockAndLoad(ctx context.Context, name string) (*state.Locked, vps.VPS, error) {
+func (m *Manager) lockAndLoad(ctx context.Context, name vps.Name) (*state.Locked, vps.VPS, error) {
 	l, v, err := m.lockAndLoadAsIs(ctx, name)
 	if err != nil {
 		return nil, vps.VPS{}, err
@@ -40,7 +37,7 @@ func (m *Manager) lockAndLoad(ctx context.Context, name string) (*state.Locked, 
 
 // lockAndLoadAsIs is lockAndLoad for commands that start or stop the VPS: a VPS
 // that ended while it had no monitor stays stopped.
-func (m *Manager) lockAndLoadAsIs(ctx context.Context, name string) (*state.Locked, vps.VPS, error) {
+func (m *Manager) lockAndLoadAsIs(ctx context.Context, name vps.Name) (*state.Locked, vps.VPS, error) {
 	l, err := m.lock(ctx, name)
 	if err != nil {
 		return nil, vps.VPS{}, err
@@ -136,7 +133,7 @@ func (m *Manager) startAfterUnseenEnd(ctx context.Context, l *state.Locked, v vp
 // recoverIfFree does the repairs of lockAndLoad for commands that take no lock. No-op
 // if another command holds the lock, because that one has done them. An error is a
 // warning.
-func (m *Manager) recoverIfFree(ctx context.Context, name string) {
+func (m *Manager) recoverIfFree(ctx context.Context, name vps.Name) {
 	m.thawIfFree(ctx, name)
 	seen, err := m.observe(name)
 	if err != nil || seen.Monitored || seen.Run.State != state.Running {

@@ -19,10 +19,7 @@ import (
 //
 // However Rename ends, the VPS has one of the names. The next command that changes
 // the VPS completes an interrupted rename.
-func (m *Manager) Rename(ctx context.Context, old, new string) error {
-	if _, err := vps.ParseName(new); err != nil {
-		return err
-	}
+func (m *Manager) Rename(ctx context.Context, old, new vps.Name) error {
 	if old == new {
 		l, _, err := m.lockAndLoadAsIs(ctx, old)
 		if err == nil {
@@ -77,7 +74,7 @@ func (m *Manager) Rename(ctx context.Context, old, new string) error {
 
 // lockBoth takes the locks of two names, in the order of the names. So two renames
 // in opposite directions do not wait for each other forever.
-func (m *Manager) lockBoth(ctx context.Context, a, b string) (la, lb *state.Locked, err error) {
+func (m *Manager) lockBoth(ctx context.Context, a, b vps.Name) (la, lb *state.Locked, err error) {
 	if a > b {
 		lb, la, err = m.lockBoth(ctx, b, a)
 		return la, lb, err
@@ -143,7 +140,7 @@ func (m *Manager) finishRename(ctx context.Context, l *state.Locked, v vps.VPS) 
 
 // finishRenameOf completes a rename of a VPS away from name, so that the VPS owns
 // nothing under that name any more. The caller holds the lock of name.
-func (m *Manager) finishRenameOf(ctx context.Context, name string) error {
+func (m *Manager) finishRenameOf(ctx context.Context, name vps.Name) error {
 	other, err := m.store.Renamed(name)
 	if err != nil {
 		return err

@@ -86,7 +86,7 @@ func argumentsOf(image template.Image, args []string) []string {
 }
 
 // runIn starts the new VPS name and runs the command of o in it.
-func (m *Manager) runIn(ctx context.Context, name string, image template.Image, o RunOptions) (int, error) {
+func (m *Manager) runIn(ctx context.Context, name vps.Name, image template.Image, o RunOptions) (int, error) {
 	if err := m.startHow(ctx, name, StartOptions{Wait: o.Wait}, spawnWait); err != nil {
 		return 0, err
 	}
@@ -110,7 +110,7 @@ func (m *Manager) runIn(ctx context.Context, name string, image template.Image, 
 
 // runApplication runs a command as the image of the VPS name says: by its user,
 // in its directory, with its environment. The VPS waits for a command.
-func (m *Manager) runApplication(ctx context.Context, name string, image template.Image, o ExecOptions) (int, error) {
+func (m *Manager) runApplication(ctx context.Context, name vps.Name, image template.Image, o ExecOptions) (int, error) {
 	run, err := m.running(ctx, name)
 	if err != nil {
 		return 0, err
@@ -129,7 +129,7 @@ func (m *Manager) runApplication(ctx context.Context, name string, image templat
 }
 
 // randomName returns a name for a VPS that the user did not name.
-func randomName() string { return "run-" + strings.ToLower(rand.Text()[:8]) }
+func randomName() vps.Name { return vps.Name("run-" + strings.ToLower(rand.Text()[:8])) }
 
 // The runner of an ephemeral VPS is the croft run that created it. The holder watches
 // the runner, and the VPS ends with it. If both are killed the next command destroys
@@ -182,7 +182,7 @@ func (m *Manager) destroyAbandoned(ctx context.Context) {
 	}
 }
 
-func (m *Manager) destroyIfAbandoned(ctx context.Context, name string) error {
+func (m *Manager) destroyIfAbandoned(ctx context.Context, name vps.Name) error {
 	v, err := m.store.Get(name)
 	if err == nil && v.Ephemeral && !m.abandoned(v) {
 		return nil

@@ -41,14 +41,14 @@ func crowd(t *testing.T, m *Manager, n int) {
 		}
 		name := fmt.Sprint("v", i)
 		if i > 0 {
-			if err := os.Mkdir(m.store.VPSDir(name), 0o700); err != nil {
+			if err := os.Mkdir(m.store.VPSDir(vps.Name(name)), 0o700); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := os.WriteFile(m.store.VPSFile(name), []byte("{"), 0o600); err != nil {
+		if err := os.WriteFile(m.store.VPSFile(vps.Name(name)), []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		info, err := os.Stat(m.store.VPSDir(name))
+		info, err := os.Stat(m.store.VPSDir(vps.Name(name)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +145,7 @@ func TestParallelCreatesHaveOneWinner(t *testing.T) {
 	m, _ := newFake(t, t.TempDir())
 	m.lockWait = time.Minute
 	const n = 50
-	create := func(name string, want ...netip.Addr) error {
+	create := func(name vps.Name, want ...netip.Addr) error {
 		_, err := m.Create(ctx, name, CreateOptions{Template: "t", Addresses: want})
 		return err
 	}
@@ -159,8 +159,8 @@ func TestParallelCreatesHaveOneWinner(t *testing.T) {
 	wanted := table.IPv4.Addr().Next().Next().Next().Next()
 	errs := make(chan error, 2*n)
 	for i := range n {
-		go func() { errs <- create(fmt.Sprint("v", i), wanted) }()
-		go func() { errs <- create(fmt.Sprint("any", i)) }()
+		go func() { errs <- create(vps.Name(fmt.Sprint("v", i)), wanted) }()
+		go func() { errs <- create(vps.Name(fmt.Sprint("any", i))) }()
 	}
 	won := 0
 	for range 2 * n {
@@ -176,7 +176,7 @@ func TestParallelCreatesHaveOneWinner(t *testing.T) {
 	}
 	owners := map[string]int{}
 	for _, c := range table.Claims {
-		owners[c.Owner]++
+		owners[string(c.Owner)]++
 	}
 	// An "any" may have got the wanted address first.
 	if len(table.Claims) != won+1 || len(owners) != won+1 || won < n || won > n+1 {
@@ -233,7 +233,7 @@ func TestFormerTableIsUpgraded(t *testing.T) {
 			t.Errorf("%s, %v", data, err)
 		}
 		for name, network := range map[string]string{"web": DefaultNetwork, "db": DefaultNetwork} {
-			v := vps.VPS{Name: name, Interfaces: []vps.Interface{{Name: "eth0", Network: network}}}
+			v := vps.VPS{Name: vps.Name(name), Interfaces: []vps.Interface{{Name: "eth0", Network: network}}}
 			if plans, err := m.networkTables().Plans(v); err != nil || len(plans[0].Addresses) != 2 {
 				t.Errorf("%s: %+v, %v", name, plans, err)
 			}

@@ -110,10 +110,10 @@ func bootedInit(init guests.Init, image template.Image) initkind.Kind {
 // bundleSettings returns the settings of v's bundle.
 func bundleSettings(v vps.VPS, init guests.Init, host hostfacts.Facts, image template.Image, notify string) bundles.Settings {
 	s := bundles.Settings{
-		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname,
+		Name: string(v.Name), UUID: v.UUID, Hostname: v.Hostname,
 		Init: []string{init.Path}, Env: append(append([]string{}, image.Env...), v.Env...), ContainerEnv: image.ContainerEnv,
 		First: v.IDs.First, Size: v.IDs.Size,
-		CgroupsPath: host.Cgroups.CgroupsPath(v.Name),
+		CgroupsPath: host.Cgroups.CgroupsPath(string(v.Name)),
 		Limits:      vps.Limits(v.Limits), Capacity: host.Capacity, OOMScoreAdj: host.OOMScoreAdj,
 		Sysctls: v.Sysctls, Devices: host.Devices, NotifyFile: notify,
 		NoFile: host.NoFile, HostUptime: host.Uptime, Arch: host.Arch, Allow: v.Allow,
@@ -229,10 +229,7 @@ func guestSettings(v vps.VPS, plugs []tables.Plug, host hostfacts.Facts) (guest.
 
 // Bundle returns the configuration of name's OCI bundle as JSON: the one of the running
 // VPS, or for a stopped VPS the one with which another OCI runtime can run it.
-func (m *Manager) Bundle(_ context.Context, name string) (json.RawMessage, error) {
-	if _, err := vps.ParseName(name); err != nil {
-		return nil, err
-	}
+func (m *Manager) Bundle(_ context.Context, name vps.Name) (json.RawMessage, error) {
 	v, err := m.store.Get(name)
 	if err == nil {
 		err = look.CheckRecord(v)

@@ -10,6 +10,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/consolelog"
 	"croft/runtime/paths"
 	"croft/runtime/tables"
@@ -18,11 +19,11 @@ import (
 // Start starts name and returns when its init runs, or with o.Wait when it has
 // booted or its network answers. A monitor process becomes the parent of the VPS,
 // which so outlives the caller. A running VPS is fail.State and is not touched.
-func (m *Manager) Start(ctx context.Context, name string, o StartOptions) error {
+func (m *Manager) Start(ctx context.Context, name vps.Name, o StartOptions) error {
 	return m.startHow(ctx, name, o, spawnBoot)
 }
 
-func (m *Manager) startHow(ctx context.Context, name string, o StartOptions, how spawnHow) error {
+func (m *Manager) startHow(ctx context.Context, name vps.Name, o StartOptions, how spawnHow) error {
 	if err := m.start(ctx, name, how); err != nil {
 		return err
 	}
@@ -30,7 +31,7 @@ func (m *Manager) startHow(ctx context.Context, name string, o StartOptions, how
 }
 
 // awaitStart waits for a VPS that was just started, as o.Wait says.
-func (m *Manager) awaitStart(ctx context.Context, name string, o StartOptions) error {
+func (m *Manager) awaitStart(ctx context.Context, name vps.Name, o StartOptions) error {
 	switch o.Wait {
 	case WaitBooted:
 		return m.awaitBoot(ctx, name, UntilBooted, o.Timeout)
@@ -41,7 +42,7 @@ func (m *Manager) awaitStart(ctx context.Context, name string, o StartOptions) e
 }
 
 // awaitBoot is Wait for a VPS that was just started. It fails if the VPS ends.
-func (m *Manager) awaitBoot(ctx context.Context, name string, until Condition, timeout time.Duration) error {
+func (m *Manager) awaitBoot(ctx context.Context, name vps.Name, until Condition, timeout time.Duration) error {
 	if timeout == 0 {
 		timeout = DefaultBootTimeout
 	}
@@ -59,7 +60,7 @@ func (m *Manager) awaitBoot(ctx context.Context, name string, until Condition, t
 }
 
 // howEnded describes the last end of a VPS in one line.
-func (m *Manager) howEnded(name string) string {
+func (m *Manager) howEnded(name vps.Name) string {
 	run, err := m.store.Run(name)
 	if err != nil || run.End == nil {
 		return "the reason is not known"
@@ -69,7 +70,7 @@ func (m *Manager) howEnded(name string) string {
 
 // withConsole returns err, the reason of a failed start, and warns with the last
 // lines of the console, which often tell more.
-func (m *Manager) withConsole(name string, err error) error {
+func (m *Manager) withConsole(name vps.Name, err error) error {
 	const lines = 20
 	var text bytes.Buffer
 	if e := m.Logs(context.Background(), name, LogOptions{Lines: lines}, &text); e != nil || text.Len() == 0 {
@@ -81,7 +82,7 @@ func (m *Manager) withConsole(name string, err error) error {
 	return err
 }
 
-func (m *Manager) start(ctx context.Context, name string, how spawnHow) error {
+func (m *Manager) start(ctx context.Context, name vps.Name, how spawnHow) error {
 	l, _, err := m.lockAndLoadAsIs(ctx, name)
 	if err != nil {
 		return err
@@ -132,7 +133,7 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 }
 
 // nextBoot returns the number of the next boot; 0 if the logs cannot be read.
-func (m *Manager) nextBoot(name string) int {
+func (m *Manager) nextBoot(name vps.Name) int {
 	logs, err := consolelog.Open(m.store.LogDir(name))
 	if err != nil {
 		return 0

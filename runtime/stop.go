@@ -34,7 +34,7 @@ const pace = 200 * time.Millisecond
 //
 // Stop needs only the name, the cgroup and the locks of the VPS. A file that is
 // corrupt or cannot be written is a warning.
-func (m *Manager) Stop(ctx context.Context, name string, o StopOptions) error {
+func (m *Manager) Stop(ctx context.Context, name vps.Name, o StopOptions) error {
 	l, v, err := m.lockToEnd(ctx, name)
 	if fail.Is(err, fail.NotFound) && o.IfExists {
 		return nil
@@ -55,7 +55,7 @@ func (m *Manager) Stop(ctx context.Context, name string, o StopOptions) error {
 // Kill sends a signal to the init of name. SIGKILL ends the whole VPS, and Kill
 // returns when it has ended. It is fail.State if the VPS does not run. Like Stop it
 // does not need the VPS's files.
-func (m *Manager) Kill(ctx context.Context, name string, sig syscall.Signal) error {
+func (m *Manager) Kill(ctx context.Context, name vps.Name, sig syscall.Signal) error {
 	l, v, err := m.lockToEnd(ctx, name)
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func (m *Manager) Kill(ctx context.Context, name string, sig syscall.Signal) err
 		return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
 	}
 	if sig != syscall.SIGKILL {
-		return m.containers.Signal(name, sig)
+		return m.containers.Signal(string(name), sig)
 	}
 	m.unmarkRunning(name)
 	life, err := m.stopLocked(ctx, l, v, StopOptions{Fast: true})
@@ -83,7 +83,7 @@ func (m *Manager) Kill(ctx context.Context, name string, sig syscall.Signal) err
 // lockToEnd takes the lock of name for a command that ends the VPS. If the settings
 // cannot be read that is a warning, and v has only the name and the interfaces. The
 // VPS does not get a new monitor.
-func (m *Manager) lockToEnd(ctx context.Context, name string) (*state.Locked, vps.VPS, error) {
+func (m *Manager) lockToEnd(ctx context.Context, name vps.Name) (*state.Locked, vps.VPS, error) {
 	l, err := m.lock(ctx, name)
 	if err != nil {
 		return nil, vps.VPS{}, err
@@ -108,7 +108,7 @@ func (m *Manager) lockToEnd(ctx context.Context, name string) (*state.Locked, vp
 
 // unmarkRunning records that name should not run. An error is a warning: the VPS is
 // stopped anyway, but the next boot of the host starts it.
-func (m *Manager) unmarkRunning(name string) {
+func (m *Manager) unmarkRunning(name vps.Name) {
 	if err := m.store.UnmarkRunning(name); err != nil {
 		m.warn(fmt.Sprintf("the next boot of the host starts %s again: %v", name, err))
 	}
@@ -116,14 +116,14 @@ func (m *Manager) unmarkRunning(name string) {
 
 // Restart stops name and starts it again with its saved settings. It starts a
 // stopped VPS.
-func (m *Manager) Restart(ctx context.Context, name string, o StopOptions, s StartOptions) error {
+func (m *Manager) Restart(ctx context.Context, name vps.Name, o StopOptions, s StartOptions) error {
 	if err := m.restart(ctx, name, o); err != nil {
 		return err
 	}
 	return m.awaitStart(ctx, name, s)
 }
 
-func (m *Manager) restart(ctx context.Context, name string, o StopOptions) error {
+func (m *Manager) restart(ctx context.Context, name vps.Name, o StopOptions) error {
 	l, v, err := m.lockAndLoadAsIs(ctx, name)
 	if err != nil {
 		return err
@@ -204,7 +204,7 @@ func (m *Manager) stopWithoutMonitor(ctx context.Context, v vps.VPS, fast bool, 
 
 // hasSwept reports whether the last monitor of name has removed what the VPS left. It
 // records the end of the VPS after that.
-func (m *Manager) hasSwept(name string) bool {
+func (m *Manager) hasSwept(name vps.Name) bool {
 	run, err := m.store.Run(name)
 	return err == nil && run.State == state.Ended
 }
@@ -212,7 +212,7 @@ func (m *Manager) hasSwept(name string) bool {
 // initProcess returns the init of name as recorded by its monitor, or by
 // libcontainer if that record cannot be read; the zero Process if there is no init.
 // The init may have ended.
-func (m *Manager) initProcess(name string) state.Process {
+func (m *Manager) initProcess(name vps.Name) state.Process {
 	run, err := m.store.Run(name)
 	if err == nil && run.Schema != 0 && run.State != state.Starting {
 		if run.State != state.Running {
@@ -220,7 +220,7 @@ func (m *Manager) initProcess(name string) state.Process {
 		}
 		return run.Init
 	}
-	pid, err := m.containers.Init(name)
+	pid, err := m.containers.Init(string(name))
 	if err != nil || pid <= 0 {
 		return state.Process{}
 	}
@@ -270,14 +270,14 @@ func (m *Manager) askInit(ctx context.Context, v vps.VPS, want inits.Intent, tim
 }
 
 // askInitOnce reports whether it could ask init: init runs and handles the signal.
-func (m *Manager) askInitOnce(ctx context.Context, name string, want inits.Intent) bool {
+func (m *Manager) askInitOnce(ctx context.Context, name vps.Name, want inits.Intent) bool {
 	init := m.initProcess(name)
 	if !observe.Alive(init) {
 		return false
 	}
 	// A frozen VPS does not handle signals.
-	if frozen, err := m.containers.Frozen(name); err == nil && frozen {
-		if err := m.containers.Thaw(name); err != nil {
+	if frozen, err := m.containers.Frozen(string(name)); err == nil && frozen {
+		if err := m.containers.Thaw(string(name)); err != nil {
 			m.warn(err.Error())
 		}
 	}
@@ -297,16 +297,16 @@ func (m *Manager) askInitOnce(ctx context.Context, name string, want inits.Inten
 	if err != nil || !inits.ParseMasks(string(status)).Ready(kind, sig) {
 		return false
 	}
-	return m.containers.Signal(name, sig) == nil
+	return m.containers.Signal(string(name), sig) == nil
 }
 
 // terminate sends SIGTERM to every process of the VPS but its init.
-func (m *Manager) terminate(name string) {
+func (m *Manager) terminate(name vps.Name) {
 	init := m.initProcess(name)
 	if init.PID == 0 {
 		return // it has ended, or its init is not known
 	}
-	pids, err := m.containers.Processes(name)
+	pids, err := m.containers.Processes(string(name))
 	if err != nil {
 		return
 	}
@@ -325,7 +325,7 @@ func (m *Manager) terminate(name string) {
 			unix.Close(fd)
 		}
 	}
-	if pids, err = m.containers.Processes(name); err != nil {
+	if pids, err = m.containers.Processes(string(name)); err != nil {
 		return
 	}
 	for _, pid := range pids {
@@ -336,7 +336,7 @@ func (m *Manager) terminate(name string) {
 }
 
 // requestStop asks the monitor of name not to start the VPS again.
-func requestStop(s *state.Store, name string) error {
+func requestStop(s *state.Store, name vps.Name) error {
 	file := paths.StopRequest(s, name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("cannot request a stop: %w", err)
@@ -348,7 +348,7 @@ func requestStop(s *state.Store, name string) error {
 }
 
 // hasSmallInit reports whether the init of the running VPS is croft's own.
-func (m *Manager) hasSmallInit(name string) bool {
+func (m *Manager) hasSmallInit(name vps.Name) bool {
 	run, err := m.store.Run(name)
 	return err == nil && initkind.Of(proc.Executable(run.Init.PID)) == initkind.Croft
 }

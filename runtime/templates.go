@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"croft/internal/vps"
 	"croft/template/recipe"
 )
 
@@ -34,8 +35,8 @@ func (m *Manager) ExportTemplate(ctx context.Context, name string, w io.Writer, 
 // CreateTemplate creates the template name from the files of vps. A running VPS is
 // frozen meanwhile, and thawed afterwards unless it was paused before. If this process
 // is killed, the next command that changes or inspects the VPS thaws it.
-func (m *Manager) CreateTemplate(ctx context.Context, name, vps string, o TemplateCreate) (_ TemplateInfo, err error) {
-	l, v, err := m.lockAndLoadAsIs(ctx, vps)
+func (m *Manager) CreateTemplate(ctx context.Context, name string, from vps.Name, o TemplateCreate) (_ TemplateInfo, err error) {
+	l, v, err := m.lockAndLoadAsIs(ctx, from)
 	if err != nil {
 		return TemplateInfo{}, err
 	}
@@ -44,7 +45,7 @@ func (m *Manager) CreateTemplate(ctx context.Context, name, vps string, o Templa
 	if err != nil {
 		return TemplateInfo{}, err
 	}
-	thaw, err := m.freezeWhile(vps)
+	thaw, err := m.freezeWhile(from)
 	if err != nil {
 		return TemplateInfo{}, err
 	}
@@ -92,13 +93,13 @@ func (m *Manager) usedTemplates() (map[string][]string, error) {
 		return nil, err
 	}
 	for _, d := range drafts {
-		used[d.Template.Digest] = append(used[d.Template.Digest], d.Name)
+		used[d.Template.Digest] = append(used[d.Template.Digest], string(d.Name))
 	}
 	for _, e := range entries {
 		if e.Err != nil {
 			return nil, e.Err // it may use any template
 		}
-		used[e.VPS.Template.Digest] = append(used[e.VPS.Template.Digest], e.Name)
+		used[e.VPS.Template.Digest] = append(used[e.VPS.Template.Digest], string(e.Name))
 	}
 	return used, nil
 }

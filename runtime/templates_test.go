@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/vps"
 	"croft/template"
 	"croft/template/rootfs"
 )
@@ -29,7 +30,7 @@ func TestCreateTemplate(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := 0
-	check := func(what string, before func(context.Context, string) error, during, after bool, result error) {
+	check := func(what string, before func(context.Context, vps.Name) error, during, after bool, result error) {
 		t.Helper()
 		if before != nil {
 			if err := before(ctx, "web"); err != nil {
@@ -50,7 +51,7 @@ func TestCreateTemplate(t *testing.T) {
 			t.Errorf("%s: afterwards frozen is %v", what, frozen)
 		}
 	}
-	start := func(ctx context.Context, name string) error { return m.Start(ctx, name, StartOptions{}) }
+	start := func(ctx context.Context, name vps.Name) error { return m.Start(ctx, name, StartOptions{}) }
 	check("stopped", nil, false, false, nil)
 	check("running", start, true, false, nil)
 	check("a failure", nil, true, false, context.Canceled)

@@ -400,7 +400,7 @@ func (w fakeNetworks) Answering(_ context.Context, link string, addrs []netip.Ad
 func (w fakeNetworks) Traffic(plans []network.Plan) (map[string]network.Traffic, error) {
 	all := map[string]network.Traffic{}
 	for _, p := range plans {
-		if w.has("link", p.Owner) {
+		if w.has("link", string(p.Owner)) {
 			all[p.HostLink] = network.Traffic{ReceivedBytes: 10, SentBytes: 20, Dropped: map[network.Reason]uint64{network.ReasonMAC: 2}}
 		}
 	}
@@ -414,26 +414,26 @@ func (w fakeNetworks) SetFirewall(_ context.Context, f vps.Firewall, init inside
 		return w.set("firewall", strconv.Itoa(init.PID), fmt.Sprintf("%+v", f), f.Any())
 	})
 }
-func (w fakeNetworks) Firewall(_ context.Context, name string, f vps.Firewall, _ inside.Identity) (network.FirewallInfo, error) {
+func (w fakeNetworks) Firewall(_ context.Context, name vps.Name, f vps.Firewall, _ inside.Identity) (network.FirewallInfo, error) {
 	info := network.SavedFirewall(f, name)
 	info.Running = true
 	return info, nil
 }
 func (w fakeNetworks) Readdress(_ context.Context, _, now network.Plan, _ inside.Identity) error {
 	return w.effect("readdress", func() error {
-		if !w.has("link", now.Owner) {
+		if !w.has("link", string(now.Owner)) {
 			return errors.New("it has no link")
 		}
-		return w.put("addresses", now.Owner, fmt.Sprint(now.Addresses))
+		return w.put("addresses", string(now.Owner), fmt.Sprint(now.Addresses))
 	})
 }
 func (w fakeNetworks) SetRates(_ context.Context, plans []network.Plan) error {
 	return w.effect("set rates", func() error {
 		for _, p := range plans {
-			if !w.has("link", p.Owner) {
+			if !w.has("link", string(p.Owner)) {
 				continue
 			}
-			if err := w.set("rate", p.Owner, fmt.Sprint(p.Rate), p.Rate != (vps.Rate{})); err != nil {
+			if err := w.set("rate", string(p.Owner), fmt.Sprint(p.Rate), p.Rate != (vps.Rate{})); err != nil {
 				return err
 			}
 		}
@@ -443,10 +443,10 @@ func (w fakeNetworks) SetRates(_ context.Context, plans []network.Plan) error {
 func (w fakeNetworks) SetConnections(_ context.Context, plans []network.Plan) error {
 	return w.effect("bound connections", func() error {
 		for _, p := range plans {
-			if !w.has("link", p.Owner) {
+			if !w.has("link", string(p.Owner)) {
 				continue
 			}
-			if err := w.set("connections", p.Owner, fmt.Sprint(p.Connections), p.Connections != vps.DefaultConnections); err != nil {
+			if err := w.set("connections", string(p.Owner), fmt.Sprint(p.Connections), p.Connections != vps.DefaultConnections); err != nil {
 				return err
 			}
 		}
@@ -467,7 +467,7 @@ func (w fakeNetworks) SetRouting(r vps.Routing, _ []network.Plan, init inside.Id
 		return w.set("routes", strconv.Itoa(init.PID), fmt.Sprintf("%+v", r), r.Any())
 	})
 }
-func (w fakeNetworks) Routing(name string, r vps.Routing, _ []network.Plan, _ inside.Identity) (network.RoutingInfo, error) {
+func (w fakeNetworks) Routing(name vps.Name, r vps.Routing, _ []network.Plan, _ inside.Identity) (network.RoutingInfo, error) {
 	return network.SavedRouting(r, name), nil
 }
 func (w fakeNetworks) CheckPorts([]vps.Publication) error { return nil }
@@ -477,13 +477,13 @@ func (w fakeNetworks) Publish(_ context.Context, all []network.Published) error 
 			if p.Plan.Bridge == "" {
 				return errors.New("there is no network to publish on")
 			}
-			if !w.has("link", p.Plan.Owner) || len(p.Ports) == 0 {
-				if err := w.drop("published", p.Plan.Owner); err != nil {
+			if !w.has("link", string(p.Plan.Owner)) || len(p.Ports) == 0 {
+				if err := w.drop("published", string(p.Plan.Owner)); err != nil {
 					return err
 				}
 				continue
 			}
-			if err := w.put("published", p.Plan.Owner, fmt.Sprint(p.Plan.Addresses[0].Addr(), p.Ports)); err != nil {
+			if err := w.put("published", string(p.Plan.Owner), fmt.Sprint(p.Plan.Addresses[0].Addr(), p.Ports)); err != nil {
 				return err
 			}
 		}
@@ -491,11 +491,11 @@ func (w fakeNetworks) Publish(_ context.Context, all []network.Published) error 
 	})
 }
 func (w fakeNetworks) Unpublish(_ context.Context, p network.Plan) error {
-	return w.effect("unpublish", func() error { return w.drop("published", p.Owner) })
+	return w.effect("unpublish", func() error { return w.drop("published", string(p.Owner)) })
 }
 func (w fakeNetworks) Published(_ context.Context, p network.Published) (network.PublishedInfo, error) {
 	info := p.SavedInfo()
-	info.Running, info.Applied = true, w.has("published", p.Plan.Owner)
+	info.Running, info.Applied = true, w.has("published", string(p.Plan.Owner))
 	return info, nil
 }
 func (fakeNetworks) Seed(name string) (network.Seed, error) { return network.Seed{Name: name}, nil }
@@ -559,7 +559,7 @@ func (w fakeRootfses) View(r rootfs.Rootfs, do func(string) error) error {
 func vpsOf(r rootfs.Rootfs) string { return filepath.Base(filepath.Dir(r.Dir)) }
 
 // ownerOf returns the VPS of the plan p. In these tests the text of the plan has it.
-func ownerOf(p network.Plan) string { return p.Owner }
+func ownerOf(p network.Plan) string { return string(p.Owner) }
 
 // The world's monitors: a start in the real order, and a holder that is only a lock.
 
@@ -568,7 +568,7 @@ type fakeMonitors struct {
 	m *Manager
 }
 
-func (f fakeMonitors) Spawn(ctx context.Context, name string, life *os.File, how spawnHow) error {
+func (f fakeMonitors) Spawn(ctx context.Context, name vps.Name, life *os.File, how spawnHow) error {
 	fd, err := unix.FcntlInt(life.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -581,12 +581,12 @@ func (f fakeMonitors) Spawn(ctx context.Context, name string, life *os.File, how
 	}
 	// A mount namespace ends with its process, unless that becomes the holder.
 	if err != nil {
-		_ = f.drop("mount", name)
+		_ = f.drop("mount", string(name))
 		_ = mon.recordFailure(ctx, err)
 		mon.life.Close()
 		return err
 	}
-	f.hold(name, mon.life)
+	f.hold(string(name), mon.life)
 	return nil
 }
 
@@ -607,17 +607,17 @@ func (w *world) letGo(id string) *os.File {
 }
 
 // reboot is a reboot of a VPS from inside, with the work of its monitor.
-func (f fakeMonitors) reboot(ctx context.Context, name string) error {
-	mon := &monitor{Manager: f.m, name: name, life: f.letGo(name)}
-	if err := f.endInit(name); err != nil {
+func (f fakeMonitors) reboot(ctx context.Context, name vps.Name) error {
+	mon := &monitor{Manager: f.m, name: name, life: f.letGo(string(name))}
+	if err := f.endInit(string(name)); err != nil {
 		return err
 	}
 	err := mon.afterInit(ctx, holder.End{Known: true, Status: uint32(syscall.SIGHUP)})
-	if err != nil || !f.has("container", name) {
+	if err != nil || !f.has("container", string(name)) {
 		mon.life.Close()
 		return err
 	}
-	f.hold(name, mon.life)
+	f.hold(string(name), mon.life)
 	return nil
 }
 
@@ -729,9 +729,9 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 	}
 	w := newWorld(worldDir)
 	w.ended = func(id string) {
-		if run, err := store.Run(id); err == nil {
+		if run, err := store.Run(vps.Name(id)); err == nil {
 			run.State = state.Ended
-			_ = store.PutRun(id, run)
+			_ = store.PutRun(vps.Name(id), run)
 		}
 	}
 	m := &Manager{store: store, templates: fakeTemplates{}, command: "test", warn: func(string) {}, lockWait: time.Second}

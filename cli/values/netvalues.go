@@ -13,6 +13,12 @@ import (
 
 // Values of the commands about a VPS's network; see values.go.
 
+// NetworkName reads the name of a network.
+func NetworkName(s string) (string, error) {
+	name, err := vps.ParseName(s)
+	return string(name), err
+}
+
 // Place reads an address or a prefix, and returns it in its usual form.
 func Place(s string) (string, error) {
 	p, err := vps.ParsePrefix(s)

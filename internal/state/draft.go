@@ -24,7 +24,7 @@ type Draft struct {
 	Dir string // what VPSDir will be
 
 	store *Store
-	name  string
+	name  vps.Name
 	lock  *flock.File // of Dir; nil once committed or aborted
 }
 
@@ -35,7 +35,7 @@ func (l *Locked) Begin() (*Draft, error) {
 		return nil, taken(l.name)
 	}
 	for {
-		dir := filepath.Join(l.store.vpsDirs(), "."+l.name+"."+suffix())
+		dir := filepath.Join(l.store.vpsDirs(), "."+string(l.name)+"."+suffix())
 		err := os.Mkdir(dir, private)
 		if errors.Is(err, os.ErrExist) {
 			continue
@@ -56,7 +56,7 @@ func (l *Locked) Begin() (*Draft, error) {
 	}
 }
 
-func taken(name string) error {
+func taken(name vps.Name) error {
 	return fail.New(fail.Taken, "a VPS named %q exists", name).WithHint("croft inspect %s", name)
 }
 

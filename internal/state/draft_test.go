@@ -178,7 +178,7 @@ func TestCreatesAtOnce(t *testing.T) {
 		if other := owner[e.VPS.IDs.First]; other != "" || e.VPS.IDs.Size != IDUnit {
 			t.Errorf("ids %v of %s: also those of %q", e.VPS.IDs, e.Name, other)
 		}
-		owner[e.VPS.IDs.First] = e.Name
+		owner[e.VPS.IDs.First] = string(e.Name)
 	}
 	if got := files(t, s); strings.Contains(got, "vps/.") || strings.Contains(got, "trash/") {
 		t.Errorf("left: %s", got)
@@ -364,7 +364,7 @@ func TestIDIndexSavesReading(t *testing.T) {
 	const n = 5000
 	var index []dirRange
 	for i := range n {
-		dir := s.VPSDir(fmt.Sprint("v", i))
+		dir := s.VPSDir(vps.Name(fmt.Sprint("v", i)))
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -422,7 +422,7 @@ func TestIDIndex(t *testing.T) {
 		t.Fatalf("the index is %v", index)
 	}
 	for _, name := range []string{"a", "b", "c"} {
-		key, err := keyOf(s.VPSDir(name))
+		key, err := keyOf(s.VPSDir(vps.Name(name)))
 		if _, ok := index[key]; err != nil || !ok {
 			t.Errorf("%s is not in the index: %v", name, err)
 		}

@@ -21,7 +21,7 @@ func (s *Store) HostBoot() string { return s.boot }
 
 // ListEphemeral adds the locked VPS to the list. It is a no-op if it is there.
 func (l *Locked) ListEphemeral() error {
-	file := filepath.Join(l.store.ephemeralDir(), l.name)
+	file := filepath.Join(l.store.ephemeralDir(), string(l.name))
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		return hostError("write", file, err)
 	}
@@ -31,7 +31,7 @@ func (l *Locked) ListEphemeral() error {
 // UnlistEphemeral takes the locked VPS off the list. It is a no-op if it is not
 // there.
 func (l *Locked) UnlistEphemeral() error {
-	file := filepath.Join(l.store.ephemeralDir(), l.name)
+	file := filepath.Join(l.store.ephemeralDir(), string(l.name))
 	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return hostError("remove", file, err)
 	}
@@ -39,7 +39,7 @@ func (l *Locked) UnlistEphemeral() error {
 }
 
 // Ephemerals returns the names on the list.
-func (s *Store) Ephemerals() ([]string, error) {
+func (s *Store) Ephemerals() ([]vps.Name, error) {
 	entries, err := os.ReadDir(s.ephemeralDir())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -47,7 +47,7 @@ func (s *Store) Ephemerals() ([]string, error) {
 	if err != nil {
 		return nil, hostError("read", s.ephemeralDir(), err)
 	}
-	var names []string
+	var names []vps.Name
 	for _, e := range entries {
 		if name, err := vps.ParseName(e.Name()); err == nil {
 			names = append(names, name)

@@ -46,7 +46,7 @@ func decodeKnown(data []byte, path string, v any, schema *int) error {
 
 // decodeVPS reads the vps.json of name. The name of its directory is what
 // counts, and what the result says.
-func decodeVPS(data []byte, name, path string) (vps.VPS, error) {
+func decodeVPS(data []byte, name vps.Name, path string) (vps.VPS, error) {
 	var v vps.VPS
 	if err := decodeKnown(data, path, &v, &v.Schema); err != nil {
 		return vps.VPS{}, err
@@ -55,6 +55,11 @@ func decodeVPS(data []byte, name, path string) (vps.VPS, error) {
 		return vps.VPS{}, fail.New(fail.State, "%s is corrupt: ids %d+%d are out of range", path, v.IDs.First, v.IDs.Size)
 	}
 	v.Name = name
+	if v.RenamedFrom != "" {
+		if _, err := vps.ParseName(string(v.RenamedFrom)); err != nil {
+			return vps.VPS{}, corrupt(path, err)
+		}
+	}
 	return v, nil
 }
 

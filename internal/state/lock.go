@@ -19,7 +19,7 @@ import (
 // Locked is a VPS's op lock, held. Only its holder may change the VPS.
 type Locked struct {
 	store   *Store
-	name    string
+	name    vps.Name
 	file    *flock.File
 	cleanup runtime.Cleanup
 }
@@ -28,10 +28,7 @@ type Locked struct {
 // fail.Busy if another holds it for longer, naming who. The VPS need not exist:
 // so a name can be held while it is made. command, as in "croft start web", is
 // what another who finds it busy is told.
-func (s *Store) Lock(ctx context.Context, name, command string, wait time.Duration) (*Locked, error) {
-	if _, err := vps.ParseName(name); err != nil {
-		return nil, err
-	}
+func (s *Store) Lock(ctx context.Context, name vps.Name, command string, wait time.Duration) (*Locked, error) {
 	path := s.LockFile(name)
 	f, err := openLock(path, flock.VPS)
 	if err != nil {
@@ -43,15 +40,15 @@ func (s *Store) Lock(ctx context.Context, name, command string, wait time.Durati
 	}
 	sign(f, command)
 	l := &Locked{store: s, name: name, file: f}
-	l.cleanup = runtime.AddCleanup(l, func(name string) {
-		panic("state: " + name + " was locked, forgotten and never unlocked")
+	l.cleanup = runtime.AddCleanup(l, func(name vps.Name) {
+		panic("state: " + string(name) + " was locked, forgotten and never unlocked")
 	}, name)
 	return l, nil
 }
 
 // waitFor takes the lock f of name within the time wait, or without waiting if
 // that is 0. Another holder is fail.Busy.
-func waitFor(ctx context.Context, f *flock.File, name string, wait time.Duration) error {
+func waitFor(ctx context.Context, f *flock.File, name vps.Name, wait time.Duration) error {
 	got, err := f.Try()
 	if err == nil && !got && wait > 0 {
 		limited, cancel := context.WithTimeout(ctx, wait)
@@ -74,7 +71,7 @@ func waitFor(ctx context.Context, f *flock.File, name string, wait time.Duration
 }
 
 // Name is the VPS's name.
-func (l *Locked) Name() string { return l.name }
+func (l *Locked) Name() vps.Name { return l.name }
 
 // Unlock lets others have the VPS. Doing it twice is harmless. Forgetting it
 // is not: the process panics with the VPS's name when the Locked is garbage.
@@ -124,10 +121,7 @@ func (l *Locked) WaitLife(ctx context.Context) (*os.File, error) {
 
 // LifeHeld reports whether a monitor of name lives, at this moment. It takes no
 // lock.
-func (s *Store) LifeHeld(name string) (bool, error) {
-	if _, err := vps.ParseName(name); err != nil {
-		return false, err
-	}
+func (s *Store) LifeHeld(name vps.Name) (bool, error) {
 	path := s.LifeFile(name)
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -189,7 +183,7 @@ func sign(f *flock.File, command string) {
 }
 
 // busy says who holds the lock f of name, as far as the holder has signed it.
-func busy(f *flock.File, name string) error {
+func busy(f *flock.File, name vps.Name) error {
 	who := "another command holds it"
 	text := make([]byte, 512)
 	n, _ := f.ReadAt(text, 0)

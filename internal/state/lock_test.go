@@ -31,12 +31,6 @@ func TestLockExcludes(t *testing.T) {
 	lock(t, s, "web")
 }
 
-func TestLockOfInvalidName(t *testing.T) {
-	s, _ := newStore(t)
-	_, err := s.Lock(context.Background(), "../web", "x", 0)
-	wantKind(t, err, fail.Usage)
-}
-
 func TestLockWaits(t *testing.T) {
 	s, _ := newStore(t)
 	l := lock(t, s, "web")
@@ -138,9 +132,6 @@ func TestLife(t *testing.T) {
 	wantKind(t, err, fail.State)
 	life.Close()
 	wantLife(t, s, false)
-	if _, err := s.LifeHeld("a/b"); !fail.Is(err, fail.Usage) {
-		t.Errorf("got %v", err)
-	}
 }
 
 // A monitor that starts must not be told that it runs because somebody looks.

@@ -170,7 +170,7 @@ func newStore(t testing.TB) (*Store, string) {
 // lock locks name for the rest of the test.
 func lock(t testing.TB, s *Store, name string) *Locked {
 	t.Helper()
-	l, err := s.Lock(context.Background(), name, "croft test "+name, 0)
+	l, err := s.Lock(context.Background(), vps.Name(name), "croft test "+name, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,10 @@
 package state
 
-import "path/filepath"
+import (
+	"path/filepath"
+
+	"croft/internal/vps"
+)
 
 // Every file and directory name that croft keeps is in this file. None of
 // these functions looks at the disk. Names given to them are valid already
@@ -13,27 +17,27 @@ const (
 )
 
 // VPSDir is where everything of the VPS is: vps.json, bundle/, fs/, log/.
-func (s *Store) VPSDir(name string) string { return filepath.Join(s.vpsDirs(), name) }
+func (s *Store) VPSDir(name vps.Name) string { return filepath.Join(s.vpsDirs(), string(name)) }
 
 // VPSFile says what the VPS should be: its settings, as a VPS.
-func (s *Store) VPSFile(name string) string { return filepath.Join(s.VPSDir(name), vpsFileName) }
+func (s *Store) VPSFile(name vps.Name) string { return filepath.Join(s.VPSDir(name), vpsFileName) }
 
 // BundleDir holds the VPS's OCI bundle, rewritten at each start.
-func (s *Store) BundleDir(name string) string { return filepath.Join(s.VPSDir(name), "bundle") }
+func (s *Store) BundleDir(name vps.Name) string { return filepath.Join(s.VPSDir(name), "bundle") }
 
 // FSDir holds the VPS's own files.
-func (s *Store) FSDir(name string) string { return filepath.Join(s.VPSDir(name), "fs") }
+func (s *Store) FSDir(name vps.Name) string { return filepath.Join(s.VPSDir(name), "fs") }
 
 // LogDir holds the console logs, one for each boot.
-func (s *Store) LogDir(name string) string { return filepath.Join(s.VPSDir(name), "log") }
+func (s *Store) LogDir(name vps.Name) string { return filepath.Join(s.VPSDir(name), "log") }
 
 // runningFile is there while the VPS should be running.
-func (s *Store) runningFile(name string) string { return filepath.Join(s.VPSDir(name), "running") }
+func (s *Store) runningFile(name vps.Name) string { return filepath.Join(s.VPSDir(name), "running") }
 
 // renamedFile holds the new name of the VPS that was name, from before its
 // directory has that until the rename is over.
-func (s *Store) renamedFile(name string) string {
-	return filepath.Join(s.vpsDirs(), "."+name+".renamed")
+func (s *Store) renamedFile(name vps.Name) string {
+	return filepath.Join(s.vpsDirs(), "."+string(name)+".renamed")
 }
 
 // TemplatesDir holds the OCI image layout and its layers.
@@ -62,16 +66,18 @@ func (s *Store) TrashDir() string { return filepath.Join(s.Root, "trash") }
 func (s *Store) RootfsDir() string { return filepath.Join(s.RunRoot, "rootfs") }
 
 // RunDir holds what is known about the VPS while it runs.
-func (s *Store) RunDir(name string) string { return filepath.Join(s.RunRoot, "vps", name) }
+func (s *Store) RunDir(name vps.Name) string { return filepath.Join(s.RunRoot, "vps", string(name)) }
 
 // RunFile says what the VPS is doing, as a Run.
-func (s *Store) RunFile(name string) string { return filepath.Join(s.RunDir(name), runFileName) }
+func (s *Store) RunFile(name vps.Name) string { return filepath.Join(s.RunDir(name), runFileName) }
 
 // LockFile is the op lock of the VPS: held by the command that changes it.
-func (s *Store) LockFile(name string) string { return filepath.Join(s.locksDir(), name) }
+func (s *Store) LockFile(name vps.Name) string { return filepath.Join(s.locksDir(), string(name)) }
 
 // LifeFile is the life lock of the VPS: held by its monitor while it lives.
-func (s *Store) LifeFile(name string) string { return filepath.Join(s.locksDir(), name+".life") }
+func (s *Store) LifeFile(name vps.Name) string {
+	return filepath.Join(s.locksDir(), string(name)+".life")
+}
 
 func (s *Store) vpsDirs() string     { return filepath.Join(s.Root, "vps") }
 func (s *Store) networksDir() string { return filepath.Join(s.Root, "networks") }

@@ -14,7 +14,7 @@ import (
 // ClaimPorts calls claim with what every VPS but name has published, and lets
 // nobody else claim until it returns: what it writes, into a vps.json or a
 // draft's, the next one sees. claim must not wait. Its error is returned.
-func (s *Store) ClaimPorts(ctx context.Context, name string, claim func(others []vps.VPS) error) error {
+func (s *Store) ClaimPorts(ctx context.Context, name vps.Name, claim func(others []vps.VPS) error) error {
 	return exclusively(ctx, s.portsFile(), flock.Ports, func() error {
 		all, err := s.publishers(true)
 		if err != nil {
@@ -56,7 +56,9 @@ func (s *Store) publishers(drafts bool) ([]vps.VPS, error) {
 			continue
 		}
 		if !draft {
-			v.Name = dir.Name()
+			if v.Name, err = vps.ParseName(dir.Name()); err != nil {
+				continue // not a VPS
+			}
 		}
 		all = append(all, v)
 	}

@@ -17,11 +17,11 @@ import (
 func TestClaimPortsSeesDrafts(t *testing.T) {
 	s, _ := newStore(t)
 	ctx := context.Background()
-	others := func(name string) (names []string) {
+	others := func(name vps.Name) (names []string) {
 		t.Helper()
 		err := s.ClaimPorts(ctx, name, func(others []vps.VPS) error {
 			for _, o := range others {
-				names = append(names, o.Name+" "+o.Published[0].Ports)
+				names = append(names, string(o.Name)+" "+o.Published[0].Ports)
 			}
 			return nil
 		})

@@ -44,10 +44,7 @@ func (l *Locked) Rename(to *Locked) error {
 
 // ForgetRename removes what Rename has noted about the VPS that was called old.
 // It is a no-op if there is no such note.
-func (s *Store) ForgetRename(old string) error {
-	if _, err := vps.ParseName(old); err != nil {
-		return err
-	}
+func (s *Store) ForgetRename(old vps.Name) error {
 	path := s.renamedFile(old)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return hostError("remove", path, err)
@@ -75,12 +72,7 @@ func (s *Store) AllStill(ctx context.Context) (all []Entry, err error) {
 
 // MoveRun has what is known of the runs of the VPS old be known of new's.
 // Nothing known is success. Neither runs.
-func (s *Store) MoveRun(old, new string) error {
-	for _, name := range []string{old, new} {
-		if _, err := vps.ParseName(name); err != nil {
-			return err
-		}
-	}
+func (s *Store) MoveRun(old, new vps.Name) error {
 	if _, err := os.Lstat(s.RunDir(old)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -97,10 +89,7 @@ func (s *Store) MoveRun(old, new string) error {
 // everything knows it by its new name yet (VPS.RenamedFrom); "" if there is
 // none. It reads two files, however many VPSs there are: Rename leaves a note
 // under the old name, which is believed if the VPS says the same.
-func (s *Store) Renamed(name string) (string, error) {
-	if _, err := vps.ParseName(name); err != nil {
-		return "", err
-	}
+func (s *Store) Renamed(name vps.Name) (vps.Name, error) {
 	path := s.renamedFile(name)
 	note, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

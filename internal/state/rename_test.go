@@ -34,7 +34,7 @@ func TestRename(t *testing.T) {
 	if err != nil || now.Name != "www" || now.IDs != v.IDs || now.UUID != v.UUID {
 		t.Errorf("it is %+v, %v", now, err)
 	}
-	for name, want := range map[string]string{"web": "www", "www": "", "db": ""} {
+	for name, want := range map[vps.Name]vps.Name{"web": "www", "www": "", "db": ""} {
 		if got, err := s.Renamed(name); err != nil || got != want {
 			t.Errorf("%s is %q now, %v", name, got, err)
 		}
@@ -84,13 +84,24 @@ func TestRenamedIsNeverMissed(t *testing.T) {
 	}
 }
 
+// The former name in a vps.json is part of paths, so a bad one is corrupt.
+func TestFormerNameIsChecked(t *testing.T) {
+	s, _ := newStore(t)
+	v := makeVPS(t, s, "web")
+	v.RenamedFrom = "../db"
+	l := lock(t, s, "web")
+	if err := l.Put(v); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Get("web")
+	wantKind(t, err, fail.State)
+}
+
 func TestMoveRun(t *testing.T) {
 	s, _ := newStore(t)
 	if err := s.MoveRun("web", "www"); err != nil {
 		t.Errorf("nothing is known: %v", err)
 	}
-	wantKind(t, s.MoveRun("web", "../www"), fail.Usage)
-	wantKind(t, s.MoveRun("..", "www"), fail.Usage)
 	if err := s.PutRun("web", Run{Schema: Schema, HostBoot: s.boot, Boot: 7}); err != nil {
 		t.Fatal(err)
 	}

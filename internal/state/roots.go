@@ -107,7 +107,7 @@ func (s *Store) others() ([]*Store, error) {
 // Apart refuses with fail.Taken what would give name something that a VPS of
 // another root has: its name, since cgroups are named by it, or, while that
 // VPS runs, one of ids. A zero range overlaps none. s is registered afterwards.
-func (s *Store) Apart(ctx context.Context, name string, ids vps.IDRange) error {
+func (s *Store) Apart(ctx context.Context, name vps.Name, ids vps.IDRange) error {
 	if s.hostDir == "" {
 		return nil
 	}
@@ -128,7 +128,7 @@ func (s *Store) Apart(ctx context.Context, name string, ids vps.IDRange) error {
 	})
 }
 
-func (s *Store) lends(name string, ids vps.IDRange) error {
+func (s *Store) lends(name vps.Name, ids vps.IDRange) error {
 	if _, err := os.Lstat(s.VPSDir(name)); err == nil {
 		return fail.New(fail.Taken, "another root of croft, %s, has a VPS named %q, and names are the host's", s.Root, name).
 			WithHint("croft --root /%s --run-dir /%s list", strings.TrimPrefix(s.Root, "/"), strings.TrimPrefix(s.RunRoot, "/"))

@@ -16,10 +16,7 @@ import (
 // runs; the life lock does.
 
 // ShouldRun reports whether name is marked as one that should be running.
-func (s *Store) ShouldRun(name string) (bool, error) {
-	if _, err := vps.ParseName(name); err != nil {
-		return false, err
-	}
+func (s *Store) ShouldRun(name vps.Name) (bool, error) {
 	_, err := os.Lstat(s.runningFile(name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -33,7 +30,7 @@ func (s *Store) ShouldRun(name string) (bool, error) {
 // MarkRunning marks name, durably. That it is marked already is success. It is
 // fail.NotFound if there is no such VPS. Only the holder of the VPS's op lock,
 // and a monitor that holds its life lock, may mark and unmark.
-func (s *Store) MarkRunning(name string) error {
+func (s *Store) MarkRunning(name vps.Name) error {
 	if is, err := s.ShouldRun(name); err != nil || is {
 		return err
 	}
@@ -53,10 +50,7 @@ func (s *Store) MarkRunning(name string) error {
 
 // UnmarkRunning takes the mark away, durably. That there is none is success,
 // and so is that there is no such VPS.
-func (s *Store) UnmarkRunning(name string) error {
-	if _, err := vps.ParseName(name); err != nil {
-		return err
-	}
+func (s *Store) UnmarkRunning(name vps.Name) error {
 	path := s.runningFile(name)
 	err := os.Remove(path)
 	switch {

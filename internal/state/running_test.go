@@ -39,12 +39,4 @@ func TestMarkOfWhatShouldRun(t *testing.T) {
 		}
 		is(false)
 	}
-	for _, name := range []string{"..", "a/b", ""} {
-		if err := s.MarkRunning(name); !fail.Is(err, fail.Usage) {
-			t.Errorf("mark %q: %v", name, err)
-		}
-		if err := s.UnmarkRunning(name); !fail.Is(err, fail.Usage) {
-			t.Errorf("unmark %q: %v", name, err)
-		}
-	}
 }

@@ -224,7 +224,7 @@ func absolute(what, path string) (string, error) {
 
 // An Entry is a VPS, or why its settings cannot be read.
 type Entry struct {
-	Name string
+	Name vps.Name
 	VPS  vps.VPS
 	Err  error
 }
@@ -232,10 +232,7 @@ type Entry struct {
 // Get returns the settings of the VPS. It is fail.NotFound if there is none of
 // that name, fail.State if its file is corrupt or a newer croft's. What it
 // returns may be old by the next line: decide on Locked.VPS only.
-func (s *Store) Get(name string) (vps.VPS, error) {
-	if _, err := vps.ParseName(name); err != nil {
-		return vps.VPS{}, err
-	}
+func (s *Store) Get(name vps.Name) (vps.VPS, error) {
 	path := s.VPSFile(name)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -277,7 +274,7 @@ func (s *Store) All() ([]Entry, error) {
 
 // Names returns the names of all VPSs, sorted, those included whose files
 // cannot be read. It reads one directory, however many there are.
-func (s *Store) Names() ([]string, error) {
+func (s *Store) Names() ([]vps.Name, error) {
 	if s.unused {
 		return nil, nil
 	}
@@ -285,10 +282,10 @@ func (s *Store) Names() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := files[:0]
+	names := make([]vps.Name, 0, len(files))
 	for _, file := range files {
-		if _, err := vps.ParseName(file); err == nil {
-			names = append(names, file)
+		if name, err := vps.ParseName(file); err == nil {
+			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
@@ -297,7 +294,7 @@ func (s *Store) Names() ([]string, error) {
 
 // Missing returns those of names of which there is no VPS, in their order. It
 // reads one directory, however many there are.
-func (s *Store) Missing(names []string) ([]string, error) {
+func (s *Store) Missing(names []vps.Name) ([]vps.Name, error) {
 	entries, err := listDirs(s.vpsDirs(), nil)
 	if err != nil {
 		return nil, err
@@ -306,9 +303,9 @@ func (s *Store) Missing(names []string) ([]string, error) {
 	for _, e := range entries {
 		there[e.name] = true
 	}
-	var missing []string
+	var missing []vps.Name
 	for _, name := range names {
-		if !there[name] {
+		if !there[string(name)] {
 			missing = append(missing, name)
 		}
 	}
@@ -348,10 +345,7 @@ func putVPS(path string, v vps.VPS) error {
 // nothing (a zero Run) if the monitor has not written since the host booted, or
 // if the file is corrupt: whether the VPS runs the kernel says. A newer croft's
 // file of this boot is fail.State.
-func (s *Store) Run(name string) (Run, error) {
-	if _, err := vps.ParseName(name); err != nil {
-		return Run{}, err
-	}
+func (s *Store) Run(name vps.Name) (Run, error) {
 	path := s.RunFile(name)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -376,10 +370,7 @@ func (s *Store) Run(name string) (Run, error) {
 
 // PutRun says what the VPS is doing, as of this boot of the host. Only its
 // monitor may, and only while it holds the life lock.
-func (s *Store) PutRun(name string, r Run) error {
-	if _, err := vps.ParseName(name); err != nil {
-		return err
-	}
+func (s *Store) PutRun(name vps.Name, r Run) error {
 	dir := s.RunDir(name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return hostError("make directory", dir, err)

@@ -193,8 +193,6 @@ func TestAbsentVPS(t *testing.T) {
 	if err.Error() != `no VPS named "web"` || fail.HintOf(err) != "croft list" {
 		t.Errorf("got %q, hint %q", err, fail.HintOf(err))
 	}
-	_, err = s.Get("../web")
-	wantKind(t, err, fail.Usage)
 	l := lock(t, s, "web")
 	wantKind(t, l.Put(vps.VPS{}), fail.NotFound)
 	if err := l.Trash(); err != nil {
@@ -222,15 +220,15 @@ func TestUnreadableVPSs(t *testing.T) {
 		"ids":     {`{"schema": 1, "ids": {"first": 4294967295, "size": 65536}}`, " is corrupt: ids 4294967295+65536 are out of range"},
 		"missing": {"", "missing is broken: it has no "},
 	} {
-		if err := os.Mkdir(s.VPSDir(name), 0o700); err != nil {
+		if err := os.Mkdir(s.VPSDir(vps.Name(name)), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		if name != "missing" {
-			write(t, s.VPSFile(name), c.content)
+			write(t, s.VPSFile(vps.Name(name)), c.content)
 		}
-		_, err := s.Get(name)
+		_, err := s.Get(vps.Name(name))
 		wantKind(t, err, fail.State)
-		if !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), s.VPSFile(name)) {
+		if !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), s.VPSFile(vps.Name(name))) {
 			t.Errorf("%s: got %q, want %q", name, err, c.want)
 		}
 	}
@@ -244,7 +242,7 @@ func TestUnreadableVPSs(t *testing.T) {
 	}
 	var names []string
 	for _, e := range all {
-		names = append(names, e.Name)
+		names = append(names, string(e.Name))
 		if (e.Err == nil) != (e.Name == "good") {
 			t.Errorf("%s: %v", e.Name, e.Err)
 		}
@@ -393,9 +391,6 @@ func TestRun(t *testing.T) {
 	}
 	if _, err := os.Lstat(s.RunDir("web")); !os.IsNotExist(err) {
 		t.Errorf("RemoveRun left it: %v", err)
-	}
-	for _, err := range []error{s.PutRun("..", Run{}), s.RemoveRun("..")} {
-		wantKind(t, err, fail.Usage)
 	}
 }
 

@@ -25,10 +25,7 @@ func (l *Locked) Trash() error {
 // CheckTrash reports why the VPS name cannot be moved into the trash, as far as
 // that can be known beforehand: a read-only file system is fail.Host. It
 // changes nothing.
-func (s *Store) CheckTrash(name string) error {
-	if _, err := vps.ParseName(name); err != nil {
-		return err
-	}
+func (s *Store) CheckTrash(name vps.Name) error {
 	for _, dir := range []string{s.vpsDirs(), s.VPSDir(name), s.TrashDir()} {
 		if err := unix.Access(dir, unix.W_OK); err != nil {
 			return hostError("change", dir, err)
@@ -130,9 +127,6 @@ func removeTree(ctx context.Context, path, last string) error {
 
 // RemoveRun forgets what the VPS was doing: RUN/vps/NAME goes whole. Absent is
 // success. Only the holder of the life lock may.
-func (s *Store) RemoveRun(name string) error {
-	if _, err := vps.ParseName(name); err != nil {
-		return err
-	}
+func (s *Store) RemoveRun(name vps.Name) error {
 	return removeTree(context.Background(), s.RunDir(name), "")
 }

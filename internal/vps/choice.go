@@ -41,7 +41,7 @@ func (c PublicationChoice) String() string {
 // in returns the position of the chosen entry in all, from 1. The errors are
 // those of listed.one. A number that is the position of one entry and the port
 // of another one chooses both.
-func (c PublicationChoice) in(all []Publication, name string) (int, error) {
+func (c PublicationChoice) in(all []Publication, name Name) (int, error) {
 	l := listed{what: "published port", family: "publish", vps: name, narrow: "give [ADDRESS:]PORT:PORT/PROTOCOL"}
 	var found []int
 	for i, p := range all {
@@ -77,7 +77,7 @@ func (c FirewallChoice) String() string {
 
 // in returns the position of the chosen rule in all, from 1. The errors are
 // those of listed.one.
-func (c FirewallChoice) in(all []FirewallRule, name string) (int, error) {
+func (c FirewallChoice) in(all []FirewallRule, name Name) (int, error) {
 	l := listed{what: "rule", family: "firewall", vps: name, narrow: "give the number"}
 	var found []int
 	for i, r := range all {
@@ -113,7 +113,7 @@ func (c RouteChoice) String() string {
 
 // in returns the position of the chosen entry in all, from 1. The errors are
 // those of listed.one.
-func (c RouteChoice) in(all Routing, name string) (int, error) {
+func (c RouteChoice) in(all Routing, name Name) (int, error) {
 	l := listed{what: "route", family: "route", vps: name, narrow: "give more options or the number"}
 	var found []int
 	for _, r := range all.Routes {
@@ -138,7 +138,7 @@ func (c RouteChoice) in(all Routing, name string) (int, error) {
 type listed struct {
 	what   string   // an entry: "published port"
 	family string   // the command whose list shows it: "publish"
-	vps    string   // its name
+	vps    Name     // its name
 	texts  []string // the entries
 	narrow string   // what a person can do who has chosen several
 }

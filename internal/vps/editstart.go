@@ -60,8 +60,8 @@ type FinishRename struct{}
 
 // Apply completes it; no-op if no rename is pending.
 func (FinishRename) Apply(v *VPS) error {
-	if v.RenamedFrom != "" && v.Hostname == v.RenamedFrom {
-		v.Hostname = v.Name
+	if v.RenamedFrom != "" && v.Hostname == string(v.RenamedFrom) {
+		v.Hostname = string(v.Name)
 	}
 	v.RenamedFrom = ""
 	return nil

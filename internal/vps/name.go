@@ -7,6 +7,11 @@ import (
 	"croft/internal/fail"
 )
 
+// A Name is a valid name of a VPS. ParseName makes one of text that comes from
+// outside: a command line, the name of a directory, a file. Code that has a Name
+// does not check it again.
+type Name string
+
 // MaxName is the length of the longest name: that of one label of a host name
 // (RFC 1035 section 2.3.4), because a VPS's name is its host name by default.
 const MaxName = 63
@@ -16,8 +21,8 @@ const MaxName = 63
 // fail.Usage and says what is wrong in one line. A valid name is a single path
 // element, never "." or "..". It is never the name of a file of croft's own,
 // since those contain a '.' or a '_'.
-func ParseName(s string) (string, error) {
-	bad := func(format string, args ...any) (string, error) {
+func ParseName(s string) (Name, error) {
+	bad := func(format string, args ...any) (Name, error) {
 		return "", fail.New(fail.Usage, "%w", &BadName{Name: s, text: fmt.Sprintf(format, args...)})
 	}
 	switch {
@@ -33,7 +38,7 @@ func ParseName(s string) (string, error) {
 			return bad("invalid name %q: only a-z, 0-9 and '-' are allowed, not %q", s, r)
 		}
 	}
-	return s, nil
+	return Name(s), nil
 }
 
 // A BadName is the error for a word that is not a valid name of a VPS or a network.

@@ -10,7 +10,7 @@ import (
 
 func TestParseName(t *testing.T) {
 	for _, good := range []string{"a", "7", "web", "web-1", "a--b", strings.Repeat("x", 63)} {
-		if got, err := ParseName(good); err != nil || got != good {
+		if got, err := ParseName(good); err != nil || string(got) != good {
 			t.Errorf("ParseName(%q) = %q, %v", good, got, err)
 		}
 	}
@@ -33,7 +33,7 @@ func FuzzParseName(f *testing.F) {
 			wantUsage(t, err)
 			return
 		}
-		if got != name {
+		if string(got) != name {
 			t.Fatalf("ParseName(%q) = %q", name, got)
 		}
 		if dir := filepath.Join("/root-dir", name); filepath.Dir(dir) != "/root-dir" || filepath.Base(dir) != name {

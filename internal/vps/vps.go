@@ -13,7 +13,7 @@ import (
 // are not in that file: the tables of the networks own them.
 type VPS struct {
 	Schema     int               `json:"schema"`
-	Name       string            `json:"name"`
+	Name       Name              `json:"name"`
 	UUID       string            `json:"uuid"`
 	Created    time.Time         `json:"created"`
 	Template   Template          `json:"template"`
@@ -37,7 +37,7 @@ type VPS struct {
 	Labels     map[string]string `json:"labels,omitempty"`
 	// RenamedFrom is the former name while a rename is not complete: until then
 	// the network tables may have the former name.
-	RenamedFrom string `json:"renamedFrom,omitempty"`
+	RenamedFrom Name `json:"renamedFrom,omitempty"`
 }
 
 // A Runner is the process that an ephemeral VPS ends with, in one boot of the
@@ -101,7 +101,7 @@ const MaxStopTimeout = 365 * 24 * time.Hour
 // that can be known without the machine. For example, it does not check that
 // the host has a published address.
 func (v VPS) Check() error {
-	if _, err := ParseName(v.Name); err != nil {
+	if _, err := ParseName(string(v.Name)); err != nil {
 		return err
 	}
 	if v.BootOrder < 0 || v.BootOrder > math.MaxInt32 {

@@ -42,7 +42,7 @@ func (h *Host) SetFirewall(ctx context.Context, f vps.Firewall, init inside.Iden
 }
 
 // Firewall reports which rules of f exist in the network namespace of init.
-func (h *Host) Firewall(ctx context.Context, name string, f vps.Firewall, init inside.Identity) (network.FirewallInfo, error) {
+func (h *Host) Firewall(ctx context.Context, name vps.Name, f vps.Firewall, init inside.Identity) (network.FirewallInfo, error) {
 	var there []network.LiveFirewallFamily
 	err := within(init, func() error {
 		for _, six := range families() {

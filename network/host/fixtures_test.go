@@ -14,7 +14,7 @@ func mustClaim(t *testing.T, table *network.Table, owner string, want ...string)
 	for _, s := range want {
 		addrs = append(addrs, netip.MustParseAddr(s))
 	}
-	c, err := table.Claim(owner, "eth0", addrs, nil)
+	c, err := table.Claim(vps.Name(owner), "eth0", addrs, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -127,7 +127,7 @@ func (h *Host) PinNamespace(p network.Plan, init inside.Identity, path string) e
 	f.Close()
 	// The link leads to the open namespace itself, which is mounted nowhere else.
 	from := fmt.Sprintf("/proc/self/fd/%d", ns.Fd())
-	return classify("keep the network namespace of "+p.Owner, unix.Mount(from, path, "", unix.MS_BIND, ""))
+	return classify("keep the network namespace of "+string(p.Owner), unix.Mount(from, path, "", unix.MS_BIND, ""))
 }
 
 // isNamespace reports whether a namespace is mounted at path.
@@ -146,7 +146,7 @@ func (h *Host) ReturnLink(p network.Plan, path string) error {
 	}
 	err := h.moveLinkOut(p, path)
 	if isNamespace(path) {
-		err = errors.Join(err, classify("let go of the network namespace of "+p.Owner, unix.Unmount(path, unix.MNT_DETACH)))
+		err = errors.Join(err, classify("let go of the network namespace of "+string(p.Owner), unix.Unmount(path, unix.MNT_DETACH)))
 	}
 	if e := os.Remove(path); err == nil && e != nil && !errors.Is(e, fs.ErrNotExist) {
 		err = e

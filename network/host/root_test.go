@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/inside"
+	"croft/internal/vps"
 	"croft/network"
 )
 
@@ -149,7 +150,7 @@ func newPairIn(t *testing.T, h *Host, table network.Table) *pair {
 		t.Fatal(err)
 	}
 	for i, name := range []string{"alice", "bob"} {
-		c, err := p.table.Claim(name, "eth0", nil, own)
+		c, err := p.table.Claim(vps.Name(name), "eth0", nil, own)
 		if err != nil {
 			t.Fatal(err)
 		}

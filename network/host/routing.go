@@ -49,7 +49,7 @@ func (h *Host) SetRouting(r vps.Routing, interfaces []network.Plan, init inside.
 
 // Routing says what routes and rules there are in the network namespace of
 // init, those that r says among them.
-func (h *Host) Routing(name string, r vps.Routing, interfaces []network.Plan, init inside.Identity) (network.RoutingInfo, error) {
+func (h *Host) Routing(name vps.Name, r vps.Routing, interfaces []network.Plan, init inside.Identity) (network.RoutingInfo, error) {
 	ns, err := enterNamespace(init)
 	if err != nil {
 		return network.RoutingInfo{}, err

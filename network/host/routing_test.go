@@ -30,7 +30,7 @@ func TestRoutesOfAVPS(t *testing.T) {
 		if name == "alice" { // its first addresses are the lowest free ones
 			want = []netip.Addr{network.FirstHost(table.IPv4).Next(), second, network.FirstHost(table.IPv6).Next(), second6}
 		}
-		c, err := table.Claim(name, "eth0", want, nil)
+		c, err := table.Claim(vps.Name(name), "eth0", want, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -88,7 +88,7 @@ func (n Networks) SetFirewall(ctx context.Context, f vps.Firewall, init inside.I
 	return n.do(func(h *host.Host) error { return h.SetFirewall(ctx, f, init) })
 }
 
-func (n Networks) Firewall(ctx context.Context, name string, f vps.Firewall, init inside.Identity) (network.FirewallInfo, error) {
+func (n Networks) Firewall(ctx context.Context, name vps.Name, f vps.Firewall, init inside.Identity) (network.FirewallInfo, error) {
 	return with(n, func(h *host.Host) (network.FirewallInfo, error) { return h.Firewall(ctx, name, f, init) })
 }
 
@@ -96,7 +96,7 @@ func (n Networks) SetRouting(r vps.Routing, interfaces []network.Plan, init insi
 	return n.do(func(h *host.Host) error { return h.SetRouting(r, interfaces, init) })
 }
 
-func (n Networks) Routing(name string, r vps.Routing, interfaces []network.Plan, init inside.Identity) (network.RoutingInfo, error) {
+func (n Networks) Routing(name vps.Name, r vps.Routing, interfaces []network.Plan, init inside.Identity) (network.RoutingInfo, error) {
 	return with(n, func(h *host.Host) (network.RoutingInfo, error) { return h.Routing(name, r, interfaces, init) })
 }
 

@@ -11,6 +11,7 @@ import (
 	"croft/internal/inside"
 	"croft/internal/proc"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/inits"
 	"croft/runtime/paths"
 )
@@ -20,7 +21,7 @@ import (
 // boot scripts, or they settle: see package inits. The result is noted, so an init
 // that has booted is not asked again. An init that does not answer before ctx is
 // done has not booted.
-func (l Looker) Booted(ctx context.Context, name string, run state.Run) bool {
+func (l Looker) Booted(ctx context.Context, name vps.Name, run state.Run) bool {
 	if paths.Exists(paths.Booted(l.Store, name)) {
 		return true
 	}
@@ -47,7 +48,7 @@ func (l Looker) Booted(ctx context.Context, name string, run state.Run) bool {
 
 // isUp finds out whether an init that does not tell its monitor has booted. That
 // can take a second.
-func (l Looker) isUp(ctx context.Context, name string, init state.Process, kind initkind.Kind) bool {
+func (l Looker) isUp(ctx context.Context, name vps.Name, init state.Process, kind initkind.Kind) bool {
 	if kind == initkind.Systemd {
 		return l.systemdHasBooted(ctx, name)
 	}
@@ -60,14 +61,14 @@ func (l Looker) isUp(ctx context.Context, name string, init state.Process, kind 
 
 // seenBooted reports whether a note says that init has booted. A note about an
 // earlier init of the VPS does not count.
-func (l Looker) seenBooted(name string, init state.Process) bool {
+func (l Looker) seenBooted(name vps.Name, init state.Process) bool {
 	text, err := os.ReadFile(paths.SeenBooted(l.Store, name))
 	return err == nil && string(text) == bootedNote(init)
 }
 
 // noteBooted notes that init has booted. A failure does not matter: without the
 // note the next command asks again.
-func (l Looker) noteBooted(name string, init state.Process) {
+func (l Looker) noteBooted(name vps.Name, init state.Process) {
 	if !l.ReadOnly {
 		_ = os.WriteFile(paths.SeenBooted(l.Store, name), []byte(bootedNote(init)), 0o600)
 	}
@@ -76,7 +77,7 @@ func (l Looker) noteBooted(name string, init state.Process) {
 func bootedNote(init state.Process) string { return fmt.Sprintf("%d %d\n", init.PID, init.StartTime) }
 
 // systemdHasBooted asks systemd inside whether it has booted.
-func (l Looker) systemdHasBooted(ctx context.Context, name string) bool {
+func (l Looker) systemdHasBooted(ctx context.Context, name vps.Name) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	state, _ := l.Output(ctx, name, "systemctl", "is-system-running") // its status is not 0 for degraded

@@ -35,11 +35,11 @@ type Looker struct {
 	Applied    Applied
 	Capacity   func() bundles.Capacity
 	// Output runs a command inside and returns its standard output.
-	Output func(ctx context.Context, name string, args ...string) (string, error)
+	Output func(ctx context.Context, name vps.Name, args ...string) (string, error)
 	// Recover gives a running VPS without a monitor a new one, and starts a VPS
 	// that ended without a monitor and should run. It is a no-op for others, and
 	// while another command holds the lock of the VPS.
-	Recover  func(ctx context.Context, name string)
+	Recover  func(ctx context.Context, name vps.Name)
 	ReadOnly bool // do not call Recover, and write no notes
 	Warn     func(string)
 }
@@ -70,7 +70,7 @@ const patience = time.Second
 // An Info describes a VPS in list and inspect. Its JSON keys are stable
 // (docs/state.md).
 type Info struct {
-	Name       string            `json:"name"`
+	Name       vps.Name          `json:"name"`
 	Status     observe.Status    `json:"status"`
 	Booted     bool              `json:"booted"`
 	UUID       string            `json:"uuid"`
@@ -182,10 +182,7 @@ func (l Looker) mayRestart(ctx context.Context, info Info) bool {
 }
 
 // Inspect describes one VPS, with the packets that its filters dropped.
-func (l Looker) Inspect(ctx context.Context, name string) (Info, error) {
-	if _, err := vps.ParseName(name); err != nil {
-		return Info{}, err
-	}
+func (l Looker) Inspect(ctx context.Context, name vps.Name) (Info, error) {
 	v, err := l.Store.Get(name)
 	if err != nil {
 		return Info{}, err
@@ -194,7 +191,7 @@ func (l Looker) Inspect(ctx context.Context, name string) (Info, error) {
 		return Info{}, err
 	}
 	l.Recover(ctx, name)
-	info := l.describe(ctx, v, l.Tables.Of(v), map[string]bool{name: true})
+	info := l.describe(ctx, v, l.Tables.Of(v), map[string]bool{string(name): true})
 	if info.Status == observe.Stopped {
 		return info, nil
 	}
@@ -218,7 +215,7 @@ func (l Looker) Inspect(ctx context.Context, name string) (Info, error) {
 	return info, nil
 }
 
-func broken(name string, err error) Info {
+func broken(name vps.Name, err error) Info {
 	return Info{Name: name, Status: observe.Broken, Error: err.Error(), Interfaces: []InterfaceInfo{}, Published: []vps.Publication{}, Labels: map[string]string{}}
 }
 
@@ -244,9 +241,9 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 	if err == nil {
 		info.Status, err = l.Observer.Status(seen)
 	}
-	if err == nil && info.Status == observe.Stopped && perhaps[v.Name] {
+	if err == nil && info.Status == observe.Stopped && perhaps[string(v.Name)] {
 		var pids []int
-		if pids, err = l.Containers.Remains(v.Name); len(pids) > 0 {
+		if pids, err = l.Containers.Remains(string(v.Name)); len(pids) > 0 {
 			info.Status = observe.Orphaned
 		}
 	}
@@ -276,7 +273,7 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 }
 
 // cgroupsPath returns the cgroup in the VPS's bundle; "" without a bundle.
-func (l Looker) cgroupsPath(name string) string {
+func (l Looker) cgroupsPath(name vps.Name) string {
 	spec, err := bundles.Read(l.Store.BundleDir(name))
 	if err != nil || spec.Linux == nil {
 		return ""

@@ -26,10 +26,7 @@ type LogOptions struct {
 
 // Logs writes a console log of name to w. With o.Follow it continues until the VPS
 // stops or ctx is done. A VPS that has never booted has an empty log.
-func (l Looker) Logs(ctx context.Context, name string, o LogOptions, w io.Writer) error {
-	if _, err := vps.ParseName(name); err != nil {
-		return err
-	}
+func (l Looker) Logs(ctx context.Context, name vps.Name, o LogOptions, w io.Writer) error {
 	if _, err := l.Store.Get(name); err != nil {
 		return err
 	}
@@ -56,7 +53,7 @@ func (l Looker) Logs(ctx context.Context, name string, o LogOptions, w io.Writer
 	return l.copyLog(ctx, name, logs.File(boot), o, w)
 }
 
-func (l Looker) copyLog(ctx context.Context, name, file string, o LogOptions, w io.Writer) error {
+func (l Looker) copyLog(ctx context.Context, name vps.Name, file string, o LogOptions, w io.Writer) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return fmt.Errorf("open console log: %w", err)
@@ -104,7 +101,7 @@ func (l Looker) copyLog(ctx context.Context, name, file string, o LogOptions, w 
 
 // monitorOrNew reports whether name runs. If it runs without a monitor it gets a
 // new one, which continues the console log.
-func (l Looker) monitorOrNew(ctx context.Context, name string) (bool, error) {
+func (l Looker) monitorOrNew(ctx context.Context, name vps.Name) (bool, error) {
 	seen, err := l.Observer.Observe(name)
 	if err == nil && seen.Orphaned() {
 		l.Recover(ctx, name)

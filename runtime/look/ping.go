@@ -10,11 +10,13 @@ import (
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+
+	"croft/internal/vps"
 )
 
 // answers reports whether each address of the VPS answers a ping of the host.
 // Addresses that the host cannot reach are left out.
-func (l Looker) answers(ctx context.Context, name string) (bool, error) {
+func (l Looker) answers(ctx context.Context, name vps.Name) (bool, error) {
 	v, err := l.Store.Get(name)
 	if err != nil {
 		return false, err

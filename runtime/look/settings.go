@@ -12,13 +12,13 @@ import (
 
 // Applied tells which settings of a running VPS are really applied.
 type Applied interface {
-	Firewall(ctx context.Context, name string, f vps.Firewall, init inside.Identity) (network.FirewallInfo, error)
-	Routing(name string, r vps.Routing, interfaces []network.Plan, init inside.Identity) (network.RoutingInfo, error)
+	Firewall(ctx context.Context, name vps.Name, f vps.Firewall, init inside.Identity) (network.FirewallInfo, error)
+	Routing(name vps.Name, r vps.Routing, interfaces []network.Plan, init inside.Identity) (network.RoutingInfo, error)
 	Published(ctx context.Context, p network.Published) (network.PublishedInfo, error)
 }
 
 // Firewall describes the firewall of the VPS name, and which rules really exist.
-func (l Looker) Firewall(ctx context.Context, name string) (network.FirewallInfo, error) {
+func (l Looker) Firewall(ctx context.Context, name vps.Name) (network.FirewallInfo, error) {
 	v, err := l.Store.Get(name)
 	if err != nil {
 		return network.FirewallInfo{}, err
@@ -34,7 +34,7 @@ func (l Looker) Firewall(ctx context.Context, name string) (network.FirewallInfo
 }
 
 // Routing describes the routes and rules of the VPS name, and which really exist.
-func (l Looker) Routing(_ context.Context, name string) (network.RoutingInfo, error) {
+func (l Looker) Routing(_ context.Context, name vps.Name) (network.RoutingInfo, error) {
 	v, err := l.Store.Get(name)
 	if err != nil {
 		return network.RoutingInfo{}, err
@@ -54,7 +54,7 @@ func (l Looker) Routing(_ context.Context, name string) (network.RoutingInfo, er
 }
 
 // Published describes the published ports of the VPS name, and which really exist.
-func (l Looker) Published(ctx context.Context, name string) (network.PublishedInfo, error) {
+func (l Looker) Published(ctx context.Context, name vps.Name) (network.PublishedInfo, error) {
 	v, err := l.Store.Get(name)
 	if err != nil {
 		return network.PublishedInfo{}, err

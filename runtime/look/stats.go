@@ -19,7 +19,7 @@ import (
 // Stats is the usage of one VPS, now and since it was started. Its JSON keys are
 // stable (docs/state.md). A limit of 0 is unlimited.
 type Stats struct {
-	Name       string           `json:"name"`
+	Name       vps.Name         `json:"name"`
 	Status     observe.Status   `json:"status"`
 	Time       time.Time        `json:"time"` // when the usage was read
 	CPU        CPUStats         `json:"cpu"`
@@ -91,7 +91,7 @@ func (s Stats) Since(was Stats) Stats {
 
 // Stats returns the usage of the named VPSs, or of all running ones if names is
 // empty. A VPS without usage has Err set, which is fail.State if it does not run.
-func (l Looker) Stats(ctx context.Context, names []string) ([]Stats, error) {
+func (l Looker) Stats(ctx context.Context, names []vps.Name) ([]Stats, error) {
 	vpss, err := l.statsOf(names)
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func (l Looker) Stats(ctx context.Context, names []string) ([]Stats, error) {
 }
 
 // statsOf returns the VPSs to look at.
-func (l Looker) statsOf(names []string) ([]state.Entry, error) {
+func (l Looker) statsOf(names []vps.Name) ([]state.Entry, error) {
 	if len(names) == 0 {
 		return l.Store.All()
 	}
@@ -154,7 +154,7 @@ func (l Looker) usage(e state.Entry) Stats {
 	if s.Err != nil {
 		return s
 	}
-	u, err := l.Containers.Usage(e.Name)
+	u, err := l.Containers.Usage(string(e.Name))
 	s.Time = time.Now().UTC()
 	if err != nil {
 		s.Err = l.goneOr(e.Name, err)
@@ -165,7 +165,7 @@ func (l Looker) usage(e state.Entry) Stats {
 }
 
 // goneOr is err, or fail.State if the VPS has ended meanwhile.
-func (l Looker) goneOr(name string, err error) error {
+func (l Looker) goneOr(name vps.Name, err error) error {
 	if seen, e := l.Observer.Observe(name); e == nil && !seen.Alive {
 		return observe.NotRunning(name, observe.Stopped)
 	}

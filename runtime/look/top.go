@@ -38,7 +38,7 @@ type ProcessInfo struct {
 
 // Processes lists the processes of a running VPS, sorted by their pids inside. A
 // process that ends meanwhile is left out.
-func (l Looker) Processes(ctx context.Context, name string) ([]ProcessInfo, error) {
+func (l Looker) Processes(ctx context.Context, name vps.Name) ([]ProcessInfo, error) {
 	v, err := l.Store.Get(name)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func (l Looker) Processes(ctx context.Context, name string) ([]ProcessInfo, erro
 	if err != nil {
 		return nil, err
 	}
-	pids, err := l.Containers.Processes(name)
+	pids, err := l.Containers.Processes(string(name))
 	if err != nil {
 		return nil, l.goneOr(name, err)
 	}

@@ -29,10 +29,7 @@ const (
 // Wait returns when name meets the condition: fail.Timeout if it does not within
 // timeout (0: no limit), fail.State if it cannot. For UntilStopped it returns the
 // last end of the VPS, or nil if there was none since the host booted.
-func (l Looker) Wait(ctx context.Context, name string, until Condition, timeout time.Duration) (*state.End, error) {
-	if _, err := vps.ParseName(name); err != nil {
-		return nil, err
-	}
+func (l Looker) Wait(ctx context.Context, name vps.Name, until Condition, timeout time.Duration) (*state.End, error) {
 	v, err := l.Store.Get(name)
 	if err != nil {
 		return nil, err
@@ -53,7 +50,7 @@ const Interval = 50 * time.Millisecond
 
 // Await is Wait that returns the run of the VPS when it met the condition. It
 // gives up with the error of hopeless for a status.
-func (l Looker) Await(ctx context.Context, name string, until Condition, timeout time.Duration, hopeless func(observe.Status) error) (state.Run, error) {
+func (l Looker) Await(ctx context.Context, name vps.Name, until Condition, timeout time.Duration, hopeless func(observe.Status) error) (state.Run, error) {
 	first, err := l.Store.Run(name)
 	if err != nil {
 		return state.Run{}, err
@@ -93,7 +90,7 @@ func (l Looker) Await(ctx context.Context, name string, until Condition, timeout
 	}
 }
 
-func late(name string, until Condition, timeout time.Duration) error {
+func late(name vps.Name, until Condition, timeout time.Duration) error {
 	if until == UntilReboot {
 		return fail.New(fail.Timeout, "%s has not booted again after %s", name, timeout)
 	}
@@ -102,7 +99,7 @@ func late(name string, until Condition, timeout time.Duration) error {
 
 // reached reports whether a VPS of status s meets the condition. boot is the
 // number of its boot when the wait began.
-func (l Looker) reached(ctx context.Context, name string, until Condition, s observe.Status, run state.Run, boot int) (bool, error) {
+func (l Looker) reached(ctx context.Context, name vps.Name, until Condition, s observe.Status, run state.Run, boot int) (bool, error) {
 	switch until {
 	case UntilStopped:
 		return s == observe.Stopped, nil
@@ -122,7 +119,7 @@ func (l Looker) reached(ctx context.Context, name string, until Condition, s obs
 }
 
 // WarnDegraded warns of each failed unit of a VPS with systemd that has booted.
-func (l Looker) WarnDegraded(ctx context.Context, name string) {
+func (l Looker) WarnDegraded(ctx context.Context, name vps.Name) {
 	run, err := l.Store.Run(name)
 	if err != nil || initkind.Of(proc.Executable(run.Init.PID)) != initkind.Systemd {
 		return

@@ -47,7 +47,7 @@ type Guests interface {
 // v's interfaces. In a private network, and in a network without names, v is
 // alone.
 func HostsFor(v vps.VPS, networks map[string]network.Table) []guest.Host {
-	addresses := map[string]*guest.Host{}
+	addresses := map[vps.Name]*guest.Host{}
 	seen := map[string]bool{}
 	for _, i := range v.Interfaces {
 		if seen[i.Network] {
@@ -60,7 +60,7 @@ func HostsFor(v vps.VPS, networks map[string]network.Table) []guest.Host {
 				continue
 			}
 			if addresses[c.Owner] == nil {
-				addresses[c.Owner] = &guest.Host{Name: c.Owner}
+				addresses[c.Owner] = &guest.Host{Name: string(c.Owner)}
 			}
 			addresses[c.Owner].Addresses = append(addresses[c.Owner].Addresses, c.Addresses...)
 		}
@@ -85,10 +85,10 @@ func (n Names) Update(ctx context.Context, networks []string) {
 // Rewrite is Update that writes into each VPS, whether its list has changed or
 // not.
 func (n Names) Rewrite(ctx context.Context, networks []string) {
-	n.update(ctx, networks, func(string, hostList) bool { return false })
+	n.update(ctx, networks, func(vps.Name, hostList) bool { return false })
 }
 
-func (n Names) update(ctx context.Context, networks []string, current func(name string, l hostList) bool) {
+func (n Names) update(ctx context.Context, networks []string, current func(name vps.Name, l hostList) bool) {
 	if len(networks) == 0 {
 		return
 	}
@@ -125,12 +125,16 @@ func (n Names) update(ctx context.Context, networks []string, current func(name 
 // runningOn returns the VPSs on one of the networks that may run, because the
 // kernel has a cgroup for them.
 func (n Names) runningOn(networks []string) ([]vps.VPS, error) {
-	names, err := n.Remaining()
+	ids, err := n.Remaining()
 	if err != nil {
 		return nil, err
 	}
 	var all []vps.VPS
-	for _, name := range slices.Sorted(maps.Keys(names)) {
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		name, err := vps.ParseName(id)
+		if err != nil {
+			continue // a container
+		}
 		v, err := n.Store.Get(name)
 		if err != nil {
 			continue // a VPS of another root, or a broken one
@@ -180,14 +184,14 @@ func (h *hostLists) of(v vps.VPS) hostList {
 
 // isCurrent reports whether this list was the last one written into the running
 // VPS. An attempt that failed counts too: the same list is not tried again.
-func (n Names) isCurrent(name string, l hostList) bool {
+func (n Names) isCurrent(name vps.Name, l hostList) bool {
 	told, err := os.ReadFile(paths.ToldNames(n.Store, name))
 	return err == nil && string(told) == l.sum
 }
 
 // note notes that the list was written into the VPS. A failure does not matter:
 // without the note the list is written again.
-func (n Names) note(name string, l hostList) {
+func (n Names) note(name vps.Name, l hostList) {
 	_ = os.WriteFile(paths.ToldNames(n.Store, name), []byte(l.sum), 0o600)
 }
 
@@ -226,7 +230,7 @@ func (n Names) AtStart(ctx context.Context, v vps.VPS, root *inside.Root) error 
 		list := newHostList(HostsFor(v, n.Tables.All()))
 		warnings, err := n.Guests.Hosts(root, v.IDs.First, list.hosts)
 		for _, w := range warnings {
-			n.Warn(v.Name + ": " + w)
+			n.Warn(string(v.Name) + ": " + w)
 		}
 		if err == nil {
 			n.note(v.Name, list)

@@ -33,7 +33,7 @@ func TestHostsFor(t *testing.T) {
 		}},
 	}
 	in := func(name string, networks ...string) vps.VPS {
-		v := vps.VPS{Name: name}
+		v := vps.VPS{Name: vps.Name(name)}
 		for _, n := range networks {
 			v.Interfaces = append(v.Interfaces, vps.Interface{Network: n})
 		}

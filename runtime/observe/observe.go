@@ -7,6 +7,7 @@ import (
 	"croft/internal/inside"
 	"croft/internal/proc"
 	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 // A Status is one word for what a VPS does. It is derived and never stored.
@@ -35,7 +36,7 @@ type Observer struct {
 // An Observation is what one look at a VPS has found. Another process can change
 // the VPS at any time, unless the caller holds the lock that the change needs.
 type Observation struct {
-	Name      string
+	Name      vps.Name
 	Run       state.Run // what its monitor wrote last; zero if nothing since the host booted
 	Monitored bool      // a monitor holds the life lock
 	Alive     bool      // its init runs, as Run names it
@@ -43,7 +44,7 @@ type Observation struct {
 }
 
 // Observe looks at the VPS name.
-func (o Observer) Observe(name string) (Observation, error) {
+func (o Observer) Observe(name vps.Name) (Observation, error) {
 	run, err := o.Store.Run(name)
 	if err != nil {
 		return Observation{}, err
@@ -91,7 +92,7 @@ func (o Observer) Status(seen Observation) (Status, error) {
 	case !seen.Alive:
 		return Starting, nil
 	}
-	frozen, err := o.Frozen(seen.Name)
+	frozen, err := o.Frozen(string(seen.Name))
 	if err != nil {
 		return "", err
 	}
@@ -103,7 +104,7 @@ func (o Observer) Status(seen Observation) (Status, error) {
 
 // NotRunning is the error of a command that needs a running VPS, for a VPS that
 // has this status and does not run: fail.State.
-func NotRunning(name string, status Status) error {
+func NotRunning(name vps.Name, status Status) error {
 	switch status {
 	case Starting:
 		return fail.New(fail.State, "%s is still starting", name).WithHint("croft wait --for running %s", name)
@@ -115,7 +116,7 @@ func NotRunning(name string, status Status) error {
 
 // NotRunning looks at name, whose init was just found to have ended, and returns
 // why it cannot be used: fail.State.
-func (o Observer) NotRunning(name string) error {
+func (o Observer) NotRunning(name vps.Name) error {
 	seen, err := o.Observe(name)
 	if err != nil {
 		return err

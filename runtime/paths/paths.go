@@ -9,68 +9,71 @@ import (
 
 	"croft/bundles"
 	"croft/internal/state"
+	"croft/internal/vps"
 )
 
 // NotifySocket is the socket at which the init of a VPS tells its monitor that it
 // has booted (sd_notify(3)).
-func NotifySocket(s *state.Store, name string) string {
+func NotifySocket(s *state.Store, name vps.Name) string {
 	return filepath.Join(GivenDir(s, name), "notify")
 }
 
 // ConsoleSocket is the socket of the monitor for clients of the console.
-func ConsoleSocket(s *state.Store, name string) string { return runFile(s, name, "console") }
+func ConsoleSocket(s *state.Store, name vps.Name) string { return runFile(s, name, "console") }
 
 // Booted is a file that exists when the init has told the monitor that it has
 // booted.
-func Booted(s *state.Store, name string) string { return runFile(s, name, "booted") }
+func Booted(s *state.Store, name vps.Name) string { return runFile(s, name, "booted") }
 
 // SeenBooted names the init of the VPS that a command has found to have booted.
-func SeenBooted(s *state.Store, name string) string { return runFile(s, name, "up") }
+func SeenBooted(s *state.Store, name vps.Name) string { return runFile(s, name, "up") }
 
 // GivenDir is the directory of the files that the VPS gets from the host.
-func GivenDir(s *state.Store, name string) string { return runFile(s, name, "given") }
+func GivenDir(s *state.Store, name vps.Name) string { return runFile(s, name, "given") }
 
 // BootID holds the boot id that the VPS sees.
-func BootID(s *state.Store, name string) string { return filepath.Join(GivenDir(s, name), "boot_id") }
+func BootID(s *state.Store, name vps.Name) string { return filepath.Join(GivenDir(s, name), "boot_id") }
 
 // KernelLog is the pipe that the VPS has as /proc/kmsg.
-func KernelLog(s *state.Store, name string) string { return filepath.Join(GivenDir(s, name), "kmsg") }
+func KernelLog(s *state.Store, name vps.Name) string { return filepath.Join(GivenDir(s, name), "kmsg") }
 
 // ToldNames holds a checksum of the names of other VPSs that this one was told
 // last.
-func ToldNames(s *state.Store, name string) string { return runFile(s, name, "names") }
+func ToldNames(s *state.Store, name vps.Name) string { return runFile(s, name, "names") }
 
 // KeptNamespace is where a monitor keeps the network namespace of a VPS that has
 // a link of the host.
-func KeptNamespace(s *state.Store, name string) string { return runFile(s, name, "net") }
+func KeptNamespace(s *state.Store, name vps.Name) string { return runFile(s, name, "net") }
 
 // LowerDir is a scratch directory for the layers of the root filesystem.
-func LowerDir(s *state.Store, name string) string { return runFile(s, name, "lower") }
+func LowerDir(s *state.Store, name vps.Name) string { return runFile(s, name, "lower") }
 
 // StopRequest is a file that exists from a stop of the VPS to its next start. A
 // monitor that finds it does not start the VPS again after a reboot from inside.
-func StopRequest(s *state.Store, name string) string { return runFile(s, name, "stop") }
+func StopRequest(s *state.Store, name vps.Name) string { return runFile(s, name, "stop") }
 
 // Frozen is a file that exists while a command keeps the VPS frozen. If no
 // process holds the lock of the VPS, that command was killed, and the next one
 // thaws the VPS.
-func Frozen(s *state.Store, name string) string { return runFile(s, name, "still") }
+func Frozen(s *state.Store, name vps.Name) string { return runFile(s, name, "still") }
 
-func runFile(s *state.Store, name, file string) string { return filepath.Join(s.RunDir(name), file) }
+func runFile(s *state.Store, name vps.Name, file string) string {
+	return filepath.Join(s.RunDir(name), file)
+}
 
 // Configured is a file that exists when croft has once written the guest's own
 // files. From then on the files that croft does not own belong to the user.
-func Configured(s *state.Store, name string) string {
+func Configured(s *state.Store, name vps.Name) string {
 	return filepath.Join(s.VPSDir(name), "configured")
 }
 
 // MonitorLog is the log of the VPS's monitor. It outlives the boots of the VPS.
-func MonitorLog(s *state.Store, name string) string {
+func MonitorLog(s *state.Store, name vps.Name) string {
 	return filepath.Join(s.LogDir(name), "monitor.log")
 }
 
 // Rootfs is the mount point of the root filesystem in the VPS's bundle.
-func Rootfs(s *state.Store, name string) string {
+func Rootfs(s *state.Store, name vps.Name) string {
 	return filepath.Join(s.BundleDir(name), bundles.RootfsDir)
 }
 

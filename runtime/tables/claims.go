@@ -130,7 +130,7 @@ func (ts Tables) Release(ctx context.Context, v vps.VPS) (failed error) {
 // RenameOwner gives the claims of old in a network to new. Claims that are
 // already under the new name are left from a killed create, and are released.
 // No-op if the network does not exist.
-func (ts Tables) RenameOwner(ctx context.Context, name, old, new string) error {
+func (ts Tables) RenameOwner(ctx context.Context, name string, old, new vps.Name) error {
 	return ts.Store.UpdateNetwork(ctx, name, func(files state.NetworkTable) (state.NetworkChange, error) {
 		if files.Settings == nil {
 			return state.NetworkChange{}, nil
@@ -151,7 +151,7 @@ func (ts Tables) RenameOwner(ctx context.Context, name, old, new string) error {
 // SweepClaims releases the claims of VPSs that do not exist, except those of the
 // VPS except. A create that was killed leaves such claims. A create that still
 // runs holds the lock of its VPS.
-func (ts Tables) SweepClaims(t *network.Table, except string) {
+func (ts Tables) SweepClaims(t *network.Table, except vps.Name) {
 	missing, err := ts.Store.Missing(owners(t))
 	if err != nil {
 		return
@@ -169,7 +169,7 @@ func (ts Tables) SweepClaims(t *network.Table, except string) {
 		}
 		// A VPS whose files were removed by hand may still run.
 		_, there := os.Stat(ts.Store.VPSDir(owner))
-		if pids, err := ts.Remains(owner); err == nil && len(pids) == 0 && there != nil {
+		if pids, err := ts.Remains(string(owner)); err == nil && len(pids) == 0 && there != nil {
 			t.Release(owner)
 		}
 		l.Unlock()
@@ -177,8 +177,8 @@ func (ts Tables) SweepClaims(t *network.Table, except string) {
 }
 
 // owners returns the owner of each claim of t.
-func owners(t *network.Table) []string {
-	all := make([]string, len(t.Claims))
+func owners(t *network.Table) []vps.Name {
+	all := make([]vps.Name, len(t.Claims))
 	for i, c := range t.Claims {
 		all[i] = c.Owner
 	}

@@ -63,7 +63,7 @@ func (ts Tables) Publishing(v vps.VPS) (network.Plan, error) {
 }
 
 // PublishingOf is Publishing for the plugs of the VPS name.
-func PublishingOf(name string, plugs []Plug) (network.Plan, error) {
+func PublishingOf(name vps.Name, plugs []Plug) (network.Plan, error) {
 	for _, p := range plugs {
 		if p.Table.Publishes() {
 			return p.Plan, nil

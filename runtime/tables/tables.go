@@ -36,7 +36,7 @@ type Host interface {
 
 // decode parses the table of a network. With owners the table has only their
 // claims, and must not be changed. The error names the network and the file.
-func (ts Tables) decode(name string, files state.NetworkTable, owners ...string) (network.Table, error) {
+func (ts Tables) decode(name string, files state.NetworkTable, owners ...vps.Name) (network.Table, error) {
 	read := network.Decode
 	if len(owners) > 0 {
 		read = func(f network.Files) (network.Table, error) { return network.DecodeOf(f, owners...) }
@@ -54,7 +54,7 @@ func (ts Tables) decode(name string, files state.NetworkTable, owners ...string)
 
 // Get returns the table of a network. With owners it has only their claims, and
 // must not be changed. A missing network is fail.NotFound.
-func (ts Tables) Get(name string, owners ...string) (network.Table, error) {
+func (ts Tables) Get(name string, owners ...vps.Name) (network.Table, error) {
 	files, err := ts.Store.Network(name)
 	if err != nil {
 		return network.Table{}, err
@@ -63,7 +63,7 @@ func (ts Tables) Get(name string, owners ...string) (network.Table, error) {
 }
 
 // Existing is Get for files that have been read.
-func (ts Tables) Existing(name string, files state.NetworkTable, owners ...string) (network.Table, error) {
+func (ts Tables) Existing(name string, files state.NetworkTable, owners ...vps.Name) (network.Table, error) {
 	if files.Settings == nil {
 		return network.Table{}, fail.New(fail.NotFound, "no network named %q", name).WithHint("croft network list")
 	}
@@ -76,10 +76,10 @@ func (ts Tables) All() map[string]network.Table { return ts.Mentioning("") }
 
 // Mentioning returns the tables of All in which the VPS has claims, with its claims
 // alone; if owner is empty, all tables with all claims.
-func (ts Tables) Mentioning(owner string) map[string]network.Table {
-	var owners []string
+func (ts Tables) Mentioning(owner vps.Name) map[string]network.Table {
+	var owners []vps.Name
 	if owner != "" {
-		owners = []string{owner}
+		owners = []vps.Name{owner}
 	}
 	tables := map[string]network.Table{}
 	names, err := ts.Store.Networks()
@@ -120,14 +120,14 @@ func (ts Tables) Of(v vps.VPS) map[string]network.Table {
 // claims for each of many VPSs takes a time quadratic in their number.
 type Owned struct {
 	tables map[string]network.Table
-	claims map[string]map[string][]network.Claim // by network and owner
+	claims map[string]map[vps.Name][]network.Claim // by network and owner
 }
 
 // ByOwner indexes tables.
 func ByOwner(tables map[string]network.Table) Owned {
-	all := Owned{tables, map[string]map[string][]network.Claim{}}
+	all := Owned{tables, map[string]map[vps.Name][]network.Claim{}}
 	for name, t := range tables {
-		owners := make(map[string][]network.Claim, len(t.Claims))
+		owners := make(map[vps.Name][]network.Claim, len(t.Claims))
 		for _, c := range t.Claims {
 			owners[c.Owner] = append(owners[c.Owner], c)
 		}
@@ -187,7 +187,7 @@ func (ts Tables) decodeOrDefault(name string, files state.NetworkTable) (network
 }
 
 // ClaimOf returns the claim of interface iface of a VPS.
-func ClaimOf(t network.Table, owner, iface string) (network.Claim, bool) {
+func ClaimOf(t network.Table, owner vps.Name, iface string) (network.Claim, bool) {
 	for _, c := range t.Of(owner) {
 		if c.Interface == iface {
 			return c, true
