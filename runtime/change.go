@@ -20,8 +20,8 @@ import (
 // Change changes settings of the VPS name: all edits or none. The changes are
 // saved and, if the VPS runs, they take effect at once. Change holds the VPS's
 // lock from the first check to the end. After an error nothing has changed, and
-// what was applied is undone. A second call with the same values changes
-// nothing.
+// what was applied is undone. A second call makes the same edits again; whether
+// that changes anything is said at each type of edit.
 //
 // An address or a port of another owner is fail.Taken, naming the owner. An
 // invalid value is fail.Usage. Other errors are those of the edits.

@@ -7,7 +7,7 @@ import (
 	"croft/internal/fail"
 )
 
-// What a VPS does not have unless it is allowed to.
+// The names of Allow. By default a VPS has none of these.
 const (
 	AllowVsock        = "vsock"        // AF_VSOCK, which has no namespace
 	AllowIOURing      = "io_uring"     // io_uring, whose requests the system-call filter does not see

@@ -60,8 +60,8 @@ func (c PublicationChoice) matches(p Publication) bool {
 	return matches(c.Protocol, p.Protocol) && matches(c.Host, p.Host) && matches(c.Ports, p.Ports) && matches(c.To, p.To)
 }
 
-// A FirewallChoice chooses one rule of a VPS's firewall: the one at position
-// Number in the list, from 1, or with Number 0 the one that is as Rule.
+// A FirewallChoice chooses one rule of a VPS's firewall: the rule at position
+// Number in the list, from 1, or with Number 0 the rule that is the same as Rule.
 type FirewallChoice struct {
 	Number int
 	Rule   FirewallRule
@@ -89,11 +89,10 @@ func (c FirewallChoice) in(all []FirewallRule, name Name) (int, error) {
 	return l.one(c.String(), c.Number, found)
 }
 
-// A RouteChoice chooses one route or routing rule of a VPS: the one at position
+// A RouteChoice chooses one route or routing rule of a VPS: the entry at position
 // Number in the list, from 1, in which the rules follow the routes. With Number
-// 0 it is the route whose fields are as those of Route, or, if Route has no
-// destination, the rule whose fields are as those of Rule. An empty field
-// stands for any value.
+// 0 it is the route that matches Route or, if Route has no destination, the rule
+// that matches Rule. An empty field matches any value.
 type RouteChoice struct {
 	Number int
 	Route  Route
@@ -140,12 +139,12 @@ type listed struct {
 	family string   // the command whose list shows it: "publish"
 	vps    Name     // its name
 	texts  []string // the entries
-	narrow string   // what a person can do who has chosen several
+	narrow string   // how to choose one of several
 }
 
-// one returns the only number of found, which choice has chosen. If there is
-// none the error is fail.NotFound. If there are several it is fail.Usage and
-// lists them. number is what was chosen by position, or 0.
+// one returns the only number in found, the positions that choice selects. No
+// position is fail.NotFound. Several are fail.Usage, and the error lists them.
+// number is the position that the choice names, or 0.
 func (l listed) one(choice string, number int, found []int) (int, error) {
 	switch {
 	case len(found) == 1:
@@ -163,7 +162,7 @@ func (l listed) one(choice string, number int, found []int) (int, error) {
 	return 0, fail.New(fail.NotFound, "no %s %s", l.what, choice).WithHint("croft %s %s list", l.family, l.vps)
 }
 
-// theLast says up to where a list is numbered.
+// theLast names the last number of a list.
 func theLast(n int) string {
 	if n == 0 {
 		return "there is none"
@@ -171,7 +170,7 @@ func theLast(n int) string {
 	return fmt.Sprintf("the last is %d", n)
 }
 
-// positions are those of the chosen entries. The first error of in is returned.
+// positions are the positions of the chosen entries, or the first error of in.
 func positions[C any](chosen []C, in func(C) (int, error)) ([]int, error) {
 	var numbers []int
 	for _, c := range chosen {
@@ -184,8 +183,8 @@ func positions[C any](chosen []C, in func(C) (int, error)) ([]int, error) {
 	return numbers, nil
 }
 
-// without returns all but the entries at these positions, of which the first
-// of all is after+1.
+// without returns all without the entries at these positions. The first entry has
+// the position after+1.
 func without[T any](all []T, numbers []int, after int) []T {
 	var kept []T
 	for i, x := range all {

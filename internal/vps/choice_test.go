@@ -48,7 +48,7 @@ func TestPublicationChoice(t *testing.T) {
 }
 
 // A rule of the firewall is chosen by the words that added it, whatever their
-// order. Two rules that are the same are no choice.
+// order. Two rules that are the same are ambiguous.
 func TestFirewallChoice(t *testing.T) {
 	all := []FirewallRule{
 		{Chain: "input", Action: "allow", Protocol: "tcp", Ports: []string{"80", "443"}},
@@ -76,7 +76,7 @@ func TestFirewallChoice(t *testing.T) {
 	}
 }
 
-// A route or routing rule is chosen by what it says. What is left out may be
+// A route or routing rule is chosen by its fields. A field that is left out may be
 // anything; table 0 is 254.
 func TestRouteChoice(t *testing.T) {
 	all := Routing{

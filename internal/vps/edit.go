@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// An Edit is one change of the settings of a VPS, as a value: what a command
-// line asks for, before anything is known of the VPS.
+// An Edit is one change of the settings of a VPS, as a value. It is what a command
+// line asks for, before croft has read the VPS.
 //
 // A new setting needs a type with these methods, a check in VPS.Check and, if it
 // can change while a VPS runs, a Part with an applier in runtime. If it cannot,
@@ -17,16 +17,17 @@ type Edit interface {
 	// Apply changes v. An error says that v cannot be changed so; v may have
 	// changed in part then. It does not check the new values: VPS.Check does.
 	Apply(v *VPS) error
-	// Part is what of a running VPS has to follow.
+	// Part is the part of a running VPS that has to follow.
 	Part() Part
 	// String is the edit in words, for logs and tests.
 	String() string
 }
 
-// A Part is what a running VPS, and the host around it, has of its settings.
+// A Part is a group of settings that is applied to a running VPS as a whole, in
+// the VPS or on the host around it.
 type Part string
 
-// The parts. "" is no part: such a setting is only saved.
+// The parts. A setting whose part is "" is only saved.
 const (
 	PartFirewall    Part = "firewall"
 	PartAddresses   Part = "addresses"

@@ -20,7 +20,7 @@ func edited(t *testing.T, v VPS, edits ...Edit) VPS {
 	return now
 }
 
-// plugged is someVPS with what the tables of its networks say.
+// plugged is someVPS with its addresses and networks filled in.
 func plugged() VPS {
 	v := someVPS()
 	v.Interfaces[0].Addresses = []netip.Addr{netip.MustParseAddr("10.90.0.2")}
@@ -126,7 +126,7 @@ func TestEditsRefuse(t *testing.T) {
 	}
 }
 
-// If one of several edits cannot be applied there is no result.
+// An edit that cannot be applied makes all of them fail.
 func TestEditedIsAllOrNothing(t *testing.T) {
 	now, err := Edited(plugged(), SetBootOrder{7}, FlushRoutes{}, RemoveRules{[]FirewallChoice{{Number: 99}}})
 	if err == nil || !reflect.DeepEqual(now, VPS{}) {
@@ -141,7 +141,7 @@ func TestFinishRename(t *testing.T) {
 	}
 }
 
-// What the tables of the networks own is not in vps.json.
+// Addresses, which the tables of the networks own, are not in vps.json.
 func TestTablesAreNotInTheFile(t *testing.T) {
 	filled, err1 := json.Marshal(plugged())
 	plain, err2 := json.Marshal(someVPS())

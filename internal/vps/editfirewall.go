@@ -8,7 +8,8 @@ import (
 )
 
 // AddRules inserts rules before the rule number At of the list, or appends them
-// if At is 0. A rule number that does not exist is fail.NotFound.
+// if At is 0. A rule number that does not exist is fail.NotFound. A second call
+// adds the rules again.
 type AddRules struct {
 	Rules []FirewallRule
 	At    int

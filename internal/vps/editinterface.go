@@ -8,7 +8,7 @@ import (
 	"croft/internal/fail"
 )
 
-// SetRate limits what interfaces carry, in bits per second: 0 is no limit. A nil
+// SetRate limits what interfaces carry, in bits per second; 0 is unlimited. A nil
 // direction does not change.
 type SetRate struct {
 	Interface string  // "" is every interface
@@ -121,7 +121,7 @@ type SetConnections struct{ Limit int64 }
 // interface.
 func (e SetConnections) Apply(v *VPS) error {
 	if err := CheckConnections(e.Limit); err != nil {
-		return err // before what the VPS has: the value is the mistake
+		return err // an invalid value is reported first
 	}
 	found := false
 	for n := range v.Interfaces {

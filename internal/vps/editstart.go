@@ -16,7 +16,7 @@ func (e SetOnBoot) Apply(v *VPS) error {
 	return nil
 }
 
-// Part is none.
+// Part is "".
 func (SetOnBoot) Part() Part { return "" }
 
 func (e SetOnBoot) String() string { return "onboot " + e.OnBoot.String() }
@@ -31,7 +31,7 @@ func (e SetBootOrder) Apply(v *VPS) error {
 	return nil
 }
 
-// Part is none.
+// Part is "".
 func (SetBootOrder) Part() Part { return "" }
 
 func (e SetBootOrder) String() string { return fmt.Sprintf("boot order %d", e.Order) }
@@ -49,7 +49,7 @@ func (e SetStopTimeout) Apply(v *VPS) error {
 	return nil
 }
 
-// Part is none.
+// Part is "".
 func (SetStopTimeout) Part() Part { return "" }
 
 func (e SetStopTimeout) String() string { return "stop timeout " + e.Timeout.String() }
@@ -67,7 +67,7 @@ func (FinishRename) Apply(v *VPS) error {
 	return nil
 }
 
-// Part is none: only a stopped VPS can be renamed.
+// Part is "": only a stopped VPS can be renamed.
 func (FinishRename) Part() Part { return "" }
 
 func (FinishRename) String() string { return "finish rename" }

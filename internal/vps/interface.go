@@ -72,8 +72,8 @@ func (v VPS) checkInterfaces() error {
 	return nil
 }
 
-// A Rate limits what an interface of a VPS carries, in bits per second as tc(8)
-// counts them: whole Ethernet frames. 0 is no limit.
+// A Rate limits the traffic of an interface of a VPS, in bits per second as tc(8)
+// counts them: whole Ethernet frames. 0 is unlimited.
 type Rate struct {
 	In  uint64 `json:"inBitsPerSecond,omitempty"`  // to the VPS
 	Out uint64 `json:"outBitsPerSecond,omitempty"` // from the VPS

@@ -7,7 +7,7 @@ import (
 	"croft/internal/fail"
 )
 
-// Limits of a VPS. Zero is no limit, except where the comment names a default.
+// Limits of a VPS. 0 is unlimited, except where the comment names a default.
 type Limits struct {
 	Memory    int64 `json:"memoryBytes,omitempty"` // 0 is a default that depends on the host, -1 no limit
 	Swap      int64 `json:"swapBytes,omitempty"`   // swap alone, without memory; -1 is no swap

@@ -18,9 +18,9 @@ const MaxName = 63
 
 // ParseName returns s if it is a valid name of a VPS or a network: 1 to 63 of a-z,
 // 0-9 and '-', with no '-' at the start or the end. Otherwise the error is
-// fail.Usage and says what is wrong in one line. A valid name is a single path
-// element, never "." or "..". It is never the name of a file of croft's own,
-// since those contain a '.' or a '_'.
+// fail.Usage and gives the reason in one line. A valid name is a single path
+// element, never "." or "..", and different from the names of croft's own files,
+// which contain a '.' or a '_'.
 func ParseName(s string) (Name, error) {
 	bad := func(format string, args ...any) (Name, error) {
 		return "", fail.New(fail.Usage, "%w", &BadName{Name: s, text: fmt.Sprintf(format, args...)})

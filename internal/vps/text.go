@@ -21,7 +21,7 @@ func CheckHostname(s string) error {
 }
 
 // CheckSearchDomain returns an error for text that is not a domain to search in
-// resolv.conf; "." is no domain at all.
+// resolv.conf; "." turns the search off.
 func CheckSearchDomain(s string) error {
 	if s != "." && (len(s) > 253 || !IsDomain(strings.TrimSuffix(s, "."))) {
 		return fmt.Errorf("invalid domain %q", s)

@@ -1,5 +1,6 @@
-// Package vps says what a VPS is: its settings, which values are valid, and how
-// they are written. It is pure: it knows neither the machine nor files.
+// Package vps defines the settings of a VPS: their types, which values are valid,
+// how they are written, and the edits that change them. It is pure: it knows
+// neither the machine nor files.
 package vps
 
 import (
@@ -49,7 +50,7 @@ type Runner struct {
 }
 
 // A Template names the image that a VPS was created from. Digest is the digest
-// of its manifest and identifies it; Name is what the user typed.
+// of its manifest and identifies it; Name is the text that the user typed.
 type Template struct {
 	Name   string   `json:"name"`
 	Digest string   `json:"digest"`
