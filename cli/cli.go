@@ -1,14 +1,14 @@
 // Package cli is the command line: flags in, one call on a Manager, text or
 // JSON out.
 //
-// Every command is a value (verb), from which its parsing, its help and its
-// completion are made. Errors are printed and become an exit status in one
-// place (report.go). What goes to the terminal:
+// Every command is a cmdline.Verb. Parsing, help and completion come from it.
+// Errors are printed, and become an exit status, in one place (report.go). The
+// output:
 //
 //   - stdout carries results and nothing else; a command without a result is silent;
-//   - stderr has one line for each thing to say, beginning with "croft: ", and
-//     for a failure "croft: WHO: cannot VERB: WHY" and, where a person can do
-//     something, "croft: hint: WHAT TO TYPE";
+//   - stderr has one line for each message, beginning with "croft: ". A failure is
+//     "croft: NAME: cannot VERB: REASON" and, if a user can do something,
+//     "croft: hint: COMMAND";
 //   - no colour, no prompt, and progress in place only on a terminal.
 package cli
 
@@ -29,11 +29,12 @@ import (
 )
 
 // Main runs the command line args, args[0] being the program's name, and
-// returns the exit status: docs/exit-codes.md. Files that the user asks for get
-// modes by umask, whatever the process's own is.
+// returns the exit status: docs/exit-codes.md. umask is for files that the user
+// asks for. The umask of the process is for the files of croft.
 func Main(args []string, umask int) int {
-	// A reader that is gone is a failed write, so that what was begun is undone.
-	// What is caught, and not ignored, has its default action in children again.
+	// Without SIGPIPE a write without a reader fails, and the command undoes its
+	// work. Catch the signal instead of ignoring it: children get its default
+	// action again.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	a := &app{
 		stdio:   runtime.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
@@ -63,14 +64,14 @@ type app struct {
 	getenv  func(string) string
 	now     func() time.Time
 	umask   int
-	atOnce  int // the most VPSs that are worked on at the same time; 0 is what a command says
+	atOnce  int // limit of VPSs at the same time; 0 is the limit of the command
 
 	typed  []string        // the command line without the program's name
 	screen *display.Screen // stderr
 	debug  bool
 }
 
-// completeCommand is what the shells' completion functions call.
+// completeCommand is the command for the completion functions of shells.
 const completeCommand = "__complete"
 
 func (a *app) main(args []string) int {
@@ -99,7 +100,7 @@ func (a *app) dispatch(root *cmdline.Verb, line cmdline.Line) error {
 		return a.print(cmdline.Help(root, line.Path))
 	}
 	if line.Verb == root {
-		if len(a.typed) == 0 { // as git has it: the help, and a status that a script notices
+		if len(a.typed) == 0 { // like git: the help, and a status that a script notices
 			if err := a.print(cmdline.Help(root, nil)); err != nil {
 				return err
 			}
@@ -114,7 +115,7 @@ func (a *app) dispatch(root *cmdline.Verb, line cmdline.Line) error {
 	if err == nil || ctx.Err() == nil || errors.As(err, &inside) {
 		return err
 	}
-	// Whatever else it says: a tool that was killed says that it was.
+	// The signal is the exit status, whatever the error says.
 	return &interrupted{cause: context.Cause(ctx), err: err}
 }
 
@@ -135,7 +136,7 @@ func (a *app) printJSON(v any) error {
 	return a.print(text)
 }
 
-// whileRead is display.whileRead for standard output.
+// whileRead is display.WhileRead for standard output.
 func (a *app) whileRead(ctx context.Context, do func(context.Context) error) error {
 	return display.WhileRead(ctx, a.stdio.Out, do)
 }

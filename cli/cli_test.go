@@ -23,9 +23,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"croft": fakeMain})
 }
 
-// The scripts are the command line's words. In them, "exits N croft …" runs
-// croft and wants that exit status, and "calls FILE" compares what croft asked
-// of the Manager, but for New, and forgets it.
+// The scripts test the command line with a fake Manager. "exits N croft …" runs
+// croft and expects that exit status. "calls FILE" compares the calls of the
+// Manager, except New, with FILE, and forgets them.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
@@ -132,8 +132,8 @@ func wordsFor(path []string, v *cmdline.Verb) []string {
 	return nil
 }
 
-// Every option refuses what is empty and what is nonsense, by its name, before
-// the Manager is asked for anything.
+// Every option refuses empty and invalid values before the first call of the
+// Manager. The error has its name.
 func TestOptionsRefuseNonsense(t *testing.T) {
 	const nonsense = "%$š"
 	anything := map[string]bool{
@@ -169,8 +169,8 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 	})
 }
 
-// Every option of every verb gets to the Manager: what was asked differs from
-// what is asked without it.
+// Every option of every verb has an effect: it changes the calls of the Manager or
+// the output.
 func TestOptionsAreNotIgnored(t *testing.T) {
 	values := map[string]string{
 		"ip": "10.88.0.9", "dns": "192.0.2.1", "search": "example", "sysctl": "net.x=1", "allow": "vsock", "env": "A=b", "label": "a=b",
@@ -186,8 +186,8 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"image": "x", "format": "{{1}}",
 		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "max-size": "500G",
 	}
-	// Those that say what is the case anyway, here, beside --wide, which matters
-	// on a terminal: see TestTablesFitTheTerminal.
+	// Options without an effect here. --wide has one on a terminal: see
+	// TestTablesFitTheTerminal.
 	silent := map[string]bool{
 		"inspect --json": true, "template inspect --json": true, "network inspect --json": true,
 		"exec --no-terminal": true, "run --no-terminal": true, // there is no terminal
@@ -259,7 +259,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 			a := croft(t, env, append(slices.Clone(base), words...)...)
 			b := croft(t, env, slices.Concat(base, []string{with}, words)...)
 			if b.status == 3 && (v.Name == "remove" || o.Name == "ip-del") {
-				b.status = 0 // it chooses what the VPS does not have
+				b.status = 0 // it chooses an entry that the VPS does not have
 			}
 			if v.StatusInside == (b.status == 0) && v.Name != "run" && v.Name != "enter" || b.status == 2 || b.status == 125 {
 				t.Errorf("%s: exit status %d: %s", id, b.status, b.err)

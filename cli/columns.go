@@ -16,20 +16,19 @@ import (
 	"croft/runtime"
 )
 
-// usualColumns are those that list prints unless others are asked for. All of
-// them are known without looking at a VPS once more.
+// usualColumns are the default columns of list. They need no statistics.
 const usualColumns = "name,status,uptime,addresses,template"
 
-// A column is one fact about a VPS, as text. It has value, or usage.
+// A column is one fact about a VPS, as text. It has either value or usage.
 type column struct {
 	name   string
 	value  func(vpsRow) string
-	usage  func(runtime.Stats) (string, int64) // of a VPS that runs: text, and what it is sorted by
-	number func(vpsRow) int64                  // what it is sorted by; nil is the value
+	usage  func(runtime.Stats) (string, int64) // of a running VPS: the text, and a number to sort by
+	number func(vpsRow) int64                  // to sort by; nil sorts by the value
 	also   func(vpsRow) string                 // another text that filters match
 }
 
-// text is the fact about v, "" if it has none.
+// text returns the fact about v; "" if it is unknown.
 func (c column) text(v vpsRow) string {
 	if c.usage == nil {
 		return c.value(v)
@@ -41,7 +40,7 @@ func (c column) text(v vpsRow) string {
 	return text
 }
 
-// order is what v is sorted by, if that is a number.
+// order returns the number to sort v by.
 func (c column) order(v vpsRow) int64 {
 	switch {
 	case c.number != nil:
@@ -105,7 +104,7 @@ func columns() []column {
 		}},
 		{name: "memory", value: func(v vpsRow) string { return limit(max(v.Limits.Memory, 0), sizes.Text) }, number: func(v vpsRow) int64 { return unlimitedLast(max(v.Limits.Memory, 0)) }},
 		{name: "swap", value: func(v vpsRow) string {
-			return limit(v.Limits.Swap, func(n int64) string { return sizes.Text(max(n, 0)) }) // -1 is none
+			return limit(v.Limits.Swap, func(n int64) string { return sizes.Text(max(n, 0)) }) // -1 means no swap
 		}, number: func(v vpsRow) int64 { return unlimitedLast(v.Limits.Swap) }},
 		{name: "cpus", value: func(v vpsRow) string {
 			return limit(v.Limits.MilliCPUs, func(n int64) string { return strconv.FormatFloat(float64(n)/1000, 'f', -1, 64) })
@@ -140,7 +139,7 @@ func (v vpsRow) uptime() time.Duration {
 }
 
 // uptimeText writes a duration in its two largest units: 45s, 12m, 3h12m,
-// 12d4h. One that is less than 0 is none.
+// 12d4h. It returns "" for less than 0.
 func uptimeText(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
@@ -193,7 +192,7 @@ func columnNames() []string {
 	return names
 }
 
-// addresses are all of a VPS's, each with its interface: 10.1.2.3 (eth0).
+// addresses returns all addresses of a VPS, each with its interface: 10.1.2.3 (eth0).
 func addresses(v runtime.Info) string {
 	var all []string
 	for _, i := range v.Interfaces {
@@ -240,7 +239,7 @@ func limit(n int64, text func(int64) string) string {
 	return text(n)
 }
 
-// timeText is a time for people, in their zone.
+// timeText writes a time for people, in the local zone.
 func timeText(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -248,7 +247,7 @@ func timeText(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05 -0700")
 }
 
-// parseColumns reads names of columns with commas in between.
+// parseColumns reads names of columns, separated by commas.
 func parseColumns(s string) ([]column, error) {
 	all := columns()
 	var chosen []column

@@ -65,9 +65,9 @@ func allOption(what string) cmdline.Option {
 	return cmdline.Option{Name: "all", Short: "a", Usage: what + " every VPS"}
 }
 
-// forEach calls do for each VPS that was named, or with --all for every one.
-// Each is tried, whatever becomes of the others: an error is printed, as
-// "NAME: cannot ACT: …", and the first makes the exit status.
+// forEach calls do for each VPS on the line, or with --all for every VPS. It
+// prints each error, as "NAME: cannot ACT: …", and continues with the next VPS.
+// The first error becomes the exit status.
 func forEach(ctx context.Context, i *invocation, act string, do nameFunc) error {
 	m, names, err := namesOf(ctx, i)
 	if err != nil {
@@ -76,16 +76,15 @@ func forEach(ctx context.Context, i *invocation, act string, do nameFunc) error 
 	return tryEach(ctx, i, names, act, func(name vps.Name) error { return do(ctx, m, name) })
 }
 
-// How many VPSs a command works on at the same time. Most of a stop is waiting;
-// a start takes CPU time too.
+// Limits of VPSs at the same time. A stop mostly waits; a start needs CPU time too.
 const stopsAtOnce = 32
 
 func startsAtOnce() int { return max(4, 2*goruntime.NumCPU()) }
 
-// forEachAtOnce is forEach for limit VPSs at the same time. Each error is
-// printed when it is known; that of the first VPS in the order of the names
-// makes the exit status. Once ctx is done no other VPS is begun. On a terminal
-// a line says how many are done.
+// forEachAtOnce is forEach for limit VPSs at the same time. It prints each error
+// at once. The error of the first VPS in the order of the names becomes the exit
+// status. Once ctx is done, it starts no further VPS. On a terminal it shows the
+// number of finished VPSs.
 func forEachAtOnce(ctx context.Context, i *invocation, limit int, act string, do nameFunc) error {
 	m, names, err := namesOf(ctx, i)
 	if err != nil {
@@ -99,7 +98,7 @@ func forEachAtOnce(ctx context.Context, i *invocation, limit int, act string, do
 		limit = i.atOnce
 	}
 	for len(managers) < min(limit, len(names)) {
-		m, err := i.manager() // each has connections of its own to the host's network
+		m, err := i.manager() // each has its own connections to the network of the host
 		if err != nil {
 			return err
 		}
@@ -108,7 +107,7 @@ func forEachAtOnce(ctx context.Context, i *invocation, limit int, act string, do
 	return atOnce(ctx, i, managers, names, act, do)
 }
 
-// atOnce is forEachAtOnce with a Manager for each of those at the same time.
+// atOnce is forEachAtOnce with a Manager for each VPS at the same time.
 func atOnce(ctx context.Context, i *invocation, managers []Manager, names []vps.Name, act string, do nameFunc) error {
 	b := batch{i: i, act: act, names: names, failed: make([]error, len(names))}
 	var working sync.WaitGroup
@@ -128,14 +127,14 @@ type batch struct {
 	i      *invocation
 	act    string
 	names  []vps.Name
-	failed []error // as names
+	failed []error // in the order of names
 
 	mu    sync.Mutex
 	begun int
 	done  int
 }
 
-// next is the index of the name whose turn it is, false once there is none.
+// next returns the index of the next name; false if there is none.
 func (b *batch) next(ctx context.Context) (int, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -146,7 +145,7 @@ func (b *batch) next(ctx context.Context) (int, bool) {
 	return b.begun - 1, true
 }
 
-// ended notes what became of the n-th VPS.
+// ended records and prints the result of the n-th VPS.
 func (b *batch) ended(ctx context.Context, n int, err error) {
 	err = cannot(b.act, string(b.names[n]), err)
 	b.mu.Lock()
@@ -162,14 +161,14 @@ func (b *batch) ended(ctx context.Context, n int, err error) {
 	}
 }
 
-// result is the first error in the order of the names.
+// result returns the first error in the order of the names.
 func (b *batch) result(ctx context.Context) error {
 	b.i.screen.Clear()
 	var first error
 	for _, err := range b.failed {
 		var printed reported
 		if err != nil && ctx.Err() != nil && !errors.As(err, &printed) {
-			return err // how what was interrupted ended
+			return err // the error of the interrupted VPS
 		}
 		if first == nil {
 			first = err
@@ -181,8 +180,8 @@ func (b *batch) result(ctx context.Context) error {
 	return first
 }
 
-// tryEach calls do for each name, prints its errors, and returns the first of
-// them. Once ctx is done nobody is tried any more.
+// tryEach calls do for each name, prints its errors, and returns the first
+// error. Once ctx is done, it tries no further name.
 func tryEach[N ~string](ctx context.Context, i *invocation, names []N, act string, do func(name N) error) error {
 	var first error
 	for _, name := range names {

@@ -52,16 +52,15 @@ func (a *app) complete(root *cmdline.Verb, words []string) {
 	}
 }
 
-// offers are the words that one completion can offer. It asks a Manager that
-// changes nothing. A user who may not ask it, for example one who is not root,
-// gets nothing.
+// offers are the words that one completion can offer. They come from a Manager that
+// changes nothing. Without permission, for example without root, there are none.
 type offers struct {
 	*app
 	vpss []runtime.Info // see all
 	read bool
 }
 
-// browse returns a Manager that reads only; nil if there is none.
+// browse returns a Manager that only reads; nil without permission.
 func (o *offers) browse(c *cmdline.Completion) Manager {
 	place := func(option, env string) string {
 		if value := c.Global(option); value != "" {

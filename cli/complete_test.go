@@ -12,7 +12,7 @@ import (
 	"croft/runtime"
 )
 
-// completed are the words that completion offers, without what they are.
+// completed returns the words that completion offers, without the texts about them.
 func completed(t *testing.T, typed string) []string {
 	t.Helper()
 	r := croft(t, nil, append([]string{completeCommand}, strings.Split(typed, " ")...)...)
@@ -122,8 +122,8 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// Completion asks a Manager that changes nothing, at the place that the line
-// names, and says what the words are.
+// Completion asks a Manager that changes nothing, for the root of the line. It
+// offers a text about each word.
 func TestCompletionLooksOnly(t *testing.T) {
 	var asked []runtime.Options
 	a := hinting(t)
@@ -159,8 +159,7 @@ func shellSees(t *testing.T, shell string, args []string, script string) string 
 	return strings.TrimSpace(string(out))
 }
 
-// What the shells offer for a line. Where a value stands behind a "=" or a ":",
-// bash wants the rest of the word only.
+// bash offers these words. After "=" or ":" it needs only the rest of a word.
 var shellLines = []struct{ line, bash, others string }{
 	{"croft star", "start", "start"},
 	{"croft destroy ", "bad db web", "bad db web"},

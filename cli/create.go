@@ -36,7 +36,7 @@ SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 	}
 }
 
-// settings are the options of what a VPS is made with.
+// settings returns the options for the settings of a new VPS.
 func settings() []cmdline.Option {
 	return []cmdline.Option{
 		{Name: "template", Placeholder: "TEMPLATE", Usage: "template to create the VPS from: a name or NAME@DIGEST", Kind: templateSources},
@@ -72,7 +72,7 @@ func create(ctx context.Context, i *invocation) error {
 	})
 }
 
-// createOptions reads settings; what is wrong with them is in i.err.
+// createOptions reads settings. An error is in i.Err.
 func createOptions(i *invocation) runtime.CreateOptions {
 	o := runtime.CreateOptions{
 		Template:   get(i, "template", values.TemplateOrImage),

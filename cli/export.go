@@ -109,7 +109,7 @@ func intoFile(name string, mode fs.FileMode, force bool, write func(*os.File) er
 	}
 	if force {
 		err = os.Rename(f.Name(), name)
-	} else { // one that somebody has made meanwhile stays
+	} else { // a file that another program created meanwhile stays
 		err = os.Link(f.Name(), name)
 	}
 	if errors.Is(err, fs.ErrExist) {

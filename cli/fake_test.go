@@ -23,21 +23,20 @@ import (
 	"croft/runtime"
 )
 
-// A fake is a Manager that pretends. It writes every call down, one line each,
-// refuses what it was told to refuse, and knows three VPSs: web runs, db is
-// stopped, bad is broken.
+// A fake is a Manager without VPSs. It records every call, a line each, fails the
+// calls in refuse, and knows three VPSs: web runs, db is stopped, bad is broken.
 type fake struct {
 	o      runtime.Options
-	calls  string            // the file that calls are written to
+	calls  string            // the file for the calls
 	refuse map[string]string // "Start web": "5 web is running|croft stop web"
-	status int               // how commands inside end
-	looks  int               // at statistics
-	log    string            // what a VPS has written
+	status int               // exit status of commands inside
+	looks  int               // number of calls of Stats
+	log    string            // console log of every VPS
 
 	changed map[vps.Name]vps.VPS // by Change
 }
 
-// newFake is told by the environment what a test wants of it.
+// newFake returns a fake that behaves as the environment says.
 func newFake(o runtime.Options, getenv func(string) string) (Manager, error) {
 	f := pretend(getenv)
 	f.o = o
@@ -91,7 +90,7 @@ func refusalOf(why string) error {
 	return e
 }
 
-// brief is o as JSON, without what is zero.
+// brief returns o as JSON, without zero values.
 func brief(o any) string {
 	text, err := json.Marshal(withoutZeros(reflect.ValueOf(o)))
 	if err != nil || string(text) == "null" || string(text) == "{}" {
@@ -183,7 +182,7 @@ func (f *fake) Destroy(_ context.Context, name vps.Name, o runtime.DestroyOption
 	return f.call("Destroy", string(name), o)
 }
 
-// Change applies edits to what the fake keeps of a VPS.
+// Change applies edits to the VPS of the fake.
 func (f *fake) Change(_ context.Context, name vps.Name, edits ...vps.Edit) error {
 	words := make([]string, len(edits))
 	for n, e := range edits {

@@ -10,11 +10,11 @@ import (
 	"croft/runtime"
 )
 
-// A filter is one --filter. Its test says whether a VPS matches.
+// A filter is one --filter. Its test reports whether a VPS matches.
 type filter struct {
 	key   string
 	test  func(vpsRow) bool
-	usage bool // the test is of what the VPS uses
+	usage bool // the test needs statistics
 }
 
 func parseFilter(s string) (filter, error) {

@@ -153,7 +153,7 @@ func addFirewallRules(ctx context.Context, i *invocation, action string) error {
 	return changeNamed(ctx, i, name, "change the firewall", vps.AddRules{Rules: rules, At: at})
 }
 
-// firewallRule is what the options say of a rule, whatever its ports.
+// firewallRule returns the rule of the options, without ports.
 func firewallRule(i *invocation, action string) vps.FirewallRule {
 	r := vps.FirewallRule{
 		Chain: "input", Action: action,

@@ -32,7 +32,7 @@ func (a *app) shown(hint string, meant []string) string {
 	return strings.Join(good, "; ")
 }
 
-// worksAndHarmsNothing checks a hint that holds a command of croft's: alone,
+// worksAndHarmsNothing checks a hint with a croft command: alone,
 // after sudo, or at the end of a pipe.
 func (a *app) worksAndHarmsNothing(hint string, meant []string) bool {
 	words, err := unquote(hint)
@@ -89,7 +89,7 @@ type noRecipes struct{}
 func (noRecipes) Recipes() ([]runtime.RecipeInfo, error) { return nil, nil }
 func (noRecipes) Recipe(string) (string, error)          { return "", nil }
 
-// namesAreValid reports whether the words that must be names of VPSs are that.
+// namesAreValid reports whether all words in the place of names of VPSs are valid.
 func namesAreValid(l cmdline.Line) bool {
 	if !namesVPSs(l.Verb.Words) && !slices.Equal(l.Path, []string{"create"}) {
 		return true

@@ -76,7 +76,7 @@ func FuzzArrange(f *testing.F) {
 		if l.Help || l.Verb == root || l.Verb.Inside { // there "--" is before the name
 			return
 		}
-		// Arranging what is arranged changes nothing.
+		// Arranging an arranged line changes nothing.
 		again, err := cmdline.Read(root, l.Arranged()[1:])
 		if err != nil || !slices.Equal(again.Arranged(), l.Arranged()) {
 			t.Fatalf("%q: %q, then %q, %v", typed, l.Arranged(), again.Arranged(), err)
@@ -86,8 +86,8 @@ func FuzzArrange(f *testing.F) {
 
 // The exit statuses of interrupted commands, to the number.
 func TestSignals(t *testing.T) {
-	// What this process catches, its children have as the system's default: they
-	// leave alone what they were started with ignored, as by nohup(1).
+	// Catch the signals here. Children then have the default action. croft would
+	// not catch a signal that was ignored before, as by nohup(1).
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(caught)
@@ -117,7 +117,7 @@ func TestSignals(t *testing.T) {
 		if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != c.want {
 			t.Errorf("%v: %v, want %d", c.signals, err, c.want)
 		}
-		// Those that were not tried yet are left alone.
+		// croft does not start the next VPS.
 		if text, err := os.ReadFile(calls); err != nil || strings.Contains(string(text), "Start db") {
 			t.Errorf("%v: %s%v", c.signals, text, err)
 		}
@@ -134,7 +134,7 @@ func waitFor(t *testing.T, file, text string) {
 	t.Fatalf("%s never held %q", file, text)
 }
 
-// pty opens a terminal: what it is for croft, and its other end.
+// pty opens a terminal and returns both ends; croft uses the slave.
 func pty(t *testing.T) (slave, master *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -157,8 +157,8 @@ func pty(t *testing.T) (slave, master *os.File) {
 	return slave, master
 }
 
-// The command inside gets a terminal if all three of ours are one, or with -t
-// if it can be; never with -T.
+// The command inside gets a terminal if all three streams of croft are terminals,
+// or with -t if stdin is one; never with -T.
 func TestTerminal(t *testing.T) {
 	term, _ := pty(t)
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)

@@ -104,14 +104,14 @@ func list(ctx context.Context, i *invocation) error {
 	return missing
 }
 
-// A vpsRow is what a line of list is about.
+// A vpsRow is a VPS on one line of list.
 type vpsRow struct {
 	runtime.Info
-	used *runtime.Stats // nil if it does not run, or was not asked for
+	used *runtime.Stats // nil if it does not run, or no column needs it
 	now  time.Time
 }
 
-// rows are those of infos, with what the VPSs that run use if that is asked for.
+// rows returns a row for each of infos, with statistics of running VPSs if usage.
 func rows(ctx context.Context, m Manager, infos []runtime.Info, now time.Time, usage bool) ([]vpsRow, error) {
 	var all []vpsRow
 	var names []vps.Name
@@ -137,7 +137,7 @@ func rows(ctx context.Context, m Manager, infos []runtime.Info, now time.Time, u
 	return all, nil
 }
 
-// needUsage reports whether something that is asked for is what VPSs use.
+// needUsage reports whether a column or filter needs statistics.
 func needUsage(shown, order []column, filters []filter) bool {
 	uses := func(c column) bool { return c.usage != nil }
 	return slices.ContainsFunc(shown, uses) || slices.ContainsFunc(order, uses) ||

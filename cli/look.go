@@ -109,13 +109,12 @@ the one it runs with, of a stopped VPS the one another OCI runtime would use.`,
 	}
 }
 
-// each inspects the VPSs that were named and shows those that could be.
+// each inspects the VPSs on the line, and shows those without an error.
 func each(ctx context.Context, i *invocation, act string, show func([]runtime.Info) error) error {
 	return eachOf(ctx, i, act, Manager.Inspect, show)
 }
 
-// eachOf asks for something about the VPSs that were named and shows what it
-// was of those that could be asked.
+// eachOf asks about each VPS on the line, and shows the answers without an error.
 func eachOf[T any](ctx context.Context, i *invocation, act string, ask func(Manager, context.Context, vps.Name) (T, error), show func([]T) error) error {
 	var all []T
 	first := forEach(ctx, i, act, func(ctx context.Context, m Manager, name vps.Name) error {

@@ -145,10 +145,10 @@ func ociPage(page *roff.Page, v *cmdline.Verb) {
 	page.Text("croft(8), runc(8), criu(8)")
 }
 
-// An ending is what the last sections of a page say.
+// An ending is the content of the last sections of a page.
 type ending struct {
 	inside             bool        // the exit status can be that of a command inside
-	environment, files [][2]string // besides what every command has
+	environment, files [][2]string // in addition to those of every command
 	examples           []string
 	also               []string
 }
@@ -202,7 +202,7 @@ func registryEnvironment(path []string) [][2]string {
 	}
 }
 
-// examples are what a new user types first.
+// examples are the first commands of a new user.
 const examples = `croft create web --template debian-12 --memory 1G
 croft start --wait web
 croft exec web -- apt-get -y install nginx

@@ -9,7 +9,7 @@ import (
 	"croft/cli/cmdline"
 )
 
-// page is what croft man prints of a page, as it would be read.
+// page returns a page of croft man as a reader sees it.
 func page(t *testing.T, words ...string) string {
 	t.Helper()
 	r := croft(t, nil, append([]string{"man"}, words...)...)
@@ -68,8 +68,8 @@ func TestManPages(t *testing.T) {
 	}
 }
 
-// Paragraphs are filled to the width that the reader asks for. Nothing is kept
-// in its lines but examples and lists.
+// Paragraphs are filled to the width of the reader. Only examples and lists keep
+// their lines.
 func TestManPagesAreFilled(t *testing.T) {
 	root := (&app{}).commands()
 	for _, path := range cmdline.Pages(root) {
@@ -88,8 +88,8 @@ func TestManPagesAreFilled(t *testing.T) {
 	}
 }
 
-// groff has nothing to complain of, and no line of a page is longer than the
-// terminal is wide, except examples and lists.
+// groff prints no warning, and no line of a page is wider than the terminal, except
+// examples and lists.
 func TestManPagesInGroff(t *testing.T) {
 	if _, err := exec.LookPath("groff"); err != nil {
 		t.Skip("there is no groff here")

@@ -69,8 +69,8 @@ type Manager interface {
 	RemoveNetwork(ctx context.Context, name string, force bool) error
 }
 
-// A cookbook has the recipes of templates. Whoever may run croft may read
-// them, so there is no need for a Manager that is at work, and root.
+// A cookbook has the recipes of templates. Every user may read them, so they need
+// no working Manager, and no root.
 type cookbook interface {
 	Recipes() ([]runtime.RecipeInfo, error)
 	Recipe(name string) (string, error)

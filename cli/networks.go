@@ -70,8 +70,7 @@ Prints the name and the prefixes of the network.`,
 	}
 }
 
-// networkSettings reads what is said of a new network; what is wrong with it
-// is in i.err.
+// networkSettings reads the settings of a new network. An error is in i.Err.
 func networkSettings(i *invocation) runtime.NetworkSettings {
 	s := runtime.NetworkSettings{
 		Mode: get(i, "mode", values.Mode), Bridge: get(i, "bridge", values.Interface), Parent: get(i, "parent", values.Interface),

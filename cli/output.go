@@ -7,7 +7,7 @@ import (
 	"croft/cli/display"
 )
 
-// An output is how a verb prints what it has found.
+// An output is the way in which a verb prints its results.
 type output struct {
 	*invocation
 	display.Format
@@ -16,7 +16,7 @@ type output struct {
 // jsonOption is --json, which is short for --format json.
 func jsonOption(usage string) cmdline.Option { return cmdline.Option{Name: "json", Usage: usage} }
 
-// formatOption is --format of verbs that print tables.
+// formatOption is --format for verbs that print tables.
 func formatOption() cmdline.Option {
 	return cmdline.Option{
 		Name: "format", Also: "output", Short: "o", Placeholder: "FORMAT", Choices: []string{display.FormatTable, display.FormatJSON, display.FormatCSV},
@@ -24,7 +24,7 @@ func formatOption() cmdline.Option {
 	}
 }
 
-// objectFormatOption is --format of verbs that print JSON anyway.
+// objectFormatOption is --format for verbs that print JSON by default.
 func objectFormatOption() cmdline.Option {
 	return cmdline.Option{
 		Name: "format", Also: "output", Short: "o", Placeholder: "FORMAT", Choices: []string{display.FormatJSON},
@@ -41,8 +41,8 @@ func tableOptions(json string) []cmdline.Option {
 	}
 }
 
-// outputOf reads how objects of type T are printed: --format, --json, and the
-// options for tables, which contradict others. What is wrong is in i.err.
+// outputOf reads the options for printing objects of type T. Some of them
+// contradict others. An error is in i.Err.
 func outputOf[T any](i *invocation) output {
 	o := output{i, get(i, "format", display.ParseFormat)}
 	i.NotBoth("json", "format")
@@ -65,7 +65,7 @@ func outputOf[T any](i *invocation) output {
 	return o
 }
 
-// objectsOf is outputOf for a verb that prints JSON without being asked to.
+// objectsOf is outputOf for a verb that prints JSON by default.
 func objectsOf[T any](i *invocation) output {
 	o := outputOf[T](i)
 	if !i.Has("format") {

@@ -16,21 +16,20 @@ import (
 	"croft/runtime"
 )
 
-// A status is how a command inside ended. It is no failure of croft's, so
-// there is nothing to print.
+// A status is the exit status of a command inside. It is not a failure of croft, so
+// croft prints nothing.
 type status int
 
 func (s status) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-// A refusal is an error about one VPS, template or network, with what could
-// not be done to it.
+// A refusal is an error about one VPS, template or network, with the failed act.
 type refusal struct {
 	name, act string // web, "start"
 	err       error
 }
 
-// Error is "web: cannot start: WHY". A WHY that begins with the name is about
-// it, and says "it" instead.
+// Error returns "web: cannot start: REASON". A REASON that begins with the name
+// has "it" instead.
 func (r *refusal) Error() string {
 	why := r.err.Error()
 	if rest, ok := strings.CutPrefix(why, r.name+": "); ok {
@@ -43,8 +42,8 @@ func (r *refusal) Error() string {
 
 func (r *refusal) Unwrap() error { return r.err }
 
-// cannot says that act was not possible with name; nil stays nil, and how a
-// command inside ended stays that.
+// cannot adds the failed act and the name to err. It leaves nil, usage errors and
+// the status of a command inside unchanged.
 func cannot(act, name string, err error) error {
 	var s status
 	if err == nil || errors.As(err, &s) || fail.Is(err, fail.Usage) {
@@ -53,12 +52,12 @@ func cannot(act, name string, err error) error {
 	return &refusal{name: name, act: act, err: err}
 }
 
-// A reported error has been printed; it still makes the exit status.
+// A reported error has been printed. It still becomes the exit status.
 type reported struct{ error }
 
 func (r reported) Unwrap() error { return r.error }
 
-// interrupted is a command that was called off by a signal.
+// interrupted is a command that a signal cancelled.
 type interrupted struct{ cause, err error }
 
 func (i *interrupted) Error() string { return "interrupted" }
@@ -69,9 +68,8 @@ type signaled struct{ syscall.Signal }
 
 func (s signaled) Error() string { return s.String() }
 
-// interruptible returns a context that ends with the first signal that calls
-// v off. What has begun is then undone; a second signal ends croft at once,
-// for who does not want to wait for that.
+// interruptible returns a context that ends with the first signal that cancels v.
+// The command then undoes its work. A second signal ends croft at once.
 func interruptible(v *cmdline.Verb) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	if v.Signals == cmdline.PassOn {
@@ -79,7 +77,7 @@ func interruptible(v *cmdline.Verb) (context.Context, func()) {
 	}
 	caught := make(chan os.Signal, 2)
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(s) { // as nohup has it
+		if !signal.Ignored(s) { // nohup(1) ignores SIGHUP
 			signal.Notify(caught, s)
 		}
 	}
@@ -97,7 +95,7 @@ func interruptible(v *cmdline.Verb) (context.Context, func()) {
 	}
 }
 
-// finish prints what is left to say about err and returns the exit status.
+// finish prints err, if that has not been done, and returns the exit status.
 func (a *app) finish(l cmdline.Line, err error) int {
 	a.screen.Clear()
 	if err == nil {
@@ -114,14 +112,14 @@ func (a *app) finish(l cmdline.Line, err error) int {
 	return exitStatus(err, l.Verb)
 }
 
-// readerGone reports whether err is that no one reads standard output any more,
-// as after croft list | head -1. There is nothing to say then.
+// readerGone reports whether the reader of standard output is gone, as after
+// croft list | head -1. croft prints nothing then.
 func readerGone(err error) bool {
 	var path *os.PathError
 	return errors.As(err, &path) && path.Path == os.Stdout.Name() && errors.Is(err, syscall.EPIPE)
 }
 
-// report prints an error, unless it has been.
+// report prints an error, unless it has been printed.
 func (a *app) report(path []string, err error) {
 	var done reported
 	if errors.As(err, &done) {
@@ -138,8 +136,8 @@ func (a *app) report(path []string, err error) {
 	}
 }
 
-// hint is what a person may type next: what the error says, or what follows
-// from its kind. path is the command that was typed, or probably meant.
+// hint returns the next command for the user: the hint of the error, or the usual
+// hint for its kind. path is the command that was typed, or probably meant.
 func (a *app) hint(path []string, err error) string {
 	var stop *interrupted
 	var command *runtime.CommandError
@@ -156,9 +154,9 @@ func (a *app) hint(path []string, err error) string {
 	return a.shown(a.usualHint(path, err), path)
 }
 
-// renamed is the command line that was typed with a valid name in the place of
-// a bad one, "" if there is none. A new VPS whose name looks like a host name
-// gets that host name.
+// renamed returns the typed command line with a valid name instead of the invalid
+// one; "" if there is no such name. If the name of a new VPS looks like a host
+// name, the line also has that host name.
 func (a *app) renamed(bad *vps.BadName, path []string) string {
 	good := bad.Converted()
 	if good == "" {
@@ -179,7 +177,7 @@ func (a *app) renamed(bad *vps.BadName, path []string) string {
 	return a.commandLine(words...)
 }
 
-// usualHint is the hint that follows from an error's kind.
+// usualHint returns the usual hint for the kind of an error.
 func (a *app) usualHint(path []string, err error) string {
 	switch fail.KindOf(err) {
 	case fail.Usage:
@@ -196,7 +194,7 @@ func (a *app) usualHint(path []string, err error) string {
 	return ""
 }
 
-// causes is the chain below err, outermost first, one line each.
+// causes returns the chain of errors below err, the outermost first, a line each.
 func causes(err error) []string {
 	var all []string
 	for {
@@ -219,7 +217,7 @@ func causes(err error) []string {
 	}
 }
 
-// exitStatus is docs/exit-codes.md as a function.
+// exitStatus returns the exit status of an error: docs/exit-codes.md.
 func exitStatus(err error, v *cmdline.Verb) int {
 	var stop *interrupted
 	if errors.As(err, &stop) {
@@ -233,7 +231,7 @@ func exitStatus(err error, v *cmdline.Verb) int {
 	if errors.As(err, &command) {
 		return command.Status
 	}
-	// The command inside has all the low ones.
+	// The low statuses belong to the command inside.
 	if v != nil && v.StatusInside {
 		return fail.ExecFailed
 	}

@@ -137,7 +137,7 @@ func routeOptions(table string) []cmdline.Option {
 	}
 }
 
-// readRoute is what the options say of a route, whatever its destination.
+// readRoute returns the route of the options, without a destination.
 func readRoute(i *invocation) vps.Route {
 	return vps.Route{
 		Via: get(i, "via", values.PlainAddress), Dev: get(i, "dev", values.Interface), Src: get(i, "src", values.PlainAddress),

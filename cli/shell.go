@@ -37,7 +37,7 @@ func (a *app) versionVerb() *cmdline.Verb {
 	}
 }
 
-// A version is what a build knows of itself.
+// A version describes this build.
 type version struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision"` // of the sources; "" if the build does not know

@@ -89,7 +89,7 @@ func watchStats(ctx context.Context, o output, m Manager, names []vps.Name, inte
 			return err
 		}
 		o.home()
-		// What is reported of one VPS does not end the others'.
+		// An error about one VPS does not end the others.
 		var told reported
 		if err := o.showStats(now, before); err != nil && !errors.As(err, &told) {
 			return err
@@ -98,12 +98,12 @@ func watchStats(ctx context.Context, o output, m Manager, names []vps.Name, inte
 	}
 }
 
-// parseInterval reads a time that may be none.
+// parseInterval reads a duration that may be 0.
 func parseInterval(s string) (time.Duration, error) {
 	return values.Duration(s)
 }
 
-// pause waits, unless the command is called off.
+// pause waits, unless the command is cancelled.
 func pause(ctx context.Context, d time.Duration) error {
 	if d == 0 {
 		return ctx.Err()
@@ -118,15 +118,15 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// home begins a terminal's screen anew.
+// home clears the screen of a terminal.
 func (i *invocation) home() {
 	if term.IsTerminal(int(i.stdio.Out.Fd())) {
-		_ = i.print("\x1b[H\x1b[2J") // if it cannot be written, what follows says so
+		_ = i.print("\x1b[H\x1b[2J") // the next write reports an error
 	}
 }
 
-// showStats prints what is now, and the errors of those of which there is
-// nothing to tell; the first of these is returned.
+// showStats prints the present statistics, and the errors of VPSs without
+// statistics. It returns the first error.
 func (o output) showStats(now, before []runtime.Stats) error {
 	was := map[vps.Name]runtime.Stats{}
 	for _, s := range before {

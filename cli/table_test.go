@@ -50,7 +50,7 @@ func onTerminalOf(t *testing.T, columns uint16, args ...string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\r\n"), "\r\n")
 }
 
-// On a terminal no line of a table is longer than that, unless --wide says so.
+// On a terminal no line of a table is wider than the terminal, except with --wide.
 func TestTablesFitTheTerminal(t *testing.T) {
 	for _, line := range []string{
 		"list", "list -c name,status,addresses,template,digest,created,started,macs,links,ports,ids,uuid", "status", "stats --interval 0", "top web",
@@ -145,8 +145,9 @@ func decode(t *testing.T, text string) any {
 	return v
 }
 
-// missingFrom is the path of what has has and got has not, "" if there is none.
-// What has leaves out may be empty in got; null and empty lists are the same.
+// missingFrom returns the path of a value of has that got lacks; "" if got has all
+// values. A key that has lacks may be empty in got. null is the same as an empty
+// list.
 func missingFrom(got, has any) string {
 	object, ok := has.(map[string]any)
 	if !ok {
@@ -173,8 +174,8 @@ func missingFrom(got, has any) string {
 	return ""
 }
 
-// What the kernel does not count is not shown as nothing, and no limit has one
-// word.
+// A value that the kernel does not count is not shown as 0. Every missing limit is
+// shown as the same word.
 func TestStatsOfWhatIsNotKnown(t *testing.T) {
 	row := statsTable([]runtime.Stats{{Name: "web"}})
 	want := "NAME  CPU  TIME     MEMORY  LIMIT      PIDS  READ  WRITTEN  RECEIVED  SENT  DROPPED\n" +

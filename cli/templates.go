@@ -200,7 +200,7 @@ func listed[T any](i *invocation) (output, error) {
 	return o, i.Err
 }
 
-// quietOption is --quiet of verbs that list what has names.
+// quietOption is --quiet for verbs that list names.
 func quietOption() cmdline.Option {
 	return cmdline.Option{Name: "quiet", Short: "q", Usage: "print only the names"}
 }
@@ -324,7 +324,7 @@ func templateName(i *invocation) (string, error) {
 	return name, i.Err
 }
 
-// eachWord is forEach for what is no VPS: each word is read by parse first.
+// eachWord is forEach for templates and networks. parse checks each word first.
 func eachWord(ctx context.Context, i *invocation, act string, parse func(string) (string, error), do func(Manager, string) error) error {
 	if len(i.Words) == 0 {
 		return usageError("%s: no NAME given", strings.Join(i.Path, " "))
