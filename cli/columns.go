@@ -60,8 +60,24 @@ func (c column) compare(a, b vpsRow) int {
 	return strings.Compare(c.value(a), c.value(b))
 }
 
-// columns are all facts that list can show and filter by.
+// columns returns all facts that list can show and filter by, in the order of
+// help.
 func columns() []column {
+	return slices.Concat(stateColumns(), networkColumns(), limitColumns(), usageColumns(), []column{
+		{name: "labels", value: func(v vpsRow) string { return labels(v.Info) }},
+		{name: "ephemeral", value: func(v vpsRow) string { return strconv.FormatBool(v.Ephemeral) }},
+		{name: "ended", value: func(v vpsRow) string { return endText(v.LastEnd) }, also: func(v vpsRow) string {
+			if v.LastEnd == nil {
+				return ""
+			}
+			return v.LastEnd.Reason
+		}},
+		{name: "files", value: func(v vpsRow) string { return v.Files }},
+		{name: "error", value: func(v vpsRow) string { return v.Error }},
+	})
+}
+
+func stateColumns() []column {
 	return []column{
 		{name: "name", value: func(v vpsRow) string { return string(v.Name) }},
 		{name: "status", value: func(v vpsRow) string { return string(v.Status) }},
@@ -84,10 +100,15 @@ func columns() []column {
 		{name: "monitor", value: func(v vpsRow) string { return positive(v.MonitorPID) }, number: func(v vpsRow) int64 { return int64(v.MonitorPID) }},
 		{name: "ids", value: func(v vpsRow) string {
 			if v.IDs.Size == 0 {
-				return "" // a broken one
+				return "" // a broken VPS
 			}
 			return fmt.Sprintf("%d+%d", v.IDs.First, v.IDs.Size)
 		}},
+	}
+}
+
+func networkColumns() []column {
+	return []column{
 		{name: "networks", value: func(v vpsRow) string {
 			return joined(v.Info, func(i runtime.InterfaceInfo) string { return i.Network })
 		}},
@@ -102,6 +123,11 @@ func columns() []column {
 			}
 			return strings.Join(all, ",")
 		}},
+	}
+}
+
+func limitColumns() []column {
+	return []column{
 		{name: "memory", value: func(v vpsRow) string { return limit(max(v.Limits.Memory, 0), sizes.Text) }, number: func(v vpsRow) int64 { return unlimitedLast(max(v.Limits.Memory, 0)) }},
 		{name: "swap", value: func(v vpsRow) string {
 			return limit(v.Limits.Swap, func(n int64) string { return sizes.Text(max(n, 0)) }) // -1 means no swap
@@ -112,25 +138,20 @@ func columns() []column {
 		{name: "pids", value: func(v vpsRow) string {
 			return limit(max(v.Limits.PIDs, 0), func(n int64) string { return strconv.FormatInt(n, 10) })
 		}, number: func(v vpsRow) int64 { return unlimitedLast(max(v.Limits.PIDs, 0)) }},
+	}
+}
+
+func usageColumns() []column {
+	return []column{
 		{name: "memory-used", usage: func(s runtime.Stats) (string, int64) { return sizes.Text(int64(s.Memory.Used)), int64(s.Memory.Used) }},
 		{name: "cpu-time", usage: func(s runtime.Stats) (string, int64) { return cpuTime(s.CPU.Used), int64(s.CPU.Used) }},
 		{name: "pids-used", usage: func(s runtime.Stats) (string, int64) {
 			return strconv.FormatUint(s.PIDs.Current, 10), int64(s.PIDs.Current)
 		}},
-		{name: "labels", value: func(v vpsRow) string { return labels(v.Info) }},
-		{name: "ephemeral", value: func(v vpsRow) string { return strconv.FormatBool(v.Ephemeral) }},
-		{name: "ended", value: func(v vpsRow) string { return endText(v.LastEnd) }, also: func(v vpsRow) string {
-			if v.LastEnd == nil {
-				return ""
-			}
-			return v.LastEnd.Reason
-		}},
-		{name: "files", value: func(v vpsRow) string { return v.Files }},
-		{name: "error", value: func(v vpsRow) string { return v.Error }},
 	}
 }
 
-// uptime is how long a VPS has been up, -1 for one that does not run.
+// uptime returns how long a VPS has been up; -1 if it does not run.
 func (v vpsRow) uptime() time.Duration {
 	if v.Started == nil || v.PID == 0 {
 		return -1
@@ -155,7 +176,7 @@ func uptimeText(d time.Duration) string {
 	return fmt.Sprintf("%dd%02dh", d/day, d%day/time.Hour)
 }
 
-// endText is how a VPS ended, in a few words; "" if it runs or never ran.
+// endText returns how a VPS ended, in a few words; "" if it runs or never ran.
 func endText(e *runtime.End) string {
 	switch {
 	case e == nil:
@@ -176,7 +197,7 @@ func endText(e *runtime.End) string {
 	return e.Reason // rebooted, unknown
 }
 
-// unlimitedLast is a limit as a number to sort by.
+// unlimitedLast returns a limit as a number to sort by.
 func unlimitedLast(n int64) int64 {
 	if n == 0 {
 		return math.MaxInt64

@@ -133,8 +133,8 @@ func withoutNetwork(o runtime.CreateOptions) error {
 	return nil
 }
 
-// withTemplate is the line that was typed with the option --template. It is not
-// valid if something else is missing.
+// withTemplate returns the typed line with the option --template. The line is
+// still invalid if something else is missing.
 func (i *invocation) withTemplate(name string) string {
 	at := slices.IndexFunc(i.typed, func(w string) bool { return w == i.Verb.Name || slices.Contains(i.Verb.Aliases, w) })
 	return i.commandLine(slices.Insert(slices.Clone(i.typed), at+1, "--template", name)...)

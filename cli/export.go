@@ -16,7 +16,7 @@ import (
 	"croft/runtime"
 )
 
-// formats are all that a template can be exported as.
+// formats are the formats for an exported template.
 func formats() []string { return []string{"oci-archive", "oci", "docker-archive", "rootfs"} }
 
 func (a *app) templateExportVerb() *cmdline.Verb {

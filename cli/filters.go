@@ -62,10 +62,10 @@ func parseFilter(s string) (filter, error) {
 	}}, nil
 }
 
-// slashless is text for path.Match, in which "*" stands for slashes too.
+// slashless returns text for path.Match so that "*" matches slashes too.
 func slashless(text string) string { return strings.ReplaceAll(text, "/", "\x00") }
 
-// valuesOf are all values that a column can have, nil if they are not known.
+// valuesOf returns all possible values of a column; nil if they are not known.
 func valuesOf(column string) []string {
 	switch column {
 	case "status":

@@ -126,7 +126,7 @@ host boot". A VPS that has not ended after its --stop-timeout is killed.`,
 	}
 }
 
-// hostManager is the Manager for a command that takes no words.
+// hostManager returns the Manager of a command without words.
 func hostManager(i *invocation) (Manager, error) {
 	if err := i.None(); err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func hostManager(i *invocation) (Manager, error) {
 	return i.manager()
 }
 
-// teller says what became of each VPS: "web: started after 1.2s", or why not.
+// teller prints the result for each VPS: "web: started after 1.2s", or the error.
 func (i *invocation) teller(done, act string) func(runtime.HostResult) {
 	return func(r runtime.HostResult) {
 		if r.Err != nil {
@@ -145,7 +145,7 @@ func (i *invocation) teller(done, act string) func(runtime.HostResult) {
 	}
 }
 
-// hostEnd is how a boot or shutdown has ended: as the first VPS that failed.
+// hostEnd returns the error of the first VPS that failed to start or stop.
 func hostEnd(results []runtime.HostResult, err error) error {
 	if err != nil {
 		return err

@@ -71,7 +71,8 @@ func (i *invocation) shellLine(args []string, err error) error {
 	return fail.New(fail.NotFound, "%w", err).WithHint("%s", i.commandLine(words...))
 }
 
-// execOptions are those of exec and run, but for --env: create has one, too.
+// execOptions returns the options of exec and run, without --env: create has that
+// option too.
 func execOptions() []cmdline.Option {
 	return []cmdline.Option{
 		{Name: "user", Short: "u", Placeholder: "USER[:GROUP]", Usage: "user that runs COMMAND, a name or number inside (default: root)"},

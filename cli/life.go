@@ -65,7 +65,7 @@ is killed. Stopping a stopped VPS succeeds.`,
 	}
 }
 
-// stopOptions are those that say how a VPS is stopped.
+// stopOptions returns the options for stopping a VPS.
 func stopOptions() []cmdline.Option {
 	return []cmdline.Option{
 		{Name: "timeout", Short: "t", Placeholder: "TIME", Usage: "time to shut down before it is killed (default: its --stop-timeout)"},

@@ -48,23 +48,58 @@ filters with the same KEY it must match one.`,
 	}
 }
 
-func list(ctx context.Context, i *invocation) error {
+// A listQuery is what list is asked for.
+type listQuery struct {
+	output
+	columns []column
+	filters []filter
+	order   []column // one or none
+	quiet   bool
+}
+
+// readListQuery reads the words and options of list. An error about an option is
+// in i.Err.
+func readListQuery(i *invocation) (listQuery, error) {
 	for _, name := range i.Words {
 		if _, err := vps.ParseName(name); err != nil {
-			return usageError("%w", err)
+			return listQuery{}, usageError("%w", err)
 		}
 	}
-	columns := get(i, "columns", parseColumns)
-	if len(columns) == 0 {
-		columns, _ = parseColumns(usualColumns)
+	q := listQuery{
+		columns: get(i, "columns", parseColumns), filters: getMany(i, "filter", parseFilter),
+		order: get(i, "sort", parseColumns), quiet: i.Is("quiet"),
 	}
-	filters := getMany(i, "filter", parseFilter)
-	order := get(i, "sort", parseColumns)
-	if i.Err == nil && len(order) > 1 {
+	if len(q.columns) == 0 {
+		q.columns, _ = parseColumns(usualColumns)
+	}
+	if q.quiet {
+		q.columns, _ = parseColumns("name")
+	}
+	if i.Err == nil && len(q.order) > 1 {
 		i.Err = usageError("--sort: one column")
 	}
 	i.NotBoth("columns", "quiet")
-	o := outputOf[runtime.Info](i)
+	q.output = outputOf[runtime.Info](i)
+	return q, nil
+}
+
+// needsUsage reports whether the query needs statistics of running VPSs. The
+// columns matter only in a table.
+func (q listQuery) needsUsage() bool {
+	shown := q.columns
+	if q.Name == display.FormatJSON || q.Name == "" {
+		shown = nil
+	}
+	uses := func(c column) bool { return c.usage != nil }
+	return slices.ContainsFunc(shown, uses) || slices.ContainsFunc(q.order, uses) ||
+		slices.ContainsFunc(q.filters, func(f filter) bool { return f.usage })
+}
+
+func list(ctx context.Context, i *invocation) error {
+	q, err := readListQuery(i)
+	if err != nil {
+		return err
+	}
 	m, err := i.manager()
 	if err != nil {
 		return err
@@ -77,16 +112,12 @@ func list(ctx context.Context, i *invocation) error {
 	if missing != nil && len(infos) == 0 {
 		return missing // without an empty table
 	}
-	shown := columns
-	if o.Name == display.FormatJSON || o.Name == "" || i.Is("quiet") {
-		shown = nil
-	}
-	all, err := rows(ctx, m, infos, i.now(), needUsage(shown, order, filters))
+	all, err := rows(ctx, m, infos, i.now(), q.needsUsage())
 	if err != nil {
 		return err
 	}
-	all = slices.DeleteFunc(all, func(v vpsRow) bool { return !matches(v, filters) })
-	for _, by := range order {
+	all = slices.DeleteFunc(all, func(v vpsRow) bool { return !matches(v, q.filters) })
+	for _, by := range q.order {
 		slices.SortStableFunc(all, by.compare)
 	}
 	infos = nil
@@ -95,10 +126,7 @@ func list(ctx context.Context, i *invocation) error {
 			i.screen.Warn(string(v.Name) + ": " + v.Error)
 		}
 	}
-	if i.Is("quiet") {
-		columns, _ = parseColumns("name")
-	}
-	if err := printAll(o, infos, listTable(all, columns)); err != nil {
+	if err := printAll(q.output, infos, listTable(all, q.columns)); err != nil {
 		return err
 	}
 	return missing
@@ -137,15 +165,8 @@ func rows(ctx context.Context, m Manager, infos []runtime.Info, now time.Time, u
 	return all, nil
 }
 
-// needUsage reports whether a column or filter needs statistics.
-func needUsage(shown, order []column, filters []filter) bool {
-	uses := func(c column) bool { return c.usage != nil }
-	return slices.ContainsFunc(shown, uses) || slices.ContainsFunc(order, uses) ||
-		slices.ContainsFunc(filters, func(f filter) bool { return f.usage })
-}
-
-// named returns those of all that were named, all of them if none was. The
-// error is the first name that no VPS has; all of these are reported.
+// named returns the VPSs on the line; all of them if it names none. It prints an
+// error for each name without a VPS, and returns the first of these errors.
 func named(i *invocation, all []runtime.Info) ([]runtime.Info, error) {
 	if len(i.Words) == 0 {
 		return all, nil

@@ -164,8 +164,8 @@ removed. --raw keeps them; so does output to a file or a pipe.`,
 	}
 }
 
-// untrusted is where text of a VPS is written to: stdout, and if that is a
-// terminal, without what controls it, unless --raw asks for that.
+// untrusted returns the writer for text of a VPS: stdout. If that is a terminal, the
+// text is cleaned, unless --raw is given.
 func (i *invocation) untrusted() io.Writer {
 	if i.Is("raw") || !term.IsTerminal(int(i.stdio.Out.Fd())) {
 		return i.stdio.Out
@@ -215,8 +215,8 @@ count.`,
 	}
 }
 
-// initStatus is the exit status of the init of a VPS that has ended so, or "-"
-// if it is not known.
+// initStatus returns the exit status of the init of a VPS that has ended; "-" if it
+// is unknown.
 func initStatus(end *runtime.End) string {
 	if end == nil || end.Reason == runtime.EndUnknown {
 		return "-"

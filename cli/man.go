@@ -48,7 +48,7 @@ func man(_ context.Context, i *invocation) error {
 	return i.print(manPage(root, path))
 }
 
-// manPage is the page of the command at path, from what help says about it.
+// manPage returns the page of the command at path, from the table.
 func manPage(root *cmdline.Verb, path []string) string {
 	v := root
 	for n, name := range path {
@@ -114,8 +114,7 @@ func commandPage(page *roff.Page, root, v *cmdline.Verb, path []string) {
 	})
 }
 
-// ociPage is the page of croft as an OCI runtime, whose commands are those of
-// another command line.
+// ociPage writes the page of croft as an OCI runtime, with all its commands.
 func ociPage(page *roff.Page, v *cmdline.Verb) {
 	page.Section("SYNOPSIS")
 	page.Synopsis("croft oci", "[OPTIONS] COMMAND [OPTIONS] [ARGUMENTS...]")

@@ -196,7 +196,7 @@ its addresses must not run, and gets new ones at its next start.`,
 	}
 }
 
-// repairAll is network repair with every network's name.
+// repairAll repairs every network.
 func repairAll(ctx context.Context, i *invocation) error {
 	m, err := i.manager()
 	if err != nil {

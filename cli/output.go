@@ -77,8 +77,8 @@ func objectsOf[T any](i *invocation) output {
 	return o
 }
 
-// printAll prints all as the options say: as objects, or as t, in which the
-// columns with the titles spare are left out where they do not fit.
+// printAll prints all as the options say: as objects, or as the table t. The
+// table may leave out the columns with the titles spare if it does not fit.
 func printAll[T any](o output, all []T, t display.Table, spare ...string) error {
 	switch o.Name {
 	case display.FormatJSON:
@@ -100,8 +100,8 @@ func printOne[T any](o output, one T, t display.Table, spare ...string) error {
 	return printAll(o, []T{one}, t, spare...)
 }
 
-// printOneOrMany prints all as JSON, an object if one was asked for and an
-// array if several were, however many of them there are; or each by the template.
+// printOneOrMany prints all as JSON, or each by the template. JSON is an object if
+// the line has one name, and else an array.
 func printOneOrMany[T any](o output, all []T) error {
 	if len(o.Words) == 1 && o.Name == display.FormatJSON {
 		return o.printJSON(all[0])
@@ -109,8 +109,7 @@ func printOneOrMany[T any](o output, all []T) error {
 	return printAll(o, all, nil)
 }
 
-// printFilled prints the template for each of all. If it fails for one, nothing
-// is printed.
+// printFilled prints the template for each of all. If one fails, it prints nothing.
 func printFilled[T any](o output, all []T) error {
 	var out string
 	for _, one := range all {
@@ -138,8 +137,8 @@ func (o output) printTable(t display.Table, spare ...string) error {
 	return o.print(t.Text(display.Layout{Width: o.room(), Bare: bare, Spare: spare}))
 }
 
-// room is how wide a table may be, 0 if that does not matter: on a terminal,
-// without --wide, a line must not be longer than the terminal's.
+// room returns the largest width of a table; 0 is unlimited. On a terminal, without
+// --wide, a table must not be wider than the terminal.
 func (i *invocation) room() int {
 	if i.Is("wide") {
 		return 0

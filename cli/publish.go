@@ -16,7 +16,7 @@ import (
 	"croft/runtime"
 )
 
-// published is how ports of the host that lead to a VPS are written.
+// published is the form of a published port, for help.
 const published = "[ADDRESS:]PORT:PORT[/udp]"
 
 func (a *app) publishVerb() *cmdline.Verb {
@@ -248,7 +248,7 @@ func parsePublication(s string) (vps.Publication, error) {
 	return p, p.Check()
 }
 
-// publishOption is --publish of the verbs that make a VPS.
+// publishOption is --publish for verbs that create a VPS.
 func publishOption() cmdline.Option {
 	return cmdline.Option{Name: "publish", Short: "p", Placeholder: published, Many: true, Usage: "host port to forward to it, for example 8080:80; may be repeated"}
 }
@@ -264,7 +264,7 @@ func publications(i *invocation) []vps.Publication {
 	return all
 }
 
-// publicationText is p as it is written.
+// publicationText returns p as users write it.
 func publicationText(p vps.Publication) string {
 	text := p.Ports + ":" + p.To + "/" + p.Protocol
 	switch {

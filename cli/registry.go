@@ -10,17 +10,17 @@ import (
 	"croft/runtime"
 )
 
-// insecureOption is --insecure of the verbs that talk to a registry.
+// insecureOption is --insecure for verbs that use a registry.
 func insecureOption() cmdline.Option {
 	return cmdline.Option{Name: "insecure", Usage: "allow plain HTTP and unverified TLS certificates"}
 }
 
-// maxSizeOption is --max-size of the verbs that take what others have made.
+// maxSizeOption is --max-size for verbs that accept images of others.
 func maxSizeOption() cmdline.Option {
 	return cmdline.Option{Name: "max-size", Placeholder: "SIZE", Usage: "limit of the unpacked size: 500G, unlimited (default: 64G)"}
 }
 
-// replaceOption is --replace of the verbs that give a template a name.
+// replaceOption is --replace for verbs that name a template.
 func replaceOption() cmdline.Option {
 	return cmdline.Option{Name: "replace", Usage: "replace the template NAME; existing VPSs keep the old one"}
 }

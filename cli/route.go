@@ -124,7 +124,7 @@ uses the gateway of the network. Adding the same route again succeeds.`,
 	}
 }
 
-// routeOptions are those of a route beside its destination.
+// routeOptions returns the options of a route.
 func routeOptions(table string) []cmdline.Option {
 	return []cmdline.Option{
 		{Name: "via", Placeholder: "ADDRESS", Usage: "next hop"},
@@ -170,7 +170,7 @@ func (a *app) routeRuleVerb() *cmdline.Verb {
 	}
 }
 
-// routeRuleOptions are those of a routing rule beside its table.
+// routeRuleOptions returns the options of a routing rule.
 func routeRuleOptions() []cmdline.Option {
 	return []cmdline.Option{
 		{Name: "from", Placeholder: "ADDRESS", Usage: "match the source address or prefix"},

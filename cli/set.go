@@ -98,7 +98,7 @@ func rateOption() cmdline.Option {
 	}
 }
 
-// rateAbout is for the verbs that have the option.
+// rateAbout is the help of verbs with --rate.
 const rateAbout = `RATE is in bits per second: 64K, 10M, 1.5G (powers of 1000), or unlimited. It
 limits each direction, or in=RATE what the VPS receives and out=RATE what it
 sends, also from and to other VPSs. It applies to every interface of the VPS, or

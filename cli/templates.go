@@ -142,7 +142,7 @@ func openError(file string, err error) error {
 	return fail.New(kind, "open %s: %w", file, err)
 }
 
-// builtIn is the template that is in croft itself.
+// builtIn is the name of the template inside croft.
 const builtIn = "busybox"
 
 func (a *app) templateListVerb() *cmdline.Verb {
@@ -181,7 +181,8 @@ func (a *app) templateListVerb() *cmdline.Verb {
 	}
 }
 
-// listing is what all verbs begin with that print one table of objects.
+// listing reads the options of a verb that prints one table of objects, and returns
+// the Manager too.
 func listing[T any](i *invocation) (output, Manager, error) {
 	o, err := listed[T](i)
 	if err != nil {
@@ -191,7 +192,7 @@ func listing[T any](i *invocation) (output, Manager, error) {
 	return o, m, err
 }
 
-// listed is outputOf for a verb that takes no words.
+// listed is outputOf for a verb without words.
 func listed[T any](i *invocation) (output, error) {
 	if err := i.None(); err != nil {
 		return output{}, err
