@@ -100,6 +100,8 @@ func wordsFor(path []string, v *cmdline.Verb) []string {
 	switch {
 	case v.Name == "completion":
 		return []string{"bash"}
+	case v.Name == "cp":
+		return []string{"web:/etc/hosts", "."}
 	case v.Name == "allow" || v.Name == "deny":
 		return []string{"web", "80/tcp"}
 	case v.Name == "policy":
@@ -179,7 +181,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "sort": "memory", "filter": "name=web",
 		"recipe": "f", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
 		"via": "10.0.0.1", "dev": "eth1", "src": "10.0.0.2", "mtu": "1300", "advmss": "1200", "table": "100", "metric": "5", "priority": "7",
-		"ip-add": "10.88.0.9", "ip-del": "10.88.0.10", "rate": "10M", "connections": "500", "interval": "0",
+		"ip-add": "10.88.0.9", "ip-del": "10.88.0.10", "rate": "10M", "connections": "500", "owner": "5:6", "interval": "0",
 		"chain": "output", "from": "10.0.0.0/8", "to": "fd00::1", "state": "new", "at": "1",
 		"architecture": "arm64", "root": "/r", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
 		"publish": "8080:80", "names": "no",
@@ -195,6 +197,8 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"template export --force": true, // into standard output
 		"logs --raw":              true, // there is no terminal: see TestLogsOnATerminal
 		"exec --interactive":      true, // croft passes stdin anyway
+		"cp --archive":            true, // croft keeps owners and copies directories anyway
+		"cp --recursive":          true,
 		"run --interactive":       true,
 		"stats --watch":           true, // goes on until interrupted: see the script stats
 	}

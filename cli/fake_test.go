@@ -407,6 +407,23 @@ func (f *fake) Umount(_ context.Context, name vps.Name) error {
 	return f.call("Umount", string(name), nil)
 }
 
+func (f *fake) Copy(_ context.Context, from, to runtime.CopyEnd, o runtime.CopyOptions) error {
+	end := func(e runtime.CopyEnd) string {
+		switch {
+		case e.Reader != nil:
+			return "stdin"
+		case e.Writer != nil:
+			return "stdout"
+		}
+		return string(e.VPS) + ":" + e.Path
+	}
+	owner := "kept"
+	if o.Owner != nil {
+		owner = fmt.Sprint(*o.Owner)
+	}
+	return f.call("Copy", string(from.VPS+to.VPS), fmt.Sprintf("%s to %s owner %s setid %v", end(from), end(to), owner, o.SetID))
+}
+
 func (f *fake) Names() ([]vps.Name, error) {
 	return []vps.Name{"bad", "db", "web"}, f.call("Names", "", nil)
 }

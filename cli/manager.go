@@ -31,6 +31,7 @@ type Manager interface {
 	Console(ctx context.Context, name vps.Name, s runtime.Stdio) error
 	Mount(ctx context.Context, name vps.Name) (string, error)
 	Umount(ctx context.Context, name vps.Name) error
+	Copy(ctx context.Context, from, to runtime.CopyEnd, o runtime.CopyOptions) error
 
 	Logs(ctx context.Context, name vps.Name, o runtime.LogOptions, w io.Writer) error
 	List(ctx context.Context) ([]runtime.Info, error)

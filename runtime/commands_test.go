@@ -474,11 +474,11 @@ func commands() []trial {
 }
 
 // Every method of Manager is in the table, or changes nothing in the world because it
-// only reads or belongs to the template store.
+// only reads, copies files of a VPS, or belongs to the template store.
 func TestCommandsAreComplete(t *testing.T) {
 	others := strings.Fields(`
 		AllPublished Bundle CheckHost Console Enter Exec Firewall Inspect List Logs Network Networks Processes Published Recipe Recipes
-		Names Routing Stats Template Templates Wait
+		Copy Names Routing Stats Template Templates Wait
 		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate`)
 	covered := map[string]bool{}
 	for _, c := range commands() {

@@ -129,6 +129,8 @@ type rootfses interface {
 	Mounted(r rootfs.Rootfs) (bool, error)
 	Release(r rootfs.Rootfs) error
 	View(r rootfs.Rootfs, do func(root string) error) error
+	// Open is for copying files of a VPS that does not run.
+	Open(r rootfs.Rootfs) (*os.File, error)
 }
 
 // monitors starts the process that holds a running VPS: spawner.
@@ -184,6 +186,8 @@ func (overlays) Make(r rootfs.Rootfs) error    { return r.Make() }
 func (overlays) Mount(r rootfs.Rootfs) error   { return r.Mount() }
 func (overlays) Unmount(r rootfs.Rootfs) error { return r.Unmount() }
 func (overlays) Release(r rootfs.Rootfs) error { return r.Release() }
+
+func (overlays) Open(r rootfs.Rootfs) (*os.File, error) { return r.Open() }
 
 func (overlays) DataDirs(r rootfs.Rootfs) ([]rootfs.DataDir, error)     { return r.DataDirs() }
 func (overlays) Mounted(r rootfs.Rootfs) (bool, error)                  { return r.Mounted() }

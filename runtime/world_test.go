@@ -556,6 +556,10 @@ func (w fakeRootfses) View(r rootfs.Rootfs, do func(string) error) error {
 	return do(r.Target)
 }
 
+func (w fakeRootfses) Open(r rootfs.Rootfs) (*os.File, error) {
+	return os.Open(r.Dir)
+}
+
 func vpsOf(r rootfs.Rootfs) string { return filepath.Base(filepath.Dir(r.Dir)) }
 
 // ownerOf returns the VPS of the plan p. In these tests the text of the plan has it.

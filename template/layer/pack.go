@@ -35,6 +35,10 @@ type Packer struct {
 	MinHoles      int64                  // a file with at least this many bytes of holes becomes a sparse entry
 	links         map[FileID]string      // the first name of each file with several hard links
 	buf           []byte
+
+	plain bool // see PackFile
+	skip  func(dir int) bool
+	count func(bytes int)
 }
 
 // A FileID identifies a file. All hard links to it have the same one.
@@ -87,7 +91,7 @@ func (p *Packer) entries(dir *os.File, name string) error {
 }
 
 func (p *Packer) entry(parent int, name, base string) error {
-	if strings.HasPrefix(base, whiteoutPrefix) {
+	if strings.HasPrefix(base, whiteoutPrefix) && !p.plain {
 		return fail.New(fail.State, "an image cannot have a file of that name: it would hide a file of the layers below")
 	}
 	var st unix.Stat_t
@@ -202,6 +206,9 @@ func (p *Packer) copy(w io.Writer, f io.Reader, size int64) error {
 			return err
 		}
 		left -= int64(n)
+		if p.count != nil {
+			p.count(n)
+		}
 	}
 	return nil
 }
@@ -223,6 +230,9 @@ func (p *Packer) directory(parent int, base string, h *tar.Header) error {
 	h.Typeflag, h.Name = tar.TypeDir, h.Name+"/"
 	if err := p.tar.WriteHeader(h); err != nil {
 		return err
+	}
+	if p.skip != nil && p.skip(fd) {
+		return nil
 	}
 	_, moved := own[XattrRedirect]
 	if p.Standalone || own[XattrOpaque] != "y" && !moved {

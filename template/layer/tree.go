@@ -25,6 +25,7 @@ type Tree struct {
 	cachedPath string
 	cached     int // -1: no cached parent
 
+	owner uint32  // of directories that MakeAll creates where no lower layer has one
 	Below []*Tree // the lower layers, the topmost first
 }
 
@@ -145,7 +146,7 @@ func (t *Tree) makeAllFrom(name string, links int) (int, error) {
 				}
 				return t.makeAllFrom(strings.TrimPrefix(path.Join("/", target, strings.Join(parts[i+1:], "/")), "/"), links)
 			}
-			if err = makeDir(at, part, lower); err == nil {
+			if err = t.makeDir(at, part, lower); err == nil {
 				next, err = t.open(sub)
 			}
 		}
@@ -161,15 +162,21 @@ func (t *Tree) makeAllFrom(name string, links int) (int, error) {
 // makeDir creates a directory that the archive has no entry for. It gets the
 // attributes of the lower directory like, if there is one. If there is a whiteout
 // of that name, the new directory becomes opaque instead.
-func makeDir(at int, name string, like *lowerDir) error {
+func (t *Tree) makeDir(at int, name string, like *lowerDir) error {
 	opaque := isWhiteoutAt(at, name)
 	if opaque {
 		if err := unix.Unlinkat(at, name, 0); err != nil {
 			return err
 		}
 	}
-	if err := unix.Mkdirat(at, name, 0o755); err != nil || like == nil && !opaque {
+	if err := unix.Mkdirat(at, name, 0o755); err != nil {
 		return err
+	}
+	if t.owner != 0 {
+		return unix.Fchownat(at, name, int(t.owner), int(t.owner), unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if like == nil && !opaque {
+		return nil
 	}
 	fd, err := unix.Openat(at, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

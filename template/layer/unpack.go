@@ -80,8 +80,18 @@ func Unpack(ctx context.Context, dir string, below []string, r io.Reader, budget
 		return 0, err
 	}
 	defer t.Close()
-	u := unpacker{ctx: ctx, tree: t, budget: budget, dirs: map[string]dirAttributes{}, buf: make([]byte, 1<<18), zeros: make([]byte, 1<<18)}
-	end := &zeroTail{r: budget.Stream(r)}
+	u := newUnpacker(ctx, t, budget)
+	err = u.unpack(r)
+	return u.size, err
+}
+
+func newUnpacker(ctx context.Context, t *Tree, budget *Budget) *unpacker {
+	return &unpacker{ctx: ctx, tree: t, budget: budget, dirs: map[string]dirAttributes{}, buf: make([]byte, 1<<18), zeros: make([]byte, 1<<18)}
+}
+
+// unpack writes all files of the tar r into the tree.
+func (u *unpacker) unpack(r io.Reader) error {
+	end := &zeroTail{r: u.budget.Stream(r)}
 	in := tar.NewReader(newSparseFilter(end))
 	for {
 		h, err := in.Next()
@@ -89,24 +99,24 @@ func Unpack(ctx context.Context, dir string, below []string, r io.Reader, budget
 			break
 		}
 		if err == nil {
-			err = ctx.Err()
-		} else if ctx.Err() == nil {
+			err = u.ctx.Err()
+		} else if u.ctx.Err() == nil {
 			err = brokenArchive(err)
 		}
 		if err == nil {
 			err = u.entry(h, in)
 		}
 		if err != nil {
-			return 0, err
+			return err
 		}
 	}
 	switch {
 	case end.zeros < BlockSize:
-		return 0, badArchive("it ends in the middle: %w", io.ErrUnexpectedEOF)
+		return badArchive("it ends in the middle: %w", io.ErrUnexpectedEOF)
 	case u.entries == 0:
-		return 0, badArchive("it has no files")
+		return badArchive("it has no files")
 	}
-	return u.size, u.finishDirs()
+	return u.finishDirs()
 }
 
 // BlockSize is the block size of tar(5). A block of zeros ends an archive.
@@ -142,6 +152,7 @@ type unpacker struct {
 	zeros   []byte // as long as buf
 	size    int64
 	entries int
+	files   *Files // not nil: the archive has files and not a layer
 }
 
 // dirAttributes are the mode and the time of a directory.
@@ -170,12 +181,17 @@ func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
 	if h.Uid < 0 || h.Gid < 0 || int64(h.Uid) >= 1<<32-1 || int64(h.Gid) >= 1<<32-1 {
 		return badArchive("%q: owner %d:%d", h.Name, h.Uid, h.Gid)
 	}
+	if u.files != nil {
+		if err := u.files.adapt(h); err != nil {
+			return err
+		}
+	}
 	parent, err := u.tree.parent(path.Dir(name))
 	if err != nil {
 		return atEntry(h.Name, err)
 	}
 	base := path.Base(name)
-	if strings.HasPrefix(base, whiteoutPrefix) {
+	if strings.HasPrefix(base, whiteoutPrefix) && u.files == nil {
 		return atEntry(h.Name, u.whiteout(parent, base))
 	}
 	return atEntry(h.Name, u.make(parent, name, base, h, body, sparse))
@@ -267,9 +283,17 @@ func (u *unpacker) dir(parent int, name, base string, h *tar.Header) error {
 }
 
 func (u *unpacker) file(parent int, base string, h *tar.Header, body io.Reader, sparse bool) error {
+	if u.files != nil {
+		return u.replaceFile(parent, base, h, body, sparse)
+	}
 	if err := u.tree.removeEntry(parent, base); err != nil {
 		return err
 	}
+	return u.newFile(parent, base, h, body, sparse)
+}
+
+// newFile creates the regular file base of the directory parent.
+func (u *unpacker) newFile(parent int, base string, h *tar.Header, body io.Reader, sparse bool) error {
 	fd, err := unix.Openat(parent, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return fmt.Errorf("create: %w", err)
@@ -326,6 +350,9 @@ func (u *unpacker) copy(fd int, body io.Reader) (int64, error) {
 			err = writeAll(fd, u.buf[:n])
 		}
 		size += int64(n)
+		if u.files != nil && u.files.Count != nil {
+			u.files.Count(n)
+		}
 		if err != nil {
 			return size, fmt.Errorf("write: %w", err)
 		}
