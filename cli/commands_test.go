@@ -98,3 +98,22 @@ func fakeManagers(t *testing.T, a *app, n int) []Manager {
 	}
 	return all
 }
+
+// No hint proposes these commands to a user who did not type them. Add a new
+// command that ends, stops or removes something here and in its verb.
+func TestHarmfulCommands(t *testing.T) {
+	want := []string{
+		"destroy", "firewall flush", "firewall remove", "host shutdown", "kill", "network remove", "oci delete", "oci kill",
+		"publish flush", "publish remove", "restart", "route flush", "route remove", "stop", "template prune", "template remove",
+	}
+	var got []string
+	eachVerb((&app{}).commands(), nil, func(path []string, v *cmdline.Verb) {
+		if v.Harmful {
+			got = append(got, strings.Join(path, " "))
+		}
+	})
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
