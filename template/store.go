@@ -30,7 +30,7 @@ type Options struct {
 	Progress Progress     // reports progress of long operations; may be nil
 	Warn     func(string) // receives warnings of one line for the user; may be nil
 	Recipes  string       // directory of recipes that replace those in the binary; "" is recipe.Dir
-	CertsDir string       // another directory of registries' certificates, beside /etc/containers/certs.d and docker's; "" is none
+	CertsDir string       // another directory of registries' certificates, in addition to /etc/containers/certs.d and docker's; may be empty
 	BuildIDs uint32       // the first of the 65536 ids of the host for builds; 0 is DefaultBuildIDs
 }
 

@@ -1,15 +1,11 @@
 package layer
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"strings"
-	"time"
-	"unsafe"
 
 	"croft/internal/removetree"
 
@@ -189,107 +185,6 @@ func (t *Tree) makeDir(at int, name string, like *lowerDir) error {
 	return like.copyAttributesTo(fd)
 }
 
-// isWhiteoutAt reports whether name is a whiteout of overlayfs.
-func isWhiteoutAt(at int, name string) bool {
-	var st unix.Stat_t
-	return unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && IsWhiteout(&st)
-}
-
-// IsWhiteout reports whether st is that of a whiteout of overlayfs: a character
-// device 0/0. It hides the file of that name in the layers below.
-func IsWhiteout(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
-
-// SetOpaque makes overlayfs hide the content of lower directories of the same
-// name as the directory fd. It can be called again.
-func SetOpaque(fd int) error {
-	if err := unix.Fsetxattr(fd, XattrOpaque, []byte("y"), 0); err != nil {
-		return fmt.Errorf("set %s: %w", XattrOpaque, err)
-	}
-	return nil
-}
-
-// A lowerDir holds the attributes of a directory in a lower layer.
-type lowerDir struct {
-	st     unix.Stat_t
-	xattrs map[string]string
-}
-
-// LookBelow looks for name in the lower layers, the topmost first. It returns the
-// first directory, or the target of the first link. Both are zero if the first
-// match is of another type or if there is none.
-func (t *Tree) LookBelow(name string) (*lowerDir, string) {
-	for _, b := range t.Below {
-		fd, err := b.openat2(name, unix.O_PATH|unix.O_NOFOLLOW, 0)
-		if err != nil {
-			continue
-		}
-		var st unix.Stat_t
-		err = unix.Fstat(fd, &st)
-		target := make([]byte, unix.PathMax)
-		n, _ := unix.Readlinkat(fd, "", target)
-		unix.Close(fd)
-		switch {
-		case err != nil:
-			return nil, ""
-		case st.Mode&unix.S_IFMT == unix.S_IFLNK:
-			return nil, string(target[:max(n, 0)])
-		case st.Mode&unix.S_IFMT != unix.S_IFDIR:
-			return nil, ""
-		}
-		return &lowerDir{st, b.keptXattrs(name)}, ""
-	}
-	return nil, ""
-}
-
-// IsBelow reports whether name exists in the merged lower layers. It does not
-// follow a link at the end of name.
-func (t *Tree) IsBelow(name string) bool {
-	for _, b := range t.Below {
-		fd, err := b.openat2(name, unix.O_PATH|unix.O_NOFOLLOW, 0)
-		if err != nil {
-			continue
-		}
-		var st unix.Stat_t
-		err = unix.Fstat(fd, &st)
-		unix.Close(fd)
-		return err != nil || !IsWhiteout(&st)
-	}
-	return false
-}
-
-// keptXattrs returns the attributes of the directory name that an archive may
-// set, or nil if they cannot be read.
-func (t *Tree) keptXattrs(name string) map[string]string {
-	fd, err := t.openat2(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil
-	}
-	defer unix.Close(fd)
-	all, err := ReadXattrs(fd)
-	if err != nil {
-		return nil
-	}
-	maps.DeleteFunc(all, func(k, _ string) bool { return !KeptXattr(k) })
-	return all
-}
-
-// copyAttributesTo gives the new directory fd the owner, mode and extended
-// attributes of d.
-func (d *lowerDir) copyAttributesTo(fd int) error {
-	if err := unix.Fchown(fd, int(d.st.Uid), int(d.st.Gid)); err != nil {
-		return fmt.Errorf("chown: %w", err)
-	}
-	for k, v := range d.xattrs {
-		if err := unix.Fsetxattr(fd, k, []byte(v), 0); err != nil && !errors.Is(err, unix.ENOTSUP) {
-			return fmt.Errorf("set %s: %w", k, err)
-		}
-	}
-	if err := unix.Fchmod(fd, d.st.Mode&0o7777); err != nil {
-		return fmt.Errorf("chmod: %w", err)
-	}
-	return nil
-}
-
 // removeEntry removes base in the directory parent: a file, or a directory with
 // its content. No-op if it is missing.
 func (t *Tree) removeEntry(parent int, base string) error {
@@ -306,80 +201,6 @@ func (t *Tree) removeEntry(parent int, base string) error {
 	// The cached directory may be one of those that were removed.
 	if parent != t.cached {
 		t.forget()
-	}
-	return nil
-}
-
-// ownAndTime gives base in the directory parent the owner and time of h. It does
-// not follow a link.
-func (u *unpacker) ownAndTime(parent int, base string, h *tar.Header) error {
-	if err := unix.Fchownat(parent, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return fmt.Errorf("chown: %w", err)
-	}
-	return setTime(parent, base, h)
-}
-
-// setTime gives base in the directory parent the time of h. It does not follow a
-// link.
-func setTime(parent int, base string, h *tar.Header) error {
-	ts, err := times(h.ModTime)
-	if err == nil {
-		err = unix.UtimesNanoAt(parent, base, ts, unix.AT_SYMLINK_NOFOLLOW)
-	}
-	if err != nil {
-		return fmt.Errorf("set its time: %w", err)
-	}
-	return nil
-}
-
-// futimens sets the time of an open file: utimensat(2) with a null path, which
-// unix.UtimesNanoAt cannot pass.
-func futimens(fd int, at time.Time) error {
-	ts, err := times(at)
-	if err != nil {
-		return err
-	}
-	if _, _, e := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(&ts[0])), 0, 0, 0); e != 0 {
-		return e
-	}
-	return nil
-}
-
-func times(m time.Time) ([]unix.Timespec, error) {
-	if m.IsZero() {
-		m = time.Unix(0, 0)
-	}
-	ts, err := unix.TimeToTimespec(m)
-	return []unix.Timespec{ts, ts}, err
-}
-
-// KeptXattr reports whether an archive may set the extended attribute name: user
-// attributes, file capabilities and ACLs. It may not set those of overlayfs
-// (trusted.overlay.*), which can refer to other files, and not the host's
-// policies (security.selinux and others).
-func KeptXattr(name string) bool {
-	switch {
-	case strings.HasPrefix(name, "user."):
-		return true
-	case name == "security.capability", name == "system.posix_acl_access", name == "system.posix_acl_default":
-		return true
-	}
-	return false
-}
-
-func setXattrs(fd int, h *tar.Header) error {
-	for k, v := range h.PAXRecords {
-		name, ok := strings.CutPrefix(k, "SCHILY.xattr.")
-		if !ok || !KeptXattr(name) {
-			continue
-		}
-		err := unix.Fsetxattr(fd, name, []byte(v), 0)
-		if errors.Is(err, unix.ENOTSUP) && name != "security.capability" {
-			continue // the filesystem does not support them; a VPS works without them
-		}
-		if err != nil {
-			return fmt.Errorf("set %s: %w", name, err)
-		}
 	}
 	return nil
 }

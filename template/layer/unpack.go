@@ -19,46 +19,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"croft/internal/fail"
-)
-
-// An archiveError is a fault of the archive, not of the host.
-type archiveError struct{ err error }
-
-func (e *archiveError) Error() string { return e.err.Error() }
-func (e *archiveError) Unwrap() error { return e.err }
-
-func badArchive(format string, args ...any) error {
-	return &archiveError{fmt.Errorf(format, args...)}
-}
-
-// brokenArchive makes an error of reading an archive an archiveError, unless it
-// is already classified.
-func brokenArchive(err error) error {
-	var said *fail.Error
-	if errors.As(err, &said) {
-		return err
-	}
-	return &archiveError{err}
-}
-
-// ArchiveFailure classifies an error of Unpack or Decompress: fail.Usage for an
-// invalid archive, else as HostError does. It returns nil for nil.
-func ArchiveFailure(err error) error {
-	var bad *archiveError
-	if errors.As(err, &bad) {
-		return fail.New(fail.Usage, "the archive is damaged or not a root filesystem: %w", bad.err)
-	}
-	return HostError(err)
-}
-
-// The names of whiteouts in a layer:
-// https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md#whiteouts
-const (
-	whiteoutPrefix = ".wh."
-	whiteoutMeta   = ".wh..wh."
-	whiteoutOpaque = ".wh..wh..opq"
 )
 
 // Unpack writes the files of the tar archive r into the empty directory dir and
@@ -195,28 +155,6 @@ func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
 		return atEntry(h.Name, u.whiteout(parent, base))
 	}
 	return atEntry(h.Name, u.make(parent, name, base, h, body, sparse))
-}
-
-// atEntry adds the name of the entry to err. An error that comes from the name,
-// the link target or the place of an entry is a fault of the archive.
-func atEntry(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	for _, e := range []unix.Errno{unix.ENAMETOOLONG, unix.ELOOP, unix.ENOTDIR, unix.EISDIR, unix.EINVAL, unix.ENOENT, unix.EEXIST, unix.EXDEV, unix.ERANGE, unix.EILSEQ} {
-		if errors.Is(err, e) {
-			return badArchive("%q: %w", name, err)
-		}
-	}
-	var bad *archiveError
-	if errors.As(err, &bad) {
-		return badArchive("%q: %w", name, bad.err)
-	}
-	var said *fail.Error
-	if errors.As(err, &said) {
-		return err
-	}
-	return fmt.Errorf("unpack %q: %w", name, err)
 }
 
 func (u *unpacker) make(parent int, name, base string, h *tar.Header, body io.Reader, sparse bool) error {
@@ -410,44 +348,6 @@ func (u *unpacker) hardLink(parent int, base string, h *tar.Header) error {
 	}
 	if err := unix.Linkat(there, path.Base(target), here, base, 0); err != nil {
 		return fmt.Errorf("hard link to %q: %w", h.Linkname, err)
-	}
-	return nil
-}
-
-// whiteout hides files of the lower layers. In overlayfs that is a character
-// device 0/0, or an attribute of the directory.
-func (u *unpacker) whiteout(parent int, base string) error {
-	if base == whiteoutOpaque {
-		fd, err := unix.Openat(parent, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return fmt.Errorf("open: %w", err)
-		}
-		defer unix.Close(fd)
-		return SetOpaque(fd)
-	}
-	if strings.HasPrefix(base, whiteoutMeta) {
-		return nil // a private file of aufs: the specification says to ignore it
-	}
-	hidden := strings.TrimPrefix(base, whiteoutPrefix)
-	if hidden == "" || hidden == "." || hidden == ".." {
-		return badArchive("it is not a whiteout")
-	}
-	var st unix.Stat_t
-	if unix.Fstatat(parent, hidden, &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
-		// A whiteout hides files of lower layers, not those of its own layer. A
-		// file of the same name hides them already.
-		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			return nil
-		}
-		fd, err := unix.Openat(parent, hidden, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return fmt.Errorf("open: %w", err)
-		}
-		defer unix.Close(fd)
-		return SetOpaque(fd)
-	}
-	if err := unix.Mknodat(parent, hidden, unix.S_IFCHR, 0); err != nil {
-		return fmt.Errorf("make a whiteout: %w", err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,4 +58,18 @@ func fillBuffer(fill func([]byte) (int, error)) ([]byte, error) {
 		}
 		return b[:max(n, 0)], err
 	}
+}
+
+// KeptXattr reports whether an archive may set the extended attribute name: user
+// attributes, file capabilities and ACLs. It may not set those of overlayfs
+// (trusted.overlay.*), which can refer to other files, and not the host's
+// policies (security.selinux and others).
+func KeptXattr(name string) bool {
+	switch {
+	case strings.HasPrefix(name, "user."):
+		return true
+	case name == "security.capability", name == "system.posix_acl_access", name == "system.posix_acl_default":
+		return true
+	}
+	return false
 }

@@ -28,7 +28,7 @@ import (
 type Options struct {
 	Insecure bool   // also allow plain HTTP and certificates that cannot be verified
 	Push     bool   // ask for permission to push too
-	CertsDir string // another directory of certificates beside the usual ones, for tests; "" is none
+	CertsDir string // another directory of certificates in addition to the usual ones, for tests; may be empty
 }
 
 // A Repository is one repository of a registry, with permission to read it or to
