@@ -109,7 +109,7 @@ func layoutRoot(t *layer.Tree, image, arch string) (oci.Descriptor, error) {
 		return oci.Descriptor{}, err
 	}
 	if !strings.HasPrefix(version.Version, "1.") {
-		return oci.Descriptor{}, badImage("its layout has version %q", version.Version)
+		return oci.Descriptor{}, badImage("unsupported layout version %q", version.Version)
 	}
 	b, _, err := t.ReadFile(oci.ImageIndexFile, maxJSON)
 	if err != nil {

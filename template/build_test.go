@@ -25,7 +25,7 @@ func TestTranscript(t *testing.T) {
 		{"an error of its own", "I: running apt-get update...\nE: one\nE: two", "mmdebstrap: one (exit"},
 		{"only chatter", "Reading...\n\ncould not connect\n", "mmdebstrap: could not connect (exit"},
 		{"a script of the recipe", "I: x\nusermod: no such user\ncroft-failed: post-install\nE: setup failed", "the recipe's post-install script: usermod: no such user (exit"},
-		{"a full disk", "tar: x: Cannot write: No space left on device\nE: tar failed", "no room left on the disk"},
+		{"a full disk", "tar: x: Cannot write: No space left on device\nE: tar failed", "the disk is full"},
 		{"nothing", "", "it printed nothing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

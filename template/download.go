@@ -167,7 +167,7 @@ func (p *partial) fill(ctx context.Context, repo *registry.Repository, report fu
 		if !fresh { // a power cut may have damaged the file of an earlier pull
 			return p.fill(ctx, repo, report)
 		}
-		return fail.New(fail.Usage, "the registry sends %s for the blob %s", got, p.want.Digest)
+		return fail.New(fail.Usage, "the registry sent the blob %s with digest %s", p.want.Digest, got)
 	}
 	report(p.size)
 	return layer.HostError(p.file.Sync())
@@ -203,7 +203,7 @@ func (p *partial) fetchRest(ctx context.Context, repo *registry.Repository, repo
 	for {
 		n, rerr := body.Read(buf)
 		if p.size+int64(n) > p.want.Size {
-			return fail.New(fail.Usage, "the registry sends more than the %d bytes of blob %s", p.want.Size, p.want.Digest)
+			return fail.New(fail.Usage, "the registry sent more than the %d bytes of blob %s", p.want.Size, p.want.Digest)
 		}
 		if _, err := p.file.Write(buf[:n]); err != nil {
 			return layer.HostError(fmt.Errorf("write a blob: %w", err))

@@ -35,7 +35,7 @@ func TestAFullDisk(t *testing.T) {
 	s := Open(filepath.Join(small, "templates"), Options{})
 	big := roottest.Rootfs(t, roottest.File("etc/big", strings.Repeat("0123456789abcdef", 1<<17)))
 	_, err := s.Import(t.Context(), "x", strings.NewReader(string(big)), ImportOptions{})
-	if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), "no room left") {
+	if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), "the disk is full") {
 		t.Errorf("an import: %v", err)
 	}
 	roottest.OneLine(t, err)
@@ -43,11 +43,11 @@ func TestAFullDisk(t *testing.T) {
 		t.Errorf("left\n%s", left)
 	}
 	_, err = runJob(t.Context(), t, s, "tar c /usr/bin", BuildOptions{}) // we run out
-	if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), "no room left") {
+	if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), "the disk is full") {
 		t.Errorf("a build: %v", err)
 	}
 	_, err = runJob(t.Context(), t, s, "head -c 2000000 /dev/urandom >f && tar c f", BuildOptions{}) // the tool runs out
-	if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), "no room left") {
+	if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), "the disk is full") {
 		t.Errorf("a build: %v", err)
 	}
 	if left := files(t, s); left != "" {

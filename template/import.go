@@ -30,7 +30,7 @@ type ImportOptions struct {
 	Cmd          []string
 	Dir          string    // a directory with an OCI image layout or an unpacked archive of docker save, instead of the reader; may be empty
 	Image        string    // selects one of several images: a name or a digest; "" is the only one
-	MaxSize      int64     // the largest size after unpacking, in bytes; 0 is layer.DefaultMaxSize
+	MaxSize      int64     // the largest size after unpacking, in bytes; 0 is 64 GiB, layer.Unlimited any size
 	Created      time.Time // zero is the time of the archive's os-release file
 }
 

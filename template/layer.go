@@ -92,7 +92,7 @@ func (s *Store) unpackBlob(ctx context.Context, d oci.Descriptor, diffID digest.
 	defer st.remove()
 	tmp := st.path("unpack")
 	if _, err := unpackFile(ctx, s.blobPath(d.Digest), tmp, d.Digest, diffID, below, nil); errors.Is(err, fs.ErrNotExist) {
-		return fail.New(fail.State, "the template store %s is damaged: blob %s is gone", s.dir, d.Digest)
+		return fail.New(fail.State, "the template store %s is damaged: blob %s is missing", s.dir, d.Digest)
 	} else if err != nil {
 		return fail.New(fail.State, "the template store %s is damaged: %w", s.dir, err)
 	}
@@ -241,7 +241,7 @@ func (s *Store) LayerDirs(img Image) ([]string, error) {
 		}
 		dir := s.layerDir(d.String())
 		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
-			return nil, fail.New(fail.State, "layer %s of template %s is gone", d, img.Name).WithHint("croft template inspect %s", img.Name)
+			return nil, fail.New(fail.State, "layer %s of template %s is missing", d, img.Name).WithHint("croft template inspect %s", img.Name)
 		}
 		dirs = append(dirs, dir)
 	}

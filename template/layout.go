@@ -125,7 +125,7 @@ func readJSON(name string, into any) error {
 		return layer.HostError(err)
 	}
 	if st.Size() > maxJSON {
-		return fail.New(fail.State, "%s is damaged: %d bytes are too many", name, st.Size())
+		return fail.New(fail.State, "%s is damaged: it is too large (%d bytes)", name, st.Size())
 	}
 	b, err := os.ReadFile(name)
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *Store) readBlob(d digest.Digest, into any) error {
 	}
 	err := readJSON(s.blobPath(d), into)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fail.New(fail.State, "the template store %s is damaged: blob %s is gone", s.dir, d)
+		return fail.New(fail.State, "the template store %s is damaged: blob %s is missing", s.dir, d)
 	}
 	return err
 }

@@ -23,7 +23,7 @@ const maxNested = 4
 // badImage reports an invalid manifest, index or config of another tool. It is
 // fail.Usage, because the user has chosen the image.
 func badImage(format string, args ...any) error {
-	return fail.New(fail.Usage, "the image is damaged or of an unknown kind: "+format, args...)
+	return fail.New(fail.Usage, "the image is damaged or its format is unknown: "+format, args...)
 }
 
 // isIndex reports whether the document b is an index of images: by its media type, or
@@ -128,7 +128,7 @@ func parseManifest(b []byte) (oci.Manifest, error) {
 		return m, badImage("its manifest is not valid JSON: %w", err)
 	}
 	if m.SchemaVersion != 2 {
-		return m, badImage("its manifest has schema version %d", m.SchemaVersion)
+		return m, badImage("unsupported schema version %d of its manifest", m.SchemaVersion)
 	}
 	if err := checkDescriptor(m.Config); err != nil {
 		return m, badImage("its config: %w", err)

@@ -19,7 +19,7 @@ type PullOptions struct {
 	Replace      bool   // if the name belongs to another image, that becomes a former one
 	Architecture string // OCI's name of it; "" is the host's
 	Insecure     bool   // also allow plain HTTP and certificates that cannot be verified
-	MaxSize      int64  // the largest size after unpacking, in bytes; 0 is layer.DefaultMaxSize
+	MaxSize      int64  // the largest size after unpacking, in bytes; 0 is 64 GiB, layer.Unlimited any size
 }
 
 // Pull creates a template from an image in a registry and returns it. text is a

@@ -441,7 +441,7 @@ func TestPullRefusesWhatARegistryMustNotSend(t *testing.T) {
 		{"other bytes", good, func(w http.ResponseWriter, _ *http.Request, body []byte) bool {
 			w.Write(bytes.Repeat([]byte("x"), len(body)))
 			return true
-		}, fail.Usage, "sends sha256:"},
+		}, fail.Usage, "sent the blob sha256:"},
 		{"more bytes", good, func(w http.ResponseWriter, _ *http.Request, body []byte) bool {
 			w.Write(append(body, 'x'))
 			return true
@@ -457,7 +457,7 @@ func TestPullRefusesWhatARegistryMustNotSend(t *testing.T) {
 			w.Header().Set("Content-Range", "bytes 7-8/9")
 			w.WriteHeader(http.StatusPartialContent)
 			return true
-		}, fail.Usage, "sends \"bytes 7-8/9\""},
+		}, fail.Usage, "sent the range \"bytes 7-8/9\""},
 		{"no blob", good, func(w http.ResponseWriter, req *http.Request, body []byte) bool {
 			w.WriteHeader(http.StatusNotFound)
 			return true

@@ -92,7 +92,7 @@ func (s *Store) readSource(ctx context.Context, st *stage, from source, root oci
 	in.blobs[in.descriptor.Digest] = st.path(blobName(in.descriptor.Digest))
 	c := in.manifest.Config
 	if c.Size > maxJSON {
-		return sourceImage{}, badImage("its config has %d bytes", c.Size)
+		return sourceImage{}, badImage("its config is too large (%d bytes)", c.Size)
 	}
 	file, err := from.fetch(ctx, st, c)
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"croft/internal/fail"
 )
 
-// DefaultMaxSize is the default limit for an imported or pulled image: bytes
+// defaultMaxSize is the default limit for an imported or pulled image: bytes
 // after unpacking.
-const DefaultMaxSize = 64 << 30
+const defaultMaxSize = 64 << 30
 
 // Unlimited is the limit of NewBudget that allows any size.
 const Unlimited = -1
@@ -31,13 +31,13 @@ const sizePerFile = 16 << 10
 const maxNames = 512 << 20
 
 // NewBudget returns the budget of an image that unpacks to at most max bytes.
-// 0 is DefaultMaxSize.
+// 0 is defaultMaxSize.
 func NewBudget(max int64) *Budget {
 	switch max {
 	case Unlimited:
 		return nil
 	case 0:
-		max = DefaultMaxSize
+		max = defaultMaxSize
 	}
 	return &Budget{max: max, bytes: max, files: max/sizePerFile + 1000, names: maxNames}
 }

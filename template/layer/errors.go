@@ -21,11 +21,11 @@ func HostError(err error) error {
 	case errors.As(err, &said):
 		return err
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		return fail.New(fail.Host, "no room left on the disk: %w", err).WithHint("df -h; croft template list")
+		return fail.New(fail.Host, "the disk is full: %w", err).WithHint("df -h; croft template list")
 	case errors.Is(err, os.ErrPermission):
 		return fail.New(fail.Permission, "templates need root: %w", err)
 	case errors.Is(err, unix.EROFS):
-		return fail.New(fail.Host, "templates cannot be kept on a read-only filesystem: %w", err)
+		return fail.New(fail.Host, "cannot store templates on a read-only filesystem: %w", err)
 	}
 	return err
 }

@@ -57,7 +57,7 @@ func (p *Packer) Pack(fd int) error {
 	defer root.Close()
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return fmt.Errorf("look at the root directory: %w", err)
+		return fmt.Errorf("read the root directory: %w", err)
 	}
 	// The time is left out: it is when the VPS was created.
 	h := p.header("./", &st)

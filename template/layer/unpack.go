@@ -72,7 +72,7 @@ func (u *unpacker) unpack(r io.Reader) error {
 	}
 	switch {
 	case end.zeros < BlockSize:
-		return badArchive("it ends in the middle: %w", io.ErrUnexpectedEOF)
+		return badArchive("it is cut off: %w", io.ErrUnexpectedEOF)
 	case u.entries == 0:
 		return badArchive("it has no files")
 	}
@@ -139,7 +139,7 @@ func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
 		return nil // a VPS's own root directory has its own owner and mode
 	}
 	if h.Uid < 0 || h.Gid < 0 || int64(h.Uid) >= 1<<32-1 || int64(h.Gid) >= 1<<32-1 {
-		return badArchive("%q: owner %d:%d", h.Name, h.Uid, h.Gid)
+		return badArchive("%q: invalid owner %d:%d", h.Name, h.Uid, h.Gid)
 	}
 	if u.files != nil {
 		if err := u.files.adapt(h); err != nil {
@@ -320,7 +320,7 @@ func writeAll(fd int, p []byte) error {
 func (u *unpacker) hardLink(parent int, base string, h *tar.Header) error {
 	target := strings.TrimPrefix(path.Clean("/"+h.Linkname), "/")
 	if target == "" {
-		return badArchive("it is a hard link to %q", h.Linkname)
+		return badArchive("invalid target of a hard link: %q", h.Linkname)
 	}
 	// Opening the other directory may close the cached parent.
 	here, err := unix.FcntlInt(uintptr(parent), unix.F_DUPFD_CLOEXEC, 0)
@@ -330,15 +330,15 @@ func (u *unpacker) hardLink(parent int, base string, h *tar.Header) error {
 	defer unix.Close(here)
 	there, err := u.tree.open(path.Dir(target))
 	if err != nil {
-		return badArchive("it is a hard link to %q, which is not in the archive before it", h.Linkname)
+		return badArchive("hard link to %q, which is not in the archive before it", h.Linkname)
 	}
 	defer unix.Close(there)
 	var from, to unix.Stat_t
 	if err := unix.Fstatat(there, path.Base(target), &from, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return badArchive("it is a hard link to %q, which is not in the archive before it", h.Linkname)
+		return badArchive("hard link to %q, which is not in the archive before it", h.Linkname)
 	}
 	if from.Mode&unix.S_IFMT == unix.S_IFDIR {
-		return badArchive("it is a hard link to the directory %q", h.Linkname)
+		return badArchive("hard link to the directory %q", h.Linkname)
 	}
 	if unix.Fstatat(here, base, &to, unix.AT_SYMLINK_NOFOLLOW) == nil && from.Ino == to.Ino && from.Dev == to.Dev {
 		return nil // a link to itself: removing the entry would lose the file

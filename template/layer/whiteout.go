@@ -67,7 +67,7 @@ func (u *unpacker) whiteout(parent int, base string) error {
 		return SetOpaque(fd)
 	}
 	if err := unix.Mknodat(parent, hidden, unix.S_IFCHR, 0); err != nil {
-		return fmt.Errorf("make a whiteout: %w", err)
+		return fmt.Errorf("create a whiteout: %w", err)
 	}
 	return nil
 }

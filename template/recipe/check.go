@@ -21,7 +21,7 @@ func (r Recipe) check() error {
 		}
 	}
 	if name := r.fullName(); strings.HasPrefix(r.Name, r.Distribution+"-") && r.Name != name {
-		return fmt.Errorf("distribution, release and variant make the name %s, not %s", name, r.Name)
+		return fmt.Errorf("its name must be that of its distribution, release and variant: %s, not %s", name, r.Name)
 	}
 	if _, err := r.Epoch(); err != nil {
 		return err

@@ -120,7 +120,7 @@ func (r *Repository) Manifest(ctx context.Context, d digest.Digest, limit int64)
 	}
 	got := digest.FromBytes(b)
 	if want != "" && got != want {
-		return nil, oci.Descriptor{}, fail.New(fail.Usage, "%s: the manifest %s came with digest %s", r.ref, want, got)
+		return nil, oci.Descriptor{}, fail.New(fail.Usage, "%s: the registry sent the manifest %s with digest %s", r.ref, want, got)
 	}
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	return b, oci.Descriptor{MediaType: strings.TrimSpace(kind), Digest: got, Size: int64(len(b))}, nil
@@ -143,7 +143,7 @@ func (r *Repository) Blob(ctx context.Context, d oci.Descriptor, offset int64) (
 	}
 	err = r.check(resp, http.StatusOK, http.StatusPartialContent)
 	if err == nil && resp.StatusCode == http.StatusPartialContent && !strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", offset)) {
-		err = fail.New(fail.Usage, "%s: croft asked for bytes from %d on, and the registry sends %q", r.ref, offset, resp.Header.Get("Content-Range"))
+		err = fail.New(fail.Usage, "%s: the registry sent the range %q instead of bytes from %d on", r.ref, resp.Header.Get("Content-Range"), offset)
 	}
 	if err != nil {
 		resp.Body.Close()

@@ -57,7 +57,7 @@ func TestManifestRefuses(t *testing.T) {
 		kind  fail.Kind
 		want  string
 	}{
-		{"another digest", other, 100, fail.Usage, "the manifest " + other.String() + " came with digest"},
+		{"another digest", other, 100, fail.Usage, "the registry sent the manifest " + other.String() + " with digest"},
 		{"too large", "", 5, fail.Usage, "larger than 5 bytes"},
 		{"missing", digest.FromString("missing"), 100, fail.NotFound, host + " has no team/web:1"},
 	} {
@@ -118,7 +118,7 @@ func TestBlobWithoutRanges(t *testing.T) {
 		w.Header().Set("Content-Range", "bytes 2-9/10")
 		w.WriteHeader(http.StatusPartialContent)
 	}
-	if _, _, err := repo.Blob(context.Background(), d, 4); !fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), "asked for bytes from 4 on") {
+	if _, _, err := repo.Blob(context.Background(), d, 4); !fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), "instead of bytes from 4 on") {
 		t.Errorf("another range: %v", err)
 	}
 }

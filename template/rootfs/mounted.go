@@ -23,7 +23,7 @@ func (r Rootfs) Mounted() (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look whether %s is mounted: %w", r.Target, err)
+		return false, fmt.Errorf("check whether %s is mounted: %w", r.Target, err)
 	}
 	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
 }
@@ -48,7 +48,7 @@ func (r Rootfs) Release() error {
 func (r Rootfs) View(do func(root string) error) error {
 	// Inits of VPSs pass through the directories above Target.
 	if err := os.MkdirAll(r.Target, 0o755); err != nil {
-		return layer.HostError(fmt.Errorf("look into a root filesystem: %w", err))
+		return layer.HostError(fmt.Errorf("read a root filesystem: %w", err))
 	}
 	return WithMerged(r.Target, append([]string{r.Upper()}, r.Layers...), do)
 }

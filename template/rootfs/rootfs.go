@@ -39,7 +39,7 @@ func (r Rootfs) work() string  { return filepath.Join(r.Dir, "work") }
 func (r Rootfs) Make() error {
 	for _, d := range []string{r.Upper(), r.work()} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
-			return layer.HostError(fmt.Errorf("make a root filesystem: %w", err))
+			return layer.HostError(fmt.Errorf("create a root filesystem: %w", err))
 		}
 	}
 	// The root directory of an overlay has the owner and mode of the upper one.
@@ -48,11 +48,11 @@ func (r Rootfs) Make() error {
 		err = os.Lchown(r.Upper(), int(r.First), int(r.First))
 	}
 	if errors.Is(err, unix.EINVAL) { // no such id in the user namespace of this process
-		return fail.New(fail.Host, "this machine has no user id %d: it is a container with too few ids: %w", r.First, err).
+		return fail.New(fail.Host, "this host has no user id %d: it is a container with too few ids: %w", r.First, err).
 			WithHint("croft host check")
 	}
 	if err != nil {
-		return layer.HostError(fmt.Errorf("make a root filesystem: %w", err))
+		return layer.HostError(fmt.Errorf("create a root filesystem: %w", err))
 	}
 	return nil
 }

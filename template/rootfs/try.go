@@ -128,10 +128,10 @@ func (r Rootfs) tryOverlay() error {
 func checkOwner(path string, uid uint32) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
-		return fmt.Errorf("look at a file of a layer: %w", err)
+		return fmt.Errorf("read the owner of a file: %w", err)
 	}
 	if st.Uid != uid {
-		return fmt.Errorf("a file of a layer belongs to %d instead of %d", st.Uid, uid)
+		return fmt.Errorf("a file belongs to uid %d instead of %d", st.Uid, uid)
 	}
 	return nil
 }

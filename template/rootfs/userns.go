@@ -45,7 +45,7 @@ func userNamespace(first, size uint32) (*os.File, error) {
 // noNamespace explains why a user namespace could not be created. The kernel's
 // error tells which limit or permission is the reason.
 func noNamespace(first, size uint32, err error) error {
-	e := fail.New(fail.Host, "make a user namespace for ids %d to %d: %w", first, uint64(first)+uint64(size)-1, err)
+	e := fail.New(fail.Host, "create a user namespace for ids %d to %d: %w", first, uint64(first)+uint64(size)-1, err)
 	switch {
 	case errors.Is(err, syscall.EMFILE):
 		return e.WithHint("ulimit -n")
