@@ -13,15 +13,12 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
-
-	"croft/template/layer"
-	"croft/template/rootfs"
-
 	ocispec "github.com/opencontainers/image-spec/specs-go"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
+	"croft/template/layer"
+	"croft/template/rootfs"
 )
 
 // dockerManifestFile lists the images in an archive of docker save

@@ -9,14 +9,11 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
-
-	"croft/template/roottest"
-
 	ocispec "github.com/opencontainers/image-spec/specs-go"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
+	"croft/template/roottest"
 )
 
 // twoLayered creates a template with two layers and a config.

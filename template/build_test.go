@@ -20,7 +20,7 @@ import (
 	"croft/template/roottest"
 )
 
-func TestTranscript(t *testing.T) {
+func TestToolOutput(t *testing.T) {
 	for _, c := range []struct{ name, lines, says string }{
 		{"an error of its own", "I: running apt-get update...\nE: one\nE: two", "mmdebstrap: one (exit"},
 		{"only chatter", "Reading...\n\ncould not connect\n", "mmdebstrap: could not connect (exit"},
@@ -44,7 +44,7 @@ func TestTranscript(t *testing.T) {
 	}
 }
 
-func TestTranscriptTellsStepsOnceAndDates(t *testing.T) {
+func TestToolOutputTellsStepsOnceAndDates(t *testing.T) {
 	var reported []Update
 	tr := &toolOutput{to: func(u Update) { reported = append(reported, u) }}
 	tr.read(strings.NewReader("I: Extracting a...\nI: Extracting b...\ncroft-date: Sat, 10 Jun 2023 08:53:33 UTC\n" +

@@ -3,12 +3,10 @@ package template
 import (
 	"bytes"
 	"context"
-
-	"croft/template/busybox"
-
 	goruntime "runtime"
 
 	"croft/internal/initkind"
+	"croft/template/busybox"
 )
 
 // makeBusybox creates the template busybox. The same binary gives the same digest.

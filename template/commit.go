@@ -9,12 +9,10 @@ import (
 	"os"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go"
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/template/layer"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go"
-
-	oci "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // commit puts an image with the one staged layer l into the store under im.Name and

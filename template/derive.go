@@ -8,14 +8,12 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-
-	"croft/template/layer"
-	"croft/template/rootfs"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/template/layer"
+	"croft/template/rootfs"
 )
 
 // DeriveOptions are optional settings of Derive.

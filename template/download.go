@@ -10,12 +10,11 @@ import (
 	"sync"
 	"time"
 
-	"croft/template/layer"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
 	"croft/internal/flock"
+	"croft/template/layer"
 	"croft/template/registry"
 )
 

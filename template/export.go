@@ -18,14 +18,12 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-
-	"croft/template/layer"
-	"croft/template/rootfs"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/template/layer"
+	"croft/template/rootfs"
 )
 
 // A Format is a file format of Export. The names are those of skopeo.

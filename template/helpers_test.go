@@ -6,15 +6,14 @@ import (
 	"context"
 	"io"
 	"path/filepath"
-
-	"croft/template/roottest"
-
 	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"croft/template/roottest"
 )
 
 // files lists a store without the files that every store has.

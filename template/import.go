@@ -6,14 +6,12 @@ import (
 	"errors"
 	"io"
 	"os"
-
-	"croft/template/layer"
-
 	goruntime "runtime"
 	"slices"
 	"time"
 
 	"croft/internal/fail"
+	"croft/template/layer"
 )
 
 // ImportOptions are optional settings of Import. Empty facts are read from the files

@@ -14,12 +14,10 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
-
-	"croft/template/layer"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
+	"croft/template/layer"
 )
 
 // A stagedLayer is a layer in a stage, both unpacked and as a blob.

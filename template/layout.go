@@ -13,16 +13,13 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-
-	"croft/template/layer"
-
 	ocispec "github.com/opencontainers/image-spec/specs-go"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
 	"croft/internal/atomicfile"
 	"croft/internal/fail"
+	"croft/template/layer"
 )
 
 // annotationFormer in a descriptor of index.json has the name of a former image. A

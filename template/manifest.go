@@ -6,15 +6,12 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
-
-	"croft/template/rootfs"
-
 	ocispec "github.com/opencontainers/image-spec/specs-go"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
 	"croft/template/registry"
+	"croft/template/rootfs"
 )
 
 // maxNested is how many indexes may contain each other.

@@ -7,12 +7,10 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
-
-	"croft/template/recipe"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
+	"croft/template/recipe"
 	"croft/template/registry"
 )
 

@@ -2,14 +2,12 @@ package template
 
 import (
 	"context"
-
-	"croft/template/layer"
-	"croft/template/recipe"
-
 	goruntime "runtime"
 	"strings"
 
 	"croft/internal/fail"
+	"croft/template/layer"
+	"croft/template/recipe"
 	"croft/template/registry"
 )
 

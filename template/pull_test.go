@@ -19,17 +19,14 @@ import (
 	"sync"
 	"testing"
 
-	"croft/template/roottest"
-
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/opencontainers/go-digest"
-
 	ocispec "github.com/opencontainers/image-spec/specs-go"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
 	"croft/template/registry"
+	"croft/template/roottest"
 )
 
 // A hub is a registry in this process. If spoil is set, it changes the answers for

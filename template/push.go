@@ -5,10 +5,9 @@ import (
 	"os"
 	"time"
 
-	"croft/template/layer"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"croft/template/layer"
 	"croft/template/registry"
 )
 

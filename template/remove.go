@@ -8,12 +8,11 @@ import (
 	"slices"
 	"strings"
 
-	"croft/template/layer"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
 	"croft/internal/flock"
+	"croft/template/layer"
 )
 
 // Confirm returns nil if img and its layers are in the store, and fail.NotFound or

@@ -12,11 +12,10 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
 	"croft/template/layer"
-
-	oci "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // A source has images outside of the store: a registry or an OCI layout.

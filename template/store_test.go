@@ -14,14 +14,12 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
-
-	"croft/template/roottest"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ulikunitz/xz"
 
 	"croft/internal/fail"
 	"croft/internal/initkind"
+	"croft/template/roottest"
 )
 
 func TestImport(t *testing.T) {

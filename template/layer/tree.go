@@ -7,9 +7,9 @@ import (
 	"path"
 	"strings"
 
-	"croft/internal/removetree"
-
 	"golang.org/x/sys/unix"
+
+	"croft/internal/removetree"
 )
 
 // A Tree is an open directory. Paths in it are resolved as if the directory were
