@@ -75,7 +75,7 @@ var arrows = map[string][]string{
 	"runtime/hostcheck":       nil,
 	"internal/state":          {"internal/vps", "internal/flock", "internal/atomicfile", "internal/removetree"},
 	"internal/vps":            nil,
-	"internal/inside":         {"internal/nsthread"},
+	"internal/inside":         {"internal/nsthread", "internal/proc"},
 	"internal/nsthread":       nil,
 	"internal/initkind":       nil,
 	"internal/undo":           nil,

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"croft/network"
 	"croft/template/rootfs"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -183,6 +185,74 @@ func (mon *monitor) beginRun() (state.Run, *os.File, error) {
 		return state.Run{}, nil, err
 	}
 	return run, file, nil
+}
+
+// plugIn gives the VPS its interfaces, before its init runs.
+func (m *Manager) plugIn(ctx context.Context, v vps.VPS, init inside.Identity) error {
+	plugs, err := m.networkTables().Plugs(v)
+	if err != nil {
+		return err
+	}
+	if err := m.startFirewall(ctx, v, init); err != nil { // before a link is up
+		return err
+	}
+	var plans []network.Plan
+	for _, p := range plugs {
+		t, err := m.networkTables().Get(p.Plan.Network) // with the ports of all
+		if err != nil {
+			return err
+		}
+		if err := m.networks.Ensure(ctx, network.NewHostPlan(t)); err != nil {
+			return err
+		}
+		if err := m.networks.PinNamespace(p.Plan, init, paths.KeptNamespace(m.store, v.Name)); err != nil {
+			return err
+		}
+		if err := m.networks.Plug(ctx, p.Plan, init); err != nil {
+			return err
+		}
+		plans = append(plans, p.Plan)
+	}
+	if err := m.startRoutes(v, plans, init); err != nil {
+		return err
+	}
+	return m.publishAtStart(ctx, v)
+}
+
+// startFirewall gives a VPS that starts its firewall.
+func (m *Manager) startFirewall(ctx context.Context, v vps.VPS, init inside.Identity) error {
+	if f := v.Firewall; f.Any() {
+		return m.networks.SetFirewall(ctx, f, init)
+	}
+	return nil
+}
+
+// startRoutes gives a VPS that starts its routes. A route that the kernel rejects
+// is a warning, because addresses and networks may have changed since it was
+// added, and the VPS starts without it.
+func (m *Manager) startRoutes(v vps.VPS, plans []network.Plan, init inside.Identity) error {
+	all := v.Routing
+	if !all.Any() {
+		return nil
+	}
+	if err := m.networks.SetRouting(all, plans, init); err == nil {
+		return nil
+	}
+	kept := vps.Routing{Rules: all.Rules}
+	for n, r := range all.Routes {
+		next := kept
+		next.Routes = append(slices.Clip(kept.Routes), r)
+		err := m.networks.SetRouting(next, plans, init)
+		switch {
+		case err == nil:
+			kept = next
+		case fail.Is(err, fail.State):
+			m.warn(fmt.Sprintf("%s starts without a route that it cannot have: %v (croft route %s remove %d)", v.Name, err, v.Name, n+1))
+		default:
+			return err
+		}
+	}
+	return m.networks.SetRouting(kept, plans, init)
 }
 
 // giveDevices gives v, whose init is p, its own device nodes. No-op for a privileged

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 
 	"croft/internal/fail"
 	"croft/internal/state"
@@ -67,6 +68,26 @@ func (m *Manager) putDraft(ctx context.Context, draft *state.Draft, v vps.VPS, p
 		return err
 	}
 	return m.claimPorts(ctx, v.Name, published, func() error { return draft.Put(v) })
+}
+
+// publishAtStart makes the published ports of v lead to its interface, which exists
+// now. It also restores the ports of other VPSs if another program removed them.
+func (m *Manager) publishAtStart(ctx context.Context, v vps.VPS) error {
+	if len(v.Published) > 0 {
+		has, err := m.hostHas()
+		if err != nil {
+			return err
+		}
+		_, gone := tables.Partition(v.Published, has)
+		for _, p := range gone {
+			m.warn(fmt.Sprintf("%s starts without its published port %s: this host does not have the address %s now (croft network repair publishes it once it has)",
+				v.Name, p, p.Host))
+		}
+	}
+	if err := m.networks.CheckPorts(v.Published); err != nil {
+		return err
+	}
+	return m.publishAll(ctx)
 }
 
 // publishAll restores the published ports of all VPSs if another program removed them.

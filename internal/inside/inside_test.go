@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/nsthread"
+	"croft/internal/proc"
 )
 
 // trap is a root directory whose owner tries to lead croft out of it.
@@ -482,4 +483,9 @@ func TestOpenPipe(t *testing.T) {
 	if n, err := unix.Read(reader, make([]byte, 1)); !errors.Is(err, unix.EAGAIN) {
 		t.Errorf("a reader does not wait: %d, %v", n, err)
 	}
+}
+
+func startTime(stat string) (uint64, error) {
+	s, err := proc.ParseStat(stat)
+	return s.StartTime, err
 }

@@ -6,11 +6,11 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"croft/internal/nsthread"
+	"croft/internal/proc"
 )
 
 // ErrGone means that the process has ended, or that its number belongs to
@@ -63,9 +63,9 @@ func OpenProcess(pid int, start uint64) (_ *Process, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if started, err := startTime(string(stat)); err != nil {
+	if now, err := proc.ParseStat(string(stat)); err != nil {
 		return nil, err
-	} else if started != start {
+	} else if now.StartTime != start {
 		return nil, ErrGone
 	}
 	// The pidfd was opened first. If its process still runs, then the number
@@ -81,20 +81,6 @@ func goneOr(pid int, err error) error {
 		return ErrGone
 	}
 	return fmt.Errorf("open process %d: %w", pid, err)
-}
-
-// startTime reads field 22 of /proc/PID/stat. The command in field 2 may hold
-// blanks and parentheses, so fields count from the last parenthesis.
-func startTime(stat string) (uint64, error) {
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 20 {
-		return 0, fmt.Errorf("read process status: invalid: %q", stat)
-	}
-	start, err := strconv.ParseUint(fields[19], 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("read process status: %w", err)
-	}
-	return start, nil
 }
 
 // Close closes the handle. The process goes on.

@@ -53,12 +53,16 @@ func (o Observer) Observe(name vps.Name) (Observation, error) {
 	if err != nil {
 		return Observation{}, err
 	}
+	return observation(name, run, held), nil
+}
+
+func observation(name vps.Name, run state.Run, held bool) Observation {
 	return Observation{
 		Name: name, Run: run, Monitored: held, Alive: run.State == state.Running && Alive(run.Init),
 		// The monitor that wrote Run removes what is left. A new monitor has
 		// another pid, or has written that it starts the VPS.
 		stopping: run.State != state.Starting && Alive(run.Monitor),
-	}, nil
+	}
 }
 
 // Runs reports whether the VPS runs in any way, with a monitor or without one.
