@@ -237,6 +237,25 @@ func resources(s Settings) *specs.LinuxResources {
 	return r
 }
 
+// Resources returns the limits of a VPS on a host of this capacity, for an update of
+// its cgroup while it runs. Unlike those of Spec it names each limit, also where
+// there is none: -1.
+func Resources(l vps.Limits, c Capacity) *specs.LinuxResources {
+	s := Settings{Limits: l, Capacity: c}
+	r := resources(s)
+	r.Devices = nil
+	if r.Memory == nil {
+		r.Memory = &specs.LinuxMemory{Limit: ref[int64](-1)}
+	}
+	if r.Memory.Swap == nil {
+		r.Memory.Swap = ref[int64](-1)
+	}
+	if r.CPU == nil {
+		r.CPU = &specs.LinuxCPU{Period: ref[uint64](100_000), Quota: ref[int64](-1)}
+	}
+	return r
+}
+
 // deviceRules allow the nodes that a VPS has to be opened, any node to be
 // made, and nothing else.
 func deviceRules(extra []Device) []specs.LinuxDeviceCgroup {

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"croft/cli/cmdline"
@@ -16,10 +18,18 @@ func (a *app) setVerb() *cmdline.Verb {
 		Summary: "change settings of VPSs",
 		Examples: []string{
 			"croft set web --onboot yes --boot-order 10",
-			"croft set web --ip-add 10.90.0.20 --rate 100M",
+			"croft set web --memory 2G --cpus 1.5",
 		},
 		About: `Changes are saved and take effect immediately. Settings you do not name are left
 unchanged. If one of the changes is refused or fails, none is made.
+
+--memory, --swap, --cpus and --pids change the limits of a running VPS at once; what
+is in a tmpfs of the VPS keeps its former bound until a restart. Memory that is in
+use is reclaimed first. If more than the new limit stays in use, the command fails
+and names the amount. "unlimited" removes a limit, and "default" restores the
+default one.
+
+--label KEY=VALUE sets a label, --label -KEY removes it.
 
 --ip-add and --ip-del change the addresses of eth0, inside the VPS and on its
 network, without a restart. An address in use is refused.
@@ -35,6 +45,11 @@ again.`,
 			cmdline.Option{Name: "ip-add", Placeholder: "ADDRESS", Many: true, Usage: "add an address; may be repeated"},
 			cmdline.Option{Name: "ip-del", Placeholder: "ADDRESS", Many: true, Kind: addressesOfVPS, Usage: "remove an address; may be repeated"},
 			rateOption(), connectionsOption(),
+			cmdline.Option{Name: "memory", Short: "m", Placeholder: "SIZE", Usage: "memory limit: a size, unlimited, or default"},
+			cmdline.Option{Name: "swap", Placeholder: "SIZE", Usage: "swap limit, in addition to memory: a size, unlimited, or 0 for no swap"},
+			cmdline.Option{Name: "cpus", Placeholder: "NUMBER", Usage: "CPU limit, for example 1.5, or unlimited"},
+			cmdline.Option{Name: "pids", Placeholder: "NUMBER", Usage: "limit of processes and threads: a number, unlimited, or default"},
+			cmdline.Option{Name: "label", Short: "l", Placeholder: "KEY=VALUE|-KEY", Many: true, Dash: true, Usage: "set a label, or remove it; may be repeated"},
 			allOption("change")},
 		Synonyms: []string{"config", "change", "modify", "update"},
 		Run:      a.run(set),
@@ -74,6 +89,8 @@ func set(ctx context.Context, i *invocation) error {
 		edits = append(edits, r)
 	}
 	edits = addEdit(edits, i, "connections", values.Connections, func(n int64) vps.Edit { return vps.SetConnections{Limit: n} })
+	edits = append(edits, limitEdits(i)...)
+	edits = append(edits, getMany(i, "label", labelEdit)...)
 	edits = addEdit(edits, i, "onboot", values.OnBoot, func(o vps.OnBoot) vps.Edit { return vps.SetOnBoot{OnBoot: o} })
 	edits = addEdit(edits, i, "boot-order", values.BootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })
 	edits = addEdit(edits, i, "stop-timeout", values.Timeout, func(d time.Duration) vps.Edit { return vps.SetStopTimeout{Timeout: d} })
@@ -81,6 +98,36 @@ func set(ctx context.Context, i *invocation) error {
 		i.Err = usageError("set: nothing to change")
 	}
 	return forEach(ctx, i, "change", func(ctx context.Context, m Manager, name vps.Name) error { return m.Change(ctx, name, edits...) })
+}
+
+// limitEdits reads the options of limits.
+func limitEdits(i *invocation) []vps.Edit {
+	edits := addEdit(nil, i, "memory", orDefault(values.Memory), func(n int64) vps.Edit { return vps.SetMemory{Bytes: n} })
+	edits = addEdit(edits, i, "swap", values.Swap, func(n int64) vps.Edit { return vps.SetSwap{Bytes: n} })
+	edits = addEdit(edits, i, "cpus", values.CPUs, func(n int64) vps.Edit { return vps.SetCPUs{Milli: n} })
+	return addEdit(edits, i, "pids", orDefault(values.PIDs), func(n int64) vps.Edit { return vps.SetPIDs{Number: n} })
+}
+
+// orDefault is parse for a value that may be "default": 0.
+func orDefault(parse func(string) (int64, error)) func(string) (int64, error) {
+	return func(s string) (int64, error) {
+		if s == "default" {
+			return 0, nil
+		}
+		return parse(s)
+	}
+}
+
+// labelEdit reads KEY=VALUE, which sets a label, or -KEY, which removes it.
+func labelEdit(s string) (vps.Edit, error) {
+	if key, removes := strings.CutPrefix(s, "-"); removes {
+		if key == "" || strings.Contains(key, "=") {
+			return nil, fmt.Errorf("invalid label %q: use KEY=VALUE, or -KEY to remove it", s)
+		}
+		return vps.RemoveLabel{Key: key}, nil
+	}
+	label, err := values.Label(s)
+	return vps.SetLabel{Key: label.Key, Value: label.Value}, err
 }
 
 // addEdit appends the edit of an option, if it is given.

@@ -61,6 +61,7 @@ type containers interface {
 	Kill(id string) error
 	Init(id string) (pid int, err error)
 	OutOfMemory(id string) bool
+	SetLimits(id string, r *specs.LinuxResources) error
 	Freeze(id string) error
 	Thaw(id string) error
 	Frozen(id string) (bool, error)

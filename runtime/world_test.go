@@ -60,6 +60,7 @@ type world struct {
 	held      map[string]*os.File // life locks that holders keep
 	emptyRoot string              // a directory: nothing is in any VPS
 
+	limits   map[string]string       // of running VPSs, if they have been changed
 	told     map[uint32][]guest.Host // the names that a VPS knows, by its first id
 	tellings int                     // how often one was told
 
@@ -69,7 +70,7 @@ type world struct {
 var errWorld = errors.New("the world says no")
 
 func newWorld(dir string) *world {
-	return &world{dir: dir, emptyRoot: dir, held: map[string]*os.File{}, told: map[uint32][]guest.Host{}}
+	return &world{dir: dir, emptyRoot: dir, held: map[string]*os.File{}, limits: map[string]string{}, told: map[uint32][]guest.Host{}}
 }
 
 func (w *world) effect(what string, do func() error) error {
@@ -265,6 +266,16 @@ func (w *world) holds(id string) bool {
 }
 
 func (w *world) OutOfMemory(string) bool { return false }
+
+func (w *world) SetLimits(id string, r *specs.LinuxResources) error {
+	return w.effect("limit "+id, func() error {
+		if !w.has("container", id) {
+			return container.ErrAbsent
+		}
+		w.limits[id] = fmt.Sprintf("memory %d swap %d quota %d pids %d", *r.Memory.Limit, *r.Memory.Swap, *r.CPU.Quota, *r.Pids.Limit)
+		return nil
+	})
+}
 
 func (w *world) Init(id string) (int, error) {
 	if init := w.initOf(id); init.PID != 0 {

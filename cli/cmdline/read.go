@@ -182,6 +182,10 @@ func (r *reader) gnuOption(word string) error {
 	return nil
 }
 
+// isDashValue reports whether a word that looks like a short option can be the
+// value of an option with Dash.
+func isDashValue(word string) bool { return !strings.HasPrefix(word, "--") }
+
 // put adds one option to the line. The user typed it as typed.
 func (r *reader) put(typed, name, value string, given bool) error {
 	o, global, ok := r.find(name)
@@ -196,7 +200,7 @@ func (r *reader) put(typed, name, value string, given bool) error {
 	case o.TakesValue() && !given && o.Implied != "":
 		value = o.Implied
 	case o.TakesValue() && !given:
-		if len(r.rest) == 0 || isOption(r.rest[0]) {
+		if len(r.rest) == 0 || isOption(r.rest[0]) && !(o.Dash && isDashValue(r.rest[0])) {
 			return usageError("%s: needs a value", typed)
 		}
 		value = r.next()

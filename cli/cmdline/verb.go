@@ -116,6 +116,7 @@ type Option struct {
 	Short       string
 	Placeholder string
 	Implied     string // the value without "="; "" if a value is required
+	Dash        bool   // its value may begin with "-": --label -KEY
 	Many        bool   // may be repeated
 	Usage       string
 	Hidden      bool     // accepted, not documented

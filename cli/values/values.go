@@ -94,22 +94,22 @@ func Hostname(s string) (string, error) { return s, vps.CheckHostname(s) }
 func Domain(s string) (string, error) { return s, vps.CheckSearchDomain(s) }
 
 // Sysctl reads KEY=VALUE, with a key as sysctl(8) accepts it.
-func Sysctl(s string) (pair, error) {
+func Sysctl(s string) (Pair, error) {
 	p, err := parsePair(s, "KEY=VALUE", Letters+"0123456789._-/")
-	p.key = strings.ReplaceAll(p.key, "/", ".")
-	if err == nil && p.value == "" {
-		err = fmt.Errorf("%q has no value for %s", s, p.key)
+	p.Key = strings.ReplaceAll(p.Key, "/", ".")
+	if err == nil && p.Value == "" {
+		err = fmt.Errorf("%q has no value for %s", s, p.Key)
 	}
 	return p, err
 }
 
 // Label reads KEY=VALUE; the value may be empty.
-func Label(s string) (pair, error) {
+func Label(s string) (Pair, error) {
 	key, value, ok := strings.Cut(s, "=")
 	if !ok {
-		return pair{}, fmt.Errorf("invalid label %q: use KEY=VALUE", s)
+		return Pair{}, fmt.Errorf("invalid label %q: use KEY=VALUE", s)
 	}
-	return pair{key, value}, vps.CheckLabel(key, value)
+	return Pair{key, value}, vps.CheckLabel(key, value)
 }
 
 // Allow reads the name of a permission of a VPS.
@@ -118,25 +118,25 @@ func Allow(s string) (string, error) { return s, vps.CheckAllow(s, false) }
 // Env reads NAME=VALUE and returns it unchanged.
 func Env(s string) (string, error) { return s, vps.CheckEnv(s) }
 
-// A Pair is a key and a value.
-type pair struct{ key, value string }
+// A Pair is the text KEY=VALUE.
+type Pair struct{ Key, Value string }
 
-func parsePair(s, form, keyChars string) (pair, error) {
+func parsePair(s, form, keyChars string) (Pair, error) {
 	key, value, ok := strings.Cut(s, "=")
 	if !ok || key == "" || strings.Trim(key, keyChars) != "" || strings.ContainsFunc(value, unicode.IsControl) {
-		return pair{}, fmt.Errorf("invalid text %q: use %s", s, form)
+		return Pair{}, fmt.Errorf("invalid text %q: use %s", s, form)
 	}
-	return pair{key, value}, nil
+	return Pair{key, value}, nil
 }
 
 // ToMap returns pairs as a map; nil if there are no pairs.
-func ToMap(pairs []pair) map[string]string {
+func ToMap(pairs []Pair) map[string]string {
 	if len(pairs) == 0 {
 		return nil
 	}
 	m := map[string]string{}
 	for _, p := range pairs {
-		m[p.key] = p.value
+		m[p.Key] = p.Value
 	}
 	return m
 }

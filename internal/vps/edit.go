@@ -35,6 +35,7 @@ const (
 	PartRates       Part = "rates"
 	PartRouting     Part = "routes"
 	PartPublished   Part = "published ports"
+	PartLimits      Part = "limits"
 )
 
 // Edited returns v after all edits, in their order. v does not change. The
