@@ -8,24 +8,25 @@ import (
 	"croft/internal/vps"
 )
 
-// A Seed is what a new network is made from.
+// A Seed holds the facts from which Default and New make a network.
 type Seed struct {
 	Name   string         // "" is croft0
 	Bridge string         // "" is Name
-	Avoid  []netip.Prefix // what the host has routes to already
+	Avoid  []netip.Prefix // prefixes to which the host already has routes
 	MTU    int            // of the host's uplink; 0 is 1500
-	NoIPv6 bool           // the host's kernel has none
-	Link   string         // what a link of the network's name is, if it is not croft's; "" if there is none
+	NoIPv6 bool           // the host's kernel has no IPv6
+	Link   string         // kind of an existing link with the network's name that is not croft's; "" if there is none
 }
 
-// DefaultName is the network, and its bridge, that is made on first use.
+// DefaultName is the name of the network, and of its bridge, that croft creates
+// on first use.
 const DefaultName = "croft0"
 
-// Default returns a new network in mode bridge with NAT: the first private
-// IPv4 /16 (RFC 1918) that overlaps nothing of seed.Avoid and nothing that
-// common tools use, and a random unique local IPv6 /64 (RFC 4193, section
-// 3.2.2). Where everything private has a route already, the one that only
-// wider routes cover.
+// Default returns a new network in mode bridge with NAT. Its IPv4 prefix is the
+// first private /16 (RFC 1918) that does not overlap seed.Avoid or the ranges
+// that common tools use. Its IPv6 prefix is a random unique local /64 (RFC
+// 4193, section 3.2.2). If the host has routes to all private ranges, Default
+// takes a prefix that only wide routes cover.
 func Default(seed Seed) Table {
 	t := Table{Schema: Schema, Name: seed.Name, Mode: ModeBridge, Bridge: seed.Bridge, MTU: seed.MTU, NAT: true}
 	if t.Name == "" {
@@ -42,9 +43,9 @@ func Default(seed Seed) Table {
 	return t
 }
 
-// freePrefix tries 10.90/16 upwards (below lie the ranges that people, Podman
-// 10.88/16 and VPNs 10.8/24 begin with), then what 172.16/12 has beyond
-// Docker's first pools.
+// freePrefix tries 10.90.0.0/16 and higher first: people, Podman (10.88/16) and
+// VPNs (10.8/24) use lower ranges. Then it tries the part of 172.16/12 that is
+// above Docker's first pools.
 func freePrefix(avoid []netip.Prefix) netip.Prefix {
 	candidate := func(i int) netip.Prefix {
 		a := netip.AddrFrom4([4]byte{10, byte(90 + i), 0, 0})
@@ -67,14 +68,14 @@ func freePrefix(avoid []netip.Prefix) netip.Prefix {
 }
 
 // Claim gives owner's interface a MAC, a host link and addresses, and records
-// them. Of each family that the network has and want does not name, it gives
-// the lowest free address; hostAddrs are addresses of the host's own, which
-// nobody gets. Wanted ones are checked: fail.Usage if the network cannot have
-// them, fail.Taken, naming the owner, if somebody has. On error nothing is
-// recorded.
+// them. It chooses the lowest free address of each family that the network has
+// and that want does not contain. It never gives out hostAddrs, the host's own
+// addresses. It checks wanted addresses: fail.Usage if the network cannot have
+// them, fail.Taken (with the owner's name) if another owner has them. On error
+// it records nothing.
 //
-// Claiming again returns what the owner's interface has, as long as it
-// has what is wanted; else fail.State.
+// If the interface already has a claim, Claim returns it if it contains all
+// wanted addresses; otherwise it returns fail.State.
 func (t *Table) Claim(owner vps.Name, iface string, want, hostAddrs []netip.Addr) (Claim, error) {
 	if err := vps.CheckLinkName(iface); err != nil {
 		return Claim{}, fail.New(fail.Usage, "%w", err)
@@ -164,7 +165,7 @@ func (t *Table) complete(want, hostAddrs []netip.Addr) ([]netip.Addr, error) {
 	return append(four, six...), nil
 }
 
-// free returns the lowest address of p that nobody has.
+// free returns the lowest address of p that has no owner.
 func (t *Table) free(p netip.Prefix, hostAddrs []netip.Addr) (netip.Addr, bool) {
 	used := make(map[netip.Addr]bool, len(t.Claims)+len(hostAddrs))
 	for _, c := range t.Claims {
@@ -185,10 +186,10 @@ func (t *Table) free(p netip.Prefix, hostAddrs []netip.Addr) (netip.Addr, bool) 
 	return netip.Addr{}, false
 }
 
-// name gives c the first MAC and host link of its series that nobody has.
+// name gives c the first MAC and host link of its series that are not in use.
 func (t *Table) name(c *Claim) {
 	if t.Mode == ModePhysical {
-		return // it has a MAC of its own, and no other end
+		return // the physical link keeps its own MAC and has no host link
 	}
 	for try := 0; ; try++ {
 		c.MAC = macOf(*t, c.Owner, c.Interface, try).String()
@@ -210,13 +211,15 @@ func (t *Table) nameLink(c *Claim) {
 	}
 }
 
-// Release forgets all that owner has in this network. Absent is success.
+// Release removes all claims of owner in this network. It is a no-op if there
+// are none.
 func (t *Table) Release(owner vps.Name) {
 	t.Claims = slices.DeleteFunc(t.Claims, func(c Claim) bool { return c.Owner == owner })
 }
 
-// Rename hands what old has to its new name. Addresses and MACs stay; the
-// host links get new names, so the VPS must not be running. Absent is success.
+// Rename changes the owner of all claims of old to new. Addresses and MACs
+// stay. The host links get new names, so the VPS must not be running. It is a
+// no-op if old has no claims.
 func (t *Table) Rename(old, new vps.Name) {
 	for i := range t.Claims {
 		if t.Claims[i].Owner == old {
@@ -224,7 +227,7 @@ func (t *Table) Rename(old, new vps.Name) {
 			if t.HasPorts() {
 				t.Claims[i].HostLink = ""
 				c := t.Claims[i]
-				t.nameLink(&c) // not in place: it would find its own name taken
+				t.nameLink(&c) // a copy: in place, the claim would conflict with its own name
 				t.Claims[i] = c
 			}
 		}

@@ -8,8 +8,8 @@ import (
 	"croft/internal/vps"
 )
 
-// Add gives owner's interface more addresses, checked as those of Claim are.
-// What it has already is success. On error nothing is recorded.
+// Add gives owner's interface more addresses, with the same checks as Claim. It
+// skips addresses that the interface already has. On error it records nothing.
 func (t *Table) Add(owner vps.Name, iface string, addrs, hostAddrs []netip.Addr) error {
 	i, err := t.claim(owner, iface)
 	if err != nil {
@@ -33,8 +33,8 @@ func (t *Table) Add(owner vps.Name, iface string, addrs, hostAddrs []netip.Addr)
 	return nil
 }
 
-// Drop takes addresses from owner's interface. One that it does not have is
-// fail.NotFound, and then none is taken.
+// Drop removes addresses from owner's interface. If the interface does not have
+// one of them, Drop returns fail.NotFound and removes none.
 func (t *Table) Drop(owner vps.Name, iface string, addrs []netip.Addr) error {
 	i, err := t.claim(owner, iface)
 	if err != nil {
@@ -58,8 +58,8 @@ func (t *Table) claim(owner vps.Name, iface string) (int, error) {
 	return i, nil
 }
 
-// Without returns p without some of its addresses, and without the gateway of a
-// family that none is left of.
+// Without returns p without the given addresses. It also removes the gateway of
+// a family that has no address left.
 func (p Plan) Without(addrs []netip.Addr) Plan {
 	var four, six bool
 	all := p.Addresses

@@ -15,17 +15,18 @@ import (
 	"croft/internal/vps"
 )
 
-// The claims of a network are a journal, networks/NAME.claims: lines of text in
-// groups, each of which is one change. So a change writes a few lines, however
-// many claims there are, and all of them can be read at once.
+// The claims of a network are stored in a journal, networks/NAME.claims. It
+// consists of groups of lines; each group is one change. So a change writes
+// only a few lines, whatever the number of claims, and one read gets all
+// claims.
 //
-//	claim web eth0 mac=c2:00:00:00:00:02 link=cr-web-x4y2 addresses=10.90.0.2,fd00::2
-//	end 5f3a9c01
+//   claim web eth0 mac=c2:00:00:00:00:02 link=cr-web-x4y2 addresses=10.90.0.2,fd00::2
+//   end 5f3a9c01
 //
 // "claim" replaces the former claim of the same interface, "release OWNER
-// INTERFACE" removes it. "end" has the CRC-32 of the lines of its group. A group
-// at the end of the file that is not whole was cut short by a kill or a power
-// cut: it is as if it had not been written.
+// INTERFACE" removes it. "end" has the CRC-32 of the lines of its group. An
+// incomplete group at the end of the file was cut short by a kill or a power
+// failure. The reader ignores it.
 
 const (
 	lineClaim   = "claim "
@@ -33,20 +34,20 @@ const (
 	lineEnd     = "end "
 )
 
-// manyLines is how many lines the journal may have beyond twice as many as
-// there are claims, before it is written anew.
+// manyLines limits the journal: croft rewrites it when it has more lines than
+// twice the number of claims plus manyLines.
 const manyLines = 256
 
-// kept is what the files of a table say.
+// kept is the content of a table's files.
 type kept struct {
-	settings []byte // encoded by this croft
+	settings []byte // as this version of croft encodes them
 	claims   []Claim
 	lines    int  // of the journal
-	anew     bool // the journal has to be written anew: it is missing, or its last group is cut short
-	some     bool // claims are those of some owners only
+	anew     bool // the journal must be rewritten: it is missing, or its last group is incomplete
+	some     bool // claims contains the claims of some owners only
 }
 
-// A claimKey says whose claim it is, and for which interface.
+// A claimKey identifies a claim by its owner and interface.
 type claimKey struct {
 	owner vps.Name
 	iface string
@@ -54,8 +55,8 @@ type claimKey struct {
 
 func (c Claim) key() claimKey { return claimKey{c.Owner, c.Interface} }
 
-// decodeClaims reads a journal: the claims of these owners, or of all if there
-// are no owners.
+// decodeClaims reads a journal. It returns the claims of the given owners, or
+// all claims if owners is empty.
 func decodeClaims(data []byte, owners []vps.Name) (kept, error) {
 	text := string(data)
 	r := replay{owners: owners, at: map[string]int{}}
@@ -88,8 +89,8 @@ func decodeClaims(data []byte, owners []vps.Name) (kept, error) {
 	return r.kept, nil
 }
 
-// cutGroup returns the lines of the first group of text, and what follows it. It
-// is not ok if they are not as they were written.
+// cutGroup returns the lines of the first group of text, and the text after it.
+// ok is false if the group is incomplete or its checksum is wrong.
 func cutGroup(text string) (group, rest string, ok bool) {
 	start := 0
 	if !strings.HasPrefix(text, lineEnd) {
@@ -104,12 +105,12 @@ func cutGroup(text string) (group, rest string, ok bool) {
 
 func checksum(lines []byte) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE(lines)) }
 
-// A replay is a journal while it is read. A claim that was released is left in
-// its place without an owner.
+// A replay is the state of reading a journal. A released claim stays in the
+// slice with an empty owner.
 type replay struct {
 	kept
-	owners    []vps.Name     // whose lines count; none: all lines
-	at        map[string]int // by owner and interface, with a blank between them
+	owners    []vps.Name     // read the lines of these owners only; empty: all lines
+	at        map[string]int // index in claims; the key is "OWNER INTERFACE"
 	addresses []netip.Addr   // of all claims
 }
 
@@ -146,14 +147,15 @@ func (r *replay) line(line string) error {
 	return nil
 }
 
-// counts reports whether a line is read: words are the rest of it, from its owner on.
+// counts reports whether to read a line. words is the line without its first
+// word, so it begins with the owner.
 func (r *replay) counts(words string) bool {
 	return !r.some || slices.ContainsFunc(r.owners, func(owner vps.Name) bool {
 		return len(words) > len(owner) && words[len(owner)] == ' ' && strings.HasPrefix(words, string(owner))
 	})
 }
 
-// claim reads what appendClaim wrote.
+// claim parses a line that appendClaim wrote.
 func (r *replay) claim(words string) (Claim, error) {
 	c := Claim{Addresses: []netip.Addr{}}
 	owner, words, _ := strings.Cut(words, " ")

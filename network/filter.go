@@ -2,25 +2,25 @@ package network
 
 import "fmt"
 
-// The filters are one nftables table for all networks whose ports are on
-// bridges, and a second one, of the family netdev, for those whose ports are
-// not (routed). Both have the same static chains, and sets keyed by link: a
-// start adds elements and no rules; to the second table it adds the two hooks
-// of its link. Frames from a link whose name begins with "cr-" and whose
-// elements are not there are dropped, so what is not yet, or no longer, set up
-// cannot send.
+// The filters are two nftables tables. One, of the family bridge, serves all
+// networks whose ports are on bridges. The other, of the family netdev, serves
+// mode routed, whose ports are on no bridge. Both have the same static chains,
+// and sets keyed by link. A start adds elements and no rules; in the netdev
+// table it also adds the two hooks of its link. The filters drop frames from a
+// link whose name begins with "cr-" and that has no elements. So a link that is
+// not set up yet, or no longer, cannot send.
 const (
 	FilterTable = "croft"
-	SetNetworks = "networks" // bridges, or networks: who needs the table
+	SetNetworks = "networks" // bridges or networks that use the table
 	SetMAC      = "macs"
 	SetIPv4     = "addresses4"
 	SetIPv6     = "addresses6"
-	SetSegments = "segments" // links that hear what is sent to groups
-	MapOwners4  = "owners4"  // bridge or link, and address: whose connections are counted
+	SetSegments = "segments" // links that receive multicast and broadcast
+	MapOwners4  = "owners4"  // bridge or link, and address, of VPSs whose connections croft counts
 	MapOwners6  = "owners6"
 )
 
-// A family is which kind of nftables table has a port's filters.
+// A Family is the nftables family of the table that has a port's filters.
 type Family string
 
 const (
@@ -36,23 +36,23 @@ func familyOfMode(m Mode) Family {
 	return FamilyBridge
 }
 
-// A Reason is why a frame from a VPS was dropped at its port.
+// A Reason says why the filters dropped a frame from a VPS at its port.
 type Reason = string
 
-// The reasons, which are the keys of what Dropped returns.
+// The reasons are the keys of the map that Dropped returns.
 const (
-	ReasonMAC       Reason = "mac"       // a source MAC that is not its own
+	ReasonMAC       Reason = "mac"       // a source MAC that is not the VPS's own
 	ReasonEtherType Reason = "ethertype" // not ARP, IPv4 or IPv6; or to a reserved group address (STP, LLDP, 802.1X)
-	ReasonARP       Reason = "arp"       // an ARP sender that is not its own MAC and address
-	ReasonSource    Reason = "source"    // a source address that is not its own
-	ReasonNeighbour Reason = "neighbour" // a neighbour advertisement or solicitation that lies
+	ReasonARP       Reason = "arp"       // an ARP sender that is not the VPS's own MAC and address
+	ReasonSource    Reason = "source"    // a source address that is not the VPS's own
+	ReasonNeighbour Reason = "neighbour" // a neighbour advertisement or solicitation with a false address or MAC
 	ReasonRouter    Reason = "router"    // router advertisements, redirects, multicast listener queries
-	ReasonDHCP      Reason = "dhcp"      // what only a DHCP server says
-	ReasonLoopback  Reason = "loopback"  // to 127.0.0.0/8, which the host may route: see Publish
+	ReasonDHCP      Reason = "dhcp"      // messages that only a DHCP server sends
+	ReasonLoopback  Reason = "loopback"  // to 127.0.0.0/8, which the host may route; see Publish
 	ReasonHeaders   Reason = "headers"   // extension headers or fragments that hide the upper protocol
 
-	// ReasonConnections counts packets in both directions: they would have
-	// begun more connections than the VPS may have. It has no set of its own.
+	// ReasonConnections counts packets in both directions that would begin more
+	// connections than the VPS may have. It has no set of its own.
 	ReasonConnections Reason = "connections"
 )
 
@@ -64,11 +64,11 @@ func Reasons() []Reason {
 func DropSet(r Reason) string   { return "dropped-" + r }
 func dropChain(r Reason) string { return "drop-" + r }
 
-// A filterSet is a set of the table.
+// A FilterSet is a set of the table.
 type FilterSet struct {
 	Name    string
 	Types   []string
-	Dynamic bool // written by rules: counts of drops
+	Dynamic bool // rules write it: it counts dropped frames
 	Verdict bool // a map to verdicts
 }
 
@@ -89,7 +89,8 @@ func FilterSets(f Family) []FilterSet {
 	return sets
 }
 
-// A filterChain is a chain of the table; one with a hook is where frames enter.
+// A FilterChain is a chain of the table. Frames enter the table at chains with
+// a hook.
 type FilterChain struct {
 	Name     string
 	Hook     string // prerouting, input, postrouting, ingress, egress or ""
@@ -98,12 +99,14 @@ type FilterChain struct {
 	Rules    []FilterRule
 }
 
-// hookPriority is before everything that other tools do in the bridge family,
-// br_netfilter's call of iptables (priority 0, NF_BR_PRI_BRNF) included.
+// hookPriority is lower, and so earlier, than the priorities that other tools
+// use in the bridge family, including br_netfilter's call of iptables (priority
+// 0, NF_BR_PRI_BRNF).
 const hookPriority = -300
 
-// filterChains is the whole policy of one family's table, but for the hooks of
-// single links (portHooks). Chains that others jump to come first.
+// FilterChains returns the whole policy of one family's table, except the hooks
+// of single links (PortHooks). A chain stands before the chains that jump to
+// it.
 func FilterChains(f Family) []FilterChain {
 	if f == FamilyInet {
 		return connectionChains()
@@ -113,7 +116,7 @@ func FilterChains(f Family) []FilterChain {
 		chains = append(chains, FilterChain{Name: name, Hook: hook, Rules: rules})
 	}
 	for _, r := range Reasons() {
-		// Two rules, since a full set ends the first one without a verdict.
+		// Two rules: if the set is full, the first rule ends without a verdict.
 		add(dropChain(r), "", do(count(DropSet(r))), do(verdict("drop")))
 	}
 	add("check-advertisement", "", advertisementRules()...)
@@ -131,19 +134,20 @@ func FilterChains(f Family) []FilterChain {
 	if f == FamilyBridge {
 		add("from-ports", "prerouting", do(ours(iif), verdict("goto check-from")))
 		// Most frames to 01:80:c2:00:00:0x skip prerouting and reach the host's
-		// stack through this hook alone (br_handle_frame, net/bridge/br_input.c).
-		// Those to :0e pass no hook at all, unless the port forwards them: see
-		// forwardLLDP.
+		// stack through this hook only (br_handle_frame,
+		// net/bridge/br_input.c). Frames to :0e pass no hook, unless the port
+		// forwards them; see forwardLLDP.
 		add("reserved-group", "input", do(ours(iif), reservedGroup(), drop(ReasonEtherType)))
 		add("to-ports", "postrouting", do(ours(oif), verdict("goto check-to")))
 	}
 	return chains
 }
 
-// portHooks are where the frames of one link that is no bridge's port enter
-// the filters. Their policy is to drop: an emptied chain lets nothing pass.
-// The rate of what comes from the VPS is kept here too: what tc(8) sends
-// through another link comes back behind this hook (net/core/dev.c).
+// PortHooks returns the chains where frames of one link that is not on a bridge
+// enter the filters. Their policy is to drop, so an emptied chain lets nothing
+// pass. The chain also limits the rate of traffic from the VPS: traffic that
+// tc(8) redirects through another link comes back behind this hook
+// (net/core/dev.c).
 func (p Plan) PortHooks() []FilterChain {
 	from := []FilterRule{do(verdict("goto check-from"))}
 	if p.Rate.Out > 0 {
@@ -156,7 +160,7 @@ func (p Plan) PortHooks() []FilterChain {
 	}
 }
 
-// policy is of what no rule of a base chain decides.
+// Policy is the verdict of a base chain when no rule decides.
 func (c FilterChain) Policy() string {
 	if c.Device != "" {
 		return "drop"
@@ -164,7 +168,8 @@ func (c FilterChain) Policy() string {
 	return "accept" // for ports that are not ours
 }
 
-// declaration is the chain's type in nft's language, "" if it has no hook.
+// declaration returns the chain's type in the language of nft(8); "" if it has
+// no hook.
 func (c FilterChain) declaration() string {
 	if c.Hook == "" {
 		return ""
@@ -194,8 +199,9 @@ func portRules() []FilterRule {
 	}
 }
 
-// arpRules: RFC 826. A probe (sender 0.0.0.0, RFC 5227) is dropped like any
-// other foreign sender: nobody is asked, and no answer is what it wants.
+// arpRules follow RFC 826. They drop a probe (sender 0.0.0.0, RFC 5227) like
+// any other wrong sender. The VPS then gets no answer, and no answer means to
+// it that the address is free.
 func arpRules() []FilterRule {
 	return []FilterRule{
 		do(is(arpHead, "0x000108000604", 0, 1, 8, 0, 6, 4), own(iif, arpSourceMAC, SetMAC), own(iif, arpSourceIP, SetIPv4), verdict("accept")),
@@ -213,9 +219,9 @@ func ip4Rules() []FilterRule {
 	}
 }
 
-// ip6Rules let through later fragments, whose first one has been looked at,
-// and packets whose upper protocol is in sight: a match on bytes that are not
-// there fails, and what then falls through is dropped (RFC 7112).
+// ip6Rules accept later fragments, because check-upper has checked the first
+// one, and packets whose upper protocol is visible. A match on missing bytes
+// fails; the last rule drops such packets (RFC 7112).
 func ip6Rules() []FilterRule {
 	return []FilterRule{
 		do(is(ip6Source, "::", make([]byte, 16)...), verdict("goto check-unspecified")),
@@ -234,8 +240,8 @@ func upperRules() []FilterRule {
 	}
 }
 
-// unspecifiedRules: what a machine says before it has an address (RFC 4862,
-// section 5.4; RFC 3810, section 5.2.13).
+// unspecifiedRules accept the packets that a machine sends before it has an
+// address (RFC 4862, section 5.4; RFC 3810, section 5.2.13).
 func unspecifiedRules() []FilterRule {
 	return []FilterRule{
 		do(l4proto("ipv6-icmp", 58), fragmented(), drop(ReasonHeaders)),
@@ -246,7 +252,8 @@ func unspecifiedRules() []FilterRule {
 	}
 }
 
-// icmp6Rules: neighbour discovery is never fragmented (RFC 6980).
+// icmp6Rules drop fragments of neighbour discovery, which must not be
+// fragmented (RFC 6980).
 func icmp6Rules() []FilterRule {
 	return []FilterRule{
 		do(fragmented(), between(icmp6Type, "133-137", 133, 137), drop(ReasonHeaders)),
@@ -259,8 +266,9 @@ func icmp6Rules() []FilterRule {
 	}
 }
 
-// advertisementRules: for its own address, and with no link-layer address or
-// its own one as the only option (RFC 4861, section 4.4): 24 or 32 bytes.
+// advertisementRules accept advertisements of the VPS's own address. The only
+// option may be the VPS's own link-layer address (RFC 4861, section 4.4), so
+// the length is 24 or 32 bytes.
 func advertisementRules() []FilterRule {
 	return []FilterRule{
 		do(notOwn(iif, ndTarget, SetIPv6), drop(ReasonNeighbour)),
@@ -270,7 +278,8 @@ func advertisementRules() []FilterRule {
 	}
 }
 
-// solicitationRules: any target, and as source link-layer address none or its own.
+// solicitationRules accept any target. The source link-layer address must be
+// missing or the VPS's own.
 func solicitationRules() []FilterRule {
 	return []FilterRule{
 		do(is(ip6Length, "24", 0, 24), verdict("accept")),
@@ -279,11 +288,12 @@ func solicitationRules() []FilterRule {
 	}
 }
 
-// toRules: to a VPS goes what is for its MAC and one of its addresses. That
-// also keeps from it what the host itself sends to all ports, which the flood
-// settings of a port do not (br_flood, net/bridge/br_forward.c), and the
-// redirects that would tell it of a neighbour that it cannot reach, and
-// routers that would give it addresses which the table does not.
+// toRules let a frame reach a VPS only if it is for its MAC and one of its
+// addresses. They also stop frames that the host itself sends to all ports,
+// which the flood settings of a port do not stop (br_flood,
+// net/bridge/br_forward.c). They drop redirects, which could name a neighbour
+// that the VPS cannot reach, and router advertisements, which could give it
+// addresses that are not in the table.
 func toRules() []FilterRule {
 	return []FilterRule{
 		do(isGroup(), verdict("goto check-to-group")),
@@ -298,8 +308,8 @@ func toRules() []FilterRule {
 	}
 }
 
-// groupRules: of what is sent to groups, who asks for one of its addresses;
-// in a segment all.
+// groupRules accept multicast and broadcast only if they ask for one of the
+// VPS's addresses; in a segment see segmentRules.
 func groupRules() []FilterRule {
 	return []FilterRule{
 		do(member(oif, SetSegments), verdict("goto check-to-segment")),

@@ -9,17 +9,16 @@ import (
 	"croft/internal/vps"
 )
 
-// A firewallLine is a rule of iptables and the number of the rule that it comes
-// from, from 1; 0 for a rule that each chain has.
+// A FirewallRuleLine is a rule of iptables.
 type FirewallRuleLine struct {
-	number int
-	spec   string // as iptables-save prints it
-	policy bool   // it drops what no rule has decided on
+	number int    // of the user's rule that it comes from, from 1; 0 if croft adds it to each chain
+	spec   string // in the format of iptables-save
+	policy bool   // it drops packets that match no other rule
 }
 
-// firewallLines are the rules of one of croft's chains; none if it needs no rule.
-// An accepted packet is a RETURN and not an ACCEPT: the VPS's own rules come
-// after croft's, and can be stricter.
+// firewallLines returns the rules of one of croft's chains; nil if it needs no
+// rules. A rule accepts a packet with RETURN and not with ACCEPT: the VPS's own
+// rules come after croft's and can be stricter.
 func firewallLines(f vps.Firewall, chain string, six bool) []FirewallRuleLine {
 	var mine []FirewallRuleLine
 	for i, r := range f.Rules {
@@ -43,8 +42,7 @@ func firewallLines(f vps.Firewall, chain string, six bool) []FirewallRuleLine {
 		own("-o lo -j RETURN")
 	}
 	if six {
-		// Router and neighbour solicitation and advertisement (RFC 4861):
-		// without them there is no IPv6 at all.
+		// without them IPv6 does not work.
 		for _, kind := range []int{133, 134, 135, 136} {
 			own(fmt.Sprintf("-p ipv6-icmp -m icmp6 --icmpv6-type %d -j RETURN", kind))
 		}
@@ -57,8 +55,8 @@ func firewallLines(f vps.Firewall, chain string, six bool) []FirewallRuleLine {
 	return out
 }
 
-// firewallSpecs are the rules of iptables that r needs; none if r is about the
-// other family alone.
+// firewallSpecs returns the iptables rules for r; nil if r is about the other
+// family only.
 func firewallSpecs(r vps.FirewallRule, six bool) []string {
 	from, _ := vps.ParsePrefix(r.From) // Check has checked both
 	to, _ := vps.ParsePrefix(r.To)
@@ -131,7 +129,7 @@ func target(action string, six bool) []string {
 	return []string{"-j", "REJECT", "--reject-with", "icmp-port-unreachable"}
 }
 
-// firewallJump is the jump from a built-in chain to croft's chain.
+// firewallJump returns the jump from a built-in chain to croft's chain.
 func firewallJump(chain string) Jump {
 	builtIn := strings.ToUpper(chain)
 	return Jump{"filter", builtIn, "CROFT-" + builtIn}

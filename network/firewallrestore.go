@@ -9,13 +9,13 @@ import (
 	"croft/internal/vps"
 )
 
-// A countedLine is a rule that iptables-save -c printed.
+// A countedLine is a rule with its counters, as iptables-save -c prints it.
 type countedLine struct {
 	chain, spec    string
 	packets, bytes uint64
 }
 
-// parseCounted reads what iptables-save -c prints of the table filter.
+// ParseCounted parses the output of iptables-save -c for the table filter.
 func ParseCounted(text string) (SavedRules, []countedLine) {
 	var plain strings.Builder
 	var lines []countedLine
@@ -36,10 +36,11 @@ func ParseCounted(text string) (SavedRules, []countedLine) {
 	return ParseSavedRules(plain.String()), lines
 }
 
-// restoreFirewall is the input of iptables-restore --noflush --counters, which
-// applies it as a whole, that makes croft's chains match f; "" if they match
-// already. now is what exists. Rules that stay keep their counts. Only croft's
-// chains and the one jump to each are changed.
+// RestoreFirewall returns the input of iptables-restore --noflush --counters
+// that makes croft's chains match f; "" if they match already. iptables-restore
+// applies it atomically. now holds the present rules. Unchanged rules keep
+// their counters. The input changes only croft's chains and the one jump to
+// each.
 func RestoreFirewall(f vps.Firewall, six bool, now SavedRules, counts []countedLine) string {
 	var chains, rules, removed strings.Builder
 	for _, chain := range vps.FirewallChains() {
@@ -49,7 +50,7 @@ func RestoreFirewall(f vps.Firewall, six bool, now SavedRules, counts []countedL
 		if len(lines) == 0 && !there {
 			continue
 		}
-		fmt.Fprintf(&chains, ":%s - [0:0]\n", j.To) // made, or emptied
+		fmt.Fprintf(&chains, ":%s - [0:0]\n", j.To) // creates or empties the chain
 		keep := 1
 		if len(lines) == 0 {
 			keep = 0
@@ -79,29 +80,31 @@ func countOf(counts []countedLine, chain, spec string) string {
 	return fmt.Sprintf("[%d:%d] ", counts[i].packets, counts[i].bytes)
 }
 
-// A FirewallInfo is a firewall as it is saved and as it really is. Its JSON
+// A FirewallInfo shows the saved firewall and its state in the kernel. Its JSON
 // keys are stable.
 type FirewallInfo struct {
 	Name     vps.Name             `json:"name"`
-	Applied  bool                 `json:"applied"` // the VPS runs, and all of it is there
+	Applied  bool                 `json:"applied"` // the VPS runs, and the kernel has the whole firewall
 	Running  bool                 `json:"running"`
 	Policies []FirewallPolicyInfo `json:"policies"`
 	Rules    []FirewallRuleInfo   `json:"rules"`
-	Others   []FirewallLineInfo   `json:"others"` // in our chains, and not ours
+	Others   []FirewallLineInfo   `json:"others"` // rules in croft's chains that croft did not add
 }
 
-// A FirewallPolicyInfo is what becomes of what no rule of a chain matches.
+// A FirewallPolicyInfo shows the policy of a chain: the action for packets that
+// match no rule.
 type FirewallPolicyInfo struct {
 	Chain   string `json:"chain"`
 	Policy  string `json:"policy"`
 	Applied bool   `json:"applied"`
-	Packets uint64 `json:"packets"` // that it dropped
+	Packets uint64 `json:"packets"` // dropped by the policy
 	Bytes   uint64 `json:"bytes"`
 }
 
-// A FirewallRuleInfo is a saved rule, whether it is there, and what it matched.
+// A FirewallRuleInfo shows a saved rule, whether the kernel has it, and its
+// counters.
 type FirewallRuleInfo struct {
-	Number   int      `json:"number"` // from 1, in the order in which they are looked at
+	Number   int      `json:"number"` // from 1, in the order of evaluation
 	Chain    string   `json:"chain"`
 	Action   string   `json:"action"`
 	Protocol string   `json:"protocol"`
@@ -114,7 +117,7 @@ type FirewallRuleInfo struct {
 	Bytes    uint64   `json:"bytes"`
 }
 
-// A FirewallLineInfo is a rule in words of iptables.
+// A FirewallLineInfo shows a rule in the syntax of iptables.
 type FirewallLineInfo struct {
 	Family  string `json:"family"` // ipv4, ipv6
 	Chain   string `json:"chain"`
@@ -123,8 +126,7 @@ type FirewallLineInfo struct {
 	Bytes   uint64 `json:"bytes"`
 }
 
-// SavedFirewall describes the saved firewall f of the VPS name, with nothing of it
-// applied.
+// SavedFirewall describes the saved firewall f of the VPS name, as not applied.
 func SavedFirewall(f vps.Firewall, name vps.Name) FirewallInfo {
 	info := FirewallInfo{Name: name, Policies: []FirewallPolicyInfo{}, Rules: []FirewallRuleInfo{}, Others: []FirewallLineInfo{}}
 	for _, chain := range vps.FirewallChains() {
@@ -137,14 +139,14 @@ func SavedFirewall(f vps.Firewall, name vps.Name) FirewallInfo {
 	return info
 }
 
-// A firewallFamily is what one family's iptables says of the table filter.
+// A LiveFirewallFamily holds the present rules of one family's table filter.
 type LiveFirewallFamily struct {
 	Six   bool
 	Now   SavedRules
 	Lines []countedLine
 }
 
-// liveFirewall is SavedFirewall with what really exists.
+// LiveFirewall describes the firewall f and its state in the kernel.
 func LiveFirewall(f vps.Firewall, name vps.Name, families []LiveFirewallFamily) FirewallInfo {
 	info := SavedFirewall(f, name)
 	info.Running, info.Applied = true, true
@@ -162,7 +164,7 @@ func LiveFirewall(f vps.Firewall, name vps.Name, families []LiveFirewallFamily) 
 	return info
 }
 
-// look compares one chain of one family with what f wants there.
+// look compares one chain of one family with the rules that f wants there.
 func (info *FirewallInfo) look(f vps.Firewall, family LiveFirewallFamily, policy int, chain string) {
 	j := firewallJump(chain)
 	want := firewallLines(f, chain, family.Six)

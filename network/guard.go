@@ -11,16 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The guard is the second line of the filters, for as long as somebody has
-// flushed nftables: programs at links (tc-bpf(8)) that no flush takes away.
-// One at the port marks what does not come from the VPS's own MAC and
-// addresses, and one where it would go on, at the bridge itself and, in a
-// segment, at the other ports, drops what is marked. In between the filters
-// look at it as at everything else, and count it: so with them in place the
-// guard drops nothing.
+// The guard is the second line of defence, for times when another program has
+// flushed nftables. It consists of programs at links (tc-bpf(8)), which no
+// flush removes. The program at the port marks frames that do not come from the
+// VPS's own MAC and addresses. The programs behind it, at the bridge itself
+// and, in a segment, at the other ports, drop marked frames. The filters stand
+// between the two and check and count marked frames like all others. So while
+// the filters are in place, the guard drops nothing.
 //
-// It is for bridges of ours; a routed link and a foreign bridge have no such
-// place behind the filters.
+// Only croft's own bridges have a guard. A routed link and a foreign bridge
+// have no place for it behind the filters.
 const guardMark = 0x0c20f7ed
 
 // Offsets in struct __sk_buff (linux/bpf.h), and in a frame.
@@ -40,17 +40,17 @@ const (
 	offIP6Source   = 22
 )
 
-// What a program at a link answers (linux/pkt_cls.h): the next filter decides;
-// drop.
+// Verdicts of a program at a link (linux/pkt_cls.h): actUnspec leaves the
+// decision to the next filter, actShot drops the frame.
 const (
 	actUnspec = -1
 	actShot   = 2
 )
 
-// hasGuard: there is a place behind the filters for what it marks.
+// HasGuard reports whether p's port has a guard; see guardMark.
 func (p Plan) HasGuard() bool { return p.Mode == ModeBridge && p.HasPort() && !p.Foreign }
 
-// guard is the program at p's port.
+// GuardProgram returns the program at p's port.
 func (p Plan) GuardProgram() asm.Instructions {
 	var own4, own6 []netip.Addr
 	for _, a := range p.OwnAddresses() {
@@ -61,10 +61,10 @@ func (p Plan) GuardProgram() asm.Instructions {
 		}
 	}
 	if len(own6) > 0 {
-		own6 = append(own6, netip.IPv6Unspecified()) // what it says before it has an address
+		own6 = append(own6, netip.IPv6Unspecified()) // its source before it has an address
 	}
 	prog := asm.Instructions{
-		asm.Mov.Reg(asm.R6, asm.R1), // where loads from the frame look for it
+		asm.Mov.Reg(asm.R6, asm.R1), // loads from the frame expect the context in R6
 		asm.LoadMem(asm.R7, asm.R6, skbLen, asm.Word),
 		asm.JLT.Imm(asm.R7, 34, "bad"),
 		asm.LoadMem(asm.R2, asm.R6, skbVLANPresent, asm.Word),
@@ -97,7 +97,7 @@ func (p Plan) GuardProgram() asm.Instructions {
 		asm.Return())
 }
 
-// guardCatch is the program that drops what a guard has marked.
+// CatchAllProgram returns the program that drops frames marked by a guard.
 func CatchAllProgram() asm.Instructions {
 	return asm.Instructions{
 		asm.LoadMem(asm.R2, asm.R1, skbMark, asm.Word),
@@ -109,7 +109,8 @@ func CatchAllProgram() asm.Instructions {
 	}
 }
 
-// isMAC goes on if the frame has mac there.
+// isMAC continues if the frame has mac at this offset, and otherwise jumps to
+// "bad".
 func isMAC(at int32, mac []byte) asm.Instructions {
 	return asm.Instructions{
 		asm.LoadAbs(at, asm.Word),
@@ -119,7 +120,8 @@ func isMAC(at int32, mac []byte) asm.Instructions {
 	}
 }
 
-// notReserved goes on if the frame is not to 01:80:c2:00:00:00 to :0f.
+// notReserved continues if the frame is not for 01:80:c2:00:00:00 to :0f, and
+// otherwise jumps to "bad".
 func notReserved() asm.Instructions {
 	return asm.Instructions{
 		asm.LoadAbs(offEtherDest, asm.Word),
@@ -130,8 +132,8 @@ func notReserved() asm.Instructions {
 	}
 }
 
-// isAnyIPv4 ends at "good" if the packet has one of the addresses there, and
-// else at "bad".
+// isAnyIPv4 jumps to "good" if the packet has one of the addresses at this
+// offset, and otherwise to "bad".
 func isAnyIPv4(at int32, any []netip.Addr) asm.Instructions {
 	prog := asm.Instructions{asm.LoadAbs(at, asm.Word)}
 	for _, a := range any {
@@ -161,10 +163,10 @@ func isAnyIPv6(at int32, any []netip.Addr) asm.Instructions {
 
 func word(b []byte) int32 { return int32(binary.BigEndian.Uint32(b)) }
 
-// A guardProgram is one of these as the kernel takes it.
+// A GuardProgram is an assembled program, in the form that the kernel loads.
 type GuardProgram struct {
 	Code []byte
-	Name string // by what it does, so that what is there can be compared
+	Name string // a hash of the code, to compare it with the loaded program
 }
 
 func Assemble(prog asm.Instructions) (GuardProgram, error) {
@@ -181,11 +183,11 @@ func Assemble(prog asm.Instructions) (GuardProgram, error) {
 	return GuardProgram{[]byte(code.String()), fmt.Sprintf("croft-%016x", h.Sum64())}, nil
 }
 
-// guardPriority is before redirectPriority: what is sent through a shaper link
-// is marked already.
+// GuardPriority is lower, and so earlier, than redirectPriority: the program
+// marks frames before tc sends them through a shaper link.
 const GuardPriority = 5
 
-// guardText is the guard of a port in words of tc(8).
+// guardText prints the guard of a port as commands of tc(8).
 func (p Plan) guardText(line func(string, ...any)) {
 	if !p.HasGuard() {
 		return

@@ -10,38 +10,39 @@ import (
 	"croft/internal/vps"
 )
 
-// A HostPlan is what a network needs of the host, however many VPSs are in
-// it: bridge, addresses, sysctls, filters, and rules of iptables.
+// A HostPlan lists the objects that a network needs on the host, for any number
+// of VPSs: bridge, addresses, sysctls, filters, and iptables rules.
 type HostPlan struct {
 	Network   string
 	Mode      Mode
 	Bridge    string
-	Foreign   bool   // the bridge is the administrator's: it has to be there, and stays as it is
-	Parent    string // the host's link that has to be there; "" is none
+	Foreign   bool   // the administrator owns the bridge; it must exist, and croft does not change it
+	Parent    string // the host's link that must exist; "" if none
 	MAC       net.HardwareAddr
 	MTU       int
-	Addresses []netip.Prefix // the host's own on the bridge: the gateways
-	Sysctls   []Sysctl       // of the bridge, or the uplink, alone
+	Addresses []netip.Prefix // the host's addresses on the bridge: the gateways
+	Sysctls   []Sysctl       // of the bridge or the uplink only
 	Rules     []Rule
-	IPv4      bool // the network has it
+	IPv4      bool // the network has an IPv4 prefix
 	IPv6      bool
-	// Ports are the interfaces that may be plugged in now. Ensure gives back to those
-	// that are what somebody flushed; it makes none.
+	// Ports are the interfaces that may exist now. For each one that exists,
+	// Ensure restores objects that another program removed. Ensure creates no
+	// interface.
 	Ports []Plan
 }
 
-// A Sysctl is one setting below /proc/sys, its key with slashes.
+// A Sysctl is a setting below /proc/sys. Its key contains slashes.
 type Sysctl struct{ Key, Value string }
 
-// A Rule is one rule of ours in iptables (Six: ip6tables). Spec is
-// written as iptables-save prints it, so that what is there can be compared.
+// A Rule is one of croft's rules in iptables (Six: in ip6tables). Spec has the
+// format of iptables-save, so that it can be compared with the present rules.
 type Rule struct {
 	Six          bool
 	Table, Chain string
 	Spec         string
 }
 
-// NewHostPlan returns what t needs of the host.
+// NewHostPlan returns the objects that t needs on the host.
 func NewHostPlan(t Table) HostPlan {
 	p := HostPlan{Network: t.Name, Mode: t.Mode}
 	if t.Mode == ModeNone {
@@ -49,7 +50,7 @@ func NewHostPlan(t Table) HostPlan {
 	}
 	p.Bridge, p.Foreign, p.Parent, p.MTU = t.Bridge, t.Foreign, t.Parent, t.MTU
 	p.IPv4, p.IPv6 = t.IPv4.IsValid(), t.IPv6.IsValid()
-	p.MAC, _ = net.ParseMAC(t.MAC) // Decode, Default and New vouch for it
+	p.MAC, _ = net.ParseMAC(t.MAC) // Decode, Default and New have checked it
 	for _, prefix := range []netip.Prefix{t.IPv4, t.IPv6} {
 		if !prefix.IsValid() || !t.HostRoutes() {
 			continue
@@ -63,7 +64,7 @@ func NewHostPlan(t Table) HostPlan {
 	case t.Mode == ModeBridge && !t.Foreign:
 		p.Sysctls = bridgeSysctls(t)
 	case t.Mode == ModeRouted && p.IPv6 && t.Parent != "":
-		p.Sysctls = []Sysctl{{"net/ipv6/conf/" + t.Parent + "/proxy_ndp", "1"}} // IPv4 answers for its proxy entries anyway
+		p.Sysctls = []Sysctl{{"net/ipv6/conf/" + t.Parent + "/proxy_ndp", "1"}} // IPv4 always answers for its proxy entries
 	}
 	for _, c := range t.Claims {
 		if port, err := NewPlan(t, c); err == nil {
@@ -75,18 +76,18 @@ func NewHostPlan(t Table) HostPlan {
 
 func (p HostPlan) Family() Family { return familyOfMode(p.Mode) }
 
-// hasFilter: there are ports, and filters at them.
+// HasFilter reports whether the network has ports with filters.
 func (p HostPlan) HasFilter() bool { return p.Mode == ModeBridge || p.Mode == ModeRouted }
 
-// routes: the host is the VPSs' gateway.
+// Routes reports whether the host is the VPSs' gateway.
 func (p HostPlan) Routes() bool { return p.Mode == ModeRouted || p.Mode == ModeBridge && !p.Foreign }
 
-// families are the tables that the network needs: its filters, and the count
-// of connections.
+// Families lists the nftables tables that the network needs: one for its
+// filters, one that counts connections.
 func (p HostPlan) Families() []Family { return []Family{p.Family(), FamilyInet} }
 
-// filterKey is the network's name in a table. It fits IFNAMSIZ, and no two
-// networks have the same one.
+// FilterKey returns the network's key in a table's sets. It fits IFNAMSIZ and
+// is unique.
 func (p HostPlan) FilterKey(f Family) string {
 	if f == FamilyBridge {
 		return p.Bridge
@@ -98,27 +99,27 @@ func (p HostPlan) FilterKey(f Family) string {
 	return fmt.Sprintf("%.8s-%x", p.Network, sum[:3])
 }
 
-// routerSysctls make the host the router on a link and have it believe nothing
-// that comes from a VPS.
+// routerSysctls make the host the router on a link. With them it ignores
+// redirects and source routes from VPSs.
 func routerSysctls(link string) []Sysctl {
 	conf := "net/ipv4/conf/" + link + "/"
 	return []Sysctl{
 		{conf + "forwarding", "1"},
-		{conf + "send_redirects", "0"}, // only half: the host's "all" counts too, hence the filter
+		{conf + "send_redirects", "0"}, // not enough: the kernel sends redirects if "all" is 1, hence the filter
 		{conf + "accept_redirects", "0"},
 		{conf + "accept_source_route", "0"},
 		{conf + "rp_filter", "1"},
 	}
 }
 
-// routerSysctls6 are those for IPv6.
+// routerSysctls6 do the same for IPv6.
 func routerSysctls6(link string) []Sysctl {
 	conf := "net/ipv6/conf/" + link + "/"
 	return []Sysctl{
 		{conf + "disable_ipv6", "0"},
 		{conf + "accept_ra", "0"},
 		{conf + "accept_redirects", "0"},
-		{conf + "accept_dad", "0"}, // the table says whose an address is
+		{conf + "accept_dad", "0"}, // the table decides who owns an address
 		{conf + "forwarding", "1"},
 	}
 }
@@ -143,23 +144,25 @@ func bridgeSysctls(t Table) []Sysctl {
 		neverAsk("ipv6", t.Bridge))
 }
 
-// neverAsk: the host knows all neighbours on a bridge of ours. An address that
-// no VPS has fails at once then, and its entry is the first that goes when the
-// host's table is full (neigh_forced_gc, net/core/neighbour.c). While the host
-// asks, an entry stays: so a VPS that scans its prefix could fill the table,
-// which all network namespaces share.
+// neverAsk stops the host from sending neighbour requests on croft's own
+// bridges: it knows all neighbours there. A lookup of an address without a VPS
+// then fails at once, and the kernel removes its entry first when the host's
+// table is full (neigh_forced_gc, net/core/neighbour.c). While the host asks,
+// an entry stays. So a VPS that scans its prefix could fill the table, which
+// all network namespaces share.
 func neverAsk(family, bridge string) Sysctl {
 	return Sysctl{"net/" + family + "/neigh/" + bridge + "/mcast_solicit", "0"}
 }
 
-// The chains of ours in iptables, and where one jump leads to each.
+// croft's chains in iptables.
 const (
 	chainInput       = "CROFT-INPUT"
 	ChainForward     = "CROFT-FORWARD"
 	chainPostrouting = "CROFT-POSTROUTING"
 )
 
-// A jump is the one rule that leads from a built-in chain to one of ours.
+// A Jump is the only rule that leads from a built-in chain to one of croft's
+// chains.
 type Jump struct{ Table, From, To string }
 
 func Jumps() []Jump {
@@ -170,10 +173,12 @@ func Jumps() []Jump {
 	}
 }
 
-// rules are O(1) for each network. Those with -o guard what comes in and stand before
-// those that let out, of whichever network: so networks do not reach each other.
-// The links of a routed network have no name in common but that of all ports;
-// since they let out their own addresses only, its prefix says which they are.
+// rules returns a constant number of rules for each network. Rules with -o
+// protect a network from incoming packets. They stand before the rules that let
+// packets out, of all networks, so networks do not reach each other. The link
+// names of a routed network share only the prefix of all ports. The filters let
+// a VPS send only from its own addresses, so the network's prefix identifies
+// its packets.
 func rules(t Table, prefix netip.Prefix) []Rule {
 	six := prefix.Addr().Is6()
 	mine := "-m comment --comment " + t.Name
@@ -185,7 +190,8 @@ func rules(t Table, prefix netip.Prefix) []Rule {
 		r.Spec += " -j " + target
 		return r
 	}
-	// Within the network, into it, not from it but into it, out of it.
+	// Matches: within the network, into it, out of it, and into it from
+	// outside.
 	within, into, out := fmt.Sprintf("-i %s -o %[1]s", t.Bridge), "-o "+t.Bridge, "-i "+t.Bridge
 	foreign := []string{fmt.Sprintf("! -i %s -o %[1]s", t.Bridge)}
 	leaves := fmt.Sprintf("-s %s ! -o %s", prefix, t.Bridge)
@@ -197,7 +203,7 @@ func rules(t Table, prefix netip.Prefix) []Rule {
 		leaves = fmt.Sprintf("-s %s ! -o %s", prefix, ports)
 	}
 	var all []Rule
-	if six { // as ARP, which nobody filters there: else a host that is strict with itself has no gateway for VPSs
+	if six { // neighbour requests, which the host must accept as it accepts ARP: with a strict INPUT policy VPSs would have no gateway
 		at := t.Bridge
 		if t.Mode == ModeRouted {
 			at = LinkPrefix + "+"
@@ -221,8 +227,8 @@ func rules(t Table, prefix netip.Prefix) []Rule {
 	return append(all, forward("ACCEPT", "%s", out), masquerade)
 }
 
-// String is the plan in words of ip(8), sysctl(8), iptables(8) and nft(8),
-// one object a line, in the order in which Ensure makes them.
+// String returns the plan as commands of ip(8), sysctl(8), iptables(8) and
+// nft(8), one object a line, in the order in which Ensure creates the objects.
 func (p HostPlan) String() string {
 	var t text
 	if p.HasFilter() {
@@ -305,9 +311,9 @@ func (p HostPlan) RulesOf(six bool) []Rule {
 
 func (p HostPlan) Alias() string { return "croft " + p.Network }
 
-// forwardsIPv6 reports whether s makes the host, or one link, forward IPv6.
-// Whichever it is, the kernel then drops the default routes that it has from
-// router advertisements by any link that does not go on listening
+// ForwardsIPv6 reports whether s makes the host, or one link, forward IPv6. In
+// both cases the kernel drops the default routes that it learned from router
+// advertisements, except on links that continue to accept them
 // (rt6_purge_dflt_routers, net/ipv6/addrconf.c).
 func (s Sysctl) ForwardsIPv6() bool {
 	return s.Value == "1" && strings.HasPrefix(s.Key, "net/ipv6/conf/") && strings.HasSuffix(s.Key, "/forwarding")

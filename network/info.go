@@ -7,32 +7,32 @@ import "net/netip"
 type Info struct {
 	Name     string  `json:"name"`
 	Mode     Mode    `json:"mode"`
-	Bridge   string  `json:"bridge"`  // "" in modes that have none
-	Foreign  bool    `json:"foreign"` // the bridge is the administrator's
-	Parent   string  `json:"parent"`  // the uplink, or the link that VPSs get; "" if it has none
+	Bridge   string  `json:"bridge"`  // "" if the mode has no bridge
+	Foreign  bool    `json:"foreign"` // the administrator owns the bridge
+	Parent   string  `json:"parent"`  // the uplink, or the link that the VPS gets; "" if there is none
 	MAC      string  `json:"mac"`
 	IPv4     string  `json:"ipv4"` // prefix; "" if it has none
 	IPv6     string  `json:"ipv6"`
 	Gateway4 string  `json:"gateway4"`
 	Gateway6 string  `json:"gateway6"`
-	MTU      int     `json:"mtu"` // 0 is the kernel's own
+	MTU      int     `json:"mtu"` // 0: the kernel's default
 	NAT      bool    `json:"nat"`
 	Private  bool    `json:"private"`
 	Segment  bool    `json:"segment"`
-	Names    bool    `json:"names"` // its VPSs are told each other's names
+	Names    bool    `json:"names"` // its VPSs get each other's names
 	Claims   []Claim `json:"claims"`
-	Error    string  `json:"error,omitempty"` // why it cannot be read
+	Error    string  `json:"error,omitempty"` // why croft cannot read the network
 }
 
-// ModeBroken is shown for a network that cannot be read.
+// ModeBroken is the mode of a network that croft cannot read.
 const ModeBroken Mode = "broken"
 
-// Broken describes a network that cannot be read.
+// Broken describes a network that croft cannot read.
 func Broken(name string, why error) Info {
 	return Info{Name: name, Mode: ModeBroken, Claims: []Claim{}, Error: why.Error()}
 }
 
-// Info returns what a person or a script wants to know of the network.
+// Info describes the network for users and scripts.
 func (t Table) Info() Info {
 	info := Info{Name: t.Name, Mode: t.Mode, Bridge: t.Bridge, Foreign: t.Foreign, Parent: t.Parent, MAC: t.MAC,
 		MTU: t.MTU, NAT: t.NAT, Private: t.Private, Segment: t.Segment, Names: !t.NoNames, Claims: t.Claims}
@@ -54,9 +54,9 @@ func (t Table) Info() Info {
 	return info
 }
 
-// A Traffic counts what an interface has carried since it was plugged in, as the
-// VPS sees it. Packets that the filters dropped count as sent, and again in
-// Dropped, by reason.
+// A Traffic has the counters of an interface since croft connected it, from the
+// VPS's point of view. Packets that the filters dropped count as sent, and
+// again in Dropped, by reason.
 type Traffic struct {
 	ReceivedBytes, ReceivedPackets uint64
 	SentBytes, SentPackets         uint64

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Up to schema 2 a table has thousands of claims in its JSON. Where no field is
-// unknown, which is the rule, plainTable reads them at once: its claims have no
-// methods of their own to call for each.
+// Up to schema 2 the JSON of a table contains thousands of claims. plainTable
+// decodes them fast: its claims have no UnmarshalJSON method. It works only if
+// the JSON has no unknown field, which is the usual case.
 type plainTable struct {
 	tableFields
-	Claims []plainClaim `json:"claims"` // in the place of tableFields.Claims
+	Claims []plainClaim `json:"claims"` // replaces tableFields.Claims
 }
 
 type (
@@ -23,7 +23,7 @@ type (
 // MarshalJSON writes the known fields in their order, then the unknown ones.
 func (t Table) MarshalJSON() ([]byte, error) { return joinObject(tableFields(t), t.extra) }
 
-// UnmarshalJSON keeps the fields that Table does not have.
+// UnmarshalJSON also keeps fields that Table does not know.
 func (t *Table) UnmarshalJSON(data []byte) error {
 	if known, ok := onlyKnown(data); ok {
 		*t = known
@@ -39,7 +39,8 @@ func (t *Table) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// onlyKnown reads a table that has no unknown field; of any other it says so.
+// onlyKnown decodes a table without unknown fields. It returns false if there
+// is an unknown field or another error.
 func onlyKnown(data []byte) (Table, bool) {
 	strict := json.NewDecoder(bytes.NewReader(data))
 	strict.DisallowUnknownFields()
@@ -61,7 +62,7 @@ func (c Claim) MarshalJSON() ([]byte, error) {
 	return joinObject(plain(c), c.extra)
 }
 
-// UnmarshalJSON keeps the fields that Claim does not have.
+// UnmarshalJSON also keeps fields that Claim does not know.
 func (c *Claim) UnmarshalJSON(data []byte) error {
 	type plain Claim
 	var p plain
@@ -87,8 +88,8 @@ func joinObject(known any, extra map[string]json.RawMessage) ([]byte, error) {
 	return append(append(data, ','), more[1:]...), nil
 }
 
-// unknownFields returns the members of the object data that typ has no field
-// for. encoding/json matches names without regard to case, so this does too.
+// unknownFields returns the members of the object data that are not fields of
+// typ. Like encoding/json, it ignores case.
 func unknownFields(data []byte, typ reflect.Type) (map[string]json.RawMessage, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(data, &all); err != nil {
