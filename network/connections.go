@@ -62,9 +62,9 @@ func ConnectionRules(limit uint32) []FilterRule {
 	}
 }
 
-// connectionLimit is the bound of p on a host whose table has that many places; 0 is
-// none. By default that is an eighth, so that one VPS with its closed
-// connections has at most half of the table.
+// ConnectionLimit returns the limit of p on a host whose table has that many
+// places; 0 means no limit. The default is an eighth of the places. So one VPS
+// with its closed connections has at most half of the table.
 func (p Plan) ConnectionLimit(places uint64) uint32 {
 	switch {
 	case p.Connections < 0 || !p.HasPort():
@@ -83,7 +83,7 @@ func (p Plan) device() string {
 	return p.HostLink
 }
 
-// owners are the elements that lead to the interface's chain.
+// Owners returns the elements that lead to the interface's chain.
 func (p Plan) Owners() []FilterElement {
 	var out []FilterElement
 	for _, a := range p.OwnAddresses() {

@@ -11,29 +11,29 @@ import (
 	"croft/internal/vps"
 )
 
-// Settings are what a user says of a new network. What is zero follows from
-// the mode and from the host.
+// Settings are the user's settings of a new network. For zero fields, New
+// chooses values from the mode and the host.
 type Settings struct {
 	Name     string
 	Mode     Mode         // "" is ModeBridge
-	Bridge   string       // one of the administrator's; "" is one of ours, called as the network is
-	Parent   string       // a link of the host's
+	Bridge   string       // the administrator's bridge; "": croft creates a bridge with the network's name
+	Parent   string       // a link of the host
 	IPv4     netip.Prefix // see NoIPv4
 	IPv6     netip.Prefix // see NoIPv6
 	NoIPv4   bool         // the network has none
 	NoIPv6   bool         // the network has none
-	Gateways []netip.Addr // routers of the LAN that it is on
-	MTU      int          // 0 is the uplink's
-	NoNAT    bool         // what leaves keeps its address, and what is asked for from outside comes in
+	Gateways []netip.Addr // routers of the network's LAN
+	MTU      int          // 0: the MTU of the uplink
+	NoNAT    bool         // packets keep their source address, and connections from outside are accepted
 	Private  bool         // its VPSs do not reach each other
 	Segment  bool         // its VPSs share broadcast and multicast
-	NoNames  bool         // its VPSs are not told each other's names
-	Others   []Table      // networks that there are already
+	NoNames  bool         // its VPSs do not get each other's names
+	Others   []Table      // existing networks
 }
 
-// New returns the table of a new network, with nobody in it: fail.Usage if
-// settings make no sense or contradict each other, fail.Taken if a prefix is
-// another network's or the host's.
+// New returns the table of a new network without claims. It returns fail.Usage
+// if settings are invalid or contradict each other, and fail.Taken if a prefix
+// belongs to another network or to the host.
 func New(s Settings, seed Seed) (Table, error) {
 	if s.Mode == "" {
 		s.Mode = ModeBridge
@@ -98,8 +98,8 @@ func (s Settings) check() error {
 	return nil
 }
 
-// setPrefixes takes those that are said; a bridge of ours finds its own, where
-// VPSs are elsewhere only the user knows them.
+// setPrefixes uses the prefixes of s. Without them, a bridge of croft gets free
+// prefixes. In other modes with ports the user must give at least one.
 func (t *Table) setPrefixes(s Settings, seed Seed) error {
 	for _, p := range []netip.Prefix{s.IPv4, s.IPv6} {
 		if p.IsValid() && p != p.Masked() {

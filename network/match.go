@@ -110,7 +110,7 @@ func reservedGroup() part {
 	}}
 }
 
-// isGroup matches frames to more than one: broadcast and multicast.
+// isGroup matches broadcast and multicast frames.
 func isGroup() part {
 	return part{"ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00", []expr.Any{
 		load(etherDest, regName),
@@ -120,14 +120,14 @@ func isGroup() part {
 	}}
 }
 
-// over matches what is more than a rate, in bytes each second.
+// over matches traffic above a rate, in bytes per second.
 func over(rate uint64, burst uint32) part {
 	return part{fmt.Sprintf("limit rate over %d bytes/second burst %d bytes", rate, burst), []expr.Any{
 		&expr.Limit{Type: expr.LimitTypePktBytes, Rate: rate, Over: true, Unit: expr.LimitTimeSecond, Burst: burst},
 	}}
 }
 
-// member matches links that the set has.
+// member matches links that are in the set.
 func member(l link, set string) part {
 	return part{fmt.Sprintf("%s @%s", l.text, set), []expr.Any{
 		&expr.Meta{Key: l.key, Register: regName},
@@ -135,7 +135,8 @@ func member(l link, set string) part {
 	}}
 }
 
-// fragmented matches what has an IPv6 fragment header, the first included.
+// fragmented matches packets with an IPv6 fragment header, including the first
+// fragment.
 func fragmented() part {
 	return part{"exthdr frag exists", []expr.Any{
 		&expr.Exthdr{DestRegister: regName, Type: unix.IPPROTO_FRAGMENT, Len: 1,
@@ -152,7 +153,8 @@ func l4protoKnown() part {
 	}}
 }
 
-// laterFragment matches what has an IPv6 fragment header with an offset.
+// laterFragment matches packets with an IPv6 fragment header whose offset is
+// not 0.
 func laterFragment() part {
 	return part{"frag frag-off != 0", []expr.Any{
 		&expr.Exthdr{DestRegister: regName, Type: unix.IPPROTO_FRAGMENT, Offset: 2, Len: 2, Op: expr.ExthdrOpIpv6},
@@ -170,7 +172,7 @@ func upperInSight() part {
 	}}
 }
 
-// ours matches every link whose name is one of ours.
+// ours matches every link whose name begins with LinkPrefix.
 func ours(l link) part {
 	return part{fmt.Sprintf("%s \"%s*\"", l.text, LinkPrefix),
 		[]expr.Any{&expr.Meta{Key: l.key, Register: regName}, equal([]byte(LinkPrefix))}}
@@ -239,7 +241,7 @@ func verdict(words string) part {
 	return part{words, []expr.Any{v}}
 }
 
-// filterText is a whole table in nft's language.
+// filterText returns a whole table in the language of nft(8).
 func filterText(f Family) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table %s %s {\n", f, FilterTable)

@@ -23,18 +23,20 @@ const (
 // Modes are the modes that a network can be created in.
 func Modes() []Mode { return []Mode{ModeBridge, ModeRouted, ModeMACVLAN, ModePhysical} }
 
-// hasPorts: a VPS's interface has an end on the host, with filters at it.
+// HasPorts reports whether a VPS's interface has an end on the host, with
+// filters.
 func (t Table) HasPorts() bool { return t.Mode == ModeBridge || t.Mode == ModeRouted }
 
-// hostRoutes: the host is its VPSs' gateway.
+// HostRoutes reports whether the host is the gateway of the VPSs.
 func (t Table) HostRoutes() bool { return t.Mode == ModeRouted || t.Mode == ModeBridge && !t.Foreign }
 
-// onLAN: others than croft's VPSs have addresses of its prefixes too.
+// onLAN reports whether other machines also have addresses in the network's
+// prefixes.
 func (t Table) onLAN() bool {
 	return t.Mode == ModeMACVLAN || t.Mode == ModePhysical || t.Foreign || t.Mode == ModeRouted && t.Parent != ""
 }
 
-// LANLink is the host's link to that LAN, "" if there is none.
+// LANLink returns the host's link to that LAN; "" if there is none.
 func (t Table) LANLink() string {
 	switch {
 	case !t.onLAN():
@@ -50,8 +52,8 @@ func (t Table) LANLink() string {
 func routedGateway4() netip.Addr { return netip.AddrFrom4([4]byte{169, 254, 0, 1}) }
 func routedGateway6() netip.Addr { return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: 1}) }
 
-// Gateway4 is the router of the network's VPSs: the host's own first address
-// in it, or what the LAN has. It is the zero Addr if there is none.
+// Gateway4 is the router of the network's VPSs: the host's first address in the
+// network, or the router of the LAN. It is the zero Addr if there is none.
 func (t Table) Gateway4() netip.Addr { return t.gateway(t.IPv4, routedGateway4) }
 
 // Gateway6 is Gateway4 for IPv6.
@@ -81,7 +83,7 @@ func FirstHost(p netip.Prefix) netip.Addr {
 	return p.Masked().Addr().Next()
 }
 
-// bitsOf is the prefix length that a has inside a VPS.
+// bitsOf returns the prefix length of a inside a VPS.
 func (t Table) bitsOf(a netip.Addr) int {
 	if t.Mode == ModeRouted {
 		return a.BitLen()
@@ -170,7 +172,7 @@ func (t Table) checkMode() error {
 		link = t.Bridge
 	case ModeRouted:
 		if t.Parent == "" {
-			return nil // nobody outside is answered, the host has a route to it from elsewhere
+			return nil // the host answers no requests from outside: another router has a route to it
 		}
 	case ModeMACVLAN, ModePhysical:
 	default:

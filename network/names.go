@@ -11,13 +11,13 @@ import (
 	"croft/internal/vps"
 )
 
-// linkPrefix begins the name of every host link of ours. The filters know our
-// ports by it, so it is what makes an unknown port of ours drop. It is not
-// "ve-", which systemd-networkd would run DHCP and masquerading on.
+// LinkPrefix begins the name of every host link of croft. The filters recognise
+// ports by it, so they drop frames from unknown ports. It is not "ve-", because
+// systemd-networkd would run DHCP and masquerading on such links.
 const LinkPrefix = "cr-"
 
-// hashed is what names and MACs of one interface are derived from: try is
-// counted up until nobody else has the result.
+// hashed returns the hash from which croft derives the names and MACs of an
+// interface. The caller increments try until the result is free.
 func hashed(t Table, owner vps.Name, iface string, try int) [32]byte {
 	return sha256.Sum256(fmt.Appendf(nil, "croft\x00%s\x00%s\x00%s\x00%s\x00%d", t.Name, t.MAC, owner, iface, try))
 }

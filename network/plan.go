@@ -26,7 +26,7 @@ type Plan struct {
 	HostMAC   net.HardwareAddr // of the host's end; nil: the kernel's choice
 	Addresses []netip.Prefix   // with the length that they have inside, IPv4 first
 	Gateways  []netip.Addr     // at most one of each family that Addresses has
-	Near      []netip.Prefix   // what is reached by the network's gateway although the way out is another interface's
+	Near      []netip.Prefix   // reached by the network's gateway, although the default route uses another interface
 	MTU       int              // 0 leaves the kernel's
 	Rate      vps.Rate
 	// Connections is how many connections the interface may have in the host's
@@ -94,17 +94,18 @@ func (p Plan) AsSecondary(t Table) Plan {
 	return p
 }
 
-// onLAN: others than croft's VPSs know its addresses.
+// OnLAN reports whether machines other than croft's VPSs know the interface's
+// addresses.
 func (p Plan) OnLAN() bool {
 	return p.Mode == ModeMACVLAN || p.Mode == ModePhysical || p.Foreign || p.Mode == ModeRouted && p.Parent != ""
 }
 
-// AnswersHost reports whether the host can ask for the interface's addresses: a
-// macvlan's it never reaches, nor those of a link that is not its own, and what it
-// asks a second interface of a routed network is answered by the first one.
+// AnswersHost reports whether the host can probe the interface's addresses. The
+// host cannot reach a macvlan or a link that it has given away. In a routed
+// network the first interface of a VPS answers for the second one.
 func (p Plan) AnswersHost() bool { return p.HasPort() && len(p.Near) == 0 }
 
-// via is the gateway of a prefix's family.
+// via returns the gateway of a prefix's family.
 func (p Plan) via(prefix netip.Prefix) (netip.Addr, bool) {
 	for _, g := range p.Gateways {
 		if prefix.IsValid() && g.Is4() == prefix.Addr().Is4() {
@@ -114,14 +115,14 @@ func (p Plan) via(prefix netip.Prefix) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// A Way is a route that an interface brings with it.
+// A DefaultRoute is a route through an interface's gateway.
 type DefaultRoute struct {
-	To  netip.Prefix // zero bits: everything
+	To  netip.Prefix // zero bits: the default route
 	Via netip.Addr
 }
 
-// Ways are the routes that the interface brings: to everything, or, beside an
-// interface that does so, to what is near.
+// DefaultRoutes returns the routes of the interface: default routes, or, if
+// another interface has these, routes to the prefixes in Near.
 func (p Plan) DefaultRoutes() []DefaultRoute {
 	var out []DefaultRoute
 	for _, g := range p.Gateways {
@@ -178,17 +179,18 @@ func (p Plan) HasIPv6() bool {
 	return false
 }
 
-// A neighbour is an entry of the host's: it knows who has the address without
-// asking, or, as a proxy, answers who asks for it on that link.
+// A Neighbour is an entry in the host's neighbour table. With it the host knows
+// the MAC of an address without a request. A proxy entry makes the host answer
+// requests for the address on that link.
 type Neighbour struct {
 	Link  string
 	Addr  netip.Addr
 	Proxy bool
 }
 
-// neighbours are what the host knows of the interface, so that it never asks
-// its VPS, and for what it answers others. On a foreign bridge it is a host of
-// the LAN like any other.
+// Neighbours returns the host's entries for the interface: so the host never
+// sends requests to the VPS, and answers requests of others. It returns nil on
+// a foreign bridge, where the VPS is an ordinary host of the LAN.
 func (p Plan) Neighbours() []Neighbour {
 	var out []Neighbour
 	at := p.Bridge
@@ -260,7 +262,7 @@ type FilterElement struct {
 	Key   []byte // ifname, padded to 16, and the value, padded to 4
 }
 
-// elements are what the filters let this interface use.
+// Elements returns the elements of the filters' sets for this interface.
 func (p Plan) Elements() []FilterElement {
 	if !p.HasPort() {
 		return nil
@@ -297,14 +299,15 @@ type PortFlag struct {
 // IFLA_BRPORT_LOCKED of linux/if_link.h, kernel 5.18; no library has it yet.
 const brportLocked = 39
 
-// portFlags make a port exchange frames with nothing but the bridge itself:
-// isolated ports do not reach each other, what the port did not ask for is
-// not flooded to it, and what it sends teaches the bridge nothing. Locked is
-// the second line of the source MAC filter. On a foreign bridge "nothing but
-// the bridge" includes the administrator's ports, and their questions, which
-// are sent to groups, have to reach it. The ports of a segment reach each other, and
-// ask each other: proxy_arp there would keep all that is flooded from them
-// (br_flood, net/bridge/br_forward.c).
+// PortFlags let a port exchange frames only with the bridge itself. Isolated
+// ports do not reach each other, the bridge does not flood unknown traffic to
+// the port, and it learns no addresses from it. Locked is the second line of
+// the source MAC filter.
+//
+// On a foreign bridge, the administrator's ports must reach the port too, and
+// so must their requests, which are multicast or broadcast. Ports of a segment
+// reach each other and send requests to each other. There proxy_arp would stop
+// all flooded frames (br_flood, net/bridge/br_forward.c).
 func (p Plan) PortFlags() []PortFlag {
 	groups := p.Foreign || p.Segment
 	return []PortFlag{

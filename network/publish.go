@@ -14,7 +14,7 @@ type Published struct {
 	Ports []vps.Publication
 }
 
-// The chains of ours that translate what is published, beside
+// croft's chains that translate published ports, in addition to
 // CROFT-POSTROUTING.
 const (
 	chainPrerouting = "CROFT-PREROUTING"
@@ -29,10 +29,10 @@ func publishJumps() []Jump {
 	}
 }
 
-// comment says whose a rule is. Names of networks have no ":".
+// comment identifies the owner of a rule. Names of networks contain no ":".
 func (p Published) comment() string { return p.Plan.Network + ":" + string(p.Plan.Owner) }
 
-// device is where the VPS's answers reach the host.
+// device is the link on which the VPS's answers reach the host.
 func (p Published) Device() string {
 	if p.Plan.Bridge != "" {
 		return p.Plan.Bridge
@@ -40,7 +40,7 @@ func (p Published) Device() string {
 	return p.Plan.HostLink
 }
 
-// target is the VPS's address of that family, the zero Addr if it has none.
+// target returns the VPS's address of the family; the zero Addr if it has none.
 func (p Published) target(six bool) netip.Addr {
 	for _, a := range p.Plan.Addresses {
 		if a.Addr().Is6() == six {
@@ -50,11 +50,11 @@ func (p Published) target(six bool) netip.Addr {
 	return netip.Addr{}
 }
 
-// rules are what p needs of iptables in one family: what comes from outside
-// and from VPSs is translated in PREROUTING, what the host itself sends in
-// OUTPUT. Sources stay as they are, but for two: what a VPS sends to itself by
-// way of the host, and what comes from the host's loopback address, which no
-// answer could find.
+// rules returns the iptables rules of p in one family. PREROUTING translates
+// packets from outside and from VPSs, OUTPUT those of the host itself. Source
+// addresses do not change, with two exceptions: packets that a VPS sends to
+// itself through the host, and packets from the host's loopback address, which
+// no answer could reach.
 func (p Published) rules(six bool) []Rule {
 	to := p.target(six)
 	if !to.IsValid() {
@@ -71,7 +71,7 @@ func (p Published) rules(six bool) []Rule {
 		}
 		any, loopback = true, loopback || port.OnLoopback()
 		spec := translation(port, to, p.comment())
-		if !port.HostAddr().IsLoopback() { // else whoever is on the host's LAN could send there
+		if !port.HostAddr().IsLoopback() { // otherwise machines on the host's LAN could send there
 			add(chainPrerouting, "%s", spec)
 		}
 		add(chainOutput, "%s", spec)

@@ -9,17 +9,18 @@ import (
 	"croft/internal/vps"
 )
 
-// A publishChange is what to do in one family so that the rules of some VPSs
-// are what they should be.
+// A PublishChange lists the changes in one family that make the rules of some
+// VPSs correct.
 type PublishChange struct {
 	Six   bool
-	Text  string   // for iptables-restore --noflush, which does it as a whole; "" if nothing is to be done
-	Udp   []string // specs of UDP that come or go: their connections have to be forgotten
-	After []Rule   // of nat, once it is done
+	Text  string   // input of iptables-restore --noflush, which applies it atomically; "" if there is no change
+	Udp   []string // specs of added and removed UDP rules: the kernel must forget their connections
+	After []Rule   // rules of table nat after the change
 }
 
-// publishChanges compares what is there with what all should have. A chain of
-// ours that is empty then goes, with its jump; other rules stay as they are.
+// PublishChanges compares the present rules with the rules that all should
+// have. It removes a chain of croft, with its jump, if the chain becomes empty.
+// It leaves other rules unchanged.
 func PublishChanges(six bool, now SavedRules, all []Published) PublishChange {
 	change := PublishChange{Six: six}
 	mine := map[string]bool{}
@@ -83,15 +84,15 @@ func (c *PublishChange) note(spec string) {
 	}
 }
 
-// commentOf is the comment of a rule that iptables-save printed, which is one
-// word in rules of ours.
+// commentOf returns the comment of a rule in the format of iptables-save. In
+// croft's rules it is one word.
 func commentOf(spec string) string {
 	_, rest, _ := strings.Cut(spec, " --comment ")
 	word, _, _ := strings.Cut(rest, " ")
 	return word
 }
 
-// portsOf is the range of ports that a rule of ours translates.
+// PortsOf returns the range of ports that a rule of croft translates.
 func PortsOf(spec string) (first, last uint16) {
 	_, rest, _ := strings.Cut(spec, " --dport ")
 	word, _, _ := strings.Cut(rest, " ")
@@ -107,8 +108,8 @@ func PortsOf(spec string) (first, last uint16) {
 	return uint16(a), uint16(b)
 }
 
-// A PublishedInfo is what a VPS has published, as it is saved and as it really
-// is. Its JSON keys are stable.
+// A PublishedInfo shows the published ports of a VPS, as saved and as in the
+// kernel. Its JSON keys are stable.
 type PublishedInfo struct {
 	Name      vps.Name          `json:"name"`
 	Running   bool              `json:"running"`
@@ -135,7 +136,7 @@ func (p Published) SavedInfo() PublishedInfo {
 	return info
 }
 
-// liveInfo is SavedInfo with what is really there, by family.
+// LiveInfo is SavedInfo with the present state of the kernel, by family.
 func (p Published) LiveInfo(there map[bool]SavedRules) PublishedInfo {
 	info := p.SavedInfo()
 	info.Running, info.Applied = true, true

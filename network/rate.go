@@ -33,10 +33,10 @@ func (s Shaper) String() string {
 	return fmt.Sprintf("tbf rate %dbit burst %db limit %db", s.Rate, s.Burst, s.Limit)
 }
 
-// shapers are those of both directions; nil is none. What goes to a VPS is
-// shaped where it leaves the host, on the host's end of the pair. What comes
-// from it has left nothing yet: it is sent through a link of its own (ifb) first, and is
-// looked at by the filters after that. Either is out of the VPS's reach.
+// Shapers returns the shapers of both directions; nil means none. Traffic to a
+// VPS is shaped on the host's end of the pair. Traffic from it first goes
+// through a separate link (ifb), and after that through the filters. The VPS
+// can reach neither.
 func (p Plan) Shapers() (in, out *Shaper) {
 	if p.HostLink == "" {
 		return nil, nil
@@ -52,22 +52,23 @@ func (p Plan) Shapers() (in, out *Shaper) {
 	return in, out
 }
 
-// shaperPrefix begins the name of the link through which what a VPS sends is
-// shaped. It is none that the filters take for a port.
+// shaperPrefix begins the name of the link that shapes the traffic from a VPS.
+// The filters do not take such a link for a port.
 const shaperPrefix = "ci-"
 
-// shaperLink is named after the host link that it belongs to.
+// ShaperLink returns the name of the shaper link, derived from the host link.
 func (p Plan) ShaperLink() string { return shaperPrefix + strings.TrimPrefix(p.HostLink, LinkPrefix) }
 
-// shaperHandle is the handle of our token buckets, 0xc0 as in croft: one of
-// another handle is somebody else's.
+// ShaperHandle is the handle of croft's token buckets, 0xc0 as in croft. Token
+// buckets with another handle belong to other programs.
 const ShaperHandle = 0xc0
 
-// redirectPriority is the place of the filter that sends what comes from a VPS
+// RedirectPriority is the priority of the filter that sends traffic from a VPS
 // through its shaper link.
 const RedirectPriority = 10
 
-// rateText is the rates in words of tc(8) and ip(8); nothing without a limit.
+// rateText prints the rates as commands of tc(8) and ip(8); nothing without a
+// limit.
 func (p Plan) rateText(line func(string, ...any)) {
 	in, out := p.Shapers()
 	if in != nil {

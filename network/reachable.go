@@ -49,7 +49,7 @@ func checkRoute(r vps.Route, interfaces []Plan, all []vps.Route) error {
 	if err != nil || slices.ContainsFunc(on, func(p Plan) bool { return guests(p) || p.reaches(via) }) {
 		return nil
 	}
-	for _, o := range all { // one without a next hop puts what it leads to on a link
+	for _, o := range all { // a route without a next hop makes its destination reachable on a link
 		if o.Via == "" && o.Prefix().Contains(via) {
 			return nil
 		}

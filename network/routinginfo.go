@@ -58,7 +58,7 @@ func SavedRouting(r vps.Routing, name vps.Name) RoutingInfo {
 	return info
 }
 
-// liveRouting is SavedRouting with what exists, as the kernel lists it.
+// LiveRouting is SavedRouting with the present state, as the kernel lists it.
 func LiveRouting(r vps.Routing, name vps.Name, there vps.Routing) RoutingInfo {
 	info := SavedRouting(r, name)
 	info.Running, info.Applied = true, true
@@ -93,8 +93,8 @@ func LiveRouting(r vps.Routing, name vps.Name, there vps.Routing) RoutingInfo {
 	return info
 }
 
-// find returns the first of all that is not used and that is, and marks it
-// used; -1 is none.
+// Find returns the index of the first unused element for which is returns true,
+// and marks it used; -1 if there is none.
 func Find[T any](all []T, used map[int]bool, is func(T) bool) int {
 	for i, x := range all {
 		if !used[i] && is(x) {

@@ -9,11 +9,11 @@ import (
 	"croft/internal/fail"
 )
 
-// Salvage reads a table whose claims Decode refuses: it has the claims of those
-// groups of the journal that are as they were written, without what contradicts
-// another claim. Changes of such a table are all of it. Settings that cannot be
-// read are fail.State: no other file says the mode and the prefixes. So is a table
-// of a newer schema, which it returns.
+// Salvage reads a table whose claims Decode refuses. It keeps the claims from
+// intact groups of the journal, except claims that contradict newer ones.
+// Changes of such a table rewrites all of it. If the settings are unreadable,
+// it returns fail.State, because no other file has the mode and the prefixes.
+// It also returns fail.State, with the table, for a newer schema.
 func Salvage(f Files) (Table, error) {
 	var t Table
 	if err := json.Unmarshal(f.Settings, &t); err != nil {
@@ -26,7 +26,7 @@ func Salvage(f Files) (Table, error) {
 	r := replay{at: map[string]int{}}
 	for _, group := range wholeGroups(string(f.Claims)) {
 		for line := range strings.Lines(group) {
-			_ = r.line(strings.TrimSuffix(line, "\n")) // what cannot be read claims nothing
+			_ = r.line(strings.TrimSuffix(line, "\n")) // unreadable lines add no claim
 		}
 	}
 	t.Claims = t.consistent(r.claims)
@@ -36,7 +36,7 @@ func Salvage(f Files) (Table, error) {
 	return t, nil
 }
 
-// wholeGroups are the groups of a journal whose checksums are right.
+// wholeGroups returns the groups of a journal with correct checksums.
 func wholeGroups(text string) (groups []string) {
 	for text != "" {
 		group, rest, ok := cutGroup(text)
@@ -48,8 +48,9 @@ func wholeGroups(text string) (groups []string) {
 	return groups
 }
 
-// consistent are those of claims, from the newest to the oldest, that make sense
-// beside the others: a release that was lost leaves an older owner.
+// consistent returns the valid claims, from the newest to the oldest, that do
+// not contradict newer ones. If a release was lost, the older owner still has a
+// claim in the journal.
 func (t Table) consistent(claims []Claim) []Claim {
 	taken := map[string]bool{}
 	addresses := map[netip.Addr]bool{}

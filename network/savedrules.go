@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// saved is what iptables-save printed: lines by table, quotes left out.
+// SavedRules is parsed output of iptables-save: lines by table, without quotes.
 type SavedRules map[string][]string
 
 func ParseSavedRules(text string) SavedRules {
@@ -28,7 +28,7 @@ func (s SavedRules) HasChain(table, chain string) bool {
 	return slices.ContainsFunc(s[table], func(l string) bool { return strings.HasPrefix(l, ":"+chain+" ") })
 }
 
-// in returns the specs of a chain's rules.
+// In returns the specs of a chain's rules.
 func (s SavedRules) In(table, chain string) []string {
 	var out []string
 	for _, line := range s[table] {
@@ -39,7 +39,7 @@ func (s SavedRules) In(table, chain string) []string {
 	return out
 }
 
-// of returns the specs in a chain of ours that belong to one network.
+// Of returns the specs in a chain of croft that belong to one network.
 func (s SavedRules) Of(table, chain, network string) []string {
 	return slices.DeleteFunc(s.In(table, chain), func(spec string) bool {
 		return !strings.Contains(spec+" ", " --comment "+network+" ")
@@ -56,8 +56,9 @@ func (s SavedRules) Jumps(j Jump) int {
 	return n
 }
 
-// match reports whether exactly the wanted rules are there, each network's guards
-// before everybody's way out, and one jump leads to them.
+// Matches reports whether the present rules are exactly the wanted ones, the
+// guards of each network stand before all rules that let packets out, and one
+// jump leads to them.
 func (s SavedRules) Matches(network string, want []Rule) bool {
 	for _, j := range Jumps() {
 		specs := specsIn(want, j)
@@ -87,13 +88,14 @@ func specsIn(rules []Rule, j Jump) []string {
 	return out
 }
 
-// isGuard: rules that say where a packet goes stand before those that only
-// say where it comes from.
+// isGuard reports whether a rule matches the output link of packets. Such rules
+// stand before rules that match only the input link.
 func isGuard(spec string) bool { return strings.Contains(" "+spec, " -o ") }
 
-// repairText is what iptables-restore --noflush has to read to make a network's
-// rules right. Each table changes at one instant: there is none without guards
-// between networks. Guards come before what lets out, whichever network's.
+// RepairText returns the input of iptables-restore --noflush that corrects a
+// network's rules. iptables-restore replaces each table atomically, so networks
+// are never without guards between them. The guards of all networks stand
+// before all rules that let packets out.
 func RepairText(now SavedRules, network string, want []Rule) string {
 	var b strings.Builder
 	for _, table := range []string{"filter", "nat"} {

@@ -48,10 +48,10 @@ type Table struct {
 	Claims   []Claim      `json:"claims,omitempty"`
 
 	extra map[string]json.RawMessage
-	kept  *kept // what the files say; nil: there are none yet
+	kept  *kept // content of the files; nil: there are no files yet
 }
 
-// Files are what is kept of a network.
+// Files are the contents of a network's files.
 type Files struct {
 	Settings []byte // networks/NAME.json: the Table without its claims
 	Claims   []byte // networks/NAME.claims: see claims.go. Unused up to schema 2
@@ -63,15 +63,16 @@ func (f Files) Mention(owner vps.Name) bool {
 	return bytes.Contains(f.Settings, []byte(`"`+owner+`"`)) || bytes.Contains(f.Claims, []byte(lineClaim+owner+" "))
 }
 
-// Changes are what has to be written into the files of a network: what is nil
-// stays as it is. Claims come before Settings, which make the network exist.
+// Changes are the changes to the files of a network; a nil field means no
+// change. Write Claims before Settings, because Settings make the network
+// exist.
 type Changes struct {
 	Settings []byte // is the new content
 	Claims   []byte // is the new content
 	Append   []byte // comes at the end of the claims
 }
 
-// A Claim is one interface of a VPS and what it owns.
+// A Claim is one interface of a VPS with its addresses and names.
 type Claim struct {
 	Owner     vps.Name     `json:"owner"`     // the VPS's name
 	Interface string       `json:"interface"` // inside: eth0
@@ -116,8 +117,8 @@ func decode(f Files, owners []vps.Name) (Table, error) {
 	return t, nil
 }
 
-// take gives t, whose settings have been read, its claims, and remembers what is
-// in the files.
+// take sets the claims of t, whose settings are already decoded, and stores the
+// content of the files for Changes.
 func (t *Table) take(f Files, owners []vps.Name) error {
 	k := kept{claims: t.Claims, anew: true, some: len(owners) > 0}
 	if k.some {
@@ -137,7 +138,8 @@ func (t *Table) take(f Files, owners []vps.Name) error {
 	return nil
 }
 
-// settings is the table as JSON without its claims, with a newline at its end.
+// settings returns the table as JSON without its claims, with a newline at the
+// end.
 func (t Table) settings() ([]byte, error) {
 	t.Schema, t.Claims = Schema, nil
 	data, err := json.MarshalIndent(t, "", "  ")
@@ -147,12 +149,12 @@ func (t Table) settings() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// Appendable reports whether a change is written beside what is there. If not, the
-// next one writes all claims anew.
+// Appendable reports whether Changes can append to the claims file. If not, the
+// next change rewrites all claims.
 func (t Table) Appendable() bool { return t.kept != nil && !t.kept.anew }
 
-// Changes returns what has to be written so that the files that t was read from
-// say what t says now: nothing if they do so already, all of it if there are no files.
+// Changes returns the changes that bring the files from which t was read up to
+// date: none if they match already, everything if there are no files.
 func (t Table) Changes() (c Changes, err error) {
 	before := t.kept
 	if before == nil {
