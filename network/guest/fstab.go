@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// fstab lets a system boot without a failed unit whose /etc/fstab has a line for /
-// or /usr, as that of each machine has. Such a mount belongs to the host, and the
-// VPS cannot remount it. systemd-remount-fs still does what it can: the options of
-// /proc, /dev/shm and their like apply.
+// fstab lets a system boot without a failed unit if its /etc/fstab has a line
+// for / or /usr, as on a machine. Such a mount belongs to the host, and the VPS
+// cannot remount it. systemd-remount-fs still applies the options of /proc,
+// /dev/shm and similar mounts.
 func fstab(w *writer, _ Settings) {
 	const dropIn = "etc/systemd/system/systemd-remount-fs.service.d/croft.conf"
 	for _, dir := range []string{"usr/lib/systemd/", "lib/systemd/"} {

@@ -1,13 +1,13 @@
-// Package guest writes the files inside a VPS that would otherwise fight
-// over its name, its resolvers and its addresses: /etc/hostname, its line in
-// /etc/hosts, resolv.conf, an inittab's lines for what a VPS does not have, and
-// the configuration of whatever network service the distribution has. It looks at a file system and returns what to
-// write; it writes nothing.
+// Package guest decides the content of files inside a VPS that would otherwise
+// contradict its name, its resolvers and its addresses: /etc/hostname, its line
+// in /etc/hosts, resolv.conf, lines of an inittab for devices that a VPS does
+// not have, and the configuration of the distribution's network service. It
+// reads a file system and returns changes; it writes nothing.
 //
-// A file of croft's says so in its first line, "managed by croft", and is
-// rewritten at each start. A file that does not say so is the user's and is
-// left as it is. Only the first start of a VPS takes over what the
-// template had, since no user has been there yet.
+// A file with "managed by croft" in its first line belongs to croft, and is
+// rewritten at each start. A file without that line belongs to the user and is
+// not changed. Only the first start of a VPS replaces the template's files,
+// because no user has changed them yet.
 package guest
 
 import (
@@ -24,14 +24,15 @@ import (
 	"croft/internal/fail"
 )
 
-// marker is in the first line of every file of ours, and at the end of every
-// line of ours in somebody else's file.
+// marker is in the first line of each file that belongs to croft, and at the
+// end of each line that croft adds to another file.
 const marker = "managed by croft"
 
-// header is the first lines of a file of ours; every format here takes "#".
+// header is the first lines of a file that belongs to croft. "#" begins a
+// comment in all its formats.
 const header = "# " + marker + ": rewritten at each start. Take this line out to keep the file as it is.\n"
 
-// Settings are what the VPS should have.
+// Settings are the settings of the VPS that its files contain.
 type Settings struct {
 	Hostname   string // "" leaves hostname and hosts alone
 	Hosts      []Host // VPSs that it reaches by name, in the order of their lines
@@ -43,12 +44,12 @@ type Settings struct {
 	First      bool   // this VPS has never been started
 }
 
-// An Interface is one link inside and what it has.
+// An Interface is a link inside, with its addresses.
 type Interface struct {
 	Name      string // eth0
 	Addresses []netip.Prefix
 	Gateways  []netip.Addr   // at most one of each family
-	Near      []netip.Prefix // what is reached by them, if not everything is
+	Near      []netip.Prefix // prefixes that are reached by the gateways, if not everything is
 	MTU       int            // 0 leaves the kernel's
 	Routes    []string       // more of them, in words of ip-route(8)
 }
@@ -64,7 +65,7 @@ type File struct {
 // Changes are what makes the files match the settings.
 type Changes struct {
 	Files  []File   // sorted by path; those that are right already are not among them
-	Remove []string // files of ours that no setting is for any more
+	Remove []string // croft's files that no setting needs any more
 	Kept   []string // files that are the user's and stay as they are
 
 	// Unreadable are files that exist and cannot be read, with the reason, by
@@ -194,7 +195,7 @@ func (w *writer) program(name string) bool {
 	return w.has("usr/sbin/"+name, "sbin/"+name, "usr/bin/"+name, "bin/"+name)
 }
 
-// put writes a whole file of ours, unless it is the user's.
+// put writes a whole file that belongs to croft, unless the user owns it.
 func (w *writer) put(path string, mode fs.FileMode, content string) {
 	now := w.look(path)
 	switch {

@@ -18,12 +18,12 @@ type Host struct {
 // that it is a VPS.
 const Domain = "croft"
 
-// hostMarker is at the end of every line of ours about a VPS.
+// hostMarker is at the end of each of croft's lines about a VPS.
 const hostMarker = "# a VPS, kept by croft"
 
-// Hosts looks at root, the file system of a VPS that runs, and returns what
-// makes its /etc/hosts name all, and no others of ours. Without such a file,
-// or where it is no ordinary one, there is nothing to change.
+// Hosts reads root, the file system of a running VPS, and returns the change
+// that makes croft's lines of its /etc/hosts name exactly all. If the file is
+// missing or not a regular one, there is no change.
 func Hosts(root fs.FS, all []Host) (Changes, error) {
 	w := &writer{root: root}
 	if hosts := w.look("etc/hosts"); hosts.usable {
@@ -32,9 +32,9 @@ func Hosts(root fs.FS, all []Host) (Changes, error) {
 	return w.out, nil
 }
 
-// withHosts puts the lines of ours about VPSs where the first of them was, or
-// at the end, so that what the user says of a name comes first and counts.
-// Every other line stays as it is.
+// withHosts puts croft's lines about VPSs where the first of them was, or at
+// the end, so that lines of the user come first and take precedence. Other
+// lines do not change.
 func withHosts(hosts string, all []Host) string {
 	var before, after strings.Builder
 	to := &before
@@ -56,8 +56,8 @@ func withHosts(hosts string, all []Host) string {
 	return before.String() + after.String()
 }
 
-// names are what a VPS is called. One that is called like the machine itself
-// has its long name alone.
+// names returns the names of a VPS. One with the name of the machine itself has
+// its long name only.
 func (h Host) names() string {
 	long := h.Name + "." + Domain
 	if slices.Contains([]string{"localhost", "ip6-localhost", "ip6-loopback", "ip6-allnodes", "ip6-allrouters"}, h.Name) {

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// The block of ours in /etc/network/interfaces.
+// The marks of croft's block in /etc/network/interfaces.
 const (
 	blockBegin = "# begin: " + marker + ", rewritten at each start\n"
 	blockEnd   = "# end: " + marker + "\n"
 )
 
-// ifupdown writes interfaces(5), for ifupdown of Debian, ifupdown-ng of
-// Alpine, and busybox's ifup: a block of ours, with every other line kept. An
-// interface that the user configures outside of it is the user's.
+// ifupdown writes interfaces(5) for Debian's ifupdown, Alpine's ifupdown-ng and
+// busybox's ifup: one block of lines. All other lines stay. An interface that
+// the user configures outside of the block belongs to the user.
 func ifupdown(w *writer, s Settings) {
 	const path = "etc/network/interfaces"
 	if !w.program("ifup") || !w.has("etc/network") {
@@ -56,7 +56,8 @@ func ifupdown(w *writer, s Settings) {
 	}
 }
 
-// withoutBlock cuts the block of ours out; one without an end goes to the end.
+// withoutBlock removes croft's block. A block without an end extends to the end
+// of the file.
 func withoutBlock(text string) string {
 	var b strings.Builder
 	inside := false
@@ -178,8 +179,8 @@ func waysByHand(b *strings.Builder, i Interface, four bool) {
 	}
 }
 
-// resolvconf: what the package resolvconf, if it is there, puts into
-// resolv.conf; ifup itself ignores it.
+// resolvconf adds the resolvers for the package resolvconf, which writes
+// resolv.conf if it is installed. ifup itself ignores these lines.
 func resolvconf(b *strings.Builder, s Settings) {
 	if len(s.Servers) > 0 {
 		fmt.Fprintf(b, "    dns-nameservers %s\n", join(s.Servers, " "))

@@ -64,7 +64,7 @@ func (w *writer) defaultInittab() string {
 	return text
 }
 
-// originalInittab takes out what croft has changed.
+// originalInittab removes croft's changes.
 func originalInittab(text string) string {
 	var b strings.Builder
 	added := false
@@ -85,7 +85,8 @@ func originalInittab(text string) string {
 	return b.String()
 }
 
-// fitInittab is text with what is in vain commented out and what is missing added.
+// fitInittab comments out lines of text that cannot work in a VPS, and adds
+// lines that are missing.
 func (w *writer) fitInittab(text, init string) string {
 	var b strings.Builder
 	console, mark := false, strings.Contains(text, "/run/booted")
@@ -114,7 +115,8 @@ func (w *writer) fitInittab(text, init string) string {
 	return b.String()
 }
 
-// getty is the line of a getty on the console, "" if there is no such program.
+// getty returns the line of a getty on the console, "" if there is no such
+// program.
 func (w *writer) getty(init string) string {
 	program := w.find("getty")
 	if program == "" {

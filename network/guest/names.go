@@ -68,10 +68,10 @@ func withShort(name string) []string {
 	return []string{name}
 }
 
-// editHosts puts the line of ours where it was, or at the end, and keeps
-// every other line. The VPS is called called; the name of its settings leads
-// to it as well. At the first start it takes out the name of the machine that
-// the template was built on.
+// editHosts puts croft's line where it was, or at the end, and keeps all other
+// lines. called is the name of the VPS; the name in its settings leads to it
+// too. The first start removes the name of the machine on which the template
+// was built.
 func editHosts(hosts string, s Settings, called string, first bool) string {
 	if strings.TrimSpace(hosts) == "" {
 		hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"

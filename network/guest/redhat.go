@@ -206,8 +206,8 @@ func wickedText(i Interface) string {
 	return b.String()
 }
 
-// sweep removes files of ours in dir whose names begin with prefix and that
-// are not wanted any more.
+// sweep removes croft's files in dir whose names begin with prefix and that are
+// not wanted any more.
 func (w *writer) sweep(dir, prefix string, wanted map[string]bool) {
 	entries, err := fs.ReadDir(w.root, dir)
 	if err != nil {

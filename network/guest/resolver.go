@@ -50,7 +50,8 @@ func resolvedText(s Settings) string {
 	return text
 }
 
-// maxServers is what the resolver of a C library reads (MAXNS, resolv.conf(5)).
+// maxServers is how many servers the resolver of a C library reads (MAXNS,
+// resolv.conf(5)).
 const maxServers = 3
 
 // Upstreams returns the resolvers that a VPS can use, from the first of the

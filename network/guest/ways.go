@@ -9,13 +9,13 @@ import (
 type way struct {
 	to     netip.Prefix
 	via    netip.Addr
-	onLink bool // via is on the link although no address says so
+	onLink bool // via is on the link, although no address shows it
 }
 
 func (w way) everywhere() bool { return w.to.Bits() == 0 }
 
-// ways are the routes of one family by the interface's gateways: to everything,
-// or to what is near.
+// ways returns the routes of one family by the interface's gateways: to
+// everything, or to the near prefixes.
 func (i Interface) ways(four bool) []way {
 	via := i.gateway(four)
 	if !via.IsValid() {
@@ -38,8 +38,8 @@ func (i Interface) ways(four bool) []way {
 // allWays are those of both families.
 func (i Interface) allWays() []way { return append(i.ways(true), i.ways(false)...) }
 
-// plainGateway is the gateway to everything that is on the link as a guest
-// expects it, the zero Addr if the way out is none or another.
+// plainGateway returns the gateway to everything that is on the link as a guest
+// expects it. It is the zero Addr if there is no such gateway.
 func (i Interface) plainGateway(four bool) netip.Addr {
 	if w := i.ways(four); len(w) == 1 && w[0].everywhere() && !w[0].onLink {
 		return w[0].via

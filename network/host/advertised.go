@@ -9,10 +9,10 @@ import (
 	"croft/network"
 )
 
-// keepRouterAdvertisements has every link that listens to routers go on when
-// it forwards, which takes an accept_ra of 2
-// (Documentation/networking/ip-sysctl.rst). "default" is among them, for links
-// to come. One that forwards already listens to nobody, and stays so.
+// keepRouterAdvertisements makes every link that accepts router advertisements
+// keep accepting them when it forwards. That needs an accept_ra of 2
+// (Documentation/networking/ip-sysctl.rst). "default" is included, for later
+// links. A link that forwards already does not accept them, and is not changed.
 func keepRouterAdvertisements() error {
 	conf := "net/ipv6/conf"
 	entries, err := os.ReadDir(procSys + conf)

@@ -116,12 +116,12 @@ func (h *Host) uncountConnections(hostLink string) error {
 			return err
 		}
 	}
-	// Added first: to delete what is absent is an error.
+	// added first, because deleting a missing chain is an error
 	h.nft.DelChain(h.nft.AddChain(chainIn(kernelTable(network.FamilyInet), chain)))
 	return classify("remove the bound on connections of "+hostLink, h.nft.Flush())
 }
 
-// addRefused adds to dropped what the bound on connections has dropped.
+// addRefused adds the packets that the bound on connections dropped.
 func (h *Host) addRefused(hostLink string, dropped map[network.Reason]uint64) error {
 	rules, err := h.nft.GetRules(kernelTable(network.FamilyInet), &nftables.Chain{Name: network.ConnectionChain(hostLink)})
 	if err != nil {

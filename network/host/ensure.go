@@ -16,14 +16,14 @@ import (
 	"croft/network"
 )
 
-// Ensure makes the host so as p says. What is right already is not touched,
-// so that calling it at every start costs a few reads; what somebody flushed
-// is put back, for running VPSs too. On error what was made stays, and the
-// next call goes on from there.
+// Ensure makes the host match p. It changes nothing that is right, so a call at
+// every start costs a few reads. It puts back what another program flushed, for
+// running VPSs too. After an error the finished steps stay, and the next call
+// continues.
 //
-// Beyond things of our own it changes three settings of the host, and warns when it does:
-// IPv4 and IPv6 forwarding go on, and before the latter accept_ra goes from 1
-// to 2 where it counts, so that the host keeps its own IPv6 routes.
+// Besides croft's own objects it changes three settings of the host, with a
+// warning: it turns IPv4 and IPv6 forwarding on, and before that sets accept_ra
+// from 1 to 2 where necessary, so that the host keeps its own IPv6 routes.
 func (h *Host) Ensure(ctx context.Context, p network.HostPlan) error {
 	if p.Mode == network.ModeNone {
 		return nil
@@ -146,8 +146,9 @@ func (h *Host) ensureBridge(ctx context.Context, p network.HostPlan) error {
 	return nil
 }
 
-// bridge returns p's bridge, fail.Taken if its name is somebody else's. One
-// without an alias is ours: who made it was killed before it gave one.
+// bridge returns the bridge of p. It is fail.Taken if another owner has a link
+// of that name. A link without an alias belongs to croft: its creator was
+// killed before it could set the alias.
 func (h *Host) bridge(p network.HostPlan) (netlink.Link, error) {
 	link, err := h.nl.LinkByName(p.Bridge)
 	if err != nil {
@@ -227,17 +228,16 @@ func (h *Host) ensureForwarding(_ context.Context, p network.HostPlan) error {
 	return err
 }
 
-// Remove takes the network off the host: its bridge, its rules, and what all
-// networks share if this was the last one. No-op for what is absent, and if another
-// root of croft has its networks here. Sysctls
-// of the host stay as they are: others may rely on them by now. VPSs in the network
-// lose it.
+// Remove removes the network from the host: its bridge, its rules, and the
+// parts that networks share if this was the last one. No-op for missing parts,
+// and if another state directory has its networks here. Sysctls of the host
+// stay, because other programs may rely on them. VPSs in the network lose it.
 func (h *Host) Remove(ctx context.Context, p network.HostPlan) error {
 	if p.Mode == network.ModeNone {
 		return nil
 	}
 	if other, err := h.otherOwner(); err != nil || other != "" {
-		return err // what is here is the other root's
+		return err // the networks here belong to the other state directory
 	}
 	if p.Bridge != "" && !p.Foreign {
 		link, err := h.bridge(p)

@@ -11,8 +11,9 @@ import (
 	"croft/network"
 )
 
-// setGuard gives p's link the guard that p says, in one step. It is the second line: a
-// kernel that has no means for it is not an error, and the survey says so.
+// setGuard gives the link of p its guard, in one step. The guard is the second
+// line of defence. A kernel without the necessary features is not an error; the
+// survey reports it.
 func (h *Host) setGuard(p network.Plan, link netlink.Link) error {
 	if !p.HasGuard() {
 		return nil
@@ -44,7 +45,7 @@ func (h *Host) guardLink(p network.Plan) error {
 	return h.setGuard(p, link)
 }
 
-// guardBridge drops at a bridge of ours what guards have marked.
+// guardBridge makes a bridge drop the packets that guards have marked.
 func (h *Host) guardBridge(bridge netlink.Link) error {
 	return guardError(h.setCatch(bridge, netlink.HANDLE_MIN_INGRESS))
 }

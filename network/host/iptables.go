@@ -52,8 +52,9 @@ func toolNames(six bool) []string {
 	return names
 }
 
-// ensureRules compares what iptables-save prints, one process for each
-// family, and only where something is missing takes the lock and mends it.
+// ensureRules compares the wanted rules with the output of iptables-save, one
+// process for each family. Only if something is missing it takes the lock and
+// repairs.
 func (h *Host) ensureRules(ctx context.Context, p network.HostPlan) error {
 	for _, six := range []bool{false, true} {
 		want := p.RulesOf(six)
@@ -96,7 +97,7 @@ func (h *Host) repairRules(ctx context.Context, name string, six bool, want []ne
 		return err
 	}
 	defer unlock()
-	now, err := savedRules(ctx, six) // again, now that nobody else changes it
+	now, err := savedRules(ctx, six) // again, with the lock held
 	if err != nil || now.Matches(name, want) {
 		return err
 	}
@@ -125,8 +126,8 @@ func openIPTables(six bool) (*iptables.IPTables, error) {
 	return ipt, nil
 }
 
-// removeRules takes the network's rules out, and chains of ours that are
-// empty then, with their jumps. The caller holds the lock.
+// removeRules removes the network's rules, and croft's chains that are empty
+// then, with their jumps. The caller holds the lock.
 func (h *Host) removeRules(ctx context.Context, p network.HostPlan) error {
 	var errs []error
 	for _, six := range []bool{false, true} {

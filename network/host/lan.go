@@ -16,16 +16,17 @@ import (
 	"croft/network"
 )
 
-// What is said to a LAN about addresses: is somebody there (RFC 5227, section
-// 2.1; RFC 4862, section 5.4), and here it is now (RFC 5227, section 3; RFC 4861,
-// section 7.2.6).
+// Frames about addresses on a LAN: a probe for an address (RFC 5227, section
+// 2.1; RFC 4862, section 5.4), and an announcement (RFC 5227, section 3; RFC
+// 4861, section 7.2.6).
 
 const (
 	etherARP  = 0x0806
 	etherIPv6 = 0x86dd
 )
 
-// probe asks a LAN whether somebody has a, from one who has no address yet.
+// probe returns a frame that asks a LAN for the owner of a. Its sender has no
+// address yet.
 func probe(a netip.Addr, mac net.HardwareAddr) []byte {
 	if a.Is4() {
 		return arpFrame(1, mac, netip.IPv4Unspecified(), make(net.HardwareAddr, 6), a)
@@ -107,9 +108,9 @@ const (
 	probeEvery = 150 * time.Millisecond
 )
 
-// Answering returns those of addrs that somebody on the LAN of a link has, with
-// who it is. It takes half a second. A link that is down, or is not there,
-// has nobody on it.
+// Answering returns the addresses of addrs that a machine on the LAN of a link
+// has, with that machine's MAC. It takes half a second. A link that is down or
+// missing has no answers.
 func (h *Host) Answering(ctx context.Context, link string, addrs []netip.Addr) (map[netip.Addr]string, error) {
 	found := map[netip.Addr]string{}
 	if len(addrs) == 0 {
@@ -174,7 +175,7 @@ func hear(ctx context.Context, fd int, limit time.Duration, heard func([]byte)) 
 }
 
 func packetSocket(index int) (int, error) {
-	all := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL)) // as the network has it
+	all := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL)) // in network byte order
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, int(all))
 	if err != nil {
 		return -1, err
@@ -186,8 +187,9 @@ func packetSocket(index int) (int, error) {
 	return fd, nil
 }
 
-// announce tells the LAN where addresses of p are now, so that nobody waits
-// for what he knew of them to become old. That it was not heard is a warning.
+// announce tells the LAN where the addresses of p are now, so that other
+// machines need not wait until their old entries expire. A failure is a
+// warning.
 func (h *Host) announce(p network.Plan, addrs []netip.Prefix, init inside.Identity) {
 	var err error
 	switch {

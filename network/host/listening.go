@@ -14,8 +14,8 @@ import (
 	"croft/internal/vps"
 )
 
-// CheckPorts refuses with fail.Taken a port that a socket of the host's own
-// listens on, and names the process: what is published would be taken from it.
+// CheckPorts returns fail.Taken for a port on which a socket of the host
+// listens, and names the process: publishing would take its connections away.
 func (h *Host) CheckPorts(ports []vps.Publication) error {
 	for _, p := range ports {
 		for _, six := range families() {

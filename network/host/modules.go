@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// guestModules are what a VPS uses and cannot load itself.
+// guestModules returns the kernel modules that VPSs use and cannot load
+// themselves.
 func guestModules() []string {
 	return []string{
 		"ip_tables", "iptable_filter", "iptable_nat", "iptable_mangle", "iptable_raw",
@@ -19,9 +20,9 @@ func guestModules() []string {
 	}
 }
 
-// loadModules asks for the modules that are not there. A kernel without
-// modules, or with these built in, has nothing to load; what is really
-// missing shows where it is used.
+// loadModules loads the modules that are missing. A kernel without modules, or
+// with built-in ones, has nothing to load. A feature that is really missing
+// causes an error where it is used.
 func loadModules(ctx context.Context) {
 	if _, err := os.Stat("/proc/modules"); err != nil {
 		return

@@ -13,8 +13,8 @@ import (
 	"croft/network"
 )
 
-// introduce tells the host who has p's addresses, so that it never asks, and
-// to answer for them.
+// addNeighbours gives the host permanent neighbour entries for the addresses of
+// p, and proxy entries to answer for them.
 func (h *Host) addNeighbours(p network.Plan) error {
 	for _, a := range p.HostRoutes() {
 		if err := h.addHostRoute(p, a); err != nil {
@@ -60,7 +60,7 @@ func hostRoute(link netlink.Link, a netip.Addr) *netlink.Route {
 	return r
 }
 
-// addHostRoute does not replace a route that somebody else has to the address.
+// addHostRoute does not replace another owner's route to the address.
 func (h *Host) addHostRoute(p network.Plan, a netip.Addr) error {
 	link, err := h.nl.LinkByName(p.HostLink)
 	if err != nil {

@@ -42,9 +42,9 @@ func (h *Host) ensureFilter(ctx context.Context, p network.HostPlan) error {
 	return nil
 }
 
-// ensureTable makes a table if anything of it is missing or different. The
-// batch that does so leaves elements alone and may be sent twice: the kernel
-// applies each as a whole, and there is no instant without rules.
+// ensureTable creates a table, or repairs it if anything is missing or
+// different. The batch does not touch elements and may be sent twice. The
+// kernel applies a batch as a whole, so rules are always in place.
 func (h *Host) ensureTable(ctx context.Context, p network.HostPlan, f network.Family) error {
 	same, err := h.filterIsThere(p, f)
 	if err != nil || same {
@@ -222,7 +222,7 @@ func (h *Host) leaveTable(p network.HostPlan, f network.Family) error {
 	return h.deleteElements(f, map[string][]nftables.SetElement{network.SetNetworks: networkElement(p, f)})
 }
 
-// admit lets the link of p use what is p's.
+// addFilterElements allows the link of p to use the addresses of p.
 func (h *Host) addFilterElements(p network.Plan) error {
 	bySet := map[string][]nftables.SetElement{}
 	for _, e := range p.Elements() {
@@ -239,8 +239,8 @@ func (h *Host) addFilterElements(p network.Plan) error {
 	return h.countConnections(p)
 }
 
-// dismiss removes every element of the link, whatever it says, and its
-// counts: also those of addresses that it had once. Absent is success.
+// removeFilterElements removes every element of the link with its counts, also
+// for its former addresses. No-op without elements.
 func (h *Host) removeFilterElements(f network.Family, hostLink string) error {
 	if err := h.uncountConnections(hostLink); err != nil {
 		return err
@@ -267,8 +267,8 @@ func (h *Host) removeFilterElements(f network.Family, hostLink string) error {
 	return errors.Join(h.removePortChains(f, hostLink), h.deleteElements(f, found))
 }
 
-// deleteElements adds each element before it deletes it, in one batch, since
-// deleting what is absent fails and somebody else may be deleting it too.
+// deleteElements adds each element before it deletes it, in one batch: deleting
+// a missing element fails, and another process may delete it at the same time.
 func (h *Host) deleteElements(f network.Family, bySet map[string][]nftables.SetElement) error {
 	for name, elements := range bySet {
 		if err := h.nft.SetAddElements(kernelSet(f, name), elements); err != nil {

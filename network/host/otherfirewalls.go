@@ -11,8 +11,7 @@ import (
 	"croft/network"
 )
 
-// nftForwardHooks lists the chains of nftables that filter what the host
-// forwards.
+// nftForwardHooks lists the chains of nftables that filter forwarded packets.
 func nftForwardHooks() ([]hook, error) {
 	c, err := nftables.New()
 	if err != nil {
@@ -51,8 +50,8 @@ func familyName(f nftables.TableFamily) string {
 	return ""
 }
 
-// read finds out whether the chain drops what it does not accept, and what is
-// named in its table. Rules that cannot be read say nothing.
+// read reads whether the chain drops packets that it does not accept, and the
+// names in its table. Rules that cannot be read are ignored.
 func (h *hook) read(c *nftables.Conn, base *nftables.Chain, chains []*nftables.Chain) {
 	h.drops = base.Policy != nil && *base.Policy == nftables.ChainPolicyDrop
 	for _, chain := range chains {

@@ -19,10 +19,11 @@ import (
 )
 
 // A link that is moved into a VPS keeps its name on the host as an alternative
-// one (kernel 5.5), by which it is found again wherever it comes back, and under
-// whichever name: when a network namespace ends while nobody holds it, the
-// kernel moves what is hardware to the first one of the machine, as it is called
-// there or, if that is taken, as devN; what is virtual ends with it.
+// name (kernel 5.5). croft finds it again by that name, wherever and under
+// whatever name it comes back. When a network namespace ends and no process
+// holds it, the kernel moves hardware links to the machine's first namespace,
+// under the name there or, if that is taken, as devN. Virtual links end with
+// the namespace.
 
 // moveIn moves the parent into the VPS.
 func (h *Host) moveLinkIn(p network.Plan, ns *namespace) error {
@@ -79,8 +80,8 @@ func moveLink(link netlink.Link, to int, name string) error {
 	return err
 }
 
-// takeBack gives a link that has come back from a VPS its name again. Absent,
-// or right already, is success.
+// restoreLink gives a link that has come back from a VPS its name again. No-op
+// if it is missing or has the name already.
 func (h *Host) restoreLink(p network.Plan) error {
 	link, err := h.nl.LinkByName(p.Parent)
 	if isNotFound(err) {
@@ -108,9 +109,10 @@ func rename(nl *netlink.Handle, link netlink.Link, name string) error {
 	return classify(fmt.Sprintf("rename %s to %s", link.Attrs().Name, name), nl.LinkSetName(link, name))
 }
 
-// PinNamespace pins the network namespace of init, so that it outlives its VPS and what was
-// moved into it comes back whole: as a mount at path, a file that is made, seen by
-// nobody but this process's mount namespace. Interfaces that need it not are success.
+// PinNamespace pins the network namespace of init, so that it outlives its VPS
+// and a moved NIC can be returned. It is a mount at path, on a file that is
+// created, in this process's mount namespace only. No-op for other modes than
+// physical.
 func (h *Host) PinNamespace(p network.Plan, init inside.Identity, path string) error {
 	if p.Mode != network.ModePhysical || isNamespace(path) {
 		return nil
@@ -136,10 +138,10 @@ func isNamespace(path string) bool {
 	return unix.Statfs(path, &s) == nil && s.Type == unix.NSFS_MAGIC
 }
 
-// ReturnLink takes the interface out of the namespace that was kept at path,
-// whose VPS has ended, and no longer keeps that: a physical one comes back to
-// the host under its own name. What has its other end on the host, or ends with the
-// namespace, is for Unplug. Nothing being kept is success.
+// ReturnLink moves the link out of the namespace that is pinned at path, and
+// removes the pin. Its VPS has ended. A physical link returns to the host under
+// its own name. Other links end with the namespace, or are removed by Unplug.
+// No-op without a pin.
 func (h *Host) ReturnLink(p network.Plan, path string) error {
 	if p.Mode != network.ModePhysical {
 		return nil

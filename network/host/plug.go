@@ -18,10 +18,10 @@ import (
 	"croft/network"
 )
 
-// Plug gives the VPS whose waiting init is init its interface. Filters and
-// neighbours are there before the link is, and the host's end goes up last.
-// What an earlier interface of that name left is swept first. The network has to be
-// there (Ensure). On error nothing of it is left.
+// Plug gives the VPS, whose init waits, its interface. Filters and neighbours
+// exist before the link, and the host's end goes up last. Remains of an earlier
+// interface of that name are removed first. The network has to exist (Ensure).
+// After an error nothing of it is left.
 func (h *Host) Plug(ctx context.Context, p network.Plan, init inside.Identity) (err error) {
 	ns, err := enterNamespace(init)
 	if err != nil {
@@ -67,7 +67,7 @@ func (h *Host) Plug(ctx context.Context, p network.Plan, init inside.Identity) (
 	return nil
 }
 
-// checkPlace refuses with fail.State what there is no place for.
+// checkPlace returns fail.State if the host cannot take the interface.
 func (h *Host) checkPlace(p network.Plan) error {
 	if p.Mode != network.ModeBridge {
 		return nil
@@ -110,15 +110,15 @@ func (h *Host) plugPort(p network.Plan, ns *namespace) error {
 	if err := h.nl.LinkSetUp(link); err != nil {
 		return classify("bring up "+p.HostLink, err)
 	}
-	if p.Mode == network.ModeRouted { // routes and neighbours of a link that is down are none
+	if p.Mode == network.ModeRouted { // a link that is down has no routes and neighbours
 		return h.addNeighbours(p)
 	}
 	return nil
 }
 
-// Unplug takes the interface and everything about it off the host. What is
-// absent is success. A link of that name that belongs to somebody else is
-// left alone, with fail.Taken.
+// Unplug removes the interface and everything about it from the host. No-op for
+// missing parts. A link of that name with another owner stays, and the error is
+// fail.Taken.
 func (h *Host) Unplug(_ context.Context, p network.Plan) error {
 	if p.Mode == network.ModePhysical {
 		return h.restoreLink(p)
@@ -171,8 +171,8 @@ func (h *Host) makePair(p network.Plan, ns *namespace) (netlink.Link, error) {
 	return link, nil
 }
 
-// makeRouted hooks the filters to a link that is no bridge's port, and gives
-// it the gateways' addresses.
+// makeRouted adds the filters to a link that is not a port of a bridge, and
+// gives it the addresses of the gateways.
 func (h *Host) makeRouted(p network.Plan, link netlink.Link) error {
 	if err := h.addPortChains(p); err != nil {
 		return err

@@ -16,9 +16,9 @@ import (
 	"croft/network"
 )
 
-// ensurePorts gives running VPSs back what was flushed, and the ports of
-// a bridge their place on it: the bridge may have been made anew. A port that
-// is down and on no bridge is left alone: another command is plugging it in.
+// ensurePorts repairs the filters of running VPSs, and adds their ports to the
+// bridge again, which may be a new one. A port that is down and on no bridge is
+// left alone: another command is plugging it in.
 func (h *Host) ensurePorts(_ context.Context, p network.HostPlan) error {
 	if len(p.Ports) == 0 || !p.HasFilter() {
 		return nil
@@ -52,9 +52,10 @@ func (h *Host) ensurePorts(_ context.Context, p network.HostPlan) error {
 	return nil
 }
 
-// Replug makes the interface of a running VPS whole, whose init is init. made
-// reports that it was missing, inside too, and was made anew: then routes and
-// published ports of the VPS have to be set again. What is right is not touched.
+// Replug repairs the interface of a running VPS, whose init is init. made
+// reports that the link was missing, on the host or inside, and was created
+// again: then routes and published ports of the VPS have to be set again. It
+// changes nothing that is right.
 func (h *Host) Replug(ctx context.Context, p network.Plan, init inside.Identity) (made bool, err error) {
 	if !p.HasPort() {
 		return false, nil
@@ -76,7 +77,7 @@ func (h *Host) Replug(ctx context.Context, p network.Plan, init inside.Identity)
 	return false, h.addNeighbours(p) // routes and neighbours went with the link
 }
 
-// known is what the kernel has of all ports of a network, asked once.
+// known has the state of all ports of a network in the kernel, read once.
 type known struct {
 	links map[string]int // index by name; no name has none
 	ports map[string]netlink.Link
@@ -211,8 +212,8 @@ func (k known) all(p network.Plan) bool {
 	return true
 }
 
-// hook makes the filters' hooks at a link that is no bridge's port, or makes
-// those that are there right, in one step.
+// addPortChains adds the chains of the filters to a link that is not a port of
+// a bridge, or repairs existing ones, in one step.
 func (h *Host) addPortChains(p network.Plan) error {
 	t := kernelTable(p.Family())
 	for _, c := range p.PortHooks() {
@@ -222,8 +223,9 @@ func (h *Host) addPortChains(p network.Plan) error {
 	return classify("hook filters to "+p.HostLink+" (nftables: ingress, and egress, which is kernel 5.16)", h.nft.Flush())
 }
 
-// unhook: kernels before 6.16 drop such a chain with its link, newer ones keep
-// it for the next link of that name. Absent is success.
+// removePortChains removes the chains of a link. Kernels before 6.16 drop such
+// a chain with its link, newer ones keep it for the next link of that name.
+// No-op without chains.
 func (h *Host) removePortChains(f network.Family, hostLink string) error {
 	if f != network.FamilyNetdev {
 		return nil

@@ -15,13 +15,13 @@ import (
 	"croft/network"
 )
 
-// Publish makes the host translate what all say, for those whose interface is
-// plugged in; those that are not lose what they had. Nothing else is touched,
-// and what is right already neither, so that it is called at every start to
-// put back what was flushed. Each family changes at one instant.
+// Publish makes the host's translation rules match all: VPSs whose interface is
+// plugged in get their rules, others lose theirs. It changes nothing else, and
+// nothing that is right, so every start calls it to put back flushed rules.
+// Each family changes at one instant.
 //
-// Connections that are there go on; but of UDP, where there is none to end, the
-// host forgets who led where, so that the next packet goes where it should.
+// Existing connections continue. UDP has no connections that end, so the host
+// forgets where its packets went, and the next packet takes the new way.
 func (h *Host) Publish(ctx context.Context, all []network.Published) error {
 	if len(all) == 0 {
 		return nil
@@ -45,8 +45,8 @@ func (h *Host) publish(ctx context.Context, six bool, all []network.Published) e
 			return err
 		}
 		defer unlock()
-		// Again, now that nobody else changes it: who is unplugged meanwhile
-		// takes its rules away after us.
+		// Again, with the lock held. A process that unplugs an interface
+		// meanwhile removes its rules after this one.
 		if change, err = h.publishChanges(ctx, six, all); err != nil {
 			return err
 		}
@@ -81,12 +81,12 @@ func (h *Host) publishChanges(ctx context.Context, six bool, all []network.Publi
 	return network.PublishChanges(six, network.ParseSavedRules(out), plugged), nil
 }
 
-// Unpublish takes away what leads to a VPS. Nothing being there is success.
+// Unpublish removes the rules that lead to a VPS. No-op without rules.
 func (h *Host) Unpublish(ctx context.Context, p network.Plan) error {
 	return h.Publish(ctx, []network.Published{{Plan: p}})
 }
 
-// Published says what is there of p.
+// Published describes which ports of p the kernel has rules for.
 func (h *Host) Published(ctx context.Context, p network.Published) (network.PublishedInfo, error) {
 	there := map[bool]network.SavedRules{}
 	for _, six := range families() {
@@ -129,7 +129,7 @@ func (h *Host) reachFromLoopback(change network.PublishChange, all []network.Pub
 func (h *Host) setLoopback(device string, six, on bool) error {
 	link, err := h.nl.LinkByName(device)
 	if isNotFound(err) {
-		return nil // and with it what it had
+		return nil // its settings have gone with it
 	}
 	if err != nil {
 		return classify("find link "+device, err)
@@ -152,11 +152,12 @@ func (h *Host) setLoopback(device string, six, on bool) error {
 	return classify("set the route from "+device+" to ::1", err)
 }
 
-// keepFromBridges: where br_netfilter hands bridged frames to iptables, it
-// takes a packet whose translated destination is on the bridge that it came
-// from for a bridged one, and ports are isolated (br_nf_pre_routing_finish,
+// keepFromBridges turns the calls of br_netfilter to iptables off. With them, a
+// packet whose translated destination is on the bridge that it came from counts
+// as bridged, and ports are isolated (br_nf_pre_routing_finish,
 // net/bridge/br_netfilter_hooks.c). On is the kernel's default and seldom
-// anybody's wish; but where there are other bridges somebody may rely on it.
+// wanted. If the host has other bridges, their owner may rely on it, so it
+// stays.
 func (h *Host) keepFromBridges() error {
 	var on []string
 	for _, key := range bridgeCalls() {
@@ -246,12 +247,12 @@ func (h *Host) forgetUDP(change network.PublishChange) error {
 	}
 	_, err = netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, flowFilter{host, change.Udp})
 	if errors.Is(err, netlink.ErrDumpInterrupted) {
-		err = nil // others came and went; ours were among what was listed
+		err = nil // other flows came and went; the listed ones include all of croft's
 	}
 	return classify("forget connections of UDP", err)
 }
 
-// moduleBridgeCalls turns off what the module br_netfilter brings when croft,
+// moduleBridgeCalls turns off the settings of the module br_netfilter if croft,
 // and not the host's owner, has loaded it.
 func moduleBridgeCalls() {
 	for _, key := range bridgeCalls() {

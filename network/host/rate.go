@@ -15,9 +15,10 @@ import (
 	"croft/network"
 )
 
-// SetRates makes the links of running VPSs carry what the plans say, no more
-// and no less. What is right already is not touched; a link that is not there,
-// or is somebody else's, is left out. On error some may have been set.
+// SetRates gives the links of running VPSs the rates of the plans, and removes
+// other limits. It changes nothing that is right. A missing link, or one with
+// another owner, is left out. After an error some links may have their new
+// rate.
 func (h *Host) SetRates(ctx context.Context, plans []network.Plan) error {
 	if !slices.ContainsFunc(plans, func(p network.Plan) bool { return p.HostLink != "" }) {
 		return nil
@@ -136,8 +137,9 @@ func (h *Host) ensureShaperLink(p network.Plan) (netlink.Link, error) {
 	return link, nil
 }
 
-// shaperLink returns p's shaper link, fail.Taken if its name is somebody
-// else's. One without an alias is ours: who made it was killed before it gave one.
+// shaperLink returns the shaper link of p. It is fail.Taken if another owner
+// has a link of that name. A link without an alias belongs to croft: its
+// creator was killed before it could set the alias.
 func (h *Host) shaperLink(p network.Plan) (netlink.Link, error) {
 	link, err := h.nl.LinkByName(p.ShaperLink())
 	if err != nil {
@@ -149,8 +151,8 @@ func (h *Host) shaperLink(p network.Plan) (netlink.Link, error) {
 	return link, nil
 }
 
-// removeShaperLink removes p's shaper link; an absent one is success, and one of
-// somebody else's is left alone. Nothing may be sent through it any more, or it
+// removeShaperLink removes the shaper link of p. No-op if it is missing or has
+// another owner. No packets may be redirected through it any more, because they
 // would be dropped.
 func (h *Host) removeShaperLink(p network.Plan) error {
 	link, err := h.shaperLink(p)
@@ -221,7 +223,7 @@ func (h *Host) redirects(link netlink.Link) ([]int, error) {
 	return to, nil
 }
 
-// dropRedirect lets what comes from the VPS go straight on; absent is success.
+// dropRedirect ends the redirection of packets from the VPS. No-op without one.
 func (h *Host) dropRedirect(link netlink.Link) error {
 	have, err := h.redirects(link)
 	if err != nil || len(have) == 0 {

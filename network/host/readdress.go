@@ -40,8 +40,8 @@ func (h *Host) Readdress(_ context.Context, was, now network.Plan, init inside.I
 	return errors.Join(h.Withdraw(was, now), h.guardLink(now))
 }
 
-// Withdraw forgets on the host what was says and now does not. An address that
-// has another owner by now is left to it.
+// Withdraw removes from the host what was has and now has not. An address that
+// has another owner meanwhile stays with it.
 func (h *Host) Withdraw(was, now network.Plan) error {
 	if !was.HasPort() {
 		return nil

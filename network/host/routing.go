@@ -15,10 +15,10 @@ import (
 	"croft/network"
 )
 
-// SetRouting makes the routes and rules of croft's in the network namespace of
-// init, whose interfaces are these, what r says. Those of the VPS's own
-// stay, but for one that is in the way of one of r's. Where r has no default
-// route and there is none, that of the network comes back. Doing it twice
+// SetRouting makes croft's routes and rules in the network namespace of init
+// match r. interfaces are those of the VPS. Routes and rules of the VPS's own
+// stay, except for one in the place of a route of r. If r has no default route
+// and the VPS has none, the network's default route is restored. A second call
 // changes nothing.
 func (h *Host) SetRouting(r vps.Routing, interfaces []network.Plan, init inside.Identity) error {
 	if err := r.Check(); err != nil {
@@ -70,7 +70,7 @@ func (h *Host) Routing(name vps.Name, r vps.Routing, interfaces []network.Plan, 
 	for _, rule := range rules {
 		there.Rules = append(there.Rules, rule.RouteRule)
 	}
-	if full, err := network.WithNextHops(r, interfaces); err == nil { // else what has no way is not there
+	if full, err := network.WithNextHops(r, interfaces); err == nil { // routes without a next hop are missing then
 		r = full
 	}
 	return network.LiveRouting(r, name, there), nil
@@ -241,7 +241,7 @@ func (n *namespace) setRules(want []vps.RouteRule) error {
 	}
 	used := map[int]bool{}
 	for i, k := range there {
-		used[i] = k.raw.Protocol != network.ProtocolCroft // the VPS's own are none of ours
+		used[i] = k.raw.Protocol != network.ProtocolCroft // the VPS's own rules are not croft's
 	}
 	for _, r := range want {
 		if network.Find(there, used, func(k kernelRule) bool { return network.IsRouteRule(r, k.RouteRule) }) >= 0 {

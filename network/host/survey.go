@@ -18,10 +18,10 @@ import (
 	"croft/network"
 )
 
-// A Survey is what this host can do for the networks of VPSs, and who is in
-// their way.
+// A Survey reports what this host can do for the networks of VPSs, and which
+// firewalls drop their packets.
 type Survey struct {
-	// What was tried in a network namespace of its own; nil: it can be done.
+	// Results of trials in a network namespace of its own. Nil: it works.
 	Filter error // a table of nftables for bridges
 	Links  error // bridges and pairs of virtual links
 	Rules  error // chains, NAT and connection tracking by iptables
@@ -35,11 +35,11 @@ type Survey struct {
 	Forwarding6 bool
 
 	Modules     bool     // the kernel has modules, and there is a tool that loads them
-	Unavailable []string // modules that VPSs may use and that cannot be had; nil if nobody knows
+	Unavailable []string // modules that VPSs may use and that the host does not have; nil if that is not known
 	Blockers    []Blocker
 }
 
-// A Flavour is what an iptables changes.
+// A Flavour is the kernel interface that an iptables changes.
 type Flavour string
 
 // The flavours of iptables.
@@ -48,8 +48,9 @@ const (
 	FlavourLegacy Flavour = "legacy"
 )
 
-// LookAround surveys the host. bridges are those of croft's networks. It changes
-// nothing but modules, which it loads as the first start of a VPS would.
+// LookAround surveys the host. bridges are those of croft's networks. It
+// changes nothing, except that it loads modules as the first start of a VPS
+// would.
 func LookAround(ctx context.Context, bridges []string) Survey {
 	s := Survey{IPv6: hasIPv6()}
 	s.IPTables, s.Flavour = iptablesVersion(ctx)
@@ -71,7 +72,7 @@ func inNamespace(f func(error)) {
 	nsthread.Do(func() { f(classify("make a network namespace", unix.Unshare(unix.CLONE_NEWNET))) })
 }
 
-// try does in the thread's network namespace what a start does for a network.
+// try repeats the steps of a start in the thread's network namespace.
 func (s *Survey) try(ctx context.Context, err error) {
 	if err != nil {
 		s.Filter, s.Links, s.Rules, s.Rates, s.Guard = err, err, err, err, err
@@ -120,8 +121,8 @@ func (h *Host) tryGuard() error {
 	return h.setCatch(link, netlink.HANDLE_MIN_INGRESS)
 }
 
-// iptablesVersion asks the iptables that croft would use what it is. Those
-// before 1.8 know one flavour and do not name it.
+// iptablesVersion runs the iptables that croft would use, and reads its version
+// and flavour. Versions before 1.8 know one flavour and do not print it.
 func iptablesVersion(ctx context.Context) (string, Flavour) {
 	path, err := findTool("iptables")
 	if err != nil {
@@ -161,9 +162,8 @@ func unavailableModules(ctx context.Context) (bool, []string) {
 	return true, gone
 }
 
-// forwardHooks are the chains that see what the host forwards, beside those
-// of the iptables that croft uses. What cannot be listed is not there for
-// croft either.
+// forwardHooks returns the chains that see forwarded packets, except those of
+// the iptables that croft uses. Chains that cannot be listed are ignored.
 func forwardHooks(ctx context.Context, ours Flavour) []hook {
 	all, err := nftForwardHooks()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -214,7 +214,7 @@ func legacyHook(family, tool, text string) hook {
 	return h
 }
 
-// A hook is a chain that sees what the host forwards.
+// A hook is a chain that sees forwarded packets.
 type hook struct {
 	Family, table, chain string
 	drops                bool   // what no rule of it accepts
@@ -230,8 +230,8 @@ type Blocker struct {
 	Remedy string // the command that has it let VPSs through
 }
 
-// blockers says who is in the way of these bridges. A chain that knows the
-// bridge has been told already.
+// blockers returns the firewalls that drop packets of these bridges. A chain
+// that contains the name of the bridge has been configured for it.
 func blockers(hooks []hook, ours Flavour, bridges []string) []Blocker {
 	var all []Blocker
 	for _, h := range hooks {

@@ -9,8 +9,8 @@ import (
 	"croft/network"
 )
 
-// Traffic returns what the interfaces of running VPSs have carried, by host
-// link, however many at once. A link that is not there is left out.
+// Traffic returns the counts of the interfaces of running VPSs, by host link,
+// in one pass for all. A missing link is left out.
 func (h *Host) Traffic(plans []network.Plan) (map[string]network.Traffic, error) {
 	wanted := map[string]string{} // alias by link
 	families := map[network.Family]bool{}
@@ -52,9 +52,9 @@ func (h *Host) Traffic(plans []network.Plan) (map[string]network.Traffic, error)
 	return out, nil
 }
 
-// undisturbed calls list again if what it lists has changed under it. On a
-// host where that goes on, the last answer has to do: what has been there all
-// the time is in it.
+// undisturbed calls list again if the listed objects changed during the dump.
+// On a host where they change all the time the last answer is used: it contains
+// everything that existed throughout.
 func undisturbed[T any](list func() ([]T, error)) ([]T, error) {
 	const tries = 5
 	var all []T
