@@ -354,7 +354,7 @@ func (f *fake) infos() []runtime.Info {
 	web := runtime.Info{
 		Name: "web", Status: runtime.StatusRunning, Booted: true, UUID: "u-1", Hostname: "web.example",
 		Template: "debian-12", Digest: "sha256:0123456789abcdef", Created: started.Add(-time.Hour), Started: &started,
-		Boot: 2, PID: 77, MonitorPID: 78, Labels: map[string]string{"tier": "front"},
+		Boot: 2, PID: 77, MonitorPID: 78, Protected: true, Labels: map[string]string{"tier": "front"},
 		Interfaces: []runtime.InterfaceInfo{
 			{Name: "eth0", Network: "default", HostLink: "cr0", MAC: "02:00:00:00:00:01", Addresses: []string{"10.1.2.3/16", "fd00::2/64"}},
 			{Name: "eth1", Network: "dmz", HostLink: "cr1", MAC: "02:00:00:00:00:02", Addresses: []string{"192.0.2.9/24"}},

@@ -146,6 +146,7 @@ func runRun(ctx context.Context, i *invocation) error {
 	}
 	o.Exec.Args, o.Exec.Env = i.Words, o.Env
 	i.NotBoth("detach", "rm")
+	i.NotBoth("protect", "rm")
 	if i.Err == nil && o.Detach && len(i.Words) > 0 {
 		i.Err = usageError("--detach takes no COMMAND; run one with croft exec afterwards")
 	}

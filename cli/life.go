@@ -156,7 +156,8 @@ func (a *app) destroyVerb() *cmdline.Verb {
 		Summary:  "remove VPSs and all their files",
 		Examples: []string{"croft destroy web", "croft destroy --force --if-exists web db"},
 		About: `croft does not ask for confirmation, and a destroyed VPS cannot be restored. A
-running VPS is destroyed only with --force.`,
+running VPS is destroyed only with --force. A protected VPS is an error and is
+left as it is ("croft set NAME --protect no").`,
 		Options: []cmdline.Option{
 			{Name: "force", Short: "f", Usage: "kill a running VPS first"},
 			ifExistsOption(),

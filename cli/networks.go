@@ -84,7 +84,7 @@ func networkSettings(i *invocation) runtime.NetworkSettings {
 }
 
 func namesOption(usage string) cmdline.Option {
-	return cmdline.Option{Name: "names", Placeholder: "yes|no", Usage: usage, Choices: []string{"yes", "no"}}
+	return cmdline.Option{Name: "names", Placeholder: "yes|no", Usage: usage, Choices: values.YesNos()}
 }
 
 func (a *app) networkSetVerb() *cmdline.Verb {

@@ -40,8 +40,11 @@ network, without a restart. An address in use is refused.
 (if it was running, or should have been, when the host went down). A VPS that
 was stopped deliberately ("croft stop", or "poweroff" inside) stays stopped; one
 that ended because of a power cut, a crash or the host's shutdown is started
-again.`,
-		Options: []cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(),
+again.
+
+--protect yes guards a VPS against a mistake: "croft destroy" refuses it, also
+with --force or --all, until --protect no. All other commands work as before.`,
+		Options: []cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), protectOption(),
 			cmdline.Option{Name: "ip-add", Placeholder: "ADDRESS", Many: true, Usage: "add an address; may be repeated"},
 			cmdline.Option{Name: "ip-del", Placeholder: "ADDRESS", Many: true, Kind: addressesOfVPS, Usage: "remove an address; may be repeated"},
 			rateOption(), connectionsOption(),
@@ -71,6 +74,10 @@ func stopTimeoutOption() cmdline.Option {
 	return cmdline.Option{Name: "stop-timeout", Placeholder: "TIME", Usage: "time to shut down before it is killed (default: 60s)"}
 }
 
+func protectOption() cmdline.Option {
+	return cmdline.Option{Name: "protect", Placeholder: "yes|no", Choices: values.YesNos(), Usage: "whether destroy refuses it, also with --force (default: no)"}
+}
+
 func set(ctx context.Context, i *invocation) error {
 	add, remove := getMany(i, "ip-add", values.Address), getMany(i, "ip-del", values.Address)
 	for _, a := range add {
@@ -94,6 +101,7 @@ func set(ctx context.Context, i *invocation) error {
 	edits = addEdit(edits, i, "onboot", values.OnBoot, func(o vps.OnBoot) vps.Edit { return vps.SetOnBoot{OnBoot: o} })
 	edits = addEdit(edits, i, "boot-order", values.BootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })
 	edits = addEdit(edits, i, "stop-timeout", values.Timeout, func(d time.Duration) vps.Edit { return vps.SetStopTimeout{Timeout: d} })
+	edits = addEdit(edits, i, "protect", values.YesNo, func(yes bool) vps.Edit { return vps.SetProtected{Protected: yes} })
 	if i.Err == nil && len(edits) == 0 {
 		i.Err = usageError("set: nothing to change")
 	}

@@ -376,7 +376,7 @@ func commands() []trial {
 	}
 	change := []vps.Edit{vps.SetOnBoot{OnBoot: vps.OnBootYes}, someRate, vps.SetConnections{Limit: 900}}
 	others := []vps.Edit{
-		vps.SetBootOrder{Order: 3}, vps.SetMemory{Bytes: 64 << 20}, vps.SetLabel{Key: "tier", Value: "web"}, vps.SetRate{Out: bits(2_000_000)}, vps.SetConnections{Limit: 400}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop},
+		vps.SetBootOrder{Order: 3}, vps.SetProtected{}, vps.SetMemory{Bytes: 64 << 20}, vps.SetLabel{Key: "tier", Value: "web"}, vps.SetRate{Out: bits(2_000_000)}, vps.SetConnections{Limit: 400}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop},
 		vps.FlushRoutes{}, vps.AddRouteRule{Rule: vps.RouteRule{From: "192.0.2.0/24", Table: 100}},
 		vps.UnpublishAll{}, vps.Publish{Ports: []vps.Publication{{Protocol: "udp", Ports: "53", To: "53"}}},
 	}
@@ -463,6 +463,12 @@ func commands() []trial {
 		{name: "destroy", method: "Destroy", ready: stopped, do: func(f *faulty) error { return f.m.Destroy(background, "web", DestroyOptions{}) }},
 		{name: "destroy --force", method: "Destroy", ready: running, do: func(f *faulty) error {
 			return f.m.Destroy(background, "web", DestroyOptions{Force: true})
+		}},
+		{name: "destroy of one that was protected", ready: append(slices.Clone(stopped), changeWeb(vps.SetProtected{Protected: true})), method: "Destroy", do: func(f *faulty) error {
+			if err := changeWeb(vps.SetProtected{})(f); err != nil {
+				return err
+			}
+			return f.m.Destroy(background, "web", DestroyOptions{})
 		}},
 		{name: "host boot", method: "BootHost", ready: append(slices.Clone(stopped), changeWeb(vps.SetOnBoot{OnBoot: vps.OnBootYes})), do: func(f *faulty) error {
 			return eachOf(f.m.BootHost(background, StartOptions{}, func(HostResult) {}))

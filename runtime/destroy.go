@@ -20,7 +20,8 @@ import (
 )
 
 // Destroy removes name and everything that belongs to it. A running VPS is
-// fail.State, or with o.Force it is killed. If the files of the VPS cannot be moved
+// fail.State, or with o.Force it is killed. A protected VPS is fail.State, with o.Force
+// too; it is not known of a VPS whose settings cannot be read. If the files of the VPS cannot be moved
 // nothing is changed. When its directory is moved the VPS is gone. If the rest cannot
 // be released, the next command that uses its name, addresses or ids does that.
 func (m *Manager) Destroy(ctx context.Context, name vps.Name, o DestroyOptions) error {
@@ -47,6 +48,10 @@ func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOpt
 	}
 	if err != nil {
 		return err
+	}
+	if v.Protected {
+		return fail.New(fail.State, "%s is protected, and a protected VPS is not destroyed, not even with --force", name).
+			WithHint("croft set %s --protect no", name)
 	}
 	if err := m.store.CheckTrash(name); err != nil { // before anything is killed
 		return err

@@ -44,6 +44,7 @@ type CreateOptions struct {
 	OnBoot     vps.OnBoot    // whether a boot of the host starts it
 	BootOrder  int           // higher ones start first and stop last
 	StopTime   time.Duration // how long a stop may take before it is killed; 0 is DefaultStopTimeout
+	Protected  bool          // Destroy refuses it until Change takes the protection off
 	Ephemeral  bool
 	IfMissing  bool // no-op if the VPS exists
 

@@ -224,6 +224,9 @@ func BootOrder(s string) (int, error) {
 	return int(n), nil
 }
 
+// YesNos returns the values of options that YesNo reads.
+func YesNos() []string { return []string{"yes", "no"} }
+
 func YesNo(s string) (bool, error) {
 	if s != "yes" && s != "no" {
 		return false, fmt.Errorf("invalid value %q: yes or no", s)

@@ -84,6 +84,7 @@ func TestValues(t *testing.T) {
 			"0": "no", "65": "no", "-1": "no", "SIG": "no", "RTMIN-1": "no", "RTMIN+31": "no", "RTMAX+1": "no", "RTMIN4": "no", "FOO": "no", "SIGSIGHUP": "no",
 		}},
 		"onboot":     {reading(OnBoot), map[string]string{"yes": "yes", "no": "no", "last": "last", "Yes": "no", "maybe": "no"}},
+		"yes or no":  {reading(YesNo), map[string]string{"yes": "true", "no": "false", "Yes": "no", "true": "no", "1": "no"}},
 		"boot order": {reading(BootOrder), map[string]string{"0": "0", "12": "12", "-1": "no", "1.5": "no", "2147483648": "no", "x": "no"}},
 		"boot":       {reading(Boot), map[string]string{"1": "1", "0": "0", "-2": "-2", "x": "no", "1.5": "no"}},
 		"lines":      {reading(Lines), map[string]string{"0": "0", "7": "7", "all": "-1", "-1": "no", "x": "no"}},

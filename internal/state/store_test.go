@@ -143,6 +143,7 @@ func full(t testing.TB) vps.VPS {
 		OnBoot:     vps.OnBootYes,
 		BootOrder:  7,
 		StopAfter:  90,
+		Protected:  true,
 		Privileged: true,
 		Labels:     map[string]string{"k": "v"},
 

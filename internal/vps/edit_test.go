@@ -74,6 +74,8 @@ func TestEdits(t *testing.T) {
 		{SetOnBoot{OnBootLast}, "onboot last", "", func(v VPS) any { return v.OnBoot }, OnBootLast},
 		{SetBootOrder{7}, "boot order 7", "", func(v VPS) any { return v.BootOrder }, 7},
 		{SetStopTimeout{time.Millisecond}, "stop timeout 1ms", "", func(v VPS) any { return v.StopAfter }, 1},
+		{SetProtected{true}, "protected true", "", func(v VPS) any { return v.Protected }, true},
+		{SetProtected{false}, "protected false", "", func(v VPS) any { return v.Protected }, false},
 		{Reapply{PartFirewall}, "apply firewall", PartFirewall, func(v VPS) any { return v.Firewall }, someFirewall()},
 		{FinishRename{}, "finish rename", "", func(v VPS) any { return v.Hostname }, "web.example"},
 	} {
@@ -127,6 +129,7 @@ func TestEditsRefuse(t *testing.T) {
 		{alone, SetOnBoot{"maybe"}, fail.Usage, "onboot"},
 		{alone, SetBootOrder{-1}, fail.Usage, "boot order"},
 		{alone, SetStopTimeout{-1}, fail.Usage, "stop timeout"},
+		{VPS{Name: "web", Hostname: "web", Ephemeral: true}, SetProtected{true}, fail.Usage, "run --rm"},
 	} {
 		if _, err := Edited(c.v, c.edit); !fail.Is(err, c.kind) || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %v", c.edit, err)

@@ -54,6 +54,20 @@ func (SetStopTimeout) Part() Part { return "" }
 
 func (e SetStopTimeout) String() string { return "stop timeout " + e.Timeout.String() }
 
+// SetProtected sets whether the VPS is protected: then no command destroys it.
+type SetProtected struct{ Protected bool }
+
+// Apply sets it.
+func (e SetProtected) Apply(v *VPS) error {
+	v.Protected = e.Protected
+	return nil
+}
+
+// Part is "".
+func (SetProtected) Part() Part { return "" }
+
+func (e SetProtected) String() string { return fmt.Sprintf("protected %t", e.Protected) }
+
 // FinishRename completes a rename: the former name is forgotten, and a host name
 // that was the former name becomes the new one.
 type FinishRename struct{}

@@ -35,6 +35,7 @@ type VPS struct {
 	OnBoot     OnBoot            `json:"onboot,omitempty"`             // whether a boot of the host starts it
 	BootOrder  int               `json:"bootOrder,omitempty"`          // a higher one starts first and stops last
 	StopAfter  int               `json:"stopTimeoutSeconds,omitempty"` // how long a stop may take; 0 is the default
+	Protected  bool              `json:"protected,omitempty"`          // it is not destroyed
 	Labels     map[string]string `json:"labels,omitempty"`
 	// RenamedFrom is the former name while a rename is not complete: until then
 	// the network tables may have the former name.
@@ -110,6 +111,9 @@ func (v VPS) Check() error {
 	}
 	if v.StopAfter < 0 || v.StopAfter > int(MaxStopTimeout/time.Second) {
 		return fail.New(fail.Usage, "invalid stop timeout %d s", v.StopAfter)
+	}
+	if v.Protected && v.Ephemeral {
+		return fail.New(fail.Usage, "a VPS of run --rm cannot be protected: it is destroyed when its command ends")
 	}
 	for _, check := range []func() error{
 		v.checkTexts, v.OnBoot.Check, v.checkInterfaces, v.Limits.Check, v.DNS.Check, v.Firewall.Check, v.Routing.Check,

@@ -48,6 +48,7 @@ func TestCheck(t *testing.T) {
 		"onboot":          {func(v *VPS) { v.OnBoot = "maybe" }, "onboot"},
 		"boot order":      {func(v *VPS) { v.BootOrder = -1 }, "boot order"},
 		"stop timeout":    {func(v *VPS) { v.StopAfter = -1 }, "stop timeout"},
+		"protected":       {func(v *VPS) { v.Protected, v.Ephemeral = true, true }, "cannot be protected"},
 	} {
 		v := someVPS()
 		c.change(&v)

@@ -93,6 +93,7 @@ type Info struct {
 	OnBoot     string            `json:"onboot"` // last, yes or no
 	BootOrder  int               `json:"bootOrder"`
 	StopAfter  int               `json:"stopTimeoutSeconds"`
+	Protected  bool              `json:"protected"`
 	ShouldRun  bool              `json:"shouldRun"` // it was started and has not been stopped since
 	LastEnd    *state.End        `json:"lastEnd"`
 	Bundle     string            `json:"bundle"`
@@ -225,7 +226,7 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
 		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, l.Capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels,
-		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: int(v.StopTimeout().Seconds()),
+		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: int(v.StopTimeout().Seconds()), Protected: v.Protected,
 		Interfaces: describeInterfaces(v, networks), Published: append([]vps.Publication{}, v.Published...),
 		Allow:  append([]string{}, v.Allow...),
 		Bundle: l.Store.BundleDir(v.Name), Files: filepath.Join(l.Store.FSDir(v.Name), "upper"),

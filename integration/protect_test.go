@@ -1,0 +1,32 @@
+//go:build integration
+
+package integration
+
+import "testing"
+
+// A protected VPS stays, and runs on, whatever destroy is asked; everything else
+// works. It can be destroyed when the protection is taken off.
+func TestProtect(t *testing.T) {
+	hostAsBefore(t)
+	s := newSite(t)
+	t.Cleanup(func() { s.try("set", "--all", "--protect", "no") }) // or a failed test leaves it
+	kept, other := s.vps("kept", "--protect"), s.vps("other")
+	s.must("start", kept)
+	checkRefusal(t, s.try("destroy", kept), 5, kept+" protected")
+	checkRefusal(t, s.try("destroy", "--force", kept), 5, kept+" protected")
+	checkRefusal(t, s.try("rm", "--force", "--if-exists", kept), 5, kept+" protected")
+	s.wantRunning("after the refusals", kept)
+
+	s.must("stop", "--fast", kept)
+	s.must("rename", kept, kept+"-2")
+	checkRefusal(t, s.try("destroy", kept+"-2"), 5, "protected")
+	s.must("rename", kept+"-2", kept)
+
+	checkRefusal(t, s.try("destroy", "--all", "--force"), 5, kept+" protected")
+	if left := s.must("list", "-q").out; left != kept+"\n" {
+		t.Errorf("after destroy --all there is %q; %s was not protected", left, other)
+	}
+	s.must("start", kept) // it is whole
+	s.must("set", kept, "--protect", "no")
+	s.must("destroy", "--force", kept)
+}
