@@ -174,7 +174,7 @@ func (m *Manager) followSettings(ctx context.Context, v vps.VPS) {
 		host, err = m.host()
 	}
 	if err == nil {
-		err = m.store.Naming(ctx, func() error {
+		err = m.store.WithNamesLock(ctx, func() error {
 			init := initkind.Of(proc.Executable(run.Init.PID))
 			return inside.InRoot(ctx, inside.Identity(run.Init), func(root *inside.Root) error { return m.configureGuest(v, root, host, init) })
 		})

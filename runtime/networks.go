@@ -70,7 +70,7 @@ func (m *Manager) CreateNetwork(ctx context.Context, s NetworkSettings) (Network
 		return NetworkInfo{}, fail.New(fail.Usage, "\"none\" is reserved: it means no network")
 	}
 	var t network.Table
-	err := m.store.MakingNetworks(ctx, func() error {
+	err := m.store.WithNetworksLock(ctx, func() error {
 		seed, err := m.networks.Seed(s.Name)
 		if err != nil {
 			return err

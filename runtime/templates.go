@@ -83,7 +83,7 @@ func (m *Manager) RemoveTemplate(ctx context.Context, name string) error {
 
 // usedTemplates returns the VPSs that use a template, by digest.
 func (m *Manager) usedTemplates() (map[string][]string, error) {
-	entries, err := m.store.AllStill(context.Background())
+	entries, err := m.store.AllConsistent(context.Background())
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func taken(name vps.Name) error {
 
 // Drafts returns the settings of the drafts whose makers are at work, as far as
 // they have put any. Put comes before Commit: who calls it while no VPS comes
-// into being (AllStill) sees every VPS as one or the other.
+// into being (AllConsistent) sees every VPS as one or the other.
 func (s *Store) Drafts() ([]vps.VPS, error) {
 	names, err := readNames(s.vpsDirs())
 	if err != nil {
@@ -71,7 +71,7 @@ func (s *Store) Drafts() ([]vps.VPS, error) {
 	var all []vps.VPS
 	for _, name := range names {
 		dir := filepath.Join(s.vpsDirs(), name)
-		if !strings.HasPrefix(name, ".") || !isDir(dir) || !atWork(dir) {
+		if !strings.HasPrefix(name, ".") || !isDir(dir) || !isLocked(dir) {
 			continue
 		}
 		path := filepath.Join(dir, vpsFileName)
@@ -107,7 +107,7 @@ func (d *Draft) Commit() error {
 	final := d.store.VPSDir(d.name)
 	// Who reads vps/ while a name in it changes may see neither the old nor the
 	// new one, and give these ids or these ports away again.
-	err := d.store.still(func() error {
+	err := d.store.withNoRenames(func() error {
 		err := unix.Renameat2(unix.AT_FDCWD, d.Dir, unix.AT_FDCWD, final, unix.RENAME_NOREPLACE)
 		if errors.Is(err, unix.EEXIST) {
 			return taken(d.name)

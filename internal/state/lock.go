@@ -38,7 +38,7 @@ func (s *Store) Lock(ctx context.Context, name vps.Name, command string, wait ti
 		f.Close()
 		return nil, err
 	}
-	sign(f, command)
+	writeOwner(f, command)
 	l := &Locked{store: s, name: name, file: f}
 	l.cleanup = runtime.AddCleanup(l, func(name vps.Name) {
 		panic("state: " + string(name) + " was locked, forgotten and never unlocked")
@@ -138,22 +138,23 @@ func (s *Store) LifeHeld(name vps.Name) (bool, error) {
 	return held, nil
 }
 
-// Naming calls tell with the names lock held, waiting for it as long as ctx
-// allows: what tell reads and writes nobody else reads and writes meanwhile,
-// so that the last one to tell knew most. tell may wait for VPSs, though not
-// long. Its error is returned.
-func (s *Store) Naming(ctx context.Context, tell func() error) error {
-	return exclusively(ctx, s.namesFile(), flock.Names, tell)
+// WithNamesLock calls do with the names lock held, and returns the error of do.
+// It waits for the lock until ctx ends. Under this lock, commands write the lists
+// of names into VPSs one after the other, so that the last writer has read the
+// newest state. do may wait for VPSs, but only for a short time.
+func (s *Store) WithNamesLock(ctx context.Context, do func() error) error {
+	return exclusively(ctx, s.namesFile(), flock.Names, do)
 }
 
-// MakingNetworks calls choose while nobody else makes a network, so that no two have
-// the same prefix. Its error is returned.
-func (s *Store) MakingNetworks(ctx context.Context, choose func() error) error {
-	return exclusively(ctx, s.networksFile(), flock.Networks, choose)
+// WithNetworksLock calls do with the networks lock held, and returns the error
+// of do. It waits for the lock until ctx ends. Commands that make a network hold
+// this lock, so that two networks never get the same prefix.
+func (s *Store) WithNetworksLock(ctx context.Context, do func() error) error {
+	return exclusively(ctx, s.networksFile(), flock.Networks, do)
 }
 
-// exclusively calls do with the lock at path held, and waits for it as long as
-// ctx allows. do takes no lock that comes before it (flock.Order).
+// exclusively calls do with the lock at path held. It waits for the lock until
+// ctx ends. do must not take a lock that comes before this one (flock.Order).
 func exclusively(ctx context.Context, path string, kind flock.Kind, do func() error) error {
 	f, err := openLock(path, kind)
 	if err != nil {
@@ -174,15 +175,16 @@ func openLock(path string, kind flock.Kind) (*flock.File, error) {
 	return f, nil
 }
 
-// sign writes into a held lock file who holds it: "PID COMMAND". This is for
-// people and must not fail a command, on a full disk for one.
-func sign(f *flock.File, command string) {
+// writeOwner writes the owner into a lock file that is held: "PID COMMAND". Only
+// people read it. So errors, such as a full disk, are ignored.
+func writeOwner(f *flock.File, command string) {
 	if f.Truncate(0) == nil {
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+" "+command+"\n"), 0)
 	}
 }
 
-// busy says who holds the lock f of name, as far as the holder has signed it.
+// busy returns an error that names the owner of the lock f, if the owner wrote
+// its PID and command into the file.
 func busy(f *flock.File, name vps.Name) error {
 	who := "another command holds it"
 	text := make([]byte, 512)

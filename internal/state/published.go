@@ -52,7 +52,7 @@ func (s *Store) publishers(drafts bool) ([]vps.VPS, error) {
 		}
 		path := filepath.Join(s.vpsDirs(), dir.Name())
 		v, ok := publisherIn(filepath.Join(path, vpsFileName))
-		if !ok || draft && !atWork(path) {
+		if !ok || draft && !isLocked(path) {
 			continue
 		}
 		if !draft {
@@ -79,8 +79,8 @@ func publisherIn(path string) (vps.VPS, bool) {
 	return v, len(v.Published) > 0
 }
 
-// atWork reports whether somebody makes the draft in dir.
-func atWork(dir string) bool {
+// isLocked reports whether a command holds the lock of the draft in dir.
+func isLocked(dir string) bool {
 	lock, err := lockDir(dir, flock.Draft)
 	if lock != nil {
 		lock.Close()

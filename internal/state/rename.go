@@ -24,7 +24,7 @@ func (l *Locked) Rename(to *Locked) error {
 	}
 	// With the locks of those who must see every VPS, under one name or another:
 	// who looks for free ids, for ports, and for templates that nobody needs.
-	err := l.store.still(func() error {
+	err := l.store.withNoRenames(func() error {
 		err := unix.Renameat2(unix.AT_FDCWD, old, unix.AT_FDCWD, final, unix.RENAME_NOREPLACE)
 		switch {
 		case errors.Is(err, unix.EEXIST):
@@ -52,17 +52,19 @@ func (s *Store) ForgetRename(old vps.Name) error {
 	return nil
 }
 
-// still calls do while no id range and no port is claimed and AllStill waits.
-func (s *Store) still(do func() error) error {
+// withNoRenames calls do with the locks of the id pool and of the ports held.
+// Meanwhile no other command claims ids or ports or renames a VPS, and
+// AllConsistent waits.
+func (s *Store) withNoRenames(do func() error) error {
 	return exclusively(context.Background(), s.poolFile(), flock.IDs, func() error {
 		return exclusively(context.Background(), s.portsFile(), flock.Ports, do)
 	})
 }
 
-// AllStill is All while no VPS is renamed or comes into being, so that none is
-// missing: a directory that gets another name while it is looked for may be
-// found by neither.
-func (s *Store) AllStill(ctx context.Context) (all []Entry, err error) {
+// AllConsistent is like All, but no VPS is renamed or published meanwhile.
+// All alone can miss a VPS: if its directory is renamed during the listing, the
+// listing may contain neither the old name nor the new one.
+func (s *Store) AllConsistent(ctx context.Context) (all []Entry, err error) {
 	err = exclusively(ctx, s.poolFile(), flock.IDs, func() (err error) {
 		all, err = s.All()
 		return err
@@ -70,8 +72,9 @@ func (s *Store) AllStill(ctx context.Context) (all []Entry, err error) {
 	return all, err
 }
 
-// MoveRun has what is known of the runs of the VPS old be known of new's.
-// Nothing known is success. Neither runs.
+// MoveRun renames the run directory of the VPS old to that of new, and replaces
+// the one of new. It does nothing if old has no run directory. Neither VPS may
+// be running.
 func (s *Store) MoveRun(old, new vps.Name) error {
 	if _, err := os.Lstat(s.RunDir(old)); errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -69,7 +69,7 @@ func TestRenamedIsNeverMissed(t *testing.T) {
 			return
 		default:
 		}
-		if all, err := s.AllStill(t.Context()); err != nil || len(all) != 1 || all[0].Err != nil {
+		if all, err := s.AllConsistent(t.Context()); err != nil || len(all) != 1 || all[0].Err != nil {
 			t.Errorf("seen are %+v, %v", all, err)
 		}
 		err := s.ClaimPorts(t.Context(), "other", func(others []vps.VPS) error {

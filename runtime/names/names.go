@@ -92,7 +92,7 @@ func (n Names) update(ctx context.Context, networks []string, current func(name 
 	if len(networks) == 0 {
 		return
 	}
-	err := n.Store.Naming(ctx, func() error {
+	err := n.Store.WithNamesLock(ctx, func() error {
 		audience, err := n.runningOn(networks)
 		if err != nil || len(audience) == 0 {
 			return err
@@ -226,7 +226,7 @@ func orWarnings(warnings []string, err error) error {
 // were created since its files were written have not done that, because v did not
 // run.
 func (n Names) AtStart(ctx context.Context, v vps.VPS, root *inside.Root) error {
-	return n.Store.Naming(ctx, func() error {
+	return n.Store.WithNamesLock(ctx, func() error {
 		list := newHostList(HostsFor(v, n.Tables.All()))
 		warnings, err := n.Guests.Hosts(root, v.IDs.First, list.hosts)
 		for _, w := range warnings {
