@@ -2,10 +2,10 @@ package look
 
 import (
 	"context"
-
 	goruntime "runtime"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"croft/internal/fail"
 	"croft/internal/state"
@@ -97,16 +97,17 @@ func (l Looker) Stats(ctx context.Context, names []vps.Name) ([]Stats, error) {
 		return nil, err
 	}
 	all := make([]Stats, len(vpss))
-	var group sync.WaitGroup
-	room := make(chan struct{}, max(2, goruntime.NumCPU()))
+	var group errgroup.Group
+	group.SetLimit(max(2, goruntime.NumCPU()))
 	for i, e := range vpss {
-		room <- struct{}{}
-		group.Go(func() {
-			all[i] = l.usage(e)
-			<-room
+		group.Go(func() error {
+			all[i] = l.usage(e) // its error is in the result
+			return nil
 		})
 	}
-	group.Wait()
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
