@@ -13,7 +13,8 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
-	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"croft/internal/inside"
 	"croft/internal/state"
@@ -98,22 +99,20 @@ func (n Names) update(ctx context.Context, networks []string, current func(name 
 			return err
 		}
 		hosts := hostLists{tables: n.Tables.All()}
-		var group sync.WaitGroup
-		room := make(chan struct{}, max(4, goruntime.NumCPU()))
+		var group errgroup.Group
+		group.SetLimit(max(4, goruntime.NumCPU()))
 		failures := make([]error, len(audience))
 		for i, v := range audience {
 			list := hosts.of(v)
 			if current(v.Name, list) {
 				continue
 			}
-			room <- struct{}{}
-			group.Go(func() {
+			group.Go(func() error {
 				failures[i] = n.write(ctx, v, list)
-				<-room
+				return nil // a failure does not stop the others
 			})
 		}
-		group.Wait()
-		return errors.Join(failures...)
+		return errors.Join(append(failures, group.Wait())...)
 	})
 	if err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
