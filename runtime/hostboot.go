@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
@@ -250,12 +252,10 @@ func inGroups(ctx context.Context, groups [][]vps.Name, limit int, tell func(Hos
 			return all, err
 		}
 		results := make([]HostResult, len(names))
-		slots := make(chan struct{}, max(limit, 1))
-		var working sync.WaitGroup
+		var group errgroup.Group
+		group.SetLimit(max(limit, 1))
 		for i, name := range names {
-			working.Go(func() {
-				slots <- struct{}{}
-				defer func() { <-slots }()
+			group.Go(func() error {
 				results[i] = HostResult{Name: name, Err: ctx.Err()}
 				if results[i].Err == nil {
 					begun := time.Now()
@@ -265,9 +265,12 @@ func inGroups(ctx context.Context, groups [][]vps.Name, limit int, tell func(Hos
 				telling.Lock()
 				defer telling.Unlock()
 				tell(results[i])
+				return nil // a failure does not stop the others
 			})
 		}
-		working.Wait()
+		if err := group.Wait(); err != nil {
+			return all, err
+		}
 		all = append(all, results...)
 	}
 	return all, ctx.Err()
