@@ -4,12 +4,12 @@ package integration
 
 import "testing"
 
-// A protected VPS stays, and runs on, whatever destroy is asked; everything else
-// works. It can be destroyed when the protection is taken off.
+// Destroy refuses a protected VPS, which continues to run. Other commands work on
+// it. After the protection is taken off it can be destroyed.
 func TestProtect(t *testing.T) {
 	hostAsBefore(t)
 	s := newSite(t)
-	t.Cleanup(func() { s.try("set", "--all", "--protect", "no") }) // or a failed test leaves it
+	t.Cleanup(func() { s.try("set", "--all", "--protect", "no") }) // a failed test cleans up too
 	kept, other := s.vps("kept", "--protect"), s.vps("other")
 	s.must("start", kept)
 	checkRefusal(t, s.try("destroy", kept), 5, kept+" protected")

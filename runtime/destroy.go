@@ -21,9 +21,10 @@ import (
 
 // Destroy removes name and everything that belongs to it. A running VPS is
 // fail.State, or with o.Force it is killed. A protected VPS is fail.State, with o.Force
-// too; it is not known of a VPS whose settings cannot be read. If the files of the VPS cannot be moved
-// nothing is changed. When its directory is moved the VPS is gone. If the rest cannot
-// be released, the next command that uses its name, addresses or ids does that.
+// too; if its settings cannot be read, croft does not know that it is protected. If the
+// files of the VPS cannot be moved nothing is changed. When its directory is moved the
+// VPS is gone. If the rest cannot be released, the next command that uses its name,
+// addresses or ids does that.
 func (m *Manager) Destroy(ctx context.Context, name vps.Name, o DestroyOptions) error {
 	l, err := m.lock(ctx, name)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"croft/internal/vps"
 )
 
-// A protected VPS is not destroyed, and a refused destroy changes nothing: a running
-// one runs on.
+// A protected VPS is not destroyed. A refused destroy changes nothing, so a running
+// VPS continues to run.
 func TestProtected(t *testing.T) {
 	ctx := context.Background()
 	f := newFaulty(t, memoryDir(t))
@@ -60,7 +60,7 @@ func TestProtected(t *testing.T) {
 	f.whole(t, "after the protection was taken off")
 }
 
-// What is destroyed with its command cannot be protected.
+// A VPS of run --rm cannot be protected.
 func TestEphemeralIsNotProtected(t *testing.T) {
 	f := newFaulty(t, memoryDir(t))
 	defer f.end()

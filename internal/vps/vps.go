@@ -35,7 +35,7 @@ type VPS struct {
 	OnBoot     OnBoot            `json:"onboot,omitempty"`             // whether a boot of the host starts it
 	BootOrder  int               `json:"bootOrder,omitempty"`          // a higher one starts first and stops last
 	StopAfter  int               `json:"stopTimeoutSeconds,omitempty"` // how long a stop may take; 0 is the default
-	Protected  bool              `json:"protected,omitempty"`          // it is not destroyed
+	Protected  bool              `json:"protected,omitempty"`          // destroy refuses it
 	Labels     map[string]string `json:"labels,omitempty"`
 	// RenamedFrom is the former name while a rename is not complete: until then
 	// the network tables may have the former name.
