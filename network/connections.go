@@ -48,6 +48,7 @@ func connectionChains() []FilterChain {
 	}
 }
 
+// ConnectionChain returns the name of the chain that limits the connections of a link.
 func ConnectionChain(hostLink string) string { return "connections-" + hostLink }
 
 // connectionRules bound what one interface has. The kernel's count leaves out
@@ -171,6 +172,7 @@ func (p Plan) HasOwners(has map[string]bool) bool {
 	return true
 }
 
+// OwnerKey identifies an element of an owners map by its set, its key and its chain.
 func OwnerKey(set string, key []byte, chain string) string { return set + string(key) + chain }
 
 // SetConnections makes n the bound of owner's interface: 0 is the default.

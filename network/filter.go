@@ -56,11 +56,13 @@ const (
 	ReasonConnections Reason = "connections"
 )
 
+// Reasons returns all reasons that have a set.
 func Reasons() []Reason {
 	return []Reason{ReasonMAC, ReasonEtherType, ReasonARP, ReasonSource,
 		ReasonNeighbour, ReasonRouter, ReasonDHCP, ReasonLoopback, ReasonHeaders}
 }
 
+// DropSet returns the name of the set that counts drops for r.
 func DropSet(r Reason) string   { return "dropped-" + r }
 func dropChain(r Reason) string { return "drop-" + r }
 
@@ -72,6 +74,7 @@ type FilterSet struct {
 	Verdict bool // a map to verdicts
 }
 
+// FilterSets returns the sets of one family's table.
 func FilterSets(f Family) []FilterSet {
 	if f == FamilyInet {
 		return connectionSets()
@@ -178,10 +181,11 @@ func (c FilterChain) declaration() string {
 	if c.Device != "" {
 		device = fmt.Sprintf(" device %q", c.Device)
 	}
-	return fmt.Sprintf("type filter hook %s%s priority %d; policy %s;", c.Hook, device, c.At(), c.Policy())
+	return fmt.Sprintf("type filter hook %s%s priority %d; policy %s;", c.Hook, device, c.Priority(), c.Policy())
 }
 
-func (c FilterChain) At() int {
+// Priority returns the priority of the chain's hook.
+func (c FilterChain) Priority() int {
 	if c.priority == 0 {
 		return hookPriority
 	}
@@ -331,6 +335,7 @@ func segmentRules() []FilterRule {
 	}
 }
 
+// Marks returns the marks of the chain's rules, in order.
 func (c FilterChain) Marks() []string {
 	var out []string
 	for _, r := range c.Rules {

@@ -169,6 +169,7 @@ type GuardProgram struct {
 	Name string // a hash of the code, to compare it with the loaded program
 }
 
+// Assemble returns prog in the byte order of this machine.
 func Assemble(prog asm.Instructions) (GuardProgram, error) {
 	var code strings.Builder
 	var order binary.ByteOrder = binary.LittleEndian

@@ -74,6 +74,7 @@ func NewHostPlan(t Table) HostPlan {
 	return p
 }
 
+// Family returns the family of the table that filters the network's ports.
 func (p HostPlan) Family() Family { return familyOfMode(p.Mode) }
 
 // HasFilter reports whether the network has ports with filters.
@@ -165,6 +166,7 @@ const (
 // chains.
 type Jump struct{ Table, From, To string }
 
+// Jumps returns the jumps to croft's chains for networks.
 func Jumps() []Jump {
 	return []Jump{
 		{"filter", "INPUT", chainInput},
@@ -299,6 +301,7 @@ func (p HostPlan) rulesText(six bool, line func(string, ...any)) {
 	}
 }
 
+// RulesOf returns the rules of one family.
 func (p HostPlan) RulesOf(six bool) []Rule {
 	var out []Rule
 	for _, r := range p.Rules {
@@ -309,6 +312,7 @@ func (p HostPlan) RulesOf(six bool) []Rule {
 	return out
 }
 
+// Alias returns the alias of the bridge, by which croft recognises its own.
 func (p HostPlan) Alias() string { return "croft " + p.Network }
 
 // ForwardsIPv6 reports whether s makes the host, or one link, forward IPv6. In

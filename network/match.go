@@ -21,6 +21,7 @@ type part struct {
 
 func do(parts ...part) FilterRule { return parts }
 
+// String returns the rule in the language of nft(8).
 func (r FilterRule) String() string {
 	words := make([]string, len(r))
 	for i, p := range r {
@@ -29,6 +30,7 @@ func (r FilterRule) String() string {
 	return strings.Join(words, " ")
 }
 
+// Exprs returns the rule as the kernel's expressions.
 func (r FilterRule) Exprs() []expr.Any {
 	var out []expr.Any
 	for _, p := range r {

@@ -76,6 +76,7 @@ func (t Table) gateway(p netip.Prefix, routed func() netip.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
+// FirstHost returns the address after the network address of p; the zero Addr if p is invalid.
 func FirstHost(p netip.Prefix) netip.Addr {
 	if !p.IsValid() {
 		return netip.Addr{}

@@ -155,6 +155,7 @@ func (p Plan) Alias() string {
 // hasPort: the interface has an end on the host, with filters at it.
 func (p Plan) HasPort() bool { return p.HostLink != "" }
 
+// Family returns the family of the table that filters the port.
 func (p Plan) Family() Family { return familyOfMode(p.Mode) }
 
 // own are the addresses that are the VPS's alone: those of the table, and its
@@ -170,6 +171,7 @@ func (p Plan) OwnAddresses() []netip.Addr {
 	return out
 }
 
+// HasIPv6 reports whether the interface has an IPv6 address.
 func (p Plan) HasIPv6() bool {
 	for _, a := range p.Addresses {
 		if a.Addr().Is6() {
@@ -283,6 +285,7 @@ func (p Plan) Elements() []FilterElement {
 	return out
 }
 
+// InterfaceKey returns the name of a link as a key of a set.
 func InterfaceKey(s string) []byte {
 	name := make([]byte, 16) // IFNAMSIZ
 	copy(name, s)

@@ -73,8 +73,8 @@ COMMIT
 	if diff := cmp.Diff(want, change.Text); diff != "" {
 		t.Error(diff)
 	}
-	if first, last := PortsOf(change.Udp[0]); len(change.Udp) != 1 || first != 53 || last != 54 {
-		t.Errorf("of UDP %v", change.Udp)
+	if first, last := PortsOf(change.UDP[0]); len(change.UDP) != 1 || first != 53 || last != 54 {
+		t.Errorf("of UDP %v", change.UDP)
 	}
 	if !FromLoopback(change.After, "croft0") || FromLoopback(change.After, "croft1") {
 		t.Errorf("the loopback address: %v", change.After)

@@ -14,7 +14,7 @@ import (
 type PublishChange struct {
 	Six   bool
 	Text  string   // input of iptables-restore --noflush, which applies it atomically; "" if there is no change
-	Udp   []string // specs of added and removed UDP rules: the kernel must forget their connections
+	UDP   []string // specs of added and removed UDP rules: the kernel must forget their connections
 	After []Rule   // rules of table nat after the change
 }
 
@@ -33,7 +33,7 @@ func PublishChanges(six bool, now SavedRules, all []Published) PublishChange {
 	}
 	var chains, rules, removed strings.Builder
 	for _, j := range publishJumps() {
-		there := now.In(j.Table, j.To)
+		there := now.Specs(j.Table, j.To)
 		left := len(there)
 		missing := slices.Clone(want[j.To])
 		for _, spec := range there {
@@ -80,7 +80,7 @@ func PublishChanges(six bool, now SavedRules, all []Published) PublishChange {
 
 func (c *PublishChange) note(spec string) {
 	if strings.Contains(spec, "-p udp ") {
-		c.Udp = append(c.Udp, spec)
+		c.UDP = append(c.UDP, spec)
 	}
 }
 
@@ -145,7 +145,7 @@ func (p Published) LiveInfo(there map[bool]SavedRules) PublishedInfo {
 		for six, now := range there {
 			one := Published{p.Plan, []vps.Publication{port}}
 			for _, r := range one.rules(six) {
-				applied = applied && slices.Contains(now.In(r.Table, r.Chain), r.Spec)
+				applied = applied && slices.Contains(now.Specs(r.Table, r.Chain), r.Spec)
 			}
 			for _, j := range publishJumps() {
 				applied = applied && (now.Jumps(j) > 0 || len(one.rules(six)) == 0)

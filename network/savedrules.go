@@ -9,6 +9,7 @@ import (
 // SavedRules is parsed output of iptables-save: lines by table, without quotes.
 type SavedRules map[string][]string
 
+// ParseSavedRules parses the output of iptables-save.
 func ParseSavedRules(text string) SavedRules {
 	s := SavedRules{}
 	table := ""
@@ -24,12 +25,13 @@ func ParseSavedRules(text string) SavedRules {
 	return s
 }
 
+// HasChain reports whether the chain exists.
 func (s SavedRules) HasChain(table, chain string) bool {
 	return slices.ContainsFunc(s[table], func(l string) bool { return strings.HasPrefix(l, ":"+chain+" ") })
 }
 
-// In returns the specs of a chain's rules.
-func (s SavedRules) In(table, chain string) []string {
+// Specs returns the specs of a chain's rules.
+func (s SavedRules) Specs(table, chain string) []string {
 	var out []string
 	for _, line := range s[table] {
 		if spec, ok := strings.CutPrefix(line, "-A "+chain+" "); ok {
@@ -39,16 +41,17 @@ func (s SavedRules) In(table, chain string) []string {
 	return out
 }
 
-// Of returns the specs in a chain of croft that belong to one network.
-func (s SavedRules) Of(table, chain, network string) []string {
-	return slices.DeleteFunc(s.In(table, chain), func(spec string) bool {
+// SpecsOf returns the specs in a chain of croft that belong to one network.
+func (s SavedRules) SpecsOf(table, chain, network string) []string {
+	return slices.DeleteFunc(s.Specs(table, chain), func(spec string) bool {
 		return !strings.Contains(spec+" ", " --comment "+network+" ")
 	})
 }
 
+// Jumps returns how many times the jump j exists.
 func (s SavedRules) Jumps(j Jump) int {
 	n := 0
-	for _, spec := range s.In(j.Table, j.From) {
+	for _, spec := range s.Specs(j.Table, j.From) {
 		if spec == "-j "+j.To {
 			n++
 		}
@@ -65,10 +68,10 @@ func (s SavedRules) Matches(network string, want []Rule) bool {
 		if len(specs) == 0 {
 			continue
 		}
-		if s.Jumps(j) != 1 || !slices.Equal(s.Of(j.Table, j.To, network), specs) {
+		if s.Jumps(j) != 1 || !slices.Equal(s.SpecsOf(j.Table, j.To, network), specs) {
 			return false
 		}
-		all := s.In(j.Table, j.To)
+		all := s.Specs(j.Table, j.To)
 		open := slices.IndexFunc(all, func(spec string) bool { return !isGuard(spec) })
 		if open >= 0 && slices.ContainsFunc(all[open:], isGuard) {
 			return false
@@ -108,7 +111,7 @@ func RepairText(now SavedRules, network string, want []Rule) string {
 			if !now.HasChain(table, j.To) {
 				fmt.Fprintf(&chains, ":%s - [0:0]\n", j.To)
 			}
-			for _, spec := range now.Of(table, j.To, network) {
+			for _, spec := range now.SpecsOf(table, j.To, network) {
 				fmt.Fprintf(&rules, "-D %s %s\n", j.To, spec)
 			}
 			guards := 0

@@ -313,6 +313,7 @@ func isMACText(s string) bool {
 	return strings.IndexByte("13579bdf", s[1]) < 0 // not of a group
 }
 
+// ParseMAC parses the MAC of one interface.
 func ParseMAC(s string) (net.HardwareAddr, error) {
 	if !isMACText(s) {
 		return nil, fmt.Errorf("invalid MAC %q", s)

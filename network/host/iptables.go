@@ -153,13 +153,13 @@ func (h *Host) removeRules(ctx context.Context, p network.HostPlan) error {
 }
 
 func emptyChain(ipt *iptables.IPTables, now network.SavedRules, j network.Jump, network string) error {
-	mine := now.Of(j.Table, j.To, network)
+	mine := now.SpecsOf(j.Table, j.To, network)
 	for _, spec := range mine {
 		if err := ipt.Delete(j.Table, j.To, strings.Fields(spec)...); err != nil {
 			return err
 		}
 	}
-	if !now.HasChain(j.Table, j.To) || len(now.In(j.Table, j.To)) > len(mine) {
+	if !now.HasChain(j.Table, j.To) || len(now.Specs(j.Table, j.To)) > len(mine) {
 		return nil
 	}
 	for range now.Jumps(j) {

@@ -131,7 +131,7 @@ func chainIn(t *nftables.Table, c network.FilterChain) *nftables.Chain {
 		policy = nftables.ChainPolicyDrop
 	}
 	chain.Type, chain.Policy = nftables.ChainTypeFilter, &policy
-	chain.Hooknum, chain.Priority = hooks[c.Hook], nftables.ChainPriorityRef(nftables.ChainPriority(c.At()))
+	chain.Hooknum, chain.Priority = hooks[c.Hook], nftables.ChainPriorityRef(nftables.ChainPriority(c.Priority()))
 	return chain
 }
 

@@ -119,7 +119,7 @@ func early(ctx context.Context, six bool) []Blocker {
 // jump to croft's.
 func dropsEarly(s network.SavedRules) bool {
 	drops := false
-	for _, spec := range s.In("filter", "FORWARD") {
+	for _, spec := range s.Specs("filter", "FORWARD") {
 		if spec == "-j "+network.ChainForward {
 			return drops
 		}

@@ -234,7 +234,7 @@ func (f flowFilter) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
 }
 
 func (h *Host) forgetUDP(change network.PublishChange) error {
-	if len(change.Udp) == 0 {
+	if len(change.UDP) == 0 {
 		return nil
 	}
 	host, err := h.Addresses()
@@ -245,7 +245,7 @@ func (h *Host) forgetUDP(change network.PublishChange) error {
 	if change.Six {
 		family = unix.AF_INET6
 	}
-	_, err = netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, flowFilter{host, change.Udp})
+	_, err = netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, flowFilter{host, change.UDP})
 	if errors.Is(err, netlink.ErrDumpInterrupted) {
 		err = nil // other flows came and went; the listed ones include all of croft's
 	}

@@ -208,7 +208,7 @@ func legacyHook(family, tool, text string) hook {
 		h.drops = h.drops || strings.HasPrefix(line, ":FORWARD DROP")
 		h.text += line + "\n"
 	}
-	for _, spec := range s.In("filter", "FORWARD") {
+	for _, spec := range s.Specs("filter", "FORWARD") {
 		h.drops = h.drops || dropsWhatever(spec)
 	}
 	return h
