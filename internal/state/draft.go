@@ -49,7 +49,7 @@ func (l *Locked) Begin() (*Draft, error) {
 			return nil, err
 		}
 		// Between the two lines above the directory looked like rubbish, and
-		// somebody may have tidied it away.
+		// another process may have removed it.
 		if lock != nil {
 			return &Draft{Dir: dir, store: l.store, name: l.name, lock: lock}, nil
 		}
@@ -131,8 +131,8 @@ func (d *Draft) Abort() {
 	if d.lock == nil {
 		return
 	}
-	// What cannot be removed now is rubbish from the close on, and a later
-	// command's to remove.
+	// Files that cannot be removed now are rubbish after the close, and a later
+	// command removes them.
 	rubbish, err := d.store.trash(d.Dir)
 	_ = d.lock.Close()
 	d.lock = nil

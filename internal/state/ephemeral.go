@@ -10,9 +10,9 @@ import (
 )
 
 // Ephemeral VPSs are listed in a directory of their own, as empty files, so
-// that the few which are left by killed runners are found without reading all
-// VPSs. The list may name VPSs that do not exist or are not ephemeral; vps.json
-// says what a VPS is. Only the holder of the lock of a VPS changes its entry.
+// that the few that killed runners left are found without reading all VPSs. The
+// list may name VPSs that do not exist or are not ephemeral; vps.json decides.
+// Only the holder of the lock of a VPS changes its entry.
 
 func (s *Store) ephemeralDir() string { return filepath.Join(s.Root, "ephemeral") }
 

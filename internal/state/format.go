@@ -13,9 +13,9 @@ import (
 	"croft/internal/vps"
 )
 
-// decode reads a file of ours, whose content is data, into v. It is fail.State
-// if it is corrupt or written by a newer croft. There is no older schema than
-// this one yet; the first is to be upgraded here.
+// decode decodes data, the content of the state file at path, into v. It is
+// fail.State if the file is corrupt or was written by a newer croft. This is
+// the oldest schema; when there is a second one, it is upgraded here.
 func decode(data []byte, path string, v any) error {
 	var head struct {
 		Schema *int `json:"schema"`
@@ -44,8 +44,8 @@ func decodeKnown(data []byte, path string, v any, schema *int) error {
 	return decode(data, path, v)
 }
 
-// decodeVPS reads the vps.json of name. The name of its directory is what
-// counts, and what the result says.
+// decodeVPS decodes the vps.json of name. The result has the name of the
+// directory, whatever the file says.
 func decodeVPS(data []byte, name vps.Name, path string) (vps.VPS, error) {
 	var v vps.VPS
 	if err := decodeKnown(data, path, &v, &v.Schema); err != nil {
@@ -63,17 +63,17 @@ func decodeVPS(data []byte, name vps.Name, path string) (vps.VPS, error) {
 	return v, nil
 }
 
-// corrupt says in one line that the JSON at path cannot be read. A decoder
-// quotes what it stumbled on, which can be anything.
+// corrupt returns the error for JSON at path that cannot be read, in one line.
+// A decoder quotes the text that it failed at, which can be anything.
 func corrupt(path string, err error) error {
 	line := strings.Join(strings.Fields(strings.ToValidUTF8(err.Error(), "?")), " ")
 	return &fail.Error{Kind: fail.State, Msg: fmt.Sprintf("%s is corrupt: %s", path, line), Err: err}
 }
 
-// encode returns v, which is a struct, as the JSON of a file: two spaces of
-// indent, a last newline. What old, the file's former content, holds beyond
-// the fields of v is kept, at the end of its object: it is a newer croft's, or
-// somebody's note. An old that is no JSON object is not looked at.
+// encode returns the struct v as the JSON of a file: indented by two spaces,
+// with a newline at the end. Members of old, the former content of the file,
+// that v has no field for are kept, at the end of their object: a newer croft
+// or a user wrote them. An old that is not a JSON object is ignored.
 func encode(v any, old []byte) ([]byte, error) {
 	raw, err := marshal(v)
 	if err != nil {
@@ -90,7 +90,7 @@ func encode(v any, old []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// marshal leaves <, > and & as they are: these files are no web pages.
+// marshal does not escape <, > and &, because these files are not web pages.
 func marshal(v any) ([]byte, error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
@@ -173,9 +173,9 @@ func nameOf(raw json.RawMessage) string {
 	return named.Name
 }
 
-// isField reports whether a decoder would put key into one of the fields. It
-// does not mind the case of letters, so what is left must not either: an
-// unknown "NAME" that is kept would be read as name.
+// isField reports whether a decoder would read key into one of the fields. A
+// decoder ignores the case of letters, and so does this: an unknown "NAME" that
+// is kept would be read as name.
 func isField(key string, fields map[string]reflect.Type) bool {
 	for name := range fields {
 		if strings.EqualFold(name, key) {
@@ -185,8 +185,8 @@ func isField(key string, fields map[string]reflect.Type) bool {
 	return false
 }
 
-// fieldTypes is the JSON fields of a struct type; those of anything that
-// writes its own JSON, as time.Time, are none of ours.
+// fieldTypes returns the JSON fields of a struct type, and no fields for types
+// that write their own JSON, such as time.Time.
 func fieldTypes(t reflect.Type) map[string]reflect.Type {
 	types := map[string]reflect.Type{}
 	if t.Kind() != reflect.Struct {

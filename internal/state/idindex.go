@@ -17,12 +17,13 @@ import (
 	"croft/internal/vps"
 )
 
-// The index of ids makes a create independent of how many VPSs there are: it
-// says which range each directory with a vps.json has, so that these files need
-// not be read. It is a cache. A directory that it does not know is looked into,
-// an index that cannot be read is made anew, and without one everything works.
-// A VPS keeps its ids from the draft to the trash, so an entry is true as long
-// as the directory exists. It is written with the pool lock held.
+// The index of ids makes the cost of a create independent of the number of
+// VPSs. It stores the id range of each directory with a vps.json, so that these
+// files need not be read. It is a cache. Directories that it does not have are
+// read, an index that cannot be read is created again, and everything works
+// without one. A VPS keeps its ids from the draft to the trash, so an entry is
+// right as long as the directory exists. The index is written with the ids lock
+// held.
 
 // A dirKey names a directory of a VPS: by its inode, which it keeps when it is
 // moved, and by the VPS's name, since a file system uses inodes again.
@@ -43,15 +44,15 @@ type dirEntry struct {
 	inode uint64
 }
 
-// key is what the index knows a directory in vps/ or trash/ by: a draft is
-// called .NAME.SUFFIX, a VPS in the trash NAME.SUFFIX.
+// key is the key of a directory in vps/ or trash/. A draft has the name
+// .NAME.SUFFIX, a VPS in the trash NAME.SUFFIX.
 func (e dirEntry) key() dirKey {
 	name, _, _ := strings.Cut(strings.TrimPrefix(e.name, "."), ".")
 	return dirKey{name, e.inode}
 }
 
-// listDirs returns what is in the directory at path and wanted, all of it if
-// want is nil. One that is missing is empty.
+// listDirs returns the wanted entries of the directory at path, all if wanted
+// is nil. A missing directory is empty.
 func listDirs(path string, want func(name []byte) bool) ([]dirEntry, error) {
 	dir, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -100,7 +101,7 @@ func (s *Store) idIndexFile() string { return filepath.Join(s.Root, "ids") }
 
 const idIndexHead = "croft ids 1\n"
 
-// readIDIndex returns the index, empty if there is none that can be believed.
+// readIDIndex returns the index, empty if it is missing or invalid.
 func (s *Store) readIDIndex() map[dirKey]vps.IDRange {
 	data, err := os.ReadFile(s.idIndexFile())
 	if err != nil {

@@ -21,22 +21,21 @@ import (
 	"croft/internal/vps"
 )
 
-// Id ranges come in units of 65536, what a distribution's own users fit into,
-// aligned to it so that a host's uid says at a glance whose it is. They start
-// above what hosts give to people and services and end below 2³¹, where some
+// Id ranges have units of 65536, enough for the users of a distribution. They
+// are aligned to units, so that a uid of the host shows whose it is. They start
+// above the ids of users and services of hosts, and end below 2³¹, where some
 // programs see a negative number.
 const (
 	IDUnit   = 1 << 16
 	firstIDs = 16 * IDUnit // 1,048,576: the first multiple above 1,000,000
-	endIDs   = 0x7FFE0000  // the last two ranges below 2³¹: builds of templates, and nobody
+	endIDs   = 0x7FFE0000  // the last two ranges below 2³¹ are for builds of templates, and unused
 )
 
-// AllocateIDs chooses a range of size ids (0 is IDUnit; else a multiple of it)
-// that no VPS, draft, or VPS in the trash has, of this root or another one of
-// the host, nor any user of the host in
-// /etc/subuid and /etc/subgid, writes it into v and v into the draft. Then it
-// is the draft's: no other is given an id of it while the draft, what becomes
-// of it, or what is left of that in the trash exists.
+// AllocateIDs chooses a range of size ids (a multiple of IDUnit; 0 is IDUnit)
+// and writes it into v, and v into the draft. No VPS, draft or VPS in the trash
+// has an id of it, in any state directory of the host, and no user of the host
+// has one in /etc/subuid and /etc/subgid. The range belongs to the draft, then
+// to its VPS, and then to the trash, as long as one of them exists.
 func (d *Draft) AllocateIDs(ctx context.Context, v *vps.VPS, size uint32) error {
 	if size == 0 {
 		size = IDUnit
@@ -193,13 +192,15 @@ func (s *Store) usedIDs(except string) (used []vps.IDRange, own []dirRange, err 
 	return used, own, nil
 }
 
-// dirIDs is the range of each VPS, draft, and VPS in the trash of s, but of the
-// directory except. Only what the index does not know is read.
+// dirIDs returns the range of each VPS, draft, and VPS in the trash of s,
+// without the directory except. It reads only directories that the index does
+// not have.
 func (s *Store) dirIDs(except string) ([]dirRange, error) {
 	index := s.readIDIndex()
 	all := make([]dirRange, 0, len(index)+1)
-	// vps/ comes before trash/, so that what is thrown away meanwhile is seen
-	// twice, not never. A draft becomes a VPS only with the pool lock held.
+	// vps/ comes before trash/, so that a VPS that is destroyed meanwhile is
+	// seen twice and not never. A draft becomes a VPS only with the ids lock
+	// held.
 	for _, dir := range []string{s.vpsDirs(), s.TrashDir()} {
 		entries, err := listDirs(dir, nil)
 		if err != nil {
@@ -293,7 +294,7 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// keyOf is what the index knows the directory dir by.
+// keyOf returns the key of the directory dir in the index.
 func keyOf(dir string) (dirKey, error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(dir, &st); err != nil {

@@ -15,11 +15,11 @@ import (
 	"croft/internal/vps"
 )
 
-// A NetworkTable is what croft keeps of one network: two files that the network
-// package reads and writes. Here they are bytes: this package only sees to it
+// A NetworkTable is the content of the two files of a network, which the
+// network package reads and writes. This package handles bytes: it makes sure
 // that one process at a time changes them, durably.
 type NetworkTable struct {
-	Settings []byte // NAME.json; nil if there is no such network
+	Settings []byte // NAME.json; nil if the network does not exist
 	Claims   []byte // NAME.claims; nil if that is missing
 }
 
@@ -30,9 +30,9 @@ type NetworkChange struct {
 	Append   []byte // comes at the end of the claims
 }
 
-// Network returns the table of the network; an empty one without an error if
-// there is no such network. Both of its files are of the same network, also
-// while another process removes it and makes a new one.
+// Network returns the table of the network, an empty one without an error if
+// the network does not exist. Both files belong to the same network, also while
+// another process removes it and creates it again.
 func (s *Store) Network(name string) (NetworkTable, error) {
 	if _, err := vps.ParseName(name); err != nil {
 		return NetworkTable{}, err
@@ -93,13 +93,13 @@ func (s *Store) Networks() ([]string, error) {
 	return names, nil
 }
 
-// UpdateNetwork hands the table of the network (an empty one if there is none)
-// to change and writes what it returns, durably, with the network's lock held:
-// no other process changes it in between. An error from change is returned, and
+// UpdateNetwork passes the table of the network (an empty one if it does not
+// exist) to change and writes the result durably, with the network's lock held:
+// no other process changes it in between. An error of change is returned, and
 // nothing is written. change must not wait.
 //
 // New settings and new claims are each written atomically, the claims first.
-// Appended ones may be there in part if this process is killed or the machine
+// Appended claims may be there in part if this process is killed or the machine
 // loses its power: their format has to show that.
 func (s *Store) UpdateNetwork(ctx context.Context, name string, change func(old NetworkTable) (NetworkChange, error)) error {
 	if _, err := vps.ParseName(name); err != nil {
@@ -134,10 +134,11 @@ func (s *Store) UpdateNetwork(ctx context.Context, name string, change func(old 
 	})
 }
 
-// RemoveNetwork hands the table of the network (an empty one if there is none)
-// to release and removes it, with the network's lock held: no other process changes it in
-// between. aside keeps its files beside their places, for a person. An error from
-// release leaves the table, and is returned.
+// RemoveNetwork passes the table of the network (an empty one if it does not
+// exist) to release and removes it, with the network's lock held: no other
+// process changes it in between. With aside the files are kept beside their
+// places, for the administrator. An error of release leaves the table, and is
+// returned.
 func (s *Store) RemoveNetwork(ctx context.Context, name string, release func(old NetworkTable) (aside bool, err error)) error {
 	if _, err := vps.ParseName(name); err != nil {
 		return err
@@ -151,8 +152,8 @@ func (s *Store) RemoveNetwork(ctx context.Context, name string, release func(old
 		if err != nil {
 			return err
 		}
-		// The settings first: claims alone are no network, and the next one of that
-		// name replaces them.
+		// The settings first: claims without settings are not a network, and
+		// the next network of that name replaces them.
 		for _, path := range []string{s.NetworkFile(name), s.ClaimsFile(name)} {
 			if aside {
 				err = os.Rename(path, path+".broken")

@@ -19,7 +19,7 @@ const (
 // VPSDir is where everything of the VPS is: vps.json, bundle/, fs/, log/.
 func (s *Store) VPSDir(name vps.Name) string { return filepath.Join(s.vpsDirs(), string(name)) }
 
-// VPSFile says what the VPS should be: its settings, as a VPS.
+// VPSFile is the file with the settings of the VPS, as a VPS.
 func (s *Store) VPSFile(name vps.Name) string { return filepath.Join(s.VPSDir(name), vpsFileName) }
 
 // BundleDir holds the VPS's OCI bundle, rewritten at each start.
@@ -46,7 +46,7 @@ func (s *Store) TemplatesDir() string { return filepath.Join(s.Root, "templates"
 // BinDir holds programs that croft brings along and runs from there.
 func (s *Store) BinDir() string { return filepath.Join(s.Root, "bin") }
 
-// NetworkFile says what the network is.
+// NetworkFile is the file with the settings of the network.
 func (s *Store) NetworkFile(name string) string {
 	return filepath.Join(s.networksDir(), name+jsonSuffix)
 }
@@ -65,10 +65,10 @@ func (s *Store) TrashDir() string { return filepath.Join(s.Root, "trash") }
 // above it, and through none that holds files of a VPS.
 func (s *Store) RootfsDir() string { return filepath.Join(s.RunRoot, "rootfs") }
 
-// RunDir holds what is known about the VPS while it runs.
+// RunDir is the directory with data about the VPS while it runs.
 func (s *Store) RunDir(name vps.Name) string { return filepath.Join(s.RunRoot, "vps", string(name)) }
 
-// RunFile says what the VPS is doing, as a Run.
+// RunFile is the file with the state of the VPS, as a Run.
 func (s *Store) RunFile(name vps.Name) string { return filepath.Join(s.RunDir(name), runFileName) }
 
 // LockFile is the op lock of the VPS: held by the command that changes it.

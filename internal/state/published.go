@@ -11,9 +11,10 @@ import (
 	"croft/internal/vps"
 )
 
-// ClaimPorts calls claim with what every VPS but name has published, and lets
-// nobody else claim until it returns: what it writes, into a vps.json or a
-// draft's, the next one sees. claim must not wait. Its error is returned.
+// ClaimPorts calls claim with the published ports of every VPS except name. No
+// other process claims ports until it returns, and the next one sees the ports
+// that claim writes into a vps.json or a draft. claim must not wait. Its error
+// is returned.
 func (s *Store) ClaimPorts(ctx context.Context, name vps.Name, claim func(others []vps.VPS) error) error {
 	return exclusively(ctx, s.portsFile(), flock.Ports, func() error {
 		all, err := s.publishers(true)

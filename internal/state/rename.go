@@ -14,9 +14,9 @@ import (
 	"croft/internal/vps"
 )
 
-// Rename makes the locked VPS the one of to's name, durably, at one instant;
-// Put says so in its settings next. It is fail.NotFound if there is no such
-// VPS, fail.Taken if there is one of that name. Neither may run.
+// Rename gives the locked VPS the name of to, durably, at one instant. The
+// caller writes the settings with the new name next (Put). A missing VPS is
+// fail.NotFound, an existing one of the new name fail.Taken. Neither may run.
 func (l *Locked) Rename(to *Locked) error {
 	old, final := l.store.VPSDir(l.name), l.store.VPSDir(to.name)
 	if err := replaceFile(l.store.renamedFile(l.name), []byte(to.name+"\n")); err != nil {
@@ -42,8 +42,8 @@ func (l *Locked) Rename(to *Locked) error {
 	return syncDir(l.store.vpsDirs())
 }
 
-// ForgetRename removes what Rename has noted about the VPS that was called old.
-// It is a no-op if there is no such note.
+// ForgetRename removes the record of Rename about the VPS that had the name
+// old. No-op without a record.
 func (s *Store) ForgetRename(old vps.Name) error {
 	path := s.renamedFile(old)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

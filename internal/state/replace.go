@@ -18,8 +18,8 @@ func replaceFile(path string, data []byte) error {
 	return nil
 }
 
-// appendFile adds data to the end of path, durably. On an error it takes back
-// what it has written, if it can. It does not make the file.
+// appendFile appends data to the existing file at path, durably. On an error it
+// removes what it has written, if it can.
 func appendFile(path string, data []byte) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|syscall.O_NOFOLLOW, 0)
 	if err != nil {

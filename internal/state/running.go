@@ -9,11 +9,10 @@ import (
 	"croft/internal/vps"
 )
 
-// The mark of a VPS that should be running: somebody has started it, and
-// nobody has asked it to stop since, from outside or inside. It is about the
-// VPS and not about this boot of the host, which it outlives, a power cut too:
-// so the next boot knows what to start. It says nothing about whether the VPS
-// runs; the life lock does.
+// The mark of a VPS that should be running: it was started, and no command and
+// no process inside has stopped it since. The mark belongs to the VPS and not
+// to a boot of the host. It survives a power cut, so the next boot knows which
+// VPSs to start. Whether the VPS runs now only the life lock tells.
 
 // ShouldRun reports whether name is marked as one that should be running.
 func (s *Store) ShouldRun(name vps.Name) (bool, error) {
@@ -27,9 +26,9 @@ func (s *Store) ShouldRun(name vps.Name) (bool, error) {
 	return true, nil
 }
 
-// MarkRunning marks name, durably. That it is marked already is success. It is
-// fail.NotFound if there is no such VPS. Only the holder of the VPS's op lock,
-// and a monitor that holds its life lock, may mark and unmark.
+// MarkRunning marks name, durably. No-op if it is marked. A missing VPS is
+// fail.NotFound. Only the holder of the VPS's lock, and a monitor that holds
+// its life lock, may mark and unmark.
 func (s *Store) MarkRunning(name vps.Name) error {
 	if is, err := s.ShouldRun(name); err != nil || is {
 		return err
@@ -48,8 +47,8 @@ func (s *Store) MarkRunning(name vps.Name) error {
 	return syncDir(s.VPSDir(name))
 }
 
-// UnmarkRunning takes the mark away, durably. That there is none is success,
-// and so is that there is no such VPS.
+// UnmarkRunning removes the mark, durably. No-op without a mark, or without a
+// VPS.
 func (s *Store) UnmarkRunning(name vps.Name) error {
 	path := s.runningFile(name)
 	err := os.Remove(path)

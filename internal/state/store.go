@@ -1,11 +1,12 @@
-// Package state owns every file croft keeps about a VPS: names, formats, locks.
+// Package state owns every file that croft keeps about a VPS: names, formats,
+// locks.
 //
-// There are two directories, told apart by whether a reboot of the host should
-// forget them: Root says what VPSs should be, RunRoot what they are doing.
-// Every file has one writer, named where it is written, and is replaced whole
-// (changes of a network's claims are appended), so looking at one (Get, All, Run,
-// Network) needs no lock; deciding on what it says does (Lock). docs/state.md
-// describes the files for those who read them without croft.
+// There are two directories, because a reboot of the host should remove one of
+// them: Root has the settings of VPSs, RunRoot their current state. Every file
+// has one writer, named where it is written, and is replaced atomically
+// (changes of a network's claims are appended). So reading a file (Get, All,
+// Run, Network) needs no lock. A decision that depends on it does (Lock).
+// docs/state.md describes the files for users who read them without croft.
 package state
 
 import (
@@ -39,9 +40,9 @@ type Store struct {
 	unused     bool                  // see OpenIfUsed
 }
 
-// Open returns the store below root and run, and makes the directories that
-// it needs. Only root can see what is in them. Both paths may be relative. The
-// error is fail.Permission or fail.Host if a directory cannot be made.
+// Open returns the store below root and run, and creates the directories that
+// it needs. Only root can read them. Both paths may be relative. A directory
+// that cannot be created is fail.Permission or fail.Host.
 func Open(root, run string) (*Store, error) {
 	s, err := storeAt(root, run)
 	if err != nil {
@@ -50,8 +51,8 @@ func Open(root, run string) (*Store, error) {
 	return s, s.makeDirs()
 }
 
-// OpenExisting is Open for a look at what there is: it makes and changes
-// nothing. It is fail.NotFound if root does not exist.
+// OpenExisting is Open for reading: it creates and changes nothing. A missing
+// root is fail.NotFound.
 func OpenExisting(root, run string) (*Store, error) {
 	s, err := storeAt(root, run)
 	if err == nil && !exists(s.Root) {
@@ -118,7 +119,7 @@ func (s *Store) makeDirs() error {
 	if err := makeDir(filepath.Dir(s.Root), passable, 0); err != nil { // RunRoot may be made below it, too
 		return err
 	}
-	// Outermost first: MkdirAll gives what it makes on the way the same mode.
+	// Outermost first: MkdirAll creates missing parents with the same mode.
 	for _, d := range []struct {
 		path       string
 		make, want os.FileMode // want 0: as it is
@@ -145,7 +146,7 @@ func (s *Store) makeDirs() error {
 // Modes of directories.
 const (
 	private  = 0o700
-	passable = 0o711 // others may pass through, and see nothing of what is in it
+	passable = 0o711 // others may pass through, and cannot list the content
 )
 
 // rootfsMode is the mode that RootfsDir has to have: 0, as it is, where a root
@@ -187,9 +188,9 @@ func makeDir(path string, mode, want os.FileMode) error {
 	return nil
 }
 
-// Impassable returns the outermost directory on the way to RootfsDir that not
-// everybody may pass through, and "" if there is none. VPSs with ids of their
-// own cannot start below such a directory. RootfsDir itself is not looked at: in
+// Impassable returns the outermost directory on the way to RootfsDir that other
+// users cannot pass through, "" if all can be passed. VPSs with ids of their
+// own cannot start below such a directory. RootfsDir itself is not checked: in
 // a monitor it has the mode that the VPS's root gave to its own /.
 func (s *Store) Impassable() (string, error) {
 	var on []string
@@ -229,9 +230,9 @@ type Entry struct {
 	Err  error
 }
 
-// Get returns the settings of the VPS. It is fail.NotFound if there is none of
-// that name, fail.State if its file is corrupt or a newer croft's. What it
-// returns may be old by the next line: decide on Locked.VPS only.
+// Get returns the settings of the VPS. A missing VPS is fail.NotFound, a file
+// that is corrupt or was written by a newer croft fail.State. The result may be
+// outdated at once: make decisions with Locked.VPS only.
 func (s *Store) Get(name vps.Name) (vps.VPS, error) {
 	path := s.VPSFile(name)
 	data, err := os.ReadFile(path)
@@ -292,8 +293,8 @@ func (s *Store) Names() ([]vps.Name, error) {
 	return names, nil
 }
 
-// Missing returns those of names of which there is no VPS, in their order. It
-// reads one directory, however many there are.
+// Missing returns the names without a VPS, in their order. It reads one
+// directory, however many names there are.
 func (s *Store) Missing(names []vps.Name) ([]vps.Name, error) {
 	entries, err := listDirs(s.vpsDirs(), nil)
 	if err != nil {
@@ -316,9 +317,9 @@ func (s *Store) Missing(names []vps.Name) ([]vps.Name, error) {
 // until Put or Unlock.
 func (l *Locked) VPS() (vps.VPS, error) { return l.store.Get(l.name) }
 
-// Put makes v the settings of the locked VPS, atomically and durably. What the
-// file holds that this croft does not know stays in it. It is fail.NotFound if
-// there is no such VPS: Begin makes one.
+// Put makes v the settings of the locked VPS, atomically and durably. Members
+// of the file that this croft does not know stay. A missing VPS is
+// fail.NotFound: Begin creates one.
 func (l *Locked) Put(v vps.VPS) error {
 	dir := l.store.VPSDir(l.name)
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
@@ -341,10 +342,10 @@ func putVPS(path string, v vps.VPS) error {
 	return replaceFile(path, data)
 }
 
-// Run returns what the VPS is doing, as its monitor wrote it last. There is
-// nothing (a zero Run) if the monitor has not written since the host booted, or
-// if the file is corrupt: whether the VPS runs the kernel says. A newer croft's
-// file of this boot is fail.State.
+// Run returns the state of the VPS as its monitor wrote it last. It is a zero
+// Run if the monitor has not written since the host booted, or if the file is
+// corrupt: the kernel knows whether the VPS runs. A file of this boot that a
+// newer croft wrote is fail.State.
 func (s *Store) Run(name vps.Name) (Run, error) {
 	path := s.RunFile(name)
 	data, err := os.ReadFile(path)
@@ -358,7 +359,7 @@ func (s *Store) Run(name vps.Name) (Run, error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return Run{}, nil // corrupt: not believed
 	}
-	// Where /run is no tmpfs the file outlives the machine that it was about.
+	// Where /run is not a tmpfs the file can be older than this boot.
 	if r.HostBoot != s.boot {
 		return Run{}, nil
 	}
@@ -368,8 +369,8 @@ func (s *Store) Run(name vps.Name) (Run, error) {
 	return r, nil
 }
 
-// PutRun says what the VPS is doing, as of this boot of the host. Only its
-// monitor may, and only while it holds the life lock.
+// PutRun writes the state of the VPS in this boot of the host. Only its monitor
+// may call it, while it holds the life lock.
 func (s *Store) PutRun(name vps.Name, r Run) error {
 	dir := s.RunDir(name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {

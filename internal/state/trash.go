@@ -15,8 +15,8 @@ import (
 	"croft/internal/vps"
 )
 
-// Trash takes the locked VPS's directory out of sight at once, however large
-// it is; EmptyTrash deletes it. An absent VPS is success.
+// Trash moves the directory of the locked VPS out of sight at once, whatever
+// its size; EmptyTrash deletes it. No-op if the VPS is missing.
 func (l *Locked) Trash() error {
 	_, err := l.store.trash(l.store.VPSDir(l.name))
 	return err
@@ -52,11 +52,11 @@ func (s *Store) trash(dir string) (string, error) {
 	return to, syncDir(filepath.Dir(dir))
 }
 
-// EmptyTrash deletes what is in trash/, and the drafts whose makers are gone.
+// EmptyTrash deletes the content of trash/, and the drafts of killed processes.
 // It never crosses a mount point and never follows a link. It may be
-// interrupted, by ctx or by a kill, and be called by several at once: what one
-// is at work on another leaves alone. The error is the first of those that it
-// met; it deletes what it can nevertheless.
+// interrupted, by ctx or by a kill, and several may run at once: each leaves
+// alone what another works on. It deletes what it can, and returns the first
+// error.
 func (s *Store) EmptyTrash(ctx context.Context) error {
 	first := s.trashDrafts()
 	entries, err := os.ReadDir(s.TrashDir())
@@ -75,7 +75,7 @@ func (s *Store) EmptyTrash(ctx context.Context) error {
 	return first
 }
 
-// trashDrafts moves the drafts that nobody holds into trash/.
+// trashDrafts moves the drafts that no process holds into trash/.
 func (s *Store) trashDrafts() error {
 	entries, err := listDirs(s.vpsDirs(), func(name []byte) bool { return name[0] == '.' })
 	if err != nil {
@@ -106,7 +106,7 @@ func deleteTrash(ctx context.Context, path string) error {
 	lock, err := lockDir(path, flock.Rubbish)
 	switch {
 	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
-		// A file or a link that somebody put there: removed as it is.
+		// A file or a link that does not belong here is removed as it is.
 	case err != nil || lock == nil:
 		return err
 	default:
@@ -125,8 +125,8 @@ func removeTree(ctx context.Context, path, last string) error {
 	return err
 }
 
-// RemoveRun forgets what the VPS was doing: RUN/vps/NAME goes whole. Absent is
-// success. Only the holder of the life lock may.
+// RemoveRun removes RUN/vps/NAME, the state of the VPS. No-op if it is missing.
+// Only the holder of the life lock may call it.
 func (s *Store) RemoveRun(name vps.Name) error {
 	return removeTree(context.Background(), s.RunDir(name), "")
 }

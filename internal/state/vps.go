@@ -16,8 +16,9 @@ const (
 	Ended    RunState = "ended"
 )
 
-// A Run is what a VPS is doing, written by its monitor alone into run.json,
-// which a reboot of the host makes worthless (HostBoot says which boot it was).
+// A Run is the state of a running VPS. Only its monitor writes it, into
+// run.json. A reboot of the host makes it invalid (HostBoot identifies the
+// boot).
 type Run struct {
 	Schema    int       `json:"schema"`
 	HostBoot  string    `json:"hostBoot"` // /proc/sys/kernel/random/boot_id of the host

@@ -2,7 +2,8 @@ package vps
 
 import "fmt"
 
-// SetMemory sets the limit of memory in bytes: -1 is no limit, 0 the default.
+// SetMemory sets the limit of memory in bytes: -1 for unlimited, 0 for the
+// default.
 type SetMemory struct{ Bytes int64 }
 
 // Apply sets it.
@@ -16,8 +17,8 @@ func (SetMemory) Part() Part { return PartLimits }
 
 func (e SetMemory) String() string { return fmt.Sprintf("memory %d", e.Bytes) }
 
-// SetSwap sets the limit of swap in bytes, without memory: 0 is no limit, -1 no
-// swap.
+// SetSwap sets the limit of swap in bytes, without memory: 0 for unlimited, -1
+// for no swap.
 type SetSwap struct{ Bytes int64 }
 
 // Apply sets it.
@@ -31,7 +32,7 @@ func (SetSwap) Part() Part { return PartLimits }
 
 func (e SetSwap) String() string { return fmt.Sprintf("swap %d", e.Bytes) }
 
-// SetCPUs sets the limit of CPU time in thousandths of a CPU: 0 is no limit.
+// SetCPUs sets the limit of CPU time in thousandths of a CPU: 0 for unlimited.
 type SetCPUs struct{ Milli int64 }
 
 // Apply sets it.
@@ -45,7 +46,8 @@ func (SetCPUs) Part() Part { return PartLimits }
 
 func (e SetCPUs) String() string { return fmt.Sprintf("cpus %d/1000", e.Milli) }
 
-// SetPIDs sets the limit of processes and threads: -1 is no limit, 0 the default.
+// SetPIDs sets the limit of processes and threads: -1 for unlimited, 0 for the
+// default.
 type SetPIDs struct{ Number int64 }
 
 // Apply sets it.

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The marks of croft's block in /etc/network/interfaces.
+// The marks around croft's lines in /etc/network/interfaces.
 const (
 	blockBegin = "# begin: " + marker + ", rewritten at each start\n"
 	blockEnd   = "# end: " + marker + "\n"
