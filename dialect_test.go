@@ -56,13 +56,10 @@ var commentDialect = []word{
 	{regexp.MustCompile(`^(What|Who|Whoever|Those (that|who|of)|One (that|of|who))\b`), "the subject first"},
 }
 
-// hard are the folders whose comments are not in plain English yet.
-var hard = []string{"network"}
-
 // Comments are in plain English.
 func TestPlainComments(t *testing.T) {
 	for _, s := range sources(t) {
-		if s.test || strings.HasPrefix(s.dir, "integration") || slices.Contains(hard, s.dir) {
+		if s.test || strings.HasPrefix(s.dir, "integration") {
 			continue
 		}
 		for _, group := range s.file.Comments {

@@ -64,6 +64,7 @@ func (c column) compare(a, b vpsRow) int {
 // help.
 func columns() []column {
 	return slices.Concat(stateColumns(), networkColumns(), limitColumns(), usageColumns(), []column{
+		{name: "pending", value: func(v vpsRow) string { return strings.Join(v.Pending, ",") }},
 		{name: "labels", value: func(v vpsRow) string { return labels(v.Info) }},
 		{name: "ephemeral", value: func(v vpsRow) string { return strconv.FormatBool(v.Ephemeral) }},
 		{name: "protected", value: func(v vpsRow) string { return strconv.FormatBool(v.Protected) }},

@@ -29,7 +29,12 @@ use is reclaimed first. If more than the new limit stays in use, the command fai
 and names the amount. "unlimited" removes a limit, and "default" restores the
 default one.
 
---label KEY=VALUE sets a label, --label -KEY removes it.
+--label KEY=VALUE sets a label, --label -KEY removes it. The same holds for --env,
+--sysctl and --allow. --dns and --search replace all former values.
+
+Some settings of a running VPS take effect at its next start: --hostname, --env,
+--sysctl, --allow. The command names them, and "croft list --columns name,pending"
+and "croft inspect" show them until then.
 
 --ip-add and --ip-del change the addresses of eth0, inside the VPS and on its
 network, without a restart. An address in use is refused.
@@ -53,6 +58,12 @@ with --force or --all, until --protect no. All other commands work as before.`,
 			cmdline.Option{Name: "cpus", Placeholder: "NUMBER", Usage: "CPU limit, for example 1.5, or unlimited"},
 			cmdline.Option{Name: "pids", Placeholder: "NUMBER", Usage: "limit of processes and threads: a number, unlimited, or default"},
 			cmdline.Option{Name: "label", Short: "l", Placeholder: "KEY=VALUE|-KEY", Many: true, Dash: true, Usage: "set a label, or remove it; may be repeated"},
+			cmdline.Option{Name: "hostname", Placeholder: "NAME", Usage: "host name, or default: the name of the VPS; at the next start"},
+			cmdline.Option{Name: "dns", Placeholder: "ADDRESS", Many: true, Usage: "DNS server, or default; may be repeated, replaces all"},
+			cmdline.Option{Name: "search", Placeholder: "DOMAIN", Many: true, Usage: "DNS search domain, or default; may be repeated, replaces all"},
+			cmdline.Option{Name: "env", Short: "e", Placeholder: "NAME=VALUE|-NAME", Many: true, Dash: true, Usage: "set an environment variable of its init, or remove it, at the next start; may be repeated"},
+			cmdline.Option{Name: "sysctl", Placeholder: "KEY=VALUE|-KEY", Many: true, Dash: true, Usage: "set a kernel setting of the VPS, or remove it, at the next start; may be repeated"},
+			cmdline.Option{Name: "allow", Placeholder: "WHAT|-WHAT", Many: true, Dash: true, Usage: "allow vsock, io_uring or capabilities, or end that, at the next start; may be repeated"},
 			allOption("change")},
 		Synonyms: []string{"config", "change", "modify", "update"},
 		Run:      a.run(set),
@@ -98,6 +109,7 @@ func set(ctx context.Context, i *invocation) error {
 	edits = addEdit(edits, i, "connections", values.Connections, func(n int64) vps.Edit { return vps.SetConnections{Limit: n} })
 	edits = append(edits, limitEdits(i)...)
 	edits = append(edits, getMany(i, "label", labelEdit)...)
+	edits = append(edits, initEdits(i)...)
 	edits = addEdit(edits, i, "onboot", values.OnBoot, func(o vps.OnBoot) vps.Edit { return vps.SetOnBoot{OnBoot: o} })
 	edits = addEdit(edits, i, "boot-order", values.BootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })
 	edits = addEdit(edits, i, "stop-timeout", values.Timeout, func(d time.Duration) vps.Edit { return vps.SetStopTimeout{Timeout: d} })
@@ -116,6 +128,69 @@ func limitEdits(i *invocation) []vps.Edit {
 	return addEdit(edits, i, "pids", orDefault(values.PIDs), func(n int64) vps.Edit { return vps.SetPIDs{Number: n} })
 }
 
+// initEdits reads the options of what the VPS's init and its resolver get.
+func initEdits(i *invocation) []vps.Edit {
+	edits := addEdit(nil, i, "hostname", hostnameOrDefault, func(s string) vps.Edit { return vps.SetHostname{Hostname: s} })
+	if i.Has("dns") {
+		edits = append(edits, vps.SetServers{Servers: listOrDefault(i, "dns", values.Resolver)})
+	}
+	if i.Has("search") {
+		edits = append(edits, vps.SetSearch{Domains: listOrDefault(i, "search", values.Domain)})
+	}
+	edits = append(edits, getMany(i, "env", envEdit)...)
+	edits = append(edits, getMany(i, "sysctl", sysctlEdit)...)
+	return append(edits, getMany(i, "allow", allowEdit)...)
+}
+
+func hostnameOrDefault(s string) (string, error) {
+	if s == "default" {
+		return "", nil
+	}
+	return values.Hostname(s)
+}
+
+// listOrDefault reads an option that may be repeated; "default" alone is an empty
+// list.
+func listOrDefault(i *invocation, name string, parse func(string) (string, error)) []string {
+	all := getMany(i, name, func(s string) (string, error) {
+		if s == "default" {
+			return "", nil
+		}
+		return parse(s)
+	})
+	if slices.Contains(all, "") {
+		if len(all) > 1 && i.Err == nil {
+			i.Err = usageError("--%s: default and others", name)
+		}
+		return nil
+	}
+	return all
+}
+
+// envEdit reads NAME=VALUE or -NAME.
+func envEdit(s string) (vps.Edit, error) {
+	return editOf(s, func(s string) (vps.Edit, error) {
+		_, err := values.Env(s)
+		return vps.SetEnv{Text: s}, err
+	}, func(name string) vps.Edit { return vps.RemoveEnv{Name: name} })
+}
+
+// sysctlEdit reads KEY=VALUE or -KEY.
+func sysctlEdit(s string) (vps.Edit, error) {
+	return editOf(s, func(s string) (vps.Edit, error) {
+		pair, err := values.Sysctl(s)
+		return vps.SetSysctl{Key: pair.Key, Value: pair.Value}, err
+	}, func(key string) vps.Edit { return vps.RemoveSysctl{Key: key} })
+}
+
+// allowEdit reads WHAT or -WHAT.
+func allowEdit(s string) (vps.Edit, error) {
+	return editOf(s, func(s string) (vps.Edit, error) {
+		_, err := values.Allow(s)
+		return vps.Allow{What: s}, err
+	}, func(what string) vps.Edit { return vps.Disallow{What: what} })
+}
+
 // orDefault is parse for a value that may be "default": 0.
 func orDefault(parse func(string) (int64, error)) func(string) (int64, error) {
 	return func(s string) (int64, error) {
@@ -126,16 +201,24 @@ func orDefault(parse func(string) (int64, error)) func(string) (int64, error) {
 	}
 }
 
-// labelEdit reads KEY=VALUE, which sets a label, or -KEY, which removes it.
-func labelEdit(s string) (vps.Edit, error) {
-	if key, removes := strings.CutPrefix(s, "-"); removes {
-		if key == "" || strings.Contains(key, "=") {
-			return nil, fmt.Errorf("invalid label %q: use KEY=VALUE, or -KEY to remove it", s)
-		}
-		return vps.RemoveLabel{Key: key}, nil
+// editOf reads text that sets something, or -KEY, which removes it.
+func editOf(text string, set func(string) (vps.Edit, error), remove func(key string) vps.Edit) (vps.Edit, error) {
+	key, removes := strings.CutPrefix(text, "-")
+	switch {
+	case !removes:
+		return set(text)
+	case key == "" || strings.Contains(key, "="):
+		return nil, fmt.Errorf("invalid text %q: after \"-\" comes a name to remove", text)
 	}
-	label, err := values.Label(s)
-	return vps.SetLabel{Key: label.Key, Value: label.Value}, err
+	return remove(key), nil
+}
+
+// labelEdit reads KEY=VALUE or -KEY.
+func labelEdit(s string) (vps.Edit, error) {
+	return editOf(s, func(s string) (vps.Edit, error) {
+		label, err := values.Label(s)
+		return vps.SetLabel{Key: label.Key, Value: label.Value}, err
+	}, func(key string) vps.Edit { return vps.RemoveLabel{Key: key} })
 }
 
 // addEdit appends the edit of an option, if it is given.

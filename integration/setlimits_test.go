@@ -63,3 +63,34 @@ func TestSetLimits(t *testing.T) {
 		t.Errorf("defaults: %q", got)
 	}
 }
+
+// Settings that a running VPS cannot change are saved, named, shown until its next
+// start, and there afterwards.
+func TestSetPending(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox", "--env", "OLD=1")
+	pending := func() string { return must(t, "list", "--no-header", "--columns", "pending", "--filter", "name="+vps) }
+	if got := pending(); got != "" && got != "-" {
+		t.Errorf("pending: %q", got)
+	}
+	r := try("set", vps, "--hostname", "other.example", "--env", "NEW=2", "--env", "-OLD", "--sysctl", "net.ipv4.tcp_keepalive_time=77",
+		"--dns", "192.0.2.53")
+	if r.status != 0 || !strings.Contains(r.errOut, "takes effect at its next start: hostname, env, sysctl") {
+		t.Errorf("%s", r)
+	}
+	if got := pending(); got != "hostname,env,sysctl" {
+		t.Errorf("pending: %q", got)
+	}
+	if got := in(t, vps, "cat", "/etc/resolv.conf"); !strings.Contains(got, "192.0.2.53") {
+		t.Errorf("resolv.conf: %s", got)
+	}
+	refused(t, 2, "sysctl", "set", vps, "--sysctl", "kernel.panic=1")
+	const look = "hostname; cat /proc/sys/net/ipv4/tcp_keepalive_time; tr '\\0' '\\n' </proc/1/environ | grep -e NEW -e OLD"
+	must(t, "restart", "--wait", vps)
+	if got := sh(t, vps, look); got != "other.example\n77\nNEW=2" {
+		t.Errorf("after a restart:\n%s", got)
+	}
+	if got := pending(); got != "" && got != "-" {
+		t.Errorf("pending after a restart: %q", got)
+	}
+}

@@ -52,7 +52,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.networkTables().ClaimMissing(ctx, v); err != nil {
 		return err
 	}
-	run, log, err := mon.beginRun()
+	run, log, err := mon.beginRun(v)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (mon *monitor) sweepBefore(ctx context.Context, v vps.VPS) error {
 }
 
 // beginRun records that the VPS starts, and creates the console log of this boot.
-func (mon *monitor) beginRun() (state.Run, *os.File, error) {
+func (mon *monitor) beginRun(v vps.VPS) (state.Run, *os.File, error) {
 	host, err := mon.host()
 	if err != nil {
 		return state.Run{}, nil, err
@@ -178,7 +178,8 @@ func (mon *monitor) beginRun() (state.Run, *os.File, error) {
 	if err != nil {
 		return state.Run{}, nil, err
 	}
-	run := state.Run{Schema: state.Schema, HostBoot: host.BootID, State: state.Starting, Boot: boot,
+	settings := v.StartSettings()
+	run := state.Run{Schema: state.Schema, HostBoot: host.BootID, Settings: &settings, State: state.Starting, Boot: boot,
 		Started: time.Now().UTC(), Monitor: me, ConsoleAt: filepath.Base(file.Name())}
 	if err := mon.store.PutRun(mon.name, run); err != nil {
 		file.Close()

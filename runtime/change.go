@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"croft/internal/initkind"
 	"croft/internal/inside"
@@ -113,6 +115,11 @@ func (c *change) make(ctx context.Context) (err error) {
 	if err := c.checkRoutes(); err != nil {
 		return err
 	}
+	if !maps.Equal(c.was.Sysctls, c.now.Sysctls) {
+		if err := c.trySysctls(ctx, c.now.Sysctls, c.now.Privileged); err != nil {
+			return err
+		}
+	}
 	c.undo.Arm(func() error { return c.lock.Put(c.was.VPS) })
 	if err := c.save(ctx); err != nil {
 		return err
@@ -155,12 +162,21 @@ func (c *change) save(ctx context.Context) error {
 func (c *change) follow(ctx context.Context) {
 	if c.init.PID != 0 {
 		c.withdraw()
-		if c.parts[vps.PartAddresses] || c.parts[vps.PartRouting] {
+		c.warnPending()
+		if c.parts[vps.PartAddresses] || c.parts[vps.PartRouting] || c.parts[vps.PartGuestFiles] {
 			c.followSettings(ctx, c.now.VPS)
 		}
 	}
 	if c.parts[vps.PartAddresses] {
 		c.names().Update(context.WithoutCancel(ctx), tables.NetworksOf(c.now.VPS))
+	}
+}
+
+// warnPending names the settings of this change that a running VPS gets at its next
+// start.
+func (c *change) warnPending() {
+	if pending := c.now.StartSettings().Pending(c.was.StartSettings()); len(pending) > 0 {
+		c.warn(fmt.Sprintf("%s: takes effect at its next start: %s (croft restart %[1]s)", c.now.Name, strings.Join(pending, ", ")))
 	}
 }
 

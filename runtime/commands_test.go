@@ -376,7 +376,7 @@ func commands() []trial {
 	}
 	change := []vps.Edit{vps.SetOnBoot{OnBoot: vps.OnBootYes}, someRate, vps.SetConnections{Limit: 900}}
 	others := []vps.Edit{
-		vps.SetBootOrder{Order: 3}, vps.SetProtected{}, vps.SetMemory{Bytes: 64 << 20}, vps.SetLabel{Key: "tier", Value: "web"}, vps.SetRate{Out: bits(2_000_000)}, vps.SetConnections{Limit: 400}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop},
+		vps.SetBootOrder{Order: 3}, vps.SetProtected{}, vps.SetMemory{Bytes: 64 << 20}, vps.SetHostname{Hostname: "other"}, vps.SetServers{Servers: []string{"192.0.2.53"}}, vps.SetLabel{Key: "tier", Value: "web"}, vps.SetRate{Out: bits(2_000_000)}, vps.SetConnections{Limit: 400}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop},
 		vps.FlushRoutes{}, vps.AddRouteRule{Rule: vps.RouteRule{From: "192.0.2.0/24", Table: 100}},
 		vps.UnpublishAll{}, vps.Publish{Ports: []vps.Publication{{Protocol: "udp", Ports: "53", To: "53"}}},
 	}

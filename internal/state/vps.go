@@ -1,6 +1,10 @@
 package state
 
-import "time"
+import (
+	"time"
+
+	"croft/internal/vps"
+)
 
 // Schema is the number written into every vps.json and run.json. Older ones
 // are upgraded when read, newer ones refused.
@@ -20,16 +24,19 @@ const (
 // run.json. A reboot of the host makes it invalid (HostBoot identifies the
 // boot).
 type Run struct {
-	Schema    int       `json:"schema"`
-	HostBoot  string    `json:"hostBoot"` // /proc/sys/kernel/random/boot_id of the host
-	State     RunState  `json:"state"`
-	Boot      int       `json:"boot"` // how many times this VPS has booted, this one included
-	Started   time.Time `json:"started"`
-	Init      Process   `json:"init"`
-	Monitor   Process   `json:"monitor"`
-	Adopted   bool      `json:"adopted,omitempty"` // its monitor came later, and has not heard what init said before
-	ConsoleAt string    `json:"console,omitempty"` // the log file of this boot, below the VPS's log/
-	End       *End      `json:"end,omitempty"`
+	Schema   int       `json:"schema"`
+	HostBoot string    `json:"hostBoot"` // /proc/sys/kernel/random/boot_id of the host
+	State    RunState  `json:"state"`
+	Boot     int       `json:"boot"` // how many times this VPS has booted, this one included
+	Started  time.Time `json:"started"`
+	Init     Process   `json:"init"`
+	Monitor  Process   `json:"monitor"`
+	Adopted  bool      `json:"adopted,omitempty"` // its monitor came later, and has not heard what init said before
+	// Settings are those that the VPS keeps until its end. Nil: an older croft has
+	// started it.
+	Settings  *vps.StartSettings `json:"settings,omitempty"`
+	ConsoleAt string             `json:"console,omitempty"` // the log file of this boot, below the VPS's log/
+	End       *End               `json:"end,omitempty"`
 }
 
 // A Process is named by its pid and start time (field 22 of /proc/PID/stat,

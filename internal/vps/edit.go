@@ -36,6 +36,7 @@ const (
 	PartRouting     Part = "routes"
 	PartPublished   Part = "published ports"
 	PartLimits      Part = "limits"
+	PartGuestFiles  Part = "guest files"
 )
 
 // Edited returns v after all edits, in their order. v does not change. The

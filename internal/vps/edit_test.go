@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,16 @@ func TestEdits(t *testing.T) {
 		{SetPIDs{77}, "pids 77", PartLimits, func(v VPS) any { return v.Limits.PIDs }, int64(77)},
 		{SetLabel{"tier", "web"}, "label tier=web", "", func(v VPS) any { return v.Labels["tier"] }, "web"},
 		{RemoveLabel{"none"}, "remove label none", "", func(v VPS) any { return v.Labels }, someVPS().Labels},
+		{SetHostname{"db.example"}, "hostname db.example", "", func(v VPS) any { return v.Hostname }, "db.example"},
+		{SetHostname{}, "hostname ", "", func(v VPS) any { return v.Hostname }, "web"},
+		{SetEnv{"NEW=1"}, "env NEW=1", "", func(v VPS) any { return slices.Contains(v.Env, "NEW=1") }, true},
+		{RemoveEnv{"NONE"}, "remove env NONE", "", func(v VPS) any { return v.Env }, someVPS().Env},
+		{SetSysctl{"net.ipv4.tcp_keepalive_time", "7"}, "sysctl net.ipv4.tcp_keepalive_time=7", "", func(v VPS) any { return v.Sysctls["net.ipv4.tcp_keepalive_time"] }, "7"},
+		{RemoveSysctl{"none"}, "remove sysctl none", "", func(v VPS) any { return v.Sysctls }, someVPS().Sysctls},
+		{Allow{AllowVsock}, "allow vsock", "", func(v VPS) any { return slices.Contains(v.Allow, AllowVsock) }, true},
+		{Disallow{AllowVsock}, "disallow vsock", "", func(v VPS) any { return slices.Contains(v.Allow, AllowVsock) }, false},
+		{SetServers{[]string{"192.0.2.1"}}, "dns 192.0.2.1", PartGuestFiles, func(v VPS) any { return v.DNS.Servers }, []string{"192.0.2.1"}},
+		{SetSearch{[]string{"example.org"}}, "search example.org", PartGuestFiles, func(v VPS) any { return v.DNS.Search }, []string{"example.org"}},
 		{SetOnBoot{OnBootLast}, "onboot last", "", func(v VPS) any { return v.OnBoot }, OnBootLast},
 		{SetBootOrder{7}, "boot order 7", "", func(v VPS) any { return v.BootOrder }, 7},
 		{SetStopTimeout{time.Millisecond}, "stop timeout 1ms", "", func(v VPS) any { return v.StopAfter }, 1},
@@ -126,6 +137,12 @@ func TestEditsRefuse(t *testing.T) {
 		{alone, SetConnections{1}, fail.Usage, "connections: 1"},
 		{alone, SetMemory{1 << 20}, fail.Usage, "too small for an init"},
 		{alone, SetCPUs{1}, fail.Usage, "0.01 is the least"},
+		{alone, SetHostname{"-"}, fail.Usage, "invalid host name"},
+		{alone, SetEnv{"1=2"}, fail.Usage, "1=2"},
+		{alone, SetSysctl{"kernel.panic", "1"}, fail.Usage, "kernel.panic"},
+		{alone, Allow{"all"}, fail.Usage, "allow"},
+		{alone, SetServers{[]string{"127.0.0.53"}}, fail.Usage, "the VPS itself"},
+		{alone, SetSearch{[]string{"-"}}, fail.Usage, "invalid domain"},
 		{alone, SetOnBoot{"maybe"}, fail.Usage, "onboot"},
 		{alone, SetBootOrder{-1}, fail.Usage, "boot order"},
 		{alone, SetStopTimeout{-1}, fail.Usage, "stop timeout"},
@@ -158,5 +175,22 @@ func TestTablesAreNotInTheFile(t *testing.T) {
 	plain, err2 := json.Marshal(someVPS())
 	if err1 != nil || err2 != nil || string(filled) != string(plain) {
 		t.Errorf("%s\n%s", filled, plain)
+	}
+}
+
+// Settings that changed since the start of a VPS are pending, and others are not.
+func TestPending(t *testing.T) {
+	v := plugged()
+	started := v.StartSettings()
+	if got := v.StartSettings().Pending(started); len(got) != 0 {
+		t.Errorf("pending without a change: %v", got)
+	}
+	now := edited(t, v, SetHostname{"other"}, SetEnv{"NEW=1"}, SetSysctl{"net.ipv4.tcp_keepalive_time", "7"}, Allow{AllowIOURing}, SetMemory{1 << 30})
+	if got := strings.Join(now.StartSettings().Pending(started), " "); got != "hostname env sysctl allow" {
+		t.Errorf("pending: %s", got)
+	}
+	back := edited(t, now, SetHostname{v.Hostname}, RemoveEnv{"NEW"}, RemoveSysctl{"net.ipv4.tcp_keepalive_time"}, Disallow{AllowIOURing})
+	if got := back.StartSettings().Pending(started); len(got) != 0 {
+		t.Errorf("pending after it was taken back: %v", got)
 	}
 }

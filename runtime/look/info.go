@@ -95,6 +95,7 @@ type Info struct {
 	StopAfter  int               `json:"stopTimeoutSeconds"`
 	Protected  bool              `json:"protected"`
 	ShouldRun  bool              `json:"shouldRun"` // it was started and has not been stopped since
+	Pending    []string          `json:"pending"`   // settings that take effect at the next start; of a VPS that runs
 	LastEnd    *state.End        `json:"lastEnd"`
 	Bundle     string            `json:"bundle"`
 	Files      string            `json:"files"`      // the directory of its own files on the host
@@ -225,7 +226,7 @@ func broken(name vps.Name, err error) Info {
 func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]network.Table, perhaps map[string]bool) Info {
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
-		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, l.Capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels,
+		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, l.Capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels, Pending: []string{},
 		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: int(v.StopTimeout().Seconds()), Protected: v.Protected,
 		Interfaces: describeInterfaces(v, networks), Published: append([]vps.Publication{}, v.Published...),
 		Allow:  append([]string{}, v.Allow...),
@@ -261,6 +262,9 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 		return info
 	}
 	info.Cgroup = l.cgroupsPath(v.Name)
+	if run.Settings != nil {
+		info.Pending = v.StartSettings().Pending(*run.Settings)
+	}
 	info.PID, info.MonitorPID, info.Started = run.Init.PID, run.Monitor.PID, &run.Started
 	info.LastEnd = nil
 	switch info.Status {
