@@ -21,11 +21,12 @@ const module = "croft"
 // It names every package, and no other: docs/architecture.md draws it.
 var arrows = map[string][]string{
 	".":                {"cli", "cli/oci", "runtime", "runtime/sysctls"},
-	"cli":              {"runtime", "cli/oci", "cli/cmdline", "cli/cmdline/roff", "cli/display", "cli/values", "internal/vps", "internal/signame", "internal/sizes"},
+	"cli":              {"runtime", "cli/oci", "cli/cmdline", "cli/cmdline/roff", "cli/display", "cli/prometheus", "cli/values", "internal/vps", "internal/signame", "internal/sizes"},
 	"cli/oci":          {"cli/cmdline", "runtime/container", "runtime/streams", "internal/signame"},
 	"cli/cmdline":      {"cli/cmdline/roff"},
 	"cli/cmdline/roff": nil,
 	"cli/display":      {"internal/sizes"},
+	"cli/prometheus":   {"runtime"},
 	"cli/values":       {"runtime", "internal/vps", "internal/signame", "internal/sizes"},
 	"runtime": {
 		"bundles", "network", "network/guest", "network/host", "template", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
@@ -114,7 +115,7 @@ var alone = map[string][]string{
 
 // pure packages decide and do not act. They read no file, open no socket and
 // start no program, so their results depend on their arguments alone.
-var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/endreason", "cli/cmdline", "cli/cmdline/roff", "internal/signame", "internal/sizes"}
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/endreason", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes"}
 
 // acting is what a pure package does not import, and which names it may use
 // nevertheless: constants, and types of values.

@@ -252,6 +252,9 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 					base, value = append(base, "--from=web"), values[o.Name]
 				}
 			}
+			if v.Name == "stats" && o.Name == "columns" {
+				value = "swap"
+			}
 			with := "--" + o.Name
 			if o.TakesValue() {
 				if value == "" {

@@ -34,6 +34,7 @@ const (
 	bootsOfVPS
 	listColumns
 	listFilters
+	statsColumnList
 )
 
 // namesVPSs reports whether words of the kind are names of VPSs.
@@ -137,7 +138,9 @@ func (o *offers) words(c *cmdline.Completion, k cmdline.Kind) []cmdline.Candidat
 	case bootsOfVPS:
 		return sorted(o.boots(c))
 	case listColumns:
-		return columnCandidates(c.Typed)
+		return columnCandidates(c.Typed, columnNames())
+	case statsColumnList:
+		return columnCandidates(c.Typed, statsColumnNames())
 	case listFilters:
 		return o.filters(c)
 	}
@@ -209,9 +212,9 @@ func (o *offers) recipeNames() []cmdline.Candidate {
 }
 
 // columnCandidates completes the last of names that commas separate.
-func columnCandidates(typed string) []cmdline.Candidate {
+func columnCandidates(typed string, all []string) []cmdline.Candidate {
 	before := typed[:strings.LastIndex(typed, ",")+1]
-	names := slices.DeleteFunc(columnNames(), func(name string) bool {
+	names := slices.DeleteFunc(all, func(name string) bool {
 		return slices.Contains(strings.Split(before, ","), name)
 	})
 	return cmdline.Prefixed(before, cmdline.Bare(names))

@@ -319,10 +319,11 @@ func (f *fake) Wait(_ context.Context, name vps.Name, until runtime.Condition, t
 func (f *fake) Stats(_ context.Context, names []vps.Name) ([]runtime.Stats, error) {
 	f.looks++
 	looked := time.Date(2026, 2, 3, 4, 5, f.looks, 0, time.UTC)
+	known := func(n uint64) *uint64 { return &n }
 	web := runtime.Stats{
 		Name: "web", Status: runtime.StatusRunning, Time: looked,
-		CPU:    runtime.CPUStats{Used: uint64(3723_000_000_000 + f.looks*100_000_000), User: 3000, System: 4000, Limit: 1500},
-		Memory: runtime.MemoryStats{Used: 100 << 20, Total: 150 << 20, Peak: 200 << 20, Limit: 512 << 20},
+		CPU:    runtime.CPUStats{Used: uint64(3723_000_000_000 + f.looks*100_000_000), User: 3000, System: 4000, Limit: 1500, Throttled: known(65_000_000_000), Throttles: known(12), Pressure: &runtime.Pressure{Some: runtime.Stall{Percent60: 12.5}}},
+		Memory: runtime.MemoryStats{Used: 100 << 20, Total: 150 << 20, Peak: 200 << 20, Limit: 512 << 20, Swap: known(3 << 20), LimitHits: known(0), OOMKills: known(2)},
 		PIDs:   runtime.PIDStats{Current: 7}, IO: runtime.IOStats{ReadBytes: 1 << 20, WrittenBytes: 2 << 20, Reads: 3, Writes: 4, Counted: true},
 		Interfaces: []runtime.InterfaceStats{
 			{Name: "eth0", Network: "default", ReceivedBytes: 4096, ReceivedPackets: 4, SentBytes: 512, SentPackets: 5, Dropped: map[string]uint64{"mac": 1, "source": 2}},

@@ -43,8 +43,11 @@ func tableOptions(json string) []cmdline.Option {
 
 // outputOf reads the options for printing objects of type T. Some of them
 // contradict others. An error is in i.Err.
-func outputOf[T any](i *invocation) output {
-	o := output{i, get(i, "format", display.ParseFormat)}
+func outputOf[T any](i *invocation) output { return outputWith[T](i, display.ParseFormat) }
+
+// outputWith is outputOf for a verb that parses --format on its own.
+func outputWith[T any](i *invocation, parse func(string) (display.Format, error)) output {
+	o := output{i, get(i, "format", parse)}
 	i.NotBoth("json", "format")
 	i.NotBoth("quiet", "format")
 	switch {
@@ -57,8 +60,8 @@ func outputOf[T any](i *invocation) output {
 		i.Err = usageError("--format: %w", err)
 	}
 	for _, option := range []string{"columns", "quiet", "no-header", "wide"} {
-		if i.Err == nil && i.Has(option) && (o.Name == "" || o.Name == display.FormatJSON) {
-			i.Err = usageError("--%s: not with JSON or a template, which have keys and no columns", option)
+		if i.Err == nil && i.Has(option) && o.Name != display.FormatTable && o.Name != display.FormatCSV {
+			i.Err = usageError("--%s: only with a table or CSV: JSON and other formats have no columns", option)
 		}
 	}
 	i.NotBoth("wide", "quiet")

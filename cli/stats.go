@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
 
 	"croft/cli/cmdline"
 	"croft/cli/display"
+	"croft/cli/prometheus"
 	"croft/cli/values"
 	"croft/internal/sizes"
 	"croft/internal/vps"
@@ -20,15 +22,30 @@ import (
 func (a *app) statsVerb() *cmdline.Verb {
 	return &cmdline.Verb{
 		Name: "stats", Group: groupLook, Args: "[NAME...]", Words: activeNames,
-		Query:    true,
-		Summary:  "show the resource usage of running VPSs",
-		Examples: []string{"croft stats", "croft stats --watch --interval 5 web db"},
+		Query:   true,
+		Summary: "show the resource usage of running VPSs",
+		Examples: []string{
+			"croft stats", "croft stats --watch --interval 5 web db", "croft stats --columns name,oom-kills,memory-hits,pids-hits",
+			"croft stats --format prometheus",
+		},
 		About: `Shows the named VPSs, or all running VPSs. CPU is the percentage of one CPU used
 during the sampling interval; TIME is total CPU time since start. MEMORY excludes
 file cache that can be dropped at once. READ and WRITTEN are the traffic of block
 devices, and - where the kernel does not count it (cgroups of version 1). RECEIVED, SENT and DROPPED count all interfaces, as the VPS sees them;
-DROPPED are packets from the VPS that the filters dropped. --json has more.`,
-		Options: append(tableOptions("print everything as a JSON array"), []cmdline.Option{
+DROPPED are packets from the VPS that the filters dropped. --json has more.
+
+The columns are ` + strings.Join(statsColumnNames(), ", ") + `.
+
+memory-hits and pids-hits are how often the limit was hit; throttles and
+throttled are the periods and the time in which the CPU limit made the VPS wait;
+the three pressures are the share of the last minute in which a process waited
+for the CPU, for memory or for input and output. A column that the host does not
+count is empty in CSV and - in the table.
+
+--format prometheus prints the text format of Prometheus, for its textfile
+collector. It takes one sample, so --interval and --watch do not go with it.`,
+		Options: append(statsFormat(tableOptions("print everything as a JSON array")), []cmdline.Option{
+			{Name: "columns", Short: "c", Placeholder: "NAMES", Kind: statsColumnList, Usage: "columns to print, separated by commas (default: those of the plain table)"},
 			{Name: "interval", Placeholder: "TIME", Usage: "sampling interval; 0 takes one sample without CPU usage (default: 1s)"},
 			{Name: "watch", Short: "w", Usage: "refresh until interrupted"},
 		}...),
@@ -43,10 +60,22 @@ func stats(ctx context.Context, i *invocation) error {
 		interval = get(i, "interval", parseInterval)
 	}
 	watch := i.Is("watch")
+	columns := get(i, "columns", parseStatsColumns)
+	if len(columns) == 0 {
+		columns, _ = parseStatsColumns(usualStatsColumns)
+	}
 	if i.Err == nil && watch && interval == 0 {
 		i.Err = usageError("--watch: needs an --interval of more than 0")
 	}
-	o := outputOf[runtime.Stats](i)
+	o := statsOutput{outputWith[runtime.Stats](i, parseStatsFormat), columns}
+	if o.Name == formatPrometheus {
+		interval = 0
+		for _, option := range []string{"interval", "watch"} {
+			if i.Err == nil && i.Has(option) {
+				i.Err = usageError("--%s: not with --format prometheus, which takes one sample", option)
+			}
+		}
+	}
 	names, err := parseNames(i.Words)
 	if err != nil {
 		return err
@@ -75,7 +104,7 @@ func stats(ctx context.Context, i *invocation) error {
 }
 
 // watchStats shows statistics again after each interval, until ctx ends.
-func watchStats(ctx context.Context, o output, m Manager, names []vps.Name, interval time.Duration) error {
+func watchStats(ctx context.Context, o statsOutput, m Manager, names []vps.Name, interval time.Duration) error {
 	before, err := m.Stats(ctx, names)
 	if err != nil {
 		return err
@@ -127,7 +156,7 @@ func (i *invocation) home() {
 
 // showStats prints the present statistics, and the errors of VPSs without
 // statistics. It returns the first error.
-func (o output) showStats(now, before []runtime.Stats) error {
+func (o statsOutput) showStats(now, before []runtime.Stats) error {
 	was := map[vps.Name]runtime.Stats{}
 	for _, s := range before {
 		was[s.Name] = s
@@ -145,43 +174,19 @@ func (o output) showStats(now, before []runtime.Stats) error {
 		}
 		good = append(good, s.Since(was[s.Name]))
 	}
+	if o.Name == formatPrometheus {
+		if err := o.print(prometheus.Text(now)); err != nil {
+			return err
+		}
+		return first
+	}
 	if first != nil && len(good) == 0 {
 		return first
 	}
-	if err := printAll(o, good, statsTable(good), "DROPPED", "TIME", "PIDS"); err != nil {
+	if err := printAll(o.output, good, statsTable(good, o.columns), "DROPPED", "TIME", "PIDS"); err != nil {
 		return err
 	}
 	return first
-}
-
-func statsTable(all []runtime.Stats) display.Table {
-	t := display.Table{{"NAME", "CPU", "TIME", "MEMORY", "LIMIT", "PIDS", "READ", "WRITTEN", "RECEIVED", "SENT", "DROPPED"}}
-	size := func(n uint64) string { return sizes.Text(int64(n)) }
-	for _, s := range all {
-		percent, most := "", values.Unlimited
-		if s.CPU.Percent != nil {
-			percent = strconv.FormatFloat(*s.CPU.Percent, 'f', 1, 64) + "%"
-		}
-		if s.Memory.Limit > 0 {
-			most = size(s.Memory.Limit)
-		}
-		read, written := "", ""
-		if s.IO.Counted {
-			read, written = size(s.IO.ReadBytes), size(s.IO.WrittenBytes)
-		}
-		var received, sent, dropped uint64
-		for _, at := range s.Interfaces {
-			received, sent = received+at.ReceivedBytes, sent+at.SentBytes
-			for _, n := range at.Dropped {
-				dropped += n
-			}
-		}
-		t = append(t, []string{
-			string(s.Name), percent, cpuTime(s.CPU.Used), size(s.Memory.Used), most, strconv.FormatUint(s.PIDs.Current, 10),
-			read, written, size(received), size(sent), strconv.FormatUint(dropped, 10),
-		})
-	}
-	return t
 }
 
 // cpuTime writes nanoseconds of CPU time as minutes, and hours where there are

@@ -177,7 +177,11 @@ func missingFrom(got, has any) string {
 // A value that the kernel does not count is not shown as 0. Every missing limit is
 // shown as the same word.
 func TestStatsOfWhatIsNotKnown(t *testing.T) {
-	row := statsTable([]runtime.Stats{{Name: "web"}})
+	usual, err := parseStatsColumns(usualStatsColumns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := statsTable([]runtime.Stats{{Name: "web"}}, usual)
 	want := "NAME  CPU  TIME     MEMORY  LIMIT      PIDS  READ  WRITTEN  RECEIVED  SENT  DROPPED\n" +
 		"web   -    0:00.00  0B      unlimited  0     -     -        0B        0B    0\n"
 	if got := row.String(); got != want {

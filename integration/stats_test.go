@@ -159,3 +159,49 @@ func userOf(t *testing.T, vps, command string) string {
 	t.Errorf("top shows no %s", command)
 	return ""
 }
+
+// hits is what croft stats --json says about a lack of memory and CPU time.
+type hits struct {
+	CPU struct {
+		Pressure *struct {
+			Some struct{ WaitedNanoseconds uint64 }
+		}
+	}
+	Memory struct{ OOMKills *uint64 }
+}
+
+func hitsOf(t *testing.T, vps string) hits {
+	t.Helper()
+	var all []hits
+	if err := json.Unmarshal([]byte(must(t, "stats", "--json", "--interval=0", vps)), &all); err != nil || len(all) != 1 {
+		t.Fatalf("%v: %+v", err, all)
+	}
+	return all[0]
+}
+
+// A process killed at the memory limit of a VPS is counted for this VPS, and for no other.
+func TestStatsCountOOMKills(t *testing.T) {
+	hostAsBefore(t)
+	small := create(t, "busybox", "--network", "none", "--memory", "64M", "--swap", "0")
+	other := create(t, "busybox", "--network", "none")
+	must(t, "start", small, other)
+	if was := hitsOf(t, small).Memory.OOMKills; was == nil {
+		t.Skip("this host does not count OOM kills")
+	} else if *was != 0 {
+		t.Errorf("at first: %d processes killed", *was)
+	}
+	try("exec", small, "--", "sh", "-c", "tail -c 200000000 /dev/zero")
+	now := hitsOf(t, small)
+	if *now.Memory.OOMKills == 0 {
+		t.Error("no killed process is counted")
+	}
+	if text := must(t, "stats", "--format", "prometheus", small); !strings.Contains(text, `croft_oom_kills_total{vps="`+small+`"} `+strconv.FormatUint(*now.Memory.OOMKills, 10)+"\n") {
+		t.Errorf("for Prometheus:\n%s", text)
+	}
+	if n := hitsOf(t, other).Memory.OOMKills; n == nil || *n != 0 {
+		t.Errorf("the other VPS: %v", n)
+	}
+	if _, err := os.Stat("/sys/fs/cgroup/unified/cpu.pressure"); err == nil && now.CPU.Pressure == nil {
+		t.Error("the host has PSI, and stats shows none")
+	}
+}

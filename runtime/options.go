@@ -139,6 +139,8 @@ type (
 	MemoryStats    = look.MemoryStats
 	PIDStats       = look.PIDStats
 	IOStats        = look.IOStats
+	Pressure       = look.Pressure
+	Stall          = look.Stall
 	InterfaceStats = look.InterfaceStats
 )
 

@@ -10,10 +10,10 @@ import (
 )
 
 // A Usage has the counts of a container's cgroups since it was created, and its
-// current use. Values without a controller on this host are zero.
+// current use. Numbers without a controller on this host are zero.
 type Usage struct {
 	CPU, CPUUser, CPUSystem uint64 // nanoseconds
-	Throttled               uint64 // nanoseconds that its limit made it wait
+	Counts
 
 	Memory      uint64 // bytes, without the file cache that can be dropped at once
 	MemoryTotal uint64 // bytes with it: what counts against the limit
@@ -21,6 +21,7 @@ type Usage struct {
 	MemoryLimit uint64 // bytes; 0 is unlimited, as in all limits
 	Swap        uint64 // bytes
 	SwapLimit   uint64
+	SwapCounted bool // whether the kernel counts swap of cgroups
 
 	PIDs, PIDsLimit uint64
 
@@ -45,7 +46,10 @@ func (e Engine) Usage(id string) (Usage, error) {
 		return Usage{}, fmt.Errorf("read container's state: %w", err)
 	}
 	out := usageOf(all.CgroupStats)
-	out.IOCounted = countsIO(state.CgroupPaths)
+	out.IOCounted, out.SwapCounted = countsIO(state.CgroupPaths), countsSwap(state.CgroupPaths)
+	if out.Counts, err = readCounts(state.CgroupPaths, readText); err != nil {
+		return Usage{}, fmt.Errorf("read cgroups: %w", err)
+	}
 	return out, nil
 }
 
@@ -68,7 +72,6 @@ func usageOf(s *cgroups.Stats) Usage {
 	cpu, memory := s.CpuStats, s.MemoryStats
 	out := Usage{
 		CPU: cpu.CpuUsage.TotalUsage, CPUUser: cpu.CpuUsage.UsageInUsermode, CPUSystem: cpu.CpuUsage.UsageInKernelmode,
-		Throttled:   cpu.ThrottlingData.ThrottledTime,
 		MemoryTotal: memory.Usage.Usage, MemoryPeak: memory.Usage.MaxUsage, MemoryLimit: limit(memory.Usage.Limit),
 		PIDs: s.PidsStats.Current, PIDsLimit: limit(s.PidsStats.Limit),
 	}

@@ -17,7 +17,8 @@ import (
 )
 
 // Stats is the usage of one VPS, now and since it was started. Its JSON keys are
-// stable (docs/state.md). A limit of 0 is unlimited.
+// stable (docs/state.md). A limit of 0 is unlimited. A pointer is nil where the
+// host does not count.
 type Stats struct {
 	Name       vps.Name         `json:"name"`
 	Status     observe.Status   `json:"status"`
@@ -33,37 +34,59 @@ type Stats struct {
 
 // CPUStats holds CPU times in nanoseconds.
 type CPUStats struct {
-	Used      uint64   `json:"usedNanoseconds"`
-	User      uint64   `json:"userNanoseconds"`
-	System    uint64   `json:"systemNanoseconds"`
-	Throttled uint64   `json:"throttledNanoseconds"` // time that it waited because of its limit
-	Limit     int64    `json:"limitMilliCpus"`
-	Percent   *float64 `json:"percent"` // of one CPU, since the previous look; null in the first one
+	Used      uint64    `json:"usedNanoseconds"`
+	User      uint64    `json:"userNanoseconds"`
+	System    uint64    `json:"systemNanoseconds"`
+	Throttled *uint64   `json:"throttledNanoseconds"` // time that it waited because of its limit
+	Throttles *uint64   `json:"throttledPeriods"`     // periods in which it waited because of its limit
+	Limit     int64     `json:"limitMilliCpus"`
+	Percent   *float64  `json:"percent"` // of one CPU, since the previous look; null in the first one
+	Pressure  *Pressure `json:"pressure"`
 }
 
 // MemoryStats holds sizes in bytes.
 type MemoryStats struct {
-	Used      uint64 `json:"usedBytes"`  // without file cache that the kernel can drop at once
-	Total     uint64 `json:"totalBytes"` // with the file cache; this counts against the limit
-	Peak      uint64 `json:"peakBytes"`  // the highest Total
-	Limit     uint64 `json:"limitBytes"`
-	Swap      uint64 `json:"swapBytes"`
-	SwapLimit uint64 `json:"swapLimitBytes"`
+	Used      uint64    `json:"usedBytes"`  // without file cache that the kernel can drop at once
+	Total     uint64    `json:"totalBytes"` // with the file cache; this counts against the limit
+	Peak      uint64    `json:"peakBytes"`  // the highest Total
+	Limit     uint64    `json:"limitBytes"`
+	Swap      *uint64   `json:"swapBytes"`
+	SwapLimit uint64    `json:"swapLimitBytes"`
+	LimitHits *uint64   `json:"limitHits"` // times that the kernel had to free memory, or to refuse it, because of the limit
+	OOMKills  *uint64   `json:"oomKills"`  // processes killed because no memory was left
+	Pressure  *Pressure `json:"pressure"`
 }
 
 // PIDStats counts processes and threads.
 type PIDStats struct {
-	Current uint64 `json:"current"`
-	Limit   uint64 `json:"limit"`
+	Current   uint64  `json:"current"`
+	Limit     uint64  `json:"limit"`
+	LimitHits *uint64 `json:"limitHits"` // processes and threads that were refused because of the limit
 }
 
 // IOStats counts input and output of block devices.
 type IOStats struct {
-	ReadBytes    uint64 `json:"readBytes"`
-	WrittenBytes uint64 `json:"writtenBytes"`
-	Reads        uint64 `json:"reads"`
-	Writes       uint64 `json:"writes"`
-	Counted      bool   `json:"counted"` // false: the kernel does not count, and the numbers mean nothing
+	ReadBytes    uint64    `json:"readBytes"`
+	WrittenBytes uint64    `json:"writtenBytes"`
+	Reads        uint64    `json:"reads"`
+	Writes       uint64    `json:"writes"`
+	Counted      bool      `json:"counted"` // false: the kernel does not count, and the numbers mean nothing
+	Pressure     *Pressure `json:"pressure"`
+}
+
+// Pressure is the time that was lost while processes waited for one resource.
+type Pressure struct {
+	Some Stall  `json:"some"` // at least one process waited
+	Full *Stall `json:"full"` // all processes waited
+}
+
+// A Stall is the share of time that was lost in the last 10, 60 and 300 seconds,
+// and that time since the VPS was started.
+type Stall struct {
+	Percent10   float64 `json:"percent10"`
+	Percent60   float64 `json:"percent60"`
+	Percent300  float64 `json:"percent300"`
+	Nanoseconds uint64  `json:"waitedNanoseconds"`
 }
 
 // InterfaceStats is the traffic of one interface, as seen from the VPS.
@@ -174,10 +197,38 @@ func (l Looker) goneOr(name vps.Name, err error) error {
 }
 
 func (s *Stats) fill(u container.Usage, l vps.Limits) {
-	s.CPU = CPUStats{Used: u.CPU, User: u.CPUUser, System: u.CPUSystem, Throttled: u.Throttled, Limit: l.MilliCPUs}
-	s.Memory = MemoryStats{Used: u.Memory, Total: u.MemoryTotal, Peak: u.MemoryPeak, Limit: u.MemoryLimit, Swap: u.Swap, SwapLimit: u.SwapLimit}
-	s.PIDs = PIDStats{u.PIDs, u.PIDsLimit}
-	s.IO = IOStats{ReadBytes: u.ReadBytes, WrittenBytes: u.WrittenBytes, Reads: u.Reads, Writes: u.Writes, Counted: u.IOCounted}
+	s.CPU = CPUStats{
+		Used: u.CPU, User: u.CPUUser, System: u.CPUSystem, Throttled: u.Throttled, Throttles: u.Throttles,
+		Limit: l.MilliCPUs, Pressure: pressure(u.CPUPressure),
+	}
+	s.Memory = MemoryStats{
+		Used: u.Memory, Total: u.MemoryTotal, Peak: u.MemoryPeak, Limit: u.MemoryLimit, SwapLimit: u.SwapLimit,
+		LimitHits: u.MemoryHits, OOMKills: u.OOMKills, Pressure: pressure(u.MemoryPressure),
+	}
+	if u.SwapCounted {
+		s.Memory.Swap = &u.Swap
+	}
+	s.PIDs = PIDStats{u.PIDs, u.PIDsLimit, u.PIDHits}
+	s.IO = IOStats{
+		ReadBytes: u.ReadBytes, WrittenBytes: u.WrittenBytes, Reads: u.Reads, Writes: u.Writes, Counted: u.IOCounted,
+		Pressure: pressure(u.IOPressure),
+	}
+}
+
+func pressure(p *container.Pressure) *Pressure {
+	if p == nil {
+		return nil
+	}
+	out := &Pressure{Some: stall(p.Some)}
+	if p.Full != nil {
+		full := stall(*p.Full)
+		out.Full = &full
+	}
+	return out
+}
+
+func stall(s container.Stall) Stall {
+	return Stall{s.Percent10, s.Percent60, s.Percent300, uint64(s.Total)}
 }
 
 // addTraffic adds the traffic of all interfaces, with one question to the kernel.
