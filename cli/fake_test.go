@@ -40,7 +40,7 @@ type fake struct {
 func newFake(o runtime.Options, getenv func(string) string) (Manager, error) {
 	f := pretend(getenv)
 	f.o = o
-	return f, f.call("New", "", map[string]any{"Root": o.Root, "Run": o.Run, "CgroupManager": o.CgroupManager, "LockTimeout": o.LockTimeout, "Command": o.Command})
+	return f, f.call("New", "", map[string]any{"Root": o.Root, "Run": o.Run, "Config": o.Config, "CgroupManager": o.CgroupManager, "LockTimeout": o.LockTimeout, "Command": o.Command})
 }
 
 func pretend(getenv func(string) string) *fake {

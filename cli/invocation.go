@@ -46,6 +46,7 @@ func (i *invocation) readGlobals() error {
 	i.place = runtime.Options{
 		Root:          setting(i, "root", "CROFT_ROOT", values.Directory),
 		Run:           setting(i, "run-dir", "CROFT_RUN_DIR", values.Directory),
+		Config:        setting(i, "config-dir", "CROFT_CONFIG_DIR", values.Directory),
 		CgroupManager: setting(i, "cgroup-manager", "CROFT_CGROUP_MANAGER", values.CgroupManager),
 		LockTimeout:   get(i, "lock-timeout", values.Duration),
 		Warn:          i.screen.Warn,

@@ -161,6 +161,7 @@ func manEnd(page *roff.Page, e ending) {
 	manItems(page, "ENVIRONMENT", append([][2]string{
 		{"CROFT_ROOT", "Default of --root."},
 		{"CROFT_RUN_DIR", "Default of --run-dir."},
+		{"CROFT_CONFIG_DIR", "Default of --config-dir."},
 		{"CROFT_CGROUP_MANAGER", "Default of --cgroup-manager."},
 	}, e.environment...))
 	manItems(page, "FILES", e.files)

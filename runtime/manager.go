@@ -35,8 +35,9 @@ import (
 
 // The default directories of a Manager.
 const (
-	DefaultRoot = "/var/lib/croft"
-	DefaultRun  = "/run/croft"
+	DefaultRoot   = "/var/lib/croft"
+	DefaultRun    = "/run/croft"
+	DefaultConfig = "/etc/croft"
 )
 
 // A Manager runs the VPSs of one root directory. Its methods are the commands of
@@ -65,6 +66,9 @@ func New(o Options) (*Manager, error) {
 	}
 	if o.Root == "" {
 		o.Root = DefaultRoot
+	}
+	if o.Config == "" {
+		o.Config = DefaultConfig
 	}
 	if o.Run == "" {
 		o.Run = DefaultRun

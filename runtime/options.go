@@ -194,6 +194,7 @@ const (
 type Options struct {
 	Root          string        // "" is /var/lib/croft
 	Run           string        // "" is /run/croft
+	Config        string        // the directory of what the administrator configures; "" is /etc/croft
 	CgroupManager string        // auto, systemd or cgroupfs; "" is auto
 	LockTimeout   time.Duration // how long to wait for a lock; 0: do not wait
 	Warn          func(string)  // gets warnings of one line; nil drops them
