@@ -21,12 +21,13 @@ const module = "croft"
 // It names every package, and no other: docs/architecture.md draws it.
 var arrows = map[string][]string{
 	".":                {"cli", "cli/oci", "runtime", "runtime/sysctls"},
-	"cli":              {"runtime", "cli/oci", "cli/cmdline", "cli/cmdline/roff", "cli/display", "cli/prometheus", "cli/values", "internal/vps", "internal/signame", "internal/sizes"},
+	"cli":              {"runtime", "cli/oci", "cli/cmdline", "cli/cmdline/roff", "cli/display", "cli/prometheus", "cli/settings", "cli/values", "internal/vps", "internal/signame", "internal/sizes"},
 	"cli/oci":          {"cli/cmdline", "runtime/container", "runtime/streams", "internal/signame"},
 	"cli/cmdline":      {"cli/cmdline/roff"},
 	"cli/cmdline/roff": nil,
 	"cli/display":      {"internal/sizes"},
 	"cli/prometheus":   {"runtime"},
+	"cli/settings":     {"internal/vps"},
 	"cli/values":       {"runtime", "internal/vps", "internal/signame", "internal/sizes"},
 	"runtime": {
 		"bundles", "network", "network/guest", "network/host", "template", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
@@ -108,7 +109,7 @@ var alone = map[string][]string{
 	"github.com/vishvananda/netlink":         {"network/host"},
 	"github.com/google/go-cmp":               nil, // tests
 	"github.com/rogpeppe/go-internal":        nil,
-	"go.yaml.in/yaml":                        {"template/recipe"},
+	"go.yaml.in/yaml":                        {"cli/settings", "template/recipe"},
 	"github.com/opencontainers/image-spec":   {"template", "template/registry"},
 	"github.com/google/go-containerregistry": {"template/registry"},
 }

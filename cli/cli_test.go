@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("FAKE_CALLS", filepath.Join(env.WorkDir, "calls"))
 			env.Setenv("TZ", "UTC")
+			env.Setenv("CROFT_CONFIG_DIR", filepath.Join(env.WorkDir, "etc"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -140,6 +141,7 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 	const nonsense = "%$š"
 	anything := map[string]bool{
 		"template build --recipe": true, // a file may be called so
+		"set --file":              true, // read later
 	}
 	root := (&app{}).commands()
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
@@ -203,6 +205,9 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"stats --watch":           true, // goes on until interrupted: see the script stats
 	}
 	needs := map[string][]string{"start --timeout": {"--wait"}, "host boot --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}}
+	config := t.TempDir()
+	write(t, filepath.Join(config, "profiles", "small.yaml"), "memory: 128M\n")
+	values["profile"], values["file"] = "small", filepath.Join(config, "profiles", "small.yaml")
 	root := (&app{}).commands()
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
 		// These ask no Manager, so it does not matter to them where it is.
@@ -262,7 +267,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 				}
 				with += "=" + value
 			}
-			env := map[string]string{"FAKE_REFUSE": "Exec web: command 126"}
+			env := map[string]string{"FAKE_REFUSE": "Exec web: command 126", "CROFT_CONFIG_DIR": config, "EDITOR": "true"}
 			a := croft(t, env, append(slices.Clone(base), words...)...)
 			b := croft(t, env, slices.Concat(base, []string{with}, words)...)
 			if b.status == 3 && (v.Name == "remove" || o.Name == "ip-del") {

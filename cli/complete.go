@@ -35,6 +35,7 @@ const (
 	listColumns
 	listFilters
 	statsColumnList
+	profileNames
 )
 
 // namesVPSs reports whether words of the kind are names of VPSs.
@@ -141,6 +142,8 @@ func (o *offers) words(c *cmdline.Completion, k cmdline.Kind) []cmdline.Candidat
 		return columnCandidates(c.Typed, columnNames())
 	case statsColumnList:
 		return columnCandidates(c.Typed, statsColumnNames())
+	case profileNames:
+		return o.profiles(c)
 	case listFilters:
 		return o.filters(c)
 	}

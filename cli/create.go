@@ -31,14 +31,15 @@ SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 "unlimited" means no limit.
 
 ` + rateAbout,
-		Options: append(settings(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
+		Options: append(settingOptions(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
 		Run:     a.run(create),
 	}
 }
 
-// settings returns the options for the settings of a new VPS.
-func settings() []cmdline.Option {
+// settingOptions returns the options for the settings of a new VPS.
+func settingOptions() []cmdline.Option {
 	return []cmdline.Option{
+		profileOption(),
 		{Name: "template", Placeholder: "TEMPLATE", Usage: "template to create the VPS from: a name or NAME@DIGEST", Kind: templateSources},
 		{Name: "ip", Placeholder: "ADDRESS", Many: true, Usage: "IPv4 or IPv6 address (default: the next free one); may be repeated"},
 		{Name: "network", Placeholder: "NETWORK", Usage: "network to attach (default: croft0); repeat for eth1, eth2 and so on; \"none\" gives loopback only", Many: true, Kind: networkOrNone},
@@ -75,9 +76,10 @@ func create(ctx context.Context, i *invocation) error {
 
 // createOptions reads settings. An error is in i.Err.
 func createOptions(i *invocation) runtime.CreateOptions {
+	i.supplyDefaults()
 	o := runtime.CreateOptions{
 		Template:   get(i, "template", values.TemplateOrImage),
-		Hostname:   get(i, "hostname", values.Hostname),
+		Hostname:   get(i, "hostname", hostnameOrDefault),
 		Addresses:  getMany(i, "ip", values.Address),
 		Networks:   getMany(i, "network", values.NetworkName),
 		Published:  publications(i),
@@ -94,12 +96,12 @@ func createOptions(i *invocation) runtime.CreateOptions {
 	}
 	o.Rates = getMany(i, "rate", values.Rate)
 	o.Connections = get(i, "connections", values.Connections)
-	o.Limits.Memory = get(i, "memory", values.Memory)
+	o.Limits.Memory = get(i, "memory", orDefault(values.Memory))
 	o.Limits.Swap = get(i, "swap", values.Swap)
 	o.Limits.MilliCPUs = get(i, "cpus", values.CPUs)
-	o.Limits.PIDs = get(i, "pids", values.PIDs)
-	o.DNS.Servers = getMany(i, "dns", values.Resolver)
-	o.DNS.Search = getMany(i, "search", values.Domain)
+	o.Limits.PIDs = get(i, "pids", orDefault(values.PIDs))
+	o.DNS.Servers = listOrDefault(i, "dns", values.Resolver)
+	o.DNS.Search = listOrDefault(i, "search", values.Domain)
 	switch {
 	case i.Err != nil:
 	case o.Template == "":
@@ -108,6 +110,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 	case slices.Contains(o.Networks, runtime.NoNetwork):
 		i.Err = withoutNetwork(o)
 	}
+	i.tellTemplate()
 	for n, a := range o.Addresses {
 		for _, b := range o.Addresses[:n] {
 			if a == b && i.Err == nil {

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +13,8 @@ import (
 // Every command has an example, and croft accepts each of them.
 func TestExamples(t *testing.T) {
 	a := hinting(t)
+	t.Chdir(t.TempDir())
+	write(t, "small.yaml", "memory: 1G\n") // for --file
 	eachVerb(a.commands(), nil, func(path []string, v *cmdline.Verb) {
 		if len(v.Examples) == 0 && len(v.Verbs) == 0 {
 			t.Errorf("croft %s has no example", strings.Join(path, " "))
@@ -64,4 +68,15 @@ func croftLines(t *testing.T, line string) [][]string {
 		}
 	}
 	return all
+}
+
+// write writes a file, and the directories above it.
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

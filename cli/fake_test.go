@@ -198,6 +198,13 @@ func (f *fake) Change(_ context.Context, name vps.Name, edits ...vps.Edit) error
 	return err
 }
 
+func (f *fake) Settings(_ context.Context, name vps.Name) (vps.VPS, error) {
+	if err := f.call("Settings", string(name), nil); err != nil {
+		return vps.VPS{}, err
+	}
+	return f.settings(name), nil
+}
+
 // settings are those of a VPS after all changes.
 func (f *fake) settings(name vps.Name) vps.VPS {
 	if v, ok := f.changed[name]; ok {
@@ -645,6 +652,9 @@ func croft(t interface {
 	getenv := func(key string) string {
 		if key == "FAKE_CALLS" {
 			return filepath.Join(dir, "calls")
+		}
+		if dir := filepath.Join(dir, "etc"); key == "CROFT_CONFIG_DIR" && env[key] == "" {
+			return dir // and not that of this machine
 		}
 		return env[key]
 	}

@@ -16,7 +16,10 @@ func TestCommandLinesOfTheGuide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := hinting(t)
+	a, config := hinting(t), t.TempDir()
+	write(t, filepath.Join(config, "croft.yaml"), "defaults: {template: debian-12}\n")
+	write(t, filepath.Join(config, "profiles", "small.yaml"), "memory: 256M\n")
+	a.getenv = func(key string) string { return map[string]string{"CROFT_CONFIG_DIR": config}[key] }
 	found := 0
 	for _, page := range append(pages, "../README.md") {
 		text, err := os.ReadFile(page)

@@ -129,7 +129,7 @@ The options are those of create and exec. --env applies to COMMAND and to init.`
 			{Name: "rm", Usage: "destroy the VPS when COMMAND ends, also if it fails"},
 			{Name: "detach", Short: "d", Usage: "start the VPS, print its name and leave it running; takes no COMMAND"},
 			waitOption("run COMMAND"),
-		}, settings()...), execOptions()...),
+		}, settingOptions()...), execOptions()...),
 		Inside: true, Before: 0, StatusInside: true, Signals: cmdline.CancelAndPassOn,
 		Run: a.run(runRun),
 	}

@@ -24,6 +24,7 @@ type Manager interface {
 	Destroy(ctx context.Context, name vps.Name, o runtime.DestroyOptions) error
 	Run(ctx context.Context, o runtime.RunOptions) (status int, err error)
 	Change(ctx context.Context, name vps.Name, edits ...vps.Edit) error
+	Settings(ctx context.Context, name vps.Name) (vps.VPS, error)
 	Rename(ctx context.Context, old, new vps.Name) error
 
 	Exec(ctx context.Context, name vps.Name, o runtime.ExecOptions) (status int, err error)

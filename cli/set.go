@@ -19,6 +19,7 @@ func (a *app) setVerb() *cmdline.Verb {
 		Examples: []string{
 			"croft set web --onboot yes --boot-order 10",
 			"croft set web --memory 2G --cpus 1.5",
+			"croft set web db --file small.yaml",
 		},
 		About: `Changes are saved and take effect immediately. Settings you do not name are left
 unchanged. If one of the changes is refused or fails, none is made.
@@ -47,6 +48,11 @@ was stopped deliberately ("croft stop", or "poweroff" inside) stays stopped; one
 that ended because of a power cut, a crash or the host's shutdown is started
 again.
 
+--file FILE takes settings from a file in YAML, or from standard input if FILE is
+"-". A key is an option of create: "memory: 1G", "label: {tier: web}", "dns:
+[192.0.2.1]". What the file does not name stays unchanged; a key without a value
+restores the default. Options on the command line win.
+
 --protect yes guards a VPS against a mistake: "croft destroy" refuses it, also
 with --force or --all, until --protect no. All other commands work as before.`,
 		Options: []cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), protectOption(),
@@ -64,6 +70,7 @@ with --force or --all, until --protect no. All other commands work as before.`,
 			cmdline.Option{Name: "env", Short: "e", Placeholder: "NAME=VALUE|-NAME", Many: true, Dash: true, Usage: "set an environment variable of its init, or remove it, at the next start; may be repeated"},
 			cmdline.Option{Name: "sysctl", Placeholder: "KEY=VALUE|-KEY", Many: true, Dash: true, Usage: "set a kernel setting of the VPS, or remove it, at the next start; may be repeated"},
 			cmdline.Option{Name: "allow", Placeholder: "WHAT|-WHAT", Many: true, Dash: true, Usage: "allow vsock, io_uring or capabilities, or end that, at the next start; may be repeated"},
+			cmdline.Option{Name: "file", Short: "f", Placeholder: "FILE", Kind: cmdline.Files, Usage: "settings in YAML: a file, or - for standard input"},
 			allOption("change")},
 		Synonyms: []string{"config", "change", "modify", "update"},
 		Run:      a.run(set),
@@ -90,6 +97,32 @@ func protectOption() cmdline.Option {
 }
 
 func set(ctx context.Context, i *invocation) error {
+	edits := setEdits(i)
+	if path := get(i, "file", values.File); i.Err == nil && len(edits) == 0 && path == "" {
+		i.Err = usageError("set: nothing to change")
+	}
+	m, names, err := namesOf(ctx, i)
+	if err != nil {
+		return err
+	}
+	file, err := i.readSettings()
+	if err != nil {
+		return err
+	}
+	return tryEach(ctx, i, names, "change", func(name vps.Name) error {
+		all, err := fileEdits(ctx, i, m, name, file)
+		if err != nil {
+			return err
+		}
+		if all = append(all, edits...); len(all) == 0 {
+			return nil // the VPS has all settings of the file
+		}
+		return m.Change(ctx, name, all...)
+	})
+}
+
+// setEdits reads the options of settings.
+func setEdits(i *invocation) []vps.Edit {
 	add, remove := getMany(i, "ip-add", values.Address), getMany(i, "ip-del", values.Address)
 	for _, a := range add {
 		if i.Err == nil && slices.Contains(remove, a) {
@@ -114,10 +147,7 @@ func set(ctx context.Context, i *invocation) error {
 	edits = addEdit(edits, i, "boot-order", values.BootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })
 	edits = addEdit(edits, i, "stop-timeout", values.Timeout, func(d time.Duration) vps.Edit { return vps.SetStopTimeout{Timeout: d} })
 	edits = addEdit(edits, i, "protect", values.YesNo, func(yes bool) vps.Edit { return vps.SetProtected{Protected: yes} })
-	if i.Err == nil && len(edits) == 0 {
-		i.Err = usageError("set: nothing to change")
-	}
-	return forEach(ctx, i, "change", func(ctx context.Context, m Manager, name vps.Name) error { return m.Change(ctx, name, edits...) })
+	return edits
 }
 
 // limitEdits reads the options of limits.

@@ -45,6 +45,17 @@ func (m *Manager) Change(ctx context.Context, name vps.Name, edits ...vps.Edit) 
 	return c.make(ctx)
 }
 
+// Settings returns the saved settings of the VPS name. Its interfaces have the values
+// that the tables of their networks own. It takes no lock.
+func (m *Manager) Settings(_ context.Context, name vps.Name) (vps.VPS, error) {
+	v, err := m.store.Get(name)
+	if err != nil {
+		return vps.VPS{}, err
+	}
+	s := m.side(v)
+	return s.VPS, s.err
+}
+
 // A change is what one call of Change does.
 type change struct {
 	*Manager

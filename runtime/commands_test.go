@@ -484,7 +484,7 @@ func commands() []trial {
 func TestCommandsAreComplete(t *testing.T) {
 	others := strings.Fields(`
 		AllPublished Bundle CheckHost Console Enter Exec Firewall Inspect List Logs Network Networks Processes Published Recipe Recipes
-		Copy Names Routing Stats Template Templates Wait
+		Copy Names Routing Settings Stats Template Templates Wait
 		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate`)
 	covered := map[string]bool{}
 	for _, c := range commands() {

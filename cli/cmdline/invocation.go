@@ -16,20 +16,39 @@ type Invocation struct {
 	Words []string // without options
 	Err   error    // about the first invalid option
 
-	flags *cli.Context
+	flags    *cli.Context
+	supplied []Supplied
 }
 
 // Has reports whether the option was given.
-func (i *Invocation) Has(name string) bool { return i.flags.IsSet(name) }
+func (i *Invocation) Has(name string) bool { return i.Typed(name) || len(i.suppliedTo(name)) > 0 }
 
 // Is reports whether an option that takes no value was given, and not as false.
-func (i *Invocation) Is(name string) bool { return i.flags.Bool(name) }
+func (i *Invocation) Is(name string) bool {
+	if i.Typed(name) {
+		return i.flags.Bool(name)
+	}
+	all := i.suppliedTo(name)
+	return len(all) > 0 && all[len(all)-1].Value == "yes"
+}
 
 // Text returns the last value of the option; "" if it was not given.
-func (i *Invocation) Text(name string) string { return i.flags.String(name) }
+func (i *Invocation) Text(name string) string {
+	all := i.values(name, false)
+	if len(all) == 0 {
+		return ""
+	}
+	return all[len(all)-1].Value
+}
 
 // Texts returns all values of an option that may be repeated.
-func (i *Invocation) Texts(name string) []string { return i.flags.StringSlice(name) }
+func (i *Invocation) Texts(name string) []string {
+	var texts []string
+	for _, v := range i.values(name, true) {
+		texts = append(texts, v.Value)
+	}
+	return texts
+}
 
 // Set replaces the value of the option.
 func (i *Invocation) Set(name, value string) error { return i.flags.Set(name, value) }
@@ -37,30 +56,31 @@ func (i *Invocation) Set(name, value string) error { return i.flags.Set(name, va
 // Get parses the value of the option; it returns zero if the option was not
 // given. The first error of all calls is kept in i.Err, with the option's name.
 func Get[T any](i *Invocation, name string, parse func(string) (T, error)) T {
-	if !i.Has(name) {
+	all := i.values(name, false)
+	if len(all) == 0 {
 		var zero T
 		return zero
 	}
-	return parsed(i, name, i.Text(name), parse)
+	return parsed(i, all[len(all)-1], parse)
 }
 
 // GetMany is Get for an option that may be repeated.
 func GetMany[T any](i *Invocation, name string, parse func(string) (T, error)) []T {
 	var all []T
-	for _, s := range i.Texts(name) {
-		all = append(all, parsed(i, name, s, parse))
+	for _, v := range i.values(name, true) {
+		all = append(all, parsed(i, v, parse))
 	}
 	return all
 }
 
-func parsed[T any](i *Invocation, name, s string, parse func(string) (T, error)) T {
+func parsed[T any](i *Invocation, v Supplied, parse func(string) (T, error)) T {
 	var value T
 	err := errors.New("it is empty")
-	if s != "" {
-		value, err = parse(s)
+	if v.Value != "" {
+		value, err = parse(v.Value)
 	}
 	if err != nil && i.Err == nil {
-		i.Err = usageError("--%s: %w", name, err)
+		i.Err = usageError("%s: %w", v.From, err)
 	}
 	return value
 }

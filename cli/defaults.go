@@ -1,0 +1,160 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"croft/cli/cmdline"
+	"croft/cli/settings"
+	"croft/cli/values"
+	"croft/internal/fail"
+	"croft/runtime"
+)
+
+// Defaults of new VPSs: the file croft.yaml in the directory of the configuration,
+// and the profiles below it.
+
+// configDir is the directory of the configuration.
+func (i *invocation) configDir() string { return cmp.Or(i.place.Config, runtime.DefaultConfig) }
+
+// config reads croft.yaml; a missing file is empty.
+func (i *invocation) config() (settings.Config, error) {
+	path := filepath.Join(i.configDir(), "croft.yaml")
+	text, err := trusted(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return settings.Config{}, err
+	}
+	return settings.ParseConfig(path, text)
+}
+
+// profile reads a profile. One that does not exist is fail.NotFound, and the error
+// names those that exist.
+func (i *invocation) profile(name string) (settings.File, error) {
+	dir := filepath.Join(i.configDir(), "profiles")
+	path := filepath.Join(dir, name+".yaml")
+	text, err := trusted(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		all := strings.Join(profiles(dir), ", ")
+		return settings.File{}, fail.New(fail.NotFound, "no profile %q in %s (profiles: %s)", name, dir, cmp.Or(all, "none"))
+	}
+	if err != nil {
+		return settings.File{}, err
+	}
+	return settings.Parse(path, text)
+}
+
+// profiles returns the names of the profiles in dir.
+func profiles(dir string) []string {
+	files, _ := filepath.Glob(filepath.Join(dir, "*.yaml")) // the pattern is valid
+	for n, f := range files {
+		files[n] = strings.TrimSuffix(filepath.Base(f), ".yaml")
+	}
+	return files
+}
+
+// trusted reads a file of the configuration. It must belong to root or to the user of
+// croft, and no other user may write it: it can make a VPS privileged.
+func trusted(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	if info.Mode().Perm()&0o022 != 0 || owner != 0 && int(owner) != os.Geteuid() {
+		return nil, fail.New(fail.Host, "%s: other users can change it", path).WithHint("ls -l %s", path)
+	}
+	text := make([]byte, info.Size())
+	n, err := f.ReadAt(text, 0)
+	if n < len(text) {
+		return nil, err
+	}
+	return text, nil
+}
+
+// profileName reads the name of a profile.
+func profileName(s string) (string, error) {
+	if strings.Trim(s, values.Letters+"0123456789._-") != "" || strings.HasPrefix(s, ".") {
+		return "", fmt.Errorf("invalid profile %q: use a name, for example small", s)
+	}
+	return s, nil
+}
+
+func profileOption() cmdline.Option {
+	return cmdline.Option{Name: "profile", Placeholder: "PROFILE", Many: true, Kind: profileNames,
+		Usage: "take options from the file profiles/PROFILE.yaml in /etc/croft; may be repeated, the last one wins"}
+}
+
+// supplyDefaults supplies the options of a new VPS that were not typed, from the
+// profiles that were typed and from croft.yaml. An error is in i.Err.
+func (i *invocation) supplyDefaults() {
+	if i.Err != nil {
+		return
+	}
+	config, err := i.config()
+	layers := []settings.File{config.Defaults}
+	for _, name := range getMany(i, "profile", profileName) {
+		var f settings.File
+		if err == nil {
+			f, err = i.profile(name)
+		}
+		layers = append(layers, f)
+	}
+	if i.Err = cmp.Or(i.Err, err); i.Err != nil {
+		return
+	}
+	for key, value := range settings.Layered(layers...) {
+		i.supplyDefault(key, value)
+	}
+}
+
+// supplyDefault supplies one option. Pairs are added to those that were typed.
+func (i *invocation) supplyDefault(key string, value settings.Value) {
+	s, _ := settings.Find(key)
+	words := value.Words
+	switch {
+	case !i.Typed(key):
+	case s.Form != settings.Pairs:
+		return
+	default:
+		typed := i.Texts(key)
+		words = settings.MergePairs(words, typed)
+		words = words[:len(words)-len(typed)]
+	}
+	if key == "protect" && i.Is("rm") {
+		return // such a VPS is destroyed when its command ends
+	}
+	for _, w := range words {
+		i.Supply(cmdline.Supplied{Name: key, Value: w, From: value.From + ": " + key})
+	}
+}
+
+// tellTemplate says where the template of a new VPS comes from, if the user did not
+// type it.
+func (i *invocation) tellTemplate() {
+	from := i.From("template")
+	if i.Err == nil && !i.Typed("template") && from != "" {
+		i.screen.Line("template " + i.Text("template") + ", from " + strings.TrimSuffix(from, ": template"))
+	}
+}
+
+// profiles returns the profiles for completion.
+func (o *offers) profiles(c *cmdline.Completion) []cmdline.Candidate {
+	dir := cmp.Or(c.Global("config-dir"), o.getenv("CROFT_CONFIG_DIR"), runtime.DefaultConfig)
+	var all []cmdline.Candidate
+	for _, name := range slices.Sorted(slices.Values(profiles(filepath.Join(dir, "profiles")))) {
+		all = append(all, cmdline.Candidate{Word: name})
+	}
+	return all
+}

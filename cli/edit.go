@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"croft/cli/cmdline"
+	"croft/cli/settings"
+	"croft/internal/fail"
+	"croft/internal/vps"
+)
+
+func (a *app) editSettingsVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "edit", Group: groupChange, Args: "NAME", Words: vpsNames,
+		Summary:  "edit the settings of a VPS in an editor",
+		Examples: []string{"croft edit web"},
+		About: `Opens the settings of the VPS as YAML in the editor of $VISUAL or $EDITOR, else vi.
+When the editor ends, croft makes the changes as "croft set" does: all or none, at
+once where a running VPS can follow. A key is an option of "croft set"; a line that
+you remove restores the default. What another command changes meanwhile is kept,
+unless you changed the same setting.
+
+If the text has an error or a change is refused, nothing changes, and the message
+names the file with your text. "croft set NAME --file FILE" makes the changes of
+a file without an editor.`,
+		Signals: cmdline.PassOn,
+		Run:     a.run(editSettings),
+	}
+}
+
+func editSettings(ctx context.Context, i *invocation) error {
+	return forOne(ctx, i, "edit", func(ctx context.Context, m Manager, name vps.Name) error {
+		v, err := m.Settings(ctx, name)
+		if err != nil {
+			return err
+		}
+		before, about := editable(name, settings.Of(v))
+		text := settings.Text(before, about...)
+		edited, path, err := i.editText("croft-"+string(name)+"-*.yaml", text)
+		if err != nil {
+			return err
+		}
+		ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+		defer stop()
+		if !bytes.Equal(edited, text) {
+			err = changeTo(ctx, i, m, name, before, path, edited)
+		}
+		if ctx.Err() != nil {
+			err = &interrupted{cause: signaled{syscall.SIGINT}, err: err}
+		}
+		if err == nil {
+			return os.Remove(path)
+		}
+		return fail.New(fail.KindOf(err), "%w; your text is in %s", err, path)
+	})
+}
+
+// editable returns the settings that an editor can change, and lines about the text
+// for its user.
+func editable(name vps.Name, words settings.Words) (settings.Words, []string) {
+	can, fixed := settings.Words{}, []string{}
+	for _, s := range settings.All() {
+		switch w := words[s.Key]; {
+		case s.Fixed && len(w) > 0:
+			fixed = append(fixed, s.Key+" "+strings.Join(w, " "))
+		case len(w) > 0:
+			can[s.Key] = w
+		}
+	}
+	return can, []string{
+		fmt.Sprintf("The settings of %s. A key is an option of \"croft set\": see \"croft help set\".", name),
+		"A line that you remove restores the default.",
+		"Fixed: " + strings.Join(fixed, ", "),
+	}
+}
+
+// changeTo makes the changes from the settings before to the edited text. A setting
+// that is not in the text gets its default.
+func changeTo(ctx context.Context, i *invocation, m Manager, name vps.Name, before settings.Words, path string, edited []byte) error {
+	f, err := settings.Parse(path, edited)
+	if err != nil {
+		return err
+	}
+	for key := range before {
+		if _, ok := f.Words[key]; !ok {
+			f.Words[key] = nil
+		}
+	}
+	if fixed := settings.Fixed(before, f.Words); len(fixed) > 0 {
+		return fail.New(fail.Usage, "%s: %s of a VPS that exists cannot change", f.At(fixed[0]), strings.Join(fixed, ", "))
+	}
+	edits, err := editsOf(i, f, settings.Changes(before, f.Words))
+	if err != nil || len(edits) == 0 {
+		return err
+	}
+	return m.Change(ctx, name, edits...)
+}

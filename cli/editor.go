@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"croft/internal/fail"
+)
+
+// editText lets the user edit text in the editor of $VISUAL or $EDITOR, else vi. It
+// returns the new text, and the private file that has it, which the caller removes.
+// pattern is the name of the file, as in os.CreateTemp. After an error there is no file.
+func (a *app) editText(pattern string, text []byte) (edited []byte, path string, err error) {
+	f, err := os.CreateTemp("", pattern)
+	if err != nil {
+		return nil, "", fail.New(fail.Host, "%w", err)
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(text)
+	if err = cmp.Or(err, f.Close()); err != nil {
+		return nil, "", fail.New(fail.Host, "%w", err)
+	}
+	if err := a.edit(f.Name()); err != nil {
+		return nil, "", err
+	}
+	edited, err = os.ReadFile(f.Name())
+	return edited, f.Name(), err
+}
+
+// edit runs the editor until it ends. Ctrl-C is for the editor meanwhile.
+func (a *app) edit(path string) error {
+	editor := cmp.Or(a.getenv("VISUAL"), a.getenv("EDITOR"), "vi")
+	keys := make(chan os.Signal, 1)
+	signal.Notify(keys, syscall.SIGINT, syscall.SIGQUIT) // caught and not ignored: the editor gets the default action
+	defer signal.Stop(keys)
+	// A shell, because the variables may have options of the editor too.
+	c := exec.Command("/bin/sh", "-c", editor+` "$@"`, editor, path)
+	c.Stdin, c.Stdout, c.Stderr = a.stdio.In, a.stdio.Out, a.stdio.Err
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("the editor %s failed, and nothing has changed: %w", editor, err)
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+package settings
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	"croft/internal/vps"
+)
+
+// full has a value for each setting.
+func full() vps.VPS {
+	return vps.VPS{
+		Name: "web", Hostname: "web.example.org", Privileged: true, IDs: vps.IDRange{First: 1 << 20, Size: 131072},
+		Template:   vps.Template{Name: "debian-12"},
+		Interfaces: []vps.Interface{{Name: "eth0", Network: "croft0", Rate: vps.Rate{In: 100_000_000}, Addresses: []netip.Addr{netip.MustParseAddr("10.90.0.2")}, Connections: 500}},
+		Limits:     vps.Limits{Memory: 1536 << 20, Swap: -1, MilliCPUs: 1500, PIDs: 512},
+		DNS:        vps.DNS{Servers: []string{"192.0.2.1"}, Search: []string{"example.org"}},
+		Published:  []vps.Publication{{Protocol: "udp", Host: "::1", Ports: "5353", To: "53"}},
+		Sysctls:    map[string]string{"net.core.somaxconn": "100"}, Env: []string{"A=yes", "B=a: b"}, Allow: []string{"vsock"},
+		OnBoot: vps.OnBootYes, BootOrder: 3, StopAfter: 90, Protected: true, Labels: map[string]string{"tier": "1"},
+	}
+}
+
+func TestTextIsReadAgain(t *testing.T) {
+	words := Of(full())
+	for _, s := range All() {
+		if len(words[s.Key]) == 0 {
+			t.Errorf("%s: no words", s.Key)
+		}
+	}
+	text := Text(words, "a comment")
+	f, err := Parse("f", text)
+	if err != nil || !reflect.DeepEqual(f.Words, words) {
+		t.Errorf("%v; read %v, want %v from\n%s", err, f.Words, words, text)
+	}
+	const want = `# a comment
+template: debian-12
+privileged: yes
+id-size: 131072
+network:
+  - croft0
+hostname: web.example.org
+memory: 1536M
+swap: 0
+cpus: 1.5
+pids: 512
+`
+	if !strings.HasPrefix(string(text), want) {
+		t.Errorf("got\n%swant\n%s", text, want)
+	}
+}
+
+func TestDefaultsHaveNoWords(t *testing.T) {
+	got := Of(vps.VPS{Name: "web", Hostname: "web"})
+	if want := (Words{"network": {"none"}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestWrongFiles(t *testing.T) {
+	for text, want := range map[string]string{
+		"memory: 1G\nmemroy: 2G\n":         `f:2: unknown setting "memroy"`,
+		"memory: 1G\nmemory: 2G\n":         "f:2: memory is there twice",
+		"- a\n":                            "f:1: use KEY: VALUE",
+		"memory: [1G]\n":                   "f:1: memory: use one value",
+		"dns: {a: b}\n":                    "f:1: dns: use a list of words",
+		"label: [[a]]\nx: 1\n":             `f:1: label: use a list of words; f:2: unknown setting "x"`,
+		"label: {a: {b: c}}\n":             "f:1: label: a: use one value",
+		"dns: &x [a]\nsearch: *x\n":        "f:2: search: aliases cannot be used here",
+		"memory: 1G: 2\n":                  "f: invalid YAML: mapping values are not allowed in this context",
+		"? [a, b]\n: c\n":                  "f:1: invalid key: use a word",
+		"base: &b {a: b}\nlabel:\n <<: *b": `f:1: unknown setting "base"; f:3: label: use KEY: VALUE, each KEY once`,
+	} {
+		if _, err := Parse("f", []byte(text)); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestFiles(t *testing.T) {
+	for text, want := range map[string]Words{
+		"":                       {},
+		"# nothing\n":            {},
+		"memory: 1G":             {"memory": {"1G"}},
+		"memory:\ndns:\n":        {"memory": nil, "dns": nil},
+		"protect: true":          {"protect": {"yes"}},
+		"protect: no":            {"protect": {"no"}},
+		"dns: 192.0.2.1":         {"dns": {"192.0.2.1"}},
+		"label: {a: 1, b: true}": {"label": {"a=1", "b=true"}},
+		"label: [a=1]":           {"label": {"a=1"}},
+		"publish: [8080:80]":     {"publish": {"8080:80"}},
+		"cpus: 1.50":             {"cpus": {"1.50"}},
+	} {
+		if f, err := Parse("f", []byte(text)); err != nil || !reflect.DeepEqual(f.Words, want) {
+			t.Errorf("%q: got %v, %v", text, f.Words, err)
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	c, err := ParseConfig("c", []byte("defaults:\n  template: debian-12\ntrash: 24h\n"), "trash")
+	if err != nil || c.Host["trash"] != "24h" || c.Defaults.Words["template"][0] != "debian-12" || c.Defaults.At("template") != "c:2" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	_, err = ParseConfig("c", []byte("default:\n  a: b\ndefaults: {x: 1}\ntrash: [1]\n"), "trash")
+	if want := `c:1: unknown key "default": use defaults, trash; c:3: unknown setting "x"; c:4: trash: use one value`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestChanges(t *testing.T) {
+	have := Of(full())
+	for text, want := range map[string]string{
+		"memory: 2G":                     "memory=2G",
+		"memory: 1536M":                  "",
+		"memory:":                        "memory=default",
+		"cpus:\nswap:\npids:":            "swap=unlimited cpus=unlimited pids=default",
+		"dns: [192.0.2.2, 192.0.2.3]":    "dns=192.0.2.2 dns=192.0.2.3",
+		"dns: []":                        "dns=default",
+		"label: {tier: 2, new: x}":       "label=tier=2 label=new=x",
+		"label: {}":                      "label=-tier",
+		"env: [B=c]":                     "env=-A env=B=c",
+		"allow: [io_uring]":              "allow=-vsock allow=io_uring",
+		"ip: [10.90.0.3]":                "ip-del=10.90.0.2 ip-add=10.90.0.3",
+		"rate:":                          "rate=eth0:unlimited",
+		"onboot: last\nprotect:":         "onboot=last protect=no",
+		"hostname:\nlabel: {tier: 1}":    "hostname=default",
+		"template: busybox\nmemory: 64M": "memory=64M",
+	} {
+		f, err := Parse("f", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, o := range Changes(have, f.Words) {
+			got = append(got, o.Name+"="+o.Value)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	}
+	if got := Changes(Words{}, Words{"onboot": {"last"}, "protect": {"no"}}); len(got) > 0 {
+		t.Errorf("a default is no change: %v", got)
+	}
+	if got := fmt.Sprint(Fixed(have, Words{"template": {"busybox"}, "id-size": {"131072"}, "memory": {"1G"}})); got != "[template]" {
+		t.Errorf("fixed: %s", got)
+	}
+}
+
+func TestLayered(t *testing.T) {
+	config, err := Parse("croft.yaml", []byte("memory: 1G\nlabel: {a: 1, b: 1}\ndns: 192.0.2.1\ncpus: 2\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, err := Parse("small.yaml", []byte("# small\nmemory: 2G\nlabel: {b: 2}\ndns: [192.0.2.2, 192.0.2.3]\ncpus:\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]Value{
+		"memory": {[]string{"2G"}, "small.yaml:2"}, "label": {[]string{"a=1", "b=2"}, "small.yaml:3"},
+		"dns": {[]string{"192.0.2.2", "192.0.2.3"}, "small.yaml:4"}, "cpus": {nil, "small.yaml:5"},
+	}
+	if got := Layered(config, small); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v", got)
+	}
+}
