@@ -33,10 +33,12 @@ var arrows = map[string][]string{
 		"bundles", "network", "network/guest", "network/host", "template", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
-		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet",
+		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash",
 	},
 	"runtime/filecopy":  {"template/layer"},
 	"runtime/streams":   nil,
+	"runtime/diskuse":   nil,
+	"runtime/trash":     {"internal/state", "internal/vps"},
 	"runtime/hostfacts": {"bundles", "internal/vps", "network/guest", "runtime/container"},
 	"runtime/names":     {"internal/inside", "internal/state", "internal/vps", "network", "network/guest", "runtime/observe", "runtime/paths", "runtime/tables"},
 	"runtime/look": {

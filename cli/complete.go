@@ -36,6 +36,7 @@ const (
 	listFilters
 	statsColumnList
 	profileNames
+	trashNames
 )
 
 // namesVPSs reports whether words of the kind are names of VPSs.
@@ -124,6 +125,8 @@ func (o *offers) words(c *cmdline.Completion, k cmdline.Kind) []cmdline.Candidat
 		return sorted(append(o.networks(c), cmdline.Candidate{Word: "none", About: "loopback only"}))
 	case recipeNames:
 		return o.recipeNames()
+	case trashNames:
+		return o.trash(c)
 	case shellNames:
 		return cmdline.Bare([]string{"bash", "zsh", "fish"})
 	case addressesOfVPS:

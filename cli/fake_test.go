@@ -182,6 +182,26 @@ func (f *fake) Destroy(_ context.Context, name vps.Name, o runtime.DestroyOption
 	return f.call("Destroy", string(name), o)
 }
 
+func (f *fake) Trash(_ context.Context, choices ...runtime.TrashChoice) ([]runtime.TrashInfo, error) {
+	at := time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
+	return []runtime.TrashInfo{
+		{Name: "old", ID: "3f9c00000000", Destroyed: at, Expires: at.Add(24 * time.Hour), Disk: 3 << 20, Template: "debian-12", Addresses: []netip.Addr{}},
+		{Name: "old", ID: "5a1d00000000", Destroyed: at.Add(-time.Hour), Expires: at.Add(23 * time.Hour), Disk: 1 << 20, Template: "debian-12", Addresses: []netip.Addr{}},
+	}, f.call("Trash", "", choices)
+}
+
+func (f *fake) TrashNames() ([]runtime.TrashChoice, error) {
+	return []runtime.TrashChoice{{Name: "old", ID: "3f9c00000000"}, {Name: "old", ID: "5a1d00000000"}, {Name: "gone", ID: "770000000000"}}, nil
+}
+
+func (f *fake) Restore(_ context.Context, c runtime.TrashChoice, name vps.Name, o runtime.RestoreOptions) (runtime.Info, error) {
+	return runtime.Info{Name: name}, f.call("Restore", c.String()+" "+string(name), o)
+}
+
+func (f *fake) DeleteTrash(_ context.Context, choices ...runtime.TrashChoice) error {
+	return f.call("DeleteTrash", "", choices)
+}
+
 // Change applies edits to the VPS of the fake.
 func (f *fake) Change(_ context.Context, name vps.Name, edits ...vps.Edit) error {
 	words := make([]string, len(edits))

@@ -154,19 +154,21 @@ func (a *app) destroyVerb() *cmdline.Verb {
 	return &cmdline.Verb{
 		Name: "destroy", Harmful: true, Group: groupLife, Args: "NAME... | --all", Words: vpsNames,
 		Summary:  "remove VPSs and all their files",
-		Examples: []string{"croft destroy web", "croft destroy --force --if-exists web db"},
-		About: `croft does not ask for confirmation, and a destroyed VPS cannot be restored. A
-running VPS is destroyed only with --force. A protected VPS is an error and is
-left as it is ("croft set NAME --protect no").`,
+		Examples: []string{"croft destroy web", "croft destroy --force --if-exists web db", "croft destroy --keep 7d web"},
+		About: `croft does not ask for confirmation. A destroyed VPS can be restored only if it was
+kept: "croft trash restore NAME" does that until the time of --keep is over. A VPS
+of "run --rm" is never kept. A running VPS is destroyed only with --force. A
+protected VPS is an error and is left as it is ("croft set NAME --protect no").`,
 		Options: []cmdline.Option{
 			{Name: "force", Short: "f", Usage: "kill a running VPS first"},
+			keepOption(),
 			ifExistsOption(),
 			allOption("destroy"),
 		},
 		Aliases:  []string{"rm"},
 		Synonyms: []string{"remove", "delete", "del"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			o := runtime.DestroyOptions{Force: i.Is("force"), IfExists: i.Is("if-exists")}
+			o := runtime.DestroyOptions{Force: i.Is("force"), IfExists: i.Is("if-exists"), Keep: readKeep(i)}
 			return forEachAtOnce(ctx, i, stopsAtOnce, "destroy", func(ctx context.Context, m Manager, name vps.Name) error {
 				return m.Destroy(ctx, name, o)
 			})

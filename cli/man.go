@@ -107,7 +107,7 @@ func commandPage(page *roff.Page, root, v *cmdline.Verb, path []string) {
 	_, creates := v.Option("template")
 	manEnd(page, ending{
 		inside:      v.StatusInside,
-		environment: registryEnvironment(path),
+		environment: environmentOf(path),
 		files:       manFiles(creates || path[0] == "template"),
 		examples:    v.AllExamples(),
 		also:        append([]string{"croft(8)"}, cmdline.Related(root, path)...),
@@ -190,8 +190,11 @@ func manFiles(recipes bool) [][2]string {
 	return files
 }
 
-// registryEnvironment is what else the commands read that talk to a registry.
-func registryEnvironment(path []string) [][2]string {
+// environmentOf is what else the command at path reads from its environment.
+func environmentOf(path []string) [][2]string {
+	if slices.Equal(path, []string{"destroy"}) {
+		return [][2]string{{"CROFT_TRASH", "Default of --keep."}}
+	}
 	if !slices.Equal(path, []string{"template", "pull"}) && !slices.Equal(path, []string{"template", "push"}) {
 		return nil
 	}

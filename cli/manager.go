@@ -22,6 +22,10 @@ type Manager interface {
 	Pause(ctx context.Context, name vps.Name) error
 	Resume(ctx context.Context, name vps.Name) error
 	Destroy(ctx context.Context, name vps.Name, o runtime.DestroyOptions) error
+	Trash(ctx context.Context, choices ...runtime.TrashChoice) ([]runtime.TrashInfo, error)
+	TrashNames() ([]runtime.TrashChoice, error)
+	Restore(ctx context.Context, c runtime.TrashChoice, name vps.Name, o runtime.RestoreOptions) (runtime.Info, error)
+	DeleteTrash(ctx context.Context, choices ...runtime.TrashChoice) error
 	Run(ctx context.Context, o runtime.RunOptions) (status int, err error)
 	Change(ctx context.Context, name vps.Name, edits ...vps.Edit) error
 	Settings(ctx context.Context, name vps.Name) (vps.VPS, error)

@@ -94,7 +94,7 @@ func TestTemplatesHaveTheKeysOfJSON(t *testing.T) {
 	processes, _ := fake.Processes(t.Context(), "web")
 	for _, object := range []any{
 		fake.infos()[1], fake.infos()[2], image(), stats[0], processes[1], runtime.HostCheck{Name: "x"},
-		runtime.NetworkInfo{Name: "n"},
+		runtime.NetworkInfo{Name: "n"}, runtime.TrashInfo{Name: "x"},
 	} {
 		text, err := f.Fill(object)
 		if err != nil {

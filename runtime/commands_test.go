@@ -112,6 +112,8 @@ func (f *faulty) snapshot() string {
 	for name, t := range f.m.networkTables().All() {
 		lines = append(lines, fmt.Sprintf("network %s: %+v", name, t.Claims))
 	}
+	kept, err := f.m.store.Kept()
+	lines = append(lines, fmt.Sprintf("trash: %+v, %v", kept, err))
 	slices.Sort(lines[1:])
 	return strings.Join(lines, "\n")
 }
@@ -151,6 +153,9 @@ func (f *faulty) whole(t *testing.T, what string) {
 		if err := f.m.Destroy(ctx, vps.Name(name), DestroyOptions{Force: true, IfExists: true}); err != nil {
 			bad("destroy %s: %v", name, err)
 		}
+	}
+	if err := f.m.DeleteTrash(ctx); err != nil {
+		bad("empty the trash: %v", err)
 	}
 	if err := f.m.RemoveNetwork(ctx, "lan", false); err != nil && !fail.Is(err, fail.NotFound) {
 		bad("remove network: %v", err)
@@ -197,6 +202,16 @@ func (f *faulty) noneTwice(bad func(string, ...any)) {
 			take(p.Protocol+" "+p.Ports, string(e.Name))
 		}
 		take(fmt.Sprint("ids ", e.VPS.IDs), string(e.Name))
+	}
+	kept, err := f.m.store.Kept()
+	if err != nil {
+		bad("the trash: %v", err)
+	}
+	for _, t := range kept {
+		if t.Err != nil {
+			bad("%s in the trash: %v", t.Name, t.Err)
+		}
+		take(fmt.Sprint("ids ", t.VPS.IDs), t.Dir)
 	}
 }
 
@@ -287,6 +302,17 @@ func startWeb(f *faulty) error { return f.m.Start(background, "web", StartOption
 func pauseWeb(f *faulty) error { return f.m.Pause(background, "web") }
 
 func mountWeb(f *faulty) error { _, err := f.m.Mount(background, "web"); return err }
+
+func keepWeb(f *faulty) error {
+	return f.m.Destroy(background, "web", DestroyOptions{Force: true, Keep: time.Hour})
+}
+
+func restoreWeb(name vps.Name) func(*faulty) error {
+	return func(f *faulty) error {
+		_, err := f.m.Restore(background, TrashChoice{Name: "web"}, name, RestoreOptions{Replace: true})
+		return err
+	}
+}
 
 // loseMonitor kills the monitor of web, but not its init.
 func loseMonitor(f *faulty) error { return f.w.letGo("web").Close() }
@@ -464,6 +490,12 @@ func commands() []trial {
 		{name: "destroy --force", method: "Destroy", ready: running, do: func(f *faulty) error {
 			return f.m.Destroy(background, "web", DestroyOptions{Force: true})
 		}},
+		{name: "destroy --keep", method: "Destroy", ready: running, do: keepWeb},
+		{name: "trash restore", method: "Restore", ready: append(slices.Clone(withAll), keepWeb), undone: true, filesOnly: true, do: restoreWeb("web")},
+		{name: "trash restore to another name", method: "Restore", ready: append(slices.Clone(stopped), keepWeb, createWeb), undone: true, filesOnly: true, do: restoreWeb("db")},
+		{name: "trash empty", method: "DeleteTrash", ready: append(slices.Clone(stopped), keepWeb), filesOnly: true, do: func(f *faulty) error {
+			return f.m.DeleteTrash(background)
+		}},
 		{name: "destroy of one that was protected", ready: append(slices.Clone(stopped), changeWeb(vps.SetProtected{Protected: true})), method: "Destroy", do: func(f *faulty) error {
 			if err := changeWeb(vps.SetProtected{})(f); err != nil {
 				return err
@@ -484,7 +516,7 @@ func commands() []trial {
 func TestCommandsAreComplete(t *testing.T) {
 	others := strings.Fields(`
 		AllPublished Bundle CheckHost Console Enter Exec Firewall Inspect List Logs Network Networks Processes Published Recipe Recipes
-		Copy Names Routing Settings Stats Template Templates Wait
+		Copy Names Routing Settings Stats Template Templates Trash TrashNames Wait
 		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate`)
 	covered := map[string]bool{}
 	for _, c := range commands() {

@@ -4,13 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"os"
-	"os/exec"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
 	"croft/internal/state"
@@ -25,6 +20,9 @@ import (
 // files of the VPS cannot be moved nothing is changed. When its directory is moved the
 // VPS is gone. If the rest cannot be released, the next command that uses its name,
 // addresses or ids does that.
+//
+// With o.Keep the VPS can be restored for that time (Restore), unless it is ephemeral.
+// A VPS whose settings cannot be read cannot be kept: that is fail.State.
 func (m *Manager) Destroy(ctx context.Context, name vps.Name, o DestroyOptions) error {
 	l, err := m.lock(ctx, name)
 	if err != nil {
@@ -50,6 +48,9 @@ func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOpt
 	if err != nil {
 		return err
 	}
+	if err := m.checkKeep(l, v, &o); err != nil {
+		return err
+	}
 	if v.Protected {
 		return fail.New(fail.State, "%s is protected, and a protected VPS is not destroyed, not even with --force", name).
 			WithHint("croft set %s --protect no", name)
@@ -71,7 +72,28 @@ func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOpt
 		return err
 	}
 	defer life.Close()
-	return m.destroyLocked(context.WithoutCancel(ctx), l, v, o.Force)
+	ctx = context.WithoutCancel(ctx)
+	if o.Keep > 0 {
+		if v, err = m.finishRename(ctx, l, v); err != nil {
+			return err
+		}
+	}
+	return m.destroyLocked(ctx, l, v, o)
+}
+
+// checkKeep is fail.State if v is to be kept and cannot be. It clears o.Keep for a VPS
+// that is never kept.
+func (m *Manager) checkKeep(l *state.Locked, v vps.VPS, o *DestroyOptions) error {
+	if v.Ephemeral {
+		o.Keep = 0
+	}
+	if o.Keep == 0 {
+		return nil
+	}
+	if _, err := l.VPS(); err != nil {
+		return fail.New(fail.State, "its settings cannot be read, so it cannot be kept for a restore; with --keep 0 it is deleted: %w", err)
+	}
+	return nil
 }
 
 // loadToDestroy loads the settings of a VPS. With force, if they cannot be read, v has
@@ -100,9 +122,9 @@ func (m *Manager) byNameAlone(name vps.Name) (vps.VPS, error) {
 // destroyLocked removes a VPS without a monitor. It moves the directory before it
 // releases the addresses: a VPS that exists must have its addresses, and claims
 // without a VPS are released later anyway. So it writes nothing before the move, and
-// works on a full disk.
-func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v vps.VPS, force bool) error {
-	if err := m.killStrays(v, force); err != nil {
+// works on a full disk unless the VPS is kept.
+func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v vps.VPS, o DestroyOptions) error {
+	if err := m.killStrays(v, o.Force); err != nil {
 		return err
 	}
 	if err := m.rootfses.Release(m.mountpoint(v.Name)); err != nil {
@@ -111,7 +133,7 @@ func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v vps.VPS,
 	if err := m.sweepUnlessNew(ctx, v); err != nil {
 		return err
 	}
-	if err := m.trash(ctx, l); err != nil {
+	if err := m.trash(ctx, l, v, o.Keep); err != nil {
 		return err
 	}
 	if err := l.UnlistEphemeral(); err != nil {
@@ -159,17 +181,24 @@ func (m *Manager) sweepUnlessNew(ctx context.Context, v vps.VPS) error {
 	return err
 }
 
-// trash moves the locked VPS into the trash. If the disk is too full even for that,
-// it empties the trash first.
-func (m *Manager) trash(ctx context.Context, l *state.Locked) error {
-	err := l.Trash()
+// trash moves the locked VPS into the trash, from where it can be restored for the time
+// keep. If the disk is too full even for that, it empties the trash first.
+func (m *Manager) trash(ctx context.Context, l *state.Locked, v vps.VPS, keep time.Duration) error {
+	move := l.Trash
+	if keep > 0 {
+		move = func() error {
+			now := time.Now().UTC()
+			return l.Keep(now.Add(keep), state.Remains{Destroyed: now, Interfaces: m.networkTables().Held(v)})
+		}
+	}
+	err := move()
 	if err == nil || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 		return err
 	}
 	if e := m.store.EmptyTrash(ctx); e != nil {
 		m.warn(e.Error())
 	}
-	return l.Trash()
+	return move()
 }
 
 // clearRemains releases what is left under the locked name, which has no VPS. A killed
@@ -217,60 +246,4 @@ func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool)
 // strays is fail.State for a name without a VPS that still has processes.
 func strays(name vps.Name, why string) error {
 	return fail.New(fail.State, "the files of %s are gone and it still runs: %s", name, why)
-}
-
-// emptyTrash deletes the files of destroyed VPSs. If that takes longer than half a
-// second a process in the background continues. If that is killed, later commands do
-// it. An error is a warning.
-func (m *Manager) emptyTrash(ctx context.Context) {
-	const quick = 500 * time.Millisecond
-	bounded, cancel := context.WithTimeout(ctx, quick)
-	defer cancel()
-	err := m.store.EmptyTrash(bounded)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = m.emptyTrashBehind()
-	}
-	if err != nil {
-		m.warn(err.Error())
-	}
-}
-
-// emptyTrashBehind starts a process that empties the trash and outlives this one. It
-// inherits no descriptors, or it would keep a lock of the caller's shell until the
-// last file is deleted.
-func (m *Manager) emptyTrashBehind() error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find croft's own binary: %w", err)
-	}
-	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil && !errors.Is(err, unix.ENOSYS) {
-		return fmt.Errorf("keep descriptors from being inherited: %w", err)
-	}
-	cmd := exec.Command(self)
-	cmd.Args = []string{"croft", EmptyTrashCommand, m.store.Root, m.store.RunRoot}
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("delete in the background: %w", err)
-	}
-	return cmd.Process.Release()
-}
-
-// EmptyTrashCommand is the hidden command that deletes the files of destroyed VPSs.
-const EmptyTrashCommand = "empty-trash"
-
-// EmptyTrash is the command "croft empty-trash ROOT RUN".
-func EmptyTrash(args []string) int {
-	if len(args) != 2 {
-		fmt.Fprintln(os.Stderr, "croft: empty-trash is for croft itself")
-		return int(fail.Usage)
-	}
-	store, err := state.Open(args[0], args[1])
-	if err == nil {
-		err = store.EmptyTrash(context.Background())
-	}
-	if err != nil {
-		return int(fail.KindOf(err))
-	}
-	return 0
 }

@@ -11,6 +11,7 @@ import (
 	"croft/network"
 	"croft/runtime/look"
 	"croft/runtime/observe"
+	"croft/runtime/trash"
 	"croft/template"
 	"croft/template/layer"
 	"croft/template/recipe"
@@ -78,6 +79,15 @@ type StopOptions struct {
 type DestroyOptions struct {
 	Force    bool // kill a running VPS
 	IfExists bool
+	Keep     time.Duration // how long it can be restored; 0: its files are deleted at once
+}
+
+// RestoreOptions are the options of a restore from the trash.
+type RestoreOptions struct {
+	// Replace gives the VPS free addresses instead of those that another owner has
+	// meanwhile, and leaves out published ports that another VPS has. Otherwise these
+	// are fail.Taken.
+	Replace bool
 }
 
 // Stdio has the streams of a command inside a VPS.
@@ -143,6 +153,15 @@ type (
 	Stall          = look.Stall
 	InterfaceStats = look.InterfaceStats
 )
+
+// Types of the commands for the trash: see package trash.
+type (
+	TrashInfo   = trash.Info
+	TrashChoice = trash.Choice
+)
+
+// ParseTrashChoice reads NAME or NAME@ID.
+func ParseTrashChoice(s string) (TrashChoice, error) { return trash.ParseChoice(s) }
 
 // Conditions of Wait.
 const (

@@ -81,9 +81,9 @@ func (m *Manager) RemoveTemplate(ctx context.Context, name string) error {
 	return m.templates.Remove(ctx, name, m.usedTemplates)
 }
 
-// usedTemplates returns the VPSs that use a template, by digest.
+// usedTemplates returns the VPSs that use a template, by digest, those in the trash too.
 func (m *Manager) usedTemplates() (map[string][]string, error) {
-	entries, err := m.store.AllConsistent(context.Background())
+	entries, kept, err := m.store.AllAndKept(context.Background())
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +100,12 @@ func (m *Manager) usedTemplates() (map[string][]string, error) {
 			return nil, e.Err // it may use any template
 		}
 		used[e.VPS.Template.Digest] = append(used[e.VPS.Template.Digest], string(e.Name))
+	}
+	for _, t := range kept {
+		if t.Err != nil {
+			return nil, t.Err
+		}
+		used[t.VPS.Template.Digest] = append(used[t.VPS.Template.Digest], string(t.Name)+" in the trash")
 	}
 	return used, nil
 }

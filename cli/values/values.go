@@ -44,6 +44,23 @@ func Timeout(s string) (time.Duration, error) {
 	return d, err
 }
 
+// Keep reads how long something is kept: a Duration, or a number of days, 7d.
+func Keep(s string) (time.Duration, error) {
+	const day, most = 24 * time.Hour, 36500
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 32)
+		if err != nil || n > most {
+			return 0, fmt.Errorf("invalid time %q (for example 24h or 7d)", s)
+		}
+		return time.Duration(n) * day, nil
+	}
+	d, err := Duration(s)
+	if err != nil || d > most*day {
+		return 0, fmt.Errorf("invalid time %q (for example 24h or 7d)", s)
+	}
+	return d, nil
+}
+
 // Address reads an address that an interface can have.
 func Address(s string) (netip.Addr, error) {
 	if p, err := netip.ParsePrefix(s); err == nil {

@@ -11,9 +11,11 @@ import (
 // (ParseName): what takes a name from outside checks it before it comes here.
 
 const (
-	vpsFileName = "vps.json"
-	runFileName = "run.json"
-	jsonSuffix  = ".json"
+	vpsFileName     = "vps.json"
+	runFileName     = "run.json"
+	trashFileName   = "trash.json"
+	runningFileName = "running"
+	jsonSuffix      = ".json"
 )
 
 // VPSDir is where everything of the VPS is: vps.json, bundle/, fs/, log/.
@@ -32,7 +34,9 @@ func (s *Store) FSDir(name vps.Name) string { return filepath.Join(s.VPSDir(name
 func (s *Store) LogDir(name vps.Name) string { return filepath.Join(s.VPSDir(name), "log") }
 
 // runningFile is there while the VPS should be running.
-func (s *Store) runningFile(name vps.Name) string { return filepath.Join(s.VPSDir(name), "running") }
+func (s *Store) runningFile(name vps.Name) string {
+	return filepath.Join(s.VPSDir(name), runningFileName)
+}
 
 // renamedFile holds the new name of the VPS that was name, from before its
 // directory has that until the rename is over.

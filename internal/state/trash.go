@@ -37,8 +37,12 @@ func (s *Store) CheckTrash(name vps.Name) error {
 // trash renames dir into trash/, durably, and returns its path there; none,
 // and no error, if it is absent.
 func (s *Store) trash(dir string) (string, error) {
-	name := strings.TrimPrefix(filepath.Base(dir), ".")
-	to := filepath.Join(s.TrashDir(), name+"."+suffix())
+	return s.moveToTrash(dir, strings.TrimPrefix(filepath.Base(dir), ".")+"."+suffix())
+}
+
+// moveToTrash is trash for an entry of the given name.
+func (s *Store) moveToTrash(dir, name string) (string, error) {
+	to := filepath.Join(s.TrashDir(), name)
 	err := unix.Renameat2(unix.AT_FDCWD, dir, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.ENOENT) {
 		return "", nil
@@ -52,7 +56,8 @@ func (s *Store) trash(dir string) (string, error) {
 	return to, syncDir(filepath.Dir(dir))
 }
 
-// EmptyTrash deletes the content of trash/, and the drafts of killed processes.
+// EmptyTrash deletes the content of trash/ but VPSs that are kept until later
+// (Keep), and the drafts of killed processes.
 // It never crosses a mount point and never follows a link. It may be
 // interrupted, by ctx or by a kill, and several may run at once: each leaves
 // alone what another works on. It deletes what it can, and returns the first
@@ -66,6 +71,9 @@ func (s *Store) EmptyTrash(ctx context.Context) error {
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if keptUntilLater(e.Name()) {
+			continue
 		}
 		path := filepath.Join(s.TrashDir(), e.Name())
 		if err := deleteTrash(ctx, path); err != nil && first == nil {
