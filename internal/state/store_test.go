@@ -138,6 +138,7 @@ func full(t testing.TB) vps.VPS {
 		Sysctls:    map[string]string{"net.ipv4.ip_forward": "1"},
 		Allow:      []string{"vsock"},
 		Env:        []string{"A=<b>"},
+		Devices:    []vps.Device{{Source: "/dev/sda", Path: "/dev/xvda", Access: "r", Mode: "0640", UID: 1, GID: 2, Optional: true}},
 		Ephemeral:  true,
 		Runner:     vps.Runner{HostBoot: "b", PID: 7, StartTime: 8},
 		OnBoot:     vps.OnBootYes,

@@ -36,6 +36,7 @@ const (
 	PartRouting     Part = "routes"
 	PartPublished   Part = "published ports"
 	PartLimits      Part = "limits"
+	PartDevices     Part = "devices"
 	PartGuestFiles  Part = "guest files"
 )
 
@@ -84,6 +85,7 @@ func (v VPS) Clone() VPS {
 	v.Published = slices.Clone(v.Published)
 	v.Sysctls, v.Labels = maps.Clone(v.Sysctls), maps.Clone(v.Labels)
 	v.Allow, v.Env = slices.Clone(v.Allow), slices.Clone(v.Env)
+	v.Devices = slices.Clone(v.Devices)
 	return v
 }
 

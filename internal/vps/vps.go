@@ -30,6 +30,7 @@ type VPS struct {
 	Sysctls    map[string]string `json:"sysctls,omitempty"`
 	Allow      []string          `json:"allow,omitempty"`              // what a VPS does not have by default: CheckAllow
 	Env        []string          `json:"env,omitempty"`                // for init: NAME=value
+	Devices    []Device          `json:"devices,omitempty"`            // of the host
 	Ephemeral  bool              `json:"ephemeral,omitempty"`          // created by run --rm
 	Runner     Runner            `json:"runner,omitzero"`              // an ephemeral VPS ends with this process
 	OnBoot     OnBoot            `json:"onboot,omitempty"`             // whether a boot of the host starts it
@@ -117,7 +118,7 @@ func (v VPS) Check() error {
 	}
 	for _, check := range []func() error{
 		v.checkTexts, v.OnBoot.Check, v.checkInterfaces, v.Limits.Check, v.DNS.Check, v.Firewall.Check, v.Routing.Check,
-		v.checkPublished, v.checkAllow, v.checkSysctls,
+		v.checkPublished, v.checkAllow, v.checkSysctls, v.checkDevices,
 	} {
 		if err := check(); err != nil {
 			return err
