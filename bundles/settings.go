@@ -26,7 +26,7 @@ type Settings struct {
 	CgroupsPath string
 	Limits      vps.Limits        // where 0 is a default, it is Capacity's
 	Sysctls     map[string]string // namespaced ones only: vps.CheckSysctl
-	Devices     []Device          // beside those that every VPS has
+	Devices     []Device          // beside those that every VPS has, with a path of their own each
 	NotifyFile  string            // the host's socket that becomes NotifySocket
 	InitFile    string            // the host's program that becomes InitPath, for images without an init; "" otherwise
 
@@ -48,12 +48,16 @@ type Settings struct {
 	Arch string
 }
 
-// A Device is a node that the host has and the VPS gets.
+// A Device is a node that the VPS gets.
 type Device struct {
-	Path         string // the same inside and outside
+	Path         string // inside
+	Source       string // the host's node; "" is the one at Path
+	Absent       bool   // the host has no node: only croft can make it, in a user namespace
 	Type         string // "c" or "b"
 	Major, Minor int64
 	Mode         uint32 // permission bits
+	UID, GID     uint32 // owner inside
+	Access       string // of r, w and m; "" is all
 }
 
 // check refuses settings that make no bundle.

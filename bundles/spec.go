@@ -2,7 +2,6 @@ package bundles
 
 import (
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
@@ -191,7 +190,7 @@ func mounts(s Settings) []specs.Mount {
 		all = append(all, specs.Mount{Destination: InitPath, Type: "bind", Source: s.InitFile,
 			Options: []string{"bind", "ro", "nosuid", "nodev"}})
 	}
-	return all
+	return append(all, deviceMounts(s)...)
 }
 
 // sys returns the mounts below /sys.
@@ -206,18 +205,9 @@ func sys() []specs.Mount {
 	}
 }
 
-func devices(s Settings) []specs.LinuxDevice {
-	var all []specs.LinuxDevice
-	for _, d := range s.Devices {
-		all = append(all, specs.LinuxDevice{Path: path.Clean(d.Path), Type: d.Type, Major: d.Major, Minor: d.Minor,
-			FileMode: mode(d.Mode), UID: ref[uint32](0), GID: ref[uint32](0)})
-	}
-	return all
-}
-
 func resources(s Settings) *specs.LinuxResources {
 	r := &specs.LinuxResources{
-		Devices: deviceRules(s.Devices),
+		Devices: DeviceRules(s.Devices),
 		// Always set: without a value systemd sets its own default.
 		Pids: &specs.LinuxPids{Limit: ref(s.pids())},
 	}
@@ -254,38 +244,6 @@ func Resources(l vps.Limits, c Capacity) *specs.LinuxResources {
 		r.CPU = &specs.LinuxCPU{Period: ref[uint64](100_000), Quota: ref[int64](-1)}
 	}
 	return r
-}
-
-// deviceRules allow the nodes that a VPS has to be opened, any node to be
-// made, and nothing else.
-func deviceRules(extra []Device) []specs.LinuxDeviceCgroup {
-	rule := func(typ string, major, minor int64, access string) specs.LinuxDeviceCgroup {
-		d := specs.LinuxDeviceCgroup{Allow: true, Type: typ, Access: access}
-		if major >= 0 {
-			d.Major = ref(major)
-		}
-		if minor >= 0 {
-			d.Minor = ref(minor)
-		}
-		return d
-	}
-	rules := []specs.LinuxDeviceCgroup{
-		{Allow: false, Access: "rwm"},
-		rule("c", -1, -1, "m"), rule("b", -1, -1, "m"),
-		rule("c", 1, 3, "rwm"),    // null
-		rule("c", 1, 5, "rwm"),    // zero
-		rule("c", 1, 7, "rwm"),    // full
-		rule("c", 1, 8, "rwm"),    // random
-		rule("c", 1, 9, "rwm"),    // urandom
-		rule("c", 5, 0, "rwm"),    // tty
-		rule("c", 5, 1, "rwm"),    // console
-		rule("c", 5, 2, "rwm"),    // ptmx
-		rule("c", 136, -1, "rwm"), // pts/*
-	}
-	for _, d := range extra {
-		rules = append(rules, rule(d.Type, d.Major, d.Minor, "rwm"))
-	}
-	return rules
 }
 
 func ref[T any](v T) *T { return &v }

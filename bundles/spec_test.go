@@ -30,7 +30,11 @@ func TestSpec(t *testing.T) {
 	limited := settings()
 	limited.Limits = vps.Limits{Memory: 512 << 20, Swap: 256 << 20, MilliCPUs: 1500, PIDs: 512}
 	limited.Sysctls = map[string]string{"net.ipv4.ip_forward": "1"}
-	limited.Devices = []Device{{Path: "/dev/net/tun", Type: "c", Major: 10, Minor: 200, Mode: 0o666}}
+	limited.Devices = []Device{
+		{Path: "/dev/net/tun", Type: "c", Major: 10, Minor: 200, Mode: 0o666},
+		{Path: "/dev/fuse", Absent: true, Type: "c", Major: 10, Minor: 229, Mode: 0o666},
+		{Path: "/dev/xvda", Source: "/dev/disk/by-id/ata-1", Type: "b", Major: 8, Minor: 16, Mode: 0o660, GID: 6, Access: "r"},
+	}
 	limited.ContainerEnv = "lxc"
 	limited.Env = []string{"LANG=C.UTF-8"}
 
@@ -38,6 +42,7 @@ func TestSpec(t *testing.T) {
 	privileged.First, privileged.Size, privileged.HostUptime = 0, 0, 0
 	privileged.HostCaps = []string{"CAP_CHOWN", "CAP_NET_ADMIN", "CAP_SYS_MODULE"}
 	privileged.Arch = "riscv64"
+	privileged.Devices = limited.Devices
 
 	for name, s := range map[string]Settings{"plain": settings(), "limited": limited, "privileged": privileged} {
 		t.Run(name, func(t *testing.T) {

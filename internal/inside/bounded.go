@@ -17,31 +17,47 @@ const patience = time.Second
 // most about a second and until ctx is done. After an error do may still run.
 // The error is ErrGone if the process has ended.
 func InRoot(ctx context.Context, id Identity, do func(*Root) error) error {
+	return InProcess(ctx, id, func(p *Process) error {
+		root, err := p.Root()
+		if err != nil {
+			return err
+		}
+		defer root.Close()
+		return do(root)
+	})
+}
+
+// InProcess is InRoot for the process itself.
+func InProcess(ctx context.Context, id Identity, do func(*Process) error) error {
 	process, err := id.Open()
-	if err != nil {
-		return err
-	}
-	defer process.Close()
-	root, err := process.Root()
 	if err != nil {
 		return err
 	}
 	done := make(chan error, 1)
 	go func() {
-		defer root.Close()
-		done <- do(root)
+		err := do(process)
+		if err != nil && !process.Alive() {
+			err = ErrGone
+		}
+		process.Close()
+		done <- err
 	}()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case err = <-done:
+		return err
 	case <-timer.C:
 		err = errors.New("timed out while accessing its files")
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	if err != nil && !process.Alive() {
+	again, gone := id.Open()
+	if errors.Is(gone, ErrGone) {
 		return ErrGone
+	}
+	if gone == nil {
+		again.Close()
 	}
 	return err
 }
