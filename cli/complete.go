@@ -27,6 +27,7 @@ const (
 	recipeNames
 	shellNames
 	addressesOfVPS // of the VPSs on the line
+	devicesOfVPS
 	portsOfVPS
 	firewallRulesOfVPS
 	firewallPolicies // CHAIN, then the policy
@@ -131,6 +132,8 @@ func (o *offers) words(c *cmdline.Completion, k cmdline.Kind) []cmdline.Candidat
 		return cmdline.Bare([]string{"bash", "zsh", "fish"})
 	case addressesOfVPS:
 		return o.addresses(c)
+	case devicesOfVPS:
+		return o.devices(c)
 	case portsOfVPS:
 		return o.ports(c)
 	case firewallRulesOfVPS:

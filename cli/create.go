@@ -30,7 +30,9 @@ web-example-org and --hostname web.example.org.
 SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 "unlimited" means no limit.
 
-` + rateAbout,
+` + rateAbout + `
+
+` + deviceAbout,
 		Options: append(settingOptions(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
 		Run:     a.run(create),
 	}
@@ -54,6 +56,7 @@ func settingOptions() []cmdline.Option {
 		{Name: "search", Placeholder: "DOMAIN", Many: true, Usage: "DNS search domain; may be repeated"},
 		{Name: "sysctl", Placeholder: "KEY=VALUE", Many: true, Usage: "kernel setting of the VPS; may be repeated"},
 		{Name: "env", Short: "e", Placeholder: "NAME=VALUE", Many: true, Usage: "environment variable of its init; may be repeated"},
+		{Name: "device", Placeholder: "DEVICE", Many: true, Usage: deviceUsage},
 		{Name: "label", Short: "l", Placeholder: "KEY=VALUE", Many: true, Usage: "label for list --filter; may be repeated"},
 		{Name: "allow", Placeholder: "WHAT", Many: true, Usage: "allow what VPSs do not have by default: vsock, io_uring, capabilities; may be repeated"},
 		{Name: "privileged", Usage: "use no user namespace: root inside is root on the host; only for trusted software"},
@@ -86,6 +89,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		Sysctls:    values.ToMap(getMany(i, "sysctl", values.Sysctl)),
 		Allow:      getMany(i, "allow", values.Allow),
 		Env:        getMany(i, "env", values.Env),
+		Devices:    getMany(i, "device", values.Device),
 		Labels:     values.ToMap(getMany(i, "label", values.Label)),
 		IDSize:     get(i, "id-size", values.IDSize),
 		Privileged: i.Is("privileged"),

@@ -39,6 +39,16 @@ func (o *offers) addresses(c *cmdline.Completion) []cmdline.Candidate {
 	return all
 }
 
+func (o *offers) devices(c *cmdline.Completion) []cmdline.Candidate {
+	var all []cmdline.Candidate
+	for _, v := range o.chosen(c) {
+		for _, d := range v.Devices {
+			all = append(all, cmdline.Candidate{Word: d.Name(), About: "device of " + string(v.Name)})
+		}
+	}
+	return all
+}
+
 func (o *offers) ports(c *cmdline.Completion) []cmdline.Candidate {
 	var all []cmdline.Candidate
 	for _, v := range o.chosen(c) {

@@ -42,6 +42,12 @@ network, without a restart. An address in use is refused.
 
 ` + rateAbout + `
 
+--device-add and --device-del change the devices of a running VPS at once. A program
+that has a removed device open can use it until it closes it. After a device was
+plugged in again, add it again, as before: it has another number then.
+
+` + deviceAbout + `
+
 --onboot controls whether a boot of the host starts the VPS: yes, no, or last
 (if it was running, or should have been, when the host went down). A VPS that
 was stopped deliberately ("croft stop", or "poweroff" inside) stays stopped; one
@@ -58,6 +64,8 @@ with --force or --all, until --protect no. All other commands work as before.`,
 		Options: []cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), protectOption(),
 			cmdline.Option{Name: "ip-add", Placeholder: "ADDRESS", Many: true, Usage: "add an address; may be repeated"},
 			cmdline.Option{Name: "ip-del", Placeholder: "ADDRESS", Many: true, Kind: addressesOfVPS, Usage: "remove an address; may be repeated"},
+			cmdline.Option{Name: "device-add", Placeholder: "DEVICE", Many: true, Usage: "add " + deviceUsage},
+			cmdline.Option{Name: "device-del", Placeholder: "DEVICE", Many: true, Kind: devicesOfVPS, Usage: "remove a device: its path inside, or gpu or usb:SERIAL; may be repeated"},
 			rateOption(), connectionsOption(),
 			cmdline.Option{Name: "memory", Short: "m", Placeholder: "SIZE", Usage: "memory limit: a size, unlimited, or default"},
 			cmdline.Option{Name: "swap", Placeholder: "SIZE", Usage: "swap limit, in addition to memory: a size, unlimited, or 0 for no swap"},
@@ -143,6 +151,7 @@ func setEdits(i *invocation) []vps.Edit {
 	edits = append(edits, limitEdits(i)...)
 	edits = append(edits, getMany(i, "label", labelEdit)...)
 	edits = append(edits, initEdits(i)...)
+	edits = append(edits, deviceEdits(i)...)
 	edits = addEdit(edits, i, "onboot", values.OnBoot, func(o vps.OnBoot) vps.Edit { return vps.SetOnBoot{OnBoot: o} })
 	edits = addEdit(edits, i, "boot-order", values.BootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })
 	edits = addEdit(edits, i, "stop-timeout", values.Timeout, func(d time.Duration) vps.Edit { return vps.SetStopTimeout{Timeout: d} })

@@ -33,6 +33,7 @@ func appliers() []applier {
 		{vps.PartRouting, false, (*change).applyRoutes},
 		{vps.PartPublished, true, (*change).applyPublished},
 		{vps.PartLimits, false, (*change).applyLimits},
+		{vps.PartDevices, false, (*change).applyDevices},
 	}
 }
 

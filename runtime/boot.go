@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"croft/bundles"
 	"croft/network"
 	"croft/template/rootfs"
 
@@ -52,6 +53,10 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.networkTables().ClaimMissing(ctx, v); err != nil {
 		return err
 	}
+	devices, err := mon.startDevices(v)
+	if err != nil {
+		return err
+	}
 	run, log, err := mon.beginRun(v)
 	if err != nil {
 		return err
@@ -70,7 +75,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 		return err
 	}
 	defer files.Close()
-	spec, err := mon.prepare(v, root, files)
+	spec, err := mon.prepare(v, root, files, devices)
 	if err != nil {
 		return err
 	}
@@ -98,7 +103,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 		return err
 	}
 	defer init.Close()
-	if err := mon.giveDevices(v, init); err != nil {
+	if err := mon.giveDevices(v, init, devices); err != nil {
 		return err
 	}
 	if err := mon.mountData(root, init); err != nil {
@@ -256,9 +261,9 @@ func (m *Manager) startRoutes(v vps.VPS, plans []network.Plan, init inside.Ident
 	return m.networks.SetRouting(kept, plans, init)
 }
 
-// giveDevices gives v, whose init is p, its own device nodes. No-op for a privileged
-// VPS, whose container is made with them.
-func (mon *monitor) giveDevices(v vps.VPS, p *inside.Process) error {
+// giveDevices gives v, whose init is p, its own device nodes, with the devices of
+// startDevices. No-op for a privileged VPS, whose container is made with them.
+func (mon *monitor) giveDevices(v vps.VPS, p *inside.Process, devices []bundles.Device) error {
 	if v.IDs.Size == 0 {
 		return nil
 	}
@@ -266,7 +271,7 @@ func (mon *monitor) giveDevices(v vps.VPS, p *inside.Process) error {
 	if err != nil {
 		return err
 	}
-	return mon.guests.Devices(p, v.IDs.First, host.Devices, mon.store.RunDir(v.Name))
+	return mon.guests.Devices(p, v.IDs.First, append(host.Devices, devices...), mon.store.RunDir(v.Name))
 }
 
 // mountData mounts the data directories of root in the VPS whose init is p.

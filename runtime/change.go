@@ -131,6 +131,9 @@ func (c *change) make(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := c.checkDevices(c.now.VPS, missing(c.now.Devices, c.was.Devices)); err != nil {
+		return err
+	}
 	c.undo.Arm(func() error { return c.lock.Put(c.was.VPS) })
 	if err := c.save(ctx); err != nil {
 		return err

@@ -69,7 +69,7 @@ func changing(t *testing.T) (*Manager, *world, []vps.Edit) {
 		vps.AddAddress{Address: freeAddress(t, m, 9)}, vps.AddAddress{Address: before[0]}, // which it has already
 		vps.RemoveAddress{Address: before[1]},
 		vps.SetRate{In: bits(3_000_000)},
-		vps.SetConnections{Limit: 500},
+		vps.SetConnections{Limit: 500}, vps.AddDevice{Device: vps.Device{Source: "/dev/sdb"}},
 		vps.RemoveRules{Chosen: []vps.FirewallChoice{{Rule: rule}}}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop},
 		vps.FlushRoutes{}, vps.AddRouteRule{Rule: vps.RouteRule{From: "192.0.2.0/24", Table: 100}},
 		vps.Unpublish{Chosen: []vps.PublicationChoice{{Number: 80}}}, vps.Publish{Ports: []vps.Publication{tcp("81", "81")}},

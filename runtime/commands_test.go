@@ -114,6 +114,9 @@ func (f *faulty) snapshot() string {
 	}
 	kept, err := f.m.store.Kept()
 	lines = append(lines, fmt.Sprintf("trash: %+v, %v", kept, err))
+	for id, d := range f.w.devices {
+		lines = append(lines, fmt.Sprintf("devices of %s: %+v", id, *d))
+	}
 	slices.Sort(lines[1:])
 	return strings.Join(lines, "\n")
 }
@@ -335,9 +338,10 @@ func changeWeb(edits ...vps.Edit) func(*faulty) error {
 }
 
 var (
-	someRule  = vps.AddRules{Rules: []vps.FirewallRule{{Chain: vps.ChainInput, Action: "deny", Protocol: "tcp", Ports: []string{"25"}}}}
-	someRoute = vps.AddRoute{Route: vps.Route{Destination: "192.0.2.0/24", Dev: "eth0"}}
-	someRate  = vps.SetRate{In: bits(1_000_000)}
+	someRule   = vps.AddRules{Rules: []vps.FirewallRule{{Chain: vps.ChainInput, Action: "deny", Protocol: "tcp", Ports: []string{"25"}}}}
+	someRoute  = vps.AddRoute{Route: vps.Route{Destination: "192.0.2.0/24", Dev: "eth0"}}
+	someDevice = vps.AddDevice{Device: vps.Device{Source: "/dev/sdb", Access: "r"}}
+	someRate   = vps.SetRate{In: bits(1_000_000)}
 )
 
 // anotherAddress returns the n-th address of the default network for a test. No VPS has
@@ -390,7 +394,7 @@ func commands() []trial {
 	type steps = []func(*faulty) error
 	stopped, running := steps{createWeb}, steps{createWeb, startWeb}
 	withRule, withRoute := append(slices.Clone(running), changeWeb(someRule)), append(slices.Clone(running), changeWeb(someRoute))
-	withAll := append(slices.Clone(running), changeWeb(someRule, someRoute, someRate, vps.SetConnections{Limit: 900}), func(f *faulty) error {
+	withAll := append(slices.Clone(running), changeWeb(someRule, someRoute, someRate, vps.SetConnections{Limit: 900}, someDevice), func(f *faulty) error {
 		a, err := anotherAddress(f, 0)
 		if err != nil {
 			return err
@@ -404,6 +408,7 @@ func commands() []trial {
 	others := []vps.Edit{
 		vps.SetBootOrder{Order: 3}, vps.SetProtected{}, vps.SetMemory{Bytes: 64 << 20}, vps.SetHostname{Hostname: "other"}, vps.SetServers{Servers: []string{"192.0.2.53"}}, vps.SetLabel{Key: "tier", Value: "web"}, vps.SetRate{Out: bits(2_000_000)}, vps.SetConnections{Limit: 400}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop},
 		vps.FlushRoutes{}, vps.AddRouteRule{Rule: vps.RouteRule{From: "192.0.2.0/24", Table: 100}},
+		vps.RemoveDevice{Name: "/dev/sdb"}, vps.AddDevice{Device: vps.Device{Source: "/dev/kvm", Mode: "0666"}},
 		vps.UnpublishAll{}, vps.Publish{Ports: []vps.Publication{{Protocol: "udp", Ports: "53", To: "53"}}},
 	}
 	return []trial{
@@ -457,6 +462,9 @@ func commands() []trial {
 			}
 			return err
 		}},
+		edit("set --device-add", running, someDevice),
+		edit("set --device-del", withAll, vps.RemoveDevice{Name: "/dev/sdb"}),
+		{name: "start with a device", method: "Start", ready: append(slices.Clone(stopped), changeWeb(someDevice)), do: startWeb, undone: true},
 		edit("firewall add", running, someRule),
 		edit("firewall remove", withRule, vps.RemoveRules{Chosen: []vps.FirewallChoice{{Number: 1}}}),
 		edit("firewall policy", withRule, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop}),

@@ -43,6 +43,9 @@ func (m *Manager) Create(ctx context.Context, name vps.Name, o CreateOptions) (I
 		return info, err
 	}
 	m.warnAll(name, hostfacts.Exceeding(o.Limits, m.capacity()))
+	if err := m.checkDevices(vps.VPS{Name: name, Privileged: o.Privileged}, o.Devices); err != nil {
+		return Info{}, err
+	}
 	image, err := m.templates.Ensure(ctx, o.Template)
 	if err != nil {
 		return Info{}, err
@@ -176,6 +179,9 @@ func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error)
 		vps.SetProtected{Protected: o.Protected}, vps.Publish{Ports: o.Published}}
 	for _, r := range o.Rates {
 		edits = append(edits, r)
+	}
+	for _, d := range o.Devices {
+		edits = append(edits, vps.AddDevice{Device: d})
 	}
 	return vps.Edited(v, edits...)
 }

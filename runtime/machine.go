@@ -35,6 +35,7 @@ type machine struct {
 	rootfses   rootfses
 	monitors   monitors
 	guests     guestAccess
+	devices    hostDevices
 	host       func() (hostfacts.Facts, error)
 	// sleep waits before a failed step is repeated.
 	sleep func(time.Duration)
@@ -62,6 +63,7 @@ type containers interface {
 	Init(id string) (pid int, err error)
 	OutOfMemory(id string) bool
 	SetLimits(id string, r *specs.LinuxResources) error
+	SetDevices(id string, rules []specs.LinuxDeviceCgroup) error
 	Freeze(id string) error
 	Thaw(id string) error
 	Frozen(id string) (bool, error)
@@ -152,6 +154,7 @@ type guestAccess interface {
 	Configure(root *inside.Root, first uint32, s guest.Settings) (warnings []string, err error)
 	MountData(p *inside.Process, dirs []rootfs.DataDir) error
 	Devices(p *inside.Process, first uint32, extra []bundles.Device, scratch string) error
+	ChangeDevices(ctx context.Context, id inside.Identity, first uint32, devices []bundles.Device, removed []string, scratch string) error
 	BootID(p *inside.Process, path string) error
 	Give(dir string) error
 	TakeBack(dir string) error
@@ -159,6 +162,12 @@ type guestAccess interface {
 	HoldKernelLog(p *inside.Process) (*os.File, error)
 	FreeConsole(master *os.File) error
 	NewConsole(p *inside.Process, first uint32, scratch string) (*os.File, error)
+}
+
+// hostDevices finds devices of the host: hostdevices.Host.
+type hostDevices interface {
+	Find(d vps.Device) ([]bundles.Device, error)
+	Uses(devices []bundles.Device) []string
 }
 
 // templates is the store of OS templates: template.Store.

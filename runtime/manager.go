@@ -22,6 +22,7 @@ import (
 	"croft/runtime/container"
 	"croft/runtime/guests"
 	"croft/runtime/holder"
+	"croft/runtime/hostdevices"
 	"croft/runtime/hostfacts"
 	"croft/runtime/hostnet"
 	"croft/runtime/look"
@@ -101,6 +102,7 @@ func New(o Options) (*Manager, error) {
 			rootfses:   overlays{},
 			monitors:   spawner{store: store, warn: warn, cgroups: cgroups},
 			guests:     guests.Access{},
+			devices:    hostdevices.Real(),
 			host:       func() (hostfacts.Facts, error) { return readHost(cgroups, store) },
 			unused:     store.Unused,
 			sleep:      time.Sleep,

@@ -32,6 +32,7 @@ type CreateOptions struct {
 	Published []vps.Publication // ports of the host that lead to it
 	Sysctls   map[string]string
 	Env       []string
+	Devices   []vps.Device // of the host
 	Labels    map[string]string
 	Allow     []string // features that VPSs do not have by default: vsock, io_uring, capabilities
 	IDSize    uint32   // 0 is DefaultIDs, or fewer if the host does not have so many

@@ -35,11 +35,13 @@ import (
 // the container. It makes the bundle the working directory, because libcontainer looks
 // for it there. In the returned specification the root filesystem is where only this
 // monitor sees it; in the file of the bundle it is in the bundle.
-func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root) (*specs.Spec, error) {
+// devices are those of startDevices.
+func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root, devices []bundles.Device) (*specs.Spec, error) {
 	host, err := mon.host()
 	if err != nil {
 		return nil, err
 	}
+	host.Devices = append(host.Devices, devices...)
 	if host.Impassable != "" && v.IDs.Size != 0 {
 		return nil, fail.New(fail.Host, "cannot start %s: its users cannot pass through %s, which is on the way to the run directory", v.Name, host.Impassable).
 			WithHint("ls -ld %s", host.Impassable)
@@ -284,6 +286,11 @@ func (m *Manager) portable(v vps.VPS, dir string) (*specs.Spec, error) {
 		return nil, err
 	}
 	host.Uptime = 0
+	for _, d := range v.Devices {
+		found, _ := m.findDevice(v, d) // what the host does not have is left out
+		host.Devices = append(host.Devices, found...)
+	}
+	host.Devices = distinct(host.Devices)
 	root, err := m.guests.Open(dir)
 	if err != nil {
 		return nil, err

@@ -61,6 +61,7 @@ type world struct {
 	emptyRoot string              // a directory: nothing is in any VPS
 
 	limits   map[string]string       // of running VPSs, if they have been changed
+	devices  map[string]*fakeDevices // of running VPSs
 	told     map[uint32][]guest.Host // the names that a VPS knows, by its first id
 	tellings int                     // how often one was told
 
@@ -70,7 +71,7 @@ type world struct {
 var errWorld = errors.New("the world says no")
 
 func newWorld(dir string) *world {
-	return &world{dir: dir, emptyRoot: dir, held: map[string]*os.File{}, limits: map[string]string{}, told: map[uint32][]guest.Host{}}
+	return &world{dir: dir, emptyRoot: dir, held: map[string]*os.File{}, limits: map[string]string{}, devices: map[string]*fakeDevices{}, told: map[uint32][]guest.Host{}}
 }
 
 func (w *world) effect(what string, do func() error) error {
@@ -148,10 +149,12 @@ func (w *world) Create(id string, spec *specs.Spec) (made container.Prepared, er
 		if !w.has("mount", id) {
 			return errors.New("its root filesystem is not mounted")
 		}
+		w.devices[id] = newFakeDevices(spec)
 		return w.put("container", id, "waiting")
 	})
 	if err != nil {
 		// The engine's contract: on error nothing is left.
+		delete(w.devices, id)
 		return container.Prepared{}, errors.Join(err, w.drop("container", id))
 	}
 	pid, err := w.newInit(id)
@@ -233,7 +236,10 @@ func (w *world) StartInit(id string) error {
 }
 
 func (w *world) Delete(id string) error {
-	return w.effect("delete container", func() error { return errors.Join(w.endInit(id), w.drop("container", id)) })
+	return w.effect("delete container", func() error {
+		delete(w.devices, id)
+		return errors.Join(w.endInit(id), w.drop("container", id))
+	})
 }
 
 func (w *world) Signal(id string, sig syscall.Signal) error {
@@ -672,8 +678,8 @@ func (w *world) toldOf(first uint32) []guest.Host {
 func (w fakeGuests) MountData(*inside.Process, []rootfs.DataDir) error {
 	return w.effect("mount data directories", func() error { return nil })
 }
-func (w fakeGuests) Devices(*inside.Process, uint32, []bundles.Device, string) error {
-	return w.effect("give devices", func() error { return nil })
+func (w fakeGuests) Devices(_ *inside.Process, first uint32, extra []bundles.Device, _ string) error {
+	return w.effect("give devices", func() error { return w.giveDevices(first, extra) })
 }
 func (w fakeGuests) BootID(*inside.Process, string) error {
 	return w.effect("give a boot id", func() error { return nil })
@@ -751,7 +757,7 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 	}
 	m := &Manager{store: store, templates: fakeTemplates{}, command: "test", warn: func(string) {}, lockWait: time.Second}
 	m.machine = machine{
-		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w},
+		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w}, devices: fakeHostDevices{},
 		unused: func(vps.IDRange) error { return nil },
 		capacity: func() bundles.Capacity {
 			return bundles.Capacity{Tasks: 32768, Memory: 2 << 30, LimitMemory: true, CPUs: 2}

@@ -20,7 +20,8 @@ func full() vps.VPS {
 		DNS:        vps.DNS{Servers: []string{"192.0.2.1"}, Search: []string{"example.org"}},
 		Published:  []vps.Publication{{Protocol: "udp", Host: "::1", Ports: "5353", To: "53"}},
 		Sysctls:    map[string]string{"net.core.somaxconn": "100"}, Env: []string{"A=yes", "B=a: b"}, Allow: []string{"vsock"},
-		OnBoot: vps.OnBootYes, BootOrder: 3, StopAfter: 90, Protected: true, Labels: map[string]string{"tier": "1"},
+		Devices: []vps.Device{{Source: "/dev/sdb", Path: "/dev/xvda", Access: "r"}, {Source: "gpu", Optional: true}},
+		OnBoot:  vps.OnBootYes, BootOrder: 3, StopAfter: 90, Protected: true, Labels: map[string]string{"tier": "1"},
 	}
 }
 
@@ -126,6 +127,7 @@ func TestChanges(t *testing.T) {
 		"allow: [io_uring]":              "allow=-vsock allow=io_uring",
 		"ip: [10.90.0.3]":                "ip-del=10.90.0.2 ip-add=10.90.0.3",
 		"rate:":                          "rate=eth0:unlimited",
+		"device: /dev/sdb:/dev/xvda":     "device-del=/dev/xvda device-del=gpu device-add=/dev/sdb:/dev/xvda",
 		"onboot: last\nprotect:":         "onboot=last protect=no",
 		"hostname:\nlabel: {tier: 1}":    "hostname=default",
 		"template: busybox\nmemory: 64M": "memory=64M",

@@ -32,6 +32,7 @@ func All() []Setting {
 		{Key: "env", Form: Pairs, Words: func(v vps.VPS) []string { return v.Env }},
 		{Key: "sysctl", Form: Pairs, Words: func(v vps.VPS) []string { return pairs(v.Sysctls) }},
 		{Key: "allow", Form: Members, Words: func(v vps.VPS) []string { return v.Allow }},
+		{Key: "device", Form: Members, Add: "device-add", Remove: removedDevice, Words: devices},
 		{Key: "onboot", Default: "last", Words: func(v vps.VPS) []string { return text(string(v.OnBoot)) }},
 		{Key: "boot-order", Default: "0", Words: func(v vps.VPS) []string { return number(int64(v.BootOrder)) }},
 		{Key: "stop-timeout", Default: "60s", Words: stopTimeout},
@@ -184,6 +185,23 @@ func published(v vps.VPS) []string {
 		all = append(all, p.String())
 	}
 	return all
+}
+
+func devices(v vps.VPS) []string {
+	var all []string
+	for _, d := range v.Devices {
+		all = append(all, d.String())
+	}
+	return all
+}
+
+// removedDevice is the option that removes a device.
+func removedDevice(word string) (option, value string) {
+	d, err := vps.ParseDevice(word)
+	if err != nil {
+		return "device-del", word
+	}
+	return "device-del", d.Name()
 }
 
 func stopTimeout(v vps.VPS) []string {

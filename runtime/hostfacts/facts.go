@@ -26,7 +26,7 @@ import (
 type Facts struct {
 	BootID   string
 	Cgroups  container.CgroupManager
-	Devices  []bundles.Device // the device nodes of optionalDevices that the host has
+	Devices  []bundles.Device // those of every VPS that a host may lack: optionalDevices
 	NoFile   uint64           // hard limit of open files that a VPS can get
 	Capacity bundles.Capacity
 	// OOMScoreAdj is the OOM score of a VPS's init: 0 if the host allows that.
@@ -124,19 +124,25 @@ func uptime() (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// optionalDevices returns the device nodes that a VPS gets only if the host has
-// them.
+// optionalDevices returns the device nodes that a VPS gets even if the host does
+// not have them yet: the kernel loads their modules when they are opened
+// (drivers/char/misc.c, char-major-10-MINOR).
 func optionalDevices() []bundles.Device {
-	var have []bundles.Device
-	for _, path := range []string{"/dev/fuse", "/dev/net/tun"} {
+	all := []bundles.Device{
+		{Path: "/dev/fuse", Minor: 229},    // FUSE_MINOR in linux/miscdevice.h
+		{Path: "/dev/net/tun", Minor: 200}, // TUN_MINOR
+	}
+	for n := range all {
+		d := &all[n]
+		d.Type, d.Major, d.Mode = "c", 10, 0o666
 		var st unix.Stat_t
-		if err := unix.Stat(path, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR {
+		if err := unix.Stat(d.Path, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR {
+			d.Absent = true
 			continue
 		}
-		have = append(have, bundles.Device{Path: path, Type: "c", Mode: 0o666,
-			Major: int64(unix.Major(st.Rdev)), Minor: int64(unix.Minor(st.Rdev))})
+		d.Major, d.Minor = int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev))
 	}
-	return have
+	return all
 }
 
 // resolvers returns the resolvers that the host asks in the end, and its search

@@ -88,6 +88,7 @@ type Info struct {
 	Published  []vps.Publication `json:"published"` // ports of the host that lead to it
 	Limits     vps.Limits        `json:"limits"`
 	Allow      []string          `json:"allow"` // what the system-call filter denies by default
+	Devices    []vps.Device      `json:"devices"`
 	Labels     map[string]string `json:"labels"`
 	Ephemeral  bool              `json:"ephemeral"`
 	OnBoot     string            `json:"onboot"` // last, yes or no
@@ -229,7 +230,7 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, l.Capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels, Pending: []string{},
 		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: int(v.StopTimeout().Seconds()), Protected: v.Protected,
 		Interfaces: describeInterfaces(v, networks), Published: append([]vps.Publication{}, v.Published...),
-		Allow:  append([]string{}, v.Allow...),
+		Allow: append([]string{}, v.Allow...), Devices: append([]vps.Device{}, v.Devices...),
 		Bundle: l.Store.BundleDir(v.Name), Files: filepath.Join(l.Store.FSDir(v.Name), "upper"),
 		MonitorLog: paths.MonitorLog(l.Store, v.Name),
 	}
