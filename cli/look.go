@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"strconv"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -24,7 +25,7 @@ func (a *app) statusVerb() *cmdline.Verb {
 		Examples: []string{"croft status", "croft status web", "croft status --json web db"},
 		About: `With names, prints the state of these VPSs, one word per line. Without names, or
 with an option for tables, prints a table: the name of each VPS, its state, and how a
-stopped VPS ended or why it is broken.
+stopped VPS ended, why it is broken, or which settings take effect at its next start.
 
 The state is one of:
 
@@ -37,7 +38,7 @@ The state is one of:
   broken     its files cannot be read
 
 The exit status is 0 in every state.`,
-		Options: tableOptions("print name, status and booted as JSON"),
+		Options: tableOptions("print name, status, booted and pending as JSON"),
 		Run:     a.run(printStatus),
 	}
 }
@@ -45,9 +46,18 @@ The exit status is 0 in every state.`,
 // A vpsStatus is what status prints of a VPS. Its JSON keys are stable:
 // docs/state.md.
 type vpsStatus struct {
-	Name   string         `json:"name"`
-	Status runtime.Status `json:"status"`
-	Booted bool           `json:"booted"`
+	Name    string         `json:"name"`
+	Status  runtime.Status `json:"status"`
+	Booted  bool           `json:"booted"`
+	Pending []string       `json:"pending"`
+}
+
+// pendingText names the settings that take effect at the next start.
+func pendingText(pending []string) string {
+	if len(pending) == 0 {
+		return ""
+	}
+	return "pending: " + strings.Join(pending, ", ")
 }
 
 func printStatus(ctx context.Context, i *invocation) error {
@@ -56,9 +66,9 @@ func printStatus(ctx context.Context, i *invocation) error {
 		var states []vpsStatus
 		words, t := display.Table{{""}}, display.Table{{"NAME", "STATUS", "DETAIL"}}
 		for _, info := range infos {
-			states = append(states, vpsStatus{string(info.Name), info.Status, info.Booted})
+			states = append(states, vpsStatus{string(info.Name), info.Status, info.Booted, append([]string{}, info.Pending...)})
 			words = append(words, []string{string(info.Status)})
-			t = append(t, []string{string(info.Name), string(info.Status), cmp.Or(info.Error, endText(info.LastEnd))})
+			t = append(t, []string{string(info.Name), string(info.Status), cmp.Or(info.Error, endText(info.LastEnd), pendingText(info.Pending))})
 		}
 		switch {
 		case o.Name == display.FormatJSON:

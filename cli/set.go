@@ -35,7 +35,8 @@ default one.
 
 Some settings of a running VPS take effect at its next start: --hostname, --env,
 --sysctl, --allow. The command names them, and "croft list --columns name,pending"
-and "croft inspect" show them until then.
+"croft status" and "croft inspect" show them until then. --at-restart defers the
+other settings too: memory, for example. Addresses always change at once.
 
 --ip-add and --ip-del change the addresses of eth0, inside the VPS and on its
 network, without a restart. An address in use is refused.
@@ -79,6 +80,7 @@ with --force or --all, until --protect no. All other commands work as before.`,
 			cmdline.Option{Name: "sysctl", Placeholder: "KEY=VALUE|-KEY", Many: true, Dash: true, Usage: "set a kernel setting of the VPS, or remove it, at the next start; may be repeated"},
 			cmdline.Option{Name: "allow", Placeholder: "WHAT|-WHAT", Many: true, Dash: true, Usage: "allow vsock, io_uring or capabilities, or end that, at the next start; may be repeated"},
 			cmdline.Option{Name: "file", Short: "f", Placeholder: "FILE", Kind: cmdline.Files, Usage: "settings in YAML: a file, or - for standard input"},
+			cmdline.Option{Name: "at-restart", Usage: "save the changes; a running VPS gets them at its next start"},
 			allOption("change")},
 		Synonyms: []string{"config", "change", "modify", "update"},
 		Run:      a.run(set),
@@ -124,6 +126,11 @@ func set(ctx context.Context, i *invocation) error {
 		}
 		if all = append(all, edits...); len(all) == 0 {
 			return nil // the VPS has all settings of the file
+		}
+		if i.Is("at-restart") {
+			for n, e := range all {
+				all[n] = vps.AtRestart{Edit: e}
+			}
 		}
 		return m.Change(ctx, name, all...)
 	})

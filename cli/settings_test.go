@@ -43,7 +43,7 @@ func TestTableOfSettings(t *testing.T) {
 		known = append(known, options...)
 	}
 	for _, o := range set.Options {
-		if !slices.Contains(append(known, "file", "all"), o.Name) {
+		if !slices.Contains(append(known, "file", "at-restart", "all"), o.Name) {
 			t.Errorf("--%s of set is not in the table of settings", o.Name)
 		}
 	}

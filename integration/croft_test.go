@@ -51,7 +51,7 @@ func where(root, run string) []string { return []string{"--root", root, "--run-d
 // command is croft with args, in an environment of its own.
 func command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, world.croft, append(where(world.root, world.run), patient(args)...)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/root", "FOO=of-the-host", "TERM=vt100"}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/root", "FOO=of-the-host", "TERM=vt100", "CROFT_CONFIG_DIR=" + world.root + "-etc"}
 	cmd.Dir = "/"
 	cmd.WaitDelay = slow(30 * time.Second) // a process left behind may hold our pipes: an error, no hang
 	return cmd

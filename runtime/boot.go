@@ -183,6 +183,10 @@ func (mon *monitor) beginRun(v vps.VPS) (state.Run, *os.File, error) {
 	if err != nil {
 		return state.Run{}, nil, err
 	}
+	if err := mon.store.PutDeferred(v.Name, nil); err != nil { // it starts with all saved settings
+		file.Close()
+		return state.Run{}, nil, err
+	}
 	settings := v.StartSettings()
 	run := state.Run{Schema: state.Schema, HostBoot: host.BootID, Settings: &settings, State: state.Starting, Boot: boot,
 		Started: time.Now().UTC(), Monitor: me, ConsoleAt: filepath.Base(file.Name())}

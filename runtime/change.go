@@ -41,7 +41,7 @@ func (m *Manager) Change(ctx context.Context, name vps.Name, edits ...vps.Edit) 
 	if err != nil {
 		return err
 	}
-	c := &change{Manager: m, lock: l, parts: parts, was: was, now: side{VPS: now}}
+	c := &change{Manager: m, lock: l, edits: edits, parts: parts, was: was, now: side{VPS: now}}
 	return c.make(ctx)
 }
 
@@ -60,6 +60,7 @@ func (m *Manager) Settings(_ context.Context, name vps.Name) (vps.VPS, error) {
 type change struct {
 	*Manager
 	lock  *state.Locked
+	edits []vps.Edit
 	parts map[vps.Part]bool // what of a running VPS has to follow
 	was   side
 	now   side
@@ -176,6 +177,7 @@ func (c *change) save(ctx context.Context) error {
 func (c *change) follow(ctx context.Context) {
 	if c.init.PID != 0 {
 		c.withdraw()
+		c.rememberDeferred()
 		c.warnPending()
 		if c.parts[vps.PartAddresses] || c.parts[vps.PartRouting] || c.parts[vps.PartGuestFiles] {
 			c.followSettings(ctx, c.now.VPS)
@@ -186,10 +188,25 @@ func (c *change) follow(ctx context.Context) {
 	}
 }
 
+// rememberDeferred writes down which settings a running VPS gets at its next start
+// because the edits defer them.
+func (c *change) rememberDeferred() {
+	before := c.store.Deferred(c.now.Name)
+	deferred := vps.Deferred(before, c.was.VPS, c.now.VPS, c.edits...)
+	if slices.Equal(before, deferred) {
+		return
+	}
+	if err := c.store.PutDeferred(c.now.Name, deferred); err != nil {
+		c.warn(fmt.Sprintf("%s: croft list does not show all settings that are pending: %v", c.now.Name, err))
+	}
+}
+
 // warnPending names the settings of this change that a running VPS gets at its next
 // start.
 func (c *change) warnPending() {
-	if pending := c.now.StartSettings().Pending(c.was.StartSettings()); len(pending) > 0 {
+	pending := c.now.StartSettings().Pending(c.was.StartSettings())
+	pending = append(pending, vps.Deferred(nil, c.was.VPS, c.now.VPS, c.edits...)...)
+	if len(pending) > 0 {
 		c.warn(fmt.Sprintf("%s: takes effect at its next start: %s (croft restart %[1]s)", c.now.Name, strings.Join(pending, ", ")))
 	}
 }

@@ -264,7 +264,7 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 	}
 	info.Cgroup = l.cgroupsPath(v.Name)
 	if run.Settings != nil {
-		info.Pending = v.StartSettings().Pending(*run.Settings)
+		info.Pending = append(v.StartSettings().Pending(*run.Settings), l.Store.Deferred(v.Name)...)
 	}
 	info.PID, info.MonitorPID, info.Started = run.Init.PID, run.Monitor.PID, &run.Started
 	info.LastEnd = nil

@@ -1,0 +1,59 @@
+package vps
+
+import (
+	"slices"
+
+	"croft/internal/fail"
+)
+
+// AtRestart makes an edit take effect at the next start of a VPS that runs.
+type AtRestart struct{ Edit }
+
+// Apply is that of the edit. An edit of something that other VPSs can take, such as
+// an address, is fail.Usage: it takes effect at once or not at all.
+func (e AtRestart) Apply(v *VPS) error {
+	part := e.Edit.Part()
+	if part != "" && !slices.ContainsFunc(liveSettings, func(s liveSetting) bool { return s.part == part }) {
+		return fail.New(fail.Usage, "%s of a VPS always change at once: leave out --at-restart", part)
+	}
+	return e.Edit.Apply(v)
+}
+
+// Part is "".
+func (AtRestart) Part() Part { return "" }
+
+func (e AtRestart) String() string { return "at restart: " + e.Edit.String() }
+
+// A liveSetting is a setting that a running VPS can follow, and that can wait for its
+// next start.
+type liveSetting struct {
+	option string // that sets it
+	part   Part
+	same   func(a, b VPS) bool
+}
+
+var liveSettings = []liveSetting{
+	{"memory", PartLimits, func(a, b VPS) bool { return a.Limits.Memory == b.Limits.Memory }},
+	{"swap", PartLimits, func(a, b VPS) bool { return a.Limits.Swap == b.Limits.Swap }},
+	{"cpus", PartLimits, func(a, b VPS) bool { return a.Limits.MilliCPUs == b.Limits.MilliCPUs }},
+	{"pids", PartLimits, func(a, b VPS) bool { return a.Limits.PIDs == b.Limits.PIDs }},
+	{"dns", PartGuestFiles, func(a, b VPS) bool { return slices.Equal(a.DNS.Servers, b.DNS.Servers) }},
+	{"search", PartGuestFiles, func(a, b VPS) bool { return slices.Equal(a.DNS.Search, b.DNS.Search) }},
+}
+
+// Deferred returns the options whose settings a running VPS gets at its next start
+// only, sorted, after edits have changed it from was to now: those that were deferred before,
+// without those of parts that are applied now, and with those that the edits
+// defer.
+func Deferred(before []string, was, now VPS, edits ...Edit) []string {
+	applied := Parts(edits...)
+	defers := slices.ContainsFunc(edits, func(e Edit) bool { _, ok := e.(AtRestart); return ok })
+	var all []string
+	for _, s := range liveSettings {
+		if !applied[s.part] && (slices.Contains(before, s.option) || defers && !s.same(was, now)) {
+			all = append(all, s.option)
+		}
+	}
+	slices.Sort(all)
+	return all
+}

@@ -1,0 +1,41 @@
+package vps
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"croft/internal/fail"
+)
+
+func TestDeferred(t *testing.T) {
+	for _, c := range []struct {
+		before string
+		edits  []Edit
+		want   string
+	}{
+		{"", []Edit{SetMemory{Bytes: 1 << 30}}, ""},
+		{"", []Edit{AtRestart{SetMemory{Bytes: 1 << 30}}, AtRestart{SetSearch{Domains: []string{"example.org"}}}}, "memory search"},
+		{"", []Edit{AtRestart{SetMemory{}}}, ""}, // it has this limit
+		{"memory search", []Edit{SetCPUs{Milli: 500}}, "search"},
+		{"memory", []Edit{AtRestart{SetCPUs{Milli: 500}}}, "cpus memory"},
+		{"memory", []Edit{SetLabel{Key: "a", Value: "b"}}, "memory"},
+	} {
+		was := VPS{Name: "web", Hostname: "web"}
+		now, err := Edited(was, c.edits...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(Deferred(strings.Fields(c.before), was, now, c.edits...)); got != "["+c.want+"]" {
+			t.Errorf("%s, %v: got %s", c.before, c.edits, got)
+		}
+	}
+}
+
+func TestAtRestartRefusesClaims(t *testing.T) {
+	_, err := Edited(VPS{Name: "web", Hostname: "web"}, AtRestart{AddAddress{Address: netip.MustParseAddr("10.90.0.2")}})
+	if !fail.Is(err, fail.Usage) {
+		t.Errorf("got %v", err)
+	}
+}
