@@ -142,6 +142,7 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 	anything := map[string]bool{
 		"template build --recipe": true, // a file may be called so
 		"set --file":              true, // read later
+		"create --description":    true, "run --description": true, "set --description": true,
 	}
 	root := (&app{}).commands()
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
@@ -185,7 +186,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"via": "10.0.0.1", "dev": "eth1", "src": "10.0.0.2", "mtu": "1300", "advmss": "1200", "table": "100", "metric": "5", "priority": "7",
 		"ip-add": "10.88.0.9", "ip-del": "10.88.0.10", "rate": "10M", "connections": "500", "owner": "5:6", "interval": "0",
 		"chain": "output", "from": "10.0.0.0/8", "to": "fd00::1", "state": "new", "at": "1",
-		"architecture": "arm64", "root": "/r", "config-dir": "/c", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
+		"architecture": "arm64", "description": "a text", "root": "/r", "config-dir": "/c", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
 		"publish": "8080:80", "names": "no",
 		"image": "x", "format": "{{1}}",
 		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "protect": "yes", "max-size": "500G", "keep": "7d",

@@ -66,6 +66,7 @@ func columns() []column {
 	return slices.Concat(stateColumns(), networkColumns(), limitColumns(), usageColumns(), []column{
 		{name: "pending", value: func(v vpsRow) string { return strings.Join(v.Pending, ",") }},
 		{name: "labels", value: func(v vpsRow) string { return labels(v.Info) }},
+		{name: "description", value: func(v vpsRow) string { return v.Description }},
 		{name: "ephemeral", value: func(v vpsRow) string { return strconv.FormatBool(v.Ephemeral) }},
 		{name: "protected", value: func(v vpsRow) string { return strconv.FormatBool(v.Protected) }},
 		{name: "ended", value: func(v vpsRow) string { return endText(v.LastEnd) }, also: func(v vpsRow) string {

@@ -73,6 +73,7 @@ with --force or --all, until --protect no. All other commands work as before.`,
 			cmdline.Option{Name: "cpus", Placeholder: "NUMBER", Usage: "CPU limit, for example 1.5, or unlimited"},
 			cmdline.Option{Name: "pids", Placeholder: "NUMBER", Usage: "limit of processes and threads: a number, unlimited, or default"},
 			cmdline.Option{Name: "label", Short: "l", Placeholder: "KEY=VALUE|-KEY", Many: true, Dash: true, Usage: "set a label, or remove it; may be repeated"},
+			descriptionOption(),
 			cmdline.Option{Name: "hostname", Placeholder: "NAME", Usage: "host name, or default: the name of the VPS; at the next start"},
 			cmdline.Option{Name: "dns", Placeholder: "ADDRESS", Many: true, Usage: "DNS server, or default; may be repeated, replaces all"},
 			cmdline.Option{Name: "search", Placeholder: "DOMAIN", Many: true, Usage: "DNS search domain, or default; may be repeated, replaces all"},
@@ -157,6 +158,7 @@ func setEdits(i *invocation) []vps.Edit {
 	edits = addEdit(edits, i, "connections", values.Connections, func(n int64) vps.Edit { return vps.SetConnections{Limit: n} })
 	edits = append(edits, limitEdits(i)...)
 	edits = append(edits, getMany(i, "label", labelEdit)...)
+	edits = addEdit(edits, i, "description", descriptionOrDefault, func(s string) vps.Edit { return vps.SetDescription{Text: s} })
 	edits = append(edits, initEdits(i)...)
 	edits = append(edits, deviceEdits(i)...)
 	edits = addEdit(edits, i, "onboot", values.OnBoot, func(o vps.OnBoot) vps.Edit { return vps.SetOnBoot{OnBoot: o} })
@@ -186,6 +188,17 @@ func initEdits(i *invocation) []vps.Edit {
 	edits = append(edits, getMany(i, "env", envEdit)...)
 	edits = append(edits, getMany(i, "sysctl", sysctlEdit)...)
 	return append(edits, getMany(i, "allow", allowEdit)...)
+}
+
+func descriptionOption() cmdline.Option {
+	return cmdline.Option{Name: "description", Placeholder: "TEXT", Usage: "one line about the VPS for people, or default: none"}
+}
+
+func descriptionOrDefault(s string) (string, error) {
+	if s == "default" {
+		return "", nil
+	}
+	return s, vps.CheckDescription(s)
 }
 
 func hostnameOrDefault(s string) (string, error) {

@@ -164,7 +164,7 @@ func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error)
 		Template: vps.Template{Name: o.Template, Digest: image.Digest, Layers: image.Layers},
 		IDs:      vps.IDRange{Size: o.IDSize},
 		Hostname: o.Hostname, Limits: o.Limits, DNS: o.DNS, Sysctls: o.Sysctls, Allow: o.Allow, Env: o.Env,
-		Ephemeral: o.Ephemeral, Runner: o.runner, Labels: o.Labels, Privileged: o.Privileged,
+		Ephemeral: o.Ephemeral, Runner: o.runner, Labels: o.Labels, Description: o.Description, Privileged: o.Privileged,
 	}
 	if v.IDs.Size == 0 && !o.Privileged {
 		v.IDs.Size = DefaultIDs

@@ -34,8 +34,10 @@ type CreateOptions struct {
 	Env       []string
 	Devices   []vps.Device // of the host
 	Labels    map[string]string
-	Allow     []string // features that VPSs do not have by default: vsock, io_uring, capabilities
-	IDSize    uint32   // 0 is DefaultIDs, or fewer if the host does not have so many
+	// Description is one line of text for people.
+	Description string
+	Allow       []string // features that VPSs do not have by default: vsock, io_uring, capabilities
+	IDSize      uint32   // 0 is DefaultIDs, or fewer if the host does not have so many
 	// Connections is the limit of connections of each interface in the host's
 	// table: a number, UnlimitedConnections or DefaultConnections.
 	Connections int64

@@ -37,6 +37,7 @@ func All() []Setting {
 		{Key: "boot-order", Default: "0", Words: func(v vps.VPS) []string { return number(int64(v.BootOrder)) }},
 		{Key: "stop-timeout", Default: "60s", Words: stopTimeout},
 		{Key: "protect", Default: "no", Words: func(v vps.VPS) []string { return yes(v.Protected) }},
+		{Key: "description", Default: "default", Words: func(v vps.VPS) []string { return text(v.Description) }},
 		{Key: "label", Form: Pairs, Words: func(v vps.VPS) []string { return pairs(v.Labels) }},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"croft/internal/fail"
 )
@@ -60,8 +61,22 @@ func CheckLabel(key, value string) error {
 	return nil
 }
 
-// checkTexts checks the host name, the environment and the labels.
+// MaxDescription is the length of the longest description of a VPS, in bytes.
+const MaxDescription = 1024
+
+// CheckDescription returns an error for a description that is not one line of text.
+func CheckDescription(s string) error {
+	if len(s) > MaxDescription || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+		return fmt.Errorf("invalid description: use one line of at most %d bytes", MaxDescription)
+	}
+	return nil
+}
+
+// checkTexts checks the host name, the description, the environment and the labels.
 func (v VPS) checkTexts() error {
+	if err := CheckDescription(v.Description); err != nil {
+		return fail.New(fail.Usage, "%w", err)
+	}
 	if err := CheckHostname(v.Hostname); err != nil {
 		return fail.New(fail.Usage, "%w", err)
 	}

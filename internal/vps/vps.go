@@ -38,6 +38,8 @@ type VPS struct {
 	StopAfter  int               `json:"stopTimeoutSeconds,omitempty"` // how long a stop may take; 0 is the default
 	Protected  bool              `json:"protected,omitempty"`          // destroy refuses it
 	Labels     map[string]string `json:"labels,omitempty"`
+	// Description is one line of text for people.
+	Description string `json:"description,omitempty"`
 	// RenamedFrom is the former name while a rename is not complete: until then
 	// the network tables may have the former name.
 	RenamedFrom Name `json:"renamedFrom,omitempty"`

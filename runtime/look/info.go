@@ -70,39 +70,40 @@ const patience = time.Second
 // An Info describes a VPS in list and inspect. Its JSON keys are stable
 // (docs/state.md).
 type Info struct {
-	Name       vps.Name          `json:"name"`
-	Status     observe.Status    `json:"status"`
-	Booted     bool              `json:"booted"`
-	UUID       string            `json:"uuid"`
-	Hostname   string            `json:"hostname"`
-	Template   string            `json:"template"`
-	Digest     string            `json:"digest"`
-	Created    time.Time         `json:"created"`
-	Started    *time.Time        `json:"started"`
-	Boot       int               `json:"boot"`
-	PID        int               `json:"pid"`        // of its init, on the host; 0 if it does not run
-	MonitorPID int               `json:"monitorPid"` // 0 if none
-	IDs        vps.IDRange       `json:"ids"`
-	Privileged bool              `json:"privileged"`
-	Interfaces []InterfaceInfo   `json:"interfaces"`
-	Published  []vps.Publication `json:"published"` // ports of the host that lead to it
-	Limits     vps.Limits        `json:"limits"`
-	Allow      []string          `json:"allow"` // what the system-call filter denies by default
-	Devices    []vps.Device      `json:"devices"`
-	Labels     map[string]string `json:"labels"`
-	Ephemeral  bool              `json:"ephemeral"`
-	OnBoot     string            `json:"onboot"` // last, yes or no
-	BootOrder  int               `json:"bootOrder"`
-	StopAfter  int               `json:"stopTimeoutSeconds"`
-	Protected  bool              `json:"protected"`
-	ShouldRun  bool              `json:"shouldRun"` // it was started and has not been stopped since
-	Pending    []string          `json:"pending"`   // settings that take effect at the next start; of a VPS that runs
-	LastEnd    *state.End        `json:"lastEnd"`
-	Bundle     string            `json:"bundle"`
-	Files      string            `json:"files"`      // the directory of its own files on the host
-	Cgroup     string            `json:"cgroup"`     // as in its bundle; "" if it does not run
-	MonitorLog string            `json:"monitorLog"` // log file of its monitor; it exists after the first start
-	Error      string            `json:"error,omitempty"`
+	Name        vps.Name          `json:"name"`
+	Status      observe.Status    `json:"status"`
+	Booted      bool              `json:"booted"`
+	UUID        string            `json:"uuid"`
+	Hostname    string            `json:"hostname"`
+	Template    string            `json:"template"`
+	Digest      string            `json:"digest"`
+	Created     time.Time         `json:"created"`
+	Started     *time.Time        `json:"started"`
+	Boot        int               `json:"boot"`
+	PID         int               `json:"pid"`        // of its init, on the host; 0 if it does not run
+	MonitorPID  int               `json:"monitorPid"` // 0 if none
+	IDs         vps.IDRange       `json:"ids"`
+	Privileged  bool              `json:"privileged"`
+	Interfaces  []InterfaceInfo   `json:"interfaces"`
+	Published   []vps.Publication `json:"published"` // ports of the host that lead to it
+	Limits      vps.Limits        `json:"limits"`
+	Allow       []string          `json:"allow"` // what the system-call filter denies by default
+	Devices     []vps.Device      `json:"devices"`
+	Labels      map[string]string `json:"labels"`
+	Description string            `json:"description"`
+	Ephemeral   bool              `json:"ephemeral"`
+	OnBoot      string            `json:"onboot"` // last, yes or no
+	BootOrder   int               `json:"bootOrder"`
+	StopAfter   int               `json:"stopTimeoutSeconds"`
+	Protected   bool              `json:"protected"`
+	ShouldRun   bool              `json:"shouldRun"` // it was started and has not been stopped since
+	Pending     []string          `json:"pending"`   // settings that take effect at the next start; of a VPS that runs
+	LastEnd     *state.End        `json:"lastEnd"`
+	Bundle      string            `json:"bundle"`
+	Files       string            `json:"files"`      // the directory of its own files on the host
+	Cgroup      string            `json:"cgroup"`     // as in its bundle; "" if it does not run
+	MonitorLog  string            `json:"monitorLog"` // log file of its monitor; it exists after the first start
+	Error       string            `json:"error,omitempty"`
 }
 
 // An InterfaceInfo describes an interface of a VPS and its link on the host.
@@ -227,7 +228,7 @@ func broken(name vps.Name, err error) Info {
 func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]network.Table, perhaps map[string]bool) Info {
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
-		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, l.Capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels, Pending: []string{},
+		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, l.Capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels, Description: v.Description, Pending: []string{},
 		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: int(v.StopTimeout().Seconds()), Protected: v.Protected,
 		Interfaces: describeInterfaces(v, networks), Published: append([]vps.Publication{}, v.Published...),
 		Allow: append([]string{}, v.Allow...), Devices: append([]vps.Device{}, v.Devices...),
