@@ -149,6 +149,7 @@ func full(t testing.TB) vps.VPS {
 		Labels:     map[string]string{"k": "v"},
 
 		RenamedFrom: "old",
+		Description: "the shop",
 	}
 	v.Firewall = vps.Firewall{Input: "drop", Output: "accept", Forward: "drop", Rules: []vps.FirewallRule{{Chain: "input", Action: "allow",
 		Protocol: "tcp", Ports: []string{"80"}, From: "192.0.2.0/24", To: "192.0.2.1", States: []string{"new"}}}}

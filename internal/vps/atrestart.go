@@ -37,6 +37,7 @@ var liveSettings = []liveSetting{
 	{"swap", PartLimits, func(a, b VPS) bool { return a.Limits.Swap == b.Limits.Swap }},
 	{"cpus", PartLimits, func(a, b VPS) bool { return a.Limits.MilliCPUs == b.Limits.MilliCPUs }},
 	{"pids", PartLimits, func(a, b VPS) bool { return a.Limits.PIDs == b.Limits.PIDs }},
+	{"device", PartDevices, func(a, b VPS) bool { return slices.Equal(a.Devices, b.Devices) }},
 	{"dns", PartGuestFiles, func(a, b VPS) bool { return slices.Equal(a.DNS.Servers, b.DNS.Servers) }},
 	{"search", PartGuestFiles, func(a, b VPS) bool { return slices.Equal(a.DNS.Search, b.DNS.Search) }},
 }
