@@ -43,7 +43,7 @@ var arrows = map[string][]string{
 	"runtime/names":     {"internal/inside", "internal/state", "internal/vps", "network", "network/guest", "runtime/observe", "runtime/paths", "runtime/tables"},
 	"runtime/look": {
 		"bundles", "internal/initkind", "internal/inside", "internal/proc", "internal/state", "internal/vps", "network", "runtime/consolelog",
-		"runtime/container", "runtime/endreason", "runtime/hostfacts", "runtime/inits", "runtime/observe", "runtime/paths", "runtime/tables",
+		"runtime/container", "runtime/endreason", "runtime/hostfacts", "runtime/inits", "runtime/observe", "runtime/paths", "runtime/tables", "runtime/diskuse",
 	},
 	"runtime/hostnet":     {"internal/inside", "internal/vps", "network", "network/host"},
 	"runtime/hostdevices": {"bundles", "internal/vps"},

@@ -343,7 +343,7 @@ func (f *fake) Wait(_ context.Context, name vps.Name, until runtime.Condition, t
 
 // Stats has web use a tenth of a CPU more with each look, and half of what
 // there is of another.
-func (f *fake) Stats(_ context.Context, names []vps.Name) ([]runtime.Stats, error) {
+func (f *fake) Stats(_ context.Context, names []vps.Name, o runtime.StatsOptions) ([]runtime.Stats, error) {
 	f.looks++
 	looked := time.Date(2026, 2, 3, 4, 5, f.looks, 0, time.UTC)
 	known := func(n uint64) *uint64 { return &n }
@@ -357,6 +357,12 @@ func (f *fake) Stats(_ context.Context, names []vps.Name) ([]runtime.Stats, erro
 			{Name: "eth1", Network: "dmz", ReceivedBytes: 4096, Dropped: map[string]uint64{}},
 		},
 	}
+	if o.OpenFiles {
+		web.OpenFiles = known(42)
+	}
+	if o.Disk {
+		web.Disk = known(300 << 20)
+	}
 	all := []runtime.Stats{}
 	for _, name := range names {
 		if name != "web" {
@@ -366,7 +372,7 @@ func (f *fake) Stats(_ context.Context, names []vps.Name) ([]runtime.Stats, erro
 	if f.refuse["none"] == "" && (len(names) == 0 || slices.Contains(names, "web")) {
 		all = append(all, web)
 	}
-	return all, f.call("Stats", strings.Trim(fmt.Sprint(names), "[]"), map[string]any{"Look": f.looks})
+	return all, f.call("Stats", strings.Trim(fmt.Sprint(names), "[]"), map[string]any{"Look": f.looks, "Disk": o.Disk, "OpenFiles": o.OpenFiles})
 }
 
 func (f *fake) Processes(_ context.Context, name vps.Name) ([]runtime.ProcessInfo, error) {

@@ -152,7 +152,7 @@ func rows(ctx context.Context, m Manager, infos []runtime.Info, now time.Time, u
 	if !usage || len(names) == 0 {
 		return all, nil
 	}
-	stats, err := m.Stats(ctx, names)
+	stats, err := m.Stats(ctx, names, runtime.StatsOptions{})
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ type Manager interface {
 	List(ctx context.Context) ([]runtime.Info, error)
 	Inspect(ctx context.Context, name vps.Name) (runtime.Info, error)
 	Bundle(ctx context.Context, name vps.Name) (json.RawMessage, error)
-	Stats(ctx context.Context, names []vps.Name) ([]runtime.Stats, error)
+	Stats(ctx context.Context, names []vps.Name, o runtime.StatsOptions) ([]runtime.Stats, error)
 	Processes(ctx context.Context, name vps.Name) ([]runtime.ProcessInfo, error)
 	Wait(ctx context.Context, name vps.Name, until runtime.Condition, timeout time.Duration) (*runtime.End, error)
 	Names() ([]vps.Name, error)

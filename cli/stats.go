@@ -39,13 +39,17 @@ The columns are ` + strings.Join(statsColumnNames(), ", ") + `.
 memory-hits and pids-hits are how often the limit was hit; throttles and
 throttled are the periods and the time in which the CPU limit made the VPS wait;
 the three pressures are the share of the last minute in which a process waited
-for the CPU, for memory or for input and output. A column that the host does not
-count is empty in CSV and - in the table.
+for the CPU, for memory or for input and output. open-files are the open descriptors
+of all processes. disk is the disk space of the VPS's own files, without its
+template. To measure that, croft looks at every file: it does so only for this
+column and with --disk. A column that the host does not count is empty in CSV and -
+in the table.
 
 --format prometheus prints the text format of Prometheus, for its textfile
 collector. It takes one sample, so --interval and --watch do not go with it.`,
 		Options: append(statsFormat(tableOptions("print everything as a JSON array")), []cmdline.Option{
 			{Name: "columns", Short: "c", Placeholder: "NAMES", Kind: statsColumnList, Usage: "columns to print, separated by commas (default: those of the plain table)"},
+			diskOption(),
 			{Name: "interval", Placeholder: "TIME", Usage: "sampling interval; 0 takes one sample without CPU usage (default: 1s)"},
 			{Name: "watch", Short: "w", Usage: "refresh until interrupted"},
 		}...),
@@ -63,10 +67,14 @@ func stats(ctx context.Context, i *invocation) error {
 	columns := get(i, "columns", parseStatsColumns)
 	if len(columns) == 0 {
 		columns, _ = parseStatsColumns(usualStatsColumns)
+		if i.Is("disk") {
+			columns, _ = parseStatsColumns(usualStatsColumns + ",disk")
+		}
 	}
 	if i.Err == nil && watch && interval == 0 {
 		i.Err = usageError("--watch: needs an --interval of more than 0")
 	}
+	i.NotBoth("columns", "disk")
 	o := statsOutput{outputWith[runtime.Stats](i, parseStatsFormat), columns}
 	if o.Name == formatPrometheus {
 		interval = 0
@@ -89,14 +97,14 @@ func stats(ctx context.Context, i *invocation) error {
 	}
 	var before []runtime.Stats
 	if interval > 0 {
-		if before, err = m.Stats(ctx, names); err != nil {
+		if before, err = m.Stats(ctx, names, o.costly()); err != nil {
 			return err
 		}
 	}
 	if err := pause(ctx, interval); err != nil {
 		return err
 	}
-	now, err := m.Stats(ctx, names)
+	now, err := m.Stats(ctx, names, o.costly())
 	if err != nil {
 		return err
 	}
@@ -105,7 +113,7 @@ func stats(ctx context.Context, i *invocation) error {
 
 // watchStats shows statistics again after each interval, until ctx ends.
 func watchStats(ctx context.Context, o statsOutput, m Manager, names []vps.Name, interval time.Duration) error {
-	before, err := m.Stats(ctx, names)
+	before, err := m.Stats(ctx, names, o.costly())
 	if err != nil {
 		return err
 	}
@@ -113,7 +121,7 @@ func watchStats(ctx context.Context, o statsOutput, m Manager, names []vps.Name,
 		if err := pause(ctx, interval); err != nil {
 			return err
 		}
-		now, err := m.Stats(ctx, names)
+		now, err := m.Stats(ctx, names, o.costly())
 		if err != nil {
 			return err
 		}

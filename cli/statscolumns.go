@@ -16,6 +16,27 @@ import (
 // usualStatsColumns are the default columns of stats.
 const usualStatsColumns = "name,cpu,time,memory,limit,pids,read,written,received,sent,dropped"
 
+// Columns that croft asks for only if they are shown.
+const (
+	columnOpenFiles = "open-files"
+	columnDisk      = "disk"
+)
+
+func diskOption() cmdline.Option {
+	return cmdline.Option{Name: "disk", Usage: "measure the disk space of the VPS's own files too; looks at every file"}
+}
+
+// costly returns what the output shows of the numbers that cost more than others.
+func (o statsOutput) costly() runtime.StatsOptions {
+	if o.Name != display.FormatTable && o.Name != display.FormatCSV {
+		return runtime.StatsOptions{OpenFiles: true, Disk: o.Is("disk")}
+	}
+	shows := func(name string) bool {
+		return slices.ContainsFunc(o.columns, func(c statsColumn) bool { return c.name == name })
+	}
+	return runtime.StatsOptions{OpenFiles: shows(columnOpenFiles), Disk: shows(columnDisk)}
+}
+
 // A statsColumn is one number of the usage of a VPS, as text; "" if it is not
 // counted.
 type statsColumn struct {
@@ -31,7 +52,15 @@ func statsColumns() []statsColumn {
 			return limit(int64(s.PIDs.Limit), func(n int64) string { return strconv.FormatInt(n, 10) })
 		}},
 		{"pids-hits", func(s runtime.Stats) string { return counted(s.PIDs.LimitHits) }},
-	}, ioColumns())
+		{columnOpenFiles, func(s runtime.Stats) string { return counted(s.OpenFiles) }},
+	}, ioColumns(), []statsColumn{
+		{columnDisk, func(s runtime.Stats) string {
+			if s.Disk == nil {
+				return ""
+			}
+			return bytesText(*s.Disk)
+		}},
+	})
 }
 
 func cpuColumns() []statsColumn {

@@ -90,7 +90,7 @@ func TestTemplatesHaveTheKeysOfJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	fake := pretend(func(string) string { return "" })
-	stats, _ := fake.Stats(t.Context(), nil)
+	stats, _ := fake.Stats(t.Context(), nil, runtime.StatsOptions{OpenFiles: true})
 	processes, _ := fake.Processes(t.Context(), "web")
 	for _, object := range []any{
 		fake.infos()[1], fake.infos()[2], image(), stats[0], processes[1], runtime.HostCheck{Name: "x"},

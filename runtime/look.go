@@ -24,8 +24,8 @@ func (m *Manager) Inspect(ctx context.Context, name vps.Name) (Info, error) {
 
 // Stats returns the usage of the named VPSs, or of all running ones if names is
 // empty. A VPS without usage has Err set, which is fail.State if it does not run.
-func (m *Manager) Stats(ctx context.Context, names []vps.Name) ([]Stats, error) {
-	return m.looker().Stats(ctx, names)
+func (m *Manager) Stats(ctx context.Context, names []vps.Name, o StatsOptions) ([]Stats, error) {
+	return m.looker().Stats(ctx, names, o)
 }
 
 // Processes lists the processes of a running VPS, by their pids inside.

@@ -20,13 +20,13 @@ func TestStats(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if all, err := m.Stats(ctx, nil); err != nil || all == nil || len(all) != 0 {
+	if all, err := m.Stats(ctx, nil, StatsOptions{}); err != nil || all == nil || len(all) != 0 {
 		t.Errorf("nothing runs: %v, %v", all, err)
 	}
 	if err := m.Start(ctx, "web", StartOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	all, err := m.Stats(ctx, nil)
+	all, err := m.Stats(ctx, nil, StatsOptions{})
 	if err != nil || len(all) != 1 || all[0].Name != "web" || all[0].Err != nil {
 		t.Fatalf("web runs: %+v, %v", all, err)
 	}
@@ -38,7 +38,7 @@ func TestStats(t *testing.T) {
 	if !reflect.DeepEqual(web.Interfaces, want) {
 		t.Errorf("its interfaces: %+v", web.Interfaces)
 	}
-	all, err = m.Stats(ctx, []vps.Name{"web", "db", "none"})
+	all, err = m.Stats(ctx, []vps.Name{"web", "db", "none"}, StatsOptions{OpenFiles: true, Disk: true})
 	if err != nil || len(all) != 3 {
 		t.Fatalf("of three names: %+v, %v", all, err)
 	}

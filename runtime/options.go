@@ -148,6 +148,7 @@ type (
 	End            = state.End
 	ProcessInfo    = look.ProcessInfo
 	Stats          = look.Stats
+	StatsOptions   = look.StatsOptions
 	CPUStats       = look.CPUStats
 	MemoryStats    = look.MemoryStats
 	PIDStats       = look.PIDStats

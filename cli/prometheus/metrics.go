@@ -22,6 +22,8 @@ var metrics = []metric{
 	{"croft_pids", "Processes and threads."},
 	{"croft_pids_limit", "The limit of processes and threads."},
 	{"croft_pids_limit_hits_total", "Processes and threads that were refused because of the limit."},
+	{"croft_open_files", "Open file descriptors of all processes."},
+	{"croft_disk_used_bytes", "Disk space of the files of the VPS, without its template."},
 	{"croft_block_read_bytes_total", "Bytes read from block devices."},
 	{"croft_block_written_bytes_total", "Bytes written to block devices."},
 	{"croft_block_reads_total", "Reads from block devices."},

@@ -11,6 +11,9 @@ import (
 	"croft/runtime"
 )
 
+// ContentType is the media type of Text.
+const ContentType = "text/plain; version=0.0.4; charset=utf-8"
+
 // Text returns the metrics of all VPSs whose statistics were read, and the number
 // of the others. A metric that the host does not count has no line. The metrics
 // and their labels are stable (docs/metrics.md).
@@ -100,6 +103,8 @@ func (w writer) vps(s runtime.Stats) {
 	w.add("croft_pids", float64(s.PIDs.Current), of)
 	w.limit("croft_pids_limit", float64(s.PIDs.Limit), of)
 	w.count("croft_pids_limit_hits_total", s.PIDs.LimitHits, of)
+	w.count("croft_open_files", s.OpenFiles, of)
+	w.count("croft_disk_used_bytes", s.Disk, of)
 	if s.IO.Counted {
 		w.add("croft_block_read_bytes_total", float64(s.IO.ReadBytes), of)
 		w.add("croft_block_written_bytes_total", float64(s.IO.WrittenBytes), of)

@@ -17,11 +17,12 @@ func known(n uint64) *uint64 { return &n }
 func everything() runtime.Stats {
 	p := &runtime.Pressure{Some: runtime.Stall{Nanoseconds: 2e9}, Full: &runtime.Stall{Nanoseconds: 5e8}}
 	return runtime.Stats{
-		Name:   "web",
-		CPU:    runtime.CPUStats{Used: 3e9, User: 2e9, System: 1e9, Limit: 1500, Throttles: known(4), Throttled: known(25e8), Pressure: p},
-		Memory: runtime.MemoryStats{Used: 1, Total: 2, Peak: 3, Limit: 1 << 40, Swap: known(0), LimitHits: known(0), OOMKills: known(1), Pressure: p},
-		PIDs:   runtime.PIDStats{Current: 7, Limit: 9, LimitHits: known(11)},
-		IO:     runtime.IOStats{ReadBytes: 1, WrittenBytes: 2, Reads: 3, Writes: 4, Counted: true, Pressure: p},
+		Name:      "web",
+		CPU:       runtime.CPUStats{Used: 3e9, User: 2e9, System: 1e9, Limit: 1500, Throttles: known(4), Throttled: known(25e8), Pressure: p},
+		Memory:    runtime.MemoryStats{Used: 1, Total: 2, Peak: 3, Limit: 1 << 40, Swap: known(0), LimitHits: known(0), OOMKills: known(1), Pressure: p},
+		PIDs:      runtime.PIDStats{Current: 7, Limit: 9, LimitHits: known(11)},
+		IO:        runtime.IOStats{ReadBytes: 1, WrittenBytes: 2, Reads: 3, Writes: 4, Counted: true, Pressure: p},
+		OpenFiles: known(8), Disk: known(9),
 		Interfaces: []runtime.InterfaceStats{
 			{Name: "eth0", Network: "croft0", ReceivedBytes: 10, ReceivedPackets: 1, SentBytes: 20, SentPackets: 2, Dropped: map[string]uint64{"source": 2, "mac": 1}},
 		},

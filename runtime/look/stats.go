@@ -28,6 +28,8 @@ type Stats struct {
 	PIDs       PIDStats         `json:"pids"`
 	IO         IOStats          `json:"io"`
 	Interfaces []InterfaceStats `json:"interfaces"`
+	OpenFiles  *uint64          `json:"openFiles"` // descriptors of its processes; nil if not asked for
+	Disk       *uint64          `json:"diskBytes"` // of its own files; nil if not asked for
 
 	Err error `json:"-"` // why there is no usage
 }
@@ -114,7 +116,7 @@ func (s Stats) Since(was Stats) Stats {
 
 // Stats returns the usage of the named VPSs, or of all running ones if names is
 // empty. A VPS without usage has Err set, which is fail.State if it does not run.
-func (l Looker) Stats(ctx context.Context, names []vps.Name) ([]Stats, error) {
+func (l Looker) Stats(ctx context.Context, names []vps.Name, o StatsOptions) ([]Stats, error) {
 	vpss, err := l.statsOf(names)
 	if err != nil {
 		return nil, err
@@ -125,6 +127,9 @@ func (l Looker) Stats(ctx context.Context, names []vps.Name) ([]Stats, error) {
 	for i, e := range vpss {
 		group.Go(func() error {
 			all[i] = l.usage(e) // its error is in the result
+			if err := l.addCostly(ctx, &all[i], o); err != nil {
+				all[i].Err = err
+			}
 			return nil
 		})
 	}
