@@ -15,6 +15,16 @@ type Capacity struct {
 	CPUs   int64 // how many of them are online
 	// LimitMemory reports whether the host has the memory controller.
 	LimitMemory bool
+	// LimitCPU, LimitCPUSet and LimitIO report the same of the controllers cpu,
+	// cpuset and io (blkio of version 1).
+	LimitCPU, LimitCPUSet, LimitIO bool
+	// Unified reports whether the host has version 2 of cgroups and no other.
+	Unified bool
+	// IOCost and BFQ report which of the kernel's two ways to share a busy disk by
+	// weight there are (version 2 has both, version 1 only BFQ).
+	IOCost, BFQ bool
+	// CPUList is the list of the CPUs that are online; "" if it is not known.
+	CPUList string
 	// Hard are the highest hard limits that this host can give a process, by
 	// the names of setrlimit(2). A missing one is unbounded.
 	Hard map[string]uint64

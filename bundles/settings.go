@@ -25,6 +25,7 @@ type Settings struct {
 
 	CgroupsPath string
 	Limits      vps.Limits        // where 0 is a default, it is Capacity's
+	Disks       Disks             // those that Limits is about
 	Sysctls     map[string]string // namespaced ones only: vps.CheckSysctl
 	Devices     []Device          // beside those that every VPS has, with a path of their own each
 	NotifyFile  string            // the host's socket that becomes NotifySocket

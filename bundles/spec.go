@@ -205,45 +205,4 @@ func sys() []specs.Mount {
 	}
 }
 
-func resources(s Settings) *specs.LinuxResources {
-	r := &specs.LinuxResources{
-		Devices: DeviceRules(s.Devices),
-		// Always set: without a value systemd sets its own default.
-		Pids: &specs.LinuxPids{Limit: ref(s.pids())},
-	}
-	if m := s.memory(); m > 0 {
-		r.Memory = &specs.LinuxMemory{Limit: ref(m)}
-		switch {
-		case s.Limits.Swap > 0:
-			r.Memory.Swap = ref(m + s.Limits.Swap) // the spec's swap is memory and swap together
-		case s.Limits.Swap < 0:
-			r.Memory.Swap = ref(m)
-		}
-	}
-	if c := s.Limits.MilliCPUs; c > 0 {
-		const period = 100_000 // µs, the kernel's default
-		r.CPU = &specs.LinuxCPU{Period: ref[uint64](period), Quota: ref(c * period / 1000)}
-	}
-	return r
-}
-
-// Resources returns the limits of a VPS on a host of this capacity, for an update of
-// its cgroup while it runs. Unlike those of Spec it names each limit, also where
-// there is none: -1.
-func Resources(l vps.Limits, c Capacity) *specs.LinuxResources {
-	s := Settings{Limits: l, Capacity: c}
-	r := resources(s)
-	r.Devices = nil
-	if r.Memory == nil {
-		r.Memory = &specs.LinuxMemory{Limit: ref[int64](-1)}
-	}
-	if r.Memory.Swap == nil {
-		r.Memory.Swap = ref[int64](-1)
-	}
-	if r.CPU == nil {
-		r.CPU = &specs.LinuxCPU{Period: ref[uint64](100_000), Quota: ref[int64](-1)}
-	}
-	return r
-}
-
 func ref[T any](v T) *T { return &v }

@@ -13,6 +13,7 @@ import (
 	"croft/cli/display"
 	"croft/cli/values"
 	"croft/internal/sizes"
+	"croft/internal/vps"
 	"croft/runtime"
 )
 
@@ -141,7 +142,25 @@ func limitColumns() []column {
 		{name: "pids", value: func(v vpsRow) string {
 			return limit(max(v.Limits.PIDs, 0), func(n int64) string { return strconv.FormatInt(n, 10) })
 		}, number: func(v vpsRow) int64 { return unlimitedLast(max(v.Limits.PIDs, 0)) }},
+		{name: "memory-low", value: func(v vpsRow) string { return strings.TrimSuffix(sizes.Text(v.Limits.MemoryLow), "B") }, number: func(v vpsRow) int64 { return v.Limits.MemoryLow }},
+		{name: "cpu-weight", value: func(v vpsRow) string { return strconv.FormatInt(weight(v.Limits.CPUWeight), 10) }, number: func(v vpsRow) int64 { return weight(v.Limits.CPUWeight) }},
+		{name: "cpuset", value: func(v vpsRow) string { return v.Limits.CPUSet }},
+		{name: "io-weight", value: func(v vpsRow) string { return strconv.FormatInt(weight(v.Limits.IOWeight), 10) }, number: func(v vpsRow) int64 { return weight(v.Limits.IOWeight) }},
+		{name: "io-read", value: func(v vpsRow) string { return ioText(v.Limits.IORead) }},
+		{name: "io-write", value: func(v vpsRow) string { return ioText(v.Limits.IOWrite) }},
 	}
+}
+
+// weight is the weight in effect.
+func weight(n int64) int64 { return cmp.Or(n, vps.DefaultWeight) }
+
+// ioText is all limits of reads or writes in one word.
+func ioText(all []vps.IOLimit) string {
+	var words []string
+	for _, l := range all {
+		words = append(words, l.Words(sizes.Text)...)
+	}
+	return strings.Join(words, ",")
 }
 
 func usageColumns() []column {

@@ -30,6 +30,8 @@ web-example-org and --hostname web.example.org.
 SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 "unlimited" means no limit.
 
+` + resourcesAbout + `
+
 ` + rateAbout + `
 
 ` + deviceAbout,
@@ -40,7 +42,7 @@ SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 
 // settingOptions returns the options for the settings of a new VPS.
 func settingOptions() []cmdline.Option {
-	return []cmdline.Option{
+	return slices.Concat([]cmdline.Option{
 		profileOption(),
 		{Name: "template", Placeholder: "TEMPLATE", Usage: "template to create the VPS from: a name or NAME@DIGEST", Kind: templateSources},
 		{Name: "ip", Placeholder: "ADDRESS", Many: true, Usage: "IPv4 or IPv6 address (default: the next free one); may be repeated"},
@@ -51,6 +53,7 @@ func settingOptions() []cmdline.Option {
 		{Name: "swap", Placeholder: "SIZE", Usage: "swap limit, in addition to memory; 0 disables swap (default: unlimited)"},
 		{Name: "cpus", Placeholder: "NUMBER", Usage: "CPU limit, for example 1.5 (default: unlimited)"},
 		{Name: "pids", Placeholder: "NUMBER", Usage: "limit of processes and threads (default: 15% of the host's limit, at most 16384)"},
+	}, resourceOptions(), []cmdline.Option{
 		rateOption(), connectionsOption(),
 		{Name: "dns", Placeholder: "ADDRESS", Many: true, Usage: "DNS server (default: the host's); may be repeated"},
 		{Name: "search", Placeholder: "DOMAIN", Many: true, Usage: "DNS search domain; may be repeated"},
@@ -64,7 +67,7 @@ func settingOptions() []cmdline.Option {
 		onBootOption(), bootOrderOption(), stopTimeoutOption(),
 		{Name: "protect", Usage: "destroy refuses it, until \"croft set NAME --protect no\""},
 		{Name: "id-size", Placeholder: "NUMBER", Usage: "number of user ids, a multiple of 65536; rootless containers inside need 196608 or more (default: 262144)"},
-	}
+	})
 }
 
 func create(ctx context.Context, i *invocation) error {
@@ -106,6 +109,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 	o.Limits.Swap = get(i, "swap", values.Swap)
 	o.Limits.MilliCPUs = get(i, "cpus", values.CPUs)
 	o.Limits.PIDs = get(i, "pids", orDefault(values.PIDs))
+	setResources(i, &o)
 	o.DNS.Servers = listOrDefault(i, "dns", values.Resolver)
 	o.DNS.Search = listOrDefault(i, "search", values.Domain)
 	switch {

@@ -24,11 +24,13 @@ func (a *app) setVerb() *cmdline.Verb {
 		About: `Changes are saved and take effect immediately. Settings you do not name are left
 unchanged. If one of the changes is refused or fails, none is made.
 
---memory, --swap, --cpus and --pids change the limits of a running VPS at once; what
+All limits of a running VPS change at once; what
 is in a tmpfs of the VPS keeps its former bound until a restart. Memory that is in
 use is reclaimed first. If more than the new limit stays in use, the command fails
 and names the amount. "unlimited" removes a limit, and "default" restores the
 default one.
+
+` + resourcesAbout + `
 
 --label KEY=VALUE sets a label, --label -KEY removes it. The same holds for --env,
 --sysctl and --allow. --dns and --search replace all former values.
@@ -62,7 +64,7 @@ restores the default. Options on the command line win.
 
 --protect yes guards a VPS against a mistake: "croft destroy" refuses it, also
 with --force or --all, until --protect no. All other commands work as before.`,
-		Options: []cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), protectOption(),
+		Options: slices.Concat([]cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), protectOption(),
 			cmdline.Option{Name: "ip-add", Placeholder: "ADDRESS", Many: true, Usage: "add an address; may be repeated"},
 			cmdline.Option{Name: "ip-del", Placeholder: "ADDRESS", Many: true, Kind: addressesOfVPS, Usage: "remove an address; may be repeated"},
 			cmdline.Option{Name: "device-add", Placeholder: "DEVICE", Many: true, Usage: "add " + deviceUsage},
@@ -72,6 +74,7 @@ with --force or --all, until --protect no. All other commands work as before.`,
 			cmdline.Option{Name: "swap", Placeholder: "SIZE", Usage: "swap limit, in addition to memory: a size, unlimited, or 0 for no swap"},
 			cmdline.Option{Name: "cpus", Placeholder: "NUMBER", Usage: "CPU limit, for example 1.5, or unlimited"},
 			cmdline.Option{Name: "pids", Placeholder: "NUMBER", Usage: "limit of processes and threads: a number, unlimited, or default"},
+		}, resourceOptions(), []cmdline.Option{
 			cmdline.Option{Name: "label", Short: "l", Placeholder: "KEY=VALUE|-KEY", Many: true, Dash: true, Usage: "set a label, or remove it; may be repeated"},
 			descriptionOption(),
 			cmdline.Option{Name: "hostname", Placeholder: "NAME", Usage: "host name, or default: the name of the VPS; at the next start"},
@@ -82,7 +85,7 @@ with --force or --all, until --protect no. All other commands work as before.`,
 			cmdline.Option{Name: "allow", Placeholder: "WHAT|-WHAT", Many: true, Dash: true, Usage: "allow vsock, io_uring or capabilities, or end that, at the next start; may be repeated"},
 			cmdline.Option{Name: "file", Short: "f", Placeholder: "FILE", Kind: cmdline.Files, Usage: "settings in YAML: a file, or - for standard input"},
 			cmdline.Option{Name: "at-restart", Usage: "save the changes; a running VPS gets them at its next start"},
-			allOption("change")},
+			allOption("change")}),
 		Synonyms: []string{"config", "change", "modify", "update"},
 		Run:      a.run(set),
 	}
@@ -157,6 +160,7 @@ func setEdits(i *invocation) []vps.Edit {
 	}
 	edits = addEdit(edits, i, "connections", values.Connections, func(n int64) vps.Edit { return vps.SetConnections{Limit: n} })
 	edits = append(edits, limitEdits(i)...)
+	edits = append(edits, resourceEdits(i)...)
 	edits = append(edits, getMany(i, "label", labelEdit)...)
 	edits = addEdit(edits, i, "description", descriptionOrDefault, func(s string) vps.Edit { return vps.SetDescription{Text: s} })
 	edits = append(edits, initEdits(i)...)

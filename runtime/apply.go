@@ -5,12 +5,10 @@ import (
 	"errors"
 	"slices"
 
-	"croft/bundles"
 	"croft/internal/fail"
 	"croft/internal/inside"
 	"croft/internal/vps"
 	"croft/network"
-	"croft/runtime/container"
 )
 
 // An applier makes a running VPS and the host match one part of the settings of
@@ -170,15 +168,4 @@ func (c *change) applyPublished(ctx context.Context, from, to side) error {
 		return err
 	}
 	return c.networks.Publish(ctx, []network.Published{{Plan: plan, Ports: applicable(to.VPS, has)}})
-}
-
-// applyLimits gives the cgroup of a running VPS the limits of to. A limit that
-// the host cannot have is a warning, as at a start.
-func (c *change) applyLimits(_ context.Context, _, to side) error {
-	capacity := c.capacity()
-	err := c.containers.SetLimits(string(to.Name), bundles.Resources(to.Limits, capacity))
-	if errors.Is(err, container.ErrAbsent) {
-		return inside.ErrGone
-	}
-	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -132,6 +133,9 @@ func (c *change) make(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := c.checkLimits(c.was.Limits, c.now.Limits); err != nil {
+		return err
+	}
 	if err := c.checkDevices(c.now.VPS, missing(c.now.Devices, c.was.Devices)); err != nil {
 		return err
 	}
@@ -175,6 +179,9 @@ func (c *change) save(ctx context.Context) error {
 // follow does the consequences of a change, which can be repaired later. An error is a
 // warning.
 func (c *change) follow(ctx context.Context) {
+	if !reflect.DeepEqual(c.was.Limits, c.now.Limits) {
+		c.warnLimits(c.now.Name, c.now.Limits)
+	}
 	if c.init.PID != 0 {
 		c.withdraw()
 		c.rememberDeferred()

@@ -12,7 +12,6 @@ import (
 	"croft/internal/state"
 	"croft/internal/undo"
 	"croft/internal/vps"
-	"croft/runtime/hostfacts"
 	"croft/runtime/paths"
 	"croft/template"
 	"croft/template/rootfs"
@@ -42,7 +41,10 @@ func (m *Manager) Create(ctx context.Context, name vps.Name, o CreateOptions) (I
 	if info, done, err := m.present(ctx, name, o.IfMissing); done || err != nil {
 		return info, err
 	}
-	m.warnAll(name, hostfacts.Exceeding(o.Limits, m.capacity()))
+	if err := m.checkLimits(vps.Limits{}, o.Limits); err != nil {
+		return Info{}, err
+	}
+	m.warnLimits(name, o.Limits)
 	if err := m.checkDevices(vps.VPS{Name: name, Privileged: o.Privileged}, o.Devices); err != nil {
 		return Info{}, err
 	}

@@ -2,8 +2,14 @@ package runtime
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"croft/bundles"
+	"croft/internal/fail"
 	"croft/internal/vps"
 )
 
@@ -16,7 +22,7 @@ func TestChangeLimits(t *testing.T) {
 	if err := change(vps.SetMemory{Bytes: 64 << 20}, vps.SetSwap{Bytes: -1}, vps.SetCPUs{Milli: 1500}, vps.SetPIDs{Number: 77}); err != nil {
 		t.Fatal(err)
 	}
-	const limited = "memory 67108864 swap 67108864 quota 150000 pids 77"
+	const limited = "memory 67108864 swap 67108864 low -1 quota 150000 shares 1024 cpus \"\" pids 77 io 100, 0 limits"
 	if got := w.limits["web"]; got != limited {
 		t.Errorf("limits: %s", got)
 	}
@@ -34,7 +40,63 @@ func TestChangeLimits(t *testing.T) {
 	if err := change(vps.SetMemory{Bytes: -1}, vps.SetSwap{}, vps.SetCPUs{}, vps.SetPIDs{Number: -1}); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.limits["web"]; got != "memory -1 swap -1 quota -1 pids -1" {
+	if got := w.limits["web"]; got != "memory -1 swap -1 low -1 quota -1 shares 1024 cpus \"\" pids -1 io 100, 0 limits" {
 		t.Errorf("without limits: %s", got)
 	}
 }
+
+// The other limits change with them. What the host does not have is refused when it
+// is set, and what has no effect is a warning.
+func TestChangeResources(t *testing.T) {
+	m, w, _ := changing(t)
+	var warned []string
+	m.warn = func(text string) { warned = append(warned, text) }
+	ctx := context.Background()
+	change := func(edits ...vps.Edit) error { return m.Change(ctx, "web", edits...) }
+	if err := change(vps.SetMemoryLow{Bytes: 32 << 20}, vps.SetCPUWeight{Weight: 200}, vps.SetCPUSet{List: "1"}, vps.SetIOWeight{Weight: 1000},
+		vps.SetIO{Limits: []vps.IOLimit{{Bytes: 1 << 20}}}, vps.SetIO{Write: true, Limits: []vps.IOLimit{{Operations: 100}}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.limits["web"]; !strings.Contains(got, "low 33554432 quota -1 shares 2451 cpus \"1\"") || !strings.HasSuffix(got, "io 181, 2 limits") {
+		t.Errorf("limits: %s", got)
+	}
+	if len(warned) != 0 {
+		t.Errorf("warnings: %q", warned)
+	}
+	before := w.limits["web"]
+	for _, e := range []vps.Edit{vps.SetCPUSet{List: "1-2"}, vps.SetIO{Limits: []vps.IOLimit{{Device: "/dev/none", Bytes: 1 << 20}}}} {
+		if err := change(e); !fail.Is(err, fail.Usage) || w.limits["web"] != before {
+			t.Errorf("%s: %v, %s", e, err, w.limits["web"])
+		}
+	}
+	if err := change(vps.SetMemoryLow{}, vps.SetCPUWeight{}, vps.SetCPUSet{}, vps.SetIOWeight{}, vps.SetIO{}, vps.SetIO{Write: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.limits["web"]; !strings.Contains(got, "low -1 quota -1 shares 1024 cpus \"\"") || !strings.HasSuffix(got, "io 100, 0 limits") {
+		t.Errorf("without limits: %s", got)
+	}
+	if err := change(vps.SetCPUWeight{Weight: 7}); err != nil {
+		t.Fatal(err)
+	}
+	// A limit that was set on another host stays, and may end.
+	before = w.limits["web"]
+	m.capacity = func() bundles.Capacity { return bundles.Capacity{Memory: 1 << 30, LimitMemory: true} }
+	for _, e := range []vps.Edit{vps.SetCPUWeight{Weight: 8}, vps.AtRestart{Edit: vps.SetIO{Limits: []vps.IOLimit{{Bytes: 1 << 20}}}}} {
+		if err := change(e); !fail.Is(err, fail.Host) || w.limits["web"] != before {
+			t.Errorf("%s: %v, %s", e, err, w.limits["web"])
+		}
+	}
+	m.containers = limitless{m.containers}
+	if err := change(vps.SetPIDs{Number: 78}); err != nil || !slices.Equal(warned, []string{"web: its CPU weight has no effect: this host's kernel has no cgroup controller of CPU time"}) {
+		t.Errorf("warnings: %v, %q", err, warned)
+	}
+	warned = nil
+	if err := change(vps.SetCPUWeight{}); err != nil || len(warned) != 0 {
+		t.Errorf("the end of a limit: %v, %q", err, warned)
+	}
+}
+
+// limitless are containers on a host without controllers.
+type limitless struct{ containers }
+
+func (limitless) SetLimits(string, *specs.LinuxResources) error { return nil }

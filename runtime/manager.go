@@ -14,6 +14,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"croft/bundles"
 	"croft/internal/fail"
 	"croft/internal/inside"
 	"croft/internal/state"
@@ -107,6 +108,7 @@ func New(o Options) (*Manager, error) {
 			unused:     store.Unused,
 			sleep:      time.Sleep,
 			capacity:   sync.OnceValue(hostfacts.Capacity),
+			disk:       func(device string) (bundles.Disk, error) { return hostfacts.FindDisk(device, store.Root) },
 			trySysctls: sysctls.Try,
 			initFile:   holder.Install,
 			become:     becomeHolder,

@@ -278,7 +278,8 @@ func (w *world) SetLimits(id string, r *specs.LinuxResources) error {
 		if !w.has("container", id) {
 			return container.ErrAbsent
 		}
-		w.limits[id] = fmt.Sprintf("memory %d swap %d quota %d pids %d", *r.Memory.Limit, *r.Memory.Swap, *r.CPU.Quota, *r.Pids.Limit)
+		w.limits[id] = fmt.Sprintf("memory %d swap %d low %d quota %d shares %d cpus %q pids %d io %d, %d limits", *r.Memory.Limit, *r.Memory.Swap, *r.Memory.Reservation,
+			*r.CPU.Quota, *r.CPU.Shares, r.CPU.Cpus, *r.Pids.Limit, *r.BlockIO.Weight, len(r.BlockIO.ThrottleReadBpsDevice)+len(r.BlockIO.ThrottleWriteIOPSDevice))
 		return nil
 	})
 }
@@ -760,7 +761,13 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w}, devices: fakeHostDevices{},
 		unused: func(vps.IDRange) error { return nil },
 		capacity: func() bundles.Capacity {
-			return bundles.Capacity{Tasks: 32768, Memory: 2 << 30, LimitMemory: true, CPUs: 2}
+			return bundles.Capacity{Tasks: 32768, Memory: 2 << 30, LimitMemory: true, LimitCPU: true, LimitCPUSet: true, LimitIO: true, BFQ: true, CPUs: 2, CPUList: "0-1"}
+		},
+		disk: func(device string) (bundles.Disk, error) {
+			if device == "/dev/none" {
+				return bundles.Disk{}, fail.New(fail.Usage, "no disk")
+			}
+			return bundles.Disk{Name: "vda", Major: 254, Weighs: true}, nil
 		},
 		sleep:      func(time.Duration) {},
 		trySysctls: func(context.Context, map[string]string, bool) error { return nil },

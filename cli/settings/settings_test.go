@@ -16,10 +16,11 @@ func full() vps.VPS {
 		Name: "web", Hostname: "web.example.org", Privileged: true, IDs: vps.IDRange{First: 1 << 20, Size: 131072},
 		Template:   vps.Template{Name: "debian-12"},
 		Interfaces: []vps.Interface{{Name: "eth0", Network: "croft0", Rate: vps.Rate{In: 100_000_000}, Addresses: []netip.Addr{netip.MustParseAddr("10.90.0.2")}, Connections: 500}},
-		Limits:     vps.Limits{Memory: 1536 << 20, Swap: -1, MilliCPUs: 1500, PIDs: 512},
-		DNS:        vps.DNS{Servers: []string{"192.0.2.1"}, Search: []string{"example.org"}},
-		Published:  []vps.Publication{{Protocol: "udp", Host: "::1", Ports: "5353", To: "53"}},
-		Sysctls:    map[string]string{"net.core.somaxconn": "100"}, Env: []string{"A=yes", "B=a: b"}, Allow: []string{"vsock"},
+		Limits: vps.Limits{Memory: 1536 << 20, Swap: -1, MilliCPUs: 1500, PIDs: 512, MemoryLow: 64 << 20, CPUWeight: 200, CPUSet: "0-1", IOWeight: 50,
+			IORead: []vps.IOLimit{{Bytes: 10 << 20, Operations: 100}}, IOWrite: []vps.IOLimit{{Device: "/dev/sda", Bytes: 1 << 20}}},
+		DNS:       vps.DNS{Servers: []string{"192.0.2.1"}, Search: []string{"example.org"}},
+		Published: []vps.Publication{{Protocol: "udp", Host: "::1", Ports: "5353", To: "53"}},
+		Sysctls:   map[string]string{"net.core.somaxconn": "100"}, Env: []string{"A=yes", "B=a: b"}, Allow: []string{"vsock"},
 		Devices: []vps.Device{{Source: "/dev/sdb", Path: "/dev/xvda", Access: "r"}, {Source: "gpu", Optional: true}},
 		OnBoot:  vps.OnBootYes, BootOrder: 3, StopAfter: 90, Protected: true, Description: "the shop: web", Labels: map[string]string{"tier": "1"},
 	}
@@ -48,6 +49,15 @@ memory: 1536M
 swap: 0
 cpus: 1.5
 pids: 512
+memory-low: 64M
+cpu-weight: 200
+cpuset: 0-1
+io-weight: 50
+io-read:
+  - 10M
+  - 100iops
+io-write:
+  - /dev/sda:1M
 `
 	if !strings.HasPrefix(string(text), want) {
 		t.Errorf("got\n%swant\n%s", text, want)

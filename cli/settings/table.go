@@ -23,6 +23,12 @@ func All() []Setting {
 		{Key: "swap", Default: unlimited, Words: swap},
 		{Key: "cpus", Default: unlimited, Words: func(v vps.VPS) []string { return cpus(v.Limits.MilliCPUs) }},
 		{Key: "pids", Default: "default", Words: func(v vps.VPS) []string { return limit(v.Limits.PIDs, decimal) }},
+		{Key: "memory-low", Default: "default", Words: func(v vps.VPS) []string { return limit(v.Limits.MemoryLow, size) }},
+		{Key: "cpu-weight", Default: "default", Words: func(v vps.VPS) []string { return number(v.Limits.CPUWeight) }},
+		{Key: "cpuset", Default: unlimited, Words: func(v vps.VPS) []string { return text(v.Limits.CPUSet) }},
+		{Key: "io-weight", Default: "default", Words: func(v vps.VPS) []string { return number(v.Limits.IOWeight) }},
+		{Key: "io-read", Form: List, Default: unlimited, Words: func(v vps.VPS) []string { return ioLimits(v.Limits.IORead) }},
+		{Key: "io-write", Form: List, Default: unlimited, Words: func(v vps.VPS) []string { return ioLimits(v.Limits.IOWrite) }},
 		{Key: "ip", Form: Members, Add: "ip-add", Remove: option("ip-del"), Words: addresses},
 		{Key: "rate", Form: Members, Remove: unlimitedRate, Words: rates},
 		{Key: "connections", Default: "default", Words: connections},
@@ -83,6 +89,14 @@ func limit(n int64, write func(int64) string) []string {
 		return []string{unlimited}
 	}
 	return []string{write(n)}
+}
+
+func ioLimits(all []vps.IOLimit) []string {
+	var words []string
+	for _, l := range all {
+		words = append(words, l.Words(size)...)
+	}
+	return words
 }
 
 // size writes bytes exactly, in the greatest unit that needs no fraction.

@@ -75,3 +75,67 @@ func IDSize(s string) (uint32, error) {
 	}
 	return uint32(n), nil
 }
+
+// Default is the word for no value of one's own.
+const Default = "default"
+
+// MemoryLow reads an amount of protected memory. It returns 0 for none.
+func MemoryLow(s string) (int64, error) {
+	if s == Default {
+		return 0, nil
+	}
+	return sizes.Parse(s)
+}
+
+// Weight reads a weight of CPU time or I/O. It returns 0 for the default.
+func Weight(s string) (int64, error) {
+	if s == Default {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || n == 0 || n > vps.MaxWeight {
+		return 0, fmt.Errorf("invalid weight %q (1 to %d, or %s: %d)", s, vps.MaxWeight, Default, vps.DefaultWeight)
+	}
+	return int64(n), nil
+}
+
+// CPUSet reads a list of CPUs. It returns "" for all CPUs.
+func CPUSet(s string) (string, error) {
+	if s == Default || s == Unlimited {
+		return "", nil
+	}
+	all, err := vps.CPUs(s)
+	if err != nil {
+		return "", err
+	}
+	return vps.CPUList(all), nil
+}
+
+// IOLimit reads a limit of reads or writes of a disk: [DEVICE:]RATE with bytes per
+// second, or [DEVICE:]NUMBERiops. DEVICE "all", and none, is the disk under the VPS's
+// files. It returns the zero IOLimit for no limits.
+func IOLimit(s string) (vps.IOLimit, error) {
+	if s == Unlimited {
+		return vps.IOLimit{}, nil
+	}
+	invalid := fmt.Errorf("invalid limit %q (for example 10M, 100iops, /dev/sda:10M, or %s)", s, Unlimited)
+	l, rate := vps.IOLimit{}, s
+	if at := strings.LastIndexByte(s, ':'); at >= 0 { // names in /dev/disk/by-path have more of them
+		if l.Device, rate = s[:at], s[at+1:]; l.Device == "" {
+			return l, invalid
+		}
+	}
+	if l.Device == "all" {
+		l.Device = ""
+	}
+	var err error
+	if number, operations := strings.CutSuffix(rate, "iops"); operations {
+		l.Operations, err = strconv.ParseInt(number, 10, 64)
+	} else {
+		l.Bytes, err = sizes.Parse(strings.TrimSuffix(rate, "/s"))
+	}
+	if err != nil || l.Bytes <= 0 && l.Operations <= 0 {
+		return vps.IOLimit{}, invalid
+	}
+	return l, l.Check()
+}

@@ -20,6 +20,8 @@ func TestDeferred(t *testing.T) {
 		{"", []Edit{AtRestart{SetMemory{}}}, ""}, // it has this limit
 		{"memory search", []Edit{SetCPUs{Milli: 500}}, "search"},
 		{"memory", []Edit{AtRestart{SetCPUs{Milli: 500}}}, "cpus memory"},
+		{"", []Edit{AtRestart{SetMemoryLow{1}}, AtRestart{SetCPUWeight{1}}, AtRestart{SetCPUSet{"0"}}, AtRestart{SetIOWeight{1}},
+			AtRestart{SetIO{Limits: []IOLimit{{Operations: 10}}}}, AtRestart{SetIO{true, []IOLimit{{Operations: 10}}}}}, "cpu-weight cpuset io-read io-weight io-write memory-low"},
 		{"memory", []Edit{SetLabel{Key: "a", Value: "b"}}, "memory"},
 	} {
 		was := VPS{Name: "web", Hostname: "web"}

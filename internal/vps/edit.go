@@ -81,6 +81,7 @@ func (v VPS) Clone() VPS {
 		r := &v.Firewall.Rules[n]
 		r.Ports, r.States = slices.Clone(r.Ports), slices.Clone(r.States)
 	}
+	v.Limits = v.Limits.clone()
 	v.Routing = Routing{Routes: slices.Clone(v.Routing.Routes), Rules: slices.Clone(v.Routing.Rules)}
 	v.Published = slices.Clone(v.Published)
 	v.Sysctls, v.Labels = maps.Clone(v.Sysctls), maps.Clone(v.Labels)

@@ -3,17 +3,31 @@ package vps
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"croft/internal/fail"
 )
 
 // Limits of a VPS. 0 is unlimited, except where the comment names a default.
 type Limits struct {
-	Memory    int64 `json:"memoryBytes,omitempty"` // 0 is a default that depends on the host, -1 no limit
-	Swap      int64 `json:"swapBytes,omitempty"`   // swap alone, without memory; -1 is no swap
-	MilliCPUs int64 `json:"milliCpus,omitempty"`   // 1500 is one and a half CPUs
-	PIDs      int64 `json:"pids,omitempty"`        // 0 is a default that depends on the host, -1 no limit
+	Memory    int64     `json:"memoryBytes,omitempty"`    // 0 is a default that depends on the host, -1 no limit
+	Swap      int64     `json:"swapBytes,omitempty"`      // swap alone, without memory; -1 is no swap
+	MilliCPUs int64     `json:"milliCpus,omitempty"`      // 1500 is one and a half CPUs
+	PIDs      int64     `json:"pids,omitempty"`           // 0 is a default that depends on the host, -1 no limit
+	MemoryLow int64     `json:"memoryLowBytes,omitempty"` // protected from reclaim; 0 is none
+	CPUWeight int64     `json:"cpuWeight,omitempty"`      // 1..MaxWeight; 0 is DefaultWeight
+	CPUSet    string    `json:"cpuset,omitempty"`         // CPUs that it may use, as CPUList writes them; "" is all
+	IOWeight  int64     `json:"ioWeight,omitempty"`       // 1..MaxWeight; 0 is DefaultWeight
+	IORead    []IOLimit `json:"ioRead,omitempty"`         // one for each disk at most
+	IOWrite   []IOLimit `json:"ioWrite,omitempty"`
 }
+
+// Weights, as those of cgroup version 2: a VPS with twice the weight of another gets
+// twice as much where both want all.
+const (
+	DefaultWeight = 100
+	MaxWeight     = 10000
+)
 
 const (
 	// MinMemory is the smallest memory limit of a VPS, in bytes: with less not
@@ -37,8 +51,31 @@ func (l Limits) Check() error {
 		return fail.New(fail.Usage, "invalid number of processes %d", l.PIDs)
 	case l.Swap != 0 && l.Memory == -1:
 		return fail.New(fail.Usage, "swap is limited only together with memory")
+	case l.MemoryLow < 0:
+		return fail.New(fail.Usage, "invalid amount of protected memory %d", l.MemoryLow)
+	case l.CPUWeight < 0 || l.CPUWeight > MaxWeight:
+		return fail.New(fail.Usage, "cpu weight: %d is not from 1 to %d", l.CPUWeight, MaxWeight)
+	case l.IOWeight < 0 || l.IOWeight > MaxWeight:
+		return fail.New(fail.Usage, "io weight: %d is not from 1 to %d", l.IOWeight, MaxWeight)
+	}
+	if l.CPUSet != "" {
+		if _, err := CPUs(l.CPUSet); err != nil {
+			return fail.New(fail.Usage, "%w", err)
+		}
+	}
+	if err := checkIO(l.IORead); err != nil {
+		return fail.New(fail.Usage, "io read: %w", err)
+	}
+	if err := checkIO(l.IOWrite); err != nil {
+		return fail.New(fail.Usage, "io write: %w", err)
 	}
 	return nil
+}
+
+// clone returns a copy that shares no memory with l.
+func (l Limits) clone() Limits {
+	l.IORead, l.IOWrite = slices.Clone(l.IORead), slices.Clone(l.IOWrite)
+	return l
 }
 
 // DNS is the content of resolv.conf inside. Without Servers the VPS gets the

@@ -157,6 +157,9 @@ func (e Engine) removeParents(dirs []string) error {
 	return nil
 }
 
+// UnifiedOnly reports whether this host has version 2 of cgroups and no other.
+func UnifiedOnly() bool { return cgroups.IsCgroup2UnifiedMode() }
+
 // HasController reports whether this host has the cgroup controller name, and
 // croft can use it. It is false if the host cannot be asked.
 func HasController(name string) bool {

@@ -33,7 +33,21 @@ type Prepared struct {
 // Create makes the container id from the bundle in the working directory,
 // which is where the OCI command line takes it from. Its namespaces, mounts
 // and cgroups are there, its init waits for Go. On error nothing is left.
-func (e Engine) Create(id string, spec *specs.Spec) (_ Prepared, err error) {
+func (e Engine) Create(id string, spec *specs.Spec) (Prepared, error) {
+	w, err := e.createAmongOthers(id, spec)
+	if err != nil || spec.Linux.Resources.Unified["memory.low"] == "" {
+		return w, err
+	}
+	if err := e.protect(id); err != nil {
+		w.Console.Close()
+		return Prepared{}, errors.Join(err, e.Delete(id))
+	}
+	return w, nil
+}
+
+// createAmongOthers is Create, except that the cgroup of all containers is left as it
+// is.
+func (e Engine) createAmongOthers(id string, spec *specs.Spec) (_ Prepared, err error) {
 	if err := os.MkdirAll(e.Root, 0o700); err != nil {
 		return Prepared{}, fmt.Errorf("make state directory: %w", err)
 	}
@@ -129,7 +143,7 @@ func (e Engine) deleteContainer(id string) error {
 	if err := c.Delete(); err != nil {
 		return fmt.Errorf("remove container: %w", err)
 	}
-	return e.removeParents(dirs)
+	return errors.Join(e.removeParents(dirs), e.protectParent(dirs...))
 }
 
 // deleteRemains is Delete without a state that can be read.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
@@ -70,5 +71,19 @@ func TestWriteWithin(t *testing.T) {
 	_ = writeWithin(file, strings.Repeat("x", 1<<20), 10*time.Millisecond) // otherwise it waits forever
 	if err := writeWithin(file+"none", "", time.Second); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
+	}
+}
+
+func TestEndsOfThrottles(t *testing.T) {
+	files := withEnds(map[string]string{"io.max": "8:0 rbps=1 wbps=max riops=max wiops=max", "io.weight": "7"},
+		"8:0 rbps=9 wbps=9 riops=max wiops=max\n8:16 rbps=max wbps=5 riops=max wiops=max\n")
+	if got := files["io.max"]; got != "8:0 rbps=1 wbps=max riops=max wiops=max\n8:16 rbps=max wbps=max riops=max wiops=max" || files["io.weight"] != "7" {
+		t.Errorf("%q", files)
+	}
+	var kept specs.LinuxThrottleDevice
+	kept.Major, kept.Rate = 8, 5
+	devices := withZeros([]specs.LinuxThrottleDevice{kept}, "8:0 9\n8:16 9\n")
+	if len(devices) != 2 || devices[0].Rate != 5 || devices[1].Minor != 16 || devices[1].Rate != 0 {
+		t.Errorf("%+v", devices)
 	}
 }

@@ -1,7 +1,6 @@
 package hostfacts
 
 import (
-	"fmt"
 	"math"
 	"os"
 	"strconv"
@@ -14,38 +13,11 @@ import (
 	"croft/runtime/container"
 )
 
-// EffectiveLimits returns l with the defaults of a host of capacity c for the
-// limits that are not set.
-func EffectiveLimits(l vps.Limits, c bundles.Capacity) vps.Limits {
-	if l.PIDs == 0 {
-		l.PIDs = c.DefaultPIDs()
-	}
-	if l.Memory == 0 {
-		l.Memory = c.DefaultMemory()
-	}
-	return l
-}
-
-// Exceeding returns a warning for each limit in l that is higher than what a host
-// of capacity c has. It is not an error: settings can come from a larger host,
-// and a host can grow.
-func Exceeding(l vps.Limits, c bundles.Capacity) []string {
-	var all []string
-	if c.CPUs > 0 && l.MilliCPUs > c.CPUs*1000 {
-		all = append(all, fmt.Sprintf("its limit of %g CPUs is more than the %d CPUs of this host", float64(l.MilliCPUs)/1000, c.CPUs))
-	}
-	if c.Memory > 0 && l.Memory > c.Memory {
-		all = append(all, fmt.Sprintf("its memory limit of %s is more than the %s of memory of this host", inGiB(l.Memory), inGiB(c.Memory)))
-	}
-	return all
-}
-
-func inGiB(bytes int64) string { return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30)) }
-
 // Capacity returns what this host has. A number that cannot be read is 0; the
 // defaults of limits are small then.
 func Capacity() bundles.Capacity {
-	c := bundles.Capacity{Tasks: math.MaxInt64, CPUs: onlineCPUs()}
+	c := bundles.Capacity{Tasks: math.MaxInt64, CPUList: onlineCPUs()}
+	c.CPUs = countInList(c.CPUList)
 	for _, file := range []string{"/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"} {
 		if n := numberIn(file); n > 0 {
 			c.Tasks = min(c.Tasks, n)
@@ -59,39 +31,36 @@ func Capacity() bundles.Capacity {
 		c.LimitMemory = container.HasController("memory")
 		c.Memory = int64(uint64(info.Totalram) * uint64(info.Unit))
 	}
+	c.Unified = container.UnifiedOnly()
+	c.LimitCPU, c.LimitCPUSet = container.HasController("cpu"), container.HasController("cpuset")
+	c.BFQ, c.LimitIO = hasBFQ(), container.HasController("blkio")
+	if c.Unified {
+		c.IOCost, c.LimitIO = hasIOCost(), container.HasController("io")
+	}
 	if !hasCapability(unix.CAP_SYS_RESOURCE) {
 		c.Hard = hardLimits()
 	}
 	return c
 }
 
-// onlineCPUs returns how many CPUs the host has. This process may be allowed to
-// use fewer; a VPS may use all.
-func onlineCPUs() int64 {
+// onlineCPUs returns the list of the host's CPUs. This process may be allowed to use
+// fewer; a VPS may use all.
+func onlineCPUs() string {
 	text, err := os.ReadFile("/sys/devices/system/cpu/online")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// countInList returns how many numbers are in a list such as 0-3,8; 0 if the list is
+// invalid.
+func countInList(list string) int64 {
+	all, err := vps.CPUs(list)
 	if err != nil {
 		return 0
 	}
-	return countInList(strings.TrimSpace(string(text)))
-}
-
-// countInList returns how many numbers are in a list such as 0-3,8 (cpuset(7),
-// List format); 0 if the list is invalid.
-func countInList(list string) int64 {
-	var n int64
-	for part := range strings.SplitSeq(list, ",") {
-		low, high, ranged := strings.Cut(part, "-")
-		if !ranged {
-			high = low
-		}
-		first, err1 := strconv.ParseUint(low, 10, 31)
-		last, err2 := strconv.ParseUint(high, 10, 31)
-		if err1 != nil || err2 != nil || last < first {
-			return 0
-		}
-		n += int64(last-first) + 1
-	}
-	return n
+	return int64(len(all))
 }
 
 // hardLimits returns the hard limits of this process.

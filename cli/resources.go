@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"slices"
+
+	"croft/cli/cmdline"
+	"croft/cli/values"
+	"croft/internal/vps"
+	"croft/runtime"
+)
+
+// resourceOptions are the options of create and set for memory, CPUs and disks that
+// VPSs share.
+func resourceOptions() []cmdline.Option {
+	return []cmdline.Option{
+		{Name: "memory-low", Placeholder: "SIZE", Usage: "memory that the kernel leaves to it while others have some to free (default: none)"},
+		{Name: "cpu-weight", Placeholder: "NUMBER", Usage: "share of busy CPUs, 1 to 10000 (default: 100)"},
+		{Name: "cpuset", Placeholder: "LIST", Usage: "CPUs that it may use, for example 0-1,3, or unlimited (default: all)"},
+		{Name: "io-weight", Placeholder: "NUMBER", Usage: "share of a busy disk, 1 to 10000 (default: 100)"},
+		{Name: "io-read", Placeholder: "[DEVICE:]RATE", Many: true, Usage: "limit of reads: bytes per second (10M), operations per second (100iops), or unlimited; may be repeated"},
+		{Name: "io-write", Placeholder: "[DEVICE:]RATE", Many: true, Usage: "limit of writes, like --io-read"},
+	}
+}
+
+const resourcesAbout = `--cpu-weight and --io-weight divide what is busy: a VPS with 200 gets twice as much
+as one with 100. Who is alone gets all. --io-read and --io-write bound what a VPS
+reads and writes: 10M is 10 MiB per second, 100iops is 100 operations per second.
+Without DEVICE, or with "all", that is the disk under the VPS's files. Together they
+replace all former limits of reads, or of writes. On a host with cgroup version 1,
+--io-write only bounds direct and synchronous writes: see docs/limits.md.`
+
+// setResources reads the options into o.
+func setResources(i *invocation, o *runtime.CreateOptions) {
+	o.Limits.MemoryLow = get(i, "memory-low", values.MemoryLow)
+	o.Limits.CPUWeight = get(i, "cpu-weight", values.Weight)
+	o.Limits.CPUSet = get(i, "cpuset", values.CPUSet)
+	o.Limits.IOWeight = get(i, "io-weight", values.Weight)
+	o.Limits.IORead, o.Limits.IOWrite = ioLimits(i, "io-read"), ioLimits(i, "io-write")
+}
+
+// resourceEdits reads the options of set.
+func resourceEdits(i *invocation) []vps.Edit {
+	edits := addEdit(nil, i, "memory-low", values.MemoryLow, func(n int64) vps.Edit { return vps.SetMemoryLow{Bytes: n} })
+	edits = addEdit(edits, i, "cpu-weight", values.Weight, func(n int64) vps.Edit { return vps.SetCPUWeight{Weight: n} })
+	edits = addEdit(edits, i, "cpuset", values.CPUSet, func(list string) vps.Edit { return vps.SetCPUSet{List: list} })
+	edits = addEdit(edits, i, "io-weight", values.Weight, func(n int64) vps.Edit { return vps.SetIOWeight{Weight: n} })
+	for _, name := range []string{"io-read", "io-write"} {
+		if i.Has(name) {
+			edits = append(edits, vps.SetIO{Write: name == "io-write", Limits: ioLimits(i, name)})
+		}
+	}
+	return edits
+}
+
+// ioLimits reads all values of an option; "unlimited" alone is no limits.
+func ioLimits(i *invocation, name string) []vps.IOLimit {
+	given := getMany(i, name, values.IOLimit)
+	if slices.Contains(given, vps.IOLimit{}) {
+		if len(given) > 1 && i.Err == nil {
+			i.Err = usageError("--%s: unlimited and others", name)
+		}
+		return nil
+	}
+	var all []vps.IOLimit
+	for _, l := range given {
+		all = vps.WithIO(all, l)
+	}
+	return all
+}

@@ -1,0 +1,122 @@
+package hostfacts
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"croft/bundles"
+	"croft/internal/fail"
+	"croft/internal/vps"
+)
+
+func TestCheckCPUs(t *testing.T) {
+	c := bundles.Capacity{CPUList: "0-1,4"}
+	for list, want := range map[string]string{"": "", "0-1": "", "4": "", "0-4": "2-3", "7": "7"} {
+		err := CheckCPUs(list, c)
+		if (want == "") != (err == nil) || err != nil && (!fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), "CPU "+want+",")) {
+			t.Errorf("%s: %v", list, err)
+		}
+	}
+	if err := CheckCPUs("99", bundles.Capacity{}); err != nil {
+		t.Errorf("not known: %v", err)
+	}
+}
+
+// Each limit that a host does not have is named, and no other.
+func TestUnmet(t *testing.T) {
+	all := vps.Limits{MemoryLow: 1, CPUWeight: 1, CPUSet: "0-1", IOWeight: 1, IORead: []vps.IOLimit{{Bytes: 1}, {Device: "/dev/b", Bytes: 1}}}
+	has := bundles.Capacity{LimitMemory: true, LimitCPU: true, LimitCPUSet: true, LimitIO: true, BFQ: true, CPUList: "0-1"}
+	disks := bundles.Disks{"": {Name: "vda", Weighs: true}, "/dev/b": {Name: "b"}}
+	for _, c := range []struct {
+		name  string
+		limit vps.Limits
+		host  func(*bundles.Capacity)
+		disks bundles.Disks
+		want  []string // words of each warning
+	}{
+		{"nothing is asked for", vps.Limits{}, func(c *bundles.Capacity) { *c = bundles.Capacity{} }, nil, nil},
+		{"everything is there", all, func(*bundles.Capacity) {}, disks, nil},
+		{"no controllers", all, func(c *bundles.Capacity) { *c = bundles.Capacity{} }, nil, []string{"of memory", "of CPU time", "of CPU sets", "its I/O weight", "reads have no effect"}},
+		{"no weights", all, func(c *bundles.Capacity) { c.BFQ = false }, disks, []string{"no I/O weights"}},
+		{"fewer CPUs", all, func(c *bundles.Capacity) { c.CPUList = "0" }, disks, []string{"CPUs has 1, which"}},
+		{"no disk", all, func(*bundles.Capacity) {}, bundles.Disks{"/dev/b": {}}, []string{"the disk under its files"}},
+		{"another scheduler", all, func(*bundles.Capacity) {}, bundles.Disks{"": {Name: "sdx"}, "/dev/b": {}}, []string{"/sys/block/sdx/queue/scheduler"}},
+	} {
+		host := has
+		c.host(&host)
+		got := Unmet(c.limit, host, c.disks)
+		if len(got) != len(c.want) || !slices.EqualFunc(got, c.want, strings.Contains) {
+			t.Errorf("%s: %q", c.name, got)
+		}
+	}
+}
+
+// What the kernel does not have is refused when it is set, not when it stays or ends.
+func TestCheckSupported(t *testing.T) {
+	all := vps.Limits{MemoryLow: 1, CPUWeight: 1, CPUSet: "0-1", IOWeight: 1, IORead: []vps.IOLimit{{Bytes: 1}}, IOWrite: []vps.IOLimit{{Bytes: 1}}}
+	none, has := bundles.Capacity{}, bundles.Capacity{LimitMemory: true, LimitCPU: true, LimitCPUSet: true, LimitIO: true, BFQ: true}
+	for _, c := range []struct {
+		now  vps.Limits
+		host bundles.Capacity
+		want string
+	}{
+		{all, has, ""},
+		{vps.Limits{Memory: 1, PIDs: 1}, none, ""},
+		{vps.Limits{MemoryLow: 2}, none, "--memory-low: this host's kernel has no cgroup controller of memory"},
+		{vps.Limits{CPUWeight: 2}, none, "--cpu-weight: this host's kernel has no cgroup controller of CPU time"},
+		{vps.Limits{CPUSet: "0"}, none, "--cpuset: this host's kernel has no cgroup controller of CPU sets"},
+		{vps.Limits{IOWeight: 2}, none, "--io-weight: this host's kernel has no cgroup controller of I/O"},
+		{vps.Limits{IOWeight: 2}, bundles.Capacity{LimitIO: true}, "--io-weight: this host's kernel has no I/O weights"},
+		{vps.Limits{IORead: []vps.IOLimit{{Bytes: 2}}}, none, "--io-read: this host's kernel has no cgroup controller of I/O"},
+		{vps.Limits{IOWrite: []vps.IOLimit{{Bytes: 2}}}, none, "--io-write: this host's kernel has no cgroup controller of I/O"},
+	} {
+		err := CheckSupported(all, c.now, c.host)
+		if (err == nil) != (c.want == "") || err != nil && (!fail.Is(err, fail.Host) || !strings.HasSuffix(err.Error(), c.want)) {
+			t.Errorf("%+v: %v", c.now, err)
+		}
+	}
+	if err := CheckSupported(all, all, none); err != nil {
+		t.Errorf("limits that stay: %v", err)
+	}
+}
+
+func TestFindDisks(t *testing.T) {
+	l := vps.Limits{IORead: []vps.IOLimit{{Bytes: 1}, {Device: "/dev/a", Bytes: 1}}, IOWrite: []vps.IOLimit{{Device: "/dev/a", Bytes: 1}}, IOWeight: 7}
+	var asked []string
+	disks, err := FindDisks(l, func(device string) (bundles.Disk, error) {
+		if asked = append(asked, device); device == "" {
+			return bundles.Disk{}, errors.New("none")
+		}
+		return bundles.Disk{Name: "a"}, nil
+	})
+	if err == nil || !slices.Equal(asked, []string{"", "/dev/a"}) || len(disks) != 1 || disks["/dev/a"].Name != "a" {
+		t.Errorf("%v, %v, asked %q", disks, err, asked)
+	}
+}
+
+func TestFindDisk(t *testing.T) {
+	for _, path := range []string{"/dev/null", "/dev/does-not-exist"} {
+		if d, err := FindDisk(path, ""); !fail.Is(err, fail.Usage) {
+			t.Errorf("%s: %+v, %v", path, d, err)
+		}
+	}
+	d, err := FindDisk("", t.TempDir())
+	if err != nil {
+		t.Skip("the temporary directory is on no disk")
+	}
+	if _, err := os.Stat("/sys/block/" + d.Name); err != nil {
+		t.Errorf("%+v is not a whole disk: %v", d, err)
+	}
+}
+
+func TestCostEnabled(t *testing.T) {
+	const qos = "8:0 enable=1 ctrl=auto rpct=0.00\n254:0 enable=0 ctrl=auto\n"
+	for d, want := range map[bundles.Disk]bool{{Major: 8}: true, {Major: 254}: false, {Major: 8, Minor: 16}: false} {
+		if got := costEnabled(qos, d); got != want {
+			t.Errorf("%+v: %v", d, got)
+		}
+	}
+}
