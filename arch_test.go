@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 		"bundles", "network", "network/guest", "network/host", "template", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
-		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/hostdevices",
+		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/hostdevices",
 	},
 	"runtime/filecopy":  {"template/layer"},
 	"runtime/streams":   nil,
@@ -50,6 +50,7 @@ var arrows = map[string][]string{
 	"runtime/monitorlog":  nil,
 	"runtime/sysctls":     nil,
 	"runtime/endreason":   {"internal/state", "runtime/holder"},
+	"runtime/restarts":    {"internal/state", "internal/vps", "runtime/endreason"},
 	"runtime/consolelog":  nil,
 	"runtime/tables":      {"internal/state", "internal/vps", "network"},
 	"runtime/observe":     {"internal/inside", "internal/proc", "internal/state", "internal/vps"},
@@ -119,7 +120,7 @@ var alone = map[string][]string{
 
 // pure packages decide and do not act. They read no file, open no socket and
 // start no program, so their results depend on their arguments alone.
-var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/endreason", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes"}
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/endreason", "runtime/restarts", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes"}
 
 // acting is what a pure package does not import, and which names it may use
 // nevertheless: constants, and types of values.

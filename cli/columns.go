@@ -70,6 +70,8 @@ func columns() []column {
 		{name: "description", value: func(v vpsRow) string { return v.Description }},
 		{name: "ephemeral", value: func(v vpsRow) string { return strconv.FormatBool(v.Ephemeral) }},
 		{name: "protected", value: func(v vpsRow) string { return strconv.FormatBool(v.Protected) }},
+		{name: "restart", value: func(v vpsRow) string { return v.Restart.String() }},
+		{name: "restarts", value: func(v vpsRow) string { return strconv.Itoa(v.Restarts.Count) }, number: func(v vpsRow) int64 { return int64(v.Restarts.Count) }},
 		{name: "ended", value: func(v vpsRow) string { return endText(v.LastEnd) }, also: func(v vpsRow) string {
 			if v.LastEnd == nil {
 				return ""

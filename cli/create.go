@@ -64,7 +64,7 @@ func settingOptions() []cmdline.Option {
 		descriptionOption(),
 		{Name: "allow", Placeholder: "WHAT", Many: true, Usage: "allow what VPSs do not have by default: vsock, io_uring, capabilities; may be repeated"},
 		{Name: "privileged", Usage: "use no user namespace: root inside is root on the host; only for trusted software"},
-		onBootOption(), bootOrderOption(), stopTimeoutOption(),
+		onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(),
 		{Name: "protect", Usage: "destroy refuses it, until \"croft set NAME --protect no\""},
 		{Name: "id-size", Placeholder: "NUMBER", Usage: "number of user ids, a multiple of 65536; rootless containers inside need 196608 or more (default: 262144)"},
 	})
@@ -102,6 +102,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		BootOrder:   get(i, "boot-order", values.BootOrder),
 		StopTime:    get(i, "stop-timeout", values.Timeout),
 		Protected:   i.Is("protect"),
+		Restart:     get(i, "restart", vps.ParseRestart),
 	}
 	o.Rates = getMany(i, "rate", values.Rate)
 	o.Connections = get(i, "connections", values.Connections)

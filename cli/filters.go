@@ -71,7 +71,7 @@ func valuesOf(column string) []string {
 	case "status":
 		return []string{
 			string(runtime.StatusStopped), string(runtime.StatusStarting), string(runtime.StatusRunning),
-			string(runtime.StatusPaused), string(runtime.StatusStopping), string(runtime.StatusOrphaned), string(runtime.StatusBroken),
+			string(runtime.StatusPaused), string(runtime.StatusRestarting), string(runtime.StatusStopping), string(runtime.StatusOrphaned), string(runtime.StatusBroken),
 		}
 	case "booted", "ephemeral":
 		return []string{"true", "false"}

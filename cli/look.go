@@ -33,6 +33,7 @@ The state is one of:
   starting   its init does not run yet
   running    its init runs
   paused     "croft pause" has paused it
+  restarting it has ended, and waits to be started again (--restart)
   stopping   its init has ended, and croft removes what it left on the host
   orphaned   it runs, and its monitor was killed; the next command repairs this
   broken     its files cannot be read

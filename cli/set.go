@@ -62,9 +62,16 @@ again.
 [192.0.2.1]". What the file does not name stays unchanged; a key without a value
 restores the default. Options on the command line win.
 
+--restart controls whether a VPS that ends is started again: on-failure after a
+crash, a lack of memory or an exit status other than 0, always also after
+"poweroff" inside. The pause before a restart is 100 ms, and doubles up to a minute
+until the VPS has run for 10 s. After "croft stop" and "croft kill" a VPS stays
+stopped, also if it waits to be started again. on-failure:N gives up after N
+restarts without a run of 10 minutes.
+
 --protect yes guards a VPS against a mistake: "croft destroy" refuses it, also
 with --force or --all, until --protect no. All other commands work as before.`,
-		Options: slices.Concat([]cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), protectOption(),
+		Options: slices.Concat([]cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(), protectOption(),
 			cmdline.Option{Name: "ip-add", Placeholder: "ADDRESS", Many: true, Usage: "add an address; may be repeated"},
 			cmdline.Option{Name: "ip-del", Placeholder: "ADDRESS", Many: true, Kind: addressesOfVPS, Usage: "remove an address; may be repeated"},
 			cmdline.Option{Name: "device-add", Placeholder: "DEVICE", Many: true, Usage: "add " + deviceUsage},
@@ -104,6 +111,13 @@ func bootOrderOption() cmdline.Option {
 
 func stopTimeoutOption() cmdline.Option {
 	return cmdline.Option{Name: "stop-timeout", Placeholder: "TIME", Usage: "time to shut down before it is killed (default: 60s)"}
+}
+
+func restartOption() cmdline.Option {
+	return cmdline.Option{
+		Name: "restart", Placeholder: "no|on-failure[:N]|always", Choices: []string{"no", "on-failure", "always"},
+		Usage: "start it again when it ends by itself: not, after a crash (at most N times in a row), or always (default: no)",
+	}
 }
 
 func protectOption() cmdline.Option {
@@ -168,6 +182,7 @@ func setEdits(i *invocation) []vps.Edit {
 	edits = addEdit(edits, i, "onboot", values.OnBoot, func(o vps.OnBoot) vps.Edit { return vps.SetOnBoot{OnBoot: o} })
 	edits = addEdit(edits, i, "boot-order", values.BootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })
 	edits = addEdit(edits, i, "stop-timeout", values.Timeout, func(d time.Duration) vps.Edit { return vps.SetStopTimeout{Timeout: d} })
+	edits = addEdit(edits, i, "restart", vps.ParseRestart, func(r vps.Restart) vps.Edit { return vps.SetRestart{Restart: r} })
 	edits = addEdit(edits, i, "protect", values.YesNo, func(yes bool) vps.Edit { return vps.SetProtected{Protected: yes} })
 	return edits
 }

@@ -217,15 +217,22 @@ type info struct {
 		Name, Network, HostLink, MAC string
 		Addresses                    []string
 	}
-	LastEnd *struct {
-		Reason, Detail string
-		Status         int
-		OutOfMemory    bool
+	LastEnd  *end
+	Restarts struct {
+		Count int
+		Last  *end
 	}
 	MonitorLog string
 	Cgroup     string
 	Files      string
 	Error      string
+}
+
+// An end is how a VPS ended.
+type end struct {
+	Reason, Detail string
+	Status         int
+	OutOfMemory    bool
 }
 
 // inspect returns what croft says about a VPS.

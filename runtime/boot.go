@@ -190,6 +190,10 @@ func (mon *monitor) beginRun(v vps.VPS) (state.Run, *os.File, error) {
 	settings := v.StartSettings()
 	run := state.Run{Schema: state.Schema, HostBoot: host.BootID, Settings: &settings, State: state.Starting, Boot: boot,
 		Started: time.Now().UTC(), Monitor: me, ConsoleAt: filepath.Base(file.Name())}
+	if mon.how == monitorEnded {
+		run.Restarts = mon.lastRun().Restarts
+		run.Restarts.At = nil
+	}
 	if err := mon.store.PutRun(mon.name, run); err != nil {
 		file.Close()
 		return state.Run{}, nil, err

@@ -406,7 +406,7 @@ func commands() []trial {
 	}
 	change := []vps.Edit{vps.SetOnBoot{OnBoot: vps.OnBootYes}, someRate, vps.SetConnections{Limit: 900}}
 	others := []vps.Edit{
-		vps.SetBootOrder{Order: 3}, vps.SetProtected{}, vps.SetMemory{Bytes: 64 << 20}, vps.SetHostname{Hostname: "other"}, vps.SetServers{Servers: []string{"192.0.2.53"}}, vps.SetLabel{Key: "tier", Value: "web"}, vps.SetRate{Out: bits(2_000_000)}, vps.SetConnections{Limit: 400}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop},
+		vps.SetBootOrder{Order: 3}, vps.SetProtected{}, restartsAlways, vps.SetMemory{Bytes: 64 << 20}, vps.SetHostname{Hostname: "other"}, vps.SetServers{Servers: []string{"192.0.2.53"}}, vps.SetLabel{Key: "tier", Value: "web"}, vps.SetRate{Out: bits(2_000_000)}, vps.SetConnections{Limit: 400}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop},
 		vps.FlushRoutes{}, vps.AddRouteRule{Rule: vps.RouteRule{From: "192.0.2.0/24", Table: 100}},
 		vps.RemoveDevice{Name: "/dev/sdb"}, vps.AddDevice{Device: vps.Device{Source: "/dev/kvm", Mode: "0666"}},
 		vps.UnpublishAll{}, vps.Publish{Ports: []vps.Publication{{Protocol: "udp", Ports: "53", To: "53"}}},
@@ -429,6 +429,12 @@ func commands() []trial {
 				return nil // killed, with the process
 			}
 			return fakeMonitors{f.w, f.m}.reboot(background, "web")
+		}},
+		{name: "restart after a crash", ready: append(slices.Clone(running), changeWeb(restartsAlways)), hides: true, do: func(f *faulty) error {
+			if !f.w.holds("web") {
+				return nil // killed, with the process
+			}
+			return fakeMonitors{f.w, f.m}.ends(background, "web", crashed)
 		}},
 		{name: "adoption", method: "Inspect", ready: append(slices.Clone(running), loseMonitor), do: func(f *faulty) error {
 			_, err := f.m.Inspect(background, "web")

@@ -178,7 +178,7 @@ func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error)
 		v.Interfaces = append(v.Interfaces, vps.Interface{Name: fmt.Sprintf("eth%d", i), Network: n})
 	}
 	edits := []vps.Edit{vps.SetOnBoot{OnBoot: o.OnBoot}, vps.SetBootOrder{Order: o.BootOrder}, vps.SetStopTimeout{Timeout: o.StopTime},
-		vps.SetProtected{Protected: o.Protected}, vps.Publish{Ports: o.Published}}
+		vps.SetProtected{Protected: o.Protected}, vps.SetRestart{Restart: o.Restart}, vps.Publish{Ports: o.Published}}
 	for _, r := range o.Rates {
 		edits = append(edits, r)
 	}

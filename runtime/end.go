@@ -14,6 +14,7 @@ import (
 	"croft/runtime/holder"
 	"croft/runtime/look"
 	"croft/runtime/paths"
+	"croft/runtime/restarts"
 )
 
 // EndUnknown is the reason of an End that no monitor has seen.
@@ -29,20 +30,35 @@ const (
 	bootPause  = time.Second
 )
 
+// next is what follows the end of a VPS.
+type next int
+
+const (
+	staysDown  next = iota
+	startsNow       // it has rebooted
+	startsSoon      // its restart policy says so; the record has the pause
+)
+
 // afterInit is the monitor after the end of init, or after the end of the croft run
 // that the VPS belongs to. It returns if the VPS stays stopped.
 func (mon *monitor) afterInit(ctx context.Context, seen holder.End) error {
-	again, err := mon.sweepAfterEnd(ctx, seen)
-	if !again {
-		return errors.Join(err, mon.removeIfAbandoned(ctx))
+	next, err := mon.sweepAfterEnd(ctx, seen)
+	switch next {
+	case startsNow:
+		if err = mon.reboot(ctx); err == nil || mon.askedToStop() || !mon.planRestart() {
+			return err
+		}
+		return mon.restart(ctx)
+	case startsSoon:
+		return mon.restart(ctx)
 	}
-	return mon.reboot(ctx)
+	return errors.Join(err, mon.removeIfAbandoned(ctx))
 }
 
-// sweepAfterEnd removes what the VPS has left and records how it ended. It reports
-// whether the VPS starts again: it has rebooted, and no command has asked it to stop
-// meanwhile. again can be true with an error: the start may succeed.
-func (mon *monitor) sweepAfterEnd(ctx context.Context, seen holder.End) (again bool, err error) {
+// sweepAfterEnd removes what the VPS has left and records how it ended. It returns
+// whether the VPS starts again. It can start again with an error: the start may
+// succeed.
+func (mon *monitor) sweepAfterEnd(ctx context.Context, seen holder.End) (next next, err error) {
 	v := mon.settings()
 	run := mon.lastRun()
 	run.End = new(endreason.ByKill("the croft run that it belonged to has ended"))
@@ -58,16 +74,96 @@ func (mon *monitor) sweepAfterEnd(ctx context.Context, seen holder.End) (again b
 	mon.log.Printf("init has ended: %s", run.End.Detail)
 	err = mon.sweepAndUnmount(ctx, v)
 	run.State, run.Init, run.Monitor = state.Ended, state.Process{}, state.Process{}
+	next = mon.afterEnd(v, &run, seen.Abandoned)
 	if e := mon.store.PutRun(mon.name, run); e != nil {
 		err = errors.Join(err, e)
 	}
-	if mon.askedToStop() || seen.Abandoned {
-		return false, err
+	if next == staysDown && !seen.Abandoned && !mon.askedToStop() && endreason.FromInside(*run.End) {
+		err = errors.Join(err, mon.store.UnmarkRunning(mon.name))
 	}
-	if endreason.FromInside(*run.End) {
-		return false, errors.Join(err, mon.store.UnmarkRunning(mon.name))
+	return next, err
+}
+
+// afterEnd decides what follows the end of v as run has it, and writes into run when
+// v is restarted. A command that has asked v to stop meanwhile always wins.
+func (mon *monitor) afterEnd(v vps.VPS, run *state.Run, abandoned bool) next {
+	if mon.askedToStop() || abandoned {
+		return staysDown
 	}
-	return mon.startsAgain(v, *run.End), err
+	if mon.startsAgain(v, *run.End) {
+		return startsNow
+	}
+	if !mon.plan(v, run, run.End.Time.Sub(run.Started)) {
+		return staysDown
+	}
+	return startsSoon
+}
+
+// plan writes into run when v, which ran for a time, is restarted. It reports false
+// if the restart policy does not say so.
+func (mon *monitor) plan(v vps.VPS, run *state.Run, ran time.Duration) bool {
+	restarts, again := restarts.Next(v.Restart, run.Restarts, *run.End, ran)
+	run.Restarts = restarts
+	if !again {
+		return false
+	}
+	run.Restarts.At = new(time.Now().UTC().Add(restarts.Pause()))
+	mon.log.Printf("restart %d in %s (policy %s)", restarts.Count, restarts.Pause(), v.Restart)
+	return true
+}
+
+// planRestart is plan after a start that failed, with the record.
+func (mon *monitor) planRestart() bool {
+	run := mon.lastRun()
+	if run.End == nil || !mon.plan(mon.settings(), &run, 0) {
+		return false
+	}
+	if err := mon.store.PutRun(mon.name, run); err != nil {
+		mon.log.Printf("%v", err)
+	}
+	return true
+}
+
+// restart starts the VPS after the pause that is planned, and again if the start
+// fails, as its restart policy says. It returns if the VPS stays stopped.
+func (mon *monitor) restart(ctx context.Context) error {
+	mon.how = monitorEnded
+	for {
+		if !mon.awaitRestart() {
+			return mon.giveUpRestart()
+		}
+		err := mon.bootOnce(ctx)
+		if err == nil || mon.askedToStop() || !mon.planRestart() {
+			return err
+		}
+		mon.log.Printf("%v", err)
+	}
+}
+
+// awaitRestart waits until the VPS is to start again. It returns early with false if
+// a command has asked the VPS to stop, or has changed its policy.
+func (mon *monitor) awaitRestart() bool {
+	run := mon.lastRun()
+	for left := run.Restarts.Pause(); left > 0; left -= pace {
+		if v, err := mon.store.Get(mon.name); err == nil && !restarts.Wants(v.Restart, *run.End) {
+			return false
+		}
+		if !mon.pauseUnlessStopped(min(left, pace)) {
+			return false
+		}
+	}
+	return true
+}
+
+// giveUpRestart records that the VPS is not restarted.
+func (mon *monitor) giveUpRestart() error {
+	run := mon.lastRun()
+	run.Restarts.At = nil
+	err := mon.store.PutRun(mon.name, run)
+	if !mon.askedToStop() && endreason.FromInside(*run.End) {
+		err = errors.Join(err, mon.store.UnmarkRunning(mon.name))
+	}
+	return err
 }
 
 // settings returns the settings of the VPS. If they cannot be read it has only its

@@ -290,6 +290,7 @@ func (mon *monitor) tell(err error) {
 // recordFailure records that a start failed.
 func (mon *monitor) recordFailure(ctx context.Context, cause error) error {
 	run := mon.lastRun()
+	run.Restarts.At = nil
 	run.Schema, run.State, run.Init, run.Monitor = state.Schema, state.Ended, state.Process{}, state.Process{}
 	run.End = &state.End{Time: time.Now().UTC(), Reason: endreason.Failed, Status: int(fail.KindOf(cause)), Detail: cause.Error()}
 	return mon.store.PutRun(mon.name, run)

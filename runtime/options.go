@@ -49,6 +49,7 @@ type CreateOptions struct {
 	BootOrder  int           // higher ones start first and stop last
 	StopTime   time.Duration // how long a stop may take before it is killed; 0 is DefaultStopTimeout
 	Protected  bool          // Destroy refuses it until Change takes the protection off
+	Restart    vps.Restart   // whether it starts again after an end that no command asked for
 	Ephemeral  bool
 	IfMissing  bool // no-op if the VPS exists
 
@@ -130,13 +131,14 @@ type Status = observe.Status
 
 // The statuses that list and inspect print.
 const (
-	StatusStopped  = observe.Stopped
-	StatusStarting = observe.Starting
-	StatusRunning  = observe.Running
-	StatusStopping = observe.Stopping
-	StatusPaused   = observe.Paused
-	StatusOrphaned = observe.Orphaned
-	StatusBroken   = observe.Broken
+	StatusStopped    = observe.Stopped
+	StatusStarting   = observe.Starting
+	StatusRunning    = observe.Running
+	StatusStopping   = observe.Stopping
+	StatusRestarting = observe.Restarting
+	StatusPaused     = observe.Paused
+	StatusOrphaned   = observe.Orphaned
+	StatusBroken     = observe.Broken
 )
 
 // Types of the commands that look at VPSs: see package look.

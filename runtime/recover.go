@@ -12,6 +12,7 @@ import (
 	"croft/runtime/look"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
+	"croft/runtime/restarts"
 )
 
 // lock takes the lock of name for the command of this Manager.
@@ -96,11 +97,11 @@ func (m *Manager) replaceMonitor(ctx context.Context, l *state.Locked) error {
 }
 
 // startAfterUnseenEnd starts a VPS that ended while it had no monitor, if it should
-// run: it may have rebooted, and only a monitor would have seen that. No-op for
-// other VPSs.
+// run: it may have rebooted, and only a monitor would have seen that. It also starts
+// one whose monitor was killed before it restarted it. No-op for other VPSs.
 func (m *Manager) startAfterUnseenEnd(ctx context.Context, l *state.Locked, v vps.VPS) error {
 	seen, err := m.observe(l.Name())
-	if err != nil || !seen.EndedUnseen() {
+	if err != nil || !seen.Unhandled() {
 		return err
 	}
 	life, err := l.Life()
@@ -112,18 +113,24 @@ func (m *Manager) startAfterUnseenEnd(ctx context.Context, l *state.Locked, v vp
 	}
 	defer life.Close()
 	// Its monitor may have written the end, and ended itself, in between.
-	if seen, err = m.observe(l.Name()); err != nil || !seen.EndedUnseen() {
+	if seen, err = m.observe(l.Name()); err != nil || !seen.Unhandled() {
 		return err
 	}
 	run := seen.Run
-	run.State, run.End = state.Ended, new(endreason.Unseen())
-	run.End.Time = time.Now().UTC()
+	if seen.EndedUnseen() {
+		run.State, run.End = state.Ended, new(endreason.Unseen())
+		run.End.Time = time.Now().UTC()
+	}
+	run.Restarts.At = nil
 	run.Init, run.Monitor = state.Process{}, state.Process{}
 	if err := m.store.PutRun(l.Name(), run); err != nil {
 		return err
 	}
 	should, err := m.store.ShouldRun(l.Name())
-	if err != nil || !should || paths.Exists(paths.StopRequest(m.store, l.Name())) || !m.mayHaveRebooted(v, *run.End) {
+	if err != nil || !should || paths.Exists(paths.StopRequest(m.store, l.Name())) {
+		return err
+	}
+	if !m.mayHaveRebooted(v, *run.End) && !restarts.Wants(v.Restart, *run.End) {
 		return err
 	}
 	m.warn(fmt.Sprintf("%s: it ended while it had no monitor; it is started again", l.Name()))
@@ -136,7 +143,7 @@ func (m *Manager) startAfterUnseenEnd(ctx context.Context, l *state.Locked, v vp
 func (m *Manager) recoverIfFree(ctx context.Context, name vps.Name) {
 	m.thawIfFree(ctx, name)
 	seen, err := m.observe(name)
-	if err != nil || seen.Monitored || seen.Run.State != state.Running {
+	if err != nil || seen.Monitored || seen.Run.State != state.Running && !seen.Unhandled() {
 		return
 	}
 	m.destroyAbandoned(ctx)

@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -105,6 +106,13 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 	if err != nil {
 		return err
 	}
+	if seen.Restarting() {
+		if life, err = m.endRestart(ctx, l); err != nil {
+			return err
+		}
+		defer life.Close()
+		held = false
+	}
 	if held || seen.Alive { // a start would remove a VPS that runs without a monitor
 		return seen.AlreadyRunning()
 	}
@@ -130,6 +138,31 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 		m.names().Update(context.WithoutCancel(ctx), tables.NetworksOf(v))
 	}
 	return err
+}
+
+// endRestart ends the monitor of a VPS that waits before a restart, and returns the
+// life lock: the caller starts the VPS at once. It is fail.State if the monitor has
+// started the VPS meanwhile.
+func (m *Manager) endRestart(ctx context.Context, l *state.Locked) (*os.File, error) {
+	if err := requestStop(m.store, l.Name()); err != nil {
+		return nil, err
+	}
+	for {
+		life, err := m.lifeWithin(ctx, l, pace)
+		if err == nil || ctx.Err() != nil {
+			return life, err
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			return nil, err
+		}
+		seen, err := m.observe(l.Name())
+		if err == nil && seen.Alive {
+			err = errors.Join(os.Remove(paths.StopRequest(m.store, l.Name())), seen.AlreadyRunning())
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 // nextBoot returns the number of the next boot; 0 if the logs cannot be read.

@@ -69,6 +69,9 @@ func (m *Manager) Kill(ctx context.Context, name vps.Name, sig syscall.Signal) e
 		return fail.New(fail.State, "%s is not running", name).WithHint("croft start %s", name)
 	}
 	if sig != syscall.SIGKILL {
+		if seen, err := m.observe(name); err == nil && seen.Restarting() {
+			return observe.NotRunning(name, StatusRestarting)
+		}
 		return m.containers.Signal(string(name), sig)
 	}
 	m.unmarkRunning(name)

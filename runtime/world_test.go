@@ -630,11 +630,16 @@ func (w *world) letGo(id string) *os.File {
 
 // reboot is a reboot of a VPS from inside, with the work of its monitor.
 func (f fakeMonitors) reboot(ctx context.Context, name vps.Name) error {
+	return f.ends(ctx, name, uint32(syscall.SIGHUP))
+}
+
+// ends is the end of an init with a wait status, with the work of its monitor.
+func (f fakeMonitors) ends(ctx context.Context, name vps.Name, status uint32) error {
 	mon := &monitor{Manager: f.m, name: name, life: f.letGo(string(name))}
 	if err := f.endInit(string(name)); err != nil {
 		return err
 	}
-	err := mon.afterInit(ctx, holder.End{Known: true, Status: uint32(syscall.SIGHUP)})
+	err := mon.afterInit(ctx, holder.End{Known: true, Status: status})
 	if err != nil || !f.has("container", string(name)) {
 		mon.life.Close()
 		return err

@@ -42,6 +42,7 @@ func All() []Setting {
 		{Key: "onboot", Default: "last", Words: func(v vps.VPS) []string { return text(string(v.OnBoot)) }},
 		{Key: "boot-order", Default: "0", Words: func(v vps.VPS) []string { return number(int64(v.BootOrder)) }},
 		{Key: "stop-timeout", Default: "60s", Words: stopTimeout},
+		{Key: "restart", Default: "no", Words: restart},
 		{Key: "protect", Default: "no", Words: func(v vps.VPS) []string { return yes(v.Protected) }},
 		{Key: "description", Default: "default", Words: func(v vps.VPS) []string { return text(v.Description) }},
 		{Key: "label", Form: Pairs, Words: func(v vps.VPS) []string { return pairs(v.Labels) }},
@@ -108,6 +109,13 @@ func exact(n, step int64, units string) string {
 		n, unit = n/step, units[i:i+1]
 	}
 	return decimal(n) + unit
+}
+
+func restart(v vps.VPS) []string {
+	if v.Restart.When == vps.RestartNo {
+		return nil
+	}
+	return []string{v.Restart.String()}
 }
 
 // swap is unlimited by default; -1 is no swap.

@@ -145,6 +145,7 @@ func full(t testing.TB) vps.VPS {
 		BootOrder:  7,
 		StopAfter:  90,
 		Protected:  true,
+		Restart:    vps.Restart{When: vps.RestartOnFailure, Most: 3},
 		Privileged: true,
 		Labels:     map[string]string{"k": "v"},
 

@@ -37,6 +37,22 @@ type Run struct {
 	Settings  *vps.StartSettings `json:"settings,omitempty"`
 	ConsoleAt string             `json:"console,omitempty"` // the log file of this boot, below the VPS's log/
 	End       *End               `json:"end,omitempty"`
+	Restarts  Restarts           `json:"restarts,omitzero"`
+}
+
+// Restarts are what the restart policy of a VPS has done since a command started
+// it. A reboot from inside changes nothing of it.
+type Restarts struct {
+	Count             int        `json:"count"`             // how often the policy has started it again
+	Tried             int        `json:"tried"`             // those that count against the number of the policy
+	PauseMilliseconds int64      `json:"pauseMilliseconds"` // before the last one
+	Last              *End       `json:"last,omitempty"`    // the end before the last one
+	At                *time.Time `json:"at,omitempty"`      // when it starts again; nil unless it waits for that
+}
+
+// Pause is the pause before the last restart.
+func (r Restarts) Pause() time.Duration {
+	return time.Duration(r.PauseMilliseconds) * time.Millisecond
 }
 
 // A Process is named by its pid and start time (field 22 of /proc/PID/stat,

@@ -93,6 +93,7 @@ func TestEdits(t *testing.T) {
 		{SetBootOrder{7}, "boot order 7", "", func(v VPS) any { return v.BootOrder }, 7},
 		{SetStopTimeout{time.Millisecond}, "stop timeout 1ms", "", func(v VPS) any { return v.StopAfter }, 1},
 		{SetProtected{true}, "protected true", "", func(v VPS) any { return v.Protected }, true},
+		{SetRestart{Restart{RestartOnFailure, 3}}, "restart on-failure:3", "", func(v VPS) any { return v.Restart.Most }, 3},
 		{SetProtected{false}, "protected false", "", func(v VPS) any { return v.Protected }, false},
 		{Reapply{PartFirewall}, "apply firewall", PartFirewall, func(v VPS) any { return v.Firewall }, someFirewall()},
 		{FinishRename{}, "finish rename", "", func(v VPS) any { return v.Hostname }, "web.example"},

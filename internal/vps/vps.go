@@ -37,6 +37,7 @@ type VPS struct {
 	BootOrder  int               `json:"bootOrder,omitempty"`          // a higher one starts first and stops last
 	StopAfter  int               `json:"stopTimeoutSeconds,omitempty"` // how long a stop may take; 0 is the default
 	Protected  bool              `json:"protected,omitempty"`          // destroy refuses it
+	Restart    Restart           `json:"restart,omitzero"`             // whether it starts again after an end that no command asked for
 	Labels     map[string]string `json:"labels,omitempty"`
 	// Description is one line of text for people.
 	Description string `json:"description,omitempty"`
@@ -120,7 +121,7 @@ func (v VPS) Check() error {
 	}
 	for _, check := range []func() error{
 		v.checkTexts, v.OnBoot.Check, v.checkInterfaces, v.Limits.Check, v.DNS.Check, v.Firewall.Check, v.Routing.Check,
-		v.checkPublished, v.checkAllow, v.checkSysctls, v.checkDevices,
+		v.checkPublished, v.checkAllow, v.checkSysctls, v.checkDevices, v.checkRestart,
 	} {
 		if err := check(); err != nil {
 			return err

@@ -96,6 +96,8 @@ type Info struct {
 	BootOrder   int               `json:"bootOrder"`
 	StopAfter   int               `json:"stopTimeoutSeconds"`
 	Protected   bool              `json:"protected"`
+	Restart     vps.Restart       `json:"restart"` // no, on-failure, on-failure:N or always
+	Restarts    Restarts          `json:"restarts"`
 	ShouldRun   bool              `json:"shouldRun"` // it was started and has not been stopped since
 	Pending     []string          `json:"pending"`   // settings that take effect at the next start; of a VPS that runs
 	LastEnd     *state.End        `json:"lastEnd"`
@@ -104,6 +106,13 @@ type Info struct {
 	Cgroup      string            `json:"cgroup"`     // as in its bundle; "" if it does not run
 	MonitorLog  string            `json:"monitorLog"` // log file of its monitor; it exists after the first start
 	Error       string            `json:"error,omitempty"`
+}
+
+// Restarts are what the restart policy has done since a command started the VPS.
+type Restarts struct {
+	Count int        `json:"count"`
+	Last  *state.End `json:"last"` // the end before the last restart; nil if there was none
+	Next  *time.Time `json:"next"` // when it starts again; nil unless it waits for that
 }
 
 // An InterfaceInfo describes an interface of a VPS and its link on the host.
@@ -178,7 +187,7 @@ func (l Looker) mayRestart(ctx context.Context, info Info) bool {
 		return false
 	}
 	seen, err := l.Observer.Observe(info.Name)
-	if err != nil || !seen.EndedUnseen() {
+	if err != nil || !seen.Unhandled() {
 		return false
 	}
 	l.Recover(ctx, info.Name)
@@ -196,7 +205,7 @@ func (l Looker) Inspect(ctx context.Context, name vps.Name) (Info, error) {
 	}
 	l.Recover(ctx, name)
 	info := l.describe(ctx, v, l.Tables.Of(v), map[string]bool{string(name): true})
-	if info.Status == observe.Stopped {
+	if info.Status == observe.Stopped || info.Status == observe.Restarting {
 		return info, nil
 	}
 	plugs, err := l.Tables.Plugs(v)
@@ -229,7 +238,7 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
 		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, l.Capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels, Description: v.Description, Pending: []string{},
-		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: int(v.StopTimeout().Seconds()), Protected: v.Protected,
+		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: int(v.StopTimeout().Seconds()), Protected: v.Protected, Restart: v.Restart,
 		Interfaces: describeInterfaces(v, networks), Published: append([]vps.Publication{}, v.Published...),
 		Allow: append([]string{}, v.Allow...), Devices: append([]vps.Device{}, v.Devices...),
 		Bundle: l.Store.BundleDir(v.Name), Files: filepath.Join(l.Store.FSDir(v.Name), "upper"),
@@ -257,10 +266,11 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 	}
 	run := seen.Run
 	info.Boot, info.LastEnd = run.Boot, run.End
+	info.Restarts = Restarts{Count: run.Restarts.Count, Last: run.Restarts.Last, Next: run.Restarts.At}
 	if seen.EndedUnseen() || run.State == state.Starting {
 		info.LastEnd = new(endreason.Unseen())
 	}
-	if info.Status == observe.Stopped {
+	if info.Status == observe.Stopped || info.Status == observe.Restarting {
 		return info
 	}
 	info.Cgroup = l.cgroupsPath(v.Name)

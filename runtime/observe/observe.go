@@ -18,10 +18,12 @@ const (
 	Stopped  Status = "stopped"
 	Starting Status = "starting"
 	Running  Status = "running"
-	Stopping Status = "stopping" // its init has ended, and its monitor removes what it left on the host
-	Paused   Status = "paused"
-	Orphaned Status = "orphaned" // it runs without a monitor; the next command gives it a new one
-	Broken   Status = "broken"   // its files cannot be read
+	// Restarting: it has ended, and its monitor waits before it starts it again.
+	Restarting Status = "restarting"
+	Stopping   Status = "stopping" // its init has ended, and its monitor removes what it left on the host
+	Paused     Status = "paused"
+	Orphaned   Status = "orphaned" // it runs without a monitor; the next command gives it a new one
+	Broken     Status = "broken"   // its files cannot be read
 )
 
 // Up reports whether a VPS of this status has an init.
@@ -75,6 +77,20 @@ func (o Observation) Orphaned() bool { return o.Alive && !o.Monitored }
 // how: it was killed before that, or is about to write it.
 func (o Observation) EndedUnseen() bool { return o.Run.State == state.Running && !o.Alive }
 
+// Restarting reports whether the VPS has ended and its monitor waits before it starts
+// it again.
+func (o Observation) Restarting() bool { return o.Monitored && o.waits() }
+
+// waits reports whether the monitor wrote last that it waits before a restart.
+func (o Observation) waits() bool {
+	return o.Run.State == state.Ended && o.Run.Restarts.At != nil
+}
+
+// Unhandled reports whether the monitor has not done all that follows the end of the
+// VPS: it has not written how that ended, or waits to start it again. If the life lock
+// is free, or the caller holds it, the monitor was killed.
+func (o Observation) Unhandled() bool { return o.EndedUnseen() || o.waits() }
+
 // Init is the init process, the zero Identity if there is none.
 func (o Observation) Init() inside.Identity {
 	if !o.Alive {
@@ -93,6 +109,8 @@ func (o Observer) Status(seen Observation) (Status, error) {
 		return Orphaned, nil
 	case !seen.Alive && seen.stopping:
 		return Stopping, nil
+	case seen.Restarting():
+		return Restarting, nil
 	case !seen.Alive:
 		return Starting, nil
 	}
@@ -112,6 +130,8 @@ func NotRunning(name vps.Name, status Status) error {
 	switch status {
 	case Starting:
 		return fail.New(fail.State, "%s is still starting", name).WithHint("croft wait --for running %s", name)
+	case Restarting:
+		return fail.New(fail.State, "%s has ended and waits to be started again", name).WithHint("croft wait --for running %s", name)
 	case Stopping:
 		return fail.New(fail.State, "%s is shutting down", name).WithHint("croft wait --for stopped %s", name)
 	}
@@ -140,6 +160,8 @@ func (o Observation) AlreadyRunning() error {
 		return fail.New(fail.State, "%s is running already", o.Name).WithHint("croft list %s", o.Name)
 	case o.stopping:
 		return NotRunning(o.Name, Stopping)
+	case o.Restarting():
+		return NotRunning(o.Name, Restarting)
 	}
 	return NotRunning(o.Name, Starting)
 }
