@@ -264,6 +264,46 @@ func publications(i *invocation) []vps.Publication {
 	return all
 }
 
+// setPublishOption is --publish for set.
+func setPublishOption() cmdline.Option {
+	o := publishOption()
+	o.Placeholder, o.Dash = o.Placeholder+"|-PORT", true
+	o.Usage = "publish a host port, for example 8080:80, or remove it: -8080; may be repeated"
+	return o
+}
+
+// publishEdits reads --publish of set. The removals come first, so a published port can
+// get another target at the same time.
+func publishEdits(i *invocation) []vps.Edit {
+	var add, remove []vps.Edit
+	for _, e := range getMany(i, "publish", publishEdit) {
+		if _, adds := e.(vps.Publish); adds {
+			add = append(add, e)
+		} else {
+			remove = append(remove, e)
+		}
+	}
+	return append(remove, add...)
+}
+
+// publishEdit reads SPEC, or -PORT, -PORT/PROTOCOL or -SPEC, which chooses by the
+// port of the host, and never by a number of the list.
+func publishEdit(s string) (vps.Edit, error) {
+	text, removes := strings.CutPrefix(s, "-")
+	if !removes {
+		p, err := parsePublication(s)
+		return vps.Publish{Ports: []vps.Publication{p}}, err
+	}
+	c, err := parsePublicationChoice(text)
+	if c.Number != 0 {
+		c = vps.PublicationChoice{Ports: text}
+	}
+	if err == nil && c.Ports != "" {
+		_, _, err = vps.ParsePorts(c.Ports)
+	}
+	return vps.Unpublish{Chosen: []vps.PublicationChoice{c}}, err
+}
+
 // publicationText returns p as users write it.
 func publicationText(p vps.Publication) string {
 	text := p.Ports + ":" + p.To + "/" + p.Protocol

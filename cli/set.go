@@ -35,6 +35,10 @@ default one.
 --label KEY=VALUE sets a label, --label -KEY removes it. The same holds for --env,
 --sysctl and --allow. --dns and --search replace all former values.
 
+--publish 8080:80 publishes a port, and --publish -8080 or -8080:80/tcp removes it,
+at once: "croft help publish" has the forms. An ADDRESS or a protocol that a removal
+does not name matches any.
+
 Some settings of a running VPS take effect at its next start: --hostname, --env,
 --sysctl, --allow. The command names them, and "croft list --columns name,pending"
 "croft status" and "croft inspect" show them until then. --at-restart defers the
@@ -76,6 +80,7 @@ with --force or --all, until --protect no. All other commands work as before.`,
 			cmdline.Option{Name: "ip-del", Placeholder: "ADDRESS", Many: true, Kind: addressesOfVPS, Usage: "remove an address; may be repeated"},
 			cmdline.Option{Name: "device-add", Placeholder: "DEVICE", Many: true, Usage: "add " + deviceUsage},
 			cmdline.Option{Name: "device-del", Placeholder: "DEVICE", Many: true, Kind: devicesOfVPS, Usage: "remove a device: its path inside, or gpu or usb:SERIAL; may be repeated"},
+			setPublishOption(),
 			rateOption(), connectionsOption(),
 			cmdline.Option{Name: "memory", Short: "m", Placeholder: "SIZE", Usage: "memory limit: a size, unlimited, or default"},
 			cmdline.Option{Name: "swap", Placeholder: "SIZE", Usage: "swap limit, in addition to memory: a size, unlimited, or 0 for no swap"},
@@ -173,6 +178,7 @@ func setEdits(i *invocation) []vps.Edit {
 		edits = append(edits, r)
 	}
 	edits = addEdit(edits, i, "connections", values.Connections, func(n int64) vps.Edit { return vps.SetConnections{Limit: n} })
+	edits = append(edits, publishEdits(i)...)
 	edits = append(edits, limitEdits(i)...)
 	edits = append(edits, resourceEdits(i)...)
 	edits = append(edits, getMany(i, "label", labelEdit)...)

@@ -137,6 +137,7 @@ func TestChanges(t *testing.T) {
 		"allow: [io_uring]":              "allow=-vsock allow=io_uring",
 		"ip: [10.90.0.3]":                "ip-del=10.90.0.2 ip-add=10.90.0.3",
 		"rate:":                          "rate=eth0:unlimited",
+		"publish: [8080:80]":             "publish=-[::1]:5353:53/udp publish=8080:80",
 		"device: /dev/sdb:/dev/xvda":     "device-del=/dev/xvda device-del=gpu device-add=/dev/sdb:/dev/xvda",
 		"onboot: last\nprotect:":         "onboot=last protect=no",
 		"hostname:\nlabel: {tier: 1}":    "hostname=default",

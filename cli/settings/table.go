@@ -32,7 +32,7 @@ func All() []Setting {
 		{Key: "ip", Form: Members, Add: "ip-add", Remove: option("ip-del"), Words: addresses},
 		{Key: "rate", Form: Members, Remove: unlimitedRate, Words: rates},
 		{Key: "connections", Default: "default", Words: connections},
-		{Key: "publish", Form: Members, Fixed: true, Words: published},
+		{Key: "publish", Form: Members, Remove: unpublished, Words: published},
 		{Key: "dns", Form: List, Default: "default", Words: func(v vps.VPS) []string { return v.DNS.Servers }},
 		{Key: "search", Form: List, Default: "default", Words: func(v vps.VPS) []string { return v.DNS.Search }},
 		{Key: "env", Form: Pairs, Words: func(v vps.VPS) []string { return v.Env }},
@@ -208,6 +208,15 @@ func published(v vps.VPS) []string {
 		all = append(all, p.String())
 	}
 	return all
+}
+
+// unpublished is the option that removes a published port. It names the protocol, or
+// it would mean those of every protocol.
+func unpublished(word string) (option, value string) {
+	if !strings.Contains(word, "/") {
+		word += "/tcp"
+	}
+	return "publish", "-" + word
 }
 
 func devices(v vps.VPS) []string {
