@@ -45,7 +45,7 @@ func settingOptions() []cmdline.Option {
 	return slices.Concat([]cmdline.Option{
 		profileOption(),
 		{Name: "template", Placeholder: "TEMPLATE", Usage: "template to create the VPS from: a name or NAME@DIGEST", Kind: templateSources},
-		{Name: "ip", Placeholder: "ADDRESS", Many: true, Usage: "IPv4 or IPv6 address (default: the next free one); may be repeated"},
+		{Name: "ip", Placeholder: "[INTERFACE:]ADDRESS", Many: true, Usage: "IPv4 or IPv6 address (default: the next free one); may be repeated"},
 		{Name: "network", Placeholder: "NETWORK", Usage: "network to attach (default: croft0); repeat for eth1, eth2 and so on; \"none\" gives loopback only", Many: true, Kind: networkOrNone},
 		publishOption(),
 		{Name: "hostname", Placeholder: "NAME", Usage: "host name (default: NAME)"},
@@ -87,7 +87,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 	o := runtime.CreateOptions{
 		Template:    get(i, "template", values.TemplateOrImage),
 		Hostname:    get(i, "hostname", hostnameOrDefault),
-		Addresses:   getMany(i, "ip", values.Address),
+		Addresses:   newAddresses(i),
 		Networks:    getMany(i, "network", values.NetworkName),
 		Published:   publications(i),
 		Sysctls:     values.ToMap(getMany(i, "sysctl", values.Sysctl)),
@@ -122,14 +122,19 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		i.Err = withoutNetwork(o)
 	}
 	i.tellTemplate()
-	for n, a := range o.Addresses {
-		for _, b := range o.Addresses[:n] {
-			if a == b && i.Err == nil {
-				i.Err = usageError("--ip: %s is given twice", a)
-			}
-		}
-	}
 	return o
+}
+
+// newAddresses reads --ip.
+func newAddresses(i *invocation) []vps.AddAddress {
+	var all []vps.AddAddress
+	for _, a := range getMany(i, "ip", values.AddressAt) {
+		if i.Err == nil && slices.ContainsFunc(all, func(b vps.AddAddress) bool { return a.Address == b.Address }) {
+			i.Err = usageError("--ip: %s is given twice", a.Address)
+		}
+		all = append(all, vps.AddAddress(a))
+	}
+	return all
 }
 
 // withoutNetwork refuses what needs an interface.

@@ -44,8 +44,10 @@ Some settings of a running VPS take effect at its next start: --hostname, --env,
 "croft status" and "croft inspect" show them until then. --at-restart defers the
 other settings too: memory, for example. Addresses always change at once.
 
---ip-add and --ip-del change the addresses of eth0, inside the VPS and on its
-network, without a restart. An address in use is refused.
+--ip-add and --ip-del change addresses, inside the VPS and on its networks, without
+a restart. An address belongs to the interface whose network contains it;
+INTERFACE:ADDRESS, for example eth1:10.90.0.9, insists on one. An address in use is
+refused.
 
 ` + rateAbout + `
 
@@ -76,17 +78,14 @@ restarts without a run of 10 minutes.
 --protect yes guards a VPS against a mistake: "croft destroy" refuses it, also
 with --force or --all, until --protect no. All other commands work as before.`,
 		Options: slices.Concat([]cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(), protectOption(),
-			cmdline.Option{Name: "ip-add", Placeholder: "ADDRESS", Many: true, Usage: "add an address; may be repeated"},
-			cmdline.Option{Name: "ip-del", Placeholder: "ADDRESS", Many: true, Kind: addressesOfVPS, Usage: "remove an address; may be repeated"},
 			cmdline.Option{Name: "device-add", Placeholder: "DEVICE", Many: true, Usage: "add " + deviceUsage},
 			cmdline.Option{Name: "device-del", Placeholder: "DEVICE", Many: true, Kind: devicesOfVPS, Usage: "remove a device: its path inside, or gpu or usb:SERIAL; may be repeated"},
-			setPublishOption(),
 			rateOption(), connectionsOption(),
 			cmdline.Option{Name: "memory", Short: "m", Placeholder: "SIZE", Usage: "memory limit: a size, unlimited, or default"},
 			cmdline.Option{Name: "swap", Placeholder: "SIZE", Usage: "swap limit, in addition to memory: a size, unlimited, or 0 for no swap"},
 			cmdline.Option{Name: "cpus", Placeholder: "NUMBER", Usage: "CPU limit, for example 1.5, or unlimited"},
 			cmdline.Option{Name: "pids", Placeholder: "NUMBER", Usage: "limit of processes and threads: a number, unlimited, or default"},
-		}, resourceOptions(), []cmdline.Option{
+		}, setNetworkOptions(), resourceOptions(), []cmdline.Option{
 			cmdline.Option{Name: "label", Short: "l", Placeholder: "KEY=VALUE|-KEY", Many: true, Dash: true, Usage: "set a label, or remove it; may be repeated"},
 			descriptionOption(),
 			cmdline.Option{Name: "hostname", Placeholder: "NAME", Usage: "host name, or default: the name of the VPS; at the next start"},
@@ -161,19 +160,7 @@ func set(ctx context.Context, i *invocation) error {
 
 // setEdits reads the options of settings.
 func setEdits(i *invocation) []vps.Edit {
-	add, remove := getMany(i, "ip-add", values.Address), getMany(i, "ip-del", values.Address)
-	for _, a := range add {
-		if i.Err == nil && slices.Contains(remove, a) {
-			i.Err = usageError("--ip-add and --ip-del: both have %s", a)
-		}
-	}
-	var edits []vps.Edit
-	for _, a := range add {
-		edits = append(edits, vps.AddAddress{Address: a})
-	}
-	for _, a := range remove {
-		edits = append(edits, vps.RemoveAddress{Address: a})
-	}
+	edits := addressEdits(i)
 	for _, r := range getMany(i, "rate", values.Rate) {
 		edits = append(edits, r)
 	}

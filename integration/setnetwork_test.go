@@ -30,3 +30,20 @@ func TestPublishBySet(t *testing.T) {
 	must(t, "set", vps, "--publish", "-8382:80/tcp", "--publish", "-8381")
 	leads("", "8381", "8382")
 }
+
+// An address for an interface goes to that one, at once.
+func TestSetAddressOfAnInterface(t *testing.T) {
+	hostAsBefore(t)
+	newNetwork(t, "dmz", "--ipv4", "10.77.0.0/24", "--ipv6", "fd77::/64")
+	vps := create(t, "busybox", "--network", "croft0", "--network", "dmz", "--ip", "eth1:10.77.0.7")
+	must(t, "start", "--wait=network", vps)
+	must(t, "set", vps, "--ip-add", "eth1:10.77.0.9", "--ip-del", "eth1:10.77.0.7")
+	refused(t, 2, "10.77.0.8", "set", vps, "--ip-add", "eth0:10.77.0.8")
+	refused(t, 3, "eth2", "set", vps, "--ip-add", "eth2:10.77.0.8")
+	if !hostPings("10.77.0.9") || hostPings("10.77.0.7") {
+		t.Error("the addresses of eth1 do not answer as set")
+	}
+	if got := addressesOn(t, vps)["eth1"]; len(got) != 2 || got[0] != "10.77.0.9" {
+		t.Errorf("eth1 has %v", got)
+	}
+}

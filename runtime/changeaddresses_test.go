@@ -169,3 +169,44 @@ func TestChangeAddressesRefuses(t *testing.T) {
 		t.Errorf("it had %v and has %v", before, got)
 	}
 }
+
+// An address for an interface goes to that one at create and later, or is refused by its
+// network.
+func TestAddressOfAnInterface(t *testing.T) {
+	m, _ := newFake(t, t.TempDir())
+	ctx := context.Background()
+	if _, err := m.CreateNetwork(ctx, NetworkSettings{Name: "dmz", IPv4: netip.MustParsePrefix("192.0.2.0/24"), NoIPv6: true}); err != nil {
+		t.Fatal(err)
+	}
+	at := func(iface, a string) vps.AddAddress {
+		return vps.AddAddress{Interface: iface, Address: netip.MustParseAddr(a)}
+	}
+	o := CreateOptions{Template: "busybox", Networks: []string{DefaultNetwork, "dmz"}}
+	for _, bad := range []struct {
+		address vps.AddAddress
+		kind    fail.Kind
+	}{{at("eth0", "192.0.2.7"), fail.Usage}, {at("eth2", "192.0.2.7"), fail.NotFound}} {
+		o.Addresses = []vps.AddAddress{bad.address}
+		if _, err := m.Create(ctx, "web", o); !fail.Is(err, bad.kind) {
+			t.Errorf("create, %s: %v", bad.address, err)
+		}
+	}
+	o.Addresses = []vps.AddAddress{at("eth1", "192.0.2.7"), at("", "192.0.2.8")}
+	if _, err := m.Create(ctx, "web", o); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Change(ctx, "web", at("eth0", "192.0.2.9")); !fail.Is(err, fail.Usage) {
+		t.Errorf("an address of another network: %v", err)
+	}
+	if err := m.Change(ctx, "web", at("eth1", "192.0.2.9"), vps.RemoveAddress{Interface: "eth1", Address: netip.MustParseAddr("192.0.2.8")}); err != nil {
+		t.Fatal(err)
+	}
+	v, err := m.Settings(ctx, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(v.Interfaces[1].Addresses, netip.Addr.Compare)
+	if got := fmt.Sprint(v.Interfaces[1].Addresses); got != "[192.0.2.7 192.0.2.9]" || len(v.Interfaces[0].Addresses) != 2 {
+		t.Errorf("eth1 has %s, eth0 %v", got, v.Interfaces[0].Addresses)
+	}
+}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -121,7 +122,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	}
 	// Without ctx, because a create that Ctrl-C interrupts is undone too.
 	steps.Arm(func() error { return m.networkTables().Release(context.WithoutCancel(ctx), v) })
-	if err := m.networkTables().Claim(ctx, v, o.Addresses); err != nil {
+	if err := m.networkTables().Claim(ctx, v, o.anyAddresses()); err != nil {
 		return err
 	}
 	if o.Connections != vps.DefaultConnections {
@@ -182,10 +183,26 @@ func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error)
 	for _, r := range o.Rates {
 		edits = append(edits, r)
 	}
+	for _, a := range o.Addresses {
+		if a.Interface != "" {
+			edits = append(edits, a)
+		}
+	}
 	for _, d := range o.Devices {
 		edits = append(edits, vps.AddDevice{Device: d})
 	}
 	return vps.Edited(v, edits...)
+}
+
+// anyAddresses returns the addresses that are for no particular interface.
+func (o CreateOptions) anyAddresses() []netip.Addr {
+	var all []netip.Addr
+	for _, a := range o.Addresses {
+		if a.Interface == "" {
+			all = append(all, a.Address)
+		}
+	}
+	return all
 }
 
 // networks returns the networks of the VPS.

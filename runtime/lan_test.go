@@ -29,7 +29,7 @@ func TestAddressesOfTheLAN(t *testing.T) {
 		t.Fatalf("the first that nobody has is 192.0.2.3: %+v, %v", info.Interfaces, err)
 	}
 	taken := []netip.Addr{netip.MustParseAddr("192.0.2.9")}
-	o.Addresses = taken
+	o.Addresses = []vps.AddAddress{{Address: taken[0]}}
 	if _, err := m.Create(ctx, "db", o); !fail.Is(err, fail.Taken) || paths.Exists(m.store.VPSDir("db")) {
 		t.Errorf("created with an address of the LAN's: %v", err)
 	}

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"io"
-	"net/netip"
 	"os"
 	"time"
 
@@ -22,7 +21,7 @@ import (
 type CreateOptions struct {
 	Template  string // NAME or NAME@DIGEST; built, or taken from the binary, if it does not exist
 	Hostname  string // "" is the VPS's name
-	Addresses []netip.Addr
+	Addresses []vps.AddAddress
 	// Networks are the networks of its interfaces eth0, eth1 and so on. Empty means
 	// the default network; "none" alone means no interface except lo.
 	Networks  []string

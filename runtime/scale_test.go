@@ -145,7 +145,7 @@ func TestParallelCreatesHaveOneWinner(t *testing.T) {
 	m, _ := newFake(t, t.TempDir())
 	m.lockWait = time.Minute
 	const n = 50
-	create := func(name vps.Name, want ...netip.Addr) error {
+	create := func(name vps.Name, want ...vps.AddAddress) error {
 		_, err := m.Create(ctx, name, CreateOptions{Template: "t", Addresses: want})
 		return err
 	}
@@ -159,7 +159,7 @@ func TestParallelCreatesHaveOneWinner(t *testing.T) {
 	wanted := table.IPv4.Addr().Next().Next().Next().Next()
 	errs := make(chan error, 2*n)
 	for i := range n {
-		go func() { errs <- create(vps.Name(fmt.Sprint("v", i)), wanted) }()
+		go func() { errs <- create(vps.Name(fmt.Sprint("v", i)), vps.AddAddress{Address: wanted}) }()
 		go func() { errs <- create(vps.Name(fmt.Sprint("any", i))) }()
 	}
 	won := 0

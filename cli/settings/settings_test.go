@@ -64,6 +64,22 @@ io-write:
 	}
 }
 
+// An address is written with its interface only if it would go to another one.
+func TestAddressesOfSeveralInterfaces(t *testing.T) {
+	one, two := netip.MustParseAddr("10.90.0.2"), netip.MustParseAddr("10.91.0.2")
+	v := vps.VPS{Interfaces: []vps.Interface{
+		{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.90.0.0/16")}, Addresses: []netip.Addr{one}},
+		{Name: "eth1", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.91.0.0/16")}, Addresses: []netip.Addr{two}},
+	}}
+	if got := fmt.Sprint(Of(v)["ip"]); got != "[10.90.0.2 10.91.0.2]" {
+		t.Error(got)
+	}
+	v.Interfaces[1].Prefixes = nil
+	if got := fmt.Sprint(Of(v)["ip"]); got != "[10.90.0.2 eth1:10.91.0.2]" {
+		t.Error(got)
+	}
+}
+
 func TestDefaultsHaveNoWords(t *testing.T) {
 	got := Of(vps.VPS{Name: "web", Hostname: "web"})
 	if want := (Words{"network": {"none"}}); !reflect.DeepEqual(got, want) {

@@ -154,12 +154,17 @@ func networks(v vps.VPS) []string {
 	return names
 }
 
-// addresses are those of the first interface.
+// addresses are those of all interfaces. The interface is named if the address alone
+// would mean another one.
 func addresses(v vps.VPS) []string {
 	var all []string
-	for _, i := range v.Interfaces[:min(1, len(v.Interfaces))] {
+	for n, i := range v.Interfaces {
 		for _, a := range i.Addresses {
-			all = append(all, a.String())
+			text := vps.AddAddress{Address: a}
+			if v.AddressInterface(a) != n {
+				text.Interface = i.Name
+			}
+			all = append(all, text.Text())
 		}
 	}
 	return all

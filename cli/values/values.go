@@ -62,6 +62,26 @@ func Keep(s string) (time.Duration, error) {
 }
 
 // Address reads an address that an interface can have.
+// An InterfaceAddress is an address, and the interface that it is for; "" is any.
+type InterfaceAddress struct {
+	Interface string
+	Address   netip.Addr
+}
+
+// AddressAt reads ADDRESS or INTERFACE:ADDRESS.
+func AddressAt(s string) (InterfaceAddress, error) {
+	iface, rest, named := strings.Cut(s, ":")
+	if _, err := netip.ParseAddr(s); err == nil || !named || vps.CheckLinkName(iface) != nil {
+		a, err := Address(s)
+		return InterfaceAddress{"", a}, err
+	}
+	a, err := Address(rest)
+	if err != nil {
+		err = fmt.Errorf("%q: %w", s, err)
+	}
+	return InterfaceAddress{iface, a}, err
+}
+
 func Address(s string) (netip.Addr, error) {
 	if p, err := netip.ParsePrefix(s); err == nil {
 		return netip.Addr{}, fmt.Errorf("%q: give the address without a prefix length: %s", s, p.Addr())

@@ -12,9 +12,9 @@ import (
 	"croft/network"
 )
 
-// Claim records the addresses of v in the tables of its networks: each wanted
-// address on the first interface whose network contains it, and an address for
-// each family without one. An address of another owner is fail.Taken. No-op for
+// Claim records the addresses of v in the tables of its networks: those of its
+// interfaces, each wanted address on the first interface whose network contains it,
+// and an address for each family without one. An address of another owner is fail.Taken. No-op for
 // addresses that v has already.
 func (ts Tables) Claim(ctx context.Context, v vps.VPS, want []netip.Addr) error {
 	host, err := ts.Host.Addresses()
@@ -28,6 +28,7 @@ func (ts Tables) Claim(ctx context.Context, v vps.VPS, want []netip.Addr) error 
 		err := ts.Change(ctx, i.Network, func(t *network.Table) error {
 			lan = t.LANLink()
 			mine, want = Partition(want, func(a netip.Addr) bool { return last || t.Has(a) })
+			mine = append(mine, i.Addresses...)
 			return ts.claim(t, v, i, mine, host)
 		})
 		if err == nil && lan != "" {
