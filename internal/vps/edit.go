@@ -38,6 +38,7 @@ const (
 	PartLimits      Part = "limits"
 	PartDevices     Part = "devices"
 	PartGuestFiles  Part = "guest files"
+	PartInside      Part = "files"
 )
 
 // Edited returns v after all edits, in their order. v does not change. The
