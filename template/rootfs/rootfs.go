@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/userns"
 	"croft/template/layer"
 )
 
@@ -106,7 +107,7 @@ const MaxLayers = 500
 // shiftLayers mounts a clone of each layer with the VPS's ids in Scratch. It
 // returns the mount points.
 func (r Rootfs) shiftLayers() ([]string, error) {
-	ns, err := userNamespace(r.First, r.Size)
+	ns, err := userns.New(r.First, r.Size)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/internal/userns"
 	"croft/template/layer"
 	"croft/template/roottest"
 )
@@ -224,7 +225,7 @@ func TestWhiteouts(t *testing.T) {
 
 func TestUserNamespaceLeavesNoProcess(t *testing.T) {
 	roottest.NeedRoot(t)
-	ns, err := userNamespace(700000, 65536)
+	ns, err := userns.New(700000, 65536)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package rootfs
+package userns
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ func TestNoNamespaceHints(t *testing.T) {
 	for why, hint := range map[error]string{
 		syscall.EMFILE: "ulimit -n", syscall.EAGAIN: "ulimit -u", syscall.EPERM: "Cap", syscall.ENOSPC: "max_user_namespaces",
 	} {
-		err := noNamespace(100000, 65536, why)
+		err := noNamespace("for a test", why)
 		if !fail.Is(err, fail.Host) || !errors.Is(err, why) || !strings.Contains(fail.HintOf(err), hint) {
 			t.Errorf("%v: %v, hint %q", why, err, fail.HintOf(err))
 		}
