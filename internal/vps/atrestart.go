@@ -44,6 +44,7 @@ var liveSettings = []liveSetting{
 	{"io-read", PartLimits, func(a, b VPS) bool { return slices.Equal(a.Limits.IORead, b.Limits.IORead) }},
 	{"io-write", PartLimits, func(a, b VPS) bool { return slices.Equal(a.Limits.IOWrite, b.Limits.IOWrite) }},
 	{"device", PartDevices, func(a, b VPS) bool { return slices.Equal(a.Devices, b.Devices) }},
+	{"mount", PartMounts, func(a, b VPS) bool { return slices.Equal(a.Mounts, b.Mounts) }},
 	{"dns", PartGuestFiles, func(a, b VPS) bool { return slices.Equal(a.DNS.Servers, b.DNS.Servers) }},
 	{"search", PartGuestFiles, func(a, b VPS) bool { return slices.Equal(a.DNS.Search, b.DNS.Search) }},
 }

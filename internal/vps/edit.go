@@ -38,7 +38,7 @@ const (
 	PartLimits      Part = "limits"
 	PartDevices     Part = "devices"
 	PartGuestFiles  Part = "guest files"
-	PartInside      Part = "files"
+	PartMounts      Part = "mounts"
 )
 
 // Edited returns v after all edits, in their order. v does not change. The
@@ -84,7 +84,7 @@ func (v VPS) Clone() VPS {
 	}
 	v.Limits = v.Limits.clone()
 	v.Routing = Routing{Routes: slices.Clone(v.Routing.Routes), Rules: slices.Clone(v.Routing.Rules)}
-	v.Published = slices.Clone(v.Published)
+	v.Published, v.Mounts = slices.Clone(v.Published), slices.Clone(v.Mounts)
 	v.Sysctls, v.Labels = maps.Clone(v.Sysctls), maps.Clone(v.Labels)
 	v.Allow, v.Env = slices.Clone(v.Allow), slices.Clone(v.Env)
 	v.Devices = slices.Clone(v.Devices)

@@ -26,6 +26,7 @@ type VPS struct {
 	DNS        DNS               `json:"dns"`
 	Firewall   Firewall          `json:"firewall,omitzero"`
 	Routing    Routing           `json:"routing,omitzero"`
+	Mounts     []Mount           `json:"mounts,omitempty"`
 	Published  []Publication     `json:"published,omitempty"` // ports of the host that lead to this VPS
 	Sysctls    map[string]string `json:"sysctls,omitempty"`
 	Allow      []string          `json:"allow,omitempty"`              // what a VPS does not have by default: CheckAllow
@@ -121,7 +122,7 @@ func (v VPS) Check() error {
 	}
 	for _, check := range []func() error{
 		v.checkTexts, v.OnBoot.Check, v.checkInterfaces, v.Limits.Check, v.DNS.Check, v.Firewall.Check, v.Routing.Check,
-		v.checkPublished, v.checkAllow, v.checkSysctls, v.checkDevices, v.checkRestart,
+		v.checkPublished, v.checkAllow, v.checkSysctls, v.checkDevices, v.checkMounts, v.checkRestart,
 	} {
 		if err := check(); err != nil {
 			return err
