@@ -170,7 +170,7 @@ func newWorld() (*worldState, error) {
 // close ends what the world has, and says what VPSs are left.
 func (w *worldState) close() error {
 	w.endOutside()
-	for _, dir := range []string{"vps", "trash"} {
+	for _, dir := range []string{"vps", "trash", "volumes"} {
 		left, err := os.ReadDir(filepath.Join(w.root, dir))
 		if err != nil && !os.IsNotExist(err) {
 			return err

@@ -24,6 +24,7 @@ var (
 	Networks     = Kind{Name: "networks", File: "RUN/locks/_networks", Held: "while a network is created", Waits: true}
 	Names        = Kind{Name: "names", File: "RUN/locks/_names", Held: "while names of VPSs are written into other VPSs", Waits: true}
 	IDs          = Kind{Name: "ids", File: "/run/croft-roots/_pool", Held: "while user ids are chosen, by all state directories of the host"}
+	Volumes      = Kind{Name: "volumes", File: "RUN/locks/_volumes", Held: "while a volume is created or removed, or a VPS gets it"}
 	Ports        = Kind{Name: "ports", File: "RUN/locks/_ports", Held: "while ports of the host are claimed"}
 	NetworkTable = Kind{Name: "network", File: "RUN/locks/_network.NAME", Held: "while the table of a network is changed"}
 	HostNetwork  = Kind{Name: "host network", File: "/run/croft-network.lock", Held: "while rules that networks share are repaired or removed", Waits: true}
@@ -34,5 +35,5 @@ var (
 // after it, so no two commands wait for each other. A lock that is tried without
 // waiting may be taken at any time.
 func Order() []Kind {
-	return []Kind{VPS, Life, Draft, Rubbish, Template, Stage, Partial, Networks, Names, IDs, Ports, NetworkTable, Store, HostNetwork, Cgroups}
+	return []Kind{VPS, Life, Draft, Rubbish, Template, Stage, Partial, Networks, Names, Volumes, IDs, Ports, NetworkTable, Store, HostNetwork, Cgroups}
 }

@@ -85,6 +85,7 @@ func (s *Store) LifeFile(name vps.Name) string {
 
 func (s *Store) vpsDirs() string     { return filepath.Join(s.Root, "vps") }
 func (s *Store) networksDir() string { return filepath.Join(s.Root, "networks") }
+func (s *Store) volumesDir() string  { return filepath.Join(s.Root, "volumes") }
 func (s *Store) locksDir() string    { return filepath.Join(s.RunRoot, "locks") }
 
 // poolFile is locked while an id range is chosen: by all roots that share a
@@ -98,6 +99,12 @@ func (s *Store) poolFile() string {
 
 // portsFile is locked while ports of the host are claimed.
 func (s *Store) portsFile() string { return filepath.Join(s.locksDir(), "_ports") }
+
+// volumeDir is the directory of the volume name.
+func (s *Store) volumeDir(name string) string { return filepath.Join(s.volumesDir(), name) }
+
+// volumesFile is locked while a volume is created or removed, or given to a VPS.
+func (s *Store) volumesFile() string { return filepath.Join(s.locksDir(), "_volumes") }
 
 // namesFile is locked while VPSs are told of each other's names.
 func (s *Store) namesFile() string { return filepath.Join(s.locksDir(), "_names") }

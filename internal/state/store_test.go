@@ -154,6 +154,7 @@ func full(t testing.TB) vps.VPS {
 	}
 	v.Firewall = vps.Firewall{Input: "drop", Output: "accept", Forward: "drop", Rules: []vps.FirewallRule{{Chain: "input", Action: "allow",
 		Protocol: "tcp", Ports: []string{"80"}, From: "192.0.2.0/24", To: "192.0.2.1", States: []string{"new"}}}}
+	v.Mounts = []vps.Mount{{Kind: vps.MountHost, Source: "/srv", Target: "/srv", ReadOnly: true, NoExec: true, HostIDs: true}, {Kind: vps.MountTmpfs, Target: "/tmp", Size: 7, Mode: "1777"}}
 	v.Published = []vps.Publication{{Protocol: "tcp", Host: "192.0.2.1", Ports: "8000-8100", To: "80-180"}}
 	v.Routing = vps.Routing{
 		Routes: []vps.Route{{Destination: "192.0.2.0/24", Via: "10.0.0.1", Dev: "eth0", Src: "10.0.0.2", MTU: 1300, AdvMSS: 1200, Table: 100, Metric: 5}},
