@@ -17,12 +17,7 @@ const patience = time.Second
 // most about a second and until ctx is done. After an error do may still run.
 // The error is ErrGone if the process has ended.
 func InRoot(ctx context.Context, id Identity, do func(*Root) error) error {
-	return InRootFor(ctx, patience, id, do)
-}
-
-// InRootFor is InRoot with another time to wait.
-func InRootFor(ctx context.Context, patience time.Duration, id Identity, do func(*Root) error) error {
-	return inProcessFor(ctx, patience, id, func(p *Process) error {
+	return InProcess(ctx, id, func(p *Process) error {
 		root, err := p.Root()
 		if err != nil {
 			return err
@@ -34,10 +29,6 @@ func InRootFor(ctx context.Context, patience time.Duration, id Identity, do func
 
 // InProcess is InRoot for the process itself.
 func InProcess(ctx context.Context, id Identity, do func(*Process) error) error {
-	return inProcessFor(ctx, patience, id, do)
-}
-
-func inProcessFor(ctx context.Context, patience time.Duration, id Identity, do func(*Process) error) error {
 	process, err := id.Open()
 	if err != nil {
 		return err
