@@ -33,9 +33,10 @@ var arrows = map[string][]string{
 		"bundles", "network", "network/guest", "network/host", "template", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
-		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/hostdevices",
+		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/hostdevices", "runtime/mounts",
 	},
 	"runtime/filecopy":  {"template/layer"},
+	"runtime/mounts":    {"internal/inside", "internal/nsthread", "internal/proc", "internal/userns", "internal/vps"},
 	"runtime/streams":   nil,
 	"runtime/diskuse":   nil,
 	"runtime/trash":     {"internal/state", "internal/vps"},
@@ -55,8 +56,7 @@ var arrows = map[string][]string{
 	"runtime/tables":      {"internal/state", "internal/vps", "network"},
 	"runtime/observe":     {"internal/inside", "internal/proc", "internal/state", "internal/vps"},
 	"runtime/paths":       {"bundles", "internal/state", "internal/vps"},
-	"runtime/guests":      {"bundles", "internal/initkind", "internal/inside", "internal/nsthread", "internal/vps", "network/guest", "runtime/accounts", "template/rootfs"},
-	"runtime/accounts":    {"internal/vps"},
+	"runtime/guests":      {"bundles", "internal/initkind", "internal/inside", "internal/nsthread", "network/guest", "template/rootfs"},
 	"runtime/command":     {"internal/inside", "runtime/holder", "runtime/inits", "template"},
 	"runtime/inits":       {"internal/signame", "internal/initkind", "internal/inside", "internal/proc"},
 	"bundles":             {"internal/vps", "internal/atomicfile"},
@@ -69,7 +69,7 @@ var arrows = map[string][]string{
 		"internal/flock", "internal/atomicfile", "internal/removetree",
 	},
 	"template/layer":          {"internal/removetree"},
-	"template/rootfs":         {"template/layer", "internal/nsthread", "internal/removetree"},
+	"template/rootfs":         {"template/layer", "internal/nsthread", "internal/removetree", "internal/userns"},
 	"template/recipe":         {"template/busybox", "template/layer", "internal/initkind", "internal/nsthread"},
 	"template/busybox":        {"template/layer"},
 	"template/roottest":       {"internal/nsthread"},
@@ -86,6 +86,7 @@ var arrows = map[string][]string{
 	"internal/nsthread":       nil,
 	"internal/initkind":       nil,
 	"internal/undo":           nil,
+	"internal/userns":         nil,
 	"internal/proc":           nil,
 	"internal/atomicfile":     nil,
 	"internal/flock":          nil,
@@ -114,8 +115,6 @@ var alone = map[string][]string{
 	"github.com/vishvananda/netlink":         {"network/host"},
 	"github.com/google/go-cmp":               nil, // tests
 	"github.com/rogpeppe/go-internal":        nil,
-	"github.com/go-crypt/crypt":              {"cli/values"},
-	"golang.org/x/crypto":                    {"cli/values"},
 	"go.yaml.in/yaml":                        {"cli/settings", "template/recipe"},
 	"github.com/opencontainers/image-spec":   {"template", "template/registry"},
 	"github.com/google/go-containerregistry": {"template/registry"},
@@ -123,7 +122,7 @@ var alone = map[string][]string{
 
 // pure packages decide and do not act. They read no file, open no socket and
 // start no program, so their results depend on their arguments alone.
-var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/endreason", "runtime/restarts", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes"}
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/endreason", "runtime/restarts", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes"}
 
 // acting is what a pure package does not import, and which names it may use
 // nevertheless: constants, and types of values.

@@ -143,8 +143,6 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 		"template build --recipe": true, // a file may be called so
 		"set --file":              true, // read later
 		"create --description":    true, "run --description": true, "set --description": true,
-		"create --ssh-key": true, "run --ssh-key": true, "set --ssh-key": true,
-		"create --password-file": true, "run --password-file": true, "set --password-file": true,
 	}
 	root := (&app{}).commands()
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
@@ -189,14 +187,14 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"ip-add": "10.88.0.9", "ip-del": "10.88.0.10", "rate": "10M", "connections": "500", "owner": "5:6", "interval": "0",
 		"chain": "output", "from": "10.0.0.0/8", "to": "fd00::1", "state": "new", "at": "1",
 		"architecture": "arm64", "description": "a text", "root": "/r", "config-dir": "/c", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
-		"publish": "8080:80", "names": "no",
+		"publish": "8080:80", "names": "no", "mount": "data:/srv", "mount-add": "tmpfs:/cache", "mount-del": "/srv",
 		"image": "x", "format": "{{1}}",
 		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "restart": "always", "protect": "yes", "max-size": "500G", "keep": "7d",
 	}
 	// Options without an effect here. --wide has one on a terminal: see
 	// TestTablesFitTheTerminal.
 	silent := map[string]bool{
-		"inspect --json": true, "template inspect --json": true, "network inspect --json": true,
+		"inspect --json": true, "template inspect --json": true, "network inspect --json": true, "volume inspect --json": true,
 		"exec --no-terminal": true, "run --no-terminal": true, // there is no terminal
 		"exec --terminal": true, "run --terminal": true, // see TestTerminal
 		"template export --force": true, // into standard output
@@ -205,17 +203,11 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"cp --archive":            true, // croft keeps owners and copies directories anyway
 		"cp --recursive":          true,
 		"run --interactive":       true,
-		"create --password-stdin": true, // standard input is empty: see TestPasswordFromStandardInput
-		"run --password-stdin":    true,
-		"set --password-stdin":    true,
 		"stats --watch":           true, // goes on until interrupted: see the script stats
 	}
 	needs := map[string][]string{"start --timeout": {"--wait"}, "host boot --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}}
 	config := t.TempDir()
 	write(t, filepath.Join(config, "profiles", "small.yaml"), "memory: 128M\n")
-	write(t, filepath.Join(config, "key.pub"), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJaoFlUE66iTmIVxq3e+ubo8MlCRGLcJhje8WUMwmxUV ann\n")
-	write(t, filepath.Join(config, "password"), "secret\n")
-	values["ssh-key"], values["password-file"] = filepath.Join(config, "key.pub"), filepath.Join(config, "password")
 	values["profile"], values["file"] = "small", filepath.Join(config, "profiles", "small.yaml")
 	root := (&app{}).commands()
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
@@ -279,7 +271,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 			env := map[string]string{"FAKE_REFUSE": "Exec web: command 126", "CROFT_CONFIG_DIR": config, "EDITOR": "true"}
 			a := croft(t, env, append(slices.Clone(base), words...)...)
 			b := croft(t, env, slices.Concat(base, []string{with}, words)...)
-			if b.status == 3 && (v.Name == "remove" || o.Name == "ip-del" || o.Name == "device-del") {
+			if b.status == 3 && (v.Name == "remove" || o.Name == "ip-del" || o.Name == "device-del" || o.Name == "mount-del") {
 				b.status = 0 // it chooses an entry that the VPS does not have
 			}
 			if v.StatusInside == (b.status == 0) && v.Name != "run" && v.Name != "enter" || b.status == 2 || b.status == 125 {

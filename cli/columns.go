@@ -110,6 +110,13 @@ func stateColumns() []column {
 			}
 			return fmt.Sprintf("%d+%d", v.IDs.First, v.IDs.Size)
 		}},
+		{name: "mounts", value: func(v vpsRow) string {
+			var all []string
+			for _, m := range v.Mounts {
+				all = append(all, m.String())
+			}
+			return strings.Join(all, " ")
+		}},
 	}
 }
 

@@ -39,7 +39,7 @@ func (a *app) commands() *cmdline.Verb {
 			a.execVerb(), a.enterVerb(), a.consoleVerb(), a.cpVerb(), a.mountVerb(), a.umountVerb(),
 			a.listVerb(), a.statusVerb(), a.inspectVerb(), a.statsVerb(), a.metricsVerb(), a.topVerb(), a.logsVerb(), a.waitVerb(),
 			a.setVerb(), a.editSettingsVerb(), a.renameVerb(), a.firewallVerb(), a.routeVerb(), a.publishVerb(),
-			a.templateVerb(), a.networkVerb(),
+			a.templateVerb(), a.networkVerb(), a.volumeVerb(),
 			a.hostVerb(), a.ociVerb(),
 			a.versionVerb(), a.completionVerb(), a.manVerb(), a.helpVerb(),
 		},

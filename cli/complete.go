@@ -24,6 +24,9 @@ const (
 	templateSources // templates, and the names of recipes and of built-in templates
 	networkNames
 	networkOrNone
+	volumeNames
+	mountSources
+	mountsOfVPS
 	recipeNames
 	shellNames
 	addressesOfVPS // of the VPSs on the line
@@ -120,6 +123,12 @@ func (o *offers) words(c *cmdline.Completion, k cmdline.Kind) []cmdline.Candidat
 		return o.templates(c)
 	case templateSources:
 		return sorted(slices.Concat(o.templates(c), o.recipeNames(), []cmdline.Candidate{{Word: "busybox", About: "a small system in croft"}}))
+	case volumeNames:
+		return o.volumes(c)
+	case mountSources:
+		return o.mountSources(c)
+	case mountsOfVPS:
+		return o.mountTargets(c)
 	case networkNames:
 		return o.networks(c)
 	case networkOrNone:

@@ -16,7 +16,6 @@ func (a *app) createVerb() *cmdline.Verb {
 		Summary: "create a VPS from a template",
 		Examples: []string{
 			"croft create web --template debian-12 --memory 1G --publish 8080:80",
-			"croft create web --template debian-12 --ssh-key ~/.ssh/id_ed25519.pub",
 			"croft create db --template debian-12 --cpus 2 --hostname db.example.org",
 		},
 		Aliases:  []string{"init"},
@@ -33,10 +32,12 @@ SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 
 ` + resourcesAbout + `
 
+` + mountAbout + `
+
 ` + rateAbout + `
 
-` + deviceAbout + "\n\n" + accessAbout,
-		Options: append(settingOptions(), loginUserOption(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
+` + deviceAbout,
+		Options: append(settingOptions(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
 		Run:     a.run(create),
 	}
 }
@@ -48,7 +49,7 @@ func settingOptions() []cmdline.Option {
 		{Name: "template", Placeholder: "TEMPLATE", Usage: "template to create the VPS from: a name or NAME@DIGEST", Kind: templateSources},
 		{Name: "ip", Placeholder: "[INTERFACE:]ADDRESS", Many: true, Usage: "IPv4 or IPv6 address (default: the next free one); may be repeated"},
 		{Name: "network", Placeholder: "NETWORK", Usage: "network to attach (default: croft0); repeat for eth1, eth2 and so on; \"none\" gives loopback only", Many: true, Kind: networkOrNone},
-		publishOption(),
+		publishOption(), mountOption(),
 		{Name: "hostname", Placeholder: "NAME", Usage: "host name (default: NAME)"},
 		{Name: "memory", Short: "m", Placeholder: "SIZE", Usage: "memory limit (default: 7/8 of the host's, at least 256M less)"},
 		{Name: "swap", Placeholder: "SIZE", Usage: "swap limit, in addition to memory; 0 disables swap (default: unlimited)"},
@@ -68,16 +69,13 @@ func settingOptions() []cmdline.Option {
 		onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(),
 		{Name: "protect", Usage: "destroy refuses it, until \"croft set NAME --protect no\""},
 		{Name: "id-size", Placeholder: "NUMBER", Usage: "number of user ids, a multiple of 65536; rootless containers inside need 196608 or more (default: 262144)"},
-	}, insideOptions())
+	})
 }
 
 func create(ctx context.Context, i *invocation) error {
 	o := createOptions(i)
-	o.IfMissing, o.Inside = i.Is("if-missing"), insideOf(i, true)
+	o.IfMissing = i.Is("if-missing")
 	return forOne(ctx, i, "create", func(ctx context.Context, m Manager, name vps.Name) error {
-		if err := readInside(i, &o.Inside); err != nil {
-			return err
-		}
 		if _, err := m.Create(ctx, name, o); err != nil {
 			return err
 		}
@@ -97,6 +95,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		Sysctls:     values.ToMap(getMany(i, "sysctl", values.Sysctl)),
 		Allow:       getMany(i, "allow", values.Allow),
 		Env:         getMany(i, "env", values.Env),
+		Mounts:      getMany(i, "mount", values.Mount),
 		Devices:     getMany(i, "device", values.Device),
 		Labels:      values.ToMap(getMany(i, "label", values.Label)),
 		Description: get(i, "description", descriptionOrDefault),

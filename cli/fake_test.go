@@ -395,12 +395,13 @@ func (f *fake) infos() []runtime.Info {
 		},
 	}
 	web.Published = []vps.Publication{{Protocol: "tcp", Ports: "8080", To: "80"}, {Protocol: "udp", Host: "::1", Ports: "53", To: "53"}}
+	web.Mounts = []vps.Mount{{Kind: vps.MountHost, Source: "/srv/www", Target: "/var/www", ReadOnly: true}, {Kind: vps.MountTmpfs, Target: "/cache", Size: 64 << 20}}
 	web.IDs.First, web.IDs.Size = 1048576, 65536
 	web.Limits.Memory, web.Limits.MilliCPUs, web.Limits.Swap = 512<<20, 1500, -1
 	return []runtime.Info{
-		{Name: "bad", Status: runtime.StatusBroken, Error: "bad/vps.json is corrupt", Interfaces: []runtime.InterfaceInfo{}, Published: []vps.Publication{}, Labels: map[string]string{}},
+		{Name: "bad", Status: runtime.StatusBroken, Error: "bad/vps.json is corrupt", Interfaces: []runtime.InterfaceInfo{}, Published: []vps.Publication{}, Mounts: []vps.Mount{}, Labels: map[string]string{}},
 		{
-			Name: "db", Status: runtime.StatusStopped, Template: "busybox", LastEnd: &runtime.End{Reason: "killed", Status: 137, OutOfMemory: true, Detail: "init was killed"}, Interfaces: []runtime.InterfaceInfo{}, Published: []vps.Publication{},
+			Name: "db", Status: runtime.StatusStopped, Template: "busybox", LastEnd: &runtime.End{Reason: "killed", Status: 137, OutOfMemory: true, Detail: "init was killed"}, Interfaces: []runtime.InterfaceInfo{}, Published: []vps.Publication{}, Mounts: []vps.Mount{},
 			Labels: map[string]string{"tier": "back"}, Created: started,
 		},
 		web,
@@ -595,6 +596,29 @@ func (f *fake) AllPublished(ctx context.Context) ([]runtime.PublishedInfo, error
 		all = append(all, info)
 	}
 	return all, nil
+}
+
+func (f *fake) Volumes(context.Context) ([]runtime.VolumeInfo, error) {
+	if f.refuse["none"] != "" {
+		return nil, f.call("Volumes", "", nil)
+	}
+	created := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
+	return []runtime.VolumeInfo{
+		{Name: "cache", Created: created, Path: "/r/volumes/cache/data", UsedBy: []vps.Name{}},
+		{Name: "data", Created: created, Path: "/r/volumes/data/data", UsedBy: []vps.Name{"db", "web"}},
+	}, f.call("Volumes", "", nil)
+}
+
+func (f *fake) Volume(_ context.Context, name string) (runtime.VolumeInfo, error) {
+	return runtime.VolumeInfo{Name: name, UsedBy: []vps.Name{}}, f.call("Volume", name, nil)
+}
+
+func (f *fake) CreateVolume(_ context.Context, name string) error {
+	return f.call("CreateVolume", name, nil)
+}
+
+func (f *fake) RemoveVolume(_ context.Context, name string) error {
+	return f.call("RemoveVolume", name, nil)
 }
 
 func (f *fake) Networks(context.Context) ([]runtime.NetworkInfo, error) {

@@ -67,6 +67,11 @@ type Manager interface {
 	BootHost(ctx context.Context, o runtime.StartOptions, tell func(runtime.HostResult)) ([]runtime.HostResult, error)
 	ShutdownHost(ctx context.Context, o runtime.ShutdownOptions, tell func(runtime.HostResult)) ([]runtime.HostResult, error)
 
+	Volumes(ctx context.Context) ([]runtime.VolumeInfo, error)
+	Volume(ctx context.Context, name string) (runtime.VolumeInfo, error)
+	CreateVolume(ctx context.Context, name string) error
+	RemoveVolume(ctx context.Context, name string) error
+
 	Networks(ctx context.Context) ([]runtime.NetworkInfo, error)
 	Network(ctx context.Context, name string) (runtime.NetworkInfo, error)
 	CreateNetwork(ctx context.Context, s runtime.NetworkSettings) (runtime.NetworkInfo, error)

@@ -20,7 +20,6 @@ func (a *app) setVerb() *cmdline.Verb {
 			"croft set web --onboot yes --boot-order 10",
 			"croft set web --memory 2G --cpus 1.5",
 			"croft set web db --file small.yaml",
-			"croft set web db --password-stdin",
 		},
 		About: `Changes are saved and take effect immediately. Settings you do not name are left
 unchanged. If one of the changes is refused or fails, none is made.
@@ -58,6 +57,10 @@ plugged in again, add it again, as before: it has another number then.
 
 ` + deviceAbout + `
 
+--mount-add mounts a directory or file of the host, a volume or a tmpfs, and
+--mount-del removes a mount, in a running VPS too: see "croft help create". A mount
+that is in use inside is not removed, and the error names the processes.
+
 --onboot controls whether a boot of the host starts the VPS: yes, no, or last
 (if it was running, or should have been, when the host went down). A VPS that
 was stopped deliberately ("croft stop", or "poweroff" inside) stays stopped; one
@@ -77,13 +80,13 @@ stopped, also if it waits to be started again. on-failure:N gives up after N
 restarts without a run of 10 minutes.
 
 --protect yes guards a VPS against a mistake: "croft destroy" refuses it, also
-with --force or --all, until --protect no. All other commands work as before.
-
-` + accessAbout,
+with --force or --all, until --protect no. All other commands work as before.`,
 		Options: slices.Concat([]cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(), protectOption(),
 			cmdline.Option{Name: "device-add", Placeholder: "DEVICE", Many: true, Usage: "add " + deviceUsage},
 			cmdline.Option{Name: "device-del", Placeholder: "DEVICE", Many: true, Kind: devicesOfVPS, Usage: "remove a device: its path inside, or gpu or usb:SERIAL; may be repeated"},
 			rateOption(), connectionsOption(),
+			cmdline.Option{Name: "mount-add", Placeholder: values.MountForm, Many: true, Kind: mountSources, Usage: "mount a directory of the host, a volume or a tmpfs; may be repeated"},
+			cmdline.Option{Name: "mount-del", Placeholder: "TARGET", Many: true, Kind: mountsOfVPS, Usage: "remove the mount on TARGET inside; may be repeated"},
 			cmdline.Option{Name: "memory", Short: "m", Placeholder: "SIZE", Usage: "memory limit: a size, unlimited, or default"},
 			cmdline.Option{Name: "swap", Placeholder: "SIZE", Usage: "swap limit, in addition to memory: a size, unlimited, or 0 for no swap"},
 			cmdline.Option{Name: "cpus", Placeholder: "NUMBER", Usage: "CPU limit, for example 1.5, or unlimited"},
@@ -99,7 +102,7 @@ with --force or --all, until --protect no. All other commands work as before.
 			cmdline.Option{Name: "allow", Placeholder: "WHAT|-WHAT", Many: true, Dash: true, Usage: "allow vsock, io_uring or capabilities, or end that, at the next start; may be repeated"},
 			cmdline.Option{Name: "file", Short: "f", Placeholder: "FILE", Kind: cmdline.Files, Usage: "settings in YAML: a file, or - for standard input"},
 			cmdline.Option{Name: "at-restart", Usage: "save the changes; a running VPS gets them at its next start"},
-			loginUserOption(), allOption("change")}, insideOptions()),
+			allOption("change")}),
 		Synonyms: []string{"config", "change", "modify", "update"},
 		Run:      a.run(set),
 	}
@@ -132,8 +135,8 @@ func protectOption() cmdline.Option {
 }
 
 func set(ctx context.Context, i *invocation) error {
-	edits, what := setEdits(i), insideOf(i, true)
-	if path := get(i, "file", values.File); i.Err == nil && len(edits) == 0 && path == "" && !changesInside(i) {
+	edits := setEdits(i)
+	if path := get(i, "file", values.File); i.Err == nil && len(edits) == 0 && path == "" {
 		i.Err = usageError("set: nothing to change")
 	}
 	m, names, err := namesOf(ctx, i)
@@ -144,11 +147,6 @@ func set(ctx context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
-	inside, err := insideEdits(i, what) // reads standard input once for all VPSs
-	if err != nil {
-		return err
-	}
-	edits = append(edits, inside...)
 	return tryEach(ctx, i, names, "change", func(name vps.Name) error {
 		all, err := fileEdits(ctx, i, m, name, file)
 		if err != nil {
@@ -176,6 +174,7 @@ func setEdits(i *invocation) []vps.Edit {
 	edits = append(edits, publishEdits(i)...)
 	edits = append(edits, limitEdits(i)...)
 	edits = append(edits, resourceEdits(i)...)
+	edits = append(edits, mountEdits(i)...)
 	edits = append(edits, getMany(i, "label", labelEdit)...)
 	edits = addEdit(edits, i, "description", descriptionOrDefault, func(s string) vps.Edit { return vps.SetDescription{Text: s} })
 	edits = append(edits, initEdits(i)...)

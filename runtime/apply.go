@@ -32,6 +32,7 @@ func appliers() []applier {
 		{vps.PartPublished, true, (*change).applyPublished},
 		{vps.PartLimits, false, (*change).applyLimits},
 		{vps.PartDevices, false, (*change).applyDevices},
+		{vps.PartMounts, false, (*change).applyMounts},
 	}
 }
 

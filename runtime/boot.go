@@ -50,6 +50,9 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := mon.checkMounts(v); err != nil {
+		return err
+	}
 	if err := mon.networkTables().ClaimMissing(ctx, v); err != nil {
 		return err
 	}
@@ -107,6 +110,9 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 		return err
 	}
 	if err := mon.mountData(root, init); err != nil {
+		return err
+	}
+	if err := mon.mountAll(ctx, v, init); err != nil {
 		return err
 	}
 	if err := mon.plugIn(ctx, v, init.Identity()); err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -42,7 +41,7 @@ func (m *Manager) Change(ctx context.Context, name vps.Name, edits ...vps.Edit) 
 	if err != nil {
 		return err
 	}
-	c := &change{Manager: m, lock: l, edits: edits, parts: parts, was: was, now: side{VPS: now}, inside: insideOf(edits)}
+	c := &change{Manager: m, lock: l, edits: edits, parts: parts, was: was, now: side{VPS: now}}
 	return c.make(ctx)
 }
 
@@ -65,10 +64,8 @@ type change struct {
 	parts map[vps.Part]bool // what of a running VPS has to follow
 	was   side
 	now   side
-	// inside is what has to change in the files of the VPS.
-	inside []vps.Inside
-	init   inside.Identity // of the running VPS; the zero Identity if it does not run
-	undo   undo.Stack
+	init  inside.Identity // of the running VPS; the zero Identity if it does not run
+	undo  undo.Stack
 }
 
 // A side is a VPS before or after a change, with the interfaces that it has
@@ -141,6 +138,9 @@ func (c *change) make(ctx context.Context) (err error) {
 	if err := c.checkDevices(c.now.VPS, missing(c.now.Devices, c.was.Devices)); err != nil {
 		return err
 	}
+	if err := c.checkNewMounts(); err != nil {
+		return err
+	}
 	c.undo.Arm(func() error { return c.lock.Put(c.was.VPS) })
 	if err := c.save(ctx); err != nil {
 		return err
@@ -152,9 +152,6 @@ func (c *change) make(ctx context.Context) (err error) {
 	if err := c.apply(ctx); err != nil {
 		return err
 	}
-	if err := c.changeInside(ctx); err != nil {
-		return err
-	}
 	if err := c.releaseRemoved(ctx); err != nil {
 		return err
 	}
@@ -163,7 +160,7 @@ func (c *change) make(ctx context.Context) (err error) {
 }
 
 // save writes vps.json. Where ports are added, no other VPS can publish them
-// meanwhile.
+// meanwhile. Volumes that are added are not removed meanwhile.
 func (c *change) save(ctx context.Context) error {
 	var more []vps.Publication
 	for _, p := range c.now.Published {
@@ -171,7 +168,16 @@ func (c *change) save(ctx context.Context) error {
 			more = append(more, p)
 		}
 	}
+	added := volumesOf(missing(c.now.Mounts, c.was.Mounts))
 	put := func() error { return c.lock.Put(c.now.VPS) }
+	if len(added) > 0 {
+		return c.store.UseVolumes(ctx, added, func() error { return c.savePorts(ctx, more, put) })
+	}
+	return c.savePorts(ctx, more, put)
+}
+
+// savePorts calls put when no other VPS can publish the ports more.
+func (c *change) savePorts(ctx context.Context, more []vps.Publication, put func() error) error {
 	if len(more) == 0 {
 		return put()
 	}
@@ -184,9 +190,7 @@ func (c *change) save(ctx context.Context) error {
 // follow does the consequences of a change, which can be repaired later. An error is a
 // warning.
 func (c *change) follow(ctx context.Context) {
-	if !reflect.DeepEqual(c.was.Limits, c.now.Limits) {
-		c.warnLimits(c.now.Name, c.now.Limits)
-	}
+	c.warnAll(c.now.Name, missing(c.limitWarnings(c.now.Limits), c.limitWarnings(c.was.Limits)))
 	if c.init.PID != 0 {
 		c.withdraw()
 		c.rememberDeferred()

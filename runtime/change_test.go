@@ -69,7 +69,7 @@ func changing(t *testing.T) (*Manager, *world, []vps.Edit) {
 		vps.AddAddress{Address: freeAddress(t, m, 9)}, vps.AddAddress{Address: before[0]}, // which it has already
 		vps.RemoveAddress{Address: before[1]},
 		vps.SetRate{In: bits(3_000_000)},
-		vps.SetConnections{Limit: 500}, vps.AddDevice{Device: vps.Device{Source: "/dev/sdb"}},
+		vps.SetConnections{Limit: 500}, vps.AddDevice{Device: vps.Device{Source: "/dev/sdb"}}, aTmpfs,
 		vps.RemoveRules{Chosen: []vps.FirewallChoice{{Rule: rule}}}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop},
 		vps.FlushRoutes{}, vps.AddRouteRule{Rule: vps.RouteRule{From: "192.0.2.0/24", Table: 100}},
 		vps.Unpublish{Chosen: []vps.PublicationChoice{{Number: 80}}}, vps.Publish{Ports: []vps.Publication{tcp("81", "81")}},
@@ -97,6 +97,8 @@ func TestChangeIsAllOrNothing(t *testing.T) {
 		{vps.RemoveAddress{Address: netip.MustParseAddr("192.0.2.1")}, fail.NotFound},
 		{vps.AddAddress{Address: netip.MustParseAddr("192.0.2.1")}, fail.Usage}, // of no network
 		{vps.SetBootOrder{Order: -1}, fail.Usage},
+		{aMount("/srv/absent", "/data"), fail.State},
+		{vps.RemoveMount{Target: "/data"}, fail.NotFound},
 		{vps.AddRoute{Route: vps.Route{Destination: "198.51.100.0/24", Via: "9.9.9.9"}}, fail.State},
 		{vps.Publish{Ports: []vps.Publication{{Protocol: "tcp", Host: "8.8.8.8", Ports: "1", To: "1"}}}, fail.State},
 	} {

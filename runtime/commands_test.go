@@ -107,7 +107,7 @@ func (f *faulty) snapshot() string {
 	lines = append(lines, fmt.Sprint(err))
 	for _, e := range entries {
 		should, err := f.m.store.ShouldRun(e.Name)
-		lines = append(lines, fmt.Sprintf("%s: %+v %v, should run: %v %v, inside: %s", e.Name, e.VPS, e.Err, should, err, f.w.changedInside(e.VPS.IDs.First)))
+		lines = append(lines, fmt.Sprintf("%s: %+v %v, should run: %v %v", e.Name, e.VPS, e.Err, should, err))
 	}
 	for name, t := range f.m.networkTables().All() {
 		lines = append(lines, fmt.Sprintf("network %s: %+v", name, t.Claims))
@@ -296,7 +296,7 @@ func (s templateStore) Prune(_ context.Context, used func() (map[string][]string
 var background = context.Background()
 
 func createWeb(f *faulty) error {
-	_, err := f.m.Create(background, "web", CreateOptions{Template: "t", Published: published(), Inside: vps.Inside{Access: vps.Access{User: "deploy"}}})
+	_, err := f.m.Create(background, "web", CreateOptions{Template: "t", Published: published()})
 	return err
 }
 
@@ -337,12 +337,19 @@ func changeWeb(edits ...vps.Edit) func(*faulty) error {
 	return func(f *faulty) error { return f.m.Change(background, "web", edits...) }
 }
 
+func createVolume(f *faulty) error { return f.m.CreateVolume(background, "data") }
+
+func aMount(source, target string) vps.Edit {
+	return vps.AddMount{Mount: vps.Mount{Kind: vps.MountHost, Source: source, Target: target}}
+}
+
+var aTmpfs = vps.AddMount{Mount: vps.Mount{Kind: vps.MountTmpfs, Target: "/cache"}}
+
 var (
 	someRule   = vps.AddRules{Rules: []vps.FirewallRule{{Chain: vps.ChainInput, Action: "deny", Protocol: "tcp", Ports: []string{"25"}}}}
 	someRoute  = vps.AddRoute{Route: vps.Route{Destination: "192.0.2.0/24", Dev: "eth0"}}
 	someDevice = vps.AddDevice{Device: vps.Device{Source: "/dev/sdb", Access: "r"}}
 	someRate   = vps.SetRate{In: bits(1_000_000)}
-	someUser   = vps.ChangeInside{Inside: vps.Inside{Access: vps.Access{User: "deploy"}}}
 )
 
 // anotherAddress returns the n-th address of the default network for a test. No VPS has
@@ -412,6 +419,7 @@ func commands() []trial {
 		vps.RemoveDevice{Name: "/dev/sdb"}, vps.AddDevice{Device: vps.Device{Source: "/dev/kvm", Mode: "0666"}},
 		vps.UnpublishAll{}, vps.Publish{Ports: []vps.Publication{{Protocol: "udp", Ports: "53", To: "53"}}},
 	}
+	withMount := append(slices.Clone(running), createVolume, changeWeb(aMount("/srv/data", "/data"), aTmpfs))
 	return []trial{
 		{name: "create", method: "Create", do: createWeb, undone: true},
 		{name: "start", method: "Start", ready: stopped, do: startWeb, undone: true},
@@ -451,8 +459,6 @@ func commands() []trial {
 		{name: "mount", method: "Mount", ready: stopped, do: mountWeb},
 		{name: "umount", method: "Umount", ready: append(slices.Clone(stopped), mountWeb), do: func(f *faulty) error { return f.m.Umount(background, "web") }},
 		edit("set", running, change...),
-		edit("set --user", running, append([]vps.Edit{someUser, vps.SetMemory{Bytes: 64 << 20}}, change...)...),
-		edit("set --user of a stopped one", stopped, someUser, vps.SetConnections{Limit: 400}),
 		{name: "set of a stopped one", method: "Change", ready: stopped, undone: true, filesOnly: true, edits: change, do: changeWeb(change...)},
 		{name: "set --ip-add", method: "Change", ready: withAll, undone: true, edits: []vps.Edit{vps.AddAddress{}}, do: func(f *faulty) error {
 			a, err := anotherAddress(f, 1)
@@ -474,6 +480,18 @@ func commands() []trial {
 		edit("set --device-add", running, someDevice),
 		edit("set --device-del", withAll, vps.RemoveDevice{Name: "/dev/sdb"}),
 		{name: "start with a device", method: "Start", ready: append(slices.Clone(stopped), changeWeb(someDevice)), do: startWeb, undone: true},
+		edit("set --mount-add", append(slices.Clone(running), createVolume), aMount("/srv/data", "/data"), aTmpfs, vps.AddMount{Mount: vps.Mount{Kind: vps.MountVolume, Source: "data", Target: "/data/volume"}}),
+		edit("set --mount-del", withMount, vps.RemoveMount{Target: "/data"}, vps.RemoveMount{Target: "/cache"}),
+		edit("set --mount-add of another on the same target", withMount, vps.RemoveMount{Target: "/data"}, aMount("/srv/other", "/data")),
+		{name: "start with mounts", method: "Start", ready: append(slices.Clone(stopped), changeWeb(aMount("/srv/data", "/data"), aTmpfs)), do: startWeb, undone: true},
+		{name: "reboot with mounts from inside", ready: withMount, hides: true, do: func(f *faulty) error {
+			if !f.w.holds("web") {
+				return nil // killed, with the process
+			}
+			return fakeMonitors{f.w, f.m}.reboot(background, "web")
+		}},
+		{name: "volume create", method: "CreateVolume", filesOnly: true, undone: true, do: createVolume},
+		{name: "volume remove", method: "RemoveVolume", filesOnly: true, ready: steps{createVolume}, do: func(f *faulty) error { return f.m.RemoveVolume(background, "data") }},
 		edit("firewall add", running, someRule),
 		edit("firewall remove", withRule, vps.RemoveRules{Chosen: []vps.FirewallChoice{{Number: 1}}}),
 		edit("firewall policy", withRule, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop}),
@@ -533,7 +551,7 @@ func commands() []trial {
 func TestCommandsAreComplete(t *testing.T) {
 	others := strings.Fields(`
 		AllPublished Bundle CheckHost Console Enter Exec Firewall Inspect List Logs Network Networks Processes Published Recipe Recipes
-		Copy Names Routing Settings Stats Template Templates Trash TrashNames Wait
+		Copy Names Routing Settings Stats Template Templates Trash TrashNames Volume Volumes Wait
 		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate`)
 	covered := map[string]bool{}
 	for _, c := range commands() {

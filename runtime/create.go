@@ -39,13 +39,16 @@ func (m *Manager) Create(ctx context.Context, name vps.Name, o CreateOptions) (I
 		}
 	}
 	// Checked before the template is built, which can take minutes.
+	if err := m.checkSources(vps.VPS{Name: name, Privileged: o.Privileged}, o.Mounts); err != nil {
+		return Info{}, err
+	}
 	if info, done, err := m.present(ctx, name, o.IfMissing); done || err != nil {
 		return info, err
 	}
 	if err := m.checkLimits(vps.Limits{}, o.Limits); err != nil {
 		return Info{}, err
 	}
-	m.warnLimits(name, o.Limits)
+	m.warnAll(name, m.limitWarnings(o.Limits))
 	if err := m.checkDevices(vps.VPS{Name: name, Privileged: o.Privileged}, o.Devices); err != nil {
 		return Info{}, err
 	}
@@ -120,9 +123,6 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	if err := m.rootfses.Make(rootfs.Rootfs{Dir: paths.DraftFS(draft), First: v.IDs.First, Size: v.IDs.Size}); err != nil {
 		return err
 	}
-	if err := m.fillDraft(ctx, draft, v, o.Inside); err != nil {
-		return err
-	}
 	// Without ctx, because a create that Ctrl-C interrupts is undone too.
 	steps.Arm(func() error { return m.networkTables().Release(context.WithoutCancel(ctx), v) })
 	if err := m.networkTables().Claim(ctx, v, o.anyAddresses()); err != nil {
@@ -183,6 +183,9 @@ func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error)
 	}
 	edits := []vps.Edit{vps.SetOnBoot{OnBoot: o.OnBoot}, vps.SetBootOrder{Order: o.BootOrder}, vps.SetStopTimeout{Timeout: o.StopTime},
 		vps.SetProtected{Protected: o.Protected}, vps.SetRestart{Restart: o.Restart}, vps.Publish{Ports: o.Published}}
+	for _, mount := range o.Mounts {
+		edits = append(edits, vps.AddMount{Mount: mount})
+	}
 	for _, r := range o.Rates {
 		edits = append(edits, r)
 	}
@@ -257,9 +260,6 @@ func (o CreateOptions) check(name vps.Name) error {
 		return fail.New(fail.Usage, "a privileged VPS has no ids of its own")
 	}
 	if err := o.checkNetworks(); err != nil {
-		return err
-	}
-	if err := o.Inside.Check(); err != nil {
 		return err
 	}
 	if err := vps.CheckConnections(o.Connections); err != nil {

@@ -21,6 +21,7 @@ import (
 	"croft/runtime/holder"
 	"croft/runtime/hostfacts"
 	"croft/runtime/look"
+	"croft/runtime/mounts"
 	"croft/runtime/names"
 	"croft/runtime/paths"
 	"croft/runtime/tables"
@@ -36,6 +37,7 @@ type machine struct {
 	monitors   monitors
 	guests     guestAccess
 	devices    hostDevices
+	mounts     mounting
 	host       func() (hostfacts.Facts, error)
 	// sleep waits before a failed step is repeated.
 	sleep func(time.Duration)
@@ -154,8 +156,6 @@ type guestAccess interface {
 	FindInit(root *inside.Root) guests.Init
 	Prepare(root *inside.Root, first uint32) (warnings []string, err error)
 	Configure(root *inside.Root, first uint32, s guest.Settings) (warnings []string, err error)
-	// Change makes all of what or nothing; undo makes the files what they were.
-	Change(ctx context.Context, root *inside.Root, first uint32, what vps.Inside) (undo func(*inside.Root) error, err error)
 	MountData(p *inside.Process, dirs []rootfs.DataDir) error
 	Devices(p *inside.Process, first uint32, extra []bundles.Device, scratch string) error
 	ChangeDevices(ctx context.Context, id inside.Identity, first uint32, devices []bundles.Device, removed []string, scratch string) error
@@ -172,6 +172,14 @@ type guestAccess interface {
 type hostDevices interface {
 	Find(d vps.Device) ([]bundles.Device, error)
 	Uses(devices []bundles.Device) []string
+}
+
+// mounting mounts directories of the host, volumes and tmpfs in VPSs: mounts.Access,
+// which documents the methods.
+type mounting interface {
+	Check(all []mounts.Mount, privileged bool) error
+	Ensure(ctx context.Context, g mounts.Guest, all []mounts.Mount) error
+	Remove(ctx context.Context, g mounts.Guest, m mounts.Mount) error
 }
 
 // templates is the store of OS templates: template.Store.
@@ -207,14 +215,9 @@ func (overlays) DataDirs(r rootfs.Rootfs) ([]rootfs.DataDir, error)     { return
 func (overlays) Mounted(r rootfs.Rootfs) (bool, error)                  { return r.Mounted() }
 func (overlays) View(r rootfs.Rootfs, do func(root string) error) error { return r.View(do) }
 
-// imageOf is the image that v was created from.
-func imageOf(v vps.VPS) template.Image {
-	return template.Image{Name: v.Template.Name, Digest: v.Template.Digest, Layers: v.Template.Layers}
-}
-
 // rootfs describes v's root filesystem: its place and its layers.
 func (m *Manager) rootfs(v vps.VPS) (rootfs.Rootfs, error) {
-	layers, err := m.templates.LayerDirs(imageOf(v))
+	layers, err := m.templates.LayerDirs(template.Image{Name: v.Template.Name, Digest: v.Template.Digest, Layers: v.Template.Layers})
 	if err != nil {
 		return rootfs.Rootfs{}, err
 	}

@@ -27,6 +27,7 @@ import (
 	"croft/runtime/hostfacts"
 	"croft/runtime/hostnet"
 	"croft/runtime/look"
+	"croft/runtime/mounts"
 	"croft/runtime/names"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
@@ -104,6 +105,7 @@ func New(o Options) (*Manager, error) {
 			monitors:   spawner{store: store, warn: warn, cgroups: cgroups},
 			guests:     guests.Access{},
 			devices:    hostdevices.Real(),
+			mounts:     mounts.Access{},
 			host:       func() (hostfacts.Facts, error) { return readHost(cgroups, store) },
 			unused:     store.Unused,
 			sleep:      time.Sleep,

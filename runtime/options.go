@@ -29,6 +29,7 @@ type CreateOptions struct {
 	Limits    vps.Limits
 	DNS       vps.DNS
 	Published []vps.Publication // ports of the host that lead to it
+	Mounts    []vps.Mount       // directories of the host, volumes and tmpfs
 	Sysctls   map[string]string
 	Env       []string
 	Devices   []vps.Device // of the host
@@ -37,8 +38,6 @@ type CreateOptions struct {
 	Description string
 	Allow       []string // features that VPSs do not have by default: vsock, io_uring, capabilities
 	IDSize      uint32   // 0 is DefaultIDs, or fewer if the host does not have so many
-	// Inside is what its own files get before its first start.
-	Inside vps.Inside
 	// Connections is the limit of connections of each interface in the host's
 	// table: a number, UnlimitedConnections or DefaultConnections.
 	Connections int64

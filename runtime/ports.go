@@ -61,13 +61,14 @@ func applicable(v vps.VPS, has func(vps.Publication) bool) []vps.Publication {
 // then the draft must not have them.
 func (m *Manager) putDraft(ctx context.Context, draft *state.Draft, v vps.VPS, published []vps.Publication) error {
 	v.Published = published
-	if len(published) == 0 {
-		return draft.Put(v)
+	put := func() error { return draft.Put(v) }
+	if len(published) > 0 {
+		if _, err := m.networkTables().Publishing(v); err != nil {
+			return err
+		}
+		put = func() error { return m.claimPorts(ctx, v.Name, published, func() error { return draft.Put(v) }) }
 	}
-	if _, err := m.networkTables().Publishing(v); err != nil {
-		return err
-	}
-	return m.claimPorts(ctx, v.Name, published, func() error { return draft.Put(v) })
+	return m.store.UseVolumes(ctx, volumesOf(v.Mounts), put)
 }
 
 // publishAtStart makes the published ports of v lead to its interface, which exists

@@ -36,6 +36,7 @@ import (
 	"croft/runtime/guests"
 	"croft/runtime/holder"
 	"croft/runtime/hostfacts"
+	"croft/runtime/mounts"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
 	"croft/template"
@@ -207,6 +208,7 @@ func (w *world) endInit(id string) error {
 	if init.PID != 0 {
 		_ = w.drop("firewall", strconv.Itoa(init.PID))
 		_ = w.drop("routes", strconv.Itoa(init.PID))
+		_ = w.drop("mounts", strconv.Itoa(init.PID))
 	}
 	for observe.Alive(init) {
 		if err := syscall.Kill(init.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -681,26 +683,6 @@ func (w *world) toldOf(first uint32) []guest.Host {
 	defer w.mu.Unlock()
 	return w.told[first]
 }
-
-// insidePath is the file with what was changed inside the VPS with the ids from first.
-// It is not in String, because it ends with the files of the VPS.
-func (w *world) insidePath(first uint32) string { return fmt.Sprintf("%s.inside.%d", w.dir, first) }
-
-func (w *world) changedInside(first uint32) string {
-	text, _ := os.ReadFile(w.insidePath(first))
-	return string(text)
-}
-
-func (w fakeGuests) Change(_ context.Context, _ *inside.Root, first uint32, what vps.Inside) (func(*inside.Root) error, error) {
-	was := w.changedInside(first)
-	put := func(text string) error { return os.WriteFile(w.insidePath(first), []byte(text), 0o600) }
-	undo := func(*inside.Root) error { return put(was) }
-	if err := w.effect("change files inside", func() error { return put(vps.ChangeInside{Inside: what}.String()) }); err != nil {
-		return nil, errors.Join(err, undo(nil))
-	}
-	return undo, nil
-}
-
 func (w fakeGuests) MountData(*inside.Process, []rootfs.DataDir) error {
 	return w.effect("mount data directories", func() error { return nil })
 }
@@ -723,6 +705,49 @@ func (fakeGuests) HoldKernelLog(*inside.Process) (*os.File, error) { return nil,
 func (fakeGuests) FreeConsole(*os.File) error                      { return nil }
 func (fakeGuests) NewConsole(*inside.Process, uint32, string) (*os.File, error) {
 	return os.Open(os.DevNull)
+}
+
+// The world's mounts in VPSs. They end with their init. A source whose path has
+// "absent" is missing, and a target that has "busy" is in use.
+
+type fakeMounts struct{ *world }
+
+func (fakeMounts) Check(all []mounts.Mount, _ bool) error {
+	for _, m := range all {
+		if strings.Contains(m.Path, "absent") {
+			return fail.New(fail.State, "cannot mount %s: it does not exist", m.Path)
+		}
+	}
+	return nil
+}
+
+func (w fakeMounts) Ensure(_ context.Context, g mounts.Guest, all []mounts.Mount) error {
+	return w.changeMounts("mount in the VPS", g, func(has []string) []string {
+		for _, m := range all {
+			if !slices.Contains(has, m.String()) {
+				has = append(has, m.String())
+			}
+		}
+		return has
+	})
+}
+
+func (w fakeMounts) Remove(_ context.Context, g mounts.Guest, m mounts.Mount) error {
+	if strings.Contains(m.Target, "busy") {
+		return fail.New(fail.Busy, "the mount on %s is in use inside", m.Target)
+	}
+	return w.changeMounts("unmount in the VPS", g, func(has []string) []string {
+		return slices.DeleteFunc(has, func(text string) bool { return text == m.String() })
+	})
+}
+
+func (w fakeMounts) changeMounts(what string, g mounts.Guest, change func(has []string) []string) error {
+	return w.effect(what, func() error {
+		pid := strconv.Itoa(g.Process.PID())
+		text, _ := os.ReadFile(w.path("mounts", pid))
+		all := change(strings.Fields(string(text)))
+		return w.set("mounts", pid, strings.Join(all, " "), len(all) > 0)
+	})
 }
 
 type fakeTemplates struct{}
@@ -783,7 +808,7 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 	}
 	m := &Manager{store: store, templates: fakeTemplates{}, command: "test", warn: func(string) {}, lockWait: time.Second}
 	m.machine = machine{
-		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w}, devices: fakeHostDevices{},
+		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w}, devices: fakeHostDevices{}, mounts: fakeMounts{w},
 		unused: func(vps.IDRange) error { return nil },
 		capacity: func() bundles.Capacity {
 			return bundles.Capacity{Tasks: 32768, Memory: 2 << 30, LimitMemory: true, LimitCPU: true, LimitCPUSet: true, LimitIO: true, BFQ: true, CPUs: 2, CPUList: "0-1"}

@@ -33,6 +33,7 @@ func All() []Setting {
 		{Key: "rate", Form: Members, Remove: unlimitedRate, Words: rates},
 		{Key: "connections", Default: "default", Words: connections},
 		{Key: "publish", Form: Members, Remove: unpublished, Words: published},
+		{Key: "mount", Form: Members, Add: "mount-add", Remove: removeMount, Words: mounts},
 		{Key: "dns", Form: List, Default: "default", Words: func(v vps.VPS) []string { return v.DNS.Servers }},
 		{Key: "search", Form: List, Default: "default", Words: func(v vps.VPS) []string { return v.DNS.Search }},
 		{Key: "env", Form: Pairs, Words: func(v vps.VPS) []string { return v.Env }},
@@ -45,7 +46,6 @@ func All() []Setting {
 		{Key: "restart", Default: "no", Words: restart},
 		{Key: "protect", Default: "no", Words: func(v vps.VPS) []string { return yes(v.Protected) }},
 		{Key: "description", Default: "default", Words: func(v vps.VPS) []string { return text(v.Description) }},
-		{Key: "ssh-key", Form: List},
 		{Key: "label", Form: Pairs, Words: func(v vps.VPS) []string { return pairs(v.Labels) }},
 	}
 }
@@ -233,6 +233,14 @@ func devices(v vps.VPS) []string {
 	return all
 }
 
+func mounts(v vps.VPS) []string {
+	var all []string
+	for _, m := range v.Mounts {
+		all = append(all, m.String())
+	}
+	return all
+}
+
 // removedDevice is the option that removes a device.
 func removedDevice(word string) (option, value string) {
 	d, err := vps.ParseDevice(word)
@@ -240,6 +248,15 @@ func removedDevice(word string) (option, value string) {
 		return "device-del", word
 	}
 	return "device-del", d.Name()
+}
+
+// removeMount is the option that removes a mount. A word that no mount has stays
+// as it is, for the error.
+func removeMount(word string) (option, value string) {
+	if parts := strings.Split(word, ":"); len(parts) > 1 {
+		word = parts[1]
+	}
+	return "mount-del", word
 }
 
 func stopTimeout(v vps.VPS) []string {

@@ -61,7 +61,16 @@ func TestValues(t *testing.T) {
 			"ff02::1": "no", "fe80::1": "no", "fe80::1%eth0": "no", "::ffff:1.2.3.4": "no", "10.0.0.1/8": "no", "1.2.3": "no",
 			"1.2.3.4,5.6.7.8": "no", "01.2.3.4": "no", "host": "no",
 		}},
-		"resolver": {reading(Resolver), map[string]string{"192.0.2.1": "192.0.2.1", "127.0.0.53": "127.0.0.53", "::": "no", "a.b": "no"}},
+		"mount": {reading(Mount), map[string]string{
+			"/srv/www/:/var/www/": "/srv/www:/var/www", "data:/srv:ro": "data:/srv:ro", "tmpfs:/cache:size=64M,mode=1777": "tmpfs:/cache:size=64M,mode=1777",
+			"/a:/b:rw,nosuid,nodev": "/a:/b", "/a:/b:noexec,host-ids,ro": "/a:/b:ro,noexec,host-ids", "tmpfs:/cache:size=1.5K": "tmpfs:/cache:size=1536",
+			"": "no", "/srv": "no", "/srv:": "no", ":/srv": "no", "/a:/b:": "no", "/a:/b:ro:rw": "no", "/a:/b:suid": "no", "/a:/b:ro=1": "no", "/a:/b:size=5M": "no",
+			"srv/www:/www": "no", "data:srv": "no", "Data:/srv": "no", "tmpfs:/cache:size=0": "no", "tmpfs:/cache:size=": "no", "tmpfs:/cache:size": "no",
+			"tmpfs:/cache:mode=9": "no", "/a:/proc/x": "no", "data:/srv:host-ids": "no",
+		}},
+		"mount target": {reading(MountTarget), map[string]string{"/srv/": "/srv", "srv": "no"}},
+		"volume":       {reading(Volume), map[string]string{"data": "data", "a/b": "no", "A": "no"}},
+		"resolver":     {reading(Resolver), map[string]string{"192.0.2.1": "192.0.2.1", "127.0.0.53": "127.0.0.53", "::": "no", "a.b": "no"}},
 		"name": {reading(vps.ParseName), map[string]string{
 			"a": "a", "web-1": "web-1", strings.Repeat("a", 63): strings.Repeat("a", 63),
 			"-a": "no", "a-": "no", "A": "no", "a.b": "no", "a b": "no", "ä": "no", strings.Repeat("a", 64): "no",
