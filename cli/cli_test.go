@@ -143,6 +143,8 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 		"template build --recipe": true, // a file may be called so
 		"set --file":              true, // read later
 		"create --description":    true, "run --description": true, "set --description": true,
+		"create --ssh-key": true, "run --ssh-key": true, "set --ssh-key": true,
+		"create --password-file": true, "run --password-file": true, "set --password-file": true,
 	}
 	root := (&app{}).commands()
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
@@ -203,11 +205,17 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"cp --archive":            true, // croft keeps owners and copies directories anyway
 		"cp --recursive":          true,
 		"run --interactive":       true,
+		"create --password-stdin": true, // standard input is empty: see TestPasswordFromStandardInput
+		"run --password-stdin":    true,
+		"set --password-stdin":    true,
 		"stats --watch":           true, // goes on until interrupted: see the script stats
 	}
 	needs := map[string][]string{"start --timeout": {"--wait"}, "host boot --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}}
 	config := t.TempDir()
 	write(t, filepath.Join(config, "profiles", "small.yaml"), "memory: 128M\n")
+	write(t, filepath.Join(config, "key.pub"), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJaoFlUE66iTmIVxq3e+ubo8MlCRGLcJhje8WUMwmxUV ann\n")
+	write(t, filepath.Join(config, "password"), "secret\n")
+	values["ssh-key"], values["password-file"] = filepath.Join(config, "key.pub"), filepath.Join(config, "password")
 	values["profile"], values["file"] = "small", filepath.Join(config, "profiles", "small.yaml")
 	root := (&app{}).commands()
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {

@@ -16,6 +16,7 @@ func (a *app) createVerb() *cmdline.Verb {
 		Summary: "create a VPS from a template",
 		Examples: []string{
 			"croft create web --template debian-12 --memory 1G --publish 8080:80",
+			"croft create web --template debian-12 --ssh-key ~/.ssh/id_ed25519.pub",
 			"croft create db --template debian-12 --cpus 2 --hostname db.example.org",
 		},
 		Aliases:  []string{"init"},
@@ -36,8 +37,8 @@ SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 
 ` + rateAbout + `
 
-` + deviceAbout,
-		Options: append(settingOptions(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
+` + deviceAbout + "\n\n" + accessAbout,
+		Options: append(settingOptions(), loginUserOption(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
 		Run:     a.run(create),
 	}
 }
@@ -69,13 +70,16 @@ func settingOptions() []cmdline.Option {
 		onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(),
 		{Name: "protect", Usage: "destroy refuses it, until \"croft set NAME --protect no\""},
 		{Name: "id-size", Placeholder: "NUMBER", Usage: "number of user ids, a multiple of 65536; rootless containers inside need 196608 or more (default: 262144)"},
-	})
+	}, insideOptions())
 }
 
 func create(ctx context.Context, i *invocation) error {
 	o := createOptions(i)
-	o.IfMissing = i.Is("if-missing")
+	o.IfMissing, o.Inside = i.Is("if-missing"), insideOf(i, true)
 	return forOne(ctx, i, "create", func(ctx context.Context, m Manager, name vps.Name) error {
+		if err := readInside(i, &o.Inside); err != nil {
+			return err
+		}
 		if _, err := m.Create(ctx, name, o); err != nil {
 			return err
 		}

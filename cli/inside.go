@@ -123,7 +123,8 @@ An image without an init runs its entrypoint with COMMAND instead of the image's
 own arguments, with the image's user, directory and environment. The VPS stops
 when the entrypoint ends.
 
-The options are those of create and exec. --env applies to COMMAND and to init.`,
+The options are those of create and exec. --env applies to COMMAND and to init.
+--user is the user that runs COMMAND; --ssh-key and the password are for root.`,
 		Options: append(append([]cmdline.Option{
 			{Name: "name", Placeholder: "NAME", Usage: "name of the VPS (default: a random one)"},
 			{Name: "rm", Usage: "destroy the VPS when COMMAND ends, also if it fails"},
@@ -156,8 +157,12 @@ func runRun(ctx context.Context, i *invocation) error {
 			i.screen.Line(string(made) + ": created; it is kept when the command ends (--rm destroys it then)")
 		}
 	}
+	o.Inside = insideOf(i, false)
 	m, err := i.manager()
 	if err != nil {
+		return err
+	}
+	if err := readInside(i, &o.Inside); err != nil {
 		return err
 	}
 	code, err := m.Run(ctx, o)

@@ -20,6 +20,7 @@ func (a *app) setVerb() *cmdline.Verb {
 			"croft set web --onboot yes --boot-order 10",
 			"croft set web --memory 2G --cpus 1.5",
 			"croft set web db --file small.yaml",
+			"croft set web db --password-stdin",
 		},
 		About: `Changes are saved and take effect immediately. Settings you do not name are left
 unchanged. If one of the changes is refused or fails, none is made.
@@ -80,7 +81,9 @@ stopped, also if it waits to be started again. on-failure:N gives up after N
 restarts without a run of 10 minutes.
 
 --protect yes guards a VPS against a mistake: "croft destroy" refuses it, also
-with --force or --all, until --protect no. All other commands work as before.`,
+with --force or --all, until --protect no. All other commands work as before.
+
+` + accessAbout,
 		Options: slices.Concat([]cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(), protectOption(),
 			cmdline.Option{Name: "device-add", Placeholder: "DEVICE", Many: true, Usage: "add " + deviceUsage},
 			cmdline.Option{Name: "device-del", Placeholder: "DEVICE", Many: true, Kind: devicesOfVPS, Usage: "remove a device: its path inside, or gpu or usb:SERIAL; may be repeated"},
@@ -102,7 +105,7 @@ with --force or --all, until --protect no. All other commands work as before.`,
 			cmdline.Option{Name: "allow", Placeholder: "WHAT|-WHAT", Many: true, Dash: true, Usage: "allow vsock, io_uring or capabilities, or end that, at the next start; may be repeated"},
 			cmdline.Option{Name: "file", Short: "f", Placeholder: "FILE", Kind: cmdline.Files, Usage: "settings in YAML: a file, or - for standard input"},
 			cmdline.Option{Name: "at-restart", Usage: "save the changes; a running VPS gets them at its next start"},
-			allOption("change")}),
+			loginUserOption(), allOption("change")}, insideOptions()),
 		Synonyms: []string{"config", "change", "modify", "update"},
 		Run:      a.run(set),
 	}
@@ -135,8 +138,8 @@ func protectOption() cmdline.Option {
 }
 
 func set(ctx context.Context, i *invocation) error {
-	edits := setEdits(i)
-	if path := get(i, "file", values.File); i.Err == nil && len(edits) == 0 && path == "" {
+	edits, what := setEdits(i), insideOf(i, true)
+	if path := get(i, "file", values.File); i.Err == nil && len(edits) == 0 && path == "" && !changesInside(i) {
 		i.Err = usageError("set: nothing to change")
 	}
 	m, names, err := namesOf(ctx, i)
@@ -147,6 +150,11 @@ func set(ctx context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
+	inside, err := insideEdits(i, what) // reads standard input once for all VPSs
+	if err != nil {
+		return err
+	}
+	edits = append(edits, inside...)
 	return tryEach(ctx, i, names, "change", func(name vps.Name) error {
 		all, err := fileEdits(ctx, i, m, name, file)
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 	"croft/internal/vps"
 )
 
-// maxSettings limits the size of a file of settings, in bytes.
+// maxSettings limits the size of a file that an option names, in bytes.
 const maxSettings = 1 << 20
 
 // readSettings reads the file of the option --file of set: "-" is standard input. Its
@@ -22,7 +22,7 @@ func (i *invocation) readSettings() (settings.File, error) {
 	if !i.Has("file") {
 		return settings.File{}, nil
 	}
-	text, err := i.readInput(i.Text("file"))
+	text, err := i.readInput("--file", i.Text("file"))
 	if err != nil {
 		return settings.File{}, err
 	}
@@ -34,12 +34,12 @@ func (i *invocation) readSettings() (settings.File, error) {
 }
 
 // readInput reads a file that an option names; "-" is standard input.
-func (i *invocation) readInput(name string) ([]byte, error) {
+func (i *invocation) readInput(option, name string) ([]byte, error) {
 	in := io.Reader(i.stdio.In)
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, usageError("--file: %w", err)
+			return nil, usageError("%s: %w", option, err)
 		}
 		defer f.Close()
 		in = f
@@ -49,7 +49,7 @@ func (i *invocation) readInput(name string) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("cannot read %s: %w", name, err)
 	case len(text) > maxSettings:
-		return nil, usageError("--file: %s is larger than %d bytes", name, maxSettings)
+		return nil, usageError("%s: %s is larger than %d bytes", option, name, maxSettings)
 	}
 	return text, nil
 }
@@ -62,7 +62,8 @@ func editsOf(i *invocation, f settings.File, options []settings.Option) ([]vps.E
 	}
 	with := &invocation{app: i.app, Invocation: i.With(supplied...), place: i.place}
 	edits := setEdits(with)
-	return edits, with.Err
+	inside, err := insideEdits(with, insideOf(with, true))
+	return append(edits, inside...), err
 }
 
 // fileEdits returns the edits that give the VPS name the settings of f. Settings that

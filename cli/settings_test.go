@@ -12,7 +12,7 @@ import (
 func TestTableOfSettings(t *testing.T) {
 	root := (&app{}).commands()
 	create, set := root.Verb("create"), root.Verb("set")
-	notSettings := []string{"profile", "if-missing"} // of the command, and not of a VPS
+	notSettings := []string{"profile", "if-missing", "user", "password-stdin", "password-file"} // of the command, and not of a VPS
 	for _, o := range create.Options {
 		s, ok := settings.Find(o.Name)
 		if !ok && !slices.Contains(notSettings, o.Name) {
@@ -43,7 +43,7 @@ func TestTableOfSettings(t *testing.T) {
 		known = append(known, options...)
 	}
 	for _, o := range set.Options {
-		if !slices.Contains(append(known, "file", "at-restart", "all"), o.Name) {
+		if !slices.Contains(append(known, "file", "at-restart", "all", "user", "password-stdin", "password-file"), o.Name) {
 			t.Errorf("--%s of set is not in the table of settings", o.Name)
 		}
 	}

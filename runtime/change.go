@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -41,7 +42,7 @@ func (m *Manager) Change(ctx context.Context, name vps.Name, edits ...vps.Edit) 
 	if err != nil {
 		return err
 	}
-	c := &change{Manager: m, lock: l, edits: edits, parts: parts, was: was, now: side{VPS: now}}
+	c := &change{Manager: m, lock: l, edits: edits, parts: parts, was: was, now: side{VPS: now}, inside: insideOf(edits)}
 	return c.make(ctx)
 }
 
@@ -64,8 +65,10 @@ type change struct {
 	parts map[vps.Part]bool // what of a running VPS has to follow
 	was   side
 	now   side
-	init  inside.Identity // of the running VPS; the zero Identity if it does not run
-	undo  undo.Stack
+	// inside is what has to change in the files of the VPS.
+	inside []vps.Inside
+	init   inside.Identity // of the running VPS; the zero Identity if it does not run
+	undo   undo.Stack
 }
 
 // A side is a VPS before or after a change, with the interfaces that it has
@@ -152,6 +155,9 @@ func (c *change) make(ctx context.Context) (err error) {
 	if err := c.apply(ctx); err != nil {
 		return err
 	}
+	if err := c.changeInside(ctx); err != nil {
+		return err
+	}
 	if err := c.releaseRemoved(ctx); err != nil {
 		return err
 	}
@@ -190,7 +196,9 @@ func (c *change) savePorts(ctx context.Context, more []vps.Publication, put func
 // follow does the consequences of a change, which can be repaired later. An error is a
 // warning.
 func (c *change) follow(ctx context.Context) {
-	c.warnAll(c.now.Name, missing(c.limitWarnings(c.now.Limits), c.limitWarnings(c.was.Limits)))
+	if !reflect.DeepEqual(c.was.Limits, c.now.Limits) {
+		c.warnLimits(c.now.Name, c.now.Limits)
+	}
 	if c.init.PID != 0 {
 		c.withdraw()
 		c.rememberDeferred()

@@ -107,7 +107,7 @@ func (f *faulty) snapshot() string {
 	lines = append(lines, fmt.Sprint(err))
 	for _, e := range entries {
 		should, err := f.m.store.ShouldRun(e.Name)
-		lines = append(lines, fmt.Sprintf("%s: %+v %v, should run: %v %v", e.Name, e.VPS, e.Err, should, err))
+		lines = append(lines, fmt.Sprintf("%s: %+v %v, should run: %v %v, inside: %s", e.Name, e.VPS, e.Err, should, err, f.w.changedInside(e.VPS.IDs.First)))
 	}
 	for name, t := range f.m.networkTables().All() {
 		lines = append(lines, fmt.Sprintf("network %s: %+v", name, t.Claims))
@@ -296,7 +296,7 @@ func (s templateStore) Prune(_ context.Context, used func() (map[string][]string
 var background = context.Background()
 
 func createWeb(f *faulty) error {
-	_, err := f.m.Create(background, "web", CreateOptions{Template: "t", Published: published()})
+	_, err := f.m.Create(background, "web", CreateOptions{Template: "t", Published: published(), Inside: vps.Inside{Access: vps.Access{User: "deploy"}}})
 	return err
 }
 
@@ -350,6 +350,7 @@ var (
 	someRoute  = vps.AddRoute{Route: vps.Route{Destination: "192.0.2.0/24", Dev: "eth0"}}
 	someDevice = vps.AddDevice{Device: vps.Device{Source: "/dev/sdb", Access: "r"}}
 	someRate   = vps.SetRate{In: bits(1_000_000)}
+	someUser   = vps.ChangeInside{Inside: vps.Inside{Access: vps.Access{User: "deploy"}}}
 )
 
 // anotherAddress returns the n-th address of the default network for a test. No VPS has
@@ -459,6 +460,8 @@ func commands() []trial {
 		{name: "mount", method: "Mount", ready: stopped, do: mountWeb},
 		{name: "umount", method: "Umount", ready: append(slices.Clone(stopped), mountWeb), do: func(f *faulty) error { return f.m.Umount(background, "web") }},
 		edit("set", running, change...),
+		edit("set --user", running, append([]vps.Edit{someUser, vps.SetMemory{Bytes: 64 << 20}}, change...)...),
+		edit("set --user of a stopped one", stopped, someUser, vps.SetConnections{Limit: 400}),
 		{name: "set of a stopped one", method: "Change", ready: stopped, undone: true, filesOnly: true, edits: change, do: changeWeb(change...)},
 		{name: "set --ip-add", method: "Change", ready: withAll, undone: true, edits: []vps.Edit{vps.AddAddress{}}, do: func(f *faulty) error {
 			a, err := anotherAddress(f, 1)

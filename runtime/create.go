@@ -48,7 +48,7 @@ func (m *Manager) Create(ctx context.Context, name vps.Name, o CreateOptions) (I
 	if err := m.checkLimits(vps.Limits{}, o.Limits); err != nil {
 		return Info{}, err
 	}
-	m.warnAll(name, m.limitWarnings(o.Limits))
+	m.warnLimits(name, o.Limits)
 	if err := m.checkDevices(vps.VPS{Name: name, Privileged: o.Privileged}, o.Devices); err != nil {
 		return Info{}, err
 	}
@@ -121,6 +121,9 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 		}
 	}
 	if err := m.rootfses.Make(rootfs.Rootfs{Dir: paths.DraftFS(draft), First: v.IDs.First, Size: v.IDs.Size}); err != nil {
+		return err
+	}
+	if err := m.fillDraft(ctx, draft, v, o.Inside); err != nil {
 		return err
 	}
 	// Without ctx, because a create that Ctrl-C interrupts is undone too.
@@ -260,6 +263,9 @@ func (o CreateOptions) check(name vps.Name) error {
 		return fail.New(fail.Usage, "a privileged VPS has no ids of its own")
 	}
 	if err := o.checkNetworks(); err != nil {
+		return err
+	}
+	if err := o.Inside.Check(); err != nil {
 		return err
 	}
 	if err := vps.CheckConnections(o.Connections); err != nil {

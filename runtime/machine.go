@@ -156,6 +156,8 @@ type guestAccess interface {
 	FindInit(root *inside.Root) guests.Init
 	Prepare(root *inside.Root, first uint32) (warnings []string, err error)
 	Configure(root *inside.Root, first uint32, s guest.Settings) (warnings []string, err error)
+	// Change makes all of what or nothing; undo makes the files what they were.
+	Change(ctx context.Context, root *inside.Root, first uint32, what vps.Inside) (undo func(*inside.Root) error, err error)
 	MountData(p *inside.Process, dirs []rootfs.DataDir) error
 	Devices(p *inside.Process, first uint32, extra []bundles.Device, scratch string) error
 	ChangeDevices(ctx context.Context, id inside.Identity, first uint32, devices []bundles.Device, removed []string, scratch string) error
@@ -215,9 +217,14 @@ func (overlays) DataDirs(r rootfs.Rootfs) ([]rootfs.DataDir, error)     { return
 func (overlays) Mounted(r rootfs.Rootfs) (bool, error)                  { return r.Mounted() }
 func (overlays) View(r rootfs.Rootfs, do func(root string) error) error { return r.View(do) }
 
+// imageOf is the image that v was created from.
+func imageOf(v vps.VPS) template.Image {
+	return template.Image{Name: v.Template.Name, Digest: v.Template.Digest, Layers: v.Template.Layers}
+}
+
 // rootfs describes v's root filesystem: its place and its layers.
 func (m *Manager) rootfs(v vps.VPS) (rootfs.Rootfs, error) {
-	layers, err := m.templates.LayerDirs(template.Image{Name: v.Template.Name, Digest: v.Template.Digest, Layers: v.Template.Layers})
+	layers, err := m.templates.LayerDirs(imageOf(v))
 	if err != nil {
 		return rootfs.Rootfs{}, err
 	}

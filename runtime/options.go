@@ -38,6 +38,8 @@ type CreateOptions struct {
 	Description string
 	Allow       []string // features that VPSs do not have by default: vsock, io_uring, capabilities
 	IDSize      uint32   // 0 is DefaultIDs, or fewer if the host does not have so many
+	// Inside is what its own files get before its first start.
+	Inside vps.Inside
 	// Connections is the limit of connections of each interface in the host's
 	// table: a number, UnlimitedConnections or DefaultConnections.
 	Connections int64

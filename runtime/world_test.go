@@ -683,6 +683,26 @@ func (w *world) toldOf(first uint32) []guest.Host {
 	defer w.mu.Unlock()
 	return w.told[first]
 }
+
+// insidePath is the file with what was changed inside the VPS with the ids from first.
+// It is not in String, because it ends with the files of the VPS.
+func (w *world) insidePath(first uint32) string { return fmt.Sprintf("%s.inside.%d", w.dir, first) }
+
+func (w *world) changedInside(first uint32) string {
+	text, _ := os.ReadFile(w.insidePath(first))
+	return string(text)
+}
+
+func (w fakeGuests) Change(_ context.Context, _ *inside.Root, first uint32, what vps.Inside) (func(*inside.Root) error, error) {
+	was := w.changedInside(first)
+	put := func(text string) error { return os.WriteFile(w.insidePath(first), []byte(text), 0o600) }
+	undo := func(*inside.Root) error { return put(was) }
+	if err := w.effect("change files inside", func() error { return put(vps.ChangeInside{Inside: what}.String()) }); err != nil {
+		return nil, errors.Join(err, undo(nil))
+	}
+	return undo, nil
+}
+
 func (w fakeGuests) MountData(*inside.Process, []rootfs.DataDir) error {
 	return w.effect("mount data directories", func() error { return nil })
 }

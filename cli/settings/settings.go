@@ -30,7 +30,9 @@ type Setting struct {
 	Form Form
 	// Default is the word with which set restores the default of a Scalar or List.
 	Default string
-	// Words are the present values, as create reads them; none means the default.
+	// Words are the present values, as create reads them; none means the default. It is
+	// nil for what croft writes into the files of a VPS and does not keep: a file that
+	// has it always changes it.
 	Words func(v vps.VPS) []string
 	// Add is the option of set for a new value; "" is Key.
 	Add string
@@ -52,6 +54,9 @@ type Words map[string][]string
 func Of(v vps.VPS) Words {
 	words := Words{}
 	for _, s := range All() {
+		if s.Words == nil {
+			continue
+		}
 		if w := s.Words(v); len(w) > 0 {
 			words[s.Key] = w
 		}

@@ -30,7 +30,7 @@ func full() vps.VPS {
 func TestTextIsReadAgain(t *testing.T) {
 	words := Of(full())
 	for _, s := range All() {
-		if len(words[s.Key]) == 0 {
+		if len(words[s.Key]) == 0 && s.Words != nil {
 			t.Errorf("%s: no words", s.Key)
 		}
 	}

@@ -46,6 +46,7 @@ func All() []Setting {
 		{Key: "restart", Default: "no", Words: restart},
 		{Key: "protect", Default: "no", Words: func(v vps.VPS) []string { return yes(v.Protected) }},
 		{Key: "description", Default: "default", Words: func(v vps.VPS) []string { return text(v.Description) }},
+		{Key: "ssh-key", Form: List},
 		{Key: "label", Form: Pairs, Words: func(v vps.VPS) []string { return pairs(v.Labels) }},
 	}
 }

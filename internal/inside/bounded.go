@@ -17,7 +17,12 @@ const patience = time.Second
 // most about a second and until ctx is done. After an error do may still run.
 // The error is ErrGone if the process has ended.
 func InRoot(ctx context.Context, id Identity, do func(*Root) error) error {
-	return InProcess(ctx, id, func(p *Process) error {
+	return InRootFor(ctx, patience, id, do)
+}
+
+// InRootFor is InRoot with another time to wait.
+func InRootFor(ctx context.Context, patience time.Duration, id Identity, do func(*Root) error) error {
+	return inProcessFor(ctx, patience, id, func(p *Process) error {
 		root, err := p.Root()
 		if err != nil {
 			return err
@@ -29,6 +34,10 @@ func InRoot(ctx context.Context, id Identity, do func(*Root) error) error {
 
 // InProcess is InRoot for the process itself.
 func InProcess(ctx context.Context, id Identity, do func(*Process) error) error {
+	return inProcessFor(ctx, patience, id, do)
+}
+
+func inProcessFor(ctx context.Context, patience time.Duration, id Identity, do func(*Process) error) error {
 	process, err := id.Open()
 	if err != nil {
 		return err

@@ -8,8 +8,6 @@ import (
 	"path"
 
 	"golang.org/x/sys/unix"
-
-	"croft/internal/nsthread"
 )
 
 // Replace makes name inside a regular file with that content and mode, owned by
@@ -24,11 +22,13 @@ func (r *Root) Replace(name string, mode fs.FileMode, content []byte, owner uint
 			return err
 		}
 		defer dir.Close()
-		return replaceIn(dir, path.Base(name), mode, content)
+		return replaceIn(dir, path.Base(name), mode, content, false)
 	})
 }
 
-func replaceIn(dir *os.File, base string, mode fs.FileMode, content []byte) error {
+// replaceIn replaces base in dir. If durable is set, a power cut leaves the former
+// content or the new one.
+func replaceIn(dir *os.File, base string, mode fs.FileMode, content []byte, durable bool) error {
 	tmp := "." + base + ".croft"
 	if err := unix.Unlinkat(int(dir.Fd()), tmp, 0); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("remove %s: %w", tmp, err)
@@ -39,6 +39,9 @@ func replaceIn(dir *os.File, base string, mode fs.FileMode, content []byte) erro
 	}
 	file := os.NewFile(uintptr(fd), tmp)
 	_, err = file.Write(content)
+	if err == nil && durable {
+		err = file.Sync()
+	}
 	err = errors.Join(err, file.Close())
 	if err == nil {
 		err = unix.Renameat(int(dir.Fd()), tmp, int(dir.Fd()), base)
@@ -128,43 +131,6 @@ func explain(err error) error {
 		return fmt.Errorf("%s is a loop of links", at.Path)
 	}
 	return err
-}
-
-// as calls do on a thread that acts on files as the user and group id of the
-// host, without other groups and without root's powers over files
-// (capabilities(7), "Effect of user ID changes"), and with no umask.
-func as(id uint32, do func() error) error {
-	return nsthread.Call(func() error {
-		if err := unix.Unshare(unix.CLONE_FS); err != nil { // its umask
-			return fmt.Errorf("leave the shared umask: %w", err)
-		}
-		unix.Umask(0)
-		if err := become(int(id)); err != nil {
-			return err
-		}
-		return do()
-	})
-}
-
-// become changes the ids that the calling thread has for files.
-func become(id int) error {
-	if unix.Geteuid() == id && unix.Getegid() == id {
-		return nil
-	}
-	// The raw call: unix.Setgroups changes all threads of the process.
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
-		return fmt.Errorf("leave all groups: %w", errno)
-	}
-	// Neither call reports an error. The next calls read the ids back
-	// (setfsuid(2)).
-	_, _ = unix.SetfsgidRetGid(id)
-	_, _ = unix.SetfsuidRetUid(id)
-	gid, _ := unix.SetfsgidRetGid(-1)
-	uid, _ := unix.SetfsuidRetUid(-1)
-	if uid != id || gid != id {
-		return fmt.Errorf("act as user %d: have %d:%d", id, uid, gid)
-	}
-	return nil
 }
 
 // MakeMountPoints makes each of all, which are single elements below the root, a

@@ -35,6 +35,9 @@ func OpenRoot(dir string) (*Root, error) {
 	return &Root{os.NewFile(uintptr(fd), dir)}, nil
 }
 
+// RootOf returns the root directory that dir is a descriptor of. Close closes dir.
+func RootOf(dir *os.File) *Root { return &Root{dir} }
+
 // Close closes the handle.
 func (r *Root) Close() error { return r.dir.Close() }
 

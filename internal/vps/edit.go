@@ -39,6 +39,7 @@ const (
 	PartDevices     Part = "devices"
 	PartGuestFiles  Part = "guest files"
 	PartMounts      Part = "mounts"
+	PartInside      Part = "files"
 )
 
 // Edited returns v after all edits, in their order. v does not change. The

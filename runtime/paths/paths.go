@@ -80,6 +80,10 @@ func Rootfs(s *state.Store, name vps.Name) string {
 // DraftFS is the directory of the files of a VPS that is being created.
 func DraftFS(d *state.Draft) string { return filepath.Join(d.Dir, "fs") }
 
+// DraftMount is where the root filesystem of a VPS that is being created is mounted
+// while croft writes files into it. It is removed before the VPS exists.
+func DraftMount(d *state.Draft) string { return filepath.Join(d.Dir, "mount") }
+
 // Containers is the directory of libcontainer's own files. It must not be in the
 // directory of croft's binary: libcontainer covers that with an overlay
 // (libcontainer/exeseal), and fails if it would cover its own files.

@@ -1,0 +1,133 @@
+package cli
+
+import (
+	"fmt"
+
+	"golang.org/x/term"
+
+	"croft/cli/cmdline"
+	"croft/cli/values"
+	"croft/internal/vps"
+)
+
+// insideOptions are the options of create, run and set for the own files of a VPS.
+func insideOptions() []cmdline.Option {
+	return []cmdline.Option{
+		{Name: "ssh-key", Placeholder: "FILE", Many: true, Kind: cmdline.Files, Usage: "public SSH keys with which root, or the user of --user, may log in: a file, or - for standard input; may be repeated"},
+		{Name: "password-stdin", Usage: "read the password of root, or of the user of --user, from standard input"},
+		{Name: "password-file", Placeholder: "FILE", Kind: cmdline.Files, Usage: "read the password of root, or of the user of --user, from a file"},
+	}
+}
+
+// loginUserOption is an option of create and set. With run, --user is who runs the
+// command.
+func loginUserOption() cmdline.Option {
+	return cmdline.Option{Name: "user", Placeholder: "NAME[:GROUP,...]", Usage: "create the user NAME if it is missing, and make it a member of the groups"}
+}
+
+// accessAbout is the help of verbs with these options.
+const accessAbout = `--ssh-key, --password-stdin, --password-file and --user write accounts into the VPS's
+own files. They belong to the VPS afterwards: croft saves no password. A password is
+one line; on a terminal croft asks for it. A key is added to authorized_keys of the
+user. For a login by SSH the VPS needs an SSH server.`
+
+// insideOf reads the options without looking at files. withUser says that --user is
+// the one of create and set.
+func insideOf(i *invocation, withUser bool) vps.Inside {
+	var what vps.Inside
+	if withUser {
+		what.Access = get(i, "user", values.Login)
+	}
+	i.NotBoth("password-stdin", "password-file")
+	fromStdin := 0
+	for _, name := range append(getMany(i, "ssh-key", values.File), get(i, "password-file", values.File)) {
+		if name == "-" {
+			fromStdin++
+		}
+	}
+	if _, ok := i.Verb.Option("file"); ok && get(i, "file", values.File) == "-" {
+		fromStdin++
+	}
+	if i.Is("password-stdin") {
+		fromStdin++
+	}
+	if fromStdin > 1 && i.Err == nil {
+		i.Err = usageError("two options read standard input, which can be read once")
+	}
+	return what
+}
+
+// changesInside reports whether set has one of the options for the files of a VPS.
+func changesInside(i *invocation) bool {
+	return i.Has("user") || i.Has("ssh-key") || i.Is("password-stdin") || i.Has("password-file")
+}
+
+// insideEdits returns the edits of set for the files of a VPS: one or none. what are
+// those of the options that insideOf has read.
+func insideEdits(i *invocation, what vps.Inside) ([]vps.Edit, error) {
+	if err := readInside(i, &what); err != nil {
+		return nil, err
+	}
+	if !what.Any() {
+		return nil, nil
+	}
+	return []vps.Edit{vps.ChangeInside{Inside: what}}, nil
+}
+
+// readInside reads the files and the standard input that the options name.
+func readInside(i *invocation, what *vps.Inside) error {
+	for _, name := range getMany(i, "ssh-key", values.File) {
+		text, err := i.readInput("--ssh-key", name)
+		if err != nil {
+			return err
+		}
+		keys, err := values.SSHKeys(text)
+		if err != nil {
+			return usageError("--ssh-key %s: %w", name, err)
+		}
+		what.Access.Keys = append(what.Access.Keys, keys...)
+	}
+	return readPassword(i, what)
+}
+
+// readPassword reads the password, if an option asks for one.
+func readPassword(i *invocation, what *vps.Inside) error {
+	option, name := "--password-stdin", "-"
+	switch {
+	case i.Has("password-file"):
+		option, name = "--password-file", get(i, "password-file", values.File)
+	case !i.Is("password-stdin"):
+		return i.Err
+	}
+	read := func() ([]byte, error) { return i.readInput(option, name) }
+	if name == "-" && term.IsTerminal(int(i.stdio.In.Fd())) {
+		read = func() ([]byte, error) { return i.askPassword(what.Access.Name()) }
+	}
+	text, err := read()
+	if err != nil {
+		return err
+	}
+	what.Access.Hash, err = values.Password(text)
+	if err != nil {
+		return usageError("%s: %w", option, err)
+	}
+	return i.Err
+}
+
+// askPassword reads a password from the terminal twice.
+func (i *invocation) askPassword(who string) ([]byte, error) {
+	var typed [2][]byte
+	for n, prompt := range []string{"New password of " + who + ": ", "Again: "} {
+		fmt.Fprint(i.stdio.Err, prompt)
+		text, err := term.ReadPassword(int(i.stdio.In.Fd()))
+		fmt.Fprintln(i.stdio.Err)
+		if err != nil {
+			return nil, fmt.Errorf("read the password: %w", err)
+		}
+		typed[n] = text
+	}
+	if string(typed[0]) != string(typed[1]) {
+		return nil, usageError("the two passwords differ")
+	}
+	return typed[0], nil
+}
