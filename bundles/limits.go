@@ -15,9 +15,9 @@ type Capacity struct {
 	CPUs   int64 // how many of them are online
 	// LimitMemory reports whether the host has the memory controller.
 	LimitMemory bool
-	// LimitCPU, LimitCPUSet and LimitIO report the same of the controllers cpu,
-	// cpuset and io (blkio of version 1).
-	LimitCPU, LimitCPUSet, LimitIO bool
+	// LimitPIDs, LimitCPU, LimitCPUSet and LimitIO report the same of the controllers
+	// pids, cpu, cpuset and io (blkio of version 1).
+	LimitPIDs, LimitCPU, LimitCPUSet, LimitIO bool
 	// Unified reports whether the host has version 2 of cgroups and no other.
 	Unified bool
 	// IOCost and BFQ report which of the kernel's two ways to share a busy disk by
@@ -95,10 +95,7 @@ func (s Settings) tmpfs(ofLimit, ofHost int64) []string {
 // signals and message queues of all users of the VPS together.
 func rlimits(s Settings) []specs.POSIXRlimit {
 	const infinity = math.MaxUint64
-	tasks := uint64(s.pids())
-	if s.pids() < 0 {
-		tasks = uint64(max(s.Capacity.Tasks, 1))
-	}
+	tasks := s.userTasks()
 	locked := uint64(max(8<<20, s.Capacity.Memory/8))
 	if s.Limits.Memory > 0 {
 		locked = uint64(max(8<<20, s.Limits.Memory/2))
@@ -129,4 +126,15 @@ func rlimits(s Settings) []specs.POSIXRlimit {
 		all[i].Soft = min(all[i].Soft, all[i].Hard)
 	}
 	return all
+}
+
+// userTasks is RLIMIT_NPROC. Where the cgroup limits the processes it is the host's
+// number, so that the cgroup refuses first: the kernel counts what that refuses, and
+// its limit can change while the processes run. Else it is the limit of the VPS,
+// which each of its users has then.
+func (s Settings) userTasks() uint64 {
+	if s.pids() < 0 || s.Capacity.LimitPIDs {
+		return uint64(max(s.Capacity.Tasks, s.pids(), 1))
+	}
+	return uint64(s.pids())
 }

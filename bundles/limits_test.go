@@ -65,10 +65,25 @@ func TestRlimits(t *testing.T) {
 			t.Errorf("%s: %s, not %s", name, seen[name], want)
 		}
 	}
-	s.Limits.PIDs = -1
-	for _, r := range rlimits(s) {
-		if r.Type == "RLIMIT_NPROC" && r.Hard != 32768 {
-			t.Errorf("%+v", r)
+}
+
+// Where the cgroup can refuse processes, it does before RLIMIT_NPROC: that is not
+// counted, and stays when the limit is raised.
+func TestLimitOfUsersProcesses(t *testing.T) {
+	for _, c := range []struct {
+		limit      int64
+		controller bool
+		want       uint64
+	}{
+		{200, true, 32768}, {200, false, 200}, {0, true, 32768}, {0, false, 4915}, {-1, true, 32768}, {-1, false, 32768}, {40000, true, 40000},
+	} {
+		s := settings()
+		s.Limits.PIDs = c.limit
+		s.Capacity = Capacity{Tasks: 32768, LimitPIDs: c.controller}
+		for _, r := range rlimits(s) {
+			if r.Type == "RLIMIT_NPROC" && (r.Hard != c.want || r.Soft != c.want) {
+				t.Errorf("limit %d, controller %v: %+v", c.limit, c.controller, r)
+			}
 		}
 	}
 }

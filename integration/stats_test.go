@@ -205,3 +205,61 @@ func TestStatsCountOOMKills(t *testing.T) {
 		t.Error("the host has PSI, and stats shows none")
 	}
 }
+
+// A process that the limit of processes refuses is counted. A higher limit holds at
+// once, for processes that run already too.
+func TestStatsCountRefusedProcesses(t *testing.T) {
+	hostAsBefore(t)
+	vps := create(t, "busybox", "--network", "none", "--pids", "40")
+	must(t, "start", vps)
+	hits := func() *uint64 {
+		t.Helper()
+		var all []struct{ PIDs struct{ LimitHits *uint64 } }
+		if err := json.Unmarshal([]byte(must(t, "stats", "--json", "--interval=0", vps)), &all); err != nil || len(all) != 1 {
+			t.Fatalf("%v: %+v", err, all)
+		}
+		return all[0].PIDs.LimitHits
+	}
+	if was := hits(); was == nil {
+		t.Skip("this host does not count them")
+	} else if *was != 0 {
+		t.Errorf("at first: %d", *was)
+	}
+	const many = "for i in $(seq 80); do sleep 60 & done; wait $!"
+	if r := try("exec", vps, "--", "sh", "-c", "trap 'kill -9 -1' EXIT; "+many); r.status == 0 || !strings.Contains(r.errOut, "can't fork") {
+		t.Errorf("80 processes where 40 may be: %s", r)
+	}
+	if now := hits(); now == nil || *now == 0 {
+		t.Errorf("refused: %v", now)
+	}
+	// The shell has started before the limit is raised.
+	sh(t, vps, `(until [ -e /tmp/go ]; do sleep 0.1; done; for i in $(seq 80); do sleep 61 & done; touch /tmp/done; wait) </dev/null >/dev/null 2>&1 &`)
+	must(t, "set", vps, "--pids", "200")
+	sh(t, vps, "touch /tmp/go")
+	eventually(t, "80 processes run", func() bool { return try("exec", vps, "--", "test", "-e", "/tmp/done").status == 0 })
+}
+
+// Open files and the disk that a VPS uses are shown, and metrics serves them.
+func TestStatsOfFiles(t *testing.T) {
+	hostAsBefore(t)
+	vps := create(t, "busybox", "--network", "none")
+	must(t, "start", vps)
+	type files struct{ OpenFiles, DiskBytes *uint64 }
+	look := func(args ...string) files {
+		t.Helper()
+		var all []files
+		if err := json.Unmarshal([]byte(must(t, append([]string{"stats", "--json", "--interval=0", vps}, args...)...)), &all); err != nil || len(all) != 1 || all[0].OpenFiles == nil {
+			t.Fatalf("%v: %+v", err, all)
+		}
+		return all[0]
+	}
+	if f := look(); f.DiskBytes != nil {
+		t.Errorf("the disk without --disk: %d", *f.DiskBytes)
+	}
+	was := look("--disk")
+	sh(t, vps, `(exec 5</dev/null 6</dev/null 7</dev/null 8</dev/null 9</dev/null; sleep 1000) </dev/null >/dev/null 2>&1 & dd if=/dev/zero of=/root/held bs=1M count=8 2>/dev/null`)
+	eventually(t, "the files are there", func() bool {
+		now := look("--disk")
+		return *now.OpenFiles >= *was.OpenFiles+8 && *now.DiskBytes >= *was.DiskBytes+8<<20
+	})
+}

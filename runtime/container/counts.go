@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,9 +72,6 @@ func readCounts(dirs map[string]string, read func(path string) (string, error)) 
 		// forks of processes that are directly in this cgroup: none, with systemd.
 		out.PIDHits = r.value("pids", "pids.events.local", "max")
 	}
-	// RLIMIT_NPROC of a VPS is the same number and is checked first. The kernel
-	// does not count what that refuses, so 0 does not mean that nothing was refused.
-	out.PIDHits = unlessZero(out.PIDHits)
 	// Version 2 has these in each cgroup, whether or not a controller is on.
 	out.CPUPressure = r.pressure("cpu.pressure")
 	out.MemoryPressure = r.pressure("memory.pressure")
@@ -221,6 +220,45 @@ func unlessZero(n *uint64) *uint64 {
 		return nil
 	}
 	return n
+}
+
+// countsPIDHits reports whether the kernel counts each fork that is refused because of
+// the limit of processes of the container whose first process is init. It does not if
+// RLIMIT_NPROC, which is checked first and not counted, is as low: on a host where it
+// cannot be higher. In version 1 a fork is counted in the cgroup of its process, so
+// cgroups below hide it.
+func countsPIDHits(dirs map[string]string, init int, limit uint64) bool {
+	if limit == 0 {
+		return true
+	}
+	// Unlike prlimit(2) it can be read without CAP_SYS_RESOURCE.
+	text, err := readText(fmt.Sprintf("/proc/%d/limits", init))
+	if err != nil || tasksOfUser(text) <= limit {
+		return false
+	}
+	if dirs["pids"] == "" {
+		return true
+	}
+	entries, err := os.ReadDir(dirs["pids"])
+	return err == nil && !slices.ContainsFunc(entries, os.DirEntry.IsDir)
+}
+
+// tasksOfUser returns the soft RLIMIT_NPROC in the text of /proc/PID/limits
+// (proc_pid_limits(5)), 0 if there is none.
+func tasksOfUser(text string) uint64 {
+	for line := range strings.Lines(text) {
+		values, found := strings.CutPrefix(line, "Max processes ")
+		if !found {
+			continue
+		}
+		soft, _, _ := strings.Cut(strings.TrimSpace(values), " ")
+		if soft == "unlimited" {
+			return math.MaxUint64
+		}
+		n, _ := strconv.ParseUint(soft, 10, 64)
+		return n
+	}
+	return 0
 }
 
 // countsSwap reports whether the kernel counts the swap of these cgroups.

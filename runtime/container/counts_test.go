@@ -3,6 +3,7 @@ package container
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -52,10 +53,10 @@ func TestReadCounts(t *testing.T) {
 		}}, Counts{OOMKills: known(0)}},
 		"version 1 on a kernel that counts no hits, and no process refused": {dirs1, []map[string]string{{
 			"/memory/memory.failcnt": "0\n", "/memory/memory.memsw.failcnt": "0\n", "/memory/memory.oom_control": "oom_kill 1\n", "/pids/pids.events": "max 0\n",
-		}}, Counts{OOMKills: known(1)}},
+		}}, Counts{OOMKills: known(1), PIDHits: known(0)}},
 		"version 2 without hits": {map[string]string{"": "/two"}, []map[string]string{{
 			"/two/memory.events.local": "max 0\n", "/two/pids.events.local": "max 0\n",
-		}}, Counts{MemoryHits: known(0)}},
+		}}, Counts{MemoryHits: known(0), PIDHits: known(0)}},
 		"version 1 without swap and oom_kill": {dirs1, []map[string]string{{
 			"/memory/memory.failcnt": "6\n", "/memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\n",
 		}}, Counts{MemoryHits: known(6)}},
@@ -171,6 +172,51 @@ func TestCountsSwap(t *testing.T) {
 	} {
 		if got := countsSwap(c.dirs); got != c.want {
 			t.Errorf("%s counts swap: %v", what, got)
+		}
+	}
+}
+
+// Refused forks are counted unless RLIMIT_NPROC or a cgroup of version 1 below hides them.
+func TestCountsPIDHits(t *testing.T) {
+	var own unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &own); err != nil {
+		t.Fatal(err)
+	}
+	if own.Cur < 2 || own.Cur > math.MaxInt64 {
+		t.Skip("no limit to compare with")
+	}
+	flat, nested := t.TempDir(), t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(nested, "below"), 0o700), os.WriteFile(filepath.Join(flat, "pids.max"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		dirs  map[string]string
+		limit uint64
+		want  bool
+	}{
+		"no limit":                   {map[string]string{"pids": nested}, 0, true},
+		"version 2":                  {map[string]string{"": nested}, own.Cur - 1, true},
+		"version 1":                  {map[string]string{"pids": flat}, own.Cur - 1, true},
+		"version 1, cgroups below":   {map[string]string{"pids": nested}, own.Cur - 1, false},
+		"version 2, RLIMIT_NPROC":    {map[string]string{"": flat}, own.Cur, false},
+		"version 1, the cgroup left": {map[string]string{"pids": flat + "/none"}, own.Cur - 1, false},
+	} {
+		if got := countsPIDHits(c.dirs, os.Getpid(), c.limit); got != c.want {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+}
+
+func TestTasksOfUser(t *testing.T) {
+	const head = "Limit                     Soft Limit           Hard Limit           Units     \n"
+	for text, want := range map[string]uint64{
+		"":   0,
+		head: 0,
+		head + "Max processes             4096                 32768                processes \nMax open files            1                    1                    files\n": 4096,
+		head + "Max processes             unlimited            unlimited            processes \n":                                                                            math.MaxUint64,
+	} {
+		if got := tasksOfUser(text); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	}
 }

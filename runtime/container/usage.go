@@ -50,6 +50,9 @@ func (e Engine) Usage(id string) (Usage, error) {
 	if out.Counts, err = readCounts(state.CgroupPaths, readText); err != nil {
 		return Usage{}, fmt.Errorf("read cgroups: %w", err)
 	}
+	if !countsPIDHits(state.CgroupPaths, state.InitProcessPid, out.PIDsLimit) {
+		out.PIDHits = nil
+	}
 	return out, nil
 }
 

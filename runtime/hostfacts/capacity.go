@@ -26,6 +26,7 @@ func Capacity() bundles.Capacity {
 	if c.Tasks == math.MaxInt64 {
 		c.Tasks = 0
 	}
+	c.LimitPIDs = container.HasController("pids")
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err == nil {
 		c.LimitMemory = container.HasController("memory")
