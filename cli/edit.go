@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"croft/cli/cmdline"
 	"croft/cli/settings"
@@ -17,9 +14,9 @@ import (
 
 func (a *app) editSettingsVerb() *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "edit", Group: groupChange, Args: "NAME", Words: vpsNames,
-		Summary:  "edit the settings of a VPS in an editor",
-		Examples: []string{"croft edit web"},
+		Name: "edit", Group: groupChange, Args: "NAME[:PATH]", Words: vpsNames,
+		Summary:  "edit the settings of a VPS, or a file inside, in an editor",
+		Examples: []string{"croft edit web", "croft edit web:/etc/nginx/nginx.conf"},
 		About: `Opens the settings of the VPS as YAML in the editor of $VISUAL or $EDITOR, else vi.
 When the editor ends, croft makes the changes as "croft set" does: all or none, at
 once where a running VPS can follow. A key is an option of "croft set"; a line that
@@ -28,10 +25,23 @@ unless you changed the same setting.
 
 If the text has an error or a change is refused, nothing changes, and the message
 names the file with your text. "croft set NAME --file FILE" makes the changes of
-a file without an editor.`,
+a file without an editor.
+
+With NAME:PATH it opens the regular file PATH of the VPS, which may run or not. Links
+are followed inside the VPS, and never lead out of it. The new text replaces the
+file in one step. Owner, mode, extended attributes and ACLs stay. Nothing is written if the
+editor fails, if the text is the same, or if the file has changed meanwhile.
+"croft cp" copies other files.`,
 		Signals: cmdline.PassOn,
-		Run:     a.run(editSettings),
+		Run:     a.run(edit),
 	}
+}
+
+func edit(ctx context.Context, i *invocation) error {
+	if len(i.Words) == 1 && strings.Contains(i.Words[0], ":") {
+		return editFile(ctx, i, i.Words[0])
+	}
+	return editSettings(ctx, i)
 }
 
 func editSettings(ctx context.Context, i *invocation) error {
@@ -46,18 +56,12 @@ func editSettings(ctx context.Context, i *invocation) error {
 		if err != nil {
 			return err
 		}
-		ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-		defer stop()
-		if !bytes.Equal(edited, text) {
-			err = changeTo(ctx, i, m, name, before, path, edited)
-		}
-		if ctx.Err() != nil {
-			err = &interrupted{cause: signaled{syscall.SIGINT}, err: err}
-		}
-		if err == nil {
-			return os.Remove(path)
-		}
-		return fail.New(fail.KindOf(err), "%w; your text is in %s", err, path)
+		return afterEdit(ctx, path, func(ctx context.Context) error {
+			if bytes.Equal(edited, text) {
+				return nil
+			}
+			return changeTo(ctx, i, m, name, before, path, edited)
+		})
 	})
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -48,4 +49,19 @@ func (a *app) edit(path string) error {
 		return fmt.Errorf("the editor %s failed, and nothing has changed: %w", editor, err)
 	}
 	return nil
+}
+
+// afterEdit uses the text that the user has edited, and removes the file at path that
+// has it. After an error or a signal the file stays, and the error names it.
+func afterEdit(ctx context.Context, path string, use func(context.Context) error) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	err := use(ctx)
+	if ctx.Err() != nil {
+		err = &interrupted{cause: signaled{syscall.SIGINT}, err: err}
+	}
+	if err == nil {
+		return os.Remove(path)
+	}
+	return fail.New(fail.KindOf(err), "%w; your text is in %s", err, path)
 }

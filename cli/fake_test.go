@@ -459,6 +459,14 @@ func (f *fake) Copy(_ context.Context, from, to runtime.CopyEnd, o runtime.CopyO
 	return f.call("Copy", string(from.VPS+to.VPS), fmt.Sprintf("%s to %s owner %s setid %v", end(from), end(to), owner, o.SetID))
 }
 
+func (f *fake) ReadText(_ context.Context, name vps.Name, path string) (runtime.FileText, error) {
+	return runtime.FileText{Content: []byte("text\n"), Names: 1}, f.call("ReadText", string(name), path)
+}
+
+func (f *fake) WriteText(_ context.Context, name vps.Name, path string, was runtime.FileText, content []byte) error {
+	return f.call("WriteText", string(name), fmt.Sprintf("%s from %q to %q", path, was.Content, content))
+}
+
 func (f *fake) Names() ([]vps.Name, error) {
 	return []vps.Name{"bad", "db", "web"}, f.call("Names", "", nil)
 }

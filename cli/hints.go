@@ -99,6 +99,9 @@ func namesAreValid(l cmdline.Line) bool {
 		words = words[:min(1, len(words))]
 	}
 	for _, w := range words {
+		if strings.Contains(l.Verb.Args, ":PATH") {
+			w, _, _ = strings.Cut(w, ":")
+		}
 		if _, err := vps.ParseName(w); err != nil {
 			return false
 		}

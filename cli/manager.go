@@ -37,6 +37,8 @@ type Manager interface {
 	Mount(ctx context.Context, name vps.Name) (string, error)
 	Umount(ctx context.Context, name vps.Name) error
 	Copy(ctx context.Context, from, to runtime.CopyEnd, o runtime.CopyOptions) error
+	ReadText(ctx context.Context, name vps.Name, path string) (runtime.FileText, error)
+	WriteText(ctx context.Context, name vps.Name, path string, was runtime.FileText, content []byte) error
 
 	Logs(ctx context.Context, name vps.Name, o runtime.LogOptions, w io.Writer) error
 	List(ctx context.Context) ([]runtime.Info, error)

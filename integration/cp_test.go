@@ -112,3 +112,45 @@ func TestCopyStaysInside(t *testing.T) {
 		t.Errorf("the secret is %q, %v", got, err)
 	}
 }
+
+// A file of a VPS that runs, and of one that does not, is edited in place: see
+// filecopy for what stays.
+func TestEditFile(t *testing.T) {
+	hostAsBefore(t)
+	vps := boot(t, "busybox", "--network", "none")
+	edit := func(file, script string) result {
+		t.Helper()
+		args := []string{"edit", vps + ":" + file}
+		cmd := command(t.Context(), args...)
+		cmd.Env = append(cmd.Env, "EDITOR="+script, "TMPDIR="+t.TempDir())
+		return finish(cmd, args)
+	}
+	sh(t, vps, "mkdir -p /srv/real && echo one >/srv/real/f && chown 33:34 /srv/real/f && chmod 640 /srv/real/f && ln -s real/f /srv/link")
+	if r := edit("/srv/link", "sed -i s/one/two/"); r.status != 0 {
+		t.Error(r)
+	}
+	const look = "stat -c '%u:%g %a' /srv/real/f && readlink /srv/link && ls -A /srv/real && cat /srv/link"
+	if got := sh(t, vps, look); got != "33:34 640\nreal/f\nf\ntwo" {
+		t.Errorf("in the running VPS: %s", got)
+	}
+	changed := "sh -c '" + strings.Join(append([]string{world.croft}, where(world.root, world.run)...), " ") + " exec " + vps + " -- sh -c \"echo guest >/srv/real/f\"; echo mine >$1' sh"
+	if r := edit("/srv/link", changed); r.status != 5 || !strings.Contains(r.errOut, "has changed meanwhile") || !strings.Contains(r.errOut, "your text is in") {
+		t.Error(r)
+	}
+	if got := sh(t, vps, "cat /srv/link"); got != "guest" {
+		t.Errorf("the guest's change is now %q", got)
+	}
+	for file, status := range map[string]int{"/dev/null": 5, "/proc/sys/kernel/hostname": 5, "/proc/1/root/etc/passwd": 5, "/srv": 5, "/srv/none": 3} {
+		if r := edit(file, "sed -i s/^/x/"); r.status != status {
+			t.Errorf("%s: %s", file, r)
+		}
+	}
+	must(t, "stop", "--fast", vps)
+	if r := edit("srv/link", "sed -i s/guest/three/"); r.status != 0 {
+		t.Error(r)
+	}
+	must(t, "start", vps)
+	if got := sh(t, vps, look); got != "33:34 640\nreal/f\nf\nthree" {
+		t.Errorf("after the VPS was stopped: %s", got)
+	}
+}

@@ -550,11 +550,11 @@ func commands() []trial {
 }
 
 // Every method of Manager is in the table, or changes nothing in the world because it
-// only reads, copies files of a VPS, or belongs to the template store.
+// only reads, copies or writes files of a VPS, or belongs to the template store.
 func TestCommandsAreComplete(t *testing.T) {
 	others := strings.Fields(`
-		AllPublished Bundle CheckHost Console Enter Exec Firewall Inspect List Logs Network Networks Processes Published Recipe Recipes
-		Copy Names Routing Settings Stats Template Templates Trash TrashNames Volume Volumes Wait
+		AllPublished Bundle CheckHost Console Enter Exec Firewall Inspect List Logs Network Networks Processes Published ReadText Recipe Recipes
+		Copy Names Routing Settings Stats Template Templates Trash TrashNames Volume Volumes Wait WriteText
 		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate`)
 	covered := map[string]bool{}
 	for _, c := range commands() {

@@ -50,7 +50,7 @@ func (t Tree) openDir(name string) (*os.File, error) {
 	var err error
 	for range most {
 		var fd int
-		fd, err = unix.Openat2(int(t.Root.Fd()), path.Join(".", name), &how)
+		fd, err = unix.Openat2(int(t.Root.Fd()), "./"+name, &how)
 		if err == nil {
 			dir := os.NewFile(uintptr(fd), name)
 			if err = notVirtual(dir); err != nil {
