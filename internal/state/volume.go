@@ -137,8 +137,9 @@ func (s *Store) Volumes(ctx context.Context) ([]Volume, error) {
 }
 
 // RemoveVolume moves the volume name to the trash, which EmptyTrash deletes. It is
-// fail.NotFound if there is none, and fail.State if a VPS has it in its settings, or
-// may have it because its settings cannot be read.
+// fail.NotFound if there is none, and fail.State if a VPS has it in its settings, also
+// one that can be restored from the trash, or may have it because its settings cannot
+// be read.
 func (s *Store) RemoveVolume(ctx context.Context, name string) error {
 	if err := vps.CheckVolume(name); err != nil || !isDir(s.volumeDir(name)) {
 		return noVolume(fail.NotFound, name)
@@ -153,6 +154,11 @@ func (s *Store) RemoveVolume(ctx context.Context, name string) error {
 		}
 		if by := users.of(name); len(by) > 0 {
 			return fail.New(fail.State, "%s has volume %s", by[0], name).WithHint("croft inspect %s", by[0])
+		}
+		for _, t := range users.kept {
+			if t.VPS.UsesVolume(name) {
+				return fail.New(fail.State, "%s in the trash has volume %s", t.Name, name).WithHint("croft trash list %s", t.Name)
+			}
 		}
 		to := filepath.Join(s.TrashDir(), "volume_"+name+"."+suffix())
 		err = unix.Renameat2(unix.AT_FDCWD, s.volumeDir(name), unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
@@ -188,9 +194,10 @@ func (s *Store) withVolumes(ctx context.Context, do func() error) error {
 }
 
 // volumeUsers are the VPSs, and the drafts of those that are being created, with
-// volumes.
+// volumes; kept are those in the trash.
 type volumeUsers struct {
 	all    []vps.VPS
+	kept   []Trashed
 	broken error // a VPS cannot be read
 }
 
@@ -219,6 +226,10 @@ func (s *Store) volumeUsers(ctx context.Context) (u volumeUsers, err error) {
 		}
 		drafts, err := s.Drafts()
 		u.all = append(u.all, drafts...)
+		if err != nil {
+			return err
+		}
+		u.kept, err = s.Kept() // after the others: a VPS may be destroyed meanwhile, but none is restored
 		return err
 	})
 	return u, err

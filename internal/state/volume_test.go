@@ -2,11 +2,13 @@ package state
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"croft/internal/fail"
 	"croft/internal/vps"
@@ -103,4 +105,38 @@ func TestVolumesInUse(t *testing.T) {
 	}
 	refused("web") // which may have it
 	l.Unlock()
+}
+
+// A volume of a VPS that can be restored stays.
+func TestVolumeOfAKeptVPS(t *testing.T) {
+	s, _ := newStore(t)
+	ctx := context.Background()
+	if err := s.CreateVolume(ctx, "data"); err != nil {
+		t.Fatal(err)
+	}
+	l := lock(t, s, "web")
+	defer l.Unlock()
+	draft, err := l.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := vps.VPS{Template: vps.Template{Name: "t"}, Mounts: []vps.Mount{{Kind: vps.MountVolume, Source: "data", Target: "/srv"}}}
+	if err := errors.Join(draft.Put(v), draft.Commit(), l.Keep(time.Now().Add(time.Hour), Remains{})); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveVolume(ctx, "data"); !fail.Is(err, fail.State) || fail.HintOf(err) != "croft trash list web" {
+		t.Errorf("%v, hint %q", err, fail.HintOf(err))
+	}
+	kept, err := s.Kept()
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("%v, %v", kept, err)
+	}
+	held, err := s.HoldTrashed(kept[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := errors.Join(held.GiveUp(), s.RemoveVolume(ctx, "data")); err != nil {
+		t.Errorf("after the trash was emptied: %v", err)
+	}
 }
