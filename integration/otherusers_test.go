@@ -138,6 +138,12 @@ func TestUmask(t *testing.T) {
 		under("mount", vps+"b")
 		under("umount", vps+"b")
 		under("start", "--wait", vps+"b")
+		under("destroy", "--force", "--keep", "1h", vps)
+		under("trash", "restore", vps)
+		under("start", "--wait", vps)
+		if got := under("exec", vps, "--", "stat", "-c", "%a", "/", "/etc/hostname"); got != "755\n644" {
+			t.Errorf("umask %s: inside after a restore: %q", mask, got)
+		}
 		under("destroy", "--force", vps, vps+"b")
 	}
 }
