@@ -56,8 +56,9 @@ var arrows = map[string][]string{
 	"runtime/tables":      {"internal/state", "internal/vps", "network"},
 	"runtime/observe":     {"internal/inside", "internal/proc", "internal/state", "internal/vps"},
 	"runtime/paths":       {"bundles", "internal/state", "internal/vps"},
-	"runtime/guests":      {"bundles", "internal/initkind", "internal/inside", "internal/nsthread", "internal/vps", "network/guest", "runtime/accounts", "template/rootfs"},
+	"runtime/guests":      {"bundles", "internal/initkind", "internal/inside", "internal/nsthread", "internal/vps", "network/guest", "runtime/accounts", "runtime/seeds", "template/rootfs"},
 	"runtime/accounts":    {"internal/vps"},
+	"runtime/seeds":       {"internal/vps"},
 	"runtime/command":     {"internal/inside", "runtime/holder", "runtime/inits", "template"},
 	"runtime/inits":       {"internal/signame", "internal/initkind", "internal/inside", "internal/proc"},
 	"bundles":             {"internal/vps", "internal/atomicfile"},
@@ -125,7 +126,7 @@ var alone = map[string][]string{
 
 // pure packages decide and do not act. They read no file, open no socket and
 // start no program, so their results depend on their arguments alone.
-var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/endreason", "runtime/restarts", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes"}
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/endreason", "runtime/restarts", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes"}
 
 // acting is what a pure package does not import, and which names it may use
 // nevertheless: constants, and types of values.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/term"
 
@@ -16,6 +17,9 @@ func insideOptions() []cmdline.Option {
 		{Name: "ssh-key", Placeholder: "FILE", Many: true, Kind: cmdline.Files, Usage: "public SSH keys with which root, or the user of --user, may log in: a file, or - for standard input; may be repeated"},
 		{Name: "password-stdin", Usage: "read the password of root, or of the user of --user, from standard input"},
 		{Name: "password-file", Placeholder: "FILE", Kind: cmdline.Files, Usage: "read the password of root, or of the user of --user, from a file"},
+		{Name: "timezone", Placeholder: "ZONE", Usage: "time zone, such as Europe/Berlin"},
+		{Name: "locale", Placeholder: "LOCALE", Usage: "language and character set, such as de_DE.UTF-8"},
+		{Name: "user-data", Placeholder: "FILE", Kind: cmdline.Files, Usage: "data for cloud-init inside: a file, or - for standard input"},
 	}
 }
 
@@ -29,7 +33,10 @@ func loginUserOption() cmdline.Option {
 const accessAbout = `--ssh-key, --password-stdin, --password-file and --user write accounts into the VPS's
 own files. They belong to the VPS afterwards: croft saves no password. A password is
 one line; on a terminal croft asks for it. A key is added to authorized_keys of the
-user. For a login by SSH the VPS needs an SSH server.`
+user. For a login by SSH the VPS needs an SSH server.
+
+--timezone, --locale and --user-data write files inside, too. cloud-init reads the
+user data at its next start.`
 
 // insideOf reads the options without looking at files. withUser says that --user is
 // the one of create and set.
@@ -38,9 +45,10 @@ func insideOf(i *invocation, withUser bool) vps.Inside {
 	if withUser {
 		what.Access = get(i, "user", values.Login)
 	}
+	what.TimeZone, what.Locale = get(i, "timezone", values.TimeZone), get(i, "locale", values.Locale)
 	i.NotBoth("password-stdin", "password-file")
 	fromStdin := 0
-	for _, name := range append(getMany(i, "ssh-key", values.File), get(i, "password-file", values.File)) {
+	for _, name := range append(getMany(i, "ssh-key", values.File), get(i, "password-file", values.File), get(i, "user-data", values.File)) {
 		if name == "-" {
 			fromStdin++
 		}
@@ -59,7 +67,7 @@ func insideOf(i *invocation, withUser bool) vps.Inside {
 
 // changesInside reports whether set has one of the options for the files of a VPS.
 func changesInside(i *invocation) bool {
-	return i.Has("user") || i.Has("ssh-key") || i.Is("password-stdin") || i.Has("password-file")
+	return i.Is("password-stdin") || slices.ContainsFunc([]string{"user", "ssh-key", "password-file", "timezone", "locale", "user-data"}, i.Has)
 }
 
 // insideEdits returns the edits of set for the files of a VPS: one or none. what are
@@ -86,6 +94,16 @@ func readInside(i *invocation, what *vps.Inside) error {
 			return usageError("--ssh-key %s: %w", name, err)
 		}
 		what.Access.Keys = append(what.Access.Keys, keys...)
+	}
+	if name := get(i, "user-data", values.File); name != "" {
+		text, err := i.readInput("--user-data", name)
+		if err != nil {
+			return err
+		}
+		if err := vps.CheckUserData(text); err != nil {
+			return usageError("--user-data %s: %w", name, err)
+		}
+		what.UserData = text
 	}
 	return readPassword(i, what)
 }

@@ -35,7 +35,7 @@ func insideOf(edits []vps.Edit) []vps.Inside {
 func (c *change) changeInside(ctx context.Context) error {
 	for _, what := range c.inside {
 		err := c.withFiles(ctx, c.lock, c.now.VPS, func(ctx context.Context, root *inside.Root) error {
-			undo, err := c.guests.Change(ctx, root, c.now.IDs.First, what)
+			undo, err := c.guests.Change(ctx, root, c.now.VPS, what)
 			if err == nil {
 				c.undo.Arm(func() error {
 					return c.withFiles(context.WithoutCancel(ctx), c.lock, c.was.VPS, func(_ context.Context, root *inside.Root) error { return undo(root) })
@@ -101,7 +101,7 @@ func (m *Manager) fillDraft(ctx context.Context, draft *state.Draft, v vps.VPS, 
 		return err
 	}
 	root := inside.RootOf(dir)
-	_, err = m.guests.Change(ctx, root, v.IDs.First, what)
+	_, err = m.guests.Change(ctx, root, v, what)
 	root.Close()
 	if err != nil {
 		return err

@@ -157,7 +157,7 @@ type guestAccess interface {
 	Prepare(root *inside.Root, first uint32) (warnings []string, err error)
 	Configure(root *inside.Root, first uint32, s guest.Settings) (warnings []string, err error)
 	// Change makes all of what or nothing; undo makes the files what they were.
-	Change(ctx context.Context, root *inside.Root, first uint32, what vps.Inside) (undo func(*inside.Root) error, err error)
+	Change(ctx context.Context, root *inside.Root, v vps.VPS, what vps.Inside) (undo func(*inside.Root) error, err error)
 	MountData(p *inside.Process, dirs []rootfs.DataDir) error
 	Devices(p *inside.Process, first uint32, extra []bundles.Device, scratch string) error
 	ChangeDevices(ctx context.Context, id inside.Identity, first uint32, devices []bundles.Device, removed []string, scratch string) error

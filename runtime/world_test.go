@@ -693,7 +693,8 @@ func (w *world) changedInside(first uint32) string {
 	return string(text)
 }
 
-func (w fakeGuests) Change(_ context.Context, _ *inside.Root, first uint32, what vps.Inside) (func(*inside.Root) error, error) {
+func (w fakeGuests) Change(_ context.Context, _ *inside.Root, v vps.VPS, what vps.Inside) (func(*inside.Root) error, error) {
+	first := v.IDs.First
 	was := w.changedInside(first)
 	put := func(text string) error { return os.WriteFile(w.insidePath(first), []byte(text), 0o600) }
 	undo := func(*inside.Root) error { return put(was) }

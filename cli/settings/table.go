@@ -47,6 +47,9 @@ func All() []Setting {
 		{Key: "protect", Default: "no", Words: func(v vps.VPS) []string { return yes(v.Protected) }},
 		{Key: "description", Default: "default", Words: func(v vps.VPS) []string { return text(v.Description) }},
 		{Key: "ssh-key", Form: List},
+		{Key: "timezone"},
+		{Key: "locale"},
+		{Key: "user-data"},
 		{Key: "label", Form: Pairs, Words: func(v vps.VPS) []string { return pairs(v.Labels) }},
 	}
 }

@@ -82,3 +82,9 @@ func Login(s string) (vps.Access, error) {
 	}
 	return a, a.Check()
 }
+
+// TimeZone reads the name of a time zone.
+func TimeZone(s string) (string, error) { return s, vps.CheckTimeZone(s) }
+
+// Locale reads the name of a locale.
+func Locale(s string) (string, error) { return s, vps.CheckLocale(s) }

@@ -46,6 +46,20 @@ func (r *Root) Rewrite(name string, mode fs.FileMode, content []byte, by Owner) 
 	return was, r.write(name, mode, content, by)
 }
 
+// Overwrite is Rewrite for a file that may belong to another user, or be a link: it is
+// replaced and not followed. A new file or one in the place of a link gets mode and
+// belongs to by.
+func (r *Root) Overwrite(name string, mode fs.FileMode, content []byte, by Owner) (Former, error) {
+	was, err := r.former(name)
+	if err != nil {
+		return Former{}, err
+	}
+	if !was.Missing && !was.Link {
+		mode = was.Mode
+	}
+	return was, r.write(name, mode, content, by)
+}
+
 // Relink makes name a symbolic link to target, at one instant, and returns what it was:
 // missing, a link, or a regular file. It belongs to by.
 func (r *Root) Relink(name, target string, by Owner) (Former, error) {
@@ -170,6 +184,13 @@ func (r *Root) link(name, target string, by Owner) error {
 // guest's root. Owners are the host's ids.
 func (r *Root) MakeOwned(name string, mode fs.FileMode, maker, o Owner) (made bool, err error) {
 	err = asOwner(maker, func() error {
+		is, err := openAt(r.dir, name, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_XDEV)
+		if err == nil {
+			return is.Close()
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return explain(err)
+		}
 		dir, err := r.directory(name)
 		if err != nil {
 			return err
@@ -188,11 +209,7 @@ func makeIn(dir *os.File, base string, mode fs.FileMode, o Owner) (bool, error) 
 	var st unix.Stat_t
 	err := unix.Mkdirat(int(dir.Fd()), base, 0o700)
 	if errors.Is(err, unix.EEXIST) {
-		err = unix.Fstatat(int(dir.Fd()), base, &st, 0)
-		if err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			err = unix.ENOTDIR
-		}
-		return false, err
+		return false, fmt.Errorf("%s is a link that leads nowhere", base)
 	}
 	if err != nil {
 		return false, fmt.Errorf("create %s: %w", base, err)
