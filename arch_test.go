@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
 		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/hostdevices", "runtime/mounts",
 	},
-	"runtime/filecopy":  {"template/layer"},
+	"runtime/filecopy":  {"internal/nsthread", "template/layer"},
 	"runtime/mounts":    {"internal/inside", "internal/nsthread", "internal/proc", "internal/userns", "internal/vps"},
 	"runtime/streams":   nil,
 	"runtime/diskuse":   nil,

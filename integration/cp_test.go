@@ -154,3 +154,36 @@ func TestEditFile(t *testing.T) {
 		t.Errorf("after the VPS was stopped: %s", got)
 	}
 }
+
+// Files of a directory of the host and of a volume, which have the ids of the VPS, are
+// written too. On the host they have the ids inside.
+func TestCopyIntoMounts(t *testing.T) {
+	hostAsBefore(t)
+	vps, volume := create(t, "busybox", "--network", "none"), name(t, "volume")
+	must(t, "volume", "create", volume)
+	t.Cleanup(func() { try("volume", "remove", volume) })
+	t.Cleanup(func() { destroy(t, vps) })
+	host := t.TempDir()
+	if err := os.WriteFile(host+"/f", []byte("one\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "set", vps, "--mount-add", volume+":/vol", "--mount-add", host+":/host")
+	must(t, "start", vps)
+	must(t, "cp", "--owner", "33:34", host+"/f", vps+":/vol")
+	must(t, "cp", "--owner", "33:34", host+"/f", vps+":/host/g")
+	for _, file := range []string{"/vol/f", "/host/g"} {
+		args := []string{"edit", vps + ":" + file}
+		cmd := command(t.Context(), args...)
+		cmd.Env = append(cmd.Env, "EDITOR=sed -i s/one/two/")
+		if r := finish(cmd, args); r.status != 0 {
+			t.Error(r)
+		}
+		if got := sh(t, vps, "stat -c '%u:%g %a' "+file+" && cat "+file); got != "33:34 644\ntwo" {
+			t.Errorf("%s: %s", file, got)
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(host+"/g", &st); err != nil || st.Uid != 33 || st.Gid != 34 {
+		t.Errorf("on the host: %d:%d, %v", st.Uid, st.Gid, err)
+	}
+}

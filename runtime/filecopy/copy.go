@@ -110,7 +110,7 @@ func through(ctx context.Context, from, to End, source *entry, dir *os.File, nam
 		packed <- err
 	}()
 	files := &layer.Files{IDs: to.Tree.IDs, Owner: o.Owner, DropSetID: o.DropSetID}
-	err := layer.UnpackFiles(ctx, dir, r, files)
+	err := to.Tree.create(func() error { return layer.UnpackFiles(ctx, dir, r, files) })
 	if err != nil {
 		cancel()
 	}
@@ -149,7 +149,7 @@ func unpackStream(ctx context.Context, r io.Reader, to End, o Options) (Result, 
 	}
 	defer plain.Close()
 	files := &layer.Files{IDs: to.Tree.IDs, Owner: o.Owner, DropSetID: o.DropSetID, Count: o.Count}
-	err = layer.UnpackFiles(ctx, dir, plain, files)
+	err = to.Tree.create(func() error { return layer.UnpackFiles(ctx, dir, plain, files) })
 	if ctx.Err() != nil {
 		return Result{}, ctx.Err()
 	}

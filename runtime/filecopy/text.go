@@ -59,7 +59,7 @@ func (t Tree) WriteText(name string, was Text, content []byte) error {
 	if err := unix.Unlinkat(dir, tmp, 0); err != nil && !errors.Is(err, unix.ENOENT) {
 		return t.failure(name, layer.HostError(err))
 	}
-	err = writeNew(dir, tmp, was, content)
+	err = t.create(func() error { return writeNew(dir, tmp, was, content) })
 	if err == nil {
 		err = t.unchanged(name, e, was)
 	}
