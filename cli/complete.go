@@ -30,6 +30,7 @@ const (
 	recipeNames
 	shellNames
 	addressesOfVPS // of the VPSs on the line
+	networksOfVPS
 	devicesOfVPS
 	portsOfVPS
 	firewallRulesOfVPS
@@ -139,6 +140,8 @@ func (o *offers) words(c *cmdline.Completion, k cmdline.Kind) []cmdline.Candidat
 		return o.trash(c)
 	case shellNames:
 		return cmdline.Bare([]string{"bash", "zsh", "fish"})
+	case networksOfVPS:
+		return o.networksOf(c)
 	case addressesOfVPS:
 		return o.addresses(c)
 	case devicesOfVPS:

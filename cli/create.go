@@ -35,6 +35,8 @@ SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 
 ` + mountAbout + `
 
+` + networkAbout + `
+
 ` + rateAbout + `
 
 ` + deviceAbout + "\n\n" + accessAbout,
@@ -49,7 +51,7 @@ func settingOptions() []cmdline.Option {
 		profileOption(),
 		{Name: "template", Placeholder: "TEMPLATE", Usage: "template to create the VPS from: a name or NAME@DIGEST", Kind: templateSources},
 		{Name: "ip", Placeholder: "[INTERFACE:]ADDRESS", Many: true, Usage: "IPv4 or IPv6 address (default: the next free one); may be repeated"},
-		{Name: "network", Placeholder: "NETWORK", Usage: "network to attach (default: croft0); repeat for eth1, eth2 and so on; \"none\" gives loopback only", Many: true, Kind: networkOrNone},
+		{Name: "network", Placeholder: attachment, Usage: "network to attach (default: croft0); repeat for eth1, eth2 and so on; \"none\" gives loopback only", Many: true, Kind: networkOrNone},
 		publishOption(), mountOption(),
 		{Name: "hostname", Placeholder: "NAME", Usage: "host name (default: NAME)"},
 		{Name: "memory", Short: "m", Placeholder: "SIZE", Usage: "memory limit (default: 7/8 of the host's, at least 256M less)"},
@@ -94,7 +96,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		Template:    get(i, "template", values.TemplateOrImage),
 		Hostname:    get(i, "hostname", hostnameOrDefault),
 		Addresses:   newAddresses(i),
-		Networks:    getMany(i, "network", values.NetworkName),
+		Networks:    newNetworks(i),
 		Published:   publications(i),
 		Sysctls:     values.ToMap(getMany(i, "sysctl", values.Sysctl)),
 		Allow:       getMany(i, "allow", values.Allow),
@@ -125,7 +127,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 	case o.Template == "":
 		i.Err = usageError("%s: no --template given, for example --template debian-12 or --template busybox", i.Verb.Name).
 			WithHint("%s; croft template list; croft template recipe", i.withTemplate(builtIn))
-	case slices.Contains(o.Networks, runtime.NoNetwork):
+	case slices.ContainsFunc(o.Networks, func(n vps.AddInterface) bool { return n.Network == runtime.NoNetwork }):
 		i.Err = withoutNetwork(o)
 	}
 	i.tellTemplate()
@@ -147,8 +149,8 @@ func newAddresses(i *invocation) []vps.AddAddress {
 // withoutNetwork refuses what needs an interface.
 func withoutNetwork(o runtime.CreateOptions) error {
 	switch {
-	case len(o.Networks) > 1:
-		return usageError("--network: none and others: one or the other")
+	case len(o.Networks) > 1 || o.Networks[0].Text() != runtime.NoNetwork:
+		return usageError("--network: none has neither others beside it nor options")
 	case len(o.Published) > 0:
 		return usageError("--publish: not with --network none, which has no interface")
 	case len(o.Addresses) > 0:

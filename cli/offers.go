@@ -28,12 +28,22 @@ func (o *offers) networks(c *cmdline.Completion) []cmdline.Candidate {
 func (o *offers) addresses(c *cmdline.Completion) []cmdline.Candidate {
 	var all []cmdline.Candidate
 	for _, v := range o.chosen(c) {
-		if len(v.Interfaces) == 0 {
-			continue
+		for _, i := range v.Interfaces {
+			for _, a := range i.Addresses {
+				address, _, _ := strings.Cut(a, "/")
+				all = append(all, cmdline.Candidate{Word: address, About: "address of " + string(v.Name)})
+			}
 		}
-		for _, a := range v.Interfaces[0].Addresses {
-			address, _, _ := strings.Cut(a, "/")
-			all = append(all, cmdline.Candidate{Word: address, About: "address of " + string(v.Name)})
+	}
+	return all
+}
+
+// networksOf are the networks of VPSs.
+func (o *offers) networksOf(c *cmdline.Completion) []cmdline.Candidate {
+	var all []cmdline.Candidate
+	for _, v := range o.chosen(c) {
+		for _, i := range v.Interfaces {
+			all = append(all, cmdline.Candidate{Word: i.Network, About: i.Name + " of " + string(v.Name)})
 		}
 	}
 	return all

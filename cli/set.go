@@ -50,6 +50,12 @@ a restart. An address belongs to the interface whose network contains it;
 INTERFACE:ADDRESS, for example eth1:10.90.0.9, insists on one. An address in use is
 refused.
 
+--network-add gives a VPS an interface on another network, and --network-del takes one
+away with its addresses, both at once. Filters, rates and published ports follow. A
+network of mode physical can change only while the VPS is stopped.
+
+` + networkAbout + `
+
 ` + rateAbout + `
 
 --device-add and --device-del change the devices of a running VPS at once. A program
@@ -174,7 +180,7 @@ func set(ctx context.Context, i *invocation) error {
 
 // setEdits reads the options of settings.
 func setEdits(i *invocation) []vps.Edit {
-	edits := addressEdits(i)
+	edits := append(networkEdits(i), addressEdits(i)...)
 	for _, r := range getMany(i, "rate", values.Rate) {
 		edits = append(edits, r)
 	}

@@ -2,7 +2,10 @@
 
 package integration
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // Published ports follow set on a running VPS and after a restart, all or none.
 func TestPublishBySet(t *testing.T) {
@@ -45,5 +48,68 @@ func TestSetAddressOfAnInterface(t *testing.T) {
 	}
 	if got := addressesOn(t, vps)["eth1"]; len(got) != 2 || got[0] != "10.77.0.9" {
 		t.Errorf("eth1 has %v", got)
+	}
+}
+
+// A running VPS gets a network, with its filters, and loses it.
+func TestSetNetworks(t *testing.T) {
+	hostAsBefore(t)
+	newNetwork(t, "dmz", "--ipv4", "10.77.0.0/24", "--ipv6", "fd77::/64")
+	vps, peer := create(t, "busybox", "--publish", "8391:80"), create(t, "busybox", "--network", "dmz")
+	must(t, "start", "--wait=network", vps, peer)
+	answers(t, vps, "80")
+	first, there := plainAddresses(t, vps)[0], plainAddresses(t, peer)[0]
+	reaches := func(want bool) {
+		t.Helper()
+		if pings(vps, there) != want || hostPings("10.77.0.9") != want {
+			t.Errorf("the network is reached: want %t", want)
+		}
+	}
+
+	// All or nothing: the address has another owner.
+	before := settingsOf(t, vps)
+	refused(t, 4, there+" "+peer, "set", vps, "--memory", "64M", "--network-add", "dmz:ip="+there)
+	refused(t, 3, "eth7", "set", vps, "--network-add", "dmz", "--rate", "eth7:1M")
+	if after := settingsOf(t, vps); after != before {
+		t.Errorf("it is refused, and the settings were\n%s\nand are\n%s", before, after)
+	}
+	if links := sh(t, vps, "ls /sys/class/net"); strings.Contains(links, "eth1") {
+		t.Errorf("it is refused, and there is %s", links)
+	}
+
+	must(t, "set", vps, "--network-add", "dmz:ip=10.77.0.9,mac=02:00:00:00:00:77,name=lan0", "--rate", "lan0:100M")
+	reaches(true)
+	if got := sh(t, vps, "cat /sys/class/net/lan0/address"); strings.TrimSpace(got) != "02:00:00:00:00:77" {
+		t.Errorf("its MAC is %s", got)
+	}
+	sh(t, vps, "ip address add 10.77.0.10/24 dev lan0")
+	if in := try("exec", vps, "--", "ping", "-c", "1", "-W", "1", "-I", "10.77.0.10", there); in.status == 0 {
+		t.Error("it sends from an address that is not its own")
+	}
+	if hosts := in(t, peer, "cat", "/etc/hosts"); !strings.Contains(hosts, vps) {
+		t.Errorf("its peer does not know its name:\n%s", hosts)
+	}
+	must(t, "restart", "--fast", "--wait=network", vps)
+	answers(t, vps, "80")
+	reaches(true)
+
+	// The other network gets the default route and the published port.
+	must(t, "set", vps, "--network-del", "croft0")
+	if !pings(vps, outsideUp) || hostPings(first) {
+		t.Error("the first network is gone, and with it the way out, or it is still there")
+	}
+	if got := outsideAsks(t, hostUp, "8391"); got != vps {
+		t.Errorf("%q answers at the published port", got)
+	}
+	refused(t, 5, "published ports", "set", vps, "--network-del", "dmz")
+	reaches(true)
+	must(t, "set", vps, "--network-del", "dmz", "--network-add", "croft0", "--rate", "unlimited")
+	reaches(false)
+	if !pings(vps, outsideUp) || outsideAsks(t, hostUp, "8391") != vps {
+		t.Error("it has the first network again, and is not reached there")
+	}
+	must(t, "set", vps, "--publish", "-8391", "--network-del", "croft0")
+	if links := sh(t, vps, "ls /sys/class/net"); strings.Contains(links, "eth") {
+		t.Errorf("it has no network, and there is %s", links)
 	}
 }

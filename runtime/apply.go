@@ -21,10 +21,11 @@ type applier struct {
 }
 
 // appliers are all, in the order in which they are called: a VPS gets its
-// firewall before addresses, and addresses before what leads through them.
+// firewall before interfaces and addresses, and those before what leads through them.
 func appliers() []applier {
 	return []applier{
 		{vps.PartFirewall, false, (*change).applyFirewall},
+		{vps.PartInterfaces, false, (*change).applyInterfaces},
 		{vps.PartAddresses, false, (*change).applyAddresses},
 		{vps.PartConnections, true, (*change).applyConnections},
 		{vps.PartRates, false, (*change).applyRates},
@@ -84,7 +85,7 @@ func (c *change) applyFirewall(ctx context.Context, _, to side) error {
 // applyAddresses makes a running VPS have the addresses of to.
 func (c *change) applyAddresses(ctx context.Context, from, to side) error {
 	for _, a := range c.moves() {
-		if err := c.networks.Readdress(ctx, from.plan(a.at.Name), to.plan(a.at.Name), c.init); err != nil {
+		if err := c.networks.Readdress(ctx, from.plan(a.at), to.plan(a.at), c.init); err != nil {
 			return err
 		}
 	}
@@ -121,7 +122,7 @@ func (c *change) applyRoutes(_ context.Context, _, to side) error {
 func (c *change) checkRoutes() error {
 	for _, r := range c.now.Routing.Routes {
 		added := !slices.Contains(c.was.Routing.Routes, r)
-		if !added && !c.parts[vps.PartAddresses] {
+		if !added && !c.parts[vps.PartAddresses] && !c.parts[vps.PartInterfaces] {
 			continue
 		}
 		plans, err := c.now.plans()
@@ -160,13 +161,20 @@ func (c *change) applyPublished(ctx context.Context, from, to side) error {
 	if len(from.Published)+len(to.Published) == 0 {
 		return nil
 	}
-	plan, err := to.publishing()
-	if err != nil {
-		return err
-	}
 	has, err := c.hostHas()
 	if err != nil {
 		return err
 	}
-	return c.networks.Publish(ctx, []network.Published{{Plan: plan, Ports: applicable(to.VPS, has)}})
+	var all []network.Published
+	if len(to.Published) > 0 {
+		plan, err := to.publishing()
+		if err != nil {
+			return err
+		}
+		all = append(all, network.Published{Plan: plan, Ports: applicable(to.VPS, has)})
+	}
+	if plan, err := from.publishing(); err == nil && (all == nil || all[0].Plan.Network != plan.Network) {
+		all = append(all, network.Published{Plan: plan}) // the ports lead there no more
+	}
+	return c.networks.Publish(ctx, all)
 }

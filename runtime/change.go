@@ -35,7 +35,7 @@ func (m *Manager) Change(ctx context.Context, name vps.Name, edits ...vps.Edit) 
 	}
 	defer l.Unlock()
 	parts, was := vps.Parts(edits...), m.side(v)
-	if was.err != nil && (parts[vps.PartAddresses] || parts[vps.PartConnections]) {
+	if was.err != nil && (parts[vps.PartAddresses] || parts[vps.PartConnections] || parts[vps.PartInterfaces]) {
 		return was.err // the edits need the interfaces
 	}
 	now, err := vps.Edited(was.VPS, edits...)
@@ -95,10 +95,10 @@ func (m *Manager) side(v vps.VPS) side {
 	return side{v, plugs, nil}
 }
 
-// plan is the plan of one interface.
-func (s side) plan(name string) network.Plan {
+// plan is the plan of one interface; the zero Plan if there is no such interface.
+func (s side) plan(i vps.Interface) network.Plan {
 	for _, p := range s.plugs {
-		if p.Plan.Interface == name {
+		if p.Plan.Interface == i.Name && p.Plan.Network == i.Network {
 			return p.Plan
 		}
 	}
@@ -125,6 +125,9 @@ func (s side) publishing() (network.Plan, error) {
 func (c *change) make(ctx context.Context) (err error) {
 	defer func() { c.undo.OnError(&err) }()
 	if err := c.claim(ctx); err != nil {
+		return err
+	}
+	if err := c.checkInterfaces(); err != nil {
 		return err
 	}
 	if err := c.checkRoutes(); err != nil {
@@ -203,12 +206,12 @@ func (c *change) follow(ctx context.Context) {
 		c.withdraw()
 		c.rememberDeferred()
 		c.warnPending()
-		if c.parts[vps.PartAddresses] || c.parts[vps.PartRouting] || c.parts[vps.PartGuestFiles] {
+		if c.parts[vps.PartInterfaces] || c.parts[vps.PartAddresses] || c.parts[vps.PartRouting] || c.parts[vps.PartGuestFiles] {
 			c.followSettings(ctx, c.now.VPS)
 		}
 	}
-	if c.parts[vps.PartAddresses] {
-		c.names().Update(context.WithoutCancel(ctx), tables.NetworksOf(c.now.VPS))
+	if c.parts[vps.PartInterfaces] || c.parts[vps.PartAddresses] {
+		c.names().Update(context.WithoutCancel(ctx), tables.NetworksOf(vps.VPS{Interfaces: slices.Concat(c.was.Interfaces, c.attached())}))
 	}
 }
 

@@ -52,6 +52,9 @@ func changing(t *testing.T) (*Manager, *world, []vps.Edit) {
 		t.Fatal(err)
 	}
 	before := claimed(t, m, "web")
+	if _, err := m.CreateNetwork(ctx, NetworkSettings{Name: "lan"}); err != nil {
+		t.Fatal(err)
+	}
 	rule := vps.FirewallRule{Chain: vps.ChainInput, Action: vps.ActionAllow, Ports: []string{"80"}}
 	// The first change and its reversal create everything that a change creates.
 	other := freeAddress(t, m, 8)
@@ -67,7 +70,7 @@ func changing(t *testing.T) (*Manager, *world, []vps.Edit) {
 	return m, w, []vps.Edit{
 		vps.SetOnBoot{OnBoot: vps.OnBootNo}, vps.SetMemory{Bytes: 64 << 20}, vps.SetLabel{Key: "tier", Value: "web"},
 		vps.AddAddress{Address: freeAddress(t, m, 9)}, vps.AddAddress{Address: before[0]}, // which it has already
-		vps.RemoveAddress{Address: before[1]},
+		vps.RemoveAddress{Address: before[1]}, vps.AddInterface{Network: "lan"},
 		vps.SetRate{In: bits(3_000_000)},
 		vps.SetConnections{Limit: 500}, vps.AddDevice{Device: vps.Device{Source: "/dev/sdb"}}, aTmpfs,
 		vps.RemoveRules{Chosen: []vps.FirewallChoice{{Rule: rule}}}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop},

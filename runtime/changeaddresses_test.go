@@ -145,7 +145,7 @@ func TestChangeAddressesRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Networks: []string{NoNetwork}}); err != nil {
+	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Networks: onNetworks(NoNetwork)}); err != nil {
 		t.Fatal(err)
 	}
 	before := claimed(t, m, "web")
@@ -181,7 +181,7 @@ func TestAddressOfAnInterface(t *testing.T) {
 	at := func(iface, a string) vps.AddAddress {
 		return vps.AddAddress{Interface: iface, Address: netip.MustParseAddr(a)}
 	}
-	o := CreateOptions{Template: "busybox", Networks: []string{DefaultNetwork, "dmz"}}
+	o := CreateOptions{Template: "busybox", Networks: onNetworks(DefaultNetwork, "dmz")}
 	for _, bad := range []struct {
 		address vps.AddAddress
 		kind    fail.Kind

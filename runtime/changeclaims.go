@@ -18,6 +18,9 @@ func (c *change) claim(ctx context.Context) error {
 	if len(c.parts) == 0 {
 		return nil
 	}
+	if err := c.claimInterfaces(ctx); err != nil {
+		return err
+	}
 	moves := c.moves()
 	for _, a := range moves {
 		if err := c.claimAdded(ctx, a); err != nil {
@@ -30,7 +33,7 @@ func (c *change) claim(ctx context.Context) error {
 		}
 	}
 	// Routes and published ports lead through the addresses.
-	if c.parts[vps.PartAddresses] = len(moves) > 0; len(moves) > 0 {
+	if c.parts[vps.PartAddresses] = len(moves) > 0; len(moves) > 0 || c.parts[vps.PartInterfaces] {
 		c.parts[vps.PartRouting] = c.parts[vps.PartRouting] || c.now.Routing.Any()
 		c.parts[vps.PartPublished] = c.parts[vps.PartPublished] || len(c.now.Published) > 0
 	}
@@ -38,7 +41,7 @@ func (c *change) claim(ctx context.Context) error {
 	for n := range c.now.plugs {
 		p := &c.now.plugs[n].Plan
 		for _, a := range moves {
-			if a.at.Name == p.Interface {
+			if a.at.Name == p.Interface && a.at.Network == p.Network {
 				*p = p.Without(a.removed)
 			}
 		}
@@ -52,10 +55,14 @@ type move struct {
 	added, removed []netip.Addr
 }
 
-// moves are those of the interfaces whose addresses change.
+// moves are those of the interfaces that stay, and whose addresses change.
 func (c *change) moves() []move {
 	var all []move
-	for n, at := range c.was.Interfaces {
+	for _, at := range c.was.Interfaces {
+		n := slices.IndexFunc(c.now.Interfaces, func(i vps.Interface) bool { return sameLink(at, i) })
+		if n < 0 {
+			continue
+		}
 		was, now := at.Addresses, c.now.Interfaces[n].Addresses
 		a := move{at: at, added: missing(now, was), removed: missing(was, now)}
 		if len(a.added)+len(a.removed) > 0 {
@@ -132,14 +139,14 @@ func (c *change) releaseRemoved(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return c.releaseInterfaces(ctx)
 }
 
 // withdraw removes from the host what a repair at the same time may have created from
 // the former tables.
 func (c *change) withdraw() {
 	for _, a := range c.moves() {
-		if err := c.networks.Withdraw(c.was.plan(a.at.Name), c.now.plan(a.at.Name)); err != nil {
+		if err := c.networks.Withdraw(c.was.plan(a.at), c.now.plan(a.at)); err != nil {
 			c.warn(err.Error())
 		}
 	}

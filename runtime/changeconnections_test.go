@@ -56,13 +56,13 @@ func TestSetConnections(t *testing.T) {
 	w.failAt = 0
 	want(300, "connections web 300")
 
-	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Networks: []string{NoNetwork}}); err != nil {
+	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Networks: onNetworks(NoNetwork)}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Change(ctx, "alone", vps.SetConnections{Limit: 100}); !fail.Is(err, fail.State) {
 		t.Errorf("without a network: %v", err)
 	}
-	o.Networks = []string{NoNetwork}
+	o.Networks = onNetworks(NoNetwork)
 	if _, err := m.Create(ctx, "none", o); !fail.Is(err, fail.Usage) {
 		t.Errorf("created without a network: %v", err)
 	}

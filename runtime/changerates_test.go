@@ -81,13 +81,13 @@ func TestSetRates(t *testing.T) {
 	}
 	want(20_000, 10_000, "rate web {20000 10000}")
 
-	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Networks: []string{NoNetwork}}); err != nil {
+	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "busybox", Networks: onNetworks(NoNetwork)}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Change(ctx, "alone", o.Rates[0]); !fail.Is(err, fail.State) {
 		t.Errorf("without a network: %v", err)
 	}
-	o.Networks = []string{NoNetwork}
+	o.Networks = onNetworks(NoNetwork)
 	if _, err := m.Create(ctx, "none", o); !fail.Is(err, fail.Usage) {
 		t.Errorf("created without a network: %v", err)
 	}

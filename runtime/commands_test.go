@@ -398,6 +398,30 @@ func runCommand(f *faulty) error {
 	return nil
 }
 
+// interfaces is a trial of edits that add and remove interfaces of web. If it was killed
+// at its end, all is done.
+func interfaces(name string, ready []func(*faulty) error, edits ...vps.Edit) trial {
+	return trial{name: name, method: "Change", ready: ready, undone: true, edits: edits, do: func(f *faulty) error {
+		err := f.m.Change(background, "web", edits...)
+		v, e := f.m.store.Get("web")
+		if e != nil {
+			return e
+		}
+		for _, edit := range edits {
+			add, adds := edit.(vps.AddInterface)
+			remove, removes := edit.(vps.RemoveInterface)
+			has := slices.ContainsFunc(v.Interfaces, func(i vps.Interface) bool { return i.Network == add.Network || i.Network == remove.Name })
+			if adds && !has || removes && len(edits) == 1 && has {
+				return err
+			}
+		}
+		if fail.Is(err, fail.Usage) || fail.Is(err, fail.NotFound) {
+			return nil
+		}
+		return err
+	}}
+}
+
 // commands returns all commands that change something.
 func commands() []trial {
 	type steps = []func(*faulty) error
@@ -480,6 +504,10 @@ func commands() []trial {
 			}
 			return err
 		}},
+		interfaces("set --network-add", append(slices.Clone(withAll), createLAN), vps.AddInterface{Network: "lan", MAC: "02:00:00:00:00:07"}),
+		interfaces("set --network-del", append(slices.Clone(withAll), createLAN, changeWeb(vps.AddInterface{Network: "lan"})), vps.RemoveInterface{Name: "lan"}),
+		interfaces("set of another network", append(slices.Clone(running), createLAN), vps.RemoveInterface{Name: DefaultNetwork}, vps.AddInterface{Network: "lan"}),
+		interfaces("set --network-add of a stopped one", append(slices.Clone(stopped), createLAN), vps.AddInterface{Network: "lan"}),
 		edit("set --device-add", running, someDevice),
 		edit("set --device-del", withAll, vps.RemoveDevice{Name: "/dev/sdb"}),
 		{name: "start with a device", method: "Start", ready: append(slices.Clone(stopped), changeWeb(someDevice)), do: startWeb, undone: true},

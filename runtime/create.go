@@ -181,11 +181,12 @@ func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error)
 	if v.Hostname == "" {
 		v.Hostname = string(name)
 	}
-	for i, n := range o.networks() {
-		v.Interfaces = append(v.Interfaces, vps.Interface{Name: fmt.Sprintf("eth%d", i), Network: n})
+	var edits []vps.Edit
+	for _, n := range o.networks() {
+		edits = append(edits, n)
 	}
-	edits := []vps.Edit{vps.SetOnBoot{OnBoot: o.OnBoot}, vps.SetBootOrder{Order: o.BootOrder}, vps.SetStopTimeout{Timeout: o.StopTime},
-		vps.SetProtected{Protected: o.Protected}, vps.SetRestart{Restart: o.Restart}, vps.Publish{Ports: o.Published}}
+	edits = append(edits, vps.SetOnBoot{OnBoot: o.OnBoot}, vps.SetBootOrder{Order: o.BootOrder}, vps.SetStopTimeout{Timeout: o.StopTime},
+		vps.SetProtected{Protected: o.Protected}, vps.SetRestart{Restart: o.Restart}, vps.Publish{Ports: o.Published})
 	for _, mount := range o.Mounts {
 		edits = append(edits, vps.AddMount{Mount: mount})
 	}
@@ -215,11 +216,11 @@ func (o CreateOptions) anyAddresses() []netip.Addr {
 }
 
 // networks returns the networks of the VPS.
-func (o CreateOptions) networks() []string {
+func (o CreateOptions) networks() []vps.AddInterface {
 	switch {
 	case len(o.Networks) == 0:
-		return []string{DefaultNetwork}
-	case o.Networks[0] == NoNetwork:
+		return []vps.AddInterface{{Network: DefaultNetwork}}
+	case o.Networks[0].Network == NoNetwork:
 		return nil
 	}
 	return o.Networks
@@ -228,12 +229,12 @@ func (o CreateOptions) networks() []string {
 // checkNetworks is fail.Usage for interfaces that contradict each other, and for
 // settings that need an interface if there is none.
 func (o CreateOptions) checkNetworks() error {
-	for i, name := range o.Networks {
-		if name == NoNetwork && len(o.Networks) > 1 {
+	for i, n := range o.Networks {
+		if n.Network == NoNetwork && len(o.Networks) > 1 {
 			return fail.New(fail.Usage, "networks: none, and others")
 		}
-		if slices.Contains(o.Networks[:i], name) {
-			return fail.New(fail.Usage, "network %s is given twice", name)
+		if slices.ContainsFunc(o.Networks[:i], func(b vps.AddInterface) bool { return b.Network == n.Network }) {
+			return fail.New(fail.Usage, "network %s is given twice", n.Network)
 		}
 	}
 	if len(o.networks()) > 0 {

@@ -279,7 +279,7 @@ func TestCreateRefuses(t *testing.T) {
 		"a bad name":         {"Web_1", CreateOptions{Template: "t"}, fail.Usage},
 		"no template":        {"a", CreateOptions{}, fail.Usage},
 		"an absent template": {"a", CreateOptions{Template: "absent"}, fail.NotFound},
-		"an absent network":  {"a", CreateOptions{Template: "t", Networks: []string{"lan"}}, fail.NotFound},
+		"an absent network":  {"a", CreateOptions{Template: "t", Networks: onNetworks("lan")}, fail.NotFound},
 		"odd ids":            {"a", CreateOptions{Template: "t", IDSize: 1000}, fail.Usage},
 		"a host's sysctl":    {"a", CreateOptions{Template: "t", Sysctls: map[string]string{"vm.swappiness": "1"}}, fail.Usage},
 	} {

@@ -102,6 +102,9 @@ type links interface {
 	Plug(ctx context.Context, p network.Plan, init inside.Identity) error
 	Unplug(ctx context.Context, p network.Plan) error
 	Replug(ctx context.Context, p network.Plan, init inside.Identity) (made bool, err error)
+	// Join and Leave give a running VPS an interface, and take one from it.
+	Join(ctx context.Context, p network.Plan, init inside.Identity) error
+	Leave(ctx context.Context, p network.Plan, init inside.Identity) error
 	PinNamespace(p network.Plan, init inside.Identity, path string) error
 	ReturnLink(p network.Plan, path string) error
 	Readdress(ctx context.Context, was, now network.Plan, init inside.Identity) error

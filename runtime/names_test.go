@@ -115,7 +115,7 @@ func TestNetworkWithoutNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"web", "db"} {
-		if _, err := m.Create(ctx, vps.Name(name), CreateOptions{Template: "t", Networks: []string{"strangers"}}); err != nil {
+		if _, err := m.Create(ctx, vps.Name(name), CreateOptions{Template: "t", Networks: onNetworks("strangers")}); err != nil {
 			t.Fatal(err)
 		}
 	}

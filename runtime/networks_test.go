@@ -151,7 +151,7 @@ func TestRemoveNetworkAfterAKilledCreate(t *testing.T) {
 	if err := m.RemoveNetwork(ctx, "dmz", false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Create(ctx, "web", CreateOptions{Template: "busybox", Networks: []string{"dmz"}}); !fail.Is(err, fail.NotFound) {
+	if _, err := m.Create(ctx, "web", CreateOptions{Template: "busybox", Networks: onNetworks("dmz")}); !fail.Is(err, fail.NotFound) {
 		t.Errorf("it is still there: %v", err)
 	}
 }

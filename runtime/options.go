@@ -24,7 +24,7 @@ type CreateOptions struct {
 	Addresses []vps.AddAddress
 	// Networks are the networks of its interfaces eth0, eth1 and so on. Empty means
 	// the default network; "none" alone means no interface except lo.
-	Networks  []string
+	Networks  []vps.AddInterface
 	Rates     []vps.SetRate
 	Limits    vps.Limits
 	DNS       vps.DNS

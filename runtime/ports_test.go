@@ -105,7 +105,7 @@ func TestPublishFails(t *testing.T) {
 func TestPublishRefuses(t *testing.T) {
 	m, _ := newFake(t, t.TempDir())
 	ctx := context.Background()
-	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "t", Networks: []string{NoNetwork}}); err != nil {
+	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "t", Networks: onNetworks(NoNetwork)}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.Create(ctx, "web", CreateOptions{Template: "t", Published: []vps.Publication{tcp("80", "80")}}); err != nil {
@@ -126,7 +126,7 @@ func TestPublishRefuses(t *testing.T) {
 			t.Errorf("%s: %v", what, c.err)
 		}
 	}
-	_, err := m.Create(ctx, "x", CreateOptions{Template: "t", Networks: []string{NoNetwork}, Published: []vps.Publication{tcp("81", "81")}})
+	_, err := m.Create(ctx, "x", CreateOptions{Template: "t", Networks: onNetworks(NoNetwork), Published: []vps.Publication{tcp("81", "81")}})
 	if !fail.Is(err, fail.Usage) {
 		t.Error(err)
 	}

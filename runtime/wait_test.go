@@ -12,7 +12,7 @@ import (
 func TestWaitRefuses(t *testing.T) {
 	m, _ := newFake(t, t.TempDir())
 	ctx := context.Background()
-	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "t", Networks: []string{NoNetwork}}); err != nil {
+	if _, err := m.Create(ctx, "alone", CreateOptions{Template: "t", Networks: onNetworks(NoNetwork)}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.Wait(ctx, "alone", UntilNetwork, 0); !fail.Is(err, fail.State) {

@@ -47,6 +47,7 @@ import (
 // before or after its work, or kill the process. The world refuses what a real host would
 // refuse.
 type world struct {
+	above   string // a file of a VPS whose owner is a high id
 	dir     string
 	effects int
 	failAt  int // 0: never
@@ -230,7 +231,7 @@ func (w *world) endInits() error {
 
 func (w *world) StartInit(id string) error {
 	return w.effect("run init", func() error {
-		if !w.has("link", id) {
+		if others, _ := filepath.Glob(w.path("link", id+" *")); len(others) == 0 && !w.has("link", id) {
 			return errors.New("it has no network")
 		}
 		return w.put("container", id, "running")
@@ -367,9 +368,9 @@ func (w fakeNetworks) Ensure(context.Context, network.HostPlan) error {
 }
 
 func (w fakeNetworks) Plug(_ context.Context, p network.Plan, init inside.Identity) error {
-	name := ownerOf(p)
+	name := linkOf(p)
 	return w.effect("plug", func() error {
-		if !w.has("container", name) {
+		if !w.has("container", ownerOf(p)) {
 			return errors.New("there is no network namespace to plug into")
 		}
 		if w.has("link", name) {
@@ -386,15 +387,24 @@ func (w fakeNetworks) Plug(_ context.Context, p network.Plan, init inside.Identi
 
 func (w fakeNetworks) Unplug(_ context.Context, p network.Plan) error {
 	return w.effect("unplug", func() error {
-		return errors.Join(w.drop("link", ownerOf(p)), w.drop("rate", ownerOf(p)), w.drop("connections", ownerOf(p)), w.drop("addresses", ownerOf(p)))
+		return errors.Join(w.drop("link", linkOf(p)), w.drop("rate", linkOf(p)), w.drop("connections", linkOf(p)), w.drop("addresses", linkOf(p)))
 	})
 }
 
 func (w fakeNetworks) Replug(ctx context.Context, p network.Plan, init inside.Identity) (bool, error) {
-	if w.has("link", ownerOf(p)) {
+	if w.has("link", linkOf(p)) {
 		return false, nil
 	}
 	return true, w.Plug(ctx, p, init)
+}
+func (w fakeNetworks) Join(ctx context.Context, p network.Plan, init inside.Identity) error {
+	if w.has("link", linkOf(p)) {
+		return nil
+	}
+	return w.Plug(ctx, p, init)
+}
+func (w fakeNetworks) Leave(ctx context.Context, p network.Plan, _ inside.Identity) error {
+	return w.Unplug(ctx, p)
 }
 func (w fakeNetworks) PinNamespace(network.Plan, inside.Identity, string) error {
 	return w.effect("keep links", func() error { return nil })
@@ -441,19 +451,19 @@ func (w fakeNetworks) Firewall(_ context.Context, name vps.Name, f vps.Firewall,
 }
 func (w fakeNetworks) Readdress(_ context.Context, _, now network.Plan, _ inside.Identity) error {
 	return w.effect("readdress", func() error {
-		if !w.has("link", string(now.Owner)) {
+		if !w.has("link", linkOf(now)) {
 			return errors.New("it has no link")
 		}
-		return w.put("addresses", string(now.Owner), fmt.Sprint(now.Addresses))
+		return w.put("addresses", linkOf(now), fmt.Sprint(now.Addresses))
 	})
 }
 func (w fakeNetworks) SetRates(_ context.Context, plans []network.Plan) error {
 	return w.effect("set rates", func() error {
 		for _, p := range plans {
-			if !w.has("link", string(p.Owner)) {
+			if !w.has("link", linkOf(p)) {
 				continue
 			}
-			if err := w.set("rate", string(p.Owner), fmt.Sprint(p.Rate), p.Rate != (vps.Rate{})); err != nil {
+			if err := w.set("rate", linkOf(p), fmt.Sprint(p.Rate), p.Rate != (vps.Rate{})); err != nil {
 				return err
 			}
 		}
@@ -463,10 +473,10 @@ func (w fakeNetworks) SetRates(_ context.Context, plans []network.Plan) error {
 func (w fakeNetworks) SetConnections(_ context.Context, plans []network.Plan) error {
 	return w.effect("bound connections", func() error {
 		for _, p := range plans {
-			if !w.has("link", string(p.Owner)) {
+			if !w.has("link", linkOf(p)) {
 				continue
 			}
-			if err := w.set("connections", string(p.Owner), fmt.Sprint(p.Connections), p.Connections != vps.DefaultConnections); err != nil {
+			if err := w.set("connections", linkOf(p), fmt.Sprint(p.Connections), p.Connections != vps.DefaultConnections); err != nil {
 				return err
 			}
 		}
@@ -497,13 +507,13 @@ func (w fakeNetworks) Publish(_ context.Context, all []network.Published) error 
 			if p.Plan.Bridge == "" {
 				return errors.New("there is no network to publish on")
 			}
-			if !w.has("link", string(p.Plan.Owner)) || len(p.Ports) == 0 {
-				if err := w.drop("published", string(p.Plan.Owner)); err != nil {
+			if !w.has("link", linkOf(p.Plan)) || len(p.Ports) == 0 {
+				if err := w.drop("published", publisherOf(p.Plan)); err != nil {
 					return err
 				}
 				continue
 			}
-			if err := w.put("published", string(p.Plan.Owner), fmt.Sprint(p.Plan.Addresses[0].Addr(), p.Ports)); err != nil {
+			if err := w.put("published", publisherOf(p.Plan), fmt.Sprint(p.Plan.Addresses[0].Addr(), p.Ports)); err != nil {
 				return err
 			}
 		}
@@ -511,11 +521,11 @@ func (w fakeNetworks) Publish(_ context.Context, all []network.Published) error 
 	})
 }
 func (w fakeNetworks) Unpublish(_ context.Context, p network.Plan) error {
-	return w.effect("unpublish", func() error { return w.drop("published", string(p.Owner)) })
+	return w.effect("unpublish", func() error { return w.drop("published", publisherOf(p)) })
 }
 func (w fakeNetworks) Published(_ context.Context, p network.Published) (network.PublishedInfo, error) {
 	info := p.SavedInfo()
-	info.Running, info.Applied = true, w.has("published", string(p.Plan.Owner))
+	info.Running, info.Applied = true, w.has("published", publisherOf(p.Plan))
 	return info, nil
 }
 func (fakeNetworks) Seed(name string) (network.Seed, error) { return network.Seed{Name: name}, nil }
@@ -560,6 +570,13 @@ func (w fakeRootfses) DataDirs(rootfs.Rootfs) ([]rootfs.DataDir, error) { return
 
 func (w fakeRootfses) Mounted(r rootfs.Rootfs) (bool, error) { return w.has("mount", vpsOf(r)), nil }
 
+func (w fakeRootfses) Above(r rootfs.Rootfs, size uint32) (string, error) {
+	if r.First == 0 || size == 0 {
+		return "", errors.New("it has no ids")
+	}
+	return w.above, nil
+}
+
 func (w fakeRootfses) Release(r rootfs.Rootfs) error {
 	return w.effect("release", func() error {
 		if w.has("user of mount", vpsOf(r)) {
@@ -584,6 +601,22 @@ func vpsOf(r rootfs.Rootfs) string { return filepath.Base(filepath.Dir(r.Dir)) }
 
 // ownerOf returns the VPS of the plan p. In these tests the text of the plan has it.
 func ownerOf(p network.Plan) string { return string(p.Owner) }
+
+// publisherOf names the ports that lead to an interface.
+func publisherOf(p network.Plan) string {
+	if p.Network == DefaultNetwork {
+		return ownerOf(p)
+	}
+	return ownerOf(p) + " " + p.Network
+}
+
+// linkOf names a link. The first one of a VPS on the default network has the VPS's name.
+func linkOf(p network.Plan) string {
+	if p.Interface == "eth0" && p.Network == DefaultNetwork {
+		return ownerOf(p)
+	}
+	return ownerOf(p) + " " + p.Interface + " " + p.Network
+}
 
 // The world's monitors: a start in the real order, and a holder that is only a lock.
 
@@ -880,4 +913,13 @@ func files(t testing.TB, dir string) string {
 		t.Fatal(err)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// onNetworks are interfaces on networks, for CreateOptions.
+func onNetworks(names ...string) []vps.AddInterface {
+	var all []vps.AddInterface
+	for _, n := range names {
+		all = append(all, vps.AddInterface{Network: n})
+	}
+	return all
 }

@@ -28,7 +28,8 @@ const (
 type Setting struct {
 	Key  string // the option of create, and the key in a file
 	Form Form
-	// Default is the word with which set restores the default of a Scalar or List.
+	// Default is the word with which set restores the default of a Scalar or List, or
+	// that is the default of Members.
 	Default string
 	// Words are the present values, as create reads them; none means the default. It is
 	// nil for what croft writes into the files of a VPS and does not keep: a file that
@@ -39,6 +40,8 @@ type Setting struct {
 	// Remove is the option of set that removes one of the Members or Pairs. Without
 	// it the option is Add, and its value is "-" and the word, or its key.
 	Remove func(word string) (name, value string)
+	// Empty is the word for Members of which there are none; "" is none.
+	Empty string
 	// Fixed means that only create has the setting.
 	Fixed bool
 }
@@ -111,18 +114,22 @@ func (s Setting) same(have, want []string) bool {
 	if s.Form == Scalar || s.Form == List {
 		return slices.Equal(have, want)
 	}
+	if len(want) == 0 && s.Default != "" {
+		want = []string{s.Default}
+	}
 	return slices.Equal(slices.Sorted(slices.Values(have)), slices.Sorted(slices.Values(want)))
 }
 
 // change yields the options of set, with their values, that lead from have to want.
 func (s Setting) change(have, want []string) iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
+		if len(want) == 0 && s.Default != "" {
+			want = []string{s.Default}
+		}
 		if s.Form == Scalar || s.Form == List {
-			if len(want) == 0 {
-				want = []string{s.Default}
-			}
 			have = nil
 		}
+		have, want = s.members(have), s.members(want)
 		for _, h := range have {
 			if !slices.Contains(want, h) && !s.replaced(h, want) && !yield(s.remove(h)) {
 				return
@@ -134,6 +141,14 @@ func (s Setting) change(have, want []string) iter.Seq2[string, string] {
 			}
 		}
 	}
+}
+
+// members returns the words without that for none.
+func (s Setting) members(words []string) []string {
+	if s.Empty == "" {
+		return words
+	}
+	return slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == s.Empty })
 }
 
 // replaced reports whether want has another value for the key of a pair.

@@ -65,6 +65,25 @@ io-write:
 	}
 }
 
+// The name and the MAC of an interface are written if they were chosen.
+func TestNetworks(t *testing.T) {
+	v := vps.VPS{Interfaces: []vps.Interface{{Name: "eth0", Network: "croft0"}, {Name: "eth1", Network: "dmz", MAC: "02:00:00:00:00:07"}, {Name: "lan0", Network: "lan"}, {Name: "eth2", Network: "x"}}}
+	if got := fmt.Sprint(Of(v)["network"]); got != "[croft0 dmz:mac=02:00:00:00:00:07 lan:name=lan0 x]" {
+		t.Error(got)
+	}
+	f, err := Parse("f", []byte("network: none"))
+	if got := Changes(Words{"network": {"none"}}, f.Words); err != nil || len(got) > 0 {
+		t.Errorf("%v, %v", got, err)
+	}
+	f, err = Parse("f", []byte("network:"))
+	if got := fmt.Sprint(Changes(Words{"network": {"none"}}, f.Words)); err != nil || got != "[{network network-add croft0}]" {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got := fmt.Sprint(Changes(Words{"network": {"dmz:name=lan0"}}, f.Words)); got != "[{network network-del dmz} {network network-add croft0}]" {
+		t.Error(got)
+	}
+}
+
 // An address is written with its interface only if it would go to another one.
 func TestAddressesOfSeveralInterfaces(t *testing.T) {
 	one, two := netip.MustParseAddr("10.90.0.2"), netip.MustParseAddr("10.91.0.2")
@@ -155,6 +174,10 @@ func TestChanges(t *testing.T) {
 		"ip: [10.90.0.3]":                "ip-del=10.90.0.2 ip-add=10.90.0.3",
 		"rate:":                          "rate=eth0:unlimited",
 		"publish: [8080:80]":             "publish=-[::1]:5353:53/udp publish=8080:80",
+		"network: [croft0, dmz]":         "network-add=dmz",
+		"network: [dmz]":                 "network-del=croft0 network-add=dmz",
+		"network: none":                  "network-del=croft0",
+		"network:":                       "",
 		"device: /dev/sdb:/dev/xvda":     "device-del=/dev/xvda device-del=gpu device-add=/dev/sdb:/dev/xvda",
 		"onboot: last\nprotect:":         "onboot=last protect=no",
 		"hostname:\nlabel: {tier: 1}":    "hostname=default",

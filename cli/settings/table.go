@@ -17,7 +17,7 @@ func All() []Setting {
 		{Key: "template", Fixed: true, Words: func(v vps.VPS) []string { return text(v.Template.Name) }},
 		{Key: "privileged", Fixed: true, Words: func(v vps.VPS) []string { return yes(v.Privileged) }},
 		{Key: "id-size", Fixed: true, Words: func(v vps.VPS) []string { return number(int64(v.IDs.Size)) }},
-		{Key: "network", Form: List, Fixed: true, Words: networks},
+		{Key: "network", Form: Members, Default: "croft0", Empty: "none", Add: "network-add", Remove: detached, Words: networks},
 		{Key: "hostname", Default: "default", Words: hostname},
 		{Key: "memory", Default: "default", Words: func(v vps.VPS) []string { return limit(v.Limits.Memory, size) }},
 		{Key: "swap", Default: unlimited, Words: swap},
@@ -148,15 +148,22 @@ func hostname(v vps.VPS) []string {
 	return text(v.Hostname)
 }
 
+// networks are those of the interfaces, with the name and the MAC that were chosen.
 func networks(v vps.VPS) []string {
-	var names []string
-	for _, i := range v.Interfaces {
-		names = append(names, i.Network)
+	var all []string
+	for _, a := range v.Attachments() {
+		all = append(all, a.Text())
 	}
-	if names == nil {
+	if all == nil {
 		return []string{"none"}
 	}
-	return names
+	return all
+}
+
+// detached is the option that removes a network.
+func detached(word string) (option, value string) {
+	name, _, _ := strings.Cut(word, ":")
+	return "network-del", name
 }
 
 // addresses are those of all interfaces. The interface is named if the address alone

@@ -19,6 +19,51 @@ func NetworkName(s string) (string, error) {
 	return string(name), err
 }
 
+// NetworkOrInterface reads the name of a network, or of an interface.
+func NetworkOrInterface(s string) (string, error) {
+	if _, err := vps.ParseName(s); err == nil {
+		return s, nil
+	}
+	return Interface(s)
+}
+
+// An Attachment is an interface of a VPS on a network.
+type Attachment struct {
+	Network, Name, MAC string
+	Addresses          []netip.Addr
+}
+
+// NetworkAttachment reads NETWORK[:OPTION,...]: name=INTERFACE, mac=MAC and ip=ADDRESS,
+// which may be repeated.
+func NetworkAttachment(s string) (Attachment, error) {
+	network, options, more := strings.Cut(s, ":")
+	var a Attachment
+	var err error
+	if a.Network, err = NetworkName(network); err != nil || !more {
+		return a, err
+	}
+	for o := range strings.SplitSeq(options, ",") {
+		key, value, _ := strings.Cut(o, "=")
+		switch {
+		case key == "name" && a.Name == "":
+			a.Name, err = value, vps.CheckLinkName(value)
+		case key == "mac" && a.MAC == "":
+			a.MAC = strings.ToLower(value)
+			err = vps.CheckMAC(a.MAC)
+		case key == "ip":
+			var address netip.Addr
+			address, err = Address(value)
+			a.Addresses = append(a.Addresses, address)
+		default:
+			err = fmt.Errorf("invalid option %q: use name=INTERFACE, mac=MAC, ip=ADDRESS", o)
+		}
+		if err != nil {
+			return a, fmt.Errorf("%q: %w", s, err)
+		}
+	}
+	return a, nil
+}
+
 // Place reads an address or a prefix, and returns it in its usual form.
 func Place(s string) (string, error) {
 	p, err := vps.ParsePrefix(s)

@@ -154,6 +154,7 @@ func full(t testing.TB) vps.VPS {
 	}
 	v.Firewall = vps.Firewall{Input: "drop", Output: "accept", Forward: "drop", Rules: []vps.FirewallRule{{Chain: "input", Action: "allow",
 		Protocol: "tcp", Ports: []string{"80"}, From: "192.0.2.0/24", To: "192.0.2.1", States: []string{"new"}}}}
+	v.Detached = []vps.Interface{{Name: "eth1", Network: "dmz", MAC: "02:00:00:00:00:07"}}
 	v.Mounts = []vps.Mount{{Kind: vps.MountHost, Source: "/srv", Target: "/srv", ReadOnly: true, NoExec: true, HostIDs: true}, {Kind: vps.MountTmpfs, Target: "/tmp", Size: 7, Mode: "1777"}}
 	v.Published = []vps.Publication{{Protocol: "tcp", Host: "192.0.2.1", Ports: "8000-8100", To: "80-180"}}
 	v.Routing = vps.Routing{

@@ -30,6 +30,7 @@ type Part string
 // The parts. A setting whose part is "" is only saved.
 const (
 	PartFirewall    Part = "firewall"
+	PartInterfaces  Part = "interfaces"
 	PartAddresses   Part = "addresses"
 	PartConnections Part = "connections"
 	PartRates       Part = "rates"
@@ -72,11 +73,7 @@ func Parts(edits ...Edit) map[Part]bool {
 // Clone returns a copy of v that shares no memory with it.
 func (v VPS) Clone() VPS {
 	v.Template.Layers = slices.Clone(v.Template.Layers)
-	v.Interfaces = slices.Clone(v.Interfaces)
-	for n := range v.Interfaces {
-		i := &v.Interfaces[n]
-		i.Addresses, i.Prefixes = slices.Clone(i.Addresses), slices.Clone(i.Prefixes)
-	}
+	v.Interfaces, v.Detached = cloneInterfaces(v.Interfaces), cloneInterfaces(v.Detached)
 	v.DNS = DNS{Servers: slices.Clone(v.DNS.Servers), Search: slices.Clone(v.DNS.Search)}
 	v.Firewall.Rules = slices.Clone(v.Firewall.Rules)
 	for n := range v.Firewall.Rules {
@@ -90,6 +87,15 @@ func (v VPS) Clone() VPS {
 	v.Allow, v.Env = slices.Clone(v.Allow), slices.Clone(v.Env)
 	v.Devices = slices.Clone(v.Devices)
 	return v
+}
+
+func cloneInterfaces(all []Interface) []Interface {
+	all = slices.Clone(all)
+	for n := range all {
+		i := &all[n]
+		i.Addresses, i.Prefixes = slices.Clone(i.Addresses), slices.Clone(i.Prefixes)
+	}
+	return all
 }
 
 // Reapply changes no setting. It makes a running VPS match the saved settings

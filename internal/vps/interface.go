@@ -10,8 +10,9 @@ import (
 
 // An Interface is a link inside the VPS and the network that it is plugged into.
 type Interface struct {
-	Name    string `json:"name"`    // inside: eth0
-	Network string `json:"network"` // networks/NAME.json
+	Name    string `json:"name"`          // inside: eth0
+	Network string `json:"network"`       // networks/NAME.json
+	MAC     string `json:"mac,omitempty"` // that was asked for; "" is one of the network's choice
 	Rate    Rate   `json:"rate,omitzero"`
 
 	// The rest is not in vps.json, because the table of the network owns it. It is
@@ -54,6 +55,11 @@ func (v VPS) checkInterfaces() error {
 		}
 		if _, err := ParseName(i.Network); err != nil {
 			return err
+		}
+		if i.MAC != "" {
+			if err := CheckMAC(i.MAC); err != nil {
+				return fail.New(fail.Usage, "%w", err)
+			}
 		}
 		if networks[i.Network] {
 			return fail.New(fail.Usage, "network %s is given twice", i.Network)

@@ -42,6 +42,9 @@ type VPS struct {
 	Labels     map[string]string `json:"labels,omitempty"`
 	// Description is one line of text for people.
 	Description string `json:"description,omitempty"`
+	// Detached are interfaces that a change which is not complete adds or removes: they
+	// may have claims in the tables of the networks, and links on the host.
+	Detached []Interface `json:"detached,omitempty"`
 	// RenamedFrom is the former name while a rename is not complete: until then
 	// the network tables may have the former name.
 	RenamedFrom Name `json:"renamedFrom,omitempty"`

@@ -53,6 +53,14 @@ func (n Networks) Replug(ctx context.Context, p network.Plan, init inside.Identi
 	return with(n, func(h *host.Host) (bool, error) { return h.Replug(ctx, p, init) })
 }
 
+func (n Networks) Join(ctx context.Context, p network.Plan, init inside.Identity) error {
+	return n.do(func(h *host.Host) error { return h.Join(ctx, p, init) })
+}
+
+func (n Networks) Leave(ctx context.Context, p network.Plan, init inside.Identity) error {
+	return n.do(func(h *host.Host) error { return h.Leave(ctx, p, init) })
+}
+
 func (n Networks) PinNamespace(p network.Plan, init inside.Identity, path string) error {
 	return n.do(func(h *host.Host) error { return h.PinNamespace(p, init, path) })
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 
 	"croft/internal/fail"
 	"croft/internal/state"
@@ -24,16 +25,10 @@ func (ts Tables) Claim(ctx context.Context, v vps.VPS, want []netip.Addr) error 
 	for n, i := range v.Interfaces {
 		last := n == len(v.Interfaces)-1
 		var mine []netip.Addr
-		var lan string
-		err := ts.Change(ctx, i.Network, func(t *network.Table) error {
-			lan = t.LANLink()
+		err := ts.claimInterface(ctx, v, i, host, func(t *network.Table) []netip.Addr {
 			mine, want = Partition(want, func(a netip.Addr) bool { return last || t.Has(a) })
-			mine = append(mine, i.Addresses...)
-			return ts.claim(t, v, i, mine, host)
+			return mine
 		})
-		if err == nil && lan != "" {
-			err = ts.claimFreeOnLAN(ctx, v, i, mine, host)
-		}
 		if err != nil {
 			return err
 		}
@@ -41,10 +36,36 @@ func (ts Tables) Claim(ctx context.Context, v vps.VPS, want []netip.Addr) error 
 	return nil
 }
 
+// ClaimInterface is Claim for one interface of v.
+func (ts Tables) ClaimInterface(ctx context.Context, v vps.VPS, i vps.Interface) error {
+	host, err := ts.Host.Addresses()
+	if err != nil {
+		return err
+	}
+	return ts.claimInterface(ctx, v, i, host, func(*network.Table) []netip.Addr { return nil })
+}
+
+// claimInterface claims what i has, and more of its network.
+func (ts Tables) claimInterface(ctx context.Context, v vps.VPS, i vps.Interface, host []netip.Addr, more func(*network.Table) []netip.Addr) error {
+	var want []netip.Addr
+	var lan string
+	err := ts.Change(ctx, i.Network, func(t *network.Table) error {
+		lan = t.LANLink()
+		want = append(more(t), i.Addresses...)
+		return ts.claim(t, v, i, want, host)
+	})
+	if err == nil && lan != "" {
+		err = ts.claimFreeOnLAN(ctx, v, i, want, host)
+	}
+	return err
+}
+
 func (ts Tables) claim(t *network.Table, v vps.VPS, i vps.Interface, want, host []netip.Addr) error {
 	ts.SweepClaims(t, v.Name)
-	_, err := t.Claim(v.Name, i.Name, want, host)
-	return err
+	if _, err := t.Claim(v.Name, i.Name, want, host); err != nil || i.MAC == "" {
+		return err
+	}
+	return t.SetMAC(v.Name, i.Name, i.MAC)
 }
 
 // claimFreeOnLAN asks the LAN of a network whether another machine uses an
@@ -107,7 +128,7 @@ func Partition[T any](all []T, is func(T) bool) (yes, no []T) {
 // Release removes all claims of v; no-op if there are none. If one table cannot
 // be changed it still changes the others.
 func (ts Tables) Release(ctx context.Context, v vps.VPS) (failed error) {
-	for _, i := range v.Interfaces {
+	for _, i := range slices.Concat(v.Interfaces, v.Detached) {
 		err := ts.Store.UpdateNetwork(ctx, i.Network, func(old state.NetworkTable) (state.NetworkChange, error) {
 			if old.Settings == nil {
 				return state.NetworkChange{}, nil

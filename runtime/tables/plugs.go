@@ -77,7 +77,7 @@ func PublishingOf(name vps.Name, plugs []Plug) (network.Plan, error) {
 // be read is a warning.
 func (ts Tables) PlugsLeft(v vps.VPS) []Plug {
 	var all []Plug
-	for _, i := range v.Interfaces {
+	for _, i := range slices.Concat(v.Interfaces, v.Detached) {
 		p, err := ts.plug(v, i)
 		switch {
 		case err == nil:

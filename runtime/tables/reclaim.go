@@ -42,6 +42,12 @@ func (ts Tables) Reclaim(ctx context.Context, v vps.VPS, held []state.HeldInterf
 		}
 		lost = append(lost, gone...)
 	}
+	if replace { // another interface can have the MAC that was asked for
+		v = v.Clone()
+		for n := range v.Interfaces {
+			v.Interfaces[n].MAC = ""
+		}
+	}
 	return lost, ts.Claim(ctx, v, nil)
 }
 

@@ -106,7 +106,7 @@ func Restored(v vps.VPS, name vps.Name) vps.VPS {
 	if v.Hostname == string(v.Name) {
 		v.Hostname = string(name)
 	}
-	v.Name, v.RenamedFrom = name, ""
+	v.Name, v.RenamedFrom, v.Detached = name, "", nil
 	return v
 }
 
