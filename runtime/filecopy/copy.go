@@ -119,7 +119,7 @@ func through(ctx context.Context, from, to End, source *entry, dir *os.File, nam
 	case perr != nil && (err == nil || errors.Is(err, perr)):
 		return Result{}, perr
 	case err != nil:
-		return Result{}, fmt.Errorf("write to %s%s: %w", to.Tree.Name, to.Path, err)
+		return Result{}, to.Tree.writeFailure(to.Path, err)
 	}
 	return Result{Dropped: files.Dropped}, nil
 }
@@ -157,7 +157,7 @@ func unpackStream(ctx context.Context, r io.Reader, to End, o Options) (Result, 
 		return Result{}, fail.New(fail.Usage, "the archive on standard input is damaged, or does not fit: %w", err)
 	}
 	if err != nil {
-		return Result{}, fmt.Errorf("write to %s%s: %w", to.Tree.Name, to.Path, err)
+		return Result{}, to.Tree.writeFailure(to.Path, err)
 	}
 	return Result{Dropped: files.Dropped}, nil
 }

@@ -57,7 +57,7 @@ func (t Tree) WriteText(name string, was Text, content []byte) error {
 	tmp := temporaryName(e.base)
 	dir := int(e.parent.Fd())
 	if err := unix.Unlinkat(dir, tmp, 0); err != nil && !errors.Is(err, unix.ENOENT) {
-		return t.failure(name, layer.HostError(err))
+		return t.writeFailure(name, err)
 	}
 	err = t.create(func() error { return writeNew(dir, tmp, was, content) })
 	if err == nil {
@@ -73,7 +73,7 @@ func (t Tree) WriteText(name string, was Text, content []byte) error {
 	if errors.Is(err, unix.EBUSY) {
 		return fail.New(fail.State, "%s%s is a mount, and cannot be replaced: %w", t.Name, name, err)
 	}
-	return t.failure(name, layer.HostError(err))
+	return t.writeFailure(name, err)
 }
 
 // follow finds the file at name, and follows links.

@@ -5,11 +5,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/nsthread"
 	"croft/template/roottest"
 )
 
@@ -209,5 +211,39 @@ func TestTextThatChangedMeanwhile(t *testing.T) {
 		if left, _ := filepath.Glob(dir + "/.f*"); len(left) > 0 {
 			t.Errorf("%s: %q stays", what, left)
 		}
+	}
+}
+
+// What cannot be written to is named, and stays.
+func TestTextOnAReadOnlyFilesystem(t *testing.T) {
+	roottest.NeedRoot(t)
+	tree, dir := open(t, web, "web:")
+	write(t, dir+"/data/f", "old", 700000, 700000, 0o644)
+	err := nsthread.PrivateMounts(func() {
+		err := unix.Mount(dir+"/data", dir+"/data", "", unix.MS_BIND, "")
+		if err == nil {
+			err = unix.Mount("", dir+"/data", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")
+		}
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		root, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer root.Close()
+		tree.Root = root
+		if err := edit(t, tree, "data/f", "new"); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "web:data/f is on a read-only filesystem") {
+			t.Errorf("edit: %v", err)
+		}
+		source := End{Tree: tree, Path: "data/f"}
+		if _, err := Copy(t.Context(), source, End{Tree: tree, Path: "data/g"}, Options{}); !fail.Is(err, fail.State) {
+			t.Errorf("copy: %v", err)
+		}
+	})
+	if err != nil || content(t, dir+"/data/f") != "old" {
+		t.Errorf("%v, %q", err, content(t, dir+"/data/f"))
 	}
 }

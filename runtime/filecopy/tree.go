@@ -195,3 +195,18 @@ func (t Tree) failure(name string, err error) error {
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
+
+// writeFailure is err about a file at name that could not be written, classified
+// unless it is already.
+func (t Tree) writeFailure(name string, err error) error {
+	var said *fail.Error
+	switch {
+	case errors.As(err, &said):
+		return err
+	case errors.Is(err, unix.EROFS):
+		return fail.New(fail.State, "%s%s is on a read-only filesystem: %w", t.Name, name, err)
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return fail.New(fail.Host, "write to %s%s: the disk is full: %w", t.Name, name, err)
+	}
+	return fmt.Errorf("write to %s%s: %w", t.Name, name, err)
+}
