@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -199,9 +198,7 @@ func (c *change) savePorts(ctx context.Context, more []vps.Publication, put func
 // follow does the consequences of a change, which can be repaired later. An error is a
 // warning.
 func (c *change) follow(ctx context.Context) {
-	if !reflect.DeepEqual(c.was.Limits, c.now.Limits) {
-		c.warnLimits(c.now.Name, c.now.Limits)
-	}
+	c.warnAll(c.now.Name, missing(c.limitWarnings(c.now.Limits), c.limitWarnings(c.was.Limits)))
 	if c.init.PID != 0 {
 		c.withdraw()
 		c.rememberDeferred()

@@ -14,7 +14,7 @@ import (
 // applyLimits gives the cgroup of a running VPS the limits of to. What the host cannot
 // limit is left out, as at a start.
 func (c *change) applyLimits(_ context.Context, _, to side) error {
-	disks, _ := c.disksOf(to.Limits) // warnUnmet names the others
+	disks, _ := c.disksOf(to.Limits) // unmet names the others
 	err := c.containers.SetLimits(string(to.Name), bundles.Resources(to.Limits, c.capacity(), disks))
 	if errors.Is(err, container.ErrAbsent) {
 		return inside.ErrGone
@@ -47,15 +47,14 @@ func (m *Manager) checkLimits(was, now vps.Limits) error {
 	return nil
 }
 
-// warnLimits warns of limits of the VPS name that are higher than what this host has,
-// and of those of warnUnmet.
-func (m *Manager) warnLimits(name vps.Name, l vps.Limits) {
-	m.warnAll(name, hostfacts.Exceeding(l, m.capacity()))
-	m.warnUnmet(name, l)
+// limitWarnings returns warnings of limits that are higher than what this host has,
+// and of those that have no effect on it.
+func (m *Manager) limitWarnings(l vps.Limits) []string {
+	return append(hostfacts.Exceeding(l, m.capacity()), m.unmet(l)...)
 }
 
-// warnUnmet warns of limits of the VPS name that have no effect on this host.
-func (m *Manager) warnUnmet(name vps.Name, l vps.Limits) {
+// unmet returns warnings of limits that have no effect on this host.
+func (m *Manager) unmet(l vps.Limits) []string {
 	disks, _ := m.disksOf(l)
-	m.warnAll(name, hostfacts.Unmet(l, m.capacity(), disks))
+	return hostfacts.Unmet(l, m.capacity(), disks)
 }

@@ -48,7 +48,7 @@ func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root, d
 	}
 	warnings, err := mon.guests.Prepare(files, v.IDs.First)
 	mon.warnAll(v.Name, warnings)
-	mon.warnUnmet(v.Name, v.Limits)
+	mon.warnAll(v.Name, mon.unmet(v.Limits))
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (m *Manager) specOf(v vps.VPS, init guests.Init, root *inside.Root, host ho
 		return nil, err
 	}
 	s := bundleSettings(v, init, host, image, notify)
-	s.Disks, _ = m.disksOf(v.Limits) // warnUnmet names the others
+	s.Disks, _ = m.disksOf(v.Limits) // unmet names the others
 	if bootedInit(init, image) == initkind.Croft {
 		if err := m.underSmallInit(&s, v, image, root, wait); err != nil {
 			return nil, err
