@@ -5,7 +5,9 @@ package integration
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -126,4 +128,38 @@ func hostCPUs(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return fmt.Sprint(strings.Count("\n"+string(text), "\nprocessor"))
+}
+
+// systemd keeps what croft set when it writes all files of the scope again, and the
+// slice has the protected memory of its VPSs.
+func TestSystemdKeepsResources(t *testing.T) {
+	if !exists("/run/systemd/system") || !exists("/sys/fs/cgroup/cgroup.controllers") {
+		t.Skip("cgroups of version 2 with systemd are needed")
+	}
+	hostAsBefore(t)
+	vps := boot(t, "busybox", "--network", "none", "--memory-low", "16M", "--cpu-weight", "50", "--cpuset", "0", "--io-read", "10M")
+	c := cgroupOf{t, vps}
+	disk := c.file("", "", "io.max")
+	kept := func(weight string) {
+		t.Helper()
+		for _, command := range []string{"systemctl set-property --runtime croft-" + vps + ".scope MemoryHigh=infinity", "systemctl daemon-reload"} {
+			if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v: %s", command, err, out)
+			}
+			for file, want := range map[string]string{"memory.low": "16777216", "cpu.weight": "50", "cpuset.cpus": "0", "io.max": disk, "io.weight": weight} {
+				if got := c.file("", "", file); got != want && got != "" {
+					t.Errorf("after %s: %s is %q, want %q", command, file, got, want)
+				}
+			}
+		}
+	}
+	kept("default 100")
+	if r := try("set", vps, "--io-weight", "300"); r.status == 0 {
+		kept("default 300")
+		must(t, "restart", "--wait", vps)
+		kept("default 300")
+	}
+	if below, err := strconv.Atoi(c.file("", "", "../memory.low")); err != nil || below < 16<<20 {
+		t.Errorf("the slice protects %d bytes: %v", below, err)
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"syscall"
 
-	systemd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runc/libcontainer/system"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -74,7 +73,7 @@ func (e Engine) createAmongOthers(id string, spec *specs.Spec) (_ Prepared, err 
 // session keyring of the calling thread.
 func (e Engine) create(id string, spec *specs.Spec, keepKeyring bool) (_ Prepared, err error) {
 	c, err := Make(e.Root, id, spec, MakeOptions{
-		Systemd: e.Manager.Resolve() == Systemd, properties: []systemd.Property{outlivesService()},
+		Systemd: e.Manager.Resolve() == Systemd, properties: append(ioWeight(spec.Linux.Resources.Unified), outlivesService()),
 		NoNewKeyring: keepKeyring,
 	})
 	if err != nil {

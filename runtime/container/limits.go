@@ -38,6 +38,9 @@ func (e Engine) SetLimits(id string, r *specs.LinuxResources) error {
 	if err := c.Update(update, RDT{}); err != nil {
 		return fmt.Errorf("change limits: %w", err)
 	}
+	if err := e.keepIOWeight(state.CgroupPaths[""], r.Unified); err != nil {
+		return fmt.Errorf("keep share of disks: %w", err)
+	}
 	return e.protectParent(state.CgroupPaths[""])
 }
 
