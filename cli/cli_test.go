@@ -190,7 +190,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"ip-add": "10.88.0.9", "ip-del": "10.88.0.10", "rate": "10M", "connections": "500", "owner": "5:6", "interval": "0",
 		"chain": "output", "from": "10.0.0.0/8", "to": "fd00::1", "state": "new", "at": "1",
 		"architecture": "arm64", "description": "a text", "root": "/r", "config-dir": "/c", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
-		"publish": "8080:80", "names": "no", "mount": "data:/srv", "mount-add": "tmpfs:/cache", "mount-del": "/srv",
+		"publish": "8080:80", "since": "90m", "names": "no", "mount": "data:/srv", "mount-add": "tmpfs:/cache", "mount-del": "/srv",
 		"image": "x", "format": "{{1}}",
 		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "restart": "always", "protect": "yes", "max-size": "500G", "keep": "7d",
 	}
@@ -210,6 +210,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"run --password-stdin":    true,
 		"set --password-stdin":    true,
 		"stats --watch":           true, // goes on until interrupted: see the script stats
+		"events --follow":         true, // the same: see TestFollowersEndWithTheirReader
 	}
 	needs := map[string][]string{"start --timeout": {"--wait"}, "host boot --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}}
 	config := t.TempDir()

@@ -330,6 +330,29 @@ func (f *fake) Logs(ctx context.Context, name vps.Name, o runtime.LogOptions, w 
 	return err
 }
 
+func (f *fake) Events(ctx context.Context, follow bool, tell func(runtime.Event) error) error {
+	if err := f.call("Events", "", map[string]any{"Follow": follow}); err != nil {
+		return err
+	}
+	at := time.Date(2026, 2, 5, 7, 5, 6, 0, time.UTC)
+	for n, e := range []runtime.Event{
+		{Event: "created", Name: "web", UUID: "u1", Attributes: map[string]string{"template": "debian-12", "addresses": "10.0.0.2/24,fd00::2/64"}},
+		{Event: "started", Name: "web", UUID: "u1", Attributes: map[string]string{"boot": "1"}},
+		{Event: "oom", Name: "db", UUID: "u2", Attributes: map[string]string{"total": "3"}},
+		{Event: "stopped", Name: "web", UUID: "u1", Attributes: map[string]string{"reason": "killed", "status": "137", "detail": "init was killed by \"x\"\n"}},
+		{Event: "destroyed", Name: "old", Attributes: map[string]string{}},
+	} {
+		e.Time = at.Add(time.Duration(n-4) * time.Hour)
+		if err := tell(e); err != nil {
+			return err
+		}
+	}
+	if follow {
+		<-ctx.Done()
+	}
+	return nil
+}
+
 func (f *fake) Wait(_ context.Context, name vps.Name, until runtime.Condition, timeout time.Duration) (*runtime.End, error) {
 	var end *runtime.End
 	if until == runtime.UntilStopped && name != "db" {

@@ -17,6 +17,7 @@ func TestFollowersEndWithTheirReader(t *testing.T) {
 		{"logs", "-f", "never"},
 		{"logs", "-f", "--monitor", "never"},
 		{"stats", "--watch", "--interval", "24h"},
+		{"events", "-f", "--filter", "uuid=none"},
 	} {
 		calls := filepath.Join(t.TempDir(), "calls")
 		cmd := exec.Command("croft", args...)
@@ -34,7 +35,7 @@ func TestFollowersEndWithTheirReader(t *testing.T) {
 		write.Close()
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
-		waitFor(t, calls, map[string]string{"logs": "Logs never", "stats": `"Look":1`}[args[0]])
+		waitFor(t, calls, map[string]string{"logs": "Logs never", "stats": `"Look":1`, "events": "Events"}[args[0]])
 		read.Close()
 		select {
 		case err = <-ended:

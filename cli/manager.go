@@ -41,6 +41,7 @@ type Manager interface {
 	WriteText(ctx context.Context, name vps.Name, path string, was runtime.FileText, content []byte) error
 
 	Logs(ctx context.Context, name vps.Name, o runtime.LogOptions, w io.Writer) error
+	Events(ctx context.Context, follow bool, tell func(runtime.Event) error) error
 	List(ctx context.Context) ([]runtime.Info, error)
 	Inspect(ctx context.Context, name vps.Name) (runtime.Info, error)
 	Bundle(ctx context.Context, name vps.Name) (json.RawMessage, error)

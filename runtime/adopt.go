@@ -9,14 +9,15 @@ import (
 	"croft/internal/fail"
 	"croft/internal/inside"
 	"croft/internal/vps"
+	"croft/runtime/events"
 	"croft/runtime/holder"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
 )
 
-// prepareHolder returns a function that turns this process into the holder of c and
-// of the files in h. Everything that can fail is done before it returns.
-func (mon *monitor) prepareHolder(h *held, c holder.Config) (func() error, error) {
+// prepareHolder returns a function that turns this process into the holder of v, with c
+// and the files in h. Everything that can fail is done before it returns.
+func (mon *monitor) prepareHolder(v vps.VPS, h *held, c holder.Config) (func() error, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find croft's own binary: %w", err)
@@ -30,6 +31,9 @@ func (mon *monitor) prepareHolder(h *held, c holder.Config) (func() error, error
 	c.Booted, c.Exec = paths.Booted(mon.store, mon.name), self
 	c.Life, c.Notify, c.Console, c.Master = fd(mon.life), fd(h.notify), fd(h.console), fd(h.master)
 	c.KernelLog = fd(h.kernelLog)
+	if err := mon.holderEvents(v, h, &c); err != nil {
+		return nil, err
+	}
 	c.Argv = []string{"croft", MonitorCommand, string(mon.name), string(monitorEnded), mon.store.Root, mon.store.RunRoot, mon.cgroups}
 	return mon.become(mon.store.BinDir(), holderTitle(mon.name), c)
 }
@@ -90,12 +94,13 @@ func (mon *monitor) adopt() error {
 	if err != nil {
 		return err
 	}
-	hold, err := mon.prepareHolder(h, holder.Config{Init: run.Init.PID, PIDFD: init.FD(), Runner: runner, Adopted: true,
+	hold, err := mon.prepareHolder(v, h, holder.Config{Init: run.Init.PID, PIDFD: init.FD(), Runner: runner, Adopted: true,
 		Log: filepath.Join(mon.store.LogDir(v.Name), run.ConsoleAt)})
 	if err != nil {
 		return err
 	}
 	mon.warn(fmt.Sprintf("%s: its monitor was killed; it has a new one", v.Name))
+	mon.event(v, events.Adopted)
 	mon.tell(nil)
 	return hold()
 }

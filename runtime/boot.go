@@ -141,7 +141,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	hold, err := mon.prepareHolder(held, holder.Config{Init: waiting.PID, PIDFD: holder.None, Runner: runner, Log: log.Name()})
+	hold, err := mon.prepareHolder(v, held, holder.Config{Init: waiting.PID, PIDFD: holder.None, Runner: runner, Log: log.Name()})
 	if err != nil {
 		return err
 	}
@@ -155,6 +155,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 		return err
 	}
 	mon.log.Printf("init runs (boot %d)", run.Boot)
+	mon.tellStarted(v, run)
 	mon.tell(nil)
 	return hold()
 }
@@ -378,10 +379,11 @@ type held struct {
 	console   *os.File
 	master    *os.File
 	kernelLog *os.File // nil if the kernel has no /proc/kmsg
+	alarm     *os.File // of container.Watched; may be nil
 }
 
 func (h *held) close() {
-	for _, f := range []*os.File{h.notify, h.console, h.master, h.kernelLog} {
+	for _, f := range []*os.File{h.notify, h.console, h.master, h.kernelLog, h.alarm} {
 		if f != nil {
 			f.Close()
 		}

@@ -164,6 +164,7 @@ func (c *change) make(ctx context.Context) (err error) {
 		return err
 	}
 	c.follow(ctx)
+	c.tell()
 	return nil
 }
 

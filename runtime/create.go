@@ -77,7 +77,11 @@ func (m *Manager) Create(ctx context.Context, name vps.Name, o CreateOptions) (I
 		return Info{}, err
 	}
 	m.emptyTrash(context.WithoutCancel(ctx))
-	return m.Inspect(ctx, name)
+	info, err := m.Inspect(ctx, name)
+	if err == nil {
+		m.tellCreated(info)
+	}
+	return info, err
 }
 
 // present reports whether there is nothing to do because name exists.

@@ -136,6 +136,7 @@ func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v vps.VPS,
 	if err := m.trash(ctx, l, v, o.Keep); err != nil {
 		return err
 	}
+	m.tellDestroyed(v, o.Keep)
 	if err := l.UnlistEphemeral(); err != nil {
 		m.warn(err.Error())
 	}

@@ -78,6 +78,7 @@ func (mon *monitor) sweepAfterEnd(ctx context.Context, seen holder.End) (next ne
 	if e := mon.store.PutRun(mon.name, run); e != nil {
 		err = errors.Join(err, e)
 	}
+	mon.tellStopped(v, *run.End, mon.askedToStop())
 	if next == staysDown && !seen.Abandoned && !mon.askedToStop() && endreason.FromInside(*run.End) {
 		err = errors.Join(err, mon.store.UnmarkRunning(mon.name))
 	}
@@ -127,7 +128,7 @@ func (mon *monitor) planRestart() bool {
 // restart starts the VPS after the pause that is planned, and again if the start
 // fails, as its restart policy says. It returns if the VPS stays stopped.
 func (mon *monitor) restart(ctx context.Context) error {
-	mon.how = monitorEnded
+	mon.how, mon.restarts = monitorEnded, true
 	for {
 		if !mon.awaitRestart() {
 			return mon.giveUpRestart()

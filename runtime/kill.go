@@ -20,6 +20,7 @@ import (
 	"croft/runtime/container"
 	"croft/runtime/endreason"
 	"croft/runtime/observe"
+	"croft/runtime/paths"
 )
 
 // killPatience is how long a killed VPS may take to end, and exitPatience how long
@@ -136,6 +137,7 @@ func (m *Manager) putEnd(name vps.Name, end state.End) error {
 		return nil // there is no record to complete
 	}
 	end.Time = time.Now().UTC()
+	m.tellStopped(m.nameAndID(name), end, paths.Exists(paths.StopRequest(m.store, name)))
 	run.State, run.End, run.Init, run.Monitor = state.Ended, &end, state.Process{}, state.Process{}
 	return m.store.PutRun(name, run)
 }

@@ -66,6 +66,8 @@ type containers interface {
 	Kill(id string) error
 	Init(id string) (pid int, err error)
 	OutOfMemory(id string) bool
+	// Watched returns numbers of the kernel that a holder watches.
+	Watched(id string) (container.Watched, error)
 	SetLimits(id string, r *specs.LinuxResources) error
 	SetDevices(id string, rules []specs.LinuxDeviceCgroup) error
 	Freeze(id string) error

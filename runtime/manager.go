@@ -21,6 +21,7 @@ import (
 	"croft/internal/vps"
 	"croft/network/host"
 	"croft/runtime/container"
+	"croft/runtime/events"
 	"croft/runtime/guests"
 	"croft/runtime/holder"
 	"croft/runtime/hostdevices"
@@ -198,7 +199,7 @@ func (m *Manager) warnAll(name vps.Name, warnings []string) {
 func (m *Manager) looker() look.Looker {
 	return look.Looker{
 		Store: m.store, Observer: m.observer(), Tables: m.networkTables(), Containers: m.containers, Networks: m.networks, Applied: m.networks,
-		Capacity: m.capacity, Output: m.output, Recover: m.recoverIfFree, ReadOnly: m.readOnly, Warn: m.warn,
+		Capacity: m.capacity, Output: m.output, Recover: m.recoverIfFree, Told: func(name vps.Name) { m.event(m.nameAndID(name), events.Booted) }, ReadOnly: m.readOnly, Warn: m.warn,
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"croft/internal/vps"
 	"croft/runtime/container"
 	"croft/runtime/endreason"
+	"croft/runtime/events"
 	"croft/runtime/holder"
 	"croft/runtime/monitorlog"
 	"croft/runtime/paths"
@@ -157,6 +158,8 @@ type monitor struct {
 	report   *os.File // nil when the report was sent
 	log      monitorlog.Log
 	warnings []string
+
+	restarts bool // it starts the VPS again as the restart policy says
 }
 
 // Monitor is the command "croft monitor NAME HOW ROOT RUN CGROUPS …". If it returns,
@@ -293,6 +296,7 @@ func (mon *monitor) recordFailure(ctx context.Context, cause error) error {
 	run.Restarts.At = nil
 	run.Schema, run.State, run.Init, run.Monitor = state.Schema, state.Ended, state.Process{}, state.Process{}
 	run.End = &state.End{Time: time.Now().UTC(), Reason: endreason.Failed, Status: int(fail.KindOf(cause)), Detail: cause.Error()}
+	mon.event(mon.nameAndID(mon.name), events.Failed, eventDetail, cause.Error())
 	return mon.store.PutRun(mon.name, run)
 }
 

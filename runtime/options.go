@@ -8,6 +8,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/network"
+	"croft/runtime/events"
 	"croft/runtime/look"
 	"croft/runtime/observe"
 	"croft/runtime/trash"
@@ -161,6 +162,12 @@ type (
 	Stall          = look.Stall
 	InterfaceStats = look.InterfaceStats
 )
+
+// An Event is something that happened to a VPS: see package events.
+type Event = events.Event
+
+// EventTypes returns all values of Event.Event.
+func EventTypes() []string { return events.All() }
 
 // Types of the commands for the trash: see package trash.
 type (

@@ -9,21 +9,22 @@ import (
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/runtime/container"
+	"croft/runtime/events"
 	"croft/runtime/paths"
 )
 
 // Pause freezes all processes of name. No-op if name is paused.
 func (m *Manager) Pause(ctx context.Context, name vps.Name) error {
-	return m.freeze(ctx, name, m.containers.Freeze)
+	return m.freeze(ctx, name, true)
 }
 
 // Resume thaws a paused VPS. No-op if name is not paused.
 func (m *Manager) Resume(ctx context.Context, name vps.Name) error {
-	return m.freeze(ctx, name, m.containers.Thaw)
+	return m.freeze(ctx, name, false)
 }
 
-func (m *Manager) freeze(ctx context.Context, name vps.Name, how func(string) error) error {
-	l, _, err := m.lockAndLoad(ctx, name)
+func (m *Manager) freeze(ctx context.Context, name vps.Name, freeze bool) error {
+	l, v, err := m.lockAndLoad(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -35,11 +36,19 @@ func (m *Manager) freeze(ctx context.Context, name vps.Name, how func(string) er
 	if !seen.Alive {
 		return m.observer().NotRunning(name)
 	}
-	if err := how(string(name)); err != nil {
-		if errors.Is(err, container.ErrAbsent) {
+	how, what := m.containers.Thaw, events.Resumed
+	if freeze {
+		how, what = m.containers.Freeze, events.Paused
+	}
+	frozen, err := m.containers.Frozen(string(name))
+	if e := how(string(name)); e != nil {
+		if errors.Is(e, container.ErrAbsent) {
 			return m.observer().NotRunning(name)
 		}
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", name, e)
+	}
+	if err == nil && frozen != freeze {
+		m.event(v, what)
 	}
 	return nil
 }

@@ -124,6 +124,7 @@ func (m *Manager) startAfterUnseenEnd(ctx context.Context, l *state.Locked, v vp
 	if seen.EndedUnseen() {
 		run.State, run.End = state.Ended, new(endreason.Unseen())
 		run.End.Time = time.Now().UTC()
+		m.tellStopped(v, *run.End, paths.Exists(paths.StopRequest(m.store, l.Name())))
 	}
 	run.Restarts.At = nil
 	run.Init, run.Monitor = state.Process{}, state.Process{}

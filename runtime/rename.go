@@ -9,6 +9,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/undo"
 	"croft/internal/vps"
+	"croft/runtime/events"
 	"croft/runtime/tables"
 )
 
@@ -131,6 +132,7 @@ func (m *Manager) finishRename(ctx context.Context, l *state.Locked, v vps.VPS) 
 	if err := l.Put(v); err != nil {
 		return v, err
 	}
+	m.event(v, events.Renamed, eventFrom, string(old))
 	if err := m.store.ForgetRename(old); err != nil {
 		return v, err
 	}

@@ -8,6 +8,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/undo"
 	"croft/internal/vps"
+	"croft/runtime/events"
 	"croft/runtime/paths"
 	"croft/runtime/tables"
 	"croft/runtime/trash"
@@ -106,6 +107,7 @@ func (m *Manager) restore(ctx context.Context, l *state.Locked, held *state.Held
 	if len(lostPorts) > 0 {
 		m.warn(fmt.Sprintf("%s: not restored, because another VPS has them: published ports %v", v.Name, lostPorts))
 	}
+	m.event(v, events.Restored, eventFrom, string(held.VPS.Name))
 	m.names().Update(ctx, tables.NetworksOf(v))
 	return nil
 }

@@ -276,6 +276,8 @@ func (w *world) holds(id string) bool {
 
 func (w *world) OutOfMemory(string) bool { return false }
 
+func (w *world) Watched(string) (container.Watched, error) { return container.Watched{}, nil }
+
 func (w *world) SetLimits(id string, r *specs.LinuxResources) error {
 	return w.effect("limit "+id, func() error {
 		if !w.has("container", id) {

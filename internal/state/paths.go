@@ -60,6 +60,9 @@ func (s *Store) ClaimsFile(name string) string {
 	return filepath.Join(s.networksDir(), name+".claims")
 }
 
+// EventsDir is where the log of events is.
+func (s *Store) EventsDir() string { return filepath.Join(s.Root, "events") }
+
 // TrashDir is where VPSs go at once, to be deleted later.
 func (s *Store) TrashDir() string { return filepath.Join(s.Root, "trash") }
 

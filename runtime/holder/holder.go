@@ -28,6 +28,19 @@ const None = protocol.None
 // A Config is everything that a holder knows of its VPS.
 type Config = protocol.Config
 
+// EventTime begins the event that the holder writes: Config.Events.
+const EventTime = protocol.EventTime
+
+// EventsSize is the size in bytes at which the holder sets the log of events aside.
+const EventsSize = protocol.EventsSize
+
+// A Count is a number of the kernel that the holder watches, and tells in the log of
+// events, in a line that EventEnd ends.
+type Count = protocol.Count
+
+// EventEnd ends the event of a Count.
+const EventEnd = protocol.EventEnd
+
 // InitName is the name of the holder's program as the init of a VPS whose image
 // has none. An Init is its configuration there.
 const InitName = protocol.InitName
@@ -110,7 +123,7 @@ func Exec(path, title string, c Config) error {
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("close descriptors on exec: %w", err)
 	}
-	for _, fd := range []int{c.Life, c.Master, c.Notify, c.Console, c.KernelLog, c.PIDFD, c.Runner} {
+	for _, fd := range []int{c.Life, c.Master, c.Notify, c.Console, c.KernelLog, c.PIDFD, c.Runner, c.Alarm} {
 		if fd < 0 {
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -78,10 +79,13 @@ func becomeHolder(text string) {
 	must(err)
 	must(unix.Flock(int(life.Fd()), unix.LOCK_EX|unix.LOCK_NB))
 	c := Config{
-		Init: s.Adopt, Adopted: s.Adopt != 0, PIDFD: None, Master: None, Runner: None,
+		Init: s.Adopt, Adopted: s.Adopt != 0, PIDFD: None, Master: None, Runner: None, Alarm: None,
 		Life: int(life.Fd()),
 		Log:  filepath.Join(s.Dir, "log"), Booted: filepath.Join(s.Dir, "booted"),
+		Events: filepath.Join(s.Dir, "events"), Event: `,"event":"booted"}`,
+		Counts: []Count{{File: filepath.Join(s.Dir, "absent"), Key: "max", Event: "x"}, {File: filepath.Join(s.Dir, "counts"), Key: "oom_kill", Event: `,"total":"`}},
 	}
+	must(os.WriteFile(filepath.Join(s.Dir, "counts"), []byte("oom 1\noom_kill 2\n"), 0o600))
 	if s.Log != "" {
 		c.Log = s.Log
 	}
@@ -507,8 +511,39 @@ func TestReady(t *testing.T) {
 	if at, _ := Booted(booted); at.Before(before) || at.After(time.Now()) {
 		t.Errorf("it booted at %v, and not after %v", at, before)
 	}
+	line := regexp.MustCompile(`^\n\{"timeMicroseconds":[0-9]{16},"event":"booted"\}\n$`)
+	h.until("it has told so", func() bool { text, _ := os.ReadFile(filepath.Join(h.dir, "events")); return line.Match(text) })
 	send(t, h.attach(), "\n")
 	h.ended()
+}
+
+// A number that grows is told, and then rarely, but always when the VPS ends. The number
+// from before is not told.
+func TestCounts(t *testing.T) {
+	h := hold(t, setting{Script: "echo up; read go"})
+	conn := h.attach()
+	h.until("it works", func() bool {
+		text, _ := os.ReadFile(filepath.Join(h.dir, "log"))
+		return strings.Contains(string(text), "up")
+	})
+	write := func(n string) {
+		if err := os.WriteFile(filepath.Join(h.dir, "counts"), []byte("oom 9\noom_kill "+n+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := func() string {
+		text, _ := os.ReadFile(filepath.Join(h.dir, "events"))
+		return regexp.MustCompile(`[0-9]{16}`).ReplaceAllString(string(text), "T")
+	}
+	line := func(n string) string { return "\n{\"timeMicroseconds\":T,\"total\":\"" + n + "\"}}\n" }
+	write("5")
+	h.until("it is told", func() bool { return told() == line("5") })
+	write("6")
+	send(t, conn, "\n")
+	h.ended()
+	if got := told(); got != line("5")+line("6") {
+		t.Errorf("%q", got)
+	}
 }
 
 func TestSignalsAreIgnored(t *testing.T) {

@@ -70,6 +70,9 @@ func (l Looker) seenBooted(name vps.Name, init state.Process) bool {
 // note the next command asks again.
 func (l Looker) noteBooted(name vps.Name, init state.Process) {
 	if !l.ReadOnly {
+		if l.Told != nil {
+			l.Told(name)
+		}
 		_ = os.WriteFile(paths.SeenBooted(l.Store, name), []byte(bootedNote(init)), 0o600)
 	}
 }

@@ -38,6 +38,8 @@ type holder struct {
 	pace    pace
 	console console
 	notify  notify
+	events  eventLog
+	counts  counts
 	clients clients
 	tracer  tracer
 }
@@ -75,7 +77,7 @@ func main() {
 func (h *holder) setUp() (err error) {
 	ignore(sigIgn)
 	nameProcess("croft-monitor\x00")
-	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console, h.cfg.KernelLog, h.cfg.PIDFD, h.cfg.Runner} {
+	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console, h.cfg.KernelLog, h.cfg.PIDFD, h.cfg.Runner, h.cfg.Alarm} {
 		if fd >= 0 {
 			syscall.CloseOnExec(fd)
 			if err = syscall.SetNonblock(fd, true); err != nil {
@@ -97,7 +99,9 @@ func (h *holder) setUp() (err error) {
 	}
 	h.log.open(h.cfg.Log)
 	h.console.open(h.cfg.Master)
-	h.notify.open(h.cfg.Notify, h.cfg.Booted)
+	h.events.open(h.cfg.Events)
+	h.notify.open(h.cfg.Notify, h.cfg.Booted, h.cfg.Event)
+	h.counts.open(h.cfg.Counts)
 	h.clients.open(h.cfg.Console)
 	// Edge-triggered: a console that no process in the VPS has open reports a
 	// hang-up all the time. Level-triggered, that would keep the holder busy.
@@ -106,6 +110,11 @@ func (h *holder) setUp() (err error) {
 			if err = h.watch(fd, syscall.EPOLLIN|syscall.EPOLLOUT|edge); err != nil {
 				return err
 			}
+		}
+	}
+	for _, fd := range [...]int{h.cfg.Alarm, h.counts.changes} {
+		if fd >= 0 {
+			_ = h.watch(fd, syscall.EPOLLIN|edge) // the VPS runs without events too
 		}
 	}
 	if h.cfg.Runner >= 0 {
@@ -138,6 +147,9 @@ func (h *holder) wait() {
 		timeout = retryAfter
 	case h.active:
 		timeout = idleAfter
+	}
+	if rest := h.counts.rest(milliseconds()); rest >= 0 && (timeout < 0 || rest < timeout) {
+		timeout = rest
 	}
 	n, err := syscall.EpollWait(h.epoll, events[:], timeout)
 	if err == syscall.EINTR {
@@ -174,6 +186,8 @@ func (h *holder) note(fd int, what uint32) {
 		}
 	case h.cfg.Notify:
 		h.notify.readable = true
+	case h.cfg.Alarm, h.counts.changes:
+		h.counts.note(milliseconds())
 	case h.cfg.Console:
 		h.clients.waiting = true
 	default:
@@ -187,6 +201,7 @@ func (h *holder) work() {
 	if !h.pace.exhausted(milliseconds()) {
 		h.listen()
 	}
+	h.counts.work(milliseconds())
 	h.clients.accept()
 	h.clients.work()
 }
@@ -219,6 +234,7 @@ func (h *holder) finish() {
 		h.clients.show(out)
 	}
 	h.notify.read()
+	h.counts.check()
 	h.clients.close()
 	h.log.close()
 }

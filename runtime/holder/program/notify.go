@@ -7,12 +7,13 @@ type notify struct {
 	fd       int // None: there is no socket
 	readable bool
 	marker   string // made when it has; "" when that is done
+	event    string // told then
 	ready    bool
 	buf      [2048]byte
 }
 
-func (n *notify) open(fd int, marker string) {
-	n.fd, n.readable, n.marker = fd, fd >= 0, marker
+func (n *notify) open(fd int, marker, event string) {
+	n.fd, n.readable, n.marker, n.event = fd, fd >= 0, marker, event
 }
 
 // read takes up to 16 datagrams off the socket.
@@ -30,6 +31,7 @@ func (n *notify) read() {
 	}
 	if n.ready && n.marker != "" && mark(n.marker) {
 		n.marker = ""
+		h.events.tell(n.event, noNumber)
 	}
 }
 

@@ -26,9 +26,34 @@ type Config struct {
 	Log    string // the console log of this boot, which is appended to; "": no log
 	Booted string // created when READY=1 arrives, contains the time; "": no file
 
+	// Events is the log of events, to which EventTime, the time and Event are appended
+	// when READY=1 arrives; "": no file. Counts are told there too.
+	Events string
+	Event  string
+	Counts []Count
+	Alarm  int // eventfd that may say that a count has changed, or None
+
 	Exec string   // croft itself: executed when init has ended
 	Argv []string // its arguments, the program's name first; End.Args is appended
 }
+
+// EventTime begins the line that is appended to Config.Events, before the time in
+// microseconds since 1970.
+const EventTime = `{"timeMicroseconds":`
+
+// EventsSize is the size in bytes at which the log of events is set aside.
+const EventsSize = 4 << 20
+
+// A Count is a number of a cgroup's file, with lines of "KEY NUMBER". When it grows an
+// event is appended: EventTime, the time, Event, the number and EventEnd. It is at most
+// one each minute, and one when the VPS ends.
+type Count struct{ File, Key, Event string }
+
+// EventEnd ends the event of a Count, after the number.
+const EventEnd = `"}}`
+
+// MaxCounts is how many a holder can have.
+const MaxCounts = 4
 
 // None is the descriptor of something that is not there.
 const None = -1
@@ -51,7 +76,13 @@ func (c Config) Args(title string) []string {
 		"kmsg=" + itoa(c.KernelLog),
 		"log=" + c.Log,
 		"booted=" + c.Booted,
+		"events=" + c.Events,
+		"event=" + c.Event,
+		"alarm=" + itoa(c.Alarm),
 		"exec=" + c.Exec,
+	}
+	for _, n := range c.Counts {
+		args = append(args, "count="+n.Key+" "+n.Event+"\t"+n.File)
 	}
 	if c.Adopted {
 		args = append(args, "adopted=1")
@@ -63,7 +94,7 @@ func (c Config) Args(title string) []string {
 // Parse is the inverse of Args. Every key has to be known, and init, life and
 // exec have to be there.
 func Parse(args []string) (Config, error) {
-	c := Config{Init: None, PIDFD: None, Runner: None, Life: None, Master: None, Notify: None, Console: None, KernelLog: None}
+	c := Config{Init: None, PIDFD: None, Runner: None, Life: None, Master: None, Notify: None, Console: None, KernelLog: None, Alarm: None}
 	if len(args) == 0 {
 		return c, Error("no arguments")
 	}
@@ -95,6 +126,17 @@ func (c *Config) set(arg string) error {
 		c.Log = value
 	case "booted":
 		c.Booted = value
+	case "events":
+		c.Events = value
+	case "event":
+		c.Event = value
+	case "count":
+		rest, file := cutAt(value, '\t')
+		key, event := cutAt(rest, ' ')
+		if key == "" || file == "" || len(c.Counts) == MaxCounts {
+			return Error("not a count: " + arg)
+		}
+		c.Counts = append(c.Counts, Count{file, key, event})
 	case "exec":
 		c.Exec = value
 	case "adopted":
@@ -115,6 +157,8 @@ func (c *Config) set(arg string) error {
 		number = &c.Console
 	case "kmsg":
 		number = &c.KernelLog
+	case "alarm":
+		number = &c.Alarm
 	default:
 		return Error("unknown argument " + arg)
 	}
@@ -190,9 +234,11 @@ func ParseEnd(args []string) (End, error) {
 	return e, nil
 }
 
-func cut(s string) (key, value string) {
+func cut(s string) (key, value string) { return cutAt(s, '=') }
+
+func cutAt(s string, sep byte) (before, after string) {
 	for i := range len(s) {
-		if s[i] == '=' {
+		if s[i] == sep {
 			return s[:i], s[i+1:]
 		}
 	}

@@ -8,7 +8,8 @@ import (
 
 func TestArgs(t *testing.T) {
 	for _, c := range []Config{
-		{Init: 17, PIDFD: None, Runner: None, Life: 3, Master: 4, Notify: 5, Console: 6, Log: "/log", Booted: "/booted", Exec: "/croft", Argv: []string{"croft"}},
+		{Init: 17, PIDFD: None, Runner: None, Life: 3, Master: 4, Notify: 5, Console: 6, Log: "/log", Booted: "/booted", Events: "/log", Event: `,"event":"booted"}`, Alarm: None,
+			Counts: []Count{{"/sys/fs/a=b c", "oom_kill", `,"event":"oom","x y":"`}, {"/p", "max", `,"`}}, Exec: "/croft", Argv: []string{"croft"}},
 		{Init: 99999999, Adopted: true, PIDFD: 10, Runner: 11, Life: 3, Master: None, Notify: None, Console: None,
 			Log: "a=b c\n", Exec: "/x", Argv: []string{"croft", "monitor", "--", "", "init=1"}},
 	} {
