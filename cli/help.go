@@ -29,6 +29,7 @@ var exitStatuses = [][2]string{
 	{"7", "needs root or a capability"},
 	{"8", "the host lacks something"},
 	{"9", "timed out"},
+	{"10", "prevented by a hook of the administrator"},
 	{"128+n", "ended by signal n"},
 }
 

@@ -34,7 +34,7 @@ func (mon *monitor) prepareHolder(v vps.VPS, h *held, c holder.Config) (func() e
 	if err := mon.holderEvents(v, h, &c); err != nil {
 		return nil, err
 	}
-	c.Argv = []string{"croft", MonitorCommand, string(mon.name), string(monitorEnded), mon.store.Root, mon.store.RunRoot, mon.cgroups}
+	c.Argv = mon.arguments(monitorEnded)
 	return mon.become(mon.store.BinDir(), holderTitle(mon.name), c)
 }
 

@@ -25,6 +25,7 @@ import (
 	"croft/internal/vps"
 	"croft/runtime/consolelog"
 	"croft/runtime/holder"
+	"croft/runtime/hooks"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
 	"croft/runtime/sysctls"
@@ -37,6 +38,11 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	v, err := mon.store.Get(mon.name)
 	if err != nil {
 		return err
+	}
+	if mon.how == monitorEnded { // at other starts a command runs it
+		if err := mon.runHooks(ctx, hooks.PreStart, v); err != nil {
+			return err
+		}
 	}
 	var steps undo.Stack
 	defer steps.OnError(&err)
@@ -156,6 +162,11 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	}
 	mon.log.Printf("init runs (boot %d)", run.Boot)
 	mon.tellStarted(v, run)
+	if mon.how == monitorEnded {
+		if err := mon.hooksApart(v); err != nil {
+			mon.warn(err.Error())
+		}
+	}
 	mon.tell(nil)
 	return hold()
 }

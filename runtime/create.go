@@ -13,6 +13,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/undo"
 	"croft/internal/vps"
+	"croft/runtime/hooks"
 	"croft/runtime/paths"
 	"croft/template"
 	"croft/template/rootfs"
@@ -81,6 +82,8 @@ func (m *Manager) Create(ctx context.Context, name vps.Name, o CreateOptions) (I
 	if err == nil {
 		m.tellCreated(info)
 	}
+	l.Unlock() // so that a hook can change and start the VPS
+	m.afterwards(ctx, hooks.PostCreate, vps.VPS{Name: name, UUID: info.UUID})
 	return info, err
 }
 

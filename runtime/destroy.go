@@ -10,6 +10,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/hooks"
 	"croft/runtime/paths"
 	"croft/runtime/tables"
 )
@@ -58,6 +59,11 @@ func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOpt
 	if err := m.store.CheckTrash(name); err != nil { // before anything is killed
 		return err
 	}
+	if held, err := m.store.LifeHeld(name); err == nil && (o.Force || !held) { // otherwise it is refused
+		if err := m.runHooks(ctx, hooks.PreDestroy, v); err != nil {
+			return err
+		}
+	}
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
 		if !o.Force {
@@ -66,7 +72,9 @@ func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOpt
 		if err := requestStop(m.store, name); err != nil {
 			m.warn(err.Error()) // a VPS that is killed does not reboot
 		}
-		life, err = m.killLocked(ctx, l, v)
+		if life, err = m.killLocked(ctx, l, v); err == nil {
+			m.afterStop(ctx, v)
+		}
 	}
 	if err != nil {
 		return err

@@ -79,6 +79,9 @@ func (mon *monitor) sweepAfterEnd(ctx context.Context, seen holder.End) (next ne
 		err = errors.Join(err, e)
 	}
 	mon.tellStopped(v, *run.End, mon.askedToStop())
+	if !mon.askedToStop() { // otherwise the command does it
+		mon.afterStop(ctx, v)
+	}
 	if next == staysDown && !seen.Abandoned && !mon.askedToStop() && endreason.FromInside(*run.End) {
 		err = errors.Join(err, mon.store.UnmarkRunning(mon.name))
 	}

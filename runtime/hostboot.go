@@ -15,6 +15,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/endreason"
+	"croft/runtime/hooks"
 	"croft/runtime/inits"
 	"croft/runtime/observe"
 )
@@ -126,6 +127,8 @@ func (m *Manager) stopForShutdown(ctx context.Context, name vps.Name, deadline t
 	if err := m.store.MarkRunning(name); err != nil {
 		m.warn(err.Error())
 	}
+	m.afterwards(ctx, hooks.PreStop, v) // the host goes down anyway
+	defer m.afterStop(ctx, v)
 	left := timeLeft(own, deadline)
 	if held, err := m.store.LifeHeld(name); err != nil || !held {
 		if err == nil {

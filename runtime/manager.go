@@ -9,6 +9,7 @@ package runtime
 import (
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"croft/runtime/events"
 	"croft/runtime/guests"
 	"croft/runtime/holder"
+	"croft/runtime/hooks"
 	"croft/runtime/hostdevices"
 	"croft/runtime/hostfacts"
 	"croft/runtime/hostnet"
@@ -56,6 +58,10 @@ type Manager struct {
 	lockWait time.Duration
 	warn     func(string)
 	readOnly bool // see Options
+
+	config    string // the directory of the configuration
+	hooks     hooks.Dir
+	hookLimit time.Duration // 0: the default
 }
 
 // New returns a Manager. It is fail.Permission if the user is not root. For a
@@ -103,7 +109,7 @@ func New(o Options) (*Manager, error) {
 				return h, err
 			}},
 			rootfses:   overlays{},
-			monitors:   spawner{store: store, warn: warn, cgroups: cgroups},
+			monitors:   spawner{store: store, warn: warn, cgroups: cgroups, config: o.Config},
 			guests:     guests.Access{},
 			devices:    hostdevices.Real(),
 			mounts:     mounts.Access{},
@@ -120,6 +126,8 @@ func New(o Options) (*Manager, error) {
 		lockWait: o.LockTimeout,
 		warn:     warn,
 		readOnly: readOnly,
+		config:   o.Config,
+		hooks:    hooks.Dir{Path: filepath.Join(o.Config, HookDir)},
 	}, nil
 }
 

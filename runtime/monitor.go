@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	goruntime "runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"croft/runtime/endreason"
 	"croft/runtime/events"
 	"croft/runtime/holder"
+	"croft/runtime/hooks"
 	"croft/runtime/monitorlog"
 	"croft/runtime/paths"
 	"croft/template/rootfs"
@@ -79,6 +81,7 @@ type spawner struct {
 	store   *state.Store
 	warn    func(string)
 	cgroups container.CgroupManager
+	config  string
 }
 
 // startClean starts a process that does not inherit limits, priorities and the like
@@ -104,7 +107,7 @@ func (s spawner) Spawn(ctx context.Context, name vps.Name, life *os.File, how sp
 	}
 	defer read.Close()
 	cmd := exec.Command(self)
-	cmd.Args = []string{"croft", MonitorCommand, string(name), string(how), s.store.Root, s.store.RunRoot, string(s.cgroups)}
+	cmd.Args = []string{"croft", MonitorCommand, string(name), string(how), s.store.Root, s.store.RunRoot, string(s.cgroups), s.config}
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // for iptables and modprobe
 	cmd.ExtraFiles = []*os.File{life, write}
@@ -145,6 +148,10 @@ func (s spawner) Spawn(ctx context.Context, name vps.Name, life *os.File, how sp
 // of the VPS has ended.
 const monitorEnded spawnHow = "ended"
 
+// monitorHooks is the spawnHow of a process that runs the hooks of a VPS that its monitor
+// has started again.
+const monitorHooks spawnHow = "hooks"
+
 // A monitor is the process that a running VPS belongs to, as long as that process
 // is croft: from the start until init runs, and again from the end of init on. In
 // between it is the holder. It becomes the holder by execve(2), so it stays the
@@ -162,7 +169,21 @@ type monitor struct {
 	restarts bool // it starts the VPS again as the restart policy says
 }
 
-// Monitor is the command "croft monitor NAME HOW ROOT RUN CGROUPS …". If it returns,
+// arguments are those of a process of this monitor.
+func (mon *monitor) arguments(how spawnHow) []string {
+	return []string{"croft", MonitorCommand, string(mon.name), string(how), mon.store.Root, mon.store.RunRoot, mon.cgroups, mon.config}
+}
+
+// configOf returns the directory of the configuration in the arguments of Monitor. The
+// monitor of an older croft does not have it.
+func configOf(args []string) string {
+	if len(args) < 6 || strings.HasPrefix(args[5], "--") {
+		return ""
+	}
+	return args[5]
+}
+
+// Monitor is the command "croft monitor NAME HOW ROOT RUN CGROUPS CONFIG …". If it returns,
 // it returns the exit status.
 func Monitor(args []string) int {
 	if len(args) < 5 {
@@ -187,11 +208,12 @@ func Monitor(args []string) int {
 			unix.CloseOnExec(end.Life)
 			mon.life = os.NewFile(uintptr(end.Life), "life")
 		}
+	case monitorHooks:
 	default:
 		err = fail.New(fail.Usage, "no such monitor: %s", how)
 	}
 	if err == nil {
-		mon.Manager, err = New(Options{Root: args[2], Run: args[3], CgroupManager: args[4], Command: "croft monitor " + string(mon.name),
+		mon.Manager, err = New(Options{Root: args[2], Run: args[3], CgroupManager: args[4], Config: configOf(args), Command: "croft monitor " + string(mon.name),
 			Warn: func(w string) { mon.warnings = append(mon.warnings, w); mon.log.Printf("warning: %s", w) }})
 	}
 	if err == nil {
@@ -201,6 +223,11 @@ func Monitor(args []string) int {
 		}
 		logrus.SetOutput(os.Stderr) // warnings and errors of libcontainer
 		logrus.SetLevel(logrus.WarnLevel)
+		mon.hookLimit = monitorHookLimit
+		if how == monitorHooks {
+			mon.afterwards(context.Background(), hooks.PostStart, mon.settings())
+			return 0
+		}
 		err = mon.run(how, end)
 		if e := mon.containers.RemoveOwnScope(string(mon.name)); err == nil {
 			err = e

@@ -9,6 +9,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/endreason"
+	"croft/runtime/hooks"
 	"croft/runtime/look"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
@@ -139,7 +140,14 @@ func (m *Manager) startAfterUnseenEnd(ctx context.Context, l *state.Locked, v vp
 		return err
 	}
 	m.warn(fmt.Sprintf("%s: it ended while it had no monitor; it is started again", l.Name()))
-	return m.monitors.Spawn(ctx, l.Name(), life, spawnBoot)
+	if err := m.runHooks(ctx, hooks.PreStart, v); err != nil {
+		return err
+	}
+	if err := m.monitors.Spawn(ctx, l.Name(), life, spawnBoot); err != nil {
+		return err
+	}
+	m.afterwards(ctx, hooks.PostStart, v)
+	return nil
 }
 
 // recoverIfFree does the repairs of lockAndLoad for commands that take no lock. No-op

@@ -13,6 +13,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/consolelog"
+	"croft/runtime/hooks"
 	"croft/runtime/paths"
 	"croft/runtime/tables"
 )
@@ -129,6 +130,9 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 	if err := os.Remove(paths.StopRequest(m.store, l.Name())); err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("cannot remove the last stop request: %w", err)
 	}
+	if err := m.runHooks(ctx, hooks.PreStart, v); err != nil {
+		return err
+	}
 	before := m.nextBoot(l.Name())
 	err = m.monitors.Spawn(ctx, l.Name(), life, how)
 	if err != nil && m.nextBoot(l.Name()) != before { // otherwise the last console log is of an earlier boot
@@ -136,6 +140,7 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 	}
 	if err == nil {
 		m.names().Update(context.WithoutCancel(ctx), tables.NetworksOf(v))
+		m.afterwards(ctx, hooks.PostStart, v)
 	}
 	return err
 }

@@ -19,6 +19,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/guests"
+	"croft/runtime/hooks"
 	"croft/runtime/inits"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
@@ -43,13 +44,32 @@ func (m *Manager) Stop(ctx context.Context, name vps.Name, o StopOptions) error 
 		return err
 	}
 	defer l.Unlock()
+	ran, err := m.beforeStop(ctx, v, o)
+	if err != nil {
+		return err
+	}
 	m.unmarkRunning(name)
 	life, err := m.stopLocked(ctx, l, v, o)
 	if life != nil {
 		m.unmarkRunning(name) // a reboot from inside may have marked it meanwhile
 		life.Close()
+		if ran {
+			m.afterStop(ctx, v)
+		}
 	}
 	return err
+}
+
+// beforeStop runs the hooks before a stop of v, unless that is to be fast. It reports
+// whether v runs; only then there are hooks. If that cannot be found out it does not.
+func (m *Manager) beforeStop(ctx context.Context, v vps.VPS, o StopOptions) (ran bool, err error) {
+	if ran, err = m.runs(v.Name); err != nil || !ran {
+		return false, nil
+	}
+	if !o.Fast {
+		err = m.runHooks(ctx, hooks.PreStop, v)
+	}
+	return true, err
 }
 
 // Kill sends a signal to the init of name. SIGKILL ends the whole VPS, and Kill
@@ -79,6 +99,7 @@ func (m *Manager) Kill(ctx context.Context, name vps.Name, sig syscall.Signal) e
 	if life != nil {
 		m.unmarkRunning(name)
 		life.Close()
+		m.afterStop(ctx, v)
 	}
 	return err
 }
@@ -132,9 +153,16 @@ func (m *Manager) restart(ctx context.Context, name vps.Name, o StopOptions) err
 		return err
 	}
 	defer l.Unlock()
+	ran, err := m.beforeStop(ctx, v, o)
+	if err != nil {
+		return err
+	}
 	life, err := m.stopLocked(ctx, l, v, o)
 	if life != nil {
 		life.Close()
+		if ran {
+			m.afterStop(ctx, v)
+		}
 	}
 	if fail.Is(err, fail.Timeout) {
 		m.warn(err.Error()) // but it has ended

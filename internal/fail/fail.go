@@ -14,15 +14,16 @@ type Kind int
 
 // The kinds. A command inside a VPS has its own statuses: see ExecFailed.
 const (
-	Internal   Kind = 1 // unclassified: ours to fix
-	Usage      Kind = 2 // an option or argument makes no sense
-	NotFound   Kind = 3 // no such VPS, template, network, snapshot
-	Taken      Kind = 4 // a name or address has another owner
-	State      Kind = 5 // the VPS is in the wrong state for this
-	Busy       Kind = 6 // another command holds the lock
-	Permission Kind = 7 // needs root or a capability
-	Host       Kind = 8 // the host lacks something
-	Timeout    Kind = 9 // it did not happen in time
+	Internal   Kind = 1  // unclassified: ours to fix
+	Usage      Kind = 2  // an option or argument makes no sense
+	NotFound   Kind = 3  // no such VPS, template, network, snapshot
+	Taken      Kind = 4  // a name or address has another owner
+	State      Kind = 5  // the VPS is in the wrong state for this
+	Busy       Kind = 6  // another command holds the lock
+	Permission Kind = 7  // needs root or a capability
+	Host       Kind = 8  // the host lacks something
+	Timeout    Kind = 9  // it did not happen in time
+	Hook       Kind = 10 // a program of the administrator has prevented it
 )
 
 // Exit statuses of exec and run, where those of the command take the low ones.
