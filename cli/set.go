@@ -41,9 +41,15 @@ at once: "croft help publish" has the forms. An ADDRESS or a protocol that a rem
 does not name matches any.
 
 Some settings of a running VPS take effect at its next start: --hostname, --env,
---sysctl, --allow. The command names them, and "croft list --columns name,pending"
+--sysctl, --allow, --id-size. The command names them, and "croft list --columns name,pending"
 "croft status" and "croft inspect" show them until then. --at-restart defers the
 other settings too: memory, for example. Addresses always change at once.
+
+--id-size changes the number of user ids. More are possible if the ids of the host after
+those of the VPS are free, fewer if it is stopped and has no files of the others. Its
+first id stays. If that is not possible, and to make a VPS privileged or
+unprivileged, its files would need other owners: make a template of it ("croft
+template create") and a new VPS of that.
 
 --ip-add and --ip-del change addresses, inside the VPS and on its networks, without
 a restart. An address belongs to the interface whose network contains it;
@@ -103,6 +109,8 @@ with --force or --all, until --protect no. All other commands work as before.
 		}, setNetworkOptions(), resourceOptions(), []cmdline.Option{
 			cmdline.Option{Name: "label", Short: "l", Placeholder: "KEY=VALUE|-KEY", Many: true, Dash: true, Usage: "set a label, or remove it; may be repeated"},
 			descriptionOption(),
+			cmdline.Option{Name: "id-size", Placeholder: "NUMBER", Usage: "number of user ids, a multiple of 65536; at the next start"},
+			cmdline.Option{Name: "privileged", Placeholder: "yes|no", Choices: values.YesNos(), Usage: "only what the VPS is already: its files have fitting owners"},
 			cmdline.Option{Name: "hostname", Placeholder: "NAME", Usage: "host name, or default: the name of the VPS; at the next start"},
 			cmdline.Option{Name: "dns", Placeholder: "ADDRESS", Many: true, Usage: "DNS server, or default; may be repeated, replaces all"},
 			cmdline.Option{Name: "search", Placeholder: "DOMAIN", Many: true, Usage: "DNS search domain, or default; may be repeated, replaces all"},
@@ -193,6 +201,8 @@ func setEdits(i *invocation) []vps.Edit {
 	edits = addEdit(edits, i, "description", descriptionOrDefault, func(s string) vps.Edit { return vps.SetDescription{Text: s} })
 	edits = append(edits, initEdits(i)...)
 	edits = append(edits, deviceEdits(i)...)
+	edits = addEdit(edits, i, "id-size", values.IDSize, func(n uint32) vps.Edit { return vps.SetIDSize{Size: n} })
+	edits = addEdit(edits, i, "privileged", values.YesNo, func(yes bool) vps.Edit { return vps.SetPrivileged{Privileged: yes} })
 	edits = addEdit(edits, i, "onboot", values.OnBoot, func(o vps.OnBoot) vps.Edit { return vps.SetOnBoot{OnBoot: o} })
 	edits = addEdit(edits, i, "boot-order", values.BootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })
 	edits = addEdit(edits, i, "stop-timeout", values.Timeout, func(d time.Duration) vps.Edit { return vps.SetStopTimeout{Timeout: d} })

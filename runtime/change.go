@@ -146,8 +146,12 @@ func (c *change) make(ctx context.Context) (err error) {
 	if err := c.checkNewMounts(); err != nil {
 		return err
 	}
+	fewer, err := c.checkFewerIDs()
+	if err != nil {
+		return err
+	}
 	c.undo.Arm(func() error { return c.lock.Put(c.was.VPS) })
-	if err := c.save(ctx); err != nil {
+	if err := c.saveIDs(ctx); err != nil {
 		return err
 	}
 	if c.init, err = c.liveInit(c.now.Name); err != nil {
@@ -161,6 +165,9 @@ func (c *change) make(ctx context.Context) (err error) {
 		return err
 	}
 	if err := c.releaseRemoved(ctx); err != nil {
+		return err
+	}
+	if err := c.releaseIDs(ctx, fewer); err != nil {
 		return err
 	}
 	c.follow(ctx)

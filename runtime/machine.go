@@ -141,6 +141,8 @@ type rootfses interface {
 	Mounted(r rootfs.Rootfs) (bool, error)
 	Release(r rootfs.Rootfs) error
 	View(r rootfs.Rootfs, do func(root string) error) error
+	// Above returns a file of an id that is not among the first size ones, or "".
+	Above(r rootfs.Rootfs, size uint32) (string, error)
 	// Open is for copying files of a VPS that does not run.
 	Open(r rootfs.Rootfs) (*os.File, error)
 }
@@ -211,10 +213,11 @@ type templates interface {
 // overlays is rootfses on the real host.
 type overlays struct{}
 
-func (overlays) Make(r rootfs.Rootfs) error    { return r.Make() }
-func (overlays) Mount(r rootfs.Rootfs) error   { return r.Mount() }
-func (overlays) Unmount(r rootfs.Rootfs) error { return r.Unmount() }
-func (overlays) Release(r rootfs.Rootfs) error { return r.Release() }
+func (overlays) Make(r rootfs.Rootfs) error                         { return r.Make() }
+func (overlays) Mount(r rootfs.Rootfs) error                        { return r.Mount() }
+func (overlays) Unmount(r rootfs.Rootfs) error                      { return r.Unmount() }
+func (overlays) Above(r rootfs.Rootfs, size uint32) (string, error) { return r.Above(size) }
+func (overlays) Release(r rootfs.Rootfs) error                      { return r.Release() }
 
 func (overlays) Open(r rootfs.Rootfs) (*os.File, error) { return r.Open() }
 

@@ -198,7 +198,7 @@ func TestChanges(t *testing.T) {
 	if got := Changes(Words{}, Words{"onboot": {"last"}, "protect": {"no"}}); len(got) > 0 {
 		t.Errorf("a default is no change: %v", got)
 	}
-	if got := fmt.Sprint(Fixed(have, Words{"template": {"busybox"}, "id-size": {"131072"}, "memory": {"1G"}})); got != "[template]" {
+	if got := fmt.Sprint(Fixed(have, Words{"template": {"busybox"}, "memory": {"1G"}})); got != "[template]" {
 		t.Errorf("fixed: %s", got)
 	}
 }

@@ -155,12 +155,13 @@ type StartSettings struct {
 	Env      []string          `json:"env,omitempty"`
 	Sysctls  map[string]string `json:"sysctls,omitempty"`
 	Allow    []string          `json:"allow,omitempty"`
+	IDSize   uint32            `json:"idSize,omitempty"` // 0: not known, a former croft started it
 }
 
 // StartSettings returns those settings of v.
 func (v VPS) StartSettings() StartSettings {
 	v = v.Clone()
-	return StartSettings{Hostname: v.Hostname, Env: v.Env, Sysctls: v.Sysctls, Allow: v.Allow}
+	return StartSettings{Hostname: v.Hostname, Env: v.Env, Sysctls: v.Sysctls, Allow: v.Allow, IDSize: v.IDs.Size}
 }
 
 // Pending names the settings of s, as the options that set them, that differ from
@@ -176,6 +177,7 @@ func (s StartSettings) Pending(started StartSettings) []string {
 	add("env", sameSet(s.Env, started.Env))
 	add("sysctl", maps.Equal(s.Sysctls, started.Sysctls))
 	add("allow", sameSet(s.Allow, started.Allow))
+	add("id-size", s.IDSize == started.IDSize || started.IDSize == 0)
 	return pending
 }
 
