@@ -141,3 +141,31 @@ func TestFollowEvents(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The addresses of an interface that is added and removed are events too.
+func TestEventsOfInterfaces(t *testing.T) {
+	f := newFaulty(t, memoryDir(t))
+	if err := errors.Join(createWeb(f), createLAN(f)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		edit vps.Edit
+		want string
+	}{
+		{vps.AddInterface{Network: "lan"}, "address-added"}, {vps.RemoveInterface{Name: "lan"}, "address-removed"},
+	} {
+		before := len(told(t, f.m))
+		if err := changeWeb(c.edit)(f); err != nil {
+			t.Fatal(err)
+		}
+		all := told(t, f.m)[before:]
+		if len(all) < 2 || !strings.HasPrefix(all[0], "changed") {
+			t.Fatalf("%q", all)
+		}
+		for _, text := range all[1:] {
+			if !strings.HasPrefix(text, c.want+" ") || !strings.HasSuffix(text, " eth1") {
+				t.Errorf("%q", text)
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -168,15 +169,27 @@ func (m *Manager) tellStopped(v vps.VPS, end state.End, requested bool) {
 	m.event(v, events.Stopped, eventReason, end.Reason, eventStatus, status, eventDetail, end.Detail, eventRequested, asked, eventOOM, oom)
 }
 
-// tell records a change: the options, and each address.
+// tell records a change: what was set, and each address, also of interfaces that were
+// added and removed.
 func (c *change) tell() {
 	c.event(c.now.VPS, events.Changed, eventChanges, strings.Join(vps.Words(c.edits...), "; "))
+	tell := func(what, at string, addresses []netip.Addr) {
+		for _, a := range addresses {
+			c.event(c.now.VPS, what, eventAddress, a.String(), eventInterface, at)
+		}
+	}
 	for _, a := range c.moves() {
-		for _, addr := range a.added {
-			c.event(c.now.VPS, events.AddressAdded, eventAddress, addr.String(), eventInterface, a.at.Name)
+		tell(events.AddressAdded, a.at.Name, a.added)
+		tell(events.AddressRemoved, a.at.Name, a.removed)
+	}
+	for _, i := range c.attached() {
+		for _, p := range c.now.plugs {
+			if p.Plan.Interface == i.Name {
+				tell(events.AddressAdded, i.Name, p.Claim.Addresses)
+			}
 		}
-		for _, addr := range a.removed {
-			c.event(c.now.VPS, events.AddressRemoved, eventAddress, addr.String(), eventInterface, a.at.Name)
-		}
+	}
+	for _, i := range c.detached() {
+		tell(events.AddressRemoved, i.Name, i.Addresses)
 	}
 }
