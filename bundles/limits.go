@@ -3,8 +3,11 @@ package bundles
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"croft/internal/vps"
 )
 
 // Capacity is how much a host has of what VPSs without limits of their own get
@@ -69,6 +72,12 @@ func (s Settings) pids() int64 {
 		return -1
 	}
 	return s.Capacity.DefaultPIDs()
+}
+
+// TmpSize returns the mount options that bound a tmpfs which a VPS with these limits
+// mounts on its /tmp itself.
+func TmpSize(l vps.Limits, c Capacity) string {
+	return strings.Join(Settings{Limits: l, Capacity: c}.tmpfs(4, 8), ",")
 }
 
 // tmpfs returns options that bound a tmpfs to a fraction of the VPS's memory if

@@ -45,6 +45,12 @@ func TestTmpfs(t *testing.T) {
 	}
 }
 
+func TestTmpSize(t *testing.T) {
+	if got := TmpSize(vps.Limits{Memory: 512 << 20}, Capacity{Memory: 24 << 30}); got != "size=131072k,nr_inodes=8192" {
+		t.Error(got)
+	}
+}
+
 // A VPS's limits never exceed what its host can give, and name all that there
 // are.
 func TestRlimits(t *testing.T) {

@@ -201,7 +201,8 @@ func (m *Manager) configureGuest(v vps.VPS, root *inside.Root, host hostfacts.Fa
 
 // guestSettings returns the settings for the guest's own files.
 func guestSettings(v vps.VPS, plugs []tables.Plug, host hostfacts.Facts) (guest.Settings, error) {
-	s := guest.Settings{Hostname: v.Hostname, Servers: host.Upstreams, Search: host.Search}
+	s := guest.Settings{Hostname: v.Hostname, Servers: host.Upstreams, Search: host.Search,
+		TmpSize: bundles.TmpSize(v.Limits, host.Capacity)}
 	if len(v.DNS.Servers) > 0 {
 		s.Servers = nil
 		for _, text := range v.DNS.Servers {

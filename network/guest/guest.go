@@ -41,6 +41,7 @@ type Settings struct {
 	Search     []string
 	Routing    bool   // the host adds routes or rules, which the network service must leave alone
 	Init       string // which of the inits whose files are fitted it boots: InitBusybox, InitSysVinit, InitRunit; "" is another
+	TmpSize    string // mount options that bound a tmpfs on /tmp; "" leaves it alone
 	First      bool   // this VPS has never been started
 }
 
@@ -83,7 +84,7 @@ func Files(root fs.FS, s Settings) (Changes, error) {
 	}
 	w := &writer{root: root, first: s.First}
 	for _, part := range []func(*writer, Settings){
-		names, fstab, inittab, runit, hostKeys, resolver, ifupdown, networkd, netplan, networkManager, ifcfg, wicked,
+		names, fstab, tmp, inittab, runit, hostKeys, resolver, ifupdown, networkd, netplan, networkManager, ifcfg, wicked,
 	} {
 		part(w, s)
 	}
