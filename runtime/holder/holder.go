@@ -41,6 +41,17 @@ type Count = protocol.Count
 // EventEnd ends the event of a Count.
 const EventEnd = protocol.EventEnd
 
+// Files is the filesystem with the files that show a VPS its own memory, CPUs and load.
+// Cgroups are the directories that have their numbers.
+type (
+	Files   = protocol.Files
+	Cgroups = protocol.Cgroups
+)
+
+// CgroupsOf returns the cgroups with these directories, by the names of their controllers
+// of version 1, and "" for that of version 2.
+func CgroupsOf(dirs map[string]string) Cgroups { return protocol.CgroupsOf(dirs) }
+
 // InitName is the name of the holder's program as the init of a VPS whose image
 // has none. An Init is its configuration there.
 const InitName = protocol.InitName
@@ -123,8 +134,8 @@ func Exec(path, title string, c Config) error {
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("close descriptors on exec: %w", err)
 	}
-	for _, fd := range []int{c.Life, c.Master, c.Notify, c.Console, c.KernelLog, c.PIDFD, c.Runner, c.Alarm} {
-		if fd < 0 {
+	for _, fd := range []int{c.Life, c.Master, c.Notify, c.Console, c.KernelLog, c.PIDFD, c.Runner, c.Alarm, c.Files.FD, c.Files.Tasks} {
+		if fd <= 0 {
 			continue
 		}
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0); err != nil {

@@ -41,6 +41,7 @@ type holder struct {
 	events  eventLog
 	counts  counts
 	clients clients
+	files   files
 	tracer  tracer
 }
 
@@ -77,7 +78,8 @@ func main() {
 func (h *holder) setUp() (err error) {
 	ignore(sigIgn)
 	nameProcess("croft-monitor\x00")
-	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console, h.cfg.KernelLog, h.cfg.PIDFD, h.cfg.Runner, h.cfg.Alarm} {
+	h.files.open(h.cfg)
+	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console, h.cfg.KernelLog, h.cfg.PIDFD, h.cfg.Runner, h.cfg.Alarm, h.files.fd} {
 		if fd >= 0 {
 			syscall.CloseOnExec(fd)
 			if err = syscall.SetNonblock(fd, true); err != nil {
@@ -97,6 +99,7 @@ func (h *holder) setUp() (err error) {
 	if h.cfg.Adopted {
 		h.tracer.begin(h.cfg.Init)
 	}
+	h.pace.most = windowBytes
 	h.log.open(h.cfg.Log)
 	h.console.open(h.cfg.Master)
 	h.events.open(h.cfg.Events)
@@ -105,7 +108,7 @@ func (h *holder) setUp() (err error) {
 	h.clients.open(h.cfg.Console)
 	// Edge-triggered: a console that no process in the VPS has open reports a
 	// hang-up all the time. Level-triggered, that would keep the holder busy.
-	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console} {
+	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console, h.files.fd} {
 		if fd >= 0 {
 			if err = h.watch(fd, syscall.EPOLLIN|syscall.EPOLLOUT|edge); err != nil {
 				return err
@@ -134,23 +137,7 @@ var events [16]syscall.EpollEvent
 
 // wait sleeps until there is work, and notes whose.
 func (h *holder) wait() {
-	timeout := forever
-	switch {
-	case h.clients.busy():
-		timeout = 0
-	case h.console.readable || h.notify.readable:
-		timeout = 0
-		if now := milliseconds(); h.pace.exhausted(now) {
-			timeout = rest(now)
-		}
-	case h.clients.stalled():
-		timeout = retryAfter
-	case h.active:
-		timeout = idleAfter
-	}
-	if rest := h.counts.rest(milliseconds()); rest >= 0 && (timeout < 0 || rest < timeout) {
-		timeout = rest
-	}
+	timeout := h.timeout()
 	n, err := syscall.EpollWait(h.epoll, events[:], timeout)
 	if err == syscall.EINTR {
 		h.reap()
@@ -162,6 +149,7 @@ func (h *holder) wait() {
 	if n == 0 {
 		if timeout == idleAfter {
 			h.active = false
+			h.files.givePagesBack()
 			givePagesBack()
 		}
 		h.clients.retry()
@@ -171,6 +159,28 @@ func (h *holder) wait() {
 	for _, ev := range events[:n] {
 		h.note(int(ev.Fd), ev.Events)
 	}
+}
+
+// timeout returns how long to wait for events, in milliseconds.
+func (h *holder) timeout() int {
+	if h.clients.busy() {
+		return 0
+	}
+	now := milliseconds()
+	timeout := idleAfter
+	switch {
+	case h.clients.stalled():
+		timeout = retryAfter
+	case !h.active:
+		timeout = forever
+	}
+	if h.console.readable || h.notify.readable {
+		timeout = h.pace.wait(now)
+	}
+	if h.files.readable {
+		timeout = sooner(timeout, h.files.pace.wait(now))
+	}
+	return sooner(timeout, h.counts.rest(now))
 }
 
 func (h *holder) note(fd int, what uint32) {
@@ -190,6 +200,8 @@ func (h *holder) note(fd int, what uint32) {
 		h.counts.note(milliseconds())
 	case h.cfg.Console:
 		h.clients.waiting = true
+	case h.files.fd:
+		h.files.readable = true
 	default:
 		h.clients.note(fd, what)
 	}
@@ -204,6 +216,7 @@ func (h *holder) work() {
 	h.counts.work(milliseconds())
 	h.clients.accept()
 	h.clients.work()
+	h.files.work()
 }
 
 // listen reads a part of the output and of the messages of the VPS.

@@ -10,8 +10,9 @@ import (
 // host little. A process inside that writes more has to wait, as on a serial
 // line.
 type pace struct {
+	most   int   // what may be spent in a window: bytes, or another measure
 	window int64 // the number of the current one
-	spent  int   // bytes in it
+	spent  int   // in it
 }
 
 // A window is 100 ms, in which 256 KiB are read: no boot writes as much.
@@ -26,7 +27,23 @@ func (p *pace) exhausted(now int64) bool {
 	if w := now / windowLength; w != p.window {
 		p.window, p.spent = w, 0
 	}
-	return p.spent >= windowBytes
+	return p.spent >= p.most
+}
+
+// wait is how long to wait before the next work, in milliseconds.
+func (p *pace) wait(now int64) int {
+	if p.exhausted(now) {
+		return rest(now)
+	}
+	return 0
+}
+
+// sooner returns the shorter one of two timeouts.
+func sooner(a, b int) int {
+	if a == forever || b != forever && b < a {
+		return b
+	}
+	return a
 }
 
 // rest is how many milliseconds the current window lasts from now on.

@@ -3,7 +3,7 @@ package main
 import "testing"
 
 func TestPace(t *testing.T) {
-	var p pace
+	p := pace{most: windowBytes}
 	now := int64(12345)
 	for range windowBytes / 4096 {
 		if p.exhausted(now) {

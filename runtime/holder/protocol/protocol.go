@@ -23,6 +23,9 @@ type Config struct {
 	// inside wait; or None.
 	KernelLog int
 
+	Files   Files   // of /proc and /sys that the holder answers for
+	Cgroups Cgroups // where the numbers of these files are
+
 	Log    string // the console log of this boot, which is appended to; "": no log
 	Booted string // created when READY=1 arrives, contains the time; "": no file
 
@@ -87,6 +90,14 @@ func (c Config) Args(title string) []string {
 	if c.Adopted {
 		args = append(args, "adopted=1")
 	}
+	if f := c.Files; f.FD > 0 {
+		args = append(args, "files="+itoa(f.FD), "owner="+itoa(f.Owner), "tasks="+itoa(f.Tasks))
+	}
+	for kind, dir := range c.Cgroups {
+		if dir != "" {
+			args = append(args, cgroupKey+cgroupNames[kind]+"="+dir)
+		}
+	}
 	args = append(args, "--")
 	return append(args, c.Argv...)
 }
@@ -120,6 +131,9 @@ func Parse(args []string) (Config, error) {
 
 func (c *Config) set(arg string) error {
 	key, value := cut(arg)
+	if len(key) >= len(cgroupKey) && key[:len(cgroupKey)] == cgroupKey {
+		return c.setCgroup(key[len(cgroupKey):], value)
+	}
 	var number *int
 	switch key {
 	case "log":
@@ -159,6 +173,12 @@ func (c *Config) set(arg string) error {
 		number = &c.KernelLog
 	case "alarm":
 		number = &c.Alarm
+	case "files":
+		number = &c.Files.FD
+	case "owner":
+		number = &c.Files.Owner
+	case "tasks":
+		number = &c.Files.Tasks
 	default:
 		return Error("unknown argument " + arg)
 	}
