@@ -34,6 +34,9 @@ func (mon *monitor) prepareHolder(v vps.VPS, h *held, c holder.Config) (func() e
 	if err := mon.holderEvents(v, h, &c); err != nil {
 		return nil, err
 	}
+	if own := h.own; own != nil {
+		c.Files, c.Cgroups = holder.Files{FD: fd(own.Server), Owner: int(own.owner), Tasks: fd(own.Tasks)}, own.cgroups
+	}
 	c.Argv = mon.arguments(monitorEnded)
 	return mon.become(mon.store.BinDir(), holderTitle(mon.name), c)
 }
@@ -79,6 +82,9 @@ func (mon *monitor) adopt() error {
 	}
 	if h.kernelLog, err = mon.guests.HoldKernelLog(init); err != nil {
 		mon.warn(fmt.Sprintf("%s: %v", v.Name, err))
+	}
+	if h.own, err = mon.renewOwnFiles(v, init.Identity()); err != nil {
+		mon.warn(fmt.Sprintf("%s does not see all of its own memory and CPUs until its next start: %v", v.Name, err))
 	}
 	if err := mon.keepLinks(v, init); err != nil {
 		mon.warn(fmt.Sprintf("%s: %v", v.Name, err))

@@ -130,6 +130,9 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if held.kernelLog, err = mon.guests.KernelLog(init, paths.KernelLog(mon.store, v.Name), v.IDs.First); err != nil {
 		return err
 	}
+	if held.own, err = mon.ownFiles(v, init); err != nil {
+		mon.warn(fmt.Sprintf("%s sees some of the host's memory and CPUs: %v", v.Name, err))
+	}
 	if err := mon.guests.TakeBack(paths.GivenDir(mon.store, v.Name)); err != nil {
 		return err
 	}
@@ -391,9 +394,13 @@ type held struct {
 	master    *os.File
 	kernelLog *os.File // nil if the kernel has no /proc/kmsg
 	alarm     *os.File // of container.Watched; may be nil
+	own       *ownFiles
 }
 
 func (h *held) close() {
+	if h.own != nil {
+		h.own.Close()
+	}
 	for _, f := range []*os.File{h.notify, h.console, h.master, h.kernelLog, h.alarm} {
 		if f != nil {
 			f.Close()

@@ -35,6 +35,7 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 	}
 	f.NamespaceWhy, f.ShiftWhy, f.OverlayWhy = why(trial.Namespace), why(trial.Shift), why(trial.Overlay)
 	f.NodeWhy = why(guests.TryDevices(m.store.RunRoot))
+	f.OwnFilesWhy = why(guests.TryOwnFiles(m.store.RunRoot))
 	builder, err := recipe.Builder()
 	f.Builder, f.BuilderWhy = builder, why(err)
 	facts, err := m.host()

@@ -73,6 +73,8 @@ type containers interface {
 	Freeze(id string) error
 	Thaw(id string) error
 	Frozen(id string) (bool, error)
+	// Cgroups returns the directories of the cgroups, by their controllers.
+	Cgroups(id string) (map[string]string, error)
 	Exec(id string, p *specs.Process, stdio [3]*os.File) (*container.Running, error)
 	// EndRemains kills the processes of Remains.
 	EndRemains(id string) error
@@ -173,6 +175,7 @@ type guestAccess interface {
 	TakeBack(dir string) error
 	KernelLog(p *inside.Process, path string, first uint32) (*os.File, error)
 	HoldKernelLog(p *inside.Process) (*os.File, error)
+	OwnFiles(p *inside.Process, owner uint32, pressure bool, scratch string) (*guests.OwnFiles, error)
 	FreeConsole(master *os.File) error
 	NewConsole(p *inside.Process, first uint32, scratch string) (*os.File, error)
 }

@@ -296,6 +296,8 @@ func (w *world) Init(id string) (int, error) {
 	return 0, container.ErrAbsent
 }
 
+func (w *world) Cgroups(string) (map[string]string, error) { return nil, nil }
+
 func (w *world) Freeze(id string) error {
 	return w.effect("freeze", func() error { return w.put("container", id, "frozen") })
 }
@@ -758,7 +760,10 @@ func (w fakeGuests) KernelLog(*inside.Process, string, uint32) (*os.File, error)
 	return nil, w.effect("give a kernel log", func() error { return nil })
 }
 func (fakeGuests) HoldKernelLog(*inside.Process) (*os.File, error) { return nil, nil }
-func (fakeGuests) FreeConsole(*os.File) error                      { return nil }
+func (w fakeGuests) OwnFiles(*inside.Process, uint32, bool, string) (*guests.OwnFiles, error) {
+	return nil, w.effect("give files of its own", func() error { return nil })
+}
+func (fakeGuests) FreeConsole(*os.File) error { return nil }
 func (fakeGuests) NewConsole(*inside.Process, uint32, string) (*os.File, error) {
 	return os.Open(os.DevNull)
 }

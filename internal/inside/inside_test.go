@@ -489,3 +489,14 @@ func startTime(stat string) (uint64, error) {
 	s, err := proc.ParseStat(stat)
 	return s.StartTime, err
 }
+
+func TestLastMount(t *testing.T) {
+	table := "proc /proc proc rw 0 0\ncroft /proc/meminfo fuse.croft ro,nosuid 0 0\nnone /proc/meminfo tmpfs rw 0 0\ncroft /proc/stat fuse.croft ro 0 0\n"
+	for name, want := range map[string]mountEntry{
+		"/proc/stat": {"croft", "fuse.croft"}, "/proc/meminfo": {"none", "tmpfs"}, "/proc/met": {},
+	} {
+		if got, ok := lastMount(table, name); got != want || ok != (want != mountEntry{}) {
+			t.Errorf("%s: %+v, %v", name, got, ok)
+		}
+	}
+}

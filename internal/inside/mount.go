@@ -122,13 +122,18 @@ func (p *Process) Uncover(name string, kind int64) error {
 	if err != nil || kind != 0 && is != kind {
 		return err
 	}
+	return p.unmount(dir, path.Base(name))
+}
+
+// unmount unmounts the last mount over the file base of dir. No-op if there is none.
+func (p *Process) unmount(dir *os.File, base string) error {
 	return p.InMounts(func() error {
 		// umount(2) takes a name alone: one element, below the directory that is open.
 		if err := unix.Fchdir(int(dir.Fd())); err != nil {
-			return fmt.Errorf("enter the directory of %s: %w", name, err)
+			return fmt.Errorf("enter the directory of %s: %w", base, err)
 		}
-		if err := unix.Unmount(path.Base(name), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EINVAL) {
-			return fmt.Errorf("unmount %s: %w", name, err)
+		if err := unix.Unmount(base, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EINVAL) {
+			return fmt.Errorf("unmount %s: %w", base, err)
 		}
 		return nil
 	})

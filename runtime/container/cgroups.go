@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,26 @@ func cgroupDirs(c *libcontainer.Container) ([]string, error) {
 	}
 	slices.Sort(dirs)
 	return slices.Compact(dirs), nil
+}
+
+// Cgroups returns the cgroup directories of the container: in version 1 by the names of
+// their controllers, and that of version 2, if the container is in one, as "". An absent
+// container is ErrAbsent.
+func (e Engine) Cgroups(id string) (map[string]string, error) {
+	c, err := e.load(id)
+	if err != nil {
+		return nil, err
+	}
+	state, err := c.lc.State()
+	if err != nil {
+		return nil, fmt.Errorf("read container's state: %w", err)
+	}
+	dirs := maps.Clone(state.CgroupPaths)
+	delete(dirs, "")
+	if dir := unified(state); dir != "" {
+		dirs[""] = dir
+	}
+	return dirs, nil
 }
 
 // unified returns c's directory in the cgroup2 hierarchy, "" if it has none.

@@ -58,6 +58,7 @@ func hosts() map[string]Facts {
 	f = whole()
 	f.OverlayWhy, f.Filesystem = "invalid argument", "overlay"
 	f.RunDir, f.Impassable = "/root/run", "/root"
+	f.OwnFilesWhy = "this host has no FUSE"
 	f.NodeWhy, f.Closed = "operation not permitted", []string{"/dev/fuse"}
 	all["on-overlay"] = f
 

@@ -23,12 +23,13 @@ type Facts struct {
 	FreeBytes    uint64
 	FreeInodes   uint64 // of a filesystem that has no such limit: all ones
 
-	Cgroups Cgroups
-	Devices []string // nodes that VPSs could use and that are not here
-	NodeWhy string   // why croft cannot make device nodes; "" if it can
-	Closed  []string // those of the nodes here that not every user may open
-	Network Network
-	Boot    Boot
+	Cgroups     Cgroups
+	Devices     []string // nodes that VPSs could use and that are not here
+	NodeWhy     string   // why croft cannot make device nodes; "" if it can
+	OwnFilesWhy string   // why VPSs see the host's memory and CPUs; "" if they see their own
+	Closed      []string // those of the nodes here that not every user may open
+	Network     Network
+	Boot        Boot
 
 	VPSs    int // how many there are
 	FreeIDs int // how many more could have user ids of their own

@@ -6,7 +6,7 @@ import (
 )
 
 func networkRules() []rule {
-	return []rule{links, filters, guard, iptables, rates, forwarding, firewalls, modules, devices}
+	return []rule{links, filters, guard, iptables, rates, forwarding, firewalls, modules, devices, ownFiles}
 }
 
 func links(f Facts) []Check {
@@ -76,6 +76,14 @@ func modules(f Facts) []Check {
 			f.install([5]string{"linux-image-$(dpkg --print-architecture)", "kernel-modules-extra kmod", "linux-lts kmod", "linux kmod", "kernel-default kmod"}))
 	}
 	return good(name, what, "all can be had")
+}
+
+func ownFiles(f Facts) []Check {
+	const name, what = "own /proc", "memory, CPUs and load that VPSs see are their own"
+	if f.OwnFilesWhy != "" {
+		return bad(Warning, name, what, "VPSs see those of the host ("+f.OwnFilesWhy+")", "modprobe fuse")
+	}
+	return good(name, what, "can be made")
 }
 
 func devices(f Facts) []Check {
