@@ -29,7 +29,9 @@ type Settings struct {
 	Sysctls     map[string]string // namespaced ones only: vps.CheckSysctl
 	Devices     []Device          // beside those that every VPS has, with a path of their own each
 	NotifyFile  string            // the host's socket that becomes NotifySocket
-	InitFile    string            // the host's program that becomes InitPath, for images without an init; "" otherwise
+	// CredentialsDir is the host's directory that becomes CredentialsPath; "" is none.
+	CredentialsDir string
+	InitFile       string // the host's program that becomes InitPath, for images without an init; "" otherwise
 
 	// Capacity is the host's, of which a VPS without limits gets a share.
 	Capacity Capacity

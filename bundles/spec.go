@@ -13,6 +13,10 @@ import (
 // NotifySocket is where init inside says that it has booted (sd_notify(3)).
 const NotifySocket = "/run/host/notify"
 
+// CredentialsPath is where the credentials of a VPS are. systemd takes them from there
+// ($CREDENTIALS_DIRECTORY, systemd's CONTAINER_INTERFACE).
+const CredentialsPath = "/run/host/credentials"
+
 // InitPath is the path of croft's own init in a VPS whose image has none.
 const InitPath = "/run/host/croft-init"
 
@@ -121,6 +125,9 @@ func process(s Settings) *specs.Process {
 	if s.NotifyFile != "" {
 		env = append(env, "NOTIFY_SOCKET="+NotifySocket)
 	}
+	if s.CredentialsDir != "" {
+		env = append(env, "CREDENTIALS_DIRECTORY="+CredentialsPath)
+	}
 	caps := capabilities(s)
 	return &specs.Process{
 		Terminal: true,
@@ -185,6 +192,10 @@ func mounts(s Settings) []specs.Mount {
 	if s.NotifyFile != "" {
 		all = append(all, specs.Mount{Destination: NotifySocket, Type: "bind", Source: s.NotifyFile,
 			Options: []string{"bind", "nosuid", "noexec", "nodev"}})
+	}
+	if s.CredentialsDir != "" {
+		all = append(all, specs.Mount{Destination: CredentialsPath, Type: "bind", Source: s.CredentialsDir,
+			Options: []string{"bind", "ro", "nosuid", "noexec", "nodev"}})
 	}
 	if s.InitFile != "" {
 		all = append(all, specs.Mount{Destination: InitPath, Type: "bind", Source: s.InitFile,

@@ -53,6 +53,11 @@ func insideOf(i *invocation, withUser bool) vps.Inside {
 			fromStdin++
 		}
 	}
+	for _, name := range credentialFiles(i) {
+		if name == "-" {
+			fromStdin++
+		}
+	}
 	if _, ok := i.Verb.Option("file"); ok && get(i, "file", values.File) == "-" {
 		fromStdin++
 	}
@@ -67,19 +72,23 @@ func insideOf(i *invocation, withUser bool) vps.Inside {
 
 // changesInside reports whether set has one of the options for the files of a VPS.
 func changesInside(i *invocation) bool {
-	return i.Is("password-stdin") || slices.ContainsFunc([]string{"user", "ssh-key", "password-file", "timezone", "locale", "user-data"}, i.Has)
+	return i.Is("password-stdin") || slices.ContainsFunc([]string{"user", "ssh-key", "password-file", "timezone", "locale", "user-data", "credential"}, i.Has)
 }
 
-// insideEdits returns the edits of set for the files of a VPS: one or none. what are
-// those of the options that insideOf has read.
+// insideEdits returns the edits of set for the files and the credentials of a VPS. what
+// are those of the options that insideOf has read.
 func insideEdits(i *invocation, what vps.Inside) ([]vps.Edit, error) {
 	if err := readInside(i, &what); err != nil {
 		return nil, err
 	}
-	if !what.Any() {
-		return nil, nil
+	edits, err := credentialEdits(i)
+	if err != nil {
+		return nil, err
 	}
-	return []vps.Edit{vps.ChangeInside{Inside: what}}, nil
+	if what.Any() {
+		edits = append(edits, vps.ChangeInside{Inside: what})
+	}
+	return edits, nil
 }
 
 // readInside reads the files and the standard input that the options name.

@@ -218,7 +218,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 	write(t, filepath.Join(config, "key.pub"), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJaoFlUE66iTmIVxq3e+ubo8MlCRGLcJhje8WUMwmxUV ann\n")
 	write(t, filepath.Join(config, "password"), "secret\n")
 	write(t, filepath.Join(config, "user-data"), "#cloud-config\n")
-	values["timezone"], values["locale"], values["user-data"] = "Europe/Berlin", "de_DE.UTF-8", filepath.Join(config, "user-data")
+	values["credential"], values["timezone"], values["locale"], values["user-data"] = "a=b", "Europe/Berlin", "de_DE.UTF-8", filepath.Join(config, "user-data")
 	values["ssh-key"], values["password-file"] = filepath.Join(config, "key.pub"), filepath.Join(config, "password")
 	values["profile"], values["file"] = "small", filepath.Join(config, "profiles", "small.yaml")
 	root := (&app{}).commands()

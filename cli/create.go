@@ -39,7 +39,7 @@ SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 
 ` + rateAbout + `
 
-` + deviceAbout + "\n\n" + accessAbout,
+` + deviceAbout + "\n\n" + accessAbout + "\n\n" + credentialAbout,
 		Options: append(settingOptions(), loginUserOption(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
 		Run:     a.run(create),
 	}
@@ -72,7 +72,7 @@ func settingOptions() []cmdline.Option {
 		onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(),
 		{Name: "protect", Usage: "destroy refuses it, until \"croft set NAME --protect no\""},
 		{Name: "id-size", Placeholder: "NUMBER", Usage: "number of user ids, a multiple of 65536; rootless containers inside need 196608 or more (default: 262144)"},
-	}, insideOptions())
+	}, insideOptions(), []cmdline.Option{credentialOption()})
 }
 
 func create(ctx context.Context, i *invocation) error {
@@ -80,6 +80,10 @@ func create(ctx context.Context, i *invocation) error {
 	o.IfMissing, o.Inside = i.Is("if-missing"), insideOf(i, true)
 	return forOne(ctx, i, "create", func(ctx context.Context, m Manager, name vps.Name) error {
 		if err := readInside(i, &o.Inside); err != nil {
+			return err
+		}
+		var err error
+		if o.Credentials, err = newCredentials(i); err != nil {
 			return err
 		}
 		if _, err := m.Create(ctx, name, o); err != nil {

@@ -165,6 +165,9 @@ func runRun(ctx context.Context, i *invocation) error {
 	if err := readInside(i, &o.Inside); err != nil {
 		return err
 	}
+	if o.Credentials, err = newCredentials(i); err != nil {
+		return err
+	}
 	code, err := m.Run(ctx, o)
 	if err == nil && o.Detach {
 		return i.print(string(name) + "\n")

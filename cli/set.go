@@ -95,7 +95,7 @@ restarts without a run of 10 minutes.
 --protect yes guards a VPS against a mistake: "croft destroy" refuses it, also
 with --force or --all, until --protect no. All other commands work as before.
 
-` + accessAbout,
+` + accessAbout + "\n\n" + credentialAbout,
 		Options: slices.Concat([]cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(), protectOption(),
 			cmdline.Option{Name: "device-add", Placeholder: "DEVICE", Many: true, Usage: "add " + deviceUsage},
 			cmdline.Option{Name: "device-del", Placeholder: "DEVICE", Many: true, Kind: devicesOfVPS, Usage: "remove a device: its path inside, or gpu or usb:SERIAL; may be repeated"},
@@ -119,7 +119,7 @@ with --force or --all, until --protect no. All other commands work as before.
 			cmdline.Option{Name: "allow", Placeholder: "WHAT|-WHAT", Many: true, Dash: true, Usage: "allow vsock, io_uring or capabilities, or end that, at the next start; may be repeated"},
 			cmdline.Option{Name: "file", Short: "f", Placeholder: "FILE", Kind: cmdline.Files, Usage: "settings in YAML: a file, or - for standard input"},
 			cmdline.Option{Name: "at-restart", Usage: "save the changes; a running VPS gets them at its next start"},
-			loginUserOption(), allOption("change")}, insideOptions()),
+			setCredentialOption(), loginUserOption(), allOption("change")}, insideOptions()),
 		Synonyms: []string{"config", "change", "modify", "update"},
 		Run:      a.run(set),
 	}

@@ -52,7 +52,7 @@ func TestUserData(t *testing.T) {
 	refused(t, 5, "there is no cloud-init inside", "create", name(t, "none"), "--template", "busybox", "--user-data", file)
 	template := imported(t, "cloudy", "bin/stat bin/cat bin/find", text("usr/bin/cloud-init", 0o755, "#!/bin/sh\n"))
 	vps := create(t, template, "--network", "none", "--user-data", file)
-	must(t, "start", "--wait", vps)
+	must(t, "start", vps)
 	const seed = "cd /var/lib/cloud/seed/nocloud && cat meta-data user-data"
 	before := sh(t, vps, seed)
 	if !strings.HasPrefix(before, "instance-id: ") || !strings.HasSuffix(before, "\n#cloud-config\npassword: secret") {

@@ -88,7 +88,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := mon.mountGiven(&steps); err != nil {
+	if err := mon.mountGiven(&steps, v); err != nil {
 		return err
 	}
 	held, err := mon.listen(v.Name)
@@ -319,13 +319,16 @@ func (mon *monitor) mountData(root rootfs.Rootfs, p *inside.Process) error {
 
 // mountGiven makes the filesystem for the files that the VPS gets from the host.
 // It stays mounted in this monitor's mount namespace until the VPS has the files.
-func (mon *monitor) mountGiven(steps *undo.Stack) error {
+func (mon *monitor) mountGiven(steps *undo.Stack, v vps.VPS) error {
 	dir := paths.GivenDir(mon.store, mon.name)
 	if err := makeGivenDir(dir); err != nil {
 		return err
 	}
 	steps.Arm(func() error { return mon.guests.TakeBack(dir) })
-	return mon.guests.Give(dir)
+	if err := mon.guests.Give(dir); err != nil {
+		return err
+	}
+	return mon.giveCredentials(v)
 }
 
 // makeGivenDir creates the directory dir on which guests.Give mounts. No-op if it

@@ -150,6 +150,11 @@ func (c *change) make(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	removeCredentials, err := putCredentials(c.store.VPSDir(c.now.Name), c.now.VPS, vps.CredentialsSet(c.edits...))
+	c.undo.Arm(removeCredentials)
+	if err != nil {
+		return err
+	}
 	c.undo.Arm(func() error { return c.lock.Put(c.was.VPS) })
 	if err := c.saveIDs(ctx); err != nil {
 		return err
@@ -215,6 +220,7 @@ func (c *change) follow(ctx context.Context) {
 			c.followSettings(ctx, c.now.VPS)
 		}
 	}
+	c.forgetCredentials(c.now.VPS)
 	if c.parts[vps.PartInterfaces] || c.parts[vps.PartAddresses] {
 		c.names().Update(context.WithoutCancel(ctx), tables.NetworksOf(vps.VPS{Interfaces: slices.Concat(c.was.Interfaces, c.attached())}))
 	}

@@ -107,7 +107,7 @@ func (f *faulty) snapshot() string {
 	lines = append(lines, fmt.Sprint(err))
 	for _, e := range entries {
 		should, err := f.m.store.ShouldRun(e.Name)
-		lines = append(lines, fmt.Sprintf("%s: %+v %v, should run: %v %v, inside: %s", e.Name, e.VPS, e.Err, should, err, f.w.changedInside(e.VPS.IDs.First)))
+		lines = append(lines, fmt.Sprintf("%s: %+v %v, should run: %v %v, inside: %s, credentials: %v", e.Name, e.VPS, e.Err, should, err, f.w.changedInside(e.VPS.IDs.First), f.credentials(e.Name)))
 	}
 	for name, t := range f.m.networkTables().All() {
 		lines = append(lines, fmt.Sprintf("network %s: %+v", name, t.Claims))
@@ -296,7 +296,8 @@ func (s templateStore) Prune(_ context.Context, used func() (map[string][]string
 var background = context.Background()
 
 func createWeb(f *faulty) error {
-	_, err := f.m.Create(background, "web", CreateOptions{Template: "t", Published: published(), Inside: vps.Inside{Access: vps.Access{User: "deploy"}}})
+	_, err := f.m.Create(background, "web", CreateOptions{Template: "t", Published: published(), Inside: vps.Inside{Access: vps.Access{User: "deploy"}},
+		Credentials: []vps.SetCredential{aCredential("token", "1")}})
 	return err
 }
 
@@ -333,6 +334,18 @@ func deriveWeb(f *faulty) error {
 	return err
 }
 
+// credentials are the names and the content of the files of credentials.
+func (f *faulty) credentials(name vps.Name) []string {
+	var all []string
+	dir := paths.Credentials(f.m.store.VPSDir(name))
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		all = append(all, fmt.Sprintf("%s %s %v", e.Name(), text, err))
+	}
+	return all
+}
+
 func changeWeb(edits ...vps.Edit) func(*faulty) error {
 	return func(f *faulty) error { return f.m.Change(background, "web", edits...) }
 }
@@ -344,6 +357,10 @@ func aMount(source, target string) vps.Edit {
 }
 
 var aTmpfs = vps.AddMount{Mount: vps.Mount{Kind: vps.MountTmpfs, Target: "/cache"}}
+
+func aCredential(name, version string) vps.SetCredential {
+	return vps.SetCredential{Credential: vps.Credential{Name: name, Version: version}, Value: []byte("secret")}
+}
 
 var (
 	someRule   = vps.AddRules{Rules: []vps.FirewallRule{{Chain: vps.ChainInput, Action: "deny", Protocol: "tcp", Ports: []string{"25"}}}}
@@ -485,6 +502,7 @@ func commands() []trial {
 		{name: "umount", method: "Umount", ready: append(slices.Clone(stopped), mountWeb), do: func(f *faulty) error { return f.m.Umount(background, "web") }},
 		edit("set", running, change...),
 		edit("set --user", running, append([]vps.Edit{someUser, vps.SetMemory{Bytes: 64 << 20}}, change...)...),
+		edit("set --credential", running, append([]vps.Edit{aCredential("token", "2"), aCredential("key", "3"), vps.RemoveCredential{Name: "key"}}, change...)...),
 		edit("set --user of a stopped one", stopped, someUser, vps.SetConnections{Limit: 400}),
 		{name: "set of a stopped one", method: "Change", ready: stopped, undone: true, filesOnly: true, edits: change, do: changeWeb(change...)},
 		{name: "set --ip-add", method: "Change", ready: withAll, undone: true, edits: []vps.Edit{vps.AddAddress{}}, do: func(f *faulty) error {

@@ -130,6 +130,9 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	if err := m.rootfses.Make(rootfs.Rootfs{Dir: paths.DraftFS(draft), First: v.IDs.First, Size: v.IDs.Size}); err != nil {
 		return err
 	}
+	if _, err := putCredentials(draft.Dir, v, o.Credentials); err != nil { // goes with the draft
+		return err
+	}
 	if err := m.fillDraft(ctx, draft, v, o.Inside); err != nil {
 		return err
 	}
@@ -207,6 +210,9 @@ func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error)
 	}
 	for _, d := range o.Devices {
 		edits = append(edits, vps.AddDevice{Device: d})
+	}
+	for _, c := range o.Credentials {
+		edits = append(edits, c)
 	}
 	return vps.Edited(v, edits...)
 }

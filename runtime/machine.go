@@ -171,6 +171,8 @@ type guestAccess interface {
 	Devices(p *inside.Process, first uint32, extra []bundles.Device, scratch string) error
 	ChangeDevices(ctx context.Context, id inside.Identity, first uint32, devices []bundles.Device, removed []string, scratch string) error
 	BootID(p *inside.Process, path string) error
+	// GiveCredentials makes the directory dir with the files, in what Give has mounted.
+	GiveCredentials(dir string, owner uint32, files map[string][]byte) error
 	Give(dir string) error
 	TakeBack(dir string) error
 	KernelLog(p *inside.Process, path string, first uint32) (*os.File, error)

@@ -39,6 +39,8 @@ type CreateOptions struct {
 	Description string
 	Allow       []string // features that VPSs do not have by default: vsock, io_uring, capabilities
 	IDSize      uint32   // 0 is DefaultIDs, or fewer if the host does not have so many
+	// Credentials are secrets for its services, with their values.
+	Credentials []vps.SetCredential
 	// Inside is what its own files get before its first start.
 	Inside vps.Inside
 	// Connections is the limit of connections of each interface in the host's

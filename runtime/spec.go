@@ -84,6 +84,9 @@ func (m *Manager) specOf(v vps.VPS, init guests.Init, root *inside.Root, host ho
 		return nil, err
 	}
 	s := bundleSettings(v, init, host, image, notify)
+	if notify != "" && len(v.Credentials) > 0 { // other runtimes do not have them
+		s.CredentialsDir = paths.Credentials(paths.GivenDir(m.store, v.Name))
+	}
 	s.Disks, _ = m.disksOf(v.Limits) // unmet names the others
 	if bootedInit(init, image) == initkind.Croft {
 		if err := m.underSmallInit(&s, v, image, root, wait); err != nil {

@@ -753,6 +753,9 @@ func (w fakeGuests) BootID(*inside.Process, string) error {
 func (w fakeGuests) Give(string) error {
 	return w.effect("mount what is given", func() error { return nil })
 }
+func (w fakeGuests) GiveCredentials(string, uint32, map[string][]byte) error {
+	return w.effect("give credentials", func() error { return nil })
+}
 func (w fakeGuests) TakeBack(string) error {
 	return w.effect("unmount what is given", func() error { return nil })
 }

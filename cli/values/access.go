@@ -88,3 +88,25 @@ func TimeZone(s string) (string, error) { return s, vps.CheckTimeZone(s) }
 
 // Locale reads the name of a locale.
 func Locale(s string) (string, error) { return s, vps.CheckLocale(s) }
+
+// Credential reads NAME=VALUE. Errors do not contain what may be a secret.
+func Credential(s string) (Pair, error) {
+	name, value, ok := strings.Cut(s, "=")
+	if !ok {
+		return Pair{}, fmt.Errorf("invalid credential: use NAME=VALUE or NAME=@FILE")
+	}
+	return Pair{name, value}, vps.CheckCredential(name)
+}
+
+// CredentialOrRemoval reads what Credential reads, or -NAME. The Key of -NAME begins
+// with "-".
+func CredentialOrRemoval(s string) (Pair, error) {
+	name, removes := strings.CutPrefix(s, "-")
+	if !removes {
+		return Credential(s)
+	}
+	if strings.Contains(name, "=") {
+		return Pair{}, fmt.Errorf("invalid credential: after \"-\" comes a name to remove")
+	}
+	return Pair{s, ""}, vps.CheckCredential(name)
+}

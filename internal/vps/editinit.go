@@ -156,12 +156,14 @@ type StartSettings struct {
 	Sysctls  map[string]string `json:"sysctls,omitempty"`
 	Allow    []string          `json:"allow,omitempty"`
 	IDSize   uint32            `json:"idSize,omitempty"` // 0: not known, a former croft started it
+
+	Credentials []Credential `json:"credentials,omitempty"`
 }
 
 // StartSettings returns those settings of v.
 func (v VPS) StartSettings() StartSettings {
 	v = v.Clone()
-	return StartSettings{Hostname: v.Hostname, Env: v.Env, Sysctls: v.Sysctls, Allow: v.Allow, IDSize: v.IDs.Size}
+	return StartSettings{Hostname: v.Hostname, Env: v.Env, Sysctls: v.Sysctls, Allow: v.Allow, IDSize: v.IDs.Size, Credentials: v.Credentials}
 }
 
 // Pending names the settings of s, as the options that set them, that differ from
@@ -178,6 +180,7 @@ func (s StartSettings) Pending(started StartSettings) []string {
 	add("sysctl", maps.Equal(s.Sysctls, started.Sysctls))
 	add("allow", sameSet(s.Allow, started.Allow))
 	add("id-size", s.IDSize == started.IDSize || started.IDSize == 0)
+	add("credential", slices.Equal(s.Credentials, started.Credentials))
 	return pending
 }
 

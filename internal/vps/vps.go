@@ -29,17 +29,19 @@ type VPS struct {
 	Mounts     []Mount           `json:"mounts,omitempty"`
 	Published  []Publication     `json:"published,omitempty"` // ports of the host that lead to this VPS
 	Sysctls    map[string]string `json:"sysctls,omitempty"`
-	Allow      []string          `json:"allow,omitempty"`              // what a VPS does not have by default: CheckAllow
-	Env        []string          `json:"env,omitempty"`                // for init: NAME=value
-	Devices    []Device          `json:"devices,omitempty"`            // of the host
-	Ephemeral  bool              `json:"ephemeral,omitempty"`          // created by run --rm
-	Runner     Runner            `json:"runner,omitzero"`              // an ephemeral VPS ends with this process
-	OnBoot     OnBoot            `json:"onboot,omitempty"`             // whether a boot of the host starts it
-	BootOrder  int               `json:"bootOrder,omitempty"`          // a higher one starts first and stops last
-	StopAfter  int               `json:"stopTimeoutSeconds,omitempty"` // how long a stop may take; 0 is the default
-	Protected  bool              `json:"protected,omitempty"`          // destroy refuses it
-	Restart    Restart           `json:"restart,omitzero"`             // whether it starts again after an end that no command asked for
-	Labels     map[string]string `json:"labels,omitempty"`
+	Allow      []string          `json:"allow,omitempty"`   // what a VPS does not have by default: CheckAllow
+	Env        []string          `json:"env,omitempty"`     // for init: NAME=value
+	Devices    []Device          `json:"devices,omitempty"` // of the host
+	// Credentials are secrets for services of the VPS; their values are not here.
+	Credentials []Credential      `json:"credentials,omitempty"`
+	Ephemeral   bool              `json:"ephemeral,omitempty"`          // created by run --rm
+	Runner      Runner            `json:"runner,omitzero"`              // an ephemeral VPS ends with this process
+	OnBoot      OnBoot            `json:"onboot,omitempty"`             // whether a boot of the host starts it
+	BootOrder   int               `json:"bootOrder,omitempty"`          // a higher one starts first and stops last
+	StopAfter   int               `json:"stopTimeoutSeconds,omitempty"` // how long a stop may take; 0 is the default
+	Protected   bool              `json:"protected,omitempty"`          // destroy refuses it
+	Restart     Restart           `json:"restart,omitzero"`             // whether it starts again after an end that no command asked for
+	Labels      map[string]string `json:"labels,omitempty"`
 	// Description is one line of text for people.
 	Description string `json:"description,omitempty"`
 	// Detached are interfaces that a change which is not complete adds or removes: they
@@ -125,7 +127,7 @@ func (v VPS) Check() error {
 	}
 	for _, check := range []func() error{
 		v.checkTexts, v.OnBoot.Check, v.checkInterfaces, v.Limits.Check, v.DNS.Check, v.Firewall.Check, v.Routing.Check,
-		v.checkPublished, v.checkAllow, v.checkSysctls, v.checkDevices, v.checkMounts, v.checkRestart,
+		v.checkPublished, v.checkAllow, v.checkSysctls, v.checkDevices, v.checkMounts, v.checkRestart, v.checkCredentials,
 	} {
 		if err := check(); err != nil {
 			return err

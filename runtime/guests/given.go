@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +22,28 @@ func (Access) Give(dir string) error {
 	}
 	if err := unix.Mount("croft", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NOEXEC|unix.MS_NODEV, withoutSize+",mode=711"); err != nil {
 		return fmt.Errorf("mount tmpfs: %w", err)
+	}
+	return nil
+}
+
+// GiveCredentials makes the directory dir, in what Give has mounted, with files that
+// only owner may read, the host's id of the guest's root.
+func (Access) GiveCredentials(dir string, owner uint32, files map[string][]byte) error {
+	err := os.Mkdir(dir, 0o700)
+	for name, value := range files {
+		file := filepath.Join(dir, name)
+		if err == nil {
+			err = os.WriteFile(file, value, 0o400)
+		}
+		if err == nil {
+			err = os.Chown(file, int(owner), int(owner))
+		}
+	}
+	if err == nil {
+		err = errors.Join(os.Chown(dir, int(owner), int(owner)), os.Chmod(dir, 0o500))
+	}
+	if err != nil {
+		return fmt.Errorf("give credentials: %w", err)
 	}
 	return nil
 }

@@ -90,7 +90,8 @@ type Info struct {
 	Limits      vps.Limits        `json:"limits"`
 	Allow       []string          `json:"allow"` // what the system-call filter denies by default
 	Devices     []vps.Device      `json:"devices"`
-	Mounts      []vps.Mount       `json:"mounts"` // beside the root filesystem
+	Mounts      []vps.Mount       `json:"mounts"`      // beside the root filesystem
+	Credentials []string          `json:"credentials"` // their names
 	Labels      map[string]string `json:"labels"`
 	Description string            `json:"description"`
 	Ephemeral   bool              `json:"ephemeral"`
@@ -231,7 +232,7 @@ func (l Looker) Inspect(ctx context.Context, name vps.Name) (Info, error) {
 }
 
 func broken(name vps.Name, err error) Info {
-	return Info{Name: name, Status: observe.Broken, Error: err.Error(), Interfaces: []InterfaceInfo{}, Published: []vps.Publication{}, Mounts: []vps.Mount{}, Labels: map[string]string{}}
+	return Info{Name: name, Status: observe.Broken, Error: err.Error(), Interfaces: []InterfaceInfo{}, Published: []vps.Publication{}, Mounts: []vps.Mount{}, Credentials: []string{}, Labels: map[string]string{}}
 }
 
 // describe describes v. perhaps has the VPSs that may have processes although
@@ -242,9 +243,12 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, l.Capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels, Description: v.Description, Pending: []string{},
 		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: int(v.StopTimeout().Seconds()), Protected: v.Protected, Restart: v.Restart,
 		Interfaces: describeInterfaces(v, networks), Published: append([]vps.Publication{}, v.Published...),
-		Allow: append([]string{}, v.Allow...), Devices: append([]vps.Device{}, v.Devices...), Mounts: append([]vps.Mount{}, v.Mounts...),
+		Allow: append([]string{}, v.Allow...), Devices: append([]vps.Device{}, v.Devices...), Mounts: append([]vps.Mount{}, v.Mounts...), Credentials: []string{},
 		Bundle: l.Store.BundleDir(v.Name), Files: filepath.Join(l.Store.FSDir(v.Name), "upper"),
 		MonitorLog: paths.MonitorLog(l.Store, v.Name),
+	}
+	for _, c := range v.Credentials {
+		info.Credentials = append(info.Credentials, c.Name)
 	}
 	if info.Labels == nil {
 		info.Labels = map[string]string{}

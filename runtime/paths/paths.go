@@ -34,6 +34,10 @@ func GivenDir(s *state.Store, name vps.Name) string { return runFile(s, name, "g
 // BootID holds the boot id that the VPS sees.
 func BootID(s *state.Store, name vps.Name) string { return filepath.Join(GivenDir(s, name), "boot_id") }
 
+// Credentials is the directory of the values of credentials, in the directory of a VPS
+// or of a draft.
+func Credentials(dir string) string { return filepath.Join(dir, "credentials") }
+
 // KernelLog is the pipe that the VPS has as /proc/kmsg.
 func KernelLog(s *state.Store, name vps.Name) string { return filepath.Join(GivenDir(s, name), "kmsg") }
 
