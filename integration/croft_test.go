@@ -290,6 +290,14 @@ func address(t *testing.T, vps string, n int) string {
 	return a
 }
 
+// reboot reboots the VPS from inside, and waits until it has booted again.
+func reboot(t *testing.T, vps string) {
+	t.Helper()
+	number := inspect(t, vps).Boot
+	try("exec", vps, "--", "reboot") // it may end before it can answer
+	eventually(t, "it has rebooted", func() bool { i := inspect(t, vps); return i.Boot == number+1 && i.Booted })
+}
+
 // eventually waits for something that only looking again and again can tell.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()

@@ -35,9 +35,7 @@ func TestDebian(t *testing.T) {
 				reboots = 1
 			}
 			for range reboots {
-				number := inspect(t, vps).Boot
-				try("exec", vps, "--", "reboot")
-				eventually(t, "it has rebooted", func() bool { i := inspect(t, vps); return i.Boot == number+1 && i.Booted })
+				reboot(t, vps)
 				bootedClean(t, vps, c.template)
 			}
 			after := inspect(t, vps)

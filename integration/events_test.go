@@ -35,8 +35,7 @@ func TestEvents(t *testing.T) {
 	hostAsBefore(t)
 	vps := create(t, "busybox", "--network", "none", "--memory", "64M", "--swap", "0", "--pids", "200", "--restart", "on-failure")
 	must(t, "start", "--wait", vps)
-	in(t, vps, "reboot")
-	eventually(t, "it has rebooted", func() bool { return inspect(t, vps).Boot == 2 && inspect(t, vps).Status == "running" })
+	reboot(t, vps)
 
 	// The kernel kills a process inside, and the VPS runs on.
 	sh(t, vps, "dd if=/dev/zero of=/dev/null bs=200M count=1 || true")

@@ -93,9 +93,7 @@ func TestGuestNetworkService(t *testing.T) {
 				}
 				same(script)
 			}
-			boots := inspect(t, vps).Boot
-			try("exec", vps, "--", "reboot")
-			eventually(t, "it has rebooted", func() bool { i := inspect(t, vps); return i.Boot == boots+1 && i.Booted })
+			reboot(t, vps)
 			same("a reboot")
 		})
 	}

@@ -202,9 +202,7 @@ func TestRebootAfterAdoption(t *testing.T) {
 	}
 	for range 2 {
 		adopted()
-		n := inspect(t, vps).Boot
-		try("exec", vps, "--", "reboot")
-		eventually(t, "it has rebooted", func() bool { i := inspect(t, vps); return i.Boot == n+1 && i.Booted })
+		reboot(t, vps)
 	}
 	adopted()
 	try("exec", vps, "--", "poweroff")

@@ -166,9 +166,7 @@ func TestPowerOffAndRebootFromInside(t *testing.T) {
 	before := inspect(t, vps)
 	bootID := in(t, vps, "cat", "/proc/sys/kernel/random/boot_id")
 	for range 3 {
-		boot := inspect(t, vps).Boot
-		try("exec", vps, "--", "reboot") // it may end before it can answer
-		eventually(t, "it has rebooted", func() bool { i := inspect(t, vps); return i.Boot == boot+1 && i.Booted })
+		reboot(t, vps)
 	}
 	after := inspect(t, vps)
 	if after.Interfaces[0].MAC != before.Interfaces[0].MAC ||
@@ -201,9 +199,7 @@ func TestWait(t *testing.T) {
 	waiting, wait := background(t, "wait", "--for", "reboot", vps)
 	// The wait may begin when a reboot is over already: then the next one counts.
 	eventually(t, "it has seen a reboot", func() bool {
-		boot := inspect(t, vps).Boot
-		try("exec", vps, "--", "reboot")
-		eventually(t, "it has rebooted", func() bool { i := inspect(t, vps); return i.Boot == boot+1 && i.Booted })
+		reboot(t, vps)
 		return syscall.Kill(waiting.Process.Pid, 0) != nil
 	})
 	if r := wait(); r.status != 0 || r.out != "" {
