@@ -19,6 +19,7 @@ func insideOptions() []cmdline.Option {
 		{Name: "password-file", Placeholder: "FILE", Kind: cmdline.Files, Usage: "read the password of root, or of the user of --user, from a file"},
 		{Name: "timezone", Placeholder: "ZONE", Usage: "time zone, such as Europe/Berlin"},
 		{Name: "locale", Placeholder: "LOCALE", Usage: "language and character set, such as de_DE.UTF-8"},
+		{Name: "first-boot", Placeholder: "SCRIPT", Kind: cmdline.Files, Usage: "script that runs once as root inside, after the next boot: a file, or - for standard input"},
 		{Name: "user-data", Placeholder: "FILE", Kind: cmdline.Files, Usage: "data for cloud-init inside: a file, or - for standard input"},
 	}
 }
@@ -48,7 +49,7 @@ func insideOf(i *invocation, withUser bool) vps.Inside {
 	what.TimeZone, what.Locale = get(i, "timezone", values.TimeZone), get(i, "locale", values.Locale)
 	i.NotBoth("password-stdin", "password-file")
 	fromStdin := 0
-	for _, name := range append(getMany(i, "ssh-key", values.File), get(i, "password-file", values.File), get(i, "user-data", values.File)) {
+	for _, name := range append(getMany(i, "ssh-key", values.File), get(i, "password-file", values.File), get(i, "user-data", values.File), get(i, "first-boot", values.File)) {
 		if name == "-" {
 			fromStdin++
 		}
@@ -72,7 +73,7 @@ func insideOf(i *invocation, withUser bool) vps.Inside {
 
 // changesInside reports whether set has one of the options for the files of a VPS.
 func changesInside(i *invocation) bool {
-	return i.Is("password-stdin") || slices.ContainsFunc([]string{"user", "ssh-key", "password-file", "timezone", "locale", "user-data", "credential"}, i.Has)
+	return i.Is("password-stdin") || slices.ContainsFunc([]string{"user", "ssh-key", "password-file", "timezone", "locale", "user-data", "credential", "first-boot"}, i.Has)
 }
 
 // insideEdits returns the edits of set for the files and the credentials of a VPS. what
@@ -84,6 +85,13 @@ func insideEdits(i *invocation, what vps.Inside) ([]vps.Edit, error) {
 	edits, err := credentialEdits(i)
 	if err != nil {
 		return nil, err
+	}
+	script, err := readFirstBoot(i)
+	if err != nil {
+		return nil, err
+	}
+	if i.Has("first-boot") {
+		edits = append(edits, vps.SetFirstBoot{Script: script})
 	}
 	if what.Any() {
 		edits = append(edits, vps.ChangeInside{Inside: what})

@@ -144,6 +144,7 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 		"set --file":              true, // read later
 		"create --description":    true, "run --description": true, "set --description": true,
 		"create --ssh-key": true, "run --ssh-key": true, "set --ssh-key": true,
+		"create --first-boot": true, "run --first-boot": true, "set --first-boot": true,
 		"create --user-data": true, "run --user-data": true, "set --user-data": true,
 		"create --password-file": true, "run --password-file": true, "set --password-file": true,
 	}
@@ -218,6 +219,8 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 	write(t, filepath.Join(config, "key.pub"), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJaoFlUE66iTmIVxq3e+ubo8MlCRGLcJhje8WUMwmxUV ann\n")
 	write(t, filepath.Join(config, "password"), "secret\n")
 	write(t, filepath.Join(config, "user-data"), "#cloud-config\n")
+	write(t, filepath.Join(config, "first-boot"), "true\n")
+	values["first-boot"] = filepath.Join(config, "first-boot")
 	values["credential"], values["timezone"], values["locale"], values["user-data"] = "a=b", "Europe/Berlin", "de_DE.UTF-8", filepath.Join(config, "user-data")
 	values["ssh-key"], values["password-file"] = filepath.Join(config, "key.pub"), filepath.Join(config, "password")
 	values["profile"], values["file"] = "small", filepath.Join(config, "profiles", "small.yaml")

@@ -39,7 +39,7 @@ SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 
 ` + rateAbout + `
 
-` + deviceAbout + "\n\n" + accessAbout + "\n\n" + credentialAbout,
+` + deviceAbout + "\n\n" + accessAbout + "\n\n" + firstBootAbout + "\n\n" + credentialAbout,
 		Options: append(settingOptions(), loginUserOption(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
 		Run:     a.run(create),
 	}
@@ -84,6 +84,9 @@ func create(ctx context.Context, i *invocation) error {
 		}
 		var err error
 		if o.Credentials, err = newCredentials(i); err != nil {
+			return err
+		}
+		if o.FirstBoot, err = readFirstBoot(i); err != nil {
 			return err
 		}
 		if _, err := m.Create(ctx, name, o); err != nil {

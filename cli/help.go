@@ -30,6 +30,7 @@ var exitStatuses = [][2]string{
 	{"8", "the host lacks something"},
 	{"9", "timed out"},
 	{"10", "prevented by a hook of the administrator"},
+	{"11", "the first-boot script failed"},
 	{"128+n", "ended by signal n"},
 }
 

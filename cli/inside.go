@@ -123,6 +123,8 @@ An image without an init runs its entrypoint with COMMAND instead of the image's
 own arguments, with the image's user, directory and environment. The VPS stops
 when the entrypoint ends.
 
+With --first-boot COMMAND begins when that script has ended.
+
 The options are those of create and exec. --env applies to COMMAND and to init.
 --user is the user that runs COMMAND; --ssh-key and the password are for root.`,
 		Options: append(append([]cmdline.Option{
@@ -166,6 +168,9 @@ func runRun(ctx context.Context, i *invocation) error {
 		return err
 	}
 	if o.Credentials, err = newCredentials(i); err != nil {
+		return err
+	}
+	if o.FirstBoot, err = readFirstBoot(i); err != nil {
 		return err
 	}
 	code, err := m.Run(ctx, o)

@@ -28,8 +28,9 @@ func (a *app) startVerb() *cmdline.Verb {
 		Name: "start", Group: groupLife, Args: "NAME... | --all", Words: stoppedNames,
 		Summary:  "start VPSs",
 		Examples: []string{"croft start web db", "croft start --wait=network web"},
-		About: `Returns when the init of the VPS runs, or with --wait when the VPS has booted. A
-VPS that is running already is an error and is left as it is.`,
+		About: `Returns when the init of the VPS runs, or with --wait when the VPS has booted and
+its first-boot script, if it has one, has ended. A VPS that is running already is an
+error and is left as it is.`,
 		Options: []cmdline.Option{
 			waitOption("return"),
 			{Name: "timeout", Placeholder: "TIME", Usage: "time limit of --wait (default: 90s)"},

@@ -69,7 +69,7 @@ func printStatus(ctx context.Context, i *invocation) error {
 		for _, info := range infos {
 			states = append(states, vpsStatus{string(info.Name), info.Status, info.Booted, append([]string{}, info.Pending...)})
 			words = append(words, []string{string(info.Status)})
-			t = append(t, []string{string(info.Name), string(info.Status), cmp.Or(info.Error, endText(info.LastEnd), pendingText(info.Pending))})
+			t = append(t, []string{string(info.Name), string(info.Status), cmp.Or(info.Error, endText(info.LastEnd), info.FirstBoot.String(), pendingText(info.Pending))})
 		}
 		switch {
 		case o.Name == display.FormatJSON:

@@ -95,7 +95,10 @@ restarts without a run of 10 minutes.
 --protect yes guards a VPS against a mistake: "croft destroy" refuses it, also
 with --force or --all, until --protect no. All other commands work as before.
 
-` + accessAbout + "\n\n" + credentialAbout,
+` + accessAbout + "\n\n" + firstBootAbout + ` "--first-boot none" withdraws a script
+that has not run yet.
+
+` + credentialAbout,
 		Options: slices.Concat([]cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(), protectOption(),
 			cmdline.Option{Name: "device-add", Placeholder: "DEVICE", Many: true, Usage: "add " + deviceUsage},
 			cmdline.Option{Name: "device-del", Placeholder: "DEVICE", Many: true, Kind: devicesOfVPS, Usage: "remove a device: its path inside, or gpu or usb:SERIAL; may be repeated"},

@@ -24,6 +24,7 @@ import (
 	"croft/internal/undo"
 	"croft/internal/vps"
 	"croft/runtime/consolelog"
+	"croft/runtime/firstboot"
 	"croft/runtime/holder"
 	"croft/runtime/hooks"
 	"croft/runtime/observe"
@@ -168,6 +169,11 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if mon.how == monitorEnded {
 		if err := mon.hooksApart(v); err != nil {
 			mon.warn(err.Error())
+		}
+	}
+	if firstboot.Waits(mon.store.VPSDir(v.Name)) {
+		if err := mon.monitors.FirstBoot(v.Name); err != nil {
+			mon.warn(fmt.Sprintf("%s: its first-boot script does not run: %v", v.Name, err))
 		}
 	}
 	mon.tell(nil)

@@ -155,6 +155,9 @@ func (c *change) make(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := c.putFirstBoot(); err != nil {
+		return err
+	}
 	c.undo.Arm(func() error { return c.lock.Put(c.was.VPS) })
 	if err := c.saveIDs(ctx); err != nil {
 		return err
@@ -244,6 +247,9 @@ func (c *change) rememberDeferred() {
 func (c *change) warnPending() {
 	pending := c.now.StartSettings().Pending(c.was.StartSettings())
 	pending = append(pending, vps.Deferred(nil, c.was.VPS, c.now.VPS, c.edits...)...)
+	if script, _ := vps.FirstBootSet(c.edits...); len(script) > 0 && c.firstBootLater(c.now.Name) {
+		pending = append(pending, "first-boot")
+	}
 	if len(pending) > 0 {
 		c.warn(fmt.Sprintf("%s: takes effect at its next start: %s (croft restart %[1]s)", c.now.Name, strings.Join(pending, ", ")))
 	}

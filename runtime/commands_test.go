@@ -343,6 +343,10 @@ func (f *faulty) credentials(name vps.Name) []string {
 		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
 		all = append(all, fmt.Sprintf("%s %s %v", e.Name(), text, err))
 	}
+	script, err := os.ReadFile(filepath.Join(f.m.store.VPSDir(name), "first-boot"))
+	if err == nil {
+		all = append(all, fmt.Sprintf("first-boot %s", script))
+	}
 	return all
 }
 
@@ -363,6 +367,7 @@ func aCredential(name, version string) vps.SetCredential {
 }
 
 var (
+	aScript    = vps.SetFirstBoot{Script: []byte("true\n")}
 	someRule   = vps.AddRules{Rules: []vps.FirewallRule{{Chain: vps.ChainInput, Action: "deny", Protocol: "tcp", Ports: []string{"25"}}}}
 	someRoute  = vps.AddRoute{Route: vps.Route{Destination: "192.0.2.0/24", Dev: "eth0"}}
 	someDevice = vps.AddDevice{Device: vps.Device{Source: "/dev/sdb", Access: "r"}}
@@ -503,6 +508,8 @@ func commands() []trial {
 		edit("set", running, change...),
 		edit("set --user", running, append([]vps.Edit{someUser, vps.SetMemory{Bytes: 64 << 20}}, change...)...),
 		edit("set --credential", running, append([]vps.Edit{aCredential("token", "2"), aCredential("key", "3"), vps.RemoveCredential{Name: "key"}}, change...)...),
+		edit("set --first-boot", running, append([]vps.Edit{aScript}, change...)...),
+		{name: "start with a first-boot script", method: "Start", ready: append(slices.Clone(stopped), changeWeb(aScript)), do: startWeb, undone: true},
 		edit("set --user of a stopped one", stopped, someUser, vps.SetConnections{Limit: 400}),
 		{name: "set of a stopped one", method: "Change", ready: stopped, undone: true, filesOnly: true, edits: change, do: changeWeb(change...)},
 		{name: "set --ip-add", method: "Change", ready: withAll, undone: true, edits: []vps.Edit{vps.AddAddress{}}, do: func(f *faulty) error {

@@ -13,6 +13,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/undo"
 	"croft/internal/vps"
+	"croft/runtime/firstboot"
 	"croft/runtime/hooks"
 	"croft/runtime/paths"
 	"croft/template"
@@ -133,6 +134,11 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	if _, err := putCredentials(draft.Dir, v, o.Credentials); err != nil { // goes with the draft
 		return err
 	}
+	if len(o.FirstBoot) > 0 {
+		if _, err := firstboot.Put(draft.Dir, o.FirstBoot); err != nil {
+			return err
+		}
+	}
 	if err := m.fillDraft(ctx, draft, v, o.Inside); err != nil {
 		return err
 	}
@@ -213,6 +219,9 @@ func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error)
 	}
 	for _, c := range o.Credentials {
 		edits = append(edits, c)
+	}
+	if o.FirstBoot != nil {
+		edits = append(edits, vps.SetFirstBoot{Script: o.FirstBoot})
 	}
 	return vps.Edited(v, edits...)
 }

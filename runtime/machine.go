@@ -155,6 +155,9 @@ type monitors interface {
 	// reason why it does not. The monitor takes over life; the caller still closes
 	// its own descriptor.
 	Spawn(ctx context.Context, name vps.Name, life *os.File, how spawnHow) error
+	// FirstBoot starts a process that waits for the boot of name, runs its first-boot
+	// script, and outlives the caller. From then on store.FirstBootHeld, until it ends.
+	FirstBoot(name vps.Name) error
 }
 
 // guestAccess changes and reads what a VPS has inside: guests.Access, which documents

@@ -152,6 +152,9 @@ const monitorEnded spawnHow = "ended"
 // has started again.
 const monitorHooks spawnHow = "hooks"
 
+// monitorFirstBoot is the spawnHow of a process that runs the first-boot script of a VPS.
+const monitorFirstBoot spawnHow = "first-boot"
+
 // A monitor is the process that a running VPS belongs to, as long as that process
 // is croft: from the start until init runs, and again from the end of init on. In
 // between it is the holder. It becomes the holder by execve(2), so it stays the
@@ -209,6 +212,8 @@ func Monitor(args []string) int {
 			mon.life = os.NewFile(uintptr(end.Life), "life")
 		}
 	case monitorHooks:
+	case monitorFirstBoot:
+		unix.CloseOnExec(lifeFD)
 	default:
 		err = fail.New(fail.Usage, "no such monitor: %s", how)
 	}
@@ -226,6 +231,10 @@ func Monitor(args []string) int {
 		mon.hookLimit = monitorHookLimit
 		if how == monitorHooks {
 			mon.afterwards(context.Background(), hooks.PostStart, mon.settings())
+			return 0
+		}
+		if how == monitorFirstBoot {
+			mon.firstBootApart(os.NewFile(lifeFD, "first-boot"))
 			return 0
 		}
 		err = mon.run(how, end)

@@ -41,6 +41,8 @@ type CreateOptions struct {
 	IDSize      uint32   // 0 is DefaultIDs, or fewer if the host does not have so many
 	// Credentials are secrets for its services, with their values.
 	Credentials []vps.SetCredential
+	// FirstBoot is a script that runs once, after the first boot; nil is none.
+	FirstBoot []byte
 	// Inside is what its own files get before its first start.
 	Inside vps.Inside
 	// Connections is the limit of connections of each interface in the host's

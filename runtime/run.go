@@ -52,6 +52,9 @@ func (m *Manager) Run(ctx context.Context, o RunOptions) (status int, err error)
 			return 0, err
 		}
 	}
+	if len(o.FirstBoot) > 0 && !o.Detach && o.Wait == WaitNone {
+		o.Wait = WaitBooted // and for the script, which prepares the VPS for the command
+	}
 	if _, err := m.Create(ctx, name, o.CreateOptions); err != nil {
 		return 0, err
 	}

@@ -34,13 +34,27 @@ func (m *Manager) startHow(ctx context.Context, name vps.Name, o StartOptions, h
 
 // awaitStart waits for a VPS that was just started, as o.Wait says.
 func (m *Manager) awaitStart(ctx context.Context, name vps.Name, o StartOptions) error {
+	until := UntilBooted
 	switch o.Wait {
-	case WaitBooted:
-		return m.awaitBoot(ctx, name, UntilBooted, o.Timeout)
+	case WaitNone:
+		return nil
 	case WaitNetwork:
-		return m.awaitBoot(ctx, name, UntilNetwork, o.Timeout)
+		until = UntilNetwork
 	}
-	return nil
+	began := time.Now()
+	if err := m.awaitBoot(ctx, name, until, o.Timeout); err != nil {
+		return err
+	}
+	if o.Timeout == 0 {
+		return m.awaitFirstBoot(ctx, name)
+	}
+	bounded, cancel := context.WithDeadline(ctx, began.Add(o.Timeout))
+	defer cancel()
+	err := m.awaitFirstBoot(bounded, name)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return fail.New(fail.Timeout, "the first-boot script of %s has not ended after %s", name, o.Timeout).WithHint("croft logs %s", name)
+	}
+	return err
 }
 
 // awaitBoot is Wait for a VPS that was just started. It fails if the VPS ends.

@@ -651,6 +651,10 @@ func (f fakeMonitors) Spawn(ctx context.Context, name vps.Name, life *os.File, h
 	return nil
 }
 
+func (f fakeMonitors) FirstBoot(name vps.Name) error {
+	return f.effect("run the first-boot script apart", func() error { return nil })
+}
+
 // hold keeps the life lock of a container, as its holder does.
 func (w *world) hold(id string, life *os.File) {
 	w.mu.Lock()

@@ -50,6 +50,7 @@ func All() []Setting {
 		{Key: "timezone"},
 		{Key: "locale"},
 		{Key: "user-data"},
+		{Key: "first-boot"},
 		{Key: "credential", Form: Pairs},
 		{Key: "label", Form: Pairs, Words: func(v vps.VPS) []string { return pairs(v.Labels) }},
 	}

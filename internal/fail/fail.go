@@ -24,6 +24,7 @@ const (
 	Host       Kind = 8  // the host lacks something
 	Timeout    Kind = 9  // it did not happen in time
 	Hook       Kind = 10 // a program of the administrator has prevented it
+	FirstBoot  Kind = 11 // the VPS runs, and its first-boot script has failed
 )
 
 // Exit statuses of exec and run, where those of the command take the low ones.

@@ -13,6 +13,7 @@ type Kind struct {
 
 // Kinds of locks.
 var (
+	FirstBoot    = Kind{Name: "first boot", File: "RUN/locks/NAME.first-boot", Held: "by the process that waits for the boot of the VPS and runs its first-boot script", Waits: true}
 	VPS          = Kind{Name: "vps", File: "RUN/locks/NAME", Held: "by the command that changes the VPS", Waits: true, Many: true}
 	Life         = Kind{Name: "life", File: "RUN/locks/NAME.life", Held: "by the monitor of the VPS as long as it lives, and by the command that starts or ends it", Waits: true, Many: true}
 	Draft        = Kind{Name: "draft", File: "ROOT/vps/.NAME.XXXX", Held: "while a VPS is created", Waits: true, Many: true}
@@ -35,5 +36,5 @@ var (
 // after it, so no two commands wait for each other. A lock that is tried without
 // waiting may be taken at any time.
 func Order() []Kind {
-	return []Kind{VPS, Life, Draft, Rubbish, Template, Stage, Partial, Networks, Names, Volumes, IDs, Ports, NetworkTable, Store, HostNetwork, Cgroups}
+	return []Kind{FirstBoot, VPS, Life, Draft, Rubbish, Template, Stage, Partial, Networks, Names, Volumes, IDs, Ports, NetworkTable, Store, HostNetwork, Cgroups}
 }

@@ -122,7 +122,35 @@ func (l *Locked) WaitLife(ctx context.Context) (*os.File, error) {
 // LifeHeld reports whether a monitor of name lives, at this moment. It takes no
 // lock.
 func (s *Store) LifeHeld(name vps.Name) (bool, error) {
-	path := s.LifeFile(name)
+	return lifeHeld(s.LifeFile(name))
+}
+
+// TryFirstBoot returns the open lock of the process that runs the first-boot script of
+// name. It is held if it was free; otherwise such a process of an earlier boot is about
+// to end, and the caller waits. A child inherits the lock with the descriptor. The
+// caller closes it.
+func (s *Store) TryFirstBoot(name vps.Name) (*os.File, error) {
+	f, err := openLock(s.FirstBootFile(name), flock.FirstBoot)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.TryLife(); err != nil {
+		f.Close()
+		return nil, hostError("lock", s.FirstBootFile(name), err)
+	}
+	return f.File, nil
+}
+
+// WaitFirstBoot waits until f, of TryFirstBoot, is held. No-op if it is held already.
+func (s *Store) WaitFirstBoot(ctx context.Context, f *os.File) error {
+	return (&flock.File{File: f}).WaitLife(ctx)
+}
+
+// FirstBootHeld reports whether a process lives that runs the first-boot script of
+// name, or will. It takes no lock.
+func (s *Store) FirstBootHeld(name vps.Name) (bool, error) { return lifeHeld(s.FirstBootFile(name)) }
+
+func lifeHeld(path string) (bool, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil

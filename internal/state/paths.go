@@ -86,6 +86,11 @@ func (s *Store) LifeFile(name vps.Name) string {
 	return filepath.Join(s.locksDir(), string(name)+".life")
 }
 
+// FirstBootFile is the lock of the process that runs the first-boot script of the VPS.
+func (s *Store) FirstBootFile(name vps.Name) string {
+	return filepath.Join(s.locksDir(), string(name)+".first-boot")
+}
+
 func (s *Store) vpsDirs() string     { return filepath.Join(s.Root, "vps") }
 func (s *Store) networksDir() string { return filepath.Join(s.Root, "networks") }
 func (s *Store) volumesDir() string  { return filepath.Join(s.Root, "volumes") }

@@ -4,6 +4,7 @@ package look
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 
@@ -19,6 +20,7 @@ import (
 	"croft/network"
 	"croft/runtime/container"
 	"croft/runtime/endreason"
+	"croft/runtime/firstboot"
 	"croft/runtime/hostfacts"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
@@ -92,6 +94,7 @@ type Info struct {
 	Devices     []vps.Device      `json:"devices"`
 	Mounts      []vps.Mount       `json:"mounts"`      // beside the root filesystem
 	Credentials []string          `json:"credentials"` // their names
+	FirstBoot   *firstboot.Record `json:"firstBoot"`   // its last first-boot script; nil if it had none
 	Labels      map[string]string `json:"labels"`
 	Description string            `json:"description"`
 	Ephemeral   bool              `json:"ephemeral"`
@@ -253,6 +256,13 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 	if info.Labels == nil {
 		info.Labels = map[string]string{}
 	}
+	alive, err := l.Store.FirstBootHeld(v.Name)
+	if err == nil {
+		info.FirstBoot, err = firstboot.Load(l.Store.VPSDir(v.Name), alive)
+	}
+	if err != nil { // it is no part of the VPS
+		l.Warn(fmt.Sprintf("%s: %v", v.Name, err))
+	}
 	seen, err := l.Observer.Observe(v.Name)
 	if err == nil {
 		info.ShouldRun, err = l.Store.ShouldRun(v.Name)
@@ -282,6 +292,9 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 	info.Cgroup = l.cgroupsPath(v.Name)
 	if run.Settings != nil {
 		info.Pending = append(v.StartSettings().Pending(*run.Settings), l.Store.Deferred(v.Name)...)
+	}
+	if info.FirstBoot != nil && info.FirstBoot.State == firstboot.Pending && !alive {
+		info.Pending = append(info.Pending, "first-boot")
 	}
 	info.PID, info.MonitorPID, info.Started = run.Init.PID, run.Monitor.PID, &run.Started
 	info.LastEnd = nil
