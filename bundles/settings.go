@@ -47,6 +47,8 @@ type Settings struct {
 	HostCaps []string
 	// Allow names features that a VPS has only on request: vps.CheckAllow.
 	Allow []string
+	// CapAdd and CapDrop are names of capabilities: vps.ParseCapability.
+	CapAdd, CapDrop []string
 	// Arch is the host's architecture in Go's words, for the system-call filter.
 	Arch string
 }

@@ -128,7 +128,7 @@ func process(s Settings) *specs.Process {
 	if s.CredentialsDir != "" {
 		env = append(env, "CREDENTIALS_DIRECTORY="+CredentialsPath)
 	}
-	caps := capabilities(s)
+	caps := Capabilities(s)
 	return &specs.Process{
 		Terminal: true,
 		Args:     s.Init,

@@ -184,9 +184,9 @@ func golden(t *testing.T, name string, got []byte) {
 // the host's.
 func TestAllowCapabilities(t *testing.T) {
 	s := settings()
-	before := capabilities(s)
+	before := Capabilities(s)
 	s.Allow = []string{vps.AllowCapabilities}
-	if got := capabilities(s); len(got) != 41 || len(got)-len(before) != len(useless()) { // Linux 5.9 to 6.18 have 41
+	if got := Capabilities(s); len(got) != 41 || len(got)-len(before) != len(useless()) { // Linux 5.9 to 6.18 have 41
 		t.Errorf("%d capabilities, %d before: %v", len(got), len(before), got)
 	}
 	if _, err := Spec(s); err != nil {

@@ -39,7 +39,7 @@ SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 
 ` + rateAbout + `
 
-` + deviceAbout + "\n\n" + accessAbout + "\n\n" + firstBootAbout + "\n\n" + credentialAbout,
+` + deviceAbout + "\n\n" + accessAbout + "\n\n" + firstBootAbout + "\n\n" + credentialAbout + "\n\n" + capabilityAbout,
 		Options: append(settingOptions(), loginUserOption(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
 		Run:     a.run(create),
 	}
@@ -68,6 +68,8 @@ func settingOptions() []cmdline.Option {
 		{Name: "label", Short: "l", Placeholder: "KEY=VALUE", Many: true, Usage: "label for list --filter; may be repeated"},
 		descriptionOption(),
 		{Name: "allow", Placeholder: "WHAT", Many: true, Usage: "allow what VPSs do not have by default: vsock, io_uring, capabilities; may be repeated"},
+		{Name: "cap-add", Placeholder: "CAPABILITY", Many: true, Usage: "give a capability that VPSs do not have by default, for example SYS_TIME, or ALL; may be repeated"},
+		{Name: "cap-drop", Placeholder: "CAPABILITY", Many: true, Usage: "take a capability, for example NET_RAW, or ALL; may be repeated"},
 		{Name: "privileged", Usage: "use no user namespace: root inside is root on the host; only for trusted software"},
 		onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(),
 		{Name: "protect", Usage: "destroy refuses it, until \"croft set NAME --protect no\""},
@@ -107,6 +109,8 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		Published:   publications(i),
 		Sysctls:     values.ToMap(getMany(i, "sysctl", values.Sysctl)),
 		Allow:       getMany(i, "allow", values.Allow),
+		CapAdd:      capabilities(i, "cap-add"),
+		CapDrop:     capabilities(i, "cap-drop"),
 		Env:         getMany(i, "env", values.Env),
 		Mounts:      getMany(i, "mount", values.Mount),
 		Devices:     getMany(i, "device", values.Device),

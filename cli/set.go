@@ -98,7 +98,7 @@ with --force or --all, until --protect no. All other commands work as before.
 ` + accessAbout + "\n\n" + firstBootAbout + ` "--first-boot none" withdraws a script
 that has not run yet.
 
-` + credentialAbout,
+` + credentialAbout + "\n\n" + capabilityAbout,
 		Options: slices.Concat([]cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(), protectOption(),
 			cmdline.Option{Name: "device-add", Placeholder: "DEVICE", Many: true, Usage: "add " + deviceUsage},
 			cmdline.Option{Name: "device-del", Placeholder: "DEVICE", Many: true, Kind: devicesOfVPS, Usage: "remove a device: its path inside, or gpu or usb:SERIAL; may be repeated"},
@@ -120,6 +120,8 @@ that has not run yet.
 			cmdline.Option{Name: "env", Short: "e", Placeholder: "NAME=VALUE|-NAME", Many: true, Dash: true, Usage: "set an environment variable of its init, or remove it, at the next start; may be repeated"},
 			cmdline.Option{Name: "sysctl", Placeholder: "KEY=VALUE|-KEY", Many: true, Dash: true, Usage: "set a kernel setting of the VPS, or remove it, at the next start; may be repeated"},
 			cmdline.Option{Name: "allow", Placeholder: "WHAT|-WHAT", Many: true, Dash: true, Usage: "allow vsock, io_uring or capabilities, or end that, at the next start; may be repeated"},
+			cmdline.Option{Name: "cap-add", Placeholder: "CAPABILITY|-CAPABILITY", Many: true, Dash: true, Usage: "give a capability that VPSs do not have by default, or ALL, or end that, at the next start; may be repeated"},
+			cmdline.Option{Name: "cap-drop", Placeholder: "CAPABILITY|-CAPABILITY", Many: true, Dash: true, Usage: "take a capability, or ALL, or end that, at the next start; may be repeated"},
 			cmdline.Option{Name: "file", Short: "f", Placeholder: "FILE", Kind: cmdline.Files, Usage: "settings in YAML: a file, or - for standard input"},
 			cmdline.Option{Name: "at-restart", Usage: "save the changes; a running VPS gets them at its next start"},
 			setCredentialOption(), loginUserOption(), allOption("change")}, insideOptions()),
@@ -233,7 +235,8 @@ func initEdits(i *invocation) []vps.Edit {
 	}
 	edits = append(edits, getMany(i, "env", envEdit)...)
 	edits = append(edits, getMany(i, "sysctl", sysctlEdit)...)
-	return append(edits, getMany(i, "allow", allowEdit)...)
+	edits = append(edits, getMany(i, "allow", allowEdit)...)
+	return append(edits, capabilityEdits(i)...)
 }
 
 func descriptionOption() cmdline.Option {

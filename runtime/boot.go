@@ -368,9 +368,10 @@ func (m *Manager) setUserSysctls(v vps.VPS, spec *specs.Spec) error {
 		return fmt.Errorf("make pipe: %w", err)
 	}
 	defer read.Close()
+	resource := []string{"CAP_SYS_RESOURCE"} // also if init does not have it
 	r, err := m.containers.Exec(string(v.Name), &specs.Process{
 		Args: append([]string{"/proc/self/exe", sysctls.Command}, args...), Cwd: "/",
-		Capabilities: spec.Process.Capabilities,
+		Capabilities: &specs.LinuxCapabilities{Bounding: resource, Effective: resource, Permitted: resource},
 	}, [3]*os.File{nil, write, nil})
 	write.Close()
 	if err != nil {

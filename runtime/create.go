@@ -217,6 +217,12 @@ func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error)
 	for _, d := range o.Devices {
 		edits = append(edits, vps.AddDevice{Device: d})
 	}
+	for _, name := range o.CapAdd {
+		edits = append(edits, vps.AddCapability{Name: name})
+	}
+	for _, name := range o.CapDrop {
+		edits = append(edits, vps.DropCapability{Name: name})
+	}
 	for _, c := range o.Credentials {
 		edits = append(edits, c)
 	}

@@ -38,6 +38,8 @@ type CreateOptions struct {
 	// Description is one line of text for people.
 	Description string
 	Allow       []string // features that VPSs do not have by default: vsock, io_uring, capabilities
+	CapAdd      []string // capabilities that VPSs do not have by default, or vps.AllCapabilities
+	CapDrop     []string // capabilities that it does not have
 	IDSize      uint32   // 0 is DefaultIDs, or fewer if the host does not have so many
 	// Credentials are secrets for its services, with their values.
 	Credentials []vps.SetCredential

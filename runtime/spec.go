@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path"
-	"slices"
 
 	"croft/network"
 	"croft/network/guest"
@@ -123,13 +122,13 @@ func bundleSettings(v vps.VPS, init guests.Init, host hostfacts.Facts, image tem
 		CgroupsPath: host.Cgroups.CgroupsPath(string(v.Name)),
 		Limits:      vps.Limits(v.Limits), Capacity: host.Capacity, OOMScoreAdj: host.OOMScoreAdj,
 		Sysctls: v.Sysctls, Devices: host.Devices, NotifyFile: notify,
-		NoFile: host.NoFile, HostUptime: host.Uptime, Arch: host.Arch, Allow: v.Allow,
-	}
-	if slices.Contains(v.Allow, vps.AllowCapabilities) && init.Kind == initkind.Systemd {
-		s.Init = append(s.Init, inits.MaskedUnits()...)
+		NoFile: host.NoFile, HostUptime: host.Uptime, Arch: host.Arch, Allow: v.Allow, CapAdd: v.CapAdd, CapDrop: v.CapDrop,
 	}
 	if v.Privileged {
 		s.HostCaps = host.Caps // in a user namespace it has all
+	}
+	if init.Kind == initkind.Systemd {
+		s.Init = append(s.Init, inits.MaskedUnits(bundles.Capabilities(s))...)
 	}
 	return s
 }

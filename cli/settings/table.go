@@ -39,6 +39,8 @@ func All() []Setting {
 		{Key: "env", Form: Pairs, Words: func(v vps.VPS) []string { return v.Env }},
 		{Key: "sysctl", Form: Pairs, Words: func(v vps.VPS) []string { return pairs(v.Sysctls) }},
 		{Key: "allow", Form: Members, Words: func(v vps.VPS) []string { return v.Allow }},
+		{Key: "cap-add", Form: Members, Words: func(v vps.VPS) []string { return v.CapAdd }},
+		{Key: "cap-drop", Form: Members, Words: func(v vps.VPS) []string { return v.CapDrop }},
 		{Key: "device", Form: Members, Add: "device-add", Remove: removedDevice, Words: devices},
 		{Key: "onboot", Default: "last", Words: func(v vps.VPS) []string { return text(string(v.OnBoot)) }},
 		{Key: "boot-order", Default: "0", Words: func(v vps.VPS) []string { return number(int64(v.BootOrder)) }},

@@ -138,6 +138,8 @@ func full(t testing.TB) vps.VPS {
 		Credentials: []vps.Credential{{Name: "db", Version: "A1"}},
 		Sysctls:     map[string]string{"net.ipv4.ip_forward": "1"},
 		Allow:       []string{"vsock"},
+		CapAdd:      []string{"SYS_TIME"},
+		CapDrop:     []string{"NET_RAW"},
 		Env:         []string{"A=<b>"},
 		Devices:     []vps.Device{{Source: "/dev/sda", Path: "/dev/xvda", Access: "r", Mode: "0640", UID: 1, GID: 2, Optional: true}},
 		Ephemeral:   true,

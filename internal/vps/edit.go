@@ -85,6 +85,7 @@ func (v VPS) Clone() VPS {
 	v.Published, v.Mounts = slices.Clone(v.Published), slices.Clone(v.Mounts)
 	v.Sysctls, v.Labels = maps.Clone(v.Sysctls), maps.Clone(v.Labels)
 	v.Allow, v.Env = slices.Clone(v.Allow), slices.Clone(v.Env)
+	v.CapAdd, v.CapDrop = slices.Clone(v.CapAdd), slices.Clone(v.CapDrop)
 	v.Devices, v.Credentials = slices.Clone(v.Devices), slices.Clone(v.Credentials)
 	return v
 }

@@ -213,11 +213,13 @@ func TestPending(t *testing.T) {
 	if got := v.StartSettings().Pending(started); len(got) != 0 {
 		t.Errorf("pending without a change: %v", got)
 	}
-	now := edited(t, v, SetHostname{"other"}, SetEnv{"NEW=1"}, SetSysctl{"net.ipv4.tcp_keepalive_time", "7"}, Allow{AllowIOURing}, SetMemory{1 << 30})
-	if got := strings.Join(now.StartSettings().Pending(started), " "); got != "hostname env sysctl allow" {
+	now := edited(t, v, SetHostname{"other"}, SetEnv{"NEW=1"}, SetSysctl{"net.ipv4.tcp_keepalive_time", "7"}, Allow{AllowIOURing},
+		AddCapability{"SYS_TIME"}, DropCapability{"NET_RAW"}, SetMemory{1 << 30})
+	if got := strings.Join(now.StartSettings().Pending(started), " "); got != "hostname env sysctl allow cap-add cap-drop" {
 		t.Errorf("pending: %s", got)
 	}
-	back := edited(t, now, SetHostname{v.Hostname}, RemoveEnv{"NEW"}, RemoveSysctl{"net.ipv4.tcp_keepalive_time"}, Disallow{AllowIOURing})
+	back := edited(t, now, SetHostname{v.Hostname}, RemoveEnv{"NEW"}, RemoveSysctl{"net.ipv4.tcp_keepalive_time"}, Disallow{AllowIOURing},
+		ForgetAddedCapability{"SYS_TIME"}, ForgetDroppedCapability{"NET_RAW"})
 	if got := back.StartSettings().Pending(started); len(got) != 0 {
 		t.Errorf("pending after it was taken back: %v", got)
 	}

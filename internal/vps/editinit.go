@@ -155,6 +155,8 @@ type StartSettings struct {
 	Env      []string          `json:"env,omitempty"`
 	Sysctls  map[string]string `json:"sysctls,omitempty"`
 	Allow    []string          `json:"allow,omitempty"`
+	CapAdd   []string          `json:"capAdd,omitempty"`
+	CapDrop  []string          `json:"capDrop,omitempty"`
 	IDSize   uint32            `json:"idSize,omitempty"` // 0: not known, a former croft started it
 
 	Credentials []Credential `json:"credentials,omitempty"`
@@ -163,7 +165,7 @@ type StartSettings struct {
 // StartSettings returns those settings of v.
 func (v VPS) StartSettings() StartSettings {
 	v = v.Clone()
-	return StartSettings{Hostname: v.Hostname, Env: v.Env, Sysctls: v.Sysctls, Allow: v.Allow, IDSize: v.IDs.Size, Credentials: v.Credentials}
+	return StartSettings{Hostname: v.Hostname, Env: v.Env, Sysctls: v.Sysctls, Allow: v.Allow, CapAdd: v.CapAdd, CapDrop: v.CapDrop, IDSize: v.IDs.Size, Credentials: v.Credentials}
 }
 
 // Pending names the settings of s, as the options that set them, that differ from
@@ -179,6 +181,8 @@ func (s StartSettings) Pending(started StartSettings) []string {
 	add("env", sameSet(s.Env, started.Env))
 	add("sysctl", maps.Equal(s.Sysctls, started.Sysctls))
 	add("allow", sameSet(s.Allow, started.Allow))
+	add("cap-add", sameSet(s.CapAdd, started.CapAdd))
+	add("cap-drop", sameSet(s.CapDrop, started.CapDrop))
 	add("id-size", s.IDSize == started.IDSize || started.IDSize == 0)
 	add("credential", slices.Equal(s.Credentials, started.Credentials))
 	return pending

@@ -30,6 +30,8 @@ type VPS struct {
 	Published  []Publication     `json:"published,omitempty"` // ports of the host that lead to this VPS
 	Sysctls    map[string]string `json:"sysctls,omitempty"`
 	Allow      []string          `json:"allow,omitempty"`   // what a VPS does not have by default: CheckAllow
+	CapAdd     []string          `json:"capAdd,omitempty"`  // capabilities that a VPS does not have by default: ParseCapability
+	CapDrop    []string          `json:"capDrop,omitempty"` // capabilities that it does not have
 	Env        []string          `json:"env,omitempty"`     // for init: NAME=value
 	Devices    []Device          `json:"devices,omitempty"` // of the host
 	// Credentials are secrets for services of the VPS; their values are not here.
@@ -127,7 +129,7 @@ func (v VPS) Check() error {
 	}
 	for _, check := range []func() error{
 		v.checkTexts, v.OnBoot.Check, v.checkInterfaces, v.Limits.Check, v.DNS.Check, v.Firewall.Check, v.Routing.Check,
-		v.checkPublished, v.checkAllow, v.checkSysctls, v.checkDevices, v.checkMounts, v.checkRestart, v.checkCredentials,
+		v.checkPublished, v.checkAllow, v.checkCapabilities, v.checkSysctls, v.checkDevices, v.checkMounts, v.checkRestart, v.checkCredentials,
 	} {
 		if err := check(); err != nil {
 			return err

@@ -3,6 +3,7 @@
 package inits
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -120,15 +121,18 @@ func StopSignal(text string) syscall.Signal {
 }
 
 // MaskedUnits returns arguments for systemd that mask the units which fail in a
-// VPS with all capabilities. Without these capabilities the units skip
-// themselves. In a container systemd reads its arguments like the kernel
-// command line.
-func MaskedUnits() []string {
+// VPS with capabilities that VPSs do not have by default. Without these capabilities
+// the units skip themselves (ConditionCapability=). In a container systemd reads its
+// arguments like the kernel command line.
+func MaskedUnits(capabilities []string) []string {
 	var all []string
-	for _, unit := range []string{
-		"sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "systemd-modules-load.service",
+	for _, unit := range []struct{ name, needs string }{
+		{"sys-kernel-config.mount", "CAP_SYS_RAWIO"}, {"sys-kernel-debug.mount", "CAP_SYS_RAWIO"},
+		{"sys-kernel-tracing.mount", "CAP_SYS_RAWIO"}, {"systemd-modules-load.service", "CAP_SYS_MODULE"},
 	} {
-		all = append(all, "systemd.mask="+unit)
+		if slices.Contains(capabilities, unit.needs) {
+			all = append(all, "systemd.mask="+unit.name)
+		}
 	}
 	return all
 }

@@ -91,6 +91,8 @@ type Info struct {
 	Published   []vps.Publication `json:"published"` // ports of the host that lead to it
 	Limits      vps.Limits        `json:"limits"`
 	Allow       []string          `json:"allow"` // what the system-call filter denies by default
+	CapAdd      []string          `json:"capAdd"`
+	CapDrop     []string          `json:"capDrop"`
 	Devices     []vps.Device      `json:"devices"`
 	Mounts      []vps.Mount       `json:"mounts"`      // beside the root filesystem
 	Credentials []string          `json:"credentials"` // their names
@@ -246,7 +248,7 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, l.Capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels, Description: v.Description, Pending: []string{},
 		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: int(v.StopTimeout().Seconds()), Protected: v.Protected, Restart: v.Restart,
 		Interfaces: describeInterfaces(v, networks), Published: append([]vps.Publication{}, v.Published...),
-		Allow: append([]string{}, v.Allow...), Devices: append([]vps.Device{}, v.Devices...), Mounts: append([]vps.Mount{}, v.Mounts...), Credentials: []string{},
+		Allow: append([]string{}, v.Allow...), CapAdd: append([]string{}, v.CapAdd...), CapDrop: append([]string{}, v.CapDrop...), Devices: append([]vps.Device{}, v.Devices...), Mounts: append([]vps.Mount{}, v.Mounts...), Credentials: []string{},
 		Bundle: l.Store.BundleDir(v.Name), Files: filepath.Join(l.Store.FSDir(v.Name), "upper"),
 		MonitorLog: paths.MonitorLog(l.Store, v.Name),
 	}
