@@ -20,6 +20,7 @@ import (
 	"croft/runtime/firstboot"
 	"croft/runtime/look"
 	"croft/runtime/observe"
+	"croft/runtime/paths"
 	"croft/runtime/streams"
 )
 
@@ -90,16 +91,32 @@ func (m *Manager) runFirstBoot(ctx context.Context, name vps.Name) error {
 	}
 	output := &firstboot.Output{Log: filepath.Join(m.store.LogDir(name), run.ConsoleAt)}
 	status, err := m.runScript(name, run, script, output)
-	return firstboot.Save(dir, recordOf(run, status, err, output.Tail()))
+	cut := (err != nil || status >= 128) && m.ends(name, run)
+	return firstboot.Save(dir, recordOf(run, status, err, cut, output.Tail()))
 }
 
-// recordOf is the record of a script that has ended in the VPS that runs as run.
-func recordOf(run state.Run, status int, err error, tail string) firstboot.Record {
+// endPatience is how long a VPS may take to end after its script was killed. The kernel
+// kills the processes of a VPS in any order.
+const endPatience = 2 * time.Second
+
+// ends reports whether the VPS that runs as run has ended, or is about to.
+func (m *Manager) ends(name vps.Name, run state.Run) bool {
+	for end := time.Now().Add(endPatience); time.Now().Before(end); time.Sleep(look.Interval) {
+		if !observe.Alive(run.Init) || paths.Exists(paths.StopRequest(m.store, name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// recordOf is the record of a script that has ended in the VPS that runs as run. cut
+// says that the end of the VPS has ended it.
+func recordOf(run state.Run, status int, err error, cut bool, tail string) firstboot.Record {
 	r := firstboot.Record{State: firstboot.Done, Boot: run.Boot, Status: status, Ended: new(time.Now().UTC())}
 	switch {
 	case err == nil && status == 0:
 		return r
-	case !observe.Alive(run.Init):
+	case cut:
 		r.State, r.Detail = firstboot.Interrupted, "the VPS ended while the script ran"
 	case err != nil:
 		r.State, r.Detail = firstboot.Failed, err.Error()

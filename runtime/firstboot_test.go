@@ -38,7 +38,7 @@ func TestFirstBootScript(t *testing.T) {
 		t.Errorf("of a killed process: %v", err)
 	}
 	for status, state := range map[int]firstboot.State{0: firstboot.Done, 3: firstboot.Failed} {
-		r := recordOf(run, status, nil, "no such luck")
+		r := recordOf(run, status, nil, false, "no such luck")
 		if r.State != state {
 			t.Errorf("status %d: %+v", status, r)
 		}
@@ -49,7 +49,16 @@ func TestFirstBootScript(t *testing.T) {
 			t.Errorf("status %d: %v", status, err)
 		}
 	}
-	r := recordOf(run, 3, nil, "")
+	if r := recordOf(run, 137, nil, true, ""); r.State != firstboot.Interrupted {
+		t.Errorf("killed with the VPS: %+v", r)
+	}
+	if f.m.ends("web", run) {
+		t.Error("a VPS that runs ends")
+	}
+	if err := requestStop(f.m.store, "web"); err != nil || !f.m.ends("web", run) {
+		t.Errorf("a VPS that was asked to stop does not end: %v", err)
+	}
+	r := recordOf(run, 3, nil, false, "")
 	r.Boot--
 	if err := firstboot.Save(dir, r); err != nil {
 		t.Fatal(err)
