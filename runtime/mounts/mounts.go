@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -114,18 +115,42 @@ func (Access) Ensure(ctx context.Context, g Guest, all []Mount) error {
 // Remove unmounts m in the guest. While it is in use, Remove is fail.Busy, names
 // the users, and unmounts nothing. No-op if it is not mounted on its target.
 func (Access) Remove(ctx context.Context, g Guest, m Mount) error {
+	for tries := 1; ; tries++ {
+		users, err := g.detach(ctx, m)
+		if !errors.Is(err, inside.ErrInUse) {
+			return err
+		}
+		// The kernel also counts a path lookup of another thread, for a moment.
+		if users != "" || tries == mostTries {
+			return fail.New(fail.Busy, "the mount on %s is in use inside%s", m.Target, users).WithHint("croft top %s", g.Name)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(beforeTry):
+		}
+	}
+}
+
+// A use that no process has is waited for: so often, and so long each time.
+const (
+	mostTries = 20
+	beforeTry = 50 * time.Millisecond
+)
+
+// detach unmounts m once. If that is inside.ErrInUse, it returns what is known of the
+// users, as the end of a sentence.
+func (g Guest) detach(ctx context.Context, m Mount) (users string, err error) {
 	place, err := g.place(ctx, m)
 	if err != nil || place == nil {
-		return err
+		return "", err
 	}
-	id := place.MountID
 	defer place.Close()
-	err = g.Process.Detach(place)
-	if errors.Is(err, inside.ErrInUse) {
-		return fail.New(fail.Busy, "the mount on %s is in use inside%s", m.Target, g.usersOf(m, id)).
-			WithHint("croft top %s", g.Name)
+	id := place.MountID
+	if err = g.Process.Detach(place); errors.Is(err, inside.ErrInUse) {
+		users = g.usersOf(m, id)
 	}
-	return err
+	return users, err
 }
 
 // has reports whether m is mounted on its target.
