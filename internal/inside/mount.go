@@ -108,9 +108,9 @@ func (p *Process) Uncover(name string, kind int64) error {
 		return err
 	}
 	defer root.Close()
-	dir, err := openAt(root.dir, path.Dir(name), unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+	dir, err := root.parent(name)
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	defer dir.Close()
 	top, err := openAt(dir, path.Base(name), unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
@@ -122,17 +122,31 @@ func (p *Process) Uncover(name string, kind int64) error {
 	if err != nil || kind != 0 && is != kind {
 		return err
 	}
-	return p.unmount(dir, path.Base(name))
+	return p.unmount(dir, path.Base(name), unix.MNT_DETACH)
 }
 
-// unmount unmounts the last mount over the file base of dir. No-op if there is none.
-func (p *Process) unmount(dir *os.File, base string) error {
+// parent opens the directory of name. No element of its path may be a link.
+func (r *Root) parent(name string) (*os.File, error) {
+	dir, err := openAt(r.dir, path.Dir(name), unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+	if err != nil {
+		return nil, explain(err)
+	}
+	return dir, nil
+}
+
+// unmount unmounts the last mount over the file base of dir, with these flags of
+// umount(2). No-op if there is none. A mount in use is ErrInUse, unless the flags detach it.
+func (p *Process) unmount(dir *os.File, base string, flags int) error {
 	return p.InMounts(func() error {
 		// umount(2) takes a name alone: one element, below the directory that is open.
 		if err := unix.Fchdir(int(dir.Fd())); err != nil {
 			return fmt.Errorf("enter the directory of %s: %w", base, err)
 		}
-		if err := unix.Unmount(base, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EINVAL) {
+		err := unix.Unmount(base, flags|unix.UMOUNT_NOFOLLOW)
+		switch {
+		case errors.Is(err, unix.EBUSY):
+			return ErrInUse
+		case err != nil && !errors.Is(err, unix.EINVAL):
 			return fmt.Errorf("unmount %s: %w", base, err)
 		}
 		return nil

@@ -123,9 +123,9 @@ func (p *Process) Detach(place *Place) error {
 		return err
 	}
 	defer root.Close()
-	dir, err := openAt(root.dir, path.Dir(real), unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+	dir, err := root.parent(real)
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	defer dir.Close()
 	top, err := openAt(dir, path.Base(real), unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
@@ -138,20 +138,7 @@ func (p *Process) Detach(place *Place) error {
 	if err != nil || st.Mnt_id != id {
 		return err
 	}
-	return p.InMounts(func() error {
-		// umount(2) takes a name alone: one element, below the directory that is open.
-		if err := unix.Fchdir(int(dir.Fd())); err != nil {
-			return fmt.Errorf("enter the directory of %s: %w", real, err)
-		}
-		err := unix.Unmount(path.Base(real), unix.UMOUNT_NOFOLLOW)
-		switch {
-		case errors.Is(err, unix.EBUSY):
-			return ErrInUse
-		case err != nil && !errors.Is(err, unix.EINVAL):
-			return fmt.Errorf("unmount %s: %w", real, err)
-		}
-		return nil
-	})
+	return p.unmount(dir, path.Base(real), 0)
 }
 
 // Bounded calls do with the root directory of p and waits for it, at most about a

@@ -50,12 +50,12 @@ func (p *Process) UncoverSource(name, fstype, source string) error {
 		return err
 	}
 	defer root.Close()
-	dir, err := openAt(root.dir, path.Dir(name), unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+	dir, err := root.parent(name)
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	defer dir.Close()
-	return p.unmount(dir, path.Base(name))
+	return p.unmount(dir, path.Base(name), unix.MNT_DETACH)
 }
 
 type mountEntry struct{ source, fstype string }
