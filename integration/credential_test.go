@@ -58,7 +58,7 @@ func TestCredentialOfAService(t *testing.T) {
 	if got := sh(t, vps, "systemd-run --quiet --pipe --wait -p LoadCredential=db sh -c 'cat $CREDENTIALS_DIRECTORY/db'; systemd-creds --system list --no-legend | grep -c ^db"); got != "correct horse1" {
 		t.Errorf("the service has %q", got)
 	}
-	// Not even a look at all of croft's own files finds it where others may read.
+	// No file of croft that others may read has it.
 	if got := must(t, "inspect", vps); strings.Contains(got, "horse") {
 		t.Errorf("inspect shows %s", got)
 	}
