@@ -175,7 +175,7 @@ func awaitStopRequest(t *testing.T, f *faulty) {
 	}
 }
 
-// While a VPS waits, commands that need a running one say so, and a new policy counts.
+// While a VPS waits, commands that need a running one are refused with the reason, and a new policy counts.
 func TestPolicyWhileItWaits(t *testing.T) {
 	f := policy(t, "always")
 	begun := false

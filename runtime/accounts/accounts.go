@@ -261,7 +261,7 @@ func same(l lines, text string) bool {
 	return string(l.text()) == strings.TrimSuffix(text, "\n")+"\n"
 }
 
-// checkHome refuses a home directory that is no place for files.
+// checkHome refuses a home directory in which no file can be created.
 func (u user) checkHome() error {
 	if !path.IsAbs(u.home) || path.Clean(u.home) != u.home || u.home == "/" {
 		return fail.New(fail.State, "user %s has no home directory inside: it is %q", u.name, u.home)

@@ -25,7 +25,7 @@ func (p *planner) home(u user) error {
 	if info, err := fs.Lstat(p.root, u.home[1:]); err == nil && !info.IsDir() {
 		return fail.New(fail.State, "cannot create user %s: %s inside is not a directory", u.name, u.home)
 	} else if err == nil {
-		return nil // somebody's files: none is added
+		return nil // it has files of its owner: none is added
 	}
 	p.directory(Step{Path: "/home", Mode: 0o755, ByRoot: true})
 	p.directory(Step{Path: u.home, Mode: mode, UID: u.uid, GID: u.gid, ByRoot: true})

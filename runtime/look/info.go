@@ -42,7 +42,7 @@ type Looker struct {
 	// that ended without a monitor and should run. It is a no-op for others, and
 	// while another command holds the lock of the VPS.
 	Recover  func(ctx context.Context, name vps.Name)
-	Told     func(name vps.Name) // is told that a VPS has booted whose init did not say so; may be nil
+	Told     func(name vps.Name) // is called for a VPS that has booted and whose init did not report it; may be nil
 	ReadOnly bool                // do not call Recover, and write no notes
 	Warn     func(string)
 }
