@@ -73,8 +73,11 @@ func cpu(s Settings) *specs.LinuxCPU {
 }
 
 // usable returns the CPUs of a list that the host has; all of them, "", if it has
-// none of the list.
+// none of the list, or if croft has not chosen any.
 func (c Capacity) usable(list string) string {
+	if vps.CPUCount(list) > 0 {
+		return ""
+	}
 	wanted, err := vps.CPUs(list)
 	have, err2 := vps.CPUs(c.CPUList)
 	if err != nil || err2 != nil {

@@ -154,6 +154,7 @@ func limitColumns() []column {
 		{name: "memory-low", value: func(v vpsRow) string { return strings.TrimSuffix(sizes.Text(v.Limits.MemoryLow), "B") }, number: func(v vpsRow) int64 { return v.Limits.MemoryLow }},
 		{name: "cpu-weight", value: func(v vpsRow) string { return strconv.FormatInt(weight(v.Limits.CPUWeight), 10) }, number: func(v vpsRow) int64 { return weight(v.Limits.CPUWeight) }},
 		{name: "cpuset", value: func(v vpsRow) string { return v.Limits.CPUSet }},
+		{name: "pinned-cpus", value: func(v vpsRow) string { return v.PinnedCPUs }},
 		{name: "io-weight", value: func(v vpsRow) string { return strconv.FormatInt(weight(v.Limits.IOWeight), 10) }, number: func(v vpsRow) int64 { return weight(v.Limits.IOWeight) }},
 		{name: "io-read", value: func(v vpsRow) string { return ioText(v.Limits.IORead) }},
 		{name: "io-write", value: func(v vpsRow) string { return ioText(v.Limits.IOWrite) }},

@@ -15,7 +15,7 @@ func resourceOptions() []cmdline.Option {
 	return []cmdline.Option{
 		{Name: "memory-low", Placeholder: "SIZE", Usage: "memory that the kernel leaves to it while others have some to free (default: none)"},
 		{Name: "cpu-weight", Placeholder: "NUMBER", Usage: "share of busy CPUs, 1 to 10000 (default: 100)"},
-		{Name: "cpuset", Placeholder: "LIST", Usage: "CPUs that it may use, for example 0-1,3, or unlimited (default: all)"},
+		{Name: "cpuset", Placeholder: "LIST|any:N", Usage: "CPUs that it may use, for example 0-1,3; any:2 is two CPUs that croft chooses at each start; or unlimited (default: all)"},
 		{Name: "io-weight", Placeholder: "NUMBER", Usage: "share of a busy disk, 1 to 10000 (default: 100)"},
 		{Name: "io-read", Placeholder: "[DEVICE:]RATE", Many: true, Usage: "limit of reads: bytes per second (10M), operations per second (100iops), or unlimited; may be repeated"},
 		{Name: "io-write", Placeholder: "[DEVICE:]RATE", Many: true, Usage: "limit of writes, like --io-read"},

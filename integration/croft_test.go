@@ -224,6 +224,7 @@ type info struct {
 	}
 	MonitorLog string
 	Cgroup     string
+	PinnedCPUs string
 	Files      string
 	Error      string
 }

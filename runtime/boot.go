@@ -85,7 +85,11 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 		return err
 	}
 	defer files.Close()
-	spec, err := mon.prepare(v, root, files, devices)
+	cpus, err := mon.cpusAtStart(ctx, v)
+	if err != nil {
+		return err
+	}
+	spec, err := mon.prepare(v, root, files, devices, cpus)
 	if err != nil {
 		return err
 	}

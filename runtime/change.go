@@ -71,11 +71,13 @@ type change struct {
 }
 
 // A side is a VPS before or after a change, with the interfaces that it has
-// then. err says why these are not known; most changes do not need them.
+// then. err says why these are not known; most changes do not need them. cpus is the
+// list of CPUs to which it is pinned while it runs, if its limits change; "" is all.
 type side struct {
 	vps.VPS
 	plugs []tables.Plug
 	err   error
+	cpus  string
 }
 
 // side looks up the interfaces of v. In the result they have the values from the tables
@@ -83,7 +85,7 @@ type side struct {
 func (m *Manager) side(v vps.VPS) side {
 	plugs, err := m.networkTables().Plugs(v)
 	if err != nil {
-		return side{v, nil, err}
+		return side{VPS: v, err: err}
 	}
 	v = v.Clone()
 	for n, p := range plugs { // one for each interface
@@ -91,7 +93,7 @@ func (m *Manager) side(v vps.VPS) side {
 		i.Addresses, i.Connections = p.Claim.Addresses, p.Claim.Connections
 		i.Prefixes, i.Tracked = p.Table.Prefixes(), p.Plan.HostLink != ""
 	}
-	return side{v, plugs, nil}
+	return side{VPS: v, plugs: plugs}
 }
 
 // plan is the plan of one interface; the zero Plan if there is no such interface.
@@ -166,6 +168,9 @@ func (c *change) make(ctx context.Context) (err error) {
 		return err
 	}
 	c.undo.Arm(func() error { return c.applyBack(ctx) })
+	if err := c.pinCPUs(ctx); err != nil {
+		return err
+	}
 	if err := c.apply(ctx); err != nil {
 		return err
 	}

@@ -15,7 +15,12 @@ import (
 // limit is left out, as at a start.
 func (c *change) applyLimits(_ context.Context, _, to side) error {
 	disks, _ := c.disksOf(to.Limits) // unmet names the others
-	err := c.containers.SetLimits(string(to.Name), bundles.Resources(to.Limits, c.capacity(), disks))
+	limits := to.Limits
+	limits.CPUSet = to.cpus
+	if err := c.store.PutCPUs(to.Name, to.cpus); err != nil { // a VPS that rebooted meanwhile has others
+		return err
+	}
+	err := c.containers.SetLimits(string(to.Name), bundles.Resources(limits, c.capacity(), disks))
 	if errors.Is(err, container.ErrAbsent) {
 		return inside.ErrGone
 	}

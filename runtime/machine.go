@@ -47,6 +47,8 @@ type machine struct {
 	unused func(ids vps.IDRange) error
 	// capacity returns what the host has; 0 for a number that is not known.
 	capacity func() bundles.Capacity
+	// cpus returns the CPUs that croft can choose for VPSs.
+	cpus func() hostfacts.CPUs
 	// disk returns the disk of a device, or with "" the one under the files of VPSs.
 	disk func(device string) (bundles.Disk, error)
 	// initFile returns a file on the host: the init of VPSs whose image has none.

@@ -117,6 +117,7 @@ func New(o Options) (*Manager, error) {
 			unused:     store.Unused,
 			sleep:      time.Sleep,
 			capacity:   sync.OnceValue(hostfacts.Capacity),
+			cpus:       func() hostfacts.CPUs { return hostfacts.UsableCPUs(cgroups) },
 			disk:       func(device string) (bundles.Disk, error) { return hostfacts.FindDisk(device, store.Root) },
 			trySysctls: sysctls.Try,
 			initFile:   holder.Install,

@@ -34,8 +34,8 @@ import (
 // the container. It makes the bundle the working directory, because libcontainer looks
 // for it there. In the returned specification the root filesystem is where only this
 // monitor sees it; in the file of the bundle it is in the bundle.
-// devices are those of startDevices.
-func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root, devices []bundles.Device) (*specs.Spec, error) {
+// devices are those of startDevices, and cpus are the CPUs of cpusAtStart.
+func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root, devices []bundles.Device, cpus string) (*specs.Spec, error) {
 	host, err := mon.host()
 	if err != nil {
 		return nil, err
@@ -59,6 +59,7 @@ func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root, d
 	if err := mon.configureGuest(v, files, host, bootedInit(init, image)); err != nil {
 		return nil, err
 	}
+	v.Limits.CPUSet = cpus
 	spec, err := mon.specOf(v, init, files, host, paths.NotifySocket(mon.store, v.Name), mon.how == spawnWait)
 	if err != nil {
 		return nil, err

@@ -881,6 +881,7 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 		capacity: func() bundles.Capacity {
 			return bundles.Capacity{Tasks: 32768, Memory: 2 << 30, LimitMemory: true, LimitCPU: true, LimitCPUSet: true, LimitIO: true, BFQ: true, CPUs: 2, CPUList: "0-1"}
 		},
+		cpus: func() hostfacts.CPUs { return hostfacts.CPUs{0: 20, 1: 10} },
 		disk: func(device string) (bundles.Disk, error) {
 			if device == "/dev/none" {
 				return bundles.Disk{}, fail.New(fail.Usage, "no disk")

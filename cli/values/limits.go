@@ -99,10 +99,14 @@ func Weight(s string) (int64, error) {
 	return int64(n), nil
 }
 
-// CPUSet reads a list of CPUs. It returns "" for all CPUs.
+// CPUSet reads a list of CPUs, or any:N for N CPUs that croft chooses. It returns ""
+// for all CPUs.
 func CPUSet(s string) (string, error) {
 	if s == Default || s == Unlimited {
 		return "", nil
+	}
+	if n := vps.CPUCount(s); n > 0 {
+		return vps.AnyCPUs(n), nil
 	}
 	all, err := vps.CPUs(s)
 	if err != nil {

@@ -45,7 +45,8 @@ func TestValues(t *testing.T) {
 		"pids":       {reading(PIDs), map[string]string{"1": "1", "512": "512", "unlimited": "-1", "0": "no", "-5": "no", "1.5": "no"}},
 		"memory low": {reading(MemoryLow), map[string]string{"default": "0", "0": "0", "64M": "67108864", "unlimited": "no", "-1": "no"}},
 		"weight":     {reading(Weight), map[string]string{"1": "1", "10000": "10000", "default": "0", "0": "no", "10001": "no", "x": "no", "-1": "no"}},
-		"cpuset":     {reading(CPUSet), map[string]string{"1,0": "0-1", "0-3,8": "0-3,8", "unlimited": "", "default": "", "": "no", "a": "no", "3-1": "no"}},
+		"cpuset": {reading(CPUSet), map[string]string{"1,0": "0-1", "0-3,8": "0-3,8", "unlimited": "", "default": "", "": "no", "a": "no", "3-1": "no",
+			"any:2": "any:2", "any:02": "any:2", "any": "no", "any:": "no", "any:0": "no", "any:-1": "no", "any:1-2": "no", "any:9000": "no", "count:2": "no", "2,any:1": "no"}},
 		"io": {reading(IOLimit), map[string]string{
 			"10M": "10485760", "10M/s": "10485760", "100iops": "100iops", "all:1M": "1048576", "/dev/sda:1M": "/dev/sda:1048576",
 			"/dev/disk/by-path/pci-0000:00:1f.2:50iops": "/dev/disk/by-path/pci-0000:00:1f.2:50iops", "unlimited": "",

@@ -27,6 +27,7 @@ var (
 	IDs          = Kind{Name: "ids", File: "/run/croft-roots/_pool", Held: "while user ids are chosen, by all state directories of the host"}
 	Volumes      = Kind{Name: "volumes", File: "RUN/locks/_volumes", Held: "while a volume is created or removed, or a VPS gets it"}
 	Ports        = Kind{Name: "ports", File: "RUN/locks/_ports", Held: "while ports of the host are claimed"}
+	CPUs         = Kind{Name: "cpus", File: "RUN/locks/_cpus", Held: "while CPUs are chosen for a VPS"}
 	NetworkTable = Kind{Name: "network", File: "RUN/locks/_network.NAME", Held: "while the table of a network is changed"}
 	HostNetwork  = Kind{Name: "host network", File: "/run/croft-network.lock", Held: "while rules that networks share are repaired or removed", Waits: true}
 	Cgroups      = Kind{Name: "cgroups", File: "RUN/containers/.cgroups.lock", Held: "while a cgroup is created below the common one, or that is removed", Waits: true}
@@ -36,5 +37,5 @@ var (
 // after it, so no two commands wait for each other. A lock that is tried without
 // waiting may be taken at any time.
 func Order() []Kind {
-	return []Kind{FirstBoot, VPS, Life, Draft, Rubbish, Template, Stage, Partial, Networks, Names, Volumes, IDs, Ports, NetworkTable, Store, HostNetwork, Cgroups}
+	return []Kind{FirstBoot, VPS, Life, Draft, Rubbish, Template, Stage, Partial, Networks, Names, Volumes, IDs, Ports, CPUs, NetworkTable, Store, HostNetwork, Cgroups}
 }

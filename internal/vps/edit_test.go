@@ -75,6 +75,7 @@ func TestEdits(t *testing.T) {
 		{SetPIDs{77}, "pids 77", PartLimits, func(v VPS) any { return v.Limits.PIDs }, int64(77)},
 		{SetMemoryLow{64 << 20}, "memory-low 67108864", PartLimits, func(v VPS) any { return v.Limits.MemoryLow }, int64(64 << 20)},
 		{SetCPUWeight{500}, "cpu-weight 500", PartLimits, func(v VPS) any { return v.Limits.CPUWeight }, int64(500)},
+		{SetCPUSet{"any:2"}, "cpuset any:2", PartLimits, func(v VPS) any { return v.Limits.CPUSet }, "any:2"},
 		{SetCPUSet{"0-1,3"}, "cpuset 0-1,3", PartLimits, func(v VPS) any { return v.Limits.CPUSet }, "0-1,3"},
 		{SetIOWeight{9000}, "io-weight 9000", PartLimits, func(v VPS) any { return v.Limits.IOWeight }, int64(9000)},
 		{SetIO{false, []IOLimit{{Bytes: 1 << 20}}}, "io-read 1048576", PartLimits, func(v VPS) any { return v.Limits.IORead }, []IOLimit{{Bytes: 1 << 20}}},

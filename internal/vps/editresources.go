@@ -34,7 +34,7 @@ func (SetCPUWeight) Part() Part { return PartLimits }
 
 func (e SetCPUWeight) String() string { return fmt.Sprintf("cpu-weight %d", e.Weight) }
 
-// SetCPUSet sets the list of CPUs that the VPS may use: "" for all.
+// SetCPUSet sets the CPUs that the VPS may use, as Limits.CPUSet has them.
 type SetCPUSet struct{ List string }
 
 // Apply sets it.

@@ -16,7 +16,7 @@ type Limits struct {
 	PIDs      int64     `json:"pids,omitempty"`           // 0 is a default that depends on the host, -1 no limit
 	MemoryLow int64     `json:"memoryLowBytes,omitempty"` // protected from reclaim; 0 is none
 	CPUWeight int64     `json:"cpuWeight,omitempty"`      // 1..MaxWeight; 0 is DefaultWeight
-	CPUSet    string    `json:"cpuset,omitempty"`         // CPUs that it may use, as CPUList writes them; "" is all
+	CPUSet    string    `json:"cpuset,omitempty"`         // CPUs that it may use, as CPUList or AnyCPUs writes them; "" is all
 	IOWeight  int64     `json:"ioWeight,omitempty"`       // 1..MaxWeight; 0 is DefaultWeight
 	IORead    []IOLimit `json:"ioRead,omitempty"`         // one for each disk at most
 	IOWrite   []IOLimit `json:"ioWrite,omitempty"`
@@ -59,7 +59,7 @@ func (l Limits) Check() error {
 		return fail.New(fail.Usage, "io weight: %d is not from 1 to %d", l.IOWeight, MaxWeight)
 	}
 	if l.CPUSet != "" {
-		if _, err := CPUs(l.CPUSet); err != nil {
+		if err := CheckCPUSet(l.CPUSet); err != nil {
 			return fail.New(fail.Usage, "%w", err)
 		}
 	}

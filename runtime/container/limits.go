@@ -85,6 +85,24 @@ func allCPUs(dirs map[string]string) string {
 	return strings.TrimSpace(string(list))
 }
 
+// EffectiveCPUs returns the list of CPUs that the cgroup of all VPSs can use, or the one
+// above if it does not exist yet; "" if the host does not tell.
+func (e Engine) EffectiveCPUs() string {
+	root, file, parent := "/sys/fs/cgroup/cpuset", "cpuset.effective_cpus", CgroupParent
+	if cgroups.IsCgroup2UnifiedMode() {
+		root, file = "/sys/fs/cgroup", "cpuset.cpus.effective"
+	}
+	if e.Manager.Resolve() == Systemd {
+		parent = Slice
+	}
+	for _, dir := range []string{filepath.Join(root, parent), root} {
+		if list, err := os.ReadFile(filepath.Join(dir, file)); err == nil {
+			return strings.TrimSpace(string(list))
+		}
+	}
+	return ""
+}
+
 // withEnds returns files with the end of each limit in limited, the text of io.max,
 // whose disk is not in the new io.max.
 func withEnds(files map[string]string, limited string) map[string]string {

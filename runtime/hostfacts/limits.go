@@ -41,12 +41,20 @@ func Exceeding(l vps.Limits, c bundles.Capacity) []string {
 
 func inGiB(bytes int64) string { return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30)) }
 
-// CheckCPUs is fail.Usage if a host of capacity c does not have all CPUs in list.
+// CheckCPUs is fail.Usage if a host of capacity c does not have all CPUs in list, or not
+// as many as vps.AnyCPUs says.
 func CheckCPUs(list string, c bundles.Capacity) error {
-	if missing := missingCPUs(list, c); len(missing) > 0 {
-		return fail.New(fail.Usage, "cpuset: this host does not have CPU %s, it has %s", vps.CPUList(missing), c.CPUList)
+	if n := vps.CPUCount(list); c.CPUs > 0 && int64(n) > c.CPUs {
+		return fail.New(fail.Usage, "cpuset: this host does not have %d CPUs, it has %d", n, c.CPUs)
 	}
-	return nil
+	missing := missingCPUs(list, c)
+	switch {
+	case len(missing) == 0:
+		return nil
+	case list == vps.CPUList(missing[:1]) && missing[0] > 0: // it may be meant as a number of CPUs, as with other tools
+		return fail.New(fail.Usage, "cpuset: this host does not have CPU %s, it has %s (%s is a number of CPUs)", list, c.CPUList, vps.AnyCPUs(missing[0]))
+	}
+	return fail.New(fail.Usage, "cpuset: this host does not have CPU %s, it has %s", vps.CPUList(missing), c.CPUList)
 }
 
 // missingCPUs returns the CPUs in list that the host does not have; none if it is not
@@ -162,6 +170,8 @@ func Unmet(l vps.Limits, c bundles.Capacity, disks bundles.Disks) []string {
 	}
 	missing := missingCPUs(l.CPUSet, c)
 	add(c.LimitCPUSet && len(missing) > 0, "its list of CPUs has %s, which this host does not have: it has %s", vps.CPUList(missing), c.CPUList)
+	n := vps.CPUCount(l.CPUSet)
+	add(c.LimitCPUSet && c.CPUs > 0 && int64(n) > c.CPUs, "it has all CPUs of this host, which has %d: it should have %d", c.CPUs, n)
 	if !c.LimitIO {
 		return all
 	}

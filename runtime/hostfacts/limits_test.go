@@ -20,8 +20,16 @@ func TestCheckCPUs(t *testing.T) {
 			t.Errorf("%s: %v", list, err)
 		}
 	}
-	if err := CheckCPUs("99", bundles.Capacity{}); err != nil {
-		t.Errorf("not known: %v", err)
+	for _, list := range []string{"99", "any:99"} {
+		if err := CheckCPUs(list, bundles.Capacity{}); err != nil {
+			t.Errorf("not known: %s: %v", list, err)
+		}
+	}
+	c.CPUs = 3
+	for list, want := range map[string]string{"any:3": "", "any:4": "does not have 4 CPUs, it has 3", "2": "(any:2 is a number of CPUs)", "2-3": "CPU 2-3, it has 0-1,4"} {
+		if err := CheckCPUs(list, c); (want == "") != (err == nil) || err != nil && !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v", list, err)
+		}
 	}
 }
 
@@ -42,6 +50,7 @@ func TestUnmet(t *testing.T) {
 		{"no controllers", all, func(c *bundles.Capacity) { *c = bundles.Capacity{} }, nil, []string{"of memory", "of CPU time", "of CPU sets", "its I/O weight", "reads have no effect"}},
 		{"no weights", all, func(c *bundles.Capacity) { c.BFQ = false }, disks, []string{"no I/O weights"}},
 		{"fewer CPUs", all, func(c *bundles.Capacity) { c.CPUList = "0" }, disks, []string{"CPUs has 1, which"}},
+		{"fewer CPUs than it should have", vps.Limits{CPUSet: "any:3"}, func(c *bundles.Capacity) { c.CPUs = 2 }, nil, []string{"has 2: it should have 3"}},
 		{"no disk", all, func(*bundles.Capacity) {}, bundles.Disks{"/dev/b": {}}, []string{"the disk under its files"}},
 		{"another scheduler", all, func(*bundles.Capacity) {}, bundles.Disks{"": {Name: "sdx"}, "/dev/b": {}}, []string{"/sys/block/sdx/queue/scheduler"}},
 	} {

@@ -90,7 +90,8 @@ type Info struct {
 	Interfaces  []InterfaceInfo   `json:"interfaces"`
 	Published   []vps.Publication `json:"published"` // ports of the host that lead to it
 	Limits      vps.Limits        `json:"limits"`
-	Allow       []string          `json:"allow"` // what the system-call filter denies by default
+	PinnedCPUs  string            `json:"pinnedCpus"` // the CPUs that it has while it runs; "" if it may use all
+	Allow       []string          `json:"allow"`      // what the system-call filter denies by default
 	CapAdd      []string          `json:"capAdd"`
 	CapDrop     []string          `json:"capDrop"`
 	Devices     []vps.Device      `json:"devices"`
@@ -291,7 +292,7 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 	if info.Status == observe.Stopped || info.Status == observe.Restarting {
 		return info
 	}
-	info.Cgroup = l.cgroupsPath(v.Name)
+	info.Cgroup, info.PinnedCPUs = l.cgroupsPath(v.Name), l.Store.CPUs(v.Name)
 	if run.Settings != nil {
 		info.Pending = append(v.StartSettings().Pending(*run.Settings), l.Store.Deferred(v.Name)...)
 	}
