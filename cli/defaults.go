@@ -31,7 +31,7 @@ func (i *invocation) config() (settings.Config, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return settings.Config{}, err
 	}
-	return settings.ParseConfig(path, text, trashKey)
+	return settings.ParseConfig(path, text, trashKey, limitsKey)
 }
 
 // profile reads a profile. One that does not exist is fail.NotFound, and the error

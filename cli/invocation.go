@@ -73,7 +73,7 @@ func (i *invocation) manager() (Manager, error) {
 		return nil, i.Err
 	}
 	place := i.place
-	place.Query = i.Verb.Query
+	place.Query, place.KeepHostLimits = i.Verb.Query, i.keepLimits
 	return i.connect(place)
 }
 

@@ -38,6 +38,7 @@ type machine struct {
 	guests     guestAccess
 	devices    hostDevices
 	mounts     mounting
+	limits     kernelLimits
 	host       func() (hostfacts.Facts, error)
 	// sleep waits before a failed step is repeated.
 	sleep func(time.Duration)

@@ -62,6 +62,8 @@ type Manager struct {
 	config    string // the directory of the configuration
 	hooks     hooks.Dir
 	hookLimit time.Duration // 0: the default
+
+	keepLimits func() (bool, error) // see Options
 }
 
 // New returns a Manager. It is fail.Permission if the user is not root. For a
@@ -113,6 +115,7 @@ func New(o Options) (*Manager, error) {
 			guests:     guests.Access{},
 			devices:    hostdevices.Real(),
 			mounts:     mounts.Access{},
+			limits:     hostKernel{},
 			host:       func() (hostfacts.Facts, error) { return readHost(cgroups, store) },
 			unused:     store.Unused,
 			sleep:      time.Sleep,
@@ -123,12 +126,13 @@ func New(o Options) (*Manager, error) {
 			initFile:   holder.Install,
 			become:     becomeHolder,
 		},
-		command:  o.Command,
-		lockWait: o.LockTimeout,
-		warn:     warn,
-		readOnly: readOnly,
-		config:   o.Config,
-		hooks:    hooks.Dir{Path: filepath.Join(o.Config, HookDir)},
+		command:    o.Command,
+		lockWait:   o.LockTimeout,
+		warn:       warn,
+		readOnly:   readOnly,
+		config:     o.Config,
+		keepLimits: o.KeepHostLimits,
+		hooks:      hooks.Dir{Path: filepath.Join(o.Config, HookDir)},
 	}, nil
 }
 

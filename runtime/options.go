@@ -244,4 +244,7 @@ type Options struct {
 	CommandLine   string        // the whole command line, quoted for a shell; "" is unknown
 	Query         bool          // create no directories; a Root without files of croft is empty
 	ReadOnly      bool          // change and repair nothing; only List, Templates and Networks may be called
+	// KeepHostLimits reports whether a start must not raise limits of the host's kernel;
+	// nil: it may. It is asked when a limit is too low.
+	KeepHostLimits func() (bool, error)
 }

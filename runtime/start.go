@@ -147,6 +147,7 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 	if err := m.runHooks(ctx, hooks.PreStart, v); err != nil {
 		return err
 	}
+	m.makeRoom(v)
 	before := m.nextBoot(l.Name())
 	err = m.monitors.Spawn(ctx, l.Name(), life, how)
 	if err != nil && m.nextBoot(l.Name()) != before { // otherwise the last console log is of an earlier boot

@@ -876,7 +876,7 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 	}
 	m := &Manager{store: store, templates: fakeTemplates{}, command: "test", warn: func(string) {}, lockWait: time.Second}
 	m.machine = machine{
-		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w}, devices: fakeHostDevices{}, mounts: fakeMounts{w},
+		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w}, devices: fakeHostDevices{}, mounts: fakeMounts{w}, limits: fakeLimits{},
 		unused: func(vps.IDRange) error { return nil },
 		capacity: func() bundles.Capacity {
 			return bundles.Capacity{Tasks: 32768, Memory: 2 << 30, LimitMemory: true, LimitCPU: true, LimitCPUSet: true, LimitIO: true, BFQ: true, CPUs: 2, CPUList: "0-1"}

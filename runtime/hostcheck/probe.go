@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"croft/runtime/hostlimits"
 )
 
 // Probe finds out the facts that are the host's own, for a croft that keeps its
@@ -62,8 +64,8 @@ func sysctls() map[string]int64 {
 	for _, kind := range []string{"cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"} {
 		keys = append(keys, "user.max_"+kind+"_namespaces")
 	}
-	for _, l := range limits() {
-		keys = append(keys, l.key)
+	for _, l := range hostlimits.Needed() {
+		keys = append(keys, l.Key)
 	}
 	values := map[string]int64{}
 	for _, key := range keys {

@@ -3,58 +3,38 @@ package hostcheck
 import (
 	"fmt"
 	"strings"
+
+	"croft/runtime/hostlimits"
 )
 
 func resourceRules() []rule {
 	all := []rule{namespaceLimits}
-	for _, l := range limits() {
-		all = append(all, l.rule)
+	for _, l := range hostlimits.Needed() {
+		all = append(all, limitRule(l))
 	}
 	return append(all, userIDs, space, templateTools, atBoot)
 }
 
-// A limit is a setting of the kernel that all VPSs together, or each alone,
-// may run into.
-type limit struct {
-	key         string
-	what        string
-	least, each int64 // for the host itself, and for each VPS
-	value       int64 // what to set it to, as long as that is enough
-}
-
-// limits are those that hosts are known to run into. Instances and watches of
-// inotify are counted for the owner of a user namespace (inc_ucount in
-// kernel/ucount.c), which is each VPS's own root: each VPS, and the host's root
-// with the privileged ones, has as many. Keys are counted for each user id of
-// the host (keyctl(2)), which no two VPSs share: root of a VPS has maxkeys for
-// its own.
-func limits() []limit {
-	return []limit{
-		{"fs.inotify.max_user_instances", "watching files: systemd, udev, D-Bus; for each VPS on its own", 64, 0, 1024},
-		{"fs.inotify.max_user_watches", "how many files are watched; for each VPS on its own", 8192, 0, 1048576},
-		{"kernel.keys.maxkeys", "kernel keys of one user of a VPS: systemd takes one for each service", 200, 0, 2000},
-		{"kernel.keys.maxbytes", "the size of these keys", 20000, 0, 200000},
-		{"kernel.pid_max", "processes of the host and all VPSs together", 4096, 512, 4194304},
+// limitRule checks that a limit of the kernel is high enough for the VPSs there are.
+func limitRule(l hostlimits.Limit) rule {
+	return func(f Facts) []Check {
+		have, ok := f.sysctl(l.Key)
+		if !ok {
+			return nil // this kernel has no such limit
+		}
+		need := l.Least + l.Each*int64(f.VPSs)
+		found := fmt.Sprint(have)
+		if l.Each > 0 {
+			found = fmt.Sprintf("%d, enough for %d VPSs", have, max(0, (have-l.Least)/l.Each))
+		}
+		if have >= need {
+			return good(l.Key, l.What, found)
+		}
+		if l.Each > 0 {
+			found += fmt.Sprintf(" of %d", f.VPSs)
+		}
+		return bad(Warning, l.Key, l.What, found, fmt.Sprintf("sysctl -w %s=%d", l.Key, max(l.Value, 2*need)))
 	}
-}
-
-func (l limit) rule(f Facts) []Check {
-	have, ok := f.sysctl(l.key)
-	if !ok {
-		return nil // this kernel has no such limit
-	}
-	need := l.least + l.each*int64(f.VPSs)
-	found := fmt.Sprint(have)
-	if l.each > 0 {
-		found = fmt.Sprintf("%d, enough for %d VPSs", have, max(0, (have-l.least)/l.each))
-	}
-	if have >= need {
-		return good(l.key, l.what, found)
-	}
-	if l.each > 0 {
-		found += fmt.Sprintf(" of %d", f.VPSs)
-	}
-	return bad(Warning, l.key, l.what, found, fmt.Sprintf("sysctl -w %s=%d", l.key, max(l.value, 2*need)))
 }
 
 // namespaceLimits: namespaces that are created inside a VPS count for that VPS

@@ -1,0 +1,30 @@
+package cli
+
+import (
+	"cmp"
+	"path/filepath"
+)
+
+// limitsKey is the key of croft.yaml that says whether a start may raise limits of the
+// host's kernel.
+const limitsKey = "host-limits"
+
+// keepLimits reads whether a start must leave the limits of the host's kernel as they
+// are: the environment, else croft.yaml.
+func (i *invocation) keepLimits() (bool, error) {
+	text, from := i.getenv("CROFT_HOST_LIMITS"), "CROFT_HOST_LIMITS"
+	if text == "" {
+		config, err := i.config()
+		if err != nil {
+			return true, err
+		}
+		text, from = config.Host[limitsKey], filepath.Join(i.configDir(), "croft.yaml")+": "+limitsKey
+	}
+	switch cmp.Or(text, "raise") {
+	case "raise":
+		return false, nil
+	case "keep":
+		return true, nil
+	}
+	return true, usageError("%s: invalid value %q: use raise or keep", from, text)
+}
