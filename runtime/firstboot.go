@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
-	"croft/internal/inherited"
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/firstboot"
@@ -54,10 +53,7 @@ func (s spawner) FirstBoot(name vps.Name) error {
 // firstBootApart is that process. It ends when the script has ended, or the VPS.
 func (mon *monitor) firstBootApart(lock *os.File) {
 	defer lock.Close()
-	inherited.SetOOMScore(0) // that of the monitor is for the monitor alone
-	if err := mon.containers.RemoveOwnScope(string(mon.name)); err != nil {
-		mon.warn(err.Error())
-	}
+	mon.leaveMonitor()
 	ctx := context.Background()
 	if err := mon.store.WaitFirstBoot(ctx, lock); err != nil {
 		mon.log.Printf("first-boot script: %v", err)

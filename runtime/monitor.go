@@ -230,6 +230,7 @@ func Monitor(args []string) int {
 		logrus.SetLevel(logrus.WarnLevel)
 		mon.hookLimit = monitorHookLimit
 		if how == monitorHooks {
+			mon.leaveMonitor()
 			mon.afterwards(context.Background(), hooks.PostStart, mon.settings())
 			return 0
 		}
@@ -304,6 +305,15 @@ func (mon *monitor) bootOnce(ctx context.Context) error {
 		err = errors.Join(err, e)
 	}
 	return err
+}
+
+// leaveMonitor takes this process, which a monitor has started, out of what is for the
+// monitor alone: its cgroup, which would stay when the monitor ends, and its OOM score.
+func (mon *monitor) leaveMonitor() {
+	inherited.SetOOMScore(0)
+	if err := mon.containers.RemoveOwnScope(string(mon.name)); err != nil {
+		mon.warn(err.Error())
+	}
 }
 
 // rootfs describes v's root filesystem, mounted where only this monitor sees it.

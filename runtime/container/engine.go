@@ -123,11 +123,14 @@ func (e Engine) StartInit(id string) error {
 }
 
 // Delete ends every process of the container and removes from the host its
-// cgroups, libcontainer's files, and the cgroup of a monitor that was killed.
+// cgroups, libcontainer's files, and the cgroup of a monitor that was killed, and those
+// of other monitors that have ended.
 // It also removes the remains of a killed Create, and of a container whose
 // state is corrupt. No-op if nothing has the name.
 func (e Engine) Delete(id string) error {
-	return errors.Join(e.deleteContainer(id), e.removeMonitorCgroup(id))
+	err := errors.Join(e.deleteContainer(id), e.removeMonitorCgroup(id))
+	e.removeStaleMonitorCgroups()
+	return err
 }
 
 func (e Engine) deleteContainer(id string) error {

@@ -7,8 +7,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/cgroups"
 	"github.com/opencontainers/cgroups/manager"
@@ -22,9 +24,11 @@ const (
 	monitorTasks  = 512
 )
 
-// monitorCgroup is beside the VPS's own cgroup. It cannot be the name of a VPS,
-// which has no "_".
-func monitorCgroup(name string) string { return path.Join("/", CgroupParent, "_monitor-"+name) }
+// monitorPrefix begins the name of a monitor's cgroup. No name of a VPS has "_" in it.
+const monitorPrefix = "_monitor-"
+
+// monitorCgroup is beside the VPS's own cgroup.
+func monitorCgroup(name string) string { return path.Join("/", CgroupParent, monitorPrefix+name) }
 
 func monitorManager(name string, r *cgroups.Resources) (cgroups.Manager, error) {
 	if name == "" || name != filepath.Base(name) {
@@ -37,7 +41,7 @@ func monitorManager(name string, r *cgroups.Resources) (cgroups.Manager, error) 
 	return cm, nil
 }
 
-// shelterInCgroup takes this process, the monitor of the VPS name, out of its
+// moveToOwnCgroup takes this process, the monitor of the VPS name, out of its
 // caller's cgroup in every hierarchy, into one with bounds of its own. An
 // existing one, of a monitor that was killed, is used again.
 func (e Engine) moveToOwnCgroup(name string) error {
@@ -54,7 +58,7 @@ func (e Engine) moveToOwnCgroup(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := cm.Apply(os.Getpid()); err != nil {
+	if err := enter(cm); err != nil {
 		return fmt.Errorf("move the monitor into a cgroup: %w", err)
 	}
 	for _, bound := range []*cgroups.Resources{
@@ -69,9 +73,23 @@ func (e Engine) moveToOwnCgroup(name string) error {
 	return nil
 }
 
-// Leave takes this process, the monitor of the VPS name, out of the cgroup that
-// Shelter made, and removes that: the monitor is about to end. With systemd it
-// does nothing, since systemd removes a scope without processes.
+// enter moves this process into a cgroup that it creates. Another process may remove the
+// cgroup as long as it is empty: then it is created again.
+func enter(cm cgroups.Manager) error {
+	const tries = 10
+	for try := 1; ; try++ {
+		err := cm.Apply(os.Getpid())
+		if try == tries || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
+			return err
+		}
+	}
+}
+
+// RemoveOwnScope takes this process out of the cgroup that MoveToOwnScope made for
+// the monitor of the VPS name, and removes that. It is for the monitor, which is about to
+// end, and for a process that the monitor has started and that outlives it: the last one
+// that leaves the cgroup removes it. With systemd it does nothing, since systemd removes
+// a scope without processes.
 func (e Engine) RemoveOwnScope(name string) error {
 	if e.Manager.Resolve() == Systemd {
 		return nil
@@ -94,8 +112,7 @@ func (e Engine) RemoveOwnScope(name string) error {
 }
 
 // removeMonitorCgroup removes the cgroup of a monitor that has ended. It stays
-// if a monitor lives in it. No-op if it is missing. The caller makes sure that
-// no monitor of that name starts meanwhile.
+// if a process lives in it. No-op if it is missing.
 func (e Engine) removeMonitorCgroup(name string) error {
 	if e.Manager.Resolve() == Systemd {
 		return nil
@@ -114,8 +131,7 @@ func (e Engine) removeMonitorCgroup(name string) error {
 		return nil
 	}
 	for _, dir := range dirs {
-		err := unix.Rmdir(dir)
-		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EBUSY) {
+		if err := removeWithoutProcesses(dir); err != nil {
 			return fmt.Errorf("remove the monitor's cgroup: %w", err)
 		}
 	}
@@ -123,6 +139,59 @@ func (e Engine) removeMonitorCgroup(name string) error {
 		return fmt.Errorf("make state directory: %w", err)
 	}
 	return e.removeParents(dirs)
+}
+
+// leavePatience is how long the kernel may count a process in its cgroup although it has
+// ended, or is about to.
+const leavePatience = 5 * time.Second
+
+// removeWithoutProcesses removes the cgroup directory dir. It stays if a process lives in
+// it. A process that has just been killed drops its files, and with them croft's locks,
+// before it leaves its cgroup: croft waits for that.
+func removeWithoutProcesses(dir string) error {
+	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		err := unix.Rmdir(dir)
+		if err == nil || errors.Is(err, unix.ENOENT) {
+			return nil
+		}
+		if !errors.Is(err, unix.EBUSY) {
+			return err
+		}
+		if livesIn(dir) || time.Since(begun) > leavePatience {
+			return nil
+		}
+	}
+}
+
+// livesIn reports whether a process is in the cgroup directory dir that is not about to
+// end.
+func livesIn(dir string) bool {
+	pids, err := cgroups.GetPids(dir)
+	return err != nil && !errors.Is(err, fs.ErrNotExist) || slices.ContainsFunc(pids, func(pid int) bool {
+		stat, err := statOf(pid)
+		return err == nil && !stat.Exiting
+	})
+}
+
+// removeStaleMonitorCgroups removes cgroups of monitors that have ended: those without
+// processes whose VPS has no container. Such a cgroup is left if a program that the
+// monitor had started outlived it, and each command that ends or starts a VPS removes
+// it then. An error is left to the next one.
+func (e Engine) removeStaleMonitorCgroups() {
+	parent, err := e.parentDir()
+	if err != nil || parent == "" || e.Manager.Resolve() == Systemd {
+		return
+	}
+	entries, _ := os.ReadDir(parent) // there may be none
+	for _, entry := range entries {
+		name, is := strings.CutPrefix(entry.Name(), monitorPrefix)
+		if _, err := os.Lstat(filepath.Join(e.Root, name)); !is || err == nil {
+			continue
+		}
+		if pids, err := cgroups.GetPids(filepath.Join(parent, entry.Name())); err == nil && len(pids) == 0 {
+			_ = e.removeMonitorCgroup(name)
+		}
+	}
 }
 
 // leaveOthers takes this process out of its caller's cgroups in hierarchies of

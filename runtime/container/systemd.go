@@ -57,10 +57,10 @@ func (c CgroupManager) CgroupsPath(name string) string {
 // has "_" in it. "@" would make it an instance, which no transient unit can be.
 func monitorScope(name string) string { return "croft_monitor-" + name + ".scope" }
 
-// Shelter takes this process, the monitor of the VPS name, out of whatever
+// MoveToOwnScope takes this process, the monitor of the VPS name, out of whatever
 // session or service it was started from, which may end before the VPS does,
 // and whose limits are not the VPS's, into a scope of its own. Without systemd
-// it is a cgroup beside the VPS's, which Leave removes.
+// it is a cgroup beside the VPS's, which RemoveOwnScope removes.
 func (e Engine) MoveToOwnScope(ctx context.Context, name string) error {
 	if e.Manager.Resolve() != Systemd {
 		return e.moveToOwnCgroup(name)
