@@ -219,7 +219,7 @@ func (c *change) savePorts(ctx context.Context, more []vps.Publication, put func
 // follow does the consequences of a change, which can be repaired later. An error is a
 // warning.
 func (c *change) follow(ctx context.Context) {
-	c.warnAll(c.now.Name, missing(c.limitWarnings(c.now.Limits), c.limitWarnings(c.was.Limits)))
+	c.warnAll(c.now.Name, c.limitWarnings(c.was.Limits, c.now.Limits))
 	if c.init.PID != 0 {
 		c.withdraw()
 		c.rememberDeferred()

@@ -50,7 +50,7 @@ func (m *Manager) Create(ctx context.Context, name vps.Name, o CreateOptions) (I
 	if err := m.checkLimits(vps.Limits{}, o.Limits); err != nil {
 		return Info{}, err
 	}
-	m.warnAll(name, m.limitWarnings(o.Limits))
+	m.warnAll(name, m.limitWarnings(vps.Limits{}, o.Limits))
 	if err := m.checkDevices(vps.VPS{Name: name, Privileged: o.Privileged}, o.Devices); err != nil {
 		return Info{}, err
 	}

@@ -52,14 +52,15 @@ func (m *Manager) checkLimits(was, now vps.Limits) error {
 	return nil
 }
 
-// limitWarnings returns warnings of limits that are higher than what this host has,
-// and of those that have no effect on it.
-func (m *Manager) limitWarnings(l vps.Limits) []string {
-	return append(hostfacts.Exceeding(l, m.capacity()), m.unmet(l)...)
+// limitWarnings returns warnings of limits of now that was does not have and that are
+// higher than what this host has, or have no effect on it.
+func (m *Manager) limitWarnings(was, now vps.Limits) []string {
+	return append(hostfacts.Exceeding(was, now, m.capacity()), m.unmet(was, now)...)
 }
 
-// unmet returns warnings of limits that have no effect on this host.
-func (m *Manager) unmet(l vps.Limits) []string {
-	disks, _ := m.disksOf(l)
-	return hostfacts.Unmet(l, m.capacity(), disks)
+// unmet returns warnings of limits of now that was does not have and that have no effect
+// on this host.
+func (m *Manager) unmet(was, now vps.Limits) []string {
+	disks, _ := m.disksOf(now)
+	return hostfacts.Unmet(was, now, m.capacity(), disks)
 }

@@ -109,6 +109,8 @@ func TestWarnOfLimits(t *testing.T) {
 	}{
 		{vps.SetIOWeight{Weight: 7}, 1},
 		{vps.SetCPUs{Milli: 500}, 0},
+		{vps.SetIO{Limits: []vps.IOLimit{{Bytes: 1 << 20}}}, 0},
+		{vps.SetIOWeight{Weight: 8}, 1},
 		{vps.SetCPUs{Milli: 9000}, 1},
 		{vps.AtRestart{Edit: vps.SetCPUs{Milli: 9500}}, 2}, // one says that it takes effect later
 		{vps.SetIOWeight{}, 0},

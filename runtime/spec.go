@@ -47,7 +47,7 @@ func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root, d
 	}
 	warnings, err := mon.guests.Prepare(files, v.IDs.First)
 	mon.warnAll(v.Name, warnings)
-	mon.warnAll(v.Name, mon.unmet(v.Limits))
+	mon.warnAll(v.Name, mon.unmet(vps.Limits{}, v.Limits))
 	if err != nil {
 		return nil, err
 	}

@@ -22,19 +22,19 @@ func EffectiveLimits(l vps.Limits, c bundles.Capacity) vps.Limits {
 	return l
 }
 
-// Exceeding returns a warning for each limit in l that is higher than what a host
-// of capacity c has. It is not an error: settings can come from a larger host,
-// and a host can grow.
-func Exceeding(l vps.Limits, c bundles.Capacity) []string {
+// Exceeding returns a warning for each limit of now that was does not have and that is
+// higher than what a host of capacity c has. It is not an error: settings can come from a
+// larger host, and a host can grow.
+func Exceeding(was, now vps.Limits, c bundles.Capacity) []string {
 	var all []string
-	if c.CPUs > 0 && l.MilliCPUs > c.CPUs*1000 {
-		all = append(all, fmt.Sprintf("its limit of %g CPUs is more than the %d CPUs of this host", float64(l.MilliCPUs)/1000, c.CPUs))
+	if c.CPUs > 0 && now.MilliCPUs > c.CPUs*1000 && now.MilliCPUs != was.MilliCPUs {
+		all = append(all, fmt.Sprintf("its limit of %g CPUs is more than the %d CPUs of this host", float64(now.MilliCPUs)/1000, c.CPUs))
 	}
-	if c.Memory > 0 && l.Memory > c.Memory {
-		all = append(all, fmt.Sprintf("its memory limit of %s is more than the %s of memory of this host", inGiB(l.Memory), inGiB(c.Memory)))
+	if c.Memory > 0 && now.Memory > c.Memory && now.Memory != was.Memory {
+		all = append(all, fmt.Sprintf("its memory limit of %s is more than the %s of memory of this host", inGiB(now.Memory), inGiB(c.Memory)))
 	}
-	if c.Memory > 0 && l.MemoryLow > c.Memory {
-		all = append(all, fmt.Sprintf("its protected memory of %s is more than the %s of memory of this host", inGiB(l.MemoryLow), inGiB(c.Memory)))
+	if c.Memory > 0 && now.MemoryLow > c.Memory && now.MemoryLow != was.MemoryLow {
+		all = append(all, fmt.Sprintf("its protected memory of %s is more than the %s of memory of this host", inGiB(now.MemoryLow), inGiB(c.Memory)))
 	}
 	return all
 }
@@ -156,34 +156,48 @@ func CheckSupported(was, now vps.Limits, c bundles.Capacity) error {
 	return err
 }
 
-// Unmet returns a warning for each limit in l that has no effect on a host of
-// capacity c with these disks.
-func Unmet(l vps.Limits, c bundles.Capacity, disks bundles.Disks) []string {
+// Unmet returns a warning for each limit of now that was does not have and that has no
+// effect on a host of capacity c with these disks.
+func Unmet(was, now vps.Limits, c bundles.Capacity, disks bundles.Disks) []string {
 	var all []string
 	add := func(unmet bool, format string, args ...any) {
 		if unmet {
 			all = append(all, fmt.Sprintf(format, args...))
 		}
 	}
-	for _, lack := range lacking(vps.Limits{}, l, c) {
+	for _, lack := range lacking(was, now, c) {
 		add(true, "%s: this host's kernel %s", lack.effect, lack.reason)
 	}
-	missing := missingCPUs(l.CPUSet, c)
-	add(c.LimitCPUSet && len(missing) > 0, "its list of CPUs has %s, which this host does not have: it has %s", vps.CPUList(missing), c.CPUList)
-	n := vps.CPUCount(l.CPUSet)
-	add(c.LimitCPUSet && c.CPUs > 0 && int64(n) > c.CPUs, "it has all CPUs of this host, which has %d: it should have %d", c.CPUs, n)
+	if c.LimitCPUSet && now.CPUSet != was.CPUSet {
+		missing, n := missingCPUs(now.CPUSet, c), vps.CPUCount(now.CPUSet)
+		add(len(missing) > 0, "its list of CPUs has %s, which this host does not have: it has %s", vps.CPUList(missing), c.CPUList)
+		add(c.CPUs > 0 && int64(n) > c.CPUs, "it has all CPUs of this host, which has %d: it should have %d", c.CPUs, n)
+	}
 	if !c.LimitIO {
 		return all
 	}
-	for _, device := range devicesOf(l) {
+	for _, device := range devicesOf(now) {
 		d, found := disks[device]
 		name := device
 		if device == "" {
 			name = "under its files"
 		}
-		add(!found, "its limits have no effect on the disk %s: it cannot be limited", name)
-		add(found && device == "" && l.IOWeight > 0 && !d.Weighs && (c.BFQ || c.IOCost),
+		weighed := device == "" && now.IOWeight > 0 && now.IOWeight != was.IOWeight
+		add(!found && (weighed || !slices.Equal(limitsOf(was, device), limitsOf(now, device))),
+			"its limits have no effect on the disk %s: it cannot be limited", name)
+		add(found && weighed && !d.Weighs && (c.BFQ || c.IOCost),
 			"its I/O weight has no effect: the disk %s has another I/O scheduler than bfq (echo bfq >/sys/block/%[1]s/queue/scheduler)", d.Name)
 	}
 	return all
+}
+
+// limitsOf returns the limits in l of reads and of writes of a device.
+func limitsOf(l vps.Limits, device string) []vps.IOLimit {
+	limits := make([]vps.IOLimit, 2)
+	for n, all := range [][]vps.IOLimit{l.IORead, l.IOWrite} {
+		if at := slices.IndexFunc(all, func(o vps.IOLimit) bool { return o.Device == device }); at >= 0 {
+			limits[n] = all[at]
+		}
+	}
+	return limits
 }

@@ -56,7 +56,38 @@ func TestUnmet(t *testing.T) {
 	} {
 		host := has
 		c.host(&host)
-		got := Unmet(c.limit, host, c.disks)
+		got := Unmet(vps.Limits{}, c.limit, host, c.disks)
+		if len(got) != len(c.want) || !slices.EqualFunc(got, c.want, strings.Contains) {
+			t.Errorf("%s: %q", c.name, got)
+		}
+	}
+}
+
+// Only limits that a command changes are named.
+func TestUnmetOfAChange(t *testing.T) {
+	has := bundles.Capacity{LimitIO: true, LimitCPUSet: true, BFQ: true, CPUList: "0", CPUs: 1}
+	io := func(device string, bytes int64) []vps.IOLimit {
+		return []vps.IOLimit{{Device: device, Bytes: bytes}}
+	}
+	was := vps.Limits{IOWeight: 7, CPUSet: "0-1", IORead: io("", 1), IOWrite: io("/dev/a", 1)}
+	for _, c := range []struct {
+		name   string
+		change func(*vps.Limits)
+		disks  bundles.Disks
+		want   []string
+	}{
+		{"nothing", func(*vps.Limits) {}, nil, nil},
+		{"reads", func(l *vps.Limits) { l.IORead = io("", 2) }, bundles.Disks{"": {Name: "vda"}}, nil},
+		{"the weight", func(l *vps.Limits) { l.IOWeight = 8 }, bundles.Disks{"": {Name: "vda"}}, []string{"/sys/block/vda/queue/scheduler"}},
+		{"the weight of an unknown disk", func(l *vps.Limits) { l.IOWeight = 8 }, nil, []string{"under its files"}},
+		{"the end of the weight", func(l *vps.Limits) { l.IOWeight = 0 }, nil, nil},
+		{"writes of one disk", func(l *vps.Limits) { l.IOWrite = io("/dev/a", 2) }, nil, []string{"disk /dev/a:"}},
+		{"reads of another disk", func(l *vps.Limits) { l.IORead = append(io("", 1), io("/dev/b", 1)...) }, nil, []string{"disk /dev/b:"}},
+		{"CPUs", func(l *vps.Limits) { l.CPUSet = "any:3" }, nil, []string{"it should have 3"}},
+	} {
+		now := was
+		c.change(&now)
+		got := Unmet(was, now, has, c.disks)
 		if len(got) != len(c.want) || !slices.EqualFunc(got, c.want, strings.Contains) {
 			t.Errorf("%s: %q", c.name, got)
 		}
