@@ -84,7 +84,9 @@ func (a *app) restartVerb() *cmdline.Verb {
 		Name: "restart", Harmful: true, Group: groupLife, Args: "NAME... | --all", Words: vpsNames,
 		Summary:  "shut down VPSs and start them again",
 		Examples: []string{"croft restart web", "croft restart --fast --wait web"},
-		About:    `Settings that need a restart take effect. A stopped VPS is started.`,
+		About: `Settings that need a restart take effect. A stopped VPS is started. If a running
+one could not start again, for example because the source of a mount or a device
+is missing, it is not stopped.`,
 		Options: append(stopOptions(), waitOption("return"),
 			cmdline.Option{Name: "wait-timeout", Placeholder: "TIME", Usage: "time limit of --wait (default: 90s)"}, allOption("restart")),
 		Synonyms: []string{"reboot"},

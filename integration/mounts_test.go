@@ -149,10 +149,15 @@ func TestMountsAreRefused(t *testing.T) {
 		t.Error("a change for the next start was applied")
 	}
 	must(t, "set", vps, "--mount-add", file+":/again", "--at-restart")
-	must(t, "stop", "--fast", vps)
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
+	pid := inspect(t, vps).PID
+	refused(t, 5, "still runs, because it could not start again", "restart", vps)
+	if got := inspect(t, vps); got.PID != pid || got.Status != "running" {
+		t.Errorf("after a restart that was refused: %+v", got)
+	}
+	must(t, "stop", "--fast", vps)
 	r := try("start", vps)
 	checkRefusal(t, r, 5, "it does not exist")
 	if !strings.Contains(r.errOut, "croft set "+vps+" --mount-del /again") {

@@ -13,10 +13,17 @@ import (
 	"croft/runtime/hostdevices"
 )
 
-// startDevices returns the nodes that v gets at a start, beside those that every
+// startDevices is devicesOf with warnings of devices that the host uses itself.
+func (m *Manager) startDevices(v vps.VPS) ([]bundles.Device, error) {
+	all, err := m.devicesOf(v)
+	m.warnAll(v.Name, m.devices.Uses(all))
+	return distinct(all), err
+}
+
+// devicesOf returns the nodes that v gets at a start, beside those that every
 // VPS has. A device that the host does not have is fail.Host, unless it is
 // optional.
-func (m *Manager) startDevices(v vps.VPS) ([]bundles.Device, error) {
+func (m *Manager) devicesOf(v vps.VPS) ([]bundles.Device, error) {
 	var all []bundles.Device
 	for _, d := range v.Devices {
 		found, err := m.findDevice(v, d)
@@ -29,8 +36,7 @@ func (m *Manager) startDevices(v vps.VPS) ([]bundles.Device, error) {
 		}
 		all = append(all, found...)
 	}
-	m.warnAll(v.Name, m.devices.Uses(all))
-	return distinct(all), nil
+	return all, nil
 }
 
 // findDevice returns the nodes of d, which v has. One that is optional may have

@@ -41,9 +41,8 @@ func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root, d
 		return nil, err
 	}
 	host.Devices = append(host.Devices, devices...)
-	if host.Impassable != "" && v.IDs.Size != 0 {
-		return nil, fail.New(fail.Host, "cannot start %s: its users cannot pass through %s, which is on the way to the run directory", v.Name, host.Impassable).
-			WithHint("ls -ld %s", host.Impassable)
+	if err := mon.checkPassable(v); err != nil {
+		return nil, err
 	}
 	warnings, err := mon.guests.Prepare(files, v.IDs.First)
 	mon.warnAll(v.Name, warnings)

@@ -139,7 +139,8 @@ func (m *Manager) unmarkRunning(name vps.Name) {
 }
 
 // Restart stops name and starts it again with its saved settings. It starts a
-// stopped VPS.
+// stopped VPS. If name could not start again, because the host lacks something that
+// it needs, it is not stopped.
 func (m *Manager) Restart(ctx context.Context, name vps.Name, o StopOptions, s StartOptions) error {
 	if err := m.restart(ctx, name, o); err != nil {
 		return err
@@ -153,6 +154,9 @@ func (m *Manager) restart(ctx context.Context, name vps.Name, o StopOptions) err
 		return err
 	}
 	defer l.Unlock()
+	if err := m.checkRestart(ctx, v); err != nil {
+		return err
+	}
 	ran, err := m.beforeStop(ctx, v, o)
 	if err != nil {
 		return err
