@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"croft/internal/fail"
 	"croft/runtime/hooks"
@@ -20,7 +21,7 @@ func hooked(t *testing.T) (f *faulty, told func() string, refuse func(hooks.Poin
 	dir := filepath.Join(f.m.config, HookDir)
 	log, refused := filepath.Join(f.m.config, "log"), filepath.Join(f.m.config, "refused")
 	script := "#!/bin/sh\nread vps; case $vps in *'\"name\":\"web\"'*) ;; *) echo \"$vps\"; exit 9;; esac\n" +
-		"echo $1 $2 $CROFT_REASON >>" + log + "\nif [ \"$(cat " + refused + " 2>/dev/null)\" = $1 ]; then echo not now; exit 3; fi\n"
+		"echo $1 $2 $CROFT_REASON $CROFT_FROM >>" + log + "\nif [ \"$(cat " + refused + " 2>/dev/null)\" = $1 ]; then echo not now; exit 3; fi\n"
 	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "a"), []byte(script), 0o755)); err != nil {
 		t.Fatal(err)
 	}
@@ -61,6 +62,10 @@ func TestHooks(t *testing.T) {
 	step("pre-start web, post-start web", startWeb(f))
 	step("pre-destroy web, post-stop web", f.m.Destroy(background, "web", DestroyOptions{Force: true}))
 	step("", f.m.Destroy(background, "web", DestroyOptions{IfExists: true}))
+	step("post-create web", createWeb(f))
+	step("pre-destroy web", f.m.Destroy(background, "web", DestroyOptions{Keep: time.Hour}))
+	_, err := f.m.Restore(background, TrashChoice{Name: "web"}, "web", RestoreOptions{})
+	step("post-restore web web", err)
 }
 
 // A hook before something prevents it, and nothing has changed. Its output is a warning.
@@ -115,14 +120,24 @@ func TestHooksPrevent(t *testing.T) {
 // A hook after something only warns.
 func TestHooksAfterwards(t *testing.T) {
 	f, _, refuse := hooked(t)
-	for at, do := range map[hooks.Point]func() error{
-		hooks.PostCreate: func() error { return createWeb(f) },
+	for _, c := range []struct {
+		at hooks.Point
+		do func() error
+	}{
+		{hooks.PostCreate, func() error { return createWeb(f) }},
+		{hooks.PostRestore, func() error {
+			if err := keepWeb(f); err != nil {
+				return err
+			}
+			_, err := f.m.Restore(background, TrashChoice{Name: "web"}, "web", RestoreOptions{})
+			return err
+		}},
 	} {
-		refuse(at)
+		refuse(c.at)
 		var warned []string
 		f.m.warn = func(w string) { warned = append(warned, w) }
-		if err := do(); err != nil || len(warned) != 2 || !strings.HasPrefix(warned[1], "web: "+string(at)+": hook ") {
-			t.Errorf("%s: %v, %q", at, err, warned)
+		if err := c.do(); err != nil || len(warned) != 2 || !strings.HasPrefix(warned[1], "web: "+string(c.at)+": hook ") {
+			t.Errorf("%s: %v, %q", c.at, err, warned)
 		}
 	}
 	refuse(hooks.PostStart)

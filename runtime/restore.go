@@ -9,6 +9,7 @@ import (
 	"croft/internal/undo"
 	"croft/internal/vps"
 	"croft/runtime/events"
+	"croft/runtime/hooks"
 	"croft/runtime/paths"
 	"croft/runtime/tables"
 	"croft/runtime/trash"
@@ -52,7 +53,11 @@ func (m *Manager) Restore(ctx context.Context, c TrashChoice, name vps.Name, o R
 		m.warn(fmt.Sprintf("%s: the newest of %d in the trash is restored, id %s (croft trash list %[1]s)", c.Name, older+1, found.ID))
 	}
 	m.emptyTrash(context.WithoutCancel(ctx))
-	return m.Inspect(ctx, name)
+	info, err := m.Inspect(ctx, name)
+	held.Close()
+	l.Unlock() // so that a hook can change and start the VPS
+	m.afterwards(ctx, hooks.PostRestore, vps.VPS{Name: name, UUID: found.VPS.UUID}, "CROFT_FROM="+string(found.VPS.Name))
+	return info, err
 }
 
 // readyFor checks that the locked name can be given to a VPS with these ids, and

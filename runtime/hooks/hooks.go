@@ -27,12 +27,13 @@ type Point string
 
 // The points. A hook that fails at a point that begins with "pre" prevents what follows.
 const (
-	PreStart   Point = "pre-start"
-	PostStart  Point = "post-start"
-	PreStop    Point = "pre-stop"
-	PostStop   Point = "post-stop"
-	PostCreate Point = "post-create"
-	PreDestroy Point = "pre-destroy"
+	PreStart    Point = "pre-start"
+	PostStart   Point = "post-start"
+	PreStop     Point = "pre-stop"
+	PostStop    Point = "post-stop"
+	PostCreate  Point = "post-create"
+	PreDestroy  Point = "pre-destroy"
+	PostRestore Point = "post-restore"
 )
 
 // A Dir has the hooks. The zero Dir has none.
