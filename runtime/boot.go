@@ -36,14 +36,9 @@ import (
 // becomes its holder. So boot returns only on an error, and has undone everything
 // then.
 func (mon *monitor) boot(ctx context.Context) (err error) {
-	v, err := mon.store.Get(mon.name)
+	v, err := mon.beforeBoot(ctx)
 	if err != nil {
 		return err
-	}
-	if mon.how == monitorEnded { // at other starts a command runs it
-		if err := mon.runHooks(ctx, hooks.PreStart, v); err != nil {
-			return err
-		}
 	}
 	var steps undo.Stack
 	defer steps.OnError(&err)
@@ -63,6 +58,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.networkTables().ClaimMissing(ctx, v); err != nil {
 		return err
 	}
+	started := mon.side(v)
 	devices, err := mon.startDevices(v)
 	if err != nil {
 		return err
@@ -162,6 +158,9 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.markRunning(&steps); err != nil {
 		return err
 	}
+	if mon.changedSince(started) {
+		return errChanged
+	}
 	if mon.how == monitorEnded && mon.askedToStop() {
 		return fail.New(fail.State, "%s was asked to stop while it rebooted", v.Name)
 	}
@@ -182,6 +181,31 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	}
 	mon.tell(nil)
 	return hold()
+}
+
+// errChanged is the error of a boot during which a command has changed the settings of
+// the VPS. A boot after it has all that was changed.
+var errChanged = errors.New("its settings have changed while it started")
+
+// changedSince reports whether the VPS would be started in another way than started says.
+// The record says already that the VPS runs. So a command that saves settings after
+// this look finds the VPS, and changes it.
+func (mon *monitor) changedSince(started side) bool {
+	v, err := mon.store.Get(mon.name)
+	return err == nil && !mon.side(v).StartsAs(started.VPS)
+}
+
+// beforeBoot returns the settings with which the VPS starts. It runs the hooks that come
+// before a start, unless a command has done that.
+func (mon *monitor) beforeBoot(ctx context.Context) (vps.VPS, error) {
+	v, err := mon.store.Get(mon.name)
+	if err != nil || mon.how != monitorEnded {
+		return v, err
+	}
+	if err := mon.runHooks(ctx, hooks.PreStart, v); err != nil {
+		return v, err
+	}
+	return mon.store.Get(mon.name) // a hook may have changed them
 }
 
 // sweepBefore removes what a killed monitor has left. At a reboot it only logs an

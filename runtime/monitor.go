@@ -298,6 +298,10 @@ func (mon *monitor) bootOnce(ctx context.Context) error {
 	if err == nil {
 		err = mon.boot(ctx)
 	}
+	for errors.Is(err, errChanged) && !mon.askedToStop() {
+		mon.log.Printf("start again: %v", err)
+		err = mon.boot(ctx)
+	}
 	if err == nil {
 		return nil // not reached: this process is the holder by then
 	}

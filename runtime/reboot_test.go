@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"croft/bundles"
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
 )
@@ -156,4 +159,68 @@ func TestChangeWhileItIsKilled(t *testing.T) {
 			t.Errorf("saved: %+v, %+v, %v", v.Firewall, v.Routing, err)
 		}
 	}
+}
+
+// A change during a reboot, at any effect, counts for the VPS that runs afterwards.
+func TestChangeDuringAReboot(t *testing.T) {
+	for n := 1; changesAt(t, n); n++ {
+	}
+}
+
+// changesAt changes a VPS at the n-th effect of its reboot. It reports whether the reboot
+// has so many effects.
+func changesAt(t *testing.T, n int) bool {
+	t.Helper()
+	f := newFaulty(t, memoryDir(t))
+	defer f.end()
+	if err := errors.Join(createWeb(f), startWeb(f)); err != nil {
+		t.Fatal(err)
+	}
+	changed := make(chan error, 1)
+	var at string
+	f.w.effects, f.w.before = 0, func(effect int, what string) {
+		if effect != n {
+			return
+		}
+		at = what
+		go func() {
+			changed <- f.m.Change(background, "web", vps.SetMemory{Bytes: 64 << 20}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop})
+		}()
+		saved := func() bool {
+			v, err := f.m.store.Get("web")
+			return err == nil && v.Limits.Memory == 64<<20
+		}
+		for deadline := time.Now().Add(time.Minute); !saved(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Error("the change is not saved")
+				return
+			}
+		}
+	}
+	if err := (fakeMonitors{f.w, f.m}).reboot(background, "web"); err != nil {
+		t.Errorf("at effect %d (%s): %v", n, at, err)
+	}
+	if at == "" {
+		return false
+	}
+	what := fmt.Sprintf("at effect %d (%s)", n, at)
+	if err := <-changed; err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+	run, err := f.m.store.Run("web")
+	if err != nil || run.State != state.Running || !observe.Alive(run.Init) {
+		t.Errorf("%s: %+v, %v", what, run, err)
+	}
+	if !f.w.has("firewall", strconv.Itoa(run.Init.PID)) {
+		t.Errorf("%s: it has no firewall", what)
+	}
+	spec, err := bundles.Read(f.m.store.BundleDir("web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory := spec.Linux.Resources.Memory
+	if now := f.w.limits["web"]; (memory == nil || *memory.Limit != 64<<20) && !strings.Contains(now, "memory 67108864") {
+		t.Errorf("%s: its memory is %+v, %q", what, memory, now)
+	}
+	return true
 }
