@@ -75,6 +75,7 @@ var arrows = map[string][]string{
 	},
 	"template/layer":          {"internal/removetree"},
 	"template/rootfs":         {"template/layer", "internal/nsthread", "internal/removetree", "internal/userns"},
+	"template/rootfs/tree":    {"template/layer", "internal/removetree"},
 	"template/recipe":         {"template/busybox", "template/layer", "internal/initkind", "internal/nsthread"},
 	"template/busybox":        {"template/layer"},
 	"template/roottest":       {"internal/nsthread"},

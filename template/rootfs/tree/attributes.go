@@ -1,0 +1,100 @@
+package tree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// copyAttributes gives the open file to the owner, the extended attributes, the
+// mode and the times of the open file from, whose stat is st. It removes other
+// extended attributes. Both may be opened with O_PATH.
+func copyAttributes(from, to int, st *unix.Stat_t) error {
+	if err := unix.Fchownat(to, "", int(st.Uid), int(st.Gid), unix.AT_EMPTY_PATH); err != nil {
+		return fmt.Errorf("set its owner: %w", err)
+	}
+	// The owner comes first: a new owner removes file capabilities.
+	if err := copyXattrs(from, to); err != nil {
+		return err
+	}
+	if kindOf(st.Mode) != unix.S_IFLNK {
+		if err := unix.Fchmodat(unix.AT_FDCWD, handle(to), st.Mode&0o7777, 0); err != nil {
+			return fmt.Errorf("set its mode: %w", err)
+		}
+	}
+	times := []unix.Timespec{st.Atim, st.Mtim}
+	if err := unix.UtimesNanoAt(to, "", times, unix.AT_EMPTY_PATH); err != nil {
+		return fmt.Errorf("set its times: %w", err)
+	}
+	return nil
+}
+
+func copyXattrs(from, to int) error {
+	want, err := readXattrs(from)
+	if err != nil {
+		return err
+	}
+	have, err := readXattrs(to)
+	if err != nil {
+		return err
+	}
+	for name := range have {
+		if _, ok := want[name]; !ok {
+			if err := unix.Removexattr(handle(to), name); err != nil && !errors.Is(err, unix.ENODATA) {
+				return fmt.Errorf("remove %s: %w", name, err)
+			}
+		}
+	}
+	for name, value := range want {
+		if old, ok := have[name]; ok && old == value {
+			continue
+		}
+		if err := unix.Setxattr(handle(to), name, []byte(value), 0); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// readXattrs returns all extended attributes of the open file fd, which may be
+// opened with O_PATH. An attribute that is removed meanwhile is left out.
+func readXattrs(fd int) (map[string]string, error) {
+	path := handle(fd)
+	names, err := sized(func(b []byte) (int, error) { return unix.Listxattr(path, b) })
+	if errors.Is(err, unix.ENOTSUP) || err == nil && len(names) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list its extended attributes: %w", err)
+	}
+	all := map[string]string{}
+	for name := range bytes.SplitSeq(names, []byte{0}) {
+		if len(name) == 0 {
+			continue
+		}
+		value, err := sized(func(b []byte) (int, error) { return unix.Getxattr(path, string(name), b) })
+		if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		all[string(name)] = string(value)
+	}
+	return all, nil
+}
+
+// sized calls fill with larger buffers until the result fits. The kernel limits
+// names and values to 64 KiB (XATTR_LIST_MAX, XATTR_SIZE_MAX).
+func sized(fill func([]byte) (int, error)) ([]byte, error) {
+	for size := 256; ; size = 1 << 16 {
+		b := make([]byte, size)
+		n, err := fill(b)
+		if errors.Is(err, unix.ERANGE) && size < 1<<16 {
+			continue
+		}
+		return b[:max(n, 0)], err
+	}
+}
