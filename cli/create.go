@@ -126,11 +126,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 	}
 	o.Rates = getMany(i, "rate", values.Rate)
 	o.Connections = get(i, "connections", values.Connections)
-	o.Limits.Memory = get(i, "memory", orDefault(values.Memory))
-	o.Limits.Swap = get(i, "swap", values.Swap)
-	o.Limits.MilliCPUs = get(i, "cpus", values.CPUs)
-	o.Limits.PIDs = get(i, "pids", orDefault(values.PIDs))
-	setResources(i, &o)
+	setLimits(i, &o)
 	o.DNS.Servers = listOrDefault(i, "dns", values.Resolver)
 	o.DNS.Search = listOrDefault(i, "search", values.Domain)
 	switch {

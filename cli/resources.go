@@ -29,21 +29,31 @@ Without DEVICE, or with "all", that is the disk under the VPS's files. Together 
 replace all former limits of reads, or of writes. On a host with cgroup version 1,
 --io-write only bounds direct and synchronous writes: see docs/limits.md.`
 
-// setResources reads the options into o.
-func setResources(i *invocation, o *runtime.CreateOptions) {
-	o.Limits.MemoryLow = get(i, "memory-low", values.MemoryLow)
-	o.Limits.CPUWeight = get(i, "cpu-weight", values.Weight)
+// limitReaders read the values of limits that are one number.
+var limitReaders = []struct {
+	limit vps.Limit
+	read  func(string) (int64, error)
+}{
+	{vps.LimitMemory, orDefault(values.Memory)}, {vps.LimitSwap, values.Swap}, {vps.LimitCPUs, values.CPUs}, {vps.LimitPIDs, orDefault(values.PIDs)},
+	{vps.LimitMemoryLow, values.MemoryLow}, {vps.LimitCPUWeight, values.Weight}, {vps.LimitIOWeight, values.Weight},
+}
+
+// setLimits reads the options of create into o.
+func setLimits(i *invocation, o *runtime.CreateOptions) {
+	for _, l := range limitReaders {
+		*l.limit.Of(&o.Limits) = get(i, string(l.limit), l.read)
+	}
 	o.Limits.CPUSet = get(i, "cpuset", values.CPUSet)
-	o.Limits.IOWeight = get(i, "io-weight", values.Weight)
 	o.Limits.IORead, o.Limits.IOWrite = ioLimits(i, "io-read"), ioLimits(i, "io-write")
 }
 
-// resourceEdits reads the options of set.
-func resourceEdits(i *invocation) []vps.Edit {
-	edits := addEdit(nil, i, "memory-low", values.MemoryLow, func(n int64) vps.Edit { return vps.SetMemoryLow{Bytes: n} })
-	edits = addEdit(edits, i, "cpu-weight", values.Weight, func(n int64) vps.Edit { return vps.SetCPUWeight{Weight: n} })
+// limitEdits reads the options of set.
+func limitEdits(i *invocation) []vps.Edit {
+	var edits []vps.Edit
+	for _, l := range limitReaders {
+		edits = addEdit(edits, i, string(l.limit), l.read, l.limit.Set)
+	}
 	edits = addEdit(edits, i, "cpuset", values.CPUSet, func(list string) vps.Edit { return vps.SetCPUSet{List: list} })
-	edits = addEdit(edits, i, "io-weight", values.Weight, func(n int64) vps.Edit { return vps.SetIOWeight{Weight: n} })
 	for _, name := range []string{"io-read", "io-write"} {
 		if i.Has(name) {
 			edits = append(edits, vps.SetIO{Write: name == "io-write", Limits: ioLimits(i, name)})

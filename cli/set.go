@@ -200,7 +200,6 @@ func setEdits(i *invocation) []vps.Edit {
 	edits = addEdit(edits, i, "connections", values.Connections, func(n int64) vps.Edit { return vps.SetConnections{Limit: n} })
 	edits = append(edits, publishEdits(i)...)
 	edits = append(edits, limitEdits(i)...)
-	edits = append(edits, resourceEdits(i)...)
 	edits = append(edits, mountEdits(i)...)
 	edits = append(edits, getMany(i, "label", labelEdit)...)
 	edits = addEdit(edits, i, "description", descriptionOrDefault, func(s string) vps.Edit { return vps.SetDescription{Text: s} })
@@ -214,14 +213,6 @@ func setEdits(i *invocation) []vps.Edit {
 	edits = addEdit(edits, i, "restart", vps.ParseRestart, func(r vps.Restart) vps.Edit { return vps.SetRestart{Restart: r} })
 	edits = addEdit(edits, i, "protect", values.YesNo, func(yes bool) vps.Edit { return vps.SetProtected{Protected: yes} })
 	return edits
-}
-
-// limitEdits reads the options of limits.
-func limitEdits(i *invocation) []vps.Edit {
-	edits := addEdit(nil, i, "memory", orDefault(values.Memory), func(n int64) vps.Edit { return vps.SetMemory{Bytes: n} })
-	edits = addEdit(edits, i, "swap", values.Swap, func(n int64) vps.Edit { return vps.SetSwap{Bytes: n} })
-	edits = addEdit(edits, i, "cpus", values.CPUs, func(n int64) vps.Edit { return vps.SetCPUs{Milli: n} })
-	return addEdit(edits, i, "pids", orDefault(values.PIDs), func(n int64) vps.Edit { return vps.SetPIDs{Number: n} })
 }
 
 // initEdits reads the options of what the VPS's init and its resolver get.

@@ -68,7 +68,7 @@ func changing(t *testing.T) (*Manager, *world, []vps.Edit) {
 		}
 	}
 	return m, w, []vps.Edit{
-		vps.SetOnBoot{OnBoot: vps.OnBootNo}, vps.SetMemory{Bytes: 64 << 20}, vps.SetLabel{Key: "tier", Value: "web"},
+		vps.SetOnBoot{OnBoot: vps.OnBootNo}, vps.LimitMemory.Set(64 << 20), vps.SetLabel{Key: "tier", Value: "web"},
 		vps.AddAddress{Address: freeAddress(t, m, 9)}, vps.AddAddress{Address: before[0]}, // which it has already
 		vps.RemoveAddress{Address: before[1]}, vps.AddInterface{Network: "lan"},
 		vps.SetRate{In: bits(3_000_000)},

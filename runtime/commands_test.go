@@ -461,7 +461,7 @@ func commands() []trial {
 	}
 	change := []vps.Edit{vps.SetOnBoot{OnBoot: vps.OnBootYes}, someRate, vps.SetConnections{Limit: 900}}
 	others := []vps.Edit{
-		vps.SetBootOrder{Order: 3}, vps.SetProtected{}, restartsAlways, vps.SetMemory{Bytes: 64 << 20}, vps.SetHostname{Hostname: "other"}, vps.SetServers{Servers: []string{"192.0.2.53"}}, vps.SetLabel{Key: "tier", Value: "web"}, vps.SetRate{Out: bits(2_000_000)}, vps.SetConnections{Limit: 400}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop},
+		vps.SetBootOrder{Order: 3}, vps.SetProtected{}, restartsAlways, vps.LimitMemory.Set(64 << 20), vps.SetHostname{Hostname: "other"}, vps.SetServers{Servers: []string{"192.0.2.53"}}, vps.SetLabel{Key: "tier", Value: "web"}, vps.SetRate{Out: bits(2_000_000)}, vps.SetConnections{Limit: 400}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop},
 		vps.FlushRoutes{}, vps.AddRouteRule{Rule: vps.RouteRule{From: "192.0.2.0/24", Table: 100}},
 		vps.RemoveDevice{Name: "/dev/sdb"}, vps.AddDevice{Device: vps.Device{Source: "/dev/kvm", Mode: "0666"}},
 		vps.UnpublishAll{}, vps.Publish{Ports: []vps.Publication{{Protocol: "udp", Ports: "53", To: "53"}}},
@@ -506,7 +506,7 @@ func commands() []trial {
 		{name: "mount", method: "Mount", ready: stopped, do: mountWeb},
 		{name: "umount", method: "Umount", ready: append(slices.Clone(stopped), mountWeb), do: func(f *faulty) error { return f.m.Umount(background, "web") }},
 		edit("set", running, change...),
-		edit("set --user", running, append([]vps.Edit{someUser, vps.SetMemory{Bytes: 64 << 20}}, change...)...),
+		edit("set --user", running, append([]vps.Edit{someUser, vps.LimitMemory.Set(64 << 20)}, change...)...),
 		edit("set --credential", running, append([]vps.Edit{aCredential("token", "2"), aCredential("key", "3"), vps.RemoveCredential{Name: "key"}}, change...)...),
 		edit("set --first-boot", running, append([]vps.Edit{aScript}, change...)...),
 		{name: "start with a first-boot script", method: "Start", ready: append(slices.Clone(stopped), changeWeb(aScript)), do: startWeb, undone: true},

@@ -43,7 +43,7 @@ func TestChosenCPUs(t *testing.T) {
 		t.Fatal(err)
 	}
 	pinned("1 0 1") // a does not count while it is stopped, and c does
-	if err := errors.Join(stop("c"), stop("b"), change("a", vps.SetCPUs{Milli: 500}), start("b"), start("c")); err != nil {
+	if err := errors.Join(stop("c"), stop("b"), change("a", vps.LimitCPUs.Set(500)), start("b"), start("c")); err != nil {
 		t.Fatal(err)
 	}
 	pinned("1 0 1")

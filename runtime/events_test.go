@@ -62,7 +62,7 @@ func TestEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	step("changed memory 67108864; env TOKEN; add address "+a.String()+", address-added "+a.String()+" eth0",
-		changeWeb(vps.SetMemory{Bytes: 64 << 20}, vps.SetEnv{Text: "TOKEN=secret"}, vps.AddAddress{Address: a})(f))
+		changeWeb(vps.LimitMemory.Set(64<<20), vps.SetEnv{Text: "TOKEN=secret"}, vps.AddAddress{Address: a})(f))
 	step("changed remove address "+a.String()+", address-removed "+a.String()+" eth0", changeWeb(vps.RemoveAddress{Address: a})(f))
 	step("paused", pauseWeb(f))
 	step("", pauseWeb(f))

@@ -18,7 +18,7 @@ func TestChangeLimits(t *testing.T) {
 	m, w, _ := changing(t)
 	ctx := context.Background()
 	change := func(edits ...vps.Edit) error { return m.Change(ctx, "web", edits...) }
-	if err := change(vps.SetMemory{Bytes: 64 << 20}, vps.SetSwap{Bytes: -1}, vps.SetCPUs{Milli: 1500}, vps.SetPIDs{Number: 77}); err != nil {
+	if err := change(vps.LimitMemory.Set(64<<20), vps.LimitSwap.Set(-1), vps.LimitCPUs.Set(1500), vps.LimitPIDs.Set(77)); err != nil {
 		t.Fatal(err)
 	}
 	const limited = "memory 67108864 swap 67108864 low -1 quota 150000 shares 1024 cpus \"\" pids 77 io 100, 0 limits"
@@ -26,7 +26,7 @@ func TestChangeLimits(t *testing.T) {
 		t.Errorf("limits: %s", got)
 	}
 	w.failAt = w.effects + 1
-	if err := change(vps.SetMemory{Bytes: 32 << 20}); err == nil {
+	if err := change(vps.LimitMemory.Set(32 << 20)); err == nil {
 		t.Error("it did not fail")
 	}
 	w.failAt = 0
@@ -36,7 +36,7 @@ func TestChangeLimits(t *testing.T) {
 	if v, err := m.store.Get("web"); err != nil || v.Limits.Memory != 64<<20 {
 		t.Errorf("saved: %+v, %v", v.Limits, err)
 	}
-	if err := change(vps.SetMemory{Bytes: -1}, vps.SetSwap{}, vps.SetCPUs{}, vps.SetPIDs{Number: -1}); err != nil {
+	if err := change(vps.LimitMemory.Set(-1), vps.LimitSwap.Set(0), vps.LimitCPUs.Set(0), vps.LimitPIDs.Set(-1)); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.limits["web"]; got != "memory -1 swap -1 low -1 quota -1 shares 1024 cpus \"\" pids -1 io 100, 0 limits" {
@@ -52,7 +52,7 @@ func TestChangeResources(t *testing.T) {
 	m.warn = func(text string) { warned = append(warned, text) }
 	ctx := context.Background()
 	change := func(edits ...vps.Edit) error { return m.Change(ctx, "web", edits...) }
-	if err := change(vps.SetMemoryLow{Bytes: 32 << 20}, vps.SetCPUWeight{Weight: 200}, vps.SetCPUSet{List: "1"}, vps.SetIOWeight{Weight: 1000},
+	if err := change(vps.LimitMemoryLow.Set(32<<20), vps.LimitCPUWeight.Set(200), vps.SetCPUSet{List: "1"}, vps.LimitIOWeight.Set(1000),
 		vps.SetIO{Limits: []vps.IOLimit{{Bytes: 1 << 20}}}, vps.SetIO{Write: true, Limits: []vps.IOLimit{{Operations: 100}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -68,28 +68,28 @@ func TestChangeResources(t *testing.T) {
 			t.Errorf("%s: %v, %s", e, err, w.limits["web"])
 		}
 	}
-	if err := change(vps.SetMemoryLow{}, vps.SetCPUWeight{}, vps.SetCPUSet{}, vps.SetIOWeight{}, vps.SetIO{}, vps.SetIO{Write: true}); err != nil {
+	if err := change(vps.LimitMemoryLow.Set(0), vps.LimitCPUWeight.Set(0), vps.SetCPUSet{}, vps.LimitIOWeight.Set(0), vps.SetIO{}, vps.SetIO{Write: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.limits["web"]; !strings.Contains(got, "low -1 quota -1 shares 1024 cpus \"\"") || !strings.HasSuffix(got, "io 100, 0 limits") {
 		t.Errorf("without limits: %s", got)
 	}
-	if err := change(vps.SetCPUWeight{Weight: 7}); err != nil {
+	if err := change(vps.LimitCPUWeight.Set(7)); err != nil {
 		t.Fatal(err)
 	}
 	// A limit that was set on another host stays, and may end.
 	before = w.limits["web"]
 	m.capacity = func() bundles.Capacity { return bundles.Capacity{Memory: 1 << 30, LimitMemory: true} }
-	for _, e := range []vps.Edit{vps.SetCPUWeight{Weight: 8}, vps.AtRestart{Edit: vps.SetIO{Limits: []vps.IOLimit{{Bytes: 1 << 20}}}}} {
+	for _, e := range []vps.Edit{vps.LimitCPUWeight.Set(8), vps.AtRestart{Edit: vps.SetIO{Limits: []vps.IOLimit{{Bytes: 1 << 20}}}}} {
 		if err := change(e); !fail.Is(err, fail.Host) || w.limits["web"] != before {
 			t.Errorf("%s: %v, %s", e, err, w.limits["web"])
 		}
 	}
 	m.containers = limitless{m.containers}
-	if err := change(vps.SetPIDs{Number: 78}); err != nil {
+	if err := change(vps.LimitPIDs.Set(78)); err != nil {
 		t.Error(err)
 	}
-	if err := change(vps.SetCPUWeight{}); err != nil {
+	if err := change(vps.LimitCPUWeight.Set(0)); err != nil {
 		t.Errorf("the end of a limit: %v", err)
 	}
 	if len(warned) != 0 {
@@ -107,13 +107,13 @@ func TestWarnOfLimits(t *testing.T) {
 		edit vps.Edit
 		want int
 	}{
-		{vps.SetIOWeight{Weight: 7}, 1},
-		{vps.SetCPUs{Milli: 500}, 0},
+		{vps.LimitIOWeight.Set(7), 1},
+		{vps.LimitCPUs.Set(500), 0},
 		{vps.SetIO{Limits: []vps.IOLimit{{Bytes: 1 << 20}}}, 0},
-		{vps.SetIOWeight{Weight: 8}, 1},
-		{vps.SetCPUs{Milli: 9000}, 1},
-		{vps.AtRestart{Edit: vps.SetCPUs{Milli: 9500}}, 2}, // one says that it takes effect later
-		{vps.SetIOWeight{}, 0},
+		{vps.LimitIOWeight.Set(8), 1},
+		{vps.LimitCPUs.Set(9000), 1},
+		{vps.AtRestart{Edit: vps.LimitCPUs.Set(9500)}, 2}, // one says that it takes effect later
+		{vps.LimitIOWeight.Set(0), 0},
 	} {
 		warned = nil
 		if err := m.Change(context.Background(), "web", c.edit); err != nil || len(warned) != c.want {

@@ -184,7 +184,7 @@ func changesAt(t *testing.T, n int) bool {
 		}
 		at = what
 		go func() {
-			changed <- f.m.Change(background, "web", vps.SetMemory{Bytes: 64 << 20}, vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop})
+			changed <- f.m.Change(background, "web", vps.LimitMemory.Set(64<<20), vps.SetPolicy{Chain: vps.ChainInput, Policy: vps.PolicyDrop})
 		}()
 		saved := func() bool {
 			v, err := f.m.store.Get("web")

@@ -33,20 +33,19 @@ type liveSetting struct {
 }
 
 var liveSettings = []liveSetting{
-	{"memory", PartLimits, func(a, b VPS) bool { return a.Limits.Memory == b.Limits.Memory }},
-	{"swap", PartLimits, func(a, b VPS) bool { return a.Limits.Swap == b.Limits.Swap }},
-	{"cpus", PartLimits, func(a, b VPS) bool { return a.Limits.MilliCPUs == b.Limits.MilliCPUs }},
-	{"pids", PartLimits, func(a, b VPS) bool { return a.Limits.PIDs == b.Limits.PIDs }},
-	{"memory-low", PartLimits, func(a, b VPS) bool { return a.Limits.MemoryLow == b.Limits.MemoryLow }},
-	{"cpu-weight", PartLimits, func(a, b VPS) bool { return a.Limits.CPUWeight == b.Limits.CPUWeight }},
+	liveLimit(LimitMemory), liveLimit(LimitSwap), liveLimit(LimitCPUs), liveLimit(LimitPIDs),
+	liveLimit(LimitMemoryLow), liveLimit(LimitCPUWeight), liveLimit(LimitIOWeight),
 	{"cpuset", PartLimits, func(a, b VPS) bool { return a.Limits.CPUSet == b.Limits.CPUSet }},
-	{"io-weight", PartLimits, func(a, b VPS) bool { return a.Limits.IOWeight == b.Limits.IOWeight }},
 	{"io-read", PartLimits, func(a, b VPS) bool { return slices.Equal(a.Limits.IORead, b.Limits.IORead) }},
 	{"io-write", PartLimits, func(a, b VPS) bool { return slices.Equal(a.Limits.IOWrite, b.Limits.IOWrite) }},
 	{"device", PartDevices, func(a, b VPS) bool { return slices.Equal(a.Devices, b.Devices) }},
 	{"mount", PartMounts, func(a, b VPS) bool { return slices.Equal(a.Mounts, b.Mounts) }},
 	{"dns", PartGuestFiles, func(a, b VPS) bool { return slices.Equal(a.DNS.Servers, b.DNS.Servers) }},
 	{"search", PartGuestFiles, func(a, b VPS) bool { return slices.Equal(a.DNS.Search, b.DNS.Search) }},
+}
+
+func liveLimit(l Limit) liveSetting {
+	return liveSetting{string(l), PartLimits, func(a, b VPS) bool { return *l.Of(&a.Limits) == *l.Of(&b.Limits) }}
 }
 
 // Deferred returns the options whose settings a running VPS gets at its next start

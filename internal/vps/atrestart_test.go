@@ -15,12 +15,12 @@ func TestDeferred(t *testing.T) {
 		edits  []Edit
 		want   string
 	}{
-		{"", []Edit{SetMemory{Bytes: 1 << 30}}, ""},
-		{"", []Edit{AtRestart{SetMemory{Bytes: 1 << 30}}, AtRestart{SetSearch{Domains: []string{"example.org"}}}}, "memory search"},
-		{"", []Edit{AtRestart{SetMemory{}}}, ""}, // it has this limit
-		{"memory search", []Edit{SetCPUs{Milli: 500}}, "search"},
-		{"memory", []Edit{AtRestart{SetCPUs{Milli: 500}}}, "cpus memory"},
-		{"", []Edit{AtRestart{SetMemoryLow{1}}, AtRestart{SetCPUWeight{1}}, AtRestart{SetCPUSet{"0"}}, AtRestart{SetIOWeight{1}},
+		{"", []Edit{LimitMemory.Set(1 << 30)}, ""},
+		{"", []Edit{AtRestart{LimitMemory.Set(1 << 30)}, AtRestart{SetSearch{Domains: []string{"example.org"}}}}, "memory search"},
+		{"", []Edit{AtRestart{LimitMemory.Set(0)}}, ""}, // it has this limit
+		{"memory search", []Edit{LimitCPUs.Set(500)}, "search"},
+		{"memory", []Edit{AtRestart{LimitCPUs.Set(500)}}, "cpus memory"},
+		{"", []Edit{AtRestart{LimitMemoryLow.Set(1)}, AtRestart{LimitCPUWeight.Set(1)}, AtRestart{SetCPUSet{"0"}}, AtRestart{LimitIOWeight.Set(1)},
 			AtRestart{SetIO{Limits: []IOLimit{{Operations: 10}}}}, AtRestart{SetIO{true, []IOLimit{{Operations: 10}}}}}, "cpu-weight cpuset io-read io-weight io-write memory-low"},
 		{"memory", []Edit{SetLabel{Key: "a", Value: "b"}}, "memory"},
 	} {

@@ -69,15 +69,15 @@ func TestEdits(t *testing.T) {
 		{AddAddress{"eth0", addr("192.0.2.7")}, "add address eth0:192.0.2.7", PartAddresses, func(v VPS) any { return len(v.Interfaces[0].Addresses) }, 2},
 		{RemoveAddress{"eth0", addr("10.90.0.2")}, "remove address eth0:10.90.0.2", PartAddresses, func(v VPS) any { return len(v.Interfaces[0].Addresses) }, 0},
 		{SetConnections{100}, "connections 100", PartConnections, func(v VPS) any { return []int64{v.Interfaces[0].Connections, v.Interfaces[1].Connections} }, []int64{100, 0}},
-		{SetMemory{1 << 30}, "memory 1073741824", PartLimits, func(v VPS) any { return v.Limits.Memory }, int64(1 << 30)},
-		{SetSwap{-1}, "swap -1", PartLimits, func(v VPS) any { return v.Limits.Swap }, int64(-1)},
-		{SetCPUs{1500}, "cpus 1500/1000", PartLimits, func(v VPS) any { return v.Limits.MilliCPUs }, int64(1500)},
-		{SetPIDs{77}, "pids 77", PartLimits, func(v VPS) any { return v.Limits.PIDs }, int64(77)},
-		{SetMemoryLow{64 << 20}, "memory-low 67108864", PartLimits, func(v VPS) any { return v.Limits.MemoryLow }, int64(64 << 20)},
-		{SetCPUWeight{500}, "cpu-weight 500", PartLimits, func(v VPS) any { return v.Limits.CPUWeight }, int64(500)},
+		{LimitMemory.Set(1 << 30), "memory 1073741824", PartLimits, func(v VPS) any { return v.Limits.Memory }, int64(1 << 30)},
+		{LimitSwap.Set(-1), "swap -1", PartLimits, func(v VPS) any { return v.Limits.Swap }, int64(-1)},
+		{LimitCPUs.Set(1500), "cpus 1500/1000", PartLimits, func(v VPS) any { return v.Limits.MilliCPUs }, int64(1500)},
+		{LimitPIDs.Set(77), "pids 77", PartLimits, func(v VPS) any { return v.Limits.PIDs }, int64(77)},
+		{LimitMemoryLow.Set(64 << 20), "memory-low 67108864", PartLimits, func(v VPS) any { return v.Limits.MemoryLow }, int64(64 << 20)},
+		{LimitCPUWeight.Set(500), "cpu-weight 500", PartLimits, func(v VPS) any { return v.Limits.CPUWeight }, int64(500)},
 		{SetCPUSet{"any:2"}, "cpuset any:2", PartLimits, func(v VPS) any { return v.Limits.CPUSet }, "any:2"},
 		{SetCPUSet{"0-1,3"}, "cpuset 0-1,3", PartLimits, func(v VPS) any { return v.Limits.CPUSet }, "0-1,3"},
-		{SetIOWeight{9000}, "io-weight 9000", PartLimits, func(v VPS) any { return v.Limits.IOWeight }, int64(9000)},
+		{LimitIOWeight.Set(9000), "io-weight 9000", PartLimits, func(v VPS) any { return v.Limits.IOWeight }, int64(9000)},
 		{SetIO{false, []IOLimit{{Bytes: 1 << 20}}}, "io-read 1048576", PartLimits, func(v VPS) any { return v.Limits.IORead }, []IOLimit{{Bytes: 1 << 20}}},
 		{SetIO{true, []IOLimit{{"/dev/sda", 70000, 100}, {"", 0, 10}}}, "io-write /dev/sda:70000, /dev/sda:100iops, 10iops", PartLimits, func(v VPS) any { return len(v.Limits.IOWrite) }, 2},
 		{SetIO{false, nil}, "io-read unlimited", PartLimits, func(v VPS) any { return len(v.Limits.IORead) }, 0},
@@ -164,8 +164,8 @@ func TestEditsRefuse(t *testing.T) {
 		{plugged(), RemoveAddress{"eth1", netip.MustParseAddr("10.90.0.2")}, fail.NotFound, "eth1 of web has no address 10.90.0.2"},
 		{alone, SetConnections{100}, fail.State, "no interface whose connections"},
 		{alone, SetConnections{1}, fail.Usage, "connections: 1"},
-		{alone, SetMemory{1 << 20}, fail.Usage, "too small for an init"},
-		{alone, SetCPUs{1}, fail.Usage, "0.01 is the least"},
+		{alone, LimitMemory.Set(1 << 20), fail.Usage, "too small for an init"},
+		{alone, LimitCPUs.Set(1), fail.Usage, "0.01 is the least"},
 		{alone, SetHostname{"-"}, fail.Usage, "invalid host name"},
 		{alone, SetEnv{"1=2"}, fail.Usage, "1=2"},
 		{alone, SetSysctl{"kernel.panic", "1"}, fail.Usage, "kernel.panic"},
@@ -215,7 +215,7 @@ func TestPending(t *testing.T) {
 		t.Errorf("pending without a change: %v", got)
 	}
 	now := edited(t, v, SetHostname{"other"}, SetEnv{"NEW=1"}, SetSysctl{"net.ipv4.tcp_keepalive_time", "7"}, Allow{AllowIOURing},
-		AddCapability{"SYS_TIME"}, DropCapability{"NET_RAW"}, SetMemory{1 << 30})
+		AddCapability{"SYS_TIME"}, DropCapability{"NET_RAW"}, LimitMemory.Set(1<<30))
 	if got := strings.Join(now.StartSettings().Pending(started), " "); got != "hostname env sysctl allow cap-add cap-drop" {
 		t.Errorf("pending: %s", got)
 	}

@@ -13,7 +13,7 @@ func TestStartsAs(t *testing.T) {
 			t.Errorf("%s: %v", e, err)
 		}
 	}
-	for _, e := range []Edit{SetMemory{64 << 20}, SetHostname{"h"}, SetRate{In: new(uint64(1_000_000))}, SetPolicy{Chain: ChainInput, Policy: PolicyDrop}} {
+	for _, e := range []Edit{LimitMemory.Set(64 << 20), SetHostname{"h"}, SetRate{In: new(uint64(1_000_000))}, SetPolicy{Chain: ChainInput, Policy: PolicyDrop}} {
 		if now, err := Edited(v, e); err != nil || v.StartsAs(now) {
 			t.Errorf("%s: %v", e, err)
 		}
