@@ -12,10 +12,10 @@ import (
 	"croft/internal/fail"
 )
 
-// New creates a user namespace that maps its ids 0..size-1 to the host's ids from
-// first on, and returns it open. No process is in it. The caller closes it.
-func New(first, size uint32) (*os.File, error) {
-	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(first), Size: int(size)}}
+// New creates a user namespace that maps size of its ids, from inside on, to the host's
+// ids from first on, and returns it open. No process is in it. The caller closes it.
+func New(inside, first, size uint32) (*os.File, error) {
+	ids := []syscall.SysProcIDMap{{ContainerID: int(inside), HostID: int(first), Size: int(size)}}
 	ns, err := namespaceOf("user", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: ids, GidMappings: ids})
 	if err != nil {
 		return nil, noNamespace(fmt.Sprintf("for ids %d to %d", first, uint64(first)+uint64(size)-1), err)

@@ -24,7 +24,7 @@ var trialIDs = vps.IDRange{First: 0x7FFF0000, Size: 1}
 func namespaceFor(all []Mount, ids vps.IDRange) (*os.File, error) {
 	for _, m := range all {
 		if m.shifts(ids) {
-			return userns.New(ids.First, ids.Size)
+			return userns.New(0, ids.First, ids.Size)
 		}
 	}
 	return nil, nil

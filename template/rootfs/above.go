@@ -2,9 +2,9 @@ package rootfs
 
 import (
 	"io/fs"
-	"os"
 	"path/filepath"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"croft/template/layer"
 )
@@ -13,18 +13,27 @@ import (
 // group is not among the first size ids of r, or "" without one. The VPS must not
 // run.
 func (r Rootfs) Above(size uint32) (string, error) {
+	own := append([]Frozen{{Dir: r.Upper(), First: r.First}}, r.Frozen...)
+	for _, f := range own {
+		if found, err := f.above(size); found != "" || err != nil {
+			return found, err
+		}
+	}
+	return "", nil
+}
+
+func (f Frozen) above(size uint32) (string, error) {
 	found := ""
-	err := filepath.WalkDir(r.Upper(), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(f.Dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		info, err := os.Lstat(path)
-		if err != nil {
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil {
 			return err
 		}
-		st, ok := info.Sys().(*syscall.Stat_t)
-		if ok && (st.Uid-r.First >= size || st.Gid-r.First >= size) {
-			found = "/" + path[min(len(path), len(r.Upper())+1):]
+		if !layer.IsWhiteout(&st) && (st.Uid-f.First >= size || st.Gid-f.First >= size) {
+			found = "/" + path[min(len(path), len(f.Dir)+1):]
 			return filepath.SkipAll
 		}
 		return nil

@@ -61,15 +61,14 @@ func (r Rootfs) OpenMerged() (*layer.Tree, error) {
 }
 
 func (r Rootfs) openMerged() (*layer.Tree, error) {
-	lowers := r.Layers
-	if r.Size != 0 {
-		var err error
-		if lowers, err = r.shiftLayers(); err != nil {
-			return nil, err
-		}
+	lowers, err := r.shiftLayers()
+	if err != nil {
+		return nil, err
 	}
-	// Nothing writes, so the VPS's own files can be the topmost lower directory.
-	if err := mountOverlay(r.Target, append([]string{r.Upper()}, lowers...), "", "", readOnly); err != nil {
+	if r.Dir != "" { // nothing writes, so the VPS's own files can be the topmost lower directory
+		lowers = append([]string{r.Upper()}, lowers...)
+	}
+	if err := mountOverlay(r.Target, lowers, "", "", readOnly); err != nil {
 		return nil, err
 	}
 	return layer.OpenTree(r.Target)

@@ -50,7 +50,11 @@ func (r Rootfs) View(do func(root string) error) error {
 	if err := os.MkdirAll(r.Target, 0o755); err != nil {
 		return layer.HostError(fmt.Errorf("read a root filesystem: %w", err))
 	}
-	return WithMerged(r.Target, append([]string{r.Upper()}, r.Layers...), do)
+	dirs := []string{r.Upper()}
+	for _, l := range r.lowers() {
+		dirs = append(dirs, l.dir)
+	}
+	return WithMerged(r.Target, dirs, do)
 }
 
 // UnmountBelow unmounts everything below dir in the mount namespace of the

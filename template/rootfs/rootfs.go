@@ -14,13 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
-	"croft/internal/userns"
 	"croft/template/layer"
 )
 
 // A Rootfs is the root filesystem of one VPS: an overlay of the VPS's own files
 // over the layers of a template.
 type Rootfs struct {
+	Frozen  []Frozen // layers between the VPS's own files and the template, the topmost first
 	Layers  []string // directories, the topmost first: Store.LayerDirs
 	Dir     string   // contains the VPS's own files: upper/ and work/
 	Target  string   // the mount point
@@ -68,24 +68,22 @@ func (r Rootfs) Make() error {
 // Device nodes in the files of a VPS can be opened only if it has no user
 // namespace.
 func (r Rootfs) Mount() (err error) {
-	if len(r.Layers) == 0 || len(r.Layers) > MaxLayers {
-		return fail.New(fail.State, "mount %s: %d layers; overlay takes 1 to %d", r.Target, len(r.Layers), MaxLayers)
+	if n := len(r.Frozen) + len(r.Layers); len(r.Layers) == 0 || n > MaxLayers {
+		return fail.New(fail.State, "mount %s: %d layers; overlay takes 1 to %d", r.Target, n, MaxLayers)
 	}
 	for _, d := range []string{r.Target, r.Scratch} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return layer.HostError(fmt.Errorf("mount a root filesystem: %w", err))
 		}
 	}
-	lowers := r.Layers
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Unmount())
 		}
 	}()
-	if r.Size != 0 {
-		if lowers, err = r.shiftLayers(); err != nil {
-			return err
-		}
+	lowers, err := r.shiftLayers()
+	if err != nil {
+		return err
 	}
 	if err := r.makeDataDirs(lowers); err != nil {
 		return err
@@ -103,28 +101,6 @@ func (r Rootfs) flags() uintptr {
 // MaxLayers is the largest number of lower directories that overlay accepts:
 // OVL_MAX_STACK in fs/overlayfs/params.h.
 const MaxLayers = 500
-
-// shiftLayers mounts a clone of each layer with the VPS's ids in Scratch. It
-// returns the mount points.
-func (r Rootfs) shiftLayers() ([]string, error) {
-	ns, err := userns.New(r.First, r.Size)
-	if err != nil {
-		return nil, err
-	}
-	defer ns.Close()
-	var at []string
-	for i, dir := range r.Layers {
-		to := filepath.Join(r.Scratch, strconv.Itoa(i))
-		if err := os.Mkdir(to, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, layer.HostError(fmt.Errorf("mount a layer: %w", err))
-		}
-		if err := mountShifted(dir, to, int(ns.Fd())); err != nil {
-			return nil, err
-		}
-		at = append(at, to)
-	}
-	return at, nil
-}
 
 // mountShifted mounts dir read-only at to with the ids of the user namespace ns.
 // Idmapped mounts need Linux 5.12; as layers of an overlay they need 5.19.

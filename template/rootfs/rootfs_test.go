@@ -225,7 +225,7 @@ func TestWhiteouts(t *testing.T) {
 
 func TestUserNamespaceLeavesNoProcess(t *testing.T) {
 	roottest.NeedRoot(t)
-	ns, err := userns.New(700000, 65536)
+	ns, err := userns.New(0, 700000, 65536)
 	if err != nil {
 		t.Fatal(err)
 	}

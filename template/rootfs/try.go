@@ -87,7 +87,7 @@ func removeOldTrials(dir string) error {
 
 // try does the three steps on a thread with a mount namespace of its own.
 func (r Rootfs) try() (Trial, error) {
-	ns, err := userns.New(r.First, r.Size)
+	ns, err := userns.New(0, r.First, r.Size)
 	if err != nil {
 		return Trial{Namespace: err}, nil
 	}
