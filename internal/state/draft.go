@@ -137,7 +137,7 @@ func (d *Draft) Abort() {
 	_ = d.lock.Close()
 	d.lock = nil
 	if err == nil && rubbish != "" {
-		_ = deleteTrash(context.Background(), rubbish)
+		_ = d.store.deleteTrash(context.Background(), rubbish)
 	}
 }
 

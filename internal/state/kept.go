@@ -1,7 +1,6 @@
 package state
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -152,19 +151,6 @@ func (t *Trashed) read() {
 		}
 	}
 	t.Err = err
-}
-
-// AllAndKept is AllConsistent together with Kept: nothing is restored meanwhile,
-// and what is destroyed meanwhile may be in both.
-func (s *Store) AllAndKept(ctx context.Context) (all []Entry, kept []Trashed, err error) {
-	err = exclusively(ctx, s.poolFile(), flock.IDs, func() error {
-		if all, err = s.All(); err != nil {
-			return err
-		}
-		kept, err = s.Kept()
-		return err
-	})
-	return all, kept, err
 }
 
 // A HeldTrash is a VPS in the trash that nothing deletes or restores but its

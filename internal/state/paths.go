@@ -94,6 +94,7 @@ func (s *Store) FirstBootFile(name vps.Name) string {
 func (s *Store) vpsDirs() string     { return filepath.Join(s.Root, "vps") }
 func (s *Store) networksDir() string { return filepath.Join(s.Root, "networks") }
 func (s *Store) volumesDir() string  { return filepath.Join(s.Root, "volumes") }
+func (s *Store) frozenDir() string   { return filepath.Join(s.Root, "frozen") }
 func (s *Store) locksDir() string    { return filepath.Join(s.RunRoot, "locks") }
 
 // poolFile is locked while an id range is chosen: by all roots that share a
@@ -113,6 +114,25 @@ func (s *Store) volumeDir(name string) string { return filepath.Join(s.volumesDi
 
 // volumesFile is locked while a volume is created or removed, or given to a VPS.
 func (s *Store) volumesFile() string { return filepath.Join(s.locksDir(), "_volumes") }
+
+// FrozenTree is the directory with the files of a frozen layer.
+func (s *Store) FrozenTree(id string) string { return filepath.Join(s.frozenDir(), id, "tree") }
+
+// OwnDirs are the directories with all files of the VPS v that are not its template's:
+// fs, and its frozen layers.
+func (s *Store) OwnDirs(v vps.VPS, fs string) []string {
+	dirs := []string{fs}
+	for _, f := range v.Frozen {
+		dirs = append(dirs, s.FrozenTree(f.ID))
+	}
+	return dirs
+}
+
+// unusedMark is there while a frozen layer may have lost its last user.
+func (s *Store) unusedMark() string { return filepath.Join(s.frozenDir(), "_unused") }
+
+// snapshotsDir has the snapshots of the VPS in the directory dir, a file for each.
+func snapshotsDir(dir string) string { return filepath.Join(dir, "snapshots") }
 
 // namesFile is locked while VPSs are told of each other's names.
 func (s *Store) namesFile() string { return filepath.Join(s.locksDir(), "_names") }

@@ -125,7 +125,7 @@ func (s *Store) makeDirs() error {
 		make, want os.FileMode // want 0: as it is
 	}{
 		{s.Root, private, rootMode}, {s.vpsDirs(), private, private}, {s.networksDir(), private, private}, {s.TrashDir(), private, private}, {s.ephemeralDir(), private, private},
-		{s.volumesDir(), private, private},
+		{s.volumesDir(), private, private}, {s.frozenDir(), private, private},
 		{s.RunRoot, passable, runMode}, {s.RootfsDir(), passable, s.rootfsMode()},
 		{filepath.Join(s.RunRoot, "vps"), private, private}, {s.locksDir(), private, private},
 	} {

@@ -130,6 +130,7 @@ func full(t testing.TB) vps.VPS {
 	v := vps.VPS{
 		Schema: Schema, Name: "web", UUID: "u", Created: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC),
 		Template:    vps.Template{Name: "debian-12", Digest: "sha256:aa", Layers: []string{"sha256:bb"}},
+		Frozen:      []vps.Frozen{{ID: "0123456789ab", IDs: vps.IDRange{First: 1, Size: 2}}},
 		IDs:         vps.IDRange{First: firstIDs, Size: IDUnit},
 		Hostname:    "web.example",
 		Interfaces:  []vps.Interface{{Name: "eth0", Network: "default"}},

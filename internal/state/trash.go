@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -61,9 +62,26 @@ func (s *Store) moveToTrash(dir, name string) (string, error) {
 // It never crosses a mount point and never follows a link. It may be
 // interrupted, by ctx or by a kill, and several may run at once: each leaves
 // alone what another works on. It deletes what it can, and returns the first
-// error.
+// error. Layers that have lost their last user are deleted too.
 func (s *Store) EmptyTrash(ctx context.Context) error {
 	first := s.trashDrafts()
+	if err := s.deleteAllTrash(ctx); err != nil && first == nil {
+		first = err
+	}
+	if !exists(s.unusedMark()) || ctx.Err() != nil {
+		return first
+	}
+	err := s.RemoveUnused(ctx)
+	if err == nil {
+		err = s.deleteAllTrash(ctx)
+	}
+	if first == nil {
+		first = err
+	}
+	return first
+}
+
+func (s *Store) deleteAllTrash(ctx context.Context) (first error) {
 	entries, err := os.ReadDir(s.TrashDir())
 	if err != nil {
 		return hostError("read", s.TrashDir(), err)
@@ -76,7 +94,7 @@ func (s *Store) EmptyTrash(ctx context.Context) error {
 			continue
 		}
 		path := filepath.Join(s.TrashDir(), e.Name())
-		if err := deleteTrash(ctx, path); err != nil && first == nil {
+		if err := s.deleteTrash(ctx, path); err != nil && first == nil {
 			first = err
 		}
 	}
@@ -110,7 +128,7 @@ func (s *Store) trashDrafts() error {
 // deleteTrash deletes one entry of trash/, unless another is at it. Its
 // vps.json goes last: while there are files of the VPS, its ids are not given
 // away (AllocateIDs).
-func deleteTrash(ctx context.Context, path string) error {
+func (s *Store) deleteTrash(ctx context.Context, path string) error {
 	lock, err := lockDir(path, flock.Rubbish)
 	switch {
 	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
@@ -119,8 +137,20 @@ func deleteTrash(ctx context.Context, path string) error {
 		return err
 	default:
 		defer lock.Close()
+		if err := s.markLayersOf(path); err != nil {
+			return err
+		}
 	}
 	return removeTree(ctx, path, vpsFileName)
+}
+
+// markLayersOf is MarkUnused if the VPS in dir, or a snapshot of it, has frozen layers.
+func (s *Store) markLayersOf(dir string) error {
+	all, err := stacksIn(dir)
+	if err != nil || slices.ContainsFunc(all, func(s Stack) bool { return len(s.Frozen) > 0 }) {
+		return s.MarkUnused()
+	}
+	return nil
 }
 
 // removeTree is removetree.Remove with classified errors.

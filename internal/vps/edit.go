@@ -72,7 +72,7 @@ func Parts(edits ...Edit) map[Part]bool {
 
 // Clone returns a copy of v that shares no memory with it.
 func (v VPS) Clone() VPS {
-	v.Template.Layers = slices.Clone(v.Template.Layers)
+	v.Template.Layers, v.Frozen = slices.Clone(v.Template.Layers), slices.Clone(v.Frozen)
 	v.Interfaces, v.Detached = cloneInterfaces(v.Interfaces), cloneInterfaces(v.Detached)
 	v.DNS = DNS{Servers: slices.Clone(v.DNS.Servers), Search: slices.Clone(v.DNS.Search)}
 	v.Firewall.Rules = slices.Clone(v.Firewall.Rules)

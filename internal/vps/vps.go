@@ -18,6 +18,7 @@ type VPS struct {
 	UUID       string            `json:"uuid"`
 	Created    time.Time         `json:"created"`
 	Template   Template          `json:"template"`
+	Frozen     []Frozen          `json:"frozen,omitempty"`     // layers above its template, the topmost first
 	IDs        IDRange           `json:"ids"`                  // zero: it is privileged
 	Privileged bool              `json:"privileged,omitempty"` // it has no user namespace: its root is the host's root
 	Hostname   string            `json:"hostname"`
