@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -22,11 +23,11 @@ type DeriveOptions struct {
 	KeepIdentity bool // keep the machine id, ssh host keys and similar files; by default each VPS gets its own
 }
 
-// Derive creates the template name and returns it: the image base and one more
-// layer with the files that the VPS with the root filesystem r has changed.
-// Processes must not write to r meanwhile: a file that changes is an error. An
-// existing name is fail.Taken unless o.Replace is set, a missing base is
-// fail.NotFound. After an error the store has no new image.
+// Derive creates the template name and returns it: the image base and more layers with
+// the files that the VPS with the root filesystem r has changed: one for each of its
+// frozen layers, and one for its own files. Processes must not write to r meanwhile: a
+// file that changes is an error. An existing name is fail.Taken unless o.Replace is set,
+// a missing base is fail.NotFound. After an error the store has no new image.
 func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, o DeriveOptions) (Image, error) {
 	unlock, err := s.lockName(ctx, name)
 	if err != nil {
@@ -40,8 +41,9 @@ func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, 
 	if err != nil {
 		return Image{}, err
 	}
-	if len(from.Layers) >= rootfs.MaxLayers {
-		return Image{}, fail.New(fail.State, "it has %d layers already, the maximum of overlay", len(from.Layers))
+	parts := r.Parts()
+	if len(from.Layers)+len(parts) > rootfs.MaxLayers {
+		return Image{}, fail.New(fail.State, "it would have %d layers, and overlay mounts at most %d", len(from.Layers)+len(parts), rootfs.MaxLayers)
 	}
 	st, err := s.newStage(ctx)
 	if err != nil {
@@ -49,20 +51,26 @@ func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, 
 	}
 	defer st.remove()
 	s.progress(Update{Step: "packing changed files"})
-	l, err := s.stageChanges(ctx, st, from, r, o)
-	if err != nil {
-		return Image{}, err
+	below := s.lowerDirs(from.Layers)
+	var all []stagedLayer
+	for _, part := range parts {
+		l, err := s.stageChanges(ctx, st, below, part, o)
+		if err != nil {
+			return Image{}, err
+		}
+		all, below = append(all, l), append([]string{st.path(layerName(l.diffID))}, below...)
 	}
-	return s.commitDerived(ctx, st, name, from, l)
+	return s.commitDerived(ctx, st, name, from, all)
 }
 
-// stageChanges stages a layer of r's own files.
-func (s *Store) stageChanges(ctx context.Context, st *stage, from stored, r rootfs.Rootfs, o DeriveOptions) (stagedLayer, error) {
-	fd, err := unix.Open(r.Upper(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+// stageChanges stages a layer of the topmost files of r, which are over the layers below.
+func (s *Store) stageChanges(ctx context.Context, st *stage, lower []string, r rootfs.Rootfs, o DeriveOptions) (stagedLayer, error) {
+	top := r.Top()
+	fd, err := unix.Open(top, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return stagedLayer{}, layer.HostError(fmt.Errorf("open %s: %w", r.Upper(), err))
+		return stagedLayer{}, layer.HostError(fmt.Errorf("open %s: %w", top, err))
 	}
-	below, err := layer.OpenLayers(r.Upper(), s.lowerDirs(from.Layers))
+	below, err := layer.OpenLayers(top, lower)
 	if err != nil {
 		unix.Close(fd)
 		return stagedLayer{}, layer.HostError(err)
@@ -81,7 +89,7 @@ func (s *Store) stageChanges(ctx context.Context, st *stage, from stored, r root
 		in.CloseWithError(err)
 		packed <- err
 	}()
-	l, err := s.stageLayer(ctx, st, out, s.lowerDirs(from.Layers), nil)
+	l, err := s.stageLayer(ctx, st, out, lower, nil)
 	out.CloseWithError(context.Canceled) // ends a packer that still writes
 	if perr := <-packed; ctx.Err() != nil {
 		return stagedLayer{}, ctx.Err()
@@ -91,13 +99,18 @@ func (s *Store) stageChanges(ctx context.Context, st *stage, from stored, r root
 	return l, err
 }
 
-// commitDerived puts the image from into the store, with the layer l added.
-func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from stored, l stagedLayer) (Image, error) {
+// commitDerived puts the image from into the store, with the layers added, the lowest
+// first.
+func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from stored, added []stagedLayer) (Image, error) {
 	var c oci.Image
 	if err := s.readBlob(from.config, &c); err != nil {
 		return Image{}, err
 	}
-	c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, l.diffID)
+	blobs, size := slices.Clone(from.manifest.Layers), from.Size
+	for _, l := range added {
+		c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, l.diffID)
+		blobs, size = append(blobs, l.blob), size+l.size
+	}
 	found, err := s.describeLayers(st, c.RootFS.DiffIDs)
 	if err != nil {
 		return Image{}, err
@@ -108,7 +121,7 @@ func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from 
 		im.Init, im.ContainerEnv = found.Init, found.ContainerEnv
 	}
 	im.Recipe = "" // a build from the recipe would not have the changes
-	im.Created, im.Size = time.Now(), from.Size+l.size
+	im.Created, im.Size = time.Now(), size
 	said := configOf(im)
 	labels := c.Config.Labels
 	if labels == nil {
@@ -120,8 +133,10 @@ func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from 
 		labels[k] = v
 	}
 	c.Config.Labels, c.Created = labels, said.Created
-	c.History = append(c.History, oci.History{Created: said.Created, CreatedBy: "croft template create " + name})
-	return s.commitImage(ctx, st, name, c, append(append([]oci.Descriptor{}, from.manifest.Layers...), l.blob))
+	for range added { // the history has an entry for each layer
+		c.History = append(c.History, oci.History{Created: said.Created, CreatedBy: "croft template create " + name})
+	}
+	return s.commitImage(ctx, st, name, c, blobs)
 }
 
 // lazyMerged opens the merged view of a VPS's root filesystem on the first call:

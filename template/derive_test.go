@@ -189,3 +189,43 @@ func TestDeriveRefusesWhiteoutsOfTheVPS(t *testing.T) {
 		t.Errorf("left:\n%s", left)
 	}
 }
+
+// The frozen layers of a VPS are layers of the template, whatever ids they have.
+func TestDeriveWithFrozenLayers(t *testing.T) {
+	roottest.NeedRoot(t)
+	s := newStore(t, Options{})
+	base := mustImport(t, s, "base", roottest.Rootfs(t, roottest.Dir("d/"), roottest.File("d/in", "x"), roottest.File("gone", "x")), ImportOptions{})
+	r := changed(t, s, base, 700000, 65536, func(root string) {
+		roottest.Must(t, os.Remove(filepath.Join(root, "gone")))
+		roottest.Must(t, os.WriteFile(filepath.Join(root, "first"), []byte("1"), 0o640))
+		roottest.Must(t, os.Chown(filepath.Join(root, "first"), 700005, 700006))
+	})
+	tree := filepath.Join(t.TempDir(), "tree")
+	roottest.Must(t, r.Freeze(tree))
+	r.Frozen = []rootfs.Frozen{{Dir: tree, First: r.First, Size: r.Size}}
+	r.Dir, r.First = filepath.Join(t.TempDir(), "clone"), 900000
+	roottest.Must(t, r.MakeOver())
+	roottest.InMountNamespace(t, func() {
+		roottest.Must(t, r.Mount())
+		roottest.Must(t, os.WriteFile(filepath.Join(r.Target, "d", "second"), []byte("2"), 0o644))
+		roottest.Must(t, os.Remove(filepath.Join(r.Target, "d", "in")))
+		roottest.Must(t, r.Unmount())
+	})
+	im, err := s.Derive(t.Context(), "mine", base.Digest, r, DeriveOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(im.Layers) != len(base.Layers)+2 {
+		t.Errorf("%d layers", len(im.Layers))
+	}
+	got := seen(t, s, im)
+	if strings.Contains(got, "gone") || strings.Contains(got, "d/in") || !strings.Contains(got, "d/second") || !strings.Contains(got, "first") {
+		t.Errorf("it has\n%s", got)
+	}
+	var st unix.Stat_t
+	dirs, err := s.LayerDirs(im)
+	roottest.Must(t, err)
+	if err := unix.Lstat(filepath.Join(dirs[1], "first"), &st); err != nil || st.Uid != 5 || st.Gid != 6 {
+		t.Errorf("first belongs to %d:%d, %v", st.Uid, st.Gid, err)
+	}
+}
