@@ -123,8 +123,10 @@ func wordsFor(path []string, v *cmdline.Verb) []string {
 		return []string{"web", "registry.example/web"}
 	case v.Args == "REF [NAME]":
 		return []string{"registry.example/web"}
-	case v.Name == "rename":
+	case v.Name == "rename", v.Name == "clone":
 		return []string{"web", "www"}
+	case path[0] == "snapshot" && strings.HasPrefix(v.Args, "NAME SNAPSHOT"):
+		return []string{"web", "first"}
 	case v.Name == "exec":
 		return []string{"web", "true"}
 	case v.Name == "run":
@@ -140,13 +142,14 @@ func wordsFor(path []string, v *cmdline.Verb) []string {
 func TestOptionsRefuseNonsense(t *testing.T) {
 	const nonsense = "%$š"
 	anything := map[string]bool{
-		"template build --recipe": true, // a file may be called so
-		"set --file":              true, // read later
-		"create --description":    true, "run --description": true, "set --description": true,
-		"create --ssh-key": true, "run --ssh-key": true, "set --ssh-key": true,
-		"create --first-boot": true, "run --first-boot": true, "set --first-boot": true,
-		"create --user-data": true, "run --user-data": true, "set --user-data": true,
-		"create --password-file": true, "run --password-file": true, "set --password-file": true,
+		"template build --recipe":       true, // a file may be called so
+		"set --file":                    true, // read later
+		"snapshot create --description": true,
+		"create --description":          true, "run --description": true, "set --description": true, "clone --description": true,
+		"create --ssh-key": true, "run --ssh-key": true, "set --ssh-key": true, "clone --ssh-key": true,
+		"create --first-boot": true, "run --first-boot": true, "set --first-boot": true, "clone --first-boot": true,
+		"create --user-data": true, "run --user-data": true, "set --user-data": true, "clone --user-data": true,
+		"create --password-file": true, "run --password-file": true, "set --password-file": true, "clone --password-file": true,
 	}
 	root := (&app{}).commands()
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
@@ -193,7 +196,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"architecture": "arm64", "description": "a text", "root": "/r", "config-dir": "/c", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
 		"publish": "8080:80", "since": "90m", "names": "no", "mount": "data:/srv", "mount-add": "tmpfs:/cache", "mount-del": "/srv",
 		"image": "x", "format": "{{1}}",
-		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "restart": "always", "protect": "yes", "max-size": "500G", "keep": "7d",
+		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "restart": "always", "protect": "yes", "max-size": "500G", "keep": "7d", "expire": "7d",
 	}
 	// Options without an effect here. --wide has one on a terminal: see
 	// TestTablesFitTheTerminal.
@@ -210,6 +213,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"create --password-stdin": true, // standard input is empty: see TestPasswordFromStandardInput
 		"run --password-stdin":    true,
 		"set --password-stdin":    true,
+		"clone --password-stdin":  true,
 		"stats --watch":           true, // goes on until interrupted: see the script stats
 		"events --follow":         true, // the same: see TestFollowersEndWithTheirReader
 	}

@@ -104,7 +104,7 @@ func fakeManagers(t *testing.T, a *app, n int) []Manager {
 func TestHarmfulCommands(t *testing.T) {
 	want := []string{
 		"destroy", "firewall flush", "firewall remove", "host shutdown", "kill", "network remove", "oci delete", "oci kill",
-		"publish flush", "publish remove", "restart", "route flush", "route remove", "stop", "template prune", "template remove", "trash empty", "volume remove",
+		"publish flush", "publish remove", "restart", "route flush", "route remove", "snapshot delete", "snapshot prune", "snapshot restore", "stop", "template prune", "template remove", "trash empty", "volume remove",
 	}
 	var got []string
 	eachVerb((&app{}).commands(), nil, func(path []string, v *cmdline.Verb) {

@@ -42,6 +42,8 @@ const (
 	statsColumnList
 	profileNames
 	trashNames
+	snapshotsOfVPS
+	cloneSources // VPSs and NAME@SNAPSHOT
 )
 
 // namesVPSs reports whether words of the kind are names of VPSs.
@@ -138,6 +140,10 @@ func (o *offers) words(c *cmdline.Completion, k cmdline.Kind) []cmdline.Candidat
 		return o.recipeNames()
 	case trashNames:
 		return o.trash(c)
+	case snapshotsOfVPS:
+		return o.snapshots(c)
+	case cloneSources:
+		return o.cloneSources(c)
 	case shellNames:
 		return cmdline.Bare([]string{"bash", "zsh", "fish"})
 	case networksOfVPS:

@@ -35,7 +35,7 @@ func TestJSONKeysAreDocumented(t *testing.T) {
 	keys := map[string]bool{}
 	for _, v := range []any{
 		runtime.Info{}, runtime.TemplateInfo{}, runtime.RecipeInfo{}, runtime.NetworkInfo{}, runtime.HostCheck{}, version{},
-		runtime.FirewallInfo{}, runtime.Stats{}, runtime.ProcessInfo{}, runtime.RoutingInfo{}, runtime.TrashInfo{},
+		runtime.FirewallInfo{}, runtime.Stats{}, runtime.ProcessInfo{}, runtime.RoutingInfo{}, runtime.TrashInfo{}, runtime.SnapshotInfo{},
 	} {
 		jsonKeys(reflect.TypeOf(v), keys)
 	}

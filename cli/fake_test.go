@@ -198,6 +198,41 @@ func (f *fake) Restore(_ context.Context, c runtime.TrashChoice, name vps.Name, 
 	return runtime.Info{Name: name}, f.call("Restore", c.String()+" "+string(name), o)
 }
 
+func (f *fake) Clone(_ context.Context, from vps.Name, snapshot string, to vps.Name, edits ...vps.Edit) (runtime.Info, error) {
+	return runtime.Info{Name: to}, f.call("Clone", string(from)+"@"+snapshot+" "+string(to), edits)
+}
+
+func (f *fake) CreateSnapshot(_ context.Context, name vps.Name, o runtime.SnapshotOptions) (runtime.SnapshotInfo, error) {
+	o.Name = cmp.Or(o.Name, "20260131-235959")
+	return runtime.SnapshotInfo{VPS: name, Name: o.Name, Running: name == "web", PauseMilliseconds: 7}, f.call("CreateSnapshot", string(name), o)
+}
+
+func (f *fake) Snapshots(_ context.Context, names ...vps.Name) ([]runtime.SnapshotInfo, error) {
+	at := time.Date(2026, 1, 31, 23, 59, 59, 0, time.UTC)
+	return []runtime.SnapshotInfo{
+		{VPS: "web", Name: "first", Created: at, Expires: new(at.AddDate(0, 0, 7)), Description: "before the upgrade"},
+		{VPS: "web", Name: "second", Created: at.Add(time.Hour), Running: true, PauseMilliseconds: 7},
+	}, f.call("Snapshots", "", names)
+}
+
+func (f *fake) SnapshotSettings(ctx context.Context, name vps.Name, snapshot string) (vps.VPS, error) {
+	v, err := f.Settings(ctx, name)
+	v.Limits.Memory = 1 << 30
+	return v, err
+}
+
+func (f *fake) RestoreSnapshot(_ context.Context, name vps.Name, snapshot string) error {
+	return f.call("RestoreSnapshot", string(name), snapshot)
+}
+
+func (f *fake) DeleteSnapshot(_ context.Context, name vps.Name, snapshot string) error {
+	return f.call("DeleteSnapshot", string(name), snapshot)
+}
+
+func (f *fake) PruneSnapshots(_ context.Context, name vps.Name) ([]string, error) {
+	return []string{"first"}, f.call("PruneSnapshots", string(name), nil)
+}
+
 func (f *fake) DeleteTrash(_ context.Context, choices ...runtime.TrashChoice) error {
 	return f.call("DeleteTrash", "", choices)
 }

@@ -14,7 +14,7 @@ import (
 func TestQueries(t *testing.T) {
 	queries := []string{
 		"list", "status", "inspect", "stats", "top", "logs", "events", "wait", "firewall list", "route list", "publish list",
-		"template list", "template inspect", "network list", "network inspect", "trash list", "volume list", "volume inspect",
+		"template list", "template inspect", "network list", "network inspect", "trash list", "snapshot list", "volume list", "volume inspect",
 	}
 	root := (&app{}).commands()
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {

@@ -99,35 +99,42 @@ with --force or --all, until --protect no. All other commands work as before.
 that has not run yet.
 
 ` + credentialAbout + "\n\n" + capabilityAbout,
-		Options: slices.Concat([]cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(), protectOption(),
-			cmdline.Option{Name: "device-add", Placeholder: "DEVICE", Many: true, Usage: "add " + deviceUsage},
-			cmdline.Option{Name: "device-del", Placeholder: "DEVICE", Many: true, Kind: devicesOfVPS, Usage: "remove a device: its path inside, or gpu or usb:SERIAL; may be repeated"},
-			rateOption(), connectionsOption(),
-			cmdline.Option{Name: "mount-add", Placeholder: values.MountForm, Many: true, Kind: mountSources, Usage: "mount a directory of the host, a volume or a tmpfs; may be repeated"},
-			cmdline.Option{Name: "mount-del", Placeholder: "TARGET", Many: true, Kind: mountsOfVPS, Usage: "remove the mount on TARGET inside; may be repeated"},
-			cmdline.Option{Name: "memory", Short: "m", Placeholder: "SIZE", Usage: "memory limit: a size, unlimited, or default"},
-			cmdline.Option{Name: "swap", Placeholder: "SIZE", Usage: "swap limit, in addition to memory: a size, unlimited, or 0 for no swap"},
-			cmdline.Option{Name: "cpus", Placeholder: "NUMBER", Usage: "CPU limit, for example 1.5, or unlimited"},
-			cmdline.Option{Name: "pids", Placeholder: "NUMBER", Usage: "limit of processes and threads: a number, unlimited, or default"},
-		}, setNetworkOptions(), resourceOptions(), []cmdline.Option{
-			cmdline.Option{Name: "label", Short: "l", Placeholder: "KEY=VALUE|-KEY", Many: true, Dash: true, Usage: "set a label, or remove it; may be repeated"},
-			descriptionOption(),
-			cmdline.Option{Name: "id-size", Placeholder: "NUMBER", Usage: "number of user ids, a multiple of 65536; at the next start"},
-			cmdline.Option{Name: "privileged", Placeholder: "yes|no", Choices: values.YesNos(), Usage: "only what the VPS is already: its files have fitting owners"},
-			cmdline.Option{Name: "hostname", Placeholder: "NAME", Usage: "host name, or default: the name of the VPS; at the next start"},
-			cmdline.Option{Name: "dns", Placeholder: "ADDRESS", Many: true, Usage: "DNS server, or default; may be repeated, replaces all"},
-			cmdline.Option{Name: "search", Placeholder: "DOMAIN", Many: true, Usage: "DNS search domain, or default; may be repeated, replaces all"},
-			cmdline.Option{Name: "env", Short: "e", Placeholder: "NAME=VALUE|-NAME", Many: true, Dash: true, Usage: "set an environment variable of its init, or remove it, at the next start; may be repeated"},
-			cmdline.Option{Name: "sysctl", Placeholder: "KEY=VALUE|-KEY", Many: true, Dash: true, Usage: "set a kernel setting of the VPS, or remove it, at the next start; may be repeated"},
-			cmdline.Option{Name: "allow", Placeholder: "WHAT|-WHAT", Many: true, Dash: true, Usage: "allow vsock, io_uring or capabilities, or end that, at the next start; may be repeated"},
-			cmdline.Option{Name: "cap-add", Placeholder: "CAPABILITY|-CAPABILITY", Many: true, Dash: true, Usage: "give a capability that VPSs do not have by default, or ALL, or end that, at the next start; may be repeated"},
-			cmdline.Option{Name: "cap-drop", Placeholder: "CAPABILITY|-CAPABILITY", Many: true, Dash: true, Usage: "take a capability, or ALL, or end that, at the next start; may be repeated"},
+		Options: append(changeOptions(),
 			cmdline.Option{Name: "file", Short: "f", Placeholder: "FILE", Kind: cmdline.Files, Usage: "settings in YAML: a file, or - for standard input"},
 			cmdline.Option{Name: "at-restart", Usage: "save the changes; a running VPS gets them at its next start"},
-			setCredentialOption(), loginUserOption(), allOption("change")}, insideOptions()),
+			allOption("change")),
 		Synonyms: []string{"config", "change", "modify", "update"},
 		Run:      a.run(set),
 	}
+}
+
+// changeOptions are the options for the settings of a VPS that exists.
+func changeOptions() []cmdline.Option {
+	return slices.Concat([]cmdline.Option{onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(), protectOption(),
+		{Name: "device-add", Placeholder: "DEVICE", Many: true, Usage: "add " + deviceUsage},
+		{Name: "device-del", Placeholder: "DEVICE", Many: true, Kind: devicesOfVPS, Usage: "remove a device: its path inside, or gpu or usb:SERIAL; may be repeated"},
+		rateOption(), connectionsOption(),
+		{Name: "mount-add", Placeholder: values.MountForm, Many: true, Kind: mountSources, Usage: "mount a directory of the host, a volume or a tmpfs; may be repeated"},
+		{Name: "mount-del", Placeholder: "TARGET", Many: true, Kind: mountsOfVPS, Usage: "remove the mount on TARGET inside; may be repeated"},
+		{Name: "memory", Short: "m", Placeholder: "SIZE", Usage: "memory limit: a size, unlimited, or default"},
+		{Name: "swap", Placeholder: "SIZE", Usage: "swap limit, in addition to memory: a size, unlimited, or 0 for no swap"},
+		{Name: "cpus", Placeholder: "NUMBER", Usage: "CPU limit, for example 1.5, or unlimited"},
+		{Name: "pids", Placeholder: "NUMBER", Usage: "limit of processes and threads: a number, unlimited, or default"},
+	}, setNetworkOptions(), resourceOptions(), []cmdline.Option{
+		{Name: "label", Short: "l", Placeholder: "KEY=VALUE|-KEY", Many: true, Dash: true, Usage: "set a label, or remove it; may be repeated"},
+		descriptionOption(),
+		{Name: "id-size", Placeholder: "NUMBER", Usage: "number of user ids, a multiple of 65536; at the next start"},
+		{Name: "privileged", Placeholder: "yes|no", Choices: values.YesNos(), Usage: "only what the VPS is already: its files have fitting owners"},
+		{Name: "hostname", Placeholder: "NAME", Usage: "host name, or default: the name of the VPS; at the next start"},
+		{Name: "dns", Placeholder: "ADDRESS", Many: true, Usage: "DNS server, or default; may be repeated, replaces all"},
+		{Name: "search", Placeholder: "DOMAIN", Many: true, Usage: "DNS search domain, or default; may be repeated, replaces all"},
+		{Name: "env", Short: "e", Placeholder: "NAME=VALUE|-NAME", Many: true, Dash: true, Usage: "set an environment variable of its init, or remove it, at the next start; may be repeated"},
+		{Name: "sysctl", Placeholder: "KEY=VALUE|-KEY", Many: true, Dash: true, Usage: "set a kernel setting of the VPS, or remove it, at the next start; may be repeated"},
+		{Name: "allow", Placeholder: "WHAT|-WHAT", Many: true, Dash: true, Usage: "allow vsock, io_uring or capabilities, or end that, at the next start; may be repeated"},
+		{Name: "cap-add", Placeholder: "CAPABILITY|-CAPABILITY", Many: true, Dash: true, Usage: "give a capability that VPSs do not have by default, or ALL, or end that, at the next start; may be repeated"},
+		{Name: "cap-drop", Placeholder: "CAPABILITY|-CAPABILITY", Many: true, Dash: true, Usage: "take a capability, or ALL, or end that, at the next start; may be repeated"},
+		setCredentialOption(), loginUserOption(),
+	}, insideOptions())
 }
 
 func onBootOption() cmdline.Option {

@@ -217,6 +217,8 @@ type info struct {
 		Name, Network, HostLink, MAC string
 		Addresses                    []string
 	}
+	Limits   struct{ MemoryBytes int64 }
+	Labels   map[string]string
 	LastEnd  *end
 	Restarts struct {
 		Count int

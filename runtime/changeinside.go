@@ -89,14 +89,12 @@ func (m *Manager) fillDraft(ctx context.Context, draft *state.Draft, v vps.VPS, 
 	if !what.Any() {
 		return nil
 	}
-	layers, err := m.templates.LayerDirs(imageOf(v))
+	mount := paths.DraftMount(draft)
+	place, err := m.rootfsIn(v, rootfs.Rootfs{Dir: paths.DraftFS(draft), Target: mount + "/rootfs", Scratch: mount + "/lower"})
 	if err != nil {
 		return err
 	}
-	mount := paths.DraftMount(draft)
-	dir, err := m.rootfses.Open(rootfs.Rootfs{
-		Layers: layers, Dir: paths.DraftFS(draft), Target: mount + "/rootfs", Scratch: mount + "/lower", First: v.IDs.First, Size: v.IDs.Size,
-	})
+	dir, err := m.rootfses.Open(place)
 	if err != nil {
 		return err
 	}

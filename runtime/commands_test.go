@@ -174,6 +174,9 @@ func (f *faulty) whole(t *testing.T, what string) {
 	if drafts, err := f.m.store.Drafts(); err != nil || len(drafts) > 0 {
 		bad("there are drafts %v, %v", drafts, err)
 	}
+	if left, err := os.ReadDir(filepath.Join(f.m.store.Root, "frozen")); err != nil || len(left) > 0 {
+		bad("there are layers %v, %v", left, err)
+	}
 	if got := f.w.String(); got != "" {
 		bad("after destroy there is\n%s", got)
 	}
@@ -314,6 +317,25 @@ func keepWeb(f *faulty) error {
 func restoreWeb(name vps.Name) func(*faulty) error {
 	return func(f *faulty) error {
 		_, err := f.m.Restore(background, TrashChoice{Name: "web"}, name, RestoreOptions{Replace: true})
+		return err
+	}
+}
+
+// writeFile gives web a file of its own.
+func writeFile(f *faulty) error {
+	return os.WriteFile(filepath.Join(f.m.store.FSDir("web"), "upper", "own"), nil, 0o600)
+}
+
+func snapshotWeb(name string) func(*faulty) error {
+	return func(f *faulty) error {
+		_, err := f.m.CreateSnapshot(background, "web", SnapshotOptions{Name: name, Expire: time.Nanosecond})
+		return err
+	}
+}
+
+func cloneWeb(snapshot string) func(*faulty) error {
+	return func(f *faulty) error {
+		_, err := f.m.Clone(background, "web", snapshot, "db", vps.SetHostname{Hostname: "other"})
 		return err
 	}
 }
@@ -587,6 +609,24 @@ func commands() []trial {
 		{name: "trash empty", method: "DeleteTrash", ready: append(slices.Clone(stopped), keepWeb), filesOnly: true, do: func(f *faulty) error {
 			return f.m.DeleteTrash(background)
 		}},
+		{name: "snapshot create", method: "CreateSnapshot", ready: append(slices.Clone(stopped), writeFile), do: snapshotWeb("one")},
+		{name: "snapshot create of a running one", method: "CreateSnapshot", ready: append(slices.Clone(running), writeFile), do: snapshotWeb("one")},
+		{name: "snapshot restore", method: "RestoreSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), writeFile), do: func(f *faulty) error {
+			return f.m.RestoreSnapshot(background, "web", "one")
+		}},
+		{name: "snapshot delete", method: "DeleteSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one")), filesOnly: true, do: func(f *faulty) error {
+			return f.m.DeleteSnapshot(background, "web", "one")
+		}},
+		{name: "snapshot prune", method: "PruneSnapshots", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one")), filesOnly: true, do: func(f *faulty) error {
+			_, err := f.m.PruneSnapshots(background, "web")
+			return err
+		}},
+		{name: "clone", method: "Clone", ready: append(slices.Clone(stopped), writeFile), do: cloneWeb("")},
+		{name: "clone of a running one", method: "Clone", ready: append(slices.Clone(running), writeFile), do: cloneWeb("")},
+		{name: "clone of a snapshot", method: "Clone", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), writeFile), do: cloneWeb("one")},
+		{name: "destroy of one that was cloned", method: "Destroy", ready: append(slices.Clone(stopped), writeFile, cloneWeb("")), do: func(f *faulty) error {
+			return f.m.Destroy(background, "web", DestroyOptions{})
+		}},
 		{name: "destroy of one that was protected", ready: append(slices.Clone(stopped), changeWeb(vps.SetProtected{Protected: true})), method: "Destroy", do: func(f *faulty) error {
 			if err := changeWeb(vps.SetProtected{})(f); err != nil {
 				return err
@@ -607,7 +647,7 @@ func commands() []trial {
 func TestCommandsAreComplete(t *testing.T) {
 	others := strings.Fields(`
 		AllPublished Bundle CheckHost Console Enter Events Exec Firewall Inspect List Logs Network Networks Processes Published ReadText Recipe Recipes
-		Copy Names Routing Settings Stats Template Templates Trash TrashNames Volume Volumes Wait WriteText
+		Copy Names Routing Settings SnapshotSettings Snapshots Stats Template Templates Trash TrashNames Volume Volumes Wait WriteText
 		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate`)
 	covered := map[string]bool{}
 	for _, c := range commands() {

@@ -128,7 +128,11 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 			return err
 		}
 	}
-	if err := m.rootfses.Make(rootfs.Rootfs{Dir: paths.DraftFS(draft), First: v.IDs.First, Size: v.IDs.Size}); err != nil {
+	root, err := m.rootfsIn(v, rootfs.Rootfs{Dir: paths.DraftFS(draft)})
+	if err != nil {
+		return err
+	}
+	if err := m.rootfses.MakeOver(root); err != nil {
 		return err
 	}
 	if _, err := putCredentials(draft.Dir, v, o.Credentials); err != nil { // goes with the draft
@@ -184,6 +188,9 @@ func (m *Manager) allocateIDs(ctx context.Context, draft *state.Draft, v *vps.VP
 
 // vps returns the settings that the options ask for.
 func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error) {
+	if o.like != nil {
+		return o.cloneOf(name), nil
+	}
 	v := vps.VPS{
 		Schema: state.Schema, Name: name, UUID: uuid.NewString(), Created: time.Now().UTC().Truncate(time.Second),
 		Template: vps.Template{Name: o.Template, Digest: image.Digest, Layers: image.Layers},

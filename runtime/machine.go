@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"croft/template/rootfs"
+	"croft/template/rootfs/tree"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -23,7 +24,6 @@ import (
 	"croft/runtime/look"
 	"croft/runtime/mounts"
 	"croft/runtime/names"
-	"croft/runtime/paths"
 	"croft/runtime/tables"
 	"croft/template"
 )
@@ -137,7 +137,11 @@ type publishing interface {
 // rootfses mounts root filesystems of VPSs into the mount namespace of this process:
 // rootfs.Rootfs.
 type rootfses interface {
-	Make(r rootfs.Rootfs) error
+	MakeOver(r rootfs.Rootfs) error
+	Freeze(r rootfs.Rootfs, to string) error
+	Changed(r rootfs.Rootfs) (bool, error)
+	// CopyLive begins a copy of the own files of a VPS that runs to the new directory to.
+	CopyLive(r rootfs.Rootfs, to string) (liveCopy, error)
 	Mount(r rootfs.Rootfs) error
 	Unmount(r rootfs.Rootfs) error
 	DataDirs(r rootfs.Rootfs) ([]rootfs.DataDir, error)
@@ -202,6 +206,15 @@ type mounting interface {
 	Remove(ctx context.Context, g mounts.Guest, m mounts.Mount) error
 }
 
+// liveCopy copies files that change meanwhile.
+type liveCopy interface {
+	// Pass copies what has changed since the last one.
+	Pass(ctx context.Context) (tree.Copied, error)
+	LastPass(ctx context.Context) (tree.Copied, error) // nothing writes meanwhile
+	Finish() error                                     // makes the copy durable
+	Close()
+}
+
 // templates is the store of OS templates: template.Store.
 type templates interface {
 	Ensure(ctx context.Context, ref string) (template.Image, error)
@@ -224,7 +237,12 @@ type templates interface {
 // overlays is rootfses on the real host.
 type overlays struct{}
 
-func (overlays) Make(r rootfs.Rootfs) error                         { return r.Make() }
+func (overlays) MakeOver(r rootfs.Rootfs) error          { return r.MakeOver() }
+func (overlays) Freeze(r rootfs.Rootfs, to string) error { return r.Freeze(to) }
+func (overlays) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
+	return tree.NewLiveCopy(r.Upper(), to)
+}
+func (overlays) Changed(r rootfs.Rootfs) (bool, error)              { return r.Changed() }
 func (overlays) Mount(r rootfs.Rootfs) error                        { return r.Mount() }
 func (overlays) Unmount(r rootfs.Rootfs) error                      { return r.Unmount() }
 func (overlays) Above(r rootfs.Rootfs, size uint32) (string, error) { return r.Above(size) }
@@ -239,16 +257,4 @@ func (overlays) View(r rootfs.Rootfs, do func(root string) error) error { return
 // imageOf is the image that v was created from.
 func imageOf(v vps.VPS) template.Image {
 	return template.Image{Name: v.Template.Name, Digest: v.Template.Digest, Layers: v.Template.Layers}
-}
-
-// rootfs describes v's root filesystem: its place and its layers.
-func (m *Manager) rootfs(v vps.VPS) (rootfs.Rootfs, error) {
-	layers, err := m.templates.LayerDirs(imageOf(v))
-	if err != nil {
-		return rootfs.Rootfs{}, err
-	}
-	return rootfs.Rootfs{
-		Layers: layers, Dir: m.store.FSDir(v.Name), Target: paths.Rootfs(m.store, v.Name),
-		Scratch: paths.LowerDir(m.store, v.Name), First: v.IDs.First, Size: v.IDs.Size,
-	}, nil
 }

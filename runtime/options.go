@@ -11,6 +11,7 @@ import (
 	"croft/runtime/events"
 	"croft/runtime/look"
 	"croft/runtime/observe"
+	"croft/runtime/snapshots"
 	"croft/runtime/trash"
 	"croft/template"
 	"croft/template/layer"
@@ -63,6 +64,14 @@ type CreateOptions struct {
 	IfMissing  bool // no-op if the VPS exists
 
 	runner vps.Runner // an ephemeral VPS ends with it
+	like   *vps.VPS   // a clone: it has these settings, whatever the others are
+}
+
+// SnapshotOptions are the options of CreateSnapshot.
+type SnapshotOptions struct {
+	Name        string        // "": the time
+	Expire      time.Duration // how long until prune deletes it; 0: never
+	Description string        // one line of text for people
 }
 
 // A Wait tells start when to return.
@@ -177,8 +186,10 @@ func EventTypes() []string { return events.All() }
 
 // Types of the commands for the trash: see package trash.
 type (
-	TrashInfo   = trash.Info
-	TrashChoice = trash.Choice
+	TrashInfo = trash.Info
+	// A SnapshotInfo describes a snapshot.
+	SnapshotInfo = snapshots.Info
+	TrashChoice  = trash.Choice
 )
 
 // ParseTrashChoice reads NAME or NAME@ID.

@@ -62,6 +62,9 @@ func (m *Manager) loadLocked(ctx context.Context, l *state.Locked) (vps.VPS, err
 		v, err = m.finishRename(ctx, l, v)
 	}
 	if err == nil {
+		err = m.settleFrozen(v)
+	}
+	if err == nil {
 		// A VPS without a monitor still runs, and can be stopped and changed.
 		if e := m.replaceMonitor(ctx, l); e != nil {
 			m.warn(e.Error())

@@ -35,12 +35,13 @@ const (
 	eventChanges   = "changes" // what was set, in words
 	eventFrom      = "from"    // the former name
 	eventUntil     = "until"   // when a kept VPS is deleted
+	eventSnapshot  = "snapshot"
 )
 
 // EventAttributes returns all keys of Event.Attributes.
 func EventAttributes() []string {
 	return []string{eventTemplate, eventAddresses, eventAddress, eventInterface, eventBoot, eventCount, eventReason, eventStatus, eventDetail,
-		eventRequested, eventOOM, eventLimit, events.Total, eventChanges, eventFrom, eventUntil}
+		eventRequested, eventOOM, eventLimit, events.Total, eventChanges, eventFrom, eventUntil, eventSnapshot}
 }
 
 const yes = "yes"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/template/recipe"
 )
@@ -81,33 +82,30 @@ func (m *Manager) RemoveTemplate(ctx context.Context, name string) error {
 	return m.templates.Remove(ctx, name, m.usedTemplates)
 }
 
-// usedTemplates returns the VPSs that use a template, by digest, those in the trash too.
+// usedTemplates returns the VPSs that use a template, by digest, those in the trash and
+// snapshots too.
 func (m *Manager) usedTemplates() (map[string][]string, error) {
-	entries, kept, err := m.store.AllAndKept(context.Background())
+	all, err := m.store.Stacks(context.Background())
 	if err != nil {
-		return nil, err
+		return nil, err // what cannot be read may use any template
 	}
 	used := map[string][]string{}
-	drafts, err := m.store.Drafts()
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range drafts {
-		used[d.Template.Digest] = append(used[d.Template.Digest], string(d.Name))
-	}
-	for _, e := range entries {
-		if e.Err != nil {
-			return nil, e.Err // it may use any template
-		}
-		used[e.VPS.Template.Digest] = append(used[e.VPS.Template.Digest], string(e.Name))
-	}
-	for _, t := range kept {
-		if t.Err != nil {
-			return nil, t.Err
-		}
-		used[t.VPS.Template.Digest] = append(used[t.VPS.Template.Digest], string(t.Name)+" in the trash")
+	for _, s := range all {
+		used[s.Template.Digest] = append(used[s.Template.Digest], userOf(s))
 	}
 	return used, nil
+}
+
+// userOf names a VPS or a snapshot for people.
+func userOf(s state.Stack) string {
+	name := string(s.VPS)
+	if s.Snapshot != "" {
+		name += "@" + s.Snapshot
+	}
+	if s.Trashed != "" {
+		name += " in the trash"
+	}
+	return name
 }
 
 // Recipes lists the recipes that templates can be built from.

@@ -28,7 +28,7 @@ func (m *Manager) Trash(ctx context.Context, choices ...TrashChoice) ([]TrashInf
 	}
 	all := make([]TrashInfo, len(kept))
 	for i, t := range kept {
-		disk, err := diskuse.Of(ctx, t.FSDir())
+		disk, err := diskuse.Of(ctx, m.store.OwnDirs(t.VPS, t.FSDir())...)
 		if err != nil {
 			return nil, fail.New(fail.Host, "measure the files of %s in the trash: %w", t.Name, err)
 		}

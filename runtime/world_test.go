@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"croft/template/rootfs"
+	"croft/template/rootfs/tree"
 
 	goruntime "runtime"
 	"slices"
@@ -540,9 +541,52 @@ func (fakeNetworks) Addresses() ([]netip.Addr, error)       { return nil, nil }
 
 type fakeRootfses struct{ *world }
 
-func (w fakeRootfses) Make(r rootfs.Rootfs) error {
-	return w.effect("make root filesystem", func() error { return os.MkdirAll(filepath.Join(r.Dir, "upper"), 0o755) })
+func (w fakeRootfses) MakeOver(r rootfs.Rootfs) error {
+	return w.effect("make root filesystem", func() error { return os.MkdirAll(r.Upper(), 0o755) })
 }
+
+func (w fakeRootfses) Freeze(r rootfs.Rootfs, to string) error {
+	err := w.effect("freeze files", func() error {
+		if w.has("mount", vpsOf(r)) {
+			return errors.New("it is mounted")
+		}
+		if paths.Exists(to) {
+			return nil
+		}
+		return os.Rename(r.Upper(), to)
+	})
+	if err != nil {
+		return err
+	}
+	return w.effect("make upper directory", func() error { return os.MkdirAll(r.Upper(), 0o755) })
+}
+
+func (w fakeRootfses) Changed(r rootfs.Rootfs) (bool, error) {
+	files, err := os.ReadDir(r.Upper())
+	return len(files) > 0, err
+}
+
+func (w fakeRootfses) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
+	err := w.effect("begin a copy", func() error { return os.Mkdir(to, 0o755) })
+	return fakeCopy{w, r.Upper(), to}, err
+}
+
+// A fakeCopy copies the names of files.
+type fakeCopy struct {
+	fakeRootfses
+	from, to string
+}
+
+func (c fakeCopy) Pass(context.Context) (tree.Copied, error) {
+	return tree.Copied{}, c.effect("copy files", func() error { return errors.Join(os.RemoveAll(c.to), os.CopyFS(c.to, os.DirFS(c.from))) })
+}
+
+func (c fakeCopy) LastPass(ctx context.Context) (tree.Copied, error) {
+	return tree.Copied{}, c.effect("copy the last files", func() error { return nil })
+}
+
+func (c fakeCopy) Finish() error { return c.effect("finish a copy", func() error { return nil }) }
+func (c fakeCopy) Close()        {}
 
 func (w fakeRootfses) Mount(r rootfs.Rootfs) error {
 	return w.effect("mount", func() error {

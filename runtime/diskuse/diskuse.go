@@ -12,12 +12,24 @@ import (
 // A file with several links occupies its blocks once.
 type inode struct{ device, number uint64 }
 
-// Of returns the bytes that the directory dir, and everything below it, occupy on
+// Of returns the bytes that the directories, and everything below them, occupy on
 // disk: blocks, and not lengths, so holes of sparse files do not count. It follows no
-// link, and stays on the filesystem of dir. What another process removes meanwhile does
-// not count. A missing dir is 0. It reads every directory once, so it takes as long as
-// du(1). When ctx is done it returns the error of ctx.
-func Of(ctx context.Context, dir string) (int64, error) {
+// link, and stays on the filesystem of each. What another process removes meanwhile does
+// not count. A missing directory is 0. It reads every directory once, so it takes as long
+// as du(1). When ctx is done it returns the error of ctx.
+func Of(ctx context.Context, dirs ...string) (int64, error) {
+	var all int64
+	for _, dir := range dirs {
+		n, err := of(ctx, dir)
+		if err != nil {
+			return 0, err
+		}
+		all += n
+	}
+	return all, nil
+}
+
+func of(ctx context.Context, dir string) (int64, error) {
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil

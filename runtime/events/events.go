@@ -41,6 +41,10 @@ const (
 	Renamed        = "renamed"
 	Destroyed      = "destroyed"
 	Restored       = "restored" // from the trash
+	// Snapshots.
+	SnapshotCreated  = "snapshot-created"
+	SnapshotRestored = "snapshot-restored"
+	SnapshotDeleted  = "snapshot-deleted"
 )
 
 // Total is the attribute of OutOfMemory and LimitReached that counts since the start of
@@ -50,7 +54,8 @@ const Total = "total"
 // All returns all values of Event.Event.
 func All() []string {
 	return []string{Created, Started, Rebooted, Restarted, Failed, Booted, Stopped, OutOfMemory, LimitReached, Adopted, Paused, Resumed,
-		Changed, AddressAdded, AddressRemoved, Renamed, Destroyed, Restored}
+		Changed, AddressAdded, AddressRemoved, Renamed, Destroyed, Restored,
+		SnapshotCreated, SnapshotRestored, SnapshotDeleted}
 }
 
 // An Event is one thing that happened to a VPS.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"croft/internal/vps"
 	"croft/runtime/diskuse"
 )
 
@@ -28,13 +29,23 @@ func (l Looker) addCostly(ctx context.Context, s *Stats, o StatsOptions) error {
 		s.OpenFiles = new(openFiles(pids))
 	}
 	if o.Disk {
-		n, err := diskuse.Of(ctx, l.Store.FSDir(s.Name))
+		n, err := l.disk(ctx, s.Name)
 		if err != nil {
 			return err
 		}
 		s.Disk = new(uint64(n))
 	}
 	return nil
+}
+
+// disk is what the VPS uses of the disk: its own files, and its frozen layers, which it
+// may share with clones and snapshots.
+func (l Looker) disk(ctx context.Context, name vps.Name) (int64, error) {
+	v, err := l.Store.Get(name)
+	if err != nil {
+		return 0, err
+	}
+	return diskuse.Of(ctx, l.Store.OwnDirs(v, l.Store.FSDir(name))...)
 }
 
 // openFiles counts the open file descriptors of processes. One that has ended has none.

@@ -1,0 +1,111 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/internal/vps"
+	"croft/runtime/hooks"
+	"croft/runtime/snapshots"
+)
+
+// Clone creates the VPS to with the files and settings of the VPS from, or of a
+// snapshot of it. It shares their files, so that its time does not depend on their
+// number; the files of a running VPS are copied, as for a snapshot. The new VPS has ids,
+// addresses, MACs and a machine id of its own, and no published ports and no
+// credentials. The edits then change its settings. Either VPS can be destroyed without
+// the other. After an error there is no new VPS.
+func (m *Manager) Clone(ctx context.Context, from vps.Name, snapshot string, to vps.Name, edits ...vps.Edit) (Info, error) {
+	if from == to {
+		return Info{}, fail.New(fail.Usage, "a clone of %s needs another name", from)
+	}
+	v, err := m.clone(ctx, from, snapshot, to)
+	if err == nil && len(edits) > 0 {
+		if err = m.Change(ctx, to, edits...); err != nil {
+			if e := m.Destroy(context.WithoutCancel(ctx), to, DestroyOptions{Force: true}); e != nil {
+				m.warn(e.Error())
+			}
+		}
+	}
+	if err != nil {
+		return Info{}, err
+	}
+	m.emptyTrash(context.WithoutCancel(ctx))
+	info, err := m.Inspect(ctx, to)
+	if err == nil {
+		m.tellCreated(info)
+	}
+	m.afterwards(ctx, hooks.PostCreate, v)
+	return info, err
+}
+
+func (m *Manager) clone(ctx context.Context, from vps.Name, snapshot string, to vps.Name) (vps.VPS, error) {
+	l, target, err := m.lockBoth(ctx, from, to)
+	if err != nil {
+		return vps.VPS{}, err
+	}
+	defer l.Unlock() // not before the clone has the layers
+	defer target.Unlock()
+	v, err := m.loadLocked(ctx, l)
+	if err != nil {
+		return vps.VPS{}, err
+	}
+	if err := m.readyFor(ctx, target, vps.IDRange{}); err != nil {
+		return vps.VPS{}, err
+	}
+	connections := m.connectionsOf(v)
+	if snapshot == "" {
+		var c captured
+		if c, err = m.capture(ctx, l, v); err == nil {
+			defer c.keep()
+			v.Frozen = c.layers
+		}
+	} else {
+		v, err = m.ofSnapshot(v, snapshot)
+	}
+	if err != nil {
+		return vps.VPS{}, err
+	}
+	c, without := snapshots.Cloned(v, to, uuid.NewString(), time.Now().UTC().Truncate(time.Second))
+	o := CreateOptions{like: &c, IDSize: c.IDs.Size, Connections: connections}
+	if err := m.create(ctx, target, o, imageOf(c)); err != nil {
+		return vps.VPS{}, err
+	}
+	if len(without) > 0 {
+		m.warn(fmt.Sprintf("%s does not get from %s: %s", to, from, strings.Join(without, ", ")))
+	}
+	return c, nil
+}
+
+// ofSnapshot returns the settings of v at the snapshot, with the layers of that.
+func (m *Manager) ofSnapshot(v vps.VPS, snapshot string) (vps.VPS, error) {
+	n, err := m.store.Snapshot(v.Name, snapshot)
+	if err != nil {
+		return vps.VPS{}, err
+	}
+	then := snapshots.Restored(n.VPS, n)
+	then.Name, then.IDs, then.Privileged = v.Name, v.IDs, v.Privileged
+	return then, nil
+}
+
+// connectionsOf returns the limit of connections of the first interface of v.
+func (m *Manager) connectionsOf(v vps.VPS) int64 {
+	for _, held := range m.networkTables().Held(v) {
+		return held.Connections
+	}
+	return vps.DefaultConnections
+}
+
+// cloneOf is the new VPS c, whose settings are complete but for what it gets when it is
+// created.
+func (o CreateOptions) cloneOf(name vps.Name) vps.VPS {
+	v := o.like.Clone()
+	v.Schema, v.Name = state.Schema, name
+	return v
+}
