@@ -17,8 +17,8 @@ import (
 
 // Exact returns everything about a tree as text, one line for each file with its
 // root: name, mode, owner, times of change of the content in nanoseconds, device
-// number, target, size and content, the first name of a file with several hard
-// links, and extended attributes. keep selects the attributes; nil keeps all.
+// number, target, size and content, another name of the same file, and extended
+// attributes. keep selects the attributes; nil keeps all.
 func Exact(t testing.TB, root string, keep func(name string) bool) string {
 	t.Helper()
 	var b strings.Builder
@@ -47,10 +47,11 @@ func Exact(t testing.TB, root string, keep func(name string) bool) string {
 			fmt.Fprintf(&b, " dev=%d", st.Rdev)
 		}
 		if id := [2]uint64{st.Dev, st.Ino}; st.Nlink > 1 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			if _, ok := first[id]; !ok {
+			if other, ok := first[id]; ok {
+				fmt.Fprintf(&b, " link to %q", other)
+			} else {
 				first[id] = name
 			}
-			fmt.Fprintf(&b, " links=%q", first[id])
 		}
 		all := Xattrs(t, p)
 		for _, k := range slices.Sorted(maps.Keys(all)) {
