@@ -232,11 +232,7 @@ If several rules are the same, the error lists them and no rule is removed.`,
 		Aliases:  []string{"rm"},
 		Synonyms: []string{"delete", "del"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			name, words, err := i.nameAnd()
-			if err != nil {
-				return err
-			}
-			chosen, err := firewallChoices(i, name, words)
+			name, chosen, err := nameAndChoices(i, firewallChoices)
 			if err != nil {
 				return err
 			}
@@ -311,6 +307,16 @@ func (i *invocation) nameAnd() (vps.Name, []string, error) {
 		return "", nil, usageError("%w", err)
 	}
 	return name, i.Words[1:], nil
+}
+
+// nameAndChoices returns the name of a VPS and what the words after it choose.
+func nameAndChoices[T any](i *invocation, read func(*invocation, vps.Name, []string) ([]T, error)) (vps.Name, []T, error) {
+	name, words, err := i.nameAnd()
+	if err != nil {
+		return "", nil, err
+	}
+	chosen, err := read(i, name, words)
+	return name, chosen, err
 }
 
 // numbers reads words that are numbers of a list, which the family's command

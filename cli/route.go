@@ -203,11 +203,7 @@ lists them and nothing is removed.`,
 		Aliases:  []string{"rm"},
 		Synonyms: []string{"delete", "del"},
 		Run: a.run(func(ctx context.Context, i *invocation) error {
-			name, words, err := i.nameAnd()
-			if err != nil {
-				return err
-			}
-			chosen, err := routeChoices(i, name, words)
+			name, chosen, err := nameAndChoices(i, routeChoices)
 			if err != nil {
 				return err
 			}

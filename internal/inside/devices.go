@@ -75,11 +75,9 @@ func isDevice(st unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFCHR || st.Mode&unix.S_IFMT == unix.S_IFBLK
 }
 
-// MakePlace makes an empty file name below /dev inside, on which a device node
-// can be mounted, with the directories above it. They belong to the guest's
-// root, whose id on the host is owner. No-op if it is there. It is an error if
-// something else is there. Only the tmpfs of /dev is changed.
-func (p *Process) MakePlace(name string, owner uint32) error {
+// inDev calls do, with the ids of owner, with the directory /dev inside and the path
+// of name, which is below it.
+func (p *Process) inDev(name string, owner uint32, do func(dev *os.File, rest string) error) error {
 	rest, err := belowDev(name)
 	if err != nil {
 		return err
@@ -89,7 +87,15 @@ func (p *Process) MakePlace(name string, owner uint32) error {
 		return err
 	}
 	defer dev.Close()
-	return as(owner, func() error {
+	return as(owner, func() error { return do(dev, rest) })
+}
+
+// MakePlace makes an empty file name below /dev inside, on which a device node
+// can be mounted, with the directories above it. They belong to the guest's
+// root, whose id on the host is owner. No-op if it is there. It is an error if
+// something else is there. Only the tmpfs of /dev is changed.
+func (p *Process) MakePlace(name string, owner uint32) error {
+	return p.inDev(name, owner, func(dev *os.File, rest string) error {
 		dir, err := (&Root{dev}).ownDirectory(path.Dir(rest))
 		if err != nil {
 			return err
@@ -112,16 +118,7 @@ func (p *Process) MakePlace(name string, owner uint32) error {
 // RemovePlace removes the file name below /dev inside if it is empty, or a device
 // node that is not a mount. Other things stay. It removes what owner may remove.
 func (p *Process) RemovePlace(name string, owner uint32) error {
-	rest, err := belowDev(name)
-	if err != nil {
-		return err
-	}
-	dev, err := p.devDir()
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
-	return as(owner, func() error {
+	return p.inDev(name, owner, func(dev *os.File, rest string) error {
 		dir, err := openAt(dev, path.Dir(rest), unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_XDEV)
 		if leadsNowhere(err) {
 			return nil

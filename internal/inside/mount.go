@@ -103,40 +103,39 @@ func (p *Process) OpenPipe(name string) (*os.File, error) {
 // type stays. No-op if nothing is mounted there. No element of name may be a
 // link.
 func (p *Process) Uncover(name string, kind int64) error {
+	return p.unmount(name, unix.MNT_DETACH, func(top *os.File) (bool, error) {
+		is, err := filesystemOf(top)
+		return kind == 0 || is == kind, err
+	})
+}
+
+// unmount unmounts the last mount over the file name, below the root of p, with these
+// flags of umount(2), if chosen is true for its root. Without chosen its filesystem is
+// asked nothing. No-op if there is none. A mount in use is ErrInUse, unless the flags
+// detach it. No element of name may be a link.
+func (p *Process) unmount(name string, flags int, chosen func(top *os.File) (bool, error)) error {
 	root, err := p.Root()
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	dir, err := root.parent(name)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	top, err := openAt(dir, path.Base(name), unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
+	dir, err := openAt(root.dir, path.Dir(name), unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
 		return explain(err)
 	}
-	is, err := filesystemOf(top)
-	top.Close()
-	if err != nil || kind != 0 && is != kind {
-		return err
+	defer dir.Close()
+	base := path.Base(name)
+	if chosen != nil {
+		top, err := openAt(dir, base, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
+		if err != nil {
+			return explain(err)
+		}
+		is, err := chosen(top)
+		top.Close() // an open file would be a use
+		if err != nil || !is {
+			return err
+		}
 	}
-	return p.unmount(dir, path.Base(name), unix.MNT_DETACH)
-}
-
-// parent opens the directory of name. No element of its path may be a link.
-func (r *Root) parent(name string) (*os.File, error) {
-	dir, err := openAt(r.dir, path.Dir(name), unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
-	if err != nil {
-		return nil, explain(err)
-	}
-	return dir, nil
-}
-
-// unmount unmounts the last mount over the file base of dir, with these flags of
-// umount(2). No-op if there is none. A mount in use is ErrInUse, unless the flags detach it.
-func (p *Process) unmount(dir *os.File, base string, flags int) error {
 	return p.InMounts(func() error {
 		// umount(2) takes a name alone: one element, below the directory that is open.
 		if err := unix.Fchdir(int(dir.Fd())); err != nil {

@@ -116,29 +116,12 @@ func (p *Process) Attach(tree *os.File, place *Place) error { return p.mount(tre
 // place. While something uses it, or something is mounted below it, Detach is
 // ErrInUse and unmounts nothing. No-op if place is no mount any more.
 func (p *Process) Detach(place *Place) error {
-	id, real := place.MountID, place.Path
 	place.Close() // an open file would be a use
-	root, err := p.Root()
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	dir, err := root.parent(real)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	top, err := openAt(dir, path.Base(real), unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
-	if err != nil {
-		return explain(err)
-	}
-	var st unix.Statx_t
-	err = unix.Statx(int(top.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st)
-	top.Close()
-	if err != nil || st.Mnt_id != id {
-		return err
-	}
-	return p.unmount(dir, path.Base(real), 0)
+	return p.unmount(place.Path, 0, func(top *os.File) (bool, error) {
+		var st unix.Statx_t
+		err := unix.Statx(int(top.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st)
+		return st.Mnt_id == place.MountID, err
+	})
 }
 
 // Bounded calls do with the root directory of p and waits for it, at most about a

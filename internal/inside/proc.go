@@ -3,7 +3,6 @@ package inside
 import (
 	"errors"
 	"os"
-	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -45,17 +44,7 @@ func (p *Process) UncoverSource(name, fstype, source string) error {
 	if last, ok := lastMount(string(table), name); !ok || last.fstype != fstype || last.source != source {
 		return nil
 	}
-	root, err := p.Root()
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	dir, err := root.parent(name)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return p.unmount(dir, path.Base(name), unix.MNT_DETACH)
+	return p.unmount(name, unix.MNT_DETACH, nil)
 }
 
 type mountEntry struct{ source, fstype string }
