@@ -76,7 +76,7 @@ var arrows = map[string][]string{
 	},
 	"template/layer":          {"internal/removetree"},
 	"template/rootfs":         {"template/layer", "internal/nsthread", "internal/removetree", "internal/userns"},
-	"template/rootfs/tree":    {"template/layer", "internal/removetree"},
+	"template/rootfs/tree":    {"template/layer", "template/rootfs", "internal/removetree"},
 	"template/recipe":         {"template/busybox", "template/layer", "internal/initkind", "internal/nsthread"},
 	"template/busybox":        {"template/layer"},
 	"template/roottest":       {"internal/nsthread"},

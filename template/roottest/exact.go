@@ -17,8 +17,8 @@ import (
 
 // Exact returns everything about a tree as text, one line for each file with its
 // root: name, mode, owner, times of change of the content in nanoseconds, device
-// number, target, size and content, another name of the same file, and extended
-// attributes. keep selects the attributes; nil keeps all.
+// number, target, size and content, extended attributes, and another name of the same
+// file. keep selects the attributes; nil keeps all.
 func Exact(t testing.TB, root string, keep func(name string) bool) string {
 	t.Helper()
 	var b strings.Builder
@@ -46,17 +46,17 @@ func Exact(t testing.TB, root string, keep func(name string) bool) string {
 		case unix.S_IFCHR, unix.S_IFBLK:
 			fmt.Fprintf(&b, " dev=%d", st.Rdev)
 		}
+		all := Xattrs(t, p)
+		for _, k := range slices.Sorted(maps.Keys(all)) {
+			if keep == nil || keep(k) {
+				fmt.Fprintf(&b, " %s=%q", k, all[k])
+			}
+		}
 		if id := [2]uint64{st.Dev, st.Ino}; st.Nlink > 1 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
 			if other, ok := first[id]; ok {
 				fmt.Fprintf(&b, " link to %q", other)
 			} else {
 				first[id] = name
-			}
-		}
-		all := Xattrs(t, p)
-		for _, k := range slices.Sorted(maps.Keys(all)) {
-			if keep == nil || keep(k) {
-				fmt.Fprintf(&b, " %s=%q", k, all[k])
 			}
 		}
 		b.WriteString("\n")

@@ -98,3 +98,17 @@ func sized(fill func([]byte) (int, error)) ([]byte, error) {
 		return b[:max(n, 0)], err
 	}
 }
+
+// xattrOf returns an extended attribute of the entry name of the directory fd. It
+// does not follow a link. With name "" it is the one of the directory.
+func xattrOf(fd int, name, attribute string) (value string, has bool, err error) {
+	path := handle(fd) + "/" + name
+	b, err := sized(func(b []byte) (int, error) { return unix.Lgetxattr(path, attribute, b) })
+	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("read %s of %.200q: %w", attribute, name, err)
+	}
+	return string(b), true, nil
+}

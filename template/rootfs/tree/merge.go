@@ -13,15 +13,10 @@ import (
 	"croft/template/layer"
 )
 
-// ErrRedirect says that a layer has a directory or a file that overlayfs finds
-// under another name in the layers below. Such layers cannot be merged.
-var ErrRedirect = errors.New("the layer refers to other names in the layers below")
-
 // Attributes of directories and files in layers.
 const (
-	xattrOrigin   = "trusted.overlay.origin"
-	xattrImpure   = "trusted.overlay.impure"
-	xattrMetacopy = "trusted.overlay.metacopy"
+	xattrOrigin = "trusted.overlay.origin"
+	xattrImpure = "trusted.overlay.impure"
 	// xattrTimes keeps the modification time of a directory while entries are moved
 	// into it.
 	xattrTimes = "trusted.croft.merging"
@@ -67,77 +62,6 @@ func Merge(ctx context.Context, upper, lower string) error {
 		return fmt.Errorf("sync %s: %w", upper, err)
 	}
 	return nil
-}
-
-// findRedirect returns ErrRedirect if a directory in the tree is a redirect or a
-// file has no data of its own.
-func findRedirect(ctx context.Context, root *os.File) error {
-	for queue := []*place{{}}; len(queue) > 0; {
-		next := queue[len(queue)-1]
-		queue = queue[:len(queue)-1]
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		subs, err := redirectIn(root, next)
-		if err != nil {
-			return fmt.Errorf("read %.200q in %s: %w", next.path(), root.Name(), err)
-		}
-		queue = append(queue, subs...)
-	}
-	return nil
-}
-
-// redirectIn is findRedirect for the entries of one directory. It returns the
-// directories in it.
-func redirectIn(root *os.File, dir *place) (subs []*place, err error) {
-	fd, err := dir.open(int(root.Fd()))
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(fd)
-	names, err := sortedNames(fd)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		var st unix.Stat_t
-		if err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return nil, err
-		}
-		attribute := xattrMetacopy
-		switch kindOf(st.Mode) {
-		case unix.S_IFDIR:
-			attribute = layer.XattrRedirect
-			sub, err := dir.below(name)
-			if err != nil {
-				return nil, err
-			}
-			subs = append(subs, sub)
-		case unix.S_IFREG:
-		default:
-			continue
-		}
-		if _, has, err := xattrOf(fd, name, attribute); err != nil {
-			return nil, err
-		} else if has {
-			return nil, fmt.Errorf("%.200q: %w", name, ErrRedirect)
-		}
-	}
-	return subs, nil
-}
-
-// xattrOf returns an extended attribute of the entry name of the directory fd. It
-// does not follow a link. With name "" it is the one of the directory.
-func xattrOf(fd int, name, attribute string) (value string, has bool, err error) {
-	path := handle(fd) + "/" + name
-	b, err := sized(func(b []byte) (int, error) { return unix.Lgetxattr(path, attribute, b) })
-	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
-		return "", false, nil
-	}
-	if err != nil {
-		return "", false, fmt.Errorf("read %s of %.200q: %w", attribute, name, err)
-	}
-	return string(b), true, nil
 }
 
 // A merger merges two layers. It checks ctx before each change.

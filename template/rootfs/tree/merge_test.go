@@ -18,7 +18,10 @@ import (
 )
 
 // layers are the directories of three layers: upper is above lower is above base.
-type layers struct{ top, upper, lower, base string }
+type layers struct {
+	top, upper, lower, base string
+	redirect                bool // directories of lower layers can be renamed
+}
 
 func newLayers(t testing.TB) layers {
 	t.Helper()
@@ -33,7 +36,7 @@ func newLayersIn(t testing.TB, top string) layers {
 			t.Fatal(err)
 		}
 	}
-	return layers{top, in("upper"), in("lower"), in("base")}
+	return layers{top: top, upper: in("upper"), lower: in("lower"), base: in("base")}
 }
 
 // copied returns copies of the layers.
@@ -61,7 +64,8 @@ func (l layers) mounted(t testing.TB, write bool, do func(view string), dirs ...
 	if write {
 		options = "lowerdir=" + strings.Join(dirs[1:], ":") + ",upperdir=" + dirs[0] + ",workdir=" + filepath.Join(l.top, "work")
 	}
-	if err := unix.Mount("overlay", view, "overlay", 0, options+",redirect_dir=off,metacopy=off,index=off"); err != nil {
+	redirect := map[bool]string{false: "off", true: "on"}[l.redirect]
+	if err := unix.Mount("overlay", view, "overlay", 0, options+",metacopy=off,index=off,redirect_dir="+redirect); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
@@ -147,7 +151,7 @@ func (l layers) checkAllMerges(t testing.TB, stride int) {
 // name is the layer.
 func (l layers) script(t testing.TB, text string) {
 	t.Helper()
-	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		words := strings.Fields(line)
 		name := filepath.Join(l.top, words[1])
 		err := os.MkdirAll(filepath.Dir(name), 0o755)
@@ -171,6 +175,8 @@ func (l layers) script(t testing.TB, text string) {
 			err = os.Link(filepath.Join(l.top, words[2]), name)
 		case words[0] == "opaque":
 			set(layer.XattrOpaque, "y")
+		case words[0] == "redirect":
+			set(layer.XattrRedirect, words[2])
 		case words[0] == "impure":
 			set(xattrImpure, "y")
 		case words[0] == "data":
@@ -182,7 +188,7 @@ func (l layers) script(t testing.TB, text string) {
 			err = errors.New(line)
 		}
 		if err == nil && words[0] != "link" {
-			old := []unix.Timespec{{Sec: 1}, {Sec: 1600000000 + int64(len(line)), Nsec: 5}}
+			old := []unix.Timespec{{Sec: 1}, {Sec: 1600000000 + int64(i), Nsec: 5}}
 			for p := name; p != l.top && err == nil; p = filepath.Dir(p) {
 				err = unix.UtimesNanoAt(unix.AT_FDCWD, p, old, unix.AT_SYMLINK_NOFOLLOW)
 			}
@@ -404,12 +410,13 @@ func TestMergeStopsAtMounts(t *testing.T) {
 func TestMergeOfDeepTrees(t *testing.T) {
 	roottest.NeedRoot(t)
 	l := newLayers(t)
-	nested(t, l.lower, 1200, "deep")
-	nested(t, l.upper, 1100, "deep")
+	name := strings.Repeat("x", 100)
+	nested(t, l.lower, 300, name)
+	nested(t, l.upper, 280, name)
 	if err := Merge(t.Context(), l.upper, l.lower); err != nil {
 		t.Fatal(err)
 	}
-	if !atDepth(t, l.upper, 1200, "deep") {
+	if !atDepth(t, l.upper, 300, name) {
 		t.Error("the last file is missing")
 	}
 }
