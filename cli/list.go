@@ -185,18 +185,23 @@ func named(i *invocation, all []runtime.Info) ([]runtime.Info, error) {
 	return slices.DeleteFunc(all, func(v runtime.Info) bool { return !slices.Contains(i.Words, string(v.Name)) }), first
 }
 
-func listTable(all []vpsRow, columns []column) display.Table {
+// tableOf is a table with a line for each of all, whose columns have these names and texts.
+func tableOf[Row, Column any](all []Row, columns []Column, name func(Column) string, text func(Column, Row) string) display.Table {
 	var titles []string
 	for _, c := range columns {
-		titles = append(titles, strings.ToUpper(c.name))
+		titles = append(titles, strings.ToUpper(name(c)))
 	}
 	t := display.Table{titles}
-	for _, v := range all {
+	for _, r := range all {
 		var row []string
 		for _, c := range columns {
-			row = append(row, c.text(v))
+			row = append(row, text(c, r))
 		}
 		t = append(t, row)
 	}
 	return t
+}
+
+func listTable(all []vpsRow, columns []column) display.Table {
+	return tableOf(all, columns, func(c column) string { return c.name }, column.text)
 }

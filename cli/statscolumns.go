@@ -183,19 +183,7 @@ func parseStatsColumns(s string) ([]statsColumn, error) {
 }
 
 func statsTable(all []runtime.Stats, columns []statsColumn) display.Table {
-	var titles []string
-	for _, c := range columns {
-		titles = append(titles, strings.ToUpper(c.name))
-	}
-	t := display.Table{titles}
-	for _, s := range all {
-		var row []string
-		for _, c := range columns {
-			row = append(row, c.text(s))
-		}
-		t = append(t, row)
-	}
-	return t
+	return tableOf(all, columns, func(c statsColumn) string { return c.name }, func(c statsColumn, s runtime.Stats) string { return c.text(s) })
 }
 
 // A statsOutput is an output with the columns of its table.

@@ -93,6 +93,20 @@ func (s *Store) Networks() ([]string, error) {
 	return names, nil
 }
 
+// withNetwork calls do with the table of the network, with its lock held.
+func (s *Store) withNetwork(ctx context.Context, name string, do func(old NetworkTable) error) error {
+	if _, err := vps.ParseName(name); err != nil {
+		return err
+	}
+	return exclusively(ctx, s.networkLock(name), flock.NetworkTable, func() error {
+		old, err := s.Network(name)
+		if err != nil {
+			return err
+		}
+		return do(old)
+	})
+}
+
 // UpdateNetwork passes the table of the network (an empty one if it does not
 // exist) to change and writes the result durably, with the network's lock held:
 // no other process changes it in between. An error of change is returned, and
@@ -102,14 +116,7 @@ func (s *Store) Networks() ([]string, error) {
 // Appended claims may be there in part if this process is killed or the machine
 // loses its power: their format has to show that.
 func (s *Store) UpdateNetwork(ctx context.Context, name string, change func(old NetworkTable) (NetworkChange, error)) error {
-	if _, err := vps.ParseName(name); err != nil {
-		return err
-	}
-	return exclusively(ctx, s.networkLock(name), flock.NetworkTable, func() error {
-		old, err := s.Network(name)
-		if err != nil {
-			return err
-		}
+	return s.withNetwork(ctx, name, func(old NetworkTable) error {
 		c, err := change(old)
 		if err != nil {
 			return err
@@ -140,14 +147,7 @@ func (s *Store) UpdateNetwork(ctx context.Context, name string, change func(old 
 // places, for the administrator. An error of release leaves the table, and is
 // returned.
 func (s *Store) RemoveNetwork(ctx context.Context, name string, release func(old NetworkTable) (aside bool, err error)) error {
-	if _, err := vps.ParseName(name); err != nil {
-		return err
-	}
-	return exclusively(ctx, s.networkLock(name), flock.NetworkTable, func() error {
-		old, err := s.Network(name)
-		if err != nil {
-			return err
-		}
+	return s.withNetwork(ctx, name, func(old NetworkTable) error {
 		aside, err := release(old)
 		if err != nil {
 			return err
