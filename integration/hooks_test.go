@@ -62,3 +62,35 @@ func TestHooks(t *testing.T) {
 	}
 	must(t, "destroy", vps)
 }
+
+// A VPS can be stopped and started while a hook of its last reboot still runs, and its
+// monitor leaves nothing behind when that hook ends.
+func TestHookOutlivesTheMonitor(t *testing.T) {
+	hostAsBefore(t)
+	config := t.TempDir()
+	vps := name(t, "busybox")
+	hook, runs, release := filepath.Join(config, "hooks.d", vps, "10-waits"), filepath.Join(config, "runs"), filepath.Join(config, "release")
+	t.Cleanup(func() { try("destroy", "--force", "--if-exists", vps) })
+	must(t, "--config-dir", config, "create", vps, "--template", "busybox", "--network", "none")
+	must(t, "--config-dir", config, "start", "--wait", vps)
+	script := "#!/bin/sh\n[ $1 = post-start ] || exit 0\necho $$ >" + runs + "\nwhile [ ! -e " + release + " ]; do sleep 0.1; done\nrm " + runs + "\n"
+	if err := os.MkdirAll(filepath.Dir(hook), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(hook, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.WriteFile(release, nil, 0o600) })
+	try("exec", vps, "--", "reboot") // it may end before it can answer
+	eventually(t, "the hook of the reboot runs", func() bool { return exists(runs) })
+	must(t, "stop", "--fast", vps)
+	must(t, "start", "--wait", vps)
+	if !exists(runs) {
+		t.Error("the hook has ended")
+	}
+	must(t, "stop", "--fast", vps)
+	if err := os.WriteFile(release, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the hook ends", func() bool { return !exists(runs) })
+}
