@@ -2,9 +2,11 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
+	"strconv"
 
 	systemd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/godbus/dbus/v5"
@@ -60,7 +62,9 @@ func monitorScope(name string) string { return "croft_monitor-" + name + ".scope
 // MoveToOwnScope takes this process, the monitor of the VPS name, out of whatever
 // session or service it was started from, which may end before the VPS does,
 // and whose limits are not the VPS's, into a scope of its own. Without systemd
-// it is a cgroup beside the VPS's, which RemoveOwnScope removes.
+// it is a cgroup beside the VPS's, which RemoveOwnScope removes. A program that the
+// last monitor has started, such as a hook, may still be in the scope of that: then
+// the new scope has the pid in its name.
 func (e Engine) MoveToOwnScope(ctx context.Context, name string) error {
 	if e.Manager.Resolve() != Systemd {
 		return e.moveToOwnCgroup(name)
@@ -71,8 +75,20 @@ func (e Engine) MoveToOwnScope(ctx context.Context, name string) error {
 		return fmt.Errorf("reach systemd: %w", err)
 	}
 	defer conn.Close()
+	err = startScope(ctx, conn, monitorScope(name), name)
+	if exists := (dbus.Error{}); errors.As(err, &exists) && exists.Name == "org.freedesktop.systemd1.UnitExists" {
+		err = startScope(ctx, conn, monitorScope(name+"."+strconv.Itoa(os.Getpid())), name)
+	}
+	if err != nil {
+		return fmt.Errorf("make scope for the monitor: %w", err)
+	}
+	return nil
+}
+
+// startScope moves this process, the monitor of the VPS name, into a new scope.
+func startScope(ctx context.Context, conn *systemd.Conn, scope, name string) error {
 	done := make(chan string, 1)
-	_, err = conn.StartTransientUnitContext(ctx, monitorScope(name), "replace", []systemd.Property{
+	_, err := conn.StartTransientUnitContext(ctx, scope, "replace", []systemd.Property{
 		systemd.PropDescription("monitor of VPS " + name),
 		systemd.PropSlice(Slice),
 		systemd.PropPids(uint32(os.Getpid())),
@@ -84,15 +100,15 @@ func (e Engine) MoveToOwnScope(ctx context.Context, name string) error {
 		{Name: "CollectMode", Value: dbus.MakeVariant("inactive-or-failed")},
 	}, done)
 	if err != nil {
-		return fmt.Errorf("make scope for the monitor: %w", err)
+		return err
 	}
 	select {
 	case result := <-done:
 		if result != "done" {
-			return fmt.Errorf("make scope for the monitor: systemd says %s", result)
+			return fmt.Errorf("systemd says %s", result)
 		}
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("make scope for the monitor: %w", ctx.Err())
+		return ctx.Err()
 	}
 }
