@@ -78,6 +78,26 @@ func TestSnapshots(t *testing.T) {
 	if got := sh(t, web, "cat /root/f"); got != "two" {
 		t.Errorf("after the snapshots are deleted it has %q", got)
 	}
+	// Deleted snapshots leave no layers: what the VPS still has is its own again.
+	must(t, "stop", web)
+	for _, text := range []string{"four", "five"} {
+		must(t, "snapshot", "create", web, text)
+		must(t, "start", web)
+		sh(t, web, "echo "+text+" >/root/f; echo "+text+" >>/root/all; mkdir -p /srv/d/"+text+"; rm -f /etc/issue")
+		must(t, "stop", web)
+	}
+	must(t, "snapshot", "delete", web, "four")
+	if got := layersOfRoot(t); len(got) != len(before)+1 {
+		t.Errorf("with one snapshot there are the layers %v, and before there were %v", got, before)
+	}
+	must(t, "snapshot", "delete", web, "five")
+	if got := layersOfRoot(t); len(got) != len(before) {
+		t.Errorf("without a snapshot there are the layers %v, and before there were %v", got, before)
+	}
+	must(t, "start", web)
+	if got := sh(t, web, "cat /root/f /root/all; ls /srv/d /etc/issue 2>/dev/null; true"); got != "five\nfour\nfive\n/srv/d:\nfive\nfour" {
+		t.Errorf("after the merge it has %q", got)
+	}
 	must(t, "destroy", "--force", web)
 	if after := layersOfRoot(t); len(after) != len(before) {
 		t.Errorf("there were layers %v and there are %v", before, after)

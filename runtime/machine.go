@@ -140,6 +140,7 @@ type rootfses interface {
 	MakeOver(r rootfs.Rootfs) error
 	Freeze(r rootfs.Rootfs, to string) error
 	Changed(r rootfs.Rootfs) (bool, error)
+	Merge(ctx context.Context, upper, lower string) error // of layers of a VPS
 	// CopyLive begins a copy of the own files of a VPS that runs to the new directory to.
 	CopyLive(r rootfs.Rootfs, to string) (liveCopy, error)
 	Mount(r rootfs.Rootfs) error
@@ -241,6 +242,9 @@ func (overlays) MakeOver(r rootfs.Rootfs) error          { return r.MakeOver() }
 func (overlays) Freeze(r rootfs.Rootfs, to string) error { return r.Freeze(to) }
 func (overlays) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
 	return tree.NewLiveCopy(r.Upper(), to)
+}
+func (overlays) Merge(ctx context.Context, upper, lower string) error {
+	return tree.Merge(ctx, upper, lower)
 }
 func (overlays) Changed(r rootfs.Rootfs) (bool, error)              { return r.Changed() }
 func (overlays) Mount(r rootfs.Rootfs) error                        { return r.Mount() }

@@ -34,6 +34,9 @@ func (m *Manager) CreateSnapshot(ctx context.Context, name vps.Name, o SnapshotO
 	} else if !fail.Is(err, fail.NotFound) {
 		return SnapshotInfo{}, err
 	}
+	if v, err = m.mergeLayers(ctx, l, v); err != nil {
+		return SnapshotInfo{}, err
+	}
 	c, err := m.capture(ctx, l, v)
 	if err != nil {
 		return SnapshotInfo{}, err
@@ -174,6 +177,9 @@ func (m *Manager) deleteSnapshots(ctx context.Context, l *state.Locked, v vps.VP
 			continue
 		}
 		m.event(v, events.SnapshotDeleted, eventSnapshot, n)
+	}
+	if _, err := m.mergeLayers(ctx, l, v); err != nil {
+		m.warn(fmt.Sprintf("%s: its layers are not merged: %v", v.Name, err))
 	}
 	m.emptyTrash(context.WithoutCancel(ctx))
 	return failed

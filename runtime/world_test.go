@@ -566,6 +566,16 @@ func (w fakeRootfses) Changed(r rootfs.Rootfs) (bool, error) {
 	return len(files) > 0, err
 }
 
+func (w fakeRootfses) Merge(_ context.Context, upper, lower string) error {
+	return w.effect("merge layers", func() error {
+		files, err := os.ReadDir(lower)
+		for _, f := range files {
+			err = errors.Join(err, os.Rename(filepath.Join(lower, f.Name()), filepath.Join(upper, f.Name())))
+		}
+		return err
+	})
+}
+
 func (w fakeRootfses) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
 	err := w.effect("begin a copy", func() error { return os.Mkdir(to, 0o755) })
 	return fakeCopy{w, r.Upper(), to}, err

@@ -154,6 +154,7 @@ type Stack struct {
 	VPS      vps.Name
 	Snapshot string // "": the VPS itself
 	Trashed  string // the id of a VPS in the trash; "" for others
+	Draft    bool   // of a VPS that is being created
 	Template vps.Template
 	Frozen   []vps.Frozen
 }
@@ -201,7 +202,7 @@ func (s *Store) stacksBelow(parent string) ([]Stack, error) {
 			return nil, err
 		}
 		for i := range some {
-			some[i].Trashed = t.ID
+			some[i].Trashed, some[i].Draft = t.ID, strings.HasPrefix(file, ".")
 			if name, err := vps.ParseName(cmp.Or(string(t.Name), file)); err == nil { // not a draft
 				some[i].VPS = name
 			}

@@ -1,0 +1,85 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/internal/vps"
+	"croft/runtime/snapshots"
+	"croft/template/rootfs/tree"
+)
+
+// mergeLayers merges layers that only the locked VPS v and its snapshots have, always
+// together. So the number of its layers depends on its snapshots and clones, and not on
+// those that it once had. It returns its settings after that. No-op for a VPS that runs or
+// is mounted.
+//
+// However it ends, the VPS and its snapshots have the files that they had.
+func (m *Manager) mergeLayers(ctx context.Context, l *state.Locked, v vps.VPS) (vps.VPS, error) {
+	if len(v.Frozen) == 0 {
+		return v, nil
+	}
+	life, err := l.Life()
+	if fail.Is(err, fail.State) {
+		return v, nil
+	}
+	if err != nil {
+		return v, err
+	}
+	defer life.Close()
+	if m.notMounted(v.Name) != nil {
+		return v, nil
+	}
+	for {
+		all, err := m.store.Stacks(ctx)
+		if err != nil {
+			return v, err
+		}
+		pair, found := snapshots.Mergeable(all, v)
+		if !found {
+			return v, nil
+		}
+		now, err := m.mergeTwo(ctx, l, v, pair)
+		if errors.Is(err, tree.ErrRedirect) {
+			return v, nil // they stay two layers
+		}
+		if err != nil {
+			return v, err
+		}
+		v = now
+	}
+}
+
+// mergeTwo moves the files of one layer into the one above it. Then it is empty, and
+// neither v nor its snapshots have it any more.
+func (m *Manager) mergeTwo(ctx context.Context, l *state.Locked, v vps.VPS, pair snapshots.Merge) (vps.VPS, error) {
+	upper := m.mountpoint(v.Name).Upper()
+	if pair.Upper != "" {
+		upper = m.store.FrozenTree(pair.Upper)
+	}
+	if err := m.rootfses.Merge(ctx, upper, m.store.FrozenTree(pair.Lower)); err != nil {
+		return v, err
+	}
+	if err := m.store.MarkUnused(); err != nil {
+		return v, err
+	}
+	all, err := m.store.Snapshots(v.Name)
+	if err != nil {
+		return v, err
+	}
+	for _, n := range all {
+		if !slices.ContainsFunc(n.VPS.Frozen, func(f vps.Frozen) bool { return f.ID == pair.Lower }) {
+			continue
+		}
+		n.VPS.Frozen = snapshots.Without(n.VPS.Frozen, pair.Lower)
+		if err := l.PutSnapshot(n); err != nil {
+			return v, err
+		}
+	}
+	now := v.Clone()
+	now.Frozen = snapshots.Without(v.Frozen, pair.Lower)
+	return now, l.Put(now)
+}
