@@ -11,8 +11,8 @@ import (
 )
 
 // seccomp returns the system-call filter of a VPS. It allows everything except
-// calls that reach past the namespaces. Denied calls return ENOSYS and never
-// EPERM, because programs probe for a call and take ENOSYS for "use the older
+// calls that reach past the namespaces. Denied calls, except syslog, return ENOSYS and
+// never EPERM, because programs probe for a call and take ENOSYS for "use the older
 // way". keyctl, bpf, the mount API, clone3 and userfaultfd are left to the
 // kernel's own checks. docs/software.md lists the denied calls with reasons.
 func seccomp(arch string, allow []string) *specs.LinuxSeccomp {
@@ -31,6 +31,7 @@ func seccomp(arch string, allow []string) *specs.LinuxSeccomp {
 	}
 	calls := []specs.LinuxSyscall{
 		{Action: specs.ActErrno, ErrnoRet: &enosys, Names: denied},
+		denySyslog(),
 		// The kernel's crypto sockets have been a way out of containers more
 		// than once, and audit is the host's.
 		denySocket(unix.AF_ALG),
@@ -46,6 +47,13 @@ func seccomp(arch string, allow []string) *specs.LinuxSeccomp {
 		Architectures: architectures(arch),
 		Syscalls:      calls,
 	}
+}
+
+// denySyslog denies syslog(2), with which a VPS could read the messages of the host's kernel
+// where kernel.dmesg_restrict is 0. The error is what the kernel says where it is 1.
+func denySyslog() specs.LinuxSyscall {
+	notPermitted := uint(unix.EPERM)
+	return specs.LinuxSyscall{Action: specs.ActErrno, ErrnoRet: &notPermitted, Names: []string{"syslog"}}
 }
 
 // denySocket denies socket(2) for a family. The kernel uses the low 32 bits of

@@ -39,7 +39,7 @@ SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 
 ` + rateAbout + `
 
-` + deviceAbout + "\n\n" + accessAbout + "\n\n" + firstBootAbout + "\n\n" + credentialAbout + "\n\n" + capabilityAbout,
+` + deviceAbout + "\n\n" + accessAbout + "\n\n" + firstBootAbout + "\n\n" + credentialAbout + "\n\n" + capabilityAbout + "\n\n" + dmesgAbout,
 		Options: append(settingOptions(), loginUserOption(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
 		Run:     a.run(create),
 	}
@@ -70,6 +70,7 @@ func settingOptions() []cmdline.Option {
 		{Name: "allow", Placeholder: "WHAT", Many: true, Usage: "allow what VPSs do not have by default: vsock, io_uring, capabilities; may be repeated"},
 		{Name: "cap-add", Placeholder: "CAPABILITY", Many: true, Usage: "give a capability that VPSs do not have by default, for example SYS_TIME, or ALL; may be repeated"},
 		{Name: "cap-drop", Placeholder: "CAPABILITY", Many: true, Usage: "take a capability, for example NET_RAW, or ALL; may be repeated"},
+		dmesgOption(""),
 		{Name: "privileged", Usage: "use no user namespace: root inside is root on the host; only for trusted software"},
 		onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(),
 		{Name: "protect", Usage: "destroy refuses it, until \"croft set NAME --protect no\""},
@@ -118,6 +119,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		Description: get(i, "description", descriptionOrDefault),
 		IDSize:      get(i, "id-size", values.IDSize),
 		Privileged:  i.Is("privileged"),
+		NoDmesg:     i.Has("dmesg") && !get(i, "dmesg", onOrOff),
 		OnBoot:      get(i, "onboot", values.OnBoot),
 		BootOrder:   get(i, "boot-order", values.BootOrder),
 		StopTime:    get(i, "stop-timeout", values.Timeout),

@@ -98,7 +98,7 @@ with --force or --all, until --protect no. All other commands work as before.
 ` + accessAbout + "\n\n" + firstBootAbout + ` "--first-boot none" withdraws a script
 that has not run yet.
 
-` + credentialAbout + "\n\n" + capabilityAbout,
+` + credentialAbout + "\n\n" + capabilityAbout + "\n\n" + dmesgAbout,
 		Options: append(changeOptions(),
 			cmdline.Option{Name: "file", Short: "f", Placeholder: "FILE", Kind: cmdline.Files, Usage: "settings in YAML: a file, or - for standard input"},
 			cmdline.Option{Name: "at-restart", Usage: "save the changes; a running VPS gets them at its next start"},
@@ -133,7 +133,7 @@ func changeOptions() []cmdline.Option {
 		{Name: "allow", Placeholder: "WHAT|-WHAT", Many: true, Dash: true, Usage: "allow vsock, io_uring or capabilities, or end that, at the next start; may be repeated"},
 		{Name: "cap-add", Placeholder: "CAPABILITY|-CAPABILITY", Many: true, Dash: true, Usage: "give a capability that VPSs do not have by default, or ALL, or end that, at the next start; may be repeated"},
 		{Name: "cap-drop", Placeholder: "CAPABILITY|-CAPABILITY", Many: true, Dash: true, Usage: "take a capability, or ALL, or end that, at the next start; may be repeated"},
-		setCredentialOption(), loginUserOption(),
+		dmesgOption(", at the next start"), setCredentialOption(), loginUserOption(),
 	}, insideOptions())
 }
 
@@ -214,6 +214,7 @@ func setEdits(i *invocation) []vps.Edit {
 	edits = append(edits, deviceEdits(i)...)
 	edits = addEdit(edits, i, "id-size", values.IDSize, func(n uint32) vps.Edit { return vps.SetIDSize{Size: n} })
 	edits = addEdit(edits, i, "privileged", values.YesNo, func(yes bool) vps.Edit { return vps.SetPrivileged{Privileged: yes} })
+	edits = dmesgEdits(edits, i)
 	edits = addEdit(edits, i, "onboot", values.OnBoot, func(o vps.OnBoot) vps.Edit { return vps.SetOnBoot{OnBoot: o} })
 	edits = addEdit(edits, i, "boot-order", values.BootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })
 	edits = addEdit(edits, i, "stop-timeout", values.Timeout, func(d time.Duration) vps.Edit { return vps.SetStopTimeout{Timeout: d} })

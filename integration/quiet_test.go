@@ -25,18 +25,25 @@ func TestDiskFreeInside(t *testing.T) {
 	}
 }
 
-// A program that reads the kernel's messages finds none, and waits for some, also
-// when the VPS has another monitor. rsyslogd starts without a complaint.
+// rsyslogd starts without a complaint and writes the kernel messages of the VPS. Without such
+// messages it waits, also when the VPS has another monitor.
 func TestKernelLog(t *testing.T) {
 	hostAsBefore(t)
 	vps := boot(t, "debian-13-containers", "--network", "none")
-	sh(t, vps, "logger of-the-test")
-	eventually(t, "rsyslogd writes", func() bool {
-		return try("exec", vps, "--", "grep", "-q", "of-the-test", "/var/log/syslog").status == 0
-	})
-	if got := sh(t, vps, "grep -E 'imklog|kmsg' /var/log/syslog || true"); got != "" {
-		t.Errorf("rsyslogd says %s", got)
+	written := func(what string) {
+		t.Helper()
+		eventually(t, "rsyslogd writes "+what, func() bool {
+			return try("exec", vps, "--", "grep", "-q", what, "/var/log/syslog").status == 0
+		})
+		if got := sh(t, vps, "grep -E 'imklog|kmsg' /var/log/syslog || true"); got != "" {
+			t.Errorf("rsyslogd says %s", got)
+		}
 	}
+	written("croft: VPS " + vps + " has started")
+	must(t, "set", vps, "--dmesg", "off")
+	must(t, "restart", "--wait", vps)
+	sh(t, vps, "logger of-the-test")
+	written("of-the-test")
 	waits := func(when string) {
 		t.Helper()
 		r := try("exec", vps, "--", "dd", "if=/proc/kmsg", "iflag=nonblock", "count=1")

@@ -31,11 +31,15 @@ func (mon *monitor) prepareHolder(v vps.VPS, h *held, c holder.Config) (func() e
 	c.Booted, c.Exec = paths.Booted(mon.store, mon.name), self
 	c.Life, c.Notify, c.Console, c.Master = fd(mon.life), fd(h.notify), fd(h.console), fd(h.master)
 	c.KernelLog = fd(h.kernelLog)
+	c.Owner, c.IDs = int(v.IDs.First), int(v.IDs.Size)
 	if err := mon.holderEvents(v, h, &c); err != nil {
 		return nil, err
 	}
+	if h.own == nil || !h.own.messages {
+		c.Hello = ""
+	}
 	if own := h.own; own != nil {
-		c.Files, c.Cgroups = holder.Files{FD: fd(own.Server), Owner: int(own.owner), Tasks: fd(own.Tasks)}, own.cgroups
+		c.Files, c.Cgroups = holder.Files{FD: fd(own.Server), Tasks: fd(own.Tasks)}, own.cgroups
 	}
 	c.Argv = mon.arguments(monitorEnded)
 	return mon.become(mon.store.BinDir(), holderTitle(mon.name), c)
@@ -83,7 +87,8 @@ func (mon *monitor) adopt() error {
 	if h.kernelLog, err = mon.guests.HoldKernelLog(init); err != nil {
 		mon.warn(fmt.Sprintf("%s: %v", v.Name, err))
 	}
-	if h.own, err = mon.renewOwnFiles(v, init.Identity()); err != nil {
+	messages := h.kernelLog == nil && run.Settings != nil && !run.Settings.NoDmesg
+	if h.own, err = mon.renewOwnFiles(v, init.Identity(), messages); err != nil {
 		mon.warn(fmt.Sprintf("%s does not see all of its own memory and CPUs until its next start: %v", v.Name, err))
 	}
 	if err := mon.keepLinks(v, init); err != nil {
@@ -101,7 +106,8 @@ func (mon *monitor) adopt() error {
 		return err
 	}
 	hold, err := mon.prepareHolder(v, h, holder.Config{Init: run.Init.PID, PIDFD: init.FD(), Runner: runner, Adopted: true,
-		Log: filepath.Join(mon.store.LogDir(v.Name), run.ConsoleAt)})
+		Hello: fmt.Sprintf("croft: VPS %s has a new monitor", v.Name),
+		Log:   filepath.Join(mon.store.LogDir(v.Name), run.ConsoleAt)})
 	if err != nil {
 		return err
 	}

@@ -128,11 +128,8 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err := mon.newBootID(init); err != nil {
 		return err
 	}
-	if held.kernelLog, err = mon.guests.KernelLog(init, paths.KernelLog(mon.store, v.Name), v.IDs.First); err != nil {
+	if err := mon.giveOwnFiles(v, init, held); err != nil {
 		return err
-	}
-	if held.own, err = mon.ownFiles(v, init); err != nil {
-		mon.warn(fmt.Sprintf("%s sees some of the host's memory and CPUs: %v", v.Name, err))
 	}
 	if err := mon.guests.TakeBack(paths.GivenDir(mon.store, v.Name)); err != nil {
 		return err
@@ -151,7 +148,8 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	hold, err := mon.prepareHolder(v, held, holder.Config{Init: waiting.PID, PIDFD: holder.None, Runner: runner, Log: log.Name()})
+	hold, err := mon.prepareHolder(v, held, holder.Config{Init: waiting.PID, PIDFD: holder.None, Runner: runner, Log: log.Name(),
+		Hello: fmt.Sprintf("croft: VPS %s has started (boot %d)", v.Name, run.Boot)})
 	if err != nil {
 		return err
 	}

@@ -188,7 +188,7 @@ type guestAccess interface {
 	TakeBack(dir string) error
 	KernelLog(p *inside.Process, path string, first uint32) (*os.File, error)
 	HoldKernelLog(p *inside.Process) (*os.File, error)
-	OwnFiles(p *inside.Process, owner uint32, pressure bool, scratch string) (*guests.OwnFiles, error)
+	OwnFiles(p *inside.Process, owner uint32, wanted guests.OwnFilesWanted, scratch string) (*guests.OwnFiles, error)
 	FreeConsole(master *os.File) error
 	NewConsole(p *inside.Process, first uint32, scratch string) (*os.File, error)
 }

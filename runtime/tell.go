@@ -31,6 +31,9 @@ const (
 	eventDetail    = "detail"
 	eventRequested = "requested" // yes: a command or the shutdown of the host has asked for the end
 	eventOOM       = "out-of-memory"
+	eventProcess   = "process" // the program that was killed last
+	eventPID       = "pid"     // its process id inside
+	eventMemory    = "memory-bytes"
 	eventLimit     = "limit"   // which one was reached
 	eventChanges   = "changes" // what was set, in words
 	eventFrom      = "from"    // the former name
@@ -41,7 +44,7 @@ const (
 // EventAttributes returns all keys of Event.Attributes.
 func EventAttributes() []string {
 	return []string{eventTemplate, eventAddresses, eventAddress, eventInterface, eventBoot, eventCount, eventReason, eventStatus, eventDetail,
-		eventRequested, eventOOM, eventLimit, events.Total, eventChanges, eventFrom, eventUntil, eventSnapshot}
+		eventRequested, eventOOM, eventProcess, eventPID, eventMemory, eventLimit, events.Total, eventChanges, eventFrom, eventUntil, eventSnapshot}
 }
 
 const yes = "yes"
@@ -136,21 +139,23 @@ func (mon *monitor) holderEvents(v vps.VPS, h *held, c *holder.Config) (err erro
 		mon.warn(fmt.Sprintf("%s: croft events will not show when it lacks memory: %v", v.Name, err))
 		return nil
 	}
+	c.MemoryCgroup = watched.MemoryCgroup
 	if h.alarm = watched.Alarm; h.alarm != nil {
 		c.Alarm = int(h.alarm.Fd())
 	}
 	for _, w := range []struct {
 		counter container.Counter
 		event   Event
+		message string
 	}{
-		{watched.OOMKills, eventOf(v, events.OutOfMemory)},
-		{watched.PIDHits, eventOf(v, events.LimitReached, eventLimit, "pids")},
+		{watched.OOMKills, eventOf(v, events.OutOfMemory), ""},
+		{watched.PIDHits, eventOf(v, events.LimitReached, eventLimit, "pids"), "croft: the limit of processes and threads (--pids) was reached; refused since the start: "},
 	} {
 		text, err := events.WhenCounted(w.event)
 		if err != nil {
 			return err
 		}
-		c.Counts = append(c.Counts, holder.Count{File: w.counter.File, Key: w.counter.Key, Event: text})
+		c.Counts = append(c.Counts, holder.Count{File: w.counter.File, Key: w.counter.Key, Event: text, Message: w.message})
 	}
 	return nil
 }

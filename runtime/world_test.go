@@ -821,7 +821,7 @@ func (w fakeGuests) KernelLog(*inside.Process, string, uint32) (*os.File, error)
 	return nil, w.effect("give a kernel log", func() error { return nil })
 }
 func (fakeGuests) HoldKernelLog(*inside.Process) (*os.File, error) { return nil, nil }
-func (w fakeGuests) OwnFiles(*inside.Process, uint32, bool, string) (*guests.OwnFiles, error) {
+func (w fakeGuests) OwnFiles(*inside.Process, uint32, guests.OwnFilesWanted, string) (*guests.OwnFiles, error) {
 	return nil, w.effect("give files of its own", func() error { return nil })
 }
 func (fakeGuests) FreeConsole(*os.File) error { return nil }

@@ -41,6 +41,7 @@ func All() []Setting {
 		{Key: "allow", Form: Members, Words: func(v vps.VPS) []string { return v.Allow }},
 		{Key: "cap-add", Form: Members, Words: func(v vps.VPS) []string { return v.CapAdd }},
 		{Key: "cap-drop", Form: Members, Words: func(v vps.VPS) []string { return v.CapDrop }},
+		{Key: "dmesg", Default: "on", Words: func(v vps.VPS) []string { return off(v.NoDmesg) }},
 		{Key: "device", Form: Members, Add: "device-add", Remove: removedDevice, Words: devices},
 		{Key: "onboot", Default: "last", Words: func(v vps.VPS) []string { return text(string(v.OnBoot)) }},
 		{Key: "boot-order", Default: "0", Words: func(v vps.VPS) []string { return number(int64(v.BootOrder)) }},
@@ -78,6 +79,13 @@ func yes(on bool) []string {
 		return nil
 	}
 	return []string{"yes"}
+}
+
+func off(off bool) []string {
+	if !off {
+		return nil
+	}
+	return []string{"off"}
 }
 
 // number is one word; none for 0.

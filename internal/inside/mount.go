@@ -88,7 +88,11 @@ func (p *Process) OpenPipe(name string) (*os.File, error) {
 		return nil, explain(err)
 	}
 	defer found.Close()
-	if info, err := found.Stat(); err != nil || info.Mode().Type() != fs.ModeNamedPipe {
+	info, err := found.Stat()
+	if errors.Is(err, unix.ENOTCONN) {
+		return nil, nil // a FUSE filesystem without a server
+	}
+	if err != nil || info.Mode().Type() != fs.ModeNamedPipe {
 		return nil, err
 	}
 	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", found.Fd()), unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)

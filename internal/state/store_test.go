@@ -148,6 +148,7 @@ func full(t testing.TB) vps.VPS {
 		OnBoot:      vps.OnBootYes,
 		BootOrder:   7,
 		StopAfter:   90,
+		NoDmesg:     true,
 		Protected:   true,
 		Restart:     vps.Restart{When: vps.RestartOnFailure, Most: 3},
 		Privileged:  true,

@@ -158,6 +158,7 @@ type StartSettings struct {
 	CapAdd   []string          `json:"capAdd,omitempty"`
 	CapDrop  []string          `json:"capDrop,omitempty"`
 	IDSize   uint32            `json:"idSize,omitempty"` // 0: not known, a former croft started it
+	NoDmesg  bool              `json:"noDmesg,omitempty"`
 
 	Credentials []Credential `json:"credentials,omitempty"`
 }
@@ -165,7 +166,7 @@ type StartSettings struct {
 // StartSettings returns those settings of v.
 func (v VPS) StartSettings() StartSettings {
 	v = v.Clone()
-	return StartSettings{Hostname: v.Hostname, Env: v.Env, Sysctls: v.Sysctls, Allow: v.Allow, CapAdd: v.CapAdd, CapDrop: v.CapDrop, IDSize: v.IDs.Size, Credentials: v.Credentials}
+	return StartSettings{Hostname: v.Hostname, Env: v.Env, Sysctls: v.Sysctls, Allow: v.Allow, CapAdd: v.CapAdd, CapDrop: v.CapDrop, IDSize: v.IDs.Size, NoDmesg: v.NoDmesg, Credentials: v.Credentials}
 }
 
 // Pending names the settings of s, as the options that set them, that differ from
@@ -184,6 +185,7 @@ func (s StartSettings) Pending(started StartSettings) []string {
 	add("cap-add", sameSet(s.CapAdd, started.CapAdd))
 	add("cap-drop", sameSet(s.CapDrop, started.CapDrop))
 	add("id-size", s.IDSize == started.IDSize || started.IDSize == 0)
+	add("dmesg", s.NoDmesg == started.NoDmesg)
 	add("credential", slices.Equal(s.Credentials, started.Credentials))
 	return pending
 }

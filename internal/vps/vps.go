@@ -42,6 +42,7 @@ type VPS struct {
 	OnBoot      OnBoot            `json:"onboot,omitempty"`             // whether a boot of the host starts it
 	BootOrder   int               `json:"bootOrder,omitempty"`          // a higher one starts first and stops last
 	StopAfter   int               `json:"stopTimeoutSeconds,omitempty"` // how long a stop may take; 0 is the default
+	NoDmesg     bool              `json:"noDmesg,omitempty"`            // it has no kernel messages of its own
 	Protected   bool              `json:"protected,omitempty"`          // destroy refuses it
 	Restart     Restart           `json:"restart,omitzero"`             // whether it starts again after an end that no command asked for
 	Labels      map[string]string `json:"labels,omitempty"`

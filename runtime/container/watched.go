@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,6 +18,9 @@ type Watched struct {
 	OOMKills Counter  // processes killed because no memory was left
 	PIDHits  Counter  // forks refused because of the limit of processes
 	Alarm    *os.File // an eventfd; nil in version 2
+	// MemoryCgroup is the memory cgroup as the kernel writes it in its messages: a path
+	// below the root of the hierarchy. "": that is not known.
+	MemoryCgroup string
 }
 
 // A Counter is the number of a key in a file with lines of "KEY NUMBER".
@@ -33,6 +37,9 @@ func (e Engine) Watched(id string) (Watched, error) {
 		return Watched{}, fmt.Errorf("read container's state: %w", err)
 	}
 	w := watchedIn(state.CgroupPaths)
+	if w.MemoryCgroup, err = belowHierarchy(filepath.Dir(w.OOMKills.File)); err != nil {
+		return Watched{}, err
+	}
 	if dir := state.CgroupPaths["memory"]; dir != "" {
 		if w.Alarm, err = oomAlarm(dir); err != nil {
 			return Watched{}, err
@@ -56,6 +63,23 @@ func watchedIn(dirs map[string]string) Watched {
 		w.PIDHits.File = filepath.Join(dir, "pids.events")
 	}
 	return w
+}
+
+// belowHierarchy returns the path of a cgroup directory below the root of its hierarchy; "" if no
+// hierarchy is mounted above it.
+func belowHierarchy(dir string) (string, error) {
+	mounts, err := mountinfo.GetMounts(mountinfo.ParentsFilter(dir))
+	if err != nil {
+		return "", fmt.Errorf("look for the memory cgroup: %w", err)
+	}
+	path, longest := "", -1
+	for _, m := range mounts {
+		below, err := filepath.Rel(m.Mountpoint, dir)
+		if err == nil && (m.FSType == "cgroup" || m.FSType == "cgroup2") && len(m.Mountpoint) > longest {
+			path, longest = filepath.Join(m.Root, below), len(m.Mountpoint)
+		}
+	}
+	return path, nil
 }
 
 // oomAlarm returns an eventfd that the kernel signals when the version 1 cgroup dir has

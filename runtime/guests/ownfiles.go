@@ -35,13 +35,28 @@ func (o *OwnFiles) Close() {
 	}
 }
 
+// OwnFilesWanted says which files OwnFiles mounts beside the usual ones.
+type OwnFilesWanted struct {
+	Pressure bool // those of /proc/pressure
+	Messages bool // /dev/kmsg and /proc/kmsg
+}
+
+func (w OwnFilesWanted) has(file int) bool {
+	switch {
+	case strings.HasPrefix(protocol.FilePaths[file], "/proc/pressure/"):
+		return w.Pressure
+	case file >= len(protocol.FilePaths)-protocol.LogCount:
+		return w.Messages
+	}
+	return true
+}
+
 // OwnFiles mounts files of its own over those of the kernel that show the whole host,
 // in the VPS whose init is p. They belong to the VPS's root, whose id on the host is
-// owner. Those of an earlier holder are replaced. With pressure it gets those of
-// /proc/pressure too. scratch is a directory of the host. The caller closes what it
-// gets, also on an error, which means that some of the files are not mounted; nil if none
-// is, or if the host has no FUSE.
-func (Access) OwnFiles(p *inside.Process, owner uint32, pressure bool, scratch string) (_ *OwnFiles, err error) {
+// owner. Those of an earlier holder are replaced. scratch is a directory of the host. The
+// caller closes what it gets, also on an error, which means that some of the files are
+// not mounted; nil if none is, or if the host has no FUSE.
+func (Access) OwnFiles(p *inside.Process, owner uint32, wanted OwnFilesWanted, scratch string) (_ *OwnFiles, err error) {
 	server, trees, err := newFiles(owner, scratch)
 	if errors.Is(err, errNoFUSE) {
 		return nil, nil
@@ -60,8 +75,8 @@ func (Access) OwnFiles(p *inside.Process, owner uint32, pressure bool, scratch s
 		return nil, fmt.Errorf("give the VPS files of its own: %w", err)
 	}
 	for n, tree := range trees {
-		if name := protocol.FilePaths[n]; pressure || !strings.HasPrefix(name, "/proc/pressure/") {
-			if failed := replace(p, name, tree); failed != nil {
+		if name := protocol.FilePaths[n]; wanted.has(n) {
+			if failed := replace(p, name, owner, tree); failed != nil {
 				err = errors.Join(err, fmt.Errorf("give the VPS its own %s: %w", name, failed))
 			}
 		}
@@ -74,14 +89,20 @@ func (Access) OwnFiles(p *inside.Process, owner uint32, pressure bool, scratch s
 const source = "croft"
 
 // replace mounts tree over the kernel's file name, in place of an earlier one of ours.
-// No-op if the kernel has no such file.
-func replace(p *inside.Process, name string, tree *os.File) error {
+// No-op if the kernel has no such file. A file of /dev is made, and belongs to owner.
+func replace(p *inside.Process, name string, owner uint32, tree *os.File) error {
 	if err := p.UncoverSource(name, "fuse."+source, source); err != nil {
 		return err
 	}
 	kind := int64(unix.PROC_SUPER_MAGIC)
-	if strings.HasPrefix(name, "/sys/") {
+	switch {
+	case strings.HasPrefix(name, "/sys/"):
 		kind = unix.SYSFS_MAGIC
+	case strings.HasPrefix(name, "/dev/"):
+		kind = unix.TMPFS_MAGIC
+		if err := p.MakePlace(name, owner); err != nil {
+			return err
+		}
 	}
 	err := p.Cover(name, tree, kind)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -117,7 +138,7 @@ func newFiles(owner uint32, scratch string) (server *os.File, trees []*os.File, 
 	server = os.NewFile(uintptr(fd), "/dev/fuse")
 	mounts := nsthread.PrivateMounts(func() {
 		options := fmt.Sprintf("fd=%d,rootmode=40555,user_id=0,group_id=0,allow_other", fd)
-		flags := uintptr(unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)
+		const flags = uintptr(unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)
 		if err = unix.Mount(source, scratch, "fuse."+source, flags, options); err != nil {
 			if errors.Is(err, unix.ENODEV) {
 				err = errNoFUSE
@@ -125,18 +146,38 @@ func newFiles(owner uint32, scratch string) (server *os.File, trees []*os.File, 
 			return
 		}
 		end, serveErr := serve(fd, owner)
-		for _, name := range protocol.FileNames {
-			tree, openErr := detached(unix.AT_FDCWD, filepath.Join(scratch, name), 0)
-			if openErr != nil {
-				err = openErr
-				break
-			}
-			trees = append(trees, tree)
-		}
+		trees, err = openFiles(scratch, flags)
 		end()
 		err = errors.Join(err, serveErr())
 	})
 	return server, trees, errors.Join(err, mounts)
+}
+
+// openFiles returns the files of the filesystem that is mounted at dir with flags, as
+// detached mounts, which are read-only except those of logs. The caller closes them, also on error.
+func openFiles(dir string, flags uintptr) (trees []*os.File, err error) {
+	trees = make([]*os.File, 0, len(protocol.FileNames))
+	open := func(names []string) error {
+		for _, name := range names {
+			tree, err := detached(unix.AT_FDCWD, filepath.Join(dir, name), 0)
+			if err != nil {
+				return err
+			}
+			trees = append(trees, tree)
+		}
+		return nil
+	}
+	first := len(protocol.FileNames) - protocol.LogCount
+	if err := open(protocol.FileNames[first:]); err != nil {
+		return trees, err
+	}
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|flags, ""); err != nil {
+		return trees, fmt.Errorf("make the VPS's own files read-only: %w", err)
+	}
+	if err := open(protocol.FileNames[:first]); err != nil {
+		return trees, err
+	}
+	return append(trees[protocol.LogCount:], trees[:protocol.LogCount]...), nil
 }
 
 // serve answers the requests that looking up the files causes, until end is called.

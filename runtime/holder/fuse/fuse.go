@@ -1,6 +1,6 @@
 // Package fuse answers what the kernel asks of a FUSE filesystem that has one
-// directory with read-only files (include/uapi/linux/fuse.h of Linux, protocol
-// 7.23 and later, Linux 3.15).
+// directory with read-only files, and with logs that a reader can wait for
+// (include/uapi/linux/fuse.h of Linux, protocol 7.23 and later, Linux 3.15).
 //
 // The holder links this package, so it imports no library: each page that a library
 // touches costs memory for each running VPS. Nothing in it allocates memory.
@@ -30,6 +30,9 @@ type Server struct {
 	Content func(file int, handle, offset uint64) []byte
 	// Random returns a number that the VPS cannot guess: see Notice.
 	Random func() uint64
+	// Logs answers for the last LogCount files; nil means that they cannot be opened.
+	Logs     Logs
+	LogCount int
 
 	opens  uint64
 	notice noticeOut
@@ -40,22 +43,27 @@ const (
 	opLookup      = 1
 	opForget      = 2
 	opGetAttr     = 3
+	opSetAttr     = 4
 	opOpen        = 14
 	opRead        = 15
+	opWrite       = 16
 	opStatFS      = 17
 	opRelease     = 18
 	opInit        = 26
 	opInterrupt   = 36
 	opDestroy     = 38
+	opPoll        = 40
 	opBatchForget = 42
+	opSeek        = 46
 )
 
 // Errors (asm-generic/errno*.h).
 const (
-	errNotFound  = 2
-	errIO        = 5
-	errDenied    = 13
-	errNoCommand = 38
+	errNotAllowed = 1
+	errNotFound   = 2
+	errIO         = 5
+	errDenied     = 13
+	errNoCommand  = 38
 )
 
 const (
@@ -71,7 +79,8 @@ const (
 	leastSize   = 1 << 61 // bytes: more than any file has, and half of what the kernel allows
 
 	typeDirectory = 0o040555
-	typeFile      = 0o100444
+	typeFile      = typeRegular | 0o444
+	typeRegular   = 0o100000
 
 	writable  = 3 // O_ACCMODE
 	directIO  = 1 // FOPEN_DIRECT_IO: each read(2) comes here, and the size is not known
@@ -141,11 +150,12 @@ type openOut struct {
 	_         uint32
 }
 
-// readIn is the part of struct fuse_read_in that is used.
+// readIn is struct fuse_read_in.
 type readIn struct {
-	handle, offset uint64
-	size           uint32
-	_              uint32
+	handle, offset  uint64
+	size, readFlags uint32
+	_               uint64
+	fileFlags, _    uint32
 }
 
 // noticeOut is struct fuse_out_header with struct fuse_notify_store_out.
@@ -182,12 +192,12 @@ func (s *Server) Answer(request, answer []byte) (head, content []byte) {
 	s.notice.length = 0
 	in := (*inHeader)(unsafe.Pointer(&request[0]))
 	body := request[inSize:]
-	a := answerer{in: in, buf: answer}
+	a := answerer{in: in, unique: in.unique, buf: answer}
 	switch in.operation {
-	case opForget, opBatchForget, opInterrupt:
-		// An answer is written as soon as its request is read, so there is never
-		// one to interrupt.
+	case opForget, opBatchForget:
 		return nil, nil
+	case opInterrupt:
+		return s.interrupt(&a, body)
 	case opInit:
 		return s.hello(&a, body)
 	case opLookup:
@@ -202,8 +212,19 @@ func (s *Server) Answer(request, answer []byte) (head, content []byte) {
 		out := reply[statFSOut](&a)
 		out.blockSize, out.nameLength = blockSize, 255
 		return a.done()
-	case opRelease, opDestroy:
+	case opRelease:
+		s.release(&a, body)
 		return a.done()
+	case opDestroy:
+		return a.done()
+	case opSetAttr:
+		return s.setAttr(&a, body)
+	case opWrite:
+		return s.write(&a, body)
+	case opSeek:
+		return s.seek(&a, body)
+	case opPoll:
+		return s.poll(&a, body)
 	}
 	return a.fail(errNoCommand)
 }
@@ -239,14 +260,28 @@ func (s *Server) getAttr(a *answerer, body []byte) (head, content []byte) {
 	}
 	out := reply[attrOut](a)
 	out.attr = s.attributes(a.in.node)
-	if in := arguments[getAttrIn](body); file >= 0 && s.Content != nil {
-		handle := uint64(0)
-		if in != nil && in.flags&withHandle != 0 {
-			handle = in.handle
-		}
-		out.attr.size = uint64(len(s.Content(file, handle, 0)))
+	handle := uint64(0)
+	if in := arguments[getAttrIn](body); in != nil && in.flags&withHandle != 0 {
+		handle = in.handle
 	}
+	out.attr.size = s.size(file, handle)
 	return a.done()
+}
+
+// size returns the size of a file, which may be the directory.
+func (s *Server) size(file int, handle uint64) uint64 {
+	switch {
+	case file < 0:
+		return 0
+	case s.isLog(file):
+		if s.Logs == nil {
+			return 0
+		}
+		return s.Logs.Size()
+	case s.Content == nil:
+		return 0
+	}
+	return uint64(len(s.Content(file, handle, 0)))
 }
 
 func (s *Server) lookup(a *answerer, name []byte) (head, content []byte) {
@@ -268,22 +303,36 @@ func (s *Server) attributes(node uint64) attr {
 	at := attr{ino: node, mode: typeFile, links: 1, uid: s.Owner, gid: s.Owner, blockSize: blockSize}
 	if node < firstFile {
 		at.mode, at.links = typeDirectory, 2
+	} else if file := int(node) - firstFile; s.isLog(file) && s.Logs != nil {
+		at.mode = typeRegular | s.Logs.Mode(file)
 	}
 	return at
 }
 
 func (s *Server) open(a *answerer, body []byte) (head, content []byte) {
 	in := arguments[openIn](body)
-	if in == nil || in.flags&writable != 0 {
+	file := int(a.in.node) - firstFile
+	handle := uint64(0)
+	switch {
+	case in == nil || file < 0 || file >= len(s.Names):
+		return a.fail(errIO)
+	case s.isLog(file) && s.Logs != nil && a.in.uid == s.Owner:
+		var err int32
+		if handle, err = s.Logs.Open(file, in.flags); err != 0 {
+			return a.fail(err)
+		}
+	case s.isLog(file) || in.flags&writable != 0:
 		return a.fail(errDenied)
+	default:
+		s.opens++
+		handle = s.opens
 	}
-	s.opens++
 	if s.Random != nil {
 		s.notice = noticeOut{outHeader: outHeader{length: uint32(noticeSize), err: notifyStore}, node: a.in.node, size: 1,
 			offset: leastSize + s.Random()%leastSize}
 	}
 	out := reply[openOut](a)
-	out.handle, out.openFlags = s.opens, directIO
+	out.handle, out.openFlags = handle, directIO
 	return a.done()
 }
 
@@ -293,13 +342,14 @@ func (s *Server) read(a *answerer, body []byte) (head, content []byte) {
 	if in == nil || file < 0 || file >= len(s.Names) {
 		return a.fail(errIO)
 	}
+	if s.isLog(file) {
+		return s.readLog(a, in)
+	}
 	if s.Content != nil {
 		content = s.Content(file, in.handle, in.offset)
 		content = content[:min(len(content), int(in.size), MaxRead)]
 	}
-	a.size = outSize + len(content)
-	head, _ = a.done()
-	return head[:outSize], content
+	return a.with(content)
 }
 
 // arguments returns the arguments that follow a request's header; nil if they are
@@ -314,9 +364,10 @@ func arguments[T any](body []byte) *T {
 
 // An answerer builds one answer.
 type answerer struct {
-	in   *inHeader
-	buf  []byte
-	size int // without an error; 0: the header alone
+	in     *inHeader
+	unique uint64 // that of in
+	buf    []byte
+	size   int // without an error; 0: the header alone
 }
 
 // reply returns the room for the arguments of the answer, filled with zeros.
@@ -334,6 +385,13 @@ func (a *answerer) done() (head, content []byte) {
 	return a.finish(0)
 }
 
+// with is done for an answer that has content and no arguments.
+func (a *answerer) with(content []byte) (head, same []byte) {
+	a.size = outSize + len(content)
+	head, _ = a.done()
+	return head[:outSize], content
+}
+
 func (a *answerer) fail(err int32) (head, content []byte) {
 	a.size = outSize
 	return a.finish(-err)
@@ -341,6 +399,6 @@ func (a *answerer) fail(err int32) (head, content []byte) {
 
 func (a *answerer) finish(err int32) (head, content []byte) {
 	out := (*outHeader)(unsafe.Pointer(&a.buf[0]))
-	out.length, out.err, out.unique = uint32(a.size), err, a.in.unique
+	out.length, out.err, out.unique = uint32(a.size), err, a.unique
 	return a.buf[:min(a.size, len(a.buf))], nil
 }

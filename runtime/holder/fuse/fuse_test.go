@@ -157,7 +157,7 @@ func TestOthers(t *testing.T) {
 			t.Errorf("operation %d is answered", operation)
 		}
 	}
-	for operation, want := range map[uint32]int32{opRelease: 0, opDestroy: 0, opStatFS: 0, 34: -errNoCommand, 16: -errNoCommand, 4096: -errNoCommand} {
+	for operation, want := range map[uint32]int32{opRelease: 0, opDestroy: 0, opStatFS: 0, 34: -errNoCommand, 16: -errIO, 4: -errNotAllowed, 4096: -errNoCommand} {
 		if r := ask(t, s, request(operation, 2)); r.err != want {
 			t.Errorf("operation %d: %+v", operation, r)
 		}

@@ -26,10 +26,10 @@ func (l *eventLog) open(path string) {
 }
 
 // tell appends an event, with one write: the time, the text and, if there is a number,
-// that and the end of the event. A text that is too long is left out. It allocates
+// that, more attributes and the end of the event. A text that is too long is left out. It allocates
 // no memory, because a VPS can cause many events.
-func (l *eventLog) tell(text string, number int) {
-	if l.path == "" || len(text) > len(l.line)-128 {
+func (l *eventLog) tell(text string, number int, more []byte) {
+	if l.path == "" || len(text)+len(more) > len(l.line)-128 {
 		return
 	}
 	const atCWD = -100
@@ -46,7 +46,7 @@ func (l *eventLog) tell(text string, number int) {
 	line = appendDecimal(line, int(now.Sec)*1_000_000+int(now.Usec))
 	line = append(line, text...)
 	if number != noNumber {
-		line = appendDecimal(line, number)
+		line = append(appendDecimal(line, number), more...)
 		line = append(line, protocol.EventEnd...)
 	}
 	syscall.Write(int(fd), append(line, '\n'))

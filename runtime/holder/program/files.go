@@ -55,7 +55,8 @@ func (f *files) open(c protocol.Config) {
 	f.fd = c.Files.FD
 	syscall.CloseOnExec(c.Files.Tasks)
 	f.machine.open(c)
-	f.server = fuse.Server{Names: protocol.FileNames[:], Owner: uint32(c.Files.Owner), Content: f.content, Random: f.random}
+	f.server = fuse.Server{Names: protocol.FileNames[:], Owner: uint32(c.Owner), Content: f.content, Random: f.random,
+		LogCount: protocol.LogCount}
 	f.readable = true
 }
 
@@ -92,6 +93,11 @@ func (f *files) answerOne() {
 	if notice := f.server.Notice(); notice != nil {
 		syscall.Write(f.fd, notice)
 	}
+	f.send(head, content)
+}
+
+// send writes an answer. An error means that the reader is gone.
+func (f *files) send(head, content []byte) {
 	parts := [2]syscall.Iovec{{Base: &head[0]}, {}}
 	parts[0].SetLen(len(head))
 	count := uintptr(1)
@@ -100,7 +106,6 @@ func (f *files) answerOne() {
 		parts[1].SetLen(len(content))
 		count = 2
 	}
-	// An error means that the reader is gone.
 	syscall.Syscall(syscall.SYS_WRITEV, uintptr(f.fd), uintptr(unsafe.Pointer(&parts)), count)
 }
 

@@ -14,6 +14,7 @@ type logFile struct {
 	fd   int // -1 if it could not be opened
 	size int64
 	lost int
+	line [256]byte
 }
 
 func (l *logFile) open(path string) {
@@ -69,6 +70,14 @@ func (l *logFile) write(p []byte) {
 		l.size += int64(n)
 		p = p[n:]
 	}
+}
+
+// remark writes a line of croft.
+func (l *logFile) remark(text []byte) {
+	const before, after = "\r\n[croft: ", "]\r\n"
+	line := append(l.line[:0], before...)
+	line = append(line, text[:min(len(text), len(l.line)-len(before)-len(after))]...)
+	l.write(append(line, after...))
 }
 
 func (l *logFile) close() {

@@ -250,9 +250,10 @@ func openAt(dir int, name string, flags int) int {
 }
 
 const (
-	oPath    = 0x200000 // O_PATH
-	realTime = 0        // CLOCK_REALTIME
-	bootTime = 7        // CLOCK_BOOTTIME
+	oPath     = 0x200000 // O_PATH
+	realTime  = 0        // CLOCK_REALTIME
+	monotonic = 1        // CLOCK_MONOTONIC
+	bootTime  = 7        // CLOCK_BOOTTIME
 )
 
 // clock returns the time of a clock in nanoseconds.

@@ -42,6 +42,7 @@ type holder struct {
 	counts  counts
 	clients clients
 	files   files
+	kmsg    messages
 	tracer  tracer
 }
 
@@ -79,6 +80,7 @@ func (h *holder) setUp() (err error) {
 	ignore(sigIgn)
 	nameProcess("croft-monitor\x00")
 	h.files.open(h.cfg)
+	h.kmsg.open(h.cfg)
 	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console, h.cfg.KernelLog, h.cfg.PIDFD, h.cfg.Runner, h.cfg.Alarm, h.files.fd} {
 		if fd >= 0 {
 			syscall.CloseOnExec(fd)
@@ -104,7 +106,7 @@ func (h *holder) setUp() (err error) {
 	h.console.open(h.cfg.Master)
 	h.events.open(h.cfg.Events)
 	h.notify.open(h.cfg.Notify, h.cfg.Booted, h.cfg.Event)
-	h.counts.open(h.cfg.Counts)
+	h.counts.open(h.cfg)
 	h.clients.open(h.cfg.Console)
 	// Edge-triggered: a console that no process in the VPS has open reports a
 	// hang-up all the time. Level-triggered, that would keep the holder busy.
@@ -247,7 +249,7 @@ func (h *holder) finish() {
 		h.clients.show(out)
 	}
 	h.notify.read()
-	h.counts.check()
+	h.counts.finish()
 	h.clients.close()
 	h.log.close()
 }

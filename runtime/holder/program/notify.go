@@ -31,7 +31,7 @@ func (n *notify) read() {
 	}
 	if n.ready && n.marker != "" && mark(n.marker) {
 		n.marker = ""
-		h.events.tell(n.event, noNumber)
+		h.events.tell(n.event, noNumber, nil)
 	}
 }
 

@@ -15,23 +15,27 @@ const (
 	CPUsOnline
 	CPUsPresent
 	CPUsPossible
+	KernelDevice
+	KernelProc
 	fileCount
 )
 
+// The last LogCount files are logs: those of the VPS's kernel messages.
+const LogCount = fileCount - KernelDevice
+
 // FileNames are their names in the filesystem that the holder answers for.
 var FileNames = [fileCount]string{"meminfo", "cpuinfo", "stat", "loadavg", "swaps", "diskstats", "uptime",
-	"pressure-cpu", "pressure-memory", "pressure-io", "online", "present", "possible"}
+	"pressure-cpu", "pressure-memory", "pressure-io", "online", "present", "possible", "kmsg", "proc-kmsg"}
 
 // FilePaths say where a VPS sees them.
 var FilePaths = [fileCount]string{"/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/loadavg", "/proc/swaps", "/proc/diskstats",
 	"/proc/uptime", "/proc/pressure/cpu", "/proc/pressure/memory", "/proc/pressure/io", "/sys/devices/system/cpu/online",
-	"/sys/devices/system/cpu/present", "/sys/devices/system/cpu/possible"}
+	"/sys/devices/system/cpu/present", "/sys/devices/system/cpu/possible", "/dev/kmsg", "/proc/kmsg"}
 
 // Files is the FUSE filesystem with the files that show a VPS its own memory, CPUs
 // and load. The zero value means that it sees the host's.
 type Files struct {
-	FD    int // of /dev/fuse, and never 0
-	Owner int // id on the host of the VPS's root
+	FD int // of /dev/fuse, and never 0
 	// Tasks is a directory: procfs of the VPS's PID namespace; or None.
 	Tasks int
 }

@@ -22,6 +22,8 @@ type Config struct {
 	// KernelLog is the VPS's pipe in place of /proc/kmsg, kept open so that readers
 	// inside wait; or None.
 	KernelLog int
+	// Hello is the first kernel message of the VPS; "": it has none of its own.
+	Hello string
 
 	Files   Files   // of /proc and /sys that the holder answers for
 	Cgroups Cgroups // where the numbers of these files are
@@ -35,6 +37,11 @@ type Config struct {
 	Event  string
 	Counts []Count
 	Alarm  int // eventfd that may say that a count has changed, or None
+	// MemoryCgroup and IDs are those of the VPS as the host's kernel writes them
+	// when it kills a process for lack of memory: see oom.Scope.
+	MemoryCgroup string
+	IDs          int // how many from Owner on; 0: it has those of the host
+	Owner        int // id on the host of the VPS's root
 
 	Exec string   // croft itself: executed when init has ended
 	Argv []string // its arguments, the program's name first; End.Args is appended
@@ -49,8 +56,9 @@ const EventsSize = 4 << 20
 
 // A Count is a number of a cgroup's file, with lines of "KEY NUMBER". When it grows an
 // event is appended: EventTime, the time, Event, the number and EventEnd. It is at most
-// one each minute, and one when the VPS ends.
-type Count struct{ File, Key, Event string }
+// one each minute, and one when the VPS ends. Message is a kernel message of the VPS, which gets
+// the number; "": the processes that were killed are looked up, and each gets a message.
+type Count struct{ File, Key, Event, Message string }
 
 // EventEnd ends the event of a Count, after the number.
 const EventEnd = `"}}`
@@ -77,21 +85,25 @@ func (c Config) Args(title string) []string {
 		"notify=" + itoa(c.Notify),
 		"console=" + itoa(c.Console),
 		"kmsg=" + itoa(c.KernelLog),
+		"hello=" + c.Hello,
 		"log=" + c.Log,
 		"booted=" + c.Booted,
 		"events=" + c.Events,
 		"event=" + c.Event,
 		"alarm=" + itoa(c.Alarm),
+		"memory=" + c.MemoryCgroup,
+		"owner=" + itoa(c.Owner),
+		"ids=" + itoa(c.IDs),
 		"exec=" + c.Exec,
 	}
 	for _, n := range c.Counts {
-		args = append(args, "count="+n.Key+" "+n.Event+"\t"+n.File)
+		args = append(args, "count="+n.Key+" "+n.Event+"\t"+n.Message+"\t"+n.File)
 	}
 	if c.Adopted {
 		args = append(args, "adopted=1")
 	}
 	if f := c.Files; f.FD > 0 {
-		args = append(args, "files="+itoa(f.FD), "owner="+itoa(f.Owner), "tasks="+itoa(f.Tasks))
+		args = append(args, "files="+itoa(f.FD), "tasks="+itoa(f.Tasks))
 	}
 	for kind, dir := range c.Cgroups {
 		if dir != "" {
@@ -138,6 +150,10 @@ func (c *Config) set(arg string) error {
 	switch key {
 	case "log":
 		c.Log = value
+	case "memory":
+		c.MemoryCgroup = value
+	case "hello":
+		c.Hello = value
 	case "booted":
 		c.Booted = value
 	case "events":
@@ -146,11 +162,12 @@ func (c *Config) set(arg string) error {
 		c.Event = value
 	case "count":
 		rest, file := cutAt(value, '\t')
+		message, file := cutAt(file, '\t')
 		key, event := cutAt(rest, ' ')
 		if key == "" || file == "" || len(c.Counts) == MaxCounts {
 			return Error("not a count: " + arg)
 		}
-		c.Counts = append(c.Counts, Count{file, key, event})
+		c.Counts = append(c.Counts, Count{file, key, event, message})
 	case "exec":
 		c.Exec = value
 	case "adopted":
@@ -176,7 +193,9 @@ func (c *Config) set(arg string) error {
 	case "files":
 		number = &c.Files.FD
 	case "owner":
-		number = &c.Files.Owner
+		number = &c.Owner
+	case "ids":
+		number = &c.IDs
 	case "tasks":
 		number = &c.Files.Tasks
 	default:
