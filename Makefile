@@ -39,23 +39,27 @@ test-unit: $(HOLDER) $(BUSYBOX) ## run the tests that need no root
 
 test-integration: croft ## drive ./croft as root; T=REGEXP picks tests
 	$(GO) test -c -tags $(TAGS),integration -o integration/integration.test ./integration
-	cd integration && $(SUDO) env CROFT_BIN="$(CURDIR)/croft" CROFT_TEST_CACHE="$(CROFT_TEST_CACHE)" \
-		./integration.test -test.timeout 40m $(if $(T),-test.v -test.run '$(value T)')
+	cd integration && $(SUDO) env CROFT_BIN="$(CURDIR)/croft" CROFT_TEST_CACHE="$(CROFT_TEST_CACHE)" CROFT_GUESTS="$(CROFT_GUESTS)" \
+		./integration.test -test.timeout $(if $(CROFT_GUESTS),150m,40m) $(if $(T),-test.v -test.run '$(value T)')
 
-test-vm: needs-build needs-test needs-vm croft ## test in a virtual machine with systemd and cgroup v2; FULL=1 tests all, T=REGEXP picks tests
+test-vm: needs-build needs-test needs-vm croft ## test in a virtual machine with systemd and cgroup v2; FULL=1 tests all, T=REGEXP picks tests, M=REGEXP machines
 	rm -rf integration/vm/installed
 	@$(MAKE) --no-print-directory install DESTDIR="$(CURDIR)/integration/vm/installed" PREFIX=/usr
 	CGO_ENABLED=0 $(GO) test -c -tags integration -o integration/integration.test ./integration
 	CGO_ENABLED=0 $(GO) test -c -tags vm -o integration/vm/vm.test ./integration/vm
 	cd integration/vm && $(SUDO) env CROFT_BIN="$(CURDIR)/croft" CROFT_TEST_CACHE="$(CROFT_TEST_CACHE)" \
-		CROFT_VM_CACHE="$(CROFT_VM_CACHE)" CROFT_VM_RUN='$(value T)' \
-		./vm.test -test.v -test.timeout $(if $(FULL),240m,75m -test.short)
+		CROFT_VM_CACHE="$(CROFT_VM_CACHE)" CROFT_VM_RUN='$(value T)' CROFT_GUESTS="$(CROFT_GUESTS)" \
+		./vm.test -test.v $(if $(M),-test.run '$(value M)') -test.timeout $(if $(FULL),240m,75m -test.short)
 
 conformance: needs-build needs-conformance croft ## compare croft with the newest runc as an OCI runtime, by runc's, the OCI's and engines' tests; T=REGEXP picks tests, RUNTIME=croft|runc one of both, FRESH=1 measures runc anew
 	$(GO) build -o integration/conformance/conformance ./integration/conformance
 	$(SUDO) integration/conformance/conformance -croft ./croft -busybox $(BUSYBOX) -go $(GO) \
 		$(if $(CROFT_CONFORMANCE_CACHE),-cache '$(CROFT_CONFORMANCE_CACHE)') $(if $(FRESH),-fresh) \
 		$(if $(RUNTIME),-only $(RUNTIME)) $(if $(T),-run '$(value T)')
+
+guests: needs-build needs-test $(if $(VM),needs-vm) ## install and use real software in VPSs, and write the table of docs/guests.md; T=REGEXP picks programs (debian-13: the sandbox), VM=1 uses a virtual machine
+	$(GO) run ./integration/guests/page docs/guests.md $(MAKE) --no-print-directory $(if $(VM),test-vm M='^TestSystemd$$',test-integration) \
+		CROFT_GUESTS=1 T='^(TestGuests|TestSandboxing)$$$(if $(T),/$(value T))'
 
 golden: $(HOLDER) $(BUSYBOX) ## write the expected outputs of tests anew, from what the code does now
 	$(GO) test -tags $(TAGS) $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
@@ -90,4 +94,4 @@ $(BUSYBOX): scripts/static-busybox
 needs-build needs-demo needs-test needs-vm needs-conformance:
 	@scripts/install-needs $(@:needs-%=%)
 
-.PHONY: help build demo install test test-unit test-integration test-vm conformance golden lint clean needs-build needs-demo needs-test needs-vm needs-conformance FORCE
+.PHONY: help build demo install test test-unit test-integration test-vm conformance guests golden lint clean needs-build needs-demo needs-test needs-vm needs-conformance FORCE

@@ -109,12 +109,14 @@ var arrows = map[string][]string{
 	"internal/inherited":      nil,
 	"integration":             nil,
 	"integration/attack":      nil,
+	"integration/guests":      nil,
+	"integration/guests/page": {"integration/guests"},
 	"integration/vm":          nil,
 	"integration/conformance": nil,
 }
 
 // aids are packages that every test may import.
-var aids = []string{"integration/attack", "template/roottest", "internal/flock"}
+var aids = []string{"integration/attack", "integration/guests", "template/roottest", "internal/flock"}
 
 // alone is who may import what of others', with everything below it.
 var alone = map[string][]string{

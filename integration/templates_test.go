@@ -14,10 +14,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"croft/integration/guests"
 
 	"golang.org/x/sys/unix"
 )
@@ -144,7 +147,17 @@ func (c *cache) buildNow(name string) error {
 	start := time.Now()
 	fmt.Fprintf(os.Stderr, "integration: building %s, kept in %s for later runs\n", name, c.root)
 	args := []string{"template", "build", name}
-	if recipe := filepath.Join("recipes", name+".yaml"); exists(recipe) { // of the tests' own
+	recipe := filepath.Join("recipes", name+".yaml") // of the tests' own
+	if guest, text := guests.Template(guestPrograms()); guest == name {
+		recipe = filepath.Join(filepath.Dir(c.root), name+".yaml")
+		if err := os.WriteFile(recipe, []byte(text), 0o644); err != nil {
+			return err
+		}
+		if err := c.removeOldGuests(); err != nil {
+			return err
+		}
+	}
+	if exists(recipe) {
 		args = append(args, "--recipe", recipe)
 	}
 	if out, err := c.run(args...); err != nil {
@@ -154,11 +167,29 @@ func (c *cache) buildNow(name string) error {
 	return nil
 }
 
+// removeOldGuests removes the templates for TestGuests of former lists of programs.
+func (c *cache) removeOldGuests() error {
+	all, err := c.run("template", "list", "--quiet")
+	if err != nil {
+		return fmt.Errorf("croft template list: %w\n%s", err, all)
+	}
+	few, _ := guests.Template(guests.Few())
+	for name := range strings.FieldsSeq(string(all)) {
+		if strings.HasPrefix(name, "debian-13-guests-") && name != few {
+			if out, err := c.run("template", "remove", name); err != nil {
+				return fmt.Errorf("croft template remove %s: %w\n%s", name, err, out)
+			}
+		}
+	}
+	return nil
+}
+
 // buildAll builds the templates that all tests together need, two at a time.
 func (c *cache) buildAll() {
 	var building sync.WaitGroup
 	slots := make(chan struct{}, 2)
-	for _, name := range debians {
+	guest, _ := guests.Template(guestPrograms())
+	for _, name := range append(slices.Clone(debians), guest) {
 		building.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()

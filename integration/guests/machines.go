@@ -1,0 +1,78 @@
+package guests
+
+// visible are options of systemd-nspawn that show the container the procfs and sysfs
+// which croft keeps uncovered: without them the kernel lets root of a VPS mount none.
+const visible = "--bind=/dev/.croft/proc:/run/visible-proc --bind=/dev/.croft/sys:/run/visible-sys"
+
+var machines = []Program{
+	{
+		Name:     "systemd-nspawn, one command",
+		Packages: []string{"systemd-container", "busybox-static"},
+		Setup: image + `
+mkdir -p /var/lib/machines
+mv /srv/image /var/lib/machines/tiny
+mkdir -p /var/lib/machines/tiny/usr
+echo ID=tiny >/var/lib/machines/tiny/etc/os-release`,
+		Use: `
+tiny() { systemd-nspawn --quiet --directory /var/lib/machines/tiny ` + visible + ` "$@" </dev/null; }
+test "$(tiny --pipe cat /proc/1/comm)" = cat
+tiny --pipe sh -c 'echo use >>/data/uses'
+test "$(wc -l </var/lib/machines/tiny/data/uses)" = $USE
+test "$(tiny --private-network --pipe grep -c : /proc/net/dev)" = 1`,
+		Remark: nspawnRemark,
+	},
+	{
+		Name:     "systemd-nspawn, Debian with systemd",
+		Packages: []string{"systemd-container"},
+		Setup: `
+mkdir -p /var/lib/machines/deb /etc/systemd/nspawn
+tar -C / --one-file-system --exclude ./srv/packages --exclude ./var/lib/machines -cf - . | tar -C /var/lib/machines/deb -xf -
+rm -f /var/lib/machines/deb/etc/machine-id
+printf 'auto lo\niface lo inet loopback\n' >/var/lib/machines/deb/etc/network/interfaces
+cat >/etc/systemd/nspawn/deb.nspawn <<'END'
+[Exec]
+PrivateUsers=no
+[Files]
+Bind=/dev/.croft/proc:/run/visible-proc
+Bind=/dev/.croft/sys:/run/visible-sys
+END
+systemctl enable --now systemd-nspawn@deb`,
+		Use: `
+until test "$(systemctl -M deb is-system-running --wait)" = running; do
+	systemctl -M deb --failed --no-legend --plain || true
+	sleep 0.1
+done
+test "$(systemd-run -M deb --pipe --wait --quiet cat /proc/1/comm)" = systemd
+systemd-run -M deb --pipe --wait --quiet sh -c 'echo use >>/root/uses'
+test "$(wc -l </var/lib/machines/deb/root/uses)" = $USE
+machinectl show deb --property State | grep running`,
+		Remark: nspawnRemark,
+	},
+	{
+		Name:     "snapd",
+		Packages: []string{"snapd", "squashfuse", "squashfs-tools", "fuse3"},
+		Setup: `
+mkdir -p /srv/snap/meta
+cat >/srv/snap/meta/snap.yaml <<'END'
+name: tiny
+version: '1'
+base: none
+summary: tiny
+description: tiny
+END
+echo content >/srv/snap/file
+snap pack /srv/snap /srv
+snap install --dangerous /srv/tiny_1_all.snap`,
+		Use: `
+snap list | grep tiny
+test "$(cat /snap/tiny/current/file)" = content
+grep ' /snap/tiny/' /proc/mounts`,
+		Remark: "With `squashfuse`, since a VPS has no loop devices. A snap of its own without programs; snaps of the store were not tried",
+	},
+	{
+		Name: "croft in croft",
+		Host: "echo 'a VPS has too few ids, and its filesystem cannot be mounted with other ids: [software.md](software.md#croft-inside-a-vps)'",
+	},
+}
+
+const nspawnRemark = "With " + "`" + visible + "`, or the same as `Bind=` in a `.nspawn` file, and without a user namespace of its own"
