@@ -1,6 +1,11 @@
 package container
 
-import "testing"
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/moby/sys/mountinfo"
+)
 
 // Each number is looked for where its controller is.
 func TestWatchedIn(t *testing.T) {
@@ -16,5 +21,22 @@ func TestWatchedIn(t *testing.T) {
 		if w.OOMKills != (Counter{c.oom, "oom_kill"}) || w.PIDHits != (Counter{c.pids, "max"}) {
 			t.Errorf("%s: %+v", what, w)
 		}
+	}
+}
+
+// The kernel writes a cgroup as a path below the root of its hierarchy, wherever that is mounted.
+func TestBelowHierarchy(t *testing.T) {
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mounts {
+		got, err := belowHierarchy(filepath.Join(m.Mountpoint, "croft/web"))
+		if want := filepath.Join(m.Root, "croft/web"); err != nil || got != want {
+			t.Errorf("below %s: %s, %v, want %s", m.Mountpoint, got, err, want)
+		}
+	}
+	if got, err := belowHierarchy(t.TempDir()); err != nil || got != "" {
+		t.Errorf("a directory that is no cgroup: %q, %v", got, err)
 	}
 }
