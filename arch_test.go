@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 		"bundles", "network", "network/guest", "network/host", "template", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
-		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/events", "runtime/hooks", "runtime/firstboot", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/snapshots", "runtime/hostdevices", "runtime/mounts", "runtime/hostlimits", "template/rootfs/tree",
+		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/events", "runtime/hooks", "runtime/firstboot", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/snapshots", "runtime/hostdevices", "runtime/mounts", "runtime/hostlimits", "runtime/doctor", "template/rootfs/tree",
 	},
 	"runtime/filecopy":  {"internal/nsthread", "template/layer"},
 	"runtime/mounts":    {"internal/inside", "internal/nsthread", "internal/proc", "internal/userns", "internal/vps"},
@@ -92,6 +92,7 @@ var arrows = map[string][]string{
 	"runtime/console":         {"runtime/holder/protocol"},
 	"runtime/hostcheck":       {"runtime/hostlimits"},
 	"runtime/hostlimits":      nil,
+	"runtime/doctor":          {"internal/sizes", "internal/vps"},
 	"internal/state":          {"internal/vps", "internal/flock", "internal/atomicfile", "internal/removetree"},
 	"internal/vps":            nil,
 	"internal/inside":         {"internal/nsthread", "internal/proc"},
@@ -138,7 +139,7 @@ var alone = map[string][]string{
 
 // pure packages decide and do not act. They read no file, open no socket and
 // start no program, so their results depend on their arguments alone.
-var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/endreason", "runtime/restarts", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes"}
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/endreason", "runtime/restarts", "runtime/doctor", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes"}
 
 // acting is what a pure package does not import, and which names it may use
 // nevertheless: constants, and types of values.

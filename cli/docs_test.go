@@ -56,7 +56,7 @@ func TestExitStatusesAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	help := croft(t, nil, "help").out
-	for _, s := range []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "125", "126", "127"} {
+	for _, s := range []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "125", "126", "127"} {
 		if !strings.Contains(string(doc), "\n| "+s+" | ") {
 			t.Errorf("docs/exit-codes.md has no line for %s", s)
 		}
@@ -64,8 +64,8 @@ func TestExitStatusesAreDocumented(t *testing.T) {
 			t.Errorf("help does not name %s", s)
 		}
 	}
-	if fail.FirstBoot != 11 {
-		t.Errorf("there are more kinds than documented: the last was %d", fail.FirstBoot)
+	if fail.Unwell != 12 {
+		t.Errorf("there are more kinds than documented: the last was %d", fail.Unwell)
 	}
 }
 

@@ -308,6 +308,28 @@ func (f *fake) CheckHost(context.Context) ([]runtime.HostCheck, error) {
 	return checks, f.call("CheckHost", "", nil)
 }
 
+func (f *fake) Doctor(_ context.Context, name vps.Name) ([]runtime.Finding, error) {
+	all := []runtime.Finding{}
+	if f.refuse["unwell"] != "" && name == "web" {
+		all = []runtime.Finding{
+			{Name: name, Severity: "failure", What: "unit \x1b]0;x\anginx.service", Cause: "it exited with status 1:\tbad\x1b[2J configuration", Remedy: "croft exec web -- journalctl --unit nginx.service"},
+			{Name: name, Severity: "warning", What: "memory", Cause: "3 processes were killed", Remedy: "croft set web --memory 1024M"},
+		}
+	}
+	if name == "bad" {
+		all = []runtime.Finding{{Name: name, Severity: "warning", What: "it is paused", Cause: "a command has paused it", Remedy: "croft resume bad"}}
+	}
+	return all, f.call("Doctor", string(name), nil)
+}
+
+func (f *fake) DoctorHost(context.Context) ([]runtime.Finding, error) {
+	var all []runtime.Finding
+	if f.refuse["full"] != "" {
+		all = []runtime.Finding{{Severity: "warning", What: "limit of the host", Cause: "950 of kernel.threads-max=1000 are in use", Remedy: "sysctl -w kernel.threads-max=2000"}}
+	}
+	return all, f.call("DoctorHost", "", nil)
+}
+
 func (f *fake) BootHost(_ context.Context, o runtime.StartOptions, tell func(runtime.HostResult)) ([]runtime.HostResult, error) {
 	return f.each("Start", tell), f.call("BootHost", "", o)
 }

@@ -31,6 +31,7 @@ var exitStatuses = [][2]string{
 	{"9", "timed out"},
 	{"10", "prevented by a hook of the administrator"},
 	{"11", "the first-boot script failed"},
+	{"12", "croft doctor has found a failure"},
 	{"128+n", "ended by signal n"},
 }
 

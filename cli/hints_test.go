@@ -178,3 +178,27 @@ func TestCorrectedLines(t *testing.T) {
 		}
 	}
 }
+
+// Every remedy of croft doctor with a croft command is a command that croft accepts, and
+// that harms nothing. The golden file of its findings has all of them.
+func TestEveryRemedyWorks(t *testing.T) {
+	a := hinting(t)
+	text, err := os.ReadFile("../runtime/doctor/testdata/findings.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for line := range strings.Lines(string(text)) {
+		_, remedy, ok := strings.Cut(strings.TrimSpace(line), "remedy: ")
+		if !ok || !strings.HasPrefix(remedy, "croft ") {
+			continue
+		}
+		found++
+		if got := a.shown(remedy, nil); got != remedy {
+			t.Errorf("of the remedy %q only %q may be shown", remedy, got)
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d remedies found", found)
+	}
+}

@@ -56,6 +56,8 @@ type Manager interface {
 	Processes(ctx context.Context, name vps.Name) ([]runtime.ProcessInfo, error)
 	Wait(ctx context.Context, name vps.Name, until runtime.Condition, timeout time.Duration) (*runtime.End, error)
 	Names() ([]vps.Name, error)
+	Doctor(ctx context.Context, name vps.Name) ([]runtime.Finding, error)
+	DoctorHost(ctx context.Context) ([]runtime.Finding, error)
 
 	Firewall(ctx context.Context, name vps.Name) (runtime.FirewallInfo, error)
 	Routing(ctx context.Context, name vps.Name) (runtime.RoutingInfo, error)

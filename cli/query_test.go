@@ -13,7 +13,7 @@ import (
 // Commands that only look make no directories.
 func TestQueries(t *testing.T) {
 	queries := []string{
-		"list", "status", "inspect", "stats", "top", "logs", "events", "wait", "firewall list", "route list", "publish list",
+		"list", "status", "inspect", "stats", "top", "doctor", "logs", "events", "wait", "firewall list", "route list", "publish list",
 		"template list", "template inspect", "network list", "network inspect", "trash list", "snapshot list", "volume list", "volume inspect",
 	}
 	root := (&app{}).commands()

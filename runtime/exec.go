@@ -143,7 +143,10 @@ func (m *Manager) execPipes(ctx context.Context, name vps.Name, p *specs.Process
 	done := make(chan struct{})
 	defer close(done)
 	go signals.Forward(r, nil, done)
-	defer context.AfterFunc(ctx, func() { _ = r.Signal(syscall.SIGKILL) })()
+	defer context.AfterFunc(ctx, func() {
+		_ = r.Signal(syscall.SIGKILL)
+		pipes.Cut() // what the command has left behind inside may write for ever
+	})()
 	status, err := r.Wait()
 	if err != nil {
 		return 0, err
@@ -220,7 +223,8 @@ func noMoreProcesses(err error) bool {
 	return strings.Contains(strings.ToLower(err.Error()), syscall.EAGAIN.Error())
 }
 
-// output runs a command in a VPS and returns its standard output.
+// output runs a command in a VPS and returns its standard output, at most 1 MiB of it.
+// When ctx ends, it kills the command and returns.
 func (m *Manager) output(ctx context.Context, name vps.Name, args ...string) (string, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -230,6 +234,7 @@ func (m *Manager) output(ctx context.Context, name vps.Name, args ...string) (st
 	text := make(chan string, 1)
 	go func() {
 		all, _ := io.ReadAll(io.LimitReader(read, 1<<20))
+		read.Close() // who writes more gets an error, and does not wait
 		text <- string(all)
 	}()
 	status, err := m.Exec(ctx, name, ExecOptions{Args: args, Stdio: Stdio{Out: write}, bounded: true})

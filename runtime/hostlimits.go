@@ -14,6 +14,10 @@ type kernelLimits interface {
 	Read(instances bool) hostlimits.State
 	// Raise sets a limit, and reports whether it did: not if it is as high already.
 	Raise(key string, value int64) (bool, error)
+	// Instances counts the instances of inotify that processes have open.
+	Instances(pids []int) int64
+	// KeyUsers reads what the users of the host have of the kernel's keys.
+	KeyUsers() []hostlimits.KeyUser
 }
 
 // hostKernel is kernelLimits on the real host.
@@ -27,6 +31,10 @@ func (hostKernel) Raise(key string, value int64) (bool, error) {
 	}
 	return true, hostlimits.Set(key, value)
 }
+
+func (hostKernel) Instances(pids []int) int64 { return hostlimits.Instances(pids) }
+
+func (hostKernel) KeyUsers() []hostlimits.KeyUser { return hostlimits.KeyUsers() }
 
 // makeRoom raises the limits of the host that are too low for v, which is about to start,
 // or that are nearly reached. It warns of each, and names those that croft does not raise.

@@ -17,6 +17,10 @@ type fakeLimits struct {
 
 func (f fakeLimits) Read(bool) hostlimits.State { return f.state }
 
+func (fakeLimits) Instances([]int) int64 { return 0 }
+
+func (fakeLimits) KeyUsers() []hostlimits.KeyUser { return nil }
+
 func (f fakeLimits) Raise(key string, value int64) (bool, error) {
 	if f.refused == nil {
 		f.state.Values[key] = value

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"io"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -96,6 +97,9 @@ type networks interface {
 	links
 	settings
 	publishing
+	// SilentResolvers returns those of servers that do not answer the VPS whose init is
+	// given within patience.
+	SilentResolvers(ctx context.Context, init inside.Identity, servers []netip.Addr, patience time.Duration) ([]netip.Addr, error)
 }
 
 // bridges are the networks themselves on the host.

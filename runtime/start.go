@@ -69,10 +69,12 @@ func (m *Manager) awaitBoot(ctx context.Context, name vps.Name, until Condition,
 		return nil
 	})
 	if err != nil {
-		return m.withConsole(name, err)
+		err = m.withConsole(name, err)
 	}
-	m.looker().WarnDegraded(ctx, name)
-	return nil
+	if ctx.Err() == nil {
+		m.warnUnwell(ctx, name)
+	}
+	return err
 }
 
 // howEnded describes the last end of a VPS in one line.

@@ -533,6 +533,9 @@ func (w fakeNetworks) Published(_ context.Context, p network.Published) (network
 	info.Running, info.Applied = true, w.has("published", publisherOf(p.Plan))
 	return info, nil
 }
+func (fakeNetworks) SilentResolvers(context.Context, inside.Identity, []netip.Addr, time.Duration) ([]netip.Addr, error) {
+	return nil, nil
+}
 func (fakeNetworks) Seed(name string) (network.Seed, error) { return network.Seed{Name: name}, nil }
 func (fakeNetworks) Addresses() ([]netip.Addr, error)       { return nil, nil }
 

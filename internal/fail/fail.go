@@ -25,6 +25,7 @@ const (
 	Timeout    Kind = 9  // it did not happen in time
 	Hook       Kind = 10 // a program of the administrator has prevented it
 	FirstBoot  Kind = 11 // the VPS runs, and its first-boot script has failed
+	Unwell     Kind = 12 // a command that looks for failures has found some
 )
 
 // Exit statuses of exec and run, where those of the command take the low ones.

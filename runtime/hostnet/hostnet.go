@@ -5,6 +5,7 @@ package hostnet
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"croft/internal/inside"
 	"croft/internal/vps"
@@ -142,4 +143,8 @@ func (n Networks) Unpublish(ctx context.Context, p network.Plan) error {
 
 func (n Networks) Published(ctx context.Context, p network.Published) (network.PublishedInfo, error) {
 	return with(n, func(h *host.Host) (network.PublishedInfo, error) { return h.Published(ctx, p) })
+}
+
+func (Networks) SilentResolvers(ctx context.Context, init inside.Identity, servers []netip.Addr, patience time.Duration) ([]netip.Addr, error) {
+	return host.SilentResolvers(ctx, init, servers, patience)
 }

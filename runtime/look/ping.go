@@ -38,6 +38,34 @@ func (l Looker) answers(ctx context.Context, name vps.Name) (bool, error) {
 	return true, nil
 }
 
+// Silent returns the addresses of the VPS that do not answer the host within a second.
+// Addresses that the host cannot reach are left out.
+func (l Looker) Silent(ctx context.Context, name vps.Name) ([]string, error) {
+	v, err := l.Store.Get(name)
+	if err != nil {
+		return nil, err
+	}
+	plugs, err := l.Tables.Plugs(v)
+	if err != nil {
+		return nil, err
+	}
+	var silent []string
+	for _, p := range plugs {
+		for _, a := range p.Claim.Addresses {
+			answers := !p.Plan.AnswersHost()
+			for tries := 0; tries < 5 && !answers && ctx.Err() == nil; tries++ {
+				if answers, err = pings(ctx, a); err != nil {
+					return nil, err
+				}
+			}
+			if !answers {
+				silent = append(silent, a.String())
+			}
+		}
+	}
+	return silent, nil
+}
+
 // pings sends one echo request to a and reports whether an answer comes within
 // 200 ms. The caller repeats it.
 func pings(ctx context.Context, a netip.Addr) (bool, error) {

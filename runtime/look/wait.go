@@ -2,13 +2,9 @@ package look
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	"croft/internal/fail"
-	"croft/internal/initkind"
-	"croft/internal/proc"
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/observe"
@@ -116,21 +112,4 @@ func (l Looker) reached(ctx context.Context, name vps.Name, until Condition, s o
 		return l.answers(ctx, name)
 	}
 	return false, fail.New(fail.Usage, "unknown condition %q: running, stopped, booted, network or reboot", until)
-}
-
-// WarnDegraded warns of each failed unit of a VPS with systemd that has booted.
-func (l Looker) WarnDegraded(ctx context.Context, name vps.Name) {
-	run, err := l.Store.Run(name)
-	if err != nil || initkind.Of(proc.Executable(run.Init.PID)) != initkind.Systemd {
-		return
-	}
-	out, err := l.Output(ctx, name, "systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager")
-	if err != nil {
-		return
-	}
-	for line := range strings.Lines(out) {
-		if unit, _, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
-			l.Warn(fmt.Sprintf("%s: unit %s failed", name, unit))
-		}
-	}
 }

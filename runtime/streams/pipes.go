@@ -125,6 +125,13 @@ func (p *Pipes) FinishAll() error {
 	return errors.Join(p.errs[1], p.errs[2])
 }
 
+// Cut ends all copying of output at once, whoever still writes. Finish returns then.
+func (p *Pipes) Cut() {
+	for _, f := range p.outside[1:] {
+		f.Close()
+	}
+}
+
 // Close closes all ends that are still open.
 func (p *Pipes) Close() {
 	for i := range p.outside {

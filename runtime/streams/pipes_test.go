@@ -80,3 +80,25 @@ func TestPipesDoNotWaitForTheBackground(t *testing.T) {
 		t.Errorf("%d bytes came out of 200000", len(stdout))
 	}
 }
+
+// A process that writes without end keeps Finish waiting until Cut.
+func TestCut(t *testing.T) {
+	p, err := NewPipes(nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	cmd := exec.Command("yes")
+	cmd.Stdout, cmd.Stderr = p.Inside()[1], p.Inside()[2]
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.Start()
+	finished := make(chan error, 1)
+	go func() { finished <- p.Finish() }()
+	p.Cut()
+	if err := <-finished; err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait() // its next write ends it
+}
