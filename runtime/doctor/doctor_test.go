@@ -116,7 +116,7 @@ var examples = []example{
 		f.Asked = false
 		f.Console = []string{
 			"INIT: Id \"co\" respawning too fast: disabled for 5 minutes", "can't run '/sbin/getty': No such file or directory",
-			"startpar: service(s) returned failure: ssh ... failed!", " * ERROR: sshd failed to start", "web login:", "web login:",
+			"startpar: service(s) returned failure: ssh ... failed!", " * ERROR: sshd failed to start", "web login:", "[croft: out of memory: killed dd, which used 31 MiB]",
 			"iptables v1.8.9 (legacy): can't initialize iptables table `filter': Table does not exist (do you need to insmod?)",
 		}
 	}},

@@ -71,6 +71,9 @@ func console(f Facts) []Finding {
 	seen := map[string]bool{}
 	for _, line := range f.Console {
 		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[croft: ") { // croft has written it, and counts it elsewhere
+			continue
+		}
 		what, cause, remedy := "", "", command("croft logs %s", f.Name)
 		if service.MatchString(line) {
 			what, cause = "a service", line
