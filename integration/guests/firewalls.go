@@ -44,7 +44,9 @@ until fail2ban-client status sshd | grep 10.99.0.2; do
 	login
 	sleep 0.1
 done
-nft list ruleset | grep 10.99.0.2
+until nft list ruleset | grep 10.99.0.2; do
+	sleep 0.1
+done
 login | grep -E 'refused|timed out'`,
 	},
 	{
