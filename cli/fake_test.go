@@ -229,6 +229,15 @@ func (f *fake) DeleteSnapshot(_ context.Context, name vps.Name, snapshot string)
 	return f.call("DeleteSnapshot", string(name), snapshot)
 }
 
+func (f *fake) Diff(_ context.Context, name vps.Name, old, new string, emit func(runtime.FileChange) error) error {
+	for _, c := range []runtime.FileChange{{Kind: "C", Path: "/etc/motd"}, {Kind: "A", Path: "/root/a b"}, {Kind: "D", Path: "/x\ny\xff"}} {
+		if err := emit(c); err != nil {
+			return err
+		}
+	}
+	return f.call("Diff", string(name)+" "+old+" "+new, nil)
+}
+
 func (f *fake) PruneSnapshots(_ context.Context, name vps.Name) ([]string, error) {
 	return []string{"first"}, f.call("PruneSnapshots", string(name), nil)
 }

@@ -32,6 +32,7 @@ type Manager interface {
 	SnapshotSettings(ctx context.Context, name vps.Name, snapshot string) (vps.VPS, error)
 	RestoreSnapshot(ctx context.Context, name vps.Name, snapshot string) error
 	DeleteSnapshot(ctx context.Context, name vps.Name, snapshot string) error
+	Diff(ctx context.Context, name vps.Name, old, new string, emit func(runtime.FileChange) error) error
 	PruneSnapshots(ctx context.Context, name vps.Name) ([]string, error)
 	Run(ctx context.Context, o runtime.RunOptions) (status int, err error)
 	Change(ctx context.Context, name vps.Name, edits ...vps.Edit) error

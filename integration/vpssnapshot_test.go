@@ -35,6 +35,13 @@ func TestSnapshots(t *testing.T) {
 	refused(t, 4, "snapshot named", "snapshot", "create", web, "live")
 	sh(t, web, "echo two >/root/f; rm -r /srv/d; mkdir /srv/d; echo new >/etc/issue")
 	refused(t, 5, "running", "snapshot", "restore", web, "live")
+	const since = "C /etc\nA /etc/issue\nC /root/f\nC /root/g\nC /srv\nC /srv/d\nD /srv/d/x"
+	if got := must(t, "snapshot", "diff", web, "live"); got != since {
+		t.Errorf("since the snapshot:\n%s", got)
+	}
+	if got := must(t, "diff", web); !strings.Contains(got, "C /etc/issue") || !strings.Contains(got, "A /root/g") || strings.Contains(got, "/bin") {
+		t.Errorf("since the template:\n%s", got)
+	}
 	must(t, "stop", web)
 	must(t, "snapshot", "create", "--expire", "7d", "--description", "a text", web, "stopped")
 	must(t, "set", web, "--memory", "80M", "--label", "tier=web")

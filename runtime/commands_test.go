@@ -646,7 +646,7 @@ func commands() []trial {
 // only reads, copies or writes files of a VPS, or belongs to the template store.
 func TestCommandsAreComplete(t *testing.T) {
 	others := strings.Fields(`
-		AllPublished Bundle CheckHost Console Doctor DoctorHost Enter Events Exec Firewall Inspect List Logs Network Networks Processes Published ReadText Recipe Recipes
+		AllPublished Bundle CheckHost Console Diff Doctor DoctorHost Enter Events Exec Firewall Inspect List Logs Network Networks Processes Published ReadText Recipe Recipes
 		Copy Names Routing Settings SnapshotSettings Snapshots Stats Template Templates Trash TrashNames Volume Volumes Wait WriteText
 		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate`)
 	covered := map[string]bool{}

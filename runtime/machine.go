@@ -144,6 +144,8 @@ type rootfses interface {
 	MakeOver(r rootfs.Rootfs) error
 	Freeze(r rootfs.Rootfs, to string) error
 	Changed(r rootfs.Rootfs) (bool, error)
+	// Diff lists the differences between two stacks of layers. They are mounted at the directory at.
+	Diff(ctx context.Context, at string, old, new []rootfs.Frozen, emit func(tree.Change) error) error
 	Merge(ctx context.Context, upper, lower string) error // of layers of a VPS
 	// CopyLive begins a copy of the own files of a VPS that runs to the new directory to.
 	CopyLive(r rootfs.Rootfs, to string) (liveCopy, error)
@@ -249,6 +251,9 @@ func (overlays) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
 }
 func (overlays) Merge(ctx context.Context, upper, lower string) error {
 	return tree.Merge(ctx, upper, lower)
+}
+func (overlays) Diff(ctx context.Context, at string, old, new []rootfs.Frozen, emit func(tree.Change) error) error {
+	return tree.Diff(ctx, at, old, new, emit)
 }
 func (overlays) Changed(r rootfs.Rootfs) (bool, error)              { return r.Changed() }
 func (overlays) Mount(r rootfs.Rootfs) error                        { return r.Mount() }

@@ -579,6 +579,10 @@ func (w fakeRootfses) Merge(_ context.Context, upper, lower string) error {
 	})
 }
 
+func (w fakeRootfses) Diff(_ context.Context, _ string, old, new []rootfs.Frozen, emit func(tree.Change) error) error {
+	return emit(tree.Change{Kind: tree.Changed, Path: fmt.Sprintf("/%d layers to %d", len(old), len(new))})
+}
+
 func (w fakeRootfses) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
 	err := w.effect("begin a copy", func() error { return os.Mkdir(to, 0o755) })
 	return fakeCopy{w, r.Upper(), to}, err
