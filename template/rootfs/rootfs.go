@@ -150,7 +150,9 @@ func mountOverlay(target string, lowers []string, upper, work string, flags uint
 
 // overlayOptions returns the options in the form of mount(8)'s -o. redirect_dir
 // keeps the kernel's default. metacopy is off, so that each file in the upper
-// directory has its own data.
+// directory has its own data. index is off, whatever the default of the host is: with an
+// index the kernel refuses an upper directory whose lower ones have changed, as they do
+// after a snapshot.
 func overlayOptions(lowers []string, upper, work string) string {
 	colons := strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`)
 	commas := strings.NewReplacer(`\`, `\\`, `,`, `\,`)
@@ -159,9 +161,9 @@ func overlayOptions(lowers []string, upper, work string) string {
 		low = append(low, colons.Replace(l))
 	}
 	if upper == "" { // read-only
-		return "lowerdir=" + strings.Join(low, ":")
+		return "lowerdir=" + strings.Join(low, ":") + ",index=off"
 	}
-	return "lowerdir=" + strings.Join(low, ":") + ",upperdir=" + commas.Replace(upper) + ",workdir=" + commas.Replace(work) + ",metacopy=off"
+	return "lowerdir=" + strings.Join(low, ":") + ",upperdir=" + commas.Replace(upper) + ",workdir=" + commas.Replace(work) + ",metacopy=off,index=off"
 }
 
 // mountManyLayers mounts an overlay by fsopen(2) with one option lowerdir+ for
@@ -185,6 +187,7 @@ func mountManyLayers(target string, lowers []string, upper, work string, flags u
 		set("workdir", work)
 		set("metacopy", "off")
 	}
+	set("index", "off")
 	if err == nil {
 		err = unix.FsconfigCreate(fd)
 	}

@@ -16,7 +16,7 @@ import (
 
 func TestOverlayOptions(t *testing.T) {
 	got := overlayOptions([]string{"/a", `/b:c,d\e`}, "/up:1", "/work,2")
-	want := `lowerdir=/a:/b\:c\,d\\e,upperdir=/up:1,workdir=/work\,2,metacopy=off`
+	want := `lowerdir=/a:/b\:c\,d\\e,upperdir=/up:1,workdir=/work\,2,metacopy=off,index=off`
 	if got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
