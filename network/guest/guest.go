@@ -34,15 +34,16 @@ const header = "# " + marker + ": rewritten at each start. Take this line out to
 
 // Settings are the settings of the VPS that its files contain.
 type Settings struct {
-	Hostname   string // "" leaves hostname and hosts alone
-	Hosts      []Host // VPSs that it reaches by name, in the order of their lines
-	Interfaces []Interface
-	Servers    []netip.Addr // resolvers; none leaves resolv.conf alone
-	Search     []string
-	Routing    bool   // the host adds routes or rules, which the network service must leave alone
-	Init       string // which of the inits whose files are fitted it boots: InitBusybox, InitSysVinit, InitRunit; "" is another
-	TmpSize    string // mount options that bound a tmpfs on /tmp; "" leaves it alone
-	First      bool   // this VPS has never been started
+	Hostname    string // "" leaves hostname and hosts alone
+	Hosts       []Host // VPSs that it reaches by name, in the order of their lines
+	Interfaces  []Interface
+	Servers     []netip.Addr // resolvers; none leaves resolv.conf alone
+	Search      []string
+	Routing     bool   // the host adds routes or rules, which the network service must leave alone
+	Init        string // which of the inits whose files are fitted it boots: InitBusybox, InitSysVinit, InitRunit; "" is another
+	KeepConsole bool   // the inittab, and the services of runit, stay as they are
+	TmpSize     string // mount options that bound a tmpfs on /tmp; "" leaves it alone
+	First       bool   // this VPS has never been started
 }
 
 // An Interface is a link inside, with its addresses.

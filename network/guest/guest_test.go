@@ -55,6 +55,10 @@ func distributions() map[string]fstest.MapFS {
 			"etc/hostname":    file("builder\n"),
 			"etc/resolv.conf": file("nameserver 127.0.0.53\n"),
 		},
+		"debian-both": { // networkd is enabled, and ifupdown is installed
+			"usr/sbin/ifup": file(""), "etc/network/interfaces": file(debianInterfaces), "usr/lib/systemd/systemd-networkd": file(""),
+			"etc/systemd/system/multi-user.target.wants/systemd-networkd.service": link("/usr/lib/systemd/system/systemd-networkd.service"),
+		},
 		"debian-systemd": {
 			"usr/lib/systemd/systemd-networkd": file(""), "etc/hosts": file("127.0.0.1\tlocalhost\n"),
 			"etc/resolv.conf": link("../run/systemd/resolve/stub-resolv.conf"),

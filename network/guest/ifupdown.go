@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -15,7 +16,8 @@ const (
 
 // ifupdown writes interfaces(5) for Debian's ifupdown, Alpine's ifupdown-ng and
 // busybox's ifup: one block of lines. All other lines stay. An interface that
-// the user configures outside of the block belongs to the user.
+// the user configures outside of the block belongs to the user. Where networkd is
+// enabled, there is no block: each of both would fail on what the other has set.
 func ifupdown(w *writer, s Settings) {
 	const path = "etc/network/interfaces"
 	if !w.program("ifup") || !w.has("etc/network") {
@@ -28,7 +30,13 @@ func ifupdown(w *writer, s Settings) {
 	}
 	rest := withoutBlock(string(now.content))
 	if w.first {
-		rest = disable(rest, s.Interfaces)
+		rest = WithoutStanzas(rest, func(name string) bool {
+			return slices.ContainsFunc(s.Interfaces, func(i Interface) bool { return i.Name == name })
+		})
+	}
+	interfaces := s.Interfaces
+	if w.has("etc/systemd/system/multi-user.target.wants/systemd-networkd.service") {
+		interfaces = nil
 	}
 	var b strings.Builder
 	if !configures(rest, "lo") {
@@ -37,7 +45,7 @@ func ifupdown(w *writer, s Settings) {
 			b.WriteString("    pre-up ip -4 addr flush dev lo || true\n")
 		}
 	}
-	for _, i := range s.Interfaces {
+	for _, i := range interfaces {
 		if configures(rest, i.Name) {
 			w.keep(path)
 			continue
@@ -45,7 +53,7 @@ func ifupdown(w *writer, s Settings) {
 		stanzas(&b, i, s)
 	}
 	text := rest
-	if len(s.Interfaces) > 0 && b.Len() > 0 {
+	if len(interfaces) > 0 && b.Len() > 0 {
 		if text != "" && !strings.HasSuffix(text, "\n") {
 			text += "\n"
 		}
@@ -92,21 +100,18 @@ func configures(text, name string) bool {
 	return false
 }
 
-// disable turns the stanzas that a template has for our interfaces into comments.
-func disable(text string, interfaces []Interface) string {
-	ours := map[string]bool{}
-	for _, i := range interfaces {
-		ours[i.Name] = true
-	}
+// WithoutStanzas turns the stanzas of interfaces(5) for interfaces that are gone into
+// comments.
+func WithoutStanzas(text string, gone func(name string) bool) string {
 	var b strings.Builder
 	inside := false
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
 		switch {
 		case len(f) > 1 && f[0] == "iface":
-			inside = ours[f[1]]
+			inside = gone(f[1])
 		case len(f) == 2 && (f[0] == "auto" || strings.HasPrefix(f[0], "allow-")):
-			inside = ours[f[1]]
+			inside = gone(f[1])
 		case len(f) > 0 && startsStanza(f[0]):
 			inside = false
 		}

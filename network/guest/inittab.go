@@ -34,7 +34,7 @@ const (
 // The formats are those of busybox (examples/inittab) and of sysvinit
 // (inittab(5)).
 func inittab(w *writer, s Settings) {
-	if s.Init != InitBusybox && s.Init != InitSysVinit {
+	if s.KeepConsole || s.Init != InitBusybox && s.Init != InitSysVinit {
 		return
 	}
 	now := w.look(inittabPath)
@@ -89,13 +89,18 @@ func originalInittab(text string) string {
 // lines that are missing.
 func (w *writer) fitInittab(text, init string) string {
 	var b strings.Builder
-	console, mark := false, strings.Contains(text, "/run/booted")
+	console, power, mark := false, false, strings.Contains(text, "/run/booted")
 	for line := range strings.Lines(text) {
 		e, ok := parseInittab(line)
 		if ok && e.respawned() {
 			why := w.inVain(e, init)
 			b.WriteString(why)
 			console = console || why == "" && e.onConsole(init)
+		}
+		if ok && e.onPower() && init == InitSysVinit {
+			why := w.inVain(e, init)
+			b.WriteString(why)
+			power = power || why == "" && e.action != "powerokwait"
 		}
 		b.WriteString(line)
 	}
@@ -108,6 +113,10 @@ func (w *writer) fitInittab(text, init string) string {
 	// Busybox leaves no other trace of having booted; sysvinit has utmp(5).
 	if touch := w.find("touch"); init == InitBusybox && !mark && touch != "" {
 		add("::wait:" + touch + " /run/booted")
+	}
+	// What croft stop asks for.
+	if shutdown := w.find("shutdown"); init == InitSysVinit && !power && shutdown != "" {
+		add("crpw::powerwait:" + shutdown + " -h -P now")
 	}
 	if getty := w.getty(init); !console && getty != "" {
 		add(getty)
@@ -161,6 +170,9 @@ func parseInittab(line string) (inittabEntry, bool) {
 func (e inittabEntry) respawned() bool {
 	return e.action == "respawn" || e.action == "askfirst"
 }
+
+// onPower reports whether sysvinit runs the process for a power button or supply.
+func (e inittabEntry) onPower() bool { return strings.HasPrefix(e.action, "power") }
 
 // program is the file that e runs, and its arguments. A "-" makes a login
 // shell in busybox, a "+" tells sysvinit to leave utmp alone.

@@ -52,7 +52,7 @@ func inittabSystems() map[string]fstest.MapFS {
 			"::sysinit:/etc/rc\n::once:/bin/touch /run/booted\n::respawn:-/bin/sh\n")}),
 		"busybox, without an inittab": with(fstest.MapFS{"etc/init.d/rcS": file("")}),
 		"sysvinit":                    with(fstest.MapFS{"etc/inittab": file(sysvInittab)}),
-		"sysvinit, with script":       with(fstest.MapFS{"etc/inittab": file(sysvInittab), "usr/bin/script": file("")}),
+		"sysvinit, with script":       with(fstest.MapFS{"etc/inittab": file(sysvInittab), "usr/bin/script": file(""), "sbin/shutdown": file("")}),
 		"sysvinit, without a getty":   {"etc/inittab": file("id:2:initdefault:\n")},
 		"other, with an inittab":      with(fstest.MapFS{"etc/inittab": file(alpineInittab)}),
 	}
@@ -65,6 +65,15 @@ func fitted(t *testing.T, root fstest.MapFS, init string, first bool) Changes {
 		t.Fatal(err)
 	}
 	return got
+}
+
+func TestKeepConsole(t *testing.T) {
+	for name, root := range inittabSystems() {
+		init, _, _ := strings.Cut(name, ",")
+		if got, err := Files(root, Settings{Init: init, First: true, KeepConsole: true}); err != nil || len(got.Files) > 0 {
+			t.Errorf("%s: %+v, %v", name, got.Files, err)
+		}
+	}
 }
 
 func TestInittab(t *testing.T) {

@@ -9,7 +9,7 @@ func runit(w *writer, s Settings) {
 	if getty == "" {
 		getty = w.find("agetty")
 	}
-	if s.Init != InitRunit || getty == "" || !w.has(services) || w.has(services+"/getty-console") {
+	if s.KeepConsole || s.Init != InitRunit || getty == "" || !w.has(services) || w.has(services+"/getty-console") {
 		return
 	}
 	w.write(current{}, run, 0o755, "#!/bin/sh\n# "+marker+": made when it is missing\nexec "+getty+" -L 115200 console linux\n")
