@@ -37,9 +37,9 @@ test: needs-build needs-test needs-vm lint test-unit test-integration test-vm ##
 test-unit: $(HOLDER) $(BUSYBOX) ## run the tests that need no root
 	$(GO) test $(RACE) -tags $(TAGS) -timeout 10m ./...
 
-test-integration: croft ## drive ./croft as root; T=REGEXP picks tests
+test-integration: croft ## drive ./croft as root; FULL=1 tests more releases of Debian, T=REGEXP picks tests
 	$(GO) test -c -tags $(TAGS),integration -o integration/integration.test ./integration
-	cd integration && $(SUDO) env CROFT_BIN="$(CURDIR)/croft" CROFT_TEST_CACHE="$(CROFT_TEST_CACHE)" CROFT_GUESTS="$(CROFT_GUESTS)" \
+	cd integration && $(SUDO) env CROFT_BIN="$(CURDIR)/croft" CROFT_TEST_CACHE="$(CROFT_TEST_CACHE)" CROFT_GUESTS="$(CROFT_GUESTS)" FULL="$(FULL)" \
 		./integration.test -test.timeout $(if $(CROFT_GUESTS),150m,40m) $(if $(T),-test.v -test.run '$(value T)')
 
 test-vm: needs-build needs-test needs-vm croft ## test in a virtual machine with systemd and cgroup v2; FULL=1 tests all, T=REGEXP picks tests, M=REGEXP machines

@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 		"bundles", "network", "network/guest", "network/host", "template", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
-		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/events", "runtime/hooks", "runtime/firstboot", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/snapshots", "runtime/hostdevices", "runtime/mounts", "runtime/hostlimits", "runtime/doctor", "template/rootfs/tree",
+		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/events", "runtime/hooks", "runtime/firstboot", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/snapshots", "runtime/hostdevices", "runtime/mounts", "runtime/hostlimits", "runtime/doctor", "template/rootfs/tree", "runtime/fit", "internal/atomicfile",
 	},
 	"runtime/filecopy":  {"internal/nsthread", "template/layer"},
 	"runtime/mounts":    {"internal/inside", "internal/nsthread", "internal/proc", "internal/userns", "internal/vps"},
@@ -60,9 +60,10 @@ var arrows = map[string][]string{
 	"runtime/tables":      {"internal/state", "internal/vps", "network"},
 	"runtime/observe":     {"internal/inside", "internal/proc", "internal/state", "internal/vps"},
 	"runtime/paths":       {"bundles", "internal/state", "internal/vps"},
-	"runtime/guests":      {"bundles", "internal/initkind", "internal/inside", "internal/nsthread", "internal/vps", "network/guest", "runtime/accounts", "runtime/holder/fuse", "runtime/holder/protocol", "runtime/seeds", "template/rootfs"},
+	"runtime/guests":      {"bundles", "internal/initkind", "internal/inside", "internal/nsthread", "internal/vps", "network/guest", "runtime/accounts", "runtime/fit", "runtime/holder/fuse", "runtime/holder/protocol", "runtime/seeds", "template/rootfs"},
 	"runtime/accounts":    {"internal/vps"},
 	"runtime/seeds":       {"internal/vps"},
+	"runtime/fit":         {"internal/identity", "internal/initkind", "internal/vps", "network/guest"},
 	"runtime/command":     {"internal/inside", "runtime/holder", "runtime/inits", "template"},
 	"runtime/inits":       {"internal/signame", "internal/initkind", "internal/inside", "internal/proc"},
 	"bundles":             {"internal/vps", "internal/atomicfile"},
@@ -74,7 +75,7 @@ var arrows = map[string][]string{
 		"internal/initkind", "internal/nsthread",
 		"internal/flock", "internal/atomicfile", "internal/removetree",
 	},
-	"template/layer":          {"internal/removetree"},
+	"template/layer":          {"internal/identity", "internal/removetree"},
 	"template/rootfs":         {"template/layer", "internal/nsthread", "internal/removetree", "internal/userns"},
 	"template/rootfs/tree":    {"template/layer", "template/rootfs", "internal/removetree"},
 	"template/recipe":         {"template/busybox", "template/layer", "internal/initkind", "internal/nsthread"},
@@ -106,6 +107,7 @@ var arrows = map[string][]string{
 	"internal/signame":        nil,
 	"internal/sizes":          nil,
 	"internal/removetree":     nil,
+	"internal/identity":       nil,
 	"internal/fail":           nil,
 	"internal/inherited":      nil,
 	"integration":             nil,
@@ -139,7 +141,7 @@ var alone = map[string][]string{
 
 // pure packages decide and do not act. They read no file, open no socket and
 // start no program, so their results depend on their arguments alone.
-var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/endreason", "runtime/restarts", "runtime/doctor", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes"}
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/fit", "internal/identity", "runtime/endreason", "runtime/restarts", "runtime/doctor", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes"}
 
 // acting is what a pure package does not import, and which names it may use
 // nevertheless: constants, and types of values.

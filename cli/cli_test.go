@@ -196,7 +196,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"architecture": "arm64", "description": "a text", "root": "/r", "config-dir": "/c", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
 		"publish": "8080:80", "since": "90m", "names": "no", "mount": "data:/srv", "mount-add": "tmpfs:/cache", "mount-del": "/srv",
 		"image": "x", "format": "{{1}}",
-		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "restart": "always", "protect": "yes", "dmesg": "off", "max-size": "500G", "keep": "7d", "expire": "7d",
+		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "restart": "always", "fit": "fstab", "protect": "yes", "dmesg": "off", "max-size": "500G", "keep": "7d", "expire": "7d",
 	}
 	// Options without an effect here. --wide has one on a terminal: see
 	// TestTablesFitTheTerminal.

@@ -39,7 +39,7 @@ SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 
 ` + rateAbout + `
 
-` + deviceAbout + "\n\n" + accessAbout + "\n\n" + firstBootAbout + "\n\n" + credentialAbout + "\n\n" + capabilityAbout + "\n\n" + dmesgAbout,
+` + deviceAbout + "\n\n" + accessAbout + "\n\n" + firstBootAbout + "\n\n" + credentialAbout + "\n\n" + capabilityAbout + "\n\n" + dmesgAbout + "\n\n" + fitAbout,
 		Options: append(settingOptions(), loginUserOption(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
 		Run:     a.run(create),
 	}
@@ -75,7 +75,7 @@ func settingOptions() []cmdline.Option {
 		onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(),
 		{Name: "protect", Usage: "destroy refuses it, until \"croft set NAME --protect no\""},
 		{Name: "id-size", Placeholder: "NUMBER", Usage: "number of user ids, a multiple of 65536; rootless containers inside need 196608 or more (default: 262144)"},
-	}, insideOptions(), []cmdline.Option{credentialOption()})
+	}, insideOptions(), []cmdline.Option{credentialOption(), fitOption()})
 }
 
 func create(ctx context.Context, i *invocation) error {
@@ -125,6 +125,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		StopTime:    get(i, "stop-timeout", values.Timeout),
 		Protected:   i.Is("protect"),
 		Restart:     get(i, "restart", vps.ParseRestart),
+		Fit:         get(i, "fit", vps.ParseFit),
 	}
 	o.Rates = getMany(i, "rate", values.Rate)
 	o.Connections = get(i, "connections", values.Connections)

@@ -98,7 +98,7 @@ with --force or --all, until --protect no. All other commands work as before.
 ` + accessAbout + "\n\n" + firstBootAbout + ` "--first-boot none" withdraws a script
 that has not run yet.
 
-` + credentialAbout + "\n\n" + capabilityAbout + "\n\n" + dmesgAbout,
+` + credentialAbout + "\n\n" + capabilityAbout + "\n\n" + dmesgAbout + "\n\n" + fitAbout,
 		Options: append(changeOptions(),
 			cmdline.Option{Name: "file", Short: "f", Placeholder: "FILE", Kind: cmdline.Files, Usage: "settings in YAML: a file, or - for standard input"},
 			cmdline.Option{Name: "at-restart", Usage: "save the changes; a running VPS gets them at its next start"},
@@ -133,7 +133,7 @@ func changeOptions() []cmdline.Option {
 		{Name: "allow", Placeholder: "WHAT|-WHAT", Many: true, Dash: true, Usage: "allow vsock, io_uring or capabilities, or end that, at the next start; may be repeated"},
 		{Name: "cap-add", Placeholder: "CAPABILITY|-CAPABILITY", Many: true, Dash: true, Usage: "give a capability that VPSs do not have by default, or ALL, or end that, at the next start; may be repeated"},
 		{Name: "cap-drop", Placeholder: "CAPABILITY|-CAPABILITY", Many: true, Dash: true, Usage: "take a capability, or ALL, or end that, at the next start; may be repeated"},
-		dmesgOption(", at the next start"), setCredentialOption(), loginUserOption(),
+		dmesgOption(", at the next start"), setCredentialOption(), fitOption(), loginUserOption(),
 	}, insideOptions())
 }
 
@@ -219,6 +219,7 @@ func setEdits(i *invocation) []vps.Edit {
 	edits = addEdit(edits, i, "boot-order", values.BootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })
 	edits = addEdit(edits, i, "stop-timeout", values.Timeout, func(d time.Duration) vps.Edit { return vps.SetStopTimeout{Timeout: d} })
 	edits = addEdit(edits, i, "restart", vps.ParseRestart, func(r vps.Restart) vps.Edit { return vps.SetRestart{Restart: r} })
+	edits = addEdit(edits, i, "fit", vps.ParseFit, func(f vps.Fit) vps.Edit { return vps.SetFit{Fit: f} })
 	edits = addEdit(edits, i, "protect", values.YesNo, func(yes bool) vps.Edit { return vps.SetProtected{Protected: yes} })
 	return edits
 }

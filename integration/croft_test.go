@@ -225,6 +225,7 @@ type info struct {
 		Last  *end
 	}
 	MonitorLog string
+	Fitted     []string
 	Cgroup     string
 	PinnedCPUs string
 	Files      string

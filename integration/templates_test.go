@@ -26,7 +26,7 @@ import (
 )
 
 // The templates that the tests boot, beside busybox, which needs no building.
-var debians = []string{"debian-12", "debian-13", "debian-12-sysvinit", "debian-12-openrc", "debian-12-containers", "debian-13-containers", "debian-sid-tests"}
+var debians = []string{"debian-12", "debian-13", "debian-12-sysvinit", "debian-12-openrc", "debian-12-containers", "debian-13-containers", "debian-sid-tests", "plain-trixie"}
 
 // A cache is a root directory of croft that is kept between runs for the
 // templates in it. It is named after the code and the recipes that made them.
@@ -126,6 +126,7 @@ func templateCode() (string, error) {
 	if err == nil {
 		err = filepath.WalkDir("recipes", add)
 	}
+	fmt.Fprint(sum, plainOptions())
 	return hex.EncodeToString(sum.Sum(nil)[:6]), err
 }
 
@@ -146,6 +147,9 @@ func (c *cache) buildNow(name string) error {
 	}
 	start := time.Now()
 	fmt.Fprintf(os.Stderr, "integration: building %s, kept in %s for later runs\n", name, c.root)
+	if suite, plain := strings.CutPrefix(name, plainPrefix); plain {
+		return c.importPlain(name, suite)
+	}
 	args := []string{"template", "build", name}
 	recipe := filepath.Join("recipes", name+".yaml") // of the tests' own
 	if guest, text := guests.Template(guestPrograms()); guest == name {

@@ -148,6 +148,9 @@ func (c *change) make(ctx context.Context) (err error) {
 	if err := c.checkNewMounts(); err != nil {
 		return err
 	}
+	if err := c.checkFit(); err != nil {
+		return err
+	}
 	fewer, err := c.checkFewerIDs()
 	if err != nil {
 		return err

@@ -72,7 +72,12 @@ func (m *Manager) clone(ctx context.Context, from vps.Name, snapshot string, to 
 	if err != nil {
 		return vps.VPS{}, err
 	}
+	first, err := m.firstStart(from)
+	if err != nil {
+		return vps.VPS{}, err
+	}
 	c, without := snapshots.Cloned(v, to, uuid.NewString(), time.Now().UTC().Truncate(time.Second))
+	c.Fit = c.Fit.Cloned(!first)
 	o := CreateOptions{like: &c, IDSize: c.IDs.Size, Connections: connections}
 	if err := m.create(ctx, target, o, imageOf(c)); err != nil {
 		return vps.VPS{}, err

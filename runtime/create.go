@@ -233,6 +233,7 @@ func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error)
 	for _, c := range o.Credentials {
 		edits = append(edits, c)
 	}
+	edits = append(edits, vps.SetFit{Fit: o.Fit})
 	if o.FirstBoot != nil {
 		edits = append(edits, vps.SetFirstBoot{Script: o.FirstBoot})
 	}

@@ -19,6 +19,7 @@ import (
 	"croft/network"
 	"croft/network/guest"
 	"croft/runtime/container"
+	"croft/runtime/fit"
 	"croft/runtime/guests"
 	"croft/runtime/holder"
 	"croft/runtime/hostfacts"
@@ -182,6 +183,8 @@ type guestAccess interface {
 	FindInit(root *inside.Root) guests.Init
 	Prepare(root *inside.Root, first uint32) (warnings []string, err error)
 	Configure(root *inside.Root, first uint32, s guest.Settings) (warnings []string, err error)
+	// Fit makes the steps of asked in files that no program uses yet.
+	Fit(root *inside.Root, first uint32, own string, g fit.Guest, asked vps.Fit) (done, warnings []string, err error)
 	// Change makes all of what or nothing; undo makes the files what they were.
 	Change(ctx context.Context, root *inside.Root, v vps.VPS, what vps.Inside) (undo func(*inside.Root) error, err error)
 	MountData(p *inside.Process, dirs []rootfs.DataDir) error

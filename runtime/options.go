@@ -46,6 +46,8 @@ type CreateOptions struct {
 	Credentials []vps.SetCredential
 	// FirstBoot is a script that runs once, after the first boot; nil is none.
 	FirstBoot []byte
+	// Fit says which steps make the files of the template fit at the first start.
+	Fit vps.Fit
 	// Inside is what its own files get before its first start.
 	Inside vps.Inside
 	// Connections is the limit of connections of each interface in the host's

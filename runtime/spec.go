@@ -55,8 +55,23 @@ func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root, d
 	if err != nil {
 		return nil, err
 	}
+	first, err := mon.firstStart(v.Name)
+	if err != nil {
+		return nil, err
+	}
+	var fitted []string
+	if first {
+		if fitted, err = mon.fitGuest(v, root, files, bootedInit(init, image), image); err != nil {
+			return nil, err
+		}
+	}
 	if err := mon.configureGuest(v, files, host, bootedInit(init, image)); err != nil {
 		return nil, err
+	}
+	if first {
+		if err := mon.noteConfigured(v.Name, fitted); err != nil {
+			return nil, err
+		}
 	}
 	v.Limits.CPUSet = cpus
 	spec, err := mon.specOf(v, init, files, host, paths.NotifySocket(mon.store, v.Name), mon.how == spawnWait)
@@ -121,7 +136,7 @@ func bundleSettings(v vps.VPS, init guests.Init, host hostfacts.Facts, image tem
 		First: v.IDs.First, Size: v.IDs.Size,
 		CgroupsPath: host.Cgroups.CgroupsPath(string(v.Name)),
 		Limits:      vps.Limits(v.Limits), Capacity: host.Capacity, OOMScoreAdj: host.OOMScoreAdj,
-		Sysctls: v.Sysctls, Devices: host.Devices, NotifyFile: notify,
+		Sysctls: startSysctls(v), Devices: host.Devices, NotifyFile: notify,
 		NoFile: host.NoFile, HostUptime: host.Uptime, Arch: host.Arch, Allow: v.Allow, CapAdd: v.CapAdd, CapDrop: v.CapDrop,
 	}
 	if v.Privileged {
@@ -185,20 +200,14 @@ func (m *Manager) configureGuest(v vps.VPS, root *inside.Root, host hostfacts.Fa
 		return err
 	}
 	settings.Init = guestInit(init)
+	settings.KeepConsole = !v.Fit.Has(vps.FitConsole)
 	settings.Hosts = names.HostsFor(v, m.networkTables().All())
-	mark := paths.Configured(m.store, v.Name)
-	settings.First = !paths.Exists(mark)
-	warnings, err := m.guests.Configure(root, v.IDs.First, settings)
-	m.warnAll(v.Name, warnings)
-	if err != nil {
+	if settings.First, err = m.firstStart(v.Name); err != nil {
 		return err
 	}
-	if settings.First {
-		if err := os.WriteFile(mark, nil, 0o600); err != nil {
-			return fmt.Errorf("note that the guest is configured: %w", err)
-		}
-	}
-	return nil
+	warnings, err := m.guests.Configure(root, v.IDs.First, settings)
+	m.warnAll(v.Name, warnings)
+	return err
 }
 
 // guestSettings returns the settings for the guest's own files.

@@ -34,6 +34,7 @@ import (
 	"croft/network"
 	"croft/network/guest"
 	"croft/runtime/container"
+	"croft/runtime/fit"
 	"croft/runtime/guests"
 	"croft/runtime/holder"
 	"croft/runtime/hostfacts"
@@ -67,6 +68,7 @@ type world struct {
 	devices  map[string]*fakeDevices // of running VPSs
 	told     map[uint32][]guest.Host // the names that a VPS knows, by its first id
 	tellings int                     // how often one was told
+	fitted   []string                // what was done to VPSs at their first start
 
 	ended func(id string) // a monitor writes down that its VPS has ended
 }
@@ -776,6 +778,10 @@ func (fakeGuests) FindInit(*inside.Root) guests.Init              { return guest
 func (fakeGuests) Prepare(*inside.Root, uint32) ([]string, error) { return nil, nil }
 func (w fakeGuests) Configure(*inside.Root, uint32, guest.Settings) ([]string, error) {
 	return nil, w.effect("write the guest's files", func() error { return nil })
+}
+func (w fakeGuests) Fit(_ *inside.Root, _ uint32, _ string, g fit.Guest, asked vps.Fit) (done, warnings []string, err error) {
+	err = w.effect("fit the guest's files", func() error { w.fitted = append(w.fitted, asked.String()+" of "+g.UUID); return nil })
+	return []string{"machine-id"}, nil, err
 }
 func (w fakeGuests) Hosts(_ *inside.Root, first uint32, all []guest.Host) ([]string, error) {
 	return nil, w.effect("write names", func() error { w.told[first] = all; w.tellings++; return nil })

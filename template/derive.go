@@ -60,7 +60,7 @@ func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, 
 		}
 		all, below = append(all, l), append([]string{st.path(layerName(l.diffID))}, below...)
 	}
-	return s.commitDerived(ctx, st, name, from, all)
+	return s.commitDerived(ctx, st, name, from, all, o)
 }
 
 // stageChanges stages a layer of the topmost files of r, which are over the layers below.
@@ -101,7 +101,7 @@ func (s *Store) stageChanges(ctx context.Context, st *stage, lower []string, r r
 
 // commitDerived puts the image from into the store, with the layers added, the lowest
 // first.
-func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from stored, added []stagedLayer) (Image, error) {
+func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from stored, added []stagedLayer, o DeriveOptions) (Image, error) {
 	var c oci.Image
 	if err := s.readBlob(from.config, &c); err != nil {
 		return Image{}, err
@@ -120,6 +120,7 @@ func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from 
 	if found.Init != im.Init {
 		im.Init, im.ContainerEnv = found.Init, found.ContainerEnv
 	}
+	im.KeepsIdentity = o.KeepIdentity
 	im.Recipe = "" // a build from the recipe would not have the changes
 	im.Created, im.Size = time.Now(), size
 	said := configOf(im)
@@ -129,6 +130,7 @@ func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from 
 	}
 	delete(labels, labelRecipe)
 	delete(labels, labelContainerEnv)
+	delete(labels, labelIdentity)
 	for k, v := range said.Config.Labels {
 		labels[k] = v
 	}

@@ -168,8 +168,15 @@ func TestDeriveLeavesIdentitiesOut(t *testing.T) {
 	if im, err = s.Derive(t.Context(), "backup", base.Digest, r, DeriveOptions{KeepIdentity: true}); err != nil {
 		t.Fatal(err)
 	}
-	if got := seen(t, s, im); strings.Count(got, "\"mine\"") != 6 {
-		t.Errorf("asked to keep all, it has\n%s", got)
+	if got := seen(t, s, im); strings.Count(got, "\"mine\"") != 6 || !im.KeepsIdentity {
+		t.Errorf("asked to keep all, it has %v\n%s", im.KeepsIdentity, got)
+	}
+	if again, err := s.Resolve("backup"); err != nil || !again.KeepsIdentity {
+		t.Errorf("read again: %+v, %v", again, err)
+	}
+	r = changed(t, s, im, 800000, 65536, func(string) {})
+	if im, err = s.Derive(t.Context(), "shared", im.Digest, r, DeriveOptions{}); err != nil || im.KeepsIdentity {
+		t.Errorf("made of that for many: %+v, %v", im, err)
 	}
 }
 

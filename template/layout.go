@@ -44,7 +44,10 @@ const (
 	labelRecipe       = "croft.recipe"
 	labelContainerEnv = "croft.container-env"
 	labelSize         = "croft.unpacked-size"
+	labelIdentity     = "croft.identity" // identityKept or missing
 )
+
+const identityKept = "kept"
 
 // maxJSON is the largest size of an index, manifest or config, in bytes: they may
 // come from untrusted images.
@@ -188,7 +191,7 @@ func imageOf(c oci.Image, m oci.Manifest, found map[string]string) Image {
 	said := func(label string) string { return cmp.Or(c.Config.Labels[label], found[label]) }
 	im := Image{
 		Distribution: said(labelDistribution), Release: said(labelRelease), Variant: said(labelVariant),
-		Architecture: c.Architecture, Init: said(labelInit), Recipe: said(labelRecipe), ContainerEnv: said(labelContainerEnv),
+		Architecture: c.Architecture, Init: said(labelInit), Recipe: said(labelRecipe), ContainerEnv: said(labelContainerEnv), KeepsIdentity: said(labelIdentity) == identityKept,
 		Env: c.Config.Env, Entrypoint: c.Config.Entrypoint, Cmd: c.Config.Cmd,
 		User: c.Config.User, WorkingDir: c.Config.WorkingDir, StopSignal: c.Config.StopSignal,
 	}
@@ -224,6 +227,9 @@ func configOf(im Image) oci.Image {
 		if v != "" {
 			labels[k] = v
 		}
+	}
+	if im.KeepsIdentity {
+		labels[labelIdentity] = identityKept
 	}
 	c := oci.Image{
 		Created:  &created,

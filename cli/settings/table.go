@@ -54,6 +54,7 @@ func All() []Setting {
 		{Key: "locale"},
 		{Key: "user-data"},
 		{Key: "first-boot"},
+		{Key: "fit", Default: "all", Words: func(v vps.VPS) []string { return text(string(v.Fit)) }},
 		{Key: "credential", Form: Pairs},
 		{Key: "label", Form: Pairs, Words: func(v vps.VPS) []string { return pairs(v.Labels) }},
 	}

@@ -150,6 +150,7 @@ func full(t testing.TB) vps.VPS {
 		StopAfter:   90,
 		NoDmesg:     true,
 		Protected:   true,
+		Fit:         vps.FitNone,
 		Restart:     vps.Restart{When: vps.RestartOnFailure, Most: 3},
 		Privileged:  true,
 		Labels:      map[string]string{"k": "v"},

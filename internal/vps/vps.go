@@ -37,6 +37,7 @@ type VPS struct {
 	Devices    []Device          `json:"devices,omitempty"` // of the host
 	// Credentials are secrets for services of the VPS; their values are not here.
 	Credentials []Credential      `json:"credentials,omitempty"`
+	Fit         Fit               `json:"fit,omitempty"`                // what the first start does to the files of the template
 	Ephemeral   bool              `json:"ephemeral,omitempty"`          // created by run --rm
 	Runner      Runner            `json:"runner,omitzero"`              // an ephemeral VPS ends with this process
 	OnBoot      OnBoot            `json:"onboot,omitempty"`             // whether a boot of the host starts it
@@ -131,7 +132,7 @@ func (v VPS) Check() error {
 	}
 	for _, check := range []func() error{
 		v.checkTexts, v.OnBoot.Check, v.checkInterfaces, v.Limits.Check, v.DNS.Check, v.Firewall.Check, v.Routing.Check,
-		v.checkPublished, v.checkAllow, v.checkCapabilities, v.checkSysctls, v.checkDevices, v.checkMounts, v.checkRestart, v.checkCredentials,
+		v.checkPublished, v.checkAllow, v.checkCapabilities, v.checkSysctls, v.checkDevices, v.checkMounts, v.checkRestart, v.checkCredentials, v.checkFit,
 	} {
 		if err := check(); err != nil {
 			return err

@@ -6,10 +6,12 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 
 	goruntime "runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -98,6 +100,8 @@ type Info struct {
 	Mounts      []vps.Mount       `json:"mounts"`      // beside the root filesystem
 	Credentials []string          `json:"credentials"` // their names
 	FirstBoot   *firstboot.Record `json:"firstBoot"`   // its last first-boot script; nil if it had none
+	Fit         string            `json:"fit"`         // which steps the first start makes: all, none, or their names
+	Fitted      []string          `json:"fitted"`      // steps that were needed there
 	Labels      map[string]string `json:"labels"`
 	Description string            `json:"description"`
 	Ephemeral   bool              `json:"ephemeral"`
@@ -239,7 +243,16 @@ func (l Looker) Inspect(ctx context.Context, name vps.Name) (Info, error) {
 }
 
 func broken(name vps.Name, err error) Info {
-	return Info{Name: name, Status: observe.Broken, Error: err.Error(), Interfaces: []InterfaceInfo{}, Published: []vps.Publication{}, Mounts: []vps.Mount{}, Credentials: []string{}, Labels: map[string]string{}}
+	return Info{Name: name, Status: observe.Broken, Error: err.Error(), Interfaces: []InterfaceInfo{}, Published: []vps.Publication{}, Mounts: []vps.Mount{}, Credentials: []string{}, Fitted: []string{}, Labels: map[string]string{}}
+}
+
+// fitted returns the steps that the first start of a VPS has made.
+func (l Looker) fitted(name vps.Name) []string {
+	text, err := os.ReadFile(paths.Configured(l.Store, name))
+	if err != nil {
+		return []string{}
+	}
+	return append([]string{}, strings.Fields(string(text))...)
 }
 
 // describe describes v. perhaps has the VPSs that may have processes although
@@ -252,7 +265,7 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 		Interfaces: describeInterfaces(v, networks), Published: append([]vps.Publication{}, v.Published...),
 		Allow: append([]string{}, v.Allow...), CapAdd: append([]string{}, v.CapAdd...), CapDrop: append([]string{}, v.CapDrop...), Devices: append([]vps.Device{}, v.Devices...), Mounts: append([]vps.Mount{}, v.Mounts...), Credentials: []string{},
 		Bundle: l.Store.BundleDir(v.Name), Files: filepath.Join(l.Store.FSDir(v.Name), "upper"),
-		MonitorLog: paths.MonitorLog(l.Store, v.Name),
+		MonitorLog: paths.MonitorLog(l.Store, v.Name), Fit: v.Fit.String(), Fitted: l.fitted(v.Name),
 	}
 	for _, c := range v.Credentials {
 		info.Credentials = append(info.Credentials, c.Name)

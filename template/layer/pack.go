@@ -29,7 +29,7 @@ type Packer struct {
 	// OpenMerged opens a directory of the merged view: this layer over the lower
 	// ones. The name is relative to the root. Nil: a renamed directory is an error.
 	OpenMerged    func(name string) (int, error)
-	ResetIdentity bool                   // leave out files that identify one VPS: identityOf
+	ResetIdentity bool                   // leave out files that identify one VPS: treatmentOf
 	InLowerLayer  func(name string) bool // reports whether a lower layer has that file; used with ResetIdentity
 	Standalone    bool                   // no layers below: a device 0/0 is a device, not a whiteout
 	MinHoles      int64                  // a file with at least this many bytes of holes becomes a sparse entry
@@ -100,7 +100,7 @@ func (p *Packer) entry(parent int, name, base string) error {
 	}
 	h := p.header(name, &st)
 	if p.ResetIdentity && st.Mode&unix.S_IFMT == unix.S_IFREG {
-		switch identityOf(name) {
+		switch treatmentOf(name) {
 		case emptied:
 			h.Typeflag = tar.TypeReg
 			return p.tar.WriteHeader(h)

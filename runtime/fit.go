@@ -1,0 +1,95 @@
+package runtime
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+
+	"croft/internal/atomicfile"
+	"croft/internal/fail"
+	"croft/internal/initkind"
+	"croft/internal/inside"
+	"croft/internal/vps"
+	"croft/runtime/fit"
+	"croft/runtime/paths"
+	"croft/template"
+	"croft/template/rootfs"
+)
+
+// fitGuest makes the files of the template fit v at its first start, and returns the
+// steps that it has made. No program of v runs yet.
+func (m *Manager) fitGuest(v vps.VPS, r rootfs.Rootfs, files *inside.Root, init initkind.Kind, image template.Image) ([]string, error) {
+	g := fit.Guest{Init: init, UUID: v.UUID, IDs: v.IDs.Size}
+	for _, i := range v.Interfaces {
+		g.Links = append(g.Links, i.Name)
+	}
+	for _, d := range v.Devices {
+		g.Devices = append(g.Devices, cmp.Or(d.Path, d.Source))
+	}
+	done, warnings, err := m.guests.Fit(files, v.IDs.First, r.Upper(), g, fitOf(v, image))
+	m.warnAll(v.Name, warnings)
+	return done, err
+}
+
+// fitOf returns the steps of v. By default a VPS of a backup is what the former VPS was,
+// whose first start has made the steps.
+func fitOf(v vps.VPS, image template.Image) vps.Fit {
+	if v.Fit == "" && image.KeepsIdentity {
+		return vps.FitNone
+	}
+	return v.Fit
+}
+
+// firstStart reports whether name has never been started.
+func (m *Manager) firstStart(name vps.Name) (bool, error) {
+	_, err := os.Stat(paths.Configured(m.store, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look whether %s was started before: %w", name, err)
+	}
+	return false, nil
+}
+
+// noteConfigured notes that v has had its first start, and which steps of it were
+// needed.
+func (m *Manager) noteConfigured(name vps.Name, steps []string) error {
+	text := ""
+	for _, s := range steps {
+		text += s + "\n"
+	}
+	if err := atomicfile.Replace(paths.Configured(m.store, name), 0o600, []byte(text)); err != nil {
+		return fmt.Errorf("note that the guest is configured: %w", err)
+	}
+	return nil
+}
+
+// startSysctls returns the sysctls of v, and what a start sets beside them: all users
+// may ping. By default the kernel allows no group, and ping of some distributions has no
+// capability of its own.
+func startSysctls(v vps.VPS) map[string]string {
+	if _, set := v.Sysctls[fit.PingKey]; set || !v.Fit.Has(vps.FitPing) {
+		return v.Sysctls
+	}
+	all := maps.Clone(v.Sysctls)
+	if all == nil {
+		all = map[string]string{}
+	}
+	all[fit.PingKey] = fit.PingRange(v.IDs.Size)
+	return all
+}
+
+// checkFit is fail.State if the steps of a VPS that has had its first start change.
+func (c *change) checkFit() error {
+	if c.was.Fit == c.now.Fit {
+		return nil
+	}
+	if first, err := c.firstStart(c.now.Name); err != nil || first {
+		return err
+	}
+	return fail.New(fail.State, "%s has had its first start, and --fit counts only there (it has: %s)", c.now.Name, c.was.Fit)
+}
