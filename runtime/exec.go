@@ -252,6 +252,22 @@ func (m *Manager) runInside(ctx context.Context, name vps.Name, args ...string) 
 	return err
 }
 
+// staysAlive reports whether the process p, which has closed a connection, is not about
+// to end. The kernel closes the files of a process that is killed before the process
+// counts as ended (do_exit, kernel/exit.c).
+func (m *Manager) staysAlive(ctx context.Context, p state.Process) bool {
+	for range 40 {
+		if !observe.Alive(p) {
+			return false
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		m.sleep(50 * time.Millisecond)
+	}
+	return true
+}
+
 // consolePatience is how long Console waits for a new monitor of the VPS.
 const consolePatience = 10 * time.Second
 
@@ -302,7 +318,9 @@ func (m *Manager) Console(ctx context.Context, name vps.Name, io Stdio) error {
 		switch {
 		case err != nil || !now.Alive || now.Run.Init != was.Init:
 			return nil // it has ended
-		case now.Run.Monitor == was.Monitor && observe.Alive(now.Run.Monitor):
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case now.Run.Monitor == was.Monitor && m.staysAlive(ctx, now.Run.Monitor):
 			return fail.New(fail.Busy, "the monitor of %s has closed the console: too many are attached", name)
 		}
 		m.warn(fmt.Sprintf("%s: its monitor was killed; the console goes on with a new one", name))
