@@ -8,7 +8,7 @@ import (
 // fitAbout is the help of verbs with --fit.
 const fitAbout = `--fit chooses the steps that make the files of the template fit a VPS: all, none, or
 some of machine-id, ssh-keys, random-seed, root-password, ping, console, units,
-sysctl, fstab and network-wait, with commas between them. With "-" before each step
+sysctl, fstab, network-wait and oom, with commas between them. With "-" before each step
 all others are made: --fit -machine-id,-ssh-keys is for the files of a server that moves.
 They are made once, at the first start, so that --fit can be set until then. Files that
 were written into the VPS before its first start stay as they are. "croft inspect"

@@ -154,6 +154,10 @@ func TestStartApplication(t *testing.T) {
 	if got := in(t, vps, "sh", "-c", "readlink /proc/1/exe; cat /proc/1/comm"); got != "/run/host/croft-init\ncroft-init" {
 		t.Errorf("its init: %q", got)
 	}
+	first := "/proc/$(ls /proc | grep '^[0-9]' | sort -n | sed -n 2p)"
+	if got := in(t, vps, "sh", "-c", "cat /proc/1/oom_score_adj "+first+"/oom_score_adj"); got != "0\n100" {
+		t.Errorf("oom_score_adj of the init and of its command: %q", got)
+	}
 	must(t, "stop", vps)
 	if log := must(t, "logs", vps); !strings.Contains(log, "asked to stop") {
 		t.Errorf("it was not stopped by its signal: %s", log)

@@ -89,9 +89,10 @@ func TestPlain(t *testing.T) {
 			if got := sh(t, first, "systemctl is-active ssh console-getty && passwd --status root | cut -d' ' -f2 && grep -c ^[^#] /etc/fstab && systemctl is-enabled fstrim.timer || true"); got != "active\nactive\nL\n1\nmasked" {
 				t.Errorf("ssh, the console, the password of root, lines of fstab, fstrim.timer: %q", got)
 			}
-			if got := inspect(t, first).Fitted; strings.Join(got, " ") != "machine-id ssh-keys random-seed root-password ping units sysctl fstab network-wait" {
+			if got := inspect(t, first).Fitted; strings.Join(got, " ") != "machine-id ssh-keys random-seed root-password ping units sysctl fstab network-wait oom" {
 				t.Errorf("fitted: %v", got)
 			}
+			serviceBeforeInit(t, first)
 
 			// No later start changes anything.
 			key := sh(t, first, "systemctl unmask fstrim.timer; cat /etc/ssh/ssh_host_ed25519_key.pub")
@@ -102,6 +103,28 @@ func TestPlain(t *testing.T) {
 				t.Errorf("after a reboot: %s", got)
 			}
 		})
+	}
+}
+
+// serviceBeforeInit sees that services, logins and what croft runs are killed for lack of
+// memory before the init is.
+func serviceBeforeInit(t *testing.T, vps string) {
+	t.Helper()
+	init := sh(t, vps, "cat /proc/1/oom_score_adj")
+	if r := try("exec", "--user", "nobody", vps, "--", "sh", "-c", "echo -1 >/proc/self/oom_score_adj"); r.status == 0 {
+		t.Error("a user has a lower oom_score_adj than the init")
+	}
+	score := "cat /proc/self/oom_score_adj"
+	for what, got := range map[string]string{
+		"of ssh":           sh(t, vps, "cat /proc/$(systemctl show -P MainPID ssh)/oom_score_adj"),
+		"of the console":   sh(t, vps, "cat /proc/$(systemctl show -P MainPID console-getty)/oom_score_adj"),
+		"of a new service": sh(t, vps, "systemd-run --quiet --wait --pipe "+score),
+		"of a login":       must(t, "exec", "--login", vps, "--", "sh", "-c", score),
+		"of a command":     in(t, vps, "cat", "/proc/self/oom_score_adj"),
+	} {
+		if strings.TrimSpace(got) != "100" || init != "0" {
+			t.Errorf("oom_score_adj %s is %q, that of init %q", what, got, init)
+		}
 	}
 }
 
@@ -157,6 +180,9 @@ func TestFit(t *testing.T) {
 	if got := sh(t, all, "stat -c '%a %u %g' /etc/machine-id /etc/shadow /etc/fstab; cat /proc/sys/net/ipv4/ping_group_range"); got != "444 0 0\n640 0 0\n644 0 0\n0\t262143" {
 		t.Errorf("modes, owners and groups of users who ping: %q", got)
 	}
+	if got := sh(t, all, "cat /proc/1/oom_score_adj /proc/self/oom_score_adj"); got != "0\n100" {
+		t.Errorf("oom_score_adj of the init and of a command: %q", got)
+	}
 	refused(t, 5, "first start --fit", "set", all, "--fit", "none")
 	must(t, "set", all, "--fit", "all")
 
@@ -166,6 +192,9 @@ func TestFit(t *testing.T) {
 	}
 	if got := in(t, none, "cat", "/proc/sys/net/ipv4/ping_group_range"); got == "0\t262143" {
 		t.Errorf("no steps, and groups may ping: %s", got)
+	}
+	if got := in(t, none, "cat", "/proc/self/oom_score_adj"); got != "0" {
+		t.Errorf("no steps, and a command has the oom_score_adj %s", got)
 	}
 	refused(t, 2, "fstag none", "create", "--template", template, "--fit", "fstag", name(t, "never"))
 

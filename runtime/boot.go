@@ -97,7 +97,7 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 		return err
 	}
 	defer held.close()
-	waiting, err := mon.containers.Create(string(v.Name), spec)
+	waiting, err := mon.containers.Create(string(v.Name), spec, oomScore(v))
 	if err != nil {
 		return classifyStart(v.Name, err)
 	}

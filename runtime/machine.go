@@ -64,7 +64,7 @@ type machine struct {
 // containers makes containers from bundles: container.Engine.
 type containers interface {
 	look.Containers
-	Create(id string, spec *specs.Spec) (container.Prepared, error)
+	Create(id string, spec *specs.Spec, oomScore int) (container.Prepared, error)
 	StartInit(id string) error
 	Delete(id string) error
 	Signal(id string, sig syscall.Signal) error

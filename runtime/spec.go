@@ -20,6 +20,7 @@ import (
 	"croft/internal/inside"
 	"croft/internal/vps"
 	"croft/runtime/command"
+	"croft/runtime/fit"
 	"croft/runtime/guests"
 	"croft/runtime/hostfacts"
 	"croft/runtime/inits"
@@ -148,6 +149,15 @@ func bundleSettings(v vps.VPS, init guests.Init, host hostfacts.Facts, image tem
 	return s
 }
 
+// oomScore returns by how much the processes of v are more likely than its init to be
+// killed where memory runs out.
+func oomScore(v vps.VPS) int {
+	if !v.Fit.Has(vps.FitOOM) {
+		return 0
+	}
+	return fit.OOMScore
+}
+
 // underSmallInit makes s run the command of the image under croft's own init, or
 // with wait no command. The files of v are at root.
 func (m *Manager) underSmallInit(s *bundles.Settings, v vps.VPS, image template.Image, root *inside.Root, wait bool) error {
@@ -170,6 +180,7 @@ func (m *Manager) underSmallInit(s *bundles.Settings, v vps.VPS, image template.
 	if s.InitFile, err = m.initFile(m.store.BinDir()); err != nil {
 		return err
 	}
+	c.OOMScore = oomScore(v)
 	s.Init, s.Env = c.CommandLine(bundles.InitPath), command.LastOfEach(append(env, s.Env...))
 	return nil
 }

@@ -146,7 +146,7 @@ func (w *world) String() string {
 
 // The world's containers.
 
-func (w *world) Create(id string, spec *specs.Spec) (made container.Prepared, err error) {
+func (w *world) Create(id string, spec *specs.Spec, _ int) (made container.Prepared, err error) {
 	err = w.effect("make container", func() error {
 		if w.has("container", id) {
 			return errors.New("it exists")

@@ -30,11 +30,12 @@ const (
 	FitSysctl       FitStep = "sysctl"
 	FitFstab        FitStep = "fstab"
 	FitNetworkWait  FitStep = "network-wait"
+	FitOOM          FitStep = "oom"
 )
 
 // FitSteps returns all steps, in their order.
 func FitSteps() []FitStep {
-	return []FitStep{FitMachineID, FitSSHKeys, FitRandomSeed, FitRootPassword, FitPing, FitConsole, FitUnits, FitSysctl, FitFstab, FitNetworkWait}
+	return []FitStep{FitMachineID, FitSSHKeys, FitRandomSeed, FitRootPassword, FitPing, FitConsole, FitUnits, FitSysctl, FitFstab, FitNetworkWait, FitOOM}
 }
 
 // ParseFit reads "all", "none", steps in any order, or steps with "-" before each: all
@@ -87,12 +88,12 @@ func (f Fit) String() string {
 
 // Cloned returns the steps of a clone of a VPS that has f. Each VPS needs an identity of
 // its own. Of the others the files of a VPS that was started before have had theirs;
-// ping and console are made at each start.
+// ping, console and oom are made at each start, too.
 func (f Fit) Cloned(started bool) Fit {
 	var chosen []string
 	for _, s := range FitSteps() {
 		identity := s == FitMachineID || s == FitSSHKeys || s == FitRandomSeed
-		if identity || f.Has(s) && (!started || s == FitPing || s == FitConsole) {
+		if identity || f.Has(s) && (!started || s == FitPing || s == FitConsole || s == FitOOM) {
 			chosen = append(chosen, string(s))
 		}
 	}

@@ -9,8 +9,8 @@ import (
 func TestParseFit(t *testing.T) {
 	for text, want := range map[string]string{
 		"all": "all", "none": "none", "fstab": "fstab", "fstab,machine-id": "machine-id,fstab",
-		"ping, ping": "ping", "-machine-id,-ssh-keys": "random-seed,root-password,ping,console,units,sysctl,fstab,network-wait",
-		"-machine-id,-ssh-keys,-random-seed,-root-password,-ping,-console,-units,-sysctl,-fstab,-network-wait": "none",
+		"ping, ping": "ping", "-machine-id,-ssh-keys": "random-seed,root-password,ping,console,units,sysctl,fstab,network-wait,oom",
+		"-machine-id,-ssh-keys,-random-seed,-root-password,-ping,-console,-units,-sysctl,-fstab,-network-wait,-oom": "none",
 	} {
 		f, err := ParseFit(text)
 		if err != nil || f.String() != want {
@@ -34,7 +34,7 @@ func TestFitOfAClone(t *testing.T) {
 		want    string
 	}{
 		{"", false, "all"},
-		{"", true, "machine-id,ssh-keys,random-seed,ping,console"},
+		{"", true, "machine-id,ssh-keys,random-seed,ping,console,oom"},
 		{FitNone, true, "machine-id,ssh-keys,random-seed"},
 		{"ping,fstab", false, "machine-id,ssh-keys,random-seed,ping,fstab"},
 	} {

@@ -31,9 +31,10 @@ type Prepared struct {
 
 // Create makes the container id from the bundle in the working directory,
 // which is where the OCI command line takes it from. Its namespaces, mounts
-// and cgroups are there, its init waits for Go. On error nothing is left.
-func (e Engine) Create(id string, spec *specs.Spec) (Prepared, error) {
-	w, err := e.createAmongOthers(id, spec)
+// and cgroups are there, its init waits for Go. What Exec runs in it has an oom_score_adj
+// that is higher by oomScore than that of the init. On error nothing is left.
+func (e Engine) Create(id string, spec *specs.Spec, oomScore int) (Prepared, error) {
+	w, err := e.createAmongOthers(id, spec, oomScore)
 	if err != nil || spec.Linux.Resources.Unified["memory.low"] == "" {
 		return w, err
 	}
@@ -46,7 +47,7 @@ func (e Engine) Create(id string, spec *specs.Spec) (Prepared, error) {
 
 // createAmongOthers is Create, except that the cgroup of all containers is left as it
 // is.
-func (e Engine) createAmongOthers(id string, spec *specs.Spec) (_ Prepared, err error) {
+func (e Engine) createAmongOthers(id string, spec *specs.Spec, oomScore int) (_ Prepared, err error) {
 	if err := os.MkdirAll(e.Root, 0o700); err != nil {
 		return Prepared{}, fmt.Errorf("make state directory: %w", err)
 	}
@@ -57,10 +58,10 @@ func (e Engine) createAmongOthers(id string, spec *specs.Spec) (_ Prepared, err 
 	defer unlock()
 	var w Prepared
 	err = inOwnNamespace(spec, func(spec *specs.Spec) error {
-		w, err = e.create(id, spec, false)
+		w, err = e.create(id, spec, oomScore, false)
 		if keysUsedUp(err) {
 			err = withOwnKeyring(func() error {
-				w, err = e.create(id, spec, true)
+				w, err = e.create(id, spec, oomScore, true)
 				return err
 			})
 		}
@@ -71,8 +72,8 @@ func (e Engine) createAmongOthers(id string, spec *specs.Spec) (_ Prepared, err 
 
 // create is Create in namespaces that are ready. With keepKeyring init has the
 // session keyring of the calling thread.
-func (e Engine) create(id string, spec *specs.Spec, keepKeyring bool) (_ Prepared, err error) {
-	c, err := Make(e.Root, id, spec, MakeOptions{
+func (e Engine) create(id string, spec *specs.Spec, oomScore int, keepKeyring bool) (_ Prepared, err error) {
+	c, err := Make(e.Root, id, withOOMScore(spec, oomScore), MakeOptions{
 		Systemd: e.Manager.Resolve() == Systemd, properties: append(ioWeight(spec.Linux.Resources.Unified), outlivesService()),
 		NoNewKeyring: keepKeyring,
 	})
@@ -98,6 +99,9 @@ func (e Engine) create(id string, spec *specs.Spec, keepKeyring bool) (_ Prepare
 	theirs.Close()
 	if err != nil {
 		return Prepared{}, fmt.Errorf("make container: %w", err)
+	}
+	if oomScore != 0 {
+		lowerOOMScore(init.PID, spec)
 	}
 	console, err := ReceiveConsole(ours)
 	if err != nil {

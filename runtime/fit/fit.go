@@ -67,6 +67,7 @@ func For(g Guest, asked vps.Fit) Plan {
 	}{
 		{vps.FitMachineID, machineID}, {vps.FitSSHKeys, sshKeys}, {vps.FitRandomSeed, randomSeed}, {vps.FitRootPassword, rootPassword},
 		{vps.FitPing, ping}, {vps.FitConsole, console}, {vps.FitUnits, units}, {vps.FitSysctl, sysctl}, {vps.FitFstab, fstab}, {vps.FitNetworkWait, networkWait},
+		{vps.FitOOM, oom},
 	} {
 		if !asked.Has(s.name) {
 			continue

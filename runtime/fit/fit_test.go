@@ -47,6 +47,7 @@ func machine() fstest.MapFS {
 		"etc/init.d/openipmi": file(script),
 		"etc/fstab":           file("# <file system>\nUUID=1234 / ext4 errors=remount-ro 0 1\n/dev/sdb1 /data ext4 defaults 0 2\n/swap.img none swap sw 0 0\ntmpfs /scratch tmpfs size=10m 0 0\n/srv /mnt none bind 0 0\n/dev/xvdz /mine ext4 defaults 0 0\nLABEL=x /boot vfat"),
 		"usr/lib/systemd/systemd-networkd-wait-online": file(""), "usr/bin/nm-online": file(""),
+		"usr/lib/systemd/libsystemd-shared-252.so": file(""), "etc/systemd/system.conf": file("[Manager]\n#DefaultOOMScoreAdjust=\n"),
 		"etc/network/interfaces":        file("auto lo\niface lo inet loopback\n\nauto ens3\niface ens3 inet dhcp\n    up true\n\nauto eth0\niface eth0 inet dhcp\n"),
 		"etc/network/interfaces.d/more": file("allow-hotplug enp0s3:1\niface enp0s3:1 inet dhcp\n"),
 	}
@@ -68,7 +69,7 @@ func guests() map[string]Guest {
 		"etc/machine-id": file("uninitialized\n"), "var/lib/dbus/machine-id": link("/etc/machine-id"), "etc/shadow": file("root:*:20786:0:99999:7:::\n"),
 		"usr/bin/ssh-keygen": file(""), "etc/ssh/ssh_host_ed25519_key": file("k"), "etc/ssh/ssh_host_ed25519_key.pub": file("k"),
 		"usr/lib/sysctl.d/50-default.conf": machine()["usr/lib/sysctl.d/50-default.conf"], "usr/lib/systemd/system/fstrim.timer": file(""),
-		"etc/fstab": file("# UNCONFIGURED FSTAB FOR BASE SYSTEM\n"), "usr/lib/systemd/systemd-networkd-wait-online": file(""),
+		"etc/fstab": file("# UNCONFIGURED FSTAB FOR BASE SYSTEM\n"), "usr/lib/systemd/systemd-networkd-wait-online": file(""), "usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-257.so": file(""),
 	}
 	all := map[string]Guest{
 		"debian 13": guestOf(debian13, initkind.Systemd),
@@ -146,6 +147,32 @@ func TestTwice(t *testing.T) {
 	g.Root = root
 	if got := For(g, "").Names(); len(got) != 2 || got[0] != string(vps.FitMachineID) || got[1] != string(vps.FitPing) {
 		t.Errorf("again: %v", got)
+	}
+}
+
+// Only a systemd that knows the option is told to raise scores, and no other choice is
+// overridden.
+func TestOOM(t *testing.T) {
+	const lib = "usr/lib64/systemd/libsystemd-shared-"
+	for name, c := range map[string]struct {
+		files fstest.MapFS
+		want  int
+	}{
+		"fedora":          {fstest.MapFS{lib + "258.2-1.fc43.so": file("")}, 1},
+		"first":           {fstest.MapFS{lib + "250.so": file("")}, 1},
+		"before":          {fstest.MapFS{lib + "249.so": file("")}, 0},
+		"bullseye":        {fstest.MapFS{"lib/systemd/libsystemd-shared-247.so": file("")}, 0},
+		"unknown version": {fstest.MapFS{lib + "x.so": file(""), "usr/lib/systemd/systemd": file("")}, 0},
+		"set":             {fstest.MapFS{lib + "257.so": file(""), "etc/systemd/system.conf": file("[Manager]\nDefaultOOMScoreAdjust = 0\n")}, 0},
+		"set by a drop-in": {fstest.MapFS{lib + "257.so": file(""),
+			"usr/lib/systemd/system.conf.d/50-x.conf": file("[Manager]\nDefaultOOMScoreAdjust=200")}, 0},
+	} {
+		if got := For(guestOf(c.files, initkind.Systemd), vps.Fit(vps.FitOOM)); len(got) != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if got := For(guestOf(fstest.MapFS{lib + "257.so": file("")}, initkind.SysV), vps.Fit(vps.FitOOM)); len(got) != 0 {
+		t.Errorf("another init: %s", got)
 	}
 }
 

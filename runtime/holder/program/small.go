@@ -58,12 +58,16 @@ func smallInit(args []string) {
 	}
 	child := 0
 	if len(c.Args) > 0 {
+		raised := c.OOMScore > 0 && setOOMScore("0", decimal(c.OOMScore))
 		child, err = syscall.ForkExec(args[0], protocol.LaunchArgs(args[0], c.Args), &syscall.ProcAttr{
 			Dir: c.Dir, Env: syscall.Environ(), Files: []uintptr{0, 1, 2},
 			Sys: &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups}},
 		})
 		if err != nil {
 			initDies(notRunnable, "cannot run "+c.Args[0]+" in "+c.Dir, err)
+		}
+		if raised {
+			setOOMScore(decimal(c.OOMScore), "0")
 		}
 	}
 	if child != 0 {
@@ -83,6 +87,22 @@ func smallInit(args []string) {
 			syscall.Kill(child, sig)
 		}
 	}
+}
+
+// setOOMScore sets oom_score_adj of this program, which its next child inherits, if it
+// is was. A failure does not matter: the scores stay equal.
+func setOOMScore(was, score string) bool {
+	const file = "/proc/self/oom_score_adj"
+	if text, err := readAll(file); err != nil || string(text) != was+"\n" {
+		return false
+	}
+	fd, err := syscall.Open(file, syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	_, err = syscall.Write(fd, []byte(score))
+	syscall.Close(fd)
+	return err == nil
 }
 
 func waitForSignal() syscall.Signal {

@@ -11,6 +11,7 @@ type Init struct {
 	UID, GID uint32
 	Groups   []uint32
 	Stop     int  // the signal that ends the command
+	OOMScore int  // oom_score_adj of the command, if that of the init is 0
 	Launch   bool // execute Args, and nothing else
 }
 
@@ -29,7 +30,7 @@ func (c Init) CommandLine(path string) []string {
 	for _, g := range c.Groups {
 		groups += itoa(int(g)) + ","
 	}
-	return append([]string{path, initRun, itoa(c.Stop), itoa(int(c.UID)), itoa(int(c.GID)), groups, c.Dir}, c.Args...)
+	return append([]string{path, initRun, itoa(c.Stop), itoa(c.OOMScore), itoa(int(c.UID)), itoa(int(c.GID)), groups, c.Dir}, c.Args...)
 }
 
 // LaunchArgs make the program at path execute args with no signal blocked.
@@ -54,7 +55,7 @@ func ParseInit(args []string) (c Init, err error) {
 	case args[1] == initLaunch && len(rest) > 0:
 		c.Launch, c.Args = true, rest
 		return c, nil
-	case args[1] == initRun && len(rest) > 5:
+	case args[1] == initRun && len(rest) > 6:
 		return parseRun(rest)
 	}
 	return c, errInit
@@ -70,13 +71,13 @@ func parseRun(rest []string) (c Init, err error) {
 		}
 		return n
 	}
-	c.Stop, c.UID, c.GID = number(rest[0]), uint32(number(rest[1])), uint32(number(rest[2]))
-	for from, i := 0, 0; i < len(rest[3]); i++ {
-		if rest[3][i] == ',' {
-			c.Groups = append(c.Groups, uint32(number(rest[3][from:i])))
+	c.Stop, c.OOMScore, c.UID, c.GID = number(rest[0]), number(rest[1]), uint32(number(rest[2])), uint32(number(rest[3]))
+	for from, i := 0, 0; i < len(rest[4]); i++ {
+		if rest[4][i] == ',' {
+			c.Groups = append(c.Groups, uint32(number(rest[4][from:i])))
 			from = i + 1
 		}
 	}
-	c.Dir, c.Args = rest[4], rest[5:]
+	c.Dir, c.Args = rest[5], rest[6:]
 	return c, err
 }
