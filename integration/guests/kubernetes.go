@@ -24,6 +24,9 @@ etcdctl endpoint health`,
 		Name:     "Kubernetes, conditions of a node",
 		Packages: []string{"kubernetes-client", "conntrack", "ethtool"},
 		Host:     "for c in cpu cpuset memory pids; do grep -qw $c /sys/fs/cgroup/cgroup.controllers || missing=\"${missing-} $c\"; done; echo ${missing:+a VPS has no cgroup controllers here, and a kubelet needs them:$missing}",
+		Setup: `
+echo net.ipv4.ip_forward=1 >/etc/sysctl.d/k8s.conf
+sysctl -p /etc/sysctl.d/k8s.conf`,
 		// What kubeadm's preflight asks for, and what kube-proxy and a network of pods make.
 		Use: `
 kubectl version --client
