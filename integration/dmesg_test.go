@@ -76,6 +76,40 @@ func TestKernelMessagesAreOff(t *testing.T) {
 	}
 }
 
+// Packets that the filters of the host drop are in the kernel messages, for each reason and
+// interface, and those of another VPS are not. A VPS with a new monitor is told of them again.
+func TestDroppedPacketsAreMessages(t *testing.T) {
+	hostAsBefore(t)
+	vps, other := boot(t, "busybox"), boot(t, "busybox")
+	const read = "timeout 1 cat /dev/kmsg 2>/dev/null; true"
+	spoof := func() { // the first packet asks for the MAC address of the gateway, with the right sender
+		sh(t, vps, "ping -c 1 -W 60 "+gateway(t, vps)+" >/dev/null; ip address add 203.0.113.7/32 dev eth0; ping -c 1 -W 1 -I 203.0.113.7 "+gateway(t, vps)+" >/dev/null; ip address del 203.0.113.7/32 dev eth0")
+	}
+	message := regexp.MustCompile(`(?m)^4,\d+,\d+,-;croft: eth0: packets dropped by the filter of the host, whose source address is not that of the VPS: (\d+)$`)
+	dropped := func(least uint64) (n uint64) {
+		eventually(t, "the messages have the packets", func() bool {
+			for _, found := range message.FindAllStringSubmatch(sh(t, vps, read), -1) {
+				n, _ = strconv.ParseUint(found[1], 10, 64)
+			}
+			return n >= least
+		})
+		if counted := droppedOf(t, vps)["source"]; n > counted {
+			t.Errorf("%d in a message, %d counted", n, counted)
+		}
+		return n
+	}
+	spoof()
+	first := dropped(1)
+	spoof()
+	second := dropped(first + 1)
+	kill9(t, inspect(t, vps).MonitorPID)
+	eventually(t, "it has a new monitor", func() bool { return strings.Contains(sh(t, vps, read), "has a new monitor") })
+	dropped(second)
+	if got := sh(t, other, read); strings.Contains(got, "dropped") {
+		t.Errorf("another VPS has: %s", got)
+	}
+}
+
 // dmesg and the journal of a distribution show the messages of the VPS, and none of the host.
 func TestDmesg(t *testing.T) {
 	needs(t, "debian-13")

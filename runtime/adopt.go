@@ -13,6 +13,7 @@ import (
 	"croft/runtime/holder"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
+	"croft/runtime/tables"
 )
 
 // prepareHolder returns a function that turns this process into the holder of v, with c
@@ -28,7 +29,7 @@ func (mon *monitor) prepareHolder(v vps.VPS, h *held, c holder.Config) (func() e
 		}
 		return int(f.Fd())
 	}
-	c.Booted, c.Exec = paths.Booted(mon.store, mon.name), self
+	c.Booted, c.Filters, c.Exec = paths.Booted(mon.store, mon.name), paths.Filters(mon.store, mon.name), self
 	c.Life, c.Notify, c.Console, c.Master = fd(mon.life), fd(h.notify), fd(h.console), fd(h.master)
 	c.KernelLog = fd(h.kernelLog)
 	c.Owner, c.IDs = int(v.IDs.First), int(v.IDs.Size)
@@ -93,6 +94,9 @@ func (mon *monitor) adopt() error {
 	}
 	if err := mon.keepLinks(v, init); err != nil {
 		mon.warn(fmt.Sprintf("%s: %v", v.Name, err))
+	}
+	if s := mon.side(v); s.err == nil {
+		mon.noteFilters(v.Name, tables.PlansOf(s.plugs))
 	}
 	if run.Monitor, err = observe.ProcessOf(os.Getpid()); err != nil {
 		return err

@@ -280,6 +280,7 @@ func (m *Manager) plugIn(ctx context.Context, v vps.VPS, init inside.Identity) e
 		}
 		plans = append(plans, p.Plan)
 	}
+	m.noteFilters(v.Name, plans)
 	if err := m.startRoutes(v, plans, init); err != nil {
 		return err
 	}

@@ -126,6 +126,7 @@ func (c *change) applyInterfaces(ctx context.Context, from, to side) error {
 			}
 		}
 	}
+	c.noteFilters(to.Name, c.plansOf(to, to.Interfaces))
 	return nil
 }
 

@@ -25,6 +25,10 @@ func ConsoleSocket(s *state.Store, name vps.Name) string { return runFile(s, nam
 // booted.
 func Booted(s *state.Store, name vps.Name) string { return runFile(s, name, "booted") }
 
+// Filters says where the kernel counts packets of the VPS that the filters of the host have
+// dropped, for its monitor.
+func Filters(s *state.Store, name vps.Name) string { return runFile(s, name, "filters") }
+
 // SeenBooted names the init of the VPS that a command has found to have booted.
 func SeenBooted(s *state.Store, name vps.Name) string { return runFile(s, name, "up") }
 

@@ -67,6 +67,16 @@ func (l *Log) find(handle uint64) *openFile {
 	return nil
 }
 
+// Followed reports whether a program has a file open.
+func (l *Log) Followed() bool {
+	for i := range l.open {
+		if l.open[i].handle != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Size returns the position after the last record: SEEK_END leads there.
 func (l *Log) Size() uint64 { return l.end }
 

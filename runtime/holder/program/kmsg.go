@@ -22,7 +22,7 @@ func (m *messages) open(c protocol.Config) {
 	}
 	m.on = true
 	m.log.First = protocol.KernelDevice
-	m.log.Opening, m.log.Clock, m.log.Answer, m.log.Wake = h.counts.glance, m.clock, m.late, m.wake
+	m.log.Opening, m.log.Clock, m.log.Answer, m.log.Wake = m.opening, m.clock, m.late, m.wake
 	if text, err := readAll("/proc/" + decimal(c.Init) + "/timens_offsets"); err == nil {
 		m.offset = monotonicOffset(text)
 	}
@@ -32,6 +32,12 @@ func (m *messages) open(c protocol.Config) {
 		m.log.Begin(less(clock(bootTime), h.files.machine.started) / 1e6)
 	}
 	m.say(kmsg.Info, []byte(c.Hello))
+}
+
+// opening looks for what there is to say to a program that opens the messages.
+func (m *messages) opening() {
+	h.counts.glance()
+	h.dropped.glance(milliseconds())
 }
 
 // say appends a message of croft.

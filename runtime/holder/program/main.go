@@ -43,6 +43,7 @@ type holder struct {
 	clients clients
 	files   files
 	kmsg    messages
+	dropped dropped
 	tracer  tracer
 }
 
@@ -81,6 +82,7 @@ func (h *holder) setUp() (err error) {
 	nameProcess("croft-monitor\x00")
 	h.files.open(h.cfg)
 	h.kmsg.open(h.cfg)
+	h.dropped.open(h.cfg)
 	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console, h.cfg.KernelLog, h.cfg.PIDFD, h.cfg.Runner, h.cfg.Alarm, h.files.fd} {
 		if fd >= 0 {
 			syscall.CloseOnExec(fd)
@@ -216,6 +218,7 @@ func (h *holder) work() {
 		h.listen()
 	}
 	h.counts.work(milliseconds())
+	h.dropped.work(milliseconds())
 	h.clients.accept()
 	h.clients.work()
 	h.files.work()

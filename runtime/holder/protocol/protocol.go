@@ -24,6 +24,10 @@ type Config struct {
 	KernelLog int
 	// Hello is the first kernel message of the VPS; "": it has none of its own.
 	Hello string
+	// Filters is a file with the places where the kernel counts packets of the VPS that were
+	// dropped, one a line: family, table, set or chain, link, message, with tabs between them.
+	// It may change. "": the VPS is not told.
+	Filters string
 
 	Files   Files   // of /proc and /sys that the holder answers for
 	Cgroups Cgroups // where the numbers of these files are
@@ -86,6 +90,7 @@ func (c Config) Args(title string) []string {
 		"console=" + itoa(c.Console),
 		"kmsg=" + itoa(c.KernelLog),
 		"hello=" + c.Hello,
+		"filters=" + c.Filters,
 		"log=" + c.Log,
 		"booted=" + c.Booted,
 		"events=" + c.Events,
@@ -152,6 +157,8 @@ func (c *Config) set(arg string) error {
 		c.Log = value
 	case "memory":
 		c.MemoryCgroup = value
+	case "filters":
+		c.Filters = value
 	case "hello":
 		c.Hello = value
 	case "booted":
