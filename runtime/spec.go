@@ -194,6 +194,8 @@ func guestInit(k initkind.Kind) string {
 		return guest.InitSysVinit
 	case initkind.Runit:
 		return guest.InitRunit
+	case initkind.OpenRC:
+		return guest.InitOpenRC
 	}
 	return ""
 }

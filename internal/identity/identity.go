@@ -15,13 +15,24 @@ const (
 	DBusMachineID = "var/lib/dbus/machine-id"
 )
 
-// SSHDir is the directory of the host keys of OpenSSH.
-const SSHDir = "etc/ssh"
+// The directories of the host keys of OpenSSH and of dropbear.
+const (
+	SSHDir      = "etc/ssh"
+	DropbearDir = "etc/dropbear"
+)
 
-// HostKey reports whether name is a host key of OpenSSH, or the public half of one.
+// HostKey reports whether name is a host key of OpenSSH or dropbear, or the public half of
+// one.
 func HostKey(name string) bool {
 	dir, base := path.Split(name)
-	return dir == SSHDir+"/" && strings.HasPrefix(base, "ssh_host_") && (strings.HasSuffix(base, "_key") || strings.HasSuffix(base, "_key.pub"))
+	private := strings.TrimSuffix(base, ".pub")
+	switch dir {
+	case SSHDir + "/":
+		return strings.HasPrefix(base, "ssh_host_") && strings.HasSuffix(private, "_key")
+	case DropbearDir + "/":
+		return strings.HasPrefix(base, "dropbear_") && strings.HasSuffix(private, "_host_key")
+	}
+	return false
 }
 
 // Seeds are the files with a random seed, and the key with which systemd encrypts

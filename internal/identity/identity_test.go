@@ -8,6 +8,7 @@ func TestRemoved(t *testing.T) {
 		"var/lib/systemd/random-seed": true, "var/lib/seedrng/seed.credit": true,
 		"etc/machine-id": false, "etc/ssh/sshd_config": false, "etc/ssh/ssh_host_rsa_key.bak": false,
 		"etc/ssh/old/ssh_host_rsa_key": false, "root/ssh_host_rsa_key": false,
+		"etc/dropbear/dropbear_rsa_host_key": true, "etc/dropbear/dropbear_ed25519_host_key.pub": true, "etc/dropbear/initramfs/dropbear_rsa_host_key": false,
 	} {
 		if got := Removed(name); got != want {
 			t.Errorf("%s: %v", name, got)

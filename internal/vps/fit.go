@@ -14,6 +14,10 @@ type Fit string
 // FitNone is no step.
 const FitNone Fit = "none"
 
+// KeepIdentity is the word for all steps but those that replace the machine-id and the ssh
+// host keys.
+const KeepIdentity = "keep-identity"
+
 // A FitStep is one of the steps that a first start makes. docs/templates.md describes
 // them.
 type FitStep string
@@ -38,7 +42,7 @@ func FitSteps() []FitStep {
 	return []FitStep{FitMachineID, FitSSHKeys, FitRandomSeed, FitRootPassword, FitPing, FitConsole, FitUnits, FitSysctl, FitFstab, FitNetworkWait, FitOOM}
 }
 
-// ParseFit reads "all", "none", steps in any order, or steps with "-" before each: all
+// ParseFit reads "all", "none", KeepIdentity, steps in any order, or steps with "-" before each: all
 // but these. Anything else is fail.Usage.
 func ParseFit(s string) (Fit, error) {
 	switch s {
@@ -46,6 +50,8 @@ func ParseFit(s string) (Fit, error) {
 		return "", nil
 	case string(FitNone):
 		return FitNone, nil
+	case KeepIdentity:
+		return ParseFit("-" + string(FitMachineID) + ",-" + string(FitSSHKeys))
 	}
 	asked := strings.Split(strings.ReplaceAll(s, " ", ""), ",")
 	without := strings.HasPrefix(asked[0], "-")
@@ -56,7 +62,7 @@ func ParseFit(s string) (Fit, error) {
 	for n, word := range asked {
 		name, minus := strings.CutPrefix(word, "-")
 		if !slices.Contains(names, name) {
-			return "", fail.New(fail.Usage, "%q is none of all, none, %s", name, strings.Join(names, ", "))
+			return "", fail.New(fail.Usage, "%q is none of all, none, %s, %s", name, KeepIdentity, strings.Join(names, ", "))
 		}
 		if minus != without {
 			return "", fail.New(fail.Usage, "%q has steps with a \"-\" and without one", s)

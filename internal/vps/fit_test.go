@@ -9,7 +9,7 @@ import (
 func TestParseFit(t *testing.T) {
 	for text, want := range map[string]string{
 		"all": "all", "none": "none", "fstab": "fstab", "fstab,machine-id": "machine-id,fstab",
-		"ping, ping": "ping", "-machine-id,-ssh-keys": "random-seed,root-password,ping,console,units,sysctl,fstab,network-wait,oom",
+		"ping, ping": "ping", "keep-identity": "random-seed,root-password,ping,console,units,sysctl,fstab,network-wait,oom", "-machine-id,-ssh-keys": "random-seed,root-password,ping,console,units,sysctl,fstab,network-wait,oom",
 		"-machine-id,-ssh-keys,-random-seed,-root-password,-ping,-console,-units,-sysctl,-fstab,-network-wait,-oom": "none",
 	} {
 		f, err := ParseFit(text)
@@ -17,7 +17,7 @@ func TestParseFit(t *testing.T) {
 			t.Errorf("%q is %s, %v; want %s", text, f, err, want)
 		}
 	}
-	for _, text := range []string{"", "some", "all,none", "fstab,none", "fstab,", "Fstab", "-all", "-", "-fstab,ping", "ping,-fstab"} {
+	for _, text := range []string{"", "some", "all,none", "keep-identity,ping", "fstab,none", "fstab,", "Fstab", "-all", "-", "-fstab,ping", "ping,-fstab"} {
 		if f, err := ParseFit(text); !fail.Is(err, fail.Usage) {
 			t.Errorf("%q is %s, %v", text, f, err)
 		}

@@ -40,7 +40,7 @@ type Settings struct {
 	Servers     []netip.Addr // resolvers; none leaves resolv.conf alone
 	Search      []string
 	Routing     bool   // the host adds routes or rules, which the network service must leave alone
-	Init        string // which of the inits whose files are fitted it boots: InitBusybox, InitSysVinit, InitRunit; "" is another
+	Init        string // which of the inits whose files are fitted it boots: InitBusybox, InitSysVinit, InitRunit, InitOpenRC; "" is another
 	KeepConsole bool   // the inittab, and the services of runit, stay as they are
 	TmpSize     string // mount options that bound a tmpfs on /tmp; "" leaves it alone
 	First       bool   // this VPS has never been started

@@ -257,7 +257,7 @@ func TestHostnameChangedInsideStays(t *testing.T) {
 // An sshd without host keys makes its own.
 func TestHostKeys(t *testing.T) {
 	debian := func() fstest.MapFS {
-		return fstest.MapFS{"usr/sbin/sshd": file(""), "usr/bin/ssh-keygen": file(""), "etc/default/ssh": file("SSHD_OPTS="),
+		return fstest.MapFS{"usr/sbin/sshd": file(""), "usr/bin/ssh-keygen": file(""), "etc/default/ssh": file("SSHD_OPTS="), "etc/init.d/ssh": file(""),
 			"usr/lib/systemd/system/ssh.service": file("")}
 	}
 	const dropIn = "etc/systemd/system/ssh.service.d/croft-host-keys.conf"
@@ -268,6 +268,9 @@ func TestHostKeys(t *testing.T) {
 	}{
 		"no keys":           {func(fstest.MapFS) {}, "", true, false},
 		"no keys, sysvinit": {func(fstest.MapFS) {}, InitSysVinit, true, true},
+		"no keys, runit":    {func(fstest.MapFS) {}, InitRunit, true, true},
+		"no keys, OpenRC":   {func(fstest.MapFS) {}, InitOpenRC, true, true},
+		"no script":         {func(f fstest.MapFS) { delete(f, "etc/init.d/ssh") }, InitOpenRC, true, false},
 		"keys":              {func(f fstest.MapFS) { f["etc/ssh/ssh_host_rsa_key"] = file("x") }, InitSysVinit, false, false},
 		"no sshd":           {func(f fstest.MapFS) { delete(f, "usr/sbin/sshd") }, InitSysVinit, false, false},
 	} {
@@ -285,6 +288,28 @@ func TestHostKeys(t *testing.T) {
 		}
 		if got := strings.Count(string(root["etc/default/ssh"].Data), "\n/usr/bin/ssh-keygen -A"); (got == 1) != c.rc || got > 1 {
 			t.Errorf("%s: the script makes keys %d times", what, got)
+		}
+	}
+}
+
+// So does dropbear.
+func TestDropbearKeys(t *testing.T) {
+	for init, want := range map[string]bool{"": false, InitSysVinit: true} {
+		root := fstest.MapFS{"usr/sbin/dropbear": file(""), "usr/bin/dropbearkey": file(""), "usr/lib/systemd/system/dropbear.service": file(""), "etc/init.d/dropbear": file(""),
+			"etc/default/dropbear": file("#DROPBEAR_PORT=22\n")}
+		for range 2 {
+			changes, err := Files(root, Settings{Init: init})
+			if err != nil {
+				t.Fatal(err)
+			}
+			apply(root, changes)
+		}
+		unit := root["etc/systemd/system/dropbear.service.d/croft-host-keys.conf"]
+		if unit == nil || !strings.Contains(string(unit.Data), "dropbear_$${t}_host_key") {
+			t.Errorf("%q: the drop-in is %v", init, unit)
+		}
+		if defaults := root["etc/default/dropbear"]; strings.Count(string(defaults.Data), "\nfor t in rsa") != map[bool]int{true: 1}[want] {
+			t.Errorf("%q: what the script reads is %s", init, defaults.Data)
 		}
 	}
 }

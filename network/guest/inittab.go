@@ -13,6 +13,7 @@ const (
 	InitBusybox  = "busybox"
 	InitSysVinit = "sysvinit"
 	InitRunit    = "runit"
+	InitOpenRC   = "openrc-init"
 )
 
 const (

@@ -36,6 +36,7 @@ func machine() fstest.MapFS {
 	return fstest.MapFS{
 		"etc/machine-id": file(another), "var/lib/dbus/machine-id": file(another),
 		"usr/bin/ssh-keygen": file(""), "etc/ssh/ssh_host_rsa_key": file("k"), "etc/ssh/ssh_host_rsa_key.pub": file("k"), "etc/ssh/sshd_config": file(""),
+		"usr/bin/dropbearkey": file(""), "etc/dropbear/dropbear_rsa_host_key": file("k"), "etc/dropbear/run": file(""),
 		"var/lib/systemd/random-seed": file("s"),
 		"etc/shadow":                  file("root::20786:0:99999:7:::\nann::20786:0:99999:7:::\n"), "etc/passwd": file("root:x:0:0:root:/root:/bin/sh\n"),
 		"usr/lib/sysctl.d/50-default.conf": file("kernel.sysrq = 0x01b6\n-net.ipv4.ping_group_range = 0 2147483647\n"),

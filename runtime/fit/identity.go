@@ -25,16 +25,21 @@ func isMachineID(s string) bool {
 	return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// sshKeys removes host keys. The service of sshd makes new ones: that of Debian does not
-// do it by itself, and package guest tells it to. An image that runs a command has no
-// such service.
+// sshKeys removes host keys. The service of sshd or dropbear makes new ones: those of
+// Debian do not do it by themselves, and package guest tells them to. An image that runs a
+// command has no such service.
 func sshKeys(p *planner) {
-	if p.Init == initkind.Croft || !p.program("ssh-keygen") {
+	if p.Init == initkind.Croft {
 		return
 	}
-	for _, name := range p.names(identity.SSHDir) {
-		if name = identity.SSHDir + "/" + name; identity.HostKey(name) && !p.own(name) {
-			p.edit(Remove, name, 0, "")
+	for _, d := range []struct{ dir, maker string }{{identity.SSHDir, "ssh-keygen"}, {identity.DropbearDir, "dropbearkey"}} {
+		if !p.program(d.maker) {
+			continue
+		}
+		for _, name := range p.names(d.dir) {
+			if name = d.dir + "/" + name; identity.HostKey(name) && !p.own(name) {
+				p.edit(Remove, name, 0, "")
+			}
 		}
 	}
 }
