@@ -3,10 +3,12 @@ package template
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 
 	"croft/internal/flock"
+	"croft/template/roottest"
 )
 
 // TestMain fails if any test took locks against their order.
@@ -22,4 +24,25 @@ func TestMain(m *testing.M) {
 		status = 1
 	}
 	os.Exit(status)
+}
+
+// Remove and Prune ask who uses an image while they hold the lock of the store. The
+// answer needs the lock of the id pool.
+func TestUsersAreAskedInTheOrderOfLocks(t *testing.T) {
+	s := newStore(t, Options{})
+	mustImport(t, s, "a", roottest.Rootfs(t), ImportOptions{})
+	used := func() (map[string][]string, error) {
+		f, err := flock.Open(filepath.Join(s.dir, "pool"), flock.IDs)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return nil, f.Wait(t.Context())
+	}
+	if err := s.Prune(t.Context(), used); err != nil {
+		t.Error(err)
+	}
+	if err := s.Remove(t.Context(), "a", used); err != nil {
+		t.Error(err)
+	}
 }

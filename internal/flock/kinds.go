@@ -38,5 +38,5 @@ var (
 // after it, so no two commands wait for each other. A lock that is tried without
 // waiting may be taken at any time.
 func Order() []Kind {
-	return []Kind{FirstBoot, VPS, Life, Draft, Layer, Rubbish, Template, Stage, Partial, Networks, Names, Volumes, IDs, Ports, CPUs, NetworkTable, Store, HostNetwork, Cgroups}
+	return []Kind{FirstBoot, VPS, Life, Draft, Layer, Rubbish, Template, Stage, Partial, Store, Networks, Names, Volumes, IDs, Ports, CPUs, NetworkTable, HostNetwork, Cgroups}
 }
