@@ -69,7 +69,7 @@ func (f *Files) adapt(h *tar.Header) error {
 		if !ok {
 			continue
 		}
-		v, ok := f.IDs.attributeOutside(name, v)
+		v, ok := f.IDs.Outside(name, v)
 		if ok {
 			h.PAXRecords[k] = v
 		} else {
@@ -121,9 +121,9 @@ func (m IDs) outside(id int) (uint32, bool) {
 	return m.First + uint32(id), uint32(id) < m.Size
 }
 
-// attributeOutside is the reverse of attribute: the value on the host of an
+// Outside is the reverse of Inside: the value on the host of an
 // extended attribute inside. It is false if no value means the same.
-func (m IDs) attributeOutside(name, value string) (string, bool) {
+func (m IDs) Outside(name, value string) (string, bool) {
 	if m.Size == 0 {
 		return value, true
 	}

@@ -21,9 +21,9 @@ func (m IDs) inside(id uint32) uint32 {
 	return id - m.First
 }
 
-// attribute returns the value of an extended attribute as the VPS sees it, and
+// Inside returns the value of an extended attribute as the VPS sees it, and
 // false if the VPS does not see the attribute.
-func (m IDs) attribute(name, value string) (string, bool) {
+func (m IDs) Inside(name, value string) (string, bool) {
 	switch name {
 	case xattrCapability:
 		return m.capability(value)

@@ -40,7 +40,7 @@ func TestAttributesInside(t *testing.T) {
 		{"an ACL that is none", IDs{700000, 65536}, xattrDefaultACL, "\x02\x00\x00", "", false},
 		{"a user's", IDs{700000, 65536}, "user.x", "\x00", "\x00", true},
 	} {
-		if got, ok := c.m.attribute(c.name, c.value); got != c.want || ok != c.ok {
+		if got, ok := c.m.Inside(c.name, c.value); got != c.want || ok != c.ok {
 			t.Errorf("%s: %q, %v, want %q", c.what, got, ok, c.want)
 		}
 	}

@@ -283,7 +283,7 @@ func (p *Packer) addXattrs(all map[string]string, h *tar.Header) {
 		if !KeptXattr(k) {
 			continue
 		}
-		if v, ok := p.ids.attribute(k, v); ok {
+		if v, ok := p.ids.Inside(k, v); ok {
 			h.PAXRecords["SCHILY.xattr."+k] = v
 		}
 	}

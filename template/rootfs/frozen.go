@@ -42,16 +42,16 @@ func (r Rootfs) Freeze(to string) error {
 }
 
 // MakeOver is Make for a VPS with frozen layers: the root directory of the VPS has the
-// owner and the mode of the topmost one.
+// owner, mode, times and extended attributes of the topmost one.
 func (r Rootfs) MakeOver() error {
-	if err := r.Make(); err != nil || len(r.Frozen) == 0 {
+	if err := r.Make(); err != nil {
 		return err
 	}
-	return r.copyRootAttributes(r.Upper(), r.Frozen[0])
+	return r.giveRoot(r.Upper())
 }
 
-// makeUpperLike creates the upper directory with the owner and mode of the root
-// directory of f. No-op if it exists.
+// makeUpperLike creates the upper directory with the attributes of the topmost frozen
+// layer, which is f. No-op if it exists.
 func (r Rootfs) makeUpperLike(f Frozen) error {
 	if _, err := os.Lstat(r.Upper()); err == nil {
 		return nil
@@ -60,7 +60,8 @@ func (r Rootfs) makeUpperLike(f Frozen) error {
 	if err := os.Mkdir(draft, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return layer.HostError(fmt.Errorf("create a root filesystem: %w", err))
 	}
-	if err := r.copyRootAttributes(draft, f); err != nil {
+	r.Frozen = []Frozen{f}
+	if err := r.giveRoot(draft); err != nil {
 		return err
 	}
 	if err := os.Rename(draft, r.Upper()); err != nil {
@@ -69,16 +70,11 @@ func (r Rootfs) makeUpperLike(f Frozen) error {
 	return syncDirs(r.Dir)
 }
 
-// copyRootAttributes gives dir the owner and mode of the root directory of f, with the
-// ids of r.
-func (r Rootfs) copyRootAttributes(dir string, f Frozen) error {
-	var st unix.Stat_t
-	err := unix.Lstat(f.Dir, &st)
+// giveRoot gives dir the attributes of the topmost frozen layer, with the ids of r.
+func (r Rootfs) giveRoot(dir string) error {
+	a, err := r.topAttributes()
 	if err == nil {
-		err = os.Lchown(dir, int(st.Uid-f.First+r.First), int(st.Gid-f.First+r.First))
-	}
-	if err == nil {
-		err = unix.Fchmodat(unix.AT_FDCWD, dir, st.Mode&0o7777, 0)
+		err = a.give(dir, r.ids())
 	}
 	if err != nil {
 		return layer.HostError(fmt.Errorf("create a root filesystem: %w", err))
@@ -108,14 +104,23 @@ func (r Rootfs) Top() string {
 	return r.Upper()
 }
 
-// Changed reports whether the VPS has files of its own above its frozen layers.
+// Changed reports whether the VPS has files of its own above its frozen layers, or a
+// root directory with other attributes.
 func (r Rootfs) Changed() (bool, error) {
 	dir, err := os.Open(r.Upper())
 	if err != nil {
 		return false, layer.HostError(err)
 	}
 	defer dir.Close()
-	return hasEntries(int(dir.Fd())), nil
+	if hasEntries(int(dir.Fd())) {
+		return true, nil
+	}
+	was, err := r.topAttributes()
+	if err != nil {
+		return false, err
+	}
+	now, err := readRoot(r.Upper(), r.ids())
+	return !now.same(was), err
 }
 
 func syncDirs(dirs ...string) error {
