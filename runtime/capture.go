@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/look"
+	"croft/runtime/observe"
 )
 
 // captured are the files of a VPS at one moment, as frozen layers.
@@ -61,9 +64,55 @@ func (m *Manager) captureRunning(ctx context.Context, v vps.VPS) (c captured, er
 	return captured{layers: layers, layer: layer, running: true, pause: pause}, nil
 }
 
+// startPatience is how long a capture waits for a VPS that starts.
+const startPatience = 30 * time.Second
+
+// captureTries is how often the last pass is made if the VPS starts or ends during it.
+const captureTries = 5
+
 // passWhilePaused copies what has changed while the VPS stands still, and returns how
-// long that was.
-func (m *Manager) passWhilePaused(ctx context.Context, name vps.Name, copied liveCopy) (_ time.Duration, err error) {
+// long that was. If its monitor starts the VPS during the pass, or its init ends, the
+// pass is repeated.
+func (m *Manager) passWhilePaused(ctx context.Context, name vps.Name, copied liveCopy) (time.Duration, error) {
+	for range captureTries {
+		before, err := m.settled(ctx, name)
+		if err != nil {
+			return 0, err
+		}
+		pause, err := m.lastPass(ctx, name, copied)
+		if err != nil {
+			return 0, err
+		}
+		after, err := m.observe(name)
+		if err != nil {
+			return 0, err
+		}
+		if after.Same(before) {
+			return pause, nil
+		}
+	}
+	return 0, fail.New(fail.Busy, "%s starts and ends again and again, so its files cannot be copied", name).WithHint("croft logs %s", name)
+}
+
+// settled looks at the VPS until no monitor is about to start it.
+func (m *Manager) settled(ctx context.Context, name vps.Name) (observe.Observation, error) {
+	for left := startPatience; ; left -= look.Interval {
+		seen, err := m.observe(name)
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil || seen.Alive || !seen.Monitored || seen.Run.State != state.Starting {
+			return seen, err
+		}
+		if left <= 0 {
+			return seen, m.observer().NotRunning(name)
+		}
+		m.sleep(look.Interval)
+	}
+}
+
+// lastPass is one last pass.
+func (m *Manager) lastPass(ctx context.Context, name vps.Name, copied liveCopy) (_ time.Duration, err error) {
 	began := time.Now()
 	thaw, err := m.freezeWhile(name)
 	if err != nil {

@@ -91,6 +91,11 @@ func (o Observation) waits() bool {
 // is free, or the caller holds it, the monitor was killed.
 func (o Observation) Unhandled() bool { return o.EndedUnseen() || o.waits() }
 
+// Same reports whether the VPS has neither started nor ended between two looks.
+func (o Observation) Same(earlier Observation) bool {
+	return o.Alive == earlier.Alive && o.Run.State == earlier.Run.State && o.Run.Boot == earlier.Run.Boot && o.Run.Init == earlier.Run.Init
+}
+
 // Init is the init process, the zero Identity if there is none.
 func (o Observation) Init() inside.Identity {
 	if !o.Alive {
