@@ -41,7 +41,7 @@ var arrows = map[string][]string{
 	"runtime/diskuse":   nil,
 	"runtime/snapshots": {"internal/state", "internal/vps"},
 	"runtime/trash":     {"internal/state", "internal/vps"},
-	"runtime/hostfacts": {"bundles", "internal/vps", "network/guest", "runtime/container"},
+	"runtime/hostfacts": {"bundles", "internal/userns", "internal/vps", "network/guest", "runtime/container"},
 	"runtime/names":     {"internal/inside", "internal/state", "internal/vps", "network", "network/guest", "runtime/observe", "runtime/paths", "runtime/tables"},
 	"runtime/look": {
 		"bundles", "internal/initkind", "internal/inside", "internal/proc", "internal/state", "internal/vps", "network", "runtime/consolelog",
@@ -60,7 +60,7 @@ var arrows = map[string][]string{
 	"runtime/tables":      {"internal/state", "internal/vps", "network"},
 	"runtime/observe":     {"internal/inside", "internal/proc", "internal/state", "internal/vps"},
 	"runtime/paths":       {"bundles", "internal/state", "internal/vps"},
-	"runtime/guests":      {"bundles", "internal/initkind", "internal/inside", "internal/nsthread", "internal/vps", "network/guest", "runtime/accounts", "runtime/fit", "runtime/holder/fuse", "runtime/holder/protocol", "runtime/seeds", "template/rootfs"},
+	"runtime/guests":      {"bundles", "internal/initkind", "internal/inside", "internal/nsthread", "internal/userns", "internal/vps", "network/guest", "runtime/accounts", "runtime/fit", "runtime/holder/fuse", "runtime/holder/protocol", "runtime/seeds", "template/rootfs"},
 	"runtime/accounts":    {"internal/vps"},
 	"runtime/seeds":       {"internal/vps"},
 	"runtime/fit":         {"internal/identity", "internal/initkind", "internal/vps", "network/guest"},

@@ -24,13 +24,13 @@ type Disk struct {
 
 // resources are the limits of a new cgroup. What the host cannot limit is left out.
 func resources(s Settings) *specs.LinuxResources {
-	r := &specs.LinuxResources{
-		Devices: DeviceRules(s.Devices),
+	r := &specs.LinuxResources{Devices: DeviceRules(s.Devices)}
+	if s.Capacity.may(s.Capacity.LimitPIDs) {
 		// Always set: without a value systemd sets its own default.
-		Pids: &specs.LinuxPids{Limit: ref(s.pids())},
+		r.Pids = &specs.LinuxPids{Limit: ref(s.pids())}
 	}
 	memory := specs.LinuxMemory{}
-	if m := s.memory(); m > 0 {
+	if m := s.memory(); m > 0 && s.Capacity.may(s.Capacity.LimitMemory) {
 		memory.Limit = ref(m)
 		switch {
 		case s.Limits.Swap > 0:
@@ -54,9 +54,14 @@ func resources(s Settings) *specs.LinuxResources {
 	return r
 }
 
+// may reports whether a limit can be written, of which the host has the controller or not.
+// With version 2 the file of a missing controller is missing too, in a VPS for example, to
+// which the host has given none.
+func (c Capacity) may(has bool) bool { return has || !c.Unified }
+
 func cpu(s Settings) *specs.LinuxCPU {
 	r := specs.LinuxCPU{}
-	if c := s.Limits.MilliCPUs; c > 0 {
+	if c := s.Limits.MilliCPUs; c > 0 && s.Capacity.may(s.Capacity.LimitCPU) {
 		const period = 100_000 // µs, the kernel's default
 		r.Period, r.Quota = ref[uint64](period), ref(c*period/1000)
 	}
@@ -237,16 +242,20 @@ func Resources(l vps.Limits, c Capacity, disks Disks) *specs.LinuxResources {
 	if r.Memory == nil {
 		r.Memory = &specs.LinuxMemory{}
 	}
-	unset(&r.Memory.Limit, -1)
-	unset(&r.Memory.Swap, -1)
+	if c.may(c.LimitMemory) {
+		unset(&r.Memory.Limit, -1)
+		unset(&r.Memory.Swap, -1)
+	}
 	if c.LimitMemory && !c.Unified {
 		unset(&r.Memory.Reservation, -1)
 	}
 	if r.CPU == nil {
 		r.CPU = &specs.LinuxCPU{}
 	}
-	unset(&r.CPU.Period, 100_000)
-	unset(&r.CPU.Quota, -1)
+	if c.may(c.LimitCPU) {
+		unset(&r.CPU.Period, 100_000)
+		unset(&r.CPU.Quota, -1)
+	}
 	if c.LimitCPU {
 		unset(&r.CPU.Shares, 1024)
 	}

@@ -18,7 +18,7 @@ func TestResources(t *testing.T) {
 	disks := Disks{"": {Name: "a", Major: 8}, "/dev/b": {Name: "b", Major: 8, Minor: 16}, "/dev/same": {Name: "a", Major: 8}}
 	version1 := Capacity{LimitMemory: true, LimitCPU: true, LimitCPUSet: true, LimitIO: true, BFQ: true, CPUList: "0-3"}
 	version2 := version1
-	version2.Unified, version2.IOCost = true, true
+	version2.Unified, version2.IOCost, version2.LimitPIDs = true, true, true
 	const limited = `"memory":{"limit":67108864,"swap":67108864}`
 	for _, c := range []struct {
 		name string
@@ -35,6 +35,8 @@ func TestResources(t *testing.T) {
 			`"unified":{"io.bfq.weight":"1000","io.max":"8:0 rbps=1048576 wbps=3145728 riops=max wiops=max\n8:16 rbps=max wbps=max riops=100 wiops=max",` +
 			`"io.weight":"10000","memory.low":"33554432"}}`},
 		{"none of the controllers", all, Capacity{}, false, `{` + limited + `,"cpu":{"quota":50000,"period":100000},"pids":{"limit":7}}`},
+		{"none of the controllers, version 2", all, Capacity{Unified: true}, false, `{}`},
+		{"the end of all, version 2 without controllers", vps.Limits{PIDs: -1}, Capacity{Unified: true}, true, `{"memory":{},"cpu":{}}`},
 		{"the end of all, version 1", vps.Limits{PIDs: -1}, version1, true, `{"memory":{"limit":-1,"reservation":-1,"swap":-1},` +
 			`"cpu":{"shares":1024,"quota":-1,"period":100000},"pids":{"limit":-1},"blockIO":{"weight":100}}`},
 		{"the end of all, version 2", vps.Limits{PIDs: -1}, version2, true, `{"memory":{"limit":-1,"swap":-1},` +

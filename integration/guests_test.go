@@ -42,6 +42,9 @@ func TestGuests(t *testing.T) {
 // useGuest does all with one program, and adds to r what came of it.
 func useGuest(t *testing.T, vps string, p guests.Program, r *guests.Result) {
 	t.Helper()
+	if p.Croft {
+		must(t, "cp", world.croft, vps+":/usr/local/bin/croft")
+	}
 	if !guestScript(t, vps, p.Install(), "USE=0", &r.First) {
 		return
 	}

@@ -3,30 +3,31 @@
 package integration
 
 import (
-	"os"
 	"strings"
 	"testing"
 )
 
-// In a VPS, which has too few ids for VPSs of its own, croft says so.
-func TestCroftInside(t *testing.T) {
+// A VPS with enough ids makes, runs and stops a VPS of its own. What the kernel allows only
+// to root of the machine is left out there, and limits without a controller are refused.
+func TestCroftInCroft(t *testing.T) {
 	hostAsBefore(t)
-	vps := boot(t, "busybox")
-	program, err := os.Open(world.croft)
-	if err != nil {
-		t.Fatal(err)
+	outer := boot(t, "busybox", "--network", "none", "--id-size", "2097152")
+	must(t, "cp", world.croft, outer+":/usr/bin/croft")
+	inner := func(command string) string {
+		t.Helper()
+		return sh(t, outer, "set -e; croft() { command croft --root /srv/croft \"$@\"; }; "+command)
 	}
-	defer program.Close()
-	cmd := command(t.Context(), "exec", vps, "--", "sh", "-c", "cat >/croft && chmod 755 /croft")
-	cmd.Stdin = program
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	inner("mkdir -p /srv/croft; mount -t tmpfs -o mode=755 tmpfs /srv/croft; croft create --template busybox --network none inner 2>&1; croft start --wait inner")
+	if got := strings.Fields(inner("croft exec inner -- sh -c 'id -u; cat /proc/1/comm; cat /proc/self/uid_map'")); strings.Join(got, " ") != "0 init 0 1048576 262144" {
+		t.Errorf("inside: %q", got)
 	}
-	if r := try("exec", vps, "--", "/croft", "host", "check"); !strings.Contains(r.out, "no user id") || r.status == 0 {
-		t.Errorf("host check: %s", r)
+	if got := inner("croft host check | grep -E '(user namespaces|idmapped mounts) ' || true"); strings.Contains(got, "missing") || !strings.Contains(got, "user namespaces") {
+		t.Errorf("host check inside: %s", got)
 	}
-	r := try("exec", vps, "--", "/croft", "create", "--template", "busybox", "--network", "none", "inner")
-	if r.status == 0 || !strings.Contains(r.errOut, "no user id") || !strings.Contains(r.errOut, "hint: croft host check") {
-		t.Errorf("create: %s", r)
+	if controllers := in(t, outer, "cat", "/sys/fs/cgroup/cgroup.controllers"); !strings.Contains(controllers, "memory") {
+		if got := inner("croft create --template busybox --network none --memory 64M limited 2>&1 || true"); !strings.Contains(got, "cannot set --memory: this host's kernel has no cgroup controller of memory") {
+			t.Errorf("a limit that cannot be: %s", got)
+		}
 	}
+	inner("croft stop inner; croft destroy inner; umount /srv/croft")
 }

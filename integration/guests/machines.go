@@ -71,8 +71,24 @@ umount /mnt`,
 		Remark: "With `fuse3` and `squashfuse`, since a VPS has no loop devices. A snap is packed and mounted. None was installed: snapd gets what a snap is based on from the store, and the test has no network",
 	},
 	{
-		Name: "croft in croft",
-		Host: "echo 'a VPS has too few ids, and its filesystem cannot be mounted with other ids: [software.md](software.md#croft-inside-a-vps)'",
+		Name:     "croft in croft",
+		Croft:    true,
+		Packages: []string{"iptables"},
+		Options:  []string{"--id-size", "2097152"},
+		Setup:    "mkdir /srv/croft",
+		Use: `
+mount -t tmpfs -o mode=755 tmpfs /srv/croft
+inner() { croft --root /srv/croft "$@"; }
+inner host check | grep -v ^ok || true
+inner create --template busybox inner
+inner start --wait inner
+test "$(inner exec inner -- id -u)" = 0
+test "$(inner exec inner -- awk '{ print $2 }' /proc/self/uid_map)" = 1048576
+inner exec inner -- sh -c 'ping -c 1 -W 60 "$(ip -4 route show default | cut -d" " -f3)"'
+inner stop inner
+inner destroy inner
+umount /srv/croft`,
+		Remark: "With `--id-size`, and a tmpfs for `--root`: [software.md](software.md#croft-inside-a-vps)",
 	},
 }
 

@@ -15,6 +15,7 @@ type Program struct {
 	Name     string
 	Packages []string // the first one has the version
 	Options  []string // of croft create
+	Croft    bool     // the croft that is tested is in /usr/local/bin
 	Preset   string   // answers for debconf
 	Setup    string   // runs once, after the installation
 	// Use uses the program. It runs after Setup with $USE = 1, and after a restart
@@ -54,7 +55,7 @@ func (p Program) Install() string {
 // Version is the script that prints the version of the program, without Debian's
 // part of it. A metapackage has the version of its first dependency.
 func (p Program) Version() string {
-	if len(p.Packages) == 0 {
+	if len(p.Packages) == 0 || p.Croft {
 		return ""
 	}
 	return `dpkg-query --show --showformat '${source:Upstream-Version}\n' ` + p.Packages[0] + " | sed 's/[+~].*//'"

@@ -16,7 +16,7 @@ import (
 // from host to host. Emulation turns seconds into minutes. OpenRC is the slowest
 // guest, because it reads all its scripts at each boot: a short run boots it once.
 const (
-	shortSystemd = "^(TestPauseAndResume|TestKilledMonitor|TestFirewallInside|TestLimits|TestSetLimits|TestSetResources|TestSystemdKeepsResources|TestOwnView|TestDevices|TestDebian|" +
+	shortSystemd = "^(TestPauseAndResume|TestKilledMonitor|TestFirewallInside|TestLimits|TestSetLimits|TestSetResources|TestSystemdKeepsResources|TestOwnView|TestKilledForMemory|TestRefusedProcessesAreMessages|TestDoctor|TestDevices|TestDebian|" +
 		"TestOCILife|TestOCISystemdCgroup|TestOCIHostCgroups)$/^(memory|debian-12|croft_oci)$"
 	shortWithoutSystemd = "^(TestPauseAndResume|TestLimits|TestSetLimits|TestSetResources|TestOwnView|TestDebian)$/^(memory|debian-12-sysvinit)$"
 )

@@ -1,6 +1,7 @@
 package guests
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -8,6 +9,7 @@ import (
 
 	"croft/internal/inside"
 	"croft/internal/nsthread"
+	"croft/internal/userns"
 )
 
 // FreeConsole takes the VPS's console away from its init as controlling terminal;
@@ -17,14 +19,19 @@ import (
 //
 // Only a session leader without a terminal may do this, with CAP_SYS_ADMIN: it
 // steals the terminal (TIOCSCTTY with 1) and gives it up. That sends SIGHUP to
-// the caller, which a monitor catches.
+// the caller, which a monitor catches. Root of a VPS may not do it: in a VPS inside a VPS
+// the terminal stays the init's, and a getty cannot have it.
 func (Access) FreeConsole(master *os.File) error {
 	slave, err := openPeer(master)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(slave)
-	if err := unix.IoctlSetInt(slave, unix.TIOCSCTTY, 1); err != nil {
+	err = unix.IoctlSetInt(slave, unix.TIOCSCTTY, 1)
+	if errors.Is(err, unix.EPERM) && !userns.Initial() {
+		return nil // it stays the init's, as with other runtimes
+	}
+	if err != nil {
 		return fmt.Errorf("take the console from init: %w", err)
 	}
 	if err := unix.IoctlSetInt(slave, unix.TIOCNOTTY, 0); err != nil {

@@ -38,7 +38,7 @@ func Capacity() bundles.Capacity {
 	if c.Unified {
 		c.IOCost, c.LimitIO = hasIOCost(), container.HasController("io")
 	}
-	if !hasCapability(unix.CAP_SYS_RESOURCE) {
+	if !exceedsLimits() {
 		c.Hard = hardLimits()
 	}
 	return c
@@ -85,7 +85,7 @@ func hardLimits() map[string]uint64 {
 // oomScoreAdj returns the lowest OOM score that this process can give to a VPS, at
 // least 0.
 func oomScoreAdj() int {
-	if hasCapability(unix.CAP_SYS_RESOURCE) {
+	if exceedsLimits() {
 		return 0
 	}
 	return max(0, int(numberIn("/proc/self/oom_score_adj")))

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/bundles"
+	"croft/internal/userns"
 	"croft/network/guest"
 	"croft/runtime/container"
 )
@@ -76,7 +77,7 @@ func maxOpenFiles() (uint64, error) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, fmt.Errorf("read the limit of open files: %w", err)
 	}
-	if limit.Max >= wantedNoFile || hasCapability(unix.CAP_SYS_RESOURCE) {
+	if limit.Max >= wantedNoFile || exceedsLimits() {
 		return wantedNoFile, nil
 	}
 	return limit.Max, nil
@@ -111,10 +112,16 @@ func hasCapability(c uint) bool {
 	return data[c/32].Effective&(1<<(c%32)) != 0
 }
 
+// exceedsLimits reports whether this process can raise its hard limits and lower its
+// OOM score. The kernel asks for the capability over the initial user namespace: root
+// of a VPS has it only over its own.
+func exceedsLimits() bool { return hasCapability(unix.CAP_SYS_RESOURCE) && userns.Initial() }
+
 // uptime returns the time of the boot clock; 0 on kernels without time namespaces
-// (before 5.6), where a VPS shows the host's uptime.
+// (before 5.6) and for a root that may not set clocks, such as that of a VPS. A VPS
+// shows the host's uptime there.
 func uptime() (time.Duration, error) {
-	if _, err := os.Stat("/proc/self/ns/time"); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat("/proc/self/ns/time"); errors.Is(err, fs.ErrNotExist) || !hasCapability(unix.CAP_SYS_TIME) {
 		return 0, nil
 	}
 	var t unix.Timespec

@@ -126,8 +126,15 @@ func lacking(was, now vps.Limits, c bundles.Capacity) []lack {
 	}
 	const noIO = "has no cgroup controller of I/O"
 	weight := now.IOWeight > 0 && now.IOWeight != was.IOWeight
+	const noMemory = "has no cgroup controller of memory"
+	add(now.Memory > 0 && now.Memory != was.Memory && !c.LimitMemory,
+		lack{option: "memory", effect: "its memory is not limited", reason: noMemory})
+	add(now.Swap != 0 && now.Swap != was.Swap && !c.LimitMemory,
+		lack{option: "swap", effect: "its swap is not limited", reason: noMemory})
+	add(now.MilliCPUs > 0 && now.MilliCPUs != was.MilliCPUs && !c.LimitCPU,
+		lack{option: "cpus", effect: "its CPU time is not limited", reason: "has no cgroup controller of CPU time"})
 	add(now.MemoryLow > 0 && now.MemoryLow != was.MemoryLow && !c.LimitMemory,
-		lack{option: "memory-low", effect: "its memory is not protected", reason: "has no cgroup controller of memory"})
+		lack{option: "memory-low", effect: "its memory is not protected", reason: noMemory})
 	add(now.CPUWeight > 0 && now.CPUWeight != was.CPUWeight && !c.LimitCPU,
 		lack{option: "cpu-weight", effect: "its CPU weight has no effect", reason: "has no cgroup controller of CPU time"})
 	add(now.CPUSet != "" && now.CPUSet != was.CPUSet && !c.LimitCPUSet,

@@ -104,7 +104,10 @@ func TestCheckSupported(t *testing.T) {
 		want string
 	}{
 		{all, has, ""},
-		{vps.Limits{Memory: 1, PIDs: 1}, none, ""},
+		{vps.Limits{Memory: -1, PIDs: 1}, none, ""},
+		{vps.Limits{Memory: 1}, none, "--memory: this host's kernel has no cgroup controller of memory"},
+		{vps.Limits{Swap: -1}, none, "--swap: this host's kernel has no cgroup controller of memory"},
+		{vps.Limits{MilliCPUs: 1}, none, "--cpus: this host's kernel has no cgroup controller of CPU time"},
 		{vps.Limits{MemoryLow: 2}, none, "--memory-low: this host's kernel has no cgroup controller of memory"},
 		{vps.Limits{CPUWeight: 2}, none, "--cpu-weight: this host's kernel has no cgroup controller of CPU time"},
 		{vps.Limits{CPUSet: "0"}, none, "--cpuset: this host's kernel has no cgroup controller of CPU sets"},

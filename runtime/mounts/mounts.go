@@ -16,6 +16,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/inside"
+	"croft/internal/userns"
 	"croft/internal/vps"
 )
 
@@ -60,7 +61,7 @@ type Access struct{}
 // something is missing on the host, fail.Host if the filesystem cannot be mounted
 // with the ids of a VPS. privileged says that the VPS has no ids of its own.
 func (Access) Check(all []Mount, privileged bool) error {
-	ids := trialIDs
+	ids := vps.IDRange{First: userns.Trial(), Size: 1}
 	if privileged {
 		ids = vps.IDRange{}
 	}

@@ -17,9 +17,6 @@ import (
 	"croft/internal/vps"
 )
 
-// trialIDs are ids that croft gives to no VPS.
-var trialIDs = vps.IDRange{First: 0x7FFF0000, Size: 1}
-
 // namespaceFor returns a user namespace with ids if one of all needs it; else nil.
 func namespaceFor(all []Mount, ids vps.IDRange) (*os.File, error) {
 	for _, m := range all {

@@ -37,7 +37,7 @@ func Try(dir string) (Trial, error) {
 	r := Rootfs{
 		Layers: []string{filepath.Join(here, "layer")}, Dir: filepath.Join(here, "fs"),
 		Target: filepath.Join(here, "root"), Scratch: filepath.Join(here, "scratch"),
-		First: trialFirstID, Size: 65536,
+		First: userns.Trial(), Size: 65536,
 	}
 	if err := os.MkdirAll(r.Layers[0], 0o755); err != nil {
 		return Trial{}, layer.HostError(fmt.Errorf("try a root filesystem: %w", err))
@@ -58,10 +58,6 @@ func Try(dir string) (Trial, error) {
 	}
 	return trial, err
 }
-
-// trialFirstID is the first of the ids that croft gives to no VPS: see endIDs in
-// internal/state.
-const trialFirstID = 0x7FFF0000
 
 // trialPrefix begins the name of a trial's directory. The pid of its process
 // follows.
