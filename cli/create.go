@@ -39,7 +39,7 @@ SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 
 ` + rateAbout + `
 
-` + deviceAbout + "\n\n" + accessAbout + "\n\n" + firstBootAbout + "\n\n" + credentialAbout + "\n\n" + capabilityAbout + "\n\n" + dmesgAbout + "\n\n" + fitAbout,
+` + deviceAbout + "\n\n" + accessAbout + "\n\n" + firstBootAbout + "\n\n" + credentialAbout + "\n\n" + capabilityAbout + "\n\n" + dmesgAbout + "\n\n" + fitAbout + "\n\n" + storageAbout,
 		Options: append(settingOptions(), loginUserOption(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
 		Run:     a.run(create),
 	}
@@ -74,6 +74,7 @@ func settingOptions() []cmdline.Option {
 		{Name: "privileged", Usage: "use no user namespace: root inside is root on the host; only for trusted software"},
 		onBootOption(), bootOrderOption(), stopTimeoutOption(), restartOption(),
 		{Name: "protect", Usage: "destroy refuses it, until \"croft set NAME --protect no\""},
+		storageOption("root filesystem: an overlay over the template, or a plain tree of its own (default: overlay)"),
 		{Name: "id-size", Placeholder: "NUMBER", Usage: "number of user ids, a multiple of 65536; rootless containers inside need 196608 or more (default: 262144)"},
 	}, insideOptions(), []cmdline.Option{credentialOption(), fitOption()})
 }
@@ -119,6 +120,7 @@ func createOptions(i *invocation) runtime.CreateOptions {
 		Description: get(i, "description", descriptionOrDefault),
 		IDSize:      get(i, "id-size", values.IDSize),
 		Privileged:  i.Is("privileged"),
+		Storage:     get(i, "storage", vps.ParseStorage),
 		NoDmesg:     i.Has("dmesg") && !get(i, "dmesg", onOrOff),
 		OnBoot:      get(i, "onboot", values.OnBoot),
 		BootOrder:   get(i, "boot-order", values.BootOrder),

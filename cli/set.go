@@ -125,6 +125,7 @@ func changeOptions() []cmdline.Option {
 		descriptionOption(),
 		{Name: "id-size", Placeholder: "NUMBER", Usage: "number of user ids, a multiple of 65536; at the next start"},
 		{Name: "privileged", Placeholder: "yes|no", Choices: values.YesNos(), Usage: "only what the VPS is already: its files have fitting owners"},
+		storageOption("only what the VPS has already"),
 		{Name: "hostname", Placeholder: "NAME", Usage: "host name, or default: the name of the VPS; at the next start"},
 		{Name: "dns", Placeholder: "ADDRESS", Many: true, Usage: "DNS server, or default; may be repeated, replaces all"},
 		{Name: "search", Placeholder: "DOMAIN", Many: true, Usage: "DNS search domain, or default; may be repeated, replaces all"},
@@ -214,6 +215,7 @@ func setEdits(i *invocation) []vps.Edit {
 	edits = append(edits, deviceEdits(i)...)
 	edits = addEdit(edits, i, "id-size", values.IDSize, func(n uint32) vps.Edit { return vps.SetIDSize{Size: n} })
 	edits = addEdit(edits, i, "privileged", values.YesNo, func(yes bool) vps.Edit { return vps.SetPrivileged{Privileged: yes} })
+	edits = addEdit(edits, i, "storage", vps.ParseStorage, func(s vps.Storage) vps.Edit { return vps.SetStorage{Storage: s} })
 	edits = dmesgEdits(edits, i)
 	edits = addEdit(edits, i, "onboot", values.OnBoot, func(o vps.OnBoot) vps.Edit { return vps.SetOnBoot{OnBoot: o} })
 	edits = addEdit(edits, i, "boot-order", values.BootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })

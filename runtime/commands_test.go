@@ -304,6 +304,11 @@ func createWeb(f *faulty) error {
 	return err
 }
 
+func createPlainWeb(f *faulty) error {
+	_, err := f.m.Create(background, "web", CreateOptions{Template: "t", Storage: vps.StoragePlain})
+	return err
+}
+
 func startWeb(f *faulty) error { return f.m.Start(background, "web", StartOptions{}) }
 
 func pauseWeb(f *faulty) error { return f.m.Pause(background, "web") }
@@ -491,6 +496,7 @@ func commands() []trial {
 	withMount := append(slices.Clone(running), createVolume, changeWeb(aMount("/srv/data", "/data"), aTmpfs))
 	return []trial{
 		{name: "create", method: "Create", do: createWeb, undone: true},
+		{name: "create with plain storage", method: "Create", do: createPlainWeb, undone: true},
 		{name: "start", method: "Start", ready: stopped, do: startWeb, undone: true},
 		{name: "stop --fast", method: "Stop", ready: running, do: stop(StopOptions{Fast: true})},
 		{name: "stop", method: "Stop", ready: running, do: stop(StopOptions{Timeout: time.Millisecond})},

@@ -132,7 +132,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	if err != nil {
 		return err
 	}
-	if err := m.rootfses.MakeOver(root); err != nil {
+	if err := m.makeFiles(ctx, root); err != nil {
 		return err
 	}
 	if _, err := putCredentials(draft.Dir, v, o.Credentials); err != nil { // goes with the draft
@@ -232,6 +232,9 @@ func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error)
 	}
 	for _, c := range o.Credentials {
 		edits = append(edits, c)
+	}
+	if v.Storage = o.Storage; v.Storage == vps.StoragePlain {
+		v.Tree = vps.FirstTree
 	}
 	edits = append(edits, vps.SetFit{Fit: o.Fit})
 	if o.FirstBoot != nil {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"slices"
 
 	"croft/internal/vps"
 	"croft/template/rootfs"
@@ -54,11 +55,7 @@ func (m *Manager) stackOf(v vps.VPS, snapshot string) (all, template []rootfs.Fr
 		return nil, nil, err
 	}
 	if snapshot == "" {
-		all = append(all, rootfs.Frozen{Dir: root.Upper(), First: root.First, Size: root.Size})
+		return root.Stack(), root.Below(), nil
 	}
-	all = append(all, root.Frozen...)
-	for _, dir := range root.Layers {
-		template = append(template, rootfs.Frozen{Dir: dir})
-	}
-	return append(all, template...), template, nil
+	return append(slices.Clone(root.Frozen), root.Below()...), root.Below(), nil
 }

@@ -14,6 +14,7 @@ import (
 	"croft/internal/inside"
 	"croft/internal/vps"
 	"croft/runtime/fit"
+	"croft/runtime/guests"
 	"croft/runtime/paths"
 	"croft/template"
 	"croft/template/rootfs"
@@ -29,9 +30,18 @@ func (m *Manager) fitGuest(v vps.VPS, r rootfs.Rootfs, files *inside.Root, init 
 	for _, d := range v.Devices {
 		g.Devices = append(g.Devices, cmp.Or(d.Path, d.Source))
 	}
-	done, warnings, err := m.guests.Fit(files, v.IDs.First, r.Upper(), g, fitOf(v, image))
+	done, warnings, err := m.guests.Fit(files, v.IDs.First, ownDirs(r), g, fitOf(v, image))
 	m.warnAll(v.Name, warnings)
 	return done, err
+}
+
+// ownDirs says which files the VPS with the root filesystem r has written.
+func ownDirs(r rootfs.Rootfs) guests.OwnDirs {
+	own := guests.OwnDirs{Dir: r.Own().Dir}
+	if r.Plain() {
+		own.Template = r.Layers
+	}
+	return own
 }
 
 // fitOf returns the steps of v. By default a VPS of a backup is what the former VPS was,

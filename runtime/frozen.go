@@ -23,7 +23,7 @@ func (m *Manager) rootfsIn(v vps.VPS, at rootfs.Rootfs) (rootfs.Rootfs, error) {
 	if err != nil {
 		return rootfs.Rootfs{}, err
 	}
-	at.Layers, at.First, at.Size = layers, v.IDs.First, v.IDs.Size
+	at.Layers, at.First, at.Size, at.Tree = layers, v.IDs.First, v.IDs.Size, v.Tree
 	for _, f := range v.Frozen {
 		at.Frozen = append(at.Frozen, rootfs.Frozen{Dir: m.store.FrozenTree(f.ID), First: f.IDs.First, Size: f.IDs.Size})
 	}
@@ -61,6 +61,9 @@ func (m *Manager) settleFrozen(v vps.VPS) error {
 // returned: its files are copied. The own files of a stopped one become a layer, which
 // it has from then on.
 func (m *Manager) capture(ctx context.Context, l *state.Locked, v vps.VPS) (c captured, err error) {
+	if err := notPlain(v); err != nil {
+		return captured{}, err
+	}
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
 		return m.captureRunning(ctx, v)

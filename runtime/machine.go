@@ -143,6 +143,9 @@ type publishing interface {
 // rootfs.Rootfs.
 type rootfses interface {
 	MakeOver(r rootfs.Rootfs) error
+	// Fill makes the files of a plain root filesystem, which do not exist yet, those that
+	// stack shows. The layers are mounted at the directory at.
+	Fill(ctx context.Context, at string, stack []rootfs.Frozen, r rootfs.Rootfs, progress func(done int64)) error
 	Freeze(r rootfs.Rootfs, to string) error
 	Changed(r rootfs.Rootfs) (bool, error)
 	// Diff lists the differences between two stacks of layers. They are mounted at the directory at.
@@ -184,7 +187,7 @@ type guestAccess interface {
 	Prepare(root *inside.Root, first uint32) (warnings []string, err error)
 	Configure(root *inside.Root, first uint32, s guest.Settings) (warnings []string, err error)
 	// Fit makes the steps of asked in files that no program uses yet.
-	Fit(root *inside.Root, first uint32, own string, g fit.Guest, asked vps.Fit) (done, warnings []string, err error)
+	Fit(root *inside.Root, first uint32, own guests.OwnDirs, g fit.Guest, asked vps.Fit) (done, warnings []string, err error)
 	// Change makes all of what or nothing; undo makes the files what they were.
 	Change(ctx context.Context, root *inside.Root, v vps.VPS, what vps.Inside) (undo func(*inside.Root) error, err error)
 	MountData(p *inside.Process, dirs []rootfs.DataDir) error
@@ -250,7 +253,10 @@ type overlays struct{}
 func (overlays) MakeOver(r rootfs.Rootfs) error          { return r.MakeOver() }
 func (overlays) Freeze(r rootfs.Rootfs, to string) error { return r.Freeze(to) }
 func (overlays) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
-	return tree.NewLiveCopy(r.Upper(), to)
+	return tree.NewLiveCopy(r.Own().Dir, to)
+}
+func (overlays) Fill(ctx context.Context, at string, stack []rootfs.Frozen, r rootfs.Rootfs, progress func(done int64)) error {
+	return tree.Fill(ctx, at, stack, r.Own().Dir, progress)
 }
 func (overlays) Merge(ctx context.Context, upper, lower string) error {
 	return tree.Merge(ctx, upper, lower)

@@ -57,6 +57,7 @@ type Manager struct {
 	command  string
 	lockWait time.Duration
 	warn     func(string)
+	progress Progress
 	readOnly bool // see Options
 
 	config    string // the directory of the configuration
@@ -129,6 +130,7 @@ func New(o Options) (*Manager, error) {
 		command:    o.Command,
 		lockWait:   o.LockTimeout,
 		warn:       warn,
+		progress:   o.Progress,
 		readOnly:   readOnly,
 		config:     o.Config,
 		keepLimits: o.KeepHostLimits,

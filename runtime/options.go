@@ -57,6 +57,7 @@ type CreateOptions struct {
 	// Only capabilities, the system-call filter and read-only files restrict it.
 	// Use it for software that needs it and for users whom you trust.
 	Privileged bool
+	Storage    vps.Storage   // the kind of its root filesystem
 	NoDmesg    bool          // it has no kernel messages of its own
 	OnBoot     vps.OnBoot    // whether a boot of the host starts it
 	BootOrder  int           // higher ones start first and stop last

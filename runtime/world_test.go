@@ -550,6 +550,23 @@ func (w fakeRootfses) MakeOver(r rootfs.Rootfs) error {
 	return w.effect("make root filesystem", func() error { return os.MkdirAll(r.Upper(), 0o755) })
 }
 
+func (w fakeRootfses) Fill(_ context.Context, _ string, stack []rootfs.Frozen, r rootfs.Rootfs, _ func(int64)) error {
+	return w.effect("fill a plain tree", func() error {
+		to := r.Own().Dir
+		if err := os.MkdirAll(to, 0o755); err != nil {
+			return err
+		}
+		for _, l := range slices.Backward(stack) {
+			if paths.Exists(l.Dir) { // the layers of templates do not exist here
+				if err := os.CopyFS(to, os.DirFS(l.Dir)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
 func (w fakeRootfses) Freeze(r rootfs.Rootfs, to string) error {
 	err := w.effect("freeze files", func() error {
 		if w.has("mount", vpsOf(r)) {
@@ -587,7 +604,7 @@ func (w fakeRootfses) Diff(_ context.Context, _ string, old, new []rootfs.Frozen
 
 func (w fakeRootfses) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
 	err := w.effect("begin a copy", func() error { return os.Mkdir(to, 0o755) })
-	return fakeCopy{w, r.Upper(), to}, err
+	return fakeCopy{w, r.Own().Dir, to}, err
 }
 
 // A fakeCopy copies the names of files.
@@ -779,7 +796,7 @@ func (fakeGuests) Prepare(*inside.Root, uint32) ([]string, error) { return nil, 
 func (w fakeGuests) Configure(*inside.Root, uint32, guest.Settings) ([]string, error) {
 	return nil, w.effect("write the guest's files", func() error { return nil })
 }
-func (w fakeGuests) Fit(_ *inside.Root, _ uint32, _ string, g fit.Guest, asked vps.Fit) (done, warnings []string, err error) {
+func (w fakeGuests) Fit(_ *inside.Root, _ uint32, _ guests.OwnDirs, g fit.Guest, asked vps.Fit) (done, warnings []string, err error) {
 	err = w.effect("fit the guest's files", func() error { w.fitted = append(w.fitted, asked.String()+" of "+g.UUID); return nil })
 	return []string{"machine-id"}, nil, err
 }

@@ -13,7 +13,7 @@ import (
 // full has a value for each setting.
 func full() vps.VPS {
 	return vps.VPS{
-		Name: "web", Hostname: "web.example.org", Privileged: true, IDs: vps.IDRange{First: 1 << 20, Size: 131072},
+		Name: "web", Hostname: "web.example.org", Privileged: true, Storage: vps.StoragePlain, Tree: vps.FirstTree, IDs: vps.IDRange{First: 1 << 20, Size: 131072},
 		Template:   vps.Template{Name: "debian-12"},
 		Interfaces: []vps.Interface{{Name: "eth0", Network: "croft0", Rate: vps.Rate{In: 100_000_000}, Addresses: []netip.Addr{netip.MustParseAddr("10.90.0.2")}, Connections: 500}},
 		Limits: vps.Limits{Memory: 1536 << 20, Swap: -1, MilliCPUs: 1500, PIDs: 512, MemoryLow: 64 << 20, CPUWeight: 200, CPUSet: "0-1", IOWeight: 50,
@@ -42,6 +42,7 @@ func TestTextIsReadAgain(t *testing.T) {
 	const want = `# a comment
 template: debian-12
 privileged: yes
+storage: plain
 id-size: 131072
 network:
   - croft0

@@ -16,6 +16,7 @@ func All() []Setting {
 	return []Setting{
 		{Key: "template", Fixed: true, Words: func(v vps.VPS) []string { return text(v.Template.Name) }},
 		{Key: "privileged", Default: "no", Words: func(v vps.VPS) []string { return yes(v.Privileged) }},
+		{Key: "storage", Default: "overlay", Words: func(v vps.VPS) []string { return text(string(v.Storage)) }},
 		{Key: "id-size", Default: "262144", Words: func(v vps.VPS) []string { return number(int64(v.IDs.Size)) }},
 		{Key: "network", Form: Members, Default: "croft0", Empty: "none", Add: "network-add", Remove: detached, Words: networks},
 		{Key: "hostname", Default: "default", Words: hostname},

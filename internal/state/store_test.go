@@ -137,6 +137,8 @@ func full(t testing.TB) vps.VPS {
 		Limits:      vps.Limits{Memory: 1, Swap: -1, MilliCPUs: 1500, PIDs: 3},
 		DNS:         vps.DNS{Servers: []string{"192.0.2.1"}, Search: []string{"example"}},
 		Credentials: []vps.Credential{{Name: "db", Version: "A1"}},
+		Storage:     vps.StoragePlain,
+		Tree:        vps.SecondTree,
 		Sysctls:     map[string]string{"net.ipv4.ip_forward": "1"},
 		Allow:       []string{"vsock"},
 		CapAdd:      []string{"SYS_TIME"},

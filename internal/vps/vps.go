@@ -19,6 +19,8 @@ type VPS struct {
 	Created    time.Time         `json:"created"`
 	Template   Template          `json:"template"`
 	Frozen     []Frozen          `json:"frozen,omitempty"`     // layers above its template, the topmost first
+	Storage    Storage           `json:"storage,omitempty"`    // "": overlay
+	Tree       string            `json:"tree,omitempty"`       // of plain storage: the directory below fs/ with its files
 	IDs        IDRange           `json:"ids"`                  // zero: it is privileged
 	Privileged bool              `json:"privileged,omitempty"` // it has no user namespace: its root is the host's root
 	Hostname   string            `json:"hostname"`
@@ -131,7 +133,7 @@ func (v VPS) Check() error {
 		return fail.New(fail.Usage, "a VPS of run --rm cannot be protected: it is destroyed when its command ends")
 	}
 	for _, check := range []func() error{
-		v.checkTexts, v.OnBoot.Check, v.checkInterfaces, v.Limits.Check, v.DNS.Check, v.Firewall.Check, v.Routing.Check,
+		v.checkTexts, v.checkStorage, v.OnBoot.Check, v.checkInterfaces, v.Limits.Check, v.DNS.Check, v.Firewall.Check, v.Routing.Check,
 		v.checkPublished, v.checkAllow, v.checkCapabilities, v.checkSysctls, v.checkDevices, v.checkMounts, v.checkRestart, v.checkCredentials, v.checkFit,
 	} {
 		if err := check(); err != nil {

@@ -11,15 +11,14 @@ import (
 )
 
 // Fit makes the steps of asked that g needs in a root filesystem, and returns their names.
-// own is the directory on the host of the files that the VPS has written. A file that
-// cannot be changed is a warning.
-func (Access) Fit(root *inside.Root, first uint32, own string, g fit.Guest, asked vps.Fit) (done, warnings []string, err error) {
-	changed, err := inside.OpenRoot(own)
+// own are the files that the VPS has written. A file that cannot be changed is a warning.
+func (Access) Fit(root *inside.Root, first uint32, own OwnDirs, g fit.Guest, asked vps.Fit) (done, warnings []string, err error) {
+	changed, err := own.open()
 	if err != nil {
 		return nil, nil, err
 	}
-	defer changed.Close()
-	g.Root, g.Own = root.FS(), changed.FS()
+	defer changed.close()
+	g.Root, g.Own = root.FS(), changed
 	plan := fit.For(g, asked)
 	for _, step := range plan {
 		var failed []string

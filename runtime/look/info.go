@@ -3,6 +3,7 @@
 package look
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -89,6 +90,7 @@ type Info struct {
 	MonitorPID  int               `json:"monitorPid"` // 0 if none
 	IDs         vps.IDRange       `json:"ids"`
 	Privileged  bool              `json:"privileged"`
+	Storage     string            `json:"storage"` // overlay or plain
 	Interfaces  []InterfaceInfo   `json:"interfaces"`
 	Published   []vps.Publication `json:"published"` // ports of the host that lead to it
 	Limits      vps.Limits        `json:"limits"`
@@ -260,11 +262,11 @@ func (l Looker) fitted(name vps.Name) []string {
 func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]network.Table, perhaps map[string]bool) Info {
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
-		Created: v.Created, IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, l.Capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels, Description: v.Description, Pending: []string{},
+		Created: v.Created, Storage: v.Storage.String(), IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, l.Capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels, Description: v.Description, Pending: []string{},
 		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: int(v.StopTimeout().Seconds()), Protected: v.Protected, Dmesg: !v.NoDmesg, Restart: v.Restart,
 		Interfaces: describeInterfaces(v, networks), Published: append([]vps.Publication{}, v.Published...),
 		Allow: append([]string{}, v.Allow...), CapAdd: append([]string{}, v.CapAdd...), CapDrop: append([]string{}, v.CapDrop...), Devices: append([]vps.Device{}, v.Devices...), Mounts: append([]vps.Mount{}, v.Mounts...), Credentials: []string{},
-		Bundle: l.Store.BundleDir(v.Name), Files: filepath.Join(l.Store.FSDir(v.Name), "upper"),
+		Bundle: l.Store.BundleDir(v.Name), Files: filepath.Join(l.Store.FSDir(v.Name), cmp.Or(v.Tree, "upper")),
 		MonitorLog: paths.MonitorLog(l.Store, v.Name), Fit: v.Fit.String(), Fitted: l.fitted(v.Name),
 	}
 	for _, c := range v.Credentials {

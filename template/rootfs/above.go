@@ -13,7 +13,7 @@ import (
 // group is not among the first size ids of r, or "" without one. The VPS must not
 // run.
 func (r Rootfs) Above(size uint32) (string, error) {
-	own := append([]Frozen{{Dir: r.Upper(), First: r.First}}, r.Frozen...)
+	own := append([]Frozen{r.Own()}, r.Frozen...)
 	for _, f := range own {
 		if found, err := f.above(size); found != "" || err != nil {
 			return found, err

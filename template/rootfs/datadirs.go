@@ -42,6 +42,9 @@ type DataDir struct {
 // closes their trees. A directory that the VPS has replaced, by a link for
 // example, is left out. On an error nothing stays open.
 func (r Rootfs) DataDirs() (_ []DataDir, err error) {
+	if r.Plain() {
+		return nil, nil // the VPS sees all its files directly
+	}
 	upper, err := layer.OpenTree(r.Upper())
 	if err != nil {
 		return nil, layer.HostError(err)

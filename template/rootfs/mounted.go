@@ -46,6 +46,9 @@ func (r Rootfs) Release() error {
 // stored on disk. The mount is private and ends with the call. r must not be
 // mounted for writing anywhere meanwhile.
 func (r Rootfs) View(do func(root string) error) error {
+	if r.Plain() {
+		return do(r.Own().Dir)
+	}
 	// Inits of VPSs pass through the directories above Target.
 	if err := os.MkdirAll(r.Target, 0o755); err != nil {
 		return layer.HostError(fmt.Errorf("read a root filesystem: %w", err))

@@ -1,5 +1,5 @@
-// Package rootfs mounts the root filesystem of a VPS: an overlay of the VPS's own
-// files over the layers of a template, with the ids of the VPS.
+// Package rootfs mounts the root filesystem of a VPS with the ids of the VPS: an overlay
+// of the VPS's own files over the layers of a template, or a plain tree of files.
 package rootfs
 
 import (
@@ -18,11 +18,15 @@ import (
 )
 
 // A Rootfs is the root filesystem of one VPS: an overlay of the VPS's own files
-// over the layers of a template.
+// over the layers of a template, or a plain tree.
 type Rootfs struct {
+	// Tree is "" for an overlay. A plain root filesystem is the directory Tree in Dir: it
+	// has all files, with the ids inside the VPS as their owners. Then Layers are those of
+	// the template that the VPS was created from, and Frozen is empty.
+	Tree    string
 	Frozen  []Frozen // layers between the VPS's own files and the template, the topmost first
 	Layers  []string // directories, the topmost first: Store.LayerDirs
-	Dir     string   // contains the VPS's own files: upper/ and work/
+	Dir     string   // contains the VPS's own files: upper/ and work/, or Tree
 	Target  string   // the mount point
 	Scratch string   // a directory in which the layers are mounted for this VPS
 	// The VPS's ids 0..Size-1 are the host's from First on. Both zero: the VPS has
@@ -68,6 +72,9 @@ func (r Rootfs) Make() error {
 // Device nodes in the files of a VPS can be opened only if it has no user
 // namespace.
 func (r Rootfs) Mount() (err error) {
+	if r.Plain() {
+		return r.mountPlain()
+	}
 	if n := len(r.Frozen) + len(r.Layers); len(r.Layers) == 0 || n > MaxLayers {
 		return fail.New(fail.State, "mount %s: %d layers; overlay takes 1 to %d", r.Target, n, MaxLayers)
 	}

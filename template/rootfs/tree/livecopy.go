@@ -26,7 +26,12 @@ type LiveCopy struct {
 	from, to *os.File
 	top      *known
 	noClone  atomic.Bool // the filesystem cannot share blocks between files
+	origins  []*os.File  // directories whose files have the blocks of those in from; empty: from itself
+	done     atomic.Int64
 }
+
+// Done returns how many bytes of files all passes have copied, also by sharing blocks.
+func (c *LiveCopy) Done() int64 { return c.done.Load() }
 
 // Copied says what a pass has done.
 type Copied struct {
@@ -111,6 +116,9 @@ func (c *LiveCopy) Finish() error {
 func (c *LiveCopy) Close() {
 	c.from.Close()
 	c.to.Close()
+	for _, o := range c.origins {
+		o.Close()
+	}
 	c.top = nil
 }
 

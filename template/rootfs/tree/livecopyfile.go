@@ -82,7 +82,7 @@ func (d *dirCopy) content(from int, name string, st *unix.Stat_t, last *entry) (
 	if to, err = unix.Openat(d.to, name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600); err != nil {
 		return -1, err
 	}
-	if err = d.data(source, to, st.Size, update); err != nil {
+	if err = d.data(source, to, name, st, update); err != nil {
 		unix.Close(to)
 		return -1, err
 	}
@@ -107,16 +107,13 @@ func (d *dirCopy) node(from int, name string, st *unix.Stat_t, last *entry) (int
 	return openBelow(d.to, name, unix.O_PATH)
 }
 
-// data makes the content of the file to that of the file from, size bytes, with
-// the same holes. If update is set, to has an older content.
-func (d *dirCopy) data(from, to int, size int64, update bool) error {
-	if size > 0 && !d.noClone.Load() {
-		switch err := unix.IoctlFileClone(to, from); {
-		case err == nil:
-			return unix.Ftruncate(to, size)
-		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOTTY), errors.Is(err, unix.EXDEV):
-			d.noClone.Store(true)
-		}
+// data makes the content of the file to that of the file from, whose name and stat are
+// given, with the same holes. If update is set, to has an older content.
+func (d *dirCopy) data(from, to int, name string, st *unix.Stat_t, update bool) error {
+	size := st.Size
+	defer d.done.Add(size)
+	if size > 0 && !d.noClone.Load() && d.shared(from, to, name, st) {
+		return unix.Ftruncate(to, size)
 	}
 	if size > 0 || update {
 		if err := unix.Ftruncate(to, size); err != nil {
@@ -139,6 +136,44 @@ func (d *dirCopy) data(from, to int, size int64, update bool) error {
 		at = end
 	}
 	return nil
+}
+
+// shared makes the file to share the blocks of the file from, if the filesystem can.
+func (d *dirCopy) shared(from, to int, name string, st *unix.Stat_t) bool {
+	if len(d.origins) > 0 {
+		if from = d.origin(name, st); from < 0 {
+			return false
+		}
+		defer unix.Close(from)
+	}
+	err := unix.IoctlFileClone(to, from)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EXDEV) {
+		d.noClone.Store(true)
+	}
+	return err == nil
+}
+
+// origin opens the file of an origin that an overlay of the origins shows as the file
+// name with the stat st; -1 if it is not found. Files of an overlay cannot share blocks
+// with others, and those of its layers can.
+func (d *dirCopy) origin(name string, st *unix.Stat_t) int {
+	path := join(d.path(), name)
+	for _, o := range d.origins {
+		fd, err := openBelow(int(o.Fd()), path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOATIME)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err != nil {
+			return -1
+		}
+		var found unix.Stat_t
+		if unix.Fstat(fd, &found) == nil && found.Ino == st.Ino && found.Size == st.Size && found.Mtim == st.Mtim && kindOf(found.Mode) == unix.S_IFREG {
+			return fd
+		}
+		unix.Close(fd)
+		return -1
+	}
+	return -1
 }
 
 // nextData returns the first range of bytes of the file from that has data, from
