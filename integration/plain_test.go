@@ -186,6 +186,25 @@ func TestFit(t *testing.T) {
 	refused(t, 5, "first start --fit", "set", all, "--fit", "none")
 	must(t, "set", all, "--fit", "all")
 
+	// A snapshot from before the first start is fitted after a restore, too; a later one is not.
+	before := create(t, template, "--network", "none")
+	must(t, "snapshot", "create", before, "new")
+	must(t, "start", before)
+	sh(t, before, "echo root::20001:0:99999:7::: >/etc/shadow")
+	must(t, "stop", before)
+	must(t, "snapshot", "create", before, "old")
+	for snapshot, root := range map[string]string{"new": "root:*:20000", "old": "root::20001"} {
+		must(t, "snapshot", "restore", before, snapshot)
+		must(t, "start", before)
+		if got := sh(t, before, "cut -d: -f1-3 /etc/shadow"); got != root {
+			t.Errorf("restored %s: %s", snapshot, got)
+		}
+		if got := sh(t, before, "cat /etc/machine-id"); got != id(before) {
+			t.Errorf("restored %s: machine-id %s", snapshot, got)
+		}
+		must(t, "stop", before)
+	}
+
 	none := start(template, "--fit", "none")
 	if got := files(none); !strings.HasPrefix(got, "0123456789abcdef0123456789abcdef\n/dev/sda1") || !strings.HasSuffix(got, "root::20000:0:99999:7:::") {
 		t.Errorf("no steps:\n%s", got)

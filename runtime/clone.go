@@ -60,6 +60,10 @@ func (m *Manager) clone(ctx context.Context, from vps.Name, snapshot string, to 
 		return vps.VPS{}, err
 	}
 	connections := m.connectionsOf(v)
+	first, err := m.firstStart(from)
+	if err != nil {
+		return vps.VPS{}, err
+	}
 	if snapshot == "" {
 		var c captured
 		if c, err = m.capture(ctx, l, v); err == nil {
@@ -67,12 +71,8 @@ func (m *Manager) clone(ctx context.Context, from vps.Name, snapshot string, to 
 			v.Frozen = c.layers
 		}
 	} else {
-		v, err = m.ofSnapshot(v, snapshot)
+		v, first, err = m.ofSnapshot(v, snapshot)
 	}
-	if err != nil {
-		return vps.VPS{}, err
-	}
-	first, err := m.firstStart(from)
 	if err != nil {
 		return vps.VPS{}, err
 	}
@@ -88,15 +88,16 @@ func (m *Manager) clone(ctx context.Context, from vps.Name, snapshot string, to 
 	return c, nil
 }
 
-// ofSnapshot returns the settings of v at the snapshot, with the layers of that.
-func (m *Manager) ofSnapshot(v vps.VPS, snapshot string) (vps.VPS, error) {
+// ofSnapshot returns the settings of v at the snapshot, with the layers of that, and
+// whether v had never been started.
+func (m *Manager) ofSnapshot(v vps.VPS, snapshot string) (then vps.VPS, neverStarted bool, err error) {
 	n, err := m.store.Snapshot(v.Name, snapshot)
 	if err != nil {
-		return vps.VPS{}, err
+		return vps.VPS{}, false, err
 	}
-	then := snapshots.Restored(n.VPS, n)
+	then = snapshots.Restored(n.VPS, n)
 	then.Name, then.IDs, then.Privileged = v.Name, v.IDs, v.Privileged
-	return then, nil
+	return then, n.NeverStarted, nil
 }
 
 // connectionsOf returns the limit of connections of the first interface of v.

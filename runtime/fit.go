@@ -12,6 +12,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/initkind"
 	"croft/internal/inside"
+	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/fit"
 	"croft/runtime/guests"
@@ -74,6 +75,22 @@ func (m *Manager) noteConfigured(name vps.Name, steps []string) error {
 	}
 	if err := atomicfile.Replace(paths.Configured(m.store, name), 0o600, []byte(text)); err != nil {
 		return fmt.Errorf("note that the guest is configured: %w", err)
+	}
+	return nil
+}
+
+// noteStarts makes the next start of name its first one if it was for the VPS of the
+// snapshot n, whose files it has: they are as the template has them.
+func (m *Manager) noteStarts(name vps.Name, n state.Snapshot) error {
+	first, err := m.firstStart(name)
+	if err != nil || first == n.NeverStarted {
+		return err
+	}
+	if !n.NeverStarted {
+		return m.noteConfigured(name, nil)
+	}
+	if err := os.Remove(paths.Configured(m.store, name)); err != nil {
+		return fmt.Errorf("note that the guest is not configured: %w", err)
 	}
 	return nil
 }

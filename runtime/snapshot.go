@@ -37,6 +37,10 @@ func (m *Manager) CreateSnapshot(ctx context.Context, name vps.Name, o SnapshotO
 	if v, err = m.mergeLayers(ctx, l, v); err != nil {
 		return SnapshotInfo{}, err
 	}
+	first, err := m.firstStart(name)
+	if err != nil {
+		return SnapshotInfo{}, err
+	}
 	c, err := m.capture(ctx, l, v)
 	if err != nil {
 		return SnapshotInfo{}, err
@@ -44,7 +48,7 @@ func (m *Manager) CreateSnapshot(ctx context.Context, name vps.Name, o SnapshotO
 	defer c.keep()
 	n := state.Snapshot{
 		Name: o.Name, Created: now.Truncate(time.Second), Description: o.Description,
-		Running: c.running, PauseMilliseconds: c.pause.Milliseconds(), VPS: v,
+		Running: c.running, PauseMilliseconds: c.pause.Milliseconds(), NeverStarted: first, VPS: v,
 	}
 	if o.Expire > 0 {
 		n.Expires = new(n.Created.Add(o.Expire))
@@ -140,6 +144,9 @@ func (m *Manager) RestoreSnapshot(ctx context.Context, name vps.Name, snapshot s
 		return err
 	}
 	m.event(v, events.SnapshotRestored, eventSnapshot, n.Name)
+	if err := m.noteStarts(name, n); err != nil {
+		return err
+	}
 	root, err := m.rootfs(now)
 	if err == nil {
 		err = m.rootfses.MakeOver(root)

@@ -23,9 +23,11 @@ type Snapshot struct {
 	Description string     `json:"description,omitempty"`
 	// Running is whether the VPS ran. Then its files were copied, and it stood still
 	// for PauseMilliseconds.
-	Running           bool    `json:"running,omitempty"`
-	PauseMilliseconds int64   `json:"pauseMilliseconds,omitempty"`
-	VPS               vps.VPS `json:"vps"`
+	Running           bool  `json:"running,omitempty"`
+	PauseMilliseconds int64 `json:"pauseMilliseconds,omitempty"`
+	// NeverStarted is whether the VPS had never been started: its files were not fitted.
+	NeverStarted bool    `json:"neverStarted,omitempty"`
+	VPS          vps.VPS `json:"vps"`
 
 	Err error `json:"-"` // why its file cannot be read
 }
