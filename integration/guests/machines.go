@@ -38,9 +38,13 @@ Bind=/dev/.croft/sys:/run/visible-sys
 END
 systemctl enable --now systemd-nspawn@deb`,
 		Use: `
-until test "$(systemctl -M deb is-system-running --wait)" = running; do
+tries=0
+until test "$(systemctl -M deb is-system-running)" = running; do
+	tries=$((tries + 1))
+	test $tries -lt 600
 	systemctl -M deb --failed --no-legend --plain || true
-	sleep 0.1
+	systemctl -M deb list-jobs --no-legend --plain || true
+	sleep 1
 done
 test "$(systemd-run -M deb --pipe --wait --quiet cat /proc/1/comm)" = systemd
 systemd-run -M deb --pipe --wait --quiet sh -c 'echo use >>/root/uses'
