@@ -21,7 +21,7 @@ const module = "croft"
 // It names every package, and no other: docs/architecture.md draws it.
 var arrows = map[string][]string{
 	".":                {"cli", "cli/oci", "runtime", "runtime/sysctls"},
-	"cli":              {"runtime", "cli/oci", "cli/cmdline", "cli/cmdline/roff", "cli/display", "cli/prometheus", "cli/settings", "cli/values", "internal/vps", "internal/signame", "internal/sizes"},
+	"cli":              {"runtime", "cli/oci", "cli/cmdline", "cli/cmdline/roff", "cli/display", "cli/prometheus", "cli/settings", "cli/values", "internal/ssh", "internal/vps", "internal/signame", "internal/sizes"},
 	"cli/oci":          {"cli/cmdline", "runtime/container", "runtime/streams", "internal/signame"},
 	"cli/cmdline":      {"cli/cmdline/roff"},
 	"cli/cmdline/roff": nil,
@@ -106,6 +106,7 @@ var arrows = map[string][]string{
 	"internal/flock":          nil,
 	"internal/signame":        nil,
 	"internal/sizes":          nil,
+	"internal/ssh":            nil,
 	"internal/removetree":     nil,
 	"internal/identity":       nil,
 	"internal/fail":           nil,
@@ -141,7 +142,7 @@ var alone = map[string][]string{
 
 // pure packages decide and do not act. They read no file, open no socket and
 // start no program, so their results depend on their arguments alone.
-var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/fit", "internal/identity", "runtime/endreason", "runtime/restarts", "runtime/doctor", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes"}
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/fit", "internal/identity", "runtime/endreason", "runtime/restarts", "runtime/doctor", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes", "internal/ssh"}
 
 // acting is what a pure package does not import, and which names it may use
 // nevertheless: constants, and types of values.

@@ -43,6 +43,7 @@ func Main(args []string, umask int) int {
 		getenv:  os.Getenv,
 		now:     time.Now,
 		umask:   umask,
+		replace: replaceProcess,
 	}
 	return a.main(args)
 }
@@ -64,7 +65,8 @@ type app struct {
 	getenv  func(string) string
 	now     func() time.Time
 	umask   int
-	atOnce  int // limit of VPSs at the same time; 0 is the limit of the command
+	replace func(argv []string, umask int) error // by another program; returns after an error only
+	atOnce  int                                  // limit of VPSs at the same time; 0 is the limit of the command
 
 	typed  []string        // the command line without the program's name
 	screen *display.Screen // stderr
@@ -108,9 +110,16 @@ func (a *app) dispatch(root *cmdline.Verb, line cmdline.Line) error {
 		}
 		return usageError("no command given").WithHint("croft help")
 	}
+	host, elsewhere, err := a.hostOf(line)
+	if err != nil {
+		return err
+	}
+	if elsewhere {
+		return a.runElsewhere(host, line)
+	}
 	ctx, stop := interruptible(line.Verb)
 	defer stop()
-	err := line.Run(ctx, root)
+	err = line.Run(ctx, root)
 	var inside status
 	if err == nil || ctx.Err() == nil || errors.As(err, &inside) {
 		return err

@@ -198,7 +198,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"image": "x", "format": "{{1}}",
 		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "restart": "always", "fit": "fstab", "protect": "yes", "dmesg": "off", "max-size": "500G", "keep": "7d", "expire": "7d",
 	}
-	// Options without an effect here. --wide has one on a terminal: see
+	// Options without an effect here. For --host see TestAnotherHost. --wide has one on a terminal: see
 	// TestTablesFitTheTerminal.
 	silent := map[string]bool{
 		"inspect --json": true, "template inspect --json": true, "network inspect --json": true, "volume inspect --json": true,
@@ -237,7 +237,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		}
 		for _, o := range append(slices.Clone(v.Options), root.Options...) {
 			id := strings.Join(path, " ") + " --" + o.Name
-			if _, global := root.Option(o.Name); silent[id] || o.Name == "wide" || o.Name == "help" || global && alone || o.Name == "debug" {
+			if _, global := root.Option(o.Name); silent[id] || o.Here || o.Name == "wide" || o.Name == "help" || global && alone || o.Name == "debug" {
 				continue
 			}
 			words := wordsFor(path, v)

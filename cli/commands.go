@@ -30,6 +30,10 @@ func (a *app) commands() *cmdline.Verb {
 				Name: "cgroup-manager", Placeholder: "MANAGER", Choices: values.CgroupManagers(),
 				Usage: "cgroup manager: auto, systemd or cgroupfs (CROFT_CGROUP_MANAGER; default: auto)",
 			},
+			{
+				Name: "host", Short: "H", Placeholder: "HOST", Here: true,
+				Usage: "run the command on another host by ssh: ssh://[USER@]HOST[:PORT] (CROFT_HOST)",
+			},
 			{Name: "lock-timeout", Placeholder: "TIME", Usage: "how long to wait for a VPS that another command is changing (default: 0)"},
 			{Name: "debug", Usage: "print each step, and the causes of an error, on stderr"},
 			{Name: "help", Short: "h", Usage: "show help for the command"},

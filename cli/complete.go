@@ -70,8 +70,12 @@ type offers struct {
 	read bool
 }
 
-// browse returns a Manager that only reads; nil without permission.
+// browse returns a Manager that only reads; nil without permission, and if the command
+// is for another host, which is not asked.
 func (o *offers) browse(c *cmdline.Completion) Manager {
+	if c.Global("host") != "" || o.getenv("CROFT_HOST") != "" {
+		return nil
+	}
 	place := func(option, env string) string {
 		if value := c.Global(option); value != "" {
 			return value

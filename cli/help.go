@@ -10,7 +10,7 @@ import (
 
 func (a *app) helpVerb() *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "help", Group: groupShell, Args: "[COMMAND]",
+		Name: "help", Group: groupShell, Here: true, Args: "[COMMAND]",
 		Summary:  "show help for croft or a command",
 		Examples: []string{"croft help create", "croft help template build"},
 		Run:      a.run(func(context.Context, *invocation) error { return nil }), // dispatch prints help before

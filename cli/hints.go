@@ -62,6 +62,9 @@ func (a *app) accepts(words []string) bool {
 	if err != nil || l.Help || l.Verb == nil || l.Verb.Foreign {
 		return err == nil
 	}
+	if _, _, err := a.hostOf(l); err != nil {
+		return false
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return false

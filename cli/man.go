@@ -11,7 +11,7 @@ import (
 
 func (a *app) manVerb() *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "man", Group: groupShell, Args: "[COMMAND...]", Words: cmdline.Commands,
+		Name: "man", Group: groupShell, Here: true, Args: "[COMMAND...]", Words: cmdline.Commands,
 		Summary:  "print a manual page in roff format",
 		Examples: []string{"croft man create >croft-create.8", "croft man template build >croft-template-build.8"},
 		About: `Prints the page of COMMAND, or of croft itself. A page may also be named as man(1)
@@ -163,6 +163,7 @@ func manEnd(page *roff.Page, e ending) {
 		{"CROFT_RUN_DIR", "Default of --run-dir."},
 		{"CROFT_CONFIG_DIR", "Default of --config-dir."},
 		{"CROFT_CGROUP_MANAGER", "Default of --cgroup-manager."},
+		{"CROFT_HOST", "Default of --host."},
 	}, e.environment...))
 	manItems(page, "FILES", e.files)
 	page.Section("EXAMPLES")

@@ -28,11 +28,7 @@ func (a *app) versionVerb() *cmdline.Verb {
 			if i.Is("json") {
 				return i.printJSON(v)
 			}
-			text := "croft " + v.Version
-			if v.Revision != "" {
-				text += " (" + v.Revision + ")"
-			}
-			return i.print(fmt.Sprintf("%s %s %s\n", text, v.Go, v.Platform))
+			return i.print(v.String() + "\n")
 		}),
 	}
 }
@@ -43,6 +39,15 @@ type version struct {
 	Revision string `json:"revision"` // of the sources; "" if the build does not know
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
+}
+
+// String returns the version as a line of text.
+func (v version) String() string {
+	text := "croft " + v.Version
+	if v.Revision != "" {
+		text += " (" + v.Revision + ")"
+	}
+	return fmt.Sprintf("%s %s %s", text, v.Go, v.Platform)
 }
 
 func versionOf(info *debug.BuildInfo, ok bool) version {
@@ -65,7 +70,7 @@ var completionScripts embed.FS
 
 func (a *app) completionVerb() *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "completion", Group: groupShell, Args: "bash|zsh|fish", Words: shellNames,
+		Name: "completion", Group: groupShell, Here: true, Args: "bash|zsh|fish", Words: shellNames,
 		Summary:  "print the completion script for a shell",
 		Examples: []string{"croft completion bash"},
 		About: `Load or install the script:

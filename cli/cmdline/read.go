@@ -18,6 +18,7 @@ type Line struct {
 	argv   []string // croft [GLOBAL] VERB [OPTIONS] -- WORDS, each option as --name or --name=value
 	global []string // options of every command, as in argv
 	words  []string
+	typed  []string // the line without options that are Here
 }
 
 // Words returns the words of the line that are neither options nor its verb.
@@ -25,6 +26,10 @@ func (l Line) Words() []string { return l.words }
 
 // Arranged returns the line in the order that urfave/cli needs.
 func (l Line) Arranged() []string { return l.argv }
+
+// Elsewhere returns the words of the line for the same program on another host: as
+// they were typed, without the options that are Here.
+func (l Line) Elsewhere() []string { return l.typed }
 
 // Global returns the last value of an option of every command, and whether the
 // line has it. The value is "" for an option that takes none. It works for
@@ -49,6 +54,8 @@ type reader struct {
 	help            bool
 	explain         bool     // the words after "help" are a command to explain
 	all, rest       []string // the line, and the part that has not been read
+	typed           []string // what was read, without options that are Here
+	here            string   // the letter of an option that is Here in the word being read
 }
 
 // Read puts the words of a command line in order. Options may stand anywhere
@@ -72,6 +79,7 @@ func Read(root *Verb, args []string) (Line, error) {
 		}
 		return l, usageError("%s: which one: %s?", strings.Join(r.path, " "), strings.Join(names, ", "))
 	}
+	l.typed = append(r.typed, r.rest...)
 	l.argv = slices.Concat([]string{root.Name}, r.global, r.path, r.options, []string{"--"}, r.words)
 	return l, nil
 }
@@ -82,6 +90,7 @@ func newReader(root *Verb, args []string) *reader {
 
 func (r *reader) read() error {
 	for len(r.rest) > 0 {
+		before := r.rest
 		word := r.next()
 		var err error
 		switch {
@@ -104,8 +113,24 @@ func (r *reader) read() error {
 		if err != nil {
 			return err
 		}
+		r.keep(before[:len(before)-len(r.rest)])
 	}
 	return nil
+}
+
+// keep adds words that have been read to those for another host. If they are an option
+// that is Here, the letters of other options before it stay.
+func (r *reader) keep(read []string) {
+	if r.here == "" {
+		r.typed = append(r.typed, read...)
+		return
+	}
+	if word := read[0]; !strings.HasPrefix(word, "--") {
+		if at := strings.Index(word, r.here); at > 1 {
+			r.typed = append(r.typed, word[:at])
+		}
+	}
+	r.here = ""
 }
 
 // next takes the next word of the line.
@@ -204,6 +229,9 @@ func (r *reader) put(typed, name, value string, given bool) error {
 			return usageError("%s: needs a value", typed)
 		}
 		value = r.next()
+	}
+	if o.Here {
+		r.here = o.Short
 	}
 	if o.TakesValue() {
 		r.add(global, "--"+o.Name+"="+value)

@@ -53,6 +53,9 @@ type Verb struct {
 	// that does not exist.
 	Query bool
 
+	// Here says that the verb runs on this host only: see Line.Elsewhere.
+	Here bool
+
 	// Foreign says that the verb belongs to another command line. This one only
 	// documents it.
 	Foreign bool
@@ -120,6 +123,7 @@ type Option struct {
 	Many        bool   // may be repeated
 	Usage       string
 	Hidden      bool     // accepted, not documented
+	Here        bool     // of every command: not for the program on another host
 	Kind        Kind     // of its value, for completion
 	Choices     []string // all its values, for completion
 }
