@@ -187,7 +187,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 	values := map[string]string{
 		"ip": "10.88.0.9", "dns": "192.0.2.1", "search": "example", "sysctl": "net.x=1", "allow": "vsock", "cap-add": "SYS_TIME", "cap-drop": "NET_RAW", "env": "A=b", "device": "/dev/kvm", "device-add": "/dev/sdb:/dev/xvda:r", "device-del": "gpu", "label": "a=b",
 		"memory": "64M", "swap": "0", "cpus": "1.5", "pids": "9", "memory-low": "32M", "cpu-weight": "200", "cpuset": "0", "io-weight": "50", "io-read": "10M", "io-write": "50iops", "id-size": "131072", "storage": "plain", "privileged": "no", "hostname": "h", "network": "dmz", "network-add": "dmz:ip=10.7.0.9,mac=02:00:00:00:00:07", "network-del": "default", "mode": "routed", "bridge": "br7", "parent": "eth7", "ipv4": "10.7.0.0/16", "ipv6": "none", "gateway": "10.7.0.9",
-		"template": "busybox", "timeout": "9s", "wait-timeout": "9s", "signal": "HUP", "user": "me", "cwd": "/x",
+		"template": "busybox", "clone": "web@first", "timeout": "9s", "wait-timeout": "9s", "signal": "HUP", "user": "me", "cwd": "/x",
 		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "sort": "memory", "filter": "name=web",
 		"recipe": "f", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
 		"via": "10.0.0.1", "dev": "eth1", "src": "10.0.0.2", "mtu": "1300", "advmss": "1200", "table": "100", "metric": "5", "priority": "7",
@@ -265,7 +265,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 					base = append(base, "--from=10.0.0.3")
 				}
 			}
-			if _, ok := v.Option("template"); ok && o.Name != "template" {
+			if _, ok := v.Option("template"); ok && o.Name != "template" && o.Name != "clone" {
 				base = append(base, "--template", "debian-12")
 			}
 			value := values[o.Name]

@@ -7,23 +7,30 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/internal/vps"
+	"croft/runtime"
 )
 
 func (a *app) cloneVerb() *cmdline.Verb {
 	return &cmdline.Verb{
 		Name: "clone", Group: groupLife, Args: "NAME[@SNAPSHOT] NEW-NAME", Words: cloneSources,
 		Summary:  "create a VPS with the files and settings of another",
-		Examples: []string{"croft clone web web-2", "croft clone web@before-upgrade test --memory 1G"},
+		Examples: []string{"croft clone web web-2", "croft clone web@before-upgrade test --memory 1G", "croft clone --full web web-2"},
 		About: `The new VPS shares the files of the other until it changes them, so a clone of a stopped
 VPS or of a snapshot takes no space at first and the same time for any size. The files
 of a running VPS are copied, as for a snapshot. Either VPS can be destroyed without the
 other.
 
+With --full the new VPS shares no files with the other, so that the space of each is
+its own. Its time and space depend on the files that the other has changed since its
+template; a filesystem with reflinks (btrfs, xfs) shares the blocks of the copies. The
+files of the template, which never change, are shared by all VPSs of it.
+
 The new VPS has user ids, addresses and MAC addresses of its own. It does not get
 published ports, credentials and the protection. It has the host name of the other, or
 its own name if that was the name of the other. The options change its settings, as
 "croft set" does. Prints the new name.`,
-		Options:  changeOptions(),
+		Options: append(changeOptions(),
+			cmdline.Option{Name: "full", Usage: "copy the files, and share only those of the template"}),
 		Synonyms: []string{"duplicate", "fork"},
 		Run:      a.run(clone),
 	}
@@ -37,16 +44,11 @@ func clone(ctx context.Context, i *invocation) error {
 	if len(i.Words) != 2 {
 		return usageError("clone takes a NAME, or NAME@SNAPSHOT, and a NEW-NAME")
 	}
-	word, snapshot, of := strings.Cut(i.Words[0], "@")
-	from, err := vps.ParseName(word)
+	o, err := cloneSource(i.Words[0])
 	if err != nil {
 		return err
 	}
-	if of {
-		if err := vps.CheckSnapshot(snapshot); err != nil {
-			return err
-		}
-	}
+	o.Full = i.Is("full")
 	to, err := vps.ParseName(i.Words[1])
 	if err != nil {
 		return err
@@ -59,10 +61,21 @@ func clone(ctx context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
-	if _, err := m.Clone(ctx, from, snapshot, to, slices.Concat(edits, inside)...); err != nil {
+	o.Edits = slices.Concat(edits, inside)
+	if _, err := m.Clone(ctx, to, o); err != nil {
 		return cannot("clone", i.Words[0], err)
 	}
 	return i.print(string(to) + "\n")
+}
+
+// cloneSource reads NAME or NAME@SNAPSHOT.
+func cloneSource(text string) (runtime.CloneOptions, error) {
+	word, snapshot, of := strings.Cut(text, "@")
+	from, err := vps.ParseName(word)
+	if err == nil && of {
+		err = vps.CheckSnapshot(snapshot)
+	}
+	return runtime.CloneOptions{From: from, Snapshot: snapshot}, err
 }
 
 // cloneSources returns the VPSs and their snapshots.

@@ -198,8 +198,8 @@ func (f *fake) Restore(_ context.Context, c runtime.TrashChoice, name vps.Name, 
 	return runtime.Info{Name: name}, f.call("Restore", c.String()+" "+string(name), o)
 }
 
-func (f *fake) Clone(_ context.Context, from vps.Name, snapshot string, to vps.Name, edits ...vps.Edit) (runtime.Info, error) {
-	return runtime.Info{Name: to}, f.call("Clone", string(from)+"@"+snapshot+" "+string(to), edits)
+func (f *fake) Clone(_ context.Context, to vps.Name, o runtime.CloneOptions) (runtime.Info, error) {
+	return runtime.Info{Name: to}, f.call("Clone", string(to), o)
 }
 
 func (f *fake) CreateSnapshot(_ context.Context, name vps.Name, o runtime.SnapshotOptions) (runtime.SnapshotInfo, error) {

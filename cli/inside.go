@@ -112,6 +112,7 @@ func (a *app) runVerb() *cmdline.Verb {
 		Examples: []string{
 			"croft run --rm --template busybox -- uname -a",
 			"croft run --detach --name web --template debian-12 --publish 8080:80",
+			"croft run --rm --clone web -- apt-get -y upgrade",
 		},
 		About: `Does create, start, exec and, with --rm, destroy in one command. Without COMMAND
 it opens a shell, if stdin is a terminal. COMMAND runs at once, or with --wait
@@ -126,9 +127,15 @@ when the entrypoint ends.
 With --first-boot COMMAND begins when that script has ended.
 
 The options are those of create and exec. --env applies to COMMAND and to init.
---user is the user that runs COMMAND; --ssh-key and the password are for root.`,
+--user is the user that runs COMMAND; --ssh-key and the password are for root.
+
+With --clone the VPS is a clone of another one, or of a snapshot of it, as with "croft
+clone", and the options change its settings. Those that only a new VPS can have, such as
+--template, --network and --mount, are invalid then. So "croft run --rm --clone web --
+COMMAND" tries a command on a copy, which is destroyed when the command ends.`,
 		Options: append(append([]cmdline.Option{
 			{Name: "name", Placeholder: "NAME", Usage: "name of the VPS (default: a random one)"},
+			{Name: "clone", Placeholder: "NAME[@SNAPSHOT]", Usage: "clone that VPS, and do not create one from a template", Kind: cloneSources},
 			{Name: "rm", Usage: "destroy the VPS when COMMAND ends, also if it fails"},
 			{Name: "detach", Short: "d", Usage: "start the VPS, print its name and leave it running; takes no COMMAND"},
 			waitOption("run COMMAND"),
@@ -140,14 +147,16 @@ The options are those of create and exec. --env applies to COMMAND and to init.
 
 func runRun(ctx context.Context, i *invocation) error {
 	o := runtime.RunOptions{
-		CreateOptions: createOptions(i),
-		Name:          get(i, "name", vps.ParseName),
-		Remove:        i.Is("rm"),
-		Detach:        i.Is("detach"),
-		Wait:          get(i, "wait", values.Wait),
-		Exec:          readExecOptions(i),
+		Name:   get(i, "name", vps.ParseName),
+		Remove: i.Is("rm"),
+		Detach: i.Is("detach"),
+		Wait:   get(i, "wait", values.Wait),
+		Exec:   readExecOptions(i),
 	}
-	o.Exec.Args, o.Exec.Env = i.Words, o.Env
+	if o.Clone = runClone(i); o.Clone == nil {
+		o.CreateOptions = createOptions(i)
+	}
+	o.Exec.Args, o.Exec.Env = i.Words, getMany(i, "env", values.Env)
 	i.NotBoth("detach", "rm")
 	i.NotBoth("protect", "rm")
 	if i.Err == nil && o.Detach && len(i.Words) > 0 {
@@ -164,20 +173,19 @@ func runRun(ctx context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
-	if err := readInside(i, &o.Inside); err != nil {
-		return err
+	if o.Clone != nil {
+		err = cloneInside(i, o.Clone, o.Inside)
+	} else {
+		err = readContents(i, &o.CreateOptions)
 	}
-	if o.Credentials, err = newCredentials(i); err != nil {
-		return err
-	}
-	if o.FirstBoot, err = readFirstBoot(i); err != nil {
+	if err != nil {
 		return err
 	}
 	code, err := m.Run(ctx, o)
 	if err == nil && o.Detach {
 		return i.print(string(name) + "\n")
 	}
-	who := cmp.Or(string(o.Name), string(name), o.Template)
+	who := cmp.Or(string(o.Name), string(name), i.Text("clone"), o.Template)
 	return cannot("run", who, exited(code, err))
 }
 

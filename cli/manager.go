@@ -26,7 +26,7 @@ type Manager interface {
 	TrashNames() ([]runtime.TrashChoice, error)
 	Restore(ctx context.Context, c runtime.TrashChoice, name vps.Name, o runtime.RestoreOptions) (runtime.Info, error)
 	DeleteTrash(ctx context.Context, choices ...runtime.TrashChoice) error
-	Clone(ctx context.Context, from vps.Name, snapshot string, to vps.Name, edits ...vps.Edit) (runtime.Info, error)
+	Clone(ctx context.Context, to vps.Name, o runtime.CloneOptions) (runtime.Info, error)
 	CreateSnapshot(ctx context.Context, name vps.Name, o runtime.SnapshotOptions) (runtime.SnapshotInfo, error)
 	Snapshots(ctx context.Context, names ...vps.Name) ([]runtime.SnapshotInfo, error)
 	SnapshotSettings(ctx context.Context, name vps.Name, snapshot string) (vps.VPS, error)

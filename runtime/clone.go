@@ -13,21 +13,23 @@ import (
 	"croft/internal/vps"
 	"croft/runtime/hooks"
 	"croft/runtime/snapshots"
+	"croft/template/rootfs"
 )
 
-// Clone creates the VPS to with the files and settings of the VPS from, or of a
+// Clone creates the VPS to with the files and settings of another one, or of a
 // snapshot of it. It shares their files, so that its time does not depend on their
-// number; the files of a running VPS are copied, as for a snapshot. The new VPS has ids,
+// number; the files of a running VPS are copied, as for a snapshot. With o.Full it
+// has copies of all files that are not of the template. The new VPS has ids,
 // addresses, MACs and a machine id of its own, and no published ports and no
 // credentials. The edits then change its settings. Either VPS can be destroyed without
 // the other. After an error there is no new VPS.
-func (m *Manager) Clone(ctx context.Context, from vps.Name, snapshot string, to vps.Name, edits ...vps.Edit) (Info, error) {
-	if from == to {
-		return Info{}, fail.New(fail.Usage, "a clone of %s needs another name", from)
+func (m *Manager) Clone(ctx context.Context, to vps.Name, o CloneOptions) (Info, error) {
+	if o.From == to {
+		return Info{}, fail.New(fail.Usage, "a clone of %s needs another name", o.From)
 	}
-	v, err := m.clone(ctx, from, snapshot, to)
-	if err == nil && len(edits) > 0 {
-		if err = m.Change(ctx, to, edits...); err != nil {
+	v, err := m.clone(ctx, to, o)
+	if err == nil && len(o.Edits) > 0 {
+		if err = m.Change(ctx, to, o.Edits...); err != nil {
 			if e := m.Destroy(context.WithoutCancel(ctx), to, DestroyOptions{Force: true}); e != nil {
 				m.warn(e.Error())
 			}
@@ -45,8 +47,8 @@ func (m *Manager) Clone(ctx context.Context, from vps.Name, snapshot string, to 
 	return info, err
 }
 
-func (m *Manager) clone(ctx context.Context, from vps.Name, snapshot string, to vps.Name) (vps.VPS, error) {
-	l, target, err := m.lockBoth(ctx, from, to)
+func (m *Manager) clone(ctx context.Context, to vps.Name, o CloneOptions) (vps.VPS, error) {
+	l, target, err := m.lockBoth(ctx, o.From, to)
 	if err != nil {
 		return vps.VPS{}, err
 	}
@@ -60,32 +62,46 @@ func (m *Manager) clone(ctx context.Context, from vps.Name, snapshot string, to 
 		return vps.VPS{}, err
 	}
 	connections := m.connectionsOf(v)
-	first, err := m.firstStart(from)
+	first, err := m.firstStart(o.From)
 	if err != nil {
 		return vps.VPS{}, err
 	}
-	if snapshot == "" {
+	if o.Snapshot == "" {
 		var c captured
 		if c, err = m.capture(ctx, l, v); err == nil {
 			defer c.keep()
 			v.Frozen = c.layers
 		}
 	} else {
-		v, first, err = m.ofSnapshot(v, snapshot)
+		v, first, err = m.ofSnapshot(v, o.Snapshot)
 	}
 	if err != nil {
 		return vps.VPS{}, err
 	}
 	c, without := snapshots.Cloned(v, to, uuid.NewString(), time.Now().UTC().Truncate(time.Second))
 	c.Fit = c.Fit.Cloned(!first)
-	o := CreateOptions{like: &c, IDSize: c.IDs.Size, Connections: connections}
-	if err := m.create(ctx, target, o, imageOf(c)); err != nil {
+	c.Ephemeral, c.Runner = o.ephemeral, o.runner
+	how := CreateOptions{like: &c, full: o.Full, Ephemeral: o.ephemeral, IDSize: c.IDs.Size, Connections: connections}
+	if err := m.create(ctx, target, how, imageOf(c)); err != nil {
 		return vps.VPS{}, err
 	}
 	if len(without) > 0 {
-		m.warn(fmt.Sprintf("%s does not get from %s: %s", to, from, strings.Join(without, ", ")))
+		m.warn(fmt.Sprintf("%s does not get from %s: %s", to, o.From, strings.Join(without, ", ")))
 	}
 	return c, nil
+}
+
+// makeFilesOf makes the root filesystem of v at root. With own it has all files of its
+// frozen layers as its own.
+func (m *Manager) makeFilesOf(ctx context.Context, root rootfs.Rootfs, v *vps.VPS, own bool) error {
+	if !own {
+		return m.makeFiles(ctx, root)
+	}
+	if err := m.rootfses.MakeOwn(ctx, root); err != nil {
+		return fmt.Errorf("copy its files: %w", err)
+	}
+	v.Frozen = nil
+	return nil
 }
 
 // ofSnapshot returns the settings of v at the snapshot, with the layers of that, and

@@ -338,9 +338,10 @@ func snapshotWeb(name string) func(*faulty) error {
 	}
 }
 
-func cloneWeb(snapshot string) func(*faulty) error {
+func cloneWeb(o CloneOptions) func(*faulty) error {
 	return func(f *faulty) error {
-		_, err := f.m.Clone(background, "web", snapshot, "db", vps.SetHostname{Hostname: "other"})
+		o.From, o.Edits = "web", []vps.Edit{vps.SetHostname{Hostname: "other"}}
+		_, err := f.m.Clone(background, "db", o)
 		return err
 	}
 }
@@ -627,10 +628,11 @@ func commands() []trial {
 			_, err := f.m.PruneSnapshots(background, "web")
 			return err
 		}},
-		{name: "clone", method: "Clone", ready: append(slices.Clone(stopped), writeFile), do: cloneWeb("")},
-		{name: "clone of a running one", method: "Clone", ready: append(slices.Clone(running), writeFile), do: cloneWeb("")},
-		{name: "clone of a snapshot", method: "Clone", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), writeFile), do: cloneWeb("one")},
-		{name: "destroy of one that was cloned", method: "Destroy", ready: append(slices.Clone(stopped), writeFile, cloneWeb("")), do: func(f *faulty) error {
+		{name: "clone", method: "Clone", ready: append(slices.Clone(stopped), writeFile), do: cloneWeb(CloneOptions{})},
+		{name: "clone --full", method: "Clone", ready: append(slices.Clone(stopped), writeFile), do: cloneWeb(CloneOptions{Full: true})},
+		{name: "clone of a running one", method: "Clone", ready: append(slices.Clone(running), writeFile), do: cloneWeb(CloneOptions{})},
+		{name: "clone of a snapshot", method: "Clone", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), writeFile), do: cloneWeb(CloneOptions{Snapshot: "one"})},
+		{name: "destroy of one that was cloned", method: "Destroy", ready: append(slices.Clone(stopped), writeFile, cloneWeb(CloneOptions{})), do: func(f *faulty) error {
 			return f.m.Destroy(background, "web", DestroyOptions{})
 		}},
 		{name: "destroy of one that was protected", ready: append(slices.Clone(stopped), changeWeb(vps.SetProtected{Protected: true})), method: "Destroy", do: func(f *faulty) error {

@@ -146,6 +146,8 @@ type rootfses interface {
 	// Fill makes the files of a plain root filesystem, which do not exist yet, those that
 	// stack shows. The layers are mounted at the directory at.
 	Fill(ctx context.Context, at string, stack []rootfs.Frozen, r rootfs.Rootfs, progress func(done int64)) error
+	// MakeOwn makes a VPS that has all files of its frozen layers as its own.
+	MakeOwn(ctx context.Context, r rootfs.Rootfs) error
 	Freeze(r rootfs.Rootfs, to string) error
 	Changed(r rootfs.Rootfs) (bool, error)
 	// Diff lists the differences between two stacks of layers. They are mounted at the directory at.
@@ -250,7 +252,10 @@ type templates interface {
 // overlays is rootfses on the real host.
 type overlays struct{}
 
-func (overlays) MakeOver(r rootfs.Rootfs) error          { return r.MakeOver() }
+func (overlays) MakeOver(r rootfs.Rootfs) error { return r.MakeOver() }
+func (overlays) MakeOwn(ctx context.Context, r rootfs.Rootfs) error {
+	return tree.MakeOwn(ctx, r)
+}
 func (overlays) Freeze(r rootfs.Rootfs, to string) error { return r.Freeze(to) }
 func (overlays) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
 	return tree.NewLiveCopy(r.Own().Dir, to)

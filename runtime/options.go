@@ -69,6 +69,7 @@ type CreateOptions struct {
 
 	runner vps.Runner // an ephemeral VPS ends with it
 	like   *vps.VPS   // a clone: it has these settings, whatever the others are
+	full   bool       // of a clone: it shares no files with the other
 }
 
 // SnapshotOptions are the options of CreateSnapshot.
@@ -137,10 +138,24 @@ type ExecOptions struct {
 	bounded bool // kill it when the context is done
 }
 
+// CloneOptions is what a clone may be told.
+type CloneOptions struct {
+	From     vps.Name
+	Snapshot string     // of From; "": its files as they are now
+	Full     bool       // copy the files
+	Edits    []vps.Edit // change its settings
+
+	ephemeral bool
+	runner    vps.Runner // an ephemeral VPS ends with it
+}
+
 // RunOptions are the options of run.
 type RunOptions struct {
 	CreateOptions
-	Name   vps.Name // "" is a random name
+	Name vps.Name // "" is a random name
+	// Clone is the VPS to clone; nil: create a VPS with CreateOptions. Otherwise these
+	// do not count.
+	Clone  *CloneOptions
 	Remove bool
 	Detach bool // start the VPS, but do not run a command in it
 	Wait   Wait

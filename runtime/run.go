@@ -21,7 +21,7 @@ import (
 	"croft/template"
 )
 
-// Run creates a VPS, starts it, runs a command in it and returns the exit status of
+// Run creates a VPS, or with o.Clone a clone, starts it, runs a command in it and returns the exit status of
 // the command. Without a command it runs a shell on the caller's terminal. With
 // o.Remove it destroys the VPS in the end, whatever happens: if this process is
 // killed, the monitor of the VPS does it. With o.Detach it only creates and starts.
@@ -33,10 +33,7 @@ func (m *Manager) Run(ctx context.Context, o RunOptions) (status int, err error)
 	if name == "" {
 		name = randomName()
 	}
-	if err := o.CreateOptions.check(name); err != nil {
-		return 0, err
-	}
-	image, err := m.templates.Ensure(ctx, o.Template)
+	image, err := m.imageToRun(ctx, name, o)
 	if err != nil {
 		return 0, err
 	}
@@ -55,7 +52,7 @@ func (m *Manager) Run(ctx context.Context, o RunOptions) (status int, err error)
 	if len(o.FirstBoot) > 0 && !o.Detach && o.Wait == WaitNone {
 		o.Wait = WaitBooted // and for the script, which prepares the VPS for the command
 	}
-	if _, err := m.Create(ctx, name, o.CreateOptions); err != nil {
+	if err := m.createToRun(ctx, name, o); err != nil {
 		return 0, err
 	}
 	if o.Named != nil {
@@ -75,6 +72,36 @@ func (m *Manager) Run(ctx context.Context, o RunOptions) (status int, err error)
 		}()
 	}
 	return m.runIn(ctx, name, image, o)
+}
+
+// imageToRun checks the options of a run, and returns the image that the VPS gets.
+func (m *Manager) imageToRun(ctx context.Context, name vps.Name, o RunOptions) (template.Image, error) {
+	if o.Clone == nil {
+		if err := o.CreateOptions.check(name); err != nil {
+			return template.Image{}, err
+		}
+		return m.templates.Ensure(ctx, o.Template)
+	}
+	v, err := m.store.Get(o.Clone.From)
+	if err == nil && o.Clone.Snapshot != "" {
+		v, _, err = m.ofSnapshot(v, o.Clone.Snapshot)
+	}
+	if err != nil {
+		return template.Image{}, err
+	}
+	return m.templates.Resolve(v.Template.Digest)
+}
+
+// createToRun creates the VPS of a run.
+func (m *Manager) createToRun(ctx context.Context, name vps.Name, o RunOptions) error {
+	if o.Clone == nil {
+		_, err := m.Create(ctx, name, o.CreateOptions)
+		return err
+	}
+	c := *o.Clone
+	c.ephemeral, c.runner = o.CreateOptions.Ephemeral, o.CreateOptions.runner
+	_, err := m.Clone(ctx, name, c)
+	return err
 }
 
 // argumentsOf returns the command to run in a VPS of image if the user gives args.

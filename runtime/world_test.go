@@ -567,6 +567,16 @@ func (w fakeRootfses) Fill(_ context.Context, _ string, stack []rootfs.Frozen, r
 	})
 }
 
+func (w fakeRootfses) MakeOwn(_ context.Context, r rootfs.Rootfs) error {
+	return w.effect("copy frozen files", func() error {
+		err := os.MkdirAll(r.Upper(), 0o755)
+		for _, f := range r.Frozen {
+			err = errors.Join(err, os.CopyFS(r.Upper(), os.DirFS(f.Dir)))
+		}
+		return err
+	})
+}
+
 func (w fakeRootfses) Freeze(r rootfs.Rootfs, to string) error {
 	err := w.effect("freeze files", func() error {
 		if w.has("mount", vpsOf(r)) {

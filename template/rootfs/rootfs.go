@@ -112,24 +112,34 @@ const MaxLayers = 500
 // mountShifted mounts dir read-only at to with the ids of the user namespace ns.
 // Idmapped mounts need Linux 5.12; as layers of an overlay they need 5.19.
 func mountShifted(dir, to string, ns int) error {
-	fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+	fd, err := openShifted(dir, ns)
 	if err != nil {
-		return fmt.Errorf("clone the layer %s: %w", dir, err)
+		return err
 	}
 	defer unix.Close(fd)
-	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP | unix.MOUNT_ATTR_RDONLY, Propagation: unix.MS_PRIVATE, Userns_fd: uint64(ns)}
-	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) {
-		return fail.New(fail.Host, "the filesystem of %s cannot be mounted with a VPS's ids: %w", dir, err).
-			WithHint("this needs Linux 5.19 or newer, and ext4, xfs, btrfs or tmpfs under --root")
-	}
-	if err != nil {
-		return fmt.Errorf("give the layer %s a VPS's ids: %w", dir, err)
-	}
 	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, to, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return fmt.Errorf("mount the layer %s: %w", dir, err)
 	}
 	return nil
+}
+
+// openShifted is mountShifted that returns a detached mount, which the caller closes.
+func openShifted(dir string, ns int) (int, error) {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		return -1, fmt.Errorf("clone the layer %s: %w", dir, err)
+	}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP | unix.MOUNT_ATTR_RDONLY, Propagation: unix.MS_PRIVATE, Userns_fd: uint64(ns)}
+	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr)
+	if err == nil {
+		return fd, nil
+	}
+	unix.Close(fd)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) {
+		return -1, fail.New(fail.Host, "the filesystem of %s cannot be mounted with a VPS's ids: %w", dir, err).
+			WithHint("this needs Linux 5.19 or newer, and ext4, xfs, btrfs or tmpfs under --root")
+	}
+	return -1, fmt.Errorf("give the layer %s a VPS's ids: %w", dir, err)
 }
 
 // mountOverlay mounts an overlay at target. upper and work are "" for a read-only
