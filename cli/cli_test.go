@@ -125,6 +125,8 @@ func wordsFor(path []string, v *cmdline.Verb) []string {
 		return []string{"registry.example/web"}
 	case v.Name == "rename", v.Name == "clone":
 		return []string{"web", "www"}
+	case path[0] == "snapshot" && v.Name == "mount":
+		return []string{"web", "first", "/"}
 	case path[0] == "snapshot" && strings.HasPrefix(v.Args, "NAME SNAPSHOT"):
 		return []string{"web", "first"}
 	case v.Name == "exec":
@@ -187,7 +189,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 	values := map[string]string{
 		"ip": "10.88.0.9", "dns": "192.0.2.1", "search": "example", "sysctl": "net.x=1", "allow": "vsock", "cap-add": "SYS_TIME", "cap-drop": "NET_RAW", "env": "A=b", "device": "/dev/kvm", "device-add": "/dev/sdb:/dev/xvda:r", "device-del": "gpu", "label": "a=b",
 		"memory": "64M", "swap": "0", "cpus": "1.5", "pids": "9", "memory-low": "32M", "cpu-weight": "200", "cpuset": "0", "io-weight": "50", "io-read": "10M", "io-write": "50iops", "id-size": "131072", "storage": "plain", "privileged": "no", "hostname": "h", "network": "dmz", "network-add": "dmz:ip=10.7.0.9,mac=02:00:00:00:00:07", "network-del": "default", "mode": "routed", "bridge": "br7", "parent": "eth7", "ipv4": "10.7.0.0/16", "ipv6": "none", "gateway": "10.7.0.9",
-		"template": "busybox", "clone": "web@first", "timeout": "9s", "wait-timeout": "9s", "signal": "HUP", "user": "me", "cwd": "/x",
+		"template": "busybox", "clone": "web@first", "every": "weekly", "timeout": "9s", "wait-timeout": "9s", "signal": "HUP", "user": "me", "cwd": "/x",
 		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "sort": "memory", "filter": "name=web",
 		"recipe": "f", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
 		"via": "10.0.0.1", "dev": "eth1", "src": "10.0.0.2", "mtu": "1300", "advmss": "1200", "table": "100", "metric": "5", "priority": "7",
@@ -269,8 +271,13 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 				base = append(base, "--template", "debian-12")
 			}
 			value := values[o.Name]
-			if id == "template export --format" {
+			switch id {
+			case "template export --format":
 				value = "rootfs"
+			case "snapshot schedule --format":
+				value = "cron"
+			case "snapshot schedule --expire":
+				value = "9d"
 			}
 			if v.Name == "create" && path[0] == "template" { // it is made of something
 				if value = "db"; o.Name != "from" {

@@ -198,6 +198,14 @@ func (f *fake) Restore(_ context.Context, c runtime.TrashChoice, name vps.Name, 
 	return runtime.Info{Name: name}, f.call("Restore", c.String()+" "+string(name), o)
 }
 
+func (f *fake) MountSnapshot(_ context.Context, name vps.Name, snapshot, target string) error {
+	return f.call("MountSnapshot", string(name)+"@"+snapshot+" "+target, nil)
+}
+
+func (f *fake) UmountSnapshot(_ context.Context, name vps.Name, snapshot string) error {
+	return f.call("UmountSnapshot", string(name)+"@"+snapshot, nil)
+}
+
 func (f *fake) Clone(_ context.Context, to vps.Name, o runtime.CloneOptions) (runtime.Info, error) {
 	return runtime.Info{Name: to}, f.call("Clone", string(to), o)
 }

@@ -31,6 +31,8 @@ type Manager interface {
 	Snapshots(ctx context.Context, names ...vps.Name) ([]runtime.SnapshotInfo, error)
 	SnapshotSettings(ctx context.Context, name vps.Name, snapshot string) (vps.VPS, error)
 	RestoreSnapshot(ctx context.Context, name vps.Name, snapshot string) error
+	MountSnapshot(ctx context.Context, name vps.Name, snapshot, target string) error
+	UmountSnapshot(ctx context.Context, name vps.Name, snapshot string) error
 	DeleteSnapshot(ctx context.Context, name vps.Name, snapshot string) error
 	Diff(ctx context.Context, name vps.Name, old, new string, emit func(runtime.FileChange) error) error
 	PruneSnapshots(ctx context.Context, name vps.Name) ([]string, error)

@@ -27,7 +27,7 @@ while it goes on; it stands still only while what has changed meanwhile is copie
 
 What is in mounts (volumes, directories of the host, tmpfs) and in memory is not part of
 a snapshot, nor are console logs and the values of credentials.`,
-		Verbs: []*cmdline.Verb{a.snapshotCreateVerb(), a.snapshotListVerb(), a.snapshotDiffVerb(), a.snapshotRestoreVerb(), a.snapshotDeleteVerb(), a.snapshotPruneVerb()},
+		Verbs: []*cmdline.Verb{a.snapshotCreateVerb(), a.snapshotListVerb(), a.snapshotDiffVerb(), a.snapshotRestoreVerb(), a.snapshotDeleteVerb(), a.snapshotPruneVerb(), a.snapshotMountVerb(), a.snapshotUmountVerb(), a.snapshotScheduleVerb()},
 	}
 }
 

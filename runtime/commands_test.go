@@ -338,6 +338,8 @@ func snapshotWeb(name string) func(*faulty) error {
 	}
 }
 
+func mountSnapshot(f *faulty) error { return f.m.MountSnapshot(background, "web", "one", "/") }
+
 func cloneWeb(o CloneOptions) func(*faulty) error {
 	return func(f *faulty) error {
 		o.From, o.Edits = "web", []vps.Edit{vps.SetHostname{Hostname: "other"}}
@@ -627,6 +629,13 @@ func commands() []trial {
 		{name: "snapshot prune", method: "PruneSnapshots", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one")), filesOnly: true, do: func(f *faulty) error {
 			_, err := f.m.PruneSnapshots(background, "web")
 			return err
+		}},
+		{name: "snapshot mount", method: "MountSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one")), do: mountSnapshot},
+		{name: "snapshot umount", method: "UmountSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), mountSnapshot), do: func(f *faulty) error {
+			return f.m.UmountSnapshot(background, "web", "one")
+		}},
+		{name: "destroy with a mounted snapshot", method: "Destroy", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), mountSnapshot), do: func(f *faulty) error {
+			return f.m.Destroy(background, "web", DestroyOptions{})
 		}},
 		{name: "clone", method: "Clone", ready: append(slices.Clone(stopped), writeFile), do: cloneWeb(CloneOptions{})},
 		{name: "clone --full", method: "Clone", ready: append(slices.Clone(stopped), writeFile), do: cloneWeb(CloneOptions{Full: true})},

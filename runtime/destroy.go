@@ -138,6 +138,9 @@ func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v vps.VPS,
 	if err := m.rootfses.Release(m.mountpoint(v.Name)); err != nil {
 		return err
 	}
+	if err := m.releaseSnapshots(v, ""); err != nil {
+		return err
+	}
 	if err := m.sweepUnlessNew(ctx, v); err != nil {
 		return err
 	}

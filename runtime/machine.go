@@ -163,6 +163,11 @@ type rootfses interface {
 	Mounted(r rootfs.Rootfs) (bool, error)
 	Release(r rootfs.Rootfs) error
 	View(r rootfs.Rootfs, do func(root string) error) error
+	// MountView mounts layers of a snapshot on a directory of the host, and Views lists
+	// these mounts, whose sources begin with prefix.
+	MountView(at, source string, stack []rootfs.Frozen, target string) error
+	Views(prefix string) ([]rootfs.MountedView, error)
+	ReleaseView(target string) error
 	// Above returns a file of an id that is not among the first size ones, or "".
 	Above(r rootfs.Rootfs, size uint32) (string, error)
 	// Open is for copying files of a VPS that does not run.
@@ -263,6 +268,11 @@ func (overlays) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
 func (overlays) Fill(ctx context.Context, at string, stack []rootfs.Frozen, r rootfs.Rootfs, progress func(done int64)) error {
 	return tree.Fill(ctx, at, stack, r.Own().Dir, progress)
 }
+func (overlays) MountView(at, source string, stack []rootfs.Frozen, target string) error {
+	return rootfs.MountView(at, source, stack, target)
+}
+func (overlays) Views(prefix string) ([]rootfs.MountedView, error) { return rootfs.Views(prefix) }
+func (overlays) ReleaseView(target string) error                   { return rootfs.ReleaseView(target) }
 func (overlays) Merge(ctx context.Context, upper, lower string) error {
 	return tree.Merge(ctx, upper, lower)
 }

@@ -14,8 +14,8 @@ import (
 
 // mergeLayers merges layers that only the locked VPS v and its snapshots have, always
 // together. So the number of its layers depends on its snapshots and clones, and not on
-// those that it once had. It returns its settings after that. No-op for a VPS that runs or
-// is mounted.
+// those that it once had. It returns its settings after that. No-op for a VPS that runs, or
+// if it or one of its snapshots is mounted.
 //
 // However it ends, the VPS and its snapshots have the files that they had.
 func (m *Manager) mergeLayers(ctx context.Context, l *state.Locked, v vps.VPS) (vps.VPS, error) {
@@ -32,6 +32,9 @@ func (m *Manager) mergeLayers(ctx context.Context, l *state.Locked, v vps.VPS) (
 	defer life.Close()
 	if m.notMounted(v.Name) != nil {
 		return v, nil
+	}
+	if dirs, err := m.snapshotMounts(v, ""); err != nil || len(dirs) > 0 {
+		return v, err
 	}
 	for {
 		all, err := m.store.Stacks(ctx)

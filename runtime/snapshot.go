@@ -162,7 +162,7 @@ func (m *Manager) RestoreSnapshot(ctx context.Context, name vps.Name, snapshot s
 }
 
 // DeleteSnapshot deletes a snapshot. Files that only it has are deleted. A missing one is
-// fail.NotFound.
+// fail.NotFound, one that is mounted fail.State.
 func (m *Manager) DeleteSnapshot(ctx context.Context, name vps.Name, snapshot string) error {
 	l, v, err := m.lockAndLoad(ctx, name)
 	if err != nil {
@@ -170,6 +170,9 @@ func (m *Manager) DeleteSnapshot(ctx context.Context, name vps.Name, snapshot st
 	}
 	defer l.Unlock()
 	if _, err := m.store.Snapshot(name, snapshot); fail.Is(err, fail.NotFound) || fail.Is(err, fail.Usage) {
+		return err
+	}
+	if err := m.snapshotNotMounted(v, snapshot); err != nil {
 		return err
 	}
 	return m.deleteSnapshots(ctx, l, v, snapshot)
@@ -193,7 +196,7 @@ func (m *Manager) deleteSnapshots(ctx context.Context, l *state.Locked, v vps.VP
 }
 
 // PruneSnapshots deletes the snapshots of the VPS name that have expired, and returns
-// their names.
+// their names. It leaves one that is mounted, with a warning.
 func (m *Manager) PruneSnapshots(ctx context.Context, name vps.Name) ([]string, error) {
 	l, v, err := m.lockAndLoad(ctx, name)
 	if err != nil {
@@ -204,10 +207,7 @@ func (m *Manager) PruneSnapshots(ctx context.Context, name vps.Name) ([]string, 
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, n := range snapshots.Expired(all, time.Now()) {
-		names = append(names, n.Name)
-	}
+	names := m.notMountedAmong(v, snapshots.Expired(all, time.Now()))
 	if len(names) == 0 {
 		return nil, nil
 	}

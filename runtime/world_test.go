@@ -680,6 +680,40 @@ func (w fakeRootfses) Release(r rootfs.Rootfs) error {
 	})
 }
 
+func (w fakeRootfses) MountView(_, source string, stack []rootfs.Frozen, target string) error {
+	return w.effect("mount a snapshot", func() error {
+		for _, f := range stack {
+			if f.Size != 0 && !paths.Exists(f.Dir) {
+				return errors.New("a layer is missing")
+			}
+		}
+		return w.put("view", source, target)
+	})
+}
+
+func (w fakeRootfses) Views(prefix string) ([]rootfs.MountedView, error) {
+	files, err := filepath.Glob(w.path("view", prefix+"*"))
+	var all []rootfs.MountedView
+	for _, file := range files {
+		target, e := os.ReadFile(file)
+		err = errors.Join(err, e)
+		all = append(all, rootfs.MountedView{Source: strings.TrimPrefix(filepath.Base(file), "view "), Target: string(target)})
+	}
+	return all, err
+}
+
+func (w fakeRootfses) ReleaseView(target string) error {
+	return w.effect("unmount a snapshot", func() error {
+		all, err := w.Views("")
+		for _, view := range all {
+			if view.Target == target {
+				err = errors.Join(err, w.drop("view", view.Source))
+			}
+		}
+		return err
+	})
+}
+
 func (w fakeRootfses) View(r rootfs.Rootfs, do func(string) error) error {
 	if w.has("mount", vpsOf(r)) {
 		return errors.New("it is mounted")

@@ -32,14 +32,22 @@ func (r Rootfs) Mounted() (bool, error) {
 // fail.Busy and unmounts nothing. It does not see processes in other mount
 // namespaces. No-op if nothing is mounted.
 func (r Rootfs) Release() error {
-	err := unix.Unmount(r.Target, unix.UMOUNT_NOFOLLOW)
-	if errors.Is(err, unix.EBUSY) {
-		return fail.New(fail.Busy, "%s is in use", r.Target).WithHint("fuser -vm %s", r.Target)
-	}
-	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("unmount %s: %w", r.Target, err)
+	if err := release(r.Target); err != nil {
+		return err
 	}
 	return r.Unmount()
+}
+
+// release unmounts target, unless a process uses it. No-op if nothing is mounted.
+func release(target string) error {
+	err := unix.Unmount(target, unix.UMOUNT_NOFOLLOW)
+	if errors.Is(err, unix.EBUSY) {
+		return fail.New(fail.Busy, "%s is in use", target).WithHint("fuser -vm %s", target)
+	}
+	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("unmount %s: %w", target, err)
+	}
+	return nil
 }
 
 // View calls do with a directory in which r can be read, with ids as they are

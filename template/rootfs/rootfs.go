@@ -146,12 +146,17 @@ func openShifted(dir string, ns int) (int, error) {
 // one. mount(2) accepts one page of options. If the layers do not fit, each is
 // passed by fsconfig(2).
 func mountOverlay(target string, lowers []string, upper, work string, flags uintptr) error {
+	return mountNamedOverlay("overlay", target, lowers, upper, work, flags)
+}
+
+// mountNamedOverlay is mountOverlay with another source in /proc/self/mountinfo.
+func mountNamedOverlay(source, target string, lowers []string, upper, work string, flags uintptr) error {
 	data := overlayOptions(lowers, upper, work)
 	var err error
 	if len(data) < os.Getpagesize() {
-		err = unix.Mount("overlay", target, "overlay", flags, data)
+		err = unix.Mount(source, target, "overlay", flags, data)
 	} else {
-		err = mountManyLayers(target, lowers, upper, work, flags)
+		err = mountManyLayers(source, target, lowers, upper, work, flags)
 	}
 	switch {
 	case err == nil:
@@ -185,7 +190,7 @@ func overlayOptions(lowers []string, upper, work string) string {
 
 // mountManyLayers mounts an overlay by fsopen(2) with one option lowerdir+ for
 // each layer (Linux 6.8).
-func mountManyLayers(target string, lowers []string, upper, work string, flags uintptr) error {
+func mountManyLayers(source, target string, lowers []string, upper, work string, flags uintptr) error {
 	fd, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return err
@@ -196,6 +201,7 @@ func mountManyLayers(target string, lowers []string, upper, work string, flags u
 			err = unix.FsconfigSetString(fd, key, value)
 		}
 	}
+	set("source", source)
 	for _, l := range lowers {
 		set("lowerdir+", l)
 	}
@@ -212,8 +218,13 @@ func mountManyLayers(target string, lowers []string, upper, work string, flags u
 		return err
 	}
 	attrs := 0
-	if flags&unix.MS_NODEV != 0 {
-		attrs = unix.MOUNT_ATTR_NODEV
+	for flag, attr := range map[uintptr]int{
+		unix.MS_RDONLY: unix.MOUNT_ATTR_RDONLY, unix.MS_NODEV: unix.MOUNT_ATTR_NODEV,
+		unix.MS_NOEXEC: unix.MOUNT_ATTR_NOEXEC, unix.MS_NOSUID: unix.MOUNT_ATTR_NOSUID,
+	} {
+		if flags&flag != 0 {
+			attrs |= attr
+		}
 	}
 	m, err := unix.Fsmount(fd, unix.FSMOUNT_CLOEXEC, attrs)
 	if err != nil {

@@ -22,17 +22,32 @@ import (
 // A VPS may use one of the layers as its upper directory meanwhile. Then a change
 // may be missing in the tree.
 func WithViews(at string, stacks [][]Frozen, do func(roots []string) error) error {
+	return withViews(at, func(v *views) error {
+		var roots []string
+		for _, stack := range stacks {
+			root, err := v.mount("overlay", stack)
+			if err != nil {
+				return err
+			}
+			roots = append(roots, root)
+		}
+		return do(roots)
+	})
+}
+
+// withViews calls do with a place for views in a private mount namespace.
+func withViews(at string, do func(v *views) error) error {
 	if err := os.MkdirAll(at, 0o700); err != nil {
 		return layer.HostError(err)
 	}
 	var err error
-	if perr := nsthread.PrivateMounts(func() { err = mountViews(at, stacks, do) }); perr != nil {
+	if perr := nsthread.PrivateMounts(func() { err = onTmpfs(at, do) }); perr != nil {
 		return layer.HostError(perr)
 	}
 	return err
 }
 
-func mountViews(at string, stacks [][]Frozen, do func(roots []string) error) (err error) {
+func onTmpfs(at string, do func(v *views) error) (err error) {
 	if err := unix.Mount("tmpfs", at, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=700"); err != nil {
 		return fmt.Errorf("mount a tmpfs on %s: %w", at, err)
 	}
@@ -42,38 +57,37 @@ func mountViews(at string, stacks [][]Frozen, do func(roots []string) error) (er
 		}
 	}()
 	v := &views{at: at, inside: map[Frozen]string{}}
-	empty, err := v.directory()
-	if err != nil {
+	if v.empty, err = v.directory(); err != nil {
 		return err
 	}
-	var roots []string
-	for _, stack := range stacks {
-		dirs := make([]string, 0, len(stack)+1)
-		for _, l := range stack {
-			dir, err := v.layer(l)
-			if err != nil {
-				return err
-			}
-			dirs = append(dirs, dir)
-		}
-		root, err := v.directory()
-		if err != nil {
-			return err
-		}
-		// An overlay needs two layers.
-		if err := mountOverlay(root, append(dirs, empty), "", "", readOnly); err != nil {
-			return err
-		}
-		roots = append(roots, root)
-	}
-	return do(roots)
+	return do(v)
 }
 
 // views are mounts below the directory at.
 type views struct {
 	at     string
+	empty  string            // a directory
 	inside map[Frozen]string // where a layer is mounted with the ids inside the VPS
 	n      int
+}
+
+// mount mounts a stack as one tree, and returns its directory. source is the name of
+// the mount.
+func (v *views) mount(source string, stack []Frozen) (string, error) {
+	dirs := make([]string, 0, len(stack)+1)
+	for _, l := range stack {
+		dir, err := v.layer(l)
+		if err != nil {
+			return "", err
+		}
+		dirs = append(dirs, dir)
+	}
+	root, err := v.directory()
+	if err != nil {
+		return "", err
+	}
+	// An overlay needs two layers.
+	return root, mountNamedOverlay(source, root, append(dirs, v.empty), "", "", readOnly|unix.MS_NOSUID)
 }
 
 // directory creates a directory.
