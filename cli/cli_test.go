@@ -258,6 +258,9 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 			} else if v.Name == "set" { // something has to be set
 				base = append(base, "--onboot=yes")
 			}
+			if v.Name == "convert" && o.Name != "storage" {
+				base = append(base, "--storage=plain")
+			}
 			if v.Name == "stats" && o.Name != "interval" {
 				base = append(base, "--interval=0")
 			}

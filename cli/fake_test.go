@@ -210,6 +210,10 @@ func (f *fake) Clone(_ context.Context, to vps.Name, o runtime.CloneOptions) (ru
 	return runtime.Info{Name: to}, f.call("Clone", string(to), o)
 }
 
+func (f *fake) Convert(_ context.Context, name vps.Name, to vps.Storage) error {
+	return f.call("Convert", string(name), to)
+}
+
 func (f *fake) CreateSnapshot(_ context.Context, name vps.Name, o runtime.SnapshotOptions) (runtime.SnapshotInfo, error) {
 	o.Name = cmp.Or(o.Name, "20260131-235959")
 	return runtime.SnapshotInfo{VPS: name, Name: o.Name, Running: name == "web", PauseMilliseconds: 7}, f.call("CreateSnapshot", string(name), o)

@@ -125,7 +125,7 @@ func changeOptions() []cmdline.Option {
 		descriptionOption(),
 		{Name: "id-size", Placeholder: "NUMBER", Usage: "number of user ids, a multiple of 65536; at the next start"},
 		{Name: "privileged", Placeholder: "yes|no", Choices: values.YesNos(), Usage: "only what the VPS is already: its files have fitting owners"},
-		storageOption("only what the VPS has already"),
+		storageOption("only what the VPS has already: see croft convert"),
 		{Name: "hostname", Placeholder: "NAME", Usage: "host name, or default: the name of the VPS; at the next start"},
 		{Name: "dns", Placeholder: "ADDRESS", Many: true, Usage: "DNS server, or default; may be repeated, replaces all"},
 		{Name: "search", Placeholder: "DOMAIN", Many: true, Usage: "DNS search domain, or default; may be repeated, replaces all"},

@@ -50,7 +50,7 @@ mkdir -p /t/low /t/up /t/work /t/all; echo low >/t/low/a; mount -t overlay -o lo
 	if got := sh(t, web, "cat /root/from-host; stat -c '%u:%g' /root/f; stat -c %a /root/setuid"); got != "text7:8\n4755" {
 		t.Errorf("after a restart it has %q", got)
 	}
-	refused(t, 5, "template", "set", web, "--storage", "overlay")
+	refused(t, 5, "converted", "set", web, "--storage", "overlay")
 }
 
 // ownerAndMode returns the owner, the group and the mode of a file on the host.
@@ -61,4 +61,73 @@ func ownerAndMode(t *testing.T, path string) string {
 		t.Error(err)
 	}
 	return fmt.Sprintf("%d:%d %o", st.Uid, st.Gid, st.Mode&0o7777)
+}
+
+// Snapshots and clones of a plain tree are copies, and a conversion in either direction
+// keeps all files as they are.
+func TestPlainSnapshotsAndConversion(t *testing.T) {
+	hostAsBefore(t)
+	before := layersOfRoot(t)
+	web := boot(t, "busybox", "--memory", "64M", "--storage", "plain")
+	sh(t, web, "rm /etc/issue; echo one >/root/f; ln /root/f /root/g; chown 7:8 /root/f; mkdir -m 711 /srv/d; cp /bin/busybox /srv/d/p; chmod 4755 /srv/d/p; mkdir -p /var/lib/docker; mknod /var/lib/docker/gone c 0 0")
+	const files = "cat /root/f; stat -c '%u:%g %h' /root/g; ls /etc/issue; stat -c %a /srv/d /srv/d/p; stat -c '%t,%T %F' /var/lib/docker/gone"
+	want := try("exec", web, "--", "sh", "-c", files).out
+	is := func(what, vps string) {
+		t.Helper()
+		if got := try("exec", vps, "--", "sh", "-c", files).out; got != want {
+			t.Errorf("%s it has\n%s\nand not\n%s", what, got, want)
+		}
+	}
+	must(t, "snapshot", "create", web, "live")
+	sh(t, web, "echo two >/root/f; rm -r /srv/d")
+	if got, want := must(t, "snapshot", "diff", web, "live"), "C /root/f\nC /root/g\nC /srv\nD /srv/d"; got != want {
+		t.Errorf("since the snapshot:\n%s", got)
+	}
+	refused(t, 5, "running", "convert", web, "--storage", "overlay")
+	must(t, "stop", web)
+	must(t, "snapshot", "restore", web, "live")
+	must(t, "start", web)
+	is("after a restore", web)
+	must(t, "stop", web)
+	other, third, copied := web+"-1", web+"-2", web+"-3"
+	for _, vps := range []string{other, third, copied} {
+		t.Cleanup(func() { try("destroy", "--force", "--if-exists", vps) })
+	}
+	must(t, "clone", web, other)
+	must(t, "clone", web+"@live", third)
+
+	must(t, "convert", web, "--storage", "overlay")
+	if i := inspect(t, web); filepath.Base(i.Files) != "upper" {
+		t.Errorf("converted, its files are in %s", i.Files)
+	}
+	must(t, "start", web)
+	is("as an overlay", web)
+	must(t, "stop", web)
+	must(t, "snapshot", "create", web, "overlay")
+	must(t, "convert", web, "--storage", "plain")
+	must(t, "start", web)
+	is("as a plain tree again", web)
+	must(t, "snapshot", "restore", "--restart", "--files-only", web, "overlay")
+	is("restored to an overlay", web)
+	must(t, "destroy", "--force", web)
+	for _, vps := range []string{other, third} {
+		must(t, "start", vps)
+		is("as a clone", vps)
+	}
+	template := web
+	t.Cleanup(func() { try("template", "remove", template) })
+	must(t, "template", "create", template, "--from", other)
+	must(t, "create", copied, "--template", template, "--network", "none")
+	must(t, "start", copied)
+	if got := sh(t, copied, "cat /root/f; stat -c '%u:%g %h' /root/g; stat -c %a /srv/d/p; ls /etc/issue 2>&1 | wc -l"); got != "one\n7:8 2\n4755\n1" {
+		t.Errorf("a VPS of its template has %q", got)
+	}
+	must(t, "destroy", "--force", copied)
+	must(t, "template", "remove", template)
+	for _, vps := range []string{other, third} {
+		must(t, "destroy", "--force", vps)
+	}
+	if after := layersOfRoot(t); len(after) != len(before) {
+		t.Errorf("there were layers %v and there are %v", before, after)
+	}
 }

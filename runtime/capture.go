@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"croft/internal/fail"
@@ -10,6 +11,7 @@ import (
 	"croft/internal/vps"
 	"croft/runtime/look"
 	"croft/runtime/observe"
+	"croft/template/rootfs"
 )
 
 // captured are the files of a VPS at one moment, as frozen layers.
@@ -27,9 +29,22 @@ func (c captured) keep() {
 	}
 }
 
-// captureRunning copies the own files of the running VPS v into a new layer. It copies
-// twice while the VPS goes on, then what has changed since while the VPS stands still.
+// captureRunning copies the own files of the running VPS v into a new layer.
 func (m *Manager) captureRunning(ctx context.Context, v vps.VPS) (c captured, err error) {
+	layer, err := m.store.BeginLayer()
+	if err != nil {
+		return captured{}, err
+	}
+	pause, err := m.copyRunning(ctx, v, layer.Tree)
+	if err != nil {
+		layer.Close()
+		return captured{}, err
+	}
+	return captured{layers: layersWith(v, layer.ID), layer: layer, running: true, pause: pause}, nil
+}
+
+// captureTree copies the plain tree of the stopped VPS v into a new layer.
+func (m *Manager) captureTree(ctx context.Context, v vps.VPS) (captured, error) {
 	root, err := m.rootfs(v)
 	if err != nil {
 		return captured{}, err
@@ -38,30 +53,46 @@ func (m *Manager) captureRunning(ctx context.Context, v vps.VPS) (c captured, er
 	if err != nil {
 		return captured{}, err
 	}
-	defer func() {
-		if err != nil {
-			layer.Close()
-		}
-	}()
-	copied, err := m.rootfses.CopyLive(root, layer.Tree)
-	if err != nil {
+	to := rootfs.Rootfs{Dir: filepath.Dir(layer.Tree), Tree: filepath.Base(layer.Tree)}
+	if err := m.rootfses.CopyTree(ctx, root.Own().Dir, to, m.copying("copying its files")); err != nil {
+		layer.Close()
 		return captured{}, err
+	}
+	return captured{layers: layersWith(v, layer.ID), layer: layer}, nil
+}
+
+// layersWith returns the layers of v with the new one above them, which has copies of its
+// own files. Of a plain tree that is the only one.
+func layersWith(v vps.VPS, id string) []vps.Frozen {
+	if v.Storage == vps.StoragePlain {
+		return []vps.Frozen{{ID: id, IDs: vps.IDRange{Size: v.IDs.Size}}}
+	}
+	return append([]vps.Frozen{{ID: id, IDs: v.IDs}}, v.Frozen...)
+}
+
+// copyRunning copies the own files of the running VPS v to the new directory to. It copies
+// twice while the VPS goes on, then what has changed since while the VPS stands still. It
+// returns how long that was.
+func (m *Manager) copyRunning(ctx context.Context, v vps.VPS, to string) (time.Duration, error) {
+	root, err := m.rootfs(v)
+	if err != nil {
+		return 0, err
+	}
+	copied, err := m.rootfses.CopyLive(root, to)
+	if err != nil {
+		return 0, err
 	}
 	defer copied.Close()
 	for range 2 {
 		if _, err := copied.Pass(ctx); err != nil {
-			return captured{}, fmt.Errorf("copy its files: %w", err)
+			return 0, fmt.Errorf("copy its files: %w", err)
 		}
 	}
 	pause, err := m.passWhilePaused(ctx, v.Name, copied)
 	if err != nil {
-		return captured{}, err
+		return 0, err
 	}
-	if err := copied.Finish(); err != nil {
-		return captured{}, err
-	}
-	layers := append([]vps.Frozen{{ID: layer.ID, IDs: v.IDs}}, v.Frozen...)
-	return captured{layers: layers, layer: layer, running: true, pause: pause}, nil
+	return pause, copied.Finish()
 }
 
 // startPatience is how long a capture waits for a VPS that starts.

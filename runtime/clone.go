@@ -66,14 +66,23 @@ func (m *Manager) clone(ctx context.Context, to vps.Name, o CloneOptions) (vps.V
 	if err != nil {
 		return vps.VPS{}, err
 	}
-	if o.Snapshot == "" {
+	var fill func(rootfs.Rootfs) error
+	if o.Snapshot == "" && v.Storage == vps.StoragePlain {
+		fill = m.fillFrom(ctx, l, v)
+	} else if o.Snapshot == "" {
 		var c captured
 		if c, err = m.capture(ctx, l, v); err == nil {
 			defer c.keep()
 			v.Frozen = c.layers
 		}
 	} else {
-		v, first, err = m.ofSnapshot(v, o.Snapshot)
+		var n state.Snapshot
+		if n, err = m.store.Snapshot(o.From, o.Snapshot); err == nil {
+			v, first = ofSnapshot(v, n), n.NeverStarted
+			if v.Storage == vps.StoragePlain {
+				fill = func(to rootfs.Rootfs) error { return m.copySnapshot(ctx, n, to) }
+			}
+		}
 	}
 	if err != nil {
 		return vps.VPS{}, err
@@ -81,7 +90,7 @@ func (m *Manager) clone(ctx context.Context, to vps.Name, o CloneOptions) (vps.V
 	c, without := snapshots.Cloned(v, to, uuid.NewString(), time.Now().UTC().Truncate(time.Second))
 	c.Fit = c.Fit.Cloned(!first)
 	c.Ephemeral, c.Runner = o.ephemeral, o.runner
-	how := CreateOptions{like: &c, full: o.Full, Ephemeral: o.ephemeral, IDSize: c.IDs.Size, Connections: connections}
+	how := CreateOptions{like: &c, full: o.Full, fill: fill, Ephemeral: o.ephemeral, IDSize: c.IDs.Size, Connections: connections}
 	if err := m.create(ctx, target, how, imageOf(c)); err != nil {
 		return vps.VPS{}, err
 	}
@@ -91,11 +100,11 @@ func (m *Manager) clone(ctx context.Context, to vps.Name, o CloneOptions) (vps.V
 	return c, nil
 }
 
-// makeFilesOf makes the root filesystem of v at root. With own it has all files of its
+// makeFilesOf makes the root filesystem of v at root. A full clone has all files of its
 // frozen layers as its own.
-func (m *Manager) makeFilesOf(ctx context.Context, root rootfs.Rootfs, v *vps.VPS, own bool) error {
-	if !own {
-		return m.makeFiles(ctx, root)
+func (m *Manager) makeFilesOf(ctx context.Context, root rootfs.Rootfs, v *vps.VPS, o CreateOptions) error {
+	if !o.full || root.Plain() {
+		return m.makeFiles(ctx, root, o.fill)
 	}
 	if err := m.rootfses.MakeOwn(ctx, root); err != nil {
 		return fmt.Errorf("copy its files: %w", err)
@@ -104,16 +113,11 @@ func (m *Manager) makeFilesOf(ctx context.Context, root rootfs.Rootfs, v *vps.VP
 	return nil
 }
 
-// ofSnapshot returns the settings of v at the snapshot, with the layers of that, and
-// whether v had never been started.
-func (m *Manager) ofSnapshot(v vps.VPS, snapshot string) (then vps.VPS, neverStarted bool, err error) {
-	n, err := m.store.Snapshot(v.Name, snapshot)
-	if err != nil {
-		return vps.VPS{}, false, err
-	}
-	then = snapshots.Restored(n.VPS, n)
+// ofSnapshot returns the settings of v at the snapshot, with the layers of that.
+func ofSnapshot(v vps.VPS, n state.Snapshot) vps.VPS {
+	then := snapshots.Restored(n.VPS, n)
 	then.Name, then.IDs, then.Privileged = v.Name, v.IDs, v.Privileged
-	return then, n.NeverStarted, nil
+	return then
 }
 
 // connectionsOf returns the limit of connections of the first interface of v.
@@ -129,5 +133,8 @@ func (m *Manager) connectionsOf(v vps.VPS) int64 {
 func (o CreateOptions) cloneOf(name vps.Name) vps.VPS {
 	v := o.like.Clone()
 	v.Schema, v.Name = state.Schema, name
+	if v.Storage == vps.StoragePlain {
+		v.Tree = vps.FirstTree
+	}
 	return v
 }

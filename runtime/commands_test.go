@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -328,7 +329,15 @@ func restoreWeb(name vps.Name) func(*faulty) error {
 
 // writeFile gives web a file of its own.
 func writeFile(f *faulty) error {
-	return os.WriteFile(filepath.Join(f.m.store.FSDir("web"), "upper", "own"), nil, 0o600)
+	v, err := f.m.store.Get("web")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(f.m.store.FSDir("web"), cmp.Or(v.Tree, "upper"), "own"), nil, 0o600)
+}
+
+func convertWeb(to vps.Storage) func(*faulty) error {
+	return func(f *faulty) error { return f.m.Convert(background, "web", to) }
 }
 
 func snapshotWeb(name string) func(*faulty) error {
@@ -339,6 +348,8 @@ func snapshotWeb(name string) func(*faulty) error {
 }
 
 func mountSnapshot(f *faulty) error { return f.m.MountSnapshot(background, "web", "one", "/") }
+
+func restoreOne(f *faulty) error { return f.m.RestoreSnapshot(background, "web", "one") }
 
 func cloneWeb(o CloneOptions) func(*faulty) error {
 	return func(f *faulty) error {
@@ -478,6 +489,7 @@ func interfaces(name string, ready []func(*faulty) error, edits ...vps.Edit) tri
 func commands() []trial {
 	type steps = []func(*faulty) error
 	stopped, running := steps{createWeb}, steps{createWeb, startWeb}
+	plain := steps{createPlainWeb}
 	withRule, withRoute := append(slices.Clone(running), changeWeb(someRule)), append(slices.Clone(running), changeWeb(someRoute))
 	withAll := append(slices.Clone(running), changeWeb(someRule, someRoute, someRate, vps.SetConnections{Limit: 900}, someDevice), func(f *faulty) error {
 		a, err := anotherAddress(f, 0)
@@ -641,6 +653,15 @@ func commands() []trial {
 		{name: "clone --full", method: "Clone", ready: append(slices.Clone(stopped), writeFile), do: cloneWeb(CloneOptions{Full: true})},
 		{name: "clone of a running one", method: "Clone", ready: append(slices.Clone(running), writeFile), do: cloneWeb(CloneOptions{})},
 		{name: "clone of a snapshot", method: "Clone", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), writeFile), do: cloneWeb(CloneOptions{Snapshot: "one"})},
+		{name: "snapshot create of a plain one", method: "CreateSnapshot", ready: append(slices.Clone(plain), writeFile), do: snapshotWeb("one")},
+		{name: "snapshot create of a plain running one", method: "CreateSnapshot", ready: append(slices.Clone(plain), startWeb, writeFile), do: snapshotWeb("one")},
+		{name: "snapshot restore of a plain one", method: "RestoreSnapshot", ready: append(slices.Clone(plain), writeFile, snapshotWeb("one"), writeFile), do: restoreOne},
+		{name: "snapshot restore to a plain one", method: "RestoreSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), convertWeb(vps.StoragePlain)), do: restoreOne},
+		{name: "clone of a plain one", method: "Clone", ready: append(slices.Clone(plain), writeFile), do: cloneWeb(CloneOptions{})},
+		{name: "clone of a plain running one", method: "Clone", ready: append(slices.Clone(plain), startWeb, writeFile), do: cloneWeb(CloneOptions{})},
+		{name: "clone of a snapshot of a plain one", method: "Clone", ready: append(slices.Clone(plain), writeFile, snapshotWeb("one")), do: cloneWeb(CloneOptions{Snapshot: "one"})},
+		{name: "convert to plain", method: "Convert", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), writeFile), undone: true, do: convertWeb(vps.StoragePlain)},
+		{name: "convert to overlay", method: "Convert", ready: append(slices.Clone(plain), writeFile), undone: true, do: convertWeb(vps.StorageOverlay)},
 		{name: "destroy of one that was cloned", method: "Destroy", ready: append(slices.Clone(stopped), writeFile, cloneWeb(CloneOptions{})), do: func(f *faulty) error {
 			return f.m.Destroy(background, "web", DestroyOptions{})
 		}},

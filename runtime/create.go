@@ -132,7 +132,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	if err != nil {
 		return err
 	}
-	if err := m.makeFilesOf(ctx, root, &v, o.full); err != nil {
+	if err := m.makeFilesOf(ctx, root, &v, o); err != nil {
 		return err
 	}
 	if _, err := putCredentials(draft.Dir, v, o.Credentials); err != nil { // goes with the draft

@@ -48,7 +48,7 @@ func (m *Manager) stackOf(v vps.VPS, snapshot string) (all, template []rootfs.Fr
 		if err != nil {
 			return nil, nil, err
 		}
-		v.Frozen, v.Template = n.VPS.Frozen, n.VPS.Template
+		v.Frozen, v.Template, v.Storage = n.VPS.Frozen, n.VPS.Template, n.VPS.Storage
 	}
 	root, err := m.rootfs(v)
 	if err != nil {
@@ -56,6 +56,9 @@ func (m *Manager) stackOf(v vps.VPS, snapshot string) (all, template []rootfs.Fr
 	}
 	if snapshot == "" {
 		return root.Stack(), root.Below(), nil
+	}
+	if v.Storage == vps.StoragePlain { // its tree has all files
+		return root.Frozen, root.Below(), nil
 	}
 	return append(slices.Clone(root.Frozen), root.Below()...), root.Below(), nil
 }

@@ -59,11 +59,8 @@ func (m *Manager) settleFrozen(v vps.VPS) error {
 // topmost first. The caller gives them a user before it calls keep, while it holds the
 // lock of the VPS. A running VPS goes on, and stands still for a short time, which is
 // returned: its files are copied. The own files of a stopped one become a layer, which
-// it has from then on.
+// it has from then on; those of a plain tree are copied.
 func (m *Manager) capture(ctx context.Context, l *state.Locked, v vps.VPS) (c captured, err error) {
-	if err := notPlain(v); err != nil {
-		return captured{}, err
-	}
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
 		return m.captureRunning(ctx, v)
@@ -74,6 +71,9 @@ func (m *Manager) capture(ctx context.Context, l *state.Locked, v vps.VPS) (c ca
 	defer life.Close()
 	if err := m.notMounted(v.Name); err != nil {
 		return captured{}, err
+	}
+	if v.Storage == vps.StoragePlain {
+		return m.captureTree(ctx, v)
 	}
 	now, layer, err := m.freezeFiles(l, v)
 	return captured{layers: now.Frozen, layer: layer}, err

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -148,6 +149,14 @@ type rootfses interface {
 	Fill(ctx context.Context, at string, stack []rootfs.Frozen, r rootfs.Rootfs, progress func(done int64)) error
 	// MakeOwn makes a VPS that has all files of its frozen layers as its own.
 	MakeOwn(ctx context.Context, r rootfs.Rootfs) error
+	// ToPlain and ToOverlay make the files of a root filesystem, which do not exist yet,
+	// those of one of the other kind.
+	ToPlain(ctx context.Context, at string, r, plain rootfs.Rootfs, progress func(done int64)) error
+	ToOverlay(ctx context.Context, at string, plain, r rootfs.Rootfs, progress func(done int64)) error
+	// CopyTree makes a plain root filesystem an exact copy of the directory from.
+	CopyTree(ctx context.Context, from string, r rootfs.Rootfs, progress func(done int64)) error
+	// RemoveOthers removes the files of a storage that the VPS does not have any more.
+	RemoveOthers(ctx context.Context, r rootfs.Rootfs) error
 	Freeze(r rootfs.Rootfs, to string) error
 	Changed(r rootfs.Rootfs) (bool, error)
 	// Diff lists the differences between two stacks of layers. They are mounted at the directory at.
@@ -263,6 +272,9 @@ func (overlays) MakeOwn(ctx context.Context, r rootfs.Rootfs) error {
 }
 func (overlays) Freeze(r rootfs.Rootfs, to string) error { return r.Freeze(to) }
 func (overlays) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return nil, err
+	}
 	return tree.NewLiveCopy(r.Own().Dir, to)
 }
 func (overlays) Fill(ctx context.Context, at string, stack []rootfs.Frozen, r rootfs.Rootfs, progress func(done int64)) error {
@@ -273,6 +285,16 @@ func (overlays) MountView(at, source string, stack []rootfs.Frozen, target strin
 }
 func (overlays) Views(prefix string) ([]rootfs.MountedView, error) { return rootfs.Views(prefix) }
 func (overlays) ReleaseView(target string) error                   { return rootfs.ReleaseView(target) }
+func (overlays) ToPlain(ctx context.Context, at string, r, plain rootfs.Rootfs, progress func(done int64)) error {
+	return tree.ToPlain(ctx, at, r, plain, progress)
+}
+func (overlays) ToOverlay(ctx context.Context, at string, plain, r rootfs.Rootfs, progress func(done int64)) error {
+	return tree.ToOverlay(ctx, at, plain, r, progress)
+}
+func (overlays) CopyTree(ctx context.Context, from string, r rootfs.Rootfs, progress func(done int64)) error {
+	return tree.Copy(ctx, from, r.Own().Dir, progress)
+}
+func (overlays) RemoveOthers(ctx context.Context, r rootfs.Rootfs) error { return r.RemoveOthers(ctx) }
 func (overlays) Merge(ctx context.Context, upper, lower string) error {
 	return tree.Merge(ctx, upper, lower)
 }

@@ -16,6 +16,7 @@ import (
 	"croft/template"
 	"croft/template/layer"
 	"croft/template/recipe"
+	"croft/template/rootfs"
 )
 
 // CreateOptions are the settings of a new VPS. The zero value is a VPS with one
@@ -67,9 +68,10 @@ type CreateOptions struct {
 	Ephemeral  bool
 	IfMissing  bool // no-op if the VPS exists
 
-	runner vps.Runner // an ephemeral VPS ends with it
-	like   *vps.VPS   // a clone: it has these settings, whatever the others are
-	full   bool       // of a clone: it shares no files with the other
+	runner vps.Runner                // an ephemeral VPS ends with it
+	like   *vps.VPS                  // a clone: it has these settings, whatever the others are
+	full   bool                      // of a clone: it shares no files with the other
+	fill   func(rootfs.Rootfs) error // of a clone with plain storage: makes its files
 }
 
 // SnapshotOptions are the options of CreateSnapshot.

@@ -84,7 +84,10 @@ func (m *Manager) imageToRun(ctx context.Context, name vps.Name, o RunOptions) (
 	}
 	v, err := m.store.Get(o.Clone.From)
 	if err == nil && o.Clone.Snapshot != "" {
-		v, _, err = m.ofSnapshot(v, o.Clone.Snapshot)
+		var n state.Snapshot
+		if n, err = m.store.Snapshot(v.Name, o.Clone.Snapshot); err == nil {
+			v = ofSnapshot(v, n)
+		}
 	}
 	if err != nil {
 		return template.Image{}, err

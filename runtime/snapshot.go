@@ -128,6 +128,9 @@ func (m *Manager) RestoreSnapshot(ctx context.Context, name vps.Name, snapshot s
 	if _, err := m.rootfs(n.VPS); err != nil { // its template is there
 		return err
 	}
+	if v.Storage == vps.StoragePlain || n.VPS.Storage == vps.StoragePlain {
+		return m.restoreTree(ctx, l, v, n)
+	}
 	// What it has now becomes a layer, and nothing uses that when the settings are saved.
 	now, layer, err := m.freezeFiles(l, v)
 	if err != nil {

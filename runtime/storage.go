@@ -2,24 +2,31 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 
 	"croft/internal/fail"
+	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/runtime/events"
+	"croft/runtime/snapshots"
 	"croft/template/rootfs"
 )
 
-// makeFiles makes the files of a new VPS: those of its template. Of an overlay it only
-// makes the directories for what the VPS writes. A plain tree is a copy, with progress.
-func (m *Manager) makeFiles(ctx context.Context, r rootfs.Rootfs) error {
-	if !r.Plain() {
-		return m.rootfses.MakeOver(r)
-	}
-	return m.fill(ctx, r, r.Below(), "copying the template")
-}
+// The files of a plain tree are replaced in three steps: the new ones are copied to a
+// directory that the settings do not name, the settings name it, and what they do not
+// name any more is removed. So a VPS has its former files or the new ones at each instant.
 
-// fill fills the plain tree r with the files that stack shows.
-func (m *Manager) fill(ctx context.Context, r rootfs.Rootfs, stack []rootfs.Frozen, step string) error {
-	return m.rootfses.Fill(ctx, m.store.RootfsDir(), stack, r, m.copying(step))
+// makeFiles makes the files of a new VPS: those of its template. Of an overlay it only
+// makes the directories for what the VPS writes. A plain tree is a copy, with progress;
+// fill, if it is not nil, makes another one.
+func (m *Manager) makeFiles(ctx context.Context, r rootfs.Rootfs, fill func(rootfs.Rootfs) error) error {
+	switch {
+	case !r.Plain():
+		return m.rootfses.MakeOver(r)
+	case fill != nil:
+		return fill(r)
+	}
+	return m.rootfses.Fill(ctx, m.store.RootfsDir(), r.Below(), r, m.copying("copying the template"))
 }
 
 // copying returns a function that shows how many bytes a copy has made.
@@ -30,10 +37,128 @@ func (m *Manager) copying(step string) func(done int64) {
 	return func(done int64) { m.progress(Update{Step: step, Done: done}) }
 }
 
-// notPlain refuses what plain storage cannot do.
-func notPlain(v vps.VPS) error {
-	if v.Storage != vps.StoragePlain {
+// settleStorage removes files of the locked VPS v that its settings do not name: a command
+// that was to replace files was killed. A failure is a warning.
+func (m *Manager) settleStorage(ctx context.Context, v vps.VPS) {
+	root := m.mountpoint(v.Name)
+	root.Tree = v.Tree
+	if !root.HasOthers() {
+		return
+	}
+	if err := m.rootfses.RemoveOthers(ctx, root); err != nil {
+		m.warn(fmt.Sprintf("%s: files that it does not use are not removed: %v", v.Name, err))
+	}
+}
+
+// Convert gives the stopped VPS name the other kind of root filesystem, with the same
+// files. No-op if it has that kind. A running VPS is fail.State. After an error the VPS is
+// as before.
+func (m *Manager) Convert(ctx context.Context, name vps.Name, to vps.Storage) error {
+	l, v, err := m.lockAndLoadAsIs(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	if v.Storage == to {
 		return nil
 	}
-	return fail.New(fail.State, "%s has plain storage, and only the files of an overlay can be frozen", v.Name).WithHint("croft inspect %s", v.Name)
+	life, err := l.Life()
+	if fail.Is(err, fail.State) {
+		return fail.New(fail.State, "%s is running, and only a stopped VPS can be converted", name).WithHint("croft list %s", name)
+	}
+	if err != nil {
+		return err
+	}
+	defer life.Close()
+	if err := m.notMounted(name); err != nil {
+		return err
+	}
+	now := v.Clone()
+	now.Storage, now.Tree, now.Frozen = to, "", nil
+	if to == vps.StoragePlain {
+		now.Tree = v.OtherTree()
+	}
+	return m.replaceFiles(ctx, l, v, now, func(was, new rootfs.Rootfs) error {
+		if new.Plain() {
+			return m.rootfses.ToPlain(ctx, m.store.RootfsDir(), was, new, m.copying("copying its files"))
+		}
+		if err := m.rootfses.MakeOver(new); err != nil {
+			return err
+		}
+		return m.rootfses.ToOverlay(ctx, m.store.RootfsDir(), was, new, m.copying("copying its files"))
+	})
+}
+
+// restoreTree restores a snapshot if the VPS v or the snapshot has plain storage.
+func (m *Manager) restoreTree(ctx context.Context, l *state.Locked, v vps.VPS, n state.Snapshot) error {
+	err := m.replaceFiles(ctx, l, v, snapshots.Restored(v, n), func(_, new rootfs.Rootfs) error {
+		if new.Plain() {
+			return m.copySnapshot(ctx, n, new)
+		}
+		return m.rootfses.MakeOver(new)
+	})
+	if err != nil {
+		return err
+	}
+	m.event(v, events.SnapshotRestored, eventSnapshot, n.Name)
+	return m.noteStarts(v.Name, n)
+}
+
+// replaceFiles gives the stopped VPS, whose settings are was, the settings now. fill makes
+// their files, which have another place than the former ones.
+func (m *Manager) replaceFiles(ctx context.Context, l *state.Locked, was, now vps.VPS, fill func(was, new rootfs.Rootfs) error) error {
+	before, err := m.rootfs(was)
+	if err != nil {
+		return err
+	}
+	after, err := m.rootfs(now)
+	if err != nil {
+		return err
+	}
+	err = fill(before, after)
+	if err == nil {
+		err = m.store.MarkUnused()
+	}
+	if err == nil {
+		err = l.Put(now)
+	}
+	if err != nil {
+		m.settleStorage(context.WithoutCancel(ctx), was)
+		return err
+	}
+	m.settleStorage(context.WithoutCancel(ctx), now)
+	m.emptyTrash(context.WithoutCancel(ctx))
+	return nil
+}
+
+// copySnapshot makes the plain tree to the files of a snapshot of one.
+func (m *Manager) copySnapshot(ctx context.Context, n state.Snapshot, to rootfs.Rootfs) error {
+	if len(n.VPS.Frozen) != 1 {
+		return fail.New(fail.State, "the snapshot %s has %d trees of files, and needs one", n.Name, len(n.VPS.Frozen))
+	}
+	return m.rootfses.CopyTree(ctx, m.store.FrozenTree(n.VPS.Frozen[0].ID), to, m.copying("copying the files of the snapshot"))
+}
+
+// fillFrom returns a function that makes the plain tree of a clone of the locked VPS v,
+// which may run.
+func (m *Manager) fillFrom(ctx context.Context, l *state.Locked, v vps.VPS) func(rootfs.Rootfs) error {
+	return func(to rootfs.Rootfs) error {
+		life, err := l.Life()
+		if fail.Is(err, fail.State) {
+			_, err = m.copyRunning(ctx, v, to.Own().Dir)
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		defer life.Close()
+		if err := m.notMounted(v.Name); err != nil {
+			return err
+		}
+		root, err := m.rootfs(v)
+		if err != nil {
+			return err
+		}
+		return m.rootfses.CopyTree(ctx, root.Own().Dir, to, m.copying("copying its files"))
+	}
 }

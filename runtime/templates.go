@@ -43,9 +43,6 @@ func (m *Manager) CreateTemplate(ctx context.Context, name string, from vps.Name
 	}
 	defer l.Unlock()
 	root, err := m.rootfs(v)
-	if err == nil {
-		err = notPlain(v)
-	}
 	if err != nil {
 		return TemplateInfo{}, err
 	}

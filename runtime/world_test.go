@@ -557,8 +557,9 @@ func (w fakeRootfses) Fill(_ context.Context, _ string, stack []rootfs.Frozen, r
 			return err
 		}
 		for _, l := range slices.Backward(stack) {
-			if paths.Exists(l.Dir) { // the layers of templates do not exist here
-				if err := os.CopyFS(to, os.DirFS(l.Dir)); err != nil {
+			files, _ := os.ReadDir(l.Dir) // the layers of templates do not exist here
+			for _, f := range files {
+				if err := os.WriteFile(filepath.Join(to, f.Name()), nil, 0o600); err != nil {
 					return err
 				}
 			}
@@ -575,6 +576,22 @@ func (w fakeRootfses) MakeOwn(_ context.Context, r rootfs.Rootfs) error {
 		}
 		return err
 	})
+}
+
+func (w fakeRootfses) ToPlain(ctx context.Context, at string, r, plain rootfs.Rootfs, _ func(int64)) error {
+	return w.Fill(ctx, at, r.Stack(), plain, nil)
+}
+
+func (w fakeRootfses) ToOverlay(_ context.Context, _ string, plain, r rootfs.Rootfs, _ func(int64)) error {
+	return w.effect("fill an upper directory", func() error { return os.CopyFS(r.Upper(), os.DirFS(plain.Own().Dir)) })
+}
+
+func (w fakeRootfses) CopyTree(ctx context.Context, from string, r rootfs.Rootfs, _ func(int64)) error {
+	return w.Fill(ctx, "", []rootfs.Frozen{{Dir: from}}, r, nil)
+}
+
+func (w fakeRootfses) RemoveOthers(ctx context.Context, r rootfs.Rootfs) error {
+	return w.effect("remove other files", func() error { return r.RemoveOthers(ctx) })
 }
 
 func (w fakeRootfses) Freeze(r rootfs.Rootfs, to string) error {
@@ -613,7 +630,7 @@ func (w fakeRootfses) Diff(_ context.Context, _ string, old, new []rootfs.Frozen
 }
 
 func (w fakeRootfses) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
-	err := w.effect("begin a copy", func() error { return os.Mkdir(to, 0o755) })
+	err := w.effect("begin a copy", func() error { return os.MkdirAll(to, 0o755) })
 	return fakeCopy{w, r.Own().Dir, to}, err
 }
 

@@ -25,7 +25,8 @@ type DeriveOptions struct {
 
 // Derive creates the template name and returns it: the image base and more layers with
 // the files that the VPS with the root filesystem r has changed: one for each of its
-// frozen layers, and one for its own files. Processes must not write to r meanwhile: a
+// frozen layers, and one for its own files. Of a plain root filesystem the image has one
+// layer with all files. Processes must not write to r meanwhile: a
 // file that changes is an error. An existing name is fail.Taken unless o.Replace is set,
 // a missing base is fail.NotFound. After an error the store has no new image.
 func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, o DeriveOptions) (Image, error) {
@@ -42,6 +43,9 @@ func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, 
 		return Image{}, err
 	}
 	parts := r.Parts()
+	if r.Plain() { // one layer with all files
+		from.Layers, from.manifest.Layers, from.Size = nil, nil, 0
+	}
 	if len(from.Layers)+len(parts) > rootfs.MaxLayers {
 		return Image{}, fail.New(fail.State, "it would have %d layers, and overlay mounts at most %d", len(from.Layers)+len(parts), rootfs.MaxLayers)
 	}
@@ -65,7 +69,10 @@ func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, 
 
 // stageChanges stages a layer of the topmost files of r, which are over the layers below.
 func (s *Store) stageChanges(ctx context.Context, st *stage, lower []string, r rootfs.Rootfs, o DeriveOptions) (stagedLayer, error) {
-	top := r.Top()
+	top, ids := r.Top(), layer.IDs{First: r.First, Size: r.Size}
+	if r.Plain() {
+		ids.First = 0
+	}
 	fd, err := unix.Open(top, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return stagedLayer{}, layer.HostError(fmt.Errorf("open %s: %w", top, err))
@@ -82,7 +89,7 @@ func (s *Store) stageChanges(ctx context.Context, st *stage, lower []string, r r
 	out, in := io.Pipe()
 	packed := make(chan error, 1)
 	go func() {
-		p := layer.NewPacker(ctx, in, layer.IDs{First: r.First, Size: r.Size})
+		p := layer.NewPacker(ctx, in, ids)
 		p.OpenMerged, p.ResetIdentity = merged.open, !o.KeepIdentity
 		p.InLowerLayer = below.IsBelow
 		err := p.Pack(fd)
@@ -107,6 +114,9 @@ func (s *Store) commitDerived(ctx context.Context, st *stage, name string, from 
 		return Image{}, err
 	}
 	blobs, size := slices.Clone(from.manifest.Layers), from.Size
+	if len(blobs) == 0 {
+		c.RootFS.DiffIDs, c.History = nil, nil
+	}
 	for _, l := range added {
 		c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, l.diffID)
 		blobs, size = append(blobs, l.blob), size+l.size

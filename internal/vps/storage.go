@@ -72,8 +72,8 @@ func (e SetStorage) Apply(v *VPS) error {
 	if v.Storage == e.Storage {
 		return nil
 	}
-	return fail.New(fail.State, "%s has %s storage, and its files stay as they are stored; make a template of it, and a new VPS of that", v.Name, v.Storage).
-		WithHint("croft help template create")
+	return fail.New(fail.State, "%s has %s storage, and its files must be converted", v.Name, v.Storage).
+		WithHint("croft help convert")
 }
 
 // Part is "".

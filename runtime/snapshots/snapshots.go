@@ -47,10 +47,16 @@ func Expired(all []state.Snapshot, now time.Time) []state.Snapshot {
 	})
 }
 
-// Restored returns the settings of v with the files of the snapshot.
+// Restored returns the settings of v with the files of the snapshot. Those of a plain tree
+// are in a directory that v does not use yet.
 func Restored(v vps.VPS, n state.Snapshot) vps.VPS {
 	v = v.Clone()
-	v.Frozen, v.Template = n.VPS.Frozen, n.VPS.Template
+	v.Frozen, v.Template, v.Storage = n.VPS.Frozen, n.VPS.Template, n.VPS.Storage
+	if v.Storage == vps.StoragePlain {
+		v.Frozen, v.Tree = nil, v.OtherTree()
+	} else {
+		v.Tree = ""
+	}
 	return v
 }
 
@@ -61,6 +67,7 @@ func Settings(v vps.VPS, n state.Snapshot) vps.VPS {
 	then := n.VPS.Clone()
 	then.Schema, then.Name, then.UUID, then.Created = v.Schema, v.Name, v.UUID, v.Created
 	then.Template, then.Frozen, then.IDs, then.Privileged = v.Template, v.Frozen, v.IDs, v.Privileged
+	then.Storage, then.Tree = v.Storage, v.Tree
 	then.Credentials = v.Credentials // their values are not part of a snapshot
 	then.Ephemeral, then.Runner, then.Detached, then.RenamedFrom = v.Ephemeral, v.Runner, v.Detached, v.RenamedFrom
 	for i := range then.Interfaces {

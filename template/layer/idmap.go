@@ -50,6 +50,9 @@ func (m IDs) capability(v string) (string, bool) {
 	if m.Size == 0 {
 		return v, true
 	}
+	if m.First == 0 && len(v) == capSize2 { // of files that have the ids inside the VPS
+		return v, true
+	}
 	if len(v) != capSize3 {
 		return "", false
 	}

@@ -19,6 +19,10 @@ import (
 // upper directory that is on an overlay (ovl_dentry_weird).
 var dataDirs = []string{"var/lib/docker", "var/lib/containerd", "var/lib/containers"}
 
+// DataPaths returns the paths of directories that a VPS does not see through the overlay,
+// without a leading slash.
+func DataPaths() []string { return slices.Clone(dataDirs) }
+
 // packageFiles are files of package managers. In a VPS without one a container
 // engine cannot be installed later: only its template can contain one.
 var packageFiles = []string{"var/lib/dpkg", "var/lib/rpm", "usr/lib/sysimage/rpm", "lib/apk", "usr/lib/apk", "var/lib/pacman", "etc/portage"}

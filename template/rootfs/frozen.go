@@ -101,7 +101,7 @@ func (r Rootfs) Top() string {
 	if r.Dir == "" {
 		return r.Frozen[0].Dir
 	}
-	return r.Upper()
+	return r.Own().Dir
 }
 
 // Changed reports whether the VPS has files of its own above its frozen layers, or a

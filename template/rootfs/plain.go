@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -100,14 +101,27 @@ func strayFlags(fd int) uint64 {
 // others are the directories in Dir that can have files of a VPS.
 var others = []string{"upper", "upper.new", "work", "tree", "tree2"}
 
+// HasOthers reports whether RemoveOthers has something to remove.
+func (r Rootfs) HasOthers() bool {
+	return slices.ContainsFunc(r.others(), func(dir string) bool { _, err := os.Lstat(dir); return err == nil })
+}
+
+// others returns what can be in Dir and r does not use.
+func (r Rootfs) others() []string {
+	var all []string
+	for _, name := range others {
+		if r.Plain() && name != r.Tree || !r.Plain() && name != "upper" && name != "work" {
+			all = append(all, filepath.Join(r.Dir, name))
+		}
+	}
+	return all
+}
+
 // RemoveOthers removes what Dir has and r does not use: the files of a storage that the
 // VPS had before, or was to get. No-op without any. It must not be mounted.
 func (r Rootfs) RemoveOthers(ctx context.Context) error {
-	for _, name := range others {
-		if r.Plain() && name == r.Tree || !r.Plain() && (name == "upper" || name == "work") {
-			continue
-		}
-		if err := removetree.Remove(ctx, filepath.Join(r.Dir, name), ""); err != nil {
+	for _, dir := range r.others() {
+		if err := removetree.Remove(ctx, dir, ""); err != nil {
 			return layer.HostError(err)
 		}
 	}

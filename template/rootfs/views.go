@@ -117,3 +117,33 @@ func (v *views) layer(l Frozen) (string, error) {
 	v.inside[l] = dir
 	return dir, mountShifted(l.Dir, dir, int(ns.Fd()))
 }
+
+// WithIDs calls do with a directory in which l has the ids from first on, whatever ids
+// it has on disk. It is mounted read-only at the directory at, which is created if it is
+// missing, in a private mount namespace, and ends with the call.
+func WithIDs(at string, l Frozen, first uint32, do func(dir string) error) error {
+	if l.Size == 0 || l.First == first {
+		return do(l.Dir)
+	}
+	if err := os.MkdirAll(at, 0o700); err != nil {
+		return layer.HostError(err)
+	}
+	ns, err := userns.New(l.First, first, l.Size)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	perr := nsthread.PrivateMounts(func() {
+		if err = mountShifted(l.Dir, at, int(ns.Fd())); err != nil {
+			return
+		}
+		err = do(at)
+		if uerr := unmount(at); err == nil {
+			err = uerr
+		}
+	})
+	if perr != nil {
+		return layer.HostError(perr)
+	}
+	return err
+}

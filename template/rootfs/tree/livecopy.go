@@ -188,6 +188,8 @@ func (p *pass) work() {
 		if err != nil && p.err == nil {
 			p.err = fmt.Errorf("copy %s: %w", p.from.Name(), err)
 		}
-		p.more.Broadcast()
+		if len(subs) > 0 || p.active == 0 || p.err != nil {
+			p.more.Broadcast()
+		}
 	}
 }
