@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	goruntime "runtime"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
 	"croft/template/layer"
@@ -99,7 +102,24 @@ func (s *Store) importArchive(ctx context.Context, st *stage, name string, r *bu
 	case !slices.ContainsFunc(rootNames, t.Exists):
 		return Image{}, fail.New(fail.Usage, "the archive contains no root filesystem: bin, sbin, usr and etc are missing at its top")
 	}
-	return s.commit(ctx, st, o.describe(name, describeTree(t)), l)
+	im, err := s.commit(ctx, st, o.describe(name, describeTree(t)), l)
+	if err == nil && mergesLater(t) {
+		s.warn(fmt.Sprintf("template %s: /bin is a directory of its own, and an upgrade that merges it with /usr/bin fails on an overlay: use croft create --storage plain for VPSs that are upgraded", name))
+	}
+	return im, err
+}
+
+// mergesLater reports whether the root filesystem t is one of Debian or a relative without
+// a merged /usr. The package usrmerge of a later release refuses to merge it on overlayfs.
+func mergesLater(t *layer.Tree) bool {
+	for _, dir := range []string{"bin", "usr/bin", "var/lib/dpkg"} {
+		fd, err := t.OpenPlain(dir)
+		if err != nil {
+			return false // a link, or missing
+		}
+		unix.Close(fd)
+	}
+	return true
 }
 
 // importDir creates the template name from an image in the directory o.Dir.
