@@ -117,6 +117,8 @@ func wordsFor(path []string, v *cmdline.Verb) []string {
 		return []string{"web", "192.0.2.0/24"}
 	case v.Name == "remove" && path[0] == "publish":
 		return []string{"web", "1"}
+	case v.Args == "FILE|- [NAME]":
+		return []string{"-"}
 	case strings.HasSuffix(v.Args, "|-"):
 		return []string{"web", "-"}
 	case v.Name == "push":
@@ -198,7 +200,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"architecture": "arm64", "description": "a text", "root": "/r", "config-dir": "/c", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
 		"publish": "8080:80", "since": "90m", "names": "no", "mount": "data:/srv", "mount-add": "tmpfs:/cache", "mount-del": "/srv",
 		"image": "x", "format": "{{1}}",
-		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "restart": "always", "fit": "fstab", "protect": "yes", "dmesg": "off", "max-size": "500G", "keep": "7d", "expire": "7d",
+		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "restart": "always", "fit": "fstab", "protect": "yes", "dmesg": "off", "max-size": "500G", "keep": "7d", "expire": "7d", "compress": "gzip",
 	}
 	// Options without an effect here. For --host see TestAnotherHost. --wide has one on a terminal: see
 	// TestTablesFitTheTerminal.
@@ -207,6 +209,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"exec --no-terminal": true, "run --no-terminal": true, // there is no terminal
 		"exec --terminal": true, "run --terminal": true, // see TestTerminal
 		"template export --force": true, // into standard output
+		"export --force":          true,
 		"logs --raw":              true, // there is no terminal: see TestLogsOnATerminal
 		"exec --interactive":      true, // croft passes stdin anyway
 		"cp --archive":            true, // croft keeps owners and copies directories anyway
@@ -275,6 +278,8 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 			}
 			value := values[o.Name]
 			switch id {
+			case "import --network":
+				value = "default=dmz"
 			case "template export --format":
 				value = "rootfs"
 			case "snapshot schedule --format":

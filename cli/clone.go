@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"croft/cli/cmdline"
 	"croft/internal/vps"
@@ -70,11 +69,7 @@ func clone(ctx context.Context, i *invocation) error {
 
 // cloneSource reads NAME or NAME@SNAPSHOT.
 func cloneSource(text string) (runtime.CloneOptions, error) {
-	word, snapshot, of := strings.Cut(text, "@")
-	from, err := vps.ParseName(word)
-	if err == nil && of {
-		err = vps.CheckSnapshot(snapshot)
-	}
+	from, snapshot, err := vpsOrSnapshot(text)
 	return runtime.CloneOptions{From: from, Snapshot: snapshot}, err
 }
 

@@ -39,7 +39,7 @@ func (a *app) commands() *cmdline.Verb {
 			{Name: "help", Short: "h", Usage: "show help for the command"},
 		},
 		Verbs: []*cmdline.Verb{
-			a.createVerb(), a.startVerb(), a.stopVerb(), a.restartVerb(), a.killVerb(), a.pauseVerb(), a.resumeVerb(), a.destroyVerb(), a.trashVerb(), a.cloneVerb(), a.convertVerb(), a.snapshotVerb(), a.runVerb(),
+			a.createVerb(), a.startVerb(), a.stopVerb(), a.restartVerb(), a.killVerb(), a.pauseVerb(), a.resumeVerb(), a.destroyVerb(), a.trashVerb(), a.cloneVerb(), a.convertVerb(), a.snapshotVerb(), a.exportVerb(), a.importVerb(), a.runVerb(),
 			a.execVerb(), a.enterVerb(), a.consoleVerb(), a.cpVerb(), a.mountVerb(), a.umountVerb(),
 			a.listVerb(), a.statusVerb(), a.diffVerb(), a.inspectVerb(), a.statsVerb(), a.metricsVerb(), a.topVerb(), a.doctorVerb(), a.logsVerb(), a.eventsVerb(), a.waitVerb(),
 			a.setVerb(), a.editSettingsVerb(), a.renameVerb(), a.firewallVerb(), a.routeVerb(), a.publishVerb(),

@@ -76,7 +76,7 @@ func TestComplete(t *testing.T) {
 		"completion ":                      "bash zsh fish",
 		"nix ":                             "",
 		"start --nix d":                    "",
-		"im":                               "images",
+		"im":                               "import images",
 		"att":                              "attach",
 		"template l":                       "list ls",
 		"help template pu":                 "pull push",

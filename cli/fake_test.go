@@ -214,6 +214,21 @@ func (f *fake) Convert(_ context.Context, name vps.Name, to vps.Storage) error {
 	return f.call("Convert", string(name), to)
 }
 
+func (f *fake) Export(_ context.Context, name vps.Name, w io.Writer, o runtime.ExportOptions) (time.Duration, error) {
+	if _, err := io.WriteString(w, "an archive"); err != nil {
+		return 0, err
+	}
+	return 7 * time.Millisecond, f.call("Export", string(name), o)
+}
+
+func (f *fake) Import(_ context.Context, r io.Reader, o runtime.ImportOptions) (runtime.Info, error) {
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return runtime.Info{}, err
+	}
+	return runtime.Info{Name: cmp.Or(o.Name, "web")}, f.call("Import", string(text), o)
+}
+
 func (f *fake) CreateSnapshot(_ context.Context, name vps.Name, o runtime.SnapshotOptions) (runtime.SnapshotInfo, error) {
 	o.Name = cmp.Or(o.Name, "20260131-235959")
 	return runtime.SnapshotInfo{VPS: name, Name: o.Name, Running: name == "web", PauseMilliseconds: 7}, f.call("CreateSnapshot", string(name), o)

@@ -37,6 +37,8 @@ type Manager interface {
 	Convert(ctx context.Context, name vps.Name, to vps.Storage) error
 	Diff(ctx context.Context, name vps.Name, old, new string, emit func(runtime.FileChange) error) error
 	PruneSnapshots(ctx context.Context, name vps.Name) ([]string, error)
+	Export(ctx context.Context, name vps.Name, w io.Writer, o runtime.ExportOptions) (pause time.Duration, err error)
+	Import(ctx context.Context, r io.Reader, o runtime.ImportOptions) (runtime.Info, error)
 	Run(ctx context.Context, o runtime.RunOptions) (status int, err error)
 	Change(ctx context.Context, name vps.Name, edits ...vps.Edit) error
 	Settings(ctx context.Context, name vps.Name) (vps.VPS, error)

@@ -226,6 +226,7 @@ type info struct {
 	}
 	MonitorLog string
 	Fitted     []string
+	Published  []any
 	Cgroup     string
 	PinnedCPUs string
 	Files      string

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/netip"
 	"os"
@@ -278,6 +279,34 @@ func (s templateStore) Derive(_ context.Context, name, base string, _ rootfs.Roo
 	return image, s.w.effect("make template", func() error { return s.w.put("template", name, "") })
 }
 
+// Backup writes the settings alone, and ImportBackup reads them.
+func (s templateStore) Backup(_ context.Context, _ string, r rootfs.Rootfs, w io.Writer, o template.BackupOptions) error {
+	for _, f := range r.Frozen {
+		if !paths.Exists(f.Dir) {
+			return fmt.Errorf("the layer %s is missing", f.Dir)
+		}
+	}
+	return s.w.effect("write a backup", func() error { _, err := w.Write(o.Settings); return err })
+}
+
+func (s templateStore) ImportBackup(_ context.Context, r io.Reader, u template.BackupUse) error {
+	settings, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if _, err := u.Check(settings); err != nil {
+		return err
+	}
+	if err := s.w.effect("unpack a backup", func() error { return nil }); err != nil {
+		return err
+	}
+	image, err := s.Resolve("t")
+	if err != nil {
+		return err
+	}
+	return u.Use(image)
+}
+
 func (s templateStore) Remove(_ context.Context, ref string, used func() (map[string][]string, error)) error {
 	if !s.w.has("template", ref) {
 		return fail.New(fail.NotFound, "no template %q", ref)
@@ -350,6 +379,33 @@ func snapshotWeb(name string) func(*faulty) error {
 func mountSnapshot(f *faulty) error { return f.m.MountSnapshot(background, "web", "one", "/") }
 
 func restoreOne(f *faulty) error { return f.m.RestoreSnapshot(background, "web", "one") }
+
+// exportWeb writes a backup of web beside the world.
+func exportWeb(f *faulty) error {
+	out, err := os.Create(f.w.dir + ".backup")
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	_, err = f.m.Export(background, "web", out, ExportOptions{})
+	return err
+}
+
+func importWeb(name vps.Name) func(*faulty) error {
+	return func(f *faulty) error {
+		in, err := os.Open(f.w.dir + ".backup")
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		_, err = f.m.Import(background, in, ImportOptions{Name: name})
+		return err
+	}
+}
+
+func destroyWeb(f *faulty) error {
+	return f.m.Destroy(background, "web", DestroyOptions{Force: true})
+}
 
 func cloneWeb(o CloneOptions) func(*faulty) error {
 	return func(f *faulty) error {
@@ -642,6 +698,10 @@ func commands() []trial {
 			_, err := f.m.PruneSnapshots(background, "web")
 			return err
 		}},
+		{name: "export", method: "Export", ready: append(slices.Clone(stopped), writeFile), do: exportWeb},
+		{name: "export of a running one", method: "Export", ready: append(slices.Clone(running), writeFile), do: exportWeb},
+		{name: "import", method: "Import", ready: append(slices.Clone(withAll), exportWeb, destroyWeb), undone: true, do: importWeb("")},
+		{name: "import beside it", method: "Import", ready: append(slices.Clone(running), exportWeb), undone: true, do: importWeb("db")},
 		{name: "snapshot mount", method: "MountSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one")), do: mountSnapshot},
 		{name: "snapshot umount", method: "UmountSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), mountSnapshot), do: func(f *faulty) error {
 			return f.m.UmountSnapshot(background, "web", "one")

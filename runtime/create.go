@@ -138,6 +138,11 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	if _, err := putCredentials(draft.Dir, v, o.Credentials); err != nil { // goes with the draft
 		return err
 	}
+	if o.started {
+		if err := noteConfigured(paths.DraftConfigured(draft), o.fitted); err != nil {
+			return err
+		}
+	}
 	if len(o.FirstBoot) > 0 {
 		if _, err := firstboot.Put(draft.Dir, o.FirstBoot); err != nil {
 			return err
@@ -148,7 +153,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	}
 	// Without ctx, because a create that Ctrl-C interrupts is undone too.
 	steps.Arm(func() error { return m.networkTables().Release(context.WithoutCancel(ctx), v) })
-	if err := m.networkTables().Claim(ctx, v, o.anyAddresses()); err != nil {
+	if err := m.claimAddresses(ctx, v, o); err != nil {
 		return err
 	}
 	if o.Connections != vps.DefaultConnections {

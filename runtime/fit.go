@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"strings"
 
 	"croft/internal/atomicfile"
 	"croft/internal/fail"
@@ -56,24 +57,30 @@ func fitOf(v vps.VPS, image template.Image) vps.Fit {
 
 // firstStart reports whether name has never been started.
 func (m *Manager) firstStart(name vps.Name) (bool, error) {
-	_, err := os.Stat(paths.Configured(m.store, name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look whether %s was started before: %w", name, err)
-	}
-	return false, nil
+	_, started, err := m.started(name)
+	return !started, err
 }
 
-// noteConfigured notes that v has had its first start, and which steps of it were
-// needed.
-func (m *Manager) noteConfigured(name vps.Name, steps []string) error {
+// started reports whether name has had its first start, and which steps that made.
+func (m *Manager) started(name vps.Name) (steps []string, started bool, err error) {
+	text, err := os.ReadFile(paths.Configured(m.store, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("look whether %s was started before: %w", name, err)
+	}
+	return strings.Fields(string(text)), true, nil
+}
+
+// noteConfigured notes in file that a VPS has had its first start, and which steps of it
+// were needed.
+func noteConfigured(file string, steps []string) error {
 	text := ""
 	for _, s := range steps {
 		text += s + "\n"
 	}
-	if err := atomicfile.Replace(paths.Configured(m.store, name), 0o600, []byte(text)); err != nil {
+	if err := atomicfile.Replace(file, 0o600, []byte(text)); err != nil {
 		return fmt.Errorf("note that the guest is configured: %w", err)
 	}
 	return nil
@@ -87,7 +94,7 @@ func (m *Manager) noteStarts(name vps.Name, n state.Snapshot) error {
 		return err
 	}
 	if !n.NeverStarted {
-		return m.noteConfigured(name, nil)
+		return noteConfigured(paths.Configured(m.store, name), nil)
 	}
 	if err := os.Remove(paths.Configured(m.store, name)); err != nil {
 		return fmt.Errorf("note that the guest is not configured: %w", err)

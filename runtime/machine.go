@@ -259,6 +259,9 @@ type templates interface {
 	Pull(ctx context.Context, ref string, o template.PullOptions) (template.Image, error)
 	Push(ctx context.Context, name, ref string, o template.PushOptions) error
 	Export(ctx context.Context, ref string, w io.Writer, o template.ExportOptions) error
+	Backup(ctx context.Context, base string, r rootfs.Rootfs, w io.Writer, o template.BackupOptions) error
+	ImportBackup(ctx context.Context, r io.Reader, u template.BackupUse) error
+	RemoveAbandoned(ctx context.Context, used func() (map[string][]string, error)) error
 	Prune(ctx context.Context, used func() (map[string][]string, error)) error
 	Remove(ctx context.Context, ref string, used func() (map[string][]string, error)) error
 }

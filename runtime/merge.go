@@ -45,7 +45,12 @@ func (m *Manager) mergeLayers(ctx context.Context, l *state.Locked, v vps.VPS) (
 		if !found {
 			return v, nil
 		}
+		release, got, err := m.store.TryLayers(pair.Lower, pair.Upper)
+		if err != nil || !got { // an export reads them
+			return v, err
+		}
 		now, err := m.mergeTwo(ctx, l, v, pair)
+		release()
 		if errors.Is(err, tree.ErrRedirect) {
 			return v, nil // they stay two layers
 		}

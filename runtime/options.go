@@ -72,6 +72,10 @@ type CreateOptions struct {
 	like   *vps.VPS                  // a clone: it has these settings, whatever the others are
 	full   bool                      // of a clone: it shares no files with the other
 	fill   func(rootfs.Rootfs) error // of a clone with plain storage: makes its files
+	held   []state.HeldInterface     // an import: its interfaces should own this
+
+	started bool     // an import: it has had its first start
+	fitted  []string // the steps that this made
 }
 
 // SnapshotOptions are the options of CreateSnapshot.
@@ -248,6 +252,7 @@ type (
 	TemplateFormat = template.Format
 	TemplatePull   = template.PullOptions
 	TemplatePush   = template.PushOptions
+	Compression    = template.Compression
 	RecipeInfo     = recipe.Info
 	Progress       = template.Progress
 	Update         = template.Update

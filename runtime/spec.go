@@ -70,7 +70,7 @@ func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root, d
 		return nil, err
 	}
 	if first {
-		if err := mon.noteConfigured(v.Name, fitted); err != nil {
+		if err := noteConfigured(paths.Configured(mon.store, v.Name), fitted); err != nil {
 			return nil, err
 		}
 	}

@@ -97,12 +97,14 @@ func (m *Manager) nameAndID(name vps.Name) vps.VPS {
 	return vps.VPS{Name: name, UUID: v.UUID}
 }
 
-func (m *Manager) tellCreated(i Info) {
+// tellCreated records a new VPS, with more attributes.
+func (m *Manager) tellCreated(i Info, more ...string) {
 	var all []string
 	for _, p := range i.Interfaces {
 		all = append(all, p.Addresses...)
 	}
-	m.event(vps.VPS{Name: i.Name, UUID: i.UUID}, events.Created, eventTemplate, i.Template, eventAddresses, strings.Join(all, ","))
+	attributes := append([]string{eventTemplate, i.Template, eventAddresses, strings.Join(all, ",")}, more...)
+	m.event(vps.VPS{Name: i.Name, UUID: i.UUID}, events.Created, attributes...)
 }
 
 // tellDestroyed records that v was destroyed, and can be restored for the time keep.

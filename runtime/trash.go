@@ -100,6 +100,9 @@ func (m *Manager) emptyTrash(ctx context.Context) {
 	const quick = 500 * time.Millisecond
 	bounded, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()
+	if err := m.templates.RemoveAbandoned(bounded, m.usedTemplates); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		m.warn(err.Error())
+	}
 	err := m.store.EmptyTrash(bounded)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = m.emptyTrashBehind()

@@ -984,6 +984,13 @@ func (fakeTemplates) Prune(context.Context, func() (map[string][]string, error))
 func (fakeTemplates) Derive(_ context.Context, _, base string, _ rootfs.Rootfs, _ template.DeriveOptions) (template.Image, error) {
 	return fakeTemplates{}.Resolve(base)
 }
+func (fakeTemplates) Backup(context.Context, string, rootfs.Rootfs, io.Writer, template.BackupOptions) error {
+	return nil
+}
+func (fakeTemplates) ImportBackup(context.Context, io.Reader, template.BackupUse) error { return nil }
+func (fakeTemplates) RemoveAbandoned(context.Context, func() (map[string][]string, error)) error {
+	return nil
+}
 func (fakeTemplates) Pull(context.Context, string, template.PullOptions) (template.Image, error) {
 	return template.Image{}, nil
 }

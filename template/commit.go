@@ -47,6 +47,7 @@ func (s *Store) commitImage(ctx context.Context, st *stage, name string, c oci.I
 // A stagedImage is a complete image that publish can put into the store.
 type stagedImage struct {
 	name     string
+	former   bool                     // it gets no name, unless it has one
 	manifest oci.Descriptor           // its annotations are kept
 	blobs    map[digest.Digest]string // the files of blobs that may be missing in the store
 	layers   []digest.Digest          // diff ids; unpacked layers are in the stage or in the store
@@ -80,11 +81,32 @@ func (s *Store) publish(ctx context.Context, st *stage, d stagedImage) (Image, e
 	if err != nil {
 		return Image{}, err
 	}
+	if d.former {
+		return s.publishFormer(ix, d)
+	}
 	ix.Manifests = addToIndex(ix.Manifests, d.manifest, d.name)
 	if err := s.putIndex(ix); err != nil {
 		return Image{}, err
 	}
 	stored, err := s.read(ix.Manifests[len(ix.Manifests)-1])
+	return stored.Image, err
+}
+
+// publishFormer adds an image to the index ix as a former one of its name. No-op if the
+// image is there under any name.
+func (s *Store) publishFormer(ix oci.Index, d stagedImage) (Image, error) {
+	for _, o := range ix.Manifests {
+		if o.Digest == d.manifest.Digest {
+			stored, err := s.read(o)
+			return stored.Image, err
+		}
+	}
+	d.manifest.Annotations = setName(d.manifest.Annotations, annotationFormer, d.name)
+	ix.Manifests = append(ix.Manifests, d.manifest)
+	if err := s.putIndex(ix); err != nil {
+		return Image{}, err
+	}
+	stored, err := s.read(d.manifest)
 	return stored.Image, err
 }
 
@@ -136,9 +158,13 @@ func (st *stage) writeJSON(mediaType string, v any) (oci.Descriptor, error) {
 	return st.writeBlob(mediaType, b)
 }
 
-// writeBlob writes b as a blob into the stage and returns its descriptor.
+// writeBlob writes b as a blob into the stage and returns its descriptor. One that is
+// there already stays: it may be a link to a blob of the store.
 func (st *stage) writeBlob(mediaType string, b []byte) (oci.Descriptor, error) {
 	d := oci.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}
+	if _, err := os.Lstat(st.path(blobName(d.Digest))); err == nil {
+		return d, nil
+	}
 	return d, layer.HostError(os.WriteFile(st.path(blobName(d.Digest)), b, 0o600))
 }
 

@@ -3,14 +3,12 @@ package template
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
 	"croft/template/layer"
@@ -69,30 +67,17 @@ func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, 
 
 // stageChanges stages a layer of the topmost files of r, which are over the layers below.
 func (s *Store) stageChanges(ctx context.Context, st *stage, lower []string, r rootfs.Rootfs, o DeriveOptions) (stagedLayer, error) {
-	top, ids := r.Top(), layer.IDs{First: r.First, Size: r.Size}
-	if r.Plain() {
-		ids.First = 0
-	}
-	fd, err := unix.Open(top, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	below, err := layer.OpenLayers(r.Top(), lower)
 	if err != nil {
-		return stagedLayer{}, layer.HostError(fmt.Errorf("open %s: %w", top, err))
-	}
-	below, err := layer.OpenLayers(top, lower)
-	if err != nil {
-		unix.Close(fd)
 		return stagedLayer{}, layer.HostError(err)
 	}
 	defer below.Close()
-	merged := lazyMerged{r: r}
-	merged.r.Target, merged.r.Scratch = st.path("merged"), st.path("shifted")
-	defer merged.close()
 	out, in := io.Pipe()
 	packed := make(chan error, 1)
 	go func() {
-		p := layer.NewPacker(ctx, in, ids)
-		p.OpenMerged, p.ResetIdentity = merged.open, !o.KeepIdentity
-		p.InLowerLayer = below.IsBelow
-		err := p.Pack(fd)
+		err := packTop(ctx, st, r, in, func(p *layer.Packer) {
+			p.ResetIdentity, p.InLowerLayer = !o.KeepIdentity, below.IsBelow
+		})
 		in.CloseWithError(err)
 		packed <- err
 	}()

@@ -82,11 +82,13 @@ func (s *Store) Export(ctx context.Context, text string, w io.Writer, o ExportOp
 }
 
 // An exportFile is a file of an export: its content is text, or that of the file
-// from.
+// from, or what stream writes, of the given size.
 type exportFile struct {
-	name string
-	text []byte
-	from string
+	name   string
+	text   []byte
+	from   string
+	stream func(ctx context.Context, w io.Writer) error
+	size   int64
 }
 
 // layoutFiles returns the files of an OCI image layout with only im in it.
@@ -101,7 +103,7 @@ func layoutFiles(st *stage, im stored) ([]exportFile, error) {
 	for _, d := range append([]oci.Descriptor{im.descriptor, im.manifest.Config}, im.manifest.Layers...) {
 		if !has[d.Digest] {
 			has[d.Digest] = true
-			files = append(files, exportFile{name: layoutBlob(d.Digest), from: st.path(blobName(d.Digest))})
+			files = append(files, exportFile{name: layoutBlob(d.Digest), from: st.path(blobName(d.Digest)), size: d.Size})
 		}
 	}
 	d := im.descriptor
@@ -264,20 +266,33 @@ func writeTar(ctx context.Context, w io.Writer, files []exportFile) error {
 				}
 			}
 		}
-		r, size, err := f.open()
-		if err != nil {
-			return err
-		}
-		err = out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: size, Mode: 0o644, ModTime: time.Unix(0, 0)})
-		if err == nil {
-			_, err = io.Copy(out, withContext(ctx, r))
-		}
-		r.Close()
-		if err != nil {
+		if err := f.copyTo(ctx, out); err != nil {
 			return layer.HostError(fmt.Errorf("write %s: %w", f.name, err))
 		}
 	}
 	return layer.HostError(out.Close())
+}
+
+// copyTo writes the content of f to the tar out, after its header.
+func (f exportFile) copyTo(ctx context.Context, out *tar.Writer) error {
+	header := &tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: f.size, Mode: 0o644, ModTime: time.Unix(0, 0)}
+	if f.stream != nil {
+		if err := out.WriteHeader(header); err != nil {
+			return err
+		}
+		return f.stream(ctx, out)
+	}
+	r, size, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	header.Size = size
+	if err := out.WriteHeader(header); err != nil {
+		return err
+	}
+	_, err = io.Copy(out, withContext(ctx, r))
+	return err
 }
 
 func (f exportFile) open() (io.ReadCloser, int64, error) {

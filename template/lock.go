@@ -82,8 +82,8 @@ func (st *stage) remove() error {
 
 func (st *stage) path(name string) string { return filepath.Join(st.dir, name) }
 
-// sweepStages removes the stages of killed processes. The caller has the store's
-// lock.
+// sweepStages removes the stages of killed processes, except those that RemoveAbandoned
+// needs. The caller has the store's lock.
 func (s *Store) sweepStages() error {
 	all, err := os.ReadDir(s.path("tmp"))
 	if err != nil {
@@ -91,6 +91,9 @@ func (s *Store) sweepStages() error {
 	}
 	for _, e := range all {
 		dir := s.path("tmp", e.Name())
+		if pins, _ := filepath.Glob(filepath.Join(dir, pinPrefix+"*")); len(pins) > 0 {
+			continue
+		}
 		f, err := lockDir(dir, flock.Stage)
 		if fail.Is(err, fail.Busy) {
 			continue // a command uses it

@@ -72,6 +72,7 @@ func (s *Store) Remove(ctx context.Context, text string, used func() (map[string
 	if err != nil {
 		return err
 	}
+	users = s.withPinned(users)
 	found := false
 	var keep []oci.Descriptor
 	for _, d := range ix.Manifests {
@@ -113,6 +114,9 @@ func (s *Store) Prune(ctx context.Context, used func() (map[string][]string, err
 	if _, err := os.Stat(s.path("locks")); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err := s.RemoveAbandoned(ctx, used); err != nil {
+		return err
+	}
 	unlock, err := s.lock(ctx, storeLock)
 	if err != nil {
 		return err
@@ -129,6 +133,7 @@ func (s *Store) Prune(ctx context.Context, used func() (map[string][]string, err
 	if err != nil {
 		return err
 	}
+	users = s.withPinned(users)
 	var keep []oci.Descriptor
 	for _, d := range ix.Manifests {
 		if _, former := d.Annotations[annotationFormer]; !former || len(users[d.Digest.String()]) > 0 {

@@ -179,8 +179,8 @@ func (s *Store) fetchLayers(ctx context.Context, st *stage, from source, in sour
 }
 
 // linkBlob makes a hard link in the stage to a blob of the store, so that the blob
-// cannot be removed meanwhile. It returns the path of the link, or "" if the store
-// does not have the blob.
+// cannot be removed meanwhile. It returns the path of the link, or "" if neither the
+// store nor the stage has the blob.
 func (s *Store) linkBlob(ctx context.Context, st *stage, d oci.Descriptor) (string, error) {
 	unlock, err := s.lock(ctx, storeLock)
 	if err != nil {
@@ -188,6 +188,9 @@ func (s *Store) linkBlob(ctx context.Context, st *stage, d oci.Descriptor) (stri
 	}
 	defer unlock()
 	to := st.path(blobName(d.Digest))
+	if _, err := os.Lstat(to); err == nil {
+		return to, nil
+	}
 	switch err := os.Link(s.blobPath(d.Digest), to); {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil

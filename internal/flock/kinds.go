@@ -17,7 +17,7 @@ var (
 	VPS          = Kind{Name: "vps", File: "RUN/locks/NAME", Held: "by the command that changes the VPS", Waits: true, Many: true}
 	Life         = Kind{Name: "life", File: "RUN/locks/NAME.life", Held: "by the monitor of the VPS as long as it lives, and by the command that starts or ends it", Waits: true, Many: true}
 	Draft        = Kind{Name: "draft", File: "ROOT/vps/.NAME.XXXX", Held: "while a VPS is created", Waits: true, Many: true}
-	Layer        = Kind{Name: "layer", File: "ROOT/frozen/ID", Held: "while a frozen layer is filled", Waits: true, Many: true}
+	Layer        = Kind{Name: "layer", File: "ROOT/frozen/ID", Held: "while a frozen layer is filled, merged or read for a backup", Waits: true, Many: true}
 	Rubbish      = Kind{Name: "rubbish", File: "ROOT/trash/NAME", Held: "while the files of a destroyed VPS are deleted or restored", Waits: true, Many: true}
 	Template     = Kind{Name: "template", File: "ROOT/templates/locks/template-NAME", Held: "while a template is built, imported or pulled", Waits: true}
 	Stage        = Kind{Name: "stage", File: "ROOT/templates/tmp/stage-XXXX", Held: "while files of an image are prepared", Waits: true, Many: true}

@@ -64,6 +64,56 @@ func (n *NewLayer) Close() {
 	}
 }
 
+// HoldLayers keeps layers from being changed and removed until release is called, also
+// if they lose their last user. One that is missing is fail.State.
+func (s *Store) HoldLayers(ctx context.Context, layers []vps.Frozen) (release func(), err error) {
+	var held []*flock.File
+	release = func() {
+		for _, f := range held {
+			f.Close()
+		}
+	}
+	for _, l := range layers {
+		dir := filepath.Join(s.frozenDir(), l.ID)
+		f, err := flock.OpenDir(dir, flock.Layer)
+		if err == nil {
+			held = append(held, f)
+			err = f.WaitShared(ctx)
+		}
+		if err == nil && !f.At(dir) {
+			err = fs.ErrNotExist
+		}
+		if err != nil {
+			release()
+			return nil, hostError("lock", dir, err)
+		}
+	}
+	return release, nil
+}
+
+// TryLayers takes the locks of layers, unless HoldLayers holds one of them; "" is none.
+// It reports whether it has them. The caller releases them.
+func (s *Store) TryLayers(ids ...string) (release func(), got bool, err error) {
+	var held []*flock.File
+	release = func() {
+		for _, f := range held {
+			f.Close()
+		}
+	}
+	for _, id := range ids {
+		if id == "" {
+			continue
+		}
+		f, err := lockDir(filepath.Join(s.frozenDir(), id), flock.Layer)
+		if err != nil || f == nil {
+			release()
+			return func() {}, false, err
+		}
+		held = append(held, f)
+	}
+	return release, true, nil
+}
+
 // MarkUnused says that layers may lose their last user: the next RemoveUnused looks for
 // them. It is called before that happens, durably.
 func (s *Store) MarkUnused() error {

@@ -179,3 +179,45 @@ func TestNothingIsRemovedWithoutKnowing(t *testing.T) {
 		}
 	}
 }
+
+// Layers that a reader holds stay, although they lose their last user, and are removed
+// after that. Several can read them, and nobody can change them meanwhile.
+func TestHeldLayersStay(t *testing.T) {
+	s, _ := newStore(t)
+	makeVPS(t, s, "web")
+	layer := addLayer(t, s, "web")
+	layers := []vps.Frozen{{ID: layer}}
+	one, err := s.HoldLayers(t.Context(), layers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := s.HoldLayers(t.Context(), layers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, got, err := s.TryLayers("", layer); got || err != nil {
+		t.Errorf("of a layer that is read: %v, %v", got, err)
+	}
+	if err := s.MarkUnused(); err != nil {
+		t.Fatal(err)
+	}
+	change(t, s, "web", func(v *vps.VPS, _ *Locked) { v.Frozen = nil })
+	wantLayers(t, s, "while two read it", layer)
+	one()
+	wantLayers(t, s, "while one reads it", layer)
+	two()
+	release, got, err := s.TryLayers("", layer)
+	if !got || err != nil {
+		t.Fatalf("of a layer that no one reads: %v, %v", got, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.HoldLayers(ctx, layers); !errors.Is(err, context.Canceled) {
+		t.Errorf("while it is changed: %v", err)
+	}
+	release()
+	wantLayers(t, s, "after all")
+	if _, err := s.HoldLayers(t.Context(), layers); err == nil {
+		t.Error("a missing layer is held")
+	}
+}

@@ -72,8 +72,13 @@ func runFile(s *state.Store, name vps.Name, file string) string {
 // Configured is a file that exists when croft has once written the guest's own
 // files. From then on the files that croft does not own belong to the user.
 func Configured(s *state.Store, name vps.Name) string {
-	return filepath.Join(s.VPSDir(name), "configured")
+	return filepath.Join(s.VPSDir(name), configured)
 }
+
+// DraftConfigured is that file of a VPS that is being created.
+func DraftConfigured(d *state.Draft) string { return filepath.Join(d.Dir, configured) }
+
+const configured = "configured"
 
 // MonitorLog is the log of the VPS's monitor. It outlives the boots of the VPS.
 func MonitorLog(s *state.Store, name vps.Name) string {

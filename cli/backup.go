@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"croft/cli/cmdline"
+	"croft/internal/fail"
+	"croft/internal/vps"
+	"croft/runtime"
+)
+
+func (a *app) exportVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "export", Group: groupLife, Args: "NAME[@SNAPSHOT] FILE|-", Words: cloneSources, After: cmdline.Files,
+		Summary:  "write a backup of a VPS to a file",
+		Examples: []string{"croft export web /backup/web.tar", "croft export web@before-upgrade - | ssh backup.example.org 'cat >web.tar'"},
+		About: `The archive has the files and the settings of the VPS, or of its snapshot, and the
+files of its template: "croft import" needs nothing else. It is an OCI image layout in
+a tar archive, which other tools for images read too. A running VPS goes on, and stands
+still for a short time, as for a snapshot. "-" is standard output.
+
+Not in the archive are files in mounts (volumes, directories of the host, tmpfs),
+snapshots, memory, console logs, the values of credentials, sockets and device nodes. Only
+root can read the file, because the files of the VPS have secrets. After an error there
+is no file.`,
+		Options: []cmdline.Option{
+			{Name: "compress", Placeholder: "KIND", Usage: "compression of the files of the VPS: zstd, gzip or none (default: zstd); those of the template stay as they are", Choices: compressions()},
+			{Name: "force", Usage: "overwrite an existing file"},
+		},
+		Synonyms: []string{"backup", "dump", "save"},
+		Run:      a.run(export),
+	}
+}
+
+func compressions() []string { return []string{"zstd", "gzip", "none"} }
+
+func parseCompression(s string) (runtime.Compression, error) {
+	if !slices.Contains(compressions(), s) {
+		return "", fail.New(fail.Usage, "%q is none of %s", s, strings.Join(compressions(), " "))
+	}
+	return runtime.Compression(s), nil
+}
+
+// vpsOrSnapshot reads NAME or NAME@SNAPSHOT.
+func vpsOrSnapshot(word string) (vps.Name, string, error) {
+	text, snapshot, of := strings.Cut(word, "@")
+	name, err := vps.ParseName(text)
+	if err == nil && of {
+		err = vps.CheckSnapshot(snapshot)
+	}
+	return name, snapshot, err
+}
+
+func export(ctx context.Context, i *invocation) error {
+	o := runtime.ExportOptions{Compress: get(i, "compress", parseCompression)}
+	if i.Err != nil {
+		return i.Err
+	}
+	if len(i.Words) != 2 || i.Words[1] == "" {
+		return usageError("export takes a NAME, or NAME@SNAPSHOT, and a FILE, or - for standard output")
+	}
+	name, snapshot, err := vpsOrSnapshot(i.Words[0])
+	if err != nil {
+		return err
+	}
+	o.Snapshot = snapshot
+	to := i.Words[1]
+	if to == "-" && term.IsTerminal(int(i.stdio.Out.Fd())) {
+		return usageError("export: standard output is a terminal, and an archive is not for people")
+	}
+	m, err := i.manager()
+	if err != nil {
+		return err
+	}
+	var pause time.Duration
+	write := func(w io.Writer) (err error) {
+		pause, err = m.Export(ctx, name, w, o)
+		return err
+	}
+	if to == "-" {
+		err = write(i.stdio.Out)
+	} else {
+		err = intoFile(to, 0o600, i.Is("force"), func(f *os.File) error { return write(f) })
+	}
+	if pause > 0 {
+		i.screen.Line(fmt.Sprintf("%s: it stood still for %d ms", name, pause.Milliseconds()))
+	}
+	return cannot("export", i.Words[0], err)
+}
+
+func (a *app) importVerb() *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "import", Group: groupLife, Args: "FILE|- [NAME]", Words: cmdline.Files,
+		Summary:  "create a VPS from a backup",
+		Examples: []string{"croft import /backup/web.tar", "croft import /backup/web.tar web-2 --network none"},
+		About: `Reads what "croft export" has written; "-" is standard input. The VPS gets the name in
+the archive, or NAME, and is stopped. It has its files, settings and identity
+(machine-id, ssh host keys, and its UUID if no VPS here has that). It has its addresses,
+MAC addresses and published ports as far as they are free here; otherwise it gets free
+addresses, with a warning. Its user ids are new. Layers that the templates here have are
+shared. Prints the name.
+
+The digests in the archive are checked. If it is cut or changed, nothing is created. The
+settings can mount directories of this host and take away the isolation: import only
+archives that you trust.`,
+		Options: []cmdline.Option{
+			{Name: "network", Placeholder: "OLD=NEW|none", Many: true, Usage: "use the network NEW of this host for OLD of the archive; none: the VPS gets no interfaces; may be repeated"},
+		},
+		Synonyms: []string{"recover", "load"},
+		Run:      a.run(importVPS),
+	}
+}
+
+// A replacement is a network of this host instead of one in an archive. The zero value
+// is none.
+type replacement struct{ old, new string }
+
+func parseReplacement(s string) (replacement, error) {
+	if s == runtime.NoNetwork {
+		return replacement{}, nil
+	}
+	old, now, ok := strings.Cut(s, "=")
+	for _, name := range []string{old, now} {
+		if _, err := vps.ParseName(name); err != nil || !ok {
+			return replacement{}, fail.New(fail.Usage, "invalid networks %q (for example croft0=lan, or none)", s)
+		}
+	}
+	return replacement{old, now}, nil
+}
+
+func importVPS(ctx context.Context, i *invocation) error {
+	var o runtime.ImportOptions
+	all := getMany(i, "network", parseReplacement)
+	if i.Err != nil {
+		return i.Err
+	}
+	for _, r := range all {
+		if r == (replacement{}) {
+			o.NoNetwork = true
+			continue
+		}
+		if o.Networks[r.old] != "" {
+			return usageError("--network: %s is given twice", r.old)
+		}
+		if o.Networks == nil {
+			o.Networks = map[string]string{}
+		}
+		o.Networks[r.old] = r.new
+	}
+	if o.NoNetwork && len(all) > 1 {
+		return usageError("--network: none, and others")
+	}
+	if len(i.Words) < 1 || len(i.Words) > 2 || i.Words[0] == "" {
+		return usageError("import takes a FILE, or - for standard input, and possibly a NAME")
+	}
+	if len(i.Words) == 2 {
+		var err error
+		if o.Name, err = vps.ParseName(i.Words[1]); err != nil {
+			return err
+		}
+	}
+	return importFile(ctx, i, i.Words[0], o)
+}
+
+func importFile(ctx context.Context, i *invocation, file string, o runtime.ImportOptions) error {
+	in := i.stdio.In
+	if file == "-" && term.IsTerminal(int(in.Fd())) {
+		return usageError("import: standard input is a terminal")
+	}
+	m, err := i.manager()
+	if err != nil {
+		return err
+	}
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return openError(file, err)
+		}
+		defer f.Close()
+		in = f
+	}
+	info, err := m.Import(ctx, in, o)
+	if err != nil {
+		return cannot("import", file, err)
+	}
+	return i.print(string(info.Name) + "\n")
+}
