@@ -76,6 +76,11 @@ func export(ctx context.Context, i *invocation) error {
 	if to == "-" && term.IsTerminal(int(i.stdio.Out.Fd())) {
 		return usageError("export: standard output is a terminal, and an archive is not for people")
 	}
+	if to != "-" {
+		if err := notDirectory(to); err != nil {
+			return err
+		}
+	}
 	m, err := i.manager()
 	if err != nil {
 		return err
@@ -180,6 +185,9 @@ func importFile(ctx context.Context, i *invocation, file string, o runtime.Impor
 		return err
 	}
 	if file != "-" {
+		if err := notDirectory(file); err != nil {
+			return err
+		}
 		f, err := os.Open(file)
 		if err != nil {
 			return openError(file, err)
@@ -192,4 +200,12 @@ func importFile(ctx context.Context, i *invocation, file string, o runtime.Impor
 		return cannot("import", file, err)
 	}
 	return i.print(string(info.Name) + "\n")
+}
+
+// notDirectory refuses a directory as an archive.
+func notDirectory(file string) error {
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return fail.New(fail.Usage, "%s is a directory, and a backup is one file", file)
+	}
+	return nil
 }

@@ -82,6 +82,8 @@ func TestBackup(t *testing.T) {
 		t.Errorf("a failed export left %v", left)
 	}
 	refused(t, 4, "exists", "import", live)
+	refused(t, 2, "is a directory", "export", web, dir)
+	refused(t, 2, "is a directory", "import", dir)
 	must(t, "destroy", "--force", web)
 	for _, archive := range []string{live, stopped, then} {
 		if got := must(t, "import", archive); got != web {
@@ -177,6 +179,8 @@ func TestBackupThroughAPipe(t *testing.T) {
 	if got := inspect(t, three); len(got.Interfaces) > 0 {
 		t.Errorf("it has %+v", got.Interfaces)
 	}
+	plain := create(t, "busybox", "--network", "none", "--storage", "plain")
+	refused(t, 5, "plain storage", "export", plain, filepath.Join(t.TempDir(), "plain.tar"))
 }
 
 // Of an archive that is cut, and of an import or export that is killed, nothing is left

@@ -53,8 +53,10 @@ func (s *Store) ImportBackup(ctx context.Context, r io.Reader, u BackupUse) erro
 	in := cancellable(ctx, r)
 	defer in.Close()
 	plain, err := layer.Decompress(&counting{r: in, step: "importing", to: s.o.Progress})
-	if err != nil {
-		return layer.ArchiveFailure(err)
+	if err := layer.ArchiveFailure(err); fail.Is(err, fail.Usage) {
+		return damaged("it is empty, or its compression is damaged")
+	} else if err != nil {
+		return err
 	}
 	defer plain.Close()
 	d, err := s.stageBackup(ctx, st, plain, u)
