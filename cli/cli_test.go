@@ -190,7 +190,7 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 func TestOptionsAreNotIgnored(t *testing.T) {
 	values := map[string]string{
 		"ip": "10.88.0.9", "dns": "192.0.2.1", "search": "example", "sysctl": "net.x=1", "allow": "vsock", "cap-add": "SYS_TIME", "cap-drop": "NET_RAW", "env": "A=b", "device": "/dev/kvm", "device-add": "/dev/sdb:/dev/xvda:r", "device-del": "gpu", "label": "a=b",
-		"memory": "64M", "swap": "0", "cpus": "1.5", "pids": "9", "memory-low": "32M", "cpu-weight": "200", "cpuset": "0", "io-weight": "50", "io-read": "10M", "io-write": "50iops", "id-size": "131072", "storage": "plain", "privileged": "no", "hostname": "h", "network": "dmz", "network-add": "dmz:ip=10.7.0.9,mac=02:00:00:00:00:07", "network-del": "default", "mode": "routed", "bridge": "br7", "parent": "eth7", "ipv4": "10.7.0.0/16", "ipv6": "none", "gateway": "10.7.0.9",
+		"memory": "64M", "swap": "0", "disk": "10G", "inodes": "5000", "cpus": "1.5", "pids": "9", "memory-low": "32M", "cpu-weight": "200", "cpuset": "0", "io-weight": "50", "io-read": "10M", "io-write": "50iops", "id-size": "131072", "storage": "plain", "privileged": "no", "hostname": "h", "network": "dmz", "network-add": "dmz:ip=10.7.0.9,mac=02:00:00:00:00:07", "network-del": "default", "mode": "routed", "bridge": "br7", "parent": "eth7", "ipv4": "10.7.0.0/16", "ipv6": "none", "gateway": "10.7.0.9",
 		"template": "busybox", "clone": "web@first", "every": "weekly", "timeout": "9s", "wait-timeout": "9s", "signal": "HUP", "user": "me", "cwd": "/x",
 		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "sort": "memory", "filter": "name=web",
 		"recipe": "f", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
@@ -297,6 +297,9 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 			}
 			if v.Name == "stats" && o.Name == "columns" {
 				value = "swap"
+			}
+			if o.Name == "inodes" {
+				base = append(base, "--disk=10G")
 			}
 			with := "--" + o.Name
 			if o.TakesValue() {

@@ -151,6 +151,8 @@ func limitColumns() []column {
 		{name: "pids", value: func(v vpsRow) string {
 			return limit(max(v.Limits.PIDs, 0), func(n int64) string { return strconv.FormatInt(n, 10) })
 		}, number: func(v vpsRow) int64 { return unlimitedLast(max(v.Limits.PIDs, 0)) }},
+		{name: "disk", value: func(v vpsRow) string { return diskText(v.Disk) }, number: func(v vpsRow) int64 { return unlimitedLast(v.Disk.Bytes) }},
+		{name: "inodes", value: func(v vpsRow) string { return inodesText(v.Disk) }, number: func(v vpsRow) int64 { return unlimitedLast(v.Disk.Inodes) }},
 		{name: "memory-low", value: func(v vpsRow) string { return strings.TrimSuffix(sizes.Text(v.Limits.MemoryLow), "B") }, number: func(v vpsRow) int64 { return v.Limits.MemoryLow }},
 		{name: "cpu-weight", value: func(v vpsRow) string { return strconv.FormatInt(weight(v.Limits.CPUWeight), 10) }, number: func(v vpsRow) int64 { return weight(v.Limits.CPUWeight) }},
 		{name: "cpuset", value: func(v vpsRow) string { return v.Limits.CPUSet }},
@@ -159,6 +161,23 @@ func limitColumns() []column {
 		{name: "io-read", value: func(v vpsRow) string { return ioText(v.Limits.IORead) }},
 		{name: "io-write", value: func(v vpsRow) string { return ioText(v.Limits.IOWrite) }},
 	}
+}
+
+// diskText is how much of the disk is used, and its size.
+func diskText(d runtime.DiskInfo) string {
+	if d.Bytes == 0 || d.UsedBytes == nil {
+		return limit(d.Bytes, sizes.Text)
+	}
+	return sizes.Text(*d.UsedBytes) + "/" + sizes.Text(d.Bytes)
+}
+
+// inodesText is diskText for inodes.
+func inodesText(d runtime.DiskInfo) string {
+	decimal := func(n int64) string { return strconv.FormatInt(n, 10) }
+	if d.Inodes == 0 || d.UsedInodes == nil {
+		return limit(d.Inodes, decimal)
+	}
+	return decimal(*d.UsedInodes) + "/" + decimal(d.Inodes)
 }
 
 // weight is the weight in effect.

@@ -13,6 +13,8 @@ import (
 // VPSs share.
 func resourceOptions() []cmdline.Option {
 	return []cmdline.Option{
+		{Name: "disk", Placeholder: "SIZE", Usage: "limit of its own files, in a file system of their own: a size, or unlimited (default: unlimited)"},
+		{Name: "inodes", Placeholder: "NUMBER", Usage: "limit of the number of its own files and directories, or default: one for each 16K of --disk"},
 		{Name: "memory-low", Placeholder: "SIZE", Usage: "memory that the kernel leaves to it while others have some to free (default: none)"},
 		{Name: "cpu-weight", Placeholder: "NUMBER", Usage: "share of busy CPUs, 1 to 10000 (default: 100)"},
 		{Name: "cpuset", Placeholder: "LIST|any:N", Usage: "CPUs that it may use, for example 0-1,3; any:2 is two CPUs that croft chooses at each start; or unlimited (default: all)"},
@@ -22,7 +24,13 @@ func resourceOptions() []cmdline.Option {
 	}
 }
 
-const resourcesAbout = `--cpu-weight and --io-weight divide what is busy: a VPS with 200 gets twice as much
+const resourcesAbout = `--disk puts what the VPS writes into an ext4 file system of its own, an image file on
+the host: df inside shows the size, and a full disk is full for this VPS alone. The
+files of the template do not count. A running VPS can get more, if croft has
+CAP_SYS_RESOURCE on the host. Everything else (less, other inodes, no limit any more,
+a first limit) copies the files of a stopped VPS. See docs/limits.md.
+
+--cpu-weight and --io-weight divide what is busy: a VPS with 200 gets twice as much
 as one with 100. Who is alone gets all. --io-read and --io-write bound what a VPS
 reads and writes: 10M is 10 MiB per second, 100iops is 100 operations per second.
 Without DEVICE, or with "all", that is the disk under the VPS's files. Together they
@@ -43,6 +51,7 @@ func setLimits(i *invocation, o *runtime.CreateOptions) {
 	for _, l := range limitReaders {
 		*l.limit.Of(&o.Limits) = get(i, string(l.limit), l.read)
 	}
+	o.DiskBytes, o.Inodes = get(i, "disk", values.Disk), get(i, "inodes", orDefault(values.Inodes))
 	o.Limits.CPUSet = get(i, "cpuset", values.CPUSet)
 	o.Limits.IORead, o.Limits.IOWrite = ioLimits(i, "io-read"), ioLimits(i, "io-write")
 }
@@ -53,6 +62,8 @@ func limitEdits(i *invocation) []vps.Edit {
 	for _, l := range limitReaders {
 		edits = addEdit(edits, i, string(l.limit), l.read, l.limit.Set)
 	}
+	edits = addEdit(edits, i, "disk", values.Disk, func(n int64) vps.Edit { return vps.SetDisk{Bytes: n} })
+	edits = addEdit(edits, i, "inodes", orDefault(values.Inodes), func(n int64) vps.Edit { return vps.SetInodes{Inodes: n} })
 	edits = addEdit(edits, i, "cpuset", values.CPUSet, func(list string) vps.Edit { return vps.SetCPUSet{List: list} })
 	for _, name := range []string{"io-read", "io-write"} {
 		if i.Has(name) {

@@ -101,6 +101,35 @@ const startPatience = 30 * time.Second
 // captureTries is how often the last pass is made if the VPS starts or ends during it.
 const captureTries = 5
 
+// captureStopped copies the own files of the stopped VPS v into a new layer.
+func (m *Manager) captureStopped(ctx context.Context, v vps.VPS) (c captured, err error) {
+	root, err := m.rootfs(v)
+	if err != nil {
+		return captured{}, err
+	}
+	layer, err := m.store.BeginLayer()
+	if err != nil {
+		return captured{}, err
+	}
+	defer func() {
+		if err != nil {
+			layer.Close()
+		}
+	}()
+	copied, err := m.rootfses.CopyLive(root, layer.Tree)
+	if err != nil {
+		return captured{}, err
+	}
+	defer copied.Close()
+	if _, err := copied.LastPass(ctx); err != nil {
+		return captured{}, fmt.Errorf("copy its files: %w", err)
+	}
+	if err := copied.Finish(); err != nil {
+		return captured{}, err
+	}
+	return captured{layers: append([]vps.Frozen{{ID: layer.ID, IDs: v.IDs}}, v.Frozen...), layer: layer}, nil
+}
+
 // passWhilePaused copies what has changed while the VPS stands still, and returns how
 // long that was. If its monitor starts the VPS during the pass, or its init ends, the
 // pass is repeated.

@@ -125,6 +125,7 @@ func (s side) publishing() (network.Plan, error) {
 // stop would not remove.
 func (c *change) make(ctx context.Context) (err error) {
 	defer func() { c.undo.OnError(&err) }()
+	disk := c.holdDisk()
 	if err := c.claim(ctx); err != nil {
 		return err
 	}
@@ -184,6 +185,9 @@ func (c *change) make(ctx context.Context) (err error) {
 		return err
 	}
 	if err := c.releaseIDs(ctx, fewer); err != nil {
+		return err
+	}
+	if err := c.changeDisk(ctx, disk); err != nil {
 		return err
 	}
 	c.follow(ctx)

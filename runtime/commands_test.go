@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -358,15 +357,22 @@ func restoreWeb(name vps.Name) func(*faulty) error {
 
 // writeFile gives web a file of its own.
 func writeFile(f *faulty) error {
-	v, err := f.m.store.Get("web")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(f.m.store.FSDir("web"), cmp.Or(v.Tree, "upper"), "own"), nil, 0o600)
+	return os.WriteFile(filepath.Join(upperOfWeb(f), "own"), nil, 0o600)
 }
 
 func convertWeb(to vps.Storage) func(*faulty) error {
 	return func(f *faulty) error { return f.m.Convert(background, "web", to) }
+}
+
+// upperOfWeb is the directory of web's own files.
+func upperOfWeb(f *faulty) string {
+	v, _ := f.m.store.Get("web")
+	return ownOf(rootfs.Rootfs{Dir: f.m.store.FSDir("web"), Tree: v.Tree, Image: f.m.store.DiskImage(v)})
+}
+
+func createWithDisk(f *faulty) error {
+	_, err := f.m.Create(background, "web", CreateOptions{Template: "t", DiskBytes: 64 << 20})
+	return err
 }
 
 func snapshotWeb(name string) func(*faulty) error {
@@ -685,6 +691,15 @@ func commands() []trial {
 		{name: "trash restore to another name", method: "Restore", ready: append(slices.Clone(stopped), keepWeb, createWeb), undone: true, filesOnly: true, do: restoreWeb("db")},
 		{name: "trash empty", method: "DeleteTrash", ready: append(slices.Clone(stopped), keepWeb), filesOnly: true, do: func(f *faulty) error {
 			return f.m.DeleteTrash(background)
+		}},
+		{name: "create with a disk", method: "Create", do: createWithDisk, undone: true},
+		edit("set a disk", append(slices.Clone(stopped), writeFile), vps.SetDisk{Bytes: 64 << 20}),
+		edit("set a smaller disk", append(slices.Clone(stopped), writeFile, changeWeb(vps.SetDisk{Bytes: 64 << 20})), vps.SetDisk{Bytes: 32 << 20}),
+		edit("set a larger disk", steps{createWithDisk}, vps.SetDisk{Bytes: 128 << 20}),
+		edit("set no disk", append(slices.Clone(stopped), writeFile, changeWeb(vps.SetDisk{Bytes: 64 << 20})), vps.SetDisk{}),
+		{name: "snapshot create of a disk", method: "CreateSnapshot", ready: steps{createWithDisk, writeFile}, do: snapshotWeb("one")},
+		{name: "snapshot restore of a disk", method: "RestoreSnapshot", ready: steps{createWithDisk, writeFile, snapshotWeb("one"), writeFile}, do: func(f *faulty) error {
+			return f.m.RestoreSnapshot(background, "web", "one")
 		}},
 		{name: "snapshot create", method: "CreateSnapshot", ready: append(slices.Clone(stopped), writeFile), do: snapshotWeb("one")},
 		{name: "snapshot create of a running one", method: "CreateSnapshot", ready: append(slices.Clone(running), writeFile), do: snapshotWeb("one")},

@@ -128,6 +128,9 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 			return err
 		}
 	}
+	if err := m.createDisk(ctx, draft.Dir, &v); err != nil {
+		return err
+	}
 	root, err := m.rootfsIn(v, rootfs.Rootfs{Dir: paths.DraftFS(draft)})
 	if err != nil {
 		return err
@@ -199,7 +202,7 @@ func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error)
 	v := vps.VPS{
 		Schema: state.Schema, Name: name, UUID: uuid.NewString(), Created: time.Now().UTC().Truncate(time.Second),
 		Template: vps.Template{Name: o.Template, Digest: image.Digest, Layers: image.Layers},
-		IDs:      vps.IDRange{Size: o.IDSize},
+		IDs:      vps.IDRange{Size: o.IDSize}, Disk: vps.Disk{Bytes: o.DiskBytes, Inodes: o.Inodes},
 		Hostname: o.Hostname, Limits: o.Limits, DNS: o.DNS, Sysctls: o.Sysctls, Allow: o.Allow, Env: o.Env,
 		Ephemeral: o.Ephemeral, Runner: o.runner, Labels: o.Labels, Description: o.Description, Privileged: o.Privileged,
 	}

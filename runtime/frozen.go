@@ -24,6 +24,7 @@ func (m *Manager) rootfsIn(v vps.VPS, at rootfs.Rootfs) (rootfs.Rootfs, error) {
 		return rootfs.Rootfs{}, err
 	}
 	at.Layers, at.First, at.Size, at.Tree = layers, v.IDs.First, v.IDs.Size, v.Tree
+	at.Image = state.DiskImageIn(filepath.Dir(at.Dir), v)
 	for _, f := range v.Frozen {
 		at.Frozen = append(at.Frozen, rootfs.Frozen{Dir: m.store.FrozenTree(f.ID), First: f.IDs.First, Size: f.IDs.Size})
 	}
@@ -34,6 +35,9 @@ func (m *Manager) rootfsIn(v vps.VPS, at rootfs.Rootfs) (rootfs.Rootfs, error) {
 // and the files are not moved there yet, or there is no upper directory. No-op
 // otherwise. The caller holds the lock of v.
 func (m *Manager) settleFrozen(v vps.VPS) error {
+	if v.Disk.Image != "" { // its layers are copies
+		return nil
+	}
 	if len(v.Frozen) == 0 || paths.Exists(m.store.FrozenTree(v.Frozen[0].ID)) && paths.Exists(m.mountpoint(v.Name).Upper()) {
 		return nil
 	}
@@ -74,6 +78,9 @@ func (m *Manager) capture(ctx context.Context, l *state.Locked, v vps.VPS) (c ca
 	}
 	if v.Storage == vps.StoragePlain {
 		return m.captureTree(ctx, v)
+	}
+	if v.Disk.Image != "" { // its files are in another file system than layers
+		return m.captureStopped(ctx, v)
 	}
 	now, layer, err := m.freezeFiles(l, v)
 	return captured{layers: now.Frozen, layer: layer}, err

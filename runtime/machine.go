@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"croft/template/rootfs"
+	"croft/template/rootfs/diskfile"
 	"croft/template/rootfs/tree"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -37,6 +39,7 @@ type machine struct {
 	containers containers
 	networks   networks
 	rootfses   rootfses
+	disks      disks
 	monitors   monitors
 	guests     guestAccess
 	devices    hostDevices
@@ -164,6 +167,8 @@ type rootfses interface {
 	Merge(ctx context.Context, upper, lower string) error // of layers of a VPS
 	// CopyLive begins a copy of the own files of a VPS that runs to the new directory to.
 	CopyLive(r rootfs.Rootfs, to string) (liveCopy, error)
+	// CopyOwn copies the own files of a VPS that does not run to another place.
+	CopyOwn(ctx context.Context, from, to rootfs.Rootfs) error
 	Mount(r rootfs.Rootfs) error
 	Unmount(r rootfs.Rootfs) error
 	DataDirs(r rootfs.Rootfs) ([]rootfs.DataDir, error)
@@ -235,6 +240,22 @@ type mounting interface {
 	Remove(ctx context.Context, g mounts.Guest, m mounts.Mount) error
 }
 
+// disks keeps images with the own files of VPSs: diskfile.
+type disks interface {
+	// Create makes an image with an empty file system.
+	Create(ctx context.Context, image string, size diskfile.Size) error
+	// Grow is fail.Permission, and changes nothing, where only copying its files helps.
+	Grow(image string, bytes int64) error
+}
+
+// imageFiles is disks on the real host.
+type imageFiles struct{}
+
+func (imageFiles) Create(ctx context.Context, image string, size diskfile.Size) error {
+	return diskfile.Create(ctx, image, size)
+}
+func (imageFiles) Grow(image string, bytes int64) error { return diskfile.Grow(image, bytes) }
+
 // liveCopy copies files that change meanwhile.
 type liveCopy interface {
 	// Pass copies what has changed since the last one.
@@ -269,18 +290,37 @@ type templates interface {
 // overlays is rootfses on the real host.
 type overlays struct{}
 
-func (overlays) MakeOver(r rootfs.Rootfs) error { return r.MakeOver() }
+func (overlays) MakeOver(r rootfs.Rootfs) error { return r.Within(r.MakeOver) }
 func (overlays) MakeOwn(ctx context.Context, r rootfs.Rootfs) error {
+	dir, err := r.OpenDir()
+	if err != nil {
+		return err
+	}
+	defer dir.Close() // it leads to an image that is mounted nowhere
+	r.Dir, r.Image = fmt.Sprintf("/proc/self/fd/%d", dir.Fd()), ""
 	return tree.MakeOwn(ctx, r)
 }
 func (overlays) Freeze(r rootfs.Rootfs, to string) error { return r.Freeze(to) }
-func (overlays) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
+func (overlays) CopyLive(r rootfs.Rootfs, to string) (copied liveCopy, err error) {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return nil, err
 	}
-	return tree.NewLiveCopy(r.Own().Dir, to)
+	err = r.Within(func() error {
+		copied, err = tree.NewLiveCopy(r.Own().Dir, to)
+		return err
+	})
+	return copied, err
+}
+func (overlays) CopyOwn(ctx context.Context, from, to rootfs.Rootfs) error {
+	return tree.CopyOwn(ctx, from, to)
 }
 func (overlays) Fill(ctx context.Context, at string, stack []rootfs.Frozen, r rootfs.Rootfs, progress func(done int64)) error {
+	dir, err := r.OpenDir()
+	if err != nil {
+		return err
+	}
+	defer dir.Close() // it leads to an image that is mounted nowhere
+	r.Dir = fmt.Sprintf("/proc/self/fd/%d", dir.Fd())
 	return tree.Fill(ctx, at, stack, r.Own().Dir, progress)
 }
 func (overlays) MountView(at, source string, stack []rootfs.Frozen, target string) error {
@@ -304,11 +344,23 @@ func (overlays) Merge(ctx context.Context, upper, lower string) error {
 func (overlays) Diff(ctx context.Context, at string, old, new []rootfs.Frozen, emit func(tree.Change) error) error {
 	return tree.Diff(ctx, at, old, new, emit)
 }
-func (overlays) Changed(r rootfs.Rootfs) (bool, error)              { return r.Changed() }
-func (overlays) Mount(r rootfs.Rootfs) error                        { return r.Mount() }
-func (overlays) Unmount(r rootfs.Rootfs) error                      { return r.Unmount() }
-func (overlays) Above(r rootfs.Rootfs, size uint32) (string, error) { return r.Above(size) }
-func (overlays) Release(r rootfs.Rootfs) error                      { return r.Release() }
+func (overlays) Changed(r rootfs.Rootfs) (changed bool, err error) {
+	err = r.Within(func() error {
+		changed, err = r.Changed()
+		return err
+	})
+	return changed, err
+}
+func (overlays) Above(r rootfs.Rootfs, size uint32) (path string, err error) {
+	err = r.Within(func() error {
+		path, err = r.Above(size)
+		return err
+	})
+	return path, err
+}
+func (overlays) Mount(r rootfs.Rootfs) error   { return r.Mount() }
+func (overlays) Unmount(r rootfs.Rootfs) error { return r.Unmount() }
+func (overlays) Release(r rootfs.Rootfs) error { return r.Release() }
 
 func (overlays) Open(r rootfs.Rootfs) (*os.File, error) { return r.Open() }
 

@@ -112,6 +112,7 @@ func New(o Options) (*Manager, error) {
 				return h, err
 			}},
 			rootfses:   overlays{},
+			disks:      imageFiles{},
 			monitors:   spawner{store: store, warn: warn, cgroups: cgroups, config: o.Config},
 			guests:     guests.Access{},
 			devices:    hostdevices.Real(),

@@ -75,7 +75,7 @@ func (m *Manager) Umount(ctx context.Context, name vps.Name) error {
 // mountpoint describes the place where a VPS's root filesystem is mounted, without
 // its layers.
 func (m *Manager) mountpoint(name vps.Name) rootfs.Rootfs {
-	return rootfs.Rootfs{Dir: m.store.FSDir(name), Target: paths.Rootfs(m.store, name), Scratch: paths.LowerDir(m.store, name)}
+	return rootfs.Rootfs{Dir: m.store.FSDir(name), Image: m.store.AnyDiskImage(name), Target: paths.Rootfs(m.store, name), Scratch: paths.LowerDir(m.store, name)}
 }
 
 // notMounted is fail.State if Mount has mounted the root filesystem: the result of

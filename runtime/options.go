@@ -30,6 +30,8 @@ type CreateOptions struct {
 	Networks  []vps.AddInterface
 	Rates     []vps.SetRate
 	Limits    vps.Limits
+	DiskBytes int64 // limit of its own files; 0 is none
+	Inodes    int64 // limit of their number; 0 is as DiskBytes says
 	DNS       vps.DNS
 	Published []vps.Publication // ports of the host that lead to it
 	Mounts    []vps.Mount       // directories of the host, volumes and tmpfs
@@ -188,6 +190,7 @@ const (
 type (
 	Info           = look.Info
 	InterfaceInfo  = look.InterfaceInfo
+	DiskInfo       = look.DiskInfo
 	LogOptions     = look.LogOptions
 	Condition      = look.Condition
 	End            = state.End

@@ -66,6 +66,7 @@ func (m *Manager) loadLocked(ctx context.Context, l *state.Locked) (vps.VPS, err
 	}
 	if err == nil {
 		m.settleStorage(ctx, v)
+		m.settleDisk(l, v)
 		// A VPS without a monitor still runs, and can be stopped and changed.
 		if e := m.replaceMonitor(ctx, l); e != nil {
 			m.warn(e.Error())

@@ -62,6 +62,9 @@ func (m *Manager) Convert(ctx context.Context, name vps.Name, to vps.Storage) er
 	if v.Storage == to {
 		return nil
 	}
+	if v.Disk.Limited() {
+		return fail.New(fail.State, "%s has a disk limit, and only a VPS without one can be converted", name).WithHint("croft inspect %s", name)
+	}
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
 		return fail.New(fail.State, "%s is running, and only a stopped VPS can be converted", name).WithHint("croft list %s", name)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"croft/template/rootfs"
+	"croft/template/rootfs/diskfile"
 	"croft/template/rootfs/tree"
 
 	goruntime "runtime"
@@ -49,16 +50,17 @@ import (
 // before or after its work, or kill the process. The world refuses what a real host would
 // refuse.
 type world struct {
-	above   string // a file of a VPS whose owner is a high id
-	dir     string
-	effects int
-	failAt  int // 0: never
-	after   bool
-	dieAt   int
-	last    string                   // the newest effect up to that one
-	before  func(n int, what string) // is told of each effect; may be nil
-	inits   string                   // a directory; "": the test itself is every init
-	own     string                   // where monitors mount root filesystems, for themselves
+	cannotGrow bool   // images of disks
+	above      string // a file of a VPS whose owner is a high id
+	dir        string
+	effects    int
+	failAt     int // 0: never
+	after      bool
+	dieAt      int
+	last       string                   // the newest effect up to that one
+	before     func(n int, what string) // is told of each effect; may be nil
+	inits      string                   // a directory; "": the test itself is every init
+	own        string                   // where monitors mount root filesystems, for themselves
 
 	mu        sync.Mutex          // VPSs are started at the same time
 	held      map[string]*os.File // life locks that holders keep
@@ -547,12 +549,12 @@ func (fakeNetworks) Addresses() ([]netip.Addr, error)       { return nil, nil }
 type fakeRootfses struct{ *world }
 
 func (w fakeRootfses) MakeOver(r rootfs.Rootfs) error {
-	return w.effect("make root filesystem", func() error { return os.MkdirAll(r.Upper(), 0o755) })
+	return w.effect("make root filesystem", func() error { return os.MkdirAll(upperOf(r), 0o755) })
 }
 
 func (w fakeRootfses) Fill(_ context.Context, _ string, stack []rootfs.Frozen, r rootfs.Rootfs, _ func(int64)) error {
 	return w.effect("fill a plain tree", func() error {
-		to := r.Own().Dir
+		to := ownOf(r)
 		if err := os.MkdirAll(to, 0o755); err != nil {
 			return err
 		}
@@ -602,16 +604,16 @@ func (w fakeRootfses) Freeze(r rootfs.Rootfs, to string) error {
 		if paths.Exists(to) {
 			return nil
 		}
-		return os.Rename(r.Upper(), to)
+		return os.Rename(upperOf(r), to)
 	})
 	if err != nil {
 		return err
 	}
-	return w.effect("make upper directory", func() error { return os.MkdirAll(r.Upper(), 0o755) })
+	return w.effect("make upper directory", func() error { return os.MkdirAll(upperOf(r), 0o755) })
 }
 
 func (w fakeRootfses) Changed(r rootfs.Rootfs) (bool, error) {
-	files, err := os.ReadDir(r.Upper())
+	files, err := os.ReadDir(upperOf(r))
 	return len(files) > 0, err
 }
 
@@ -631,7 +633,11 @@ func (w fakeRootfses) Diff(_ context.Context, _ string, old, new []rootfs.Frozen
 
 func (w fakeRootfses) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
 	err := w.effect("begin a copy", func() error { return os.MkdirAll(to, 0o755) })
-	return fakeCopy{w, r.Own().Dir, to}, err
+	return fakeCopy{w, ownOf(r), to}, err
+}
+
+func (w fakeRootfses) CopyOwn(_ context.Context, from, to rootfs.Rootfs) error {
+	return w.effect("copy own files", func() error { return os.CopyFS(ownOf(to), os.DirFS(ownOf(from))) })
 }
 
 // A fakeCopy copies the names of files.
@@ -740,6 +746,37 @@ func (w fakeRootfses) View(r rootfs.Rootfs, do func(string) error) error {
 
 func (w fakeRootfses) Open(r rootfs.Rootfs) (*os.File, error) {
 	return os.Open(r.Dir)
+}
+
+// ownOf is where the own files of r are.
+func ownOf(r rootfs.Rootfs) string {
+	if r.Image != "" {
+		r.Dir = r.Image
+	}
+	return r.Own().Dir
+}
+
+// upperOf is the upper directory of r. An image is a directory here.
+func upperOf(r rootfs.Rootfs) string {
+	if r.Image != "" {
+		return filepath.Join(r.Image, "upper")
+	}
+	return r.Upper()
+}
+
+type fakeDisks struct{ *world }
+
+func (w fakeDisks) Create(_ context.Context, image string, _ diskfile.Size) error {
+	return w.effect("create image", func() error { return os.Mkdir(image, 0o755) })
+}
+
+func (w fakeDisks) Grow(image string, bytes int64) error {
+	return w.effect("grow image", func() error {
+		if w.cannotGrow {
+			return fail.New(fail.Permission, "no capability")
+		}
+		return os.WriteFile(filepath.Join(image, "size"), fmt.Append(nil, bytes), 0o600)
+	})
 }
 
 func vpsOf(r rootfs.Rootfs) string { return filepath.Base(filepath.Dir(r.Dir)) }
@@ -1028,7 +1065,7 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 	}
 	m := &Manager{store: store, templates: fakeTemplates{}, command: "test", warn: func(string) {}, lockWait: time.Second}
 	m.machine = machine{
-		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w}, devices: fakeHostDevices{}, mounts: fakeMounts{w}, limits: fakeLimits{},
+		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, disks: fakeDisks{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w}, devices: fakeHostDevices{}, mounts: fakeMounts{w}, limits: fakeLimits{},
 		unused: func(vps.IDRange) error { return nil },
 		capacity: func() bundles.Capacity {
 			return bundles.Capacity{Tasks: 32768, Memory: 2 << 30, LimitMemory: true, LimitCPU: true, LimitCPUSet: true, LimitIO: true, BFQ: true, CPUs: 2, CPUList: "0-1"}

@@ -15,7 +15,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go"
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
 	"croft/template/layer"
@@ -137,9 +136,9 @@ func (p *packedPart) pack(ctx context.Context, out io.Writer, plain ...io.Writer
 
 // packTop packs the topmost files of r into w, with what set sets.
 func packTop(ctx context.Context, st *stage, r rootfs.Rootfs, w io.Writer, set func(*layer.Packer)) error {
-	fd, err := unix.Open(r.Top(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := openTop(r)
 	if err != nil {
-		return layer.HostError(fmt.Errorf("open %s: %w", r.Top(), err))
+		return err
 	}
 	merged := lazyMerged{r: r}
 	merged.r.Target, merged.r.Scratch = st.path("merged"), st.path("shifted")

@@ -3,12 +3,14 @@ package template
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
 	"croft/template/layer"
@@ -67,9 +69,9 @@ func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, 
 
 // stageChanges stages a layer of the topmost files of r, which are over the layers below.
 func (s *Store) stageChanges(ctx context.Context, st *stage, lower []string, r rootfs.Rootfs, o DeriveOptions) (stagedLayer, error) {
-	below, err := layer.OpenLayers(r.Top(), lower)
+	below, err := openOver(r, lower)
 	if err != nil {
-		return stagedLayer{}, layer.HostError(err)
+		return stagedLayer{}, err
 	}
 	defer below.Close()
 	out, in := io.Pipe()
@@ -89,6 +91,28 @@ func (s *Store) stageChanges(ctx context.Context, st *stage, lower []string, r r
 		return stagedLayer{}, layer.HostError(perr) // an invalid archive is a result of this error
 	}
 	return l, err
+}
+
+// openOver opens the topmost files of r over the directories of lower. The caller closes
+// them.
+func openOver(r rootfs.Rootfs, lower []string) (t *layer.Tree, err error) {
+	err = r.Within(func() error {
+		t, err = layer.OpenLayers(r.Top(), lower)
+		return err
+	})
+	return t, layer.HostError(err)
+}
+
+// openTop opens the directory of the topmost files of r. The caller closes it.
+func openTop(r rootfs.Rootfs) (fd int, err error) {
+	err = r.Within(func() error {
+		fd, err = unix.Open(r.Top(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("open %s: %w", r.Top(), err)
+		}
+		return nil
+	})
+	return fd, layer.HostError(err)
 }
 
 // commitDerived puts the image from into the store, with the layers added, the lowest

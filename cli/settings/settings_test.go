@@ -16,6 +16,7 @@ func full() vps.VPS {
 		Name: "web", Hostname: "web.example.org", Privileged: true, Storage: vps.StoragePlain, Tree: vps.FirstTree, IDs: vps.IDRange{First: 1 << 20, Size: 131072},
 		Template:   vps.Template{Name: "debian-12"},
 		Interfaces: []vps.Interface{{Name: "eth0", Network: "croft0", Rate: vps.Rate{In: 100_000_000}, Addresses: []netip.Addr{netip.MustParseAddr("10.90.0.2")}, Connections: 500}},
+		Disk:       vps.Disk{Bytes: 10 << 30, Inodes: 5000},
 		Limits: vps.Limits{Memory: 1536 << 20, Swap: -1, MilliCPUs: 1500, PIDs: 512, MemoryLow: 64 << 20, CPUWeight: 200, CPUSet: "0-1", IOWeight: 50,
 			IORead: []vps.IOLimit{{Bytes: 10 << 20, Operations: 100}}, IOWrite: []vps.IOLimit{{Device: "/dev/sda", Bytes: 1 << 20}}},
 		DNS:       vps.DNS{Servers: []string{"192.0.2.1"}, Search: []string{"example.org"}},
@@ -51,6 +52,8 @@ memory: 1536M
 swap: 0
 cpus: 1.5
 pids: 512
+disk: 10G
+inodes: 5000
 memory-low: 64M
 cpu-weight: 200
 cpuset: 0-1

@@ -24,6 +24,8 @@ func All() []Setting {
 		{Key: "swap", Default: unlimited, Words: swap},
 		{Key: "cpus", Default: unlimited, Words: func(v vps.VPS) []string { return cpus(v.Limits.MilliCPUs) }},
 		{Key: "pids", Default: "default", Words: func(v vps.VPS) []string { return limit(v.Limits.PIDs, decimal) }},
+		{Key: "disk", Default: unlimited, Words: func(v vps.VPS) []string { return sizeOf(v.Disk.Bytes) }},
+		{Key: "inodes", Default: "default", Words: func(v vps.VPS) []string { return number(v.Disk.Inodes) }},
 		{Key: "memory-low", Default: "default", Words: func(v vps.VPS) []string { return limit(v.Limits.MemoryLow, size) }},
 		{Key: "cpu-weight", Default: "default", Words: func(v vps.VPS) []string { return number(v.Limits.CPUWeight) }},
 		{Key: "cpuset", Default: unlimited, Words: func(v vps.VPS) []string { return text(v.Limits.CPUSet) }},
@@ -96,6 +98,14 @@ func number(n int64) []string {
 		return nil
 	}
 	return []string{decimal(n)}
+}
+
+// sizeOf is one word; none for 0.
+func sizeOf(n int64) []string {
+	if n == 0 {
+		return nil
+	}
+	return []string{size(n)}
 }
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }

@@ -25,6 +25,27 @@ func Memory(s string) (int64, error) {
 	return n, err
 }
 
+// Disk reads a limit of a disk. It returns 0 for no limit.
+func Disk(s string) (int64, error) {
+	if s == Unlimited {
+		return 0, nil
+	}
+	n, err := sizes.Parse(s)
+	if err == nil && (n < vps.MinDisk || n > vps.MaxDisk) {
+		err = fmt.Errorf("%q is not from %dM to %dT, or %s", s, vps.MinDisk>>20, vps.MaxDisk>>40, Unlimited)
+	}
+	return n, err
+}
+
+// Inodes reads a limit of inodes.
+func Inodes(s string) (int64, error) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || n < vps.MinInodes {
+		return 0, fmt.Errorf("invalid number of inodes %q: at least %d", s, vps.MinInodes)
+	}
+	return int64(n), nil
+}
+
 // Swap reads a limit of swap. It returns 0 for no limit, and -1 for no swap.
 func Swap(s string) (int64, error) {
 	if s == Unlimited {

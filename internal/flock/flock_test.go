@@ -128,7 +128,7 @@ func TestWatch(t *testing.T) {
 	if len(said) != 1 {
 		t.Errorf("%q", said)
 	}
-	if len(Order()) != 19 {
+	if len(Order()) != 20 {
 		t.Errorf("%d kinds are in the order", len(Order()))
 	}
 }

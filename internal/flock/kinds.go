@@ -32,11 +32,12 @@ var (
 	NetworkTable = Kind{Name: "network", File: "RUN/locks/_network.NAME", Held: "while the table of a network is changed"}
 	HostNetwork  = Kind{Name: "host network", File: "/run/croft-network.lock", Held: "while rules that networks share are repaired or removed", Waits: true}
 	Cgroups      = Kind{Name: "cgroups", File: "RUN/containers/.cgroups.lock", Held: "while a cgroup is created below the common one, or that is removed", Waits: true}
+	DiskImage    = Kind{Name: "disk image", File: "ROOT/vps/NAME/disk.XXXX.img", Held: "while the image is given a loop device"}
 )
 
 // Order returns all kinds. A process that holds a lock takes only locks that come
 // after it, so no two commands wait for each other. A lock that is tried without
 // waiting may be taken at any time.
 func Order() []Kind {
-	return []Kind{FirstBoot, VPS, Life, Draft, Layer, Rubbish, Template, Stage, Partial, Store, Networks, Names, Volumes, IDs, Ports, CPUs, NetworkTable, HostNetwork, Cgroups}
+	return []Kind{FirstBoot, VPS, Life, Draft, Layer, Rubbish, Template, Stage, Partial, Store, Networks, Names, Volumes, IDs, Ports, CPUs, NetworkTable, HostNetwork, Cgroups, DiskImage}
 }

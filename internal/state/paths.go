@@ -1,7 +1,9 @@
 package state
 
 import (
+	"crypto/rand"
 	"path/filepath"
+	"strings"
 
 	"croft/internal/vps"
 )
@@ -16,6 +18,8 @@ const (
 	trashFileName   = "trash.json"
 	runningFileName = "running"
 	jsonSuffix      = ".json"
+	diskImagePrefix = "disk."
+	diskImageSuffix = ".img"
 )
 
 // VPSDir is where everything of the VPS is: vps.json, bundle/, fs/, log/.
@@ -29,6 +33,23 @@ func (s *Store) BundleDir(name vps.Name) string { return filepath.Join(s.VPSDir(
 
 // FSDir holds the VPS's own files.
 func (s *Store) FSDir(name vps.Name) string { return filepath.Join(s.VPSDir(name), "fs") }
+
+// DiskImage is the file with the own files of a VPS whose disk is an image; "" if it has
+// none.
+func (s *Store) DiskImage(v vps.VPS) string { return DiskImageIn(s.VPSDir(v.Name), v) }
+
+// DiskImageIn is DiskImage for the VPS v in the directory dir.
+func DiskImageIn(dir string, v vps.VPS) string {
+	if v.Disk.Image == "" {
+		return ""
+	}
+	return filepath.Join(dir, v.Disk.Image)
+}
+
+// DiskImageName is the name of a new image.
+func DiskImageName() string {
+	return diskImagePrefix + strings.ToLower(rand.Text()[:8]) + diskImageSuffix
+}
 
 // LogDir holds the console logs, one for each boot.
 func (s *Store) LogDir(name vps.Name) string { return filepath.Join(s.VPSDir(name), "log") }
@@ -119,9 +140,12 @@ func (s *Store) volumesFile() string { return filepath.Join(s.locksDir(), "_volu
 func (s *Store) FrozenTree(id string) string { return filepath.Join(s.frozenDir(), id, "tree") }
 
 // OwnDirs are the directories with all files of the VPS v that are not its template's:
-// fs, and its frozen layers.
+// fs, or the image in its place, and its frozen layers.
 func (s *Store) OwnDirs(v vps.VPS, fs string) []string {
 	dirs := []string{fs}
+	if image := DiskImageIn(filepath.Dir(fs), v); image != "" {
+		dirs[0] = image
+	}
 	for _, f := range v.Frozen {
 		dirs = append(dirs, s.FrozenTree(f.ID))
 	}

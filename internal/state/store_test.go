@@ -134,6 +134,7 @@ func full(t testing.TB) vps.VPS {
 		IDs:         vps.IDRange{First: firstIDs, Size: IDUnit},
 		Hostname:    "web.example",
 		Interfaces:  []vps.Interface{{Name: "eth0", Network: "default"}},
+		Disk:        vps.Disk{Bytes: 1 << 30, Inodes: 9999, Kind: vps.DiskImage, Image: "disk.x.img"},
 		Limits:      vps.Limits{Memory: 1, Swap: -1, MilliCPUs: 1500, PIDs: 3},
 		DNS:         vps.DNS{Servers: []string{"192.0.2.1"}, Search: []string{"example"}},
 		Credentials: []vps.Credential{{Name: "db", Version: "A1"}},

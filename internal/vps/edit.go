@@ -41,6 +41,7 @@ const (
 	PartGuestFiles  Part = "guest files"
 	PartMounts      Part = "mounts"
 	PartInside      Part = "files"
+	PartDisk        Part = "disk limits"
 )
 
 // Edited returns v after all edits, in their order. v does not change. The

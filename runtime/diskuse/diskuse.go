@@ -12,7 +12,7 @@ import (
 // A file with several links occupies its blocks once.
 type inode struct{ device, number uint64 }
 
-// Of returns the bytes that the directories, and everything below them, occupy on
+// Of returns the bytes that the files, or directories and everything below them, occupy on
 // disk: blocks, and not lengths, so holes of sparse files do not count. It follows no
 // link, and stays on the filesystem of each. What another process removes meanwhile does
 // not count. A missing directory is 0. It reads every directory once, so it takes as long
@@ -30,6 +30,9 @@ func Of(ctx context.Context, dirs ...string) (int64, error) {
 }
 
 func of(ctx context.Context, dir string) (int64, error) {
+	if file, err := os.Lstat(dir); err == nil && file.Mode().IsRegular() {
+		return file.Sys().(*syscall.Stat_t).Blocks * blockSize, nil
+	}
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil

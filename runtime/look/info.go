@@ -94,6 +94,7 @@ type Info struct {
 	Interfaces  []InterfaceInfo   `json:"interfaces"`
 	Published   []vps.Publication `json:"published"` // ports of the host that lead to it
 	Limits      vps.Limits        `json:"limits"`
+	Disk        DiskInfo          `json:"disk"`
 	PinnedCPUs  string            `json:"pinnedCpus"` // the CPUs that it has while it runs; "" if it may use all
 	Allow       []string          `json:"allow"`      // what the system-call filter denies by default
 	CapAdd      []string          `json:"capAdd"`
@@ -300,6 +301,7 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 		return info
 	}
 	run := seen.Run
+	info.Disk = l.diskInfo(v, run.Monitor.PID)
 	info.Boot, info.LastEnd = run.Boot, run.End
 	info.Restarts = Restarts{Count: run.Restarts.Count, Last: run.Restarts.Last, Next: run.Restarts.At}
 	if seen.EndedUnseen() || run.State == state.Starting {

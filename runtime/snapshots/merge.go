@@ -18,6 +18,9 @@ type Merge struct {
 // together. found is false if there are none.
 func Mergeable(all []state.Stack, v vps.VPS) (m Merge, found bool) {
 	for i, lower := range v.Frozen {
+		if i == 0 && v.Disk.Image != "" {
+			continue // its own files are in another file system
+		}
 		ids, upper := v.IDs, ""
 		if i > 0 {
 			ids, upper = v.Frozen[i-1].IDs, v.Frozen[i-1].ID

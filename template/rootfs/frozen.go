@@ -21,6 +21,8 @@ import (
 type Frozen struct {
 	Dir         string
 	First, Size uint32 // as in Rootfs
+	// Image is that of a VPS whose upper directory this is: see Rootfs.
+	Image string
 }
 
 // Freeze makes the VPS's own files the directory to, and gives the VPS an empty upper
@@ -88,7 +90,7 @@ func (r Rootfs) Parts() []Rootfs {
 	all := []Rootfs{r}
 	for i, f := range r.Frozen {
 		part := r
-		part.Dir, part.Frozen, part.First, part.Size = "", r.Frozen[i:], f.First, f.Size
+		part.Dir, part.Image, part.Frozen, part.First, part.Size = "", "", r.Frozen[i:], f.First, f.Size
 		all = append(all, part)
 	}
 	slices.Reverse(all)

@@ -61,6 +61,9 @@ func (r Rootfs) OpenMerged() (*layer.Tree, error) {
 }
 
 func (r Rootfs) openMerged() (*layer.Tree, error) {
+	if err := r.mountImage(); err != nil {
+		return nil, err
+	}
 	lowers, err := r.shiftLayers()
 	if err != nil {
 		return nil, err

@@ -15,17 +15,9 @@ import (
 )
 
 // Mounted reports whether something is mounted at Target in the mount namespace
-// of the calling thread (statx(2), Linux 5.8).
+// of the calling thread.
 func (r Rootfs) Mounted() (bool, error) {
-	var st unix.Statx_t
-	err := unix.Statx(unix.AT_FDCWD, r.Target, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &st)
-	if errors.Is(err, unix.ENOENT) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("check whether %s is mounted: %w", r.Target, err)
-	}
-	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
+	return isMountPoint(r.Target)
 }
 
 // Release is Unmount for a mount that processes may use. If one does, Release is
@@ -55,7 +47,7 @@ func release(target string) error {
 // mounted for writing anywhere meanwhile.
 func (r Rootfs) View(do func(root string) error) error {
 	if r.Plain() {
-		return do(r.Own().Dir)
+		return r.Within(func() error { return do(r.Own().Dir) })
 	}
 	// Inits of VPSs pass through the directories above Target.
 	if err := os.MkdirAll(r.Target, 0o755); err != nil {
@@ -65,7 +57,10 @@ func (r Rootfs) View(do func(root string) error) error {
 	for _, l := range r.lowers() {
 		dirs = append(dirs, l.dir)
 	}
-	return WithMerged(r.Target, dirs, do)
+	if r.Image == "" {
+		return WithMerged(r.Target, dirs, do)
+	}
+	return r.privately(func() error { return mountMerged(r.Target, dirs, do) })
 }
 
 // UnmountBelow unmounts everything below dir in the mount namespace of the

@@ -23,9 +23,9 @@ func (r Rootfs) Plain() bool { return r.Tree != "" }
 // all files of a plain root filesystem.
 func (r Rootfs) Own() Frozen {
 	if r.Plain() {
-		return Frozen{Dir: filepath.Join(r.Dir, r.Tree), Size: r.Size}
+		return Frozen{Dir: filepath.Join(r.Dir, r.Tree), Size: r.Size, Image: r.Image}
 	}
-	return Frozen{Dir: r.Upper(), First: r.First, Size: r.Size}
+	return Frozen{Dir: r.Upper(), First: r.First, Size: r.Size, Image: r.Image}
 }
 
 // Stack returns everything that the VPS sees, the topmost layer first.

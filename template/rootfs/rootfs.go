@@ -27,6 +27,7 @@ type Rootfs struct {
 	Frozen  []Frozen // layers between the VPS's own files and the template, the topmost first
 	Layers  []string // directories, the topmost first: Store.LayerDirs
 	Dir     string   // contains the VPS's own files: upper/ and work/, or Tree
+	Image   string   // a file with the file system that is mounted on Dir; "": Dir is on that of the host
 	Target  string   // the mount point
 	Scratch string   // a directory in which the layers are mounted for this VPS
 	// The VPS's ids 0..Size-1 are the host's from First on. Both zero: the VPS has
@@ -63,7 +64,7 @@ func (r Rootfs) Make() error {
 }
 
 // Mount mounts r at Target in the mount namespace of the calling thread. First it
-// mounts a clone of each layer with the VPS's ids in Scratch. The upper directory
+// mounts the image on Dir, if r has one, and a clone of each layer with the VPS's ids in Scratch. The upper directory
 // is used directly, because its files have the VPS's ids on disk. (With an idmapped
 // upper directory overlay mounts read-only: the mounter's id is not in the map.)
 // Target and Scratch are created if they are missing. On an error nothing stays
@@ -73,7 +74,13 @@ func (r Rootfs) Make() error {
 // namespace.
 func (r Rootfs) Mount() (err error) {
 	if r.Plain() {
-		return r.mountPlain()
+		if err := r.mountImage(); err != nil {
+			return err
+		}
+		if err := r.mountPlain(); err != nil {
+			return errors.Join(err, r.Unmount())
+		}
+		return nil
 	}
 	if n := len(r.Frozen) + len(r.Layers); len(r.Layers) == 0 || n > MaxLayers {
 		return fail.New(fail.State, "mount %s: %d layers; overlay takes 1 to %d", r.Target, n, MaxLayers)
@@ -88,6 +95,9 @@ func (r Rootfs) Mount() (err error) {
 			err = errors.Join(err, r.Unmount())
 		}
 	}()
+	if err := r.mountImage(); err != nil {
+		return err
+	}
 	lowers, err := r.shiftLayers()
 	if err != nil {
 		return err
@@ -253,6 +263,9 @@ func (r Rootfs) Unmount() error {
 		} else if derr := os.Remove(dir); derr != nil && !errors.Is(derr, fs.ErrNotExist) {
 			err = errors.Join(err, derr)
 		}
+	}
+	if r.Image != "" {
+		err = errors.Join(err, unmount(r.Dir))
 	}
 	return err
 }

@@ -99,6 +99,9 @@ func (v *views) directory() (string, error) {
 
 // layer returns a directory in which l has the ids inside the VPS.
 func (v *views) layer(l Frozen) (string, error) {
+	if err := l.mountImage(); err != nil {
+		return "", err
+	}
 	if l.Size == 0 || l.First == 0 {
 		return l.Dir, nil
 	}

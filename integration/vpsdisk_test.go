@@ -1,0 +1,208 @@
+//go:build integration
+
+package integration
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// needLoopDevices skips a test where there are none.
+func needLoopDevices(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("/dev/loop-control"); err != nil {
+		t.Skip("no loop devices")
+	}
+}
+
+// loopDevicesOf returns the loop devices of a VPS's images.
+func loopDevicesOf(t *testing.T, vps string) string {
+	t.Helper()
+	var all []string
+	files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	for _, f := range files {
+		if text, err := os.ReadFile(f); err == nil && strings.Contains(string(text), "/vps/"+vps+"/") {
+			all = append(all, f)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+type diskInfo struct {
+	Disk struct {
+		Kind                  string
+		Bytes, Inodes         int64
+		UsedBytes, UsedInodes *int64
+		Image                 string
+	}
+}
+
+func diskOf(t *testing.T, vps string) diskInfo {
+	t.Helper()
+	var i diskInfo
+	if err := json.Unmarshal([]byte(must(t, "inspect", vps)), &i); err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// A full disk of a VPS is full inside it, and nowhere else. The VPS starts with it, and
+// has room again when files are deleted.
+func TestDiskLimit(t *testing.T) {
+	hostAsBefore(t)
+	needLoopDevices(t)
+	web := boot(t, "busybox", "--network", "none", "--disk", "64M", "--inodes", "2048")
+	if got := sh(t, web, "df -P / | awk 'NR==2 {print ($2 > 50000 && $2 < 65536)}'; df -Pi / | awk 'NR==2 {print ($2 >= 2048 && $2 < 2200)}'"); got != "1\n1" {
+		t.Errorf("df inside says otherwise: %q", got)
+	}
+	if got := must(t, "list", "--no-header", "--columns", "disk", "--filter", "name="+web); !strings.HasSuffix(got, "/64M") {
+		t.Errorf("list says %q", got)
+	}
+	if r := try("exec", web, "--", "sh", "-c", "cat /dev/zero >/full; ls /full"); !strings.Contains(r.errOut, "No space left") || strings.TrimSpace(r.out) != "/full" {
+		t.Errorf("it can be filled: %v", r)
+	}
+	if d := diskOf(t, web).Disk; d.Kind != "image" || d.Bytes != 64<<20 || d.UsedBytes == nil || *d.UsedBytes < 60<<20 || *d.UsedInodes < 2 {
+		t.Errorf("inspect says %+v", d)
+	}
+	reboot(t, web)
+	must(t, "stop", web)
+	must(t, "start", web)
+	if got := sh(t, web, "rm /full; echo text >/file; cat /file; for n in $(seq 2100); do : >/root/$n || break; done 2>&1 | tail -n1"); !strings.HasPrefix(got, "text\n") || !strings.Contains(got, "No space left") {
+		t.Errorf("with room again: %q", got)
+	}
+	sh(t, web, "rm -r /root; mkdir /root; sync")
+	image := diskOf(t, web).Disk.Image
+	eventually(t, "the image gives back what was deleted", func() bool {
+		var st syscall.Stat_t
+		return syscall.Stat(image, &st) == nil && st.Blocks*512 < 24<<20
+	})
+	// The death of its monitor changes nothing.
+	i := inspect(t, web)
+	if err := syscall.Kill(i.MonitorPID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if got := sh(t, web, "cat /file"); got != "text" {
+		t.Errorf("after the death of its monitor: %q", got)
+	}
+	must(t, "stop", web)
+	eventually(t, "a stopped VPS has no loop device", func() bool { return loopDevicesOf(t, web) == "" })
+	if mounts, _ := os.ReadFile("/proc/self/mountinfo"); strings.Contains(string(mounts), "/vps/"+web+"/") {
+		t.Error("it is mounted on the host")
+	}
+}
+
+// The limit of a stopped VPS changes in any way, and its files stay as they are.
+func TestDiskLimitChanges(t *testing.T) {
+	hostAsBefore(t)
+	needLoopDevices(t)
+	web := boot(t, "busybox", "--network", "none")
+	const files = "cat /root/f; stat -c '%a %u:%g %h' /root/g /srv/d; ls /etc/issue /srv; cat /srv/l"
+	sh(t, web, "echo one >/root/f; ln /root/f /root/g; chown 7:8 /root/f; chmod 4711 /root/f; rm /etc/issue; mkdir -m 711 /srv/d; mkfifo /srv/p; ln -s /root/f /srv/l")
+	want := try("exec", web, "--", "sh", "-c", files).out
+	refused(t, 5, "only while it is stopped", "set", web, "--disk", "64M")
+	refused(t, 2, "needs a limit of the disk", "set", web, "--inodes", "5000")
+	for _, disk := range []string{"64M", "96M", "32M", "unlimited", "48M"} {
+		must(t, "stop", web)
+		must(t, "set", web, "--disk", disk)
+		must(t, "start", web)
+		if got := try("exec", web, "--", "sh", "-c", files).out; got != want {
+			t.Errorf("with --disk %s it has\n%s\nand not\n%s", disk, got, want)
+		}
+		dir := filepath.Join(world.root, "vps", web)
+		images, _ := filepath.Glob(filepath.Join(dir, "disk.*"))
+		_, err := os.Stat(filepath.Join(dir, "fs", "upper"))
+		if limited := disk != "unlimited"; len(images) != map[bool]int{true: 1}[limited] || (err == nil) == limited {
+			t.Errorf("with --disk %s its directory has %q; %v", disk, images, err)
+		}
+	}
+	sh(t, web, "dd if=/dev/urandom of=/root/big bs=1M count=30 2>/dev/null")
+	must(t, "stop", web)
+	refused(t, 5, "do not fit", "set", web, "--disk", "24M")
+	if got := diskOf(t, web).Disk.Bytes; got != 48<<20 {
+		t.Errorf("after a refusal its disk has %d bytes", got)
+	}
+	must(t, "start", web)
+	if got := sh(t, web, "wc -c </root/big"); strings.TrimSpace(got) != "31457280" {
+		t.Errorf("after a refusal it has %s bytes", got)
+	}
+}
+
+// Snapshots, clones and copies know a VPS with an image.
+func TestDiskLimitWithSnapshots(t *testing.T) {
+	hostAsBefore(t)
+	needLoopDevices(t)
+	before := layersOfRoot(t)
+	web := boot(t, "busybox", "--network", "none", "--disk", "64M")
+	sh(t, web, "echo one >/root/f")
+	must(t, "snapshot", "create", web, "live")
+	sh(t, web, "echo two >/root/f; echo more >/root/g")
+	if got := must(t, "snapshot", "diff", web, "live"); !strings.Contains(got, "A /root/g\n") && !strings.HasSuffix(got, "A /root/g") || !strings.Contains(got, "C /root/f") {
+		t.Errorf("since the snapshot:\n%s", got)
+	}
+	must(t, "stop", web)
+	must(t, "snapshot", "create", web, "stopped")
+	if got := must(t, "diff", web); !strings.Contains(got, "A /root/g") {
+		t.Errorf("of the stopped VPS:\n%s", got)
+	}
+	file := filepath.Join(t.TempDir(), "f")
+	must(t, "cp", web+":/root/f", file)
+	if text, err := os.ReadFile(file); string(text) != "two\n" {
+		t.Errorf("cp copies %q, %v", text, err)
+	}
+	dir := must(t, "mount", web)
+	if text, err := os.ReadFile(filepath.Join(dir, "root", "f")); string(text) != "two\n" {
+		t.Errorf("mounted it has %q, %v", text, err)
+	}
+	refused(t, 5, "is mounted", "set", web, "--disk", "32M")
+	must(t, "umount", web)
+	must(t, "snapshot", "restore", web, "live")
+	must(t, "start", web)
+	if got := sh(t, web, "cat /root/f; ls /root"); got != "one\nf" {
+		t.Errorf("restored it has %q", got)
+	}
+	other := name(t, "clone")
+	must(t, "clone", web+"@stopped", other)
+	t.Cleanup(func() { destroy(t, other) })
+	must(t, "start", other)
+	if got := sh(t, other, "cat /root/f /root/g; df -P / | awk 'NR==2 {print ($2 < 65536)}'"); got != "two\nmore\n1" {
+		t.Errorf("the clone has %q", got)
+	}
+	must(t, "destroy", "--force", other)
+	must(t, "snapshot", "delete", web, "live")
+	must(t, "snapshot", "delete", web, "stopped")
+	must(t, "destroy", "--force", web)
+	if after := layersOfRoot(t); len(after) != len(before) {
+		t.Errorf("layers are left: %q", after)
+	}
+}
+
+// A plain tree has no limit.
+func TestDiskLimitOfPlainStorage(t *testing.T) {
+	hostAsBefore(t)
+	needLoopDevices(t)
+	plain := create(t, "busybox", "--network", "none", "--storage", "plain")
+	refused(t, 2, "cannot have a disk limit", "set", plain, "--disk", "64M")
+	limited := create(t, "busybox", "--network", "none", "--disk", "64M")
+	refused(t, 5, "has a disk limit", "convert", limited, "--storage", "plain")
+}
+
+// A damaged file system is named, with a command that looks at it.
+func TestDamagedDisk(t *testing.T) {
+	hostAsBefore(t)
+	needLoopDevices(t)
+	web := create(t, "busybox", "--network", "none", "--disk", "64M")
+	image := diskOf(t, web).Disk.Image
+	if out, err := exec.Command("dd", "if=/dev/zero", "of="+image, "bs=64k", "count=1", "conv=notrunc").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if r := try("start", web); r.status != 5 || !strings.Contains(r.errOut, "is damaged") || !strings.Contains(r.errOut, "e2fsck -fn "+image) {
+		t.Errorf("start: %v", r)
+	}
+	must(t, "list")
+	must(t, "destroy", web)
+}

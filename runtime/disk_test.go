@@ -1,0 +1,90 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"croft/internal/fail"
+	"croft/internal/vps"
+)
+
+// Wherever a change of the disk fails, the VPS has its files, and the next command
+// removes what is not used.
+func TestDiskKeepsFiles(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		was, now int64
+	}{{"first limit", 0, 64 << 20}, {"smaller", 64 << 20, 32 << 20}, {"larger", 32 << 20, 64 << 20}, {"no limit", 64 << 20, 0}} {
+		t.Run(c.name, func(t *testing.T) {
+			for n, more := 1, true; more; n++ {
+				f := newFaulty(t, memoryDir(t))
+				f.w.cannotGrow = true
+				must(t, createWeb(f))
+				must(t, changeWeb(vps.SetDisk{Bytes: c.was})(f))
+				must(t, writeFile(f))
+				f.w.effects, f.w.failAt = 0, n
+				err := changeWeb(vps.SetDisk{Bytes: c.now})(f)
+				f.w.failAt = 0
+				more = f.w.effects >= n
+				if err == nil == more || err != nil && !errors.Is(err, errWorld) {
+					t.Errorf("effect %d (%s): %v", n, f.w.last, err)
+				}
+				must(t, changeWeb(vps.SetDescription{Text: "x"})(f))
+				v, err := f.m.store.Get("web")
+				must(t, err)
+				want := c.was
+				if !more {
+					want = c.now
+				}
+				if v.Disk.Bytes != want || v.Disk.Limited() != (v.Disk.Image != "") {
+					t.Errorf("effect %d (%s): its disk is %+v", n, f.w.last, v.Disk)
+				}
+				if _, err := os.Stat(filepath.Join(upperOfWeb(f), "own")); err != nil {
+					t.Errorf("effect %d (%s): %v", n, f.w.last, err)
+				}
+				images, _ := filepath.Glob(f.m.store.VPSDir("web") + "/disk.*")
+				if _, err := os.Stat(f.m.store.NewFSDir("web")); len(images) > 1 || len(images) == 1 != v.Disk.Limited() || err == nil {
+					t.Errorf("effect %d (%s): there are images %v; fs.new: %v", n, f.w.last, images, err)
+				}
+				if _, err := os.Stat(filepath.Join(f.m.store.FSDir("web"), "upper")); (err == nil) == v.Disk.Limited() {
+					t.Errorf("effect %d (%s): below the image: %v", n, f.w.last, err)
+				}
+				f.end()
+			}
+		})
+	}
+}
+
+func TestDiskOfRunningVPS(t *testing.T) {
+	f := newFaulty(t, memoryDir(t))
+	must(t, createWithDisk(f))
+	must(t, startWeb(f))
+	must(t, changeWeb(vps.SetDisk{Bytes: 128 << 20})(f))
+	if v, err := f.m.store.Get("web"); err != nil || v.Disk.Bytes != 128<<20 {
+		t.Errorf("%+v, %v", v.Disk, err)
+	}
+	for _, e := range []vps.Edit{vps.SetDisk{Bytes: 64 << 20}, vps.SetDisk{}, vps.SetInodes{Inodes: 5000}} {
+		if err := changeWeb(e)(f); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "stopped") {
+			t.Errorf("%s: %v", e, err)
+		}
+	}
+	f.w.cannotGrow = true
+	if err := changeWeb(vps.SetDisk{Bytes: 256 << 20})(f); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "no capability") {
+		t.Errorf("grow without a capability: %v", err)
+	}
+	if err := f.m.Stop(context.Background(), "web", StopOptions{Fast: true}); err != nil {
+		t.Fatal(err)
+	}
+	must(t, changeWeb(vps.SetDisk{Bytes: 256 << 20})(f))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
