@@ -69,6 +69,12 @@ func TestDiskLimit(t *testing.T) {
 	if d := diskOf(t, web).Disk; d.Kind != "image" || d.Bytes != 64<<20 || d.UsedBytes == nil || *d.UsedBytes < 60<<20 || *d.UsedInodes < 2 {
 		t.Errorf("inspect says %+v", d)
 	}
+	if r := try("doctor", web); !strings.Contains(r.out+r.errOut, "--disk 128M") {
+		t.Errorf("doctor: %v", r)
+	}
+	if got := must(t, "host", "check", "--json"); !strings.Contains(got, "disk limits") {
+		t.Error("host check does not check disk limits")
+	}
 	reboot(t, web)
 	must(t, "stop", web)
 	must(t, "start", web)

@@ -10,6 +10,7 @@ import (
 	"croft/runtime/hostcheck"
 	"croft/template/recipe"
 	"croft/template/rootfs"
+	"croft/template/rootfs/diskfile"
 )
 
 // A HostCheck is the check of one thing that croft needs or can use on the host.
@@ -36,6 +37,7 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 	f.NamespaceWhy, f.ShiftWhy, f.OverlayWhy = why(trial.Namespace), why(trial.Shift), why(trial.Overlay)
 	f.NodeWhy = why(guests.TryDevices(m.store.RunRoot))
 	f.OwnFilesWhy = why(guests.TryOwnFiles(m.store.RunRoot))
+	f.DiskWhy = why(diskfile.Try(ctx, rootfs.TrialPath(m.store.Root)))
 	builder, err := recipe.Builder()
 	f.Builder, f.BuilderWhy = builder, why(err)
 	facts, err := m.host()

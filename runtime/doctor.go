@@ -64,6 +64,9 @@ func (m *Manager) doctor(ctx context.Context, name vps.Name, network bool) ([]Fi
 		Console: m.consoleTail(ctx, name), HostMemory: m.capacity().Memory,
 	}
 	f.Memory.Limit = max(info.Limits.Memory, 0)
+	if d := info.Disk; d.UsedBytes != nil {
+		f.Disk, f.Inodes = doctor.Use{Used: *d.UsedBytes, Limit: d.Bytes}, doctor.Use{Used: *d.UsedInodes, Limit: d.Inodes}
+	}
 	if r := info.FirstBoot; r != nil && (r.State == firstboot.Failed || r.State == firstboot.Interrupted) {
 		f.FirstBoot = r.String()
 	}

@@ -40,6 +40,26 @@ func processes(f Facts) []Finding {
 // aCommand is how many processes and threads a command of croft needs inside.
 const aCommand = 8
 
+// disk judges the disk of a VPS with a limit.
+func disk(f Facts) []Finding {
+	var all []Finding
+	for _, c := range []struct {
+		what, cause, remedy string
+		use                 Use
+	}{
+		{"disk", fmt.Sprintf("%s of %s are in use", sizes.Text(f.Disk.Used), sizes.Text(f.Disk.Limit)), f.moreDisk(), f.Disk},
+		{"inodes", fmt.Sprintf("%d of %d files and directories are in use", f.Inodes.Used, f.Inodes.Limit), command("croft diff %s", f.Name), f.Inodes},
+	} {
+		switch {
+		case c.use.Limit > 0 && c.use.Used >= c.use.Limit:
+			all = append(all, f.failure(c.what, c.cause, c.remedy))
+		case c.use.nearly(9):
+			all = append(all, f.warning(c.what, c.cause, c.remedy))
+		}
+	}
+	return all
+}
+
 // kernel judges what the kernel counts for the VPS by limits of the host.
 func kernel(f Facts) []Finding {
 	var all []Finding

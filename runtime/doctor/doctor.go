@@ -54,6 +54,8 @@ type Facts struct {
 	Waiting    []string // the units that its boot waits for
 	Units      []Unit   // that have failed
 	Memory     Use
+	Disk       Use
+	Inodes     Use
 	HostMemory int64 // 0 if it is not known
 	OOM        OOM
 	PIDs       Use
@@ -125,7 +127,7 @@ func Findings(f Facts) []Finding {
 		return []Finding{f.failure("the VPS", "its files cannot be read: "+f.Broken, command("croft inspect %s", f.Name))}
 	}
 	var all []Finding
-	for _, rule := range []func(Facts) []Finding{ended, boot, units, memory, processes, kernel, networks, console} {
+	for _, rule := range []func(Facts) []Finding{ended, boot, units, memory, processes, disk, kernel, networks, console} {
 		all = append(all, rule(f)...)
 	}
 	slices.SortStableFunc(all, func(a, b Finding) int { return a.Severity.rank() - b.Severity.rank() })

@@ -74,6 +74,8 @@ var examples = []example{
 		unit("f.service", "exit-code", 1, 1, "fork: Resource temporarily unavailable")(f)
 	}},
 	{"busy, not the limit of processes", unit("f.service", "exit-code", 1, 1, "read: Resource temporarily unavailable")},
+	{"disk is full", func(f *Facts) { f.Disk, f.Inodes = Use{1 << 30, 1 << 30}, Use{900, 65536} }},
+	{"disk is nearly full", func(f *Facts) { f.Disk, f.Inodes = Use{930 << 20, 1 << 30}, Use{60000, 65536} }},
 	{"inotify", func(f *Facts) { f.Instances.Used = 120 }},
 	{"keys", func(f *Facts) { f.Keys.Used, f.KeyBytes.Used = 190, 19000 }},
 	{"dropped", func(f *Facts) {

@@ -40,6 +40,12 @@ func (f Facts) morePIDs() string {
 	return command("croft set %s --pids %d", f.Name, 2*f.PIDs.Limit)
 }
 
+// moreDisk is the command that gives a VPS more disk.
+func (f Facts) moreDisk() string {
+	const mib = 1 << 20
+	return command("croft set %s --disk %dM", f.Name, 2*f.Disk.Limit/mib)
+}
+
 // instances is the command that lets each VPS watch more files.
 func (f Facts) moreInotify() string {
 	return command("sysctl -w fs.inotify.max_user_instances=%d fs.inotify.max_user_watches=1048576", max(1024, 2*f.Instances.Limit))

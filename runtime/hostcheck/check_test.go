@@ -59,6 +59,7 @@ func hosts() map[string]Facts {
 	f.OverlayWhy, f.Filesystem = "invalid argument", "overlay"
 	f.RunDir, f.Impassable = "/root/run", "/root"
 	f.OwnFilesWhy = "this host has no FUSE"
+	f.DiskWhy = "mkfs.ext4 is not installed; a disk limit needs it (package e2fsprogs)"
 	f.NodeWhy, f.Closed = "operation not permitted", []string{"/dev/fuse"}
 	all["on-overlay"] = f
 

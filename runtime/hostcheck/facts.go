@@ -21,6 +21,7 @@ type Facts struct {
 	Impassable   string // the directory on the way to RunDir that other users cannot pass through; "" if there is none
 	Filesystem   string // of StateDir: its type
 	FreeBytes    uint64
+	DiskWhy      string // an image with a file system, for a VPS with a disk limit
 	FreeInodes   uint64 // of a filesystem that has no such limit: all ones
 
 	Cgroups     Cgroups

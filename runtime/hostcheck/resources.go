@@ -2,6 +2,7 @@ package hostcheck
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"croft/runtime/hostlimits"
@@ -12,7 +13,7 @@ func resourceRules() []rule {
 	for _, l := range hostlimits.Needed() {
 		all = append(all, limitRule(l))
 	}
-	return append(all, userIDs, space, templateTools, atBoot)
+	return append(all, userIDs, space, diskLimits, templateTools, atBoot)
 }
 
 // limitRule checks that a limit of the kernel is high enough for the VPSs there are.
@@ -86,6 +87,21 @@ func space(f Facts) []Check {
 		return bad(Warning, name, what, fmt.Sprintf("%s, but only %d inodes", found, f.FreeInodes), "free some, or give croft another place by CROFT_ROOT")
 	}
 	return good(name, what, found)
+}
+
+func diskLimits(f Facts) []Check {
+	const name, what = "disk limits", "--disk: an image with a file system for each VPS"
+	switch {
+	case f.DiskWhy != "":
+		remedy := f.install([5]string{"e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs"})
+		if !strings.Contains(f.DiskWhy, "not installed") {
+			remedy = "modprobe -a loop ext4"
+		}
+		return bad(Warning, name, what, f.DiskWhy, remedy)
+	case slices.Contains(f.BoundingCaps, "SYS_RESOURCE"):
+		return good(name, what, "works; only a stopped VPS gets more, because this host has no CAP_SYS_RESOURCE")
+	}
+	return good(name, what, "works; also a running VPS can get more")
 }
 
 func templateTools(f Facts) []Check {

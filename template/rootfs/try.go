@@ -31,7 +31,7 @@ func Try(dir string) (Trial, error) {
 	if err := removeOldTrials(dir); err != nil {
 		return Trial{}, layer.HostError(err)
 	}
-	here := filepath.Join(dir, trialPrefix+strconv.Itoa(os.Getpid()))
+	here := TrialPath(dir)
 	defer os.RemoveAll(here)
 	// The ids of the root filesystem can enter only directories that all users can.
 	r := Rootfs{
@@ -62,6 +62,12 @@ func Try(dir string) (Trial, error) {
 // trialPrefix begins the name of a trial's directory. The pid of its process
 // follows.
 const trialPrefix = ".try-"
+
+// TrialPath is a file or directory in dir for something that this process tries. If the
+// process is killed, the next Try removes it.
+func TrialPath(dir string) string {
+	return filepath.Join(dir, trialPrefix+strconv.Itoa(os.Getpid()))
+}
 
 // removeOldTrials removes the directories of trials whose process was killed.
 func removeOldTrials(dir string) error {

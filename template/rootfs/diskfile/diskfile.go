@@ -68,6 +68,16 @@ func Create(ctx context.Context, path string, size Size) (err error) {
 	return nil
 }
 
+// Try makes a small image at path, which must not exist, mounts it for a moment where
+// nothing else sees it, and removes it.
+func Try(ctx context.Context, path string) error {
+	if err := Create(ctx, path, Size{Bytes: 16 << 20}); err != nil {
+		return err
+	}
+	defer os.Remove(path)
+	return privately(path, func(string, *os.File) {})
+}
+
 // makeFS makes a file system that takes the whole image. Root of the host has no
 // reserved blocks: all writes of a VPS count as its writes.
 func makeFS(ctx context.Context, path string, size Size) error {

@@ -154,6 +154,15 @@ func TestCreateFails(t *testing.T) {
 	}
 }
 
+func TestTry(t *testing.T) {
+	path := image(t, Size{Bytes: 32 << 20})
+	tried := filepath.Join(filepath.Dir(path), "tried")
+	roottest.Must(t, Try(context.Background(), tried))
+	if _, err := os.Lstat(tried); !os.IsNotExist(err) {
+		t.Errorf("the image is there: %v", err)
+	}
+}
+
 func TestUsageInSuperblock(t *testing.T) {
 	block := make([]byte, superblockSize)
 	if _, err := usageIn(block); err == nil {
