@@ -138,7 +138,7 @@ func TestDiskLimitChanges(t *testing.T) {
 	}
 }
 
-// Snapshots, clones and copies know a VPS with an image.
+// Snapshots, clones, copies and backups know a VPS with an image.
 func TestDiskLimitWithSnapshots(t *testing.T) {
 	hostAsBefore(t)
 	needLoopDevices(t)
@@ -181,6 +181,14 @@ func TestDiskLimitWithSnapshots(t *testing.T) {
 	must(t, "destroy", "--force", other)
 	must(t, "snapshot", "delete", web, "live")
 	must(t, "snapshot", "delete", web, "stopped")
+	archive := filepath.Join(t.TempDir(), "web.tar")
+	must(t, "export", web, archive)
+	must(t, "destroy", "--force", web)
+	must(t, "import", archive)
+	must(t, "start", web)
+	if got := sh(t, web, "cat /root/f; df -P / | awk 'NR==2 {print ($2 < 65536)}'"); got != "one\n1" {
+		t.Errorf("imported it has %q", got)
+	}
 	must(t, "destroy", "--force", web)
 	if after := layersOfRoot(t); len(after) != len(before) {
 		t.Errorf("layers are left: %q", after)
