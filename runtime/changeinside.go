@@ -74,7 +74,7 @@ func (m *Manager) withFiles(ctx context.Context, l *state.Locked, v vps.VPS, do 
 	if err != nil {
 		return err
 	}
-	defer life.Close()
+	defer state.ReleaseLife(life)
 	dir, err := m.openFiles(v)
 	if err != nil {
 		return err

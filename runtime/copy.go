@@ -11,6 +11,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/inside"
+	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/filecopy"
 	"croft/runtime/look"
@@ -153,11 +154,11 @@ func (m *Manager) openStopped(ctx context.Context, v vps.VPS) (*os.File, func(),
 	}
 	root, err := m.openFiles(v)
 	if err != nil {
-		life.Close()
+		state.ReleaseLife(life)
 		l.Unlock()
 		return nil, nil, err
 	}
-	return root, func() { root.Close(); life.Close(); l.Unlock() }, nil
+	return root, func() { root.Close(); state.ReleaseLife(life); l.Unlock() }, nil
 }
 
 // openFiles opens the root filesystem of v, which does not run: where croft mount

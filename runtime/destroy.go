@@ -79,7 +79,7 @@ func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOpt
 	if err != nil {
 		return err
 	}
-	defer life.Close()
+	defer state.ReleaseLife(life)
 	ctx = context.WithoutCancel(ctx)
 	if o.Keep > 0 {
 		if v, err = m.finishRename(ctx, l, v); err != nil {
@@ -227,7 +227,7 @@ func (m *Manager) clearRemains(ctx context.Context, l *state.Locked, force bool)
 	if err != nil {
 		return err
 	}
-	defer life.Close()
+	defer state.ReleaseLife(life)
 	pids, err := m.containers.Remains(string(l.Name()))
 	if err == nil && len(pids) > 0 {
 		if !force {

@@ -87,7 +87,7 @@ func (c *change) moveFiles(ctx context.Context, to vps.Disk) (err error) {
 	if err != nil {
 		return err
 	}
-	defer life.Close()
+	defer state.ReleaseLife(life)
 	if err := c.notMounted(c.now.Name); err != nil {
 		return err
 	}

@@ -276,7 +276,7 @@ func (mon *monitor) removeIfAbandoned(ctx context.Context) error {
 	if err != nil || !mon.abandoned(v) {
 		return nil
 	}
-	mon.life.Close()
+	state.ReleaseLife(mon.life)
 	mon.lockWait = time.Minute // another command may wait for the end of this VPS
 	err = mon.Destroy(ctx, mon.name, DestroyOptions{IfExists: true})
 	if fail.Is(err, fail.State) { // a command has started it again

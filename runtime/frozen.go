@@ -72,7 +72,7 @@ func (m *Manager) capture(ctx context.Context, l *state.Locked, v vps.VPS) (c ca
 	if err != nil {
 		return captured{}, err
 	}
-	defer life.Close()
+	defer state.ReleaseLife(life)
 	if err := m.notMounted(v.Name); err != nil {
 		return captured{}, err
 	}

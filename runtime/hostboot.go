@@ -138,7 +138,7 @@ func (m *Manager) stopForShutdown(ctx context.Context, name vps.Name, deadline t
 	}
 	life, err := m.stopLocked(ctx, l, v, StopOptions{Timeout: left, Fast: left <= 0})
 	if life != nil {
-		life.Close()
+		state.ReleaseLife(life)
 	}
 	if err == nil && left <= 0 {
 		return fail.New(fail.Timeout, "%s was killed: no time was left for it to stop", name)

@@ -29,7 +29,7 @@ func (m *Manager) mergeLayers(ctx context.Context, l *state.Locked, v vps.VPS) (
 	if err != nil {
 		return v, err
 	}
-	defer life.Close()
+	defer state.ReleaseLife(life)
 	if m.notMounted(v.Name) != nil {
 		return v, nil
 	}

@@ -5,6 +5,7 @@ import (
 
 	"croft/bundles"
 	"croft/internal/fail"
+	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/paths"
 	"croft/template/rootfs"
@@ -27,7 +28,7 @@ func (m *Manager) Mount(ctx context.Context, name vps.Name) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer life.Close()
+	defer state.ReleaseLife(life)
 	root, err := m.rootfs(v)
 	if err != nil {
 		return "", err
@@ -68,7 +69,7 @@ func (m *Manager) Umount(ctx context.Context, name vps.Name) error {
 	if err != nil {
 		return err
 	}
-	defer life.Close()
+	defer state.ReleaseLife(life)
 	return m.rootfses.Release(m.mountpoint(v.Name))
 }
 

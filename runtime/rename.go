@@ -54,7 +54,7 @@ func (m *Manager) Rename(ctx context.Context, old, new vps.Name) error {
 	if err != nil {
 		return err
 	}
-	defer life.Close()
+	defer state.ReleaseLife(life)
 	if err := m.notMounted(old); err != nil {
 		return err
 	}

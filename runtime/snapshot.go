@@ -121,7 +121,7 @@ func (m *Manager) RestoreSnapshot(ctx context.Context, name vps.Name, snapshot s
 	if err != nil {
 		return err
 	}
-	defer life.Close()
+	defer state.ReleaseLife(life)
 	if err := m.notMounted(name); err != nil {
 		return err
 	}

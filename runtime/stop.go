@@ -52,7 +52,7 @@ func (m *Manager) Stop(ctx context.Context, name vps.Name, o StopOptions) error 
 	life, err := m.stopLocked(ctx, l, v, o)
 	if life != nil {
 		m.unmarkRunning(name) // a reboot from inside may have marked it meanwhile
-		life.Close()
+		state.ReleaseLife(life)
 		if ran {
 			m.afterStop(ctx, v)
 		}
@@ -98,7 +98,7 @@ func (m *Manager) Kill(ctx context.Context, name vps.Name, sig syscall.Signal) e
 	life, err := m.stopLocked(ctx, l, v, StopOptions{Fast: true})
 	if life != nil {
 		m.unmarkRunning(name)
-		life.Close()
+		state.ReleaseLife(life)
 		m.afterStop(ctx, v)
 	}
 	return err
@@ -163,7 +163,7 @@ func (m *Manager) restart(ctx context.Context, name vps.Name, o StopOptions) err
 	}
 	life, err := m.stopLocked(ctx, l, v, o)
 	if life != nil {
-		life.Close()
+		state.ReleaseLife(life)
 		if ran {
 			m.afterStop(ctx, v)
 		}

@@ -72,7 +72,7 @@ func (m *Manager) Convert(ctx context.Context, name vps.Name, to vps.Storage) er
 	if err != nil {
 		return err
 	}
-	defer life.Close()
+	defer state.ReleaseLife(life)
 	if err := m.notMounted(name); err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (m *Manager) fillFrom(ctx context.Context, l *state.Locked, v vps.VPS) func
 		if err != nil {
 			return err
 		}
-		defer life.Close()
+		defer state.ReleaseLife(life)
 		if err := m.notMounted(v.Name); err != nil {
 			return err
 		}

@@ -112,6 +112,14 @@ func (f *File) Drop() {
 	_ = f.Close()
 }
 
+// DropLife drops the lock of TryLife, also for processes that have inherited the
+// descriptor by accident, and closes the file.
+func DropLife(f *os.File) {
+	lock := wholeFile(unix.F_UNLCK)
+	_ = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock)
+	_ = f.Close()
+}
+
 // Close closes the file.
 func (f *File) Close() error {
 	dropping(f)

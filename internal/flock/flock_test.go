@@ -82,6 +82,31 @@ func TestLife(t *testing.T) {
 	}
 }
 
+// A dropped lock is free, although a child has a copy of its descriptor: as one of
+// another thread has until it executes its program.
+func TestDropLife(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "life")
+	a, b := open(t, path, Life), open(t, path, Life)
+	if got, err := a.TryLife(); !got || err != nil {
+		t.Fatal(got, err)
+	}
+	child := exec.Command("cat")
+	child.ExtraFiles = []*os.File{a.File}
+	stdin, err := child.StdinPipe()
+	if err == nil {
+		err = child.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	DropLife(a.File)
+	if got, err := b.TryLife(); !got || err != nil {
+		t.Error("it is still held", got, err)
+	}
+	stdin.Close()
+	_ = child.Wait()
+}
+
 func TestAt(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "sub")

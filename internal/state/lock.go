@@ -119,6 +119,11 @@ func (l *Locked) WaitLife(ctx context.Context) (*os.File, error) {
 	return f.File, nil
 }
 
+// ReleaseLife drops a life lock that no monitor has inherited, and closes it. It is free
+// at once, also while another thread of croft starts a program: until that has replaced
+// its copy of croft, it has a descriptor of the lock too.
+func ReleaseLife(life *os.File) { flock.DropLife(life) }
+
 // LifeHeld reports whether a monitor of name lives, at this moment. It takes no
 // lock.
 func (s *Store) LifeHeld(name vps.Name) (bool, error) {
