@@ -15,7 +15,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -45,7 +44,7 @@ func Main(args []string, umask int) int {
 		umask:   umask,
 		replace: replaceProcess,
 	}
-	return a.main(args)
+	return a.execute(args)
 }
 
 // connect returns the real Manager.
@@ -57,27 +56,12 @@ func connect(o runtime.Options) (Manager, error) {
 	return m, nil
 }
 
-// An app is one run of the program.
-type app struct {
-	stdio   runtime.Stdio
-	connect func(runtime.Options) (Manager, error)
-	recipes cookbook
-	getenv  func(string) string
-	now     func() time.Time
-	umask   int
-	replace func(argv []string, umask int) error // by another program; returns after an error only
-	atOnce  int                                  // limit of VPSs at the same time; 0 is the limit of the command
-
-	typed  []string        // the command line without the program's name
-	screen *display.Screen // stderr
-	debug  bool
-}
-
 // completeCommand is the command for the completion functions of shells.
 const completeCommand = "__complete"
 
-func (a *app) main(args []string) int {
+func (a *app) execute(args []string) int {
 	a.screen = display.NewScreen(a.stdio.Err, a.getenv, a.now)
+	a.report = func(path []string, err error) { a.printError(path, err) }
 	if len(args) > 0 {
 		a.typed = args[1:]
 	}
@@ -126,26 +110,4 @@ func (a *app) dispatch(root *cmdline.Verb, line cmdline.Line) error {
 	}
 	// The signal is the exit status, whatever the error says.
 	return &interrupted{cause: context.Cause(ctx), err: err}
-}
-
-// print writes a result.
-func (a *app) print(text string) error {
-	if _, err := io.WriteString(a.stdio.Out, text); err != nil {
-		return display.WriteError(err)
-	}
-	return nil
-}
-
-// printJSON writes v as JSON.
-func (a *app) printJSON(v any) error {
-	text, err := display.JSON(v)
-	if err != nil {
-		return err
-	}
-	return a.print(text)
-}
-
-// whileRead is display.WhileRead for standard output.
-func (a *app) whileRead(ctx context.Context, do func(context.Context) error) error {
-	return display.WhileRead(ctx, a.stdio.Out, do)
 }

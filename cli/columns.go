@@ -311,14 +311,6 @@ func limit(n int64, text func(int64) string) string {
 	return text(n)
 }
 
-// timeText writes a time for people, in the local zone.
-func timeText(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format("2006-01-02 15:04:05 -0700")
-}
-
 // parseColumns reads names of columns, separated by commas.
 func parseColumns(s string) ([]column, error) {
 	all := columns()

@@ -60,6 +60,7 @@ func TestForEachAtOnce(t *testing.T) {
 		connect: func(o runtime.Options) (Manager, error) { return newFake(o, func(string) string { return "" }) },
 		getenv:  func(string) string { return "" }, now: time.Now,
 	}
+	a.report = func(path []string, err error) { a.printError(path, err) }
 	a.screen = display.NewScreen(errs, a.getenv, a.now)
 	i := &invocation{app: a, Invocation: &cmdline.Invocation{Verb: a.startVerb(), Path: []string{"start"}, Words: words}}
 	err = atOnce(context.Background(), i, fakeManagers(t, a, 4), names, "start", do)

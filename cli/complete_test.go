@@ -132,8 +132,7 @@ func TestCompletionLooksOnly(t *testing.T) {
 		asked = append(asked, o)
 		return pretend(func(string) string { return "" }), nil
 	}
-	o := offers{app: a}
-	got := cmdline.Complete(a.commands(), []string{"--root", "/r", "stop", ""}, o.words)
+	got := cmdline.Complete(a.commands(), []string{"--root", "/r", "stop", ""}, words(a))
 	if !slices.Equal(got, []cmdline.Candidate{{Word: "web", About: "running, debian-12"}}) {
 		t.Errorf("offered %q", got)
 	}

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"croft/cli/cmdline"
 	"croft/cli/settings"
@@ -20,19 +18,6 @@ import (
 
 // Defaults of new VPSs: the file croft.yaml in the directory of the configuration,
 // and the profiles below it.
-
-// configDir is the directory of the configuration.
-func (i *invocation) configDir() string { return cmp.Or(i.place.Config, runtime.DefaultConfig) }
-
-// config reads croft.yaml; a missing file is empty.
-func (i *invocation) config() (settings.Config, error) {
-	path := filepath.Join(i.configDir(), "croft.yaml")
-	text, err := trusted(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return settings.Config{}, err
-	}
-	return settings.ParseConfig(path, text, trashKey, limitsKey)
-}
 
 // profile reads a profile. One that does not exist is fail.NotFound, and the error
 // names those that exist.
@@ -57,30 +42,6 @@ func profiles(dir string) []string {
 		files[n] = strings.TrimSuffix(filepath.Base(f), ".yaml")
 	}
 	return files
-}
-
-// trusted reads a file of the configuration. It must belong to root or to the user of
-// croft, and no other user may write it: it can make a VPS privileged.
-func trusted(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	owner := info.Sys().(*syscall.Stat_t).Uid
-	if info.Mode().Perm()&0o022 != 0 || owner != 0 && int(owner) != os.Geteuid() {
-		return nil, fail.New(fail.Host, "%s: other users can change it", path).WithHint("ls -l %s", path)
-	}
-	text := make([]byte, info.Size())
-	n, err := f.ReadAt(text, 0)
-	if n < len(text) {
-		return nil, err
-	}
-	return text, nil
 }
 
 // profileName reads the name of a profile.
@@ -149,8 +110,8 @@ func (i *invocation) tellTemplate() {
 	}
 }
 
-// profiles returns the profiles for completion.
-func (o *offers) profiles(c *cmdline.Completion) []cmdline.Candidate {
+// profileWords returns the profiles for completion.
+func (o *offers) profileWords(c *cmdline.Completion) []cmdline.Candidate {
 	dir := cmp.Or(c.Global("config-dir"), o.getenv("CROFT_CONFIG_DIR"), runtime.DefaultConfig)
 	var all []cmdline.Candidate
 	for _, name := range slices.Sorted(slices.Values(profiles(filepath.Join(dir, "profiles")))) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"croft/cli/cmdline"
 	"croft/cli/values"
 	"croft/internal/vps"
 )
@@ -32,4 +33,14 @@ func deviceEdits(i *invocation) []vps.Edit {
 		edits = append(edits, vps.AddDevice{Device: d})
 	}
 	return edits
+}
+
+func (o *offers) devices(c *cmdline.Completion) []cmdline.Candidate {
+	var all []cmdline.Candidate
+	for _, v := range o.chosen(c) {
+		for _, d := range v.Devices {
+			all = append(all, cmdline.Candidate{Word: d.Name(), About: "device of " + string(v.Name)})
+		}
+	}
+	return all
 }

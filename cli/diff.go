@@ -74,7 +74,7 @@ func printDiff(ctx context.Context, i *invocation, m Manager, name vps.Name, old
 		if err != nil {
 			return err
 		}
-		return output{i, display.Format{Name: display.FormatJSON}}.printJSON(all)
+		return output{invocation: i, Format: display.Format{Name: display.FormatJSON}}.printJSON(all)
 	}
 	w := bufio.NewWriter(i.stdio.Out)
 	err := m.Diff(ctx, name, old, new, func(c runtime.FileChange) error {

@@ -29,15 +29,15 @@ func (a *app) editText(pattern string, text []byte) (edited []byte, path string,
 	if err = cmp.Or(err, f.Close()); err != nil {
 		return nil, "", fail.New(fail.Host, "%w", err)
 	}
-	if err := a.edit(f.Name()); err != nil {
+	if err := a.runEditor(f.Name()); err != nil {
 		return nil, "", err
 	}
 	edited, err = os.ReadFile(f.Name())
 	return edited, f.Name(), err
 }
 
-// edit runs the editor until it ends. Ctrl-C is for the editor meanwhile.
-func (a *app) edit(path string) error {
+// runEditor runs the editor until it ends. Ctrl-C is for the editor meanwhile.
+func (a *app) runEditor(path string) error {
 	editor := cmp.Or(a.getenv("VISUAL"), a.getenv("EDITOR"), "vi")
 	keys := make(chan os.Signal, 1)
 	signal.Notify(keys, syscall.SIGINT, syscall.SIGQUIT) // caught and not ignored: the editor gets the default action

@@ -62,7 +62,7 @@ func sent(t *testing.T, environment map[string]string, words ...string) (argv []
 		},
 	}
 	a.screen = display.NewScreen(null, a.getenv, a.now)
-	return argv, a.main(append([]string{"croft"}, words...))
+	return argv, a.execute(append([]string{"croft"}, words...))
 }
 
 func TestAnotherHost(t *testing.T) {

@@ -786,7 +786,7 @@ func fakeMain() {
 		now:     clock(os.Getenv),
 		atOnce:  1, // so that the order of calls is known
 	}
-	os.Exit(a.main(os.Args))
+	os.Exit(a.execute(os.Args))
 }
 
 // clock stands still at FAKE_NOW, if that is set.
@@ -840,7 +840,7 @@ func croft(t interface {
 		now:     clock(getenv),
 		atOnce:  1, // so that the order of calls is known
 	}
-	r := ran{status: a.main(append([]string{"croft"}, args...))}
+	r := ran{status: a.execute(append([]string{"croft"}, args...))}
 	for name, text := range map[string]*string{"out": &r.out, "err": &r.err, "calls": &r.called} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -152,7 +152,7 @@ func hostEnd(results []runtime.HostResult, err error) error {
 	}
 	for _, r := range results {
 		if r.Err != nil {
-			return reported{r.Err}
+			return reported{Err: r.Err}
 		}
 	}
 	return nil

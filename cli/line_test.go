@@ -197,7 +197,7 @@ func TestTerminal(t *testing.T) {
 			if c.option != "" {
 				args = append(args, c.option)
 			}
-			if got := a.main(append(args, "true")); got != c.status {
+			if got := a.execute(append(args, "true")); got != c.status {
 				t.Errorf("%v: status %d, want %d", args, got, c.status)
 			}
 			text, err := os.ReadFile(calls)

@@ -179,7 +179,7 @@ func named(i *invocation, all []runtime.Info) ([]runtime.Info, error) {
 		err := fail.New(fail.NotFound, "no VPS named %q", name)
 		i.report(i.Path, err)
 		if first == nil {
-			first = reported{err}
+			first = reported{Err: err}
 		}
 	}
 	return slices.DeleteFunc(all, func(v runtime.Info) bool { return !slices.Contains(i.Words, string(v.Name)) }), first

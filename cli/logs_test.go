@@ -24,7 +24,7 @@ func TestLogsOnATerminal(t *testing.T) {
 			connect: func(o runtime.Options) (Manager, error) { return newFake(o, getenv) },
 			getenv:  getenv, now: time.Now,
 		}
-		if got := a.main(append([]string{"croft"}, strings.Fields(args)...)); got != 0 {
+		if got := a.execute(append([]string{"croft"}, strings.Fields(args)...)); got != 0 {
 			t.Errorf("%s: status %d", args, got)
 		}
 		got := make([]byte, len(want))

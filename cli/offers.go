@@ -11,19 +11,6 @@ import (
 
 // The words about the network of a VPS that completion offers: see complete.go.
 
-func (o *offers) networks(c *cmdline.Completion) []cmdline.Candidate {
-	m := o.browse(c)
-	if m == nil {
-		return nil
-	}
-	var all []cmdline.Candidate
-	networks, _ := m.Networks(context.Background())
-	for _, n := range networks {
-		all = append(all, cmdline.Candidate{Word: n.Name, About: strings.TrimSpace(string(n.Mode) + " " + n.IPv4 + " " + n.IPv6)})
-	}
-	return all
-}
-
 // addresses returns the addresses of the first interface of each VPS.
 func (o *offers) addresses(c *cmdline.Completion) []cmdline.Candidate {
 	var all []cmdline.Candidate
@@ -44,16 +31,6 @@ func (o *offers) networksOf(c *cmdline.Completion) []cmdline.Candidate {
 	for _, v := range o.chosen(c) {
 		for _, i := range v.Interfaces {
 			all = append(all, cmdline.Candidate{Word: i.Network, About: i.Name + " of " + string(v.Name)})
-		}
-	}
-	return all
-}
-
-func (o *offers) devices(c *cmdline.Completion) []cmdline.Candidate {
-	var all []cmdline.Candidate
-	for _, v := range o.chosen(c) {
-		for _, d := range v.Devices {
-			all = append(all, cmdline.Candidate{Word: d.Name(), About: "device of " + string(v.Name)})
 		}
 	}
 	return all
@@ -120,21 +97,6 @@ func (o *offers) routes(c *cmdline.Completion) []cmdline.Candidate {
 		if r.Number > 0 {
 			all = append(all, cmdline.Candidate{Word: r.Destination, About: "number " + strconv.Itoa(r.Number)})
 		}
-	}
-	return all
-}
-
-// boots returns the newest boots of the VPS, as logs --boot takes them.
-func (o *offers) boots(c *cmdline.Completion) []cmdline.Candidate {
-	newest, most := 0, 10
-	if len(c.Words) > 0 {
-		for _, v := range o.chosen(c) {
-			newest = v.Boot
-		}
-	}
-	all := []cmdline.Candidate{{Word: "0", About: "the newest boot"}}
-	for n := 1; n < min(most, newest); n++ {
-		all = append(all, cmdline.Candidate{Word: strconv.Itoa(-n), About: "boot " + strconv.Itoa(newest-n)})
 	}
 	return all
 }

@@ -30,7 +30,7 @@ func TestQueries(t *testing.T) {
 			asked = append(asked, o)
 			return nil, errAccepted
 		}
-		a.main(append([]string{"croft"}, strings.Fields(line)...))
+		a.execute(append([]string{"croft"}, strings.Fields(line)...))
 		if len(asked) != 1 || asked[0].Query != want {
 			t.Errorf("%s asked %+v", line, asked)
 		}

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"slices"
@@ -15,47 +14,6 @@ import (
 	"croft/internal/vps"
 	"croft/runtime"
 )
-
-// A status is the exit status of a command inside. It is not a failure of croft, so
-// croft prints nothing.
-type status int
-
-func (s status) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
-
-// A refusal is an error about one VPS, template or network, with the failed act.
-type refusal struct {
-	name, act string // web, "start"
-	err       error
-}
-
-// Error returns "web: cannot start: REASON". A REASON that begins with the name
-// has "it" instead.
-func (r *refusal) Error() string {
-	why := r.err.Error()
-	if rest, ok := strings.CutPrefix(why, r.name+": "); ok {
-		why = rest
-	} else if rest, ok := strings.CutPrefix(why, r.name+" "); ok {
-		why = "it " + rest
-	}
-	return fmt.Sprintf("%s: cannot %s: %s", r.name, r.act, why)
-}
-
-func (r *refusal) Unwrap() error { return r.err }
-
-// cannot adds the failed act and the name to err. It leaves nil, usage errors and
-// the status of a command inside unchanged.
-func cannot(act, name string, err error) error {
-	var s status
-	if err == nil || errors.As(err, &s) || fail.Is(err, fail.Usage) {
-		return err
-	}
-	return &refusal{name: name, act: act, err: err}
-}
-
-// A reported error has been printed. It still becomes the exit status.
-type reported struct{ error }
-
-func (r reported) Unwrap() error { return r.error }
 
 // interrupted is a command that a signal cancelled.
 type interrupted struct{ cause, err error }
@@ -108,7 +66,7 @@ func (a *app) finish(l cmdline.Line, err error) int {
 	if readerGone(err) {
 		return 128 + int(syscall.SIGPIPE)
 	}
-	a.report(l.Meant, err)
+	a.printError(l.Meant, err)
 	return exitStatus(err, l.Verb)
 }
 
@@ -119,8 +77,8 @@ func readerGone(err error) bool {
 	return errors.As(err, &path) && path.Path == os.Stdout.Name() && errors.Is(err, syscall.EPIPE)
 }
 
-// report prints an error, unless it has been printed.
-func (a *app) report(path []string, err error) {
+// printError prints an error, unless it has been printed.
+func (a *app) printError(path []string, err error) {
 	var done reported
 	if errors.As(err, &done) {
 		return
@@ -236,9 +194,4 @@ func exitStatus(err error, v *cmdline.Verb) int {
 		return fail.ExecFailed
 	}
 	return int(fail.KindOf(err))
-}
-
-// usageError is an error about the command line.
-func usageError(format string, args ...any) *fail.Error {
-	return fail.New(fail.Usage, format, args...)
 }

@@ -176,7 +176,7 @@ func (o statsOutput) showStats(now, before []runtime.Stats) error {
 			err := cannot("look at", string(s.Name), s.Err)
 			o.report(o.Path, err)
 			if first == nil {
-				first = reported{err}
+				first = reported{Err: err}
 			}
 			continue
 		}

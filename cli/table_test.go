@@ -40,7 +40,7 @@ func onTerminalOf(t *testing.T, columns uint16, args ...string) []string {
 			}
 		}
 	}()
-	if status := a.main(append([]string{"croft"}, args...)); status != 0 {
+	if status := a.execute(append([]string{"croft"}, args...)); status != 0 {
 		t.Errorf("%q: status %d", args, status)
 	}
 	if _, err := slave.WriteString("THE END\n"); err != nil {

@@ -13,9 +13,6 @@ import (
 	"croft/runtime"
 )
 
-// trashKey is the key of croft.yaml for the default of --keep.
-const trashKey = "trash"
-
 // keepOption says how long destroyed VPSs can be restored.
 func keepOption() cmdline.Option {
 	return cmdline.Option{Name: "keep", Placeholder: "TIME", Usage: "how long the VPS can be restored: 24h, 7d; 0 deletes its files now (CROFT_TRASH; default: trash of croft.yaml, or 0)"}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -123,17 +122,4 @@ func (a *app) volumeRemoveVerb() *cmdline.Verb {
 			return eachWord(ctx, i, "remove", values.Volume, func(m Manager, name string) error { return m.RemoveVolume(ctx, name) })
 		}),
 	}
-}
-
-func (o *offers) volumes(c *cmdline.Completion) []cmdline.Candidate {
-	m := o.browse(c)
-	if m == nil {
-		return nil
-	}
-	var all []cmdline.Candidate
-	volumes, _ := m.Volumes(context.Background())
-	for _, v := range volumes {
-		all = append(all, cmdline.Candidate{Word: v.Name, About: fmt.Sprintf("%d users", len(v.UsedBy))})
-	}
-	return all
 }
