@@ -21,7 +21,13 @@ const module = "croft"
 // It names every package, and no other: docs/architecture.md draws it.
 var arrows = map[string][]string{
 	".":                {"cli", "cli/oci", "runtime", "runtime/sysctls"},
-	"cli":              {"runtime", "cli/oci", "cli/cmdline", "cli/cmdline/roff", "cli/display", "cli/prometheus", "cli/settings", "cli/values", "internal/ssh", "internal/vps", "internal/signame", "internal/sizes"},
+	"cli":              {"runtime", "cli/command", "cli/options", "cli/look", "cli/networks", "cli/snapshots", "cli/templates", "cli/oci", "cli/cmdline", "cli/cmdline/roff", "cli/display", "cli/prometheus", "cli/settings", "cli/values", "internal/ssh", "internal/vps", "internal/signame", "internal/sizes"},
+	"cli/command":      {"runtime", "cli/cmdline", "cli/display", "cli/settings", "cli/values", "internal/vps", "internal/sizes"},
+	"cli/options":      {"runtime", "cli/command", "cli/cmdline", "cli/settings", "cli/values", "internal/vps"},
+	"cli/look":         {"runtime", "cli/command", "cli/cmdline", "cli/display", "cli/options", "cli/prometheus", "cli/values", "internal/vps", "internal/sizes"},
+	"cli/networks":     {"runtime", "cli/command", "cli/cmdline", "cli/display", "cli/options", "cli/values", "internal/vps"},
+	"cli/snapshots":    {"runtime", "cli/command", "cli/cmdline", "cli/display", "cli/look", "cli/options", "cli/settings", "cli/values", "internal/vps"},
+	"cli/templates":    {"runtime", "cli/command", "cli/cmdline", "cli/display", "cli/options", "cli/values", "internal/vps", "internal/sizes"},
 	"cli/oci":          {"cli/cmdline", "runtime/container", "runtime/streams", "internal/signame"},
 	"cli/cmdline":      {"cli/cmdline/roff"},
 	"cli/cmdline/roff": nil,

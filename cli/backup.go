@@ -12,14 +12,16 @@ import (
 	"golang.org/x/term"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
+	"croft/cli/templates"
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/runtime"
 )
 
-func (a *app) exportVerb() *cmdline.Verb {
+func exportVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "export", Group: groupLife, Args: "NAME[@SNAPSHOT] FILE|-", Words: cloneSources, After: cmdline.Files,
+		Name: "export", Group: command.GroupLife, Args: "NAME[@SNAPSHOT] FILE|-", Words: command.CloneSources, After: cmdline.Files,
 		Summary:  "write a backup of a VPS to a file",
 		Examples: []string{"croft export web /backup/web.tar", "croft export web@before-upgrade - | ssh backup.example.org 'cat >web.tar'"},
 		About: `The archive has the files and the settings of the VPS, or of its snapshot, and the
@@ -36,7 +38,7 @@ is no file.`,
 			{Name: "force", Usage: "overwrite an existing file"},
 		},
 		Synonyms: []string{"backup", "dump", "save"},
-		Run:      a.run(export),
+		Run:      a.Run(export),
 	}
 }
 
@@ -59,13 +61,13 @@ func vpsOrSnapshot(word string) (vps.Name, string, error) {
 	return name, snapshot, err
 }
 
-func export(ctx context.Context, i *invocation) error {
-	o := runtime.ExportOptions{Compress: get(i, "compress", parseCompression)}
+func export(ctx context.Context, i *command.Invocation) error {
+	o := runtime.ExportOptions{Compress: command.Get(i, "compress", parseCompression)}
 	if i.Err != nil {
 		return i.Err
 	}
 	if len(i.Words) != 2 || i.Words[1] == "" {
-		return usageError("export takes a NAME, or NAME@SNAPSHOT, and a FILE, or - for standard output")
+		return command.UsageError("export takes a NAME, or NAME@SNAPSHOT, and a FILE, or - for standard output")
 	}
 	name, snapshot, err := vpsOrSnapshot(i.Words[0])
 	if err != nil {
@@ -73,15 +75,15 @@ func export(ctx context.Context, i *invocation) error {
 	}
 	o.Snapshot = snapshot
 	to := i.Words[1]
-	if to == "-" && term.IsTerminal(int(i.stdio.Out.Fd())) {
-		return usageError("export: standard output is a terminal, and an archive is not for people")
+	if to == "-" && term.IsTerminal(int(i.Stdio.Out.Fd())) {
+		return command.UsageError("export: standard output is a terminal, and an archive is not for people")
 	}
 	if to != "-" {
 		if err := notDirectory(to); err != nil {
 			return err
 		}
 	}
-	m, err := i.manager()
+	m, err := i.Manager()
 	if err != nil {
 		return err
 	}
@@ -91,19 +93,19 @@ func export(ctx context.Context, i *invocation) error {
 		return err
 	}
 	if to == "-" {
-		err = write(i.stdio.Out)
+		err = write(i.Stdio.Out)
 	} else {
-		err = intoFile(to, 0o600, i.Is("force"), func(f *os.File) error { return write(f) })
+		err = templates.IntoFile(to, 0o600, i.Is("force"), func(f *os.File) error { return write(f) })
 	}
 	if pause > 0 {
-		i.screen.Line(fmt.Sprintf("%s: it stood still for %d ms", name, pause.Milliseconds()))
+		i.Screen.Line(fmt.Sprintf("%s: it stood still for %d ms", name, pause.Milliseconds()))
 	}
-	return cannot("export", i.Words[0], err)
+	return command.Cannot("export", i.Words[0], err)
 }
 
-func (a *app) importVerb() *cmdline.Verb {
+func importVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "import", Group: groupLife, Args: "FILE|- [NAME]", Words: cmdline.Files,
+		Name: "import", Group: command.GroupLife, Args: "FILE|- [NAME]", Words: cmdline.Files,
 		Summary:  "create a VPS from a backup",
 		Examples: []string{"croft import /backup/web.tar", "croft import /backup/web.tar web-2 --network none"},
 		About: `Reads what "croft export" has written; "-" is standard input. The VPS gets the name in
@@ -120,7 +122,7 @@ archives that you trust.`,
 			{Name: "network", Placeholder: "OLD=NEW|none", Many: true, Usage: "use the network NEW of this host for OLD of the archive; none: the VPS gets no interfaces; may be repeated"},
 		},
 		Synonyms: []string{"recover", "load"},
-		Run:      a.run(importVPS),
+		Run:      a.Run(importVPS),
 	}
 }
 
@@ -141,9 +143,9 @@ func parseReplacement(s string) (replacement, error) {
 	return replacement{old, now}, nil
 }
 
-func importVPS(ctx context.Context, i *invocation) error {
+func importVPS(ctx context.Context, i *command.Invocation) error {
 	var o runtime.ImportOptions
-	all := getMany(i, "network", parseReplacement)
+	all := command.GetMany(i, "network", parseReplacement)
 	if i.Err != nil {
 		return i.Err
 	}
@@ -153,7 +155,7 @@ func importVPS(ctx context.Context, i *invocation) error {
 			continue
 		}
 		if o.Networks[r.old] != "" {
-			return usageError("--network: %s is given twice", r.old)
+			return command.UsageError("--network: %s is given twice", r.old)
 		}
 		if o.Networks == nil {
 			o.Networks = map[string]string{}
@@ -161,10 +163,10 @@ func importVPS(ctx context.Context, i *invocation) error {
 		o.Networks[r.old] = r.new
 	}
 	if o.NoNetwork && len(all) > 1 {
-		return usageError("--network: none, and others")
+		return command.UsageError("--network: none, and others")
 	}
 	if len(i.Words) < 1 || len(i.Words) > 2 || i.Words[0] == "" {
-		return usageError("import takes a FILE, or - for standard input, and possibly a NAME")
+		return command.UsageError("import takes a FILE, or - for standard input, and possibly a NAME")
 	}
 	if len(i.Words) == 2 {
 		var err error
@@ -175,12 +177,12 @@ func importVPS(ctx context.Context, i *invocation) error {
 	return importFile(ctx, i, i.Words[0], o)
 }
 
-func importFile(ctx context.Context, i *invocation, file string, o runtime.ImportOptions) error {
-	in := i.stdio.In
+func importFile(ctx context.Context, i *command.Invocation, file string, o runtime.ImportOptions) error {
+	in := i.Stdio.In
 	if file == "-" && term.IsTerminal(int(in.Fd())) {
-		return usageError("import: standard input is a terminal")
+		return command.UsageError("import: standard input is a terminal")
 	}
-	m, err := i.manager()
+	m, err := i.Manager()
 	if err != nil {
 		return err
 	}
@@ -190,16 +192,16 @@ func importFile(ctx context.Context, i *invocation, file string, o runtime.Impor
 		}
 		f, err := os.Open(file)
 		if err != nil {
-			return openError(file, err)
+			return templates.OpenError(file, err)
 		}
 		defer f.Close()
 		in = f
 	}
 	info, err := m.Import(ctx, in, o)
 	if err != nil {
-		return cannot("import", file, err)
+		return command.Cannot("import", file, err)
 	}
-	return i.print(string(info.Name) + "\n")
+	return i.Print(string(info.Name) + "\n")
 }
 
 // notDirectory refuses a directory as an archive.

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 	"croft/cli/display"
 	"croft/internal/fail"
 	"croft/runtime"
@@ -35,20 +36,20 @@ func Main(args []string, umask int) int {
 	// work. Catch the signal instead of ignoring it: children get its default
 	// action again.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	a := &app{
-		stdio:   runtime.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
-		connect: connect,
-		recipes: new(runtime.Manager),
-		getenv:  os.Getenv,
-		now:     time.Now,
-		umask:   umask,
-		replace: replaceProcess,
+	a := &command.App{
+		Stdio:   runtime.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
+		Connect: connect,
+		Recipes: new(runtime.Manager),
+		Getenv:  os.Getenv,
+		Now:     time.Now,
+		Umask:   umask,
+		Replace: replaceProcess,
 	}
-	return a.execute(args)
+	return execute(a, args)
 }
 
 // connect returns the real Manager.
-func connect(o runtime.Options) (Manager, error) {
+func connect(o runtime.Options) (command.Manager, error) {
 	m, err := runtime.New(o)
 	if err != nil {
 		return nil, err
@@ -59,52 +60,52 @@ func connect(o runtime.Options) (Manager, error) {
 // completeCommand is the command for the completion functions of shells.
 const completeCommand = "__complete"
 
-func (a *app) execute(args []string) int {
-	a.screen = display.NewScreen(a.stdio.Err, a.getenv, a.now)
-	a.report = func(path []string, err error) { a.printError(path, err) }
+func execute(a *command.App, args []string) int {
+	a.Screen = display.NewScreen(a.Stdio.Err, a.Getenv, a.Now)
+	a.Report = func(path []string, err error) { printError(a, path, err) }
 	if len(args) > 0 {
-		a.typed = args[1:]
+		a.Line = args[1:]
 	}
-	if len(a.typed) == 1 && slices.Contains([]string{"--version", "-v", "-V"}, a.typed[0]) {
-		a.typed = []string{"version"}
+	if len(a.Line) == 1 && slices.Contains([]string{"--version", "-v", "-V"}, a.Line[0]) {
+		a.Line = []string{"version"}
 	}
-	root := a.commands()
-	if len(a.typed) > 0 && a.typed[0] == completeCommand {
-		a.complete(root, a.typed[1:])
+	root := commands(a)
+	if len(a.Line) > 0 && a.Line[0] == completeCommand {
+		complete(a, root, a.Line[1:])
 		return 0
 	}
-	line, err := cmdline.Read(root, a.typed)
+	line, err := cmdline.Read(root, a.Line)
 	if err == nil {
-		err = a.dispatch(root, line)
+		err = dispatch(a, root, line)
 	}
-	return a.finish(line, err)
+	return finish(a, line, err)
 }
 
 // dispatch runs the verb of a line.
-func (a *app) dispatch(root *cmdline.Verb, line cmdline.Line) error {
+func dispatch(a *command.App, root *cmdline.Verb, line cmdline.Line) error {
 	if line.Help {
-		return a.print(cmdline.Help(root, line.Path))
+		return a.Print(cmdline.Help(root, line.Path))
 	}
 	if line.Verb == root {
-		if len(a.typed) == 0 { // like git: the help, and a status that a script notices
-			if err := a.print(cmdline.Help(root, nil)); err != nil {
+		if len(a.Line) == 0 { // like git: the help, and a status that a script notices
+			if err := a.Print(cmdline.Help(root, nil)); err != nil {
 				return err
 			}
-			return status(fail.Usage)
+			return command.Status(fail.Usage)
 		}
-		return usageError("no command given").WithHint("croft help")
+		return command.UsageError("no command given").WithHint("croft help")
 	}
-	host, elsewhere, err := a.hostOf(line)
+	host, elsewhere, err := hostOf(a, line)
 	if err != nil {
 		return err
 	}
 	if elsewhere {
-		return a.runElsewhere(host, line)
+		return runElsewhere(a, host, line)
 	}
 	ctx, stop := interruptible(line.Verb)
 	defer stop()
 	err = line.Run(ctx, root)
-	var inside status
+	var inside command.Status
 	if err == nil || ctx.Err() == nil || errors.As(err, &inside) {
 		return err
 	}

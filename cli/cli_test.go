@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"croft/cli/cmdline"
-
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"croft/cli/cmdline"
+	"croft/cli/command"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -155,7 +156,7 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 		"create --user-data": true, "run --user-data": true, "set --user-data": true, "clone --user-data": true,
 		"create --password-file": true, "run --password-file": true, "set --password-file": true, "clone --password-file": true,
 	}
-	root := (&app{}).commands()
+	root := commands((&command.App{}))
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
 		if v.Name == "help" || v.Foreign {
 			return
@@ -233,7 +234,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 	values["credential"], values["timezone"], values["locale"], values["user-data"] = "a=b", "Europe/Berlin", "de_DE.UTF-8", filepath.Join(config, "user-data")
 	values["ssh-key"], values["password-file"] = filepath.Join(config, "key.pub"), filepath.Join(config, "password")
 	values["profile"], values["file"] = "small", filepath.Join(config, "profiles", "small.yaml")
-	root := (&app{}).commands()
+	root := commands((&command.App{}))
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
 		// These ask no Manager, so it does not matter to them where it is.
 		alone := slices.Contains([]string{"version", "completion", "man", "recipe"}, v.Name)
@@ -325,7 +326,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 }
 
 func TestHelpGolden(t *testing.T) {
-	root := (&app{}).commands()
+	root := commands((&command.App{}))
 	check := func(path []string) {
 		r := croft(t, nil, append([]string{"help"}, path...)...)
 		if r.status != 0 || r.err != "" || r.called != "" {
@@ -373,7 +374,7 @@ func TestHelpGolden(t *testing.T) {
 
 // Verbs and options fit together, and each has what help shows.
 func TestVerbsAreWhole(t *testing.T) {
-	root := (&app{}).commands()
+	root := commands((&command.App{}))
 	var walk func(path string, v *cmdline.Verb)
 	walk = func(path string, v *cmdline.Verb) {
 		if v.Summary == "" || strings.HasSuffix(v.Summary, ".") || (v.Run == nil) == (len(v.Verbs) == 0) && v != root {

@@ -5,13 +5,15 @@ import (
 	"slices"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
+	"croft/cli/options"
 	"croft/internal/vps"
 	"croft/runtime"
 )
 
-func (a *app) cloneVerb() *cmdline.Verb {
+func cloneVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "clone", Group: groupLife, Args: "NAME[@SNAPSHOT] NEW-NAME", Words: cloneSources,
+		Name: "clone", Group: command.GroupLife, Args: "NAME[@SNAPSHOT] NEW-NAME", Words: command.CloneSources,
 		Summary:  "create a VPS with the files and settings of another",
 		Examples: []string{"croft clone web web-2", "croft clone web@before-upgrade test --memory 1G", "croft clone --full web web-2"},
 		About: `The new VPS shares the files of the other until it changes them, so a clone of a stopped
@@ -28,20 +30,20 @@ The new VPS has user ids, addresses and MAC addresses of its own. It does not ge
 published ports, credentials and the protection. It has the host name of the other, or
 its own name if that was the name of the other. The options change its settings, as
 "croft set" does. Prints the new name.`,
-		Options: append(changeOptions(),
+		Options: append(options.ChangeOptions(),
 			cmdline.Option{Name: "full", Usage: "copy the files, and share only those of the template"}),
 		Synonyms: []string{"duplicate", "fork"},
-		Run:      a.run(clone),
+		Run:      a.Run(clone),
 	}
 }
 
-func clone(ctx context.Context, i *invocation) error {
-	edits, what := setEdits(i), insideOf(i, true)
+func clone(ctx context.Context, i *command.Invocation) error {
+	edits, what := options.SetEdits(i), options.InsideOf(i, true)
 	if i.Err != nil {
 		return i.Err
 	}
 	if len(i.Words) != 2 {
-		return usageError("clone takes a NAME, or NAME@SNAPSHOT, and a NEW-NAME")
+		return command.UsageError("clone takes a NAME, or NAME@SNAPSHOT, and a NEW-NAME")
 	}
 	o, err := cloneSource(i.Words[0])
 	if err != nil {
@@ -52,19 +54,19 @@ func clone(ctx context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
-	m, err := i.manager()
+	m, err := i.Manager()
 	if err != nil {
 		return err
 	}
-	inside, err := insideEdits(i, what)
+	inside, err := options.InsideEdits(i, what)
 	if err != nil {
 		return err
 	}
 	o.Edits = slices.Concat(edits, inside)
 	if _, err := m.Clone(ctx, to, o); err != nil {
-		return cannot("clone", i.Words[0], err)
+		return command.Cannot("clone", i.Words[0], err)
 	}
-	return i.print(string(to) + "\n")
+	return i.Print(string(to) + "\n")
 }
 
 // cloneSource reads NAME or NAME@SNAPSHOT.
@@ -74,15 +76,15 @@ func cloneSource(text string) (runtime.CloneOptions, error) {
 }
 
 // cloneSources returns the VPSs and their snapshots.
-func (o *offers) cloneSources(c *cmdline.Completion) []cmdline.Candidate {
-	m := o.browse(c)
+func cloneSources(o *command.Offers, c *cmdline.Completion) []cmdline.Candidate {
+	m := o.Browse(c)
 	if m == nil || len(c.Words) > 0 {
 		return nil
 	}
-	all := o.names(c, vpsNames)
+	all := o.Names(c, command.VPSNames)
 	snapshots, _ := m.Snapshots(context.Background())
 	for _, n := range snapshots {
 		all = append(all, cmdline.Candidate{Word: string(n.VPS) + "@" + n.Name, About: "its snapshot"})
 	}
-	return sorted(all)
+	return command.Sorted(all)
 }

@@ -1,14 +1,19 @@
 package cli
 
 import (
-	"croft/cli/values"
-
 	"croft/cli/cmdline"
+	"croft/cli/command"
+	"croft/cli/look"
+	"croft/cli/networks"
+	"croft/cli/options"
+	"croft/cli/snapshots"
+	"croft/cli/templates"
+	"croft/cli/values"
 )
 
 // commands is the whole command line: the options that every command takes,
 // and the commands in the order in which help lists them.
-func (a *app) commands() *cmdline.Verb {
+func commands(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
 		Name:    "croft",
 		Summary: "run virtual private servers out of Linux containers",
@@ -30,13 +35,13 @@ func (a *app) commands() *cmdline.Verb {
 			{Name: "help", Short: "h", Usage: "show help for the command"},
 		},
 		Verbs: []*cmdline.Verb{
-			a.createVerb(), a.startVerb(), a.stopVerb(), a.restartVerb(), a.killVerb(), a.pauseVerb(), a.resumeVerb(), a.destroyVerb(), a.trashVerb(), a.cloneVerb(), a.convertVerb(), a.snapshotVerb(), a.exportVerb(), a.importVerb(), a.runVerb(),
-			a.execVerb(), a.enterVerb(), a.consoleVerb(), a.cpVerb(), a.mountVerb(), a.umountVerb(),
-			a.listVerb(), a.statusVerb(), a.diffVerb(), a.inspectVerb(), a.statsVerb(), a.metricsVerb(), a.topVerb(), a.doctorVerb(), a.logsVerb(), a.eventsVerb(), a.waitVerb(),
-			a.setVerb(), a.editSettingsVerb(), a.renameVerb(), a.firewallVerb(), a.routeVerb(), a.publishVerb(),
-			a.templateVerb(), a.networkVerb(), a.volumeVerb(),
-			a.hostVerb(), a.ociVerb(),
-			a.versionVerb(), a.completionVerb(), a.manVerb(), a.helpVerb(),
+			createVerb(a), startVerb(a), stopVerb(a), restartVerb(a), killVerb(a), pauseVerb(a), resumeVerb(a), destroyVerb(a), trashVerb(a), cloneVerb(a), options.ConvertVerb(a), snapshots.SnapshotVerb(a), exportVerb(a), importVerb(a), runVerb(a),
+			execVerb(a), enterVerb(a), consoleVerb(a), cpVerb(a), mountVerb(a), umountVerb(a),
+			look.ListVerb(a), look.StatusVerb(a), look.DiffVerb(a), look.InspectVerb(a), look.StatsVerb(a), look.MetricsVerb(a), look.TopVerb(a), look.DoctorVerb(a), look.LogsVerb(a), look.EventsVerb(a), look.WaitVerb(a),
+			setVerb(a), editSettingsVerb(a), renameVerb(a), networks.FirewallVerb(a), networks.RouteVerb(a), networks.PublishVerb(a),
+			templates.TemplateVerb(a), networks.NetworkVerb(a), templates.VolumeVerb(a),
+			hostVerb(a), ociVerb(a),
+			versionVerb(a), completionVerb(a), manVerb(a), helpVerb(a),
 		},
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 	"croft/cli/display"
 	"croft/internal/fail"
 	"croft/internal/vps"
@@ -35,7 +36,7 @@ func TestForEachAtOnce(t *testing.T) {
 	var done []vps.Name
 	waiting := 0
 	together := make(chan struct{})
-	do := func(_ context.Context, _ Manager, name vps.Name) error {
+	do := func(_ context.Context, _ command.Manager, name vps.Name) error {
 		mu.Lock()
 		if waiting++; waiting == 4 {
 			close(together)
@@ -55,15 +56,15 @@ func TestForEachAtOnce(t *testing.T) {
 		}
 		return nil
 	}
-	a := &app{
-		stdio:   runtime.Stdio{Err: errs},
-		connect: func(o runtime.Options) (Manager, error) { return newFake(o, func(string) string { return "" }) },
-		getenv:  func(string) string { return "" }, now: time.Now,
+	a := &command.App{
+		Stdio:   runtime.Stdio{Err: errs},
+		Connect: func(o runtime.Options) (command.Manager, error) { return newFake(o, func(string) string { return "" }) },
+		Getenv:  func(string) string { return "" }, Now: time.Now,
 	}
-	a.report = func(path []string, err error) { a.printError(path, err) }
-	a.screen = display.NewScreen(errs, a.getenv, a.now)
-	i := &invocation{app: a, Invocation: &cmdline.Invocation{Verb: a.startVerb(), Path: []string{"start"}, Words: words}}
-	err = atOnce(context.Background(), i, fakeManagers(t, a, 4), names, "start", do)
+	a.Report = func(path []string, err error) { printError(a, path, err) }
+	a.Screen = display.NewScreen(errs, a.Getenv, a.Now)
+	i := &command.Invocation{App: a, Invocation: &cmdline.Invocation{Verb: startVerb(a), Path: []string{"start"}, Words: words}}
+	err = command.AtOnce(context.Background(), i, fakeManagers(t, a, 4), names, "start", do)
 	if !fail.Is(err, fail.State) {
 		t.Errorf("got %v", err)
 	}
@@ -77,7 +78,7 @@ func TestForEachAtOnce(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	begun := 0
-	err = atOnce(ctx, i, fakeManagers(t, a, 1), names, "start", func(context.Context, Manager, vps.Name) error {
+	err = command.AtOnce(ctx, i, fakeManagers(t, a, 1), names, "start", func(context.Context, command.Manager, vps.Name) error {
 		begun++
 		cancel()
 		return nil
@@ -87,11 +88,11 @@ func TestForEachAtOnce(t *testing.T) {
 	}
 }
 
-func fakeManagers(t *testing.T, a *app, n int) []Manager {
+func fakeManagers(t *testing.T, a *command.App, n int) []command.Manager {
 	t.Helper()
-	var all []Manager
+	var all []command.Manager
 	for range n {
-		m, err := a.connect(runtime.Options{})
+		m, err := a.Connect(runtime.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +109,7 @@ func TestHarmfulCommands(t *testing.T) {
 		"publish flush", "publish remove", "restart", "route flush", "route remove", "snapshot delete", "snapshot prune", "snapshot restore", "stop", "template prune", "template remove", "trash empty", "volume remove",
 	}
 	var got []string
-	eachVerb((&app{}).commands(), nil, func(path []string, v *cmdline.Verb) {
+	eachVerb(commands((&command.App{})), nil, func(path []string, v *cmdline.Verb) {
 		if v.Harmful {
 			got = append(got, strings.Join(path, " "))
 		}

@@ -5,80 +5,85 @@ import (
 	"slices"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 	"croft/cli/display"
+	"croft/cli/look"
+	"croft/cli/networks"
+	"croft/cli/options"
+	"croft/cli/snapshots"
 )
 
 // complete prints the words that the last of typed can become, a line each: the
 // word, a tab, and a text about it.
-func (a *app) complete(root *cmdline.Verb, typed []string) {
+func complete(a *command.App, root *cmdline.Verb, typed []string) {
 	for _, found := range cmdline.Complete(root, typed, words(a)) {
 		line := found.Word
 		if found.About != "" {
 			line += "\t" + display.OneLine(found.About)
 		}
-		_, _ = io.WriteString(a.stdio.Out, line+"\n")
+		_, _ = io.WriteString(a.Stdio.Out, line+"\n")
 	}
 }
 
 // offered returns the words of a kind.
-func offered(o *offers, c *cmdline.Completion, k cmdline.Kind) []cmdline.Candidate {
+func offered(o *command.Offers, c *cmdline.Completion, k cmdline.Kind) []cmdline.Candidate {
 	switch k {
-	case vpsNames, stoppedNames, runningNames, activeNames, pausedNames:
-		return o.names(c, k)
-	case templateNames:
-		return o.templates(c)
-	case templateSources:
-		return sorted(slices.Concat(o.templates(c), o.recipeNames(), []cmdline.Candidate{{Word: "busybox", About: "a small system in croft"}}))
-	case volumeNames:
-		return o.volumes(c)
-	case mountSources:
-		return o.mountSources(c)
-	case mountsOfVPS:
-		return o.mountTargets(c)
-	case networkNames:
-		return o.networks(c)
-	case networkOrNone:
-		return sorted(append(o.networks(c), cmdline.Candidate{Word: "none", About: "loopback only"}))
-	case recipeNames:
-		return o.recipeNames()
-	case trashNames:
-		return o.trash(c)
-	case snapshotsOfVPS:
-		return o.snapshots(c)
-	case cloneSources:
-		return o.cloneSources(c)
-	case shellNames:
+	case command.VPSNames, command.StoppedNames, command.RunningNames, command.ActiveNames, command.PausedNames:
+		return o.Names(c, k)
+	case command.TemplateNames:
+		return o.Templates(c)
+	case command.TemplateSources:
+		return command.Sorted(slices.Concat(o.Templates(c), o.RecipeNames(), []cmdline.Candidate{{Word: "busybox", About: "a small system in croft"}}))
+	case command.VolumeNames:
+		return o.Volumes(c)
+	case command.MountSources:
+		return options.MountSources(o, c)
+	case command.MountsOfVPS:
+		return options.MountTargets(o, c)
+	case command.NetworkNames:
+		return o.Networks(c)
+	case command.NetworkOrNone:
+		return command.Sorted(append(o.Networks(c), cmdline.Candidate{Word: "none", About: "loopback only"}))
+	case command.RecipeNames:
+		return o.RecipeNames()
+	case command.TrashNames:
+		return trash(o, c)
+	case command.SnapshotsOfVPS:
+		return snapshots.Snapshots(o, c)
+	case command.CloneSources:
+		return cloneSources(o, c)
+	case command.ShellNames:
 		return cmdline.Bare([]string{"bash", "zsh", "fish"})
-	case networksOfVPS:
-		return o.networksOf(c)
-	case addressesOfVPS:
-		return o.addresses(c)
-	case devicesOfVPS:
-		return o.devices(c)
-	case portsOfVPS:
-		return o.ports(c)
-	case firewallRulesOfVPS:
-		return o.firewallRules(c)
-	case firewallPolicies:
-		return firewallPolicyWords(len(c.Words) - 1)
-	case routesOfVPS:
-		return o.routes(c)
-	case bootsOfVPS:
-		return sorted(o.boots(c))
-	case listColumns:
-		return columnCandidates(c.Typed, columnNames())
-	case statsColumnList:
-		return columnCandidates(c.Typed, statsColumnNames())
-	case profileNames:
-		return o.profileWords(c)
-	case listFilters:
-		return o.filters(c)
+	case command.NetworksOfVPS:
+		return networks.Attached(o, c)
+	case command.AddressesOfVPS:
+		return networks.Addresses(o, c)
+	case command.DevicesOfVPS:
+		return options.Devices(o, c)
+	case command.PortsOfVPS:
+		return networks.Ports(o, c)
+	case command.FirewallRulesOfVPS:
+		return networks.FirewallRules(o, c)
+	case command.FirewallPolicies:
+		return networks.PolicyWords(len(c.Words) - 1)
+	case command.RoutesOfVPS:
+		return networks.Routes(o, c)
+	case command.BootsOfVPS:
+		return command.Sorted(look.Boots(o, c))
+	case command.ListColumns:
+		return look.ColumnCandidates(c.Typed, look.ColumnNames())
+	case command.StatsColumnList:
+		return look.ColumnCandidates(c.Typed, look.StatsColumnNames())
+	case command.ProfileNames:
+		return options.ProfileWords(o, c)
+	case command.ListFilters:
+		return look.Filters(o, c)
 	}
 	return nil
 }
 
 // words returns what gives the words of each kind for one completion.
-func words(a *app) func(*cmdline.Completion, cmdline.Kind) []cmdline.Candidate {
-	o := &offers{app: a}
+func words(a *command.App) func(*cmdline.Completion, cmdline.Kind) []cmdline.Candidate {
+	o := &command.Offers{App: a}
 	return func(c *cmdline.Completion, k cmdline.Kind) []cmdline.Candidate { return offered(o, c, k) }
 }

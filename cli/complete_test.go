@@ -9,6 +9,7 @@ import (
 	"al.essio.dev/pkg/shellescape"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 	"croft/runtime"
 )
 
@@ -128,11 +129,11 @@ func TestComplete(t *testing.T) {
 func TestCompletionLooksOnly(t *testing.T) {
 	var asked []runtime.Options
 	a := hinting(t)
-	a.connect = func(o runtime.Options) (Manager, error) {
+	a.Connect = func(o runtime.Options) (command.Manager, error) {
 		asked = append(asked, o)
 		return pretend(func(string) string { return "" }), nil
 	}
-	got := cmdline.Complete(a.commands(), []string{"--root", "/r", "stop", ""}, words(a))
+	got := cmdline.Complete(commands(a), []string{"--root", "/r", "stop", ""}, words(a))
 	if !slices.Equal(got, []cmdline.Candidate{{Word: "web", About: "running, debian-12"}}) {
 		t.Errorf("offered %q", got)
 	}

@@ -6,19 +6,19 @@ import (
 	"strconv"
 	"strings"
 
-	"croft/cli/cmdline"
-	"croft/cli/display"
-
 	"golang.org/x/term"
 
+	"croft/cli/cmdline"
+	"croft/cli/command"
+	"croft/cli/display"
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/runtime"
 )
 
-func (a *app) cpVerb() *cmdline.Verb {
+func cpVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "cp", Group: groupInside, Args: "SOURCE DESTINATION", Words: cmdline.Files, After: cmdline.Files,
+		Name: "cp", Group: command.GroupInside, Args: "SOURCE DESTINATION", Words: cmdline.Files, After: cmdline.Files,
 		Summary: "copy files between VPSs and the host",
 		Examples: []string{
 			"croft cp site/. web:/var/www/html",
@@ -45,24 +45,24 @@ set-group-ID bits and capabilities: they came from a user of the VPS.`,
 			{Name: "recursive", Short: "r", Usage: "copy directories; accepted for consistency, croft always does"},
 		},
 		Synonyms: []string{"copy", "push", "pull"},
-		Run:      a.run(copyFiles),
+		Run:      a.Run(copyFiles),
 	}
 }
 
-func copyFiles(ctx context.Context, i *invocation) error {
+func copyFiles(ctx context.Context, i *command.Invocation) error {
 	o := runtime.CopyOptions{SetID: i.Is("set-id")}
 	if i.Has("owner") {
-		owner := get(i, "owner", parseOwner)
+		owner := command.Get(i, "owner", parseOwner)
 		o.Owner = &owner
 	}
-	if i.screen.OnTerminal() {
-		o.Progress = func(done int64) { i.screen.Progress(display.Stage{Step: "copying", Done: done}) }
+	if i.Screen.OnTerminal() {
+		o.Progress = func(done int64) { i.Screen.Progress(display.Stage{Step: "copying", Done: done}) }
 	}
 	if i.Err != nil {
 		return i.Err
 	}
 	if len(i.Words) != 2 {
-		return usageError("cp takes a SOURCE and a DESTINATION, got %d words", len(i.Words))
+		return command.UsageError("cp takes a SOURCE and a DESTINATION, got %d words", len(i.Words))
 	}
 	from, err1 := copyEnd(i.Words[0])
 	to, err2 := copyEnd(i.Words[1])
@@ -70,18 +70,18 @@ func copyFiles(ctx context.Context, i *invocation) error {
 		return err
 	}
 	if from.VPS == "" && to.VPS == "" {
-		return usageError("cp: neither SOURCE nor DESTINATION is in a VPS").WithHint("croft help cp")
+		return command.UsageError("cp: neither SOURCE nor DESTINATION is in a VPS").WithHint("croft help cp")
 	}
 	if i.Words[0] == "-" {
-		from = runtime.CopyEnd{Reader: i.stdio.In}
+		from = runtime.CopyEnd{Reader: i.Stdio.In}
 	}
 	if i.Words[1] == "-" {
-		if term.IsTerminal(int(i.stdio.Out.Fd())) {
-			return usageError("cp: standard output is a terminal, and a tar archive is not for people")
+		if term.IsTerminal(int(i.Stdio.Out.Fd())) {
+			return command.UsageError("cp: standard output is a terminal, and a tar archive is not for people")
 		}
-		to = runtime.CopyEnd{Writer: i.stdio.Out}
+		to = runtime.CopyEnd{Writer: i.Stdio.Out}
 	}
-	m, err := i.manager()
+	m, err := i.Manager()
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func copyEnd(word string) (runtime.CopyEnd, error) {
 		name, path = "", word
 	}
 	if path == "" {
-		return runtime.CopyEnd{}, usageError("cp: a path is empty")
+		return runtime.CopyEnd{}, command.UsageError("cp: a path is empty")
 	}
 	if name == "" {
 		return runtime.CopyEnd{Path: path}, nil
@@ -120,7 +120,7 @@ func parseOwner(s string) ([2]int, error) {
 	for n, text := range []string{user, group} {
 		id, err := strconv.ParseUint(text, 10, 31)
 		if err != nil {
-			return ids, usageError("invalid owner %q (examples: 0, 1000:1000)", s)
+			return ids, command.UsageError("invalid owner %q (examples: 0, 1000:1000)", s)
 		}
 		ids[n] = int(id)
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
+	"croft/cli/options"
 	"croft/internal/vps"
 )
 
-func (a *app) createVerb() *cmdline.Verb {
+func createVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "create", Group: groupLife, Args: "NAME",
+		Name: "create", Group: command.GroupLife, Args: "NAME",
 		Summary: "create a VPS from a template",
 		Examples: []string{
 			"croft create web --template debian-12 --memory 1G --publish 8080:80",
@@ -28,37 +30,37 @@ web-example-org and --hostname web.example.org.
 SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 "unlimited" means no limit.
 
-` + resourcesAbout + `
+` + options.ResourcesAbout + `
 
-` + mountAbout + `
+` + options.MountAbout + `
 
-` + networkAbout + `
+` + options.NetworkAbout + `
 
-` + rateAbout + `
+` + options.RateAbout + `
 
-` + deviceAbout + "\n\n" + accessAbout + "\n\n" + firstBootAbout + "\n\n" + credentialAbout + "\n\n" + capabilityAbout + "\n\n" + dmesgAbout + "\n\n" + fitAbout + "\n\n" + storageAbout,
-		Options: append(settingOptions(), loginUserOption(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
-		Run:     a.run(create),
+` + options.DeviceAbout + "\n\n" + options.AccessAbout + "\n\n" + options.FirstBootAbout + "\n\n" + options.CredentialAbout + "\n\n" + options.CapabilityAbout + "\n\n" + options.DmesgAbout + "\n\n" + options.FitAbout + "\n\n" + options.StorageAbout,
+		Options: append(options.SettingOptions(), options.LoginUserOption(), cmdline.Option{Name: "if-missing", Usage: "succeed without changes if the VPS already exists"}),
+		Run:     a.Run(create),
 	}
 }
 
-func create(ctx context.Context, i *invocation) error {
-	o := createOptions(i)
-	o.IfMissing, o.Inside = i.Is("if-missing"), insideOf(i, true)
-	return forOne(ctx, i, "create", func(ctx context.Context, m Manager, name vps.Name) error {
-		if err := readInside(i, &o.Inside); err != nil {
+func create(ctx context.Context, i *command.Invocation) error {
+	o := options.CreateOptions(i)
+	o.IfMissing, o.Inside = i.Is("if-missing"), options.InsideOf(i, true)
+	return command.ForOne(ctx, i, "create", func(ctx context.Context, m command.Manager, name vps.Name) error {
+		if err := options.ReadInside(i, &o.Inside); err != nil {
 			return err
 		}
 		var err error
-		if o.Credentials, err = newCredentials(i); err != nil {
+		if o.Credentials, err = options.NewCredentials(i); err != nil {
 			return err
 		}
-		if o.FirstBoot, err = readFirstBoot(i); err != nil {
+		if o.FirstBoot, err = options.ReadFirstBoot(i); err != nil {
 			return err
 		}
 		if _, err := m.Create(ctx, name, o); err != nil {
 			return err
 		}
-		return i.print(string(name) + "\n")
+		return i.Print(string(name) + "\n")
 	})
 }

@@ -7,14 +7,16 @@ import (
 	"strings"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
+	"croft/cli/options"
 	"croft/cli/settings"
 	"croft/internal/fail"
 	"croft/internal/vps"
 )
 
-func (a *app) editSettingsVerb() *cmdline.Verb {
+func editSettingsVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "edit", Group: groupChange, Args: "NAME[:PATH]", Words: vpsNames,
+		Name: "edit", Group: command.GroupChange, Args: "NAME[:PATH]", Words: command.VPSNames,
 		Summary:  "edit the settings of a VPS, or a file inside, in an editor",
 		Examples: []string{"croft edit web", "croft edit web:/etc/nginx/nginx.conf"},
 		About: `Opens the settings of the VPS as YAML in the editor of $VISUAL or $EDITOR, else vi.
@@ -33,26 +35,26 @@ file in one step. Owner, mode, extended attributes and ACLs stay. Nothing is wri
 editor fails, if the text is the same, or if the file has changed meanwhile.
 "croft cp" copies other files.`,
 		Signals: cmdline.PassOn,
-		Run:     a.run(edit),
+		Run:     a.Run(edit),
 	}
 }
 
-func edit(ctx context.Context, i *invocation) error {
+func edit(ctx context.Context, i *command.Invocation) error {
 	if len(i.Words) == 1 && strings.Contains(i.Words[0], ":") {
 		return editFile(ctx, i, i.Words[0])
 	}
 	return editSettings(ctx, i)
 }
 
-func editSettings(ctx context.Context, i *invocation) error {
-	return forOne(ctx, i, "edit", func(ctx context.Context, m Manager, name vps.Name) error {
+func editSettings(ctx context.Context, i *command.Invocation) error {
+	return command.ForOne(ctx, i, "edit", func(ctx context.Context, m command.Manager, name vps.Name) error {
 		v, err := m.Settings(ctx, name)
 		if err != nil {
 			return err
 		}
 		before, about := editable(name, settings.Of(v))
 		text := settings.Text(before, about...)
-		edited, path, err := i.editText("croft-"+string(name)+"-*.yaml", text)
+		edited, path, err := editText(i.App, "croft-"+string(name)+"-*.yaml", text)
 		if err != nil {
 			return err
 		}
@@ -86,7 +88,7 @@ func editable(name vps.Name, words settings.Words) (settings.Words, []string) {
 
 // changeTo makes the changes from the settings before to the edited text. A setting
 // that is not in the text gets its default.
-func changeTo(ctx context.Context, i *invocation, m Manager, name vps.Name, before settings.Words, path string, edited []byte) error {
+func changeTo(ctx context.Context, i *command.Invocation, m command.Manager, name vps.Name, before settings.Words, path string, edited []byte) error {
 	f, err := settings.Parse(path, edited)
 	if err != nil {
 		return err
@@ -99,7 +101,7 @@ func changeTo(ctx context.Context, i *invocation, m Manager, name vps.Name, befo
 	if fixed := settings.Fixed(before, f.Words); len(fixed) > 0 {
 		return fail.New(fail.Usage, "%s: %s of a VPS that exists cannot change", f.At(fixed[0]), strings.Join(fixed, ", "))
 	}
-	edits, err := editsOf(i, f, settings.Changes(before, f.Words))
+	edits, err := options.EditsOf(i, f, settings.Changes(before, f.Words))
 	if err != nil || len(edits) == 0 {
 		return err
 	}

@@ -6,32 +6,33 @@ import (
 	"path"
 	"strings"
 
+	"croft/cli/command"
 	"croft/internal/vps"
 )
 
 // editFile lets the user edit a file of a VPS. word is NAME:PATH.
-func editFile(ctx context.Context, i *invocation, word string) error {
+func editFile(ctx context.Context, i *command.Invocation, word string) error {
 	name, file, _ := strings.Cut(word, ":")
 	valid, err := vps.ParseName(name)
 	if err != nil {
 		return err
 	}
 	if file == "" {
-		return usageError("edit: the path after %s: is empty", name)
+		return command.UsageError("edit: the path after %s: is empty", name)
 	}
-	m, err := i.manager()
+	m, err := i.Manager()
 	if err != nil {
 		return err
 	}
 	was, err := m.ReadText(ctx, valid, file)
 	if err != nil {
-		return cannot("edit", word, err)
+		return command.Cannot("edit", word, err)
 	}
-	edited, kept, err := i.editText("croft-"+name+"-*-"+shownName(file), was.Content)
+	edited, kept, err := editText(i.App, "croft-"+name+"-*-"+shownName(file), was.Content)
 	if err != nil {
-		return cannot("edit", word, err)
+		return command.Cannot("edit", word, err)
 	}
-	return cannot("edit", word, afterEdit(ctx, kept, func(ctx context.Context) error {
+	return command.Cannot("edit", word, afterEdit(ctx, kept, func(ctx context.Context) error {
 		if bytes.Equal(edited, was.Content) {
 			return nil
 		}

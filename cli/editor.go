@@ -9,13 +9,14 @@ import (
 	"os/signal"
 	"syscall"
 
+	"croft/cli/command"
 	"croft/internal/fail"
 )
 
 // editText lets the user edit text in the editor of $VISUAL or $EDITOR, else vi. It
 // returns the new text, and the private file that has it, which the caller removes.
 // pattern is the name of the file, as in os.CreateTemp. After an error there is no file.
-func (a *app) editText(pattern string, text []byte) (edited []byte, path string, err error) {
+func editText(a *command.App, pattern string, text []byte) (edited []byte, path string, err error) {
 	f, err := os.CreateTemp("", pattern)
 	if err != nil {
 		return nil, "", fail.New(fail.Host, "%w", err)
@@ -29,7 +30,7 @@ func (a *app) editText(pattern string, text []byte) (edited []byte, path string,
 	if err = cmp.Or(err, f.Close()); err != nil {
 		return nil, "", fail.New(fail.Host, "%w", err)
 	}
-	if err := a.runEditor(f.Name()); err != nil {
+	if err := runEditor(a, f.Name()); err != nil {
 		return nil, "", err
 	}
 	edited, err = os.ReadFile(f.Name())
@@ -37,14 +38,14 @@ func (a *app) editText(pattern string, text []byte) (edited []byte, path string,
 }
 
 // runEditor runs the editor until it ends. Ctrl-C is for the editor meanwhile.
-func (a *app) runEditor(path string) error {
-	editor := cmp.Or(a.getenv("VISUAL"), a.getenv("EDITOR"), "vi")
+func runEditor(a *command.App, path string) error {
+	editor := cmp.Or(a.Getenv("VISUAL"), a.Getenv("EDITOR"), "vi")
 	keys := make(chan os.Signal, 1)
 	signal.Notify(keys, syscall.SIGINT, syscall.SIGQUIT) // caught and not ignored: the editor gets the default action
 	defer signal.Stop(keys)
 	// A shell, because the variables may have options of the editor too.
 	c := exec.Command("/bin/sh", "-c", editor+` "$@"`, editor, path)
-	c.Stdin, c.Stdout, c.Stderr = a.stdio.In, a.stdio.Out, a.stdio.Err
+	c.Stdin, c.Stdout, c.Stderr = a.Stdio.In, a.Stdio.Out, a.Stdio.Err
 	if err := c.Run(); err != nil {
 		return fmt.Errorf("the editor %s failed, and nothing has changed: %w", editor, err)
 	}

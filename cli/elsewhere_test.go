@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 	"croft/cli/display"
 	"croft/runtime"
 )
 
 // The words for another host are those that were typed, without -H.
 func TestWordsForAnotherHost(t *testing.T) {
-	root := (&app{}).commands()
+	root := commands((&command.App{}))
 	for typed, want := range map[string]string{
 		"-H far list":                       "list",
 		"-Hfar list":                        "list",
@@ -52,17 +53,17 @@ func sent(t *testing.T, environment map[string]string, words ...string) (argv []
 		t.Fatal(err)
 	}
 	defer null.Close()
-	a := &app{
-		stdio:   runtime.Stdio{In: null, Out: null, Err: null},
-		connect: func(runtime.Options) (Manager, error) { return nil, errors.New("it runs here") },
-		getenv:  func(name string) string { return environment[name] },
-		replace: func(ssh []string, _ int) error {
+	a := &command.App{
+		Stdio:   runtime.Stdio{In: null, Out: null, Err: null},
+		Connect: func(runtime.Options) (command.Manager, error) { return nil, errors.New("it runs here") },
+		Getenv:  func(name string) string { return environment[name] },
+		Replace: func(ssh []string, _ int) error {
 			argv = ssh
 			return &exec.Error{Name: "ssh", Err: exec.ErrNotFound}
 		},
 	}
-	a.screen = display.NewScreen(null, a.getenv, a.now)
-	return argv, a.execute(append([]string{"croft"}, words...))
+	a.Screen = display.NewScreen(null, a.Getenv, a.Now)
+	return argv, execute(a, append([]string{"croft"}, words...))
 }
 
 func TestAnotherHost(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 )
 
 // Every command has an example, and croft accepts each of them.
@@ -15,7 +16,7 @@ func TestExamples(t *testing.T) {
 	a := hinting(t)
 	t.Chdir(t.TempDir())
 	write(t, "small.yaml", "memory: 1G\n") // for --file
-	eachVerb(a.commands(), nil, func(path []string, v *cmdline.Verb) {
+	eachVerb(commands(a), nil, func(path []string, v *cmdline.Verb) {
 		if len(v.Examples) == 0 && len(v.Verbs) == 0 {
 			t.Errorf("croft %s has no example", strings.Join(path, " "))
 		}
@@ -31,14 +32,14 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-func checkExample(t *testing.T, a *app, line string) {
+func checkExample(t *testing.T, a *command.App, line string) {
 	t.Helper()
 	lines := croftLines(t, line)
 	if len(lines) == 0 {
 		t.Errorf("no command of croft in %s", line)
 	}
 	for _, words := range lines {
-		if !a.accepts(words) {
+		if !accepts(a, words) {
 			t.Errorf("croft refuses %s", line)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"croft/cli/command"
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/runtime"
@@ -37,7 +38,7 @@ type fake struct {
 }
 
 // newFake returns a fake that behaves as the environment says.
-func newFake(o runtime.Options, getenv func(string) string) (Manager, error) {
+func newFake(o runtime.Options, getenv func(string) string) (command.Manager, error) {
 	f := pretend(getenv)
 	f.o = o
 	return f, f.call("New", "", map[string]any{"Root": o.Root, "Run": o.Run, "Config": o.Config, "CgroupManager": o.CgroupManager, "LockTimeout": o.LockTimeout, "Command": o.Command})
@@ -777,16 +778,16 @@ func (f *fake) RemoveNetwork(_ context.Context, name string, force bool) error {
 
 // fakeMain is Main with a fake Manager: the croft of the scripts.
 func fakeMain() {
-	a := &app{
-		stdio:   runtime.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
-		connect: func(o runtime.Options) (Manager, error) { return newFake(o, os.Getenv) },
-		umask:   0o022,
-		recipes: pretend(os.Getenv),
-		getenv:  os.Getenv,
-		now:     clock(os.Getenv),
-		atOnce:  1, // so that the order of calls is known
+	a := &command.App{
+		Stdio:   runtime.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
+		Connect: func(o runtime.Options) (command.Manager, error) { return newFake(o, os.Getenv) },
+		Umask:   0o022,
+		Recipes: pretend(os.Getenv),
+		Getenv:  os.Getenv,
+		Now:     clock(os.Getenv),
+		AtOnce:  1, // so that the order of calls is known
 	}
-	os.Exit(a.execute(os.Args))
+	os.Exit(execute(a, os.Args))
 }
 
 // clock stands still at FAKE_NOW, if that is set.
@@ -832,15 +833,15 @@ func croft(t interface {
 		}
 		return env[key]
 	}
-	a := &app{
-		stdio:   runtime.Stdio{In: in, Out: out, Err: errs},
-		connect: func(o runtime.Options) (Manager, error) { return newFake(o, getenv) },
-		recipes: pretend(getenv),
-		getenv:  getenv,
-		now:     clock(getenv),
-		atOnce:  1, // so that the order of calls is known
+	a := &command.App{
+		Stdio:   runtime.Stdio{In: in, Out: out, Err: errs},
+		Connect: func(o runtime.Options) (command.Manager, error) { return newFake(o, getenv) },
+		Recipes: pretend(getenv),
+		Getenv:  getenv,
+		Now:     clock(getenv),
+		AtOnce:  1, // so that the order of calls is known
 	}
-	r := ran{status: a.execute(append([]string{"croft"}, args...))}
+	r := ran{status: execute(a, append([]string{"croft"}, args...))}
 	for name, text := range map[string]*string{"out": &r.out, "err": &r.err, "calls": &r.called} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -19,7 +19,7 @@ func TestCommandLinesOfTheGuide(t *testing.T) {
 	a, config := hinting(t), t.TempDir()
 	write(t, filepath.Join(config, "croft.yaml"), "defaults: {template: debian-12}\n")
 	write(t, filepath.Join(config, "profiles", "small.yaml"), "memory: 256M\n")
-	a.getenv = func(key string) string { return map[string]string{"CROFT_CONFIG_DIR": config}[key] }
+	a.Getenv = func(key string) string { return map[string]string{"CROFT_CONFIG_DIR": config}[key] }
 	found := 0
 	for _, page := range append(pages, "../README.md") {
 		text, err := os.ReadFile(page)
@@ -29,7 +29,7 @@ func TestCommandLinesOfTheGuide(t *testing.T) {
 		for _, line := range append(fencedLines(string(text)), cells(string(text))...) {
 			for _, words := range typedCommands(t, line) {
 				found++
-				if !a.accepts(words) {
+				if !accepts(a, words) {
 					t.Errorf("%s: croft refuses %s", page, line)
 				}
 			}

@@ -6,14 +6,15 @@ import (
 	"strings"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 )
 
-func (a *app) helpVerb() *cmdline.Verb {
+func helpVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "help", Group: groupShell, Here: true, Args: "[COMMAND]",
+		Name: "help", Group: command.GroupShell, Here: true, Args: "[COMMAND]",
 		Summary:  "show help for croft or a command",
 		Examples: []string{"croft help create", "croft help template build"},
-		Run:      a.run(func(context.Context, *invocation) error { return nil }), // dispatch prints help before
+		Run:      a.Run(func(context.Context, *command.Invocation) error { return nil }), // dispatch prints help before
 	}
 }
 

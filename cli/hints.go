@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 	"croft/cli/display"
 	"croft/internal/fail"
 	"croft/internal/vps"
@@ -22,10 +23,10 @@ import (
 // shown returns hint without the commands that a person should not type.
 // meant is the path of the command that the person has typed, or has probably
 // meant: that one may be proposed whatever it does.
-func (a *app) shown(hint string, meant []string) string {
+func shown(a *command.App, hint string, meant []string) string {
 	var good []string
 	for _, part := range strings.Split(hint, "; ") {
-		if !strings.Contains(part, "croft ") || a.worksAndHarmsNothing(part, meant) {
+		if !strings.Contains(part, "croft ") || worksAndHarmsNothing(a, part, meant) {
 			good = append(good, part)
 		}
 	}
@@ -34,7 +35,7 @@ func (a *app) shown(hint string, meant []string) string {
 
 // worksAndHarmsNothing checks a hint with a croft command: alone,
 // after sudo, or at the end of a pipe.
-func (a *app) worksAndHarmsNothing(hint string, meant []string) bool {
+func worksAndHarmsNothing(a *command.App, hint string, meant []string) bool {
 	words, err := unquote(hint)
 	if err != nil {
 		return false
@@ -44,11 +45,11 @@ func (a *app) worksAndHarmsNothing(hint string, meant []string) bool {
 		return false // a sentence about a command is not a command
 	}
 	words = words[at+1:]
-	l, err := cmdline.Read(a.commands(), words)
+	l, err := cmdline.Read(commands(a), words)
 	if err != nil || !l.Help && l.Verb.Harmful && !slices.Equal(l.Path, meant) {
 		return false
 	}
-	return a.accepts(words)
+	return accepts(a, words)
 }
 
 // errAccepted ends a command at the point where it would begin to act.
@@ -57,12 +58,12 @@ var errAccepted = errors.New("the command line is valid")
 // accepts reports whether croft accepts the words of a command line, without
 // acting on them: everything in them is checked, and the Manager is never
 // asked for anything.
-func (a *app) accepts(words []string) bool {
-	l, err := cmdline.Read(a.commands(), words)
+func accepts(a *command.App, words []string) bool {
+	l, err := cmdline.Read(commands(a), words)
 	if err != nil || l.Help || l.Verb == nil || l.Verb.Foreign {
 		return err == nil
 	}
-	if _, _, err := a.hostOf(l); err != nil {
+	if _, _, err := hostOf(a, l); err != nil {
 		return false
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -70,20 +71,20 @@ func (a *app) accepts(words []string) bool {
 		return false
 	}
 	defer null.Close()
-	dry := &app{
-		stdio:   runtime.Stdio{In: a.stdio.In, Out: null, Err: null},
-		connect: func(runtime.Options) (Manager, error) { return nil, errAccepted },
-		recipes: noRecipes{},
-		getenv:  a.getenv,
-		now:     a.now,
-		typed:   words,
+	dry := &command.App{
+		Stdio:   runtime.Stdio{In: a.Stdio.In, Out: null, Err: null},
+		Connect: func(runtime.Options) (command.Manager, error) { return nil, errAccepted },
+		Recipes: noRecipes{},
+		Getenv:  a.Getenv,
+		Now:     a.Now,
+		Line:    words,
 	}
-	if dry.stdio.In == nil {
-		dry.stdio.In = null
+	if dry.Stdio.In == nil {
+		dry.Stdio.In = null
 	}
-	dry.screen = display.NewScreen(null, a.getenv, a.now)
-	dry.report = func([]string, error) {}
-	err = l.Run(context.Background(), dry.commands())
+	dry.Screen = display.NewScreen(null, a.Getenv, a.Now)
+	dry.Report = func([]string, error) {}
+	err = l.Run(context.Background(), commands(dry))
 	return (err == nil || errors.Is(err, errAccepted)) && namesAreValid(l)
 }
 
@@ -95,7 +96,7 @@ func (noRecipes) Recipe(string) (string, error)          { return "", nil }
 
 // namesAreValid reports whether all words in the place of names of VPSs are valid.
 func namesAreValid(l cmdline.Line) bool {
-	if !namesVPSs(l.Verb.Words) && !slices.Equal(l.Path, []string{"create"}) {
+	if !command.NamesVPSs(l.Verb.Words) && !slices.Equal(l.Path, []string{"create"}) {
 		return true
 	}
 	words := l.Words()

@@ -16,21 +16,22 @@ import (
 
 	"al.essio.dev/pkg/shellescape"
 
+	"croft/cli/command"
 	"croft/runtime"
 )
 
-func hinting(t *testing.T) *app {
+func hinting(t *testing.T) *command.App {
 	t.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { null.Close() })
-	return &app{
-		stdio:   runtime.Stdio{In: null, Out: null, Err: null},
-		recipes: new(runtime.Manager),
-		getenv:  func(string) string { return "" },
-		now:     time.Now,
+	return &command.App{
+		Stdio:   runtime.Stdio{In: null, Out: null, Err: null},
+		Recipes: new(runtime.Manager),
+		Getenv:  func(string) string { return "" },
+		Now:     time.Now,
 	}
 }
 
@@ -65,7 +66,7 @@ func TestShownHints(t *testing.T) {
 		{"croft help route remove", "croft help route remove", nil},
 		{"croft list 'x", "", nil},
 	} {
-		if got := a.shown(c.hint, c.meant); got != c.want {
+		if got := shown(a, c.hint, c.meant); got != c.want {
 			t.Errorf("%q after %v: shown %q, want %q", c.hint, c.meant, got, c.want)
 		}
 	}
@@ -85,7 +86,7 @@ func TestEveryHintInTheSourceWorks(t *testing.T) {
 		if hint == "sudo web" || hint == "croft web web list" {
 			return // the whole of both is made by quote, or tested in scripts
 		}
-		if got := a.shown(hint, nil); got != hint {
+		if got := shown(a, hint, nil); got != hint {
 			t.Errorf("%s: of the hint %q only %q may be shown", where, hint, got)
 		}
 	})
@@ -194,7 +195,7 @@ func TestEveryRemedyWorks(t *testing.T) {
 			continue
 		}
 		found++
-		if got := a.shown(remedy, nil); got != remedy {
+		if got := shown(a, remedy, nil); got != remedy {
 			t.Errorf("of the remedy %q only %q may be shown", remedy, got)
 		}
 	}

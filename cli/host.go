@@ -7,22 +7,23 @@ import (
 	"time"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 	"croft/cli/display"
 	"croft/cli/values"
 	"croft/internal/fail"
 	"croft/runtime"
 )
 
-func (a *app) hostVerb() *cmdline.Verb {
+func hostVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "host", Group: groupHost, Args: "COMMAND",
+		Name: "host", Group: command.GroupHost, Args: "COMMAND",
 		Summary:  "check this host; boot and shut down its VPSs",
 		Synonyms: []string{"node", "hn"},
-		Verbs:    []*cmdline.Verb{a.hostCheckVerb(), a.hostBootVerb(), a.hostShutdownVerb()},
+		Verbs:    []*cmdline.Verb{hostCheckVerb(a), hostBootVerb(a), hostShutdownVerb(a)},
 	}
 }
 
-func (a *app) hostCheckVerb() *cmdline.Verb {
+func hostCheckVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
 		Name:     "check",
 		Summary:  "check what croft needs or can use on this host",
@@ -31,9 +32,9 @@ func (a *app) hostCheckVerb() *cmdline.Verb {
 or missing (no VPS can run), what was found, what it is for, and a command that
 repairs it. Most checks try the feature without a visible effect. The exit status
 is 8 if something is missing, and 0 otherwise.`,
-		Options: tableOptions("print a JSON array"),
-		Run: a.run(func(ctx context.Context, i *invocation) error {
-			o, m, err := listing[runtime.HostCheck](i)
+		Options: command.TableOptions("print a JSON array"),
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			o, m, err := command.Listing[runtime.HostCheck](i)
 			if err != nil {
 				return err
 			}
@@ -54,7 +55,7 @@ is 8 if something is missing, and 0 otherwise.`,
 
 // printChecks prints checks. A remedy is a command to copy: where its column
 // would be shortened, the remedies are below the table, each on a line.
-func printChecks(o output, checks []runtime.HostCheck) error {
+func printChecks(o command.Output, checks []runtime.HostCheck) error {
 	t := display.Table{{"STATUS", "WHAT", "FOUND", "FOR", "REMEDY"}}
 	var remedies strings.Builder
 	for _, c := range checks {
@@ -63,19 +64,19 @@ func printChecks(o output, checks []runtime.HostCheck) error {
 			fmt.Fprintf(&remedies, "%s: %s\n", display.OneLine(c.Name), display.OneLine(c.Remedy))
 		}
 	}
-	if o.Name != display.FormatTable || o.room() == 0 {
-		return printAll(o, checks, t)
+	if o.Name != display.FormatTable || o.Room() == 0 {
+		return command.PrintAll(o, checks, t)
 	}
 	for n := range t {
 		t[n] = t[n][:4]
 	}
-	if err := printAll(o, checks, t, "FOR"); err != nil || remedies.Len() == 0 {
+	if err := command.PrintAll(o, checks, t, "FOR"); err != nil || remedies.Len() == 0 {
 		return err
 	}
-	return o.print("\nRemedies:\n" + remedies.String())
+	return o.Print("\nRemedies:\n" + remedies.String())
 }
 
-func (a *app) hostBootVerb() *cmdline.Verb {
+func hostBootVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
 		Name:     "boot",
 		Summary:  "start the VPSs that should run after a boot of the host",
@@ -90,20 +91,20 @@ exit status is that of the first failure.`,
 			{Name: "timeout", Placeholder: "TIME", Usage: "time limit of --wait for each VPS (default: 90s)"},
 		},
 		Synonyms: []string{"start", "up"},
-		Run: a.run(func(ctx context.Context, i *invocation) error {
-			o := runtime.StartOptions{Wait: get(i, "wait", values.Wait), Timeout: get(i, "timeout", values.Timeout)}
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			o := runtime.StartOptions{Wait: command.Get(i, "wait", values.Wait), Timeout: command.Get(i, "timeout", values.Timeout)}
 			i.OnlyWith("timeout", "wait")
 			m, err := hostManager(i)
 			if err != nil {
 				return err
 			}
-			results, err := m.BootHost(ctx, o, i.teller("started", "start"))
+			results, err := m.BootHost(ctx, o, teller(i, "started", "start"))
 			return hostEnd(results, err)
 		}),
 	}
 }
 
-func (a *app) hostShutdownVerb() *cmdline.Verb {
+func hostShutdownVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
 		Name: "shutdown", Harmful: true,
 		Summary:  "stop all VPSs; the next boot starts them again",
@@ -114,34 +115,34 @@ host boot". A VPS that has not ended after its --stop-timeout is killed.`,
 			{Name: "timeout", Placeholder: "TIME", Usage: "time limit for all VPSs together; then the rest is killed (default: no limit)"},
 		},
 		Synonyms: []string{"stop", "halt", "down"},
-		Run: a.run(func(ctx context.Context, i *invocation) error {
-			o := runtime.ShutdownOptions{Timeout: get(i, "timeout", values.Timeout)}
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			o := runtime.ShutdownOptions{Timeout: command.Get(i, "timeout", values.Timeout)}
 			m, err := hostManager(i)
 			if err != nil {
 				return err
 			}
-			results, err := m.ShutdownHost(ctx, o, i.teller("stopped", "stop"))
+			results, err := m.ShutdownHost(ctx, o, teller(i, "stopped", "stop"))
 			return hostEnd(results, err)
 		}),
 	}
 }
 
 // hostManager returns the Manager of a command without words.
-func hostManager(i *invocation) (Manager, error) {
+func hostManager(i *command.Invocation) (command.Manager, error) {
 	if err := i.None(); err != nil {
 		return nil, err
 	}
-	return i.manager()
+	return i.Manager()
 }
 
 // teller prints the result for each VPS: "web: started after 1.2s", or the error.
-func (i *invocation) teller(done, act string) func(runtime.HostResult) {
+func teller(i *command.Invocation, done, act string) func(runtime.HostResult) {
 	return func(r runtime.HostResult) {
 		if r.Err != nil {
-			i.report(i.Path, cannot(act, string(r.Name), r.Err))
+			i.Report(i.Path, command.Cannot(act, string(r.Name), r.Err))
 			return
 		}
-		i.screen.Line(fmt.Sprintf("%s: %s after %s", r.Name, done, r.Took.Round(100*time.Millisecond)))
+		i.Screen.Line(fmt.Sprintf("%s: %s after %s", r.Name, done, r.Took.Round(100*time.Millisecond)))
 	}
 }
 
@@ -152,7 +153,7 @@ func hostEnd(results []runtime.HostResult, err error) error {
 	}
 	for _, r := range results {
 		if r.Err != nil {
-			return reported{Err: r.Err}
+			return command.Reported{Err: r.Err}
 		}
 	}
 	return nil

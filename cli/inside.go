@@ -10,15 +10,17 @@ import (
 	"golang.org/x/term"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
+	"croft/cli/options"
 	"croft/cli/values"
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/runtime"
 )
 
-func (a *app) execVerb() *cmdline.Verb {
+func execVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "exec", Group: groupInside, Args: "NAME [--] COMMAND...", Words: runningNames,
+		Name: "exec", Group: command.GroupInside, Args: "NAME [--] COMMAND...", Words: command.RunningNames,
 		Summary: "run a command in a VPS",
 		Examples: []string{
 			"croft exec web -- apt-get -y install nginx",
@@ -38,19 +40,19 @@ was not found, 126 if it cannot be executed, 125 if croft failed.`,
 			{Name: "env", Short: "e", Placeholder: "NAME=VALUE", Many: true, Usage: "environment variable of COMMAND; may be repeated"},
 		}, execOptions()...),
 		Inside: true, Before: 1, StatusInside: true, Signals: cmdline.PassOn,
-		Run: a.run(func(ctx context.Context, i *invocation) error {
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			o := readExecOptions(i)
-			o.Env = getMany(i, "env", values.Env)
+			o.Env = command.GetMany(i, "env", values.Env)
 			if len(i.Words) == 0 {
-				return usageError("exec: no NAME given")
+				return command.UsageError("exec: no NAME given")
 			}
 			if o.Args = i.Words[1:]; len(o.Args) == 0 {
-				return usageError("exec: no COMMAND given").WithHint("%s", i.commandLine("enter", i.Words[0]))
+				return command.UsageError("exec: no COMMAND given").WithHint("%s", i.CommandLine("enter", i.Words[0]))
 			}
 			i.Words = i.Words[:1]
-			return forOne(ctx, i, "exec", func(ctx context.Context, m Manager, name vps.Name) error {
+			return command.ForOne(ctx, i, "exec", func(ctx context.Context, m command.Manager, name vps.Name) error {
 				code, err := m.Exec(ctx, name, o)
-				return exited(code, i.shellLine(o.Args, err))
+				return command.Exited(code, shellLine(i, o.Args, err))
 			})
 		}),
 	}
@@ -58,17 +60,17 @@ was not found, 126 if it cannot be executed, 125 if croft failed.`,
 
 // shellLine adds a hint to the error of a command that was not found because a
 // whole line for a shell was typed as its name.
-func (i *invocation) shellLine(args []string, err error) error {
+func shellLine(i *command.Invocation, args []string, err error) error {
 	var command *runtime.CommandError
 	if len(args) != 1 || !strings.ContainsAny(args[0], " \t") || !errors.As(err, &command) || command.Status != fail.ExecNotFound {
 		return err
 	}
-	before := i.typed[:len(i.typed)-1] // the line ends with the command
+	before := i.Line[:len(i.Line)-1] // the line ends with the command
 	if before[len(before)-1] == "--" {
 		before = before[:len(before)-1]
 	}
 	words := slices.Concat(before, []string{"--", "sh", "-c", args[0]})
-	return fail.New(fail.NotFound, "%w", err).WithHint("%s", i.commandLine(words...))
+	return fail.New(fail.NotFound, "%w", err).WithHint("%s", i.CommandLine(words...))
 }
 
 // execOptions returns the options of exec and run, without --env: create has that
@@ -88,26 +90,26 @@ func loginOption() cmdline.Option {
 	return cmdline.Option{Name: "login", Usage: "use a login session of the user, made by su in the VPS: with PAM, a user manager and XDG_RUNTIME_DIR if the VPS has them"}
 }
 
-func readExecOptions(i *invocation) runtime.ExecOptions {
+func readExecOptions(i *command.Invocation) runtime.ExecOptions {
 	i.NotBoth("terminal", "no-terminal")
 	o := runtime.ExecOptions{
-		User:  get(i, "user", values.User),
-		Cwd:   get(i, "cwd", values.Absolute),
+		User:  command.Get(i, "user", values.User),
+		Cwd:   command.Get(i, "cwd", values.Absolute),
 		Login: i.Is("login"),
-		Stdio: i.stdio,
+		Stdio: i.Stdio,
 	}
-	in := term.IsTerminal(int(i.stdio.In.Fd()))
-	all := in && term.IsTerminal(int(i.stdio.Out.Fd())) && term.IsTerminal(int(i.stdio.Err.Fd()))
+	in := term.IsTerminal(int(i.Stdio.In.Fd()))
+	all := in && term.IsTerminal(int(i.Stdio.Out.Fd())) && term.IsTerminal(int(i.Stdio.Err.Fd()))
 	o.Terminal = i.Is("terminal") || all && !i.Is("no-terminal")
 	if o.Terminal && !in && i.Err == nil {
-		i.Err = usageError("--terminal: standard input is not a terminal")
+		i.Err = command.UsageError("--terminal: standard input is not a terminal")
 	}
 	return o
 }
 
-func (a *app) runVerb() *cmdline.Verb {
+func runVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "run", Group: groupLife, Args: "[--] [COMMAND...]",
+		Name: "run", Group: command.GroupLife, Args: "[--] [COMMAND...]",
 		Summary: "create and start a VPS, and run a command in it",
 		Examples: []string{
 			"croft run --rm --template busybox -- uname -a",
@@ -135,41 +137,41 @@ clone", and the options change its settings. Those that only a new VPS can have,
 COMMAND" tries a command on a copy, which is destroyed when the command ends.`,
 		Options: append(append([]cmdline.Option{
 			{Name: "name", Placeholder: "NAME", Usage: "name of the VPS (default: a random one)"},
-			{Name: "clone", Placeholder: "NAME[@SNAPSHOT]", Usage: "clone that VPS, and do not create one from a template", Kind: cloneSources},
+			{Name: "clone", Placeholder: "NAME[@SNAPSHOT]", Usage: "clone that VPS, and do not create one from a template", Kind: command.CloneSources},
 			{Name: "rm", Usage: "destroy the VPS when COMMAND ends, also if it fails"},
 			{Name: "detach", Short: "d", Usage: "start the VPS, print its name and leave it running; takes no COMMAND"},
 			waitOption("run COMMAND"),
-		}, settingOptions()...), execOptions()...),
+		}, options.SettingOptions()...), execOptions()...),
 		Inside: true, Before: 0, StatusInside: true, Signals: cmdline.CancelAndPassOn,
-		Run: a.run(runRun),
+		Run: a.Run(runRun),
 	}
 }
 
-func runRun(ctx context.Context, i *invocation) error {
+func runRun(ctx context.Context, i *command.Invocation) error {
 	o := runtime.RunOptions{
-		Name:   get(i, "name", vps.ParseName),
+		Name:   command.Get(i, "name", vps.ParseName),
 		Remove: i.Is("rm"),
 		Detach: i.Is("detach"),
-		Wait:   get(i, "wait", values.Wait),
+		Wait:   command.Get(i, "wait", values.Wait),
 		Exec:   readExecOptions(i),
 	}
 	if o.Clone = runClone(i); o.Clone == nil {
-		o.CreateOptions = createOptions(i)
+		o.CreateOptions = options.CreateOptions(i)
 	}
-	o.Exec.Args, o.Exec.Env = i.Words, getMany(i, "env", values.Env)
+	o.Exec.Args, o.Exec.Env = i.Words, command.GetMany(i, "env", values.Env)
 	i.NotBoth("detach", "rm")
 	i.NotBoth("protect", "rm")
 	if i.Err == nil && o.Detach && len(i.Words) > 0 {
-		i.Err = usageError("--detach takes no COMMAND; run one with croft exec afterwards")
+		i.Err = command.UsageError("--detach takes no COMMAND; run one with croft exec afterwards")
 	}
 	var name vps.Name
 	o.Named = func(made vps.Name) {
 		if name = made; o.Name == "" && !o.Remove && !o.Detach {
-			i.screen.Line(string(made) + ": created; it is kept when the command ends (--rm destroys it then)")
+			i.Screen.Line(string(made) + ": created; it is kept when the command ends (--rm destroys it then)")
 		}
 	}
-	o.Inside = insideOf(i, false)
-	m, err := i.manager()
+	o.Inside = options.InsideOf(i, false)
+	m, err := i.Manager()
 	if err != nil {
 		return err
 	}
@@ -183,15 +185,15 @@ func runRun(ctx context.Context, i *invocation) error {
 	}
 	code, err := m.Run(ctx, o)
 	if err == nil && o.Detach {
-		return i.print(string(name) + "\n")
+		return i.Print(string(name) + "\n")
 	}
 	who := cmp.Or(string(o.Name), string(name), i.Text("clone"), o.Template)
-	return cannot("run", who, exited(code, err))
+	return command.Cannot("run", who, command.Exited(code, err))
 }
 
-func (a *app) enterVerb() *cmdline.Verb {
+func enterVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "enter", Group: groupInside, Args: "NAME", Words: runningNames,
+		Name: "enter", Group: command.GroupInside, Args: "NAME", Words: command.RunningNames,
 		Summary:  "open a shell in a VPS",
 		Examples: []string{"croft enter web", "croft enter --user www-data web"},
 		About:    `The exit status is that of the shell; see "croft help exec".`,
@@ -202,18 +204,18 @@ func (a *app) enterVerb() *cmdline.Verb {
 		Aliases:      []string{"shell"},
 		Synonyms:     []string{"ssh", "login", "sh"},
 		StatusInside: true, Signals: cmdline.PassOn,
-		Run: a.run(func(ctx context.Context, i *invocation) error {
-			o := runtime.ExecOptions{User: get(i, "user", values.User), Login: i.Is("login"), Stdio: i.stdio}
-			return forOne(ctx, i, "enter", func(ctx context.Context, m Manager, name vps.Name) error {
-				return exited(m.Enter(ctx, name, o))
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			o := runtime.ExecOptions{User: command.Get(i, "user", values.User), Login: i.Is("login"), Stdio: i.Stdio}
+			return command.ForOne(ctx, i, "enter", func(ctx context.Context, m command.Manager, name vps.Name) error {
+				return command.Exited(m.Enter(ctx, name, o))
 			})
 		}),
 	}
 }
 
-func (a *app) consoleVerb() *cmdline.Verb {
+func consoleVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "console", Group: groupInside, Args: "NAME", Words: activeNames,
+		Name: "console", Group: command.GroupInside, Args: "NAME", Words: command.ActiveNames,
 		Summary:  "attach to the console of a VPS",
 		Examples: []string{"croft console web"},
 		About: `On a terminal, Ctrl-] detaches; so does "Esc ." at the beginning of a line.
@@ -228,17 +230,17 @@ Debian VPS:
 
 "croft enter" needs no password.`,
 		Aliases: []string{"attach"},
-		Run: a.run(func(ctx context.Context, i *invocation) error {
-			return forOne(ctx, i, "attach to the console", func(ctx context.Context, m Manager, name vps.Name) error {
-				return m.Console(ctx, name, i.stdio)
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			return command.ForOne(ctx, i, "attach to the console", func(ctx context.Context, m command.Manager, name vps.Name) error {
+				return m.Console(ctx, name, i.Stdio)
 			})
 		}),
 	}
 }
 
-func (a *app) mountVerb() *cmdline.Verb {
+func mountVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "mount", Group: groupInside, Args: "NAME... | --all", Words: stoppedNames,
+		Name: "mount", Group: command.GroupInside, Args: "NAME... | --all", Words: command.StoppedNames,
 		Summary:  "mount root filesystems of stopped VPSs, and print their paths",
 		Examples: []string{"croft mount web"},
 		About: `Gives access to the files of a VPS from the host. The parent directory is an OCI
@@ -247,30 +249,30 @@ a mounted VPS succeeds.
 
 File owners are shown as host ids: host id = id inside + ids.first of "croft
 inspect".`,
-		Options: []cmdline.Option{allOption("mount")},
-		Run: a.run(func(ctx context.Context, i *invocation) error {
-			return forEach(ctx, i, "mount", func(ctx context.Context, m Manager, name vps.Name) error {
+		Options: []cmdline.Option{command.AllOption("mount")},
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			return command.ForEach(ctx, i, "mount", func(ctx context.Context, m command.Manager, name vps.Name) error {
 				dir, err := m.Mount(ctx, name)
 				if err != nil {
 					return err
 				}
-				return i.print(dir + "\n")
+				return i.Print(dir + "\n")
 			})
 		}),
 	}
 }
 
-func (a *app) umountVerb() *cmdline.Verb {
+func umountVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "umount", Group: groupInside, Args: "NAME... | --all", Words: stoppedNames,
+		Name: "umount", Group: command.GroupInside, Args: "NAME... | --all", Words: command.StoppedNames,
 		Summary:  "unmount root filesystems that croft mount mounted",
 		Examples: []string{"croft umount web", "croft umount --all"},
 		About: `Unmounting a VPS that is not mounted succeeds. A root filesystem with open files
 stays mounted, and the command fails.`,
-		Options:  []cmdline.Option{allOption("unmount")},
+		Options:  []cmdline.Option{command.AllOption("unmount")},
 		Synonyms: []string{"unmount"},
-		Run: a.run(func(ctx context.Context, i *invocation) error {
-			return forEach(ctx, i, "unmount", func(ctx context.Context, m Manager, name vps.Name) error {
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			return command.ForEach(ctx, i, "unmount", func(ctx context.Context, m command.Manager, name vps.Name) error {
 				return m.Umount(ctx, name)
 			})
 		}),

@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 	"croft/cli/values"
 	"croft/internal/signame"
 	"croft/internal/vps"
@@ -23,9 +24,9 @@ func ifExistsOption() cmdline.Option {
 	return cmdline.Option{Name: "if-exists", Usage: "ignore VPSs that do not exist"}
 }
 
-func (a *app) startVerb() *cmdline.Verb {
+func startVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "start", Group: groupLife, Args: "NAME... | --all", Words: stoppedNames,
+		Name: "start", Group: command.GroupLife, Args: "NAME... | --all", Words: command.StoppedNames,
 		Summary:  "start VPSs",
 		Examples: []string{"croft start web db", "croft start --wait=network web"},
 		About: `Returns when the init of the VPS runs, or with --wait when the VPS has booted and
@@ -34,32 +35,32 @@ error and is left as it is.`,
 		Options: []cmdline.Option{
 			waitOption("return"),
 			{Name: "timeout", Placeholder: "TIME", Usage: "time limit of --wait (default: 90s)"},
-			allOption("start"),
+			command.AllOption("start"),
 		},
 		Synonyms: []string{"boot", "up"},
-		Run: a.run(func(ctx context.Context, i *invocation) error {
-			o := runtime.StartOptions{Wait: get(i, "wait", values.Wait), Timeout: get(i, "timeout", values.Timeout)}
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			o := runtime.StartOptions{Wait: command.Get(i, "wait", values.Wait), Timeout: command.Get(i, "timeout", values.Timeout)}
 			i.OnlyWith("timeout", "wait")
-			return forEachAtOnce(ctx, i, startsAtOnce(), "start", func(ctx context.Context, m Manager, name vps.Name) error {
+			return command.ForEachAtOnce(ctx, i, command.StartsAtOnce(), "start", func(ctx context.Context, m command.Manager, name vps.Name) error {
 				return m.Start(ctx, name, o)
 			})
 		}),
 	}
 }
 
-func (a *app) stopVerb() *cmdline.Verb {
+func stopVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "stop", Harmful: true, Group: groupLife, Args: "NAME... | --all", Words: activeNames,
+		Name: "stop", Harmful: true, Group: command.GroupLife, Args: "NAME... | --all", Words: command.ActiveNames,
 		Summary:  "shut down VPSs",
 		Examples: []string{"croft stop web db", "croft stop --timeout 10 web"},
 		About: `Asks the init of the VPS to shut down. A VPS that has not ended after the timeout
 is killed. Stopping a stopped VPS succeeds.`,
-		Options:  append(stopOptions(), ifExistsOption(), allOption("stop")),
+		Options:  append(stopOptions(), ifExistsOption(), command.AllOption("stop")),
 		Synonyms: []string{"halt", "shutdown", "poweroff", "down"},
-		Run: a.run(func(ctx context.Context, i *invocation) error {
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			o := readStopOptions(i)
 			o.IfExists = i.Is("if-exists")
-			return forEachAtOnce(ctx, i, stopsAtOnce, "stop", func(ctx context.Context, m Manager, name vps.Name) error {
+			return command.ForEachAtOnce(ctx, i, command.StopsAtOnce, "stop", func(ctx context.Context, m command.Manager, name vps.Name) error {
 				return m.Stop(ctx, name, o)
 			})
 		}),
@@ -74,88 +75,88 @@ func stopOptions() []cmdline.Option {
 	}
 }
 
-func readStopOptions(i *invocation) runtime.StopOptions {
+func readStopOptions(i *command.Invocation) runtime.StopOptions {
 	i.NotBoth("timeout", "fast")
-	return runtime.StopOptions{Timeout: get(i, "timeout", values.Timeout), Fast: i.Is("fast")}
+	return runtime.StopOptions{Timeout: command.Get(i, "timeout", values.Timeout), Fast: i.Is("fast")}
 }
 
-func (a *app) restartVerb() *cmdline.Verb {
+func restartVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "restart", Harmful: true, Group: groupLife, Args: "NAME... | --all", Words: vpsNames,
+		Name: "restart", Harmful: true, Group: command.GroupLife, Args: "NAME... | --all", Words: command.VPSNames,
 		Summary:  "shut down VPSs and start them again",
 		Examples: []string{"croft restart web", "croft restart --fast --wait web"},
 		About: `Settings that need a restart take effect. A stopped VPS is started. If a running
 one could not start again, for example because the source of a mount or a device
 is missing, it is not stopped.`,
 		Options: append(stopOptions(), waitOption("return"),
-			cmdline.Option{Name: "wait-timeout", Placeholder: "TIME", Usage: "time limit of --wait (default: 90s)"}, allOption("restart")),
+			cmdline.Option{Name: "wait-timeout", Placeholder: "TIME", Usage: "time limit of --wait (default: 90s)"}, command.AllOption("restart")),
 		Synonyms: []string{"reboot"},
-		Run: a.run(func(ctx context.Context, i *invocation) error {
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			stop := readStopOptions(i)
-			start := runtime.StartOptions{Wait: get(i, "wait", values.Wait), Timeout: get(i, "wait-timeout", values.Timeout)}
+			start := runtime.StartOptions{Wait: command.Get(i, "wait", values.Wait), Timeout: command.Get(i, "wait-timeout", values.Timeout)}
 			i.OnlyWith("wait-timeout", "wait")
-			return forEachAtOnce(ctx, i, startsAtOnce(), "restart", func(ctx context.Context, m Manager, name vps.Name) error {
+			return command.ForEachAtOnce(ctx, i, command.StartsAtOnce(), "restart", func(ctx context.Context, m command.Manager, name vps.Name) error {
 				return m.Restart(ctx, name, stop, start)
 			})
 		}),
 	}
 }
 
-func (a *app) killVerb() *cmdline.Verb {
+func killVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "kill", Harmful: true, Group: groupLife, Args: "NAME... | --all", Words: activeNames,
+		Name: "kill", Harmful: true, Group: command.GroupLife, Args: "NAME... | --all", Words: command.ActiveNames,
 		Summary:  "kill VPSs, or send a signal to their init",
 		Examples: []string{"croft kill web", "croft kill --signal HUP web"},
 		About: `Without --signal every process of the VPS is killed at once, as if its power
 had been cut. Any other signal goes to its init, which may ignore it.`,
 		Options: []cmdline.Option{
 			{Name: "signal", Short: "s", Placeholder: "SIGNAL", Usage: "signal to send: TERM, SIGHUP, 15, RTMIN+4; -9 and -KILL work too (default: KILL)", Choices: values.SignalNames()},
-			allOption("kill"),
+			command.AllOption("kill"),
 		},
 		Dashed: "signal", IsDashed: values.IsSignal,
-		Run: a.run(func(ctx context.Context, i *invocation) error {
-			sig := get(i, "signal", signame.Parse)
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			sig := command.Get(i, "signal", signame.Parse)
 			if !i.Has("signal") {
 				sig = syscall.SIGKILL
 			}
-			return forEachAtOnce(ctx, i, stopsAtOnce, "kill", func(ctx context.Context, m Manager, name vps.Name) error {
+			return command.ForEachAtOnce(ctx, i, command.StopsAtOnce, "kill", func(ctx context.Context, m command.Manager, name vps.Name) error {
 				return m.Kill(ctx, name, sig)
 			})
 		}),
 	}
 }
 
-func (a *app) pauseVerb() *cmdline.Verb {
+func pauseVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "pause", Group: groupLife, Args: "NAME... | --all", Words: runningNames,
+		Name: "pause", Group: command.GroupLife, Args: "NAME... | --all", Words: command.RunningNames,
 		Summary:  "freeze all processes of VPSs",
 		Examples: []string{"croft pause web"},
 		About:    `The processes use no CPU time but keep their memory. Pausing a paused VPS succeeds.`,
-		Options:  []cmdline.Option{allOption("pause")},
+		Options:  []cmdline.Option{command.AllOption("pause")},
 		Synonyms: []string{"freeze", "suspend"},
-		Run: a.run(func(ctx context.Context, i *invocation) error {
-			return forEach(ctx, i, "pause", func(ctx context.Context, m Manager, name vps.Name) error { return m.Pause(ctx, name) })
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			return command.ForEach(ctx, i, "pause", func(ctx context.Context, m command.Manager, name vps.Name) error { return m.Pause(ctx, name) })
 		}),
 	}
 }
 
-func (a *app) resumeVerb() *cmdline.Verb {
+func resumeVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "resume", Group: groupLife, Args: "NAME... | --all", Words: pausedNames,
+		Name: "resume", Group: command.GroupLife, Args: "NAME... | --all", Words: command.PausedNames,
 		Summary:  "resume paused VPSs",
 		Examples: []string{"croft resume web"},
 		About:    `Resuming a VPS that is not paused succeeds.`,
-		Options:  []cmdline.Option{allOption("resume")},
+		Options:  []cmdline.Option{command.AllOption("resume")},
 		Synonyms: []string{"unpause", "thaw", "unfreeze"},
-		Run: a.run(func(ctx context.Context, i *invocation) error {
-			return forEach(ctx, i, "resume", func(ctx context.Context, m Manager, name vps.Name) error { return m.Resume(ctx, name) })
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			return command.ForEach(ctx, i, "resume", func(ctx context.Context, m command.Manager, name vps.Name) error { return m.Resume(ctx, name) })
 		}),
 	}
 }
 
-func (a *app) destroyVerb() *cmdline.Verb {
+func destroyVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "destroy", Harmful: true, Group: groupLife, Args: "NAME... | --all", Words: vpsNames,
+		Name: "destroy", Harmful: true, Group: command.GroupLife, Args: "NAME... | --all", Words: command.VPSNames,
 		Summary:  "remove VPSs and all their files",
 		Examples: []string{"croft destroy web", "croft destroy --force --if-exists web db", "croft destroy --keep 7d web"},
 		About: `croft does not ask for confirmation. A destroyed VPS can be restored only if it was
@@ -166,13 +167,13 @@ protected VPS is an error and is left as it is ("croft set NAME --protect no").`
 			{Name: "force", Short: "f", Usage: "kill a running VPS first"},
 			keepOption(),
 			ifExistsOption(),
-			allOption("destroy"),
+			command.AllOption("destroy"),
 		},
 		Aliases:  []string{"rm"},
 		Synonyms: []string{"remove", "delete", "del"},
-		Run: a.run(func(ctx context.Context, i *invocation) error {
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			o := runtime.DestroyOptions{Force: i.Is("force"), IfExists: i.Is("if-exists"), Keep: readKeep(i)}
-			return forEachAtOnce(ctx, i, stopsAtOnce, "destroy", func(ctx context.Context, m Manager, name vps.Name) error {
+			return command.ForEachAtOnce(ctx, i, command.StopsAtOnce, "destroy", func(ctx context.Context, m command.Manager, name vps.Name) error {
 				return m.Destroy(ctx, name, o)
 			})
 		}),

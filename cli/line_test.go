@@ -16,13 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 	"croft/cli/display"
 	"croft/internal/fail"
 	"croft/runtime"
 )
 
 func TestArrange(t *testing.T) {
-	root := (&app{}).commands()
+	root := commands((&command.App{}))
 	for typed, want := range map[string]string{
 		"list":                              "croft list --",
 		"--debug list -q":                   "croft --debug list --quiet --",
@@ -65,7 +66,7 @@ func FuzzArrange(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, typed string) {
-		root := (&app{}).commands()
+		root := commands((&command.App{}))
 		l, err := cmdline.Read(root, strings.Split(typed, " "))
 		if err != nil {
 			if !fail.Is(err, fail.Usage) {
@@ -188,16 +189,16 @@ func TestTerminal(t *testing.T) {
 				}
 				return ""
 			}
-			a := &app{
-				stdio:   c.stdio,
-				connect: func(o runtime.Options) (Manager, error) { return newFake(o, getenv) },
-				getenv:  getenv, now: time.Now,
+			a := &command.App{
+				Stdio:   c.stdio,
+				Connect: func(o runtime.Options) (command.Manager, error) { return newFake(o, getenv) },
+				Getenv:  getenv, Now: time.Now,
 			}
 			args := append([]string{"croft"}, verb...)
 			if c.option != "" {
 				args = append(args, c.option)
 			}
-			if got := a.execute(append(args, "true")); got != c.status {
+			if got := execute(a, append(args, "true")); got != c.status {
 				t.Errorf("%v: status %d, want %d", args, got, c.status)
 			}
 			text, err := os.ReadFile(calls)

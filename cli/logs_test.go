@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"croft/cli/command"
 	"croft/runtime"
 )
 
@@ -19,12 +20,12 @@ func TestLogsOnATerminal(t *testing.T) {
 		getenv := func(key string) string {
 			return map[string]string{"FAKE_LOG": "[\x1b[32m OK \x1b[0m]\n"}[key]
 		}
-		a := &app{
-			stdio:   runtime.Stdio{In: slave, Out: slave, Err: slave},
-			connect: func(o runtime.Options) (Manager, error) { return newFake(o, getenv) },
-			getenv:  getenv, now: time.Now,
+		a := &command.App{
+			Stdio:   runtime.Stdio{In: slave, Out: slave, Err: slave},
+			Connect: func(o runtime.Options) (command.Manager, error) { return newFake(o, getenv) },
+			Getenv:  getenv, Now: time.Now,
 		}
-		if got := a.execute(append([]string{"croft"}, strings.Fields(args)...)); got != 0 {
+		if got := execute(a, append([]string{"croft"}, strings.Fields(args)...)); got != 0 {
 			t.Errorf("%s: status %d", args, got)
 		}
 		got := make([]byte, len(want))

@@ -7,22 +7,23 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/cli/cmdline/roff"
+	"croft/cli/command"
 )
 
-func (a *app) manVerb() *cmdline.Verb {
+func manVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "man", Group: groupShell, Here: true, Args: "[COMMAND...]", Words: cmdline.Commands,
+		Name: "man", Group: command.GroupShell, Here: true, Args: "[COMMAND...]", Words: cmdline.Commands,
 		Summary:  "print a manual page in roff format",
 		Examples: []string{"croft man create >croft-create.8", "croft man template build >croft-template-build.8"},
 		About: `Prints the page of COMMAND, or of croft itself. A page may also be named as man(1)
 names it, for example croft-create.`,
 		Options: []cmdline.Option{{Name: "list", Usage: "print the names of all pages"}},
-		Run:     a.run(man),
+		Run:     a.Run(man),
 	}
 }
 
-func man(_ context.Context, i *invocation) error {
-	root := i.commands()
+func man(_ context.Context, i *command.Invocation) error {
+	root := commands(i.App)
 	if i.Is("list") {
 		if err := i.None(); err != nil {
 			return err
@@ -31,7 +32,7 @@ func man(_ context.Context, i *invocation) error {
 		for _, path := range cmdline.Pages(root) {
 			names = append(names, cmdline.PageName(root, path))
 		}
-		return i.print(strings.Join(names, "\n") + "\n")
+		return i.Print(strings.Join(names, "\n") + "\n")
 	}
 	words := i.Words
 	if len(words) == 1 && (words[0] == "croft" || strings.HasPrefix(words[0], "croft-")) {
@@ -41,11 +42,11 @@ func man(_ context.Context, i *invocation) error {
 	for _, word := range words {
 		sub, more := v.Find(word)
 		if sub == nil {
-			return usageError("no command %q", strings.Join(append(path, word), " "))
+			return command.UsageError("no command %q", strings.Join(append(path, word), " "))
 		}
 		v, path = sub, append(path, more...)
 	}
-	return i.print(manPage(root, path))
+	return i.Print(manPage(root, path))
 }
 
 // manPage returns the page of the command at path, from the table.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 )
 
 // page returns a page of croft man as a reader sees it.
@@ -34,7 +35,7 @@ func TestManPages(t *testing.T) {
 			t.Errorf("%s: NAME does not name it", name)
 		}
 	}
-	root := (&app{}).commands()
+	root := commands((&command.App{}))
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
 		text := page(t, path...)
 		own := strings.HasPrefix(text, `.TH "`+strings.ToUpper(cmdline.PageName(root, path)))
@@ -71,7 +72,7 @@ func TestManPages(t *testing.T) {
 // Paragraphs are filled to the width of the reader. Only examples and lists keep
 // their lines.
 func TestManPagesAreFilled(t *testing.T) {
-	root := (&app{}).commands()
+	root := commands((&command.App{}))
 	for _, path := range cmdline.Pages(root) {
 		text := page(t, cmdline.PageName(root, path))
 		for block := range strings.SplitSeq(text, "\n.nf\n") {
@@ -97,7 +98,7 @@ func TestManPagesInGroff(t *testing.T) {
 	const width = 60
 	var pages strings.Builder
 	kept := map[string]bool{}
-	root := (&app{}).commands()
+	root := commands((&command.App{}))
 	for _, path := range cmdline.Pages(root) {
 		pages.WriteString(croft(t, nil, "man", cmdline.PageName(root, path)).out)
 		for block := range strings.SplitSeq(page(t, cmdline.PageName(root, path)), "\n.nf\n") {

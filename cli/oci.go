@@ -5,15 +5,16 @@ import (
 	"strings"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 	"croft/cli/oci"
 )
 
 // ociVerb tells of croft as an OCI runtime. It runs nothing: "croft oci" has
 // a command line of its own, that of runc, and is sent there before this one
 // is looked at.
-func (a *app) ociVerb() *cmdline.Verb {
+func ociVerb(a *command.App) *cmdline.Verb {
 	family := &cmdline.Verb{
-		Name: "oci", Group: groupHost, Args: "COMMAND",
+		Name: "oci", Group: command.GroupHost, Args: "COMMAND",
 		Summary: "run OCI bundles: croft as an OCI runtime",
 		Examples: []string{
 			"croft oci run --bundle /srv/bundle web",
@@ -25,8 +26,8 @@ func (a *app) ociVerb() *cmdline.Verb {
 	for _, v := range oci.Table().Verbs {
 		v.Examples = ociExamples(v.Examples)
 		v.Foreign, v.Inside = true, false
-		v.Run = a.run(func(context.Context, *invocation) error {
-			return usageError("croft oci takes the options of an OCI runtime, and they follow the word oci").WithHint("croft help oci")
+		v.Run = a.Run(func(context.Context, *command.Invocation) error {
+			return command.UsageError("croft oci takes the options of an OCI runtime, and they follow the word oci").WithHint("croft help oci")
 		})
 		family.Verbs = append(family.Verbs, v)
 	}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 	"croft/internal/fail"
 	"croft/internal/vps"
 	"croft/runtime"
@@ -54,19 +55,19 @@ func interruptible(v *cmdline.Verb) (context.Context, func()) {
 }
 
 // finish prints err, if that has not been done, and returns the exit status.
-func (a *app) finish(l cmdline.Line, err error) int {
-	a.screen.Clear()
+func finish(a *command.App, l cmdline.Line, err error) int {
+	a.Screen.Clear()
 	if err == nil {
 		return 0
 	}
-	var s status
+	var s command.Status
 	if errors.As(err, &s) {
 		return int(s)
 	}
 	if readerGone(err) {
 		return 128 + int(syscall.SIGPIPE)
 	}
-	a.printError(l.Meant, err)
+	printError(a, l.Meant, err)
 	return exitStatus(err, l.Verb)
 }
 
@@ -78,49 +79,49 @@ func readerGone(err error) bool {
 }
 
 // printError prints an error, unless it has been printed.
-func (a *app) printError(path []string, err error) {
-	var done reported
+func printError(a *command.App, path []string, err error) {
+	var done command.Reported
 	if errors.As(err, &done) {
 		return
 	}
-	a.screen.Line(err.Error())
-	if hint := a.hint(path, err); hint != "" {
-		a.screen.Line("hint: " + hint)
+	a.Screen.Line(err.Error())
+	if hint := hint(a, path, err); hint != "" {
+		a.Screen.Line("hint: " + hint)
 	}
-	if a.debug {
+	if a.Debug {
 		for _, cause := range causes(err) {
-			a.screen.Line("debug: " + cause)
+			a.Screen.Line("debug: " + cause)
 		}
 	}
 }
 
 // hint returns the next command for the user: the hint of the error, or the usual
 // hint for its kind. path is the command that was typed, or probably meant.
-func (a *app) hint(path []string, err error) string {
+func hint(a *command.App, path []string, err error) string {
 	var stop *interrupted
 	var command *runtime.CommandError
-	hint := a.shown(fail.HintOf(err), path)
+	hint := shown(a, fail.HintOf(err), path)
 	if hint != "" || errors.As(err, &stop) || errors.As(err, &command) {
 		return hint
 	}
 	var bad *vps.BadName
-	if errors.As(err, &bad) && !a.commands().At(path).Harmful {
-		if hint = a.shown(a.renamed(bad, path), path); hint != "" {
+	if errors.As(err, &bad) && !commands(a).At(path).Harmful {
+		if hint = shown(a, renamed(a, bad, path), path); hint != "" {
 			return hint
 		}
 	}
-	return a.shown(a.usualHint(path, err), path)
+	return shown(a, usualHint(a, path, err), path)
 }
 
 // renamed returns the typed command line with a valid name instead of the invalid
 // one; "" if there is no such name. If the name of a new VPS looks like a host
 // name, the line also has that host name.
-func (a *app) renamed(bad *vps.BadName, path []string) string {
+func renamed(a *command.App, bad *vps.BadName, path []string) string {
 	good := bad.Converted()
 	if good == "" {
 		return ""
 	}
-	words := slices.Clone(a.typed)
+	words := slices.Clone(a.Line)
 	at := slices.IndexFunc(words, func(w string) bool {
 		return w == bad.Name || strings.HasPrefix(w, "--") && strings.HasSuffix(w, "="+bad.Name)
 	})
@@ -132,21 +133,21 @@ func (a *app) renamed(bad *vps.BadName, path []string) string {
 	if slices.Equal(path, []string{"create"}) && words[at] == good && strings.Contains(bad.Name, ".") && vps.IsDomain(bad.Name) && !given {
 		words = slices.Insert(words, at+1, "--hostname", bad.Name)
 	}
-	return a.commandLine(words...)
+	return a.CommandLine(words...)
 }
 
 // usualHint returns the usual hint for the kind of an error.
-func (a *app) usualHint(path []string, err error) string {
+func usualHint(a *command.App, path []string, err error) string {
 	switch fail.KindOf(err) {
 	case fail.Usage:
 		return strings.Join(append([]string{"croft help"}, path...), " ")
 	case fail.Busy:
-		if !slices.ContainsFunc(a.typed, func(s string) bool { return strings.HasPrefix(s, "--lock-timeout") }) {
-			return a.commandLine(append([]string{"--lock-timeout", "60s"}, a.typed...)...)
+		if !slices.ContainsFunc(a.Line, func(s string) bool { return strings.HasPrefix(s, "--lock-timeout") }) {
+			return a.CommandLine(append([]string{"--lock-timeout", "60s"}, a.Line...)...)
 		}
 	case fail.Internal:
-		if !a.debug {
-			return a.commandLine(append([]string{"--debug"}, a.typed...)...)
+		if !a.Debug {
+			return a.CommandLine(append([]string{"--debug"}, a.Line...)...)
 		}
 	}
 	return ""

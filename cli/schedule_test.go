@@ -3,11 +3,13 @@ package cli
 import (
 	"strings"
 	"testing"
+
+	"croft/cli/snapshots"
 )
 
 func TestSchedule(t *testing.T) {
-	s := schedule{croft: []string{"/opt/my croft/100%/croft", "--root", "/srv"}, name: "web", every: "hourly", expire: "2d"}
-	if got, want := s.service(), `# /etc/systemd/system/croft-snapshots-web.service
+	s := snapshots.Schedule{Croft: []string{"/opt/my croft/100%/croft", "--root", "/srv"}, Name: "web", Every: "hourly", Expire: "2d"}
+	if got, want := s.Service(), `# /etc/systemd/system/croft-snapshots-web.service
 [Unit]
 Description=Snapshots of the VPS web
 
@@ -18,7 +20,7 @@ ExecStart="/opt/my croft/100%%/croft" --root /srv snapshot create --expire 2d we
 `; got != want {
 		t.Errorf("the service is\n%s", got)
 	}
-	if got, want := s.cron(), `# /etc/cron.d/croft-snapshots-web
+	if got, want := s.Cron(), `# /etc/cron.d/croft-snapshots-web
 10 * * * * root '/opt/my croft/100\%/croft' --root /srv snapshot prune web >/dev/null; '/opt/my croft/100\%/croft' --root /srv snapshot create --expire 2d web >/dev/null
 `; got != want {
 		t.Errorf("the cron file is\n%s", got)

@@ -4,13 +4,15 @@ import (
 	"context"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
+	"croft/cli/options"
 	"croft/cli/values"
 	"croft/internal/vps"
 )
 
-func (a *app) setVerb() *cmdline.Verb {
+func setVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "set", Group: groupChange, Args: "NAME... | --all", Words: vpsNames,
+		Name: "set", Group: command.GroupChange, Args: "NAME... | --all", Words: command.VPSNames,
 		Summary: "change settings of VPSs",
 		Examples: []string{
 			"croft set web --onboot yes --boot-order 10",
@@ -27,7 +29,7 @@ use is reclaimed first. If more than the new limit stays in use, the command fai
 and names the amount. "unlimited" removes a limit, and "default" restores the
 default one.
 
-` + resourcesAbout + `
+` + options.ResourcesAbout + `
 
 --label KEY=VALUE sets a label, --label -KEY removes it. The same holds for --env,
 --sysctl and --allow. --dns and --search replace all former values.
@@ -56,15 +58,15 @@ refused.
 away with its addresses, both at once. Filters, rates and published ports follow. A
 network of mode physical can change only while the VPS is stopped.
 
-` + networkAbout + `
+` + options.NetworkAbout + `
 
-` + rateAbout + `
+` + options.RateAbout + `
 
 --device-add and --device-del change the devices of a running VPS at once. A program
 that has a removed device open can use it until it closes it. After a device was
 plugged in again, add it again, as before: it has another number then.
 
-` + deviceAbout + `
+` + options.DeviceAbout + `
 
 --mount-add mounts a directory or file of the host, a volume or a tmpfs, and
 --mount-del removes a mount, in a running VPS too: see "croft help create". A mount
@@ -91,39 +93,39 @@ restarts without a run of 10 minutes.
 --protect yes guards a VPS against a mistake: "croft destroy" refuses it, also
 with --force or --all, until --protect no. All other commands work as before.
 
-` + accessAbout + "\n\n" + firstBootAbout + ` "--first-boot none" withdraws a script
+` + options.AccessAbout + "\n\n" + options.FirstBootAbout + ` "--first-boot none" withdraws a script
 that has not run yet.
 
-` + credentialAbout + "\n\n" + capabilityAbout + "\n\n" + dmesgAbout + "\n\n" + fitAbout,
-		Options: append(changeOptions(),
+` + options.CredentialAbout + "\n\n" + options.CapabilityAbout + "\n\n" + options.DmesgAbout + "\n\n" + options.FitAbout,
+		Options: append(options.ChangeOptions(),
 			cmdline.Option{Name: "file", Short: "f", Placeholder: "FILE", Kind: cmdline.Files, Usage: "settings in YAML: a file, or - for standard input"},
 			cmdline.Option{Name: "at-restart", Usage: "save the changes; a running VPS gets them at its next start"},
-			allOption("change")),
+			command.AllOption("change")),
 		Synonyms: []string{"config", "change", "modify", "update"},
-		Run:      a.run(set),
+		Run:      a.Run(set),
 	}
 }
 
-func set(ctx context.Context, i *invocation) error {
-	edits, what := setEdits(i), insideOf(i, true)
-	if path := get(i, "file", values.File); i.Err == nil && len(edits) == 0 && path == "" && !changesInside(i) {
-		i.Err = usageError("set: nothing to change")
+func set(ctx context.Context, i *command.Invocation) error {
+	edits, what := options.SetEdits(i), options.InsideOf(i, true)
+	if path := command.Get(i, "file", values.File); i.Err == nil && len(edits) == 0 && path == "" && !options.ChangesInside(i) {
+		i.Err = command.UsageError("set: nothing to change")
 	}
-	m, names, err := namesOf(ctx, i)
+	m, names, err := command.NamesOf(ctx, i)
 	if err != nil {
 		return err
 	}
-	file, err := i.readSettings()
+	file, err := options.ReadSettings(i)
 	if err != nil {
 		return err
 	}
-	inside, err := insideEdits(i, what) // reads standard input once for all VPSs
+	inside, err := options.InsideEdits(i, what) // reads standard input once for all VPSs
 	if err != nil {
 		return err
 	}
 	edits = append(edits, inside...)
-	return tryEach(ctx, i, names, "change", func(name vps.Name) error {
-		all, err := fileEdits(ctx, i, m, name, file)
+	return command.TryEach(ctx, i, names, "change", func(name vps.Name) error {
+		all, err := options.FileEdits(ctx, i, m, name, file)
 		if err != nil {
 			return err
 		}
@@ -139,34 +141,34 @@ func set(ctx context.Context, i *invocation) error {
 	})
 }
 
-func (a *app) renameVerb() *cmdline.Verb {
+func renameVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "rename", Group: groupChange, Args: "NAME NEW-NAME", Words: stoppedNames,
+		Name: "rename", Group: command.GroupChange, Args: "NAME NEW-NAME", Words: command.StoppedNames,
 		Summary:  "rename a stopped VPS",
 		Examples: []string{"croft rename web www"},
 		Synonyms: []string{"mv", "move", "ren"},
 		About: `The VPS keeps its files, addresses, logs and published ports. Other VPSs reach it
 by the new name at once. A host name that is the same as the old name changes
 too; one that --hostname set does not.`,
-		Run: a.run(func(ctx context.Context, i *invocation) error {
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			switch len(i.Words) {
 			case 0:
-				return usageError("rename: no NAME given")
+				return command.UsageError("rename: no NAME given")
 			case 1:
-				return usageError("rename: no NEW-NAME given")
+				return command.UsageError("rename: no NEW-NAME given")
 			case 2:
 			default:
-				return usageError("rename takes a NAME and a NEW-NAME; unexpected argument %q", i.Words[2])
+				return command.UsageError("rename takes a NAME and a NEW-NAME; unexpected argument %q", i.Words[2])
 			}
-			names, err := parseNames(i.Words)
+			names, err := command.ParseNames(i.Words)
 			if err != nil {
-				return usageError("%w", err)
+				return command.UsageError("%w", err)
 			}
-			m, err := i.manager()
+			m, err := i.Manager()
 			if err != nil {
 				return err
 			}
-			return cannot("rename", string(names[0]), m.Rename(ctx, names[0], names[1]))
+			return command.Cannot("rename", string(names[0]), m.Rename(ctx, names[0], names[1]))
 		}),
 	}
 }

@@ -4,13 +4,14 @@ import (
 	"slices"
 	"testing"
 
+	"croft/cli/command"
 	"croft/cli/settings"
 )
 
 // Each setting that create has is in the table of settings with its form, and set
 // has the options that the table names.
 func TestTableOfSettings(t *testing.T) {
-	root := (&app{}).commands()
+	root := commands((&command.App{}))
 	create, set := root.Verb("create"), root.Verb("set")
 	notSettings := []string{"profile", "if-missing", "user", "password-stdin", "password-file"} // of the command, and not of a VPS
 	for _, o := range create.Options {

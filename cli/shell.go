@@ -9,26 +9,27 @@ import (
 	"strings"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 )
 
 // Version is what "croft version" says. The build sets it (-ldflags -X).
 var Version string
 
-func (a *app) versionVerb() *cmdline.Verb {
+func versionVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "version", Group: groupShell,
+		Name: "version", Group: command.GroupShell,
 		Summary:  "print the version (also: croft --version)",
 		Examples: []string{"croft version"},
-		Options:  []cmdline.Option{jsonOption("print JSON")},
-		Run: a.run(func(_ context.Context, i *invocation) error {
+		Options:  []cmdline.Option{command.JsonOption("print JSON")},
+		Run: a.Run(func(_ context.Context, i *command.Invocation) error {
 			if err := i.None(); err != nil {
 				return err
 			}
 			v := versionOf(debug.ReadBuildInfo())
 			if i.Is("json") {
-				return i.printJSON(v)
+				return i.PrintJSON(v)
 			}
-			return i.print(v.String() + "\n")
+			return i.Print(v.String() + "\n")
 		}),
 	}
 }
@@ -68,9 +69,9 @@ func versionOf(info *debug.BuildInfo, ok bool) version {
 //go:embed completion
 var completionScripts embed.FS
 
-func (a *app) completionVerb() *cmdline.Verb {
+func completionVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "completion", Group: groupShell, Here: true, Args: "bash|zsh|fish", Words: shellNames,
+		Name: "completion", Group: command.GroupShell, Here: true, Args: "bash|zsh|fish", Words: command.ShellNames,
 		Summary:  "print the completion script for a shell",
 		Examples: []string{"croft completion bash"},
 		About: `Load or install the script:
@@ -78,16 +79,16 @@ func (a *app) completionVerb() *cmdline.Verb {
   bash:  source <(croft completion bash)
   zsh:   croft completion zsh > ~/.zfunc/_croft, with ~/.zfunc in fpath
   fish:  croft completion fish > ~/.config/fish/completions/croft.fish`,
-		Run: a.run(func(_ context.Context, i *invocation) error {
+		Run: a.Run(func(_ context.Context, i *command.Invocation) error {
 			shell, err := i.One("shell")
 			if err != nil {
 				return err
 			}
 			text, err := completionScripts.ReadFile("completion/croft." + shell)
 			if err != nil || strings.Contains(shell, "/") {
-				return usageError("completion: unknown shell %q: use bash, zsh or fish", shell)
+				return command.UsageError("completion: unknown shell %q: use bash, zsh or fish", shell)
 			}
-			return i.print(string(text))
+			return i.Print(string(text))
 		}),
 	}
 }

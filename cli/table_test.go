@@ -11,7 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/cli/command"
 	"croft/cli/display"
+	"croft/cli/look"
 	"croft/runtime"
 )
 
@@ -23,11 +25,11 @@ func onTerminalOf(t *testing.T, columns uint16, args ...string) []string {
 	if err := unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}); err != nil {
 		t.Fatal(err)
 	}
-	a := &app{
-		stdio:   runtime.Stdio{In: slave, Out: slave, Err: slave},
-		connect: func(o runtime.Options) (Manager, error) { return newFake(o, func(string) string { return "" }) },
-		recipes: pretend(func(string) string { return "" }),
-		getenv:  func(string) string { return "" }, now: time.Now,
+	a := &command.App{
+		Stdio:   runtime.Stdio{In: slave, Out: slave, Err: slave},
+		Connect: func(o runtime.Options) (command.Manager, error) { return newFake(o, func(string) string { return "" }) },
+		Recipes: pretend(func(string) string { return "" }),
+		Getenv:  func(string) string { return "" }, Now: time.Now,
 	}
 	shown := make(chan string)
 	go func() {
@@ -40,7 +42,7 @@ func onTerminalOf(t *testing.T, columns uint16, args ...string) []string {
 			}
 		}
 	}()
-	if status := a.execute(append([]string{"croft"}, args...)); status != 0 {
+	if status := execute(a, append([]string{"croft"}, args...)); status != 0 {
 		t.Errorf("%q: status %d", args, status)
 	}
 	if _, err := slave.WriteString("THE END\n"); err != nil {
@@ -118,7 +120,7 @@ func TestUptimeText(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-1: "", 0: "0s", 59 * time.Second: "59s", 90 * time.Second: "1m", 2*time.Hour + 5*time.Minute: "2h05m", 51 * time.Hour: "2d03h",
 	} {
-		if got := uptimeText(d); got != want {
+		if got := look.UptimeText(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
 		}
 	}
@@ -130,7 +132,7 @@ func TestEndText(t *testing.T) {
 		"exited: status 3": {Reason: "exited", Status: 3}, "killed: signal 9": {Reason: "killed", Status: 137},
 		"killed: out of memory": {Reason: "killed", Status: 137, OutOfMemory: true}, "failed to start: no init": {Reason: "failed", Detail: "no init"},
 	} {
-		if got := endText(e); got != want {
+		if got := look.EndText(e); got != want {
 			t.Errorf("%+v is %q, want %q", e, got, want)
 		}
 	}
@@ -177,11 +179,11 @@ func missingFrom(got, has any) string {
 // A value that the kernel does not count is not shown as 0. Every missing limit is
 // shown as the same word.
 func TestStatsOfWhatIsNotKnown(t *testing.T) {
-	usual, err := parseStatsColumns(usualStatsColumns)
+	usual, err := look.ParseStatsColumns(look.UsualStatsColumns)
 	if err != nil {
 		t.Fatal(err)
 	}
-	row := statsTable([]runtime.Stats{{Name: "web"}}, usual)
+	row := look.StatsTable([]runtime.Stats{{Name: "web"}}, usual)
 	want := "NAME  CPU  TIME     MEMORY  LIMIT      PIDS  READ  WRITTEN  RECEIVED  SENT  DROPPED\n" +
 		"web   -    0:00.00  0B      unlimited  0     -     -        0B        0B    0\n"
 	if got := row.String(); got != want {
@@ -195,7 +197,7 @@ func FuzzFilter(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if _, err := parseFilter(s); err != nil && strings.Contains(err.Error(), "\n") {
+		if _, err := look.ParseFilter(s); err != nil && strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v", s, err)
 		}
 	})

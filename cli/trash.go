@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"croft/cli/cmdline"
+	"croft/cli/command"
 	"croft/cli/display"
 	"croft/cli/values"
 	"croft/internal/sizes"
@@ -20,46 +21,46 @@ func keepOption() cmdline.Option {
 
 // readKeep reads keepOption: the option, else the environment, else croft.yaml. An
 // error is in i.Err.
-func readKeep(i *invocation) time.Duration {
-	if i.Has("keep") || i.getenv("CROFT_TRASH") != "" || i.Err != nil {
-		return setting(i, "keep", "CROFT_TRASH", values.Keep)
+func readKeep(i *command.Invocation) time.Duration {
+	if i.Has("keep") || i.Getenv("CROFT_TRASH") != "" || i.Err != nil {
+		return command.Setting(i, "keep", "CROFT_TRASH", values.Keep)
 	}
-	config, err := i.config()
+	config, err := i.Config()
 	if i.Err = err; err != nil {
 		return 0
 	}
-	if text := config.Host[trashKey]; text != "" {
-		i.Supply(cmdline.Supplied{Name: "keep", Value: text, From: filepath.Join(i.configDir(), "croft.yaml") + ": " + trashKey})
+	if text := config.Host[command.TrashKey]; text != "" {
+		i.Supply(cmdline.Supplied{Name: "keep", Value: text, From: filepath.Join(i.ConfigDir(), "croft.yaml") + ": " + command.TrashKey})
 	}
-	return get(i, "keep", values.Keep)
+	return command.Get(i, "keep", values.Keep)
 }
 
-func (a *app) trashVerb() *cmdline.Verb {
+func trashVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "trash", Group: groupLife, Args: "COMMAND",
+		Name: "trash", Group: command.GroupLife, Args: "COMMAND",
 		Summary: "list, restore and delete destroyed VPSs",
-		Verbs:   []*cmdline.Verb{a.trashListVerb(), a.trashRestoreVerb(), a.trashEmptyVerb()},
+		Verbs:   []*cmdline.Verb{trashListVerb(a), trashRestoreVerb(a), trashEmptyVerb(a)},
 	}
 }
 
-func (a *app) trashListVerb() *cmdline.Verb {
+func trashListVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "list", Args: "[NAME...]", Words: trashNames,
+		Name: "list", Args: "[NAME...]", Words: command.TrashNames,
 		Query:    true,
 		Summary:  "list destroyed VPSs that can be restored",
 		Examples: []string{"croft trash list"},
 		About: `Lists the VPSs that were destroyed with --keep and have not expired, the newest of
 a name first. SIZE is the disk space that their own files use; to measure that,
 all of them are looked at.`,
-		Options: append(tableOptions("print everything about each VPS as a JSON array"), cmdline.Option{Name: "quiet", Short: "q", Usage: "print only NAME@ID of each"}),
+		Options: append(command.TableOptions("print everything about each VPS as a JSON array"), cmdline.Option{Name: "quiet", Short: "q", Usage: "print only NAME@ID of each"}),
 		Aliases: []string{"ls"},
-		Run: a.run(func(ctx context.Context, i *invocation) error {
-			o := outputOf[runtime.TrashInfo](i)
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			o := command.OutputOf[runtime.TrashInfo](i)
 			choices, err := trashChoices(i)
 			if err != nil {
 				return err
 			}
-			m, err := i.manager()
+			m, err := i.Manager()
 			if err != nil {
 				return err
 			}
@@ -67,24 +68,24 @@ all of them are looked at.`,
 			if err != nil {
 				return err
 			}
-			return printAll(o, all, trashTable(i, all))
+			return command.PrintAll(o, all, trashTable(i, all))
 		}),
 	}
 }
 
 // trashTable has a line for each VPS. With --quiet it has what restore and empty take.
-func trashTable(i *invocation, all []runtime.TrashInfo) display.Table {
+func trashTable(i *command.Invocation, all []runtime.TrashInfo) display.Table {
 	t := display.Table{{"NAME", "ID", "DESTROYED", "EXPIRES", "SIZE", "TEMPLATE"}}
 	if i.Is("quiet") {
 		t = display.Table{{"NAME"}}
 	}
 	for _, v := range all {
 		if v.Error != "" {
-			i.screen.Warn(string(v.Name) + "@" + v.ID + ": " + v.Error)
+			i.Screen.Warn(string(v.Name) + "@" + v.ID + ": " + v.Error)
 		}
 		row := []string{string(v.Name) + "@" + v.ID}
 		if !i.Is("quiet") {
-			row = []string{string(v.Name), v.ID, timeText(v.Destroyed), timeText(v.Expires), sizes.Text(v.Disk), v.Template}
+			row = []string{string(v.Name), v.ID, display.Time(v.Destroyed), display.Time(v.Expires), sizes.Text(v.Disk), v.Template}
 		}
 		t = append(t, row)
 	}
@@ -92,21 +93,21 @@ func trashTable(i *invocation, all []runtime.TrashInfo) display.Table {
 }
 
 // trashChoices reads the words NAME or NAME@ID.
-func trashChoices(i *invocation) ([]runtime.TrashChoice, error) {
+func trashChoices(i *command.Invocation) ([]runtime.TrashChoice, error) {
 	var all []runtime.TrashChoice
 	for _, word := range i.Words {
 		c, err := runtime.ParseTrashChoice(word)
 		if err != nil {
-			return nil, usageError("%w", err)
+			return nil, command.UsageError("%w", err)
 		}
 		all = append(all, c)
 	}
 	return all, nil
 }
 
-func (a *app) trashRestoreVerb() *cmdline.Verb {
+func trashRestoreVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "restore", Args: "NAME[@ID] [NEW-NAME]", Words: trashNames,
+		Name: "restore", Args: "NAME[@ID] [NEW-NAME]", Words: command.TrashNames,
 		Summary:  "restore a destroyed VPS",
 		Examples: []string{"croft trash restore web", "croft trash restore web@3f9c web-2"},
 		About: `The VPS has its files, settings, user ids, addresses and MAC addresses again, and
@@ -119,17 +120,17 @@ is restored, unless --replace-taken is given. Prints the name of the VPS.`,
 			{Name: "replace-taken", Usage: "restore it with free addresses in place of those that are taken now, and without published ports that are taken"},
 		},
 		Synonyms: []string{"undo", "recover", "undelete"},
-		Run:      a.run(trashRestore),
+		Run:      a.Run(trashRestore),
 	}
 }
 
-func trashRestore(ctx context.Context, i *invocation) error {
+func trashRestore(ctx context.Context, i *command.Invocation) error {
 	if len(i.Words) < 1 || len(i.Words) > 2 {
-		return usageError("trash restore takes a NAME, and possibly a NEW-NAME")
+		return command.UsageError("trash restore takes a NAME, and possibly a NEW-NAME")
 	}
 	c, err := runtime.ParseTrashChoice(i.Words[0])
 	if err != nil {
-		return usageError("%w", err)
+		return command.UsageError("%w", err)
 	}
 	name := c.Name
 	if len(i.Words) == 2 {
@@ -138,35 +139,35 @@ func trashRestore(ctx context.Context, i *invocation) error {
 		}
 	}
 	o := runtime.RestoreOptions{Replace: i.Is("replace-taken")}
-	m, err := i.manager()
+	m, err := i.Manager()
 	if err != nil {
 		return err
 	}
 	if _, err := m.Restore(ctx, c, name, o); err != nil {
-		return cannot("restore", i.Words[0], err)
+		return command.Cannot("restore", i.Words[0], err)
 	}
-	return i.print(string(name) + "\n")
+	return i.Print(string(name) + "\n")
 }
 
-func (a *app) trashEmptyVerb() *cmdline.Verb {
+func trashEmptyVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
-		Name: "empty", Harmful: true, Args: "NAME[@ID]... | --all", Words: trashNames,
+		Name: "empty", Harmful: true, Args: "NAME[@ID]... | --all", Words: command.TrashNames,
 		Summary:  "delete destroyed VPSs now",
 		Examples: []string{"croft trash empty web", "croft trash empty --all"},
 		About: `The files of these VPSs are deleted before they expire, and cannot be restored. A
 NAME is every VPS in the trash that had this name; NAME@ID is one of them. If it
 takes long, the files are deleted in the background.`,
-		Options:  []cmdline.Option{allOption("delete")},
+		Options:  []cmdline.Option{command.AllOption("delete")},
 		Synonyms: []string{"delete", "remove", "purge", "clear"},
-		Run: a.run(func(ctx context.Context, i *invocation) error {
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			if i.Is("all") == (len(i.Words) > 0) {
-				return usageError("trash empty: give NAMEs or --all")
+				return command.UsageError("trash empty: give NAMEs or --all")
 			}
 			choices, err := trashChoices(i)
 			if err != nil {
 				return err
 			}
-			m, err := i.manager()
+			m, err := i.Manager()
 			if err != nil {
 				return err
 			}
@@ -176,8 +177,8 @@ takes long, the files are deleted in the background.`,
 }
 
 // trash returns what trash restore and trash empty take.
-func (o *offers) trash(c *cmdline.Completion) []cmdline.Candidate {
-	m := o.browse(c)
+func trash(o *command.Offers, c *cmdline.Completion) []cmdline.Candidate {
+	m := o.Browse(c)
 	if m == nil {
 		return nil
 	}
@@ -193,5 +194,5 @@ func (o *offers) trash(c *cmdline.Completion) []cmdline.Candidate {
 			all = append(all, cmdline.Candidate{Word: k.String(), About: "one of several in the trash"})
 		}
 	}
-	return sorted(all)
+	return command.Sorted(all)
 }

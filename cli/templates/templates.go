@@ -1,0 +1,302 @@
+// Package templates has the commands for templates and volumes.
+package templates
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"croft/cli/cmdline"
+	"croft/cli/command"
+	"croft/cli/display"
+	"croft/cli/options"
+	"croft/cli/values"
+	"croft/internal/fail"
+	"croft/internal/sizes"
+	"croft/runtime"
+)
+
+// TemplateVerb returns the command template.
+func TemplateVerb(a *command.App) *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "template", Group: command.GroupImages, Args: "COMMAND",
+		Summary:  "build, import, list and remove templates",
+		Synonyms: []string{"templates", "image"},
+		Verbs: []*cmdline.Verb{
+			templateBuildVerb(a), templateCreateVerb(a), templatePullVerb(a), templatePushVerb(a), templateImportVerb(a),
+			templateExportVerb(a), templateListVerb(a),
+			templateInspectVerb(a), templateRemoveVerb(a), templatePruneVerb(a), templateRecipeVerb(a),
+		},
+	}
+}
+
+func templateBuildVerb(a *command.App) *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "build", Args: "NAME", Words: command.RecipeNames,
+		Summary:  "build a template from its recipe",
+		Examples: []string{"croft template build debian-12", "croft template build --recipe web.yaml web"},
+		About: `A template that exists is built again; existing VPSs keep the old one. Prints the
+new template as NAME@DIGEST. Needs the tool that installs the distribution, for
+example mmdebstrap or debootstrap. With --recipe, NAME may be left out: the
+template then gets the name of FILE without .yaml.`,
+		Options: []cmdline.Option{
+			{Name: "recipe", Short: "r", Placeholder: "FILE", Usage: "recipe file (default: the recipe NAME of /etc/croft/recipes or of croft)"},
+			{Name: "mirror", Placeholder: "URL", Usage: "package archive of the distribution (default: the recipe's)"},
+			{Name: "verbose", Short: "v", Usage: "print the output of the tool on stderr"},
+		},
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			o := runtime.TemplateBuild{RecipeFile: command.Get(i, "recipe", values.File), Mirror: command.Get(i, "mirror", values.Mirror)}
+			if i.Is("verbose") {
+				o.Log = i.Screen.Log("")
+			}
+			if len(i.Words) == 0 && o.RecipeFile != "" {
+				i.Words = []string{strings.TrimSuffix(filepath.Base(o.RecipeFile), ".yaml")}
+			}
+			return oneTemplate(i, "build", func(m command.Manager, name string) error {
+				image, err := m.BuildTemplate(ctx, name, o)
+				if err != nil {
+					return err
+				}
+				return i.Print(image.Name + "@" + image.Digest + "\n")
+			})
+		}),
+	}
+}
+
+func templateImportVerb(a *command.App) *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "import", Args: "NAME FILE|DIR|-", Words: command.TemplateNames, After: cmdline.Files,
+		Summary: "create a template from files",
+		Examples: []string{
+			"croft template import web web.tar.gz",
+			"docker save web:1 | croft template import web -",
+		},
+		About: `The file is a tar archive of a root filesystem, of an OCI image layout or of docker
+save, plain or compressed with gzip, bzip2, xz or zstd. A directory is an OCI
+image layout. "-" is standard input. The format is detected automatically. Prints
+the new template as NAME@DIGEST.`,
+		Options: []cmdline.Option{
+			replaceOption(),
+			{Name: "distribution", Placeholder: "NAME", Usage: "distribution (default: detected)"},
+			{Name: "release", Placeholder: "RELEASE", Usage: "release of the distribution (default: detected)"},
+			{Name: "variant", Placeholder: "NAME", Usage: "variant of the release (default: detected)"},
+			{Name: "image", Placeholder: "NAME", Usage: "image to take if the archive has several: a name or digest"},
+			architectureOption(), maxSizeOption(),
+			{Name: "env", Short: "e", Placeholder: "NAME=VALUE", Many: true, Usage: "environment variable of its init; may be repeated"},
+		},
+		Run: a.Run(templateImport),
+	}
+}
+
+func templateImport(ctx context.Context, i *command.Invocation) error {
+	o := runtime.TemplateImport{
+		Replace:      i.Is("replace"),
+		Distribution: command.Get(i, "distribution", values.Word),
+		Release:      command.Get(i, "release", values.Word),
+		Variant:      command.Get(i, "variant", values.Word),
+		Architecture: command.Get(i, "architecture", values.Word),
+		Env:          command.GetMany(i, "env", values.Env),
+		Image:        command.Get(i, "image", parseImage),
+		MaxSize:      command.Get(i, "max-size", parseMaxSize),
+	}
+	if len(i.Words) != 2 {
+		return command.UsageError("template import takes a NAME and a FILE or DIR, or - for standard input")
+	}
+	file := i.Words[1]
+	i.Words = i.Words[:1]
+	return oneTemplate(i, "import", func(m command.Manager, name string) error {
+		var archive io.Reader = i.Stdio.In
+		if file != "-" {
+			f, err := os.Open(file)
+			if err != nil {
+				return OpenError(file, err)
+			}
+			defer f.Close()
+			archive = f
+			if info, err := f.Stat(); err == nil && info.IsDir() {
+				o.Dir, archive = file, strings.NewReader("")
+			}
+		}
+		image, err := m.ImportTemplate(ctx, name, archive, o)
+		if err != nil {
+			return err
+		}
+		return i.Print(image.Name + "@" + image.Digest + "\n")
+	})
+}
+
+// OpenError says why a file that the user named cannot be opened.
+func OpenError(file string, err error) error {
+	kind := fail.Host
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		kind = fail.NotFound
+	case errors.Is(err, os.ErrPermission):
+		kind = fail.Permission
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		err = errno // without the path, which is said
+	}
+	return fail.New(kind, "open %s: %w", file, err)
+}
+
+func templateListVerb(a *command.App) *cmdline.Verb {
+	return &cmdline.Verb{
+		Name:     "list",
+		Query:    true,
+		Summary:  "list templates",
+		Examples: []string{"croft template list"},
+		About: `busybox is built in: the table has it before it is used for the first time.
+"croft template recipe" lists the templates that croft can build.`,
+		Options: append(command.TableOptions("print everything about each template as a JSON array"), command.QuietOption()),
+		Aliases: []string{"ls"},
+		AtRoot:  []string{"images"},
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			o, m, err := command.Listing[runtime.TemplateInfo](i)
+			if err != nil {
+				return err
+			}
+			images, err := m.Templates(ctx)
+			if err != nil {
+				return err
+			}
+			t := display.Table{{"NAME", "DIGEST", "SIZE", "CREATED"}}
+			for _, image := range images {
+				name := image.Name
+				if image.Former {
+					name += "@" + image.Digest
+				}
+				t = append(t, []string{name, image.Digest, sizes.Text(image.Size), display.Time(image.Created)})
+			}
+			if o.Name == display.FormatTable && !i.Is("quiet") && !slices.ContainsFunc(images, func(im runtime.TemplateInfo) bool { return im.Name == options.BuiltIn && !im.Former }) {
+				t = append(t, []string{options.BuiltIn, "built-in", "", "at first use"})
+			}
+			return command.PrintAll(o, images, t)
+		}),
+	}
+}
+
+func templateInspectVerb(a *command.App) *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "inspect", Args: "NAME...", Words: command.TemplateNames,
+		Query:    true,
+		Summary:  "show everything about templates as JSON",
+		Examples: []string{"croft template inspect debian-12"},
+		About:    `One name gives an object, several names give an array.`,
+		Options:  []cmdline.Option{command.JsonOption("accepted for consistency; output is always JSON"), command.ObjectFormatOption()},
+		Aliases:  []string{"show"},
+		Synonyms: []string{"info"},
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			o := command.ObjectsOf[runtime.TemplateInfo](i)
+			var images []runtime.TemplateInfo
+			first := command.EachWord(ctx, i, "inspect", values.Template, func(m command.Manager, name string) error {
+				image, err := m.Template(ctx, name)
+				if err == nil {
+					images = append(images, image)
+				}
+				return err
+			})
+			if first != nil && len(images) == 0 {
+				return first
+			}
+			if err := command.PrintOneOrMany(o, images); err != nil {
+				return err
+			}
+			return first
+		}),
+	}
+}
+
+func templateRemoveVerb(a *command.App) *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "remove", Harmful: true, Args: "NAME...", Words: command.TemplateNames,
+		Summary:  "remove templates that no VPS uses",
+		Examples: []string{"croft template remove debian-12"},
+		About:    `A template that a VPS uses is not removed, and the command fails.`,
+		Aliases:  []string{"rm"},
+		Synonyms: []string{"delete", "destroy"},
+		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
+			return command.EachWord(ctx, i, "remove", values.Template, func(m command.Manager, name string) error { return m.RemoveTemplate(ctx, name) })
+		}),
+	}
+}
+
+func templateRecipeVerb(a *command.App) *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "recipe", Args: "[NAME]", Words: command.RecipeNames,
+		Summary:  "list recipes, or print one",
+		Examples: []string{"croft template recipe", "croft template recipe debian-12"},
+		Options:  append(command.TableOptions("print the list as a JSON array"), command.QuietOption()),
+		Synonyms: []string{"recipes"},
+		Run:      a.Run(templateRecipe),
+	}
+}
+
+func templateRecipe(_ context.Context, i *command.Invocation) error {
+	if len(i.Words) > 0 {
+		for _, o := range []string{"json", "format", "quiet", "no-header", "wide"} {
+			if i.Has(o) && i.Err == nil {
+				i.Err = command.UsageError("--%s: only without a NAME", o)
+			}
+		}
+		name, err := templateName(i)
+		if err != nil {
+			return err
+		}
+		text, err := i.Recipes.Recipe(name)
+		if err != nil {
+			return command.Cannot("print the recipe", name, err)
+		}
+		return i.Print(strings.TrimSuffix(text, "\n") + "\n")
+	}
+	o, err := command.Listed[runtime.RecipeInfo](i)
+	if err != nil {
+		return err
+	}
+	recipes, err := i.Recipes.Recipes()
+	if err != nil {
+		return err
+	}
+	t := display.Table{{"NAME", "DESCRIPTION", "INIT", "FROM"}}
+	for _, r := range recipes {
+		if r.Error != "" {
+			i.Screen.Warn(r.Name + ": " + r.Error)
+		}
+		t = append(t, []string{r.Name, r.Description, r.Init, r.From})
+	}
+	return command.PrintAll(o, recipes, t)
+}
+
+// oneTemplate calls do for the only word, a template's name.
+func oneTemplate(i *command.Invocation, act string, do func(command.Manager, string) error) error {
+	name, err := templateName(i)
+	if err != nil {
+		return err
+	}
+	m, err := i.Manager()
+	if err != nil {
+		return err
+	}
+	return command.Cannot(act, name, do(m, name))
+}
+
+// templateName returns the only word, which can name a template.
+func templateName(i *command.Invocation) (string, error) {
+	name, err := i.One("NAME")
+	if err != nil {
+		return "", err
+	}
+	if name == "" {
+		return "", command.UsageError("a template's name is empty")
+	}
+	if _, err := values.Template(name); err != nil {
+		return "", command.UsageError("%w", err)
+	}
+	return name, i.Err
+}
