@@ -181,7 +181,7 @@ func TestNothingIsRemovedWithoutKnowing(t *testing.T) {
 }
 
 // Layers that a reader holds stay, although they lose their last user, and are removed
-// after that. Several can read them, and nobody can change them meanwhile.
+// after that. Several can read them, and no command can change them meanwhile.
 func TestHeldLayersStay(t *testing.T) {
 	s, _ := newStore(t)
 	makeVPS(t, s, "web")
