@@ -138,5 +138,5 @@ var Sandboxes = []Sandbox{
 	{Options: "OOMScoreAdjust=500", Script: "test $(cat /proc/self/oom_score_adj) = 500"},
 	{Options: "OOMScoreAdjust=-500", Script: "test $(cat /proc/self/oom_score_adj) = -500",
 		Without: both("the kernel lets only root of the host protect processes; the service starts all the same")},
-	{Options: "LogNamespace=other", Script: "logger logged", After: "until journalctl --namespace other | grep logged; do sleep 0.1; done", Plain: true},
+	{Options: "LogNamespace=other", Script: "logger logged", After: "until journalctl --namespace other | grep logged; do systemd-run --quiet --wait --property LogNamespace=other logger logged || sleep 0.1; done", Plain: true},
 }

@@ -120,7 +120,8 @@ func lastLine(text []byte, err error) string {
 }
 
 // Mount mounts the image path on the directory dir in the mount namespace of the calling
-// thread. What a VPS deletes there, the image gives back to the host. A damaged file
+// thread. What a VPS deletes there, the kernel gives back to the host, but not always at
+// once. A damaged file
 // system is fail.State.
 func Mount(path, dir string) error {
 	device, err := attach(path)
