@@ -82,6 +82,12 @@ func TestDiskLimit(t *testing.T) {
 		t.Errorf("with room again: %q", got)
 	}
 	sh(t, web, "rm -r /root; mkdir /root")
+	must(t, "stop", web)
+	var st syscall.Stat_t
+	if err := syscall.Stat(diskOf(t, web).Disk.Image, &st); err != nil || st.Blocks*512 > 8<<20 {
+		t.Errorf("stopped and nearly empty, its image takes %d bytes, %v", st.Blocks*512, err)
+	}
+	must(t, "start", web)
 	// The death of its monitor changes nothing.
 	i := inspect(t, web)
 	if err := syscall.Kill(i.MonitorPID, syscall.SIGKILL); err != nil {

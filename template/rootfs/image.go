@@ -86,6 +86,15 @@ func (r Rootfs) MakeDir() error {
 // without an image, and if it is mounted.
 func (r Rootfs) mountImage() error { return mountImage(r.Image, r.Dir) }
 
+// unmountImage undoes mountImage, and gives the host the space that is free in the image.
+// Without that the image only takes more of the disk.
+func (r Rootfs) unmountImage() error {
+	if mounted, err := isMountPoint(r.Dir); err == nil && mounted {
+		_ = diskfile.Trim(r.Dir)
+	}
+	return unmount(r.Dir)
+}
+
 func mountImage(image, dir string) error {
 	if image == "" {
 		return nil

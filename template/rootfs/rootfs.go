@@ -246,7 +246,7 @@ func mountManyLayers(source, target string, lowers []string, upper, work string,
 
 // Unmount undoes Mount in the mount namespace of the calling thread. The
 // filesystem ends when its last open file is closed. Unmount is a no-op if nothing
-// is mounted. The directories of Make stay.
+// is mounted. The directories of Make stay. What is free in an image goes back to the host.
 func (r Rootfs) Unmount() error {
 	err := unmount(r.Target)
 	left, rerr := os.ReadDir(r.Scratch)
@@ -265,7 +265,7 @@ func (r Rootfs) Unmount() error {
 		}
 	}
 	if r.Image != "" {
-		err = errors.Join(err, unmount(r.Dir))
+		err = errors.Join(err, r.unmountImage())
 	}
 	return err
 }
