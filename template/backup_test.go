@@ -133,7 +133,7 @@ func TestDamagedBackup(t *testing.T) {
 		}
 		if got == nil {
 			whole = im
-			roottest.Must(t, s.Prune(t.Context(), nobody))
+			roottest.Must(t, s.Prune(t.Context(), noUsers))
 		} else if err == nil && !fail.Is(got, fail.Usage) && !strings.Contains(got.Error(), "other settings") {
 			t.Errorf("%s: %v", what, got)
 		}
@@ -171,8 +171,8 @@ func TestImagesWithoutAUserYet(t *testing.T) {
 	var im Image
 	u := use(&im, nil)
 	u.Use = func(got Image) error {
-		roottest.Must(t, s.Prune(t.Context(), nobody))
-		roottest.Must(t, s.RemoveAbandoned(t.Context(), nobody))
+		roottest.Must(t, s.Prune(t.Context(), noUsers))
+		roottest.Must(t, s.RemoveAbandoned(t.Context(), noUsers))
 		im = got
 		_, err := s.Resolve(got.Digest)
 		return err
@@ -182,8 +182,8 @@ func TestImagesWithoutAUserYet(t *testing.T) {
 	roottest.Must(t, os.Mkdir(dead, 0o700))
 	roottest.Must(t, os.WriteFile(filepath.Join(dead, pinPrefix+strings.TrimPrefix(im.Digest, "sha256:")), nil, 0o600))
 	mustImport(t, s, "other", roottest.Rootfs(t), ImportOptions{}) // sweeps stages
-	roottest.Must(t, s.Remove(t.Context(), "other", nobody))
-	roottest.Must(t, s.RemoveAbandoned(t.Context(), nobody))
+	roottest.Must(t, s.Remove(t.Context(), "other", noUsers))
+	roottest.Must(t, s.RemoveAbandoned(t.Context(), noUsers))
 	if after := files(t, s); after != before {
 		t.Errorf("it left\n%s\nand not\n%s", after, before)
 	}

@@ -223,7 +223,7 @@ func TestAKilledImportIsSweptAway(t *testing.T) {
 	if all, err := s.List(); err != nil || len(all) != 1 || all[0].Digest != other.Digest {
 		t.Errorf("listed %+v (%v)", all, err)
 	}
-	if err := s.Prune(context.Background(), nobody); err != nil {
+	if err := s.Prune(context.Background(), noUsers); err != nil {
 		t.Fatal(err)
 	}
 	if found, _ := filepath.Glob(filepath.Join(s.Dir(), "tmp", "*")); len(found) != 0 {

@@ -51,7 +51,7 @@ func mustImport(t testing.TB, s *Store, name string, tarball []byte, o ImportOpt
 	return im
 }
 
-func nobody() (map[string][]string, error) { return nil, nil }
+func noUsers() (map[string][]string, error) { return nil, nil }
 
 const thisArch = goruntime.GOARCH
 

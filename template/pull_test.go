@@ -502,7 +502,7 @@ func TestPullRefusesWhatARegistryMustNotSend(t *testing.T) {
 				}
 			}
 			h.spoils(nil)
-			if err := s.Prune(context.Background(), nobody); err != nil || files(t, s) != "" {
+			if err := s.Prune(context.Background(), noUsers); err != nil || files(t, s) != "" {
 				t.Errorf("after prune there is\n%s (%v)", files(t, s), err)
 			}
 		})

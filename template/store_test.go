@@ -176,10 +176,10 @@ func TestAnAbsentStoreIsEmpty(t *testing.T) {
 	if all, err := s.List(); err != nil || len(all) != 0 {
 		t.Errorf("%v %v", all, err)
 	}
-	if err := s.Remove(context.Background(), "x", nobody); !fail.Is(err, fail.NotFound) {
+	if err := s.Remove(context.Background(), "x", noUsers); !fail.Is(err, fail.NotFound) {
 		t.Errorf("remove: %v", err)
 	}
-	if err := s.Prune(context.Background(), nobody); err != nil {
+	if err := s.Prune(context.Background(), noUsers); err != nil {
 		t.Errorf("prune: %v", err)
 	}
 	if _, err := s.Ensure(context.Background(), "nothing-like-that"); !fail.Is(err, fail.NotFound) || !strings.Contains(fail.HintOf(err), "croft template list") {
@@ -210,7 +210,7 @@ func TestRemove(t *testing.T) {
 	if im, err := s.Resolve("web@" + old.Digest); err != nil || !im.Former {
 		t.Errorf("the one in use: %+v %v", im, err)
 	}
-	if err := s.Prune(ctx, nobody); err != nil {
+	if err := s.Prune(ctx, noUsers); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Resolve(old.Digest); !fail.Is(err, fail.NotFound) {
@@ -219,7 +219,7 @@ func TestRemove(t *testing.T) {
 	if _, err := s.LayerDirs(old); err != nil {
 		t.Errorf("the layer that another template shares: %v", err)
 	}
-	if err := s.Remove(ctx, "other", nobody); err != nil {
+	if err := s.Remove(ctx, "other", noUsers); err != nil {
 		t.Fatal(err)
 	}
 	if left := files(t, s); !strings.HasPrefix(left, "-rw-r--r-- index.json") || strings.Count(left, "\n") != 1 {
@@ -281,7 +281,7 @@ func TestDigestsCutShort(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	if err := s.Remove(t.Context(), "web@"+digits[:12], nobody); err != nil {
+	if err := s.Remove(t.Context(), "web@"+digits[:12], noUsers); err != nil {
 		t.Error(err)
 	}
 }
