@@ -63,8 +63,9 @@ func TestStats(t *testing.T) {
 	if now.CPU.Percent == nil || *now.CPU.Percent < 1 || now.CPU.UsedNanoseconds <= was.CPU.UsedNanoseconds {
 		t.Errorf("it is busy: %+v", now.CPU)
 	}
-	if now.Memory.UsedBytes < was.Memory.UsedBytes+32<<20 || now.Memory.TotalBytes < now.Memory.UsedBytes {
-		t.Errorf("it holds 32 MiB more: %+v, was %+v", now.Memory, was.Memory)
+	// What the start used may be given back meanwhile.
+	if now.Memory.UsedBytes < was.Memory.UsedBytes+28<<20 || now.Memory.TotalBytes < now.Memory.UsedBytes {
+		t.Errorf("it holds more than 28 of 32 MiB: %+v, was %+v", now.Memory, was.Memory)
 	}
 	if now.PIDs.Current < was.PIDs.Current+2 {
 		t.Errorf("two processes more: %+v, was %+v", now.PIDs, was.PIDs)
