@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -196,14 +197,105 @@ func TestDiskLimitWithSnapshots(t *testing.T) {
 	}
 }
 
-// A plain tree has no limit.
+// A plain tree can have a limit. A conversion keeps the limit, and a limit keeps the kind
+// of storage.
 func TestDiskLimitOfPlainStorage(t *testing.T) {
 	hostAsBefore(t)
 	needLoopDevices(t)
-	plain := create(t, "busybox", "--network", "none", "--storage", "plain")
-	refused(t, 2, "cannot have a disk limit", "set", plain, "--disk", "64M")
-	limited := create(t, "busybox", "--network", "none", "--disk", "64M")
-	refused(t, 5, "has a disk limit", "convert", limited, "--storage", "plain")
+	before := layersOfRoot(t)
+	web := boot(t, "busybox", "--network", "none", "--storage", "plain", "--disk", "64M")
+	if got := sh(t, web, "df -P / | awk 'NR==2 {print ($2 > 50000 && $2 < 65536)}'"); got != "1" {
+		t.Errorf("df inside says otherwise: %q", got)
+	}
+	if r := try("exec", web, "--", "sh", "-c", "cat /dev/zero >/full"); !strings.Contains(r.errOut, "No space left") {
+		t.Errorf("it can be filled: %v", r)
+	}
+	sh(t, web, "set -e; rm /full /etc/issue; echo one >/root/f; ln /root/f /root/g; chown 7:8 /root/f; mkdir -p /var/lib/docker; mknod /var/lib/docker/gone c 0 0")
+	const files = "cat /root/f; stat -c '%u:%g %h' /root/g; ls /etc/issue; stat -c '%t,%T %F' /var/lib/docker/gone"
+	want := try("exec", web, "--", "sh", "-c", files).out
+	is := func(what, vps, storage, limit string) {
+		t.Helper()
+		must(t, "start", vps)
+		if got := try("exec", vps, "--", "sh", "-c", files).out; got != want {
+			t.Errorf("%s it has\n%s\nand not\n%s", what, got, want)
+		}
+		if got := storageOf(t, vps); got != storage {
+			t.Errorf("%s it has storage %q", what, got)
+		}
+		if got := must(t, "list", "--no-header", "--columns", "disk", "--filter", "name="+vps); !strings.HasSuffix(got, limit) {
+			t.Errorf("%s: list says %q", what, got)
+		}
+		must(t, "stop", vps)
+	}
+	must(t, "snapshot", "create", web, "live")
+	live, stopped := web+"-1", web+"-2"
+	for _, vps := range []string{live, stopped} {
+		t.Cleanup(func() { destroy(t, vps) })
+	}
+	must(t, "clone", web, live)
+	refused(t, 5, "only while it is stopped", "set", web, "--disk", "32M")
+	must(t, "stop", web)
+	must(t, "clone", web, stopped)
+	is("the clone of a running VPS", live, "plain", "/64M")
+	is("the clone of a stopped VPS", stopped, "plain", "/64M")
+	must(t, "set", web, "--disk", "48M")
+	is("with less", web, "plain", "/48M")
+	must(t, "convert", web, "--storage", "overlay")
+	is("as an overlay", web, "overlay", "/48M")
+	must(t, "set", web, "--disk", "unlimited")
+	must(t, "set", web, "--disk", "32M")
+	must(t, "convert", web, "--storage", "plain")
+	is("as a plain tree again", web, "plain", "/32M")
+	must(t, "set", web, "--disk", "unlimited")
+	is("without a limit", web, "plain", "unlimited")
+	must(t, "set", web, "--disk", "40M")
+	must(t, "snapshot", "create", web, "stopped")
+	must(t, "snapshot", "restore", web, "live")
+	is("restored", web, "plain", "/64M") // with the settings of the snapshot
+	must(t, "convert", web, "--storage", "overlay")
+	must(t, "snapshot", "restore", web, "stopped")
+	is("restored to a plain tree", web, "plain", "/40M")
+	for _, vps := range []string{web, live, stopped} {
+		must(t, "destroy", "--force", vps)
+	}
+	if after := layersOfRoot(t); len(after) != len(before) {
+		t.Errorf("layers are left: %q", after)
+	}
+}
+
+// storageOf is the kind of storage of a VPS.
+func storageOf(t *testing.T, vps string) string {
+	t.Helper()
+	return must(t, "inspect", vps, "--format", "{{.storage}}")
+}
+
+// A conversion that does not fit into the limit changes nothing.
+func TestConversionDoesNotFit(t *testing.T) {
+	hostAsBefore(t)
+	needLoopDevices(t)
+	web := create(t, "busybox", "--network", "none", "--disk", "16M")
+	file := filepath.Join(t.TempDir(), "big")
+	noise := make([]byte, 9<<20)
+	_, _ = rand.Read(noise) // zeros would become a hole
+	if err := os.WriteFile(file, noise, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	template := web + "-big"
+	t.Cleanup(func() { try("template", "remove", template) })
+	must(t, "set", web, "--disk", "64M")
+	must(t, "cp", file, web+":/root/a")
+	must(t, "cp", file, web+":/root/b")
+	must(t, "template", "create", template, "--from", web)
+	big := create(t, template, "--network", "none", "--disk", "16M")
+	refused(t, 5, "do not fit", "convert", big, "--storage", "plain")
+	if got := storageOf(t, big); got != "overlay" {
+		t.Errorf("after a refusal it has storage %q", got)
+	}
+	must(t, "start", big)
+	if got := sh(t, big, "wc -c </root/b"); strings.TrimSpace(got) != "9437184" {
+		t.Errorf("after a refusal it has %s bytes", got)
+	}
+	must(t, "destroy", "--force", big)
 }
 
 // A damaged file system is named, with a command that looks at it.

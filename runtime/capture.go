@@ -35,7 +35,7 @@ func (m *Manager) captureRunning(ctx context.Context, v vps.VPS) (c captured, er
 	if err != nil {
 		return captured{}, err
 	}
-	pause, err := m.copyRunning(ctx, v, layer.Tree)
+	pause, err := m.copyRunning(ctx, v, placeOf(layer))
 	if err != nil {
 		layer.Close()
 		return captured{}, err
@@ -53,12 +53,16 @@ func (m *Manager) captureTree(ctx context.Context, v vps.VPS) (captured, error) 
 	if err != nil {
 		return captured{}, err
 	}
-	to := rootfs.Rootfs{Dir: filepath.Dir(layer.Tree), Tree: filepath.Base(layer.Tree)}
-	if err := m.rootfses.CopyTree(ctx, root.Own().Dir, to, m.copying("copying its files")); err != nil {
+	if err := m.rootfses.CopyTree(ctx, root.Own(), placeOf(layer), m.copying("copying its files")); err != nil {
 		layer.Close()
 		return captured{}, err
 	}
 	return captured{layers: layersWith(v, layer.ID), layer: layer}, nil
+}
+
+// placeOf is the place of the files of a new layer.
+func placeOf(layer *state.NewLayer) rootfs.Rootfs {
+	return rootfs.Rootfs{Dir: filepath.Dir(layer.Tree), Tree: filepath.Base(layer.Tree)}
 }
 
 // layersWith returns the layers of v with the new one above them, which has copies of its
@@ -70,10 +74,10 @@ func layersWith(v vps.VPS, id string) []vps.Frozen {
 	return append([]vps.Frozen{{ID: id, IDs: v.IDs}}, v.Frozen...)
 }
 
-// copyRunning copies the own files of the running VPS v to the new directory to. It copies
+// copyRunning copies the own files of the running VPS v to the place to, which has none. It copies
 // twice while the VPS goes on, then what has changed since while the VPS stands still. It
 // returns how long that was.
-func (m *Manager) copyRunning(ctx context.Context, v vps.VPS, to string) (time.Duration, error) {
+func (m *Manager) copyRunning(ctx context.Context, v vps.VPS, to rootfs.Rootfs) (time.Duration, error) {
 	root, err := m.rootfs(v)
 	if err != nil {
 		return 0, err
@@ -116,7 +120,7 @@ func (m *Manager) captureStopped(ctx context.Context, v vps.VPS) (c captured, er
 			layer.Close()
 		}
 	}()
-	copied, err := m.rootfses.CopyLive(root, layer.Tree)
+	copied, err := m.rootfses.CopyLive(root, placeOf(layer))
 	if err != nil {
 		return captured{}, err
 	}

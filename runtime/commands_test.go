@@ -370,6 +370,11 @@ func upperOfWeb(f *faulty) string {
 	return ownOf(rootfs.Rootfs{Dir: f.m.store.FSDir("web"), Tree: v.Tree, Image: f.m.store.DiskImage(v)})
 }
 
+func createPlainWithDisk(f *faulty) error {
+	_, err := f.m.Create(background, "web", CreateOptions{Template: "t", Storage: vps.StoragePlain, DiskBytes: 64 << 20})
+	return err
+}
+
 func createWithDisk(f *faulty) error {
 	_, err := f.m.Create(background, "web", CreateOptions{Template: "t", DiskBytes: 64 << 20})
 	return err
@@ -697,6 +702,16 @@ func commands() []trial {
 		edit("set a smaller disk", append(slices.Clone(stopped), writeFile, changeWeb(vps.SetDisk{Bytes: 64 << 20})), vps.SetDisk{Bytes: 32 << 20}),
 		edit("set a larger disk", steps{createWithDisk}, vps.SetDisk{Bytes: 128 << 20}),
 		edit("set no disk", append(slices.Clone(stopped), writeFile, changeWeb(vps.SetDisk{Bytes: 64 << 20})), vps.SetDisk{}),
+		{name: "create plain with a disk", method: "Create", do: createPlainWithDisk, undone: true},
+		edit("set a disk of a plain one", append(slices.Clone(plain), writeFile), vps.SetDisk{Bytes: 64 << 20}),
+		edit("set a smaller disk of a plain one", steps{createPlainWithDisk, writeFile}, vps.SetDisk{Bytes: 32 << 20}),
+		edit("set no disk of a plain one", steps{createPlainWithDisk, writeFile}, vps.SetDisk{}),
+		{name: "convert a disk to plain", method: "Convert", ready: steps{createWithDisk, writeFile, snapshotWeb("one"), writeFile}, undone: true, do: convertWeb(vps.StoragePlain)},
+		{name: "convert a plain disk to overlay", method: "Convert", ready: steps{createPlainWithDisk, writeFile}, undone: true, do: convertWeb(vps.StorageOverlay)},
+		{name: "snapshot create of a plain disk", method: "CreateSnapshot", ready: steps{createPlainWithDisk, writeFile}, do: snapshotWeb("one")},
+		{name: "snapshot restore of a plain disk", method: "RestoreSnapshot", ready: steps{createPlainWithDisk, writeFile, snapshotWeb("one"), writeFile}, do: restoreOne},
+		{name: "snapshot restore of a disk that was plain", method: "RestoreSnapshot", ready: steps{createPlainWithDisk, writeFile, snapshotWeb("one"), convertWeb(vps.StorageOverlay)}, do: restoreOne},
+		{name: "clone of a plain disk", method: "Clone", ready: steps{createPlainWithDisk, writeFile}, do: cloneWeb(CloneOptions{})},
 		{name: "snapshot create of a disk", method: "CreateSnapshot", ready: steps{createWithDisk, writeFile}, do: snapshotWeb("one")},
 		{name: "snapshot restore of a disk", method: "RestoreSnapshot", ready: steps{createWithDisk, writeFile, snapshotWeb("one"), writeFile}, do: func(f *faulty) error {
 			return f.m.RestoreSnapshot(background, "web", "one")

@@ -10,7 +10,6 @@ import (
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
-	"croft/runtime/snapshots"
 	"croft/template/rootfs"
 	"croft/template/rootfs/diskfile"
 )
@@ -129,29 +128,4 @@ func whyNotCopied(v vps.VPS, err error) error {
 		return fail.New(fail.State, "the files of %s do not fit on a disk of this size: %w", v.Name, err).WithHint("croft stats %s --disk", v.Name)
 	}
 	return err
-}
-
-// restoreImage gives the stopped VPS v, whose disk is an image, the layers of a snapshot
-// and an empty image over them. Before its settings are saved it has its former files.
-func (m *Manager) restoreImage(ctx context.Context, l *state.Locked, v vps.VPS, n state.Snapshot) error {
-	now := snapshots.Restored(v, n)
-	if err := m.createDisk(ctx, m.store.VPSDir(v.Name), &now); err != nil {
-		return err
-	}
-	root, err := m.rootfsIn(now, rootfs.Rootfs{Dir: m.store.NewFSDir(v.Name)})
-	if err == nil {
-		err = m.rootfses.MakeOver(root)
-	}
-	if err == nil {
-		err = m.store.MarkUnused()
-	}
-	if err == nil {
-		err = l.Put(now)
-	}
-	if err != nil {
-		m.settleDisk(l, v)
-		return err
-	}
-	m.settleDisk(l, now)
-	return nil
 }

@@ -17,13 +17,20 @@ import (
 func TestDiskKeepsFiles(t *testing.T) {
 	for _, c := range []struct {
 		name     string
+		create   func(*faulty) error
+		dir      string
 		was, now int64
-	}{{"first limit", 0, 64 << 20}, {"smaller", 64 << 20, 32 << 20}, {"larger", 32 << 20, 64 << 20}, {"no limit", 64 << 20, 0}} {
+	}{
+		{"first limit", createWeb, "upper", 0, 64 << 20}, {"smaller", createWeb, "upper", 64 << 20, 32 << 20},
+		{"larger", createWeb, "upper", 32 << 20, 64 << 20}, {"no limit", createWeb, "upper", 64 << 20, 0},
+		{"first limit of a plain tree", createPlainWeb, "tree", 0, 64 << 20}, {"smaller plain tree", createPlainWeb, "tree", 64 << 20, 32 << 20},
+		{"plain tree without a limit", createPlainWeb, "tree", 64 << 20, 0},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			for n, more := 1, true; more; n++ {
 				f := newFaulty(t, memoryDir(t))
 				f.w.cannotGrow = true
-				must(t, createWeb(f))
+				must(t, c.create(f))
 				must(t, changeWeb(vps.SetDisk{Bytes: c.was})(f))
 				must(t, writeFile(f))
 				f.w.effects, f.w.failAt = 0, n
@@ -50,12 +57,51 @@ func TestDiskKeepsFiles(t *testing.T) {
 				if _, err := os.Stat(f.m.store.NewFSDir("web")); len(images) > 1 || len(images) == 1 != v.Disk.Limited() || err == nil {
 					t.Errorf("effect %d (%s): there are images %v; fs.new: %v", n, f.w.last, images, err)
 				}
-				if _, err := os.Stat(filepath.Join(f.m.store.FSDir("web"), "upper")); (err == nil) == v.Disk.Limited() {
+				if _, err := os.Stat(filepath.Join(f.m.store.FSDir("web"), c.dir)); (err == nil) == v.Disk.Limited() {
 					t.Errorf("effect %d (%s): below the image: %v", n, f.w.last, err)
 				}
 				f.end()
 			}
 		})
+	}
+}
+
+// Wherever a conversion of a VPS with an image fails, it has its files, and one image.
+func TestConversionOfDiskKeepsFiles(t *testing.T) {
+	for _, c := range []struct {
+		was, now vps.Storage
+	}{{vps.StorageOverlay, vps.StoragePlain}, {vps.StoragePlain, vps.StorageOverlay}} {
+		for n, more := 1, true; more; n++ {
+			f := newFaulty(t, memoryDir(t))
+			_, err := f.m.Create(background, "web", CreateOptions{Template: "t", Storage: c.was, DiskBytes: 64 << 20})
+			must(t, err)
+			must(t, writeFile(f))
+			f.w.effects, f.w.failAt = 0, n
+			err = convertWeb(c.now)(f)
+			f.w.failAt = 0
+			more = f.w.effects >= n
+			if err != nil && !errors.Is(err, errWorld) {
+				t.Errorf("to %q, effect %d (%s): %v", c.now, n, f.w.last, err)
+			}
+			want := c.now
+			if err != nil {
+				want = c.was
+			}
+			must(t, changeWeb(vps.SetDescription{Text: "x"})(f))
+			v, err := f.m.store.Get("web")
+			must(t, err)
+			if v.Storage != want || v.Disk.Bytes != 64<<20 {
+				t.Errorf("to %q, effect %d (%s): it has storage %q and disk %+v", c.now, n, f.w.last, v.Storage, v.Disk)
+			}
+			if _, err := os.Stat(filepath.Join(upperOfWeb(f), "own")); err != nil {
+				t.Errorf("to %q, effect %d (%s): %v", c.now, n, f.w.last, err)
+			}
+			images, _ := filepath.Glob(f.m.store.VPSDir("web") + "/disk.*")
+			if _, err := os.Stat(f.m.store.NewFSDir("web")); len(images) != 1 || err == nil {
+				t.Errorf("to %q, effect %d (%s): there are images %v; fs.new: %v", c.now, n, f.w.last, images, err)
+			}
+			f.end()
+		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -156,8 +155,8 @@ type rootfses interface {
 	// those of one of the other kind.
 	ToPlain(ctx context.Context, at string, r, plain rootfs.Rootfs, progress func(done int64)) error
 	ToOverlay(ctx context.Context, at string, plain, r rootfs.Rootfs, progress func(done int64)) error
-	// CopyTree makes a plain root filesystem an exact copy of the directory from.
-	CopyTree(ctx context.Context, from string, r rootfs.Rootfs, progress func(done int64)) error
+	// CopyTree makes a plain root filesystem an exact copy of the files from.
+	CopyTree(ctx context.Context, from rootfs.Frozen, r rootfs.Rootfs, progress func(done int64)) error
 	// RemoveOthers removes the files of a storage that the VPS does not have any more.
 	RemoveOthers(ctx context.Context, r rootfs.Rootfs) error
 	Freeze(r rootfs.Rootfs, to string) error
@@ -165,8 +164,9 @@ type rootfses interface {
 	// Diff lists the differences between two stacks of layers. They are mounted at the directory at.
 	Diff(ctx context.Context, at string, old, new []rootfs.Frozen, emit func(tree.Change) error) error
 	Merge(ctx context.Context, upper, lower string) error // of layers of a VPS
-	// CopyLive begins a copy of the own files of a VPS that runs to the new directory to.
-	CopyLive(r rootfs.Rootfs, to string) (liveCopy, error)
+	// CopyLive begins a copy of the own files of a VPS, which may run. They become those of
+	// the root filesystem to, which has none yet.
+	CopyLive(r, to rootfs.Rootfs) (liveCopy, error)
 	// CopyOwn copies the own files of a VPS that does not run to another place.
 	CopyOwn(ctx context.Context, from, to rootfs.Rootfs) error
 	Mount(r rootfs.Rootfs) error
@@ -292,22 +292,27 @@ type overlays struct{}
 
 func (overlays) MakeOver(r rootfs.Rootfs) error { return r.Within(r.MakeOver) }
 func (overlays) MakeOwn(ctx context.Context, r rootfs.Rootfs) error {
+	return within(r, func(r rootfs.Rootfs) error { return tree.MakeOwn(ctx, r) })
+}
+
+// within calls do with r at a place that every thread of this process reaches, also if the
+// image of r is mounted nowhere. Dir is created if it is missing.
+func within(r rootfs.Rootfs, do func(r rootfs.Rootfs) error) error {
 	dir, err := r.OpenDir()
 	if err != nil {
 		return err
 	}
-	defer dir.Close() // it leads to an image that is mounted nowhere
+	defer dir.Close()
 	r.Dir, r.Image = fmt.Sprintf("/proc/self/fd/%d", dir.Fd()), ""
-	return tree.MakeOwn(ctx, r)
+	return do(r)
 }
 func (overlays) Freeze(r rootfs.Rootfs, to string) error { return r.Freeze(to) }
-func (overlays) CopyLive(r rootfs.Rootfs, to string) (copied liveCopy, err error) {
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return nil, err
-	}
-	err = r.Within(func() error {
-		copied, err = tree.NewLiveCopy(r.Own().Dir, to)
-		return err
+func (overlays) CopyLive(r, to rootfs.Rootfs) (copied liveCopy, err error) {
+	err = within(to, func(to rootfs.Rootfs) error {
+		return r.Own().Within(func(dir string) error {
+			copied, err = tree.NewLiveCopy(dir, to.Own().Dir)
+			return err
+		})
 	})
 	return copied, err
 }
@@ -315,13 +320,7 @@ func (overlays) CopyOwn(ctx context.Context, from, to rootfs.Rootfs) error {
 	return tree.CopyOwn(ctx, from, to)
 }
 func (overlays) Fill(ctx context.Context, at string, stack []rootfs.Frozen, r rootfs.Rootfs, progress func(done int64)) error {
-	dir, err := r.OpenDir()
-	if err != nil {
-		return err
-	}
-	defer dir.Close() // it leads to an image that is mounted nowhere
-	r.Dir = fmt.Sprintf("/proc/self/fd/%d", dir.Fd())
-	return tree.Fill(ctx, at, stack, r.Own().Dir, progress)
+	return within(r, func(r rootfs.Rootfs) error { return tree.Fill(ctx, at, stack, r.Own().Dir, progress) })
 }
 func (overlays) MountView(at, source string, stack []rootfs.Frozen, target string) error {
 	return rootfs.MountView(at, source, stack, target)
@@ -329,13 +328,13 @@ func (overlays) MountView(at, source string, stack []rootfs.Frozen, target strin
 func (overlays) Views(prefix string) ([]rootfs.MountedView, error) { return rootfs.Views(prefix) }
 func (overlays) ReleaseView(target string) error                   { return rootfs.ReleaseView(target) }
 func (overlays) ToPlain(ctx context.Context, at string, r, plain rootfs.Rootfs, progress func(done int64)) error {
-	return tree.ToPlain(ctx, at, r, plain, progress)
+	return within(plain, func(plain rootfs.Rootfs) error { return tree.ToPlain(ctx, at, r, plain, progress) })
 }
 func (overlays) ToOverlay(ctx context.Context, at string, plain, r rootfs.Rootfs, progress func(done int64)) error {
-	return tree.ToOverlay(ctx, at, plain, r, progress)
+	return within(r, func(r rootfs.Rootfs) error { return tree.ToOverlay(ctx, at, plain, r, progress) })
 }
-func (overlays) CopyTree(ctx context.Context, from string, r rootfs.Rootfs, progress func(done int64)) error {
-	return tree.Copy(ctx, from, r.Own().Dir, progress)
+func (overlays) CopyTree(ctx context.Context, from rootfs.Frozen, r rootfs.Rootfs, progress func(done int64)) error {
+	return within(r, func(r rootfs.Rootfs) error { return tree.CopyTree(ctx, from, r.Own().Dir, progress) })
 }
 func (overlays) RemoveOthers(ctx context.Context, r rootfs.Rootfs) error { return r.RemoveOthers(ctx) }
 func (overlays) Merge(ctx context.Context, upper, lower string) error {

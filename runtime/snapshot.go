@@ -128,19 +128,8 @@ func (m *Manager) RestoreSnapshot(ctx context.Context, name vps.Name, snapshot s
 	if _, err := m.rootfs(n.VPS); err != nil { // its template is there
 		return err
 	}
-	if v.Disk.Image != "" {
-		if n.VPS.Storage == vps.StoragePlain {
-			return fail.New(fail.State, "the snapshot %s has plain storage, and a VPS with a disk limit cannot", n.Name).WithHint("croft inspect %s", name)
-		}
-		if err := m.restoreImage(ctx, l, v, n); err != nil {
-			return err
-		}
-		m.event(v, events.SnapshotRestored, eventSnapshot, n.Name)
-		m.emptyTrash(context.WithoutCancel(ctx))
-		return m.noteStarts(name, n)
-	}
-	if v.Storage == vps.StoragePlain || n.VPS.Storage == vps.StoragePlain {
-		return m.restoreTree(ctx, l, v, n)
+	if v.Disk.Image != "" || v.Storage == vps.StoragePlain || n.VPS.Storage == vps.StoragePlain {
+		return m.restoreFiles(ctx, l, v, n)
 	}
 	// What it has now becomes a layer, and nothing uses that when the settings are saved.
 	now, layer, err := m.freezeFiles(l, v)

@@ -12,9 +12,10 @@ import (
 	"croft/template/rootfs"
 )
 
-// The files of a plain tree are replaced in three steps: the new ones are copied to a
-// directory that the settings do not name, the settings name it, and what they do not
-// name any more is removed. So a VPS has its former files or the new ones at each instant.
+// The files of a plain tree, and those in an image, are replaced in three steps: the new
+// ones are copied to a directory or an image that the settings do not name, the settings
+// name it, and what they do not name any more is removed. So a VPS has its former files or
+// the new ones at each instant.
 
 // makeFiles makes the files of a new VPS: those of its template. Of an overlay it only
 // makes the directories for what the VPS writes. A plain tree is a copy, with progress;
@@ -62,9 +63,6 @@ func (m *Manager) Convert(ctx context.Context, name vps.Name, to vps.Storage) er
 	if v.Storage == to {
 		return nil
 	}
-	if v.Disk.Limited() {
-		return fail.New(fail.State, "%s has a disk limit, and only a VPS without one can be converted", name).WithHint("croft inspect %s", name)
-	}
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
 		return fail.New(fail.State, "%s is running, and only a stopped VPS can be converted", name).WithHint("croft list %s", name)
@@ -92,8 +90,8 @@ func (m *Manager) Convert(ctx context.Context, name vps.Name, to vps.Storage) er
 	})
 }
 
-// restoreTree restores a snapshot if the VPS v or the snapshot has plain storage.
-func (m *Manager) restoreTree(ctx context.Context, l *state.Locked, v vps.VPS, n state.Snapshot) error {
+// restoreFiles restores a snapshot to other directories than those of the VPS v.
+func (m *Manager) restoreFiles(ctx context.Context, l *state.Locked, v vps.VPS, n state.Snapshot) error {
 	err := m.replaceFiles(ctx, l, v, snapshots.Restored(v, n), func(_, new rootfs.Rootfs) error {
 		if new.Plain() {
 			return m.copySnapshot(ctx, n, new)
@@ -108,30 +106,46 @@ func (m *Manager) restoreTree(ctx context.Context, l *state.Locked, v vps.VPS, n
 }
 
 // replaceFiles gives the stopped VPS, whose settings are was, the settings now. fill makes
-// their files, which have another place than the former ones.
-func (m *Manager) replaceFiles(ctx context.Context, l *state.Locked, was, now vps.VPS, fill func(was, new rootfs.Rootfs) error) error {
+// their files, which have another place than the former ones: a new image if the VPS has
+// one.
+func (m *Manager) replaceFiles(ctx context.Context, l *state.Locked, was, now vps.VPS, fill func(was, new rootfs.Rootfs) error) (err error) {
+	kept := was
+	defer func() { // of the two, what is not used
+		m.settleStorage(context.WithoutCancel(ctx), kept)
+		m.settleDisk(l, kept)
+		m.emptyTrash(context.WithoutCancel(ctx))
+	}()
 	before, err := m.rootfs(was)
 	if err != nil {
 		return err
 	}
-	after, err := m.rootfs(now)
+	after, err := m.newPlace(ctx, &now)
 	if err != nil {
 		return err
 	}
-	err = fill(before, after)
-	if err == nil {
-		err = m.store.MarkUnused()
+	if err := fill(before, after); err != nil {
+		return whyNotCopied(now, err)
 	}
-	if err == nil {
-		err = l.Put(now)
-	}
-	if err != nil {
-		m.settleStorage(context.WithoutCancel(ctx), was)
+	if err := m.store.MarkUnused(); err != nil {
 		return err
 	}
-	m.settleStorage(context.WithoutCancel(ctx), now)
-	m.emptyTrash(context.WithoutCancel(ctx))
+	if err := l.Put(now); err != nil {
+		return err
+	}
+	kept = now
 	return nil
+}
+
+// newPlace is where new files of the VPS now come together. With an image that is a new
+// one, which now gets.
+func (m *Manager) newPlace(ctx context.Context, now *vps.VPS) (rootfs.Rootfs, error) {
+	if now.Disk.Image == "" {
+		return m.rootfs(*now)
+	}
+	if err := m.createDisk(ctx, m.store.VPSDir(now.Name), now); err != nil {
+		return rootfs.Rootfs{}, err
+	}
+	return m.rootfsIn(*now, rootfs.Rootfs{Dir: m.store.NewFSDir(now.Name)})
 }
 
 // copySnapshot makes the plain tree to the files of a snapshot of one.
@@ -139,7 +153,7 @@ func (m *Manager) copySnapshot(ctx context.Context, n state.Snapshot, to rootfs.
 	if len(n.VPS.Frozen) != 1 {
 		return fail.New(fail.State, "the snapshot %s has %d trees of files, and needs one", n.Name, len(n.VPS.Frozen))
 	}
-	return m.rootfses.CopyTree(ctx, m.store.FrozenTree(n.VPS.Frozen[0].ID), to, m.copying("copying the files of the snapshot"))
+	return m.rootfses.CopyTree(ctx, rootfs.Frozen{Dir: m.store.FrozenTree(n.VPS.Frozen[0].ID)}, to, m.copying("copying the files of the snapshot"))
 }
 
 // fillFrom returns a function that makes the plain tree of a clone of the locked VPS v,
@@ -148,7 +162,7 @@ func (m *Manager) fillFrom(ctx context.Context, l *state.Locked, v vps.VPS) func
 	return func(to rootfs.Rootfs) error {
 		life, err := l.Life()
 		if fail.Is(err, fail.State) {
-			_, err = m.copyRunning(ctx, v, to.Own().Dir)
+			_, err = m.copyRunning(ctx, v, to)
 			return err
 		}
 		if err != nil {
@@ -162,6 +176,6 @@ func (m *Manager) fillFrom(ctx context.Context, l *state.Locked, v vps.VPS) func
 		if err != nil {
 			return err
 		}
-		return m.rootfses.CopyTree(ctx, root.Own().Dir, to, m.copying("copying its files"))
+		return m.rootfses.CopyTree(ctx, root.Own(), to, m.copying("copying its files"))
 	}
 }

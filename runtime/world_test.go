@@ -555,11 +555,11 @@ func (w fakeRootfses) MakeOver(r rootfs.Rootfs) error {
 func (w fakeRootfses) Fill(_ context.Context, _ string, stack []rootfs.Frozen, r rootfs.Rootfs, _ func(int64)) error {
 	return w.effect("fill a plain tree", func() error {
 		to := ownOf(r)
-		if err := os.MkdirAll(to, 0o755); err != nil {
+		if err := errors.Join(os.MkdirAll(r.Dir, 0o755), os.MkdirAll(to, 0o755)); err != nil {
 			return err
 		}
 		for _, l := range slices.Backward(stack) {
-			files, _ := os.ReadDir(l.Dir) // the layers of templates do not exist here
+			files, _ := os.ReadDir(dirOf(l)) // the layers of templates do not exist here
 			for _, f := range files {
 				if err := os.WriteFile(filepath.Join(to, f.Name()), nil, 0o600); err != nil {
 					return err
@@ -585,11 +585,11 @@ func (w fakeRootfses) ToPlain(ctx context.Context, at string, r, plain rootfs.Ro
 }
 
 func (w fakeRootfses) ToOverlay(_ context.Context, _ string, plain, r rootfs.Rootfs, _ func(int64)) error {
-	return w.effect("fill an upper directory", func() error { return os.CopyFS(r.Upper(), os.DirFS(plain.Own().Dir)) })
+	return w.effect("fill an upper directory", func() error { return os.CopyFS(upperOf(r), os.DirFS(ownOf(plain))) })
 }
 
-func (w fakeRootfses) CopyTree(ctx context.Context, from string, r rootfs.Rootfs, _ func(int64)) error {
-	return w.Fill(ctx, "", []rootfs.Frozen{{Dir: from}}, r, nil)
+func (w fakeRootfses) CopyTree(ctx context.Context, from rootfs.Frozen, r rootfs.Rootfs, _ func(int64)) error {
+	return w.Fill(ctx, "", []rootfs.Frozen{from}, r, nil)
 }
 
 func (w fakeRootfses) RemoveOthers(ctx context.Context, r rootfs.Rootfs) error {
@@ -631,9 +631,9 @@ func (w fakeRootfses) Diff(_ context.Context, _ string, old, new []rootfs.Frozen
 	return emit(tree.Change{Kind: tree.Changed, Path: fmt.Sprintf("/%d layers to %d", len(old), len(new))})
 }
 
-func (w fakeRootfses) CopyLive(r rootfs.Rootfs, to string) (liveCopy, error) {
-	err := w.effect("begin a copy", func() error { return os.MkdirAll(to, 0o755) })
-	return fakeCopy{w, ownOf(r), to}, err
+func (w fakeRootfses) CopyLive(r, to rootfs.Rootfs) (liveCopy, error) {
+	err := w.effect("begin a copy", func() error { return os.MkdirAll(ownOf(to), 0o755) })
+	return fakeCopy{w, ownOf(r), ownOf(to)}, err
 }
 
 func (w fakeRootfses) CopyOwn(_ context.Context, from, to rootfs.Rootfs) error {
@@ -754,6 +754,14 @@ func ownOf(r rootfs.Rootfs) string {
 		r.Dir = r.Image
 	}
 	return r.Own().Dir
+}
+
+// dirOf is where the files of l are.
+func dirOf(l rootfs.Frozen) string {
+	if l.Image != "" {
+		return filepath.Join(l.Image, filepath.Base(l.Dir))
+	}
+	return l.Dir
 }
 
 // upperOf is the upper directory of r. An image is a directory here.

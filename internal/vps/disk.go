@@ -49,14 +49,6 @@ func (d Disk) Check() error {
 	return nil
 }
 
-// checkDisk is Disk.Check. A plain tree has no limit.
-func (v VPS) checkDisk() error {
-	if v.Disk.Limited() && v.Storage == StoragePlain {
-		return fail.New(fail.Usage, "a VPS with plain storage cannot have a disk limit")
-	}
-	return v.Disk.Check()
-}
-
 // A DiskStep is how a VPS gets another limit of its disk.
 type DiskStep int
 

@@ -134,7 +134,7 @@ func (v VPS) Check() error {
 		return fail.New(fail.Usage, "a VPS of run --rm cannot be protected: it is destroyed when its command ends")
 	}
 	for _, check := range []func() error{
-		v.checkTexts, v.checkStorage, v.OnBoot.Check, v.checkInterfaces, v.Limits.Check, v.checkDisk, v.DNS.Check, v.Firewall.Check, v.Routing.Check,
+		v.checkTexts, v.checkStorage, v.OnBoot.Check, v.checkInterfaces, v.Limits.Check, v.Disk.Check, v.DNS.Check, v.Firewall.Check, v.Routing.Check,
 		v.checkPublished, v.checkAllow, v.checkCapabilities, v.checkSysctls, v.checkDevices, v.checkMounts, v.checkRestart, v.checkCredentials, v.checkFit,
 	} {
 		if err := check(); err != nil {

@@ -112,6 +112,23 @@ func mountImage(image, dir string) error {
 // mountImage mounts the image of a frozen layer that is a VPS's own directory.
 func (f Frozen) mountImage() error { return mountImage(f.Image, filepath.Dir(f.Dir)) }
 
+// Within calls do with the directory of f, on a thread on which its files are there. Files
+// that do opens keep its image. Within returns the error of do.
+func (f Frozen) Within(do func(dir string) error) error {
+	if f.Image == "" {
+		return do(f.Dir)
+	}
+	var err error
+	if perr := nsthread.PrivateMounts(func() {
+		if err = f.mountImage(); err == nil {
+			err = do(f.Dir)
+		}
+	}); perr != nil {
+		return layer.HostError(perr)
+	}
+	return err
+}
+
 // isMountPoint reports whether something is mounted at dir in the mount namespace of the
 // calling thread (statx(2), Linux 5.8).
 func isMountPoint(dir string) (bool, error) {

@@ -126,7 +126,7 @@ func (v *views) layer(l Frozen) (string, error) {
 // missing, in a private mount namespace, and ends with the call.
 func WithIDs(at string, l Frozen, first uint32, do func(dir string) error) error {
 	if l.Size == 0 || l.First == first {
-		return do(l.Dir)
+		return l.Within(do)
 	}
 	if err := os.MkdirAll(at, 0o700); err != nil {
 		return layer.HostError(err)
@@ -137,6 +137,9 @@ func WithIDs(at string, l Frozen, first uint32, do func(dir string) error) error
 	}
 	defer ns.Close()
 	perr := nsthread.PrivateMounts(func() {
+		if err = l.mountImage(); err != nil {
+			return
+		}
 		if err = mountShifted(l.Dir, at, int(ns.Fd())); err != nil {
 			return
 		}

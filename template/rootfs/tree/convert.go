@@ -112,7 +112,7 @@ func replaceDir(ctx context.Context, source int, target *os.File, dir string) er
 // of them, and hides those of the layers. It is fail.State if plain has files that an
 // overlay cannot show. The rest is as for Fill.
 func ToOverlay(ctx context.Context, at string, plain, r rootfs.Rootfs, progress func(done int64)) error {
-	if err := checkShowable(ctx, plain.Own().Dir); err != nil {
+	if err := plain.Own().Within(func(dir string) error { return checkShowable(ctx, dir) }); err != nil {
 		return err
 	}
 	upper := r.Upper()

@@ -31,6 +31,11 @@ func Copy(ctx context.Context, from, to string, progress func(done int64)) error
 	return copyAll(ctx, from, nil, to, progress)
 }
 
+// CopyTree is Copy of the files of a root filesystem, with the ids that they have on disk.
+func CopyTree(ctx context.Context, from rootfs.Frozen, to string, progress func(done int64)) error {
+	return from.Within(func(dir string) error { return Copy(ctx, dir, to, progress) })
+}
+
 func copyAll(ctx context.Context, from string, origins []rootfs.Frozen, to string, progress func(done int64)) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return layer.HostError(err)
