@@ -373,9 +373,20 @@ func (a *archived) manifest(_ context.Context, d oci.Descriptor) ([]byte, oci.De
 	return b, d, layer.HostError(err)
 }
 
-func (a *archived) fetch(_ context.Context, st *stage, d oci.Descriptor) (string, error) {
+func (a *archived) fetch(ctx context.Context, st *stage, d oci.Descriptor) (string, error) {
 	to := st.path(blobName(d.Digest))
 	in, err := os.Stat(to)
+	if errors.Is(err, fs.ErrNotExist) { // a parcel does not have what the store has
+		var linked string
+		if linked, err = a.store.linkBlob(ctx, st, d); err != nil {
+			return "", err
+		}
+		if linked == "" {
+			err = fs.ErrNotExist
+		} else {
+			in, err = os.Stat(to)
+		}
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", damaged("its blob %s is missing", d.Digest)

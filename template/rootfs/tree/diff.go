@@ -81,6 +81,7 @@ type differ struct {
 	old    *os.File
 	new    *os.File
 	layers []*os.File // the paths that may differ are in these
+	copied *LiveCopy  // old has files that it has copied; nil: it has none
 }
 
 func openDiffer(ctx context.Context, roots, dirs []string) (*differ, error) {
@@ -303,6 +304,9 @@ func (d *comparedDir) entry(name string) (ChangeKind, *compared, error) {
 		return Added, sub, nil
 	}
 	same, err := d.same(name, old, now)
+	if same && err == nil && d.copied != nil && sub == nil {
+		same, err = d.copied.unchanged(d.place, name, now, d.layers[1])
+	}
 	if same || err != nil {
 		return 0, sub, err
 	}

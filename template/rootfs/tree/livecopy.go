@@ -114,12 +114,18 @@ func (c *LiveCopy) Finish() error {
 
 // Close releases the directories. It can be called again.
 func (c *LiveCopy) Close() {
+	c.Leave()
+	c.top = nil
+}
+
+// Leave releases the directories, and still knows for Changes what it has copied. There
+// is no pass after it.
+func (c *LiveCopy) Leave() {
 	c.from.Close()
 	c.to.Close()
 	for _, o := range c.origins {
 		o.Close()
 	}
-	c.top = nil
 }
 
 // workers is how many directories a pass works on at the same time.
