@@ -469,6 +469,7 @@ func (f *fake) Stats(_ context.Context, names []vps.Name, o runtime.StatsOptions
 		CPU:    runtime.CPUStats{Used: uint64(3723_000_000_000 + f.looks*100_000_000), User: 3000, System: 4000, Limit: 1500, Throttled: known(65_000_000_000), Throttles: known(12), Pressure: &runtime.Pressure{Some: runtime.Stall{Percent60: 12.5}}},
 		Memory: runtime.MemoryStats{Used: 100 << 20, Total: 150 << 20, Peak: 200 << 20, Limit: 512 << 20, Swap: known(3 << 20), LimitHits: known(0), OOMKills: known(2)},
 		PIDs:   runtime.PIDStats{Current: 7}, IO: runtime.IOStats{ReadBytes: 1 << 20, WrittenBytes: 2 << 20, Reads: 3, Writes: 4, Counted: true},
+		DiskLimit: runtime.DiskInfo{Kind: vps.DiskImage, Bytes: 10 << 30, UsedBytes: new(int64(2 << 30)), Inodes: 655360, UsedInodes: new(int64(300))},
 		Interfaces: []runtime.InterfaceStats{
 			{Name: "eth0", Network: "default", ReceivedBytes: 4096, ReceivedPackets: 4, SentBytes: 512, SentPackets: 5, Dropped: map[string]uint64{"mac": 1, "source": 2}},
 			{Name: "eth1", Network: "dmz", ReceivedBytes: 4096, Dropped: map[string]uint64{}},

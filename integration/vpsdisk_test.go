@@ -73,10 +73,16 @@ func TestDiskLimit(t *testing.T) {
 	if r := try("doctor", web); !strings.Contains(r.out+r.errOut, "--disk 128M") {
 		t.Errorf("doctor: %v", r)
 	}
+	if got := must(t, "stats", "--interval", "0", "--no-header", "--columns", "disk-limit", web); !strings.HasSuffix(got, "/64M") {
+		t.Errorf("stats says %q", got)
+	}
 	if got := must(t, "host", "check", "--json"); !strings.Contains(got, "disk limits") {
 		t.Error("host check does not check disk limits")
 	}
-	reboot(t, web)
+	reboot(t, web) // its end and the new start each tell it
+	eventually(t, "events have it", func() bool {
+		return strings.Count(must(t, "events", "--filter", "event=disk", "--format", "{{.attributes}}", web), "used-percent") == 2
+	})
 	must(t, "stop", web)
 	must(t, "start", web)
 	if got := sh(t, web, "rm /full; echo text >/file; cat /file; for n in $(seq 2100); do : >/root/$n || break; done 2>&1 | tail -n1"); !strings.HasPrefix(got, "text\n") || !strings.Contains(got, "No space left") {

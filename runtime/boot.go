@@ -431,6 +431,7 @@ type held struct {
 	master    *os.File
 	kernelLog *os.File // nil if the kernel has no /proc/kmsg
 	alarm     *os.File // of container.Watched; may be nil
+	disk      *os.File // with the own files; nil without a limit
 	own       *ownFiles
 }
 
@@ -438,7 +439,7 @@ func (h *held) close() {
 	if h.own != nil {
 		h.own.Close()
 	}
-	for _, f := range []*os.File{h.notify, h.console, h.master, h.kernelLog, h.alarm} {
+	for _, f := range []*os.File{h.notify, h.console, h.master, h.kernelLog, h.alarm, h.disk} {
 		if f != nil {
 			f.Close()
 		}

@@ -184,6 +184,8 @@ type rootfses interface {
 	ReleaseView(target string) error
 	// Above returns a file of an id that is not among the first size ones, or "".
 	Above(r rootfs.Rootfs, size uint32) (string, error)
+	// OpenDir opens the directory with the own files of a VPS, which may run.
+	OpenDir(r rootfs.Rootfs) (*os.File, error)
 	// Open is for copying files of a VPS that does not run.
 	Open(r rootfs.Rootfs) (*os.File, error)
 }
@@ -361,7 +363,8 @@ func (overlays) Mount(r rootfs.Rootfs) error   { return r.Mount() }
 func (overlays) Unmount(r rootfs.Rootfs) error { return r.Unmount() }
 func (overlays) Release(r rootfs.Rootfs) error { return r.Release() }
 
-func (overlays) Open(r rootfs.Rootfs) (*os.File, error) { return r.Open() }
+func (overlays) Open(r rootfs.Rootfs) (*os.File, error)    { return r.Open() }
+func (overlays) OpenDir(r rootfs.Rootfs) (*os.File, error) { return r.OpenDir() }
 
 func (overlays) DataDirs(r rootfs.Rootfs) ([]rootfs.DataDir, error)     { return r.DataDirs() }
 func (overlays) Mounted(r rootfs.Rootfs) (bool, error)                  { return r.Mounted() }

@@ -44,7 +44,7 @@ const (
 // EventAttributes returns all keys of Event.Attributes.
 func EventAttributes() []string {
 	return []string{eventTemplate, eventAddresses, eventAddress, eventInterface, eventBoot, eventCount, eventReason, eventStatus, eventDetail,
-		eventRequested, eventOOM, eventProcess, eventPID, eventMemory, eventLimit, events.Total, eventChanges, eventFrom, eventUntil, eventSnapshot}
+		eventRequested, eventOOM, eventProcess, eventPID, eventMemory, eventLimit, events.Total, events.UsedPercent, eventChanges, eventFrom, eventUntil, eventSnapshot}
 }
 
 const yes = "yes"
@@ -136,6 +136,9 @@ func (mon *monitor) holderEvents(v vps.VPS, h *held, c *holder.Config) (err erro
 	if c.Events, c.Event, err = mon.events().WhenBooted(eventOf(v, events.Booted)); err != nil {
 		return err
 	}
+	if err := mon.watchDisk(v, h, c); err != nil {
+		mon.warn(fmt.Sprintf("%s: croft events will not show when its disk is nearly full: %v", v.Name, err))
+	}
 	watched, err := mon.containers.Watched(string(v.Name))
 	if err != nil {
 		mon.warn(fmt.Sprintf("%s: croft events will not show when it lacks memory: %v", v.Name, err))
@@ -153,12 +156,33 @@ func (mon *monitor) holderEvents(v vps.VPS, h *held, c *holder.Config) (err erro
 		{watched.OOMKills, eventOf(v, events.OutOfMemory), ""},
 		{watched.PIDHits, eventOf(v, events.LimitReached, eventLimit, "pids"), "croft: the limit of processes and threads (--pids) was reached; refused since the start: "},
 	} {
-		text, err := events.WhenCounted(w.event)
+		text, err := events.WhenCounted(w.event, events.Total)
 		if err != nil {
 			return err
 		}
 		c.Counts = append(c.Counts, holder.Count{File: w.counter.File, Key: w.counter.Key, Event: text, Message: w.message})
 	}
+	return nil
+}
+
+// watchDisk makes the holder of v, with the files in h, record that the disk of v is nearly
+// full. No-op without a limit.
+func (mon *monitor) watchDisk(v vps.VPS, h *held, c *holder.Config) error {
+	if !v.Disk.Limited() {
+		return nil
+	}
+	root, err := mon.rootfs(v)
+	if err != nil {
+		return err
+	}
+	text, err := events.WhenCounted(eventOf(v, events.DiskNearlyFull), events.UsedPercent)
+	if err != nil {
+		return err
+	}
+	if h.disk, err = mon.rootfses.OpenDir(root); err != nil {
+		return err
+	}
+	c.Disk = holder.Disk{FD: int(h.disk.Fd()), Event: text}
 	return nil
 }
 

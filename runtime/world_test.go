@@ -744,6 +744,8 @@ func (w fakeRootfses) View(r rootfs.Rootfs, do func(string) error) error {
 	return do(r.Target)
 }
 
+func (w fakeRootfses) OpenDir(rootfs.Rootfs) (*os.File, error) { return os.Open("/") }
+
 func (w fakeRootfses) Open(r rootfs.Rootfs) (*os.File, error) {
 	return os.Open(r.Dir)
 }

@@ -44,7 +44,8 @@ the three pressures are the share of the last minute in which a process waited
 for the CPU, for memory or for input and output. open-files are the open descriptors
 of all processes. disk is the disk space of the VPS's own files, without its
 template. To measure that, croft looks at every file: it does so only for this
-column and with --disk. A column that the host does not count is empty in CSV and -
+column and with --disk. disk-limit and inodes-limit show what counts against the
+limits --disk and --inodes, and the limits. A column that the host does not count is empty in CSV and -
 in the table.
 
 --format prometheus prints the text format of Prometheus, for its textfile

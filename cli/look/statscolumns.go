@@ -61,6 +61,8 @@ func statsColumns() []statsColumn {
 			}
 			return bytesText(*s.Disk)
 		}},
+		{"disk-limit", func(s runtime.Stats) string { return diskText(s.DiskLimit) }},
+		{"inodes-limit", func(s runtime.Stats) string { return inodesText(s.DiskLimit) }},
 	})
 }
 

@@ -105,6 +105,7 @@ func (w writer) vps(s runtime.Stats) {
 	w.count("croft_pids_limit_hits_total", s.PIDs.LimitHits, of)
 	w.count("croft_open_files", s.OpenFiles, of)
 	w.count("croft_disk_used_bytes", s.Disk, of)
+	w.disk(of, s.DiskLimit)
 	if s.IO.Counted {
 		w.add("croft_block_read_bytes_total", float64(s.IO.ReadBytes), of)
 		w.add("croft_block_written_bytes_total", float64(s.IO.WrittenBytes), of)
@@ -116,6 +117,15 @@ func (w writer) vps(s runtime.Stats) {
 	w.pressure(of, "io", s.IO.Pressure)
 	for _, at := range s.Interfaces {
 		w.traffic(of, at)
+	}
+}
+
+func (w writer) disk(of label, d runtime.DiskInfo) {
+	w.limit("croft_disk_limit_bytes", float64(d.Bytes), of)
+	w.limit("croft_inodes_limit", float64(d.Inodes), of)
+	if d.UsedBytes != nil && d.UsedInodes != nil {
+		w.add("croft_disk_charged_bytes", float64(*d.UsedBytes), of)
+		w.add("croft_inodes_charged", float64(*d.UsedInodes), of)
 	}
 }
 

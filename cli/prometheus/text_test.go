@@ -22,7 +22,7 @@ func everything() runtime.Stats {
 		Memory:    runtime.MemoryStats{Used: 1, Total: 2, Peak: 3, Limit: 1 << 40, Swap: known(0), LimitHits: known(0), OOMKills: known(1), Pressure: p},
 		PIDs:      runtime.PIDStats{Current: 7, Limit: 9, LimitHits: known(11)},
 		IO:        runtime.IOStats{ReadBytes: 1, WrittenBytes: 2, Reads: 3, Writes: 4, Counted: true, Pressure: p},
-		OpenFiles: known(8), Disk: known(9),
+		OpenFiles: known(8), Disk: known(9), DiskLimit: runtime.DiskInfo{Bytes: 64, UsedBytes: new(int64(12)), Inodes: 5, UsedInodes: new(int64(3))},
 		Interfaces: []runtime.InterfaceStats{
 			{Name: "eth0", Network: "croft0", ReceivedBytes: 10, ReceivedPackets: 1, SentBytes: 20, SentPackets: 2, Dropped: map[string]uint64{"source": 2, "mac": 1}},
 		},
@@ -42,6 +42,7 @@ func TestText(t *testing.T) {
 		`croft_pressure_stalled_seconds_total{vps="web",resource="cpu"} 0.5` + "\n",
 		`croft_network_sent_bytes_total{vps="web",network="croft0",interface="eth0"} 20` + "\n",
 		`croft_network_dropped_packets_total{vps="web",network="croft0",interface="eth0",reason="mac"} 1` + "\n",
+		`croft_disk_charged_bytes{vps="web"} 12` + "\n", `croft_inodes_limit{vps="web"} 5` + "\n",
 		"croft_unreadable_vpss 0\n",
 	} {
 		if !strings.Contains(text, line) {

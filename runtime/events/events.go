@@ -32,6 +32,7 @@ const (
 	Stopped        = "stopped"   // its init has ended
 	OutOfMemory    = "oom"       // the kernel has killed processes of it for lack of memory
 	LimitReached   = "limit"     // the kernel has refused something because of a limit
+	DiskNearlyFull = "disk"      // 90% of its disk, which has a limit, are in use
 	Adopted        = "adopted"   // it has a new monitor, because that was killed
 	Paused         = "paused"
 	Resumed        = "resumed"
@@ -51,9 +52,12 @@ const (
 // the VPS.
 const Total = "total"
 
+// UsedPercent is the attribute of DiskNearlyFull that says how much is in use.
+const UsedPercent = "used-percent"
+
 // All returns all values of Event.Event.
 func All() []string {
-	return []string{Created, Started, Rebooted, Restarted, Failed, Booted, Stopped, OutOfMemory, LimitReached, Adopted, Paused, Resumed,
+	return []string{Created, Started, Rebooted, Restarted, Failed, Booted, Stopped, OutOfMemory, LimitReached, DiskNearlyFull, Adopted, Paused, Resumed,
 		Changed, AddressAdded, AddressRemoved, Renamed, Destroyed, Restored,
 		SnapshotCreated, SnapshotRestored, SnapshotDeleted}
 }
@@ -145,16 +149,16 @@ func (l Log) WhenBooted(e Event) (file, text string, err error) {
 }
 
 // WhenCounted returns what a holder appends when a number has grown, without the number,
-// which is the attribute total. It is the last one in the alphabet.
-func WhenCounted(e Event) (text string, err error) {
+// which is the attribute key. That has to be the last one in the alphabet.
+func WhenCounted(e Event, key string) (text string, err error) {
 	e.Time = time.UnixMicro(0)
 	e.Attributes = maps.Clone(e.Attributes)
-	e.Attributes[Total] = "0"
+	e.Attributes[key] = "0"
 	line, err := encode(e)
 	text, begins := strings.CutPrefix(strings.TrimSpace(string(line)), holder.EventTime+"0")
 	text, ends := strings.CutSuffix(text, "0"+holder.EventEnd)
 	if err == nil && !(begins && ends) {
-		err = errors.New("an event does not begin with its time, or does not end with its total")
+		err = errors.New("an event does not begin with its time, or does not end with its number")
 	}
 	return text, err
 }

@@ -164,7 +164,7 @@ func TestWhatAHolderAppends(t *testing.T) {
 	if err != nil || file != l.File() {
 		t.Fatal(file, err)
 	}
-	counted, err := WhenCounted(event("web", "limit", "pids"))
+	counted, err := WhenCounted(event("web", "limit", "pids"), Total)
 	if err != nil {
 		t.Fatal(err)
 	}

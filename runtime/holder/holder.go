@@ -41,6 +41,9 @@ type Count = protocol.Count
 // EventEnd ends the event of a Count.
 const EventEnd = protocol.EventEnd
 
+// A Disk is the file system with the own files of a VPS, which the holder watches.
+type Disk = protocol.Disk
+
 // Files is the filesystem with the files that show a VPS its own memory, CPUs and load.
 // Cgroups are the directories that have their numbers.
 type (
@@ -134,7 +137,7 @@ func Exec(path, title string, c Config) error {
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("close descriptors on exec: %w", err)
 	}
-	for _, fd := range []int{c.Life, c.Master, c.Notify, c.Console, c.KernelLog, c.PIDFD, c.Runner, c.Alarm, c.Files.FD, c.Files.Tasks} {
+	for _, fd := range []int{c.Life, c.Master, c.Notify, c.Console, c.KernelLog, c.PIDFD, c.Runner, c.Alarm, c.Files.FD, c.Files.Tasks, c.Disk.FD} {
 		if fd <= 0 {
 			continue
 		}

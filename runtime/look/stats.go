@@ -30,6 +30,7 @@ type Stats struct {
 	Interfaces []InterfaceStats `json:"interfaces"`
 	OpenFiles  *uint64          `json:"openFiles"` // descriptors of its processes; nil if not asked for
 	Disk       *uint64          `json:"diskBytes"` // of its own files; nil if not asked for
+	DiskLimit  DiskInfo         `json:"diskLimit"`
 
 	Err error `json:"-"` // why there is no usage
 }
@@ -190,6 +191,7 @@ func (l Looker) usage(e state.Entry) Stats {
 		return s
 	}
 	s.fill(u, e.VPS.Limits)
+	s.DiskLimit = l.diskInfo(e.VPS, seen.Run.Monitor.PID)
 	return s
 }
 

@@ -40,6 +40,7 @@ type holder struct {
 	notify  notify
 	events  eventLog
 	counts  counts
+	disk    disk
 	clients clients
 	files   files
 	kmsg    messages
@@ -109,6 +110,7 @@ func (h *holder) setUp() (err error) {
 	h.events.open(h.cfg.Events)
 	h.notify.open(h.cfg.Notify, h.cfg.Booted, h.cfg.Event)
 	h.counts.open(h.cfg)
+	h.disk.open(h.cfg)
 	h.clients.open(h.cfg.Console)
 	// Edge-triggered: a console that no process in the VPS has open reports a
 	// hang-up all the time. Level-triggered, that would keep the holder busy.
@@ -184,7 +186,7 @@ func (h *holder) timeout() int {
 	if h.files.readable {
 		timeout = sooner(timeout, h.files.pace.wait(now))
 	}
-	return sooner(timeout, h.counts.rest(now))
+	return sooner(sooner(timeout, h.counts.rest(now)), h.disk.rest(now))
 }
 
 func (h *holder) note(fd int, what uint32) {
@@ -218,6 +220,7 @@ func (h *holder) work() {
 		h.listen()
 	}
 	h.counts.work(milliseconds())
+	h.disk.work(milliseconds())
 	h.dropped.work(milliseconds())
 	h.clients.accept()
 	h.clients.work()
@@ -253,6 +256,7 @@ func (h *holder) finish() {
 	}
 	h.notify.read()
 	h.counts.finish()
+	h.disk.look()
 	h.clients.close()
 	h.log.close()
 }

@@ -41,6 +41,7 @@ type Config struct {
 	Event  string
 	Counts []Count
 	Alarm  int // eventfd that may say that a count has changed, or None
+	Disk   Disk
 	// MemoryCgroup and IDs are those of the VPS as the host's kernel writes them
 	// when it kills a process for lack of memory: see oom.Scope.
 	MemoryCgroup string
@@ -63,6 +64,14 @@ const EventsSize = 4 << 20
 // one each minute, and one when the VPS ends. Message is a kernel message of the VPS, which gets
 // the number; "": the processes that were killed are looked up, and each gets a message.
 type Count struct{ File, Key, Event, Message string }
+
+// A Disk is the file system with the own files of a VPS that has a limit of its disk. When
+// it is nearly full an event is appended, with the percentage in use as the number. The
+// zero Disk means that nothing is watched.
+type Disk struct {
+	FD    int // of a directory, and never 0
+	Event string
+}
 
 // EventEnd ends the event of a Count, after the number.
 const EventEnd = `"}}`
@@ -106,6 +115,9 @@ func (c Config) Args(title string) []string {
 	}
 	if c.Adopted {
 		args = append(args, "adopted=1")
+	}
+	if d := c.Disk; d.FD > 0 {
+		args = append(args, "disk="+itoa(d.FD), "disk-event="+d.Event)
 	}
 	if f := c.Files; f.FD > 0 {
 		args = append(args, "files="+itoa(f.FD), "tasks="+itoa(f.Tasks))
@@ -175,6 +187,10 @@ func (c *Config) set(arg string) error {
 			return Error("not a count: " + arg)
 		}
 		c.Counts = append(c.Counts, Count{file, key, event, message})
+	case "disk":
+		number = &c.Disk.FD
+	case "disk-event":
+		c.Disk.Event = value
 	case "exec":
 		c.Exec = value
 	case "adopted":

@@ -11,7 +11,7 @@ func TestArgs(t *testing.T) {
 		{Init: 17, PIDFD: None, Runner: None, Life: 3, Master: 4, Notify: 5, Console: 6, Log: "/log", Booted: "/booted", Events: "/log", Event: `,"event":"booted"}`, Alarm: None,
 			Counts: []Count{{"/sys/fs/a=b c", "oom_kill", `,"event":"oom","x y":"`, ""}, {"/p", "max", `,"`, "croft: refused: "}}, Exec: "/croft", Argv: []string{"croft"}},
 		{Init: 99999999, Adopted: true, PIDFD: 10, Runner: 11, Life: 3, Master: None, Notify: None, Console: None,
-			Files: Files{FD: 9, Tasks: None}, Owner: 100000, IDs: 65536, MemoryCgroup: "/croft/a=b", Hello: "croft: hello", Filters: "/f", Cgroups: Cgroups{Version2: "/cg/u", Memory: "/cg/m=1", BlkIO: "/cg/b"},
+			Disk: Disk{FD: 8, Event: `,"event":"disk"`}, Files: Files{FD: 9, Tasks: None}, Owner: 100000, IDs: 65536, MemoryCgroup: "/croft/a=b", Hello: "croft: hello", Filters: "/f", Cgroups: Cgroups{Version2: "/cg/u", Memory: "/cg/m=1", BlkIO: "/cg/b"},
 			Log: "a=b c\n", Exec: "/x", Argv: []string{"croft", "monitor", "--", "", "init=1"}},
 	} {
 		got, err := Parse(c.Args("croft monitor web"))
@@ -34,6 +34,7 @@ func TestParseRefuses(t *testing.T) {
 		{"log=", "", "unknown argument "},
 		{"log=", "cgroup.x=/cg", "unknown controller x"},
 		{"log=", "files=x", "not a number: files=x"},
+		{"log=", "disk=x", "not a number: disk=x"},
 	} {
 		args := append([]string{}, good...)
 		for i := range args {
