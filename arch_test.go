@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 		"bundles", "network", "network/guest", "network/host", "template", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
-		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/events", "runtime/hooks", "runtime/firstboot", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/snapshots", "runtime/hostdevices", "runtime/mounts", "runtime/hostlimits", "runtime/doctor", "template/rootfs/tree", "template/rootfs/diskfile", "runtime/fit", "internal/atomicfile", "runtime/backup", "runtime/moves",
+		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/events", "runtime/hooks", "runtime/firstboot", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/snapshots", "runtime/hostdevices", "runtime/mounts", "runtime/hostlimits", "runtime/doctor", "template/rootfs/tree", "template/rootfs/diskfile", "runtime/fit", "internal/atomicfile", "runtime/backup", "runtime/moves", "runtime/foreign", "runtime/foreign/source",
 	},
 	"runtime/filecopy":  {"internal/nsthread", "template/layer"},
 	"runtime/mounts":    {"internal/inside", "internal/nsthread", "internal/proc", "internal/userns", "internal/vps"},
@@ -49,6 +49,10 @@ var arrows = map[string][]string{
 	"runtime/backup":    {"internal/fail", "internal/state", "internal/vps"},
 	"runtime/moves":     {"internal/fail", "internal/state", "internal/vps"},
 	"runtime/trash":     {"internal/state", "internal/vps"},
+	// Containers of other tools.
+	"runtime/foreign":        {"internal/vps"},
+	"runtime/foreign/source": {"runtime/foreign", "template/layer"},
+
 	"runtime/hostfacts": {"bundles", "internal/userns", "internal/vps", "network/guest", "runtime/container"},
 	"runtime/names":     {"internal/inside", "internal/state", "internal/vps", "network", "network/guest", "runtime/observe", "runtime/paths", "runtime/tables"},
 	"runtime/look": {
@@ -144,14 +148,14 @@ var alone = map[string][]string{
 	"github.com/rogpeppe/go-internal":        nil,
 	"github.com/go-crypt/crypt":              {"cli/values"},
 	"golang.org/x/crypto":                    {"cli/values"},
-	"go.yaml.in/yaml":                        {"cli/settings", "template/recipe"},
+	"go.yaml.in/yaml":                        {"cli/settings", "runtime/foreign", "template/recipe"},
 	"github.com/opencontainers/image-spec":   {"template", "template/registry"},
 	"github.com/google/go-containerregistry": {"template/registry"},
 }
 
 // pure packages decide and do not act. They read no file, open no socket and
 // start no program, so their results depend on their arguments alone.
-var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/fit", "internal/identity", "runtime/endreason", "runtime/restarts", "runtime/doctor", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes", "internal/ssh"}
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/fit", "internal/identity", "runtime/endreason", "runtime/restarts", "runtime/doctor", "runtime/foreign", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes", "internal/ssh"}
 
 // acting is what a pure package does not import, and which names it may use
 // nevertheless: constants, and types of values.

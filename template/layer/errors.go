@@ -50,6 +50,10 @@ func brokenArchive(err error) error {
 	return &archiveError{err}
 }
 
+// Broken makes an error of reading an archive one of the archive, unless it is already
+// classified.
+func Broken(err error) error { return brokenArchive(err) }
+
 // ArchiveFailure classifies an error of Unpack or Decompress: fail.Usage for an
 // invalid archive, else as HostError does. It returns nil for nil.
 func ArchiveFailure(err error) error {
