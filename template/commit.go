@@ -25,23 +25,32 @@ func (s *Store) commit(ctx context.Context, st *stage, im Image, l stagedLayer) 
 // commitImage is commit of an image with the config c and any number of layers,
 // whose blobs are in st.
 func (s *Store) commitImage(ctx context.Context, st *stage, name string, c oci.Image, layers []oci.Descriptor) (Image, error) {
-	config, err := st.writeJSON(oci.MediaTypeImageConfig, c)
+	d, err := st.image(name, c, layers)
 	if err != nil {
 		return Image{}, err
+	}
+	return s.publish(ctx, st, d)
+}
+
+// image stages an image with the config c and any number of layers, whose blobs are in st.
+func (st *stage) image(name string, c oci.Image, layers []oci.Descriptor) (stagedImage, error) {
+	config, err := st.writeJSON(oci.MediaTypeImageConfig, c)
+	if err != nil {
+		return stagedImage{}, err
 	}
 	manifest, err := st.writeJSON(oci.MediaTypeImageManifest, oci.Manifest{
 		Versioned: ocispec.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageManifest,
 		Config: config, Layers: layers,
 	})
 	if err != nil {
-		return Image{}, err
+		return stagedImage{}, err
 	}
 	manifest.Platform = &c.Platform
 	d := stagedImage{name: name, manifest: manifest, blobs: map[digest.Digest]string{}, layers: c.RootFS.DiffIDs}
 	for _, b := range append([]oci.Descriptor{config, manifest}, layers...) {
 		d.blobs[b.Digest] = st.path(blobName(b.Digest))
 	}
-	return s.publish(ctx, st, d)
+	return d, nil
 }
 
 // A stagedImage is a complete image that publish can put into the store.

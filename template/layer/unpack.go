@@ -113,6 +113,7 @@ type unpacker struct {
 	size    int64
 	entries int
 	files   *Files // not nil: the archive has files and not a layer
+	part    *Part  // not nil: a part of the archive is unpacked
 }
 
 // dirAttributes are the mode and the time of a directory.
@@ -126,11 +127,14 @@ func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil
 	}
-	u.entries++
 	sparse, err := revealSparse(h)
 	if err != nil {
 		return err
 	}
+	if u.part != nil && !u.part.take(h) {
+		return nil
+	}
+	u.entries++
 	if err := u.budget.spend(h); err != nil {
 		return err
 	}
