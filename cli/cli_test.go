@@ -118,7 +118,7 @@ func wordsFor(path []string, v *cmdline.Verb) []string {
 		return []string{"web", "192.0.2.0/24"}
 	case v.Name == "remove" && path[0] == "publish":
 		return []string{"web", "1"}
-	case v.Args == "FILE|- [NAME]":
+	case v.Args == "FILE|- [NAME]", v.Name == "adopt":
 		return []string{"-"}
 	case strings.HasSuffix(v.Args, "|-"):
 		return []string{"web", "-"}
@@ -150,7 +150,9 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 		"template build --recipe":       true, // a file may be called so
 		"set --file":                    true, // read later
 		"snapshot create --description": true,
-		"create --description":          true, "run --description": true, "set --description": true, "clone --description": true,
+		"adopt --config":                true, "adopt --rootfs": true,
+		"adopt --description": true, "adopt --ssh-key": true, "adopt --first-boot": true, "adopt --user-data": true, "adopt --password-file": true,
+		"create --description": true, "run --description": true, "set --description": true, "clone --description": true,
 		"create --ssh-key": true, "run --ssh-key": true, "set --ssh-key": true, "clone --ssh-key": true,
 		"create --first-boot": true, "run --first-boot": true, "set --first-boot": true, "clone --first-boot": true,
 		"create --user-data": true, "run --user-data": true, "set --user-data": true, "clone --user-data": true,
@@ -220,6 +222,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"run --password-stdin":    true,
 		"set --password-stdin":    true,
 		"clone --password-stdin":  true,
+		"adopt --password-stdin":  true, // standard input has the archive
 		"stats --watch":           true, // goes on until interrupted: see the script stats
 		"events --follow":         true, // the same: see TestFollowersEndWithTheirReader
 	}
@@ -281,6 +284,10 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 			switch id {
 			case "import --network":
 				value = "default=dmz"
+			case "adopt --from":
+				value = "lxc"
+			case "adopt --config", "adopt --rootfs":
+				value = "f"
 			case "template export --format":
 				value = "rootfs"
 			case "snapshot schedule --format":

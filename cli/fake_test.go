@@ -230,6 +230,24 @@ func (f *fake) Import(_ context.Context, r io.Reader, o runtime.ImportOptions) (
 	return runtime.Info{Name: cmp.Or(o.Name, "web")}, f.call("Import", string(text), o)
 }
 
+func (f *fake) OpenForeign(_ context.Context, o runtime.ForeignOptions) (*runtime.Foreign, error) {
+	text, err := io.ReadAll(o.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	o.Stdin = nil
+	name := cmp.Or(o.Name, "web")
+	found := &runtime.Foreign{Name: name, Settings: vps.VPS{
+		Name: name, Hostname: "web.example.org", Limits: vps.Limits{Memory: 1 << 30, Swap: 1 << 20}, OnBoot: vps.OnBootYes,
+		Interfaces: []vps.Interface{{Name: "eth0", Network: "croft0", MAC: "02:00:00:00:00:07"}}, Env: []string{"A=1", "B=2"},
+	}, NotTaken: []runtime.NotTaken{{Key: "net1", Value: "eth1 vmbr1", Reason: "no other network here is like it; --network adds one"}}}
+	return found, f.call("OpenForeign", string(text), o)
+}
+
+func (f *fake) Adopt(_ context.Context, name vps.Name, _ *runtime.Foreign, o runtime.AdoptOptions) (runtime.Info, error) {
+	return runtime.Info{Name: name}, f.call("Adopt", string(name), o)
+}
+
 func (f *fake) CreateSnapshot(_ context.Context, name vps.Name, o runtime.SnapshotOptions) (runtime.SnapshotInfo, error) {
 	o.Name = cmp.Or(o.Name, "20260131-235959")
 	return runtime.SnapshotInfo{VPS: name, Name: o.Name, Running: name == "web", PauseMilliseconds: 7}, f.call("CreateSnapshot", string(name), o)

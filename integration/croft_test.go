@@ -217,7 +217,7 @@ type info struct {
 		Name, Network, HostLink, MAC string
 		Addresses                    []string
 	}
-	Limits   struct{ MemoryBytes int64 }
+	Limits   struct{ MemoryBytes, PIDs int64 }
 	Labels   map[string]string
 	LastEnd  *end
 	Restarts struct {

@@ -306,6 +306,13 @@ func (s templateStore) ImportBackup(_ context.Context, r io.Reader, u template.B
 	return u.Use(image)
 }
 
+func (s templateStore) ImportSystem(ctx context.Context, y template.System, use func(template.Image) error, used func() (map[string][]string, error)) error {
+	if err := s.w.effect("unpack a system", func() error { return nil }); err != nil {
+		return err
+	}
+	return s.fakeTemplates.ImportSystem(ctx, y, use, used)
+}
+
 func (s templateStore) Remove(_ context.Context, ref string, used func() (map[string][]string, error)) error {
 	if !s.w.has("template", ref) {
 		return fail.New(fail.NotFound, "no template %q", ref)
@@ -412,6 +419,23 @@ func importWeb(name vps.Name) func(*faulty) error {
 		_, err = f.m.Import(background, in, ImportOptions{Name: name})
 		return err
 	}
+}
+
+// adoptWeb makes a VPS of a container of LXC beside the world.
+func adoptWeb(f *faulty) error {
+	dir := filepath.Join(f.w.dir+".lxc", "web")
+	err := errors.Join(os.MkdirAll(filepath.Join(dir, "rootfs", "etc"), 0o700),
+		os.WriteFile(filepath.Join(dir, "config"), []byte("lxc.uts.name = web\nlxc.cgroup2.memory.max = 64M\nlxc.net.0.type = veth\n"), 0o600))
+	if err != nil {
+		return err
+	}
+	found, err := f.m.OpenForeign(background, ForeignOptions{Path: dir})
+	if err != nil {
+		return err
+	}
+	defer found.Close()
+	_, err = f.m.Adopt(background, found.Name, found, AdoptOptions{CreateOptions: CreateOptions{Limits: found.Settings.Limits, Published: published()}})
+	return err
 }
 
 func destroyWeb(f *faulty) error {
@@ -732,6 +756,7 @@ func commands() []trial {
 		{name: "export of a running one", method: "Export", ready: append(slices.Clone(running), writeFile), do: exportWeb},
 		{name: "import", method: "Import", ready: append(slices.Clone(withAll), exportWeb, destroyWeb), undone: true, do: importWeb("")},
 		{name: "import beside it", method: "Import", ready: append(slices.Clone(running), exportWeb), undone: true, do: importWeb("db")},
+		{name: "adopt", method: "Adopt", undone: true, do: adoptWeb},
 		{name: "snapshot mount", method: "MountSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one")), do: mountSnapshot},
 		{name: "snapshot umount", method: "UmountSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), mountSnapshot), do: func(f *faulty) error {
 			return f.m.UmountSnapshot(background, "web", "one")
@@ -774,7 +799,7 @@ func commands() []trial {
 // only reads, copies or writes files of a VPS, or belongs to the template store.
 func TestCommandsAreComplete(t *testing.T) {
 	others := strings.Fields(`
-		AllPublished Bundle CheckHost Console Diff Doctor DoctorHost Enter Events Exec Firewall Inspect List Logs Network Networks Processes Published ReadText Recipe Recipes
+		AllPublished Bundle CheckHost Console Diff Doctor DoctorHost Enter Events Exec Firewall Inspect List Logs Network Networks OpenForeign Processes Published ReadText Recipe Recipes
 		Copy Names Routing Settings SnapshotSettings Snapshots Stats Template Templates Trash TrashNames Volume Volumes Wait WriteText
 		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate`)
 	covered := map[string]bool{}

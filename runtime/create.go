@@ -35,23 +35,11 @@ func (m *Manager) Create(ctx context.Context, name vps.Name, o CreateOptions) (I
 	if err := o.check(name); err != nil {
 		return Info{}, err
 	}
-	if len(o.Sysctls) > 0 {
-		if err := m.trySysctls(ctx, o.Sysctls, o.Privileged); err != nil {
-			return Info{}, err
-		}
-	}
-	// Checked before the template is built, which can take minutes.
-	if err := m.checkSources(vps.VPS{Name: name, Privileged: o.Privileged}, o.Mounts); err != nil {
-		return Info{}, err
-	}
 	if info, done, err := m.present(ctx, name, o.IfMissing); done || err != nil {
 		return info, err
 	}
-	if err := m.checkLimits(vps.Limits{}, o.Limits); err != nil {
-		return Info{}, err
-	}
-	m.warnAll(name, m.limitWarnings(vps.Limits{}, o.Limits))
-	if err := m.checkDevices(vps.VPS{Name: name, Privileged: o.Privileged}, o.Devices); err != nil {
+	// Checked before the template is built, which can take minutes.
+	if err := m.checkNew(ctx, name, o); err != nil {
 		return Info{}, err
 	}
 	image, err := m.templates.Ensure(ctx, o.Template)
@@ -86,6 +74,24 @@ func (m *Manager) Create(ctx context.Context, name vps.Name, o CreateOptions) (I
 	l.Unlock() // so that a hook can change and start the VPS
 	m.afterwards(ctx, hooks.PostCreate, vps.VPS{Name: name, UUID: info.UUID})
 	return info, err
+}
+
+// checkNew checks settings of a new VPS that depend on this host.
+func (m *Manager) checkNew(ctx context.Context, name vps.Name, o CreateOptions) error {
+	v := vps.VPS{Name: name, Privileged: o.Privileged}
+	if len(o.Sysctls) > 0 {
+		if err := m.trySysctls(ctx, o.Sysctls, o.Privileged); err != nil {
+			return err
+		}
+	}
+	if err := m.checkSources(v, o.Mounts); err != nil {
+		return err
+	}
+	if err := m.checkLimits(vps.Limits{}, o.Limits); err != nil {
+		return err
+	}
+	m.warnAll(name, m.limitWarnings(vps.Limits{}, o.Limits))
+	return m.checkDevices(v, o.Devices)
 }
 
 // present reports whether there is nothing to do because name exists.

@@ -284,6 +284,7 @@ type templates interface {
 	Export(ctx context.Context, ref string, w io.Writer, o template.ExportOptions) error
 	Backup(ctx context.Context, base string, r rootfs.Rootfs, w io.Writer, o template.BackupOptions) error
 	ImportBackup(ctx context.Context, r io.Reader, u template.BackupUse) error
+	ImportSystem(ctx context.Context, y template.System, use func(template.Image) error, used func() (map[string][]string, error)) error
 	RemoveAbandoned(ctx context.Context, used func() (map[string][]string, error)) error
 	Prune(ctx context.Context, used func() (map[string][]string, error)) error
 	Remove(ctx context.Context, ref string, used func() (map[string][]string, error)) error

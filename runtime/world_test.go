@@ -1035,6 +1035,13 @@ func (fakeTemplates) Backup(context.Context, string, rootfs.Rootfs, io.Writer, t
 	return nil
 }
 func (fakeTemplates) ImportBackup(context.Context, io.Reader, template.BackupUse) error { return nil }
+func (f fakeTemplates) ImportSystem(_ context.Context, _ template.System, use func(template.Image) error, _ func() (map[string][]string, error)) error {
+	image, err := f.Resolve("t")
+	if err != nil {
+		return err
+	}
+	return use(image)
+}
 func (fakeTemplates) RemoveAbandoned(context.Context, func() (map[string][]string, error)) error {
 	return nil
 }

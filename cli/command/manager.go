@@ -39,6 +39,8 @@ type Manager interface {
 	PruneSnapshots(ctx context.Context, name vps.Name) ([]string, error)
 	Export(ctx context.Context, name vps.Name, w io.Writer, o runtime.ExportOptions) (pause time.Duration, err error)
 	Import(ctx context.Context, r io.Reader, o runtime.ImportOptions) (runtime.Info, error)
+	OpenForeign(ctx context.Context, o runtime.ForeignOptions) (*runtime.Foreign, error)
+	Adopt(ctx context.Context, name vps.Name, f *runtime.Foreign, o runtime.AdoptOptions) (runtime.Info, error)
 	Run(ctx context.Context, o runtime.RunOptions) (status int, err error)
 	Change(ctx context.Context, name vps.Name, edits ...vps.Edit) error
 	Settings(ctx context.Context, name vps.Name) (vps.VPS, error)

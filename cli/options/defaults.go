@@ -58,14 +58,14 @@ func profileOption() cmdline.Option {
 		Usage: "take options from the file profiles/PROFILE.yaml in /etc/croft; may be repeated, the last one wins"}
 }
 
-// supplyDefaults supplies the options of a new VPS that were not typed, from the
-// profiles that were typed and from croft.yaml. An error is in i.Err.
-func supplyDefaults(i *command.Invocation) {
+// supplyDefaults supplies the options of a new VPS that were not typed, from the profiles
+// that were typed, from more and from croft.yaml. An error is in i.Err.
+func supplyDefaults(i *command.Invocation, more ...settings.File) {
 	if i.Err != nil {
 		return
 	}
 	config, err := i.Config()
-	layers := []settings.File{config.Defaults}
+	layers := append([]settings.File{config.Defaults}, more...)
 	for _, name := range command.GetMany(i, "profile", profileName) {
 		var f settings.File
 		if err == nil {
@@ -77,7 +77,9 @@ func supplyDefaults(i *command.Invocation) {
 		return
 	}
 	for key, value := range settings.Layered(layers...) {
-		supplyDefault(i, key, value)
+		if _, has := i.Verb.Option(key); has { // adopt takes no template
+			supplyDefault(i, key, value)
+		}
 	}
 }
 

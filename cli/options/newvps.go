@@ -5,6 +5,7 @@ import (
 
 	"croft/cli/cmdline"
 	"croft/cli/command"
+	"croft/cli/settings"
 	"croft/cli/values"
 	"croft/internal/vps"
 	"croft/runtime"
@@ -47,6 +48,24 @@ func SettingOptions() []cmdline.Option {
 // CreateOptions reads settings. An error is in i.Err.
 func CreateOptions(i *command.Invocation) runtime.CreateOptions {
 	supplyDefaults(i)
+	o := newSettings(i)
+	if i.Err == nil && o.Template == "" {
+		i.Err = command.UsageError("%s: no --template given, for example --template debian-12 or --template busybox", i.Verb.Name).
+			WithHint("%s; croft template list; croft template recipe", withTemplate(i, BuiltIn))
+	}
+	tellTemplate(i)
+	return o
+}
+
+// AdoptOptions reads the settings of a VPS that gets found from a container of another
+// tool, except for what the user has typed. An error is in i.Err.
+func AdoptOptions(i *command.Invocation, found settings.File) runtime.CreateOptions {
+	supplyDefaults(i, found)
+	return newSettings(i)
+}
+
+// newSettings reads the settings of a new VPS.
+func newSettings(i *command.Invocation) runtime.CreateOptions {
 	o := runtime.CreateOptions{
 		Template:    command.Get(i, "template", values.TemplateOrImage),
 		Hostname:    command.Get(i, "hostname", hostnameOrDefault),
@@ -78,15 +97,9 @@ func CreateOptions(i *command.Invocation) runtime.CreateOptions {
 	setLimits(i, &o)
 	o.DNS.Servers = listOrDefault(i, "dns", values.Resolver)
 	o.DNS.Search = listOrDefault(i, "search", values.Domain)
-	switch {
-	case i.Err != nil:
-	case o.Template == "":
-		i.Err = command.UsageError("%s: no --template given, for example --template debian-12 or --template busybox", i.Verb.Name).
-			WithHint("%s; croft template list; croft template recipe", withTemplate(i, BuiltIn))
-	case slices.ContainsFunc(o.Networks, func(n vps.AddInterface) bool { return n.Network == runtime.NoNetwork }):
+	if i.Err == nil && slices.ContainsFunc(o.Networks, func(n vps.AddInterface) bool { return n.Network == runtime.NoNetwork }) {
 		i.Err = withoutNetwork(o)
 	}
-	tellTemplate(i)
 	return o
 }
 

@@ -189,27 +189,35 @@ func (p problems) error() error {
 // settings that words does not have are named in a comment at the end. Parse reads
 // the same settings from it.
 func Text(words Words, about ...string) []byte {
+	var rest []string
+	for _, s := range All() {
+		if len(words[s.Key]) == 0 && !s.Fixed {
+			rest = append(rest, s.Key)
+		}
+	}
+	text := Set(words, about...)
+	if len(rest) > 0 {
+		text = fmt.Appendf(text, "# not set: %s\n", strings.Join(rest, ", "))
+	}
+	return text
+}
+
+// Set is Text without the comment at the end.
+func Set(words Words, about ...string) []byte {
 	var b bytes.Buffer
 	for _, line := range about {
 		fmt.Fprintln(&b, strings.TrimRight("# "+line, " "))
 	}
 	root := yaml.Node{Kind: yaml.MappingNode}
-	var rest []string
 	for _, s := range All() {
-		switch w := words[s.Key]; {
-		case len(w) > 0:
+		if w := words[s.Key]; len(w) > 0 {
 			root.Content = append(root.Content, plain(s.Key), s.node(w))
-		case !s.Fixed:
-			rest = append(rest, s.Key)
 		}
 	}
 	if len(root.Content) > 0 {
 		e := yaml.NewEncoder(&b)
 		e.SetIndent(2)
 		_ = e.Encode(&root) // neither a buffer nor a node of scalars can fail
-	}
-	if len(rest) > 0 {
-		fmt.Fprintf(&b, "# not set: %s\n", strings.Join(rest, ", "))
 	}
 	return b.Bytes()
 }

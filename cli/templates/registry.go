@@ -16,8 +16,8 @@ func insecureOption() cmdline.Option {
 	return cmdline.Option{Name: "insecure", Usage: "allow plain HTTP and unverified TLS certificates"}
 }
 
-// maxSizeOption is --max-size for verbs that accept images of others.
-func maxSizeOption() cmdline.Option {
+// MaxSizeOption is --max-size for verbs that accept files of others.
+func MaxSizeOption() cmdline.Option {
 	return cmdline.Option{Name: "max-size", Placeholder: "SIZE", Usage: "limit of the unpacked size: 500G, unlimited (default: 64G)"}
 }
 
@@ -47,13 +47,13 @@ An interrupted pull is resumed by the next one. Credentials are those of docker
 login or podman login.`,
 		Options: []cmdline.Option{
 			{Name: "replace", Usage: "replace a template NAME that has another origin; existing VPSs keep the old one"},
-			architectureOption(), insecureOption(), maxSizeOption(),
+			architectureOption(), insecureOption(), MaxSizeOption(),
 		},
 		Synonyms: []string{"fetch", "download"},
 		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			o := runtime.TemplatePull{
 				Replace: i.Is("replace"), Insecure: i.Is("insecure"),
-				Architecture: command.Get(i, "architecture", values.Word), MaxSize: command.Get(i, "max-size", parseMaxSize),
+				Architecture: command.Get(i, "architecture", values.Word), MaxSize: command.Get(i, "max-size", ParseMaxSize),
 			}
 			switch len(i.Words) {
 			case 1:
@@ -127,8 +127,8 @@ pulls.`,
 	}
 }
 
-// parseMaxSize reads how much an image may unpack to.
-func parseMaxSize(s string) (int64, error) {
+// ParseMaxSize reads how much an image may unpack to.
+func ParseMaxSize(s string) (int64, error) {
 	if s == "unlimited" {
 		return runtime.Unlimited, nil
 	}

@@ -86,7 +86,7 @@ the new template as NAME@DIGEST.`,
 			{Name: "release", Placeholder: "RELEASE", Usage: "release of the distribution (default: detected)"},
 			{Name: "variant", Placeholder: "NAME", Usage: "variant of the release (default: detected)"},
 			{Name: "image", Placeholder: "NAME", Usage: "image to take if the archive has several: a name or digest"},
-			architectureOption(), maxSizeOption(),
+			architectureOption(), MaxSizeOption(),
 			{Name: "env", Short: "e", Placeholder: "NAME=VALUE", Many: true, Usage: "environment variable of its init; may be repeated"},
 		},
 		Run: a.Run(templateImport),
@@ -102,7 +102,7 @@ func templateImport(ctx context.Context, i *command.Invocation) error {
 		Architecture: command.Get(i, "architecture", values.Word),
 		Env:          command.GetMany(i, "env", values.Env),
 		Image:        command.Get(i, "image", parseImage),
-		MaxSize:      command.Get(i, "max-size", parseMaxSize),
+		MaxSize:      command.Get(i, "max-size", ParseMaxSize),
 	}
 	if len(i.Words) != 2 {
 		return command.UsageError("template import takes a NAME and a FILE or DIR, or - for standard input")
