@@ -88,7 +88,7 @@ func adopt(ctx context.Context, i *command.Invocation) error {
 	if err != nil {
 		return err
 	}
-	o.Networks, o.Storage = typed.Networks, typed.Storage
+	o.Networks = typed.Networks
 	if len(i.Words) < 1 || len(i.Words) > 2 || i.Words[0] == "" {
 		return command.UsageError("adopt takes a SOURCE, or - for standard input, and possibly a NAME")
 	}

@@ -37,7 +37,6 @@ type ForeignOptions struct {
 	// Networks are the networks that the VPS gets; nil: those that are like the ones of
 	// the container.
 	Networks []vps.AddInterface
-	Storage  vps.Storage // of the VPS
 }
 
 // A Foreign is a container of another tool, which Adopt makes a VPS. It can be adopted once.
@@ -88,7 +87,7 @@ func (m *Manager) fitForeign(ctx context.Context, f *Foreign, o ForeignOptions) 
 	}
 	v, more := system.Settings(f.Name, host)
 	h := hostFit{Manager: m, vps: &v}
-	if err := h.fit(ctx, o.Storage); err != nil {
+	if err := h.fit(ctx); err != nil {
 		return err
 	}
 	if v.Fit, err = vps.ParseFit(vps.KeepIdentity); err != nil {

@@ -84,12 +84,8 @@ func (h *hostFit) lose(key, value string, err error) {
 	h.left = append(h.left, NotTaken{Key: key, Value: value, Reason: err.Error()})
 }
 
-func (h *hostFit) fit(ctx context.Context, storage vps.Storage) error {
+func (h *hostFit) fit(ctx context.Context) error {
 	v := h.vps
-	if storage == vps.StoragePlain && v.Disk.Limited() {
-		h.lose("disk limit", "", fail.New(fail.Usage, "a VPS with plain storage cannot have one"))
-		v.Disk = vps.Disk{}
-	}
 	h.limits()
 	v.Mounts = slices.DeleteFunc(v.Mounts, func(m vps.Mount) bool {
 		err := h.checkSources(vps.VPS{Name: v.Name}, []vps.Mount{m})

@@ -107,22 +107,7 @@ func (s *System) incusKey(key, value string) {
 		s.sysctl(key, name, value)
 		return
 	}
-	for _, prefix := range []string{"image.", "volatile.", "migration.", "cluster.", "security.syscalls.", "security.idmap.", "snapshots.", "user."} {
-		if !strings.HasPrefix(key, prefix) {
-			continue
-		}
-		switch {
-		case key == "volatile.last_state.power":
-			s.Running = false // a backup is made of a copy
-		case key == "volatile.last_state.idmap" || key == "volatile.idmap.current" && s.IDs.Size == 0:
-			s.incusIDs(value)
-		case prefix == "user." && !strings.HasPrefix(key, "user.network-config") && !strings.HasPrefix(key, "user.user-data") && !strings.HasPrefix(key, "user.vendor-data") && !strings.HasPrefix(key, "user.meta-data"):
-			s.take(key, value, vps.SetLabel{Key: strings.TrimPrefix(key, "user."), Value: value})
-		case prefix == "snapshots." && strings.HasPrefix(key, "snapshots.schedule") && value != "":
-			s.left(key, value, "croft snapshot schedule makes a timer")
-		case prefix == "security.syscalls.":
-			s.left(key, value, "croft has a filter of its own for every VPS")
-		}
+	if s.incusGroup(key, value) {
 		return
 	}
 	switch key {
@@ -142,7 +127,7 @@ func (s *System) incusKey(key, value string) {
 		s.incusCPUs(key, value)
 	case "limits.cpu.allowance":
 		s.incusAllowance(key, value)
-	case "limits.cpu.priority", "limits.disk.priority":
+	case "limits.disk.priority":
 		s.incusPriority(key, value)
 	case "limits.processes":
 		n, ok := integer(value)
@@ -167,7 +152,7 @@ func (s *System) incusKey(key, value string) {
 		if truth(value) {
 			s.left(key, value, "the VPS is not privileged; --privileged gives root inside the power of root of the host")
 		}
-	case "security.nesting", "security.guestapi", "security.devlxd", "limits.memory.enforce", "limits.memory.swap.priority", "security.secureboot", "boot.stop.priority":
+	case "security.nesting", "security.guestapi", "security.devlxd", "limits.memory.enforce", "limits.memory.swap.priority", "limits.cpu.priority", "security.secureboot", "boot.stop.priority":
 	case "oci.entrypoint":
 		s.Program.Command = strings.Fields(value)
 	case "oci.cwd":
@@ -186,6 +171,28 @@ func (s *System) incusKey(key, value string) {
 		}
 		s.left(key, value, unknown)
 	}
+}
+
+// incusGroup reads a setting of a group of which most are about Incus itself. It reports
+// whether it is one.
+func (s *System) incusGroup(key, value string) bool {
+	for _, prefix := range []string{"image.", "volatile.", "migration.", "cluster.", "security.syscalls.", "security.idmap.", "snapshots.", "user."} {
+		if !strings.HasPrefix(key, prefix) {
+			continue
+		}
+		switch {
+		case key == "volatile.last_state.idmap" || key == "volatile.idmap.current" && s.IDs.Size == 0:
+			s.incusIDs(value)
+		case prefix == "user." && !strings.HasPrefix(key, "user.network-config") && !strings.HasPrefix(key, "user.user-data") && !strings.HasPrefix(key, "user.vendor-data") && !strings.HasPrefix(key, "user.meta-data"):
+			s.take(key, value, vps.SetLabel{Key: strings.TrimPrefix(key, "user."), Value: value})
+		case prefix == "snapshots." && strings.HasPrefix(key, "snapshots.schedule") && value != "":
+			s.left(key, value, "croft snapshot schedule makes a timer")
+		case prefix == "security.syscalls.":
+			s.left(key, value, "croft has a filter of its own for every VPS")
+		}
+		return true
+	}
+	return false
 }
 
 // incusIDs reads the ids of the host that the files have on its disk.
@@ -241,11 +248,7 @@ func (s *System) incusPriority(key, value string) {
 		s.left(key, value, unread)
 		return
 	}
-	set := setIO
-	if key == "limits.cpu.priority" {
-		return // it only decides between containers with the same allowance
-	}
-	s.limit(key, value, max(n*20, 10), true, set)
+	s.limit(key, value, max(n*20, 10), true, setIO)
 }
 
 func (s *System) incusDevice(name string, d, config map[string]string) {

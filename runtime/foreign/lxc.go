@@ -42,29 +42,8 @@ func (s *System) parseLXC(text string) error {
 
 // lxcKey reads one setting. Proxmox has such lines, too.
 func (s *System) lxcKey(key, value string) {
-	switch {
-	case strings.HasPrefix(key, "lxc.net."), strings.HasPrefix(key, "lxc.network."), key == "lxc.network":
-		s.lxcNet(key, value)
+	if s.lxcGroup(key, value) {
 		return
-	case strings.HasPrefix(key, "lxc.cgroup.devices."), strings.HasPrefix(key, "lxc.cgroup2.devices."):
-		s.lxcDeviceRule(key, value)
-		return
-	case strings.HasPrefix(key, "lxc.cgroup."):
-		s.lxcCgroup(key, strings.TrimPrefix(key, "lxc.cgroup."), value)
-		return
-	case strings.HasPrefix(key, "lxc.cgroup2."):
-		s.lxcCgroup(key, strings.TrimPrefix(key, "lxc.cgroup2."), value)
-		return
-	case strings.HasPrefix(key, "lxc.sysctl."):
-		s.sysctl(key, strings.TrimPrefix(key, "lxc.sysctl."), value)
-		return
-	case strings.HasPrefix(key, "lxc.hook"):
-		s.left(key, value, otherTool)
-		return
-	case strings.HasPrefix(key, "lxc.apparmor."), strings.HasPrefix(key, "lxc.aa_"), strings.HasPrefix(key, "lxc.seccomp"),
-		strings.HasPrefix(key, "lxc.selinux."), strings.HasPrefix(key, "lxc.log."), strings.HasPrefix(key, "lxc.console"),
-		strings.HasPrefix(key, "lxc.tty"), strings.HasPrefix(key, "lxc.pty"), strings.HasPrefix(key, "lxc.monitor."):
-		return // croft has its own for every VPS
 	}
 	switch key {
 	case "lxc.uts.name", "lxc.utsname":
@@ -76,7 +55,7 @@ func (s *System) lxcKey(key, value string) {
 		s.Architecture = value
 	case "lxc.rootfs.path", "lxc.rootfs":
 		s.lxcRootfs(value)
-	case "lxc.rootfs.mount", "lxc.rootfs.options", "lxc.rootfs.backend", "lxc.rootfs.managed", "lxc.devttydir", "lxc.autodev", "lxc.kmsg", "lxc.mount.auto", "lxc.hook.version":
+	case "lxc.rootfs.mount", "lxc.rootfs.options", "lxc.rootfs.backend", "lxc.rootfs.managed", "lxc.devttydir", "lxc.autodev", "lxc.kmsg", "lxc.mount.auto":
 	case "lxc.idmap", "lxc.id_map":
 		s.lxcIDMap(key, value)
 	case "lxc.mount.entry":
@@ -124,6 +103,31 @@ func (s *System) lxcKey(key, value string) {
 	default:
 		s.left(key, value, unknown)
 	}
+}
+
+// lxcGroup reads a setting of a group. It reports whether it is one.
+func (s *System) lxcGroup(key, value string) bool {
+	is := func(prefixes ...string) bool {
+		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(key, p) })
+	}
+	switch {
+	case is("lxc.net.", "lxc.network"):
+		s.lxcNet(key, value)
+	case is("lxc.cgroup.devices.", "lxc.cgroup2.devices."):
+		s.lxcDeviceRule(key, value)
+	case is("lxc.cgroup.", "lxc.cgroup2."):
+		_, name, _ := strings.Cut(strings.TrimPrefix(key, "lxc."), ".")
+		s.lxcCgroup(key, name, value)
+	case is("lxc.sysctl."):
+		s.sysctl(key, strings.TrimPrefix(key, "lxc.sysctl."), value)
+	case is("lxc.hook"):
+		s.left(key, value, otherTool)
+	case is("lxc.apparmor.", "lxc.aa_", "lxc.seccomp", "lxc.selinux.", "lxc.log.", "lxc.console", "lxc.tty", "lxc.pty", "lxc.monitor."):
+		// croft has its own for every VPS
+	default:
+		return false
+	}
+	return true
 }
 
 // hasNot reports whether no VPS has the capability anyway.

@@ -120,7 +120,7 @@ func (s *System) nspawnFiles(key, value string) {
 	switch key {
 	case "Bind", "BindReadOnly":
 		source, rest, ok := strings.Cut(strings.TrimPrefix(value, "-"), ":")
-		target, with, _ := strings.Cut(rest, ":")
+		target, _, _ := strings.Cut(rest, ":") // the rest are options of the mount
 		if !ok {
 			target = source
 		}
@@ -137,9 +137,6 @@ func (s *System) nspawnFiles(key, value string) {
 			return
 		}
 		s.mount(key, value, vps.Mount{Source: source, Target: target, ReadOnly: key == "BindReadOnly"})
-		if strings.Contains(with, "idmap") {
-			return
-		}
 	case "TemporaryFileSystem":
 		target, with, _ := strings.Cut(value, ":")
 		m := vps.Mount{Kind: vps.MountTmpfs, Target: target}
