@@ -83,7 +83,7 @@ var arrows = map[string][]string{
 	"network/host":        {"network", "internal/inside", "internal/nsthread", "internal/vps", "internal/flock"},
 	"network/guest":       nil,
 	"template": {
-		"template/busybox", "template/layer", "template/recipe", "template/registry", "template/rootfs", "template/rootfs/tree",
+		"template/busybox", "template/layer", "template/recipe", "template/registry", "template/rootfs", "template/rootfs/tree", "template/transfer",
 		"internal/initkind", "internal/nsthread",
 		"internal/flock", "internal/atomicfile", "internal/removetree",
 	},
@@ -94,7 +94,8 @@ var arrows = map[string][]string{
 	"template/recipe":          {"template/busybox", "template/layer", "internal/initkind", "internal/nsthread"},
 	"template/busybox":         {"template/layer"},
 	"template/roottest":        {"internal/nsthread"},
-	"template/registry":        nil,
+	"template/registry":        {"template/transfer"},
+	"template/transfer":        nil,
 	"runtime/container":        {"internal/nsthread", "internal/inherited", "internal/flock"},
 	"runtime/holder":           {"runtime/holder/protocol", "internal/atomicfile"},
 	"runtime/holder/program":   {"runtime/holder/protocol", "runtime/holder/fuse", "runtime/holder/kmsg", "runtime/holder/oom", "runtime/holder/view"},

@@ -18,6 +18,13 @@ import (
 	"croft/template/registry"
 )
 
+// blobs is a server of blobs: a registry, or another one.
+type blobs interface {
+	// Blob starts a download of d at the byte offset, and returns the offset at which
+	// the content begins. The caller closes the reader and checks the digest.
+	Blob(ctx context.Context, d oci.Descriptor, offset int64) (io.ReadCloser, int64, error)
+}
+
 // A registrySource downloads an image from a registry. Each blob is in a file of
 // partial/ in the store, named after its digest. The file is locked until the
 // source is closed. If a pull does not succeed the file remains, and the next pull
@@ -135,12 +142,12 @@ const maxTries = 5
 // fill downloads the rest of the blob and checks its digest. It continues after a
 // broken connection. After an error the file keeps the received data, unless the
 // digest is wrong.
-func (p *partial) fill(ctx context.Context, repo *registry.Repository, report func(int64)) error {
+func (p *partial) fill(ctx context.Context, from blobs, report func(int64)) error {
 	tries, fresh := 0, p.size == 0
 	for p.size < p.want.Size {
 		report(p.size)
 		before := p.size
-		err := p.fetchRest(ctx, repo, report)
+		err := p.fetchRest(ctx, from, report)
 		if p.size > before {
 			tries = 0
 		}
@@ -164,9 +171,9 @@ func (p *partial) fill(ctx context.Context, repo *registry.Repository, report fu
 			return err
 		}
 		if !fresh { // a power cut may have damaged the file of an earlier pull
-			return p.fill(ctx, repo, report)
+			return p.fill(ctx, from, report)
 		}
-		return fail.New(fail.Usage, "the registry sent the blob %s with digest %s", p.want.Digest, got)
+		return fail.New(fail.Usage, "the server sent the blob %s with digest %s", p.want.Digest, got)
 	}
 	report(p.size)
 	return layer.HostError(p.file.Sync())
@@ -187,13 +194,13 @@ func withResumeHint(d oci.Descriptor, size int64, err error) error {
 }
 
 // fetchRest sends one request for the rest of the blob and appends the received data.
-func (p *partial) fetchRest(ctx context.Context, repo *registry.Repository, report func(int64)) error {
-	body, from, err := repo.Blob(ctx, p.want, p.size)
+func (p *partial) fetchRest(ctx context.Context, from blobs, report func(int64)) error {
+	body, begin, err := from.Blob(ctx, p.want, p.size)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	if from != p.size { // the registry does not support ranges
+	if begin != p.size { // the server does not support ranges
 		if err := p.restart(); err != nil {
 			return err
 		}
@@ -202,7 +209,7 @@ func (p *partial) fetchRest(ctx context.Context, repo *registry.Repository, repo
 	for {
 		n, rerr := body.Read(buf)
 		if p.size+int64(n) > p.want.Size {
-			return fail.New(fail.Usage, "the registry sent more than the %d bytes of blob %s", p.want.Size, p.want.Digest)
+			return fail.New(fail.Usage, "the server sent more than the %d bytes of blob %s", p.want.Size, p.want.Digest)
 		}
 		if _, err := p.file.Write(buf[:n]); err != nil {
 			return layer.HostError(fmt.Errorf("write a blob: %w", err))

@@ -9,6 +9,7 @@ import (
 	"croft/template/layer"
 	"croft/template/recipe"
 	"croft/template/registry"
+	"croft/template/transfer"
 )
 
 // PullOptions are optional settings of Pull.
@@ -64,7 +65,7 @@ func (s *Store) pull(ctx context.Context, at registry.Reference, o PullOptions) 
 	case err != nil && !fail.Is(err, fail.NotFound) && !o.Replace:
 		return Image{}, err
 	}
-	repo, err := registry.Open(ctx, at, registry.Options{Insecure: o.Insecure, CertsDir: s.o.CertsDir})
+	repo, err := registry.Open(ctx, at, registry.Options{Trust: transfer.Trust{Insecure: o.Insecure, CertsDir: s.o.CertsDir}})
 	if err != nil {
 		return Image{}, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"croft/template/layer"
 	"croft/template/registry"
+	"croft/template/transfer"
 )
 
 // PushOptions are optional settings of Push.
@@ -30,7 +31,7 @@ func (s *Store) Push(ctx context.Context, text, to string, o PushOptions) error 
 		return err
 	}
 	defer st.remove()
-	repo, err := registry.Open(ctx, ref, registry.Options{Insecure: o.Insecure, Push: true, CertsDir: s.o.CertsDir})
+	repo, err := registry.Open(ctx, ref, registry.Options{Trust: transfer.Trust{Insecure: o.Insecure, CertsDir: s.o.CertsDir}, Push: true})
 	if err != nil {
 		return err
 	}

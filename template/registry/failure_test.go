@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/template/transfer"
 )
 
 func breakFile(t *testing.T, name string) {
@@ -117,10 +118,10 @@ func TestCertificates(t *testing.T) {
 		}
 		return repo.Has(context.Background(), d.Digest)
 	}
-	if _, err := has(Options{CertsDir: certs}); !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), "cannot verify the certificate of "+host) {
+	if _, err := has(Options{Trust: transfer.Trust{CertsDir: certs}}); !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), "cannot verify the certificate of "+host) {
 		t.Errorf("an unknown certificate: %v", err)
 	}
-	if ok, err := has(Options{Insecure: true}); !ok || err != nil {
+	if ok, err := has(Options{Trust: transfer.Trust{Insecure: true}}); !ok || err != nil {
 		t.Errorf("an unknown certificate with --insecure: %v, %v", ok, err)
 	}
 	dir := filepath.Join(certs, host)
@@ -131,11 +132,11 @@ func TestCertificates(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "ca.crt"), text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if ok, err := has(Options{CertsDir: certs}); !ok || err != nil {
+	if ok, err := has(Options{Trust: transfer.Trust{CertsDir: certs}}); !ok || err != nil {
 		t.Errorf("the registry's own certificate: %v, %v", ok, err)
 	}
 	breakFile(t, filepath.Join(dir, "ca.crt"))
-	if _, err := has(Options{CertsDir: certs}); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "holds no certificate") {
+	if _, err := has(Options{Trust: transfer.Trust{CertsDir: certs}}); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "holds no certificate") {
 		t.Errorf("a damaged file: %v", err)
 	}
 }
@@ -157,7 +158,7 @@ func TestFailureKeepsOtherErrors(t *testing.T) {
 	if got := failure(ref, errors.New("something else")); !fail.Is(got, fail.Host) || IsTemporary(got) {
 		t.Errorf("another error became %v", got)
 	}
-	if IsTemporary(os.ErrNotExist) || IsTemporary(errPlain) || IsTemporary(context.Canceled) {
+	if IsTemporary(os.ErrNotExist) || IsTemporary(transfer.ErrPlain) || IsTemporary(context.Canceled) {
 		t.Error("these errors are not temporary")
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"croft/template/transfer"
+
 	"github.com/opencontainers/go-digest"
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -157,7 +159,7 @@ func open(t *testing.T, text string, push bool) (*Repository, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Open(context.Background(), ref, Options{Insecure: true, Push: push})
+	return Open(context.Background(), ref, Options{Trust: transfer.Trust{Insecure: true}, Push: push})
 }
 
 func mustOpen(t *testing.T, text string, push bool) *Repository {

@@ -7,10 +7,8 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -22,13 +20,13 @@ import (
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
+	"croft/template/transfer"
 )
 
 // Options say how a registry is reached.
 type Options struct {
-	Insecure bool   // also allow plain HTTP and certificates that cannot be verified
-	Push     bool   // ask for permission to push too
-	CertsDir string // another directory of certificates in addition to the usual ones, for tests; may be empty
+	transfer.Trust
+	Push bool // ask for permission to push too
 }
 
 // A Repository is one repository of a registry, with permission to read it or to
@@ -38,7 +36,7 @@ type Repository struct {
 	client *http.Client
 	base   string // https://HOST/v2/REPOSITORY
 	host   string
-	stall  time.Duration // stallAfter, except in tests
+	stall  time.Duration // transfer.StallAfter, except in tests
 }
 
 // Open connects to the registry of ref and authenticates. It uses the credentials
@@ -47,7 +45,7 @@ type Repository struct {
 // reached is fail.Host, one that refuses the credentials fail.Permission. There
 // is nothing to close.
 func Open(ctx context.Context, ref Reference, o Options) (*Repository, error) {
-	base, err := o.transport(ref.host())
+	base, err := o.Transport(ref.host())
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +71,7 @@ func Open(ctx context.Context, ref Reference, o Options) (*Repository, error) {
 	}
 	// The transport changes the scheme to the one that the registry answered to.
 	return &Repository{ref: ref, host: ref.host(), base: "https://" + ref.host() + "/v2/" + ref.repository().RepositoryStr(),
-		client: &http.Client{Transport: t}, stall: stallAfter}, nil
+		client: &http.Client{Transport: t}, stall: transfer.StallAfter}, nil
 }
 
 // accepted returns the media types of manifests that croft can read, the
@@ -129,60 +127,20 @@ func (r *Repository) Manifest(ctx context.Context, d digest.Digest, limit int64)
 // Blob starts a download of the blob d at the byte offset. It returns the offset
 // at which the content really begins: 0 if the registry does not support ranges.
 // The caller closes the reader, and checks the digest. A connection that breaks,
-// or that sends nothing for stallAfter, is an error of Read.
+// or that sends nothing for transfer.StallAfter, is an error of Read.
 func (r *Repository) Blob(ctx context.Context, d oci.Descriptor, offset int64) (io.ReadCloser, int64, error) {
-	header := http.Header{"Accept-Encoding": {"identity"}} // the digest is that of the blob as it is stored
-	if offset > 0 {
-		header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, d.Size-1))
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	resp, err := r.do(ctx, http.MethodGet, r.base+"/blobs/"+d.Digest.String(), header, nil)
-	if err != nil {
-		cancel(nil)
-		return nil, 0, err
-	}
-	err = r.check(resp, http.StatusOK, http.StatusPartialContent)
-	if err == nil && resp.StatusCode == http.StatusPartialContent && !strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", offset)) {
-		err = fail.New(fail.Usage, "%s: the registry sent the range %q instead of bytes from %d on", r.ref, resp.Header.Get("Content-Range"), offset)
-	}
-	if err != nil {
-		resp.Body.Close()
-		cancel(nil)
-		return nil, 0, err
-	}
-	if resp.StatusCode == http.StatusOK {
-		offset = 0
-	}
-	watch := time.AfterFunc(r.stall, func() { cancel(errStalled) })
-	return &watchedBody{resp.Body, watch, r.stall, cancel}, offset, nil
-}
-
-// stallAfter is how long a download may receive nothing.
-const stallAfter = time.Minute
-
-// errStalled ends a download that receives nothing, although its connection is
-// open.
-var errStalled = errors.New("the registry stopped sending")
-
-// A watchedBody is the body of a response. It cancels its request when nothing is
-// received for the time stall.
-type watchedBody struct {
-	io.ReadCloser
-	watch  *time.Timer
-	stall  time.Duration
-	cancel context.CancelCauseFunc
-}
-
-func (b *watchedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.watch.Reset(b.stall)
-	return n, err
-}
-
-func (b *watchedBody) Close() error {
-	b.watch.Stop()
-	b.cancel(nil)
-	return b.ReadCloser.Close()
+	part := transfer.Part{Subject: r.ref.String(), Offset: offset, Size: d.Size, Stall: r.stall}
+	return part.Get(ctx, func(ctx context.Context, header http.Header) (*http.Response, error) {
+		resp, err := r.do(ctx, http.MethodGet, r.base+"/blobs/"+d.Digest.String(), header, nil)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.check(resp, http.StatusOK, http.StatusPartialContent); err != nil {
+			resp.Body.Close()
+			return nil, err
+		}
+		return resp, nil
+	})
 }
 
 // do sends a request and returns the response of any status.
@@ -218,13 +176,8 @@ func (r *Repository) check(resp *http.Response, statuses ...int) error {
 // registry is busy or has an internal error.
 func IsTemporary(err error) bool {
 	var said *transport.Error
-	switch {
-	case errors.Is(err, context.Canceled) && !errors.Is(err, errStalled), errors.Is(err, errPlain):
-		return false
-	case errors.As(err, &said):
-		return said.StatusCode == http.StatusRequestTimeout || said.StatusCode == http.StatusTooManyRequests || said.StatusCode >= 500
-	case errors.Is(err, os.ErrNotExist):
-		return false
+	if errors.As(err, &said) {
+		return transfer.IsBusy(said.StatusCode)
 	}
-	return isConnection(err)
+	return transfer.IsTemporary(err)
 }

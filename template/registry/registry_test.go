@@ -14,6 +14,7 @@ import (
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
+	"croft/template/transfer"
 )
 
 func TestManifest(t *testing.T) {
@@ -139,13 +140,13 @@ func TestBlobIsInterrupted(t *testing.T) {
 		{"broken", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "10")
 			io.WriteString(w, "0123")
-		}, stallAfter, io.ErrUnexpectedEOF},
+		}, transfer.StallAfter, io.ErrUnexpectedEOF},
 		{"stalled", func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("Content-Length", "10")
 			io.WriteString(w, "0123")
 			w.(http.Flusher).Flush()
 			<-req.Context().Done()
-		}, time.Millisecond, errStalled},
+		}, time.Millisecond, transfer.ErrStalled},
 	} {
 		f.answer, repo.stall = c.answer, c.stall
 		body, _, err := repo.Blob(context.Background(), d, 0)

@@ -1,4 +1,7 @@
-package registry
+// Package transfer has what downloads and uploads of images by HTTP share: which
+// servers are trusted, ranges of a file, connections that stand still, and one line for
+// each error of a connection.
+package transfer
 
 import (
 	"crypto/tls"
@@ -12,16 +15,23 @@ import (
 	"croft/internal/fail"
 )
 
-// transport returns a transport for requests to host.
-func (o Options) transport(host string) (http.RoundTripper, error) {
-	roots, err := o.roots(host)
+// Trust says which servers are trusted.
+type Trust struct {
+	Insecure bool   // also allow plain HTTP and certificates that cannot be verified
+	CertsDir string // another directory of certificates in addition to the usual ones, for tests; may be empty
+}
+
+// Transport returns a transport for requests to host. A directory of certificates that
+// cannot be read is fail.Host, a file without certificates fail.State.
+func (t Trust) Transport(host string) (http.RoundTripper, error) {
+	roots, err := t.roots(host)
 	if err != nil {
 		return nil, err
 	}
-	return tlsOnly{o.Insecure, &http.Transport{
+	return tlsOnly{t.Insecure, &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:       &tls.Config{RootCAs: roots, InsecureSkipVerify: o.Insecure, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:       &tls.Config{RootCAs: roots, InsecureSkipVerify: t.Insecure, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: 5 * time.Minute, // a registry reads an uploaded blob again before it answers
 		ExpectContinueTimeout: time.Second,
@@ -40,27 +50,26 @@ type tlsOnly struct {
 
 func (t tlsOnly) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != "https" && !t.allowPlain {
-		return nil, errPlain
+		return nil, ErrPlain
 	}
 	return t.next.RoundTrip(req)
 }
 
-// certsDirs returns the directories with certificates for single registries
+// certsDirs returns the directories with certificates for single hosts
 // (containers-certs.d(5); docker has the same in a directory of its own).
-func (o Options) certsDirs() []string {
+func (t Trust) certsDirs() []string {
 	dirs := []string{"/etc/containers/certs.d", "/etc/docker/certs.d"}
-	if o.CertsDir != "" {
-		dirs = append(dirs, o.CertsDir)
+	if t.CertsDir != "" {
+		dirs = append(dirs, t.CertsDir)
 	}
 	return dirs
 }
 
-// roots returns the trusted certificates for the registry host: those of this
-// machine, and those in HOST/*.crt of certsDirs. nil means those of this machine
-// alone.
-func (o Options) roots(host string) (*x509.CertPool, error) {
+// roots returns the trusted certificates for host: those of this machine, and those in
+// HOST/*.crt of certsDirs. nil means those of this machine alone.
+func (t Trust) roots(host string) (*x509.CertPool, error) {
 	var pool *x509.CertPool
-	for _, dir := range o.certsDirs() {
+	for _, dir := range t.certsDirs() {
 		files, err := filepath.Glob(filepath.Join(dir, host, "*.crt"))
 		if err != nil {
 			return nil, err
@@ -68,7 +77,7 @@ func (o Options) roots(host string) (*x509.CertPool, error) {
 		for _, f := range files {
 			text, err := os.ReadFile(f)
 			if err != nil {
-				return nil, fail.New(fail.Host, "read a registry's certificate: %w", err)
+				return nil, fail.New(fail.Host, "read a server's certificate: %w", err)
 			}
 			if pool == nil {
 				if pool, err = x509.SystemCertPool(); err != nil {
