@@ -126,6 +126,8 @@ func wordsFor(path []string, v *cmdline.Verb) []string {
 		return []string{"web", "registry.example/web"}
 	case v.Args == "REF [NAME]":
 		return []string{"registry.example/web"}
+	case v.Args == "NAME URL":
+		return []string{"lab", "https://lab.example.org"}
 	case v.Name == "rename", v.Name == "clone":
 		return []string{"web", "www"}
 	case path[0] == "snapshot" && v.Name == "mount":
@@ -148,6 +150,7 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 	const nonsense = "%$š"
 	anything := map[string]bool{
 		"template build --recipe":       true, // a file may be called so
+		"template remote add --key":     true,
 		"set --file":                    true, // read later
 		"snapshot create --description": true,
 		"adopt --config":                true, "adopt --rootfs": true,
@@ -203,7 +206,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"architecture": "arm64", "description": "a text", "root": "/r", "config-dir": "/c", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
 		"publish": "8080:80", "since": "90m", "names": "no", "mount": "data:/srv", "mount-add": "tmpfs:/cache", "mount-del": "/srv",
 		"image": "x", "format": "{{1}}",
-		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "restart": "always", "fit": "fstab", "protect": "yes", "dmesg": "off", "max-size": "500G", "keep": "7d", "expire": "7d", "compress": "gzip",
+		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "restart": "always", "fit": "fstab", "protect": "yes", "dmesg": "off", "max-size": "500G", "remote": "lab=https://lab.example.org", "key": "testdata/image-server.asc", "keep": "7d", "expire": "7d", "compress": "gzip",
 	}
 	// Options without an effect here. For --host see TestAnotherHost. --wide has one on a terminal: see
 	// TestTablesFitTheTerminal.

@@ -44,6 +44,8 @@ func offered(o *command.Offers, c *cmdline.Completion, k cmdline.Kind) []cmdline
 		return o.Networks(c)
 	case command.NetworkOrNone:
 		return command.Sorted(append(o.Networks(c), cmdline.Candidate{Word: "none", About: "loopback only"}))
+	case command.RemoteNames:
+		return o.ImageServers(c)
 	case command.RecipeNames:
 		return o.RecipeNames()
 	case command.TrashNames:

@@ -667,6 +667,28 @@ func (f *fake) PushTemplate(_ context.Context, name, ref string, o runtime.Templ
 	return f.call("PushTemplate", name+" to "+ref, o)
 }
 
+func (f *fake) SearchImages(_ context.Context, server string, words []string, o runtime.ImageSearch) ([]runtime.ServerImage, error) {
+	return []runtime.ServerImage{{
+		Product: "debian:trixie:amd64:default", Names: []string{"debian/13/default", "debian/13"}, Distribution: "Debian", Release: "trixie", Variant: "default",
+		Architecture: "amd64", Serial: "20260110_05:24", Size: 95 << 20, Digest: "sha256:0123456789abcdef",
+	}}, f.call("SearchImages", server+" "+strings.Join(words, ","), o)
+}
+
+func (f *fake) ImageServers(context.Context) ([]runtime.ImageServer, error) {
+	return []runtime.ImageServer{
+		{Name: "images", URL: "https://images.example.org", Builtin: true},
+		{Name: "lab", URL: "https://lab.example.org", Key: "-----BEGIN PGP PUBLIC KEY BLOCK-----"},
+	}, f.call("ImageServers", "", nil)
+}
+
+func (f *fake) AddImageServer(_ context.Context, r runtime.ImageServer, replace bool) error {
+	return f.call("AddImageServer", r.Name+" "+r.URL, struct{ Replace, Signed bool }{replace, r.Key != ""})
+}
+
+func (f *fake) RemoveImageServer(_ context.Context, name string) error {
+	return f.call("RemoveImageServer", name, nil)
+}
+
 func (f *fake) PruneTemplates(context.Context) error { return f.call("PruneTemplates", "", nil) }
 
 func (f *fake) RemoveTemplate(_ context.Context, name string) error {

@@ -801,7 +801,7 @@ func TestCommandsAreComplete(t *testing.T) {
 	others := strings.Fields(`
 		AllPublished Bundle CheckHost Console Diff Doctor DoctorHost Enter Events Exec Firewall Inspect List Logs Network Networks OpenForeign Processes Published ReadText Recipe Recipes
 		Copy Names Routing Settings SnapshotSettings Snapshots Stats Template Templates Trash TrashNames Volume Volumes Wait WriteText
-		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate`)
+		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate SearchImages ImageServers AddImageServer RemoveImageServer`)
 	covered := map[string]bool{}
 	for _, c := range commands() {
 		covered[c.method] = true

@@ -280,6 +280,10 @@ type templates interface {
 	Import(ctx context.Context, name string, r io.Reader, o template.ImportOptions) (template.Image, error)
 	Derive(ctx context.Context, name, base string, r rootfs.Rootfs, o template.DeriveOptions) (template.Image, error)
 	Pull(ctx context.Context, ref string, o template.PullOptions) (template.Image, error)
+	Search(ctx context.Context, remote string, words []string, o template.SearchOptions) ([]template.ServerImage, error)
+	Remotes() ([]template.Remote, error)
+	AddRemote(ctx context.Context, r template.Remote, replace bool) error
+	RemoveRemote(ctx context.Context, name string) error
 	Push(ctx context.Context, name, ref string, o template.PushOptions) error
 	Export(ctx context.Context, ref string, w io.Writer, o template.ExportOptions) error
 	Backup(ctx context.Context, base string, r rootfs.Rootfs, w io.Writer, o template.BackupOptions) error

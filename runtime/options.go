@@ -255,6 +255,9 @@ type (
 	TemplateFormat = template.Format
 	TemplatePull   = template.PullOptions
 	TemplatePush   = template.PushOptions
+	ImageServer    = template.Remote
+	ImageSearch    = template.SearchOptions
+	ServerImage    = template.ServerImage
 	Compression    = template.Compression
 	RecipeInfo     = recipe.Info
 	Progress       = template.Progress

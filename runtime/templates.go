@@ -6,6 +6,7 @@ import (
 
 	"croft/internal/state"
 	"croft/internal/vps"
+	"croft/template"
 	"croft/template/recipe"
 )
 
@@ -60,7 +61,29 @@ func (m *Manager) CreateTemplate(ctx context.Context, name string, from vps.Name
 	return m.templates.Derive(ctx, name, v.Template.Digest, root, o)
 }
 
-// PullTemplate creates a template from the image ref in a registry.
+// SearchImages lists images of an image server.
+func (m *Manager) SearchImages(ctx context.Context, server string, words []string, o ImageSearch) ([]ServerImage, error) {
+	return m.templates.Search(ctx, server, words, o)
+}
+
+// ImageServers lists the image servers.
+func (m *Manager) ImageServers(context.Context) ([]ImageServer, error) { return m.templates.Remotes() }
+
+// AddImageServer records an image server. A name that exists is fail.Taken, unless replace
+// is set.
+func (m *Manager) AddImageServer(ctx context.Context, r ImageServer, replace bool) error {
+	return m.templates.AddRemote(ctx, r, replace)
+}
+
+// RemoveImageServer forgets an image server; a missing one is fail.NotFound.
+func (m *Manager) RemoveImageServer(ctx context.Context, name string) error {
+	return m.templates.RemoveRemote(ctx, name)
+}
+
+// CheckImageServerName returns fail.Usage for a name that no image server may have.
+func CheckImageServerName(name string) error { return template.CheckRemoteName(name) }
+
+// PullTemplate creates a template from the image ref in a registry or of an image server.
 func (m *Manager) PullTemplate(ctx context.Context, ref string, o TemplatePull) (TemplateInfo, error) {
 	return m.templates.Pull(ctx, ref, o)
 }

@@ -1045,6 +1045,13 @@ func (f fakeTemplates) ImportSystem(_ context.Context, _ template.System, use fu
 func (fakeTemplates) RemoveAbandoned(context.Context, func() (map[string][]string, error)) error {
 	return nil
 }
+func (fakeTemplates) Search(context.Context, string, []string, template.SearchOptions) ([]template.ServerImage, error) {
+	return nil, nil
+}
+func (fakeTemplates) Remotes() ([]template.Remote, error)                    { return nil, nil }
+func (fakeTemplates) AddRemote(context.Context, template.Remote, bool) error { return nil }
+func (fakeTemplates) RemoveRemote(context.Context, string) error             { return nil }
+
 func (fakeTemplates) Pull(context.Context, string, template.PullOptions) (template.Image, error) {
 	return template.Image{}, nil
 }

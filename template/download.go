@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -25,36 +26,33 @@ type blobs interface {
 	Blob(ctx context.Context, d oci.Descriptor, offset int64) (io.ReadCloser, int64, error)
 }
 
-// A registrySource downloads an image from a registry. Each blob is in a file of
-// partial/ in the store, named after its digest. The file is locked until the
-// source is closed. If a pull does not succeed the file remains, and the next pull
-// resumes it.
-type registrySource struct {
-	store          *Store
-	repo           *registry.Repository
-	root           []byte // the manifest that the reference names
-	rootDescriptor oci.Descriptor
+// downloads keeps blobs from a server. Each blob is in a file of partial/ in the store,
+// named after its digest. The file is locked until close. If a pull does not succeed the
+// file remains, and the next pull resumes it.
+type downloads struct {
+	store *Store
+	from  blobs
 
 	mu    sync.Mutex
 	files []*flock.File
 }
 
-func (r *registrySource) manifest(ctx context.Context, d oci.Descriptor) ([]byte, oci.Descriptor, error) {
-	if d.Digest == r.rootDescriptor.Digest {
-		return r.root, r.rootDescriptor, nil
-	}
-	return r.repo.Manifest(ctx, d.Digest, maxJSON)
-}
-
 // close unlocks the downloaded blobs. They stay in partial/ unless publish has moved
 // them into the store.
-func (r *registrySource) close() {
+func (r *downloads) close() {
 	for _, f := range r.files {
 		f.Close()
 	}
 }
 
-func (r *registrySource) fetch(ctx context.Context, _ *stage, d oci.Descriptor) (string, error) {
+// remove removes the downloaded blobs, before close.
+func (r *downloads) remove() {
+	for _, f := range r.files {
+		os.Remove(f.Name()) // a leftover is removed by Prune
+	}
+}
+
+func (r *downloads) fetch(ctx context.Context, _ *stage, d oci.Descriptor) (string, error) {
 	p, err := r.store.openPartial(ctx, d)
 	if err != nil {
 		return "", err
@@ -66,10 +64,25 @@ func (r *registrySource) fetch(ctx context.Context, _ *stage, d oci.Descriptor) 
 		return "", err
 	}
 	report := r.store.partProgress("pulling", d)
-	if err := p.fill(ctx, r.repo, report); err != nil {
+	if err := p.fill(ctx, r.from, report); err != nil {
 		return "", err
 	}
 	return p.file.Name(), nil
+}
+
+// A registrySource downloads an image from a registry.
+type registrySource struct {
+	downloads
+	repo           *registry.Repository
+	root           []byte // the manifest that the reference names
+	rootDescriptor oci.Descriptor
+}
+
+func (r *registrySource) manifest(ctx context.Context, d oci.Descriptor) ([]byte, oci.Descriptor, error) {
+	if d.Digest == r.rootDescriptor.Digest {
+		return r.root, r.rootDescriptor, nil
+	}
+	return r.repo.Manifest(ctx, d.Digest, maxJSON)
 }
 
 // partProgress returns a function that reports the progress of the blob d, one of

@@ -9,34 +9,38 @@ import (
 	"croft/template/layer"
 	"croft/template/recipe"
 	"croft/template/registry"
+	"croft/template/streams"
 	"croft/template/transfer"
 )
 
 // PullOptions are optional settings of Pull.
 type PullOptions struct {
-	Name         string // of the template; "" derives it from the reference: debian-12 from docker.io/library/debian:12
-	Replace      bool   // if the name belongs to another image, that becomes a former one
-	Architecture string // OCI's name of it; "" is the host's
-	Insecure     bool   // also allow plain HTTP and certificates that cannot be verified
-	MaxSize      int64  // the largest size after unpacking, in bytes; 0 is 64 GiB, layer.Unlimited any size
+	Name         string   // of the template; "" derives it from the reference: debian-12 from docker.io/library/debian:12
+	Replace      bool     // if the name belongs to another image, that becomes a former one
+	Architecture string   // OCI's name of it; "" is the host's
+	Insecure     bool     // also allow plain HTTP and certificates that cannot be verified
+	MaxSize      int64    // the largest size after unpacking, in bytes; 0 is 64 GiB, layer.Unlimited any size
+	Remotes      []Remote // more image servers
 }
 
-// Pull creates a template from an image in a registry and returns it. text is a
-// reference to the image. Another pull of the same reference downloads the
-// differences, and the old image becomes a former one. A name that belongs to another
-// image is fail.Taken unless o.Replace is set.
+// Pull creates a template from an image in a registry, or of an image server, and returns
+// it. text is a reference to the image: the part before its first colon is the name of an
+// image server, or else it is a reference to a registry. Another pull of the same reference
+// downloads the differences, and the old image becomes a former one; if the image is the same,
+// it is a no-op. A name that belongs to another image is fail.Taken unless o.Replace is set.
 //
 // After an error, and after the end of ctx, the downloaded data are kept. The next
 // pull resumes there. Prune removes them.
 func (s *Store) Pull(ctx context.Context, text string, o PullOptions) (Image, error) {
-	ref, err := registry.Parse(text)
+	pull, name, err := s.puller(text, o.Remotes)
 	if err != nil {
 		return Image{}, err
 	}
 	if o.Name == "" {
-		if o.Name, err = nameFor(ref); err != nil {
-			return Image{}, err
+		if err := recipe.CheckName(name); err != nil {
+			return Image{}, fail.New(fail.Usage, "cannot make a template name from %s; give a NAME: %w", text, err).WithHint("croft help template pull")
 		}
+		o.Name = name
 	}
 	if err := recipe.CheckName(o.Name); err != nil {
 		return Image{}, err
@@ -49,27 +53,56 @@ func (s *Store) Pull(ctx context.Context, text string, o PullOptions) (Image, er
 		return Image{}, err
 	}
 	defer unlock()
-	return s.pull(ctx, ref, o)
-}
-
-// pull is Pull for a caller that has the name's lock.
-func (s *Store) pull(ctx context.Context, at registry.Reference, o PullOptions) (Image, error) {
 	if o.Architecture == "" {
 		o.Architecture = goruntime.GOARCH
 	}
+	return pull(ctx, o)
+}
+
+// puller returns the function that pulls the image to which text refers, for a caller that
+// has the lock of the name, and the default name.
+func (s *Store) puller(text string, extra []Remote) (func(context.Context, PullOptions) (Image, error), string, error) {
+	remote, at, ok, err := s.remoteFor(text, extra)
+	if err != nil {
+		return nil, "", err
+	}
+	if ok {
+		return func(ctx context.Context, o PullOptions) (Image, error) { return s.pullImage(ctx, remote, at, o) }, at.TemplateName(), nil
+	}
+	ref, err := registry.Parse(text)
+	if err != nil {
+		if at, ok := streams.ParseReference(text); ok {
+			err = noRemote(at.Remote)
+		}
+		return nil, "", err
+	}
+	return func(ctx context.Context, o PullOptions) (Image, error) { return s.pull(ctx, ref, o) }, nameFor(ref), nil
+}
+
+// pullTarget returns the image that has the name o.Name, empty if there is none. One that
+// does not come from source is fail.Taken, unless o.Replace is set.
+func (s *Store) pullTarget(o PullOptions, source string) (Image, error) {
 	old, err := s.find(ref{name: o.Name})
 	switch {
-	case err == nil && old.Source != at.String() && !o.Replace:
-		return Image{}, fail.New(fail.Taken, "a template %q exists that was not pulled from %s; give another name, or --replace", o.Name, at).
+	case err == nil && old.Source != source && !o.Replace:
+		return Image{}, fail.New(fail.Taken, "a template %q exists that was not pulled from %s; give another name, or --replace", o.Name, source).
 			WithHint("croft template inspect %s", o.Name)
 	case err != nil && !fail.Is(err, fail.NotFound) && !o.Replace:
+		return Image{}, err
+	}
+	return old.Image, nil
+}
+
+// pull is Pull from a registry.
+func (s *Store) pull(ctx context.Context, at registry.Reference, o PullOptions) (Image, error) {
+	if _, err := s.pullTarget(o, at.String()); err != nil {
 		return Image{}, err
 	}
 	repo, err := registry.Open(ctx, at, registry.Options{Trust: transfer.Trust{Insecure: o.Insecure, CertsDir: s.o.CertsDir}})
 	if err != nil {
 		return Image{}, err
 	}
-	from := &registrySource{store: s, repo: repo}
+	from := &registrySource{downloads: downloads{store: s, from: repo}, repo: repo}
 	defer from.close()
 	if from.root, from.rootDescriptor, err = repo.Manifest(ctx, "", maxJSON); err != nil {
 		return Image{}, err
@@ -90,14 +123,10 @@ func (s *Store) pull(ctx context.Context, at registry.Reference, o PullOptions) 
 
 // nameFor returns the default name of a template that is pulled from r: the last part
 // of the repository and the tag.
-func nameFor(r registry.Reference) (string, error) {
+func nameFor(r registry.Reference) string {
 	name := r.Base()
 	if tag := r.Tag(); tag != "" && tag != "latest" {
 		name += "-" + tag
 	}
-	name = strings.ToLower(name)
-	if err := recipe.CheckName(name); err != nil {
-		return "", fail.New(fail.Usage, "cannot make a template name from %s; give a NAME: %w", r, err).WithHint("croft help template pull")
-	}
-	return name, nil
+	return strings.ToLower(name)
 }

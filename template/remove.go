@@ -122,7 +122,7 @@ func (s *Store) Prune(ctx context.Context, used func() (map[string][]string, err
 		return err
 	}
 	defer unlock()
-	if err := errors.Join(s.sweepStages(), s.sweepPartials()); err != nil {
+	if err := errors.Join(s.sweepStages(), s.sweepPartials(), removeTree(s.path("catalogues"))); err != nil {
 		return err
 	}
 	ix, err := s.index()

@@ -81,6 +81,10 @@ type Manager interface {
 	PullTemplate(ctx context.Context, ref string, o runtime.TemplatePull) (runtime.TemplateInfo, error)
 	PushTemplate(ctx context.Context, name, ref string, o runtime.TemplatePush) error
 	PruneTemplates(ctx context.Context) error
+	SearchImages(ctx context.Context, server string, words []string, o runtime.ImageSearch) ([]runtime.ServerImage, error)
+	ImageServers(ctx context.Context) ([]runtime.ImageServer, error)
+	AddImageServer(ctx context.Context, r runtime.ImageServer, replace bool) error
+	RemoveImageServer(ctx context.Context, name string) error
 	RemoveTemplate(ctx context.Context, name string) error
 
 	CheckHost(ctx context.Context) ([]runtime.HostCheck, error)

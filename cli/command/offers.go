@@ -42,6 +42,7 @@ const (
 	TrashNames
 	SnapshotsOfVPS
 	CloneSources // VPSs and NAME@SNAPSHOT
+	RemoteNames  // image servers
 )
 
 // NamesVPSs reports whether words of the kind are names of VPSs.
@@ -169,6 +170,20 @@ func (o *Offers) RecipeNames() []cmdline.Candidate {
 	recipes, _ := o.Recipes.Recipes()
 	for _, r := range recipes {
 		all = append(all, cmdline.Candidate{Word: r.Name, About: r.Description})
+	}
+	return all
+}
+
+// ImageServers returns the image servers, with the colon that a reference has.
+func (o *Offers) ImageServers(c *cmdline.Completion) []cmdline.Candidate {
+	m := o.Browse(c)
+	if m == nil {
+		return nil
+	}
+	var all []cmdline.Candidate
+	servers, _ := m.ImageServers(context.Background())
+	for _, r := range servers {
+		all = append(all, cmdline.Candidate{Word: r.Name + ":", About: r.URL})
 	}
 	return all
 }

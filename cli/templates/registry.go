@@ -33,27 +33,31 @@ func architectureOption() cmdline.Option {
 func templatePullVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
 		Name: "pull", Args: "REF [NAME]",
-		Summary: "create a template from an image in a registry",
+		Summary: "create a template from an image of a registry or an image server",
 		Examples: []string{
+			"croft template pull images:alpine/3.22",
 			"croft template pull docker.io/library/debian:12",
 			"croft template pull ghcr.io/example/web:1.2 web",
 		},
-		About: `REF is [HOST/]REPOSITORY[:TAG][@DIGEST]; without a host it is docker.io. The
-template is called NAME, or after the repository and the tag, for example
-debian-12 for docker.io/library/debian:12. Prints the new template as
-NAME@DIGEST. Pulling again updates the template; existing VPSs keep the old image.
+		About: `REF is SERVER:IMAGE for an image server, whose images "croft template search" lists,
+or [HOST/]REPOSITORY[:TAG][@DIGEST] for a registry; without a host it is docker.io.
+The template is called NAME, or after the image, for example alpine-3.22 for
+images:alpine/3.22 and debian-12 for docker.io/library/debian:12. Prints the new
+template as NAME@DIGEST. Pulling again updates the template; existing VPSs keep the
+old image.
 
 An interrupted pull is resumed by the next one. Credentials are those of docker
 login or podman login.`,
 		Options: []cmdline.Option{
 			{Name: "replace", Usage: "replace a template NAME that has another origin; existing VPSs keep the old one"},
-			architectureOption(), insecureOption(), MaxSizeOption(),
+			architectureOption(), insecureOption(), MaxSizeOption(), remoteOption(),
 		},
 		Synonyms: []string{"fetch", "download"},
 		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			o := runtime.TemplatePull{
 				Replace: i.Is("replace"), Insecure: i.Is("insecure"),
 				Architecture: command.Get(i, "architecture", values.Word), MaxSize: command.Get(i, "max-size", ParseMaxSize),
+				Remotes: command.GetMany(i, "remote", parseRemote),
 			}
 			switch len(i.Words) {
 			case 1:
@@ -111,8 +115,8 @@ func templatePruneVerb(a *command.App) *cmdline.Verb {
 		Name: "prune", Harmful: true,
 		Summary:  "remove unused template data",
 		Examples: []string{"croft template prune"},
-		About: `Removes replaced templates that no VPS uses, and the downloads of interrupted
-pulls.`,
+		About: `Removes replaced templates that no VPS uses, the downloads of interrupted pulls, and
+the kept catalogues of image servers.`,
 		Synonyms: []string{"clean", "gc"},
 		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			if err := i.None(); err != nil {

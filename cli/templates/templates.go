@@ -29,6 +29,7 @@ func TemplateVerb(a *command.App) *cmdline.Verb {
 		Synonyms: []string{"templates", "image"},
 		Verbs: []*cmdline.Verb{
 			templateBuildVerb(a), templateCreateVerb(a), templatePullVerb(a), templatePushVerb(a), templateImportVerb(a),
+			templateSearchVerb(a), templateRemoteVerb(a),
 			templateExportVerb(a), templateListVerb(a),
 			templateInspectVerb(a), templateRemoveVerb(a), templatePruneVerb(a), templateRecipeVerb(a),
 		},

@@ -119,12 +119,18 @@ func (r Recipe) DebianArch() string {
 	if r.Architecture != "" {
 		return r.Architecture
 	}
+	return DebianName(goruntime.GOARCH)
+}
+
+// DebianName returns Debian's name of an architecture; golang is the name that Go and OCI
+// use. An unknown one is returned unchanged.
+func DebianName(golang string) string {
 	for _, a := range architectures() {
-		if a.golang == goruntime.GOARCH {
+		if a.golang == golang {
 			return a.debian
 		}
 	}
-	return goruntime.GOARCH
+	return golang
 }
 
 type architecture struct{ debian, golang string }

@@ -36,9 +36,16 @@ func attach(path string) (*os.File, error) {
 		return nil, hostError("open an image", err)
 	}
 	defer image.Close()
+	// The kernel leaves direct I/O out where the file system of the image has none.
+	return connect(image, unix.LO_FLAGS_DIRECT_IO)
+}
+
+// connect opens a free loop device and connects it to an image (LOOP_CONFIGURE, Linux 5.8).
+// The device is there as long as it is open or mounted.
+func connect(image *os.File, flags uint32) (*os.File, error) {
 	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {
-		return nil, fail.New(fail.Host, "this host has no loop devices, which disk limits need: %w", err).WithHint("modprobe loop")
+		return nil, fail.New(fail.Host, "this host has no loop devices, which disk limits and squashfs need: %w", err).WithHint("modprobe loop")
 	}
 	defer control.Close()
 	for range attachTries {
@@ -50,23 +57,21 @@ func attach(path string) (*os.File, error) {
 		if err != nil {
 			return nil, hostError("open a loop device", err)
 		}
-		err = configure(device, image)
+		err = configure(device, image, flags)
 		if err == nil {
 			return device, nil
 		}
 		device.Close()
 		if !errors.Is(err, unix.EBUSY) { // another process has taken it
-			return nil, hostError("set up a loop device for "+path, err)
+			return nil, hostError("set up a loop device for "+image.Name(), err)
 		}
 	}
-	return nil, fail.New(fail.Host, "no free loop device for %s", path)
+	return nil, fail.New(fail.Host, "no free loop device for %s", image.Name())
 }
 
-// configure connects a loop device to an image (LOOP_CONFIGURE, Linux 5.8). The kernel
-// leaves direct I/O out where the file system of the image has none.
-func configure(device, image *os.File) error {
+func configure(device, image *os.File, flags uint32) error {
 	config := unix.LoopConfig{Fd: uint32(image.Fd())}
-	config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO
+	config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR | flags
 	copy(config.Info.File_name[:len(config.Info.File_name)-1], image.Name())
 	return ioctl(device, unix.LOOP_CONFIGURE, unsafe.Pointer(&config))
 }
