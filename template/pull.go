@@ -32,15 +32,14 @@ type PullOptions struct {
 // After an error, and after the end of ctx, the downloaded data are kept. The next
 // pull resumes there. Prune removes them.
 func (s *Store) Pull(ctx context.Context, text string, o PullOptions) (Image, error) {
-	pull, name, err := s.puller(text, o.Remotes)
+	from, err := s.originOf(text, o.Remotes)
 	if err != nil {
 		return Image{}, err
 	}
 	if o.Name == "" {
-		if err := recipe.CheckName(name); err != nil {
-			return Image{}, fail.New(fail.Usage, "cannot make a template name from %s; give a NAME: %w", text, err).WithHint("croft help template pull")
+		if o.Name, err = from.templateName(); err != nil {
+			return Image{}, err
 		}
-		o.Name = name
 	}
 	if err := recipe.CheckName(o.Name); err != nil {
 		return Image{}, err
@@ -56,27 +55,47 @@ func (s *Store) Pull(ctx context.Context, text string, o PullOptions) (Image, er
 	if o.Architecture == "" {
 		o.Architecture = goruntime.GOARCH
 	}
-	return pull(ctx, o)
+	return from.pull(ctx, o)
 }
 
-// puller returns the function that pulls the image to which text refers, for a caller that
-// has the lock of the name, and the default name.
-func (s *Store) puller(text string, extra []Remote) (func(context.Context, PullOptions) (Image, error), string, error) {
+// An origin is an image outside of the store.
+type origin struct {
+	source string // the complete reference, as the store records it
+	name   string // of a template from it, if it is valid
+	// pull is Pull for a caller that has the lock of the template's name.
+	pull func(context.Context, PullOptions) (Image, error)
+}
+
+// originOf returns the image to which text refers, one of an image server or of a registry.
+func (s *Store) originOf(text string, extra []Remote) (origin, error) {
 	remote, at, ok, err := s.remoteFor(text, extra)
 	if err != nil {
-		return nil, "", err
+		return origin{}, err
 	}
 	if ok {
-		return func(ctx context.Context, o PullOptions) (Image, error) { return s.pullImage(ctx, remote, at, o) }, at.TemplateName(), nil
+		return origin{at.String(), at.TemplateName(), func(ctx context.Context, o PullOptions) (Image, error) {
+			return s.pullImage(ctx, remote, at, o)
+		}}, nil
 	}
 	ref, err := registry.Parse(text)
 	if err != nil {
 		if at, ok := streams.ParseReference(text); ok {
 			err = noRemote(at.Remote)
 		}
-		return nil, "", err
+		return origin{}, err
 	}
-	return func(ctx context.Context, o PullOptions) (Image, error) { return s.pull(ctx, ref, o) }, nameFor(ref), nil
+	return origin{ref.String(), nameFor(ref), func(ctx context.Context, o PullOptions) (Image, error) {
+		return s.pull(ctx, ref, o)
+	}}, nil
+}
+
+// templateName returns the default name of a template. It is fail.Usage if the reference
+// gives none that is valid.
+func (o origin) templateName() (string, error) {
+	if err := recipe.CheckName(o.name); err != nil {
+		return "", fail.New(fail.Usage, "cannot make a template name from %s; give a NAME: %w", o.source, err).WithHint("croft help template pull")
+	}
+	return o.name, nil
 }
 
 // pullTarget returns the image that has the name o.Name, empty if there is none. One that

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/template/layer"
+	"croft/template/recipe"
 	"croft/template/roottest"
 	"croft/template/streams/imageserver"
 )
@@ -317,5 +319,42 @@ func TestRemotes(t *testing.T) {
 	roottest.Must(t, os.WriteFile(s.remotesFile(), []byte("{"), 0o600))
 	if _, err := s.Remotes(); !fail.Is(err, fail.State) {
 		t.Error(err)
+	}
+}
+
+// A VPS can be created from an image that has not been pulled. A second one has the same
+// template, and so has one that names the template.
+func TestEnsurePulls(t *testing.T) {
+	var warned []string
+	s := newStore(t, Options{CertsDir: t.TempDir(), Warn: func(line string) { warned = append(warned, line) }})
+	h := &imageserver.Server{}
+	p := anImage(t, "20260101", "x")
+	p.Arch = recipe.DebianName(thisArch)
+	h.Serve(p)
+	server := httptest.NewTLSServer(h)
+	t.Cleanup(server.Close)
+	dir := filepath.Join(s.o.CertsDir, server.Listener.Addr().String())
+	roottest.Must(t, os.Mkdir(dir, 0o755))
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	roottest.Must(t, os.WriteFile(filepath.Join(dir, "ca.crt"), ca, 0o644))
+	roottest.Must(t, s.AddRemote(t.Context(), Remote{Name: "lab", URL: server.URL}, false))
+	im, err := s.Ensure(t.Context(), "lab:test/7")
+	if err != nil || im.Name != "test-7" || len(warned) != 2 || warned[0] != "no template is from lab:test/7 yet; pulling it as test-7" {
+		t.Fatalf("%+v, %v, warned %q", im, err, warned)
+	}
+	h.Asked()
+	for _, text := range []string{"lab:test/7", "test-7"} {
+		if again, err := s.Ensure(t.Context(), text); err != nil || again.Digest != im.Digest || len(h.Asked()) != 0 {
+			t.Errorf("%s: %+v, %v", text, again, err)
+		}
+	}
+	if _, err := s.Ensure(t.Context(), "nix:test/7"); !fail.Is(err, fail.NotFound) {
+		t.Errorf("a missing server: %v", err)
+	}
+	mustImport(t, s, "test-8", roottest.Rootfs(t), ImportOptions{})
+	p.Aliases = "test/8"
+	h.Serve(p)
+	if _, err := s.Ensure(t.Context(), "lab:test/8"); !fail.Is(err, fail.Taken) {
+		t.Errorf("another template has the name: %v", err)
 	}
 }

@@ -290,7 +290,7 @@ func TestDigestsCutShort(t *testing.T) {
 func TestReferencesAreHinted(t *testing.T) {
 	s := newStore(t, Options{})
 	for _, text := range []string{"docker.io/library/debian:12", "debian:12", "registry.example:5000/a/b"} {
-		_, err := s.Ensure(t.Context(), text)
+		_, err := s.Resolve(text)
 		if hint := fail.HintOf(err); !fail.Is(err, fail.Usage) || hint != "croft template pull "+text {
 			t.Errorf("%s: %v, hint %q", text, err, hint)
 		}
