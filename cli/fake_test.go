@@ -172,6 +172,10 @@ func (f *fake) Restart(_ context.Context, name vps.Name, o runtime.StopOptions, 
 func (f *fake) Kill(_ context.Context, name vps.Name, s syscall.Signal) error {
 	return f.call("Kill", string(name), s)
 }
+func (f *fake) Checkpoint(_ context.Context, name vps.Name) error {
+	return f.call("Checkpoint", string(name), nil)
+}
+
 func (f *fake) Pause(_ context.Context, name vps.Name) error {
 	return f.call("Pause", string(name), nil)
 }

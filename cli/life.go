@@ -31,15 +31,16 @@ func startVerb(a *command.App) *cmdline.Verb {
 		Examples: []string{"croft start web db", "croft start --wait=network web"},
 		About: `Returns when the init of the VPS runs, or with --wait when the VPS has booted and
 its first-boot script, if it has one, has ended. A VPS that is running already is an
-error and is left as it is.`,
+error and is left as it is. A VPS with a checkpoint continues its processes.`,
 		Options: []cmdline.Option{
 			waitOption("return"),
 			{Name: "timeout", Placeholder: "TIME", Usage: "time limit of --wait (default: 90s)"},
+			{Name: "cold", Usage: "boot, and remove the checkpoint of the VPS"},
 			command.AllOption("start"),
 		},
 		Synonyms: []string{"boot", "up"},
 		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
-			o := runtime.StartOptions{Wait: command.Get(i, "wait", values.Wait), Timeout: command.Get(i, "timeout", values.Timeout)}
+			o := runtime.StartOptions{Wait: command.Get(i, "wait", values.Wait), Timeout: command.Get(i, "timeout", values.Timeout), Cold: i.Is("cold")}
 			i.OnlyWith("timeout", "wait")
 			return command.ForEachAtOnce(ctx, i, command.StartsAtOnce(), "start", func(ctx context.Context, m command.Manager, name vps.Name) error {
 				return m.Start(ctx, name, o)

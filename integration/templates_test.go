@@ -142,6 +142,9 @@ func (c *cache) build(name string) error {
 }
 
 func (c *cache) buildNow(name string) error {
+	if name == criuBuild {
+		return getCRIU(criuDir(c.root))
+	}
 	if _, err := c.run("template", "inspect", name); err == nil {
 		return nil
 	}

@@ -85,6 +85,12 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if saved, ok, err := mon.store.Checkpoint(v.Name); err != nil || ok && mon.how != monitorEnded {
+		if err != nil {
+			return err
+		}
+		return mon.bootSaved(ctx, &steps, &begun{v, run, log, root, files, devices, cpus}, saved)
+	}
 	spec, err := mon.prepare(v, root, files, devices, cpus)
 	if err != nil {
 		return err

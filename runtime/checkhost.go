@@ -6,6 +6,7 @@ import (
 	"croft/internal/fail"
 	"croft/network"
 	"croft/network/host"
+	"croft/runtime/checkpoint"
 	"croft/runtime/guests"
 	"croft/runtime/hostcheck"
 	"croft/template/recipe"
@@ -38,6 +39,10 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 	f.NodeWhy = why(guests.TryDevices(m.store.RunRoot))
 	f.OwnFilesWhy = why(guests.TryOwnFiles(m.store.RunRoot))
 	f.DiskWhy = why(diskfile.Try(ctx, rootfs.TrialPath(m.store.Root)))
+	version, err := m.criu.Check(ctx)
+	if f.CriuWhy = why(err); version != (checkpoint.Version{}) {
+		f.Criu = version.String()
+	}
 	builder, err := recipe.Builder()
 	f.Builder, f.BuilderWhy = builder, why(err)
 	facts, err := m.host()

@@ -107,6 +107,8 @@ func (f *faulty) snapshot() string {
 	entries, err := f.m.store.All()
 	lines = append(lines, fmt.Sprint(err))
 	for _, e := range entries {
+		_, saved, err := f.m.store.Checkpoint(e.Name)
+		lines = append(lines, fmt.Sprintf("%s: checkpoint: %v, %v", e.Name, saved, err))
 		should, err := f.m.store.ShouldRun(e.Name)
 		lines = append(lines, fmt.Sprintf("%s: %+v %v, should run: %v %v, inside: %s, credentials: %v", e.Name, e.VPS, e.Err, should, err, f.w.changedInside(e.VPS.IDs.First), f.credentials(e.Name)))
 	}
@@ -346,6 +348,8 @@ func createPlainWeb(f *faulty) error {
 }
 
 func startWeb(f *faulty) error { return f.m.Start(background, "web", StartOptions{}) }
+
+func checkpointWeb(f *faulty) error { return f.m.Checkpoint(background, "web") }
 
 func pauseWeb(f *faulty) error { return f.m.Pause(background, "web") }
 
@@ -633,6 +637,11 @@ func commands() []trial {
 		{name: "start of one that ended without a monitor", method: "Inspect", ready: append(slices.Clone(running), loseMonitor, loseInit), do: func(f *faulty) error {
 			_, err := f.m.Inspect(background, "web")
 			return err
+		}},
+		{name: "checkpoint", method: "Checkpoint", ready: running, undone: true, do: checkpointWeb},
+		{name: "start from a checkpoint", method: "Start", ready: append(slices.Clone(running), checkpointWeb), undone: true, do: startWeb},
+		{name: "start --cold", method: "Start", ready: append(slices.Clone(running), checkpointWeb), do: func(f *faulty) error {
+			return f.m.Start(background, "web", StartOptions{Cold: true})
 		}},
 		{name: "pause", method: "Pause", ready: running, do: pauseWeb},
 		{name: "resume", method: "Resume", ready: append(slices.Clone(running), pauseWeb), do: func(f *faulty) error { return f.m.Resume(background, "web") }},

@@ -72,7 +72,7 @@ func (mon *monitor) sweepAfterEnd(ctx context.Context, seen holder.End) (next ne
 	}
 	run.End.Time = time.Now().UTC()
 	mon.log.Printf("init has ended: %s", run.End.Detail)
-	err = mon.sweepAndUnmount(ctx, v)
+	err = errors.Join(mon.sweepAndUnmount(ctx, v), mon.dropCheckpointAfter(*run.End))
 	run.State, run.Init, run.Monitor = state.Ended, state.Process{}, state.Process{}
 	next = mon.afterEnd(v, &run, seen.Abandoned)
 	if e := mon.store.PutRun(mon.name, run); e != nil {

@@ -17,9 +17,11 @@ import (
 
 	"croft/bundles"
 	"croft/internal/inside"
+	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/network"
 	"croft/network/guest"
+	"croft/runtime/checkpoint"
 	"croft/runtime/container"
 	"croft/runtime/fit"
 	"croft/runtime/guests"
@@ -43,6 +45,7 @@ type machine struct {
 	guests     guestAccess
 	devices    hostDevices
 	mounts     mounting
+	criu       processSaver
 	limits     kernelLimits
 	host       func() (hostfacts.Facts, error)
 	// sleep waits before a failed step is repeated.
@@ -69,6 +72,8 @@ type containers interface {
 	look.Containers
 	Create(id string, spec *specs.Spec, oomScore int) (container.Prepared, error)
 	StartInit(id string) error
+	// Restore makes a container of the processes that start makes, in place of Create.
+	Restore(id string, spec *specs.Spec, oomScore int, start func(place func(pid int) error) (init int, err error)) error
 	Delete(id string) error
 	Signal(id string, sig syscall.Signal) error
 	Kill(id string) error
@@ -101,6 +106,7 @@ type networks interface {
 	links
 	settings
 	publishing
+	ownSetups
 	// SilentResolvers returns those of servers that do not answer the VPS whose init is
 	// given within patience.
 	SilentResolvers(ctx context.Context, init inside.Identity, servers []netip.Addr, patience time.Duration) ([]netip.Addr, error)
@@ -126,6 +132,26 @@ type links interface {
 	Withdraw(was, now network.Plan) error
 	SetRates(ctx context.Context, plans []network.Plan) error
 	SetConnections(ctx context.Context, plans []network.Plan) error
+}
+
+// ownSetups are what VPSs have made in their network namespaces themselves.
+type ownSetups interface {
+	// CheckOwnSetup is fail.State if there is more than Plug with plans makes.
+	CheckOwnSetup(ctx context.Context, plans []network.Plan, init inside.Identity) error
+	Sysctls(init inside.Identity) (map[string]string, error)
+	SetSysctls(all map[string]string, init inside.Identity) (refused []string, err error)
+}
+
+// processSaver writes the processes of VPSs to files and makes them again: checkpoint.Criu,
+// which documents the methods.
+type processSaver interface {
+	Check(ctx context.Context) (checkpoint.Version, error)
+	CheckLimits() error
+	// CheckVPS is fail.State if the processes with these pids, or their mounts, cannot be
+	// saved. given are the mounts that croft makes again.
+	CheckVPS(init inside.Identity, pids []int, data []string) (given []state.GivenMount, err error)
+	Dump(ctx context.Context, d checkpoint.Dump) error
+	Restore(ctx context.Context, r checkpoint.Restore) (checkpoint.Restored, error)
 }
 
 // settings are the firewall and the routes inside VPSs.
@@ -161,6 +187,8 @@ type rootfses interface {
 	RemoveOthers(ctx context.Context, r rootfs.Rootfs) error
 	Freeze(r rootfs.Rootfs, to string) error
 	Changed(r rootfs.Rootfs) (bool, error)
+	// Digest returns a digest of the own files, which each change of a file changes.
+	Digest(r rootfs.Rootfs) (string, error)
 	// Diff lists the differences between two stacks of layers. They are mounted at the directory at.
 	Diff(ctx context.Context, at string, old, new []rootfs.Frozen, emit func(tree.Change) error) error
 	Merge(ctx context.Context, upper, lower string) error // of layers of a VPS
@@ -224,6 +252,9 @@ type guestAccess interface {
 	KernelLog(p *inside.Process, path string, first uint32) (*os.File, error)
 	HoldKernelLog(p *inside.Process) (*os.File, error)
 	OwnFiles(p *inside.Process, owner uint32, wanted guests.OwnFilesWanted, scratch string) (*guests.OwnFiles, error)
+	// GiveAgain and RemovePlaceholders are for a VPS that was saved.
+	GiveAgain(a guests.Again, mounts []state.GivenMount) (map[string]string, error)
+	RemovePlaceholders(p *inside.Process, mounts []state.GivenMount) error
 	FreeConsole(master *os.File) error
 	NewConsole(p *inside.Process, first uint32, scratch string) (*os.File, error)
 }
@@ -356,6 +387,13 @@ func (overlays) Changed(r rootfs.Rootfs) (changed bool, err error) {
 		return err
 	})
 	return changed, err
+}
+func (overlays) Digest(r rootfs.Rootfs) (digest string, err error) {
+	err = r.Within(func() error {
+		digest, err = checkpoint.Digest(r.Own().Dir)
+		return err
+	})
+	return digest, err
 }
 func (overlays) Above(r rootfs.Rootfs, size uint32) (path string, err error) {
 	err = r.Within(func() error {

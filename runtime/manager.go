@@ -21,6 +21,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/network/host"
+	"croft/runtime/checkpoint"
 	"croft/runtime/container"
 	"croft/runtime/events"
 	"croft/runtime/guests"
@@ -117,6 +118,7 @@ func New(o Options) (*Manager, error) {
 			guests:     guests.Access{},
 			devices:    hostdevices.Real(),
 			mounts:     mounts.Access{},
+			criu:       checkpoint.Criu{},
 			limits:     hostKernel{},
 			host:       func() (hostfacts.Facts, error) { return readHost(cgroups, store) },
 			unused:     store.Unused,

@@ -101,6 +101,7 @@ const (
 type StartOptions struct {
 	Wait    Wait
 	Timeout time.Duration // for Wait; 0 is DefaultBootTimeout
+	Cold    bool          // boot, and remove the checkpoint of the VPS
 }
 
 // StopOptions are the options of stop and restart.

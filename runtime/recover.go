@@ -74,6 +74,9 @@ func (m *Manager) loadLocked(ctx context.Context, l *state.Locked) (vps.VPS, err
 		if e := m.thawFrozen(l.Name()); e != nil {
 			m.warn(e.Error())
 		}
+		if e := m.dropOldCheckpoint(l.Name()); e != nil {
+			m.warn(e.Error())
+		}
 		var e error
 		if v, e = m.finishDetach(ctx, l, v); e != nil {
 			m.warn(fmt.Sprintf("%s: cannot remove an interface that a change has left: %v", v.Name, e))

@@ -74,6 +74,12 @@ func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root, d
 			return nil, err
 		}
 	}
+	return mon.writeBundle(v, root, files, host, init, cpus)
+}
+
+// writeBundle writes the bundle of v, makes it the working directory, and returns the
+// specification: see prepare.
+func (mon *monitor) writeBundle(v vps.VPS, root rootfs.Rootfs, files *inside.Root, host hostfacts.Facts, init guests.Init, cpus string) (*specs.Spec, error) {
 	v.Limits.CPUSet = cpus
 	spec, err := mon.specOf(v, init, files, host, paths.NotifySocket(mon.store, v.Name), mon.how == spawnWait)
 	if err != nil {

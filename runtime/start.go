@@ -26,7 +26,7 @@ func (m *Manager) Start(ctx context.Context, name vps.Name, o StartOptions) erro
 }
 
 func (m *Manager) startHow(ctx context.Context, name vps.Name, o StartOptions, how spawnHow) error {
-	if err := m.start(ctx, name, how); err != nil {
+	if err := m.start(ctx, name, o.Cold, how); err != nil {
 		return err
 	}
 	return m.awaitStart(ctx, name, o)
@@ -100,12 +100,17 @@ func (m *Manager) withConsole(name vps.Name, err error) error {
 	return err
 }
 
-func (m *Manager) start(ctx context.Context, name vps.Name, how spawnHow) error {
+func (m *Manager) start(ctx context.Context, name vps.Name, cold bool, how spawnHow) error {
 	l, _, err := m.lockAndLoadAsIs(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer l.Unlock()
+	if cold {
+		if err := m.discardCheckpoint(name); err != nil {
+			return err
+		}
+	}
 	return m.startLocked(ctx, l, how)
 }
 
@@ -137,6 +142,9 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 		return err
 	}
 	v, err := l.VPS()
+	if err == nil {
+		err = m.checkRestorable(ctx, v)
+	}
 	if err == nil {
 		err = m.store.Apart(ctx, l.Name(), v.IDs) // another root can have been added to the host since
 	}

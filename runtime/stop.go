@@ -189,6 +189,9 @@ func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v vps.VPS, o 
 	if life, err := l.Life(); err == nil {
 		return life, m.stopWithoutMonitor(ctx, v, o.Fast, timeout)
 	}
+	if err := m.store.RemoveCheckpoint(l.Name()); err != nil { // of before: the VPS has run on
+		m.warn(err.Error())
+	}
 	begun := time.Now()
 	if err := requestStop(m.store, l.Name()); err != nil {
 		m.warn(err.Error()) // then a reboot from inside is not prevented
@@ -226,6 +229,9 @@ func (m *Manager) stopLocked(ctx context.Context, l *state.Locked, v vps.VPS, o 
 func (m *Manager) stopWithoutMonitor(ctx context.Context, v vps.VPS, fast bool, timeout time.Duration) error {
 	if !observe.Alive(m.initProcess(v.Name)) {
 		return errors.Join(m.killStrays(v, true), m.sweep(ctx, v))
+	}
+	if err := m.store.RemoveCheckpoint(v.Name); err != nil {
+		m.warn(err.Error())
 	}
 	if fast {
 		timeout = 0

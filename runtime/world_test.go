@@ -509,6 +509,13 @@ func (w fakeNetworks) SetRouting(r vps.Routing, _ []network.Plan, init inside.Id
 func (w fakeNetworks) Routing(name vps.Name, r vps.Routing, _ []network.Plan, _ inside.Identity) (network.RoutingInfo, error) {
 	return network.SavedRouting(r, name), nil
 }
+func (w fakeNetworks) CheckOwnSetup(context.Context, []network.Plan, inside.Identity) error {
+	return nil
+}
+func (w fakeNetworks) Sysctls(inside.Identity) (map[string]string, error) { return nil, nil }
+func (w fakeNetworks) SetSysctls(map[string]string, inside.Identity) ([]string, error) {
+	return nil, w.effect("set sysctls", func() error { return nil })
+}
 func (w fakeNetworks) CheckPorts([]vps.Publication) error { return nil }
 func (w fakeNetworks) Publish(_ context.Context, all []network.Published) error {
 	return w.effect("publish", func() error {
@@ -617,6 +624,9 @@ func (w fakeRootfses) Changed(r rootfs.Rootfs) (bool, error) {
 	return len(files) > 0, err
 }
 
+func (w fakeRootfses) Digest(r rootfs.Rootfs) (string, error) {
+	return "files of " + vpsOf(r), w.effect("read files", func() error { return nil })
+}
 func (w fakeRootfses) Merge(_ context.Context, upper, lower string) error {
 	return w.effect("merge layers", func() error {
 		files, err := os.ReadDir(lower)
@@ -962,6 +972,12 @@ func (fakeGuests) HoldKernelLog(*inside.Process) (*os.File, error) { return nil,
 func (w fakeGuests) OwnFiles(*inside.Process, uint32, guests.OwnFilesWanted, string) (*guests.OwnFiles, error) {
 	return nil, w.effect("give files of its own", func() error { return nil })
 }
+func (w fakeGuests) GiveAgain(guests.Again, []state.GivenMount) (map[string]string, error) {
+	return nil, w.effect("give again", func() error { return nil })
+}
+func (w fakeGuests) RemovePlaceholders(*inside.Process, []state.GivenMount) error {
+	return w.effect("remove placeholders", func() error { return nil })
+}
 func (fakeGuests) FreeConsole(*os.File) error { return nil }
 func (fakeGuests) NewConsole(*inside.Process, uint32, string) (*os.File, error) {
 	return os.Open(os.DevNull)
@@ -1089,7 +1105,7 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 	}
 	m := &Manager{store: store, templates: fakeTemplates{}, command: "test", warn: func(string) {}, lockWait: time.Second}
 	m.machine = machine{
-		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, disks: fakeDisks{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w}, devices: fakeHostDevices{}, mounts: fakeMounts{w}, limits: fakeLimits{},
+		containers: w, networks: fakeNetworks{w}, rootfses: fakeRootfses{w}, disks: fakeDisks{w}, monitors: fakeMonitors{w, m}, guests: fakeGuests{w}, devices: fakeHostDevices{}, mounts: fakeMounts{w}, criu: fakeCriu{w}, limits: fakeLimits{},
 		unused: func(vps.IDRange) error { return nil },
 		capacity: func() bundles.Capacity {
 			return bundles.Capacity{Tasks: 32768, Memory: 2 << 30, LimitMemory: true, LimitCPU: true, LimitCPUSet: true, LimitIO: true, BFQ: true, CPUs: 2, CPUList: "0-1"}

@@ -20,6 +20,7 @@ type Manager interface {
 	Restart(ctx context.Context, name vps.Name, o runtime.StopOptions, s runtime.StartOptions) error
 	Kill(ctx context.Context, name vps.Name, signal syscall.Signal) error
 	Pause(ctx context.Context, name vps.Name) error
+	Checkpoint(ctx context.Context, name vps.Name) error
 	Resume(ctx context.Context, name vps.Name) error
 	Destroy(ctx context.Context, name vps.Name, o runtime.DestroyOptions) error
 	Trash(ctx context.Context, choices ...runtime.TrashChoice) ([]runtime.TrashInfo, error)

@@ -23,7 +23,7 @@ func SnapshotVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
 		Name: "snapshot", Group: command.GroupLife, Args: "COMMAND",
 		Summary:  "create, list, restore and delete snapshots of VPSs",
-		Synonyms: []string{"snapshots", "snap", "checkpoint"},
+		Synonyms: []string{"snapshots", "snap"},
 		Examples: []string{"croft snapshot create web before-upgrade", "croft snapshot restore web before-upgrade"},
 		About: `A snapshot has the files and the settings of a VPS at one moment. A snapshot of a
 stopped VPS takes no space at first and the same time for any size: the VPS shares its

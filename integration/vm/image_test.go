@@ -24,7 +24,7 @@ const suite = "trixie"
 var packages = strings.Fields(`
 	linux-image-cloud-amd64 initramfs-tools systemd-sysv udev dbus apparmor
 	iptables nftables iproute2 kmod procps e2fsprogs util-linux mount
-	busybox-static iputils-ping conntrack xz-utils zstd gzip tar ca-certificates`)
+	busybox-static iputils-ping conntrack criu xz-utils zstd gzip tar ca-certificates`)
 
 // withoutDocs keeps out of the machine what nobody reads there.
 var withoutDocs = []string{

@@ -16,7 +16,7 @@ func TestKeysAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(doc)
-	for heading, v := range map[string]any{"## vps.json": vps.VPS{}, "## run.json": Run{}, "## trash.json": Remains{}, "## snapshots/SNAPSHOT.json": Snapshot{}, "## move.json": Move{}} {
+	for heading, v := range map[string]any{"## vps.json": vps.VPS{}, "## run.json": Run{}, "## trash.json": Remains{}, "## snapshots/SNAPSHOT.json": Snapshot{}, "## move.json": Move{}, "## checkpoint/checkpoint.json": Checkpoint{}} {
 		_, section, ok := strings.Cut(text, heading+"\n")
 		section, _, _ = strings.Cut(section, "\n## ")
 		if !ok {

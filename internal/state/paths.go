@@ -93,6 +93,10 @@ func (s *Store) TrashDir() string { return filepath.Join(s.Root, "trash") }
 // above it, and through none that holds files of a VPS.
 func (s *Store) RootfsDir() string { return filepath.Join(s.RunRoot, "rootfs") }
 
+// AgainDir is like RootfsDir. A monitor that restores a VPS from a checkpoint puts together
+// there what the VPS gets from the host.
+func (s *Store) AgainDir() string { return filepath.Join(s.RunRoot, "again") }
+
 // RunDir is the directory with data about the VPS while it runs.
 func (s *Store) RunDir(name vps.Name) string { return filepath.Join(s.RunRoot, "vps", string(name)) }
 

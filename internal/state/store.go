@@ -127,6 +127,7 @@ func (s *Store) makeDirs() error {
 		{s.Root, private, rootMode}, {s.vpsDirs(), private, private}, {s.networksDir(), private, private}, {s.TrashDir(), private, private}, {s.ephemeralDir(), private, private},
 		{s.volumesDir(), private, private}, {s.frozenDir(), private, private},
 		{s.RunRoot, passable, runMode}, {s.RootfsDir(), passable, s.rootfsMode()},
+		{s.AgainDir(), passable, passable},
 		{filepath.Join(s.RunRoot, "vps"), private, private}, {s.locksDir(), private, private},
 	} {
 		if err := makeDir(d.path, d.make, d.want); err != nil {

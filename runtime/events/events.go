@@ -36,7 +36,8 @@ const (
 	Adopted        = "adopted"   // it has a new monitor, because that was killed
 	Paused         = "paused"
 	Resumed        = "resumed"
-	Changed        = "changed" // a command has changed its settings
+	Checkpointed   = "checkpointed" // its processes are saved, and it has ended
+	Changed        = "changed"      // a command has changed its settings
 	AddressAdded   = "address-added"
 	AddressRemoved = "address-removed"
 	Renamed        = "renamed"
@@ -57,7 +58,7 @@ const UsedPercent = "used-percent"
 
 // All returns all values of Event.Event.
 func All() []string {
-	return []string{Created, Started, Rebooted, Restarted, Failed, Booted, Stopped, OutOfMemory, LimitReached, DiskNearlyFull, Adopted, Paused, Resumed,
+	return []string{Created, Started, Rebooted, Restarted, Failed, Booted, Stopped, OutOfMemory, LimitReached, DiskNearlyFull, Adopted, Paused, Resumed, Checkpointed,
 		Changed, AddressAdded, AddressRemoved, Renamed, Destroyed, Restored,
 		SnapshotCreated, SnapshotRestored, SnapshotDeleted}
 }

@@ -28,7 +28,7 @@ func whole() Facts {
 		Cgroups: Cgroups{World: "v2", Manager: "systemd", Reachable: true, Controllers: []string{"cpuset", "cpu", "io", "memory", "pids"}},
 		Network: Network{IPTables: "iptables v1.8.11 (nf_tables)", IPv6: true, Forwarding4: true, Modules: true},
 		Boot:    Boot{System: "systemd", Installed: true, Enabled: true, Active: true},
-		VPSs:    2, FreeIDs: 32748, Builder: "mmdebstrap",
+		VPSs:    2, FreeIDs: 32748, Builder: "mmdebstrap", Criu: "4.1",
 	}
 }
 
@@ -46,6 +46,7 @@ func hosts() map[string]Facts {
 	f.Network.IPTables, f.Builder, f.BuilderWhy = "", "", "neither mmdebstrap nor debootstrap is here"
 	f.Network.Blockers = []Blocker{{"firewalld", "firewall-cmd --do-it"}, {"Docker", "iptables -I DOCKER-USER"}}
 	f.Boot.Active = false
+	f.Criu, f.CriuWhy = "", "criu is not installed: no program criu in PATH"
 	all["red-hat"] = f
 
 	f = whole()
@@ -53,6 +54,7 @@ func hosts() map[string]Facts {
 	f.Sysctls["kernel.unprivileged_userns_clone"] = 0
 	f.Cgroups = Cgroups{World: "v1", Manager: "cgroupfs", Controllers: []string{"cpu", "memory", "pids", "cpuset", "io"}}
 	f.Boot = Boot{System: "sysv"}
+	f.Criu, f.CriuWhy = "3.15", "criu 3.15 is too old: croft needs 4.1 or newer"
 	all["debian-11"] = f
 
 	f = whole()

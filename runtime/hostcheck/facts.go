@@ -32,6 +32,9 @@ type Facts struct {
 	Network     Network
 	Boot        Boot
 
+	Criu    string // the version of criu; "" if there is none that can be asked
+	CriuWhy string // why croft checkpoint does not work
+
 	VPSs    int // how many there are
 	FreeIDs int // how many more could have user ids of their own
 	IDsWhy  string

@@ -13,7 +13,7 @@ func resourceRules() []rule {
 	for _, l := range hostlimits.Needed() {
 		all = append(all, limitRule(l))
 	}
-	return append(all, userIDs, space, diskLimits, templateTools, atBoot)
+	return append(all, userIDs, space, diskLimits, templateTools, criu, atBoot)
 }
 
 // limitRule checks that a limit of the kernel is high enough for the VPSs there are.
@@ -102,6 +102,20 @@ func diskLimits(f Facts) []Check {
 		return good(name, what, "works; only a stopped VPS gets more, because this host has no CAP_SYS_RESOURCE")
 	}
 	return good(name, what, "works; also a running VPS can get more")
+}
+
+// criu: a host without it runs VPSs as well, so a missing one is no fault.
+func criu(f Facts) []Check {
+	const name, what = "criu", "croft checkpoint: processes that continue after a stop"
+	switch {
+	case f.CriuWhy != "" && f.Criu != "":
+		return bad(Warning, name, what, f.CriuWhy, "install a newer criu: https://criu.org")
+	case f.CriuWhy != "":
+		return bad(Warning, name, what, f.CriuWhy, f.install([5]string{"criu", "criu", "criu", "criu", "criu"}))
+	case slices.Contains(f.BoundingCaps, "SYS_RESOURCE"):
+		return good(name, what, "criu "+f.Criu+"; only for privileged VPSs, because this host has no CAP_SYS_RESOURCE")
+	}
+	return good(name, what, "criu "+f.Criu)
 }
 
 func templateTools(f Facts) []Check {

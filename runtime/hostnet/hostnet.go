@@ -148,3 +148,15 @@ func (n Networks) Published(ctx context.Context, p network.Published) (network.P
 func (Networks) SilentResolvers(ctx context.Context, init inside.Identity, servers []netip.Addr, patience time.Duration) ([]netip.Addr, error) {
 	return host.SilentResolvers(ctx, init, servers, patience)
 }
+
+func (n Networks) CheckOwnSetup(ctx context.Context, plans []network.Plan, init inside.Identity) error {
+	return n.do(func(h *host.Host) error { return h.CheckOwnSetup(ctx, plans, init) })
+}
+
+func (n Networks) Sysctls(init inside.Identity) (map[string]string, error) {
+	return with(n, func(h *host.Host) (map[string]string, error) { return h.Sysctls(init) })
+}
+
+func (n Networks) SetSysctls(all map[string]string, init inside.Identity) ([]string, error) {
+	return with(n, func(h *host.Host) ([]string, error) { return h.SetSysctls(all, init) })
+}

@@ -103,6 +103,7 @@ type Info struct {
 	Mounts      []vps.Mount       `json:"mounts"`      // beside the root filesystem
 	Credentials []string          `json:"credentials"` // their names
 	FirstBoot   *firstboot.Record `json:"firstBoot"`   // its last first-boot script; nil if it had none
+	Checkpoint  *time.Time        `json:"checkpoint"`  // when its processes were saved; nil if the next start boots
 	Fit         string            `json:"fit"`         // which steps the first start makes: all, none, or their names
 	Fitted      []string          `json:"fitted"`      // steps that were needed there
 	Labels      map[string]string `json:"labels"`
@@ -282,6 +283,11 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 	}
 	if err != nil { // it is no part of the VPS
 		l.Warn(fmt.Sprintf("%s: %v", v.Name, err))
+	}
+	if c, ok, err := l.Store.Checkpoint(v.Name); err != nil {
+		l.Warn(err.Error())
+	} else if ok {
+		info.Checkpoint = &c.Time
 	}
 	seen, err := l.Observer.Observe(v.Name)
 	if err == nil {
