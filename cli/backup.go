@@ -7,14 +7,16 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/term"
 
 	"croft/cli/cmdline"
 	"croft/cli/command"
+	"croft/cli/options"
 	"croft/cli/templates"
+	"croft/cli/values"
 	"croft/internal/fail"
+	"croft/internal/sizes"
 	"croft/internal/vps"
 	"croft/runtime"
 )
@@ -87,9 +89,9 @@ func export(ctx context.Context, i *command.Invocation) error {
 	if err != nil {
 		return err
 	}
-	var pause time.Duration
+	var done runtime.BackupResult
 	write := func(w io.Writer) (err error) {
-		pause, err = m.Export(ctx, name, w, o)
+		done, err = m.Export(ctx, name, w, o)
 		return err
 	}
 	if to == "-" {
@@ -97,10 +99,79 @@ func export(ctx context.Context, i *command.Invocation) error {
 	} else {
 		err = templates.IntoFile(to, 0o600, i.Is("force"), func(f *os.File) error { return write(f) })
 	}
-	if pause > 0 {
-		i.Screen.Line(fmt.Sprintf("%s: it stood still for %d ms", name, pause.Milliseconds()))
-	}
+	tellBackup(i, name, done)
 	return command.Cannot("export", i.Words[0], err)
+}
+
+// tellBackup says on stderr what a backup has done to the VPS, and what it does not have.
+func tellBackup(i *command.Invocation, name vps.Name, r runtime.BackupResult) {
+	if r.Pause > 0 {
+		i.Screen.Line(fmt.Sprintf("%s: it stood still for %d ms", name, r.Pause.Milliseconds()))
+	}
+	var without []string
+	for _, left := range []struct {
+		n    int
+		what string
+	}{{r.Sockets, "sockets"}, {r.Devices, "device nodes"}} {
+		if left.n > 0 {
+			without = append(without, fmt.Sprintf("%d %s", left.n, left.what))
+		}
+	}
+	if len(without) > 0 {
+		i.Screen.Line(fmt.Sprintf("%s: not in the backup: %s", name, strings.Join(without, ", ")))
+	}
+}
+
+func pushVerb(a *command.App) *cmdline.Verb {
+	return &cmdline.Verb{
+		Name: "push", Group: command.GroupLife, Args: "NAME[@SNAPSHOT] REF", Words: command.CloneSources,
+		Summary:  "write a backup of a VPS to a registry",
+		Examples: []string{"croft push web registry.example/backups/web:2026-03-01", "croft push web@before-upgrade registry.example/backups/web:old"},
+		About: `The backup is an image with the same content as that of "croft export"; "croft create
+--from REF NAME" restores it. REF is [HOST/]REPOSITORY[:TAG]. A running VPS goes on, and
+stands still for a short time, as for a snapshot. Prints REF with the digest.
+
+Layers that the registry has are not sent again: those of the template, and those of
+earlier backups. For that the files of a stopped VPS become a layer with each push, so
+that the next one sends only files that have changed since. Of a running VPS the files
+are sent that have changed since its last backup or snapshot while it was stopped.
+
+Who can read the repository can read the files of the VPS. Credentials are those of
+docker login or podman login. After an error REF is unchanged.`,
+		Options: []cmdline.Option{
+			{Name: "compress", Placeholder: "KIND", Usage: "compression of the files of the VPS: zstd, gzip or none (default: zstd); those of the template stay as they are", Choices: compressions()},
+			templates.InsecureOption(),
+		},
+		Synonyms: []string{"upload"},
+		Run:      a.Run(push),
+	}
+}
+
+func push(ctx context.Context, i *command.Invocation) error {
+	o := runtime.PushOptions{Insecure: i.Is("insecure")}
+	o.Compress = command.Get(i, "compress", parseCompression)
+	if i.Err != nil {
+		return i.Err
+	}
+	if len(i.Words) != 2 || i.Words[1] == "" {
+		return command.UsageError("push takes a NAME, or NAME@SNAPSHOT, and a REF")
+	}
+	name, snapshot, err := vpsOrSnapshot(i.Words[0])
+	if err != nil {
+		return err
+	}
+	o.Snapshot = snapshot
+	m, err := i.Manager()
+	if err != nil {
+		return err
+	}
+	done, err := m.Push(ctx, name, i.Words[1], o)
+	tellBackup(i, name, done)
+	if err != nil {
+		return command.Cannot("push", i.Words[0], err)
+	}
+	i.Screen.Line(fmt.Sprintf("%s: sent %s, and the registry had %s already", name, sizes.Text(done.Sent), sizes.Text(done.Shared)))
+	return i.Print(done.Reference + "\n")
 }
 
 func importVerb(a *command.App) *cmdline.Verb {
@@ -143,11 +214,11 @@ func parseReplacement(s string) (replacement, error) {
 	return replacement{old, now}, nil
 }
 
-func importVPS(ctx context.Context, i *command.Invocation) error {
-	var o runtime.ImportOptions
+// importOptions reads the options of verbs that restore a backup.
+func importOptions(i *command.Invocation) (o runtime.ImportOptions, err error) {
 	all := command.GetMany(i, "network", parseReplacement)
 	if i.Err != nil {
-		return i.Err
+		return o, i.Err
 	}
 	for _, r := range all {
 		if r == (replacement{}) {
@@ -155,7 +226,7 @@ func importVPS(ctx context.Context, i *command.Invocation) error {
 			continue
 		}
 		if o.Networks[r.old] != "" {
-			return command.UsageError("--network: %s is given twice", r.old)
+			return o, command.UsageError("--network: %s is given twice", r.old)
 		}
 		if o.Networks == nil {
 			o.Networks = map[string]string{}
@@ -163,13 +234,42 @@ func importVPS(ctx context.Context, i *command.Invocation) error {
 		o.Networks[r.old] = r.new
 	}
 	if o.NoNetwork && len(all) > 1 {
-		return command.UsageError("--network: none, and others")
+		return o, command.UsageError("--network: none, and others")
+	}
+	return o, nil
+}
+
+// createFrom is create with --from: it restores a backup from a registry.
+func createFrom(ctx context.Context, i *command.Invocation) error {
+	ref := command.Get(i, "from", values.Reference)
+	for _, o := range options.SettingOptions() {
+		if i.Has(o.Name) && o.Name != "network" {
+			i.NotBoth(o.Name, "from")
+		}
+	}
+	o, err := importOptions(i)
+	if err != nil {
+		return err
+	}
+	o.IfMissing, o.Insecure = i.Is("if-missing"), i.Is("insecure")
+	return command.ForOne(ctx, i, "create", func(ctx context.Context, m command.Manager, name vps.Name) error {
+		o.Name = name
+		if _, err := m.CreateFrom(ctx, ref, o); err != nil {
+			return err
+		}
+		return i.Print(string(name) + "\n")
+	})
+}
+
+func importVPS(ctx context.Context, i *command.Invocation) error {
+	o, err := importOptions(i)
+	if err != nil {
+		return err
 	}
 	if len(i.Words) < 1 || len(i.Words) > 2 || i.Words[0] == "" {
 		return command.UsageError("import takes a FILE, or - for standard input, and possibly a NAME")
 	}
 	if len(i.Words) == 2 {
-		var err error
 		if o.Name, err = vps.ParseName(i.Words[1]); err != nil {
 			return err
 		}

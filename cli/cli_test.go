@@ -122,7 +122,7 @@ func wordsFor(path []string, v *cmdline.Verb) []string {
 		return []string{"-"}
 	case strings.HasSuffix(v.Args, "|-"):
 		return []string{"web", "-"}
-	case v.Name == "push":
+	case v.Name == "push": // of a template or a VPS
 		return []string{"web", "registry.example/web"}
 	case v.Args == "REF [NAME]":
 		return []string{"registry.example/web"}
@@ -229,7 +229,8 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"stats --watch":           true, // goes on until interrupted: see the script stats
 		"events --follow":         true, // the same: see TestFollowersEndWithTheirReader
 	}
-	needs := map[string][]string{"start --timeout": {"--wait"}, "host boot --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}}
+	needs := map[string][]string{"start --timeout": {"--wait"}, "host boot --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}, "create --insecure": {"--from=registry.example/web"}}
+	fromRegistry := map[string]bool{"create --from": true, "create --insecure": true}
 	config := t.TempDir()
 	write(t, filepath.Join(config, "profiles", "small.yaml"), "memory: 128M\n")
 	write(t, filepath.Join(config, "key.pub"), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJaoFlUE66iTmIVxq3e+ubo8MlCRGLcJhje8WUMwmxUV ann\n")
@@ -280,11 +281,13 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 					base = append(base, "--from=10.0.0.3")
 				}
 			}
-			if _, ok := v.Option("template"); ok && o.Name != "template" && o.Name != "clone" {
+			if _, ok := v.Option("template"); ok && o.Name != "template" && o.Name != "clone" && !fromRegistry[id] {
 				base = append(base, "--template", "debian-12")
 			}
 			value := values[o.Name]
 			switch id {
+			case "create --from":
+				value = "registry.example/web"
 			case "import --network":
 				value = "default=dmz"
 			case "adopt --from":

@@ -47,7 +47,7 @@ func TestComplete(t *testing.T) {
 		"create --template=deb":            "--template=debian-12",
 		"create --network=":                "--network=default --network=none",
 		"create --network d":               "default",
-		"create --template=x --i":          "--ip --inodes --io-weight --io-read --io-write --id-size --if-missing",
+		"create --template=x --i":          "--ip --inodes --io-weight --io-read --io-write --id-size --insecure --if-missing",
 		"start --wait=":                    "--wait=booted --wait=network",
 		"--ro":                             "--root",
 		"--cgroup-manager ":                "auto systemd cgroupfs",

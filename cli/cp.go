@@ -44,7 +44,7 @@ set-group-ID bits and capabilities: they came from a user of the VPS.`,
 			{Name: "archive", Short: "a", Usage: "keep owners, modes and times; accepted for consistency, croft always does"},
 			{Name: "recursive", Short: "r", Usage: "copy directories; accepted for consistency, croft always does"},
 		},
-		Synonyms: []string{"copy", "push", "pull"},
+		Synonyms: []string{"copy", "pull"},
 		Run:      a.Run(copyFiles),
 	}
 }

@@ -219,11 +219,20 @@ func (f *fake) Convert(_ context.Context, name vps.Name, to vps.Storage) error {
 	return f.call("Convert", string(name), to)
 }
 
-func (f *fake) Export(_ context.Context, name vps.Name, w io.Writer, o runtime.ExportOptions) (time.Duration, error) {
+func (f *fake) Export(_ context.Context, name vps.Name, w io.Writer, o runtime.ExportOptions) (runtime.BackupResult, error) {
 	if _, err := io.WriteString(w, "an archive"); err != nil {
-		return 0, err
+		return runtime.BackupResult{}, err
 	}
-	return 7 * time.Millisecond, f.call("Export", string(name), o)
+	return runtime.BackupResult{Pause: 7 * time.Millisecond, Sockets: 2}, f.call("Export", string(name), o)
+}
+
+func (f *fake) Push(_ context.Context, name vps.Name, ref string, o runtime.PushOptions) (runtime.BackupResult, error) {
+	r := runtime.BackupResult{Pause: 7 * time.Millisecond, Reference: ref + "@sha256:aa", Sent: 3 << 20, Shared: 40 << 20}
+	return r, f.call("Push", string(name)+" "+ref, o)
+}
+
+func (f *fake) CreateFrom(_ context.Context, ref string, o runtime.ImportOptions) (runtime.Info, error) {
+	return runtime.Info{Name: o.Name}, f.call("CreateFrom", ref, o)
 }
 
 func (f *fake) Import(_ context.Context, r io.Reader, o runtime.ImportOptions) (runtime.Info, error) {

@@ -197,7 +197,7 @@ func environmentOf(path []string) [][2]string {
 	if slices.Equal(path, []string{"destroy"}) {
 		return [][2]string{{"CROFT_TRASH", "Default of --keep."}}
 	}
-	if !slices.Equal(path, []string{"template", "pull"}) && !slices.Equal(path, []string{"template", "push"}) {
+	if !slices.Contains([]string{"template pull", "template push", "push", "create"}, strings.Join(path, " ")) {
 		return nil
 	}
 	return [][2]string{

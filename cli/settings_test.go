@@ -13,7 +13,7 @@ import (
 func TestTableOfSettings(t *testing.T) {
 	root := commands((&command.App{}))
 	create, set := root.Verb("create"), root.Verb("set")
-	notSettings := []string{"profile", "if-missing", "user", "password-stdin", "password-file"} // of the command, and not of a VPS
+	notSettings := []string{"profile", "if-missing", "from", "insecure", "user", "password-stdin", "password-file"} // of the command, and not of a VPS
 	for _, o := range create.Options {
 		s, ok := settings.Find(o.Name)
 		if !ok && !slices.Contains(notSettings, o.Name) {

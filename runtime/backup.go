@@ -5,21 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
+	"path/filepath"
 	"time"
-
-	"github.com/google/uuid"
 
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/internal/vps"
-	"croft/network"
 	"croft/runtime/backup"
-	"croft/runtime/hooks"
-	"croft/runtime/tables"
-	"croft/runtime/trash"
 	"croft/template"
-	"croft/template/recipe"
+	"croft/template/layer"
 	"croft/template/rootfs"
 )
 
@@ -29,40 +23,98 @@ type ExportOptions struct {
 	Compress Compression
 }
 
+// PushOptions are the options of Push.
+type PushOptions struct {
+	ExportOptions
+	Insecure bool // also allow plain HTTP and certificates that cannot be verified
+}
+
+// A BackupResult is what Export or Push has done.
+type BackupResult struct {
+	Pause            time.Duration // how long the running VPS stood still
+	Sockets, Devices int           // files that the backup does not have
+	Reference        string        // of Push, with the digest
+	Sent, Shared     int64         // of Push: bytes of layers that the registry got, and that it had
+}
+
 // Export writes a backup of the VPS name to w: its files and settings, or those of a
-// snapshot. A running VPS goes on, and stands still for the time that Export returns,
+// snapshot. A running VPS goes on, and stands still for a time that Export returns,
 // as for a snapshot. The VPS is locked only while its files become frozen layers. After
 // an error w has received a part.
-func (m *Manager) Export(ctx context.Context, name vps.Name, w io.Writer, o ExportOptions) (pause time.Duration, err error) {
+func (m *Manager) Export(ctx context.Context, name vps.Name, w io.Writer, o ExportOptions) (BackupResult, error) {
+	return m.backUp(ctx, name, o, func(ctx context.Context, base string, root rootfs.Rootfs, b template.BackupOptions) (r BackupResult, left layer.LeftOut, err error) {
+		left, err = m.templates.Backup(ctx, base, root, w, b)
+		return r, left, err
+	})
+}
+
+// Push uploads a backup of the VPS name to a registry, as Export writes it, under the
+// reference ref. It sends only layers that the registry does not have. So the frozen layers
+// of the VPS stay as they are for a time (mergeLayers). Nothing happens to the VPS if the
+// registry does not allow a push. After an error the reference is unchanged.
+func (m *Manager) Push(ctx context.Context, name vps.Name, ref string, o PushOptions) (BackupResult, error) {
+	if _, err := m.store.Get(name); fail.Is(err, fail.NotFound) {
+		return BackupResult{}, err
+	}
+	to, err := m.templates.OpenPush(ctx, ref, template.PushOptions{Insecure: o.Insecure})
+	if err != nil {
+		return BackupResult{}, err
+	}
+	return m.backUp(ctx, name, o.ExportOptions, func(ctx context.Context, base string, root rootfs.Rootfs, b template.BackupOptions) (BackupResult, layer.LeftOut, error) {
+		pushed, err := m.templates.PushBackup(ctx, base, root, to, b)
+		return BackupResult{Reference: pushed.Reference, Sent: pushed.Sent, Shared: pushed.Shared}, pushed.LeftOut, err
+	})
+}
+
+// A backupWriter writes the files of root, over the template with the digest base, to a
+// backup.
+type backupWriter func(ctx context.Context, base string, root rootfs.Rootfs, o template.BackupOptions) (BackupResult, layer.LeftOut, error)
+
+// backUp gives the files and settings of a VPS or a snapshot to write.
+func (m *Manager) backUp(ctx context.Context, name vps.Name, o ExportOptions, write backupWriter) (BackupResult, error) {
 	l, v, err := m.lockAndLoad(ctx, name)
 	if err != nil {
-		return 0, err
+		return BackupResult{}, err
 	}
 	defer l.Unlock()
 	c, v, d, err := m.exported(ctx, l, v, o.Snapshot)
 	if err != nil {
-		return 0, err
+		return BackupResult{}, err
 	}
+	paused := BackupResult{Pause: c.pause}
 	defer m.emptyTrash(context.WithoutCancel(ctx))
 	defer c.keep()
 	settings, err := json.Marshal(d)
 	if err != nil {
-		return c.pause, fmt.Errorf("encode the settings: %w", err)
+		return paused, fmt.Errorf("encode the settings: %w", err)
 	}
 	release, err := m.holdLayers(ctx, c)
 	if err != nil {
-		return c.pause, err
+		return paused, err
 	}
 	defer release()
 	v.Frozen = c.layers
 	root, err := m.rootfsIn(v, rootfs.Rootfs{})
 	if err != nil {
-		return c.pause, err
+		return paused, err
 	}
 	l.Unlock() // its layers do not change any more
-	return c.pause, m.templates.Backup(ctx, v.Template.Digest, root, w, template.BackupOptions{
-		Name: string(name), Settings: settings, Created: d.Created, Compress: o.Compress,
+	r, left, err := write(ctx, v.Template.Digest, root, template.BackupOptions{
+		Name: string(name), Settings: settings, Created: d.Created, Compress: o.Compress, Remember: m.rememberAt(c),
 	})
+	r.Pause, r.Sockets, r.Devices = c.pause, left.Sockets, left.Devices
+	return r, err
+}
+
+// rememberAt returns where a push remembers what the layers of c have become: those that
+// are copies for this backup alone are not remembered.
+func (m *Manager) rememberAt(c captured) func(tree string) string {
+	return func(tree string) string {
+		if c.running && tree == m.store.FrozenTree(c.layers[0].ID) {
+			return ""
+		}
+		return m.store.PackedFile(filepath.Base(filepath.Dir(tree)))
+	}
 }
 
 // exported returns the layers and the settings to export.
@@ -107,234 +159,4 @@ func (m *Manager) holdLayers(ctx context.Context, c captured) (release func(), e
 	}
 	c.keep() // the VPS has it
 	return m.store.HoldLayers(ctx, c.layers)
-}
-
-// ImportOptions are the options of Import.
-type ImportOptions struct {
-	Name      vps.Name          // "": that of the archive
-	Networks  map[string]string // the networks to use for those of the archive
-	NoNetwork bool              // it gets no interfaces
-}
-
-// Import creates the stopped VPS that the backup r has. It has its files, settings and
-// identity, and its addresses, MACs and published ports as far as they are free here;
-// what it does not get is a warning. Its user ids are new, and its UUID too if a VPS here
-// has that. An existing name is fail.Taken. However Import ends, there is the whole VPS
-// or none.
-func (m *Manager) Import(ctx context.Context, r io.Reader, o ImportOptions) (Info, error) {
-	i := importing{Manager: m, options: o}
-	defer i.release()
-	if o.Name != "" {
-		if err := i.reserve(ctx, o.Name, m.lockWait); err != nil {
-			return Info{}, err
-		}
-	} else {
-		m.destroyAbandoned(ctx)
-	}
-	err := m.templates.ImportBackup(ctx, r, template.BackupUse{
-		Check: func(settings json.RawMessage) (string, error) { return i.check(ctx, settings) },
-		Use:   func(im template.Image) error { return i.create(ctx, im) },
-		Used:  m.usedTemplates,
-	})
-	if err != nil {
-		return Info{}, err
-	}
-	m.emptyTrash(context.WithoutCancel(ctx))
-	info, err := m.Inspect(ctx, i.VPS.Name)
-	if err == nil {
-		m.tellCreated(info, eventFrom, string(i.from))
-	}
-	i.release() // so that a hook can change and start the VPS
-	m.afterwards(ctx, hooks.PostCreate, vps.VPS{Name: i.VPS.Name, UUID: i.VPS.UUID}, "CROFT_FROM="+string(i.from))
-	return info, err
-}
-
-// importing is one Import.
-type importing struct {
-	*Manager
-	options ImportOptions
-	lock    *state.Locked // of the name; nil until that is known
-	from    vps.Name      // in the archive
-	backup.Restored
-}
-
-// reserve locks the name, which no VPS has.
-func (i *importing) reserve(ctx context.Context, name vps.Name, wait time.Duration) (err error) {
-	if i.lock != nil {
-		return nil
-	}
-	if wait > 0 {
-		i.destroyAbandoned(ctx)
-	}
-	if i.lock, err = i.store.Lock(ctx, name, i.command, wait); err != nil {
-		return err
-	}
-	err = i.readyFor(ctx, i.lock, vps.IDRange{})
-	if fail.Is(err, fail.Taken) {
-		return fail.New(fail.Taken, "%w; give another NAME", err).WithHint("croft inspect %s", name)
-	}
-	return err
-}
-
-// release lets go of the name. Doing it twice is harmless.
-func (i *importing) release() {
-	if i.lock != nil {
-		i.lock.Unlock()
-	}
-}
-
-// check decides about the settings in the archive, before its files are unpacked. It
-// returns the name of the former image.
-func (i *importing) check(ctx context.Context, settings json.RawMessage) (string, error) {
-	d, unknown, err := backup.Parse(settings)
-	if err != nil {
-		return "", err
-	}
-	o := i.options
-	if i.Restored, err = d.Restore(backup.Choice{Name: o.Name, Networks: o.Networks, NoNetwork: o.NoNetwork}); err != nil {
-		return "", err
-	}
-	i.from = d.VPS.Name
-	// The archive is being read, so another command is not waited for.
-	if err := i.reserve(ctx, i.VPS.Name, 0); err != nil {
-		return "", err
-	}
-	if unknown != "" {
-		i.Without = append(i.Without, "settings that this croft does not know ("+unknown+")")
-	}
-	for _, p := range i.VPS.Interfaces {
-		if err := i.checkNetwork(p.Network); err != nil {
-			return "", err
-		}
-	}
-	for _, name := range volumesOf(i.VPS.Mounts) {
-		if _, err := i.store.Volume(ctx, name); err != nil {
-			return "", fail.New(fail.KindOf(err), "the VPS mounts the volume %s: %w", name, err).WithHint("croft volume create %s", name)
-		}
-	}
-	return backup.TemplateName(i.VPS, recipe.CheckName), nil
-}
-
-// checkNetwork returns an error for a network that does not exist.
-func (i *importing) checkNetwork(name string) error {
-	_, err := i.networkTables().Get(name)
-	switch {
-	case err == nil, fail.Is(err, fail.NotFound) && name == network.DefaultName: // it is created
-		return nil
-	case fail.Is(err, fail.NotFound):
-		return fail.New(fail.NotFound, "the VPS has the network %q, which does not exist here; --network %[1]s=OTHER uses another one, and --network none leaves it out", name).
-			WithHint("croft network list")
-	}
-	return err
-}
-
-// create creates the VPS from the image in the archive, which nothing removes meanwhile.
-func (i *importing) create(ctx context.Context, im template.Image) error {
-	im, err := i.templates.Ensure(ctx, im.Digest) // its layers are unpacked
-	if err != nil {
-		return err
-	}
-	v := &i.VPS
-	v.Template = vps.Template{Name: v.Template.Name, Digest: im.Digest, Layers: im.Layers}
-	if err := i.freeUUID(); err != nil {
-		return err
-	}
-	if err := i.freePorts(ctx); err != nil {
-		return err
-	}
-	o := CreateOptions{like: v, held: i.Held, started: i.Started, fitted: i.Fitted, IDSize: v.IDs.Size, Connections: vps.DefaultConnections}
-	if err := i.Manager.create(ctx, i.lock, o, im); err != nil {
-		return err
-	}
-	if other := backup.Other(i.Held, i.networkTables().Held(*v)); len(other) > 0 {
-		i.Without = append(i.Without, "MAC addresses "+strings.Join(other, ", "))
-	}
-	if len(i.Without) > 0 {
-		i.warn(fmt.Sprintf("%s does not get from the archive: %s", v.Name, strings.Join(i.Without, "; ")))
-	}
-	i.warnAll(v.Name, i.missing())
-	return nil
-}
-
-// freeUUID gives the VPS a new UUID if another one has it.
-func (i *importing) freeUUID() error {
-	all, err := i.store.All()
-	if err != nil {
-		return err
-	}
-	kept, err := i.store.Kept()
-	if err != nil {
-		return err
-	}
-	taken := false
-	for _, e := range all {
-		taken = taken || e.VPS.UUID == i.VPS.UUID
-	}
-	for _, t := range kept {
-		taken = taken || t.VPS.UUID == i.VPS.UUID
-	}
-	if taken {
-		i.VPS.UUID = uuid.NewString()
-	}
-	return nil
-}
-
-// freePorts leaves out the published ports that the VPS cannot have here.
-func (i *importing) freePorts(ctx context.Context) error {
-	if len(i.VPS.Published) == 0 {
-		return nil
-	}
-	has, err := i.hostHas()
-	if err != nil {
-		return err
-	}
-	free, lost := tables.Partition(i.VPS.Published, func(p vps.Publication) bool {
-		return has(p) && i.networks.CheckPorts([]vps.Publication{p}) == nil
-	})
-	err = i.store.ClaimPorts(ctx, i.VPS.Name, func(others []vps.VPS) error {
-		var gone []vps.Publication
-		free, gone, _ = trash.Ports(free, others)
-		lost = append(lost, gone...)
-		return nil
-	})
-	if len(lost) > 0 {
-		i.Without = append(i.Without, fmt.Sprintf("published ports %s, which are taken here", joined(lost)))
-	}
-	i.VPS.Published = free
-	return err
-}
-
-// missing returns in words what a start would not find here.
-func (i *importing) missing() []string {
-	var all []string
-	note := func(err error) {
-		if err != nil {
-			all = append(all, "it cannot start yet: "+err.Error())
-		}
-	}
-	note(i.checkMounts(i.VPS))
-	note(i.checkDevices(vps.VPS{Name: i.VPS.Name, Privileged: i.VPS.Privileged}, i.VPS.Devices))
-	note(i.checkLimits(vps.Limits{}, i.VPS.Limits))
-	return all
-}
-
-// claimAddresses gives the new VPS v addresses. One that is imported gets those that it
-// held as far as they are free.
-func (m *Manager) claimAddresses(ctx context.Context, v vps.VPS, o CreateOptions) error {
-	if o.held == nil {
-		return m.networkTables().Claim(ctx, v, o.anyAddresses())
-	}
-	lost, err := m.networkTables().Reclaim(ctx, v, o.held, true)
-	if len(lost) > 0 {
-		m.warn(fmt.Sprintf("%s does not get the addresses %s, which are not free here", v.Name, joined(lost)))
-	}
-	return err
-}
-
-func joined[T fmt.Stringer](all []T) string {
-	var words []string
-	for _, a := range all {
-		words = append(words, a.String())
-	}
-	return strings.Join(words, ", ")
 }

@@ -20,6 +20,7 @@ import (
 	"croft/internal/vps"
 	"croft/runtime/paths"
 	"croft/template"
+	"croft/template/layer"
 	"croft/template/rootfs"
 )
 
@@ -281,13 +282,50 @@ func (s templateStore) Derive(_ context.Context, name, base string, _ rootfs.Roo
 }
 
 // Backup writes the settings alone, and ImportBackup reads them.
-func (s templateStore) Backup(_ context.Context, _ string, r rootfs.Rootfs, w io.Writer, o template.BackupOptions) error {
+func (s templateStore) Backup(_ context.Context, _ string, r rootfs.Rootfs, w io.Writer, o template.BackupOptions) (layer.LeftOut, error) {
+	if err := layersExist(r); err != nil {
+		return layer.LeftOut{}, err
+	}
+	return layer.LeftOut{}, s.w.effect("write a backup", func() error { _, err := w.Write(o.Settings); return err })
+}
+
+func layersExist(r rootfs.Rootfs) error {
 	for _, f := range r.Frozen {
 		if !paths.Exists(f.Dir) {
 			return fmt.Errorf("the layer %s is missing", f.Dir)
 		}
 	}
-	return s.w.effect("write a backup", func() error { _, err := w.Write(o.Settings); return err })
+	return nil
+}
+
+func (s templateStore) OpenPush(context.Context, string, template.PushOptions) (template.BackupTarget, error) {
+	return template.BackupTarget{}, s.w.effect("reach the registry", func() error { return nil })
+}
+
+// PushBackup remembers what it has packed, and uploads the settings alone.
+func (s templateStore) PushBackup(_ context.Context, _ string, r rootfs.Rootfs, _ template.BackupTarget, o template.BackupOptions) (template.PushedBackup, error) {
+	if err := layersExist(r); err != nil {
+		return template.PushedBackup{}, err
+	}
+	for _, f := range r.Frozen {
+		file := o.Remember(f.Dir)
+		if file == "" {
+			continue
+		}
+		if err := s.w.effect("remember a layer", func() error { return os.WriteFile(file, []byte(`{"format":1,"tarSize":7}`), 0o600) }); err != nil {
+			return template.PushedBackup{}, err
+		}
+	}
+	return template.PushedBackup{}, s.w.effect("push a backup", func() error { return os.WriteFile(s.w.dir+".backup", o.Settings, 0o600) })
+}
+
+func (s templateStore) PullBackup(ctx context.Context, _ string, _ template.PullOptions, u template.BackupUse) error {
+	in, err := os.Open(s.w.dir + ".backup")
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	return s.ImportBackup(ctx, in, u)
 }
 
 func (s templateStore) ImportBackup(_ context.Context, r io.Reader, u template.BackupUse) error {
@@ -440,6 +478,18 @@ func adoptWeb(f *faulty) error {
 	defer found.Close()
 	_, err = f.m.Adopt(background, found.Name, found, AdoptOptions{CreateOptions: CreateOptions{Limits: found.Settings.Limits, Published: published()}})
 	return err
+}
+
+func pushWeb(f *faulty) error {
+	_, err := f.m.Push(background, "web", "registry.example/web", PushOptions{})
+	return err
+}
+
+func createFrom(name vps.Name) func(*faulty) error {
+	return func(f *faulty) error {
+		_, err := f.m.CreateFrom(background, "registry.example/web", ImportOptions{Name: name})
+		return err
+	}
 }
 
 func destroyWeb(f *faulty) error {
@@ -766,6 +816,10 @@ func commands() []trial {
 		{name: "import", method: "Import", ready: append(slices.Clone(withAll), exportWeb, destroyWeb), undone: true, do: importWeb("")},
 		{name: "import beside it", method: "Import", ready: append(slices.Clone(running), exportWeb), undone: true, do: importWeb("db")},
 		{name: "adopt", method: "Adopt", undone: true, do: adoptWeb},
+		{name: "push", method: "Push", ready: append(slices.Clone(stopped), writeFile), do: pushWeb},
+		{name: "push again", method: "Push", ready: append(slices.Clone(stopped), writeFile, pushWeb, writeFile), do: pushWeb},
+		{name: "push of a running one", method: "Push", ready: append(slices.Clone(running), writeFile), do: pushWeb},
+		{name: "create --from", method: "CreateFrom", ready: append(slices.Clone(withAll), pushWeb, destroyWeb), undone: true, do: createFrom("web")},
 		{name: "snapshot mount", method: "MountSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one")), do: mountSnapshot},
 		{name: "snapshot umount", method: "UmountSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), mountSnapshot), do: func(f *faulty) error {
 			return f.m.UmountSnapshot(background, "web", "one")

@@ -32,6 +32,7 @@ import (
 	"croft/runtime/names"
 	"croft/runtime/tables"
 	"croft/template"
+	"croft/template/layer"
 )
 
 // A machine is everything through which a Manager reaches the host. Its parts promise
@@ -317,7 +318,10 @@ type templates interface {
 	RemoveRemote(ctx context.Context, name string) error
 	Push(ctx context.Context, name, ref string, o template.PushOptions) error
 	Export(ctx context.Context, ref string, w io.Writer, o template.ExportOptions) error
-	Backup(ctx context.Context, base string, r rootfs.Rootfs, w io.Writer, o template.BackupOptions) error
+	Backup(ctx context.Context, base string, r rootfs.Rootfs, w io.Writer, o template.BackupOptions) (layer.LeftOut, error)
+	OpenPush(ctx context.Context, ref string, o template.PushOptions) (template.BackupTarget, error)
+	PushBackup(ctx context.Context, base string, r rootfs.Rootfs, to template.BackupTarget, o template.BackupOptions) (template.PushedBackup, error)
+	PullBackup(ctx context.Context, ref string, o template.PullOptions, u template.BackupUse) error
 	ImportBackup(ctx context.Context, r io.Reader, u template.BackupUse) error
 	ImportSystem(ctx context.Context, y template.System, use func(template.Image) error, used func() (map[string][]string, error)) error
 	RemoveAbandoned(ctx context.Context, used func() (map[string][]string, error)) error

@@ -9,13 +9,15 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/snapshots"
+	"croft/template"
 	"croft/template/rootfs/tree"
 )
 
 // mergeLayers merges layers that only the locked VPS v and its snapshots have, always
 // together. So the number of its layers depends on its snapshots and clones, and not on
-// those that it once had. It returns its settings after that. No-op for a VPS that runs, or
-// if it or one of its snapshots is mounted.
+// those that it once had; layers that a registry has are merged later (snapshots.Choose).
+// It returns its settings after that. No-op for a VPS that runs, or if it or one of its
+// snapshots is mounted.
 //
 // However it ends, the VPS and its snapshots have the files that they had.
 func (m *Manager) mergeLayers(ctx context.Context, l *state.Locked, v vps.VPS) (vps.VPS, error) {
@@ -41,7 +43,7 @@ func (m *Manager) mergeLayers(ctx context.Context, l *state.Locked, v vps.VPS) (
 		if err != nil {
 			return v, err
 		}
-		pair, found := snapshots.Mergeable(all, v)
+		pair, found := snapshots.Choose(snapshots.Mergeable(all, v), len(v.Frozen), m.pushedSize)
 		if !found {
 			return v, nil
 		}
@@ -61,12 +63,18 @@ func (m *Manager) mergeLayers(ctx context.Context, l *state.Locked, v vps.VPS) (
 	}
 }
 
+// pushedSize returns the size of a frozen layer that was pushed, and 0 for others.
+func (m *Manager) pushedSize(id string) int64 { return template.RememberedSize(m.store.PackedFile(id)) }
+
 // mergeTwo moves the files of one layer into the one above it. Then it is empty, and
 // neither v nor its snapshots have it any more.
 func (m *Manager) mergeTwo(ctx context.Context, l *state.Locked, v vps.VPS, pair snapshots.Merge) (vps.VPS, error) {
-	upper := m.mountpoint(v.Name).Upper()
+	changed, upper := []string{pair.Lower}, m.mountpoint(v.Name).Upper()
 	if pair.Upper != "" {
-		upper = m.store.FrozenTree(pair.Upper)
+		changed, upper = append(changed, pair.Upper), m.store.FrozenTree(pair.Upper)
+	}
+	if err := m.store.ForgetPacked(changed...); err != nil {
+		return v, err
 	}
 	if err := m.rootfses.Merge(ctx, upper, m.store.FrozenTree(pair.Lower)); err != nil {
 		return v, err

@@ -43,6 +43,7 @@ import (
 	"croft/runtime/observe"
 	"croft/runtime/paths"
 	"croft/template"
+	"croft/template/layer"
 )
 
 // A world is a pretend machine, kept as files in a directory so that it
@@ -1047,7 +1048,16 @@ func (fakeTemplates) Prune(context.Context, func() (map[string][]string, error))
 func (fakeTemplates) Derive(_ context.Context, _, base string, _ rootfs.Rootfs, _ template.DeriveOptions) (template.Image, error) {
 	return fakeTemplates{}.Resolve(base)
 }
-func (fakeTemplates) Backup(context.Context, string, rootfs.Rootfs, io.Writer, template.BackupOptions) error {
+func (fakeTemplates) Backup(context.Context, string, rootfs.Rootfs, io.Writer, template.BackupOptions) (layer.LeftOut, error) {
+	return layer.LeftOut{}, nil
+}
+func (fakeTemplates) OpenPush(context.Context, string, template.PushOptions) (template.BackupTarget, error) {
+	return template.BackupTarget{}, nil
+}
+func (fakeTemplates) PushBackup(context.Context, string, rootfs.Rootfs, template.BackupTarget, template.BackupOptions) (template.PushedBackup, error) {
+	return template.PushedBackup{}, nil
+}
+func (fakeTemplates) PullBackup(context.Context, string, template.PullOptions, template.BackupUse) error {
 	return nil
 }
 func (fakeTemplates) ImportBackup(context.Context, io.Reader, template.BackupUse) error { return nil }

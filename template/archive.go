@@ -74,7 +74,7 @@ func (s *Store) importImages(ctx context.Context, st *stage, name string, t *lay
 	}
 	var d stagedImage
 	var err error
-	w := request{o.architecture(), layer.NewBudget(o.MaxSize)}
+	w := request{arch: o.architecture(), budget: layer.NewBudget(o.MaxSize)}
 	switch kind {
 	case ociLayout:
 		var root oci.Descriptor

@@ -2,6 +2,7 @@ package template
 
 import (
 	"archive/tar"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -45,45 +46,62 @@ type BackupOptions struct {
 	Settings json.RawMessage // of the VPS
 	Created  time.Time
 	Compress Compression // "" is CompressZstd
+	// Remember returns the file in which PushBackup remembers what the frozen layer in the
+	// directory dir becomes; "" if it shall not. Who changes the layer removes the file
+	// first. May be nil.
+	Remember func(dir string) string
 }
 
 // Backup writes a backup to w: the image base, which is a digest, and the frozen layers
 // of r. The files of r's upper directory are not part of it. The layers must not change
 // meanwhile: they are packed twice, because their digest comes before them, and a
-// difference is an error. Sockets and device nodes are left out. After an error w has
-// received a part.
-func (s *Store) Backup(ctx context.Context, base string, r rootfs.Rootfs, w io.Writer, o BackupOptions) error {
+// difference is an error. Sockets and device nodes are left out, and counted. After an
+// error w has received a part.
+func (s *Store) Backup(ctx context.Context, base string, r rootfs.Rootfs, w io.Writer, o BackupOptions) (layer.LeftOut, error) {
 	im, st, err := s.linkImage(ctx, base)
 	if err != nil {
-		return err
+		return layer.LeftOut{}, err
 	}
 	defer st.remove()
+	packed, left, err := s.packParts(ctx, st, im, r, o, (*packedPart).measure)
+	if err != nil {
+		return left, err
+	}
+	if im, err = s.backupImage(st, im, packed, o); err != nil {
+		return left, err
+	}
+	files, err := layoutFiles(st, im)
+	if err != nil {
+		return left, err
+	}
+	return left, writeTar(ctx, s.written(w, files), indexFirst(streamParts(files, packed)))
+}
+
+// packParts returns the frozen layers of r, whose digests measure finds out.
+func (s *Store) packParts(ctx context.Context, st *stage, base stored, r rootfs.Rootfs, o BackupOptions, measure func(*packedPart, context.Context, *int64) error) ([]packedPart, layer.LeftOut, error) {
+	var left layer.LeftOut
 	// A file whose data are not on the disk yet can show other holes the second time.
 	if err := syncFilesystem(st.dir); err != nil {
-		return err
+		return nil, left, err
 	}
 	parts := r.Parts()
 	parts = parts[:len(parts)-1]
-	if n := len(im.Layers) + len(parts); n > rootfs.MaxLayers {
-		return fail.New(fail.State, "it would have %d layers, and overlay mounts at most %d", n, rootfs.MaxLayers)
+	if n := len(base.Layers) + len(parts); n > rootfs.MaxLayers {
+		return nil, left, fail.New(fail.State, "it would have %d layers, and overlay mounts at most %d", n, rootfs.MaxLayers)
 	}
 	var packed []packedPart
 	var done int64
 	for _, part := range parts {
-		p := packedPart{store: s, stage: st, files: part, compress: o.Compress}
-		if err := p.measure(ctx, &done); err != nil {
-			return err
+		p := packedPart{store: s, stage: st, files: part, compress: cmp.Or(o.Compress, CompressZstd)}
+		if o.Remember != nil {
+			p.memory = o.Remember(part.Top())
 		}
-		packed = append(packed, p)
+		if err := measure(&p, ctx, &done); err != nil {
+			return nil, left, err
+		}
+		packed, left = append(packed, p), left.Add(p.left)
 	}
-	if im, err = s.backupImage(st, im, packed, o); err != nil {
-		return err
-	}
-	files, err := layoutFiles(st, im)
-	if err != nil {
-		return err
-	}
-	return writeTar(ctx, s.written(w, files), indexFirst(streamParts(files, packed)))
+	return packed, left, nil
 }
 
 // A packedPart is a frozen layer of a VPS as a layer of an image.
@@ -92,18 +110,22 @@ type packedPart struct {
 	stage    *stage
 	files    rootfs.Rootfs
 	compress Compression
+	memory   string // see BackupOptions.Remember
 	diffID   digest.Digest
+	size     int64 // of its tar
 	blob     oci.Descriptor
+	left     layer.LeftOut
 }
 
-// measure packs p without keeping the result, and sets its digests and size. It adds
+// measure packs p without keeping the result, and sets its digests and sizes. It adds
 // the bytes of its tar to done.
 func (p *packedPart) measure(ctx context.Context, done *int64) error {
 	plain, blob := &hashed{w: io.Discard, hash: sha256.New()}, &hashed{w: io.Discard, hash: sha256.New()}
-	if err := p.pack(ctx, blob, plain, &reported{store: p.store, step: "reading changed files", done: done}); err != nil {
+	left, err := p.pack(ctx, blob, plain, &reported{store: p.store, step: "reading changed files", done: done})
+	if err != nil {
 		return err
 	}
-	p.diffID = sum(plain.hash)
+	p.diffID, p.size, p.left = sum(plain.hash), plain.size, left
 	p.blob = oci.Descriptor{MediaType: p.compress.mediaType(), Digest: sum(blob.hash), Size: blob.size}
 	return nil
 }
@@ -111,27 +133,35 @@ func (p *packedPart) measure(ctx context.Context, done *int64) error {
 // write packs p into w.
 func (p *packedPart) write(ctx context.Context, w io.Writer) error {
 	out := &hashed{w: w, hash: sha256.New()}
-	err := p.pack(ctx, out, io.Discard)
+	_, err := p.pack(ctx, out, io.Discard)
 	if err == nil && sum(out.hash) != p.blob.Digest || errors.Is(err, tar.ErrWriteTooLong) {
-		return fail.New(fail.State, "%s has changed while it was read", p.files.Top())
+		return p.changed()
 	}
 	return err
 }
 
+func (p *packedPart) changed() error {
+	return fail.New(fail.State, "%s has changed while it was read", p.files.Top())
+}
+
 // pack writes the compressed tar of p to out, and the tar itself to all of plain.
-func (p *packedPart) pack(ctx context.Context, out io.Writer, plain ...io.Writer) error {
+func (p *packedPart) pack(ctx context.Context, out io.Writer, plain ...io.Writer) (layer.LeftOut, error) {
 	zip, err := p.compress.writer(out)
 	if err != nil {
-		return fmt.Errorf("start the compressor: %w", err)
+		return layer.LeftOut{}, fmt.Errorf("start the compressor: %w", err)
 	}
-	err = packTop(ctx, p.stage, p.files, io.MultiWriter(append(plain, zip)...), func(*layer.Packer) {})
+	var packer *layer.Packer
+	err = packTop(ctx, p.stage, p.files, io.MultiWriter(append(plain, zip)...), func(l *layer.Packer) { packer = l })
 	if cerr := zip.Close(); err == nil {
 		err = cerr
 	}
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return layer.LeftOut{}, ctx.Err()
 	}
-	return layer.HostError(err)
+	if err != nil {
+		return layer.LeftOut{}, layer.HostError(err)
+	}
+	return packer.LeftOut, nil
 }
 
 // packTop packs the topmost files of r into w, with what set sets.
@@ -187,7 +217,7 @@ func (s *Store) backupImage(st *stage, base stored, packed []packedPart, o Backu
 	blobs := base.manifest.Layers[:len(base.manifest.Layers):len(base.manifest.Layers)]
 	for _, p := range packed {
 		c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, p.diffID)
-		c.History = append(c.History, oci.History{Created: &created, CreatedBy: "croft export " + o.Name})
+		c.History = append(c.History, oci.History{Created: &created, CreatedBy: "croft backup of " + o.Name})
 		blobs = append(blobs, p.blob)
 	}
 	config, err := st.writeJSON(oci.MediaTypeImageConfig, c)

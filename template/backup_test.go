@@ -38,7 +38,7 @@ func backupOf(t *testing.T, s *Store, base Image, r rootfs.Rootfs, c Compression
 	t.Helper()
 	var out bytes.Buffer
 	o := BackupOptions{Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime, Compress: c}
-	if err := s.Backup(t.Context(), base.Digest, r, &out, o); err != nil {
+	if _, err := s.Backup(t.Context(), base.Digest, r, &out, o); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -201,7 +201,7 @@ func TestBackupOfALayerThatChanges(t *testing.T) {
 		out := writerFunc(func(p []byte) (int, error) {
 			return len(p), os.WriteFile(filepath.Join(r.Frozen[0].Dir, "new"), []byte(content), 0o640)
 		})
-		err := s.Backup(t.Context(), base.Digest, r, out, BackupOptions{Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime})
+		_, err := s.Backup(t.Context(), base.Digest, r, out, BackupOptions{Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime})
 		if !fail.Is(err, fail.State) {
 			t.Errorf("%q: %v", content, err)
 		}
@@ -211,3 +211,129 @@ func TestBackupOfALayerThatChanges(t *testing.T) {
 type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// pushed pushes a backup of r to the hub, and remembers its layers beside them.
+func pushed(t *testing.T, s *Store, base Image, r rootfs.Rootfs, ref string) PushedBackup {
+	t.Helper()
+	to, err := s.OpenPush(t.Context(), ref, PushOptions{Insecure: true})
+	roottest.Must(t, err)
+	got, err := s.PushBackup(t.Context(), base.Digest, r, to, BackupOptions{
+		Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime,
+		Remember: func(dir string) string { return dir + ".json" },
+	})
+	roottest.Must(t, err)
+	return got
+}
+
+// A backup in a registry is the same image as in an archive. The second one sends only
+// what has changed, and does not read the other layers again. It is restored on another
+// host, and neither command takes it for a template.
+func TestBackupInARegistry(t *testing.T) {
+	roottest.NeedRoot(t)
+	h := newHub(t)
+	ref := h.host + "/backups/web:1"
+	s := newStore(t, Options{})
+	base := mustImport(t, s, "base", roottest.Rootfs(t), ImportOptions{})
+	want := ""
+	r := frozen(t, s, base, func(root string) {
+		roottest.Must(t, os.WriteFile(filepath.Join(root, "new"), bytes.Repeat([]byte("x"), 5000), 0o640))
+		roottest.Must(t, unix.Mknod(filepath.Join(root, "socket"), unix.S_IFSOCK|0o600, 0))
+		for line := range strings.Lines(roottest.List(t, root)) {
+			if !strings.Contains(line, "socket") {
+				want += line
+			}
+		}
+	})
+	one := pushed(t, s, base, r, ref)
+	if one.LeftOut.Sockets != 1 || one.Sent == 0 || one.Shared != 0 || !strings.HasPrefix(one.Reference, ref+"@sha256:") {
+		t.Errorf("the first: %+v", one)
+	}
+	if size := RememberedSize(r.Frozen[0].Dir + ".json"); size < 5000 {
+		t.Errorf("it remembers %d bytes", size)
+	}
+	// A layer that is known is not read: it could not be packed now.
+	bad := filepath.Join(r.Frozen[0].Dir, whiteoutOfNothing)
+	roottest.Must(t, os.WriteFile(bad, nil, 0o600))
+	two := pushed(t, s, base, r, ref)
+	if two.Sent != 0 || two.Shared != one.Sent || two.Reference != one.Reference || two.LeftOut != one.LeftOut {
+		t.Errorf("the second: %+v after %+v", two, one)
+	}
+	roottest.Must(t, os.Remove(bad))
+	// Another registry does not have it.
+	if three := pushed(t, s, base, r, newHub(t).host+"/web:1"); three.Sent != one.Sent {
+		t.Errorf("another registry: %+v", three)
+	}
+	// What is remembered is not what it becomes: the layer is packed again.
+	text, err := os.ReadFile(r.Frozen[0].Dir + ".json")
+	roottest.Must(t, err)
+	for _, damaged := range []string{"{", strings.ReplaceAll(string(text), string(text[bytes.LastIndex(text, []byte("sha256:"))+7:][:8]), "00000000")} {
+		roottest.Must(t, os.WriteFile(r.Frozen[0].Dir+".json", []byte(damaged), 0o600))
+		if again := pushed(t, s, base, r, ref); again.Reference != one.Reference || again.Sent != 0 {
+			t.Errorf("of %s: %+v", damaged, again)
+		}
+	}
+
+	other := newStore(t, Options{})
+	mustImport(t, other, "base", roottest.Rootfs(t), ImportOptions{})
+	h.spoils(nil)
+	var im Image
+	roottest.Must(t, other.PullBackup(t.Context(), ref, PullOptions{Insecure: true}, use(&im, nil)))
+	if !im.Former || im.Name != "base" || !strings.HasSuffix(one.Reference, im.Digest) || im.Source != "" {
+		t.Errorf("it is %+v", im)
+	}
+	if got := seen(t, other, im); got != want {
+		t.Errorf("it has\n%s\nand not\n%s", got, want)
+	}
+	if got := h.requests(); got != "GET, GET" { // the config and one layer: the other is here
+		t.Errorf("it asks for %s", got)
+	}
+
+	var warned []string
+	third := newStore(t, Options{Warn: func(s string) { warned = append(warned, s) }})
+	_, err = third.Pull(t.Context(), ref, PullOptions{Name: "web", Insecure: true})
+	roottest.Must(t, err)
+	if len(warned) != 1 || !strings.Contains(warned[0], "backup of a VPS") {
+		t.Errorf("a pull warns %q", warned)
+	}
+	roottest.Must(t, s.Push(t.Context(), "base", h.host+"/base:1", PushOptions{Insecure: true}))
+	err = other.PullBackup(t.Context(), h.host+"/base:1", PullOptions{Insecure: true}, use(&im, nil))
+	if !fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), "not a backup") {
+		t.Errorf("of a template: %v", err)
+	}
+	if _, err := s.OpenPush(t.Context(), one.Reference, PushOptions{Insecure: true}); !fail.Is(err, fail.Usage) {
+		t.Errorf("to a digest: %v", err)
+	}
+}
+
+// whiteoutOfNothing is a name that no layer can have.
+const whiteoutOfNothing = ".wh.x"
+
+// A layer that changes while it is pushed is an error, and the reference stays.
+func TestPushOfALayerThatChanges(t *testing.T) {
+	roottest.NeedRoot(t)
+	s := newStore(t, Options{})
+	base := mustImport(t, s, "base", roottest.Rootfs(t), ImportOptions{})
+	for _, content := range []string{"other", "much longer than it was", ""} {
+		h := newHub(t)
+		r := frozen(t, s, base, func(root string) {
+			roottest.Must(t, os.WriteFile(filepath.Join(root, "new"), bytes.Repeat([]byte("x"), 5), 0o640))
+		})
+		to, err := s.OpenPush(t.Context(), h.host+"/web:1", PushOptions{Insecure: true})
+		roottest.Must(t, err)
+		o := BackupOptions{Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime, Remember: func(dir string) string {
+			return "" // called before it is packed for the first time
+		}}
+		s.o.Progress = func(u Update) {
+			if u.Step == "pushing" {
+				roottest.Must(t, os.WriteFile(filepath.Join(r.Frozen[0].Dir, "new"), []byte(content), 0o640))
+			}
+		}
+		if _, err := s.PushBackup(t.Context(), base.Digest, r, to, o); !fail.Is(err, fail.State) {
+			t.Errorf("%q: %v", content, err)
+		}
+		s.o.Progress = nil
+		if err := s.PullBackup(t.Context(), h.host+"/web:1", PullOptions{Insecure: true}, use(&Image{}, nil)); !fail.Is(err, fail.NotFound) {
+			t.Errorf("%q: the reference: %v", content, err)
+		}
+	}
+}

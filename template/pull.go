@@ -131,7 +131,7 @@ func (s *Store) pull(ctx context.Context, at registry.Reference, o PullOptions) 
 		return Image{}, err
 	}
 	defer st.remove()
-	d, err := s.stageImage(ctx, st, from, from.rootDescriptor, request{o.Architecture, layer.NewBudget(o.MaxSize)})
+	d, err := s.stageImage(ctx, st, from, from.rootDescriptor, request{arch: o.Architecture, budget: layer.NewBudget(o.MaxSize)})
 	if err != nil {
 		return Image{}, err
 	}

@@ -2,6 +2,7 @@ package template
 
 import (
 	"context"
+	"io"
 	"os"
 	"time"
 
@@ -41,7 +42,7 @@ func (s *Store) Push(ctx context.Context, text, to string, o PushOptions) error 
 			continue
 		}
 		sent[d.Digest.String()] = true
-		if err := s.pushBlob(ctx, repo, st.path(blobName(d.Digest)), d); err != nil {
+		if _, err := s.pushBlob(ctx, repo, fromFile(st.path(blobName(d.Digest))), d); err != nil {
 			return err
 		}
 	}
@@ -52,17 +53,40 @@ func (s *Store) Push(ctx context.Context, text, to string, o PushOptions) error 
 	return repo.PutManifest(ctx, im.descriptor.MediaType, b)
 }
 
-// pushBlob uploads a blob unless the registry has it. After a broken connection it
-// uploads the blob again from the beginning.
-func (s *Store) pushBlob(ctx context.Context, repo *registry.Repository, file string, d oci.Descriptor) error {
+// A blobContent opens the content of a blob. An error of Close is one of the content.
+type blobContent func() (io.ReadCloser, error)
+
+// fromFile is the content of a file.
+func fromFile(file string) blobContent {
+	return func() (io.ReadCloser, error) {
+		f, err := os.Open(file)
+		return f, layer.HostError(err)
+	}
+}
+
+// pushBlob uploads a blob unless the registry has it, and reports whether it has uploaded
+// it. After a broken connection it uploads the blob again from the beginning.
+func (s *Store) pushBlob(ctx context.Context, repo *registry.Repository, open blobContent, d oci.Descriptor) (sent bool, err error) {
 	report := s.partProgress("pushing", d)
-	for tries := 1; ; tries++ {
+	err = s.retrying(ctx, func() error {
 		has, err := repo.Has(ctx, d.Digest)
 		if err == nil && !has {
-			err = sendBlob(ctx, repo, file, d, report)
+			sent = true
+			err = sendBlob(ctx, repo, open, d, report)
 		}
+		return err
+	})
+	if err == nil {
+		report(d.Size)
+	}
+	return sent, err
+}
+
+// retrying calls do until it succeeds, or fails for good or several times.
+func (s *Store) retrying(ctx context.Context, do func() error) error {
+	for tries := 1; ; tries++ {
+		err := do()
 		if err == nil {
-			report(d.Size)
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -79,18 +103,21 @@ func (s *Store) pushBlob(ctx context.Context, repo *registry.Repository, file st
 	}
 }
 
-func sendBlob(ctx context.Context, repo *registry.Repository, file string, d oci.Descriptor, report func(int64)) error {
-	f, err := os.Open(file)
+func sendBlob(ctx context.Context, repo *registry.Repository, open blobContent, d oci.Descriptor, report func(int64)) error {
+	f, err := open()
 	if err != nil {
-		return layer.HostError(err)
+		return err
 	}
-	defer f.Close()
-	return repo.PutBlob(ctx, d, &reporting{f, report, 0})
+	err = repo.PutBlob(ctx, d, &reporting{f, report, 0})
+	if cerr := f.Close(); cerr != nil {
+		err = cerr
+	}
+	return err
 }
 
 // A reporting reader reports how many bytes it has read.
 type reporting struct {
-	f      *os.File
+	f      io.Reader
 	report func(int64)
 	done   int64
 }

@@ -84,7 +84,7 @@ func (s *Store) stageBackup(ctx context.Context, st *stage, r io.Reader, u Backu
 	if err := a.checkArchitecture(); err != nil {
 		return stagedImage{}, err
 	}
-	d, err := s.stageImage(ctx, st, &a, a.root, request{goruntime.GOARCH, layer.NewBudget(layer.Unlimited)})
+	d, err := s.stageImage(ctx, st, &a, a.root, request{arch: goruntime.GOARCH, budget: layer.NewBudget(layer.Unlimited), backup: true})
 	if err != nil {
 		return stagedImage{}, err
 	}

@@ -15,6 +15,7 @@ import (
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
+	"croft/internal/fail"
 	"croft/template/layer"
 )
 
@@ -32,6 +33,7 @@ type source interface {
 type request struct {
 	arch   string // OCI's name of the architecture
 	budget *layer.Budget
+	backup bool // of a VPS: its architecture cannot be chosen, and it is used as a backup
 }
 
 // stageImage puts the image that root describes into st: its blobs, and the
@@ -40,6 +42,9 @@ func (s *Store) stageImage(ctx context.Context, st *stage, from source, root oci
 	in, err := s.readSource(ctx, st, from, root, w)
 	if err != nil {
 		return stagedImage{}, err
+	}
+	if _, ok := in.manifest.Annotations[annotationVPS]; ok && !w.backup {
+		s.warn("the image is a backup of a VPS: a template of it has the files of the VPS, with its passwords and keys, and not its settings; croft import and croft create --from restore the VPS")
 	}
 	d := stagedImage{manifest: in.descriptor, blobs: in.blobs, layers: in.config.RootFS.DiffIDs}
 	if err := s.fetchLayers(ctx, st, from, in); err != nil {
@@ -103,6 +108,10 @@ func (s *Store) readSource(ctx context.Context, st *stage, from source, root oci
 		return sourceImage{}, layer.HostError(err)
 	}
 	in.config, err = parseConfig(text, len(in.manifest.Layers), w.arch)
+	var said *fail.Error
+	if w.backup && errors.As(err, &said) {
+		return sourceImage{}, fail.New(said.Kind, "%s", said.Error())
+	}
 	if err != nil {
 		return sourceImage{}, err
 	}

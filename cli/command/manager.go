@@ -38,7 +38,9 @@ type Manager interface {
 	Convert(ctx context.Context, name vps.Name, to vps.Storage) error
 	Diff(ctx context.Context, name vps.Name, old, new string, emit func(runtime.FileChange) error) error
 	PruneSnapshots(ctx context.Context, name vps.Name) ([]string, error)
-	Export(ctx context.Context, name vps.Name, w io.Writer, o runtime.ExportOptions) (pause time.Duration, err error)
+	Export(ctx context.Context, name vps.Name, w io.Writer, o runtime.ExportOptions) (runtime.BackupResult, error)
+	Push(ctx context.Context, name vps.Name, ref string, o runtime.PushOptions) (runtime.BackupResult, error)
+	CreateFrom(ctx context.Context, ref string, o runtime.ImportOptions) (runtime.Info, error)
 	Import(ctx context.Context, r io.Reader, o runtime.ImportOptions) (runtime.Info, error)
 	OpenForeign(ctx context.Context, o runtime.ForeignOptions) (*runtime.Foreign, error)
 	Adopt(ctx context.Context, name vps.Name, f *runtime.Foreign, o runtime.AdoptOptions) (runtime.Info, error)

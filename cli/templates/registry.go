@@ -11,8 +11,8 @@ import (
 	"croft/runtime"
 )
 
-// insecureOption is --insecure for verbs that use a registry.
-func insecureOption() cmdline.Option {
+// InsecureOption is --insecure for verbs that use a registry.
+func InsecureOption() cmdline.Option {
 	return cmdline.Option{Name: "insecure", Usage: "allow plain HTTP and unverified TLS certificates"}
 }
 
@@ -50,7 +50,7 @@ An interrupted pull is resumed by the next one. Credentials are those of docker
 login or podman login.`,
 		Options: []cmdline.Option{
 			{Name: "replace", Usage: "replace a template NAME that has another origin; existing VPSs keep the old one"},
-			architectureOption(), insecureOption(), MaxSizeOption(), remoteOption(),
+			architectureOption(), InsecureOption(), MaxSizeOption(), remoteOption(),
 		},
 		Synonyms: []string{"fetch", "download"},
 		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
@@ -95,7 +95,7 @@ func templatePushVerb(a *command.App) *cmdline.Verb {
 		Examples: []string{"croft template push web ghcr.io/example/web:1.2"},
 		About: `REF is [HOST/]REPOSITORY[:TAG]. Layers that the registry already has are not sent
 again. Credentials are those of docker login or podman login.`,
-		Options:  []cmdline.Option{insecureOption()},
+		Options:  []cmdline.Option{InsecureOption()},
 		Synonyms: []string{"upload"},
 		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			if len(i.Words) != 2 || i.Words[1] == "" {

@@ -40,7 +40,7 @@ func templateSearchVerb(a *command.App) *cmdline.Verb {
 images if it is not given; "croft template remote" lists the servers.`,
 		Options: append(command.TableOptions("print everything about each image as a JSON array"),
 			cmdline.Option{Name: "architecture", Placeholder: "NAME", Usage: "architecture, for example amd64 or arm64, or all (default: the host's)"},
-			remoteOption(), insecureOption(), command.QuietOption()),
+			remoteOption(), InsecureOption(), command.QuietOption()),
 		Run: a.Run(templateSearch),
 	}
 }

@@ -320,6 +320,14 @@ func Word(s string) (string, error) {
 	return s, nil
 }
 
+// Reference reads a reference to an image in a registry. The store checks it as a whole.
+func Reference(s string) (string, error) {
+	if s == "" || strings.Trim(s, Letters+"0123456789._-/:@[]") != "" {
+		return "", fmt.Errorf("invalid reference %q (for example registry.example/backups/web:1)", s)
+	}
+	return s, nil
+}
+
 // Mirror reads the address of a package archive.
 func Mirror(s string) (string, error) {
 	u, err := url.Parse(s)

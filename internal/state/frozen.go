@@ -114,6 +114,24 @@ func (s *Store) TryLayers(ids ...string) (release func(), got bool, err error) {
 	return release, true, nil
 }
 
+// ForgetPacked removes what is known about frozen layers in registries, durably. It is
+// called before their files change.
+func (s *Store) ForgetPacked(ids ...string) error {
+	for _, id := range ids {
+		err := os.Remove(s.PackedFile(id))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = syncDir(filepath.Join(s.frozenDir(), id))
+		}
+		if err != nil {
+			return hostError("remove", s.PackedFile(id), err)
+		}
+	}
+	return nil
+}
+
 // MarkUnused says that layers may lose their last user: the next RemoveUnused looks for
 // them. It is called before that happens, durably.
 func (s *Store) MarkUnused() error {

@@ -143,6 +143,9 @@ func (s *Store) volumesFile() string { return filepath.Join(s.locksDir(), "_volu
 // FrozenTree is the directory with the files of a frozen layer.
 func (s *Store) FrozenTree(id string) string { return filepath.Join(s.frozenDir(), id, "tree") }
 
+// PackedFile has what the frozen layer has become in a registry; see ForgetPacked.
+func (s *Store) PackedFile(id string) string { return filepath.Join(s.frozenDir(), id, "packed.json") }
+
 // OwnDirs are the directories with all files of the VPS v that are not its template's:
 // fs, or the image in its place, and its frozen layers.
 func (s *Store) OwnDirs(v vps.VPS, fs string) []string {

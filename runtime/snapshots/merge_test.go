@@ -50,7 +50,7 @@ func TestMergeable(t *testing.T) {
 		}
 		got := "none"
 		v := vps.VPS{Name: "web", Frozen: all[0].Frozen, IDs: vps.IDRange{First: 1, Size: 2}}
-		if m, ok := Mergeable(all, v); ok {
+		if m, ok := Choose(Mergeable(all, v), len(v.Frozen), notPushed); ok {
 			got = m.Lower + " into " + m.Upper
 		}
 		if got != want {
@@ -59,10 +59,42 @@ func TestMergeable(t *testing.T) {
 	}
 	// Files with other ids stay a layer of their own.
 	one := stack(t, "web: a")
-	if m, ok := Mergeable([]state.Stack{one}, vps.VPS{Name: "web", Frozen: one.Frozen, IDs: vps.IDRange{First: 7, Size: 2}}); ok {
-		t.Errorf("with other ids: %+v", m)
+	if all := Mergeable([]state.Stack{one}, vps.VPS{Name: "web", Frozen: one.Frozen, IDs: vps.IDRange{First: 7, Size: 2}}); len(all) > 0 {
+		t.Errorf("with other ids: %+v", all)
 	}
 	if got := Without(stack(t, "web: c b a").Frozen, "b"); len(got) != 2 || got[0].ID != "c" || got[1].ID != "a" {
 		t.Errorf("without b: %+v", got)
+	}
+}
+
+func notPushed(string) int64 { return 0 }
+
+// Layers that were pushed are merged late: a layer that is as large as the one below, and
+// the smallest ones if there are many.
+func TestChoose(t *testing.T) {
+	const mib = 1 << 20
+	pushed := func(sizes map[string]int64) func(string) int64 {
+		return func(id string) int64 { return sizes[id] * mib }
+	}
+	own, cb, ba := Merge{Lower: "c"}, Merge{Upper: "c", Lower: "b"}, Merge{Upper: "b", Lower: "a"}
+	for _, c := range []struct {
+		name   string
+		layers int
+		sizes  map[string]int64
+		want   Merge
+	}{
+		{"none was pushed", 3, nil, own},
+		{"all were", 3, map[string]int64{"c": 1, "b": 2, "a": 900}, Merge{}},
+		{"the newest was not", 3, map[string]int64{"b": 2, "a": 900}, own},
+		{"one as large as the one below", 3, map[string]int64{"c": 1, "b": 500, "a": 900}, ba},
+		{"both are small", 3, map[string]int64{"c": 15, "b": 15, "a": 900}, Merge{}},
+		{"there are many", 17, map[string]int64{"c": 9, "b": 2, "a": 3}, ba},
+		{"there are many, and the own files are cheap", 17, map[string]int64{"c": 1, "b": 2, "a": 3}, own},
+		{"the newest two are similar", 3, map[string]int64{"c": 30, "b": 40, "a": 900}, cb},
+	} {
+		got, found := Choose([]Merge{own, cb, ba}, c.layers, pushed(c.sizes))
+		if got != c.want || found != (c.want != Merge{}) {
+			t.Errorf("%s: %+v, %t, want %+v", c.name, got, found, c.want)
+		}
 	}
 }

@@ -33,12 +33,24 @@ type Packer struct {
 	InLowerLayer  func(name string) bool // reports whether a lower layer has that file; used with ResetIdentity
 	Standalone    bool                   // no layers below: a device 0/0 is a device, not a whiteout
 	MinHoles      int64                  // a file with at least this many bytes of holes becomes a sparse entry
+	LeftOut       LeftOut                // what Pack has left out
 	links         map[FileID]string      // the first name of each file with several hard links
 	buf           []byte
 
 	plain bool // see PackFile
 	skip  func(dir int) bool
 	count func(bytes int)
+}
+
+// LeftOut counts files that archives do not have.
+type LeftOut struct {
+	Sockets int `json:"sockets"` // programs create them when they start
+	Devices int `json:"devices"` // device nodes
+}
+
+// Add returns the sum of two counts.
+func (l LeftOut) Add(o LeftOut) LeftOut {
+	return LeftOut{Sockets: l.Sockets + o.Sockets, Devices: l.Devices + o.Devices}
 }
 
 // A FileID identifies a file. All hard links to it have the same one.
@@ -116,10 +128,15 @@ func (p *Packer) entry(parent int, name, base string) error {
 		return p.directory(parent, base, h)
 	case unix.S_IFCHR:
 		if st.Rdev != 0 || p.Standalone {
+			p.LeftOut.Devices++
 			return nil
 		}
 		return p.whiteout(strings.TrimSuffix(name, base) + whiteoutPrefix + base)
-	case unix.S_IFBLK, unix.S_IFSOCK:
+	case unix.S_IFBLK:
+		p.LeftOut.Devices++
+		return nil
+	case unix.S_IFSOCK:
+		p.LeftOut.Sockets++
 		return nil
 	}
 	if st.Nlink > 1 {

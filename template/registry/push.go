@@ -20,7 +20,7 @@ func (r *Repository) Has(ctx context.Context, d digest.Digest) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	resp.Body.Close()
+	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusNotFound {
 		return false, nil
 	}
@@ -34,8 +34,9 @@ func (r *Repository) PutBlob(ctx context.Context, d oci.Descriptor, body io.Read
 	if err != nil {
 		return err
 	}
+	err = r.check(resp, http.StatusAccepted) // reads what the registry says
 	resp.Body.Close()
-	if err := r.check(resp, http.StatusAccepted); err != nil {
+	if err != nil {
 		return err
 	}
 	to, err := r.location(resp)
@@ -49,7 +50,7 @@ func (r *Repository) PutBlob(ctx context.Context, d oci.Descriptor, body io.Read
 	if resp, err = r.do(ctx, http.MethodPut, to.String(), header, io.LimitReader(body, d.Size)); err != nil {
 		return err
 	}
-	resp.Body.Close()
+	defer resp.Body.Close()
 	return r.check(resp, http.StatusCreated)
 }
 

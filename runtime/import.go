@@ -1,0 +1,272 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"croft/internal/fail"
+	"croft/internal/state"
+	"croft/internal/vps"
+	"croft/network"
+	"croft/runtime/backup"
+	"croft/runtime/hooks"
+	"croft/runtime/tables"
+	"croft/runtime/trash"
+	"croft/template"
+	"croft/template/recipe"
+)
+
+// ImportOptions are the options of Import and CreateFrom.
+type ImportOptions struct {
+	Name      vps.Name          // "": that of the backup
+	IfMissing bool              // do nothing if there is a VPS with the given name
+	Insecure  bool              // of CreateFrom: also allow plain HTTP and certificates that cannot be verified
+	Networks  map[string]string // the networks to use for those of the archive
+	NoNetwork bool              // it gets no interfaces
+}
+
+// Import creates the stopped VPS that the backup r has. It has its files, settings and
+// identity, and its addresses, MACs and published ports as far as they are free here;
+// what it does not get is a warning. Its user ids are new, and its UUID too if a VPS here
+// has that. An existing name is fail.Taken. However Import ends, there is the whole VPS
+// or none.
+func (m *Manager) Import(ctx context.Context, r io.Reader, o ImportOptions) (Info, error) {
+	return m.restoreBackup(ctx, o, func(u template.BackupUse) error { return m.templates.ImportBackup(ctx, r, u) })
+}
+
+// CreateFrom is Import for a backup in a registry, which ref names.
+func (m *Manager) CreateFrom(ctx context.Context, ref string, o ImportOptions) (Info, error) {
+	return m.restoreBackup(ctx, o, func(u template.BackupUse) error {
+		return m.templates.PullBackup(ctx, ref, template.PullOptions{Insecure: o.Insecure}, u)
+	})
+}
+
+// restoreBackup creates a VPS from the backup that read reads.
+func (m *Manager) restoreBackup(ctx context.Context, o ImportOptions, read func(u template.BackupUse) error) (Info, error) {
+	if o.IfMissing && o.Name != "" {
+		if info, done, err := m.present(ctx, o.Name, true); done || err != nil {
+			return info, err
+		}
+	}
+	i := importing{Manager: m, options: o}
+	defer i.release()
+	if o.Name != "" {
+		if err := i.reserve(ctx, o.Name, m.lockWait); err != nil {
+			return Info{}, err
+		}
+	} else {
+		m.destroyAbandoned(ctx)
+	}
+	err := read(template.BackupUse{
+		Check: func(settings json.RawMessage) (string, error) { return i.check(ctx, settings) },
+		Use:   func(im template.Image) error { return i.create(ctx, im) },
+		Used:  m.usedTemplates,
+	})
+	if err != nil {
+		return Info{}, err
+	}
+	m.emptyTrash(context.WithoutCancel(ctx))
+	info, err := m.Inspect(ctx, i.VPS.Name)
+	if err == nil {
+		m.tellCreated(info, eventFrom, string(i.from))
+	}
+	i.release() // so that a hook can change and start the VPS
+	m.afterwards(ctx, hooks.PostCreate, vps.VPS{Name: i.VPS.Name, UUID: i.VPS.UUID}, "CROFT_FROM="+string(i.from))
+	return info, err
+}
+
+// importing is one Import.
+type importing struct {
+	*Manager
+	options ImportOptions
+	lock    *state.Locked // of the name; nil until that is known
+	from    vps.Name      // in the archive
+	backup.Restored
+}
+
+// reserve locks the name, which no VPS has.
+func (i *importing) reserve(ctx context.Context, name vps.Name, wait time.Duration) (err error) {
+	if i.lock != nil {
+		return nil
+	}
+	if wait > 0 {
+		i.destroyAbandoned(ctx)
+	}
+	if i.lock, err = i.store.Lock(ctx, name, i.command, wait); err != nil {
+		return err
+	}
+	err = i.readyFor(ctx, i.lock, vps.IDRange{})
+	if fail.Is(err, fail.Taken) {
+		return fail.New(fail.Taken, "%w; give another NAME", err).WithHint("croft inspect %s", name)
+	}
+	return err
+}
+
+// release lets go of the name. Doing it twice is harmless.
+func (i *importing) release() {
+	if i.lock != nil {
+		i.lock.Unlock()
+	}
+}
+
+// check decides about the settings in the archive, before its files are unpacked. It
+// returns the name of the former image.
+func (i *importing) check(ctx context.Context, settings json.RawMessage) (string, error) {
+	d, unknown, err := backup.Parse(settings)
+	if err != nil {
+		return "", err
+	}
+	o := i.options
+	if i.Restored, err = d.Restore(backup.Choice{Name: o.Name, Networks: o.Networks, NoNetwork: o.NoNetwork}); err != nil {
+		return "", err
+	}
+	i.from = d.VPS.Name
+	// The archive is being read, so another command is not waited for.
+	if err := i.reserve(ctx, i.VPS.Name, 0); err != nil {
+		return "", err
+	}
+	if unknown != "" {
+		i.Without = append(i.Without, "settings that this croft does not know ("+unknown+")")
+	}
+	for _, p := range i.VPS.Interfaces {
+		if err := i.checkNetwork(p.Network); err != nil {
+			return "", err
+		}
+	}
+	for _, name := range volumesOf(i.VPS.Mounts) {
+		if _, err := i.store.Volume(ctx, name); err != nil {
+			return "", fail.New(fail.KindOf(err), "the VPS mounts the volume %s: %w", name, err).WithHint("croft volume create %s", name)
+		}
+	}
+	return backup.TemplateName(i.VPS, recipe.CheckName), nil
+}
+
+// checkNetwork returns an error for a network that does not exist.
+func (i *importing) checkNetwork(name string) error {
+	_, err := i.networkTables().Get(name)
+	switch {
+	case err == nil, fail.Is(err, fail.NotFound) && name == network.DefaultName: // it is created
+		return nil
+	case fail.Is(err, fail.NotFound):
+		return fail.New(fail.NotFound, "the VPS has the network %q, which does not exist here; --network %[1]s=OTHER uses another one, and --network none leaves it out", name).
+			WithHint("croft network list")
+	}
+	return err
+}
+
+// create creates the VPS from the image in the archive, which nothing removes meanwhile.
+func (i *importing) create(ctx context.Context, im template.Image) error {
+	im, err := i.templates.Ensure(ctx, im.Digest) // its layers are unpacked
+	if err != nil {
+		return err
+	}
+	v := &i.VPS
+	v.Template = vps.Template{Name: v.Template.Name, Digest: im.Digest, Layers: im.Layers}
+	if err := i.freeUUID(); err != nil {
+		return err
+	}
+	if err := i.freePorts(ctx); err != nil {
+		return err
+	}
+	o := CreateOptions{like: v, held: i.Held, started: i.Started, fitted: i.Fitted, IDSize: v.IDs.Size, Connections: vps.DefaultConnections}
+	if err := i.Manager.create(ctx, i.lock, o, im); err != nil {
+		return err
+	}
+	if other := backup.Other(i.Held, i.networkTables().Held(*v)); len(other) > 0 {
+		i.Without = append(i.Without, "MAC addresses "+strings.Join(other, ", "))
+	}
+	if len(i.Without) > 0 {
+		i.warn(fmt.Sprintf("%s does not get from the backup: %s", v.Name, strings.Join(i.Without, "; ")))
+	}
+	i.warnAll(v.Name, i.missing())
+	return nil
+}
+
+// freeUUID gives the VPS a new UUID if another one has it.
+func (i *importing) freeUUID() error {
+	all, err := i.store.All()
+	if err != nil {
+		return err
+	}
+	kept, err := i.store.Kept()
+	if err != nil {
+		return err
+	}
+	taken := false
+	for _, e := range all {
+		taken = taken || e.VPS.UUID == i.VPS.UUID
+	}
+	for _, t := range kept {
+		taken = taken || t.VPS.UUID == i.VPS.UUID
+	}
+	if taken {
+		i.VPS.UUID = uuid.NewString()
+	}
+	return nil
+}
+
+// freePorts leaves out the published ports that the VPS cannot have here.
+func (i *importing) freePorts(ctx context.Context) error {
+	if len(i.VPS.Published) == 0 {
+		return nil
+	}
+	has, err := i.hostHas()
+	if err != nil {
+		return err
+	}
+	free, lost := tables.Partition(i.VPS.Published, func(p vps.Publication) bool {
+		return has(p) && i.networks.CheckPorts([]vps.Publication{p}) == nil
+	})
+	err = i.store.ClaimPorts(ctx, i.VPS.Name, func(others []vps.VPS) error {
+		var gone []vps.Publication
+		free, gone, _ = trash.Ports(free, others)
+		lost = append(lost, gone...)
+		return nil
+	})
+	if len(lost) > 0 {
+		i.Without = append(i.Without, fmt.Sprintf("published ports %s, which are taken here", joined(lost)))
+	}
+	i.VPS.Published = free
+	return err
+}
+
+// missing returns in words what a start would not find here.
+func (i *importing) missing() []string {
+	var all []string
+	note := func(err error) {
+		if err != nil {
+			all = append(all, "it cannot start yet: "+err.Error())
+		}
+	}
+	note(i.checkMounts(i.VPS))
+	note(i.checkDevices(vps.VPS{Name: i.VPS.Name, Privileged: i.VPS.Privileged}, i.VPS.Devices))
+	note(i.checkLimits(vps.Limits{}, i.VPS.Limits))
+	return all
+}
+
+// claimAddresses gives the new VPS v addresses. One that is imported gets those that it
+// held as far as they are free.
+func (m *Manager) claimAddresses(ctx context.Context, v vps.VPS, o CreateOptions) error {
+	if o.held == nil {
+		return m.networkTables().Claim(ctx, v, o.anyAddresses())
+	}
+	lost, err := m.networkTables().Reclaim(ctx, v, o.held, true)
+	if len(lost) > 0 {
+		m.warn(fmt.Sprintf("%s does not get the addresses %s, which are not free here", v.Name, joined(lost)))
+	}
+	return err
+}
+
+func joined[T fmt.Stringer](all []T) string {
+	var words []string
+	for _, a := range all {
+		words = append(words, a.String())
+	}
+	return strings.Join(words, ", ")
+}
