@@ -112,9 +112,12 @@ func tellBackup(i *command.Invocation, name vps.Name, r runtime.BackupResult) {
 	for _, left := range []struct {
 		n    int
 		what string
-	}{{r.Sockets, "sockets"}, {r.Devices, "device nodes"}} {
-		if left.n > 0 {
-			without = append(without, fmt.Sprintf("%d %s", left.n, left.what))
+	}{{r.Sockets, "socket"}, {r.Devices, "device node"}} {
+		switch {
+		case left.n == 1:
+			without = append(without, "1 "+left.what)
+		case left.n > 1:
+			without = append(without, fmt.Sprintf("%d %ss", left.n, left.what))
 		}
 	}
 	if len(without) > 0 {
@@ -184,14 +187,15 @@ the archive, or NAME, and is stopped. It has its files, settings and identity
 (machine-id, ssh host keys, and its UUID if no VPS here has that). It has its addresses,
 MAC addresses and published ports as far as they are free here; otherwise it gets free
 addresses, with a warning. Its user ids are new. Layers that the templates here have are
-shared. Prints the name.
+shared. The options change its settings, as "croft set" does. Prints the name.
 
 The digests in the archive are checked. If it is cut or changed, nothing is created. The
 settings can mount directories of this host and take away the isolation: import only
 archives that you trust.`,
-		Options: []cmdline.Option{
+		Options: append([]cmdline.Option{
 			{Name: "network", Placeholder: "OLD=NEW|none", Many: true, Usage: "use the network NEW of this host for OLD of the archive; none: the VPS gets no interfaces; may be repeated"},
-		},
+			{Name: "ip", Placeholder: "[INTERFACE:]ADDRESS", Many: true, Usage: "address instead of those in the archive (default: of the first interface); may be repeated"},
+		}, options.ChangeOptions()...),
 		Synonyms: []string{"recover", "load"},
 		Run:      a.Run(importVPS),
 	}
@@ -233,8 +237,14 @@ func importOptions(i *command.Invocation) (o runtime.ImportOptions, err error) {
 		}
 		o.Networks[r.old] = r.new
 	}
-	if o.NoNetwork && len(all) > 1 {
+	o.Addresses = options.NewAddresses(i)
+	switch {
+	case i.Err != nil:
+		return o, i.Err
+	case o.NoNetwork && len(all) > 1:
 		return o, command.UsageError("--network: none, and others")
+	case o.NoNetwork && len(o.Addresses) > 0:
+		return o, command.UsageError("--ip: not with --network none, which has no interface")
 	}
 	return o, nil
 }
@@ -243,17 +253,22 @@ func importOptions(i *command.Invocation) (o runtime.ImportOptions, err error) {
 func createFrom(ctx context.Context, i *command.Invocation) error {
 	ref := command.Get(i, "from", values.Reference)
 	for _, o := range options.SettingOptions() {
-		if i.Has(o.Name) && o.Name != "network" {
+		if i.Has(o.Name) && o.Name != "network" && o.Name != "ip" && !changes(o) {
 			i.NotBoth(o.Name, "from")
 		}
 	}
+	edits, what := options.SetEdits(i), options.InsideOf(i, true)
 	o, err := importOptions(i)
 	if err != nil {
 		return err
 	}
 	o.IfMissing, o.Insecure = i.Is("if-missing"), i.Is("insecure")
 	return command.ForOne(ctx, i, "create", func(ctx context.Context, m command.Manager, name vps.Name) error {
-		o.Name = name
+		inside, err := options.InsideEdits(i, what)
+		if err != nil {
+			return err
+		}
+		o.Name, o.Edits = name, slices.Concat(edits, inside)
 		if _, err := m.CreateFrom(ctx, ref, o); err != nil {
 			return err
 		}
@@ -262,6 +277,7 @@ func createFrom(ctx context.Context, i *command.Invocation) error {
 }
 
 func importVPS(ctx context.Context, i *command.Invocation) error {
+	edits, what := options.SetEdits(i), options.InsideOf(i, true)
 	o, err := importOptions(i)
 	if err != nil {
 		return err
@@ -274,6 +290,14 @@ func importVPS(ctx context.Context, i *command.Invocation) error {
 			return err
 		}
 	}
+	if i.Words[0] == "-" && i.Is("password-stdin") {
+		return command.UsageError("the backup and --password-stdin read standard input, which can be read once")
+	}
+	inside, err := options.InsideEdits(i, what)
+	if err != nil {
+		return err
+	}
+	o.Edits = slices.Concat(edits, inside)
 	return importFile(ctx, i, i.Words[0], o)
 }
 

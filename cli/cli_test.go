@@ -155,11 +155,11 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 		"snapshot create --description": true,
 		"adopt --config":                true, "adopt --rootfs": true,
 		"adopt --description": true, "adopt --ssh-key": true, "adopt --first-boot": true, "adopt --user-data": true, "adopt --password-file": true,
-		"create --description": true, "run --description": true, "set --description": true, "clone --description": true,
-		"create --ssh-key": true, "run --ssh-key": true, "set --ssh-key": true, "clone --ssh-key": true,
-		"create --first-boot": true, "run --first-boot": true, "set --first-boot": true, "clone --first-boot": true,
-		"create --user-data": true, "run --user-data": true, "set --user-data": true, "clone --user-data": true,
-		"create --password-file": true, "run --password-file": true, "set --password-file": true, "clone --password-file": true,
+		"create --description": true, "run --description": true, "set --description": true, "clone --description": true, "import --description": true,
+		"create --ssh-key": true, "run --ssh-key": true, "set --ssh-key": true, "clone --ssh-key": true, "import --ssh-key": true,
+		"create --first-boot": true, "run --first-boot": true, "set --first-boot": true, "clone --first-boot": true, "import --first-boot": true,
+		"create --user-data": true, "run --user-data": true, "set --user-data": true, "clone --user-data": true, "import --user-data": true,
+		"create --password-file": true, "run --password-file": true, "set --password-file": true, "clone --password-file": true, "import --password-file": true,
 	}
 	root := commands((&command.App{}))
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
@@ -226,6 +226,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"set --password-stdin":    true,
 		"clone --password-stdin":  true,
 		"adopt --password-stdin":  true, // standard input has the archive
+		"import --password-stdin": true,
 		"stats --watch":           true, // goes on until interrupted: see the script stats
 		"events --follow":         true, // the same: see TestFollowersEndWithTheirReader
 	}
@@ -306,7 +307,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 					base, value = append(base, "--from=web"), values[o.Name]
 				}
 			}
-			if o.Name == "storage" && (v.Name == "set" || v.Name == "clone") { // what it has already
+			if o.Name == "storage" && (v.Name == "set" || v.Name == "clone" || v.Name == "import") { // what it has already
 				value = "overlay"
 			}
 			if v.Name == "stats" && o.Name == "columns" {

@@ -34,8 +34,9 @@ SIZE is 512M, 1.5G or a number of bytes; K, M, G and T are powers of 1024.
 
 With --from the VPS gets what "croft push" has stored, as with "croft import": its
 files, its settings and its identity, and its addresses and published ports if they are free
-here. --network is then OLD=NEW, to use the network NEW of this host for OLD of the
-backup, or none. Restore only backups that you trust.
+here. The options of "croft set" change the settings, --ip replaces an address, and
+--network is then OLD=NEW, to use the network NEW of this host for OLD of the backup,
+or none. Restore only backups that you trust.
 
 ` + options.ResourcesAbout + `
 

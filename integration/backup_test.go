@@ -184,8 +184,22 @@ func TestBackupThroughAPipe(t *testing.T) {
 	if got := inspect(t, three); len(got.Interfaces) > 0 {
 		t.Errorf("it has %+v", got.Interfaces)
 	}
-	plain := create(t, "busybox", "--network", "none", "--storage", "plain")
-	refused(t, 5, "plain storage", "export", plain, filepath.Join(t.TempDir(), "plain.tar"))
+	must(t, "destroy", "--force", three)
+
+	// Options change what it gets. If one cannot be made there is no VPS.
+	taken := strings.Split(w.Interfaces[0].Addresses[0], "/")[0]
+	refused(t, 4, taken, "import", archive, three, "--ip", taken)
+	refused(t, 2, "no interface", "import", archive, three, "--ip", "eth7:"+taken)
+	if got := try("import", archive, three, "--publish", "18081:80"); got.status != 4 || !strings.Contains(got.errOut, "18081") {
+		t.Errorf("of a published port that is taken: %s", got)
+	}
+	refused(t, 3, "no VPS", "status", three)
+	free := taken[:strings.LastIndex(taken, ".")] + ".233"
+	must(t, "import", archive, three, "--ip", free, "--memory", "96M", "--label", "tier=copy", "--hostname", "copy")
+	got := inspect(t, three)
+	if strings.Split(got.Interfaces[0].Addresses[0], "/")[0] != free || got.Labels["tier"] != "copy" || got.Limits.MemoryBytes != 96<<20 || got.Hostname != "copy" {
+		t.Errorf("it has %+v", got)
+	}
 }
 
 // Of an archive that is cut, and of an import or export that is killed, nothing is left

@@ -217,6 +217,12 @@ type info struct {
 		Name, Network, HostLink, MAC string
 		Addresses                    []string
 	}
+	Hostname string
+	Storage  string
+	Disk     struct {
+		Kind  string
+		Bytes int64
+	}
 	Limits   struct{ MemoryBytes, PIDs int64 }
 	Labels   map[string]string
 	LastEnd  *end

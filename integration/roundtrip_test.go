@@ -5,6 +5,7 @@ package integration
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -50,6 +51,80 @@ func TestSnapshotsKeepTheTreeExactly(t *testing.T) {
 	must(t, "stop", web)
 	must(t, "snapshot", "delete", web, "s", "live") // layers become one
 	roottest.SameLines(t, "after a merge", treeOf(web, "again"), want)
+}
+
+// A chain of snapshot, clone, export, import, push and create --from keeps a tree exactly,
+// also with plain storage and with a disk limit. A socket is left out, which is said.
+func TestBackupsKeepTheTreeExactly(t *testing.T) {
+	hostAsBefore(t)
+	layersLeft(t)
+	r := startRegistry(t)
+	mnt := t.TempDir()
+	t.Cleanup(func() { _ = unix.Unmount(mnt, unix.MNT_DETACH) })
+	treeOf := func(name string) (text string) {
+		t.Helper()
+		must(t, "snapshot", "create", name, "s")
+		must(t, "snapshot", "mount", name, "s", mnt)
+		defer must(t, "snapshot", "umount", name, "s")
+		for line := range strings.Lines(roottest.Exact(t, filepath.Join(mnt, "tree"), nil)) {
+			if !strings.HasPrefix(line, `"socket"`) {
+				text += line
+			}
+		}
+		var large unix.Stat_t
+		if err := unix.Stat(filepath.Join(mnt, "large"), &large); err != nil || large.Size != 300<<20 || large.Blocks > 2048 {
+			t.Errorf("%s: the sparse file has %d bytes in %d blocks, %v", name, large.Size, large.Blocks, err)
+		}
+		return text
+	}
+	for _, c := range []struct {
+		name    string
+		options []string
+	}{{"overlay", nil}, {"plain", []string{"--storage", "plain"}}, {"disk", []string{"--disk", "64M"}}} {
+		t.Run(c.name, func(t *testing.T) {
+			web := create(t, "busybox", append(c.options, "--network", "none", "--label", "a=b")...)
+			two, three, four := restoredAs(t, web+"-2"), restoredAs(t, web+"-3"), restoredAs(t, web+"-4")
+			is := inspect(t, web)
+			if plain := c.name == "plain"; plain { // the mount has no user 0 of the host
+				writeMany(t, filepath.Join(world.root, "vps", web, "fs", "tree"), 0)
+			} else {
+				writeMany(t, must(t, "mount", web), is.IDs.First)
+				must(t, "umount", web)
+			}
+			want := treeOf(web)
+			archive, ref := filepath.Join(t.TempDir(), "web.tar"), r.host+"/backups/"+c.name+":1"
+			must(t, "clone", web+"@s", two)
+			if got := try("export", two, archive); got.status != 0 || !strings.Contains(got.errOut, "not in the backup: 1 socket") {
+				t.Errorf("export: %s", got)
+			}
+			must(t, "import", archive, three)
+			r.must(world.root, "push", three, ref)
+			r.must(world.root, "create", "--from", ref, "--label", "c=d", four)
+			roottest.SameLines(t, c.name, treeOf(four), want)
+			now := inspect(t, four)
+			if now.Storage != is.Storage || now.Disk.Kind != is.Disk.Kind || now.Disk.Bytes != is.Disk.Bytes || now.Labels["a"] != "b" || now.Labels["c"] != "d" {
+				t.Errorf("it is %+v", now)
+			}
+			must(t, "start", "--wait", four)
+			live := filepath.Join(t.TempDir(), "live.tar")
+			must(t, "export", four, live)
+			must(t, "destroy", "--force", four)
+			must(t, "import", live)
+			roottest.SameLines(t, "live "+c.name, treeOf(four), want)
+		})
+	}
+}
+
+// writeMany is manyKinds with a large sparse file.
+func writeMany(t *testing.T, root string, first uint32) {
+	t.Helper()
+	manyKinds(t, filepath.Join(root, "tree"), first)
+	large := filepath.Join(root, "large")
+	for _, err := range []error{os.WriteFile(large, []byte("x"), 0o600), os.Truncate(large, 300<<20), os.Chown(large, int(first), int(first))} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // manyKinds creates a tree in which root has the id first.

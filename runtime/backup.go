@@ -110,7 +110,7 @@ func (m *Manager) backUp(ctx context.Context, name vps.Name, o ExportOptions, wr
 // are copies for this backup alone are not remembered.
 func (m *Manager) rememberAt(c captured) func(tree string) string {
 	return func(tree string) string {
-		if c.running && tree == m.store.FrozenTree(c.layers[0].ID) {
+		if c.copied && tree == m.store.FrozenTree(c.layers[0].ID) {
 			return ""
 		}
 		return m.store.PackedFile(filepath.Base(filepath.Dir(tree)))
@@ -132,9 +132,6 @@ func (m *Manager) exported(ctx context.Context, l *state.Locked, v vps.VPS, snap
 		v = ofSnapshot(v, n)
 		c.layers, started = v.Frozen, started && !n.NeverStarted
 	}
-	if v.Storage == vps.StoragePlain {
-		return c, v, d, fail.New(fail.State, "%s has plain storage, and only a VPS with an overlay can be exported", v.Name).WithHint("croft inspect %s", v.Name)
-	}
 	if snapshot == "" {
 		if v, err = m.mergeLayers(ctx, l, v); err == nil { // so that their number does not grow
 			c, err = m.capture(ctx, l, v)
@@ -152,9 +149,9 @@ func (m *Manager) exported(ctx context.Context, l *state.Locked, v vps.VPS, snap
 }
 
 // holdLayers keeps the layers of c while release is not called, and lets others read
-// them. The copied files of a running VPS are for c alone, until it ends.
+// them. Copied files are for c alone, until it ends.
 func (m *Manager) holdLayers(ctx context.Context, c captured) (release func(), err error) {
-	if c.running {
+	if c.copied {
 		return m.store.HoldLayers(ctx, c.layers[1:])
 	}
 	c.keep() // the VPS has it

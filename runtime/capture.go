@@ -18,6 +18,7 @@ import (
 type captured struct {
 	layers  []vps.Frozen    // the topmost first
 	layer   *state.NewLayer // the new one among them; nil: there was nothing new
+	copied  bool            // it has copies of files for this capture alone: the VPS does not have it
 	running bool
 	pause   time.Duration // how long the VPS stood still
 }
@@ -40,7 +41,7 @@ func (m *Manager) captureRunning(ctx context.Context, v vps.VPS) (c captured, er
 		layer.Close()
 		return captured{}, err
 	}
-	return captured{layers: layersWith(v, layer.ID), layer: layer, running: true, pause: pause}, nil
+	return captured{layers: layersWith(v, layer.ID), layer: layer, copied: true, running: true, pause: pause}, nil
 }
 
 // captureTree copies the plain tree of the stopped VPS v into a new layer.
@@ -57,7 +58,7 @@ func (m *Manager) captureTree(ctx context.Context, v vps.VPS) (captured, error) 
 		layer.Close()
 		return captured{}, err
 	}
-	return captured{layers: layersWith(v, layer.ID), layer: layer}, nil
+	return captured{layers: layersWith(v, layer.ID), layer: layer, copied: true}, nil
 }
 
 // placeOf is the place of the files of a new layer.
@@ -131,7 +132,7 @@ func (m *Manager) captureStopped(ctx context.Context, v vps.VPS) (c captured, er
 	if err := copied.Finish(); err != nil {
 		return captured{}, err
 	}
-	return captured{layers: append([]vps.Frozen{{ID: layer.ID, IDs: v.IDs}}, v.Frozen...), layer: layer}, nil
+	return captured{layers: append([]vps.Frozen{{ID: layer.ID, IDs: v.IDs}}, v.Frozen...), layer: layer, copied: true}, nil
 }
 
 // passWhilePaused copies what has changed while the VPS stands still, and returns how

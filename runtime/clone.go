@@ -30,9 +30,7 @@ func (m *Manager) Clone(ctx context.Context, to vps.Name, o CloneOptions) (Info,
 	v, err := m.clone(ctx, to, o)
 	if err == nil && len(o.Edits) > 0 {
 		if err = m.Change(ctx, to, o.Edits...); err != nil {
-			if e := m.Destroy(context.WithoutCancel(ctx), to, DestroyOptions{Force: true}); e != nil {
-				m.warn(e.Error())
-			}
+			err = m.discard(ctx, to, err)
 		}
 	}
 	if err != nil {

@@ -480,6 +480,16 @@ func adoptWeb(f *faulty) error {
 	return err
 }
 
+func importEdited(f *faulty) error {
+	in, err := os.Open(f.w.dir + ".backup")
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	_, err = f.m.Import(background, in, ImportOptions{Name: "db", Edits: []vps.Edit{vps.SetHostname{Hostname: "other"}}})
+	return err
+}
+
 func pushWeb(f *faulty) error {
 	_, err := f.m.Push(background, "web", "registry.example/web", PushOptions{})
 	return err
@@ -816,6 +826,11 @@ func commands() []trial {
 		{name: "import", method: "Import", ready: append(slices.Clone(withAll), exportWeb, destroyWeb), undone: true, do: importWeb("")},
 		{name: "import beside it", method: "Import", ready: append(slices.Clone(running), exportWeb), undone: true, do: importWeb("db")},
 		{name: "adopt", method: "Adopt", undone: true, do: adoptWeb},
+		{name: "export of a plain one", method: "Export", ready: append(slices.Clone(plain), writeFile), do: exportWeb},
+		{name: "export of a plain running one", method: "Export", ready: append(slices.Clone(plain), startWeb, writeFile), do: exportWeb},
+		{name: "export of a disk", method: "Export", ready: steps{createWithDisk, writeFile}, do: exportWeb},
+		{name: "import of a plain one", method: "Import", ready: append(slices.Clone(plain), writeFile, exportWeb, destroyWeb), undone: true, do: importWeb("")},
+		{name: "import with edits", method: "Import", ready: append(slices.Clone(stopped), exportWeb), undone: true, do: importEdited},
 		{name: "push", method: "Push", ready: append(slices.Clone(stopped), writeFile), do: pushWeb},
 		{name: "push again", method: "Push", ready: append(slices.Clone(stopped), writeFile, pushWeb, writeFile), do: pushWeb},
 		{name: "push of a running one", method: "Push", ready: append(slices.Clone(running), writeFile), do: pushWeb},

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 	"croft/runtime/trash"
 	"croft/template"
 	"croft/template/recipe"
+	"croft/template/rootfs"
 )
 
 // ImportOptions are the options of Import and CreateFrom.
@@ -29,13 +32,16 @@ type ImportOptions struct {
 	Insecure  bool              // of CreateFrom: also allow plain HTTP and certificates that cannot be verified
 	Networks  map[string]string // the networks to use for those of the archive
 	NoNetwork bool              // it gets no interfaces
+	Addresses []vps.AddAddress  // instead of those of the same family in the backup
+	Edits     []vps.Edit        // then change its settings
 }
 
 // Import creates the stopped VPS that the backup r has. It has its files, settings and
 // identity, and its addresses, MACs and published ports as far as they are free here;
 // what it does not get is a warning. Its user ids are new, and its UUID too if a VPS here
-// has that. An existing name is fail.Taken. However Import ends, there is the whole VPS
-// or none.
+// has that. The edits then change its settings. An existing name is fail.Taken, and so is
+// one of o.Addresses that is not free. After an error there is no VPS; a killed Import
+// leaves the whole VPS, possibly without the edits, or none.
 func (m *Manager) Import(ctx context.Context, r io.Reader, o ImportOptions) (Info, error) {
 	return m.restoreBackup(ctx, o, func(u template.BackupUse) error { return m.templates.ImportBackup(ctx, r, u) })
 }
@@ -71,14 +77,27 @@ func (m *Manager) restoreBackup(ctx context.Context, o ImportOptions, read func(
 	if err != nil {
 		return Info{}, err
 	}
+	i.release() // so that it, and then a hook, can change the VPS
+	if len(o.Edits) > 0 {
+		if err := m.Change(ctx, i.VPS.Name, o.Edits...); err != nil {
+			return Info{}, m.discard(ctx, i.VPS.Name, err)
+		}
+	}
 	m.emptyTrash(context.WithoutCancel(ctx))
 	info, err := m.Inspect(ctx, i.VPS.Name)
 	if err == nil {
 		m.tellCreated(info, eventFrom, string(i.from))
 	}
-	i.release() // so that a hook can change and start the VPS
 	m.afterwards(ctx, hooks.PostCreate, vps.VPS{Name: i.VPS.Name, UUID: i.VPS.UUID}, "CROFT_FROM="+string(i.from))
 	return info, err
+}
+
+// discard destroys the new VPS after the error err, which it returns.
+func (m *Manager) discard(ctx context.Context, name vps.Name, err error) error {
+	if e := m.Destroy(context.WithoutCancel(ctx), name, DestroyOptions{Force: true}); e != nil {
+		m.warn(e.Error())
+	}
+	return err
 }
 
 // importing is one Import.
@@ -123,10 +142,13 @@ func (i *importing) check(ctx context.Context, settings json.RawMessage) (string
 		return "", err
 	}
 	o := i.options
-	if i.Restored, err = d.Restore(backup.Choice{Name: o.Name, Networks: o.Networks, NoNetwork: o.NoNetwork}); err != nil {
+	if i.Restored, err = d.Restore(backup.Choice{Name: o.Name, Networks: o.Networks, NoNetwork: o.NoNetwork, Addresses: o.Addresses}); err != nil {
 		return "", err
 	}
 	i.from = d.VPS.Name
+	if err := i.checkEdits(); err != nil {
+		return "", err
+	}
 	// The archive is being read, so another command is not waited for.
 	if err := i.reserve(ctx, i.VPS.Name, 0); err != nil {
 		return "", err
@@ -145,6 +167,19 @@ func (i *importing) check(ctx context.Context, settings json.RawMessage) (string
 		}
 	}
 	return backup.TemplateName(i.VPS, recipe.CheckName), nil
+}
+
+// checkEdits returns an error for edits that cannot be made, as far as they do not depend
+// on what the interfaces get.
+func (i *importing) checkEdits() error {
+	var some []vps.Edit
+	for _, e := range i.options.Edits {
+		if p := vps.Parts(e); !p[vps.PartAddresses] && !p[vps.PartInterfaces] && !p[vps.PartConnections] {
+			some = append(some, e)
+		}
+	}
+	_, err := vps.Edited(i.VPS, some...)
+	return err
 }
 
 // checkNetwork returns an error for a network that does not exist.
@@ -174,7 +209,10 @@ func (i *importing) create(ctx context.Context, im template.Image) error {
 	if err := i.freePorts(ctx); err != nil {
 		return err
 	}
-	o := CreateOptions{like: v, held: i.Held, started: i.Started, fitted: i.Fitted, IDSize: v.IDs.Size, Connections: vps.DefaultConnections}
+	o := CreateOptions{
+		like: v, held: i.Held, wanted: i.wanted(), started: i.Started, fitted: i.Fitted, IDSize: v.IDs.Size,
+		Connections: vps.DefaultConnections, fill: i.fillFrom(ctx, im),
+	}
 	if err := i.Manager.create(ctx, i.lock, o, im); err != nil {
 		return err
 	}
@@ -186,6 +224,26 @@ func (i *importing) create(ctx context.Context, im template.Image) error {
 	}
 	i.warnAll(v.Name, i.missing())
 	return nil
+}
+
+// fillFrom returns what makes the files of a plain tree: an exact copy of the only layer
+// of the image. It is nil for an overlay.
+func (i *importing) fillFrom(ctx context.Context, im template.Image) func(rootfs.Rootfs) error {
+	if i.VPS.Storage != vps.StoragePlain || len(im.Layers) != 1 {
+		return nil
+	}
+	return func(to rootfs.Rootfs) error {
+		return i.rootfses.CopyTree(ctx, to.Below()[0], to, i.copying("copying its files"))
+	}
+}
+
+// wanted returns the addresses that the VPS must get, and not others instead.
+func (i *importing) wanted() []netip.Addr {
+	var all []netip.Addr
+	for _, a := range i.options.Addresses {
+		all = append(all, a.Address)
+	}
+	return all
 }
 
 // freeUUID gives the VPS a new UUID if another one has it.
@@ -257,6 +315,11 @@ func (m *Manager) claimAddresses(ctx context.Context, v vps.VPS, o CreateOptions
 		return m.networkTables().Claim(ctx, v, o.anyAddresses())
 	}
 	lost, err := m.networkTables().Reclaim(ctx, v, o.held, true)
+	for _, a := range lost {
+		if slices.Contains(o.wanted, a) {
+			return fail.New(fail.Taken, "the address %s is not free here, or not one of its network", a).WithHint("croft list --columns name,addresses")
+		}
+	}
 	if len(lost) > 0 {
 		m.warn(fmt.Sprintf("%s does not get the addresses %s, which are not free here", v.Name, joined(lost)))
 	}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"io"
+	"net/netip"
 	"os"
 	"time"
 
@@ -75,6 +76,7 @@ type CreateOptions struct {
 	full   bool                      // of a clone: it shares no files with the other
 	fill   func(rootfs.Rootfs) error // of a clone with plain storage: makes its files
 	held   []state.HeldInterface     // an import: its interfaces should own this
+	wanted []netip.Addr              // of these, what it must get
 
 	started bool     // an import: it has had its first start
 	fitted  []string // the steps that this made

@@ -53,7 +53,7 @@ type BackupOptions struct {
 }
 
 // Backup writes a backup to w: the image base, which is a digest, and the frozen layers
-// of r. The files of r's upper directory are not part of it. The layers must not change
+// of r. Of a plain root filesystem it has one layer with all files. The files of r's upper directory are not part of it. The layers must not change
 // meanwhile: they are packed twice, because their digest comes before them, and a
 // difference is an error. Sockets and device nodes are left out, and counted. After an
 // error w has received a part.
@@ -63,6 +63,7 @@ func (s *Store) Backup(ctx context.Context, base string, r rootfs.Rootfs, w io.W
 		return layer.LeftOut{}, err
 	}
 	defer st.remove()
+	im = im.below(r)
 	packed, left, err := s.packParts(ctx, st, im, r, o, (*packedPart).measure)
 	if err != nil {
 		return left, err
@@ -75,6 +76,15 @@ func (s *Store) Backup(ctx context.Context, base string, r rootfs.Rootfs, w io.W
 		return left, err
 	}
 	return left, writeTar(ctx, s.written(w, files), indexFirst(streamParts(files, packed)))
+}
+
+// below returns what of the image is below the frozen layers of r: nothing if these have
+// all files.
+func (im stored) below(r rootfs.Rootfs) stored {
+	if r.Plain() {
+		im.Layers, im.manifest.Layers, im.Size = nil, nil, 0
+	}
+	return im
 }
 
 // packParts returns the frozen layers of r, whose digests measure finds out.
@@ -214,6 +224,9 @@ func (s *Store) backupImage(st *stage, base stored, packed []packedPart, o Backu
 	}
 	created := o.Created.UTC().Truncate(time.Second)
 	c.Created = &created
+	if len(base.manifest.Layers) == 0 {
+		c.RootFS.DiffIDs, c.History = nil, nil
+	}
 	blobs := base.manifest.Layers[:len(base.manifest.Layers):len(base.manifest.Layers)]
 	for _, p := range packed {
 		c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, p.diffID)

@@ -43,9 +43,7 @@ func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, 
 		return Image{}, err
 	}
 	parts := r.Parts()
-	if r.Plain() { // one layer with all files
-		from.Layers, from.manifest.Layers, from.Size = nil, nil, 0
-	}
+	from = from.below(r)
 	if len(from.Layers)+len(parts) > rootfs.MaxLayers {
 		return Image{}, fail.New(fail.State, "it would have %d layers, and overlay mounts at most %d", len(from.Layers)+len(parts), rootfs.MaxLayers)
 	}

@@ -58,6 +58,7 @@ func (s *Store) PushBackup(ctx context.Context, base string, r rootfs.Rootfs, to
 		return PushedBackup{}, err
 	}
 	defer st.remove()
+	im = im.below(r)
 	measure := func(p *packedPart, ctx context.Context, done *int64) error {
 		return p.recallOrMeasure(ctx, to.repo, done)
 	}

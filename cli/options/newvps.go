@@ -69,7 +69,7 @@ func newSettings(i *command.Invocation) runtime.CreateOptions {
 	o := runtime.CreateOptions{
 		Template:    command.Get(i, "template", values.TemplateOrImage),
 		Hostname:    command.Get(i, "hostname", hostnameOrDefault),
-		Addresses:   newAddresses(i),
+		Addresses:   NewAddresses(i),
 		Networks:    newNetworks(i),
 		Published:   publications(i),
 		Sysctls:     values.ToMap(command.GetMany(i, "sysctl", values.Sysctl)),
@@ -103,8 +103,8 @@ func newSettings(i *command.Invocation) runtime.CreateOptions {
 	return o
 }
 
-// newAddresses reads --ip.
-func newAddresses(i *command.Invocation) []vps.AddAddress {
+// NewAddresses reads --ip.
+func NewAddresses(i *command.Invocation) []vps.AddAddress {
 	var all []vps.AddAddress
 	for _, a := range command.GetMany(i, "ip", values.AddressAt) {
 		if i.Err == nil && slices.ContainsFunc(all, func(b vps.AddAddress) bool { return a.Address == b.Address }) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -77,6 +78,7 @@ type Choice struct {
 	Name      vps.Name          // "": that of the archive
 	Networks  map[string]string // the networks to use for those of the archive
 	NoNetwork bool              // it gets no interfaces
+	Addresses []vps.AddAddress  // see readdress
 }
 
 // A Restored is what a VPS gets from an archive.
@@ -114,7 +116,7 @@ func (d Document) Restore(c Choice) (Restored, error) {
 			r.Without = append(r.Without, "published ports")
 		}
 		v.Interfaces, v.Published = nil, nil
-		return r, nil
+		return r, r.readdress(c.Addresses)
 	}
 	for old := range c.Networks {
 		if !slices.ContainsFunc(v.Interfaces, func(i vps.Interface) bool { return i.Network == old }) {
@@ -134,7 +136,38 @@ func (d Document) Restore(c Choice) (Restored, error) {
 			r.Held = append(r.Held, h)
 		}
 	}
+	if err := r.readdress(c.Addresses); err != nil {
+		return Restored{}, err
+	}
 	return r, v.Check()
+}
+
+// readdress gives interfaces other addresses instead of those of the same family that they
+// had. An address without an interface is for the first one.
+func (r *Restored) readdress(all []vps.AddAddress) error {
+	r.Held = slices.Clone(r.Held)
+	changed := map[string]bool{}
+	for _, a := range all {
+		n := 0
+		if a.Interface != "" {
+			n = slices.IndexFunc(r.VPS.Interfaces, func(i vps.Interface) bool { return i.Name == a.Interface })
+		}
+		if n < 0 || n >= len(r.VPS.Interfaces) {
+			return fail.New(fail.Usage, "--ip: the VPS in the backup has no interface for %s", a.Text())
+		}
+		i := r.VPS.Interfaces[n]
+		at := slices.IndexFunc(r.Held, func(h state.HeldInterface) bool { return h.Name == i.Name && h.Network == i.Network })
+		if at < 0 {
+			r.Held, at = append(r.Held, state.HeldInterface{Name: i.Name, Network: i.Network, Connections: vps.DefaultConnections}), len(r.Held)
+		}
+		h := &r.Held[at]
+		if family := fmt.Sprint(i.Name, a.Address.Is4()); !changed[family] {
+			changed[family] = true
+			h.Addresses = slices.DeleteFunc(slices.Clone(h.Addresses), func(old netip.Addr) bool { return old.Is4() == a.Address.Is4() })
+		}
+		h.Addresses = append(h.Addresses, a.Address)
+	}
+	return nil
 }
 
 // TemplateName returns the name that the image of a backup of v gets in the store, as a

@@ -143,6 +143,31 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+// Addresses replace those of the same family.
+func TestRestoreWithAddresses(t *testing.T) {
+	d := document()
+	six := netip.MustParseAddr("fd00::1")
+	d.Interfaces[0].Addresses = append(d.Interfaces[0].Addresses, six)
+	four, other := netip.MustParseAddr("10.90.0.7"), netip.MustParseAddr("10.20.0.7")
+	r, err := d.Restore(Choice{Addresses: []vps.AddAddress{{Address: four}, {Interface: "eth1", Address: other}}})
+	if err != nil || !reflect.DeepEqual(r.Held[0].Addresses, []netip.Addr{six, four}) || !reflect.DeepEqual(r.Held[1].Addresses, []netip.Addr{other}) {
+		t.Errorf("%+v, %v", r.Held, err)
+	}
+	if len(d.Interfaces[0].Addresses) != 2 || len(d.Interfaces[1].Addresses) != 0 {
+		t.Errorf("the document has changed: %+v", d.Interfaces)
+	}
+	d.Interfaces = nil // nothing is known of what they had
+	r, err = d.Restore(Choice{Addresses: []vps.AddAddress{{Address: four}}})
+	if err != nil || len(r.Held) != 1 || r.Held[0].Name != "eth0" || r.Held[0].Network != "default" {
+		t.Errorf("%+v, %v", r.Held, err)
+	}
+	for _, c := range []Choice{{Addresses: []vps.AddAddress{{Interface: "eth7", Address: four}}}, {NoNetwork: true, Addresses: []vps.AddAddress{{Address: four}}}} {
+		if _, err := d.Restore(c); !fail.Is(err, fail.Usage) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
 func TestTemplateName(t *testing.T) {
 	valid := func(name string) error {
 		if strings.ContainsAny(name, "/:") {
