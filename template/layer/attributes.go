@@ -54,7 +54,34 @@ func times(m time.Time) ([]unix.Timespec, error) {
 	return []unix.Timespec{ts, ts}, err
 }
 
-func setXattrs(fd int, h *tar.Header) error {
+// aclNames are the attributes that a new file gets from its directory, if that has a
+// default ACL (acl(5)).
+var aclNames = []string{"system.posix_acl_access", "system.posix_acl_default"}
+
+// dropACLs removes the ACLs that a new file has got from its directory, except those that
+// has names. remove is fremovexattr(2) or lremovexattr(2) on the file.
+func dropACLs(has func(name string) bool, remove func(name string) error) error {
+	for _, name := range aclNames {
+		if has(name) {
+			continue
+		}
+		err := remove(name)
+		if err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP) {
+			return fmt.Errorf("remove %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// setXattrs gives the open file the extended attributes of h. A file of a layer gets no
+// other ACLs.
+func (u *unpacker) setXattrs(fd int, h *tar.Header) error {
+	has := func(name string) bool { return h.PAXRecords["SCHILY.xattr."+name] != "" }
+	if u.files == nil {
+		if err := dropACLs(has, func(name string) error { return unix.Fremovexattr(fd, name) }); err != nil {
+			return err
+		}
+	}
 	for k, v := range h.PAXRecords {
 		name, ok := strings.CutPrefix(k, "SCHILY.xattr.")
 		if !ok || !KeptXattr(name) {

@@ -79,6 +79,10 @@ func (d *lowerDir) copyAttributesTo(fd int) error {
 	if err := unix.Fchown(fd, int(d.st.Uid), int(d.st.Gid)); err != nil {
 		return fmt.Errorf("chown: %w", err)
 	}
+	has := func(name string) bool { return d.xattrs[name] != "" }
+	if err := dropACLs(has, func(name string) error { return unix.Fremovexattr(fd, name) }); err != nil {
+		return err
+	}
 	for k, v := range d.xattrs {
 		if err := unix.Fsetxattr(fd, k, []byte(v), 0); err != nil && !errors.Is(err, unix.ENOTSUP) {
 			return fmt.Errorf("set %s: %w", k, err)

@@ -185,11 +185,36 @@ func (u *unpacker) make(parent int, name, base string, h *tar.Header, body io.Re
 		if err := unix.Mknodat(parent, base, unix.S_IFIFO|uint32(h.Mode&0o777), 0); err != nil {
 			return fmt.Errorf("mknod: %w", err)
 		}
+		if err := u.dropACLsOf(parent, base, h); err != nil {
+			return err
+		}
 		return u.ownAndTime(parent, base, h)
 	case tar.TypeChar, tar.TypeBlock:
 		return nil
 	}
 	return badArchive("unknown entry type %q", h.Typeflag)
+}
+
+// dropACLsOf is dropACLs for the new pipe base in the directory parent, and gives it the
+// mode of h again, which the ACL has changed.
+func (u *unpacker) dropACLsOf(parent int, base string, h *tar.Header) error {
+	if u.files != nil {
+		return nil
+	}
+	fd, err := unix.Openat(parent, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	defer unix.Close(fd)
+	path := fmt.Sprintf("/proc/self/fd/%d", fd)
+	none := func(string) bool { return false }
+	if err := dropACLs(none, func(name string) error { return unix.Removexattr(path, name) }); err != nil {
+		return err
+	}
+	if err := unix.Chmod(path, uint32(h.Mode&0o777)); err != nil {
+		return fmt.Errorf("chmod: %w", err)
+	}
+	return nil
 }
 
 func (u *unpacker) dir(parent int, name, base string, h *tar.Header) error {
@@ -221,7 +246,7 @@ func (u *unpacker) dir(parent int, name, base string, h *tar.Header) error {
 		}
 	}
 	u.dirs[name] = dirAttributes{uint32(h.Mode & 0o7777), h.ModTime}
-	return setXattrs(fd, h)
+	return u.setXattrs(fd, h)
 }
 
 func (u *unpacker) file(parent int, base string, h *tar.Header, body io.Reader, sparse bool) error {
@@ -253,7 +278,7 @@ func (u *unpacker) newFile(parent int, base string, h *tar.Header, body io.Reade
 	if err := unix.Fchown(fd, h.Uid, h.Gid); err != nil {
 		return fmt.Errorf("chown: %w", err)
 	}
-	if err := setXattrs(fd, h); err != nil {
+	if err := u.setXattrs(fd, h); err != nil {
 		return err
 	}
 	if err := unix.Fchmod(fd, uint32(h.Mode&0o7777)); err != nil {

@@ -120,6 +120,31 @@ func TestUnpackMakesHolesOfZeros(t *testing.T) {
 	}
 }
 
+// A directory with a default ACL gives it to no file that has none in the archive.
+func TestUnpackIntoADirectoryWithADefaultACL(t *testing.T) {
+	inside, _ := roottest.Jail(t)
+	const any = "\xff\xff\xff\xff"
+	acl := "\x02\x00\x00\x00" + "\x01\x00\x07\x00" + any + "\x02\x00\x07\x00\x0c\x00\x00\x00" + "\x04\x00\x05\x00" + any + "\x10\x00\x05\x00" + any + "\x20\x00\x00\x00" + any
+	dir := roottest.Dir("d")
+	dir.PAXRecords = map[string]string{"SCHILY.xattr.system.posix_acl_default": acl}
+	entries := roottest.Archive(t, dir, roottest.Dir("d/e"), roottest.File("d/f", "x"), &tar.Header{Typeflag: tar.TypeFifo, Name: "d/p", Mode: 0o666}, roottest.File("d/e/g", ""))
+	if _, err := Unpack(context.Background(), inside, nil, bytes.NewReader(entries), nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := roottest.Xattrs(t, filepath.Join(inside, "d")); got["system.posix_acl_default"] != acl {
+		t.Skipf("this filesystem has no ACLs: %v", got)
+	}
+	for name, mode := range map[string]os.FileMode{"d/e": os.ModeDir | 0o755, "d/f": 0o644, "d/p": os.ModeNamedPipe | 0o666, "d/e/g": 0o644} {
+		st, err := os.Lstat(filepath.Join(inside, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := roottest.Xattrs(t, filepath.Join(inside, name)); len(got) > 0 || st.Mode() != mode {
+			t.Errorf("%s has the mode %v and %q", name, st.Mode(), got)
+		}
+	}
+}
+
 func TestUnpackEndsWithItsContext(t *testing.T) {
 	inside, _ := roottest.Jail(t)
 	ctx, cancel := context.WithCancel(context.Background())
