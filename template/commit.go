@@ -15,11 +15,20 @@ import (
 	"croft/template/layer"
 )
 
-// commit puts an image with the one staged layer l into the store under im.Name and
-// returns it: see publish.
-func (s *Store) commit(ctx context.Context, st *stage, im Image, l stagedLayer) (Image, error) {
-	im.Layers, im.Size = []string{l.diffID.String()}, l.size
-	return s.commitImage(ctx, st, im.Name, configOf(im), []oci.Descriptor{l.blob})
+// commit puts an image with staged layers, the lowest first, into the store under im.Name
+// and returns it: see publish.
+func (s *Store) commit(ctx context.Context, st *stage, im Image, layers ...stagedLayer) (Image, error) {
+	blobs := im.setLayers(layers)
+	return s.commitImage(ctx, st, im.Name, configOf(im), blobs)
+}
+
+// setLayers gives im these layers, and returns their blobs.
+func (im *Image) setLayers(layers []stagedLayer) (blobs []oci.Descriptor) {
+	im.Layers, im.Size = nil, 0
+	for _, l := range layers {
+		im.Layers, im.Size, blobs = append(im.Layers, l.diffID.String()), im.Size+l.size, append(blobs, l.blob)
+	}
+	return blobs
 }
 
 // commitImage is commit of an image with the config c and any number of layers,

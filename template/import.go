@@ -36,8 +36,9 @@ type ImportOptions struct {
 }
 
 // Import creates the template name from a tar archive and returns it. The archive
-// contains a root filesystem, an OCI image layout or the output of docker save; its
-// files tell which. It may be compressed by gzip, bzip2, xz or zstd. An existing name
+// contains a root filesystem, an OCI image layout, the output of docker save, or an image of
+// Incus or LXD with its metadata; its files tell which. It may be compressed by gzip, bzip2, xz
+// or zstd. An image of squashfs with a root filesystem is imported too. An existing name
 // is fail.Taken unless o.Replace is set, an invalid archive fail.Usage. After an error
 // the store has no new image.
 func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOptions) (Image, error) {
@@ -84,7 +85,7 @@ func (s *Store) importArchive(ctx context.Context, st *stage, name string, r *bu
 		}
 		return s.importUnpacked(ctx, st, name, dir, o)
 	}
-	l, err := s.stageLayer(ctx, st, r, nil, layer.NewBudget(o.MaxSize))
+	l, err := s.stageArchive(ctx, st, r, layer.NewBudget(o.MaxSize))
 	if err != nil {
 		return Image{}, err
 	}
@@ -97,6 +98,8 @@ func (s *Store) importArchive(ctx context.Context, st *stage, name string, r *bu
 	switch {
 	case kindOf(t) != rootFiles:
 		return s.importImages(ctx, st, name, t, kindOf(t), o)
+	case isUnified(t) && o.Image == "":
+		return s.importUnified(ctx, st, name, t, o)
 	case o.Image != "":
 		return Image{}, fail.New(fail.Usage, "the archive contains no images, so %q cannot be chosen", o.Image)
 	case !slices.ContainsFunc(rootNames, t.Exists):
@@ -107,6 +110,26 @@ func (s *Store) importArchive(ctx context.Context, st *stage, name string, r *bu
 		s.warn(fmt.Sprintf("template %s: /bin is a directory of its own, and an upgrade that merges it with /usr/bin fails on an overlay: use croft create --storage plain for VPSs that are upgraded", name))
 	}
 	return im, err
+}
+
+// stageArchive stages a layer of the files of a tar archive or of an image of squashfs.
+func (s *Store) stageArchive(ctx context.Context, st *stage, r *bufio.Reader, budget *layer.Budget) (stagedLayer, error) {
+	if magic, _ := r.Peek(len(squashfsMagic)); string(magic) != squashfsMagic {
+		return s.stageLayer(ctx, st, r, nil, budget)
+	}
+	file := st.path("squashfs")
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return stagedLayer{}, layer.HostError(err)
+	}
+	_, err = io.Copy(f, budget.Stream(r))
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return stagedLayer{}, layer.ArchiveFailure(err)
+	}
+	return s.stageSquashfs(ctx, st, file, budget)
 }
 
 // mergesLater reports whether the root filesystem t is one of Debian or a relative without

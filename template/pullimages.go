@@ -2,15 +2,12 @@ package template
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -85,51 +82,30 @@ func (s *Store) stageStream(ctx context.Context, st *stage, from *downloads, im 
 	if err != nil {
 		return stagedImage{}, err
 	}
-	static, ignored, err := meta.Files(meta.texts)
-	if err != nil {
-		return stagedImage{}, err
-	}
 	budget := layer.NewBudget(o.MaxSize)
 	s.progress(Update{Step: "unpacking " + o.Name})
 	root, err := s.stageRoot(ctx, st, rootFile, im, budget)
 	if err != nil {
 		return stagedImage{}, err
 	}
-	layers := []stagedLayer{root}
-	if len(static) > 0 {
-		below := []string{st.path(layerName(root.diffID))}
-		l, err := s.stageLayer(ctx, st, bytes.NewReader(tarOf(static, meta.Created())), below, budget)
-		if err != nil {
-			return stagedImage{}, err
-		}
-		layers = append(layers, l)
-	}
-	if len(ignored) > 0 {
-		s.warn(fmt.Sprintf("image %s: croft does not fill in its templates of %s", im.Name(), strings.Join(ignored, ", ")))
+	layers, err := s.withStatic(ctx, st, root, meta, budget)
+	if err != nil {
+		return stagedImage{}, err
 	}
 	return s.describeStream(st, layers, im, meta.Metadata, o)
 }
 
 // describeStream stages the config and the manifest of an image with these layers.
 func (s *Store) describeStream(st *stage, layers []stagedLayer, im streams.Image, meta streams.Metadata, o PullOptions) (stagedImage, error) {
-	var ids []digest.Digest
-	var blobs []oci.Descriptor
-	size := int64(0)
-	for _, l := range layers {
-		ids, blobs, size = append(ids, l.diffID), append(blobs, l.blob), size+l.size
-	}
-	found, err := s.describeLayers(st, ids)
+	found, err := s.describeNew(st, layers)
 	if err != nil {
 		return stagedImage{}, err
 	}
-	found.Name, found.Architecture, found.Size = o.Name, o.Architecture, size
-	found.Variant = im.Variant
+	found.Name, found.Architecture, found.Variant = o.Name, o.Architecture, im.Variant
 	if found.Created = meta.Created(); found.Created.IsZero() {
 		found.Created, _ = time.Parse("20060102", im.Serial[:min(len(im.Serial), 8)])
 	}
-	for _, id := range ids {
-		found.Layers = append(found.Layers, id.String())
-	}
+	blobs := found.setLayers(layers)
 	return st.image(o.Name, configOf(found), blobs)
 }
 
@@ -156,53 +132,6 @@ func checkCombined(want digest.Digest, files ...string) error {
 	}
 	return nil
 }
-
-// imageMetadata is metadata.yaml of an image, and its files below templates/ by name.
-type imageMetadata struct {
-	streams.Metadata
-	texts map[string]string
-}
-
-// Limits of the archive with the metadata of an image. An unpacked file that is larger is refused.
-const (
-	maxMetadata  = 1 << 20
-	maxTemplates = 256
-)
-
-// readMetadata reads the metadata of an image from the tar archive name, which may also
-// have its files.
-func readMetadata(name string) (imageMetadata, error) {
-	m := imageMetadata{texts: map[string]string{}}
-	var yaml []byte
-	err := readTar(name, func(h *tar.Header, r io.Reader) error {
-		clean := strings.TrimPrefix(h.Name, "./")
-		template, isTemplate := strings.CutPrefix(clean, "templates/")
-		if h.Typeflag != tar.TypeReg || clean != metadataFile && !isTemplate {
-			return nil
-		}
-		if h.Size > maxMetadata || len(m.texts) >= maxTemplates {
-			return fail.New(fail.Usage, "the image's metadata is too large: %s", clean)
-		}
-		text, err := io.ReadAll(r)
-		if isTemplate {
-			m.texts[template] = string(text)
-		} else {
-			yaml = text
-		}
-		return err
-	})
-	if err != nil {
-		return m, err
-	}
-	if yaml == nil {
-		return m, fail.New(fail.Usage, "the image has no %s", metadataFile)
-	}
-	m.Metadata, err = streams.ParseMetadata(yaml)
-	return m, err
-}
-
-// metadataFile describes an image of Incus or LXD.
-const metadataFile = "metadata.yaml"
 
 // readTar calls each with the entries of the tar archive name, compressed or not.
 func readTar(name string, each func(h *tar.Header, r io.Reader) error) error {
@@ -303,17 +232,4 @@ func copyRoot(w io.Writer, name string) error {
 func belowRoot(name string) (string, bool) {
 	name, ok := strings.CutPrefix(strings.TrimPrefix(name, "./"), "rootfs")
 	return "." + name, ok && (name == "" || name[0] == '/')
-}
-
-// tarOf returns a tar archive with these files.
-func tarOf(files []streams.StaticFile, at time.Time) []byte {
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, f := range files {
-		// A bytes.Buffer takes all, and the names and sizes are those of the catalogue's limits.
-		_ = w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.Path, Size: int64(len(f.Text)), Mode: int64(f.Mode), Uid: f.UID, Gid: f.GID, ModTime: at, Format: tar.FormatPAX})
-		_, _ = io.WriteString(w, f.Text)
-	}
-	_ = w.Close()
-	return slices.Clone(b.Bytes())
 }

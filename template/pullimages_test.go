@@ -185,6 +185,32 @@ func TestFormatsOfImageServers(t *testing.T) {
 		}
 		roottest.SameLines(t, c.name, got, want)
 		unneeded(t, s)
+		for ftype, content := range c.files { // as a file
+			if ftype == "squashfs" || ftype == "incus_combined.tar.gz" {
+				im := mustImport(t, newStore(t, Options{}), "own", content, ImportOptions{})
+				if im.Distribution != "test" || len(im.Layers) != 1 {
+					t.Errorf("%s as a file: %+v", ftype, im)
+				}
+			}
+		}
+	}
+}
+
+// An image of Incus in one archive is imported with the files that its templates make.
+func TestImportOfAnIncusImage(t *testing.T) {
+	s := newStore(t, Options{})
+	archive := metaTar(t, roottest.Dir("rootfs/"), roottest.Dir("rootfs/etc/"), roottest.File("rootfs/etc/os-release", "ID=test\n"), roottest.File("rootfs/etc/inittab", "old"))
+	im := mustImport(t, s, "own", archive, ImportOptions{})
+	if im.Distribution != "test" || len(im.Layers) != 2 || im.Created.Unix() != 1750251670 {
+		t.Errorf("%+v", im)
+	}
+	tree, err := s.LayerDirs(im)
+	roottest.Must(t, err)
+	if got := roottest.List(t, tree[0]); got != "drwxr-xr-x etc\n-rw-r----- etc/inittab \"tty::respawn\"\n" {
+		t.Errorf("the upper layer has\n%s", got)
+	}
+	if _, err := s.Import(t.Context(), "other", bytes.NewReader(archive), ImportOptions{Image: "x"}); !fail.Is(err, fail.Usage) {
+		t.Errorf("an image is chosen: %v", err)
 	}
 }
 

@@ -8,6 +8,9 @@ import (
 	"croft/template/rootfs/diskfile"
 )
 
+// squashfsMagic begins an image of squashfs (SQUASHFS_MAGIC, little-endian).
+const squashfsMagic = "hsqs"
+
 // stageSquashfs stages a layer with the files of an image of squashfs. The kernel reads
 // it, mounted read-only and nowhere.
 func (s *Store) stageSquashfs(ctx context.Context, st *stage, file string, budget *layer.Budget) (stagedLayer, error) {
