@@ -58,7 +58,7 @@ of this host: adopt only what you trust, and look at --dry-run.`,
 			{Name: "dry-run", Usage: "create nothing, and print the settings"},
 			templates.MaxSizeOption(),
 		}, adoptSettings(), []cmdline.Option{options.LoginUserOption()}),
-		Synonyms: []string{"migrate", "convert-from"},
+		Synonyms: []string{"convert-from"},
 		Run:      a.Run(adopt),
 	}
 }

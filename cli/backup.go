@@ -218,31 +218,40 @@ func parseReplacement(s string) (replacement, error) {
 	return replacement{old, now}, nil
 }
 
-// importOptions reads the options of verbs that restore a backup.
-func importOptions(i *command.Invocation) (o runtime.ImportOptions, err error) {
+// replacements reads --network OLD=NEW and --network none.
+func replacements(i *command.Invocation) (networks map[string]string, none bool, err error) {
 	all := command.GetMany(i, "network", parseReplacement)
 	if i.Err != nil {
-		return o, i.Err
+		return nil, false, i.Err
 	}
 	for _, r := range all {
 		if r == (replacement{}) {
-			o.NoNetwork = true
+			none = true
 			continue
 		}
-		if o.Networks[r.old] != "" {
-			return o, command.UsageError("--network: %s is given twice", r.old)
+		if networks[r.old] != "" {
+			return nil, false, command.UsageError("--network: %s is given twice", r.old)
 		}
-		if o.Networks == nil {
-			o.Networks = map[string]string{}
+		if networks == nil {
+			networks = map[string]string{}
 		}
-		o.Networks[r.old] = r.new
+		networks[r.old] = r.new
+	}
+	if none && len(all) > 1 {
+		return nil, false, command.UsageError("--network: none, and others")
+	}
+	return networks, none, nil
+}
+
+// importOptions reads the options of verbs that restore a backup.
+func importOptions(i *command.Invocation) (o runtime.ImportOptions, err error) {
+	if o.Networks, o.NoNetwork, err = replacements(i); err != nil {
+		return o, err
 	}
 	o.Addresses = options.NewAddresses(i)
 	switch {
 	case i.Err != nil:
 		return o, i.Err
-	case o.NoNetwork && len(all) > 1:
-		return o, command.UsageError("--network: none, and others")
 	case o.NoNetwork && len(o.Addresses) > 0:
 		return o, command.UsageError("--ip: not with --network none, which has no interface")
 	}

@@ -128,6 +128,8 @@ func wordsFor(path []string, v *cmdline.Verb) []string {
 		return []string{"registry.example/web"}
 	case v.Args == "NAME URL":
 		return []string{"lab", "https://lab.example.org"}
+	case v.Name == "move":
+		return []string{"web", "host-2"}
 	case v.Name == "rename", v.Name == "clone":
 		return []string{"web", "www"}
 	case path[0] == "snapshot" && v.Name == "mount":
@@ -259,8 +261,11 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 			if path[0] == "route" && v.Name == "remove" && slices.Contains([]string{"from", "to", "priority"}, o.Name) {
 				words, base = []string{"web", "rule"}, append(base, "--table=100")
 			}
-			if id == "run --detach" {
+			if id == "run --detach" || id == "move --receive" {
 				words = nil
+			}
+			if slices.Contains([]string{"move --abort", "move --take-over", "move --settle"}, id) {
+				words = []string{"web"}
 			}
 			if id == "template recipe --json" || o.Name == "all" {
 				words = nil
@@ -299,6 +304,8 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 				value = "rootfs"
 			case "snapshot schedule --format":
 				value = "cron"
+			case "move --network":
+				value = "lan=dmz"
 			case "snapshot schedule --expire":
 				value = "9d"
 			}

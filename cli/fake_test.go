@@ -261,6 +261,36 @@ func (f *fake) Adopt(_ context.Context, name vps.Name, _ *runtime.Foreign, o run
 	return runtime.Info{Name: name}, f.call("Adopt", string(name), o)
 }
 
+func (f *fake) Move(_ context.Context, name vps.Name, o runtime.MoveOptions) (runtime.MoveResult, error) {
+	r := runtime.MoveResult{Name: cmp.Or(o.Name, name), Down: 1234 * time.Millisecond, Notes: []string{"its snapshots (2) are not moved"}}
+	if o.Check && f.refuse["taken"] != "" {
+		r.Problems = []string{f.refuse["taken"]}
+	}
+	if !o.Check {
+		o.Tell(r.Notes[0])
+	}
+	return r, f.call("Move", string(name), o)
+}
+
+func (f *fake) ReceiveMove(_ context.Context, in io.Reader, out io.Writer) error {
+	if _, err := io.Copy(out, in); err != nil {
+		return err
+	}
+	return f.call("ReceiveMove", "", nil)
+}
+
+func (f *fake) SettleMove(_ context.Context, name vps.Name, _ func(context.Context, string) (runtime.MoveLink, error)) error {
+	return f.call("SettleMove", string(name), nil)
+}
+
+func (f *fake) AbortMove(_ context.Context, name vps.Name, _ func(context.Context, string) (runtime.MoveLink, error)) error {
+	return f.call("AbortMove", string(name), nil)
+}
+
+func (f *fake) TakeMove(_ context.Context, name vps.Name) error {
+	return f.call("TakeMove", string(name), nil)
+}
+
 func (f *fake) CreateSnapshot(_ context.Context, name vps.Name, o runtime.SnapshotOptions) (runtime.SnapshotInfo, error) {
 	o.Name = cmp.Or(o.Name, "20260131-235959")
 	return runtime.SnapshotInfo{VPS: name, Name: o.Name, Running: name == "web", PauseMilliseconds: 7}, f.call("CreateSnapshot", string(name), o)

@@ -146,7 +146,7 @@ func renameVerb(a *command.App) *cmdline.Verb {
 		Name: "rename", Group: command.GroupChange, Args: "NAME NEW-NAME", Words: command.StoppedNames,
 		Summary:  "rename a stopped VPS",
 		Examples: []string{"croft rename web www"},
-		Synonyms: []string{"mv", "move", "ren"},
+		Synonyms: []string{"mv", "ren"},
 		About: `The VPS keeps its files, addresses, logs and published ports. Other VPSs reach it
 by the new name at once. A host name that is the same as the old name changes
 too; one that --hostname set does not.`,

@@ -203,6 +203,9 @@ func (mon *monitor) changedSince(started side) bool {
 // before a start, unless a command has done that.
 func (mon *monitor) beforeBoot(ctx context.Context) (vps.VPS, error) {
 	v, err := mon.store.Get(mon.name)
+	if err == nil {
+		err = mon.checkHere(mon.name)
+	}
 	if err != nil || mon.how != monitorEnded {
 		return v, err
 	}

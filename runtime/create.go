@@ -177,6 +177,11 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	if err := m.putDraft(ctx, draft, v, published); err != nil {
 		return err
 	}
+	if o.move != nil {
+		if err := draft.PutMove(*o.move); err != nil {
+			return err
+		}
+	}
 	if err := m.templates.Confirm(ctx, image); err != nil { // when the draft is saved the image is kept
 		return err
 	}

@@ -106,6 +106,7 @@ func (m *Manager) lookAtStopped(ctx context.Context, v vps.VPS, info Info, f *do
 		return
 	}
 	for _, check := range []func() error{
+		func() error { return m.checkHere(v.Name) },
 		func() error { _, err := m.rootfs(v); return err },
 		func() error { return m.store.Apart(ctx, v.Name, v.IDs) },
 		func() error { return m.unused(v.IDs) },

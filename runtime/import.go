@@ -106,6 +106,8 @@ type importing struct {
 	options ImportOptions
 	lock    *state.Locked // of the name; nil until that is known
 	from    vps.Name      // in the archive
+	move    *state.Move   // nil: it is not moved from another host
+	secrets []vps.SetCredential
 	backup.Restored
 }
 
@@ -206,12 +208,17 @@ func (i *importing) create(ctx context.Context, im template.Image) error {
 	if err := i.freeUUID(); err != nil {
 		return err
 	}
-	if err := i.freePorts(ctx); err != nil {
-		return err
+	if i.move == nil { // otherwise ports that are not free are an error
+		if err := i.freePorts(ctx); err != nil {
+			return err
+		}
 	}
 	o := CreateOptions{
 		like: v, held: i.Held, wanted: i.wanted(), started: i.Started, fitted: i.Fitted, IDSize: v.IDs.Size,
-		Connections: vps.DefaultConnections, fill: i.fillFrom(ctx, im),
+		Connections: vps.DefaultConnections, fill: i.fillFrom(ctx, im), move: i.move, Credentials: i.secrets,
+	}
+	for _, network := range i.options.Networks {
+		o.mapped = append(o.mapped, network)
 	}
 	if err := i.Manager.create(ctx, i.lock, o, im); err != nil {
 		return err
@@ -315,6 +322,9 @@ func (m *Manager) claimAddresses(ctx context.Context, v vps.VPS, o CreateOptions
 		return m.networkTables().Claim(ctx, v, o.anyAddresses())
 	}
 	lost, err := m.networkTables().Reclaim(ctx, v, o.held, true)
+	if err == nil && o.move != nil {
+		err = m.checkLost(o, lost)
+	}
 	for _, a := range lost {
 		if slices.Contains(o.wanted, a) {
 			return fail.New(fail.Taken, "the address %s is not free here, or not one of its network", a).WithHint("croft list --columns name,addresses")

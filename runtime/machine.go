@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
@@ -49,6 +50,10 @@ type machine struct {
 	criu       processSaver
 	limits     kernelLimits
 	host       func() (hostfacts.Facts, error)
+	// newParcel begins a parcel: template.Store.Parcel.
+	newParcel func(ctx context.Context, base string, r rootfs.Rootfs, o template.BackupOptions) (parcel, error)
+	// lacks returns what the host lacks, without which no VPS can run; nil: it is not checked.
+	lacks func(ctx context.Context) ([]string, error)
 	// sleep waits before a failed step is repeated.
 	sleep func(time.Duration)
 	// trySysctls is fail.Usage if a VPS cannot set one of sysctls.
@@ -296,6 +301,17 @@ type liveCopy interface {
 	Pass(ctx context.Context) (tree.Copied, error)
 	LastPass(ctx context.Context) (tree.Copied, error) // nothing writes meanwhile
 	Finish() error                                     // makes the copy durable
+	// Leave ends the passes. What has changed since is still known: template.Changed.
+	Leave()
+	template.Changed
+	Close()
+}
+
+// parcel is a backup that is sent in parts: template.Parcel, which documents the methods.
+type parcel interface {
+	Blobs() []template.Blob
+	Add(ctx context.Context, settings json.RawMessage, c template.Changed, at string, old, now []rootfs.Frozen) error
+	Write(ctx context.Context, w io.Writer, step string, has func(digest string) bool) error
 	Close()
 }
 
@@ -324,6 +340,7 @@ type templates interface {
 	PullBackup(ctx context.Context, ref string, o template.PullOptions, u template.BackupUse) error
 	ImportBackup(ctx context.Context, r io.Reader, u template.BackupUse) error
 	ImportSystem(ctx context.Context, y template.System, use func(template.Image) error, used func() (map[string][]string, error)) error
+	HasBlob(digest string) bool
 	RemoveAbandoned(ctx context.Context, used func() (map[string][]string, error)) error
 	Prune(ctx context.Context, used func() (map[string][]string, error)) error
 	Remove(ctx context.Context, ref string, used func() (map[string][]string, error)) error

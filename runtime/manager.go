@@ -7,6 +7,7 @@
 package runtime
 
 import (
+	"context"
 	"io"
 	"os"
 	"path/filepath"
@@ -38,6 +39,7 @@ import (
 	"croft/runtime/sysctls"
 	"croft/runtime/tables"
 	"croft/template"
+	"croft/template/rootfs"
 )
 
 // The default directories of a Manager.
@@ -100,9 +102,10 @@ func New(o Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Manager{
+	images := template.Open(store.TemplatesDir(), template.Options{Progress: o.Progress, Warn: warn})
+	m := &Manager{
 		store:     store,
-		templates: template.Open(store.TemplatesDir(), template.Options{Progress: o.Progress, Warn: warn}),
+		templates: images,
 		machine: machine{
 			containers: container.Engine{Root: paths.Containers(store), Manager: cgroups},
 			networks: hostnet.Networks{Open: func() (*host.Host, error) {
@@ -129,6 +132,9 @@ func New(o Options) (*Manager, error) {
 			trySysctls: sysctls.Try,
 			initFile:   holder.Install,
 			become:     becomeHolder,
+			newParcel: func(ctx context.Context, base string, r rootfs.Rootfs, o template.BackupOptions) (parcel, error) {
+				return images.Parcel(ctx, base, r, o)
+			},
 		},
 		command:    o.Command,
 		lockWait:   o.LockTimeout,
@@ -138,7 +144,9 @@ func New(o Options) (*Manager, error) {
 		config:     o.Config,
 		keepLimits: o.KeepHostLimits,
 		hooks:      hooks.Dir{Path: filepath.Join(o.Config, HookDir)},
-	}, nil
+	}
+	m.lacks = m.hostLacks
+	return m, nil
 }
 
 // readHost reads the facts of the host for VPSs of this store.

@@ -77,6 +77,8 @@ type CreateOptions struct {
 	fill   func(rootfs.Rootfs) error // of a clone with plain storage: makes its files
 	held   []state.HeldInterface     // an import: its interfaces should own this
 	wanted []netip.Addr              // of these, what it must get
+	move   *state.Move               // an import: it is moved from another host, and incoming. It needs what held has
+	mapped []string                  // networks of such a VPS in which it needs nothing of that
 
 	started bool     // an import: it has had its first start
 	fitted  []string // the steps that this made

@@ -11,6 +11,7 @@ import (
 	"croft/runtime/endreason"
 	"croft/runtime/hooks"
 	"croft/runtime/look"
+	"croft/runtime/moves"
 	"croft/runtime/observe"
 	"croft/runtime/paths"
 	"croft/runtime/restarts"
@@ -27,12 +28,21 @@ func (m *Manager) lock(ctx context.Context, name vps.Name) (*state.Locked, error
 // running VPS without a monitor a new one. A VPS that ended while it had no
 // monitor and should run is started again. A repair that fails is a warning.
 func (m *Manager) lockAndLoad(ctx context.Context, name vps.Name) (*state.Locked, vps.VPS, error) {
-	l, v, err := m.lockAndLoadAsIs(ctx, name)
+	l, err := m.lock(ctx, name)
 	if err != nil {
+		return nil, vps.VPS{}, err
+	}
+	_, start, _ := moves.Broken(m.moveOf(name))
+	v, err := m.loadLocked(ctx, l)
+	if err != nil {
+		l.Unlock()
 		return nil, vps.VPS{}, err
 	}
 	if err := m.startAfterUnseenEnd(ctx, l, v); err != nil {
 		m.warn(err.Error())
+	}
+	if start {
+		m.startAfterMove(ctx, l)
 	}
 	return l, v, nil
 }
@@ -63,6 +73,9 @@ func (m *Manager) loadLocked(ctx context.Context, l *state.Locked) (vps.VPS, err
 	}
 	if err == nil {
 		err = m.settleFrozen(v)
+	}
+	if err == nil {
+		err = m.settleMove(l)
 	}
 	if err == nil {
 		m.settleStorage(ctx, v)

@@ -124,6 +124,9 @@ func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow
 	if !held {
 		defer life.Close()
 	}
+	if err := m.checkHere(l.Name()); err != nil {
+		return err
+	}
 	seen, err := m.observe(l.Name())
 	if err != nil {
 		return err

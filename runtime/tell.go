@@ -39,12 +39,13 @@ const (
 	eventFrom      = "from"    // the former name
 	eventUntil     = "until"   // when a kept VPS is deleted
 	eventSnapshot  = "snapshot"
+	eventHost      = "host" // the other host of a move
 )
 
 // EventAttributes returns all keys of Event.Attributes.
 func EventAttributes() []string {
 	return []string{eventTemplate, eventAddresses, eventAddress, eventInterface, eventBoot, eventCount, eventReason, eventStatus, eventDetail,
-		eventRequested, eventOOM, eventProcess, eventPID, eventMemory, eventLimit, events.Total, events.UsedPercent, eventChanges, eventFrom, eventUntil, eventSnapshot}
+		eventRequested, eventOOM, eventProcess, eventPID, eventMemory, eventLimit, events.Total, events.UsedPercent, eventChanges, eventFrom, eventUntil, eventSnapshot, eventHost}
 }
 
 const yes = "yes"

@@ -667,6 +667,16 @@ func (c fakeCopy) LastPass(ctx context.Context) (tree.Copied, error) {
 
 func (c fakeCopy) Finish() error { return c.effect("finish a copy", func() error { return nil }) }
 func (c fakeCopy) Close()        {}
+func (c fakeCopy) Leave()        {}
+
+func (c fakeCopy) Changes(_ context.Context, _ string, old, new []rootfs.Frozen, _ func(*os.File, func(func(tree.Change) error) error) error) error {
+	return c.effect("find the last changes", func() error {
+		if old[0].Dir != c.to || len(old) != len(new) {
+			return fmt.Errorf("the layers are %v and %v", old, new)
+		}
+		return nil
+	})
+}
 
 func (w fakeRootfses) Mount(r rootfs.Rootfs) error {
 	return w.effect("mount", func() error {
@@ -1068,6 +1078,7 @@ func (f fakeTemplates) ImportSystem(_ context.Context, _ template.System, use fu
 	}
 	return use(image)
 }
+func (fakeTemplates) HasBlob(string) bool { return false }
 func (fakeTemplates) RemoveAbandoned(context.Context, func() (map[string][]string, error)) error {
 	return nil
 }
@@ -1135,6 +1146,9 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 		initFile: func(string) (string, error) { return "/holder", nil },
 		become: func(string, string, holder.Config) (func() error, error) {
 			return func() error { return nil }, nil
+		},
+		newParcel: func(_ context.Context, _ string, _ rootfs.Rootfs, o template.BackupOptions) (parcel, error) {
+			return &fakeParcel{w, o.Settings}, w.effect("pack", func() error { return nil })
 		},
 	}
 	return m, w

@@ -135,10 +135,10 @@ func (s *Store) pins() []string {
 	return all
 }
 
-// RemoveAbandoned removes the images of imports that were killed before the images had a
-// user. used is that of Remove.
+// RemoveAbandoned removes what killed commands have left, and the images of imports that
+// were killed before the images had a user. used is that of Remove.
 func (s *Store) RemoveAbandoned(ctx context.Context, used func() (map[string][]string, error)) error {
-	if len(s.pins()) == 0 {
+	if stages, _ := filepath.Glob(s.path("tmp", "stage-*")); len(stages) == 0 { // the pattern is valid
 		return nil
 	}
 	unlock, err := s.lock(ctx, storeLock)

@@ -44,6 +44,11 @@ type Manager interface {
 	Import(ctx context.Context, r io.Reader, o runtime.ImportOptions) (runtime.Info, error)
 	OpenForeign(ctx context.Context, o runtime.ForeignOptions) (*runtime.Foreign, error)
 	Adopt(ctx context.Context, name vps.Name, f *runtime.Foreign, o runtime.AdoptOptions) (runtime.Info, error)
+	Move(ctx context.Context, name vps.Name, o runtime.MoveOptions) (runtime.MoveResult, error)
+	ReceiveMove(ctx context.Context, in io.Reader, out io.Writer) error
+	SettleMove(ctx context.Context, name vps.Name, dial func(ctx context.Context, host string) (runtime.MoveLink, error)) error
+	AbortMove(ctx context.Context, name vps.Name, dial func(ctx context.Context, host string) (runtime.MoveLink, error)) error
+	TakeMove(ctx context.Context, name vps.Name) error
 	Run(ctx context.Context, o runtime.RunOptions) (status int, err error)
 	Change(ctx context.Context, name vps.Name, edits ...vps.Edit) error
 	Settings(ctx context.Context, name vps.Name) (vps.VPS, error)

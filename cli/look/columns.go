@@ -79,6 +79,7 @@ func columns() []column {
 			}
 			return v.LastEnd.Reason
 		}},
+		{name: "move", value: func(v vpsRow) string { return v.Move.String() }},
 		{name: "files", value: func(v vpsRow) string { return v.Files }},
 		{name: "error", value: func(v vpsRow) string { return v.Error }},
 	})

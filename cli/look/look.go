@@ -56,6 +56,14 @@ type vpsStatus struct {
 	Pending []string       `json:"pending"`
 }
 
+// elsewhere says that a VPS belongs to another host, or is about to.
+func elsewhere(info runtime.Info) string {
+	if info.Move == nil || info.Move.Step == "arrived" || info.Move.Step == "abandoned" {
+		return ""
+	}
+	return info.Move.String()
+}
+
 // pendingText names the settings that take effect at the next start.
 func pendingText(pending []string) string {
 	if len(pending) == 0 {
@@ -72,7 +80,7 @@ func printStatus(ctx context.Context, i *command.Invocation) error {
 		for _, info := range infos {
 			states = append(states, vpsStatus{string(info.Name), info.Status, info.Booted, append([]string{}, info.Pending...)})
 			words = append(words, []string{string(info.Status)})
-			t = append(t, []string{string(info.Name), string(info.Status), cmp.Or(info.Error, EndText(info.LastEnd), info.FirstBoot.String(), pendingText(info.Pending))})
+			t = append(t, []string{string(info.Name), string(info.Status), cmp.Or(info.Error, elsewhere(info), EndText(info.LastEnd), info.FirstBoot.String(), pendingText(info.Pending))})
 		}
 		switch {
 		case o.Name == display.FormatJSON:

@@ -80,6 +80,7 @@ type Command struct {
 	Version  string   // of this croft, as "croft version" prints it
 	Missing  int      // the exit status if the host has no croft
 	Invalid  int      // the exit status of an invalid command line
+	Options  []string // more options of ssh: NAME=VALUE
 }
 
 // script runs on the host: the words of the line follow its first arguments. If the line
@@ -98,6 +99,9 @@ func (h Host) Line(c Command) []string {
 	if c.Terminal {
 		// Without the message that the connection is closed.
 		line = []string{"ssh", "-t", "-o", "LogLevel=ERROR"}
+	}
+	for _, o := range c.Options {
+		line = append(line, "-o", o)
 	}
 	if h.User != "" {
 		line = append(line, "-l", h.User)

@@ -46,6 +46,10 @@ func TestLine(t *testing.T) {
 	if len(got) != len(want)+1 || !slices.Equal(got[:len(want)], want) || !strings.HasSuffix(got[len(want)], " host 'croft 1' 8 2 list") {
 		t.Errorf("%q", got)
 	}
+	got = Host{Name: "host"}.Line(Command{Options: []string{"ConnectTimeout=20"}})
+	if want := []string{"ssh", "-T", "-o", "ConnectTimeout=20", "--", "host"}; !slices.Equal(got[:len(got)-1], want) {
+		t.Errorf("with an option: %q", got)
+	}
 	got = Host{Name: "host"}.Line(Command{Terminal: true})
 	if want := []string{"ssh", "-t", "-o", "LogLevel=ERROR", "--", "host"}; !slices.Equal(got[:len(got)-1], want) {
 		t.Errorf("with a terminal: %q", got)

@@ -43,6 +43,7 @@ const (
 	Renamed        = "renamed"
 	Destroyed      = "destroyed"
 	Restored       = "restored" // from the trash
+	Moved          = "moved"    // to another host
 	// Snapshots.
 	SnapshotCreated  = "snapshot-created"
 	SnapshotRestored = "snapshot-restored"
@@ -59,7 +60,7 @@ const UsedPercent = "used-percent"
 // All returns all values of Event.Event.
 func All() []string {
 	return []string{Created, Started, Rebooted, Restarted, Failed, Booted, Stopped, OutOfMemory, LimitReached, DiskNearlyFull, Adopted, Paused, Resumed, Checkpointed,
-		Changed, AddressAdded, AddressRemoved, Renamed, Destroyed, Restored,
+		Changed, AddressAdded, AddressRemoved, Renamed, Destroyed, Restored, Moved,
 		SnapshotCreated, SnapshotRestored, SnapshotDeleted}
 }
 

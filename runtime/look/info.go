@@ -116,6 +116,7 @@ type Info struct {
 	Dmesg       bool              `json:"dmesg"`   // whether it has kernel messages of its own
 	Restart     vps.Restart       `json:"restart"` // no, on-failure, on-failure:N or always
 	Restarts    Restarts          `json:"restarts"`
+	Move        *MoveInfo         `json:"move"`      // its last move from or to another host; nil if there was none
 	ShouldRun   bool              `json:"shouldRun"` // it was started and has not been stopped since
 	Pending     []string          `json:"pending"`   // settings that take effect at the next start; of a VPS that runs
 	LastEnd     *state.End        `json:"lastEnd"`
@@ -124,6 +125,35 @@ type Info struct {
 	Cgroup      string            `json:"cgroup"`     // as in its bundle; "" if it does not run
 	MonitorLog  string            `json:"monitorLog"` // log file of its monitor; it exists after the first start
 	Error       string            `json:"error,omitempty"`
+}
+
+// A MoveInfo says how far a move of a VPS between two hosts is. Only the host to which the
+// VPS belongs can start it.
+type MoveInfo struct {
+	Step  state.MoveStep `json:"step"`
+	Host  string         `json:"host"` // the other one
+	Name  vps.Name       `json:"name"` // of the VPS there
+	Began time.Time      `json:"began"`
+}
+
+// String is the move in a few words.
+func (m *MoveInfo) String() string {
+	if m == nil {
+		return ""
+	}
+	switch m.Step {
+	case state.MoveIncoming:
+		return "incoming from " + m.Host
+	case state.MoveArrived:
+		return "arrived from " + m.Host
+	case state.MoveDone:
+		return "moved to " + m.Host
+	case state.MoveCommitted:
+		return "belongs to " + m.Host
+	case state.MoveAbandoned:
+		return "not moved to " + m.Host
+	}
+	return "moving to " + m.Host
 }
 
 // Restarts are what the restart policy has done since a command started the VPS.
@@ -288,6 +318,11 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 		l.Warn(err.Error())
 	} else if ok {
 		info.Checkpoint = &c.Time
+	}
+	if record, err := l.Store.Move(v.Name); err != nil {
+		l.Warn(err.Error())
+	} else if record != nil {
+		info.Move = &MoveInfo{Step: record.Step, Host: record.Host, Name: record.Name, Began: record.Began}
 	}
 	seen, err := l.Observer.Observe(v.Name)
 	if err == nil {

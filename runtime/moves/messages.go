@@ -24,6 +24,7 @@ const (
 type Request struct {
 	Ask   string   `json:"ask"`
 	Token string   `json:"token"`
+	Name  vps.Name `json:"name,omitempty"`  // of the VPS on the target, of AskKnow and AskDrop
 	Offer *Offer   `json:"offer,omitempty"` // of AskCheck
 	Blobs []string `json:"blobs,omitempty"` // of AskBlobs: digests
 	// Secrets are the values of the credentials, by their names. Of AskLast.

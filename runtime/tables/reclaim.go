@@ -51,10 +51,15 @@ func (ts Tables) Reclaim(ctx context.Context, v vps.VPS, held []state.HeldInterf
 	return lost, ts.Claim(ctx, v, nil)
 }
 
+// FormerClaim is the claim of owner that h was.
+func FormerClaim(owner vps.Name, h state.HeldInterface) network.Claim {
+	return network.Claim{Owner: owner, Interface: h.Name, MAC: h.MAC, Addresses: h.Addresses, Connections: h.Connections}
+}
+
 // reclaim is Reclaim for one interface. Like claimFreeOnLAN it asks the LAN
 // while it has the claim.
 func (ts Tables) reclaim(ctx context.Context, owner vps.Name, h state.HeldInterface, host []netip.Addr, replace bool) (lost []netip.Addr, err error) {
-	former := network.Claim{Owner: owner, Interface: h.Name, MAC: h.MAC, Addresses: h.Addresses, Connections: h.Connections}
+	former := FormerClaim(owner, h)
 	const tries = 20 // addresses of a LAN that is full
 	for range tries {
 		var now network.Table

@@ -1,0 +1,216 @@
+//go:build integration
+
+package integration
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// An otherHost is a second host on this machine: a mount namespace with a /run of its own,
+// a network namespace, and directories of croft. Its name for ssh is "far".
+type otherHost struct {
+	*testing.T
+	dir  string
+	hold *exec.Cmd // a process that keeps the namespaces
+	path string    // with ssh
+}
+
+// newOtherHost makes another host, which ends with the test.
+func newOtherHost(t *testing.T) *otherHost {
+	t.Helper()
+	h := &otherHost{T: t, dir: t.TempDir()}
+	for _, open := range []string{h.dir, filepath.Dir(h.dir)} { // for the users of VPSs
+		if err := os.Chmod(open, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, sub := range []string{"ssh", "far", "root", "etc/hooks.d"} {
+		if err := os.MkdirAll(filepath.Join(h.dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.hold = exec.Command("sh", "-c", "mount --make-rprivate / && mount -t tmpfs none /run && ip link set lo up && echo ready && exec sleep 100000")
+	h.hold.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
+	ready, err := h.hold.StdoutPipe()
+	if err == nil {
+		err = h.hold.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.hold.Process.Kill(); _ = h.hold.Wait() })
+	if _, err := ready.Read(make([]byte, 8)); err != nil {
+		t.Fatal("the other host is not ready: ", err)
+	}
+	h.script("ssh/ssh", fmt.Sprintf("#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift 2\nPATH=%s/far:$PATH; export PATH\nexec nsenter -t %d -m -n sh -c \"$*\"\n", h.dir, h.hold.Process.Pid))
+	h.script("far/croft", fmt.Sprintf("#!/bin/sh\nexec env CROFT_CONFIG_DIR=%s/etc %s --root %[1]s/root --run-dir /run/croft \"$@\"\n", h.dir, world.croft))
+	h.path = filepath.Join(h.dir, "ssh") + ":" + os.Getenv("PATH")
+	return h
+}
+
+func (h *otherHost) script(name, text string) {
+	h.Helper()
+	if err := os.WriteFile(filepath.Join(h.dir, name), []byte(text), 0o755); err != nil {
+		h.Fatal(err)
+	}
+}
+
+// here is croft on this host, which reaches the other one.
+func (h *otherHost) here(args ...string) *exec.Cmd {
+	cmd := command(context.Background(), args...)
+	cmd.Env = append(cmd.Env, "PATH="+h.path, "CROFT_CONFIG_DIR="+h.dir+"/near")
+	return cmd
+}
+
+// move is croft move.
+func (h *otherHost) move(args ...string) result {
+	args = append([]string{"move"}, args...)
+	return finish(h.here(args...), args)
+}
+
+// try runs croft on the other host.
+func (h *otherHost) try(args ...string) result {
+	args = append([]string{"-H", "far"}, args...)
+	cmd := h.here()
+	cmd.Args = append([]string{world.croft}, args...) // its directories are those of the other host
+	return finish(cmd, args)
+}
+
+func (h *otherHost) must(args ...string) string {
+	h.Helper()
+	r := h.try(args...)
+	if r.status != 0 {
+		h.Fatal(r)
+	}
+	return strings.TrimSuffix(r.out, "\n")
+}
+
+// where says on which of the two hosts the VPS runs.
+func (h *otherHost) where(vps, there string) string {
+	far := strings.Contains("\n"+h.must("list", "--format", "{{.name}} {{.status}}"), "\n"+there+" running")
+	return fmt.Sprintf("here %v, there %v", status(h.T, vps) == "running", far)
+}
+
+const (
+	here, there = "here true, there false", "here false, there true"
+)
+
+// A running VPS moves to another host, with the files that it has written until its end,
+// its address and its credentials. What is wrong is refused before anything changes.
+func TestMove(t *testing.T) {
+	hostAsBefore(t)
+	far := newOtherHost(t)
+	vps := boot(t, "busybox", "--memory", "64M", "--restart", "no", "--credential", "token=secret")
+	moved := vps + "-far"
+	t.Cleanup(func() { far.try("destroy", "--force", "--if-exists", moved); far.try("network", "remove", "croft0") })
+	at := address(t, vps, 0)
+	sh(t, vps, `mkdir /srv/data && echo kept >/srv/data/file && ln /srv/data/file /srv/data/link && chown 33:33 /srv/data && rm /etc/issue
+		(while :; do date >>/srv/data/written; usleep 10000; done) >/dev/null 2>&1 &`)
+	must(t, "snapshot", "create", vps, "before")
+
+	taken := "taken-" + vps
+	far.must("create", "--template", "busybox", "--ip", at, taken)
+	before := far.must("list")
+	checkRefusal(t, far.move("--check", vps, "far", "--name", taken), 5, "exists there")
+	checkRefusal(t, far.move("--check", vps, "far", "--name", moved), 5, at)
+	checkRefusal(t, far.move(vps, "far", "--name", moved), 5, at)
+	checkRefusal(t, far.move(vps, "far", "--name", moved, "--network", "croft0=nosuch"), 5, "does not exist")
+	if now := far.must("list"); now != before || far.where(vps, moved) != here || exists(world.root+"/vps/"+vps+"/move.json") {
+		t.Errorf("a refused move has changed something: %s", now)
+	}
+	far.must("destroy", "--force", taken)
+	if r := far.move("--check", vps, "far", "--name", moved); r.status != 0 || !strings.Contains(r.errOut, "snapshots (1) are not moved") {
+		t.Error(r)
+	}
+
+	r := far.move(vps, "far", "--name", moved)
+	if r.status != 0 || r.out != moved+"\n" {
+		t.Fatal(r)
+	}
+	if got := far.where(vps, moved); got != there {
+		t.Errorf("it runs %s", got)
+	}
+	got := far.must("exec", moved, "--", "sh", "-c", `cat /srv/data/link; stat -c %u:%h /srv/data /srv/data/file; ls /etc/issue 2>/dev/null; ip -4 addr show eth0`)
+	if !strings.HasPrefix(got, "kept\n33:") || !strings.Contains(got, "0:2\n") || strings.Contains(got, "issue") || !strings.Contains(got, at) {
+		t.Errorf("there it has %s", got)
+	}
+	refused(t, 5, "was moved to far", "start", vps)
+	must(t, "host", "boot")
+	if got := far.where(vps, moved); got != there {
+		t.Errorf("after a boot of the source: %s", got)
+	}
+	checkRefusal(t, far.move("--abort", vps), 5, "belongs to far")
+	far.must("destroy", "--force", moved)
+	if r := far.move("--abort", vps); r.status != 0 || status(t, vps) != "running" {
+		t.Error(r)
+	}
+	if got := sh(t, vps, "cat /srv/data/file"); got != "kept" {
+		t.Errorf("back here it has %q", got)
+	}
+}
+
+// The command is killed while a hook runs, before the stop, after it, when the other host
+// has a copy, and when the VPS belongs to that. Then the VPS runs on exactly one host, and
+// the same command ends the move.
+func TestKilledMove(t *testing.T) {
+	hostAsBefore(t)
+	far := newOtherHost(t)
+	vps := boot(t, "busybox", "--network", "none", "--memory", "64M")
+	moved := vps + "-far"
+	t.Cleanup(func() { far.try("destroy", "--force", "--if-exists", moved) })
+	sh(t, vps, "echo kept >/srv/file")
+	for _, c := range []struct{ config, hook, runs string }{
+		{"near", "pre-stop", here}, {"near", "post-stop", here}, {"etc", "post-create", here}, {"etc", "pre-start", there},
+	} {
+		t.Run(c.hook, func(t *testing.T) {
+			reached, release := filepath.Join(far.dir, "reached-"+c.hook), filepath.Join(far.dir, "release-"+c.hook)
+			hook := filepath.Join(far.dir, c.config, "hooks.d", "10-waits")
+			t.Cleanup(func() { _ = os.WriteFile(release, nil, 0o600) }) // the hook ends also if the test fails
+			if err := os.MkdirAll(filepath.Dir(hook), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			far.script(c.config+"/hooks.d/10-waits", fmt.Sprintf("#!/bin/sh\n[ $1 = %s ] || exit 0\n[ ! -e %s ] || exit 0\ntouch %[2]s\nwhile [ ! -e %s ]; do sleep 0.1; done\n", c.hook, reached, release))
+			cmd := far.here("--lock-timeout", "60s", "move", vps, "far", "--name", moved) // the guard of the last one may still work
+			var said strings.Builder
+			cmd.Stdout, cmd.Stderr = &said, &said
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the hook runs", func() bool { return exists(reached) })
+			kill9(t, cmd.Process.Pid)
+			if err := os.WriteFile(release, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait() // what it has started may hold its output
+			eventually(t, "it runs on one host", func() bool {
+				if now := far.where(vps, moved); now == "here true, there true" {
+					t.Fatal("it runs on both hosts")
+				} else {
+					return now == c.runs
+				}
+				return false
+			})
+			if err := os.Remove(hook); err != nil {
+				t.Error(err)
+			}
+		})
+		if t.Failed() {
+			return
+		}
+	}
+	if got := far.must("exec", moved, "--", "cat", "/srv/file"); got != "kept" {
+		t.Errorf("there it has %q", got)
+	}
+	eventually(t, "the guard has completed the move", func() bool { return must(t, "list", "--format", "{{.move.step}}", vps) == "moved" })
+	refused(t, 5, "moved to far", "--lock-timeout", "60s", "start", vps)
+	checkRefusal(t, far.move("--lock-timeout", "60s", vps, "far", "--name", moved), 5, "was moved to far already")
+}
