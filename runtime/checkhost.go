@@ -12,6 +12,7 @@ import (
 	"croft/template/recipe"
 	"croft/template/rootfs"
 	"croft/template/rootfs/diskfile"
+	"croft/template/rootfs/quotadir"
 )
 
 // A HostCheck is the check of one thing that croft needs or can use on the host.
@@ -43,6 +44,7 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 	if f.CriuWhy = why(err); version != (checkpoint.Version{}) {
 		f.Criu = version.String()
 	}
+	f.QuotaWhy = why(quotadir.Why(m.store.Root))
 	builder, err := recipe.Builder()
 	f.Builder, f.BuilderWhy = builder, why(err)
 	facts, err := m.host()

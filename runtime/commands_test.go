@@ -419,6 +419,12 @@ func upperOfWeb(f *faulty) string {
 	return ownOf(rootfs.Rootfs{Dir: f.m.store.FSDir("web"), Tree: v.Tree, Image: f.m.store.DiskImage(v)})
 }
 
+// withQuotas makes disks ones with quotas.
+func withQuotas(f *faulty) error {
+	f.w.quotas = true
+	return nil
+}
+
 func createPlainWithDisk(f *faulty) error {
 	_, err := f.m.Create(background, "web", CreateOptions{Template: "t", Storage: vps.StoragePlain, DiskBytes: 64 << 20})
 	return err
@@ -805,6 +811,13 @@ func commands() []trial {
 		{name: "snapshot restore of a plain disk", method: "RestoreSnapshot", ready: steps{createPlainWithDisk, writeFile, snapshotWeb("one"), writeFile}, do: restoreOne},
 		{name: "snapshot restore of a disk that was plain", method: "RestoreSnapshot", ready: steps{createPlainWithDisk, writeFile, snapshotWeb("one"), convertWeb(vps.StorageOverlay)}, do: restoreOne},
 		{name: "clone of a plain disk", method: "Clone", ready: steps{createPlainWithDisk, writeFile}, do: cloneWeb(CloneOptions{})},
+		{name: "create with a quota", method: "Create", ready: steps{withQuotas}, do: createWithDisk, undone: true},
+		edit("set a quota", append(steps{withQuotas}, append(slices.Clone(stopped), writeFile)...), vps.SetDisk{Bytes: 64 << 20}),
+		edit("set a larger quota", steps{withQuotas, createWithDisk, startWeb}, vps.SetDisk{Bytes: 128 << 20}),
+		edit("set a smaller quota", steps{withQuotas, createWithDisk, startWeb}, vps.SetDisk{Bytes: 32 << 20}, vps.SetInodes{Inodes: 5000}),
+		edit("set no quota", steps{withQuotas, createWithDisk, writeFile}, vps.SetDisk{}),
+		{name: "convert a quota to plain", method: "Convert", ready: steps{withQuotas, createWithDisk, writeFile}, undone: true, do: convertWeb(vps.StoragePlain)},
+		{name: "snapshot restore of a quota", method: "RestoreSnapshot", ready: steps{withQuotas, createWithDisk, writeFile, snapshotWeb("one"), writeFile}, do: restoreOne},
 		{name: "snapshot create of a disk", method: "CreateSnapshot", ready: steps{createWithDisk, writeFile}, do: snapshotWeb("one")},
 		{name: "snapshot restore of a disk", method: "RestoreSnapshot", ready: steps{createWithDisk, writeFile, snapshotWeb("one"), writeFile}, do: func(f *faulty) error {
 			return f.m.RestoreSnapshot(background, "web", "one")

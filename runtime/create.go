@@ -142,6 +142,9 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 		return err
 	}
 	if err := m.makeFilesOf(ctx, root, &v, o); err != nil {
+		return whyNotCopied(v, err)
+	}
+	if err := m.checkFits(draft.Dir, v); err != nil {
 		return err
 	}
 	if _, err := putCredentials(draft.Dir, v, o.Credentials); err != nil { // goes with the draft

@@ -21,13 +21,44 @@ func (m *Manager) createDisk(ctx context.Context, dir string, v *vps.VPS) error 
 	if !v.Disk.Limited() {
 		return nil
 	}
-	v.Disk.Kind, v.Disk.Image = vps.DiskImage, state.DiskImageName()
-	return m.disks.Create(ctx, state.DiskImageIn(dir, *v), diskfile.Size{Bytes: v.Disk.Bytes, Inodes: v.Disk.Inodes})
+	v.Disk.Kind = vps.DiskImage
+	if !v.Privileged { // root of the host can exceed a quota, and leave it
+		v.Disk.Kind = m.disks.Kind(dir)
+	}
+	v.Disk.Image = state.DiskImageName(v.Disk.Kind)
+	return m.disks.Create(ctx, v.Disk.Kind, state.DiskImageIn(dir, *v), sizeOf(v.Disk))
+}
+
+// sizeOf is the size of a disk with a limit.
+func sizeOf(d vps.Disk) diskfile.Size { return diskfile.Size{Bytes: d.Bytes, Inodes: d.Inodes} }
+
+// checkFits is fail.State if v, whose files are in dir, has more of them than its quota
+// allows: a limit is no limit for croft itself. No-op for other kinds of disks.
+func (m *Manager) checkFits(dir string, v vps.VPS) error {
+	if v.Disk.Kind != vps.DiskQuota {
+		return nil
+	}
+	return whyNotCopied(v, m.disks.Fits(state.DiskImageIn(dir, v), sizeOf(v.Disk)))
+}
+
+// limitDisk gives a VPS with a quota the limits of its settings: a command that was to
+// change them was killed, or the quotas were off. No-op without a quota.
+func (m *Manager) limitDisk(v vps.VPS) error {
+	if v.Disk.Kind != vps.DiskQuota {
+		return nil
+	}
+	if err := m.disks.SetQuota(m.store.DiskImage(v), sizeOf(v.Disk)); err != nil {
+		return fmt.Errorf("%s: its disk is not limited: %w", v.Name, err)
+	}
+	return nil
 }
 
 // settleDisk removes what a change of the disk has left that was killed. An error is a
 // warning.
 func (m *Manager) settleDisk(l *state.Locked, v vps.VPS) {
+	if err := m.limitDisk(v); err != nil {
+		m.warn(err.Error())
+	}
 	if m.notMounted(v.Name) != nil {
 		return // the image may be mounted over what is to be removed
 	}
@@ -50,6 +81,8 @@ func (c *change) changeDisk(ctx context.Context, to vps.Disk) error {
 	switch c.now.Disk.Step(to) {
 	case vps.DiskStays:
 		return nil
+	case vps.DiskSets:
+		return c.changeQuota(to)
 	case vps.DiskGrows:
 		err := c.disks.Grow(c.store.DiskImage(c.now.VPS), to.Bytes)
 		if err == nil {
@@ -63,6 +96,24 @@ func (c *change) changeDisk(ctx context.Context, to vps.Disk) error {
 		}
 	}
 	return c.moveFiles(ctx, to)
+}
+
+// changeQuota gives the VPS, whose disk has a quota, the limits of to. It may run.
+func (c *change) changeQuota(to vps.Disk) error {
+	was := c.now.Disk
+	to.Kind, to.Image = was.Kind, was.Image
+	next := c.now.VPS.Clone()
+	next.Disk = to
+	if err := c.checkFits(c.store.VPSDir(c.now.Name), next); err != nil {
+		return err
+	}
+	if err := c.putDisk(to); err != nil {
+		return err
+	}
+	if err := c.disks.SetQuota(c.store.DiskImage(c.now.VPS), sizeOf(to)); err != nil {
+		return errors.Join(err, c.putDisk(was), c.limitDisk(c.now.VPS))
+	}
+	return nil
 }
 
 // putDisk saves the disk.
@@ -110,6 +161,9 @@ func (c *change) moveFiles(ctx context.Context, to vps.Disk) (err error) {
 	if err := c.rootfses.CopyOwn(ctx, from, place); err != nil {
 		return whyNotCopied(next, err)
 	}
+	if err := c.checkFits(c.store.VPSDir(next.Name), next); err != nil {
+		return err
+	}
 	if next.Disk.Image != "" {
 		return c.putDisk(next.Disk)
 	}
@@ -124,7 +178,7 @@ func (c *change) moveFiles(ctx context.Context, to vps.Disk) (err error) {
 
 // whyNotCopied says that the files of v are too many for its new disk, if they are.
 func whyNotCopied(v vps.VPS, err error) error {
-	if v.Disk.Image != "" && errors.Is(err, unix.ENOSPC) {
+	if v.Disk.Image != "" && (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)) {
 		return fail.New(fail.State, "the files of %s do not fit on a disk of this size: %w", v.Name, err).WithHint("croft stats %s --disk", v.Name)
 	}
 	return err

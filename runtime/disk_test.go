@@ -66,6 +66,65 @@ func TestDiskKeepsFiles(t *testing.T) {
 	}
 }
 
+// The limits of a VPS with a quota change while it runs, unless it has more files.
+func TestQuotaOfRunningVPS(t *testing.T) {
+	f := newFaulty(t, memoryDir(t))
+	must(t, withQuotas(f))
+	must(t, createWithDisk(f))
+	must(t, startWeb(f))
+	for _, e := range []vps.Edit{vps.SetDisk{Bytes: 128 << 20}, vps.SetDisk{Bytes: 32 << 20}, vps.SetInodes{Inodes: 5000}} {
+		must(t, changeWeb(e)(f))
+	}
+	v, err := f.m.store.Get("web")
+	must(t, err)
+	dir := f.m.store.DiskImage(v)
+	quota := func() string {
+		text, err := os.ReadFile(filepath.Join(dir, "quota"))
+		must(t, err)
+		return string(text)
+	}
+	if got := quota(); v.Disk.Kind != vps.DiskQuota || v.Disk.Bytes != 32<<20 || got != "{33554432 5000}" {
+		t.Errorf("%+v, and the kernel has %s", v.Disk, got)
+	}
+	f.w.filled = 20 << 20
+	if err := changeWeb(vps.SetDisk{Bytes: 16 << 20})(f); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "do not fit") {
+		t.Errorf("less than it uses: %v", err)
+	}
+	if err := changeWeb(vps.SetDisk{})(f); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "stopped") {
+		t.Errorf("no limit: %v", err)
+	}
+	// A command that was killed has changed the quota alone.
+	must(t, os.WriteFile(filepath.Join(dir, "quota"), nil, 0o600))
+	must(t, changeWeb(vps.SetDescription{Text: "x"})(f))
+	if got := quota(); got != "{33554432 5000}" {
+		t.Errorf("afterwards the kernel has %s", got)
+	}
+}
+
+// A new VPS whose template has more than its quota is refused.
+func TestQuotaOfNewVPS(t *testing.T) {
+	f := newFaulty(t, memoryDir(t))
+	must(t, withQuotas(f))
+	f.w.filled = 65 << 20
+	if err := createWithDisk(f); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "do not fit") {
+		t.Error(err)
+	}
+	if _, err := f.m.store.Get("web"); !fail.Is(err, fail.NotFound) {
+		t.Errorf("it exists: %v", err)
+	}
+}
+
+// Root of a privileged VPS is root of the host, whom a quota does not hold.
+func TestNoQuotaOfPrivilegedVPS(t *testing.T) {
+	f := newFaulty(t, memoryDir(t))
+	must(t, withQuotas(f))
+	_, err := f.m.Create(background, "web", CreateOptions{Template: "t", Privileged: true, DiskBytes: 64 << 20})
+	must(t, err)
+	if v, err := f.m.store.Get("web"); err != nil || v.Disk.Kind != vps.DiskImage {
+		t.Errorf("%+v, %v", v.Disk, err)
+	}
+}
+
 // Wherever a conversion of a VPS with an image fails, it has its files, and one image.
 func TestConversionOfDiskKeepsFiles(t *testing.T) {
 	for _, c := range []struct {

@@ -12,6 +12,7 @@ import (
 
 	"croft/template/rootfs"
 	"croft/template/rootfs/diskfile"
+	"croft/template/rootfs/quotadir"
 	"croft/template/rootfs/tree"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -279,21 +280,42 @@ type mounting interface {
 	Remove(ctx context.Context, g mounts.Guest, m mounts.Mount) error
 }
 
-// disks keeps images with the own files of VPSs: diskfile.
+// disks keeps the own files of VPSs in images, diskfile, or in directories with a quota,
+// quotadir.
 type disks interface {
-	// Create makes an image with an empty file system.
-	Create(ctx context.Context, image string, size diskfile.Size) error
-	// Grow is fail.Permission, and changes nothing, where only copying its files helps.
+	// Kind is how a new disk in the directory dir is limited.
+	Kind(dir string) vps.DiskKind
+	// Create makes an image with an empty file system, or an empty directory.
+	Create(ctx context.Context, kind vps.DiskKind, image string, size diskfile.Size) error
+	// Grow makes an image larger. It is fail.Permission, and changes nothing, where only
+	// copying its files helps.
 	Grow(image string, bytes int64) error
+	// SetQuota gives a directory other limits. No-op if it has them.
+	SetQuota(dir string, size diskfile.Size) error
+	// Fits is an error that wraps ENOSPC if a directory has more files than size allows.
+	Fits(dir string, size diskfile.Size) error
 }
 
-// imageFiles is disks on the real host.
-type imageFiles struct{}
+// limitedDisks is disks on the real host.
+type limitedDisks struct{}
 
-func (imageFiles) Create(ctx context.Context, image string, size diskfile.Size) error {
+func (limitedDisks) Kind(dir string) vps.DiskKind {
+	if quotadir.Why(dir) == nil {
+		return vps.DiskQuota
+	}
+	return vps.DiskImage
+}
+func (limitedDisks) Create(ctx context.Context, kind vps.DiskKind, image string, size diskfile.Size) error {
+	if kind == vps.DiskQuota {
+		return quotadir.Create(image, size)
+	}
 	return diskfile.Create(ctx, image, size)
 }
-func (imageFiles) Grow(image string, bytes int64) error { return diskfile.Grow(image, bytes) }
+func (limitedDisks) Grow(image string, bytes int64) error { return diskfile.Grow(image, bytes) }
+func (limitedDisks) SetQuota(dir string, size diskfile.Size) error {
+	return quotadir.Set(dir, size)
+}
+func (limitedDisks) Fits(dir string, size diskfile.Size) error { return quotadir.Fits(dir, size) }
 
 // liveCopy copies files that change meanwhile.
 type liveCopy interface {

@@ -116,7 +116,7 @@ func New(o Options) (*Manager, error) {
 				return h, err
 			}},
 			rootfses:   overlays{},
-			disks:      imageFiles{},
+			disks:      limitedDisks{},
 			monitors:   spawner{store: store, warn: warn, cgroups: cgroups, config: o.Config},
 			guests:     guests.Access{},
 			devices:    hostdevices.Real(),

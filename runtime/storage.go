@@ -126,6 +126,9 @@ func (m *Manager) replaceFiles(ctx context.Context, l *state.Locked, was, now vp
 	if err := fill(before, after); err != nil {
 		return whyNotCopied(now, err)
 	}
+	if err := m.checkFits(m.store.VPSDir(now.Name), now); err != nil {
+		return err
+	}
 	if err := m.store.MarkUnused(); err != nil {
 		return err
 	}

@@ -52,6 +52,8 @@ import (
 // refuse.
 type world struct {
 	cannotGrow bool   // images of disks
+	quotas     bool   // disks are limited by quotas
+	filled     int64  // bytes in each of them
 	above      string // a file of a VPS whose owner is a high id
 	dir        string
 	effects    int
@@ -557,7 +559,7 @@ func (fakeNetworks) Addresses() ([]netip.Addr, error)       { return nil, nil }
 type fakeRootfses struct{ *world }
 
 func (w fakeRootfses) MakeOver(r rootfs.Rootfs) error {
-	return w.effect("make root filesystem", func() error { return os.MkdirAll(upperOf(r), 0o755) })
+	return w.effect("make root filesystem", func() error { return errors.Join(os.MkdirAll(r.Dir, 0o755), os.MkdirAll(upperOf(r), 0o755)) })
 }
 
 func (w fakeRootfses) Fill(_ context.Context, _ string, stack []rootfs.Frozen, r rootfs.Rootfs, _ func(int64)) error {
@@ -797,8 +799,39 @@ func upperOf(r rootfs.Rootfs) string {
 
 type fakeDisks struct{ *world }
 
-func (w fakeDisks) Create(_ context.Context, image string, _ diskfile.Size) error {
-	return w.effect("create image", func() error { return os.Mkdir(image, 0o755) })
+func (w fakeDisks) Kind(string) vps.DiskKind {
+	if w.quotas {
+		return vps.DiskQuota
+	}
+	return vps.DiskImage
+}
+
+func (w fakeDisks) Create(_ context.Context, kind vps.DiskKind, image string, size diskfile.Size) error {
+	return w.effect("create image", func() error {
+		err := os.Mkdir(image, 0o755)
+		if err == nil && kind == vps.DiskQuota {
+			err = w.putQuota(image, size)
+		}
+		return err
+	})
+}
+
+func (w fakeDisks) putQuota(dir string, size diskfile.Size) error {
+	return os.WriteFile(filepath.Join(dir, "quota"), fmt.Append(nil, size), 0o600)
+}
+
+func (w fakeDisks) SetQuota(dir string, size diskfile.Size) error {
+	if text, err := os.ReadFile(filepath.Join(dir, "quota")); err != nil || string(text) == fmt.Sprint(size) {
+		return err
+	}
+	return w.effect("set quota", func() error { return w.putQuota(dir, size) })
+}
+
+func (w fakeDisks) Fits(_ string, size diskfile.Size) error {
+	if w.filled > size.Bytes {
+		return unix.ENOSPC
+	}
+	return nil
 }
 
 func (w fakeDisks) Grow(image string, bytes int64) error {

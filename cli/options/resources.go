@@ -14,7 +14,7 @@ import (
 // VPSs share.
 func resourceOptions() []cmdline.Option {
 	return []cmdline.Option{
-		{Name: "disk", Placeholder: "SIZE", Usage: "limit of its own files, in a file system of their own: a size, or unlimited (default: unlimited)"},
+		{Name: "disk", Placeholder: "SIZE", Usage: "limit of its own files, by a quota or in an image: a size, or unlimited (default: unlimited)"},
 		{Name: "inodes", Placeholder: "NUMBER", Usage: "limit of the number of its own files and directories, or default: one for each 16K of --disk"},
 		{Name: "memory-low", Placeholder: "SIZE", Usage: "memory that the kernel leaves to it while others have some to free (default: none)"},
 		{Name: "cpu-weight", Placeholder: "NUMBER", Usage: "share of busy CPUs, 1 to 10000 (default: 100)"},
@@ -26,11 +26,12 @@ func resourceOptions() []cmdline.Option {
 }
 
 // ResourcesAbout is the help for verbs with these options.
-const ResourcesAbout = `--disk puts what the VPS writes into an ext4 file system of its own, an image file on
-the host: df inside shows the size, and a full disk is full for this VPS alone. The
-files of the template do not count. A running VPS can get more, if croft has
-CAP_SYS_RESOURCE on the host. Everything else (less, other inodes, no limit any more,
-a first limit) copies the files of a stopped VPS. See docs/limits.md.
+const ResourcesAbout = `--disk limits what the VPS writes: df inside shows the size, and a full disk is full
+for this VPS alone. The files of the template count only with plain storage. Where the
+host has project quotas, a running VPS can get more and less. Elsewhere the files are
+in an image file with a file system: a running VPS can get more, if croft has
+CAP_SYS_RESOURCE on the host. Everything else (no limit any more, a first limit, with
+images less and other inodes) copies the files of a stopped VPS. See docs/limits.md.
 
 --cpu-weight and --io-weight divide what is busy: a VPS with 200 gets twice as much
 as one with 100. Who is alone gets all. --io-read and --io-write bound what a VPS

@@ -26,8 +26,8 @@ func (l *Locked) ExchangeFS() error {
 	return syncDir(l.store.VPSDir(l.name))
 }
 
-// DiscardDisks moves what the locked VPS v does not use into the trash: images other than
-// its own, files that were copied for a change of its disk, and with an image what is
+// DiscardDisks moves what the locked VPS v does not use into the trash: images and
+// directories with a quota other than its own, files that were copied for a change of its disk, and with an image what is
 // below that. No-op without them. FSDir must not be mounted.
 func (l *Locked) DiscardDisks(v vps.VPS) error {
 	dir := l.store.VPSDir(l.name)
@@ -86,13 +86,15 @@ func (l *Locked) takeFiles(to string) error {
 // AnyDiskImage returns an image in the directory of the VPS, whatever its settings say;
 // "" if there is none.
 func (s *Store) AnyDiskImage(name vps.Name) string {
-	all, _ := filepath.Glob(filepath.Join(s.VPSDir(name), diskImagePrefix+"*"+diskImageSuffix))
-	if len(all) == 0 {
-		return ""
+	entries, _ := os.ReadDir(s.VPSDir(name))
+	for _, e := range entries {
+		if isDiskImage(e.Name()) {
+			return filepath.Join(s.VPSDir(name), e.Name())
+		}
 	}
-	return all[0]
+	return ""
 }
 
 func isDiskImage(name string) bool {
-	return strings.HasPrefix(name, diskImagePrefix) && strings.HasSuffix(name, diskImageSuffix)
+	return strings.HasPrefix(name, diskImagePrefix) && (strings.HasSuffix(name, diskImageSuffix) || strings.HasSuffix(name, diskDirSuffix))
 }

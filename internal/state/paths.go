@@ -20,6 +20,7 @@ const (
 	jsonSuffix      = ".json"
 	diskImagePrefix = "disk."
 	diskImageSuffix = ".img"
+	diskDirSuffix   = ".dir"
 )
 
 // VPSDir is where everything of the VPS is: vps.json, bundle/, fs/, log/.
@@ -34,8 +35,8 @@ func (s *Store) BundleDir(name vps.Name) string { return filepath.Join(s.VPSDir(
 // FSDir holds the VPS's own files.
 func (s *Store) FSDir(name vps.Name) string { return filepath.Join(s.VPSDir(name), "fs") }
 
-// DiskImage is the file with the own files of a VPS whose disk is an image; "" if it has
-// none.
+// DiskImage is the file, or with a quota the directory, with the own files of a VPS whose
+// disk is limited; "" if it is not.
 func (s *Store) DiskImage(v vps.VPS) string { return DiskImageIn(s.VPSDir(v.Name), v) }
 
 // DiskImageIn is DiskImage for the VPS v in the directory dir.
@@ -46,9 +47,13 @@ func DiskImageIn(dir string, v vps.VPS) string {
 	return filepath.Join(dir, v.Disk.Image)
 }
 
-// DiskImageName is the name of a new image.
-func DiskImageName() string {
-	return diskImagePrefix + strings.ToLower(rand.Text()[:8]) + diskImageSuffix
+// DiskImageName is the name of a new image, or of a new directory with a quota.
+func DiskImageName(kind vps.DiskKind) string {
+	suffix := diskImageSuffix
+	if kind == vps.DiskQuota {
+		suffix = diskDirSuffix
+	}
+	return diskImagePrefix + strings.ToLower(rand.Text()[:8]) + suffix
 }
 
 // LogDir holds the console logs, one for each boot.

@@ -13,7 +13,7 @@ type Disk struct {
 	Inodes int64 `json:"inodes,omitempty"` // how many files and directories; 0: as Bytes says
 	// Kind and Image say how it is limited; no edit sets them.
 	Kind  DiskKind `json:"kind,omitempty"`
-	Image string   `json:"image,omitempty"` // the file of DiskImage
+	Image string   `json:"image,omitempty"` // the file of DiskImage, or the directory of DiskQuota
 }
 
 // A DiskKind is a way to limit the files of a VPS.
@@ -23,6 +23,7 @@ type DiskKind string
 const (
 	DiskUnlimited DiskKind = ""
 	DiskImage     DiskKind = "image" // they are in a file system of their own, which is a file of the host
+	DiskQuota     DiskKind = "quota" // they are in a directory with a project quota
 )
 
 // The smallest and the greatest limits: those of ext4 with blocks of 4096 bytes.
@@ -57,6 +58,7 @@ const (
 	DiskStays DiskStep = iota
 	DiskGrows          // its file system becomes larger; it may run
 	DiskMoves          // its files are copied; it does not run
+	DiskSets           // its quota changes; it may run
 )
 
 // Step returns how d becomes to, whose kind and image do not count.
@@ -64,6 +66,8 @@ func (d Disk) Step(to Disk) DiskStep {
 	switch {
 	case d.Bytes == to.Bytes && d.Inodes == to.Inodes:
 		return DiskStays
+	case d.Kind == DiskQuota && to.Limited():
+		return DiskSets
 	case d.Limited() && to.Bytes > d.Bytes && d.Inodes == 0 && to.Inodes == 0: // the number of inodes grows along
 		return DiskGrows
 	}

@@ -24,11 +24,12 @@ func whole() Facts {
 			"fs.inotify.max_user_instances": 128, "fs.inotify.max_user_watches": 122425, "kernel.keys.maxkeys": 200,
 			"kernel.keys.maxbytes": 20000, "kernel.pid_max": 4194304,
 		},
-		StateDir: "/var/lib/croft", RunDir: "/run/croft", Filesystem: "ext4", FreeBytes: 20 << 30, FreeInodes: 1 << 20,
-		Cgroups: Cgroups{World: "v2", Manager: "systemd", Reachable: true, Controllers: []string{"cpuset", "cpu", "io", "memory", "pids"}},
-		Network: Network{IPTables: "iptables v1.8.11 (nf_tables)", IPv6: true, Forwarding4: true, Modules: true},
-		Boot:    Boot{System: "systemd", Installed: true, Enabled: true, Active: true},
-		VPSs:    2, FreeIDs: 32748, Builder: "mmdebstrap", Criu: "4.1",
+		StateDir: "/var/lib/croft", RunDir: "/run/croft", Filesystem: "ext4", Device: "/dev/vdb", MountPoint: "/var/lib/croft", FreeBytes: 20 << 30, FreeInodes: 1 << 20,
+		Cgroups:  Cgroups{World: "v2", Manager: "systemd", Reachable: true, Controllers: []string{"cpuset", "cpu", "io", "memory", "pids"}},
+		QuotaWhy: "project quotas are off",
+		Network:  Network{IPTables: "iptables v1.8.11 (nf_tables)", IPv6: true, Forwarding4: true, Modules: true},
+		Boot:     Boot{System: "systemd", Installed: true, Enabled: true, Active: true},
+		VPSs:     2, FreeIDs: 32748, Builder: "mmdebstrap", Criu: "4.1",
 	}
 }
 
@@ -47,6 +48,7 @@ func hosts() map[string]Facts {
 	f.Network.Blockers = []Blocker{{"firewalld", "firewall-cmd --do-it"}, {"Docker", "iptables -I DOCKER-USER"}}
 	f.Boot.Active = false
 	f.Criu, f.CriuWhy = "", "criu is not installed: no program criu in PATH"
+	f.Filesystem = "xfs"
 	all["red-hat"] = f
 
 	f = whole()
@@ -55,6 +57,7 @@ func hosts() map[string]Facts {
 	f.Cgroups = Cgroups{World: "v1", Manager: "cgroupfs", Controllers: []string{"cpu", "memory", "pids", "cpuset", "io"}}
 	f.Boot = Boot{System: "sysv"}
 	f.Criu, f.CriuWhy = "3.15", "criu 3.15 is too old: croft needs 4.1 or newer"
+	f.MountPoint = "/"
 	all["debian-11"] = f
 
 	f = whole()
@@ -69,7 +72,7 @@ func hosts() map[string]Facts {
 	f.Sysctls["kernel.apparmor_restrict_unprivileged_userns"] = 1
 	f.VPSs, f.FreeIDs, f.FreeBytes = 300, 3, 5<<20
 	f.Network.Unavailable, f.Network.IPv6 = []string{"wireguard", "ip_set"}, false
-	f.Boot.Enabled = false
+	f.Boot.Enabled, f.QuotaWhy = false, ""
 	all["ubuntu-full"] = f
 
 	f = whole()

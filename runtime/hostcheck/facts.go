@@ -20,8 +20,11 @@ type Facts struct {
 	RunDir       string
 	Impassable   string // the directory on the way to RunDir that other users cannot pass through; "" if there is none
 	Filesystem   string // of StateDir: its type
+	Device       string // that the file system of StateDir is on; "" if it is not known
+	MountPoint   string // of that
 	FreeBytes    uint64
 	DiskWhy      string // an image with a file system, for a VPS with a disk limit
+	QuotaWhy     string // project quotas, for the same
 	FreeInodes   uint64 // of a filesystem that has no such limit: all ones
 
 	Cgroups     Cgroups

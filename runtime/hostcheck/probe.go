@@ -1,6 +1,7 @@
 package hostcheck
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
 	"croft/runtime/hostlimits"
@@ -134,6 +136,10 @@ func (f *Facts) probeSpace() {
 		f.FreeInodes = ^uint64(0)
 	}
 	f.Filesystem = filesystemName(st.Type)
+	if mounts, err := mountinfo.GetMounts(mountinfo.ParentsFilter(f.StateDir)); err == nil && len(mounts) > 0 {
+		last := slices.MaxFunc(mounts, func(a, b *mountinfo.Info) int { return cmp.Compare(len(a.Mountpoint), len(b.Mountpoint)) })
+		f.Device, f.MountPoint = last.Source, last.Mountpoint
+	}
 }
 
 func filesystemName(magic int64) string {

@@ -90,8 +90,10 @@ func space(f Facts) []Check {
 }
 
 func diskLimits(f Facts) []Check {
-	const name, what = "disk limits", "--disk: an image with a file system for each VPS"
+	const name, what = "disk limits", "--disk: a project quota, or an image with a file system for each VPS"
 	switch {
+	case f.QuotaWhy == "":
+		return good(name, what, "by project quotas; more and less also for a running VPS")
 	case f.DiskWhy != "":
 		remedy := f.install([5]string{"e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs"})
 		if !strings.Contains(f.DiskWhy, "not installed") {
@@ -99,9 +101,26 @@ func diskLimits(f Facts) []Check {
 		}
 		return bad(Warning, name, what, f.DiskWhy, remedy)
 	case slices.Contains(f.BoundingCaps, "SYS_RESOURCE"):
-		return good(name, what, "works; only a stopped VPS gets more, because this host has no CAP_SYS_RESOURCE")
+		return good(name, what, "by images; only a stopped VPS gets more, because this host has no CAP_SYS_RESOURCE"+f.quotasOff())
 	}
-	return good(name, what, "works; also a running VPS can get more")
+	return good(name, what, "by images; also a running VPS can get more"+f.quotasOff())
+}
+
+// quotasOff says how to switch on project quotas, where the file system can have them.
+func (f Facts) quotasOff() string {
+	const begin = "; for project quotas: "
+	feature := "tune2fs -O project -Q prjquota " + f.Device
+	switch {
+	case f.Device == "" || f.Filesystem != "ext4" && f.Filesystem != "xfs":
+		return ""
+	case f.MountPoint == "/" && f.Filesystem == "ext4":
+		return begin + feature + " in a rescue system, and rootflags=prjquota on the command line of the kernel"
+	case f.MountPoint == "/":
+		return begin + "rootflags=prjquota on the command line of the kernel"
+	case f.Filesystem == "ext4":
+		return fmt.Sprintf("%sstop all VPSs; umount %s && %s && mount -o prjquota %[4]s %[2]s, and the same option in /etc/fstab", begin, f.MountPoint, feature, f.Device)
+	}
+	return fmt.Sprintf("%sstop all VPSs; umount %s && mount -o prjquota %s %[2]s, and the same option in /etc/fstab", begin, f.MountPoint, f.Device)
 }
 
 // criu: a host without it runs VPSs as well, so a missing one is no fault.

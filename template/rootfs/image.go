@@ -89,7 +89,7 @@ func (r Rootfs) mountImage() error { return mountImage(r.Image, r.Dir) }
 // unmountImage undoes mountImage, and gives the host the space that is free in the image.
 // Without that the image only takes more of the disk.
 func (r Rootfs) unmountImage() error {
-	if mounted, err := isMountPoint(r.Dir); err == nil && mounted {
+	if mounted, err := isMountPoint(r.Dir); err == nil && mounted && !isDir(r.Image) {
 		_ = diskfile.Trim(r.Dir)
 	}
 	return unmount(r.Dir)
@@ -106,7 +106,19 @@ func mountImage(image, dir string) error {
 	if err != nil || mounted {
 		return layer.HostError(err)
 	}
-	return diskfile.Mount(image, dir)
+	if !isDir(image) {
+		return diskfile.Mount(image, dir)
+	}
+	if err := unix.Mount(image, dir, "", unix.MS_BIND, ""); err != nil {
+		return layer.HostError(fmt.Errorf("mount %s: %w", image, err))
+	}
+	return nil
+}
+
+// isDir reports whether an image is a directory with a quota, and no file.
+func isDir(image string) bool {
+	st, err := os.Lstat(image)
+	return err == nil && st.IsDir()
 }
 
 // mountImage mounts the image of a frozen layer that is a VPS's own directory.

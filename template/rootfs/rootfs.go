@@ -27,7 +27,7 @@ type Rootfs struct {
 	Frozen  []Frozen // layers between the VPS's own files and the template, the topmost first
 	Layers  []string // directories, the topmost first: Store.LayerDirs
 	Dir     string   // contains the VPS's own files: upper/ and work/, or Tree
-	Image   string   // a file with the file system that is mounted on Dir; "": Dir is on that of the host
+	Image   string   // a file with the file system that is mounted on Dir, or a directory that is; "": Dir has the files itself
 	Target  string   // the mount point
 	Scratch string   // a directory in which the layers are mounted for this VPS
 	// The VPS's ids 0..Size-1 are the host's from First on. Both zero: the VPS has

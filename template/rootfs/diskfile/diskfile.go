@@ -34,8 +34,8 @@ type Size struct {
 	Inodes int64 // 0: as the bytes say
 }
 
-// inodes is the number of inodes.
-func (s Size) inodes() int64 {
+// InodeLimit is the number of inodes.
+func (s Size) InodeLimit() int64 {
 	if s.Inodes > 0 {
 		return s.Inodes
 	}
@@ -86,14 +86,14 @@ func makeFS(ctx context.Context, path string, size Size) error {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, program, "-q", "-F", "-b", strconv.Itoa(BlockSize), "-I", "256", "-m", "0",
-		"-N", strconv.FormatInt(size.inodes(), 10), "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0", path)
+		"-N", strconv.FormatInt(size.InodeLimit(), 10), "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0", path)
 	cmd.Env = []string{"PATH=/usr/sbin:/sbin:/usr/bin:/bin", "MKE2FS_SYNC=0"}
 	text, err := cmd.CombinedOutput()
 	if e := ctx.Err(); e != nil {
 		return e
 	}
 	if err != nil {
-		return fail.New(fail.Host, "cannot make a file system of %d bytes with %d inodes: %s", size.Bytes, size.inodes(), lastLine(text, err))
+		return fail.New(fail.Host, "cannot make a file system of %d bytes with %d inodes: %s", size.Bytes, size.InodeLimit(), lastLine(text, err))
 	}
 	return nil
 }
