@@ -51,7 +51,7 @@ func (s *Store) PullBackup(ctx context.Context, text string, o PullOptions, u Ba
 		return err
 	}
 	d.name = name
-	delete(d.manifest.Annotations, annotationSourceDigest) // it is no template that was pulled
+	delete(d.manifest.Annotations, annotationSourceDigest) // it was not pulled as a template
 	return s.publishBackup(ctx, st, d, u)
 }
 
