@@ -35,7 +35,7 @@ install: croft ## install croft, its service, completions and manual under $(DES
 test: needs-build needs-test needs-vm lint test-unit test-integration test-vm ## install what is missing, build, and run all tests, on this host and in a virtual machine
 
 test-unit: $(HOLDER) $(BUSYBOX) ## run the tests that need no root
-	$(GO) test $(RACE) -tags $(TAGS) -timeout 10m ./...
+	$(GO) test $(RACE) -tags $(TAGS) -timeout 20m ./...
 
 test-integration: croft ## drive ./croft as root; FULL=1 tests more releases of Debian, T=REGEXP picks tests
 	$(GO) test -c -tags $(TAGS),integration -o integration/integration.test ./integration
