@@ -16,8 +16,8 @@ import (
 // from host to host. Emulation turns seconds into minutes. OpenRC is the slowest
 // guest, because it reads all its scripts at each boot: a short run boots it once.
 const (
-	shortSystemd = "^(TestPauseAndResume|TestKilledMonitor|TestFirewallInside|TestLimits|TestSetLimits|TestSetResources|TestSystemdKeepsResources|TestOwnView|TestKilledForMemory|TestRefusedProcessesAreMessages|TestDoctor|TestDevices|TestDiskQuota|TestDiskImageGrowsLive|TestDebian|TestCheckpoint|" +
-		"TestOCILife|TestOCISystemdCgroup|TestOCIHostCgroups)$/^(memory|debian-12|croft_oci|unprivileged)$"
+	shortSystemd = "^(TestPauseAndResume|TestKilledMonitor|TestFirewallInside|TestLimits|TestSetLimits|TestSetResources|TestSystemdKeepsResources|TestOwnView|TestKilledForMemory|TestRefusedProcessesAreMessages|TestDoctor|TestDevices|TestDiskQuota|TestDiskImageGrowsLive|TestDebian|" +
+		"TestOCILife|TestOCISystemdCgroup|TestOCIHostCgroups)$/^(memory|debian-12|croft_oci)$"
 	shortWithoutSystemd = "^(TestPauseAndResume|TestLimits|TestSetLimits|TestSetResources|TestOwnView|TestDebian)$/^(memory|debian-12-sysvinit)$"
 )
 
