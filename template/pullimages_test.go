@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/pem"
+	"errors"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -335,6 +337,9 @@ func TestRemotes(t *testing.T) {
 	roottest.Must(t, s.RemoveRemote(t.Context(), "images"))
 	if got := list(); got != "images=https://images.linuxcontainers.org " {
 		t.Error(got)
+	}
+	if _, err := os.Stat(s.remotesFile()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no server is left, and %s is: %v", s.remotesFile(), err)
 	}
 	if err := s.RemoveRemote(t.Context(), "images"); !fail.Is(err, fail.State) {
 		t.Error(err)

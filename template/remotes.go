@@ -136,6 +136,12 @@ func (s *Store) changeRemotes(ctx context.Context, change func([]Remote) ([]Remo
 		return err
 	}
 	slices.SortFunc(all, func(a, b Remote) int { return cmp.Compare(a.Name, b.Name) })
+	if len(all) == 0 {
+		if err := os.Remove(s.remotesFile()); !errors.Is(err, fs.ErrNotExist) {
+			return layer.HostError(err)
+		}
+		return nil
+	}
 	text, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return err
