@@ -18,17 +18,17 @@ import (
 
 // fileEvents returns a function that waits until something is created, renamed or
 // deleted in one of the directories, or the time is over. Directories that do not exist
-// are left out.
-func fileEvents(t *testing.T, dirs ...string) func(within time.Duration) {
+// are left out. The caller calls end: the kernel allows a user few of them.
+func fileEvents(t *testing.T, dirs ...string) (wait func(within time.Duration), end func()) {
 	t.Helper()
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(fd) })
 	for _, dir := range dirs {
 		if exists(dir) {
 			if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_MOVED_FROM|unix.IN_DELETE); err != nil {
+				unix.Close(fd)
 				t.Fatal(err)
 			}
 		}
@@ -37,7 +37,7 @@ func fileEvents(t *testing.T, dirs ...string) func(within time.Duration) {
 		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		_, _ = unix.Poll(poll, int(within.Milliseconds()))
 		_, _ = unix.Read(fd, make([]byte, 1<<16))
-	}
+	}, func() { unix.Close(fd) }
 }
 
 // killedAt runs croft and kills it with SIGKILL after some file events. It reports
@@ -102,10 +102,11 @@ func TestKilledSnapshots(t *testing.T) {
 				must(t, "start", web)
 			}
 		}
-		event := fileEvents(t, filepath.Join(world.root, "frozen"), dir, filepath.Join(dir, "fs"), filepath.Join(dir, "snapshots"),
+		event, end := fileEvents(t, filepath.Join(world.root, "frozen"), dir, filepath.Join(dir, "fs"), filepath.Join(dir, "snapshots"),
 			filepath.Join(world.root, "vps"), filepath.Join(world.root, "trash"), filepath.Join(world.run, "vps", web))
 		moment := random.IntN(9)
 		killed := killedAt(t, event, moment, args...)
+		end()
 		if pid := list(t)[web].MonitorPID; pid != 0 && random.IntN(6) == 0 {
 			kill9(t, pid)
 		}
