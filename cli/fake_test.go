@@ -650,6 +650,11 @@ func (f *fake) Names() ([]vps.Name, error) {
 	return []vps.Name{"bad", "db", "web"}, f.call("Names", "", nil)
 }
 
+// NamesHere leaves out db, which was moved.
+func (f *fake) NamesHere() ([]vps.Name, error) {
+	return []vps.Name{"bad", "web"}, f.call("NamesHere", "", nil)
+}
+
 func image() runtime.TemplateInfo {
 	return runtime.TemplateInfo{
 		Name: "debian-12", Digest: "sha256:0123456789abcdef", Size: 300 << 20,

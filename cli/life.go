@@ -36,12 +36,13 @@ error and is left as it is. A VPS with a checkpoint continues its processes.`,
 			waitOption("return"),
 			{Name: "timeout", Placeholder: "TIME", Usage: "time limit of --wait (default: 90s)"},
 			{Name: "cold", Usage: "boot, and remove the checkpoint of the VPS"},
-			command.AllOption("start"),
+			command.AllHereOption("start"),
 		},
 		Synonyms: []string{"boot", "up"},
 		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			o := runtime.StartOptions{Wait: command.Get(i, "wait", values.Wait), Timeout: command.Get(i, "timeout", values.Timeout), Cold: i.Is("cold")}
 			i.OnlyWith("timeout", "wait")
+			i.OnlyHere = true
 			return command.ForEachAtOnce(ctx, i, command.StartsAtOnce(), "start", func(ctx context.Context, m command.Manager, name vps.Name) error {
 				return m.Start(ctx, name, o)
 			})
@@ -90,12 +91,13 @@ func restartVerb(a *command.App) *cmdline.Verb {
 one could not start again, for example because the source of a mount or a device
 is missing, it is not stopped.`,
 		Options: append(stopOptions(), waitOption("return"),
-			cmdline.Option{Name: "wait-timeout", Placeholder: "TIME", Usage: "time limit of --wait (default: 90s)"}, command.AllOption("restart")),
+			cmdline.Option{Name: "wait-timeout", Placeholder: "TIME", Usage: "time limit of --wait (default: 90s)"}, command.AllHereOption("restart")),
 		Synonyms: []string{"reboot"},
 		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			stop := readStopOptions(i)
 			start := runtime.StartOptions{Wait: command.Get(i, "wait", values.Wait), Timeout: command.Get(i, "wait-timeout", values.Timeout)}
 			i.OnlyWith("wait-timeout", "wait")
+			i.OnlyHere = true
 			return command.ForEachAtOnce(ctx, i, command.StartsAtOnce(), "restart", func(ctx context.Context, m command.Manager, name vps.Name) error {
 				return m.Restart(ctx, name, stop, start)
 			})

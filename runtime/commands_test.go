@@ -892,7 +892,7 @@ func commands() []trial {
 func TestCommandsAreComplete(t *testing.T) {
 	others := strings.Fields(`
 		AllPublished Bundle CheckHost Console Diff Doctor DoctorHost Enter Events Exec Firewall Inspect List Logs Network Networks OpenForeign Processes Published ReadText Recipe Recipes
-		Copy Names Routing Settings SnapshotSettings Snapshots Stats Template Templates Trash TrashNames Volume Volumes Wait WriteText
+		Copy Names NamesHere Routing Settings SnapshotSettings Snapshots Stats Template Templates Trash TrashNames Volume Volumes Wait WriteText
 		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate SearchImages ImageServers AddImageServer RemoveImageServer
 		AbortMove Move ReceiveMove SettleMove TakeMove`)
 	covered := map[string]bool{}

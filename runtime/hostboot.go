@@ -52,7 +52,7 @@ func (m *Manager) BootHost(ctx context.Context, o StartOptions, tell func(HostRe
 		}
 		runs := m.mayRun(e.Name)
 		e.VPS.Name = e.Name // the settings of a broken VPS have no name
-		if !runs && startsOnBoot(e.VPS, marked) && m.checkHere(e.Name) == nil {
+		if !runs && startsOnBoot(e.VPS, marked) && !m.elsewhere(e.Name) {
 			start = append(start, e.VPS)
 		}
 	}

@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"croft/internal/fail"
+	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/holder"
+	"croft/runtime/moves"
 )
 
 // A rebootable is a pretend machine that can boot, shut down and lose its power.
@@ -381,3 +383,44 @@ func TestSet(t *testing.T) {
 }
 
 func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
+
+// Commands for all VPSs leave out those that belong to another host since a move. A record
+// that cannot be read is an error of the start.
+func TestAllLeavesOutMoved(t *testing.T) {
+	h := newRebootable(t)
+	now := time.Now()
+	for name, step := range map[vps.Name]state.MoveStep{
+		"mine": "", "copying": state.MoveCopying, "back": state.MoveAbandoned, "arrived": state.MoveArrived,
+		"committed": state.MoveCommitted, "moved": state.MoveDone, "incoming": state.MoveIncoming, "damaged": "damaged",
+	} {
+		h.vps(name, CreateOptions{OnBoot: vps.OnBootYes})
+		l, err := h.m.lock(background, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch step {
+		case "":
+		case "damaged":
+			err = os.WriteFile(filepath.Join(h.m.store.VPSDir(name), "move.json"), []byte("{"), 0o600)
+		default:
+			err = l.PutMove(moves.At(moves.Source("token", "far", name, false, false, now), step))
+		}
+		l.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := h.m.NamesHere()
+	if want := []vps.Name{"arrived", "back", "copying", "damaged", "mine"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+	told, runs := h.boot()
+	if runs != "arrived back copying mine" || !slices.ContainsFunc(told, func(s string) bool { return strings.HasPrefix(s, "damaged: ") }) {
+		t.Errorf("a boot says %q, and %s run", told, runs)
+	}
+	for _, name := range []vps.Name{"moved", "committed", "incoming"} {
+		if err := h.m.Start(background, name, StartOptions{}); !fail.Is(err, fail.State) {
+			t.Errorf("start %s: %v", name, err)
+		}
+	}
+}

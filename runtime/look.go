@@ -3,9 +3,11 @@ package runtime
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"croft/internal/vps"
+	"croft/runtime/moves"
 )
 
 // List describes all VPSs, sorted by name. A VPS whose files cannot be read is
@@ -70,3 +72,16 @@ func (m *Manager) AllPublished(ctx context.Context) ([]PublishedInfo, error) {
 
 // Names returns the names of all VPSs, sorted.
 func (m *Manager) Names() ([]vps.Name, error) { return m.store.Names() }
+
+// NamesHere is Names without the VPSs that belong to another host since a move: they do
+// not start here.
+func (m *Manager) NamesHere() ([]vps.Name, error) {
+	all, err := m.store.Names()
+	return slices.DeleteFunc(all, m.elsewhere), err
+}
+
+// elsewhere reports whether the VPS name belongs to another host. If its record of the move
+// cannot be read, it does not: a start returns that error.
+func (m *Manager) elsewhere(name vps.Name) bool {
+	return moves.Startable(name, m.moveOf(name)) != nil
+}

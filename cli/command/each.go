@@ -173,7 +173,10 @@ func NamesOf(_ context.Context, i *Invocation) (Manager, []vps.Name, error) {
 		return nil, nil, err
 	}
 	m, err := i.Manager()
-	if err == nil && all {
+	switch {
+	case err == nil && all && i.OnlyHere:
+		names, err = m.NamesHere()
+	case err == nil && all:
 		names, err = m.Names()
 	}
 	return m, names, err

@@ -16,7 +16,8 @@ import (
 type Invocation struct {
 	*App
 	*cmdline.Invocation
-	Place runtime.Options
+	Place    runtime.Options
+	OnlyHere bool // --all leaves out VPSs that were moved to another host
 }
 
 // Run returns the Run of a verb that needs the program. The options of every

@@ -72,6 +72,7 @@ type Manager interface {
 	Processes(ctx context.Context, name vps.Name) ([]runtime.ProcessInfo, error)
 	Wait(ctx context.Context, name vps.Name, until runtime.Condition, timeout time.Duration) (*runtime.End, error)
 	Names() ([]vps.Name, error)
+	NamesHere() ([]vps.Name, error)
 	Doctor(ctx context.Context, name vps.Name) ([]runtime.Finding, error)
 	DoctorHost(ctx context.Context) ([]runtime.Finding, error)
 

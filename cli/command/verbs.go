@@ -18,3 +18,9 @@ const (
 func AllOption(what string) cmdline.Option {
 	return cmdline.Option{Name: "all", Short: "a", Usage: what + " every VPS"}
 }
+
+// AllHereOption is AllOption of verbs that make no sense for a VPS that was moved to another
+// host: Invocation.OnlyHere.
+func AllHereOption(what string) cmdline.Option {
+	return cmdline.Option{Name: "all", Short: "a", Usage: what + " every VPS that belongs to this host"}
+}

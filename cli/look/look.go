@@ -222,13 +222,14 @@ count.`,
 		Options: []cmdline.Option{
 			{Name: "for", Also: "until", Placeholder: "CONDITION", Usage: "running, stopped, booted, network or reboot (default: stopped)", Choices: values.Conditions()},
 			{Name: "timeout", Placeholder: "TIME", Usage: "give up after this time, with exit status 9 (default: no limit)"},
-			command.AllOption("wait for"),
+			command.AllHereOption("wait for"),
 		},
 		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			until, timeout := command.Get(i, "for", values.Condition), command.Get(i, "timeout", values.Timeout)
 			if !i.Has("for") {
 				until = runtime.UntilStopped
 			}
+			i.OnlyHere = true
 			return command.ForEach(ctx, i, "wait", func(ctx context.Context, m command.Manager, name vps.Name) error {
 				end, err := m.Wait(ctx, name, until, timeout)
 				if err != nil || until != runtime.UntilStopped {

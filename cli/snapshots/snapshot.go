@@ -46,7 +46,7 @@ For a running VPS it also prints on stderr how long the VPS stood still.`,
 		Options: []cmdline.Option{
 			{Name: "expire", Placeholder: "TIME", Usage: "\"croft snapshot prune\" deletes it after that time: 24h, 7d (default: never)"},
 			{Name: "description", Placeholder: "TEXT", Usage: "one line about the snapshot for people"},
-			command.AllOption("make a snapshot of"),
+			command.AllHereOption("make a snapshot of"),
 		},
 		Synonyms: []string{"add", "take", "new"},
 		Run:      a.Run(snapshotCreate),
@@ -67,6 +67,7 @@ func snapshotCreate(ctx context.Context, i *command.Invocation) error {
 	if !i.Is("all") && len(i.Words) != 1 {
 		return command.UsageError("snapshot create takes a NAME, and possibly the name of the SNAPSHOT")
 	}
+	i.OnlyHere = true
 	return command.ForEach(ctx, i, "make a snapshot", func(ctx context.Context, m command.Manager, name vps.Name) error {
 		n, err := m.CreateSnapshot(ctx, name, o)
 		if err != nil {
