@@ -20,6 +20,7 @@ type files struct {
 	turn     uint64 // counts the uses of slots
 	machine  machine
 	used     bool // pages of the buffers may be in memory
+	asked    bool // a request was answered since the last wait
 
 	numbers [256]byte // random; those up to unused have not been used
 	unused  int       // of 8 bytes each
@@ -85,7 +86,7 @@ func (f *files) answerOne() {
 		f.close()
 		return
 	}
-	f.used = true
+	f.used, f.asked = true, true
 	head, content := f.server.Answer(f.request[:n], f.answer[:])
 	if head == nil {
 		return

@@ -207,12 +207,22 @@ func (m *machine) read(kind int, name string) (uint64, bool) {
 	return view.Number(m.cgroup(kind, name, m.number[:]))
 }
 
-// cgroup reads a file of a cgroup into buf. It is empty if there is none.
+// cgroup reads a file of a cgroup into buf. It is empty if there is none. The kernel
+// makes such a file in one piece, so one read(2) gets all of it.
 func (m *machine) cgroup(kind int, name string, buf []byte) []byte {
 	if m.cgroups[kind] < 0 {
 		return nil
 	}
-	return readAt(m.cgroups[kind], name, buf)
+	fd := openAt(m.cgroups[kind], name, syscall.O_RDONLY)
+	if fd < 0 {
+		return nil
+	}
+	n, err := syscall.Read(fd, buf)
+	for err == syscall.EINTR {
+		n, err = syscall.Read(fd, buf)
+	}
+	syscall.Close(fd)
+	return buf[:max(n, 0)]
 }
 
 // host reads a file of the host.

@@ -19,6 +19,7 @@ import (
 const (
 	idleAfter  = 1000 // quiet for so long: give the pages back
 	retryAfter = 200  // input that the console did not take
+	burst      = 2    // for the next request of the same reader
 	forever    = -1
 )
 
@@ -116,7 +117,11 @@ func (h *holder) setUp() (err error) {
 	// hang-up all the time. Level-triggered, that would keep the holder busy.
 	for _, fd := range [...]int{h.cfg.Master, h.cfg.Notify, h.cfg.Console, h.files.fd} {
 		if fd >= 0 {
-			if err = h.watch(fd, syscall.EPOLLIN|syscall.EPOLLOUT|edge); err != nil {
+			what := uint32(syscall.EPOLLIN | syscall.EPOLLOUT | edge)
+			if fd == h.files.fd { // it can always be written to
+				what = syscall.EPOLLIN | edge
+			}
+			if err = h.watch(fd, what); err != nil {
 				return err
 			}
 		}
@@ -139,12 +144,13 @@ func (h *holder) watch(fd int, events uint32) error {
 	return syscall.EpollCtl(h.epoll, syscall.EPOLL_CTL_ADD, fd, &ev)
 }
 
-var events [16]syscall.EpollEvent
-
 // wait sleeps until there is work, and notes whose.
 func (h *holder) wait() {
 	timeout := h.timeout()
-	n, err := syscall.EpollWait(h.epoll, events[:], timeout)
+	n, err := h.nextRequest(timeout)
+	if n == 0 && err == nil {
+		n, err = syscall.EpollWait(h.epoll, ready[:], timeout)
+	}
 	if err == syscall.EINTR {
 		h.reap()
 		return
@@ -162,7 +168,7 @@ func (h *holder) wait() {
 		return
 	}
 	h.active = true
-	for _, ev := range events[:n] {
+	for _, ev := range ready[:n] {
 		h.note(int(ev.Fd), ev.Events)
 	}
 }
