@@ -81,5 +81,17 @@ func TestBetween(t *testing.T) {
 	if err := m.store.PutRun("web", run); err != nil {
 		t.Fatal(err)
 	}
+	monitors := func(want int) {
+		t.Helper()
+		if info, err := m.Inspect(ctx, "web"); err != nil || info.Status != StatusRunning || info.MonitorPID != want {
+			t.Errorf("inspect: %s, monitor %d, %v, and not %d", info.Status, info.MonitorPID, err, want)
+		}
+	}
+	monitors(me.PID)
+	run.Monitor = gone // a new one has the lock, and prepares
+	if err := m.store.PutRun("web", run); err != nil {
+		t.Fatal(err)
+	}
+	monitors(0)
 	told("running, start", m.Start(ctx, "web", StartOptions{}), "web is running already", "croft list web")
 }

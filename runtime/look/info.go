@@ -342,7 +342,7 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 		return info
 	}
 	run := seen.Run
-	info.Disk = l.diskInfo(v, run.Monitor.PID)
+	info.Disk = l.diskInfo(v, seen.MonitorPID())
 	info.Boot, info.LastEnd = run.Boot, run.End
 	info.Restarts = Restarts{Count: run.Restarts.Count, Last: run.Restarts.Last, Next: run.Restarts.At}
 	if seen.EndedUnseen() || run.State == state.Starting {
@@ -358,12 +358,9 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 	if info.FirstBoot != nil && info.FirstBoot.State == firstboot.Pending && !alive {
 		info.Pending = append(info.Pending, "first-boot")
 	}
-	info.PID, info.MonitorPID, info.Started = run.Init.PID, run.Monitor.PID, &run.Started
+	info.PID, info.MonitorPID, info.Started = run.Init.PID, seen.MonitorPID(), &run.Started
 	info.LastEnd = nil
-	switch info.Status {
-	case observe.Orphaned:
-		info.MonitorPID = 0
-	case observe.Stopping:
+	if info.Status == observe.Stopping {
 		info.PID = 0
 	}
 	info.Booted = l.Booted(ctx, v.Name, run)

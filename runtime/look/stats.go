@@ -191,7 +191,7 @@ func (l Looker) usage(e state.Entry) Stats {
 		return s
 	}
 	s.fill(u, e.VPS.Limits)
-	s.DiskLimit = l.diskInfo(e.VPS, seen.Run.Monitor.PID)
+	s.DiskLimit = l.diskInfo(e.VPS, seen.MonitorPID())
 	return s
 }
 

@@ -67,6 +67,15 @@ func observation(name vps.Name, run state.Run, held bool) Observation {
 	}
 }
 
+// MonitorPID returns the pid of its monitor. It is 0 without one, and while a new monitor
+// has the life lock and has not written yet that it is there: what Run names has ended then.
+func (o Observation) MonitorPID() int {
+	if !o.Monitored || !Alive(o.Run.Monitor) {
+		return 0
+	}
+	return o.Run.Monitor.PID
+}
+
 // Runs reports whether the VPS runs in any way, with a monitor or without one.
 func (o Observation) Runs() bool { return o.Monitored || o.Alive }
 
