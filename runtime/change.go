@@ -33,6 +33,11 @@ func (m *Manager) Change(ctx context.Context, name vps.Name, edits ...vps.Edit) 
 		return err
 	}
 	defer l.Unlock()
+	return m.changeLocked(ctx, l, v, edits)
+}
+
+// changeLocked is Change for the locked VPS v.
+func (m *Manager) changeLocked(ctx context.Context, l *state.Locked, v vps.VPS, edits []vps.Edit) error {
 	parts, was := vps.Parts(edits...), m.side(v)
 	if was.err != nil && (parts[vps.PartAddresses] || parts[vps.PartConnections] || parts[vps.PartInterfaces]) {
 		return was.err // the edits need the interfaces

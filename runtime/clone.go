@@ -22,17 +22,18 @@ import (
 // has copies of all files that are not of the template. The new VPS has ids,
 // addresses, MACs and a machine id of its own, and no published ports and no
 // credentials. The edits then change its settings. Either VPS can be destroyed without
-// the other. After an error there is no new VPS.
+// the other. After an error there is no new VPS; a killed Clone leaves the whole VPS with
+// the edits, or none.
 func (m *Manager) Clone(ctx context.Context, to vps.Name, o CloneOptions) (Info, error) {
 	if o.From == to {
 		return Info{}, fail.New(fail.Usage, "a clone of %s needs another name", o.From)
 	}
-	v, err := m.clone(ctx, to, o)
-	if err == nil && len(o.Edits) > 0 {
-		if err = m.Change(ctx, to, o.Edits...); err != nil {
-			err = m.discard(ctx, to, err)
-		}
+	v, target, err := m.clone(ctx, to, o)
+	if err != nil {
+		return Info{}, err
 	}
+	err = m.complete(ctx, target, o.Edits)
+	target.Unlock() // so that a hook can change and start the VPS
 	if err != nil {
 		return Info{}, err
 	}
@@ -45,57 +46,72 @@ func (m *Manager) Clone(ctx context.Context, to vps.Name, o CloneOptions) (Info,
 	return info, err
 }
 
-func (m *Manager) clone(ctx context.Context, to vps.Name, o CloneOptions) (vps.VPS, error) {
+// clone creates the VPS to, which is incomplete if there are edits. It returns its lock.
+func (m *Manager) clone(ctx context.Context, to vps.Name, o CloneOptions) (_ vps.VPS, _ *state.Locked, err error) {
 	l, target, err := m.lockBoth(ctx, o.From, to)
 	if err != nil {
-		return vps.VPS{}, err
+		return vps.VPS{}, nil, err
 	}
 	defer l.Unlock() // not before the clone has the layers
-	defer target.Unlock()
+	defer func() {
+		if err != nil {
+			target.Unlock()
+		}
+	}()
 	v, err := m.loadLocked(ctx, l)
 	if err != nil {
-		return vps.VPS{}, err
+		return vps.VPS{}, nil, err
 	}
 	if err := m.readyFor(ctx, target, vps.IDRange{}); err != nil {
-		return vps.VPS{}, err
+		return vps.VPS{}, nil, err
 	}
-	connections := m.connectionsOf(v)
-	first, err := m.firstStart(o.From)
+	how := CreateOptions{full: o.Full, Ephemeral: o.ephemeral, Connections: m.connectionsOf(v), incomplete: len(o.Edits) > 0}
+	v, first, release, err := m.filesToClone(ctx, l, v, o, &how)
 	if err != nil {
-		return vps.VPS{}, err
+		return vps.VPS{}, nil, err
 	}
-	var fill func(rootfs.Rootfs) error
-	if o.Snapshot == "" && v.Storage == vps.StoragePlain {
-		fill = m.fillFrom(ctx, l, v)
-	} else if o.Snapshot == "" {
-		var c captured
-		if c, err = m.capture(ctx, l, v); err == nil {
-			defer c.keep()
-			v.Frozen = c.layers
-		}
-	} else {
-		var n state.Snapshot
-		if n, err = m.store.Snapshot(o.From, o.Snapshot); err == nil {
-			v, first = ofSnapshot(v, n), n.NeverStarted
-			if v.Storage == vps.StoragePlain {
-				fill = func(to rootfs.Rootfs) error { return m.copySnapshot(ctx, n, to) }
-			}
-		}
-	}
-	if err != nil {
-		return vps.VPS{}, err
-	}
+	defer release()
 	c, without := snapshots.Cloned(v, to, uuid.NewString(), time.Now().UTC().Truncate(time.Second))
 	c.Fit = c.Fit.Cloned(!first)
 	c.Ephemeral, c.Runner = o.ephemeral, o.runner
-	how := CreateOptions{like: &c, full: o.Full, fill: fill, Ephemeral: o.ephemeral, IDSize: c.IDs.Size, Connections: connections}
+	how.like, how.IDSize = &c, c.IDs.Size
 	if err := m.create(ctx, target, how, imageOf(c)); err != nil {
-		return vps.VPS{}, err
+		return vps.VPS{}, nil, err
 	}
 	if len(without) > 0 {
 		m.warn(fmt.Sprintf("%s does not get from %s: %s", to, o.From, strings.Join(without, ", ")))
 	}
-	return c, nil
+	return c, target, nil
+}
+
+// filesToClone returns the settings of the locked VPS v, or of its snapshot, with the layers
+// that a clone gets, and whether the VPS has never started. how gets what makes the files of
+// a plain tree. release is called when the clone has the layers.
+func (m *Manager) filesToClone(ctx context.Context, l *state.Locked, v vps.VPS, o CloneOptions, how *CreateOptions) (_ vps.VPS, first bool, release func(), err error) {
+	release = func() {}
+	if o.Snapshot != "" {
+		n, err := m.store.Snapshot(o.From, o.Snapshot)
+		if err != nil {
+			return v, false, release, err
+		}
+		if v = ofSnapshot(v, n); v.Storage == vps.StoragePlain {
+			how.fill = func(to rootfs.Rootfs) error { return m.copySnapshot(ctx, n, to) }
+		}
+		return v, n.NeverStarted, release, nil
+	}
+	if first, err = m.firstStart(o.From); err != nil {
+		return v, false, release, err
+	}
+	if v.Storage == vps.StoragePlain {
+		how.fill = m.fillFrom(ctx, l, v)
+		return v, first, release, nil
+	}
+	c, err := m.capture(ctx, l, v)
+	if err != nil {
+		return v, false, release, err
+	}
+	v.Frozen = c.layers
+	return v, first, c.keep, nil
 }
 
 // makeFilesOf makes the root filesystem of v at root. A full clone has all files of its

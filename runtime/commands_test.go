@@ -36,6 +36,10 @@ type trial struct {
 	filesOnly bool // it changes croft's files alone
 
 	edits []vps.Edit // that it makes with Change
+
+	// partial returns what is wrong after a death of the process, when another command has
+	// run; nil: nothing can be.
+	partial func(*faulty) string
 }
 
 // edit returns a trial of Change.
@@ -492,8 +496,28 @@ func importEdited(f *faulty) error {
 		return err
 	}
 	defer in.Close()
-	_, err = f.m.Import(background, in, ImportOptions{Name: "db", Edits: []vps.Edit{vps.SetHostname{Hostname: "other"}}})
+	_, err = f.m.Import(background, in, ImportOptions{Name: "db", Edits: editsOfNew})
 	return err
+}
+
+// editsOfNew change the settings and the files of a new VPS.
+var editsOfNew = []vps.Edit{vps.SetHostname{Hostname: "other"}, vps.SetConnections{Limit: 700}, aCredential("key", "3"), someUser}
+
+// withoutEdits says that db is there without its edits.
+func withoutEdits(f *faulty) string {
+	v, err := f.m.store.Get("db")
+	if fail.Is(err, fail.NotFound) {
+		return ""
+	}
+	limit := int64(0)
+	for _, i := range f.m.side(v).Interfaces {
+		limit = i.Connections
+	}
+	files := f.w.changedInside(v.IDs.First)
+	if err != nil || v.Hostname != "other" || limit != 700 || files != someUser.String() || v.Creator != (vps.Runner{}) {
+		return fmt.Sprintf("db has the host name %q, the limit %d, the files %q and the creator %+v (%v)", v.Hostname, limit, files, v.Creator, err)
+	}
+	return ""
 }
 
 func pushWeb(f *faulty) error {
@@ -514,7 +538,7 @@ func destroyWeb(f *faulty) error {
 
 func cloneWeb(o CloneOptions) func(*faulty) error {
 	return func(f *faulty) error {
-		o.From, o.Edits = "web", []vps.Edit{vps.SetHostname{Hostname: "other"}}
+		o.From, o.Edits = "web", editsOfNew
 		_, err := f.m.Clone(background, "db", o)
 		return err
 	}
@@ -810,7 +834,7 @@ func commands() []trial {
 		{name: "snapshot create of a plain disk", method: "CreateSnapshot", ready: steps{createPlainWithDisk, writeFile}, do: snapshotWeb("one")},
 		{name: "snapshot restore of a plain disk", method: "RestoreSnapshot", ready: steps{createPlainWithDisk, writeFile, snapshotWeb("one"), writeFile}, do: restoreOne},
 		{name: "snapshot restore of a disk that was plain", method: "RestoreSnapshot", ready: steps{createPlainWithDisk, writeFile, snapshotWeb("one"), convertWeb(vps.StorageOverlay)}, do: restoreOne},
-		{name: "clone of a plain disk", method: "Clone", ready: steps{createPlainWithDisk, writeFile}, do: cloneWeb(CloneOptions{})},
+		{name: "clone of a plain disk", method: "Clone", ready: steps{createPlainWithDisk, writeFile}, partial: withoutEdits, do: cloneWeb(CloneOptions{})},
 		{name: "create with a quota", method: "Create", ready: steps{withQuotas}, do: createWithDisk, undone: true},
 		edit("set a quota", append(steps{withQuotas}, append(slices.Clone(stopped), writeFile)...), vps.SetDisk{Bytes: 64 << 20}),
 		edit("set a larger quota", steps{withQuotas, createWithDisk, startWeb}, vps.SetDisk{Bytes: 128 << 20}),
@@ -843,7 +867,7 @@ func commands() []trial {
 		{name: "export of a plain running one", method: "Export", ready: append(slices.Clone(plain), startWeb, writeFile), do: exportWeb},
 		{name: "export of a disk", method: "Export", ready: steps{createWithDisk, writeFile}, do: exportWeb},
 		{name: "import of a plain one", method: "Import", ready: append(slices.Clone(plain), writeFile, exportWeb, destroyWeb), undone: true, do: importWeb("")},
-		{name: "import with edits", method: "Import", ready: append(slices.Clone(stopped), exportWeb), undone: true, do: importEdited},
+		{name: "import with edits", method: "Import", ready: append(slices.Clone(stopped), exportWeb), undone: true, partial: withoutEdits, do: importEdited},
 		{name: "push", method: "Push", ready: append(slices.Clone(stopped), writeFile), do: pushWeb},
 		{name: "push again", method: "Push", ready: append(slices.Clone(stopped), writeFile, pushWeb, writeFile), do: pushWeb},
 		{name: "push of a running one", method: "Push", ready: append(slices.Clone(running), writeFile), do: pushWeb},
@@ -855,17 +879,17 @@ func commands() []trial {
 		{name: "destroy with a mounted snapshot", method: "Destroy", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), mountSnapshot), do: func(f *faulty) error {
 			return f.m.Destroy(background, "web", DestroyOptions{})
 		}},
-		{name: "clone", method: "Clone", ready: append(slices.Clone(stopped), writeFile), do: cloneWeb(CloneOptions{})},
-		{name: "clone --full", method: "Clone", ready: append(slices.Clone(stopped), writeFile), do: cloneWeb(CloneOptions{Full: true})},
-		{name: "clone of a running one", method: "Clone", ready: append(slices.Clone(running), writeFile), do: cloneWeb(CloneOptions{})},
-		{name: "clone of a snapshot", method: "Clone", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), writeFile), do: cloneWeb(CloneOptions{Snapshot: "one"})},
+		{name: "clone", method: "Clone", ready: append(slices.Clone(stopped), writeFile), partial: withoutEdits, do: cloneWeb(CloneOptions{})},
+		{name: "clone --full", method: "Clone", ready: append(slices.Clone(stopped), writeFile), partial: withoutEdits, do: cloneWeb(CloneOptions{Full: true})},
+		{name: "clone of a running one", method: "Clone", ready: append(slices.Clone(running), writeFile), partial: withoutEdits, do: cloneWeb(CloneOptions{})},
+		{name: "clone of a snapshot", method: "Clone", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), writeFile), partial: withoutEdits, do: cloneWeb(CloneOptions{Snapshot: "one"})},
 		{name: "snapshot create of a plain one", method: "CreateSnapshot", ready: append(slices.Clone(plain), writeFile), do: snapshotWeb("one")},
 		{name: "snapshot create of a plain running one", method: "CreateSnapshot", ready: append(slices.Clone(plain), startWeb, writeFile), do: snapshotWeb("one")},
 		{name: "snapshot restore of a plain one", method: "RestoreSnapshot", ready: append(slices.Clone(plain), writeFile, snapshotWeb("one"), writeFile), do: restoreOne},
 		{name: "snapshot restore to a plain one", method: "RestoreSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), convertWeb(vps.StoragePlain)), do: restoreOne},
-		{name: "clone of a plain one", method: "Clone", ready: append(slices.Clone(plain), writeFile), do: cloneWeb(CloneOptions{})},
-		{name: "clone of a plain running one", method: "Clone", ready: append(slices.Clone(plain), startWeb, writeFile), do: cloneWeb(CloneOptions{})},
-		{name: "clone of a snapshot of a plain one", method: "Clone", ready: append(slices.Clone(plain), writeFile, snapshotWeb("one")), do: cloneWeb(CloneOptions{Snapshot: "one"})},
+		{name: "clone of a plain one", method: "Clone", ready: append(slices.Clone(plain), writeFile), partial: withoutEdits, do: cloneWeb(CloneOptions{})},
+		{name: "clone of a plain running one", method: "Clone", ready: append(slices.Clone(plain), startWeb, writeFile), partial: withoutEdits, do: cloneWeb(CloneOptions{})},
+		{name: "clone of a snapshot of a plain one", method: "Clone", ready: append(slices.Clone(plain), writeFile, snapshotWeb("one")), partial: withoutEdits, do: cloneWeb(CloneOptions{Snapshot: "one"})},
 		{name: "convert to plain", method: "Convert", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), writeFile), undone: true, do: convertWeb(vps.StoragePlain)},
 		{name: "convert to overlay", method: "Convert", ready: append(slices.Clone(plain), writeFile), undone: true, do: convertWeb(vps.StorageOverlay)},
 		{name: "destroy of one that was cloned", method: "Destroy", ready: append(slices.Clone(stopped), writeFile, cloneWeb(CloneOptions{})), do: func(f *faulty) error {

@@ -116,7 +116,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 		return err
 	}
 	steps.Arm(func() error { draft.Abort(); return nil })
-	if o.Ephemeral {
+	if o.Ephemeral || o.incomplete {
 		steps.Arm(l.UnlistEphemeral)
 		if err := l.ListEphemeral(); err != nil {
 			return err
@@ -124,6 +124,9 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	}
 
 	v, err := o.vps(l.Name(), image)
+	if err == nil && o.incomplete {
+		v.Creator, err = m.thisRunner()
+	}
 	if err != nil {
 		return err
 	}

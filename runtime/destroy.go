@@ -52,14 +52,15 @@ func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOpt
 	if err := m.checkKeep(l, v, &o); err != nil {
 		return err
 	}
-	if v.Protected {
+	incomplete := v.Creator.PID != 0 // nobody knows it yet
+	if v.Protected && !incomplete {
 		return fail.New(fail.State, "%s is protected, and a protected VPS is not destroyed, not even with --force", name).
 			WithHint("croft set %s --protect no", name)
 	}
 	if err := m.store.CheckTrash(name); err != nil { // before anything is killed
 		return err
 	}
-	if held, err := m.store.LifeHeld(name); err == nil && (o.Force || !held) { // otherwise it is refused
+	if held, err := m.store.LifeHeld(name); err == nil && (o.Force || !held) && !incomplete { // otherwise it is refused
 		if err := m.runHooks(ctx, hooks.PreDestroy, v); err != nil {
 			return err
 		}
@@ -92,7 +93,7 @@ func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOpt
 // checkKeep is fail.State if v is to be kept and cannot be. It clears o.Keep for a VPS
 // that is never kept.
 func (m *Manager) checkKeep(l *state.Locked, v vps.VPS, o *DestroyOptions) error {
-	if v.Ephemeral {
+	if v.Ephemeral || v.Creator.PID != 0 {
 		o.Keep = 0
 	}
 	if o.Keep == 0 {

@@ -92,6 +92,14 @@ func diesAt(t *testing.T, i, n int, again bool) bool {
 		return false
 	}
 	what := fmt.Sprintf("died at effect %d (%s)", n, effect)
+	if c.partial != nil {
+		if _, err := f.m.List(background); err != nil {
+			t.Errorf("%s: list: %v", what, err)
+		}
+		if wrong := c.partial(f); wrong != "" {
+			t.Errorf("%s: %s", what, wrong)
+		}
+	}
 	if again {
 		if err := c.do(f); err != nil && !c.again(err) {
 			t.Errorf("%s: again: %v", what, err)

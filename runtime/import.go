@@ -41,7 +41,7 @@ type ImportOptions struct {
 // what it does not get is a warning. Its user ids are new, and its UUID too if a VPS here
 // has that. The edits then change its settings. An existing name is fail.Taken, and so is
 // one of o.Addresses that is not free. After an error there is no VPS; a killed Import
-// leaves the whole VPS, possibly without the edits, or none.
+// leaves the whole VPS with the edits, or none.
 func (m *Manager) Import(ctx context.Context, r io.Reader, o ImportOptions) (Info, error) {
 	return m.restoreBackup(ctx, o, func(u template.BackupUse) error { return m.templates.ImportBackup(ctx, r, u) })
 }
@@ -77,12 +77,10 @@ func (m *Manager) restoreBackup(ctx context.Context, o ImportOptions, read func(
 	if err != nil {
 		return Info{}, err
 	}
-	i.release() // so that it, and then a hook, can change the VPS
-	if len(o.Edits) > 0 {
-		if err := m.Change(ctx, i.VPS.Name, o.Edits...); err != nil {
-			return Info{}, m.discard(ctx, i.VPS.Name, err)
-		}
+	if err := m.complete(ctx, i.lock, o.Edits); err != nil {
+		return Info{}, err
 	}
+	i.release() // so that a hook can change the VPS
 	m.emptyTrash(context.WithoutCancel(ctx))
 	info, err := m.Inspect(ctx, i.VPS.Name)
 	if err == nil {
@@ -90,14 +88,6 @@ func (m *Manager) restoreBackup(ctx context.Context, o ImportOptions, read func(
 	}
 	m.afterwards(ctx, hooks.PostCreate, vps.VPS{Name: i.VPS.Name, UUID: i.VPS.UUID}, "CROFT_FROM="+string(i.from))
 	return info, err
-}
-
-// discard destroys the new VPS after the error err, which it returns.
-func (m *Manager) discard(ctx context.Context, name vps.Name, err error) error {
-	if e := m.Destroy(context.WithoutCancel(ctx), name, DestroyOptions{Force: true}); e != nil {
-		m.warn(e.Error())
-	}
-	return err
 }
 
 // importing is one Import.
@@ -215,7 +205,7 @@ func (i *importing) create(ctx context.Context, im template.Image) error {
 	}
 	o := CreateOptions{
 		like: v, held: i.Held, wanted: i.wanted(), started: i.Started, fitted: i.Fitted, IDSize: v.IDs.Size,
-		Connections: vps.DefaultConnections, fill: i.fillFrom(ctx, im), move: i.move, Credentials: i.secrets,
+		Connections: vps.DefaultConnections, fill: i.fillFrom(ctx, im), move: i.move, Credentials: i.secrets, incomplete: len(i.options.Edits) > 0,
 	}
 	for _, network := range i.options.Networks {
 		o.mapped = append(o.mapped, network)

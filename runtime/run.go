@@ -174,15 +174,23 @@ func (m *Manager) thisRunner() (vps.Runner, error) {
 	return vps.Runner{HostBoot: m.store.HostBoot(), PID: me.PID, StartTime: me.StartTime}, err
 }
 
-// abandoned reports whether v is ephemeral and its runner has ended. An older croft
-// did not record the runner; its VPSs are not abandoned.
+// abandoned reports whether v is ephemeral and its runner has ended, or the creator of v
+// has ended before v was complete. An older croft did not record the runner; its VPSs are
+// not abandoned.
 func (m *Manager) abandoned(v vps.VPS) bool {
-	r := v.Runner
-	if !v.Ephemeral || r.PID == 0 {
+	return m.hasEnded(v.Creator) || v.Ephemeral && m.hasEnded(v.Runner)
+}
+
+// hasEnded reports whether r has ended; false for no process.
+func (m *Manager) hasEnded(r vps.Runner) bool {
+	if r.PID == 0 {
 		return false
 	}
 	return r.HostBoot != m.store.HostBoot() || !observe.Alive(state.Process{PID: r.PID, StartTime: r.StartTime})
 }
+
+// mayBeAbandoned reports whether v is removed when a process ends.
+func mayBeAbandoned(v vps.VPS) bool { return v.Ephemeral || v.Creator.PID != 0 }
 
 // openRunner opens the runner of v as a pidfd, which the caller closes. It returns
 // holder.None for a VPS without a runner. It is fail.State if the runner has ended.
@@ -200,8 +208,9 @@ func (m *Manager) openRunner(v vps.VPS) (int, error) {
 	return fd, nil
 }
 
-// destroyAbandoned destroys the ephemeral VPSs whose runner was killed. It leaves a
-// busy one to the next command. An error is a warning.
+// destroyAbandoned destroys the ephemeral VPSs whose runner was killed, and those whose
+// creator was killed before they were complete. It leaves a busy one to the next command.
+// An error is a warning.
 func (m *Manager) destroyAbandoned(ctx context.Context) {
 	names, err := m.store.Ephemerals()
 	if err != nil {
@@ -210,14 +219,14 @@ func (m *Manager) destroyAbandoned(ctx context.Context) {
 	}
 	for _, name := range names {
 		if err := m.destroyIfAbandoned(ctx, name); err != nil && !fail.Is(err, fail.Busy) {
-			m.warn(fmt.Sprintf("remove %s, whose croft run has ended: %v", name, err))
+			m.warn(fmt.Sprintf("remove %s, whose croft command has ended: %v", name, err))
 		}
 	}
 }
 
 func (m *Manager) destroyIfAbandoned(ctx context.Context, name vps.Name) error {
 	v, err := m.store.Get(name)
-	if err == nil && v.Ephemeral && !m.abandoned(v) {
+	if err == nil && mayBeAbandoned(v) && !m.abandoned(v) {
 		return nil
 	}
 	if err != nil && !fail.Is(err, fail.NotFound) {
@@ -230,7 +239,7 @@ func (m *Manager) destroyIfAbandoned(ctx context.Context, name vps.Name) error {
 	defer l.Unlock()
 	v, err = l.VPS()
 	switch {
-	case fail.Is(err, fail.NotFound), err == nil && !v.Ephemeral:
+	case fail.Is(err, fail.NotFound), err == nil && !mayBeAbandoned(v):
 		return l.UnlistEphemeral()
 	case err != nil || !m.abandoned(v):
 		return nil

@@ -110,6 +110,9 @@ func (m *Manager) tellCreated(i Info, more ...string) {
 
 // tellDestroyed records that v was destroyed, and can be restored for the time keep.
 func (m *Manager) tellDestroyed(v vps.VPS, keep time.Duration) {
+	if v.Creator.PID != 0 {
+		return // nobody knows it
+	}
 	until := ""
 	if keep > 0 {
 		until = time.Now().UTC().Add(keep).Format(time.RFC3339)
@@ -205,6 +208,9 @@ func (m *Manager) tellStopped(v vps.VPS, end state.End, requested bool) {
 // tell records a change: what was set, and each address, also of interfaces that were
 // added and removed.
 func (c *change) tell() {
+	if c.was.Creator.PID != 0 {
+		return // nobody knows the VPS yet
+	}
 	c.event(c.now.VPS, events.Changed, eventChanges, strings.Join(vps.Words(c.edits...), "; "))
 	tell := func(what, at string, addresses []netip.Addr) {
 		for _, a := range addresses {

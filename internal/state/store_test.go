@@ -148,6 +148,7 @@ func full(t testing.TB) vps.VPS {
 		Devices:     []vps.Device{{Source: "/dev/sda", Path: "/dev/xvda", Access: "r", Mode: "0640", UID: 1, GID: 2, Optional: true}},
 		Ephemeral:   true,
 		Runner:      vps.Runner{HostBoot: "b", PID: 7, StartTime: 8},
+		Creator:     vps.Runner{HostBoot: "b", PID: 9, StartTime: 10},
 		OnBoot:      vps.OnBootYes,
 		BootOrder:   7,
 		StopAfter:   90,

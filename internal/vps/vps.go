@@ -43,6 +43,7 @@ type VPS struct {
 	Fit         Fit               `json:"fit,omitempty"`                // what the first start does to the files of the template
 	Ephemeral   bool              `json:"ephemeral,omitempty"`          // created by run --rm
 	Runner      Runner            `json:"runner,omitzero"`              // an ephemeral VPS ends with this process
+	Creator     Runner            `json:"creator,omitzero"`             // it creates the VPS and has not given it all settings; zero: the VPS is complete
 	OnBoot      OnBoot            `json:"onboot,omitempty"`             // whether a boot of the host starts it
 	BootOrder   int               `json:"bootOrder,omitempty"`          // a higher one starts first and stops last
 	StopAfter   int               `json:"stopTimeoutSeconds,omitempty"` // how long a stop may take; 0 is the default
@@ -60,8 +61,7 @@ type VPS struct {
 	RenamedFrom Name `json:"renamedFrom,omitempty"`
 }
 
-// A Runner is the process that an ephemeral VPS ends with, in one boot of the
-// host.
+// A Runner is a process that a VPS depends on, in one boot of the host.
 type Runner struct {
 	HostBoot  string `json:"hostBoot"`
 	PID       int    `json:"pid"`
