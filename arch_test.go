@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 	"cli/settings":     {"internal/vps"},
 	"cli/values":       {"runtime", "internal/vps", "internal/signame", "internal/sizes"},
 	"runtime": {
-		"bundles", "network", "network/guest", "network/host", "template", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
+		"bundles", "network", "network/guest", "network/host", "template", "template/backups", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
 		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/events", "runtime/hooks", "runtime/firstboot", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/snapshots", "runtime/hostdevices", "runtime/mounts", "runtime/hostlimits", "runtime/doctor", "template/rootfs/tree", "template/rootfs/diskfile", "template/rootfs/quotadir", "runtime/fit", "internal/atomicfile", "runtime/backup", "runtime/moves", "runtime/checkpoint", "runtime/foreign", "runtime/foreign/source",
@@ -84,10 +84,17 @@ var arrows = map[string][]string{
 	"network/host":        {"network", "internal/inside", "internal/nsthread", "internal/vps", "internal/flock"},
 	"network/guest":       nil,
 	"template": {
-		"template/busybox", "template/layer", "template/recipe", "template/registry", "template/rootfs", "template/rootfs/diskfile", "template/rootfs/tree", "template/streams", "template/transfer",
-		"internal/initkind", "internal/nsthread",
-		"internal/flock", "internal/atomicfile", "internal/removetree",
+		"template/archive", "template/backups", "template/blobs", "template/busybox", "template/facts", "template/images", "template/layer", "template/recipe", "template/registry", "template/rootfs", "template/rootfs/tree", "template/streams", "template/transfer",
+		"internal/initkind", "internal/nsthread", "internal/atomicfile",
 	},
+	"template/images": {
+		"template/facts", "template/layer", "template/recipe", "template/registry", "template/rootfs",
+		"internal/atomicfile", "internal/flock", "internal/initkind", "internal/removetree",
+	},
+	"template/facts":               {"internal/initkind", "template/layer"},
+	"template/archive":             {"template/facts", "template/images", "template/layer", "template/rootfs/diskfile", "template/streams"},
+	"template/blobs":               {"internal/flock", "template/images", "template/layer", "template/registry", "template/transfer"},
+	"template/backups":             {"internal/atomicfile", "template/archive", "template/blobs", "template/images", "template/layer", "template/registry", "template/rootfs", "template/rootfs/tree", "template/transfer"},
 	"template/layer":               {"internal/identity", "internal/removetree"},
 	"template/rootfs":              {"template/layer", "template/rootfs/diskfile", "internal/nsthread", "internal/removetree", "internal/userns"},
 	"template/rootfs/diskfile":     {"internal/flock", "internal/nsthread"},
@@ -155,7 +162,7 @@ var alone = map[string][]string{
 	"github.com/go-crypt/crypt":              {"cli/values"},
 	"golang.org/x/crypto":                    {"cli/values"},
 	"go.yaml.in/yaml":                        {"cli/settings", "runtime/foreign", "template/recipe", "template/streams"},
-	"github.com/opencontainers/image-spec":   {"template", "template/registry", "template/streams"},
+	"github.com/opencontainers/image-spec":   {"template", "template/archive", "template/backups", "template/blobs", "template/images", "template/registry", "template/streams"},
 	"github.com/google/go-containerregistry": {"template/registry"},
 }
 

@@ -13,6 +13,7 @@ import (
 	"croft/internal/vps"
 	"croft/runtime/backup"
 	"croft/template"
+	"croft/template/backups"
 	"croft/template/layer"
 	"croft/template/rootfs"
 )
@@ -42,7 +43,7 @@ type BackupResult struct {
 // as for a snapshot. The VPS is locked only while its files become frozen layers. After
 // an error w has received a part.
 func (m *Manager) Export(ctx context.Context, name vps.Name, w io.Writer, o ExportOptions) (BackupResult, error) {
-	return m.backUp(ctx, name, o, func(ctx context.Context, base string, root rootfs.Rootfs, b template.BackupOptions) (r BackupResult, left layer.LeftOut, err error) {
+	return m.backUp(ctx, name, o, func(ctx context.Context, base string, root rootfs.Rootfs, b backups.Options) (r BackupResult, left layer.LeftOut, err error) {
 		left, err = m.templates.Backup(ctx, base, root, w, b)
 		return r, left, err
 	})
@@ -60,7 +61,7 @@ func (m *Manager) Push(ctx context.Context, name vps.Name, ref string, o PushOpt
 	if err != nil {
 		return BackupResult{}, err
 	}
-	return m.backUp(ctx, name, o.ExportOptions, func(ctx context.Context, base string, root rootfs.Rootfs, b template.BackupOptions) (BackupResult, layer.LeftOut, error) {
+	return m.backUp(ctx, name, o.ExportOptions, func(ctx context.Context, base string, root rootfs.Rootfs, b backups.Options) (BackupResult, layer.LeftOut, error) {
 		pushed, err := m.templates.PushBackup(ctx, base, root, to, b)
 		return BackupResult{Reference: pushed.Reference, Sent: pushed.Sent, Shared: pushed.Shared}, pushed.LeftOut, err
 	})
@@ -68,7 +69,7 @@ func (m *Manager) Push(ctx context.Context, name vps.Name, ref string, o PushOpt
 
 // A backupWriter writes the files of root, over the template with the digest base, to a
 // backup.
-type backupWriter func(ctx context.Context, base string, root rootfs.Rootfs, o template.BackupOptions) (BackupResult, layer.LeftOut, error)
+type backupWriter func(ctx context.Context, base string, root rootfs.Rootfs, o backups.Options) (BackupResult, layer.LeftOut, error)
 
 // backUp gives the files and settings of a VPS or a snapshot to write.
 func (m *Manager) backUp(ctx context.Context, name vps.Name, o ExportOptions, write backupWriter) (BackupResult, error) {
@@ -99,7 +100,7 @@ func (m *Manager) backUp(ctx context.Context, name vps.Name, o ExportOptions, wr
 		return paused, err
 	}
 	l.Unlock() // its layers do not change any more
-	r, left, err := write(ctx, v.Template.Digest, root, template.BackupOptions{
+	r, left, err := write(ctx, v.Template.Digest, root, backups.Options{
 		Name: string(name), Settings: settings, Created: d.Created, Compress: o.Compress, Remember: m.rememberAt(c),
 	})
 	r.Pause, r.Sockets, r.Devices = c.pause, left.Sockets, left.Devices

@@ -20,6 +20,7 @@ import (
 	"croft/internal/vps"
 	"croft/runtime/paths"
 	"croft/template"
+	"croft/template/backups"
 	"croft/template/layer"
 	"croft/template/rootfs"
 )
@@ -286,7 +287,7 @@ func (s templateStore) Derive(_ context.Context, name, base string, _ rootfs.Roo
 }
 
 // Backup writes the settings alone, and ImportBackup reads them.
-func (s templateStore) Backup(_ context.Context, _ string, r rootfs.Rootfs, w io.Writer, o template.BackupOptions) (layer.LeftOut, error) {
+func (s templateStore) Backup(_ context.Context, _ string, r rootfs.Rootfs, w io.Writer, o backups.Options) (layer.LeftOut, error) {
 	if err := layersExist(r); err != nil {
 		return layer.LeftOut{}, err
 	}
@@ -302,14 +303,14 @@ func layersExist(r rootfs.Rootfs) error {
 	return nil
 }
 
-func (s templateStore) OpenPush(context.Context, string, template.PushOptions) (template.BackupTarget, error) {
-	return template.BackupTarget{}, s.w.effect("reach the registry", func() error { return nil })
+func (s templateStore) OpenPush(context.Context, string, template.PushOptions) (backups.Target, error) {
+	return backups.Target{}, s.w.effect("reach the registry", func() error { return nil })
 }
 
 // PushBackup remembers what it has packed, and uploads the settings alone.
-func (s templateStore) PushBackup(_ context.Context, _ string, r rootfs.Rootfs, _ template.BackupTarget, o template.BackupOptions) (template.PushedBackup, error) {
+func (s templateStore) PushBackup(_ context.Context, _ string, r rootfs.Rootfs, _ backups.Target, o backups.Options) (backups.Pushed, error) {
 	if err := layersExist(r); err != nil {
-		return template.PushedBackup{}, err
+		return backups.Pushed{}, err
 	}
 	for _, f := range r.Frozen {
 		file := o.Remember(f.Dir)
@@ -317,13 +318,13 @@ func (s templateStore) PushBackup(_ context.Context, _ string, r rootfs.Rootfs, 
 			continue
 		}
 		if err := s.w.effect("remember a layer", func() error { return os.WriteFile(file, []byte(`{"format":1,"tarSize":7}`), 0o600) }); err != nil {
-			return template.PushedBackup{}, err
+			return backups.Pushed{}, err
 		}
 	}
-	return template.PushedBackup{}, s.w.effect("push a backup", func() error { return os.WriteFile(s.w.dir+".backup", o.Settings, 0o600) })
+	return backups.Pushed{}, s.w.effect("push a backup", func() error { return os.WriteFile(s.w.dir+".backup", o.Settings, 0o600) })
 }
 
-func (s templateStore) PullBackup(ctx context.Context, _ string, _ template.PullOptions, u template.BackupUse) error {
+func (s templateStore) PullBackup(ctx context.Context, _ string, _ template.PullOptions, u backups.Use) error {
 	in, err := os.Open(s.w.dir + ".backup")
 	if err != nil {
 		return err
@@ -332,7 +333,7 @@ func (s templateStore) PullBackup(ctx context.Context, _ string, _ template.Pull
 	return s.ImportBackup(ctx, in, u)
 }
 
-func (s templateStore) ImportBackup(_ context.Context, r io.Reader, u template.BackupUse) error {
+func (s templateStore) ImportBackup(_ context.Context, r io.Reader, u backups.Use) error {
 	settings, err := io.ReadAll(r)
 	if err != nil {
 		return err

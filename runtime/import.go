@@ -21,6 +21,7 @@ import (
 	"croft/runtime/tables"
 	"croft/runtime/trash"
 	"croft/template"
+	"croft/template/backups"
 	"croft/template/recipe"
 	"croft/template/rootfs"
 )
@@ -43,18 +44,18 @@ type ImportOptions struct {
 // one of o.Addresses that is not free. After an error there is no VPS; a killed Import
 // leaves the whole VPS with the edits, or none.
 func (m *Manager) Import(ctx context.Context, r io.Reader, o ImportOptions) (Info, error) {
-	return m.restoreBackup(ctx, o, func(u template.BackupUse) error { return m.templates.ImportBackup(ctx, r, u) })
+	return m.restoreBackup(ctx, o, func(u backups.Use) error { return m.templates.ImportBackup(ctx, r, u) })
 }
 
 // CreateFrom is Import for a backup in a registry, which ref names.
 func (m *Manager) CreateFrom(ctx context.Context, ref string, o ImportOptions) (Info, error) {
-	return m.restoreBackup(ctx, o, func(u template.BackupUse) error {
+	return m.restoreBackup(ctx, o, func(u backups.Use) error {
 		return m.templates.PullBackup(ctx, ref, template.PullOptions{Insecure: o.Insecure}, u)
 	})
 }
 
 // restoreBackup creates a VPS from the backup that read reads.
-func (m *Manager) restoreBackup(ctx context.Context, o ImportOptions, read func(u template.BackupUse) error) (Info, error) {
+func (m *Manager) restoreBackup(ctx context.Context, o ImportOptions, read func(u backups.Use) error) (Info, error) {
 	if o.IfMissing && o.Name != "" {
 		if info, done, err := m.present(ctx, o.Name, true); done || err != nil {
 			return info, err
@@ -69,7 +70,7 @@ func (m *Manager) restoreBackup(ctx context.Context, o ImportOptions, read func(
 	} else {
 		m.destroyAbandoned(ctx)
 	}
-	err := read(template.BackupUse{
+	err := read(backups.Use{
 		Check: func(settings json.RawMessage) (string, error) { return i.check(ctx, settings) },
 		Use:   func(im template.Image) error { return i.create(ctx, im) },
 		Used:  m.usedTemplates,

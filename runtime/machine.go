@@ -34,6 +34,7 @@ import (
 	"croft/runtime/names"
 	"croft/runtime/tables"
 	"croft/template"
+	"croft/template/backups"
 	"croft/template/layer"
 )
 
@@ -52,7 +53,7 @@ type machine struct {
 	limits     kernelLimits
 	host       func() (hostfacts.Facts, error)
 	// newParcel begins a parcel: template.Store.Parcel.
-	newParcel func(ctx context.Context, base string, r rootfs.Rootfs, o template.BackupOptions) (parcel, error)
+	newParcel func(ctx context.Context, base string, r rootfs.Rootfs, o backups.Options) (parcel, error)
 	// lacks returns what the host lacks, without which no VPS can run; nil: it is not checked.
 	lacks func(ctx context.Context) ([]string, error)
 	// sleep waits before a failed step is repeated.
@@ -323,16 +324,16 @@ type liveCopy interface {
 	Pass(ctx context.Context) (tree.Copied, error)
 	LastPass(ctx context.Context) (tree.Copied, error) // nothing writes meanwhile
 	Finish() error                                     // makes the copy durable
-	// Leave ends the passes. What has changed since is still known: template.Changed.
+	// Leave ends the passes. What has changed since is still known: backups.Changed.
 	Leave()
-	template.Changed
+	backups.Changed
 	Close()
 }
 
-// parcel is a backup that is sent in parts: template.Parcel, which documents the methods.
+// parcel is a backup that is sent in parts: backups.Parcel, which documents the methods.
 type parcel interface {
-	Blobs() []template.Blob
-	Add(ctx context.Context, settings json.RawMessage, c template.Changed, at string, old, now []rootfs.Frozen) error
+	Blobs() []backups.Blob
+	Add(ctx context.Context, settings json.RawMessage, c backups.Changed, at string, old, now []rootfs.Frozen) error
 	Write(ctx context.Context, w io.Writer, step string, has func(digest string) bool) error
 	Close()
 }
@@ -356,11 +357,11 @@ type templates interface {
 	RemoveRemote(ctx context.Context, name string) error
 	Push(ctx context.Context, name, ref string, o template.PushOptions) error
 	Export(ctx context.Context, ref string, w io.Writer, o template.ExportOptions) error
-	Backup(ctx context.Context, base string, r rootfs.Rootfs, w io.Writer, o template.BackupOptions) (layer.LeftOut, error)
-	OpenPush(ctx context.Context, ref string, o template.PushOptions) (template.BackupTarget, error)
-	PushBackup(ctx context.Context, base string, r rootfs.Rootfs, to template.BackupTarget, o template.BackupOptions) (template.PushedBackup, error)
-	PullBackup(ctx context.Context, ref string, o template.PullOptions, u template.BackupUse) error
-	ImportBackup(ctx context.Context, r io.Reader, u template.BackupUse) error
+	Backup(ctx context.Context, base string, r rootfs.Rootfs, w io.Writer, o backups.Options) (layer.LeftOut, error)
+	OpenPush(ctx context.Context, ref string, o template.PushOptions) (backups.Target, error)
+	PushBackup(ctx context.Context, base string, r rootfs.Rootfs, to backups.Target, o backups.Options) (backups.Pushed, error)
+	PullBackup(ctx context.Context, ref string, o template.PullOptions, u backups.Use) error
+	ImportBackup(ctx context.Context, r io.Reader, u backups.Use) error
 	ImportSystem(ctx context.Context, y template.System, use func(template.Image) error, used func() (map[string][]string, error)) error
 	HasBlob(digest string) bool
 	RemoveAbandoned(ctx context.Context, used func() (map[string][]string, error)) error

@@ -39,6 +39,7 @@ import (
 	"croft/runtime/sysctls"
 	"croft/runtime/tables"
 	"croft/template"
+	"croft/template/backups"
 	"croft/template/rootfs"
 )
 
@@ -132,7 +133,7 @@ func New(o Options) (*Manager, error) {
 			trySysctls: sysctls.Try,
 			initFile:   holder.Install,
 			become:     becomeHolder,
-			newParcel: func(ctx context.Context, base string, r rootfs.Rootfs, o template.BackupOptions) (parcel, error) {
+			newParcel: func(ctx context.Context, base string, r rootfs.Rootfs, o backups.Options) (parcel, error) {
 				return images.Parcel(ctx, base, r, o)
 			},
 		},

@@ -9,7 +9,7 @@ import (
 	"croft/internal/state"
 	"croft/internal/vps"
 	"croft/runtime/snapshots"
-	"croft/template"
+	"croft/template/backups"
 	"croft/template/rootfs/tree"
 )
 
@@ -64,7 +64,7 @@ func (m *Manager) mergeLayers(ctx context.Context, l *state.Locked, v vps.VPS) (
 }
 
 // pushedSize returns the size of a frozen layer that was pushed, and 0 for others.
-func (m *Manager) pushedSize(id string) int64 { return template.RememberedSize(m.store.PackedFile(id)) }
+func (m *Manager) pushedSize(id string) int64 { return backups.RememberedSize(m.store.PackedFile(id)) }
 
 // mergeTwo moves the files of one layer into the one above it. Then it is empty, and
 // neither v nor its snapshots have it any more.

@@ -22,7 +22,7 @@ import (
 	"croft/runtime/events"
 	"croft/runtime/firstboot"
 	"croft/runtime/moves"
-	"croft/template"
+	"croft/template/backups"
 	"croft/template/rootfs"
 )
 
@@ -490,7 +490,7 @@ func (g *moving) firstCopy(ctx context.Context, runs bool) (c movedCopy, err err
 	if err != nil {
 		return c, err
 	}
-	c.parcel, err = g.newParcel(ctx, v.Template.Digest, root, template.BackupOptions{Name: string(v.Name), Settings: d, Created: time.Now(), Compress: g.o.Compress})
+	c.parcel, err = g.newParcel(ctx, v.Template.Digest, root, backups.Options{Name: string(v.Name), Settings: d, Created: time.Now(), Compress: g.o.Compress})
 	if err == nil {
 		g.release = append(g.release, c.parcel.Close)
 	}

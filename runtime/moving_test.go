@@ -17,7 +17,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/state"
 	"croft/runtime/moves"
-	"croft/template"
+	"croft/template/backups"
 	"croft/template/rootfs"
 )
 
@@ -27,9 +27,9 @@ type fakeParcel struct {
 	settings json.RawMessage
 }
 
-func (p *fakeParcel) Blobs() []template.Blob { return []template.Blob{{Digest: "sha256:01", Size: 1}} }
+func (p *fakeParcel) Blobs() []backups.Blob { return []backups.Blob{{Digest: "sha256:01", Size: 1}} }
 
-func (p *fakeParcel) Add(ctx context.Context, settings json.RawMessage, c template.Changed, at string, old, now []rootfs.Frozen) error {
+func (p *fakeParcel) Add(ctx context.Context, settings json.RawMessage, c backups.Changed, at string, old, now []rootfs.Frozen) error {
 	p.settings = settings
 	return c.Changes(ctx, at, old, now, nil)
 }

@@ -15,6 +15,7 @@ import (
 	"croft/runtime/snapshots"
 	"croft/runtime/trash"
 	"croft/template"
+	"croft/template/backups"
 	"croft/template/layer"
 	"croft/template/recipe"
 	"croft/template/rootfs"
@@ -264,7 +265,7 @@ type (
 	ImageServer    = template.Remote
 	ImageSearch    = template.SearchOptions
 	ServerImage    = template.ServerImage
-	Compression    = template.Compression
+	Compression    = backups.Compression
 	RecipeInfo     = recipe.Info
 	Progress       = template.Progress
 	Update         = template.Update

@@ -23,6 +23,7 @@ import (
 	"croft/runtime/moves"
 	"croft/runtime/tables"
 	"croft/template"
+	"croft/template/backups"
 )
 
 // ReceiveMove is the target of Move on another host: it answers the requests that it
@@ -200,7 +201,7 @@ func (r *receiving) files(ctx context.Context, token string) error {
 	if err := i.reserve(ctx, r.name, r.lockWait); err != nil {
 		return err
 	}
-	err := r.templates.ImportBackup(ctx, r.wire.Reader(), template.BackupUse{
+	err := r.templates.ImportBackup(ctx, r.wire.Reader(), backups.Use{
 		Check: func(settings json.RawMessage) (string, error) { return i.check(ctx, settings) },
 		Use: func(template.Image) error {
 			if err := r.wire.Send(moves.Reply{}); err != nil {
@@ -234,7 +235,7 @@ func (r *receiving) last(ctx context.Context, i *importing, token string) error 
 		}
 		record := moves.Target(token, r.offer.From, i.from, r.offer.Runs, time.Now())
 		i.move = &record
-		err := r.templates.ImportBackup(ctx, r.wire.Reader(), template.BackupUse{
+		err := r.templates.ImportBackup(ctx, r.wire.Reader(), backups.Use{
 			Check: func(settings json.RawMessage) (string, error) {
 				name, err := i.check(ctx, settings)
 				if err == nil {

@@ -43,6 +43,7 @@ import (
 	"croft/runtime/observe"
 	"croft/runtime/paths"
 	"croft/template"
+	"croft/template/backups"
 	"croft/template/layer"
 )
 
@@ -1091,19 +1092,19 @@ func (fakeTemplates) Prune(context.Context, func() (map[string][]string, error))
 func (fakeTemplates) Derive(_ context.Context, _, base string, _ rootfs.Rootfs, _ template.DeriveOptions) (template.Image, error) {
 	return fakeTemplates{}.Resolve(base)
 }
-func (fakeTemplates) Backup(context.Context, string, rootfs.Rootfs, io.Writer, template.BackupOptions) (layer.LeftOut, error) {
+func (fakeTemplates) Backup(context.Context, string, rootfs.Rootfs, io.Writer, backups.Options) (layer.LeftOut, error) {
 	return layer.LeftOut{}, nil
 }
-func (fakeTemplates) OpenPush(context.Context, string, template.PushOptions) (template.BackupTarget, error) {
-	return template.BackupTarget{}, nil
+func (fakeTemplates) OpenPush(context.Context, string, template.PushOptions) (backups.Target, error) {
+	return backups.Target{}, nil
 }
-func (fakeTemplates) PushBackup(context.Context, string, rootfs.Rootfs, template.BackupTarget, template.BackupOptions) (template.PushedBackup, error) {
-	return template.PushedBackup{}, nil
+func (fakeTemplates) PushBackup(context.Context, string, rootfs.Rootfs, backups.Target, backups.Options) (backups.Pushed, error) {
+	return backups.Pushed{}, nil
 }
-func (fakeTemplates) PullBackup(context.Context, string, template.PullOptions, template.BackupUse) error {
+func (fakeTemplates) PullBackup(context.Context, string, template.PullOptions, backups.Use) error {
 	return nil
 }
-func (fakeTemplates) ImportBackup(context.Context, io.Reader, template.BackupUse) error { return nil }
+func (fakeTemplates) ImportBackup(context.Context, io.Reader, backups.Use) error { return nil }
 func (f fakeTemplates) ImportSystem(_ context.Context, _ template.System, use func(template.Image) error, _ func() (map[string][]string, error)) error {
 	image, err := f.Resolve("t")
 	if err != nil {
@@ -1180,7 +1181,7 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 		become: func(string, string, holder.Config) (func() error, error) {
 			return func() error { return nil }, nil
 		},
-		newParcel: func(_ context.Context, _ string, _ rootfs.Rootfs, o template.BackupOptions) (parcel, error) {
+		newParcel: func(_ context.Context, _ string, _ rootfs.Rootfs, o backups.Options) (parcel, error) {
 			return &fakeParcel{w, o.Settings}, w.effect("pack", func() error { return nil })
 		},
 	}

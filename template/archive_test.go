@@ -13,6 +13,7 @@ import (
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
+	"croft/template/archive"
 	"croft/template/roottest"
 )
 
@@ -85,9 +86,9 @@ func TestExportAndImport(t *testing.T) {
 }
 
 // docker returns an archive of docker save with one layer, after spoil has changed it.
-func dockerArchive(t testing.TB, layer []byte, spoil func(all []dockerImage, c *oci.Image) []dockerImage) []byte {
+func dockerArchive(t testing.TB, layer []byte, spoil func(all []archive.DockerImage, c *oci.Image) []archive.DockerImage) []byte {
 	c := oci.Image{Platform: oci.Platform{OS: "linux", Architecture: thisArch}, RootFS: oci.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromBytes(layer)}}}
-	all := []dockerImage{{Config: "config.json", RepoTags: []string{"a:1"}, Layers: []string{"one/layer.tar"}}}
+	all := []archive.DockerImage{{Config: "config.json", RepoTags: []string{"a:1"}, Layers: []string{"one/layer.tar"}}}
 	if spoil != nil {
 		all = spoil(all, &c)
 	}
@@ -101,35 +102,41 @@ func TestImportDockerArchive(t *testing.T) {
 	layer := roottest.Rootfs(t)
 	for _, c := range []struct {
 		name  string
-		spoil func(all []dockerImage, c *oci.Image) []dockerImage
+		spoil func(all []archive.DockerImage, c *oci.Image) []archive.DockerImage
 		image string
 		want  string // in the error; "" is none
 	}{
 		{"as it is", nil, "", ""},
 		{"by its name", nil, "a:1", ""},
 		{"another name", nil, "b:1", "only a:1"},
-		{"one of two", func(all []dockerImage, _ *oci.Image) []dockerImage {
-			return append(all, dockerImage{Config: "none", RepoTags: []string{"b:1"}})
+		{"one of two", func(all []archive.DockerImage, _ *oci.Image) []archive.DockerImage {
+			return append(all, archive.DockerImage{Config: "none", RepoTags: []string{"b:1"}})
 		}, "a:1", ""},
-		{"which of two", func(all []dockerImage, _ *oci.Image) []dockerImage {
-			return append(all, dockerImage{Config: "none", RepoTags: []string{"b:1"}})
+		{"which of two", func(all []archive.DockerImage, _ *oci.Image) []archive.DockerImage {
+			return append(all, archive.DockerImage{Config: "none", RepoTags: []string{"b:1"}})
 		}, "", "several images: a:1, b:1"},
-		{"none", func([]dockerImage, *oci.Image) []dockerImage { return nil }, "", "contains no image"},
-		{"no layers", func(all []dockerImage, _ *oci.Image) []dockerImage { all[0].Layers = nil; return all }, "", "0 layers"},
-		{"a config elsewhere", func(all []dockerImage, _ *oci.Image) []dockerImage {
+		{"none", func([]archive.DockerImage, *oci.Image) []archive.DockerImage { return nil }, "", "contains no image"},
+		{"no layers", func(all []archive.DockerImage, _ *oci.Image) []archive.DockerImage { all[0].Layers = nil; return all }, "", "0 layers"},
+		{"a config elsewhere", func(all []archive.DockerImage, _ *oci.Image) []archive.DockerImage {
 			all[0].Config = "../../../../../etc/hostname"
 			return all
 		}, "", "its config"},
-		{"a layer that is a link out", func(all []dockerImage, _ *oci.Image) []dockerImage {
+		{"a layer that is a link out", func(all []archive.DockerImage, _ *oci.Image) []archive.DockerImage {
 			all[0].Layers[0] = "out.tar"
 			return all
 		}, "", "its layer out.tar"},
-		{"a directory as a layer", func(all []dockerImage, _ *oci.Image) []dockerImage { all[0].Layers[0] = "one"; return all }, "", "its layer one"},
-		{"another layer", func(all []dockerImage, c *oci.Image) []dockerImage {
+		{"a directory as a layer", func(all []archive.DockerImage, _ *oci.Image) []archive.DockerImage {
+			all[0].Layers[0] = "one"
+			return all
+		}, "", "its layer one"},
+		{"another layer", func(all []archive.DockerImage, c *oci.Image) []archive.DockerImage {
 			c.RootFS.DiffIDs[0] = digest.FromString("x")
 			return all
 		}, "", "has digest"},
-		{"another machine", func(all []dockerImage, c *oci.Image) []dockerImage { c.Architecture = "mips"; return all }, "", "linux/mips"},
+		{"another machine", func(all []archive.DockerImage, c *oci.Image) []archive.DockerImage {
+			c.Architecture = "mips"
+			return all
+		}, "", "linux/mips"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStore(t, Options{})
@@ -160,7 +167,7 @@ func layoutDir(t testing.TB, spoil func(ix *oci.Index, m *oci.Manifest)) string 
 		if err := os.MkdirAll(filepath.Join(top, "blobs/sha256"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(top, layoutBlob(d.Digest)), b, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(top, archive.BlobName(d.Digest)), b, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return d
@@ -224,48 +231,4 @@ func TestImportLayout(t *testing.T) {
 			}
 		})
 	}
-}
-
-// FuzzDocuments: any text as an index, a manifest or a config is valid, or an error of
-// one line. Valid ones contain only valid digests.
-func FuzzDocuments(f *testing.F) {
-	f.Add([]byte(`{"schemaVersion":2,"manifests":[{"digest":"sha256:../../x","size":-1,"platform":{"os":"linux"}}]}`), thisArch)
-	f.Add([]byte(`{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:`+strings.Repeat("0", 64)+`"},"layers":[{"mediaType":"application/vnd.docker.image.rootfs.diff.tar.gzip","digest":"sha512:1","size":9}]}`), "arm")
-	f.Add([]byte(`{"os":"linux","rootfs":{"diff_ids":["sha256:`+strings.Repeat("a", 64)+`"]}}`), "amd64")
-	f.Add([]byte(`{"manifests":null}`), "")
-	f.Add([]byte(`[]`), "x")
-	f.Fuzz(func(t *testing.T, b []byte, arch string) {
-		good := func(d digest.Digest) {
-			if len(d) != len("sha256:")+64 || strings.ContainsAny(string(d), "/.") {
-				t.Errorf("digest %q", d)
-			}
-		}
-		isIndex("", b)
-		ix, err := parseIndex(b)
-		if err == nil {
-			for _, d := range ix.Manifests {
-				good(d.Digest)
-			}
-			if _, err := choose(ix, arch); err != nil && !strings.ContainsAny(string(b), "\n\x00") && !strings.Contains(string(b), `\`) {
-				roottest.OneLine(t, err)
-			}
-		}
-		m, err := parseManifest(b)
-		if err == nil {
-			good(m.Config.Digest)
-			for _, l := range m.Layers {
-				good(l.Digest)
-			}
-			if len(m.Layers) == 0 {
-				t.Error("a manifest without layers")
-			}
-		}
-		for layers := range 3 {
-			if c, err := parseConfig(b, layers, arch); err == nil {
-				for _, d := range c.RootFS.DiffIDs {
-					good(d)
-				}
-			}
-		}
-	})
 }

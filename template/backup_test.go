@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/template/backups"
 	"croft/template/rootfs"
 	"croft/template/roottest"
 )
@@ -34,10 +35,10 @@ func frozen(t *testing.T, s *Store, base Image, change func(root string)) rootfs
 }
 
 // backupOf writes a backup of r.
-func backupOf(t *testing.T, s *Store, base Image, r rootfs.Rootfs, c Compression) []byte {
+func backupOf(t *testing.T, s *Store, base Image, r rootfs.Rootfs, c backups.Compression) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	o := BackupOptions{Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime, Compress: c}
+	o := backups.Options{Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime, Compress: c}
 	if _, err := s.Backup(t.Context(), base.Digest, r, &out, o); err != nil {
 		t.Fatal(err)
 	}
@@ -45,9 +46,9 @@ func backupOf(t *testing.T, s *Store, base Image, r rootfs.Rootfs, c Compression
 }
 
 // use is a BackupUse that gives the image the user web, or fails.
-func use(im *Image, err error) BackupUse {
+func use(im *Image, err error) backups.Use {
 	used := map[string][]string{}
-	return BackupUse{
+	return backups.Use{
 		Check: func(b json.RawMessage) (string, error) {
 			if string(b) != theSettings {
 				return "", errors.New("other settings")
@@ -86,7 +87,7 @@ func TestBackup(t *testing.T) {
 		roottest.Must(t, os.Truncate(in("sparse"), 8<<20))
 		want = roottest.List(t, root)
 	})
-	for _, c := range []Compression{CompressZstd, CompressGzip, CompressNone} {
+	for _, c := range []backups.Compression{backups.CompressZstd, backups.CompressGzip, backups.CompressNone} {
 		archive := backupOf(t, s, base, r, c)
 		if again := backupOf(t, s, base, r, c); !bytes.Equal(archive, again) {
 			t.Errorf("%s: a second backup is another one", c)
@@ -121,7 +122,7 @@ func TestDamagedBackup(t *testing.T) {
 	r := frozen(t, s, base, func(root string) {
 		roottest.Must(t, os.WriteFile(filepath.Join(root, "new"), []byte("new"), 0o640))
 	})
-	archive := backupOf(t, s, base, r, CompressNone)
+	archive := backupOf(t, s, base, r, backups.CompressNone)
 	before := files(t, s)
 	var whole Image
 	try := func(what string, b []byte, err error) {
@@ -166,7 +167,7 @@ func TestImagesWithoutAUserYet(t *testing.T) {
 	base := mustImport(t, s, "base", roottest.Rootfs(t), ImportOptions{})
 	archive := backupOf(t, s, base, frozen(t, s, base, func(root string) {
 		roottest.Must(t, os.WriteFile(filepath.Join(root, "new"), nil, 0o640))
-	}), CompressZstd)
+	}), backups.CompressZstd)
 	before := files(t, s)
 	var im Image
 	u := use(&im, nil)
@@ -178,9 +179,9 @@ func TestImagesWithoutAUserYet(t *testing.T) {
 		return err
 	}
 	roottest.Must(t, s.ImportBackup(t.Context(), bytes.NewReader(archive), u))
-	dead := s.path("tmp", "stage-dead")
+	dead := s.Path("tmp", "stage-dead")
 	roottest.Must(t, os.Mkdir(dead, 0o700))
-	roottest.Must(t, os.WriteFile(filepath.Join(dead, pinPrefix+strings.TrimPrefix(im.Digest, "sha256:")), nil, 0o600))
+	roottest.Must(t, os.WriteFile(filepath.Join(dead, "pin-"+strings.TrimPrefix(im.Digest, "sha256:")), nil, 0o600))
 	mustImport(t, s, "other", roottest.Rootfs(t), ImportOptions{}) // sweeps stages
 	roottest.Must(t, s.Remove(t.Context(), "other", noUsers))
 	roottest.Must(t, s.RemoveAbandoned(t.Context(), noUsers))
@@ -201,7 +202,7 @@ func TestBackupOfALayerThatChanges(t *testing.T) {
 		out := writerFunc(func(p []byte) (int, error) {
 			return len(p), os.WriteFile(filepath.Join(r.Frozen[0].Dir, "new"), []byte(content), 0o640)
 		})
-		_, err := s.Backup(t.Context(), base.Digest, r, out, BackupOptions{Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime})
+		_, err := s.Backup(t.Context(), base.Digest, r, out, backups.Options{Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime})
 		if !fail.Is(err, fail.State) {
 			t.Errorf("%q: %v", content, err)
 		}
@@ -213,11 +214,11 @@ type writerFunc func(p []byte) (int, error)
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // pushed pushes a backup of r to the hub, and remembers its layers beside them.
-func pushed(t *testing.T, s *Store, base Image, r rootfs.Rootfs, ref string) PushedBackup {
+func pushed(t *testing.T, s *Store, base Image, r rootfs.Rootfs, ref string) backups.Pushed {
 	t.Helper()
 	to, err := s.OpenPush(t.Context(), ref, PushOptions{Insecure: true})
 	roottest.Must(t, err)
-	got, err := s.PushBackup(t.Context(), base.Digest, r, to, BackupOptions{
+	got, err := s.PushBackup(t.Context(), base.Digest, r, to, backups.Options{
 		Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime,
 		Remember: func(dir string) string { return dir + ".json" },
 	})
@@ -248,7 +249,7 @@ func TestBackupInARegistry(t *testing.T) {
 	if one.LeftOut.Sockets != 1 || one.Sent == 0 || one.Shared != 0 || !strings.HasPrefix(one.Reference, ref+"@sha256:") {
 		t.Errorf("the first: %+v", one)
 	}
-	if size := RememberedSize(r.Frozen[0].Dir + ".json"); size < 5000 {
+	if size := backups.RememberedSize(r.Frozen[0].Dir + ".json"); size < 5000 {
 		t.Errorf("it remembers %d bytes", size)
 	}
 	// A layer that is known is not read: it could not be packed now.
@@ -311,7 +312,8 @@ const whiteoutOfNothing = ".wh.x"
 // A layer that changes while it is pushed is an error, and the reference stays.
 func TestPushOfALayerThatChanges(t *testing.T) {
 	roottest.NeedRoot(t)
-	s := newStore(t, Options{})
+	report := func(Update) {}
+	s := newStore(t, Options{Progress: func(u Update) { report(u) }})
 	base := mustImport(t, s, "base", roottest.Rootfs(t), ImportOptions{})
 	for _, content := range []string{"other", "much longer than it was", ""} {
 		h := newHub(t)
@@ -320,10 +322,10 @@ func TestPushOfALayerThatChanges(t *testing.T) {
 		})
 		to, err := s.OpenPush(t.Context(), h.host+"/web:1", PushOptions{Insecure: true})
 		roottest.Must(t, err)
-		o := BackupOptions{Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime, Remember: func(dir string) string {
+		o := backups.Options{Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime, Remember: func(dir string) string {
 			return "" // called before it is packed for the first time
 		}}
-		s.o.Progress = func(u Update) {
+		report = func(u Update) {
 			if u.Step == "pushing" {
 				roottest.Must(t, os.WriteFile(filepath.Join(r.Frozen[0].Dir, "new"), []byte(content), 0o640))
 			}
@@ -331,7 +333,7 @@ func TestPushOfALayerThatChanges(t *testing.T) {
 		if _, err := s.PushBackup(t.Context(), base.Digest, r, to, o); !fail.Is(err, fail.State) {
 			t.Errorf("%q: %v", content, err)
 		}
-		s.o.Progress = nil
+		report = func(Update) {}
 		if err := s.PullBackup(t.Context(), h.host+"/web:1", PullOptions{Insecure: true}, use(&Image{}, nil)); !fail.Is(err, fail.NotFound) {
 			t.Errorf("%q: the reference: %v", content, err)
 		}

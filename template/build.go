@@ -2,6 +2,7 @@ package template
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,13 +10,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"croft/internal/fail"
+	"croft/internal/initkind"
 	"croft/template/busybox"
+	"croft/template/images"
 	"croft/template/layer"
 	"croft/template/recipe"
 )
@@ -38,7 +42,7 @@ type BuildOptions struct {
 // that has none of the host's own users, and in mount, pid, ipc and uts namespaces
 // of their own. They use the host's network, for the download of packages.
 func (s *Store) Build(ctx context.Context, name string, o BuildOptions) (Image, error) {
-	unlock, err := s.lockName(ctx, name)
+	unlock, err := s.LockName(ctx, name)
 	if err != nil {
 		return Image{}, err
 	}
@@ -49,7 +53,7 @@ func (s *Store) Build(ctx context.Context, name string, o BuildOptions) (Image, 
 // build is Build for a caller that has the name's lock.
 func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, error) {
 	if o.Progress == nil {
-		o.Progress = s.progress
+		o.Progress = s.Report
 	}
 	if o.Mirror != "" && (!strings.Contains(o.Mirror, "://") || strings.ContainsAny(o.Mirror, " \t\n")) {
 		return Image{}, fail.New(fail.Usage, "mirror: invalid URL %q", o.Mirror)
@@ -81,11 +85,11 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 	if err != nil {
 		return Image{}, err
 	}
-	st, err := s.newStage(ctx)
+	st, err := s.NewStage(ctx)
 	if err != nil {
 		return Image{}, err
 	}
-	defer st.remove()
+	defer st.Remove()
 	im := builtImage(r)
 	l, created, err := s.run(ctx, st, j, o)
 	if err != nil {
@@ -94,7 +98,7 @@ func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, 
 	if im.Created = created; created.IsZero() {
 		im.Created, _ = r.Epoch() // checked with the recipe
 	}
-	return s.commit(ctx, st, im, l)
+	return s.Commit(ctx, st, im, l)
 }
 
 func (s *Store) cookbook() recipe.Cookbook { return recipe.OpenCookbook(s.o.Recipes) }
@@ -114,8 +118,8 @@ func builtImage(r recipe.Recipe) Image {
 
 // run runs j and stages a layer from the tar that j prints. It also returns the
 // date of the newest package index.
-func (s *Store) run(ctx context.Context, st *stage, j recipe.Job, o BuildOptions) (l stagedLayer, created time.Time, err error) {
-	if err := st.buildDir(j, s.o.BuildIDs); err != nil {
+func (s *Store) run(ctx context.Context, st *images.Stage, j recipe.Job, o BuildOptions) (l images.Layer, created time.Time, err error) {
+	if err := buildDir(st, j, s.o.BuildIDs); err != nil {
 		return l, created, err
 	}
 	inner, cancel := context.WithCancel(ctx)
@@ -130,7 +134,7 @@ func (s *Store) run(ctx context.Context, st *stage, j recipe.Job, o BuildOptions
 		return l, created, err
 	}
 	t := &toolOutput{tool: j.Tool, to: o.Progress, log: o.Log}
-	release, err := recipe.StartInSandbox(st.path(buildDirName), cmd.Start)
+	release, err := recipe.StartInSandbox(st.Path(buildDirName), cmd.Start)
 	defer release()
 	if err != nil {
 		return l, created, startFailure(j.Tool, err)
@@ -140,7 +144,7 @@ func (s *Store) run(ctx context.Context, st *stage, j recipe.Job, o BuildOptions
 		t.read(stderr)
 		close(read)
 	}()
-	l, err = s.stageLayer(inner, st, stdout, nil, nil)
+	l, err = s.StageLayer(inner, st, stdout, nil, nil)
 	if err != nil && !fail.Is(err, fail.Usage) {
 		cancel() // croft failed, not the tool
 	}
@@ -168,8 +172,8 @@ const buildDirName = "build"
 
 // buildDir creates the directory of the job j with its files. It belongs to the root
 // of the build's user namespace, which is the host's id first.
-func (st *stage) buildDir(j recipe.Job, first uint32) error {
-	dir := st.path(buildDirName)
+func buildDir(st *images.Stage, j recipe.Job, first uint32) error {
+	dir := st.Path(buildDirName)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return layer.HostError(err)
 	}
@@ -286,4 +290,30 @@ func stepOf(line string) (Update, bool) {
 		}
 	}
 	return Update{}, false
+}
+
+// makeBusybox creates the template busybox. The same binary gives the same digest.
+func (s *Store) makeBusybox(ctx context.Context) (Image, error) {
+	program, err := busybox.Program()
+	if err != nil {
+		return Image{}, err
+	}
+	s.Report(Update{Step: "creating busybox from this program"})
+	archive, err := busybox.Rootfs(ctx, program)
+	if err != nil {
+		return Image{}, err
+	}
+	st, err := s.NewStage(ctx)
+	if err != nil {
+		return Image{}, err
+	}
+	defer st.Remove()
+	l, err := s.StageLayer(ctx, st, bytes.NewReader(archive), nil, nil)
+	if err != nil {
+		return Image{}, err
+	}
+	return s.Commit(ctx, st, Image{
+		Name: busybox.Name, Distribution: busybox.Name, Release: busybox.Version(program), Architecture: goruntime.GOARCH,
+		Init: string(initkind.Busybox), Recipe: busybox.Name, Created: busybox.Time(),
+	}, l)
 }

@@ -16,6 +16,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/nsthread"
 	"croft/template/busybox"
+	"croft/template/images"
 	"croft/template/recipe"
 	"croft/template/roottest"
 )
@@ -81,15 +82,15 @@ func TestBuildRefuses(t *testing.T) {
 // runJob runs a script as a build does, in a stage of its own.
 func runJob(ctx context.Context, t *testing.T, s *Store, script string, o BuildOptions) (string, error) {
 	t.Helper()
-	if err := s.make(); err != nil {
+	if err := s.Make(); err != nil {
 		t.Fatal(err)
 	}
-	st, err := s.newStage(ctx)
+	st, err := s.NewStage(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := st.remove(); err != nil {
+		if err := st.Remove(); err != nil {
 			t.Error(err)
 		}
 	}()
@@ -101,7 +102,7 @@ func runJob(ctx context.Context, t *testing.T, s *Store, script string, o BuildO
 	if err != nil {
 		return "", err
 	}
-	return roottest.List(t, st.path(layerName(l.diffID))), nil
+	return roottest.List(t, st.Path(images.LayerName(l.DiffID))), nil
 }
 
 func TestABuildHasNoPowerOverTheHost(t *testing.T) {

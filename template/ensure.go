@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	goruntime "runtime"
-	"slices"
 	"strings"
 
 	"croft/internal/fail"
 	"croft/template/busybox"
+	"croft/template/images"
 	"croft/template/recipe"
 )
 
@@ -24,46 +24,46 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 	if refersElsewhere(text) {
 		return s.ensurePulled(ctx, text)
 	}
-	r, err := parseRef(text)
+	r, err := images.ParseRef(text)
 	if err != nil {
 		return Image{}, err
 	}
-	im, err := s.find(r)
+	im, err := s.Find(r)
 	if err == nil {
-		return im.Image, s.unpackMissing(ctx, im)
+		return im.Image, s.UnpackMissing(ctx, im)
 	}
-	if !fail.Is(err, fail.NotFound) || r.digest != "" || r.prefix != "" {
+	if !fail.Is(err, fail.NotFound) || r.Digest != "" || r.Prefix != "" {
 		return Image{}, err
 	}
-	if r.name != busybox.Name {
-		if _, rerr := s.cookbook().Read(r.name); fail.Is(rerr, fail.NotFound) {
-			return Image{}, fail.New(fail.NotFound, "no template %q, and no recipe to build it from", r.name).
+	if r.Name != busybox.Name {
+		if _, rerr := s.cookbook().Read(r.Name); fail.Is(rerr, fail.NotFound) {
+			return Image{}, fail.New(fail.NotFound, "no template %q, and no recipe to build it from", r.Name).
 				WithHint("croft template list; croft template recipe")
 		} else if rerr != nil {
 			return Image{}, rerr
 		}
 	}
-	if err := s.make(); err != nil {
+	if err := s.Make(); err != nil {
 		return Image{}, err
 	}
-	unlock, err := s.lock(ctx, nameLock(r.name))
+	unlock, err := s.Lock(ctx, images.NameLock(r.Name))
 	if err != nil {
 		return Image{}, err
 	}
 	defer unlock()
-	im, err = s.find(r) // another process may have built it meanwhile
+	im, err = s.Find(r) // another process may have built it meanwhile
 	switch {
 	case err == nil:
-		return im.Image, s.unpackMissing(ctx, im)
+		return im.Image, s.UnpackMissing(ctx, im)
 	case !fail.Is(err, fail.NotFound):
 		return Image{}, err
 	}
-	if r.name != busybox.Name {
-		s.warn(fmt.Sprintf("template %s does not exist yet; building it", r.name))
+	if r.Name != busybox.Name {
+		s.Warn(fmt.Sprintf("template %s does not exist yet; building it", r.Name))
 	}
-	made, err := s.build(ctx, r.name, BuildOptions{})
+	made, err := s.build(ctx, r.Name, BuildOptions{})
 	if err != nil {
-		return Image{}, fmt.Errorf("build template %s: %w", r.name, err)
+		return Image{}, fmt.Errorf("build template %s: %w", r.Name, err)
 	}
 	return made, nil
 }
@@ -85,52 +85,32 @@ func (s *Store) ensurePulled(ctx context.Context, text string) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	if err := s.make(); err != nil {
+	if err := s.Make(); err != nil {
 		return Image{}, err
 	}
-	unlock, err := s.lock(ctx, nameLock(name))
+	unlock, err := s.Lock(ctx, images.NameLock(name))
 	if err != nil {
 		return Image{}, err
 	}
 	defer unlock()
-	ix, err := s.index()
+	ix, err := s.Index()
 	if err != nil {
 		return Image{}, err
 	}
 	for _, d := range ix.Manifests {
-		if _, former := d.Annotations[annotationFormer]; former || d.Annotations[annotationSource] != from.source {
+		if _, former := d.Annotations[images.AnnotationFormer]; former || d.Annotations[images.AnnotationSource] != from.source {
 			continue
 		}
-		im, err := s.read(d)
+		im, err := s.Read(d)
 		if err != nil {
 			return Image{}, err
 		}
-		return im.Image, s.unpackMissing(ctx, im)
+		return im.Image, s.UnpackMissing(ctx, im)
 	}
-	s.warn(fmt.Sprintf("no template is from %s yet; pulling it as %s", text, name))
+	s.Warn(fmt.Sprintf("no template is from %s yet; pulling it as %s", text, name))
 	im, err := from.pull(ctx, PullOptions{Name: name, Architecture: goruntime.GOARCH})
 	if err != nil {
 		return Image{}, fmt.Errorf("pull %s: %w", text, err)
 	}
 	return im, nil
-}
-
-// unpackMissing unpacks the layers of im that are not unpacked.
-func (s *Store) unpackMissing(ctx context.Context, im stored) error {
-	for i, l := range im.manifest.Layers {
-		if err := s.unpackBlob(ctx, l, im.diffID(i), s.lowerDirs(im.Layers[:i])); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// lowerDirs returns the directories of layers as layer.Unpack expects them, the
-// topmost first. The argument has the lowest first.
-func (s *Store) lowerDirs(layers []string) []string {
-	var dirs []string
-	for _, l := range slices.Backward(layers) {
-		dirs = append(dirs, s.layerDir(l))
-	}
-	return dirs
 }

@@ -38,7 +38,7 @@ func newStore(t testing.TB, o Options) *Store {
 		o.Recipes = filepath.Join(t.TempDir(), "none")
 	}
 	s := Open(filepath.Join(t.TempDir(), "templates"), o)
-	s.retryPause = time.Millisecond
+	s.RetryPause = time.Millisecond
 	return s
 }
 

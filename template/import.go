@@ -3,17 +3,16 @@ package template
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	goruntime "runtime"
-	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"croft/internal/fail"
+	"croft/template/archive"
+	"croft/template/facts"
+	"croft/template/images"
 	"croft/template/layer"
 )
 
@@ -42,7 +41,7 @@ type ImportOptions struct {
 // is fail.Taken unless o.Replace is set, an invalid archive fail.Usage. After an error
 // the store has no new image.
 func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOptions) (Image, error) {
-	unlock, err := s.lockName(ctx, name)
+	unlock, err := s.LockName(ctx, name)
 	if err != nil {
 		return Image{}, err
 	}
@@ -50,17 +49,17 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOp
 	if err := s.checkFree(name, o.Replace); err != nil {
 		return Image{}, err
 	}
-	st, err := s.newStage(ctx)
+	st, err := s.NewStage(ctx)
 	if err != nil {
 		return Image{}, err
 	}
-	defer st.remove()
+	defer st.Remove()
 	if o.Dir != "" {
 		return s.importDir(ctx, st, name, o)
 	}
-	in := cancellable(ctx, r)
+	in := archive.Cancellable(ctx, r)
 	defer in.Close()
-	plain, err := layer.Decompress(&counting{r: in, step: "importing " + name, to: s.o.Progress})
+	plain, err := layer.Decompress(s.CountedReader("importing "+name, in))
 	if err != nil {
 		return Image{}, layer.ArchiveFailure(err)
 	}
@@ -74,13 +73,13 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOp
 
 // importArchive creates the template name from the tar r of images or of a root
 // filesystem.
-func (s *Store) importArchive(ctx context.Context, st *stage, name string, r *bufio.Reader, o ImportOptions) (Image, error) {
-	if beginsLikeImages(r) {
-		dir := st.path("images")
+func (s *Store) importArchive(ctx context.Context, st *images.Stage, name string, r *bufio.Reader, o ImportOptions) (Image, error) {
+	if archive.BeginsLikeImages(r) {
+		dir := st.Path("images")
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return Image{}, layer.HostError(err)
 		}
-		if _, err := unpackAll(ctx, dir, nil, r, layer.NewBudget(o.MaxSize)); err != nil {
+		if _, err := images.UnpackAll(ctx, dir, nil, r, layer.NewBudget(o.MaxSize)); err != nil {
 			return Image{}, layer.ArchiveFailure(err)
 		}
 		return s.importUnpacked(ctx, st, name, dir, o)
@@ -89,76 +88,63 @@ func (s *Store) importArchive(ctx context.Context, st *stage, name string, r *bu
 	if err != nil {
 		return Image{}, err
 	}
-	dir := st.path(layerName(l.diffID))
+	dir := st.Path(images.LayerName(l.DiffID))
 	t, err := layer.OpenTree(dir)
 	if err != nil {
 		return Image{}, err
 	}
 	defer t.Close()
 	switch {
-	case kindOf(t) != rootFiles:
-		return s.importImages(ctx, st, name, t, kindOf(t), o)
-	case isUnified(t) && o.Image == "":
+	case archive.KindOf(t) != archive.RootFiles:
+		return s.importImages(ctx, st, name, t, archive.KindOf(t), o)
+	case archive.IsUnified(t) && o.Image == "":
 		return s.importUnified(ctx, st, name, t, o)
 	case o.Image != "":
 		return Image{}, fail.New(fail.Usage, "the archive contains no images, so %q cannot be chosen", o.Image)
-	case !slices.ContainsFunc(rootNames, t.Exists):
+	case !facts.IsRoot(t):
 		return Image{}, fail.New(fail.Usage, "the archive contains no root filesystem: bin, sbin, usr and etc are missing at its top")
 	}
-	im, err := s.commit(ctx, st, o.describe(name, describeTree(t)), l)
-	if err == nil && mergesLater(t) {
-		s.warn(fmt.Sprintf("template %s: /bin is a directory of its own, and an upgrade that merges it with /usr/bin fails on an overlay: use croft create --storage plain for VPSs that are upgraded", name))
+	im, err := s.Commit(ctx, st, o.describe(name, images.DescribeTree(t)), l)
+	if err == nil && facts.MergesLater(t) {
+		s.Warn(fmt.Sprintf("template %s: /bin is a directory of its own, and an upgrade that merges it with /usr/bin fails on an overlay: use croft create --storage plain for VPSs that are upgraded", name))
 	}
 	return im, err
 }
 
 // stageArchive stages a layer of the files of a tar archive or of an image of squashfs.
-func (s *Store) stageArchive(ctx context.Context, st *stage, r *bufio.Reader, budget *layer.Budget) (stagedLayer, error) {
-	if magic, _ := r.Peek(len(squashfsMagic)); string(magic) != squashfsMagic {
-		return s.stageLayer(ctx, st, r, nil, budget)
+func (s *Store) stageArchive(ctx context.Context, st *images.Stage, r *bufio.Reader, budget *layer.Budget) (images.Layer, error) {
+	if !archive.IsSquashfs(r) {
+		return s.StageLayer(ctx, st, r, nil, budget)
 	}
-	file := st.path("squashfs")
+	file := st.Path("squashfs")
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return stagedLayer{}, layer.HostError(err)
+		return images.Layer{}, layer.HostError(err)
 	}
 	_, err = io.Copy(f, budget.Stream(r))
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		return stagedLayer{}, layer.ArchiveFailure(err)
+		return images.Layer{}, layer.ArchiveFailure(err)
 	}
-	return s.stageSquashfs(ctx, st, file, budget)
-}
-
-// mergesLater reports whether the root filesystem t is one of Debian or a relative without
-// a merged /usr. The package usrmerge of a later release refuses to merge it on overlayfs.
-func mergesLater(t *layer.Tree) bool {
-	for _, dir := range []string{"bin", "usr/bin", "var/lib/dpkg"} {
-		fd, err := t.OpenPlain(dir)
-		if err != nil {
-			return false // a link, or missing
-		}
-		unix.Close(fd)
-	}
-	return true
+	return s.StageWritten(ctx, st, nil, budget, func(w io.Writer) error { return archive.PackSquashfs(ctx, w, file) })
 }
 
 // importDir creates the template name from an image in the directory o.Dir.
-func (s *Store) importDir(ctx context.Context, st *stage, name string, o ImportOptions) (Image, error) {
-	s.progress(Update{Step: "importing " + name})
+func (s *Store) importDir(ctx context.Context, st *images.Stage, name string, o ImportOptions) (Image, error) {
+	s.Report(Update{Step: "importing " + name})
 	return s.importUnpacked(ctx, st, name, o.Dir, o)
 }
 
-func (s *Store) importUnpacked(ctx context.Context, st *stage, name, dir string, o ImportOptions) (Image, error) {
+func (s *Store) importUnpacked(ctx context.Context, st *images.Stage, name, dir string, o ImportOptions) (Image, error) {
 	t, err := layer.OpenTree(dir)
 	if err != nil {
 		return Image{}, layer.HostError(err)
 	}
 	defer t.Close()
-	kind := kindOf(t)
-	if kind == rootFiles {
+	kind := archive.KindOf(t)
+	if kind == archive.RootFiles {
 		return Image{}, fail.New(fail.Usage, "it contains no image: oci-layout and index.json, or manifest.json, are missing at its top").
 			WithHint("tar -C DIR -c . | croft template import %s -", name)
 	}
@@ -167,7 +153,7 @@ func (s *Store) importUnpacked(ctx context.Context, st *stage, name, dir string,
 
 // checkFree returns fail.Taken if name exists and replace is false.
 func (s *Store) checkFree(name string, replace bool) error {
-	_, err := s.find(ref{name: name})
+	_, err := s.Find(images.Ref{Name: name})
 	switch {
 	case err == nil && !replace:
 		return fail.New(fail.Taken, "a template %q exists; --replace replaces it", name).WithHint("croft template inspect %s", name)
@@ -207,40 +193,4 @@ func (o ImportOptions) describe(name string, im Image) Image {
 	}
 	im.Env, im.Entrypoint, im.Cmd = o.Env, o.Entrypoint, o.Cmd
 	return im
-}
-
-// rootNames are names at the top of a root filesystem: each has at least one of them.
-var rootNames = []string{"bin", "sbin", "usr", "etc", "nix"}
-
-// cancellable returns a reader of r that fails when ctx is done, also while r blocks
-// (a terminal, a pipe). After Close it reads no more from r.
-func cancellable(ctx context.Context, r io.Reader) *io.PipeReader {
-	out, in := io.Pipe()
-	stop := context.AfterFunc(ctx, func() { in.CloseWithError(ctx.Err()) })
-	go func() {
-		_, err := io.Copy(in, r)
-		stop()
-		in.CloseWithError(err)
-	}()
-	return out
-}
-
-// counting reports to a Progress how much has been read.
-type counting struct {
-	r        io.Reader
-	step     string
-	to       Progress
-	total    int64
-	done     int64
-	reported int64
-}
-
-func (c *counting) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.done += int64(n)
-	if c.to != nil && (c.done-c.reported >= 1<<20 || errors.Is(err, io.EOF)) {
-		c.reported = c.done
-		c.to(Update{Step: c.step, Done: c.done, Total: c.total})
-	}
-	return n, err
 }

@@ -32,7 +32,7 @@ func TestUsersAreAskedInTheOrderOfLocks(t *testing.T) {
 	s := newStore(t, Options{})
 	mustImport(t, s, "a", roottest.Rootfs(t), ImportOptions{})
 	used := func() (map[string][]string, error) {
-		f, err := flock.Open(filepath.Join(s.dir, "pool"), flock.IDs)
+		f, err := flock.Open(filepath.Join(s.Dir(), "pool"), flock.IDs)
 		if err != nil {
 			return nil, err
 		}

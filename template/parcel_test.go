@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/template/backups"
 	"croft/template/rootfs"
 	"croft/template/rootfs/tree"
 	"croft/template/roottest"
@@ -24,7 +25,7 @@ type sent struct {
 	base     Image
 	running  rootfs.Rootfs
 	copied   *tree.LiveCopy
-	parcel   *Parcel
+	parcel   *backups.Parcel
 	copy     rootfs.Frozen
 }
 
@@ -45,7 +46,7 @@ func send(t *testing.T, s *Store, base Image, r rootfs.Rootfs) *sent {
 	}
 	p.copy = rootfs.Frozen{Dir: to, First: r.First, Size: r.Size}
 	r.Frozen = []rootfs.Frozen{p.copy}
-	if p.parcel, err = s.Parcel(t.Context(), base.Digest, r, BackupOptions{Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime}); err != nil {
+	if p.parcel, err = s.Parcel(t.Context(), base.Digest, r, backups.Options{Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.parcel.Close)

@@ -6,11 +6,12 @@ import (
 	"strings"
 
 	"croft/internal/fail"
+	"croft/template/blobs"
+	"croft/template/images"
 	"croft/template/layer"
 	"croft/template/recipe"
 	"croft/template/registry"
 	"croft/template/streams"
-	"croft/template/transfer"
 )
 
 // PullOptions are optional settings of Pull.
@@ -44,10 +45,10 @@ func (s *Store) Pull(ctx context.Context, text string, o PullOptions) (Image, er
 	if err := recipe.CheckName(o.Name); err != nil {
 		return Image{}, err
 	}
-	if err := s.make(); err != nil {
+	if err := s.Make(); err != nil {
 		return Image{}, err
 	}
-	unlock, err := s.lock(ctx, nameLock(o.Name))
+	unlock, err := s.Lock(ctx, images.NameLock(o.Name))
 	if err != nil {
 		return Image{}, err
 	}
@@ -101,7 +102,7 @@ func (o origin) templateName() (string, error) {
 // pullTarget returns the image that has the name o.Name, empty if there is none. One that
 // does not come from source is fail.Taken, unless o.Replace is set.
 func (s *Store) pullTarget(o PullOptions, source string) (Image, error) {
-	old, err := s.find(ref{name: o.Name})
+	old, err := s.Find(images.Ref{Name: o.Name})
 	switch {
 	case err == nil && old.Source != source && !o.Replace:
 		return Image{}, fail.New(fail.Taken, "a template %q exists that was not pulled from %s; give another name, or --replace", o.Name, source).
@@ -117,27 +118,23 @@ func (s *Store) pull(ctx context.Context, at registry.Reference, o PullOptions) 
 	if _, err := s.pullTarget(o, at.String()); err != nil {
 		return Image{}, err
 	}
-	repo, err := registry.Open(ctx, at, registry.Options{Trust: transfer.Trust{Insecure: o.Insecure, CertsDir: s.o.CertsDir}})
+	from, err := blobs.OpenRegistry(ctx, s.Store, at, s.trust(o.Insecure))
 	if err != nil {
 		return Image{}, err
 	}
-	from := &registrySource{downloads: downloads{store: s, from: repo}, repo: repo}
-	defer from.close()
-	if from.root, from.rootDescriptor, err = repo.Manifest(ctx, "", maxJSON); err != nil {
-		return Image{}, err
-	}
-	st, err := s.newStage(ctx)
+	defer from.Close()
+	st, err := s.NewStage(ctx)
 	if err != nil {
 		return Image{}, err
 	}
-	defer st.remove()
-	d, err := s.stageImage(ctx, st, from, from.rootDescriptor, request{arch: o.Architecture, budget: layer.NewBudget(o.MaxSize)})
+	defer st.Remove()
+	d, err := s.StageImage(ctx, st, from, from.Root, images.Request{Arch: o.Architecture, Budget: layer.NewBudget(o.MaxSize)})
 	if err != nil {
 		return Image{}, err
 	}
-	d.name = o.Name
-	d.manifest.Annotations[annotationSource] = at.String()
-	return s.publish(ctx, st, d)
+	d.Name = o.Name
+	d.Manifest.Annotations[images.AnnotationSource] = at.String()
+	return s.Publish(ctx, st, d)
 }
 
 // nameFor returns the default name of a template that is pulled from r: the last part

@@ -25,6 +25,7 @@ import (
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
+	"croft/template/images"
 	"croft/template/registry"
 	"croft/template/roottest"
 )
@@ -288,11 +289,11 @@ func TestPullChoosesThePlatform(t *testing.T) {
 	want := map[string]string{}
 	for _, at := range []oci.Platform{{OS: "unknown", Architecture: "unknown"}, {OS: "linux", Architecture: "s390x"},
 		{OS: "linux", Architecture: "arm", Variant: "v7"}, {OS: "linux", Architecture: "arm", Variant: "v6"}, {OS: "linux", Architecture: thisArch}} {
-		p.arch, p.variant, p.config.Env = at.Architecture, at.Variant, []string{"AT=" + platformText(at)}
+		p.arch, p.variant, p.config.Env = at.Architecture, at.Variant, []string{"AT=" + images.PlatformText(at)}
 		d := h.publish(t, "all", p)
 		d.Platform = &at
 		ix.Manifests = append(ix.Manifests, d)
-		want[platformText(at)] = d.Digest.String()
+		want[images.PlatformText(at)] = d.Digest.String()
 	}
 	text, err := json.Marshal(ix)
 	if err != nil {
@@ -400,7 +401,7 @@ func TestPullBeginsAnew(t *testing.T) {
 	h.publish(t, "big:1", p)
 	for _, spoilt := range []string{"", "part", "all"} {
 		s := newStore(t, Options{})
-		if err := s.make(); err != nil {
+		if err := s.Make(); err != nil {
 			t.Fatal(err)
 		}
 		text := p.layers[0][:150_000]
@@ -410,7 +411,7 @@ func TestPullBeginsAnew(t *testing.T) {
 		case "all":
 			text = bytes.Repeat([]byte("x"), 1<<20)
 		}
-		if err := os.WriteFile(s.path("partial", digest.FromBytes(p.layers[0]).Encoded()), text, 0o600); err != nil {
+		if err := os.WriteFile(s.Path("partial", digest.FromBytes(p.layers[0]).Encoded()), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		h.spoils(func(w http.ResponseWriter, req *http.Request, body []byte) bool {

@@ -89,7 +89,7 @@ func pullLab(t testing.TB, s *Store, image string, o PullOptions) (Image, error)
 func unneeded(t testing.TB, s *Store) {
 	t.Helper()
 	for _, dir := range []string{"partial", "tmp"} {
-		if all, err := os.ReadDir(s.path(dir)); err != nil || len(all) > 0 {
+		if all, err := os.ReadDir(s.Path(dir)); err != nil || len(all) > 0 {
 			t.Errorf("%s has %v, %v", dir, all, err)
 		}
 	}

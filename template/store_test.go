@@ -19,6 +19,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/initkind"
+	"croft/template/images"
 	"croft/template/roottest"
 )
 
@@ -323,11 +324,11 @@ func TestADamagedBlobIsNotUnpacked(t *testing.T) {
 			s := newStore(t, Options{})
 			im := mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{})
 			dirs, _ := s.LayerDirs(im)
-			stored, err := s.find(ref{name: "web"})
+			stored, err := s.Find(images.Ref{Name: "web"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(s.blobPath(stored.manifest.Layers[0].Digest), content, 0o600); err != nil {
+			if err := os.WriteFile(s.BlobPath(stored.Manifest.Layers[0].Digest), content, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			os.RemoveAll(dirs[0])
@@ -348,7 +349,7 @@ func TestADamagedIndexIsSaid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t, Options{})
 			mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{})
-			if err := os.WriteFile(s.path(oci.ImageIndexFile), []byte(text), 0o644); err != nil {
+			if err := os.WriteFile(s.Path(oci.ImageIndexFile), []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			_, err := s.List()
@@ -367,7 +368,7 @@ func TestListWithADamagedImage(t *testing.T) {
 	bad := mustImport(t, s, "bad", roottest.Rootfs(t), ImportOptions{Env: []string{"A=b"}})
 	mustImport(t, s, "good", roottest.Rootfs(t), ImportOptions{})
 	algorithm, hex, _ := strings.Cut(bad.Digest, ":")
-	if err := os.WriteFile(s.path("blobs", algorithm, hex), []byte("{"), 0o644); err != nil {
+	if err := os.WriteFile(s.Path("blobs", algorithm, hex), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	all, err := s.List()
@@ -385,10 +386,10 @@ func TestTheLayoutIsOCI(t *testing.T) {
 	s := newStore(t, Options{})
 	mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{Env: []string{"A=b"}, Cmd: []string{"/bin/sh"}})
 	var layout oci.ImageLayout
-	if err := readJSON(s.path(oci.ImageLayoutFile), &layout); err != nil || layout.Version != oci.ImageLayoutVersion {
+	if err := images.ReadJSON(s.Path(oci.ImageLayoutFile), &layout); err != nil || layout.Version != oci.ImageLayoutVersion {
 		t.Errorf("%+v %v", layout, err)
 	}
-	ix, err := s.index()
+	ix, err := s.Index()
 	if err != nil || ix.SchemaVersion != 2 || len(ix.Manifests) != 1 || ix.Manifests[0].Annotations[oci.AnnotationRefName] != "web" {
 		t.Fatalf("%+v %v", ix, err)
 	}
@@ -443,17 +444,5 @@ func TestDescribe(t *testing.T) {
 				t.Errorf("container is %q", im.ContainerEnv)
 			}
 		})
-	}
-}
-
-func TestParseOSRelease(t *testing.T) {
-	v := parseOSRelease("# c\nID=debian\nVERSION_ID='12'\nPRETTY_NAME=\"A \\\"quoted\\\" \\$x\"\nBROKEN\n=x\nEMPTY=\n")
-	for k, want := range map[string]string{"ID": "debian", "VERSION_ID": "12", "PRETTY_NAME": `A "quoted" $x`, "EMPTY": ""} {
-		if got, ok := v[k]; !ok || got != want {
-			t.Errorf("%s is %q, want %q", k, got, want)
-		}
-	}
-	if len(v) != 4 {
-		t.Errorf("got %q", v)
 	}
 }

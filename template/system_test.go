@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"croft/internal/fail"
+	"croft/template/images"
 	"croft/template/layer"
 	"croft/template/roottest"
 )
@@ -24,7 +25,7 @@ func adoptedFiles(t *testing.T, s *Store, y System) (Image, string) {
 	if !im.Former || len(im.Layers) != 1 {
 		t.Fatalf("the image is %+v", im)
 	}
-	return im, s.layerDir(im.Layers[0])
+	return im, s.LayerDir(im.Layers[0])
 }
 
 func owned(h *tar.Header, uid, gid int) *tar.Header {
@@ -82,7 +83,7 @@ func TestImportPartOfAnArchive(t *testing.T) {
 		return files
 	}
 	want := below()
-	roottest.Must(t, removeTree(dir))
+	roottest.Must(t, images.RemoveTree(dir))
 	if _, err := s.Ensure(t.Context(), im.Digest); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +139,7 @@ func TestImportSystemRefuses(t *testing.T) {
 	s := newStore(t, Options{})
 	var im Image
 	whole := roottest.Rootfs(t)
-	roottest.Must(t, s.make())
+	roottest.Must(t, s.Make())
 	before := files(t, s)
 	for _, c := range []struct {
 		what, words string

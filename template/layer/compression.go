@@ -67,3 +67,10 @@ func (d *decompressed) Close() error {
 	d.closed()
 	return nil
 }
+
+// NopCloser returns a writer into w whose Close does nothing.
+func NopCloser(w io.Writer) io.WriteCloser { return nopCloser{w} }
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }

@@ -24,7 +24,21 @@ const (
 // that is removed meanwhile is left out. On a filesystem without extended
 // attributes the result is empty.
 func ReadXattrs(fd int) (map[string]string, error) {
-	names, err := fillBuffer(func(b []byte) (int, error) { return unix.Flistxattr(fd, b) })
+	return readXattrs(
+		func(b []byte) (int, error) { return unix.Flistxattr(fd, b) },
+		func(name string, b []byte) (int, error) { return unix.Fgetxattr(fd, name, b) })
+}
+
+// ReadXattrsOf is ReadXattrs of the file that path names. With /proc/self/fd/N it can be one
+// that is opened with O_PATH.
+func ReadXattrsOf(path string) (map[string]string, error) {
+	return readXattrs(
+		func(b []byte) (int, error) { return unix.Listxattr(path, b) },
+		func(name string, b []byte) (int, error) { return unix.Getxattr(path, name, b) })
+}
+
+func readXattrs(list func(b []byte) (int, error), get func(name string, b []byte) (int, error)) (map[string]string, error) {
+	names, err := FillBuffer(list)
 	if errors.Is(err, unix.ENOTSUP) {
 		return nil, nil
 	}
@@ -36,7 +50,7 @@ func ReadXattrs(fd int) (map[string]string, error) {
 		if len(name) == 0 {
 			continue
 		}
-		v, err := fillBuffer(func(b []byte) (int, error) { return unix.Fgetxattr(fd, string(name), b) })
+		v, err := FillBuffer(func(b []byte) (int, error) { return get(string(name), b) })
 		if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
 			continue
 		}
@@ -48,8 +62,8 @@ func ReadXattrs(fd int) (map[string]string, error) {
 	return all, nil
 }
 
-// fillBuffer calls fill with larger buffers until the result fits, at most 1 MiB.
-func fillBuffer(fill func([]byte) (int, error)) ([]byte, error) {
+// FillBuffer calls fill with larger buffers until the result fits, at most 1 MiB.
+func FillBuffer(fill func([]byte) (int, error)) ([]byte, error) {
 	for size := 256; ; size *= 4 {
 		b := make([]byte, size)
 		n, err := fill(b)

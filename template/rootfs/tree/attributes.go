@@ -1,7 +1,7 @@
 package tree
 
 import (
-	"bytes"
+	"croft/template/layer"
 	"errors"
 	"fmt"
 
@@ -32,11 +32,11 @@ func copyAttributes(from, to int, st *unix.Stat_t) error {
 }
 
 func copyXattrs(from, to int) error {
-	want, err := readXattrs(from)
+	want, err := layer.ReadXattrsOf(handle(from))
 	if err != nil {
 		return err
 	}
-	have, err := readXattrs(to)
+	have, err := layer.ReadXattrsOf(handle(to))
 	if err != nil {
 		return err
 	}
@@ -58,52 +58,11 @@ func copyXattrs(from, to int) error {
 	return nil
 }
 
-// readXattrs returns all extended attributes of the open file fd, which may be
-// opened with O_PATH. An attribute that is removed meanwhile is left out.
-func readXattrs(fd int) (map[string]string, error) {
-	path := handle(fd)
-	names, err := sized(func(b []byte) (int, error) { return unix.Listxattr(path, b) })
-	if errors.Is(err, unix.ENOTSUP) || err == nil && len(names) == 0 {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list its extended attributes: %w", err)
-	}
-	all := map[string]string{}
-	for name := range bytes.SplitSeq(names, []byte{0}) {
-		if len(name) == 0 {
-			continue
-		}
-		value, err := sized(func(b []byte) (int, error) { return unix.Getxattr(path, string(name), b) })
-		if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		all[string(name)] = string(value)
-	}
-	return all, nil
-}
-
-// sized calls fill with larger buffers until the result fits. The kernel limits
-// names and values to 64 KiB (XATTR_LIST_MAX, XATTR_SIZE_MAX).
-func sized(fill func([]byte) (int, error)) ([]byte, error) {
-	for size := 256; ; size = 1 << 16 {
-		b := make([]byte, size)
-		n, err := fill(b)
-		if errors.Is(err, unix.ERANGE) && size < 1<<16 {
-			continue
-		}
-		return b[:max(n, 0)], err
-	}
-}
-
 // xattrOf returns an extended attribute of the entry name of the directory fd. It
 // does not follow a link. With name "" it is the one of the directory.
 func xattrOf(fd int, name, attribute string) (value string, has bool, err error) {
 	path := handle(fd) + "/" + name
-	b, err := sized(func(b []byte) (int, error) { return unix.Lgetxattr(path, attribute, b) })
+	b, err := layer.FillBuffer(func(b []byte) (int, error) { return unix.Lgetxattr(path, attribute, b) })
 	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
 		return "", false, nil
 	}

@@ -344,7 +344,7 @@ func (d *comparedDir) same(name string, old, now *unix.Stat_t) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		xattrs[i], err = readXattrs(fd)
+		xattrs[i], err = layer.ReadXattrsOf(handle(fd))
 		if err == nil && kind == unix.S_IFLNK {
 			targets[i] = make([]byte, unix.PathMax)
 			_, err = unix.Readlinkat(fd, "", targets[i])

@@ -1,0 +1,119 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"croft/internal/fail"
+	"croft/internal/flock"
+	"croft/template/layer"
+)
+
+// PublishFor puts the staged image d into the store, as a former one, and calls use, which
+// gives the image a user. No Remove or Prune removes the image before use returns. After an
+// error the image is removed again. used is that of Remove.
+func (s *Store) PublishFor(ctx context.Context, st *Stage, d Staged, use func(im Image) error, used func() (map[string][]string, error)) error {
+	pin := st.Path(pinPrefix + d.Manifest.Digest.Encoded())
+	if err := os.WriteFile(pin, nil, 0o600); err != nil {
+		return layer.HostError(err)
+	}
+	d.Former = true
+	im, err := s.Publish(ctx, st, d)
+	if err == nil {
+		err = use(im)
+	}
+	if err == nil {
+		return nil
+	}
+	unlock, e := s.Lock(context.WithoutCancel(ctx), StoreLock)
+	if e != nil {
+		return errors.Join(err, e)
+	}
+	defer unlock()
+	return errors.Join(err, s.unpin(pin, used))
+}
+
+// pinPrefix and the digest of an image are the name of a file in a stage: that image
+// gets a user, and must not be removed while the stage is in use.
+const pinPrefix = "pin-"
+
+// withPinned returns users with the images that commands are giving a user.
+func (s *Store) withPinned(users map[string][]string) map[string][]string {
+	all := map[string][]string{}
+	maps.Copy(all, users)
+	for _, file := range s.pins() {
+		d := pinOf(file).String()
+		all[d] = append(slices.Clone(all[d]), "an import")
+	}
+	return all
+}
+
+func (s *Store) pins() []string {
+	all, _ := filepath.Glob(s.Path("tmp", "stage-*", pinPrefix+"*")) // the pattern is valid
+	return all
+}
+
+// RemoveAbandoned removes what killed commands have left, and the images of imports that
+// were killed before the images had a user. used is that of Remove.
+func (s *Store) RemoveAbandoned(ctx context.Context, used func() (map[string][]string, error)) error {
+	if stages, _ := filepath.Glob(s.Path("tmp", "stage-*")); len(stages) == 0 { // the pattern is valid
+		return nil
+	}
+	unlock, err := s.Lock(ctx, StoreLock)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, pin := range s.pins() {
+		f, err := lockDir(filepath.Dir(pin), flock.Stage)
+		if fail.Is(err, fail.Busy) || errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = s.unpin(pin, used)
+			f.Close()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.sweepStages()
+}
+
+// unpin removes a pin, and its former image if that has no user. The caller has the
+// store's lock.
+func (s *Store) unpin(pin string, used func() (map[string][]string, error)) error {
+	if err := os.Remove(pin); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return layer.HostError(err)
+	}
+	ix, err := s.Index()
+	if err != nil {
+		return err
+	}
+	users, err := used()
+	if err != nil {
+		return errors.Join(err, layer.HostError(os.WriteFile(pin, nil, 0o600)))
+	}
+	users = s.withPinned(users)
+	var keep []oci.Descriptor
+	for _, o := range ix.Manifests {
+		if _, former := o.Annotations[AnnotationFormer]; !former || o.Digest != pinOf(pin) || len(users[o.Digest.String()]) > 0 {
+			keep = append(keep, o)
+		}
+	}
+	return s.keepOnly(ix, keep)
+}
+
+// pinOf returns the image that the file pin is for.
+func pinOf(pin string) digest.Digest {
+	return digest.NewDigestFromEncoded(digest.SHA256, strings.TrimPrefix(filepath.Base(pin), pinPrefix))
+}
