@@ -216,6 +216,18 @@ func TestImportOfAnIncusImage(t *testing.T) {
 	}
 }
 
+// An image of a server in one archive that is too large is refused with the limit, whichever
+// end of the pipe between the archive and the layer notices it first.
+func TestAnImageOfAServerThatIsTooLarge(t *testing.T) {
+	s := newStore(t, Options{})
+	p := anImage(t, "20260101", "x")
+	p.Files = map[string][]byte{"incus_combined.tar.gz": roottest.Archive(t, roottest.File("metadata.yaml", "{}"), roottest.Dir("rootfs/"), roottest.File("rootfs/large", strings.Repeat("x", 1<<20)))}
+	imageServer(t, s, p)
+	if _, err := pullLab(t, s, "test", PullOptions{MaxSize: 1 << 16}); !fail.Is(err, fail.Usage) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // squashfsOf returns an image of squashfs with the files of a tar archive.
 func squashfsOf(t *testing.T, archive []byte) []byte {
 	t.Helper()
