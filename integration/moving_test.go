@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,7 +34,7 @@ func newOtherHost(t *testing.T) *otherHost {
 			t.Fatal(err)
 		}
 	}
-	for _, sub := range []string{"ssh", "far", "root", "etc/hooks.d"} {
+	for _, sub := range []string{"ssh", "far", "here", "root", "etc/hooks.d"} {
 		if err := os.MkdirAll(filepath.Join(h.dir, sub), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -53,6 +54,9 @@ func newOtherHost(t *testing.T) *otherHost {
 	}
 	h.script("ssh/ssh", fmt.Sprintf("#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift 2\nPATH=%s/far:$PATH; export PATH\nexec nsenter -t %d -m -n sh -c \"$*\"\n", h.dir, h.hold.Process.Pid))
 	h.script("far/croft", fmt.Sprintf("#!/bin/sh\nexec env CROFT_CONFIG_DIR=%s/etc %s --root %[1]s/root --run-dir /run/croft \"$@\"\n", h.dir, world.croft))
+	// The way back, to the host "near": this one.
+	h.script("far/ssh", fmt.Sprintf("#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift 2\nPATH=%s/here:$PATH; export PATH\nexec nsenter -t %d -m -n sh -c \"$*\"\n", h.dir, os.Getpid()))
+	h.script("here/croft", fmt.Sprintf("#!/bin/sh\nexec env CROFT_CONFIG_DIR=%s/near %s --root %s --run-dir %s \"$@\"\n", h.dir, world.croft, world.root, world.run))
 	h.path = filepath.Join(h.dir, "ssh") + ":" + os.Getenv("PATH")
 	return h
 }
@@ -156,6 +160,149 @@ func TestMove(t *testing.T) {
 	if got := sh(t, vps, "cat /srv/data/file"); got != "kept" {
 		t.Errorf("back here it has %q", got)
 	}
+}
+
+// A VPS with plain storage, one with a disk limit, and one that is imported with a limit
+// have the same kind of files on the other host, and the limit holds there.
+func TestMoveOfOtherStorage(t *testing.T) {
+	hostAsBefore(t)
+	far := newOtherHost(t)
+	for _, c := range []struct{ name, options, fs string }{
+		{"plain", "--storage plain", "plain"},
+		{"limited", "--disk 64M", "overlay"},
+		{"plain and limited", "--storage plain --disk 64M", "plain"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			vps := boot(t, "busybox", append(strings.Fields(c.options), "--network", "none", "--memory", "64M")...)
+			moved := vps + "-far"
+			t.Cleanup(func() { far.try("destroy", "--force", "--if-exists", moved) })
+			sh(t, vps, `mkdir -p /srv/d/sub /var/lib/docker/x; cd /srv/d; echo kept >file; ln file link; chown 33:44 sub; mkfifo fifo; ln -s nowhere dangling
+				head -c 9000000 /dev/urandom >large; rm /etc/issue; mv /bin/vi /bin/vi2 2>/dev/null; echo x >/var/lib/docker/x/file; chmod 4750 file`)
+			// Changes while the files are copied.
+			sh(t, vps, `(n=0; while :; do n=$((n+1)); echo $n >/srv/d/now; echo $n >/srv/d/n$((n%9)); rm -f /srv/d/n$((n%5)); usleep 20000; done) >/dev/null 2>&1 &`)
+			if r := far.move(vps, "far", "--name", moved); r.status != 0 {
+				t.Fatal(r)
+			}
+			if got := far.must("list", "--format", "{{.storage}}", moved); got != c.fs {
+				t.Errorf("its storage is %s there", got)
+			}
+			dir := must(t, "mount", vps)
+			list := `find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./run -o -path ./etc -o -path ./tmp -o -path ./var/log -o -path ./var/lib/docker \) -prune -o -print |
+				sort | while read f; do if [ -d "$f" ]; then stat -c '%n %F %a' "$f"; else stat -c '%n %F %h %s %a' "$f"; fi; done`
+			// Owners are others on each host. The files of a start differ.
+			here, err := exec.Command("sh", "-c", "cd "+dir+" && "+list).Output()
+			must(t, "umount", vps)
+			if err != nil || len(here) < 1000 {
+				t.Fatalf("%v: %s", err, here)
+			}
+			there := far.must("exec", moved, "--", "sh", "-c", "cd / && "+list)
+			if there+"\n" != string(here) {
+				t.Errorf("here and there differ:\n%s", linesOfOne(string(here), there))
+			}
+			if got := far.must("exec", moved, "--", "sh", "-c", "cat /srv/d/link; stat -c %u:%g /srv/d/sub; ls /etc/issue 2>&1; cat /var/lib/docker/x/file"); !strings.HasPrefix(got, "kept\n33:44\n") || !strings.HasSuffix(got, "\nx") || !strings.Contains(got, "No such") {
+				t.Errorf("there it has %s", got)
+			}
+			if strings.Contains(c.options, "--disk") {
+				checkLimited(t, moved, far.try)
+			}
+		})
+	}
+}
+
+// linesOfOne returns the lines that only one of two texts has.
+func linesOfOne(a, b string) string {
+	var only strings.Builder
+	for n, text := range []string{a, b} {
+		for line := range strings.Lines(text) {
+			if other := []string{b, a}[n]; !strings.Contains("\n"+other+"\n", "\n"+strings.TrimSuffix(line, "\n")+"\n") {
+				fmt.Fprintf(&only, "%d: %s", n, line)
+			}
+		}
+	}
+	return only.String()
+}
+
+// checkLimited checks that the VPS has a disk of 64 MiB in which its 9 MB count.
+func checkLimited(t *testing.T, vps string, croft func(...string) result) {
+	t.Helper()
+	r := croft("exec", vps, "--", "sh", "-c", "df -k / | tail -1 | awk '{print ($2 > 40000 && $2 < 70000) \" \" ($3 > 8000 && $3 < 40000)}'; dd if=/dev/zero of=/srv/full bs=1M count=90 2>&1; rm /srv/full")
+	if r.status != 0 || !strings.HasPrefix(r.out, "1 1\n") || !strings.Contains(r.out, "No space") {
+		t.Errorf("its disk: %v", r)
+	}
+}
+
+// The files of a VPS that is imported with a limit, from the backup or by an option, count
+// against that.
+func TestImportWithLimit(t *testing.T) {
+	t.Run("of the backup", func(t *testing.T) { importWithLimit(t, []string{"--disk", "64M"}, nil) })
+	t.Run("by an option", func(t *testing.T) { importWithLimit(t, nil, []string{"--disk", "64M"}) })
+}
+
+func importWithLimit(t *testing.T, create, restore []string) {
+	t.Helper()
+	hostAsBefore(t)
+	vps := boot(t, "busybox", append(create, "--network", "none")...)
+	sh(t, vps, "head -c 9000000 /dev/urandom >/srv/large; rm /etc/issue")
+	want := sh(t, vps, "sha256sum </srv/large")
+	must(t, "stop", vps)
+	archive := filepath.Join(t.TempDir(), "vps.tar")
+	must(t, "export", vps, archive)
+	must(t, "destroy", vps)
+	must(t, append([]string{"import", archive}, restore...)...)
+	if got := must(t, "template", "list", "--format", "{{.name}} {{.former}}"); strings.Contains(got, "busybox true") {
+		t.Errorf("the image of the backup is still there: %s", got)
+	}
+	must(t, "start", vps)
+	checkLimited(t, vps, try)
+	if got := sh(t, vps, "sha256sum </srv/large; ls /etc/issue 2>&1 || true"); !strings.HasPrefix(got, want) || !strings.Contains(got, "No such") {
+		t.Errorf("it has %s", got)
+	}
+}
+
+// A VPS that is moved ten times has no more layers than at first, and its files.
+func TestMoveOftenKeepsFewLayers(t *testing.T) {
+	hostAsBefore(t)
+	far := newOtherHost(t)
+	vps := boot(t, "busybox", "--network", "none", "--memory", "64M")
+	t.Cleanup(func() { far.try("destroy", "--force", "--if-exists", vps+"-far") })
+	before := layersOf(t, vps)
+	sh(t, vps, "mkdir /srv/d; echo kept >/srv/d/file")
+	for n := range 5 {
+		sh(t, vps, fmt.Sprintf("echo %d >/srv/d/%[1]d; rm -f /srv/d/%d", n, n-2))
+		if r := far.move("--remove-source", "--name", vps+"-far", vps, "far"); r.status != 0 {
+			t.Fatal(r)
+		}
+		far.must("exec", vps+"-far", "--", "sh", "-c", fmt.Sprintf("echo %d >/srv/d/far; cp /srv/d/far /srv/d/far-%[1]d", n))
+		if r := far.try("move", "--remove-source", "--name", vps, vps+"-far", "near"); r.status != 0 {
+			t.Fatal(r)
+		}
+		if now := layersOf(t, vps); now != before {
+			t.Fatalf("after %d moves it has the layers %s and not %s", 2*n+2, now, before)
+		}
+	}
+	if got := sh(t, vps, "cat /srv/d/file /srv/d/far; ls /srv/d"); got != "kept\n4\n3\n4\nfar\nfar-0\nfar-1\nfar-2\nfar-3\nfar-4\nfile" {
+		t.Errorf("it has %q", got)
+	}
+}
+
+// layersOf returns the template of the VPS, and its layers.
+func layersOf(t *testing.T, vps string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(world.root, "vps", vps, "vps.json"))
+	var v struct {
+		Template struct {
+			Digest string
+			Layers []string
+		}
+		Frozen []struct{ ID string }
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &v)
+	}
+	if err != nil || len(v.Template.Layers) == 0 {
+		t.Fatal(string(text), err)
+	}
+	return fmt.Sprint(v.Template, v.Frozen)
 }
 
 // The command is killed while a hook runs, before the stop, after it, when the other host

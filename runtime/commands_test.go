@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -348,7 +349,29 @@ func (s templateStore) ImportBackup(_ context.Context, r io.Reader, u backups.Us
 	if err != nil {
 		return err
 	}
+	image.Digest = backupDigest
+	for range bytes.Count(settings, []byte("\n")) { // fakeParcel ends them with one for each layer
+		image.Layers = append(image.Layers, "sha256:02")
+	}
+	s.w.backup = image
 	return u.Use(image)
+}
+
+// backupDigest is the image of the last backup that was read.
+const backupDigest = "sha256:0b"
+
+func (s templateStore) Ensure(ctx context.Context, ref string) (template.Image, error) {
+	if ref == backupDigest {
+		return s.w.backup, nil
+	}
+	return s.fakeTemplates.Ensure(ctx, ref)
+}
+
+func (s templateStore) UseBelow(ctx context.Context, digest string, n int, u backups.Use) error {
+	if err := s.w.effect("make an image of the template", func() error { return nil }); err != nil {
+		return err
+	}
+	return s.fakeTemplates.UseBelow(ctx, digest, n, u)
 }
 
 func (s templateStore) ImportSystem(ctx context.Context, y template.System, use func(template.Image) error, used func() (map[string][]string, error)) error {

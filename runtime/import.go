@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -75,7 +76,7 @@ func (m *Manager) restoreBackup(ctx context.Context, o ImportOptions, read func(
 		Use:   func(im template.Image) error { return i.create(ctx, im) },
 		Used:  m.usedTemplates,
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errNotNeeded) {
 		return Info{}, err
 	}
 	if err := m.complete(ctx, i.lock, o.Edits); err != nil {
@@ -99,6 +100,9 @@ type importing struct {
 	from    vps.Name      // in the archive
 	move    *state.Move   // nil: it is not moved from another host
 	secrets []vps.SetCredential
+	// rest gets the rest of the files of a VPS that is moved, and puts it above those that
+	// root has, which are those of the image had.
+	rest func(root rootfs.Rootfs, had template.Image) error
 	backup.Restored
 }
 
@@ -188,12 +192,96 @@ func (i *importing) checkNetwork(name string) error {
 	return err
 }
 
+// errNotNeeded ends the import of an image that nothing needs any more.
+var errNotNeeded = errors.New("the image of the backup is not needed")
+
 // create creates the VPS from the image in the archive, which nothing removes meanwhile.
+// Where the VPS can, it shares the layers of the image. If its files have to be in another
+// place, it gets a copy of them over its template, and the error is errNotNeeded.
 func (i *importing) create(ctx context.Context, im template.Image) error {
 	im, err := i.templates.Ensure(ctx, im.Digest) // its layers are unpacked
 	if err != nil {
 		return err
 	}
+	below, copies := i.copies(im)
+	if !copies {
+		if i.move != nil {
+			return fail.New(fail.Usage, "its files are not those of a VPS over its template")
+		}
+		return i.createFrom(ctx, im, i.fillFrom(ctx, im))
+	}
+	err = i.templates.UseBelow(ctx, im.Digest, below, backups.Use{
+		Use: func(base template.Image) error {
+			if base, err = i.templates.Ensure(ctx, base.Digest); err != nil {
+				return err
+			}
+			return i.createFrom(ctx, base, func(to rootfs.Rootfs) error { return i.fillOwn(ctx, im, below, to) })
+		},
+		Used: i.usedTemplates,
+	})
+	if err == nil {
+		err = errNotNeeded
+	}
+	return err
+}
+
+// copies reports whether the VPS gets a copy of the files that the image im has above the
+// layers of its template, and how many layers that has: if it is moved, so that the number
+// of its layers does not grow with each move, and with a limit, so that they count.
+func (i *importing) copies(im template.Image) (below int, _ bool) {
+	below = len(i.VPS.Template.Layers)
+	if below == 0 || below > len(im.Layers) || !slices.Equal(im.Layers[:below], i.VPS.Template.Layers) {
+		return 0, false // a plain tree in an archive: its layer has all files
+	}
+	limited := i.VPS.Disk.Limited()
+	for _, e := range i.options.Edits {
+		if set, ok := e.(vps.SetDisk); ok && set.Bytes > 0 {
+			limited = true
+		}
+	}
+	return below, i.move != nil || limited
+}
+
+// fillOwn makes the files at to those that the image had shows above its lowest layers.
+func (i *importing) fillOwn(ctx context.Context, had template.Image, below int, to rootfs.Rootfs) error {
+	own, err := i.ownLayers(had.Layers[below:])
+	if err != nil {
+		return err
+	}
+	switch {
+	case !to.Plain():
+		to.Frozen = own
+		err = i.rootfses.MakeOwn(ctx, to)
+	case len(own) == 1:
+		err = i.rootfses.CopyTree(ctx, own[0], to, i.copying("copying its files"))
+	default:
+		err = fail.New(fail.Usage, "it has plain storage, and %d layers", len(own))
+	}
+	if err == nil && i.rest != nil {
+		err = i.rest(to, had)
+	}
+	return err
+}
+
+// ownLayers returns layers of an image, the lowest first, as those of a VPS.
+func (i *importing) ownLayers(layers []string) ([]rootfs.Frozen, error) {
+	if len(layers) == 0 {
+		return nil, nil
+	}
+	dirs, err := i.templates.LayerDirs(template.Image{Name: i.VPS.Template.Name, Layers: layers})
+	if err != nil {
+		return nil, err
+	}
+	var all []rootfs.Frozen
+	for _, dir := range dirs {
+		all = append(all, rootfs.Frozen{Dir: dir, Size: i.VPS.IDs.Size})
+	}
+	return all, nil
+}
+
+// createFrom creates the VPS with the template im. fill makes its own files; nil: it has
+// none.
+func (i *importing) createFrom(ctx context.Context, im template.Image, fill func(rootfs.Rootfs) error) error {
 	v := &i.VPS
 	v.Template = vps.Template{Name: v.Template.Name, Digest: im.Digest, Layers: im.Layers}
 	if err := i.freeUUID(); err != nil {
@@ -206,7 +294,7 @@ func (i *importing) create(ctx context.Context, im template.Image) error {
 	}
 	o := CreateOptions{
 		like: v, held: i.Held, wanted: i.wanted(), started: i.Started, fitted: i.Fitted, IDSize: v.IDs.Size,
-		Connections: vps.DefaultConnections, fill: i.fillFrom(ctx, im), move: i.move, Credentials: i.secrets, incomplete: len(i.options.Edits) > 0,
+		Connections: vps.DefaultConnections, fill: fill, move: i.move, Credentials: i.secrets, incomplete: len(i.options.Edits) > 0,
 	}
 	for _, network := range i.options.Networks {
 		o.mapped = append(o.mapped, network)

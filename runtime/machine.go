@@ -185,6 +185,8 @@ type rootfses interface {
 	Fill(ctx context.Context, at string, stack []rootfs.Frozen, r rootfs.Rootfs, progress func(done int64)) error
 	// MakeOwn makes a VPS that has all files of its frozen layers as its own.
 	MakeOwn(ctx context.Context, r rootfs.Rootfs) error
+	// Add puts the frozen layers of a VPS that is being created above its own files.
+	Add(ctx context.Context, r rootfs.Rootfs) error
 	// ToPlain and ToOverlay make the files of a root filesystem, which do not exist yet,
 	// those of one of the other kind.
 	ToPlain(ctx context.Context, at string, r, plain rootfs.Rootfs, progress func(done int64)) error
@@ -362,6 +364,7 @@ type templates interface {
 	PushBackup(ctx context.Context, base string, r rootfs.Rootfs, to backups.Target, o backups.Options) (backups.Pushed, error)
 	PullBackup(ctx context.Context, ref string, o template.PullOptions, u backups.Use) error
 	ImportBackup(ctx context.Context, r io.Reader, u backups.Use) error
+	UseBelow(ctx context.Context, digest string, n int, u backups.Use) error
 	ImportSystem(ctx context.Context, y template.System, use func(template.Image) error, used func() (map[string][]string, error)) error
 	HasBlob(digest string) bool
 	RemoveAbandoned(ctx context.Context, used func() (map[string][]string, error)) error
@@ -375,6 +378,9 @@ type overlays struct{}
 func (overlays) MakeOver(r rootfs.Rootfs) error { return r.Within(r.MakeOver) }
 func (overlays) MakeOwn(ctx context.Context, r rootfs.Rootfs) error {
 	return within(r, func(r rootfs.Rootfs) error { return tree.MakeOwn(ctx, r) })
+}
+func (overlays) Add(ctx context.Context, r rootfs.Rootfs) error {
+	return within(r, func(r rootfs.Rootfs) error { return tree.Add(ctx, r) })
 }
 
 // within calls do with r at a place that every thread of this process reaches, also if the

@@ -352,7 +352,6 @@ func (g *moving) unmovable(m *state.Move, runs bool) []string {
 		all = append(all, err.Error())
 	}
 	say(g.v.Ephemeral, "it was created by run --rm, and ends with that command")
-	say(g.v.Storage == vps.StoragePlain, "it has plain storage, and only a VPS with an overlay can be moved")
 	say(firstboot.Waits(g.store.VPSDir(g.v.Name)), "its first-boot script has not run yet")
 	if _, saved, err := g.store.Checkpoint(g.v.Name); saved || err != nil {
 		all = append(all, "its processes are saved in a checkpoint, which is not moved; it can be moved after its next start")
@@ -525,11 +524,15 @@ func (g *moving) copyAsItRuns(ctx context.Context) (c movedCopy, err error) {
 
 // sendFirst sends the first part.
 func (g *moving) sendFirst(ctx context.Context, c movedCopy) error {
+	secrets, err := g.readCredentials(g.v)
+	if err != nil {
+		return err
+	}
 	has, err := g.missing(ctx, c)
 	if err != nil {
 		return err
 	}
-	_, err = g.ask(ctx, moves.Request{Ask: moves.AskFiles}, func(w io.Writer) error {
+	_, err = g.ask(ctx, moves.Request{Ask: moves.AskFiles, Secrets: secrets}, func(w io.Writer) error {
 		return c.parcel.Write(ctx, w, "copying to "+g.o.Host, has)
 	})
 	return err
@@ -592,7 +595,10 @@ func (g *moving) add(ctx context.Context, c movedCopy) error {
 	if err != nil {
 		return err
 	}
-	old := append(then.Frozen, then.Below()...)
+	old := then.Frozen
+	if !then.Plain() {
+		old = append(old, then.Below()...)
+	}
 	if err := c.parcel.Add(ctx, d, c.live, g.store.RootfsDir(), old, now.Stack()); err != nil {
 		return fmt.Errorf("copy its last changes: %w", err)
 	}
@@ -601,15 +607,11 @@ func (g *moving) add(ctx context.Context, c movedCopy) error {
 
 // sendLast sends the rest.
 func (g *moving) sendLast(ctx context.Context, c movedCopy) error {
-	secrets, err := g.readCredentials(g.v)
-	if err != nil {
-		return err
-	}
 	has, err := g.missing(ctx, c)
 	if err != nil {
 		return err
 	}
-	_, err = g.ask(ctx, moves.Request{Ask: moves.AskLast, Secrets: secrets}, func(w io.Writer) error {
+	_, err = g.ask(ctx, moves.Request{Ask: moves.AskLast}, func(w io.Writer) error {
 		return c.parcel.Write(ctx, w, "copying the last changes", has)
 	})
 	return err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,17 +26,21 @@ import (
 type fakeParcel struct {
 	w        *world
 	settings json.RawMessage
+	layers   int
 }
 
 func (p *fakeParcel) Blobs() []backups.Blob { return []backups.Blob{{Digest: "sha256:01", Size: 1}} }
 
 func (p *fakeParcel) Add(ctx context.Context, settings json.RawMessage, c backups.Changed, at string, old, now []rootfs.Frozen) error {
-	p.settings = settings
+	p.settings, p.layers = settings, p.layers+1
 	return c.Changes(ctx, at, old, now, nil)
 }
 
 func (p *fakeParcel) Write(_ context.Context, w io.Writer, _ string, _ func(string) bool) error {
-	return p.w.effect("send", func() error { _, err := w.Write(p.settings); return err })
+	return p.w.effect("send", func() error {
+		_, err := w.Write(append(slices.Clone(p.settings), strings.Repeat("\n", p.layers)...))
+		return err
+	})
 }
 
 func (p *fakeParcel) Close() {}

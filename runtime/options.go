@@ -75,7 +75,7 @@ type CreateOptions struct {
 	runner vps.Runner                // an ephemeral VPS ends with it
 	like   *vps.VPS                  // a clone: it has these settings, whatever the others are
 	full   bool                      // of a clone: it shares no files with the other
-	fill   func(rootfs.Rootfs) error // of a clone with plain storage: makes its files
+	fill   func(rootfs.Rootfs) error // makes its files, which are not those of the template
 	held   []state.HeldInterface     // an import: its interfaces should own this
 	wanted []netip.Addr              // of these, what it must get
 	move   *state.Move               // an import: it is moved from another host, and incoming. It needs what held has

@@ -24,6 +24,7 @@ import (
 	"croft/runtime/tables"
 	"croft/template"
 	"croft/template/backups"
+	"croft/template/rootfs"
 )
 
 // ReceiveMove is the target of Move on another host: it answers the requests that it
@@ -42,7 +43,7 @@ func (m *Manager) ReceiveMove(ctx context.Context, in io.Reader, out io.Writer) 
 			return err
 		}
 		if q.Ask == moves.AskFiles {
-			if err := r.files(ctx, q.Token); err != nil {
+			if err := r.files(ctx, q); err != nil {
 				return errors.Join(err, r.wire.Send(moves.Reply{Failed: moves.FailureOf(err)}))
 			}
 			continue
@@ -187,41 +188,53 @@ func (r *receiving) releaseHere(ctx context.Context, q moves.Request) (reply mov
 	return reply, nil
 }
 
-// errLeft ends the import of the first part, whose image is not needed any more.
-var errLeft = errors.New("the first part of a move is not needed")
-
-// files receives the first part of a VPS, and then the rest.
-func (r *receiving) files(ctx context.Context, token string) error {
+// files receives the first part of a VPS, copies it, receives the rest, and creates the
+// VPS. Until that is done the next command removes what there is of it.
+func (r *receiving) files(ctx context.Context, q moves.Request) error {
 	if r.offer == nil {
 		return fail.New(fail.Usage, "the move was not checked")
 	}
 	quiet := *r.Manager
-	i := importing{Manager: &quiet, options: ImportOptions{Name: r.name, Networks: r.offer.Networks, NoNetwork: r.offer.NoNetwork}}
+	i := &importing{Manager: &quiet, options: ImportOptions{Name: r.name, Networks: r.offer.Networks, NoNetwork: r.offer.NoNetwork}}
 	defer i.release()
 	if err := i.reserve(ctx, r.name, r.lockWait); err != nil {
 		return err
 	}
+	i.rest = func(root rootfs.Rootfs, had template.Image) error {
+		if err := r.wire.Send(moves.Reply{}); err != nil {
+			return err
+		}
+		return r.last(ctx, i, root, had)
+	}
 	err := r.templates.ImportBackup(ctx, r.wire.Reader(), backups.Use{
-		Check: func(settings json.RawMessage) (string, error) { return i.check(ctx, settings) },
-		Use: func(template.Image) error {
-			if err := r.wire.Send(moves.Reply{}); err != nil {
-				return err
+		Check: func(settings json.RawMessage) (string, error) {
+			name, err := i.check(ctx, settings)
+			if err == nil {
+				err = i.takeSecrets(settings, q.Secrets)
 			}
-			if err := r.last(ctx, &i, token); err != nil {
-				return err
-			}
-			return errLeft
+			return name, err
+		},
+		Use: func(im template.Image) error {
+			record := moves.Target(q.Token, r.offer.From, i.from, r.offer.Runs, time.Now())
+			i.move = &record
+			return i.create(ctx, im)
 		},
 		Used: r.usedTemplates,
 	})
-	if errors.Is(err, errLeft) {
-		return nil
+	if !errors.Is(err, errNotNeeded) {
+		return err
 	}
-	return err
+	i.release()
+	r.emptyTrash(context.WithoutCancel(ctx))
+	if info, err := r.Inspect(ctx, i.VPS.Name); err == nil {
+		r.tellCreated(info, eventFrom, string(i.from), eventHost, r.offer.From)
+	}
+	r.afterwards(ctx, hooks.PostCreate, vps.VPS{Name: i.VPS.Name, UUID: i.VPS.UUID}, "CROFT_FROM="+string(i.from))
+	return r.wire.Send(moves.Reply{Know: moves.Incoming, Name: i.VPS.Name})
 }
 
-// last receives the rest of a VPS, and creates it.
-func (r *receiving) last(ctx context.Context, i *importing, token string) error {
+// last receives the rest of the VPS, and puts it above what root has of the image had.
+func (r *receiving) last(ctx context.Context, i *importing, root rootfs.Rootfs, had template.Image) error {
 	for {
 		var q moves.Request
 		if err := r.wire.Receive(&q); err != nil {
@@ -233,30 +246,37 @@ func (r *receiving) last(ctx context.Context, i *importing, token string) error 
 			}
 			continue
 		}
-		record := moves.Target(token, r.offer.From, i.from, r.offer.Runs, time.Now())
-		i.move = &record
 		err := r.templates.ImportBackup(ctx, r.wire.Reader(), backups.Use{
-			Check: func(settings json.RawMessage) (string, error) {
-				name, err := i.check(ctx, settings)
-				if err == nil {
-					err = i.takeSecrets(settings, q.Secrets)
+			Check: func(json.RawMessage) (string, error) { return string(i.from), nil },
+			Use: func(im template.Image) error {
+				if err := i.add(ctx, root, had, im); err != nil {
+					return err
 				}
-				return name, err
+				return errNotNeeded
 			},
-			Use:  func(im template.Image) error { return i.create(ctx, im) },
 			Used: r.usedTemplates,
 		})
-		if err != nil {
-			return err
+		if errors.Is(err, errNotNeeded) {
+			return nil
 		}
-		i.release()
-		r.emptyTrash(context.WithoutCancel(ctx))
-		if info, err := r.Inspect(ctx, i.VPS.Name); err == nil {
-			r.tellCreated(info, eventFrom, string(i.from), eventHost, r.offer.From)
-		}
-		r.afterwards(ctx, hooks.PostCreate, vps.VPS{Name: i.VPS.Name, UUID: i.VPS.UUID}, "CROFT_FROM="+string(i.from))
-		return r.wire.Send(moves.Reply{Know: moves.Incoming, Name: i.VPS.Name})
+		return err
 	}
+}
+
+// add puts the layers that the image now has above those of had, above the own files at
+// root.
+func (i *importing) add(ctx context.Context, root rootfs.Rootfs, had, now template.Image) error {
+	now, err := i.templates.Ensure(ctx, now.Digest)
+	if err != nil {
+		return err
+	}
+	if n := len(had.Layers); len(now.Layers) < n || !slices.Equal(now.Layers[:n], had.Layers) {
+		return fail.New(fail.Usage, "the rest does not belong to the first part")
+	}
+	if root.Frozen, err = i.ownLayers(now.Layers[len(had.Layers):]); err != nil || len(root.Frozen) == 0 {
+		return err
+	}
+	return i.rootfses.Add(ctx, root)
 }
 
 // takeSecrets gives the VPS the credentials that an archive does not have.
@@ -369,15 +389,15 @@ func (w wanted) checkIDs(ctx context.Context) error {
 	return err
 }
 
-// checkSpace compares the free space with that of the files, which are there twice for a
-// while: as an archive, which is about half as large, and unpacked.
+// checkSpace compares the free space with that of the files, which are there three times
+// for a while: as an archive, which is about half as large, unpacked, and as those of the VPS.
 func (w wanted) checkSpace() error {
 	var st unix.Statfs_t
 	if err := unix.Statfs(w.store.Root, &st); err != nil {
 		return fmt.Errorf("%s: %w", w.store.Root, err)
 	}
 	free := int64(st.Bavail) * st.Bsize //nolint:unconvert // its type depends on the architecture
-	need := w.offer.Bytes + w.offer.Bytes/2
+	need := 2*w.offer.Bytes + w.offer.Bytes/2
 	if free < need {
 		return fmt.Errorf("it needs about %d MiB there, and %d MiB are free", need>>20, free>>20)
 	}

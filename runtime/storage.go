@@ -18,14 +18,14 @@ import (
 // the new ones at each instant.
 
 // makeFiles makes the files of a new VPS: those of its template. Of an overlay it only
-// makes the directories for what the VPS writes. A plain tree is a copy, with progress;
-// fill, if it is not nil, makes another one.
+// makes the directories for what the VPS writes. A plain tree is a copy, with progress.
+// fill, if it is not nil, makes other files.
 func (m *Manager) makeFiles(ctx context.Context, r rootfs.Rootfs, fill func(rootfs.Rootfs) error) error {
 	switch {
-	case !r.Plain():
-		return m.rootfses.MakeOver(r)
 	case fill != nil:
 		return fill(r)
+	case !r.Plain():
+		return m.rootfses.MakeOver(r)
 	}
 	return m.rootfses.Fill(ctx, m.store.RootfsDir(), r.Below(), r, m.copying("copying the template"))
 }

@@ -75,6 +75,7 @@ type world struct {
 	told     map[uint32][]guest.Host // the names that a VPS knows, by its first id
 	tellings int                     // how often one was told
 	fitted   []string                // what was done to VPSs at their first start
+	backup   template.Image          // that was read last
 
 	ended func(id string) // a monitor writes down that its VPS has ended
 }
@@ -585,10 +586,16 @@ func (w fakeRootfses) MakeOwn(_ context.Context, r rootfs.Rootfs) error {
 	return w.effect("copy frozen files", func() error {
 		err := os.MkdirAll(r.Upper(), 0o755)
 		for _, f := range r.Frozen {
-			err = errors.Join(err, os.CopyFS(r.Upper(), os.DirFS(f.Dir)))
+			if f.Dir != "/layer" { // those of images do not exist here
+				err = errors.Join(err, os.CopyFS(r.Upper(), os.DirFS(f.Dir)))
+			}
 		}
 		return err
 	})
+}
+
+func (w fakeRootfses) Add(_ context.Context, r rootfs.Rootfs) error {
+	return w.effect("add files", func() error { _, err := os.Stat(ownOf(r)); return err })
 }
 
 func (w fakeRootfses) ToPlain(ctx context.Context, at string, r, plain rootfs.Rootfs, _ func(int64)) error {
@@ -1105,6 +1112,14 @@ func (fakeTemplates) PullBackup(context.Context, string, template.PullOptions, b
 	return nil
 }
 func (fakeTemplates) ImportBackup(context.Context, io.Reader, backups.Use) error { return nil }
+func (f fakeTemplates) UseBelow(_ context.Context, _ string, n int, u backups.Use) error {
+	image, err := f.Resolve("t")
+	if err != nil {
+		return err
+	}
+	image.Layers = image.Layers[:n]
+	return u.Use(image)
+}
 func (f fakeTemplates) ImportSystem(_ context.Context, _ template.System, use func(template.Image) error, _ func() (map[string][]string, error)) error {
 	image, err := f.Resolve("t")
 	if err != nil {
@@ -1182,7 +1197,7 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 			return func() error { return nil }, nil
 		},
 		newParcel: func(_ context.Context, _ string, _ rootfs.Rootfs, o backups.Options) (parcel, error) {
-			return &fakeParcel{w, o.Settings}, w.effect("pack", func() error { return nil })
+			return &fakeParcel{w: w, settings: o.Settings, layers: 1}, w.effect("pack", func() error { return nil })
 		},
 	}
 	return m, w

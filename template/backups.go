@@ -19,6 +19,11 @@ func (s *Store) ImportBackup(ctx context.Context, r io.Reader, u backups.Use) er
 	return backups.Import(ctx, s.Store, r, u)
 }
 
+// UseBelow finds or makes the image below the layers of a VPS: see backups.UseBelow.
+func (s *Store) UseBelow(ctx context.Context, digest string, n int, u backups.Use) error {
+	return backups.UseBelow(ctx, s.Store, digest, n, u)
+}
+
 // OpenPush reaches the registry that a backup is pushed to: see backups.OpenTarget.
 func (s *Store) OpenPush(ctx context.Context, to string, o PushOptions) (backups.Target, error) {
 	return backups.OpenTarget(ctx, to, s.trust(o.Insecure))

@@ -142,6 +142,57 @@ func TestParcelWithoutChanges(t *testing.T) {
 	roottest.SameLines(t, "the files there", seen(t, p.to, im), want)
 }
 
+// The image below the layers of a VPS is the template of the store, if that has just the
+// same layers, and else a former image. It goes again if it gets no user.
+func TestUseBelow(t *testing.T) {
+	roottest.NeedRoot(t)
+	s := newStore(t, Options{})
+	base := mustImport(t, s, "base", roottest.Rootfs(t, baseFiles()...), ImportOptions{})
+	var p *sent
+	running(t, s, base, func(r rootfs.Rootfs, in func(string) string) {
+		roottest.Must(t, os.WriteFile(in("d/new"), nil, 0o600))
+		p = send(t, s, base, r)
+	})
+	im := p.finish()
+	noUser := errors.New("no user")
+	try := func(n int, result error) (below Image) {
+		t.Helper()
+		err := p.to.UseBelow(t.Context(), im.Digest, n, backups.Use{
+			Use:  func(im Image) error { below = im; return result },
+			Used: func() (map[string][]string, error) { return map[string][]string{im.Digest: {"web"}}, nil },
+		})
+		if !errors.Is(err, result) {
+			t.Fatal(err)
+		}
+		return below
+	}
+	there, err := p.to.Resolve("base")
+	roottest.Must(t, err)
+	if got := try(1, nil); got.Digest != there.Digest || got.Former {
+		t.Errorf("with the template it is %+v", got)
+	}
+	roottest.Must(t, p.to.Remove(t.Context(), "base", func() (map[string][]string, error) { return map[string][]string{im.Digest: {"web"}}, nil }))
+	for _, result := range []error{noUser, nil} {
+		got := try(1, result)
+		if !got.Former || got.KeepsIdentity || len(got.Layers) != 1 || got.Layers[0] != base.Layers[0] || got.Name != im.Name {
+			t.Errorf("without the template it is %+v", got)
+		}
+		if _, err := p.to.Resolve(got.Digest); (err == nil) != (result == nil) {
+			t.Errorf("after %v: %v", result, err)
+		}
+		if result == nil {
+			if again := try(1, nil); again.Digest != got.Digest {
+				t.Errorf("again it is %+v", again)
+			}
+		}
+	}
+	for _, n := range []int{0, len(im.Layers) + 1} {
+		if err := p.to.UseBelow(t.Context(), im.Digest, n, backups.Use{}); !fail.Is(err, fail.Usage) {
+			t.Errorf("%d layers: %v", n, err)
+		}
+	}
+}
+
 // baseFiles are files of a template.
 func baseFiles() []*tar.Header {
 	return []*tar.Header{roottest.Dir("d/"), roottest.File("d/of-template", "x"), roottest.File("d/kept", "x"), roottest.Dir("o/"), roottest.File("o/old", "x")}

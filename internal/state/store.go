@@ -155,11 +155,21 @@ const (
 // filesystem is mounted there, as in the mount namespace of a monitor. That is the
 // VPS's own.
 func (s *Store) rootfsMode() os.FileMode {
-	var at, above unix.Stat_t
-	if unix.Lstat(s.RootfsDir(), &at) == nil && unix.Lstat(s.RunRoot, &above) == nil && at.Dev != above.Dev {
+	// A plain root filesystem may be of the device that RunRoot is on.
+	if at, above := mountOf(s.RootfsDir()), mountOf(s.RunRoot); at != 0 && above != 0 && at != above {
 		return 0
 	}
 	return passable
+}
+
+// mountOf returns the number of the mount that the directory is on, of statx(2) (Linux
+// 5.8); 0 if it is not known.
+func mountOf(dir string) uint64 {
+	var st unix.Statx_t
+	if unix.Statx(unix.AT_FDCWD, dir, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MNT_ID, &st) != nil {
+		return 0
+	}
+	return st.Mnt_id
 }
 
 func exists(path string) bool {

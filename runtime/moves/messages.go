@@ -13,7 +13,7 @@ import (
 const (
 	AskCheck   = "check"   // whether the target could have the VPS; it changes nothing
 	AskBlobs   = "blobs"   // which blobs the target has
-	AskFiles   = "files"   // data follow: the archive with the first part
+	AskFiles   = "files"   // data follow: the archive with the first part. The target has copied it when it replies
 	AskLast    = "last"    // data follow: the archive with the rest. The reply says that there is a whole incoming copy
 	AskKnow    = "know"    // what the target knows of Token
 	AskDrop    = "drop"    // the target deletes its incoming copy
@@ -27,7 +27,7 @@ type Request struct {
 	Name  vps.Name `json:"name,omitempty"`  // of the VPS on the target, of AskKnow and AskDrop
 	Offer *Offer   `json:"offer,omitempty"` // of AskCheck
 	Blobs []string `json:"blobs,omitempty"` // of AskBlobs: digests
-	// Secrets are the values of the credentials, by their names. Of AskLast.
+	// Secrets are the values of the credentials, by their names. Of AskFiles.
 	Secrets map[string][]byte `json:"secrets,omitempty"`
 }
 

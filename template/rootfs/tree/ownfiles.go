@@ -43,7 +43,7 @@ func MakeOwn(ctx context.Context, r rootfs.Rootfs) error {
 			return err
 		}
 	}
-	return nil
+	return markOwnData(r)
 }
 
 // copyFrozen copies the n-th frozen layer of r to the directory to.
