@@ -25,17 +25,18 @@ func exportVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
 		Name: "export", Group: command.GroupLife, Args: "NAME[@SNAPSHOT] FILE|-", Words: command.CloneSources, After: cmdline.Files,
 		Summary:  "write a backup of a VPS to a file",
-		Examples: []string{"croft export web /backup/web.tar", "croft export web@before-upgrade - | ssh backup.example.org 'cat >web.tar'"},
+		Examples: []string{"croft export web /backup/web.tar", "croft export --snapshots web /backup/web.tar", "croft export web@before-upgrade - | ssh backup.example.org 'cat >web.tar'"},
 		About: `The archive has the files and the settings of the VPS, or of its snapshot, and the
 files of its template: "croft import" needs nothing else. It is an OCI image layout in
 a tar archive, which other tools for images read too. A running VPS goes on, and stands
 still for a short time, as for a snapshot. "-" is standard output.
 
 Not in the archive are files in mounts (volumes, directories of the host, tmpfs),
-snapshots, memory, console logs, the values of credentials, sockets and device nodes. Only
-root can read the file, because the files of the VPS have secrets. After an error there
-is no file.`,
+memory, console logs, the values of credentials, sockets and device nodes, nor without
+--snapshots the snapshots of the VPS. Only root can read the file, because the files of
+the VPS have secrets. After an error there is no file.`,
 		Options: []cmdline.Option{
+			{Name: "snapshots", Usage: "also write the snapshots of the VPS; files that it shares with them are written once"},
 			{Name: "compress", Placeholder: "KIND", Usage: "compression of the files of the VPS: zstd, gzip or none (default: zstd); those of the template stay as they are", Choices: compressions()},
 			{Name: "force", Usage: "overwrite an existing file"},
 		},
@@ -64,7 +65,7 @@ func vpsOrSnapshot(word string) (vps.Name, string, error) {
 }
 
 func export(ctx context.Context, i *command.Invocation) error {
-	o := runtime.ExportOptions{Compress: command.Get(i, "compress", parseCompression)}
+	o := runtime.ExportOptions{Compress: command.Get(i, "compress", parseCompression), Snapshots: i.Is("snapshots")}
 	if i.Err != nil {
 		return i.Err
 	}
@@ -75,7 +76,9 @@ func export(ctx context.Context, i *command.Invocation) error {
 	if err != nil {
 		return err
 	}
-	o.Snapshot = snapshot
+	if o.Snapshot = snapshot; snapshot != "" && o.Snapshots {
+		return command.UsageError("export: --snapshots, and the snapshot %s: one or the other", snapshot)
+	}
 	to := i.Words[1]
 	if to == "-" && term.IsTerminal(int(i.Stdio.Out.Fd())) {
 		return command.UsageError("export: standard output is a terminal, and an archive is not for people")
@@ -184,10 +187,11 @@ func importVerb(a *command.App) *cmdline.Verb {
 		Examples: []string{"croft import /backup/web.tar", "croft import /backup/web.tar web-2 --network none"},
 		About: `Reads what "croft export" has written; "-" is standard input. The VPS gets the name in
 the archive, or NAME, and is stopped. It has its files, settings and identity
-(machine-id, ssh host keys, and its UUID if no VPS here has that). It has its addresses,
-MAC addresses and published ports as far as they are free here; otherwise it gets free
-addresses, with a warning. Its user ids are new. Layers that the templates here have are
-shared. The options change its settings, as "croft set" does. Prints the name.
+(machine-id, ssh host keys, and its UUID if no VPS here has that), and the snapshots that
+are in the archive. It has its addresses, MAC addresses and published ports as far as
+they are free here; otherwise it gets free addresses, with a warning. Its user ids are
+new. Layers that the templates here have are shared. The options change its settings, as
+"croft set" does. Prints the name.
 
 The digests in the archive are checked. If it is cut or changed, nothing is created. The
 settings can mount directories of this host and take away the isolation: import only

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"croft/internal/fail"
@@ -22,6 +23,8 @@ import (
 type ExportOptions struct {
 	Snapshot string // "": the VPS as it is now
 	Compress Compression
+	// Snapshots adds the snapshots of the VPS. Export alone, and without Snapshot.
+	Snapshots bool
 }
 
 // PushOptions are the options of Push.
@@ -39,7 +42,7 @@ type BackupResult struct {
 }
 
 // Export writes a backup of the VPS name to w: its files and settings, or those of a
-// snapshot. A running VPS goes on, and stands still for a time that Export returns,
+// snapshot. With o.Snapshots it has all snapshots too. A running VPS goes on, and stands still for a time that Export returns,
 // as for a snapshot. The VPS is locked only while its files become frozen layers. After
 // an error w has received a part.
 func (m *Manager) Export(ctx context.Context, name vps.Name, w io.Writer, o ExportOptions) (BackupResult, error) {
@@ -89,7 +92,14 @@ func (m *Manager) backUp(ctx context.Context, name vps.Name, o ExportOptions, wr
 	if err != nil {
 		return paused, fmt.Errorf("encode the settings: %w", err)
 	}
-	release, err := m.holdLayers(ctx, c)
+	var snapshots []backups.Snapshot
+	var more []vps.Frozen
+	if o.Snapshots {
+		if snapshots, more, err = m.snapshotsToExport(v, d); err != nil {
+			return paused, err
+		}
+	}
+	release, err := m.holdLayers(ctx, c, more)
 	if err != nil {
 		return paused, err
 	}
@@ -101,7 +111,7 @@ func (m *Manager) backUp(ctx context.Context, name vps.Name, o ExportOptions, wr
 	}
 	l.Unlock() // its layers do not change any more
 	r, left, err := write(ctx, v.Template.Digest, root, backups.Options{
-		Name: string(name), Settings: settings, Created: d.Created, Compress: o.Compress, Remember: m.rememberAt(c),
+		Name: string(name), Settings: settings, Created: d.Created, Compress: o.Compress, Remember: m.rememberAt(c), Snapshots: snapshots,
 	})
 	r.Pause, r.Sockets, r.Devices = c.pause, left.Sockets, left.Devices
 	return r, err
@@ -130,31 +140,76 @@ func (m *Manager) exported(ctx context.Context, l *state.Locked, v vps.VPS, snap
 		if err != nil {
 			return c, v, d, err
 		}
-		v = ofSnapshot(v, n)
-		c.layers, started = v.Frozen, started && !n.NeverStarted
+		v, c.layers = ofSnapshot(v, n), n.VPS.Frozen
+		return c, v, m.snapshotDocument(v, n, now, started, steps), nil
 	}
-	if snapshot == "" {
-		if v, err = m.mergeLayers(ctx, l, v); err == nil { // so that their number does not grow
-			c, err = m.capture(ctx, l, v)
-		}
+	if v, err = m.mergeLayers(ctx, l, v); err == nil { // so that their number does not grow
+		c, err = m.capture(ctx, l, v)
 	}
 	if err != nil {
 		return c, v, d, err
 	}
 	d = backup.Of(v, m.networkTables().Held(v), now)
-	d.Snapshot, d.Running = snapshot, c.running
+	d.Running = c.running
 	if d.Started = started; started {
 		d.Fitted = steps
 	}
 	return c, v, d, nil
 }
 
-// holdLayers keeps the layers of c while release is not called, and lets others read
-// them. Copied files are for c alone, until it ends.
-func (m *Manager) holdLayers(ctx context.Context, c captured) (release func(), err error) {
-	if c.copied {
-		return m.store.HoldLayers(ctx, c.layers[1:])
+// snapshotDocument returns the document for the snapshot n, with the settings v of then.
+// started and steps are about the VPS now.
+func (m *Manager) snapshotDocument(v vps.VPS, n state.Snapshot, now time.Time, started bool, steps []string) backup.Document {
+	d := backup.Of(v, m.networkTables().Held(v), now)
+	d.Snapshot, d.Running = n.Name, n.Running
+	d.Taken = &backup.Taken{Created: n.Created, Expires: n.Expires, Description: n.Description, PauseMilliseconds: n.PauseMilliseconds}
+	if d.Started = started && !n.NeverStarted; d.Started {
+		d.Fitted = steps
 	}
-	c.keep() // the VPS has it
-	return m.store.HoldLayers(ctx, c.layers)
+	return d
+}
+
+// snapshotsToExport returns the snapshots of the locked VPS v, whose document is d, and
+// their frozen layers.
+func (m *Manager) snapshotsToExport(v vps.VPS, d backup.Document) (all []backups.Snapshot, layers []vps.Frozen, err error) {
+	snapshots, err := m.store.Snapshots(v.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, n := range snapshots {
+		if n.Err != nil {
+			return nil, nil, n.Err
+		}
+		then := ofSnapshot(v, n)
+		then.Frozen = n.VPS.Frozen // also the tree of a plain one
+		settings, err := json.Marshal(m.snapshotDocument(then, n, d.Created, d.Started, d.Fitted))
+		if err != nil {
+			return nil, nil, fmt.Errorf("encode the settings: %w", err)
+		}
+		root, err := m.rootfsIn(then, rootfs.Rootfs{})
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, backups.Snapshot{Name: n.Name, Settings: settings, Base: then.Template.Digest, Root: root})
+		layers = append(layers, then.Frozen...)
+	}
+	return all, layers, nil
+}
+
+// holdLayers keeps the layers of c, and those in more, while release is not called, and
+// lets others read them. Copied files are for c alone, until it ends.
+func (m *Manager) holdLayers(ctx context.Context, c captured, more []vps.Frozen) (release func(), err error) {
+	layers := c.layers
+	if c.copied {
+		layers = layers[1:]
+	} else {
+		c.keep() // the VPS has it
+	}
+	all := slices.Clone(layers)
+	for _, f := range more {
+		if !slices.ContainsFunc(all, func(had vps.Frozen) bool { return had.ID == f.ID }) {
+			all = append(all, f)
+		}
+	}
+	return m.store.HoldLayers(ctx, all)
 }

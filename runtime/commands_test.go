@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -287,12 +288,28 @@ func (s templateStore) Derive(_ context.Context, name, base string, _ rootfs.Roo
 	return image, s.w.effect("make template", func() error { return s.w.put("template", name, "") })
 }
 
-// Backup writes the settings alone, and ImportBackup reads them.
+// aBackup is what Backup writes, and ImportBackup reads.
+type aBackup struct {
+	Settings  json.RawMessage
+	Snapshots []backups.SnapshotSettings
+}
+
 func (s templateStore) Backup(_ context.Context, _ string, r rootfs.Rootfs, w io.Writer, o backups.Options) (layer.LeftOut, error) {
 	if err := layersExist(r); err != nil {
 		return layer.LeftOut{}, err
 	}
-	return layer.LeftOut{}, s.w.effect("write a backup", func() error { _, err := w.Write(o.Settings); return err })
+	b := aBackup{Settings: o.Settings}
+	for _, n := range o.Snapshots {
+		if err := layersExist(n.Root); err != nil {
+			return layer.LeftOut{}, err
+		}
+		b.Snapshots = append(b.Snapshots, backups.SnapshotSettings{Name: n.Name, Settings: n.Settings})
+	}
+	text, err := json.Marshal(b)
+	if err != nil {
+		return layer.LeftOut{}, err
+	}
+	return layer.LeftOut{}, s.w.effect("write a backup", func() error { _, err := w.Write(text); return err })
 }
 
 func layersExist(r rootfs.Rootfs) error {
@@ -322,7 +339,9 @@ func (s templateStore) PushBackup(_ context.Context, _ string, r rootfs.Rootfs, 
 			return backups.Pushed{}, err
 		}
 	}
-	return backups.Pushed{}, s.w.effect("push a backup", func() error { return os.WriteFile(s.w.dir+".backup", o.Settings, 0o600) })
+	return backups.Pushed{}, s.w.effect("push a backup", func() error {
+		return os.WriteFile(s.w.dir+".backup", fmt.Appendf(nil, `{"Settings":%s}`, o.Settings), 0o600)
+	})
 }
 
 func (s templateStore) PullBackup(ctx context.Context, _ string, _ template.PullOptions, u backups.Use) error {
@@ -335,12 +354,24 @@ func (s templateStore) PullBackup(ctx context.Context, _ string, _ template.Pull
 }
 
 func (s templateStore) ImportBackup(_ context.Context, r io.Reader, u backups.Use) error {
-	settings, err := io.ReadAll(r)
+	text, err := io.ReadAll(r)
+	var b aBackup
+	if err == nil {
+		err = json.Unmarshal(text, &b)
+	}
 	if err != nil {
 		return err
 	}
-	if _, err := u.Check(settings); err != nil {
+	if b.Settings == nil { // of a move
+		b.Settings = text
+	}
+	if _, err := u.Check(b.Settings); err != nil {
 		return err
+	}
+	if len(b.Snapshots) > 0 {
+		if err := u.Snapshots(b.Snapshots); err != nil {
+			return err
+		}
 	}
 	if err := s.w.effect("unpack a backup", func() error { return nil }); err != nil {
 		return err
@@ -350,10 +381,13 @@ func (s templateStore) ImportBackup(_ context.Context, r io.Reader, u backups.Us
 		return err
 	}
 	image.Digest = backupDigest
-	for range bytes.Count(settings, []byte("\n")) { // fakeParcel ends them with one for each layer
+	for range bytes.Count(text, []byte("\n")) { // fakeParcel ends them with one for each layer
 		image.Layers = append(image.Layers, "sha256:02")
 	}
 	s.w.backup = image
+	if len(b.Snapshots) > 0 {
+		return u.UseAll(image, slices.Repeat([]template.Image{image}, len(b.Snapshots)))
+	}
 	return u.Use(image)
 }
 
@@ -483,6 +517,38 @@ func exportWeb(f *faulty) error {
 	defer out.Close()
 	_, err = f.m.Export(background, "web", out, ExportOptions{})
 	return err
+}
+
+// exportSnapshots is exportWeb with the snapshots of web.
+func exportSnapshots(f *faulty) error {
+	out, err := os.Create(f.w.dir + ".backup")
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	_, err = f.m.Export(background, "web", out, ExportOptions{Snapshots: true})
+	return err
+}
+
+// withoutSnapshots says that db is there without the snapshots of web.
+func withoutSnapshots(f *faulty) string {
+	if _, err := f.m.store.Get("db"); fail.Is(err, fail.NotFound) {
+		return ""
+	}
+	want, err1 := f.m.Snapshots(background, "web")
+	got, err2 := f.m.Snapshots(background, "db")
+	if err := errors.Join(err1, err2); err != nil || len(got) != 2 || len(want) != 2 {
+		return fmt.Sprintf("db has the snapshots %+v, %v", got, err)
+	}
+	for n, one := range want {
+		if one.VPS, one.Layers = "db", 0; !reflect.DeepEqual(got[n], one) {
+			return fmt.Sprintf("db has the snapshot %+v and not %+v", got[n], one)
+		}
+	}
+	if err := errors.Join(f.m.RestoreSnapshot(background, "db", "two"), f.m.RestoreSnapshot(background, "db", "one")); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 func importWeb(name vps.Name) func(*faulty) error {
@@ -892,6 +958,13 @@ func commands() []trial {
 		{name: "export of a disk", method: "Export", ready: steps{createWithDisk, writeFile}, do: exportWeb},
 		{name: "import of a plain one", method: "Import", ready: append(slices.Clone(plain), writeFile, exportWeb, destroyWeb), undone: true, do: importWeb("")},
 		{name: "import with edits", method: "Import", ready: append(slices.Clone(stopped), exportWeb), undone: true, partial: withoutEdits, do: importEdited},
+		{name: "export --snapshots", method: "Export", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), writeFile), do: exportSnapshots},
+		{name: "export --snapshots of a running one", method: "Export", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), startWeb), do: exportSnapshots},
+		{name: "export --snapshots of a plain one", method: "Export", ready: append(slices.Clone(plain), writeFile, snapshotWeb("one")), do: exportSnapshots},
+		{name: "import with snapshots", method: "Import", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), writeFile, snapshotWeb("two"), exportSnapshots), undone: true, partial: withoutSnapshots, do: importWeb("db")},
+		{name: "import with edits and snapshots", method: "Import", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), startWeb, snapshotWeb("two"), exportSnapshots), undone: true, partial: withoutSnapshots, do: importEdited},
+		{name: "import of a disk with snapshots", method: "Import", ready: steps{createWithDisk, writeFile, snapshotWeb("one"), snapshotWeb("two"), exportSnapshots}, undone: true, partial: withoutSnapshots, do: importWeb("db")},
+		{name: "import of a plain one with snapshots", method: "Import", ready: append(slices.Clone(plain), writeFile, snapshotWeb("one"), snapshotWeb("two"), exportSnapshots), undone: true, partial: withoutSnapshots, do: importWeb("db")},
 		{name: "push", method: "Push", ready: append(slices.Clone(stopped), writeFile), do: pushWeb},
 		{name: "push again", method: "Push", ready: append(slices.Clone(stopped), writeFile, pushWeb, writeFile), do: pushWeb},
 		{name: "push of a running one", method: "Push", ready: append(slices.Clone(running), writeFile), do: pushWeb},

@@ -183,6 +183,12 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	if err := m.putDraft(ctx, draft, v, published); err != nil {
 		return err
 	}
+	for _, n := range o.snapshots {
+		n.VPS.UUID, n.VPS.IDs, n.VPS.Disk = v.UUID, v.IDs, v.Disk
+		if err := draft.PutSnapshot(n); err != nil {
+			return err
+		}
+	}
 	if o.move != nil {
 		if err := draft.PutMove(*o.move); err != nil {
 			return err

@@ -58,7 +58,7 @@ func (m *Manager) stackOf(v vps.VPS, snapshot string) (all, template []rootfs.Fr
 		return root.Stack(), root.Below(), nil
 	}
 	if v.Storage == vps.StoragePlain { // its tree has all files
-		return root.Frozen, root.Below(), nil
+		return plainTrees(root), root.Below(), nil
 	}
 	return append(slices.Clone(root.Frozen), root.Below()...), root.Below(), nil
 }

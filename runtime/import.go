@@ -42,7 +42,7 @@ type ImportOptions struct {
 // identity, and its addresses, MACs and published ports as far as they are free here;
 // what it does not get is a warning. Its user ids are new, and its UUID too if a VPS here
 // has that. The edits then change its settings. An existing name is fail.Taken, and so is
-// one of o.Addresses that is not free. After an error there is no VPS; a killed Import
+// one of o.Addresses that is not free. It has the snapshots in the backup, too. After an error there is no VPS; a killed Import
 // leaves the whole VPS with the edits, or none.
 func (m *Manager) Import(ctx context.Context, r io.Reader, o ImportOptions) (Info, error) {
 	return m.restoreBackup(ctx, o, func(u backups.Use) error { return m.templates.ImportBackup(ctx, r, u) })
@@ -75,6 +75,9 @@ func (m *Manager) restoreBackup(ctx context.Context, o ImportOptions, read func(
 		Check: func(settings json.RawMessage) (string, error) { return i.check(ctx, settings) },
 		Use:   func(im template.Image) error { return i.create(ctx, im) },
 		Used:  m.usedTemplates,
+
+		Snapshots: i.checkSnapshots,
+		UseAll:    func(im template.Image, snapshots []template.Image) error { return i.createAll(ctx, im, snapshots) },
 	})
 	if err != nil && !errors.Is(err, errNotNeeded) {
 		return Info{}, err
@@ -104,6 +107,7 @@ type importing struct {
 	// root has, which are those of the image had.
 	rest func(root rootfs.Rootfs, had template.Image) error
 	backup.Restored
+	snapshots []state.Snapshot // without their files
 }
 
 // reserve locks the name, which no VPS has.
@@ -138,8 +142,7 @@ func (i *importing) check(ctx context.Context, settings json.RawMessage) (string
 	if err != nil {
 		return "", err
 	}
-	o := i.options
-	if i.Restored, err = d.Restore(backup.Choice{Name: o.Name, Networks: o.Networks, NoNetwork: o.NoNetwork, Addresses: o.Addresses}); err != nil {
+	if i.Restored, err = d.Restore(i.choice()); err != nil {
 		return "", err
 	}
 	i.from = d.VPS.Name
@@ -164,6 +167,35 @@ func (i *importing) check(ctx context.Context, settings json.RawMessage) (string
 		}
 	}
 	return backup.TemplateName(i.VPS, recipe.CheckName), nil
+}
+
+// checkSnapshots decides about the snapshots in the archive, after check.
+func (i *importing) checkSnapshots(all []backups.SnapshotSettings) (err error) {
+	var documents []backup.Named
+	for _, n := range all {
+		documents = append(documents, backup.Named{Name: n.Name, Document: n.Settings})
+	}
+	i.snapshots, err = i.Restored.Snapshots(documents, i.choice())
+	return err
+}
+
+// choice is what the VPS gets otherwise than the archive says.
+func (i *importing) choice() backup.Choice {
+	o := i.options
+	return backup.Choice{Name: o.Name, Networks: o.Networks, NoNetwork: o.NoNetwork, Addresses: o.Addresses}
+}
+
+// createAll is create for a VPS with snapshots, whose files the images have.
+func (i *importing) createAll(ctx context.Context, im template.Image, snapshots []template.Image) error {
+	for n, one := range snapshots {
+		one, err := i.templates.Ensure(ctx, one.Digest) // its layers are unpacked
+		if err != nil {
+			return err
+		}
+		v := &i.snapshots[n].VPS
+		v.Template = vps.Template{Name: v.Template.Name, Digest: one.Digest, Layers: one.Layers}
+	}
+	return i.create(ctx, im)
 }
 
 // checkEdits returns an error for edits that cannot be made, as far as they do not depend
@@ -295,6 +327,7 @@ func (i *importing) createFrom(ctx context.Context, im template.Image, fill func
 	o := CreateOptions{
 		like: v, held: i.Held, wanted: i.wanted(), started: i.Started, fitted: i.Fitted, IDSize: v.IDs.Size,
 		Connections: vps.DefaultConnections, fill: fill, move: i.move, Credentials: i.secrets, incomplete: len(i.options.Edits) > 0,
+		snapshots: i.snapshots,
 	}
 	for _, network := range i.options.Networks {
 		o.mapped = append(o.mapped, network)

@@ -81,9 +81,10 @@ type CreateOptions struct {
 	move   *state.Move               // an import: it is moved from another host, and incoming. It needs what held has
 	mapped []string                  // networks of such a VPS in which it needs nothing of that
 
-	incomplete bool     // edits follow, and until then it is incomplete: complete
-	started    bool     // an import: it has had its first start
-	fitted     []string // the steps that this made
+	snapshots  []state.Snapshot // an import: these, with images that have their files
+	incomplete bool             // edits follow, and until then it is incomplete: complete
+	started    bool             // an import: it has had its first start
+	fitted     []string         // the steps that this made
 }
 
 // SnapshotOptions are the options of CreateSnapshot.

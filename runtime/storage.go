@@ -153,10 +153,24 @@ func (m *Manager) newPlace(ctx context.Context, now *vps.VPS) (rootfs.Rootfs, er
 
 // copySnapshot makes the plain tree to the files of a snapshot of one.
 func (m *Manager) copySnapshot(ctx context.Context, n state.Snapshot, to rootfs.Rootfs) error {
-	if len(n.VPS.Frozen) != 1 {
-		return fail.New(fail.State, "the snapshot %s has %d trees of files, and needs one", n.Name, len(n.VPS.Frozen))
+	root, err := m.rootfsIn(n.VPS, rootfs.Rootfs{})
+	if err != nil {
+		return err
 	}
-	return m.rootfses.CopyTree(ctx, rootfs.Frozen{Dir: m.store.FrozenTree(n.VPS.Frozen[0].ID)}, to, m.copying("copying the files of the snapshot"))
+	trees := plainTrees(root)
+	if len(trees) != 1 {
+		return fail.New(fail.State, "the snapshot %s has %d trees of files, and needs one", n.Name, len(trees))
+	}
+	return m.rootfses.CopyTree(ctx, rootfs.Frozen{Dir: trees[0].Dir}, to, m.copying("copying the files of the snapshot"))
+}
+
+// plainTrees returns the files of a snapshot of a plain tree: a frozen layer, or after an
+// import the only layer of its image.
+func plainTrees(r rootfs.Rootfs) []rootfs.Frozen {
+	if len(r.Frozen) > 0 {
+		return r.Frozen
+	}
+	return r.Below()
 }
 
 // fillFrom returns a function that makes the plain tree of a clone of the locked VPS v,

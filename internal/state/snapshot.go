@@ -96,8 +96,12 @@ func readSnapshot(dir, name string) (Snapshot, error) {
 }
 
 // PutSnapshot creates or replaces a snapshot of the locked VPS, atomically and durably.
-func (l *Locked) PutSnapshot(n Snapshot) error {
-	dir := l.store.VPSDir(l.name)
+func (l *Locked) PutSnapshot(n Snapshot) error { return writeSnapshot(l.store.VPSDir(l.name), n) }
+
+// PutSnapshot creates a snapshot of the VPS that the draft will be, durably.
+func (d *Draft) PutSnapshot(n Snapshot) error { return writeSnapshot(d.Dir, n) }
+
+func writeSnapshot(dir string, n Snapshot) error {
 	if err := makeDir(snapshotsDir(dir), private, private); err != nil {
 		return err
 	}

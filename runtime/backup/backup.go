@@ -29,6 +29,7 @@ type Document struct {
 	Running  bool      `json:"running,omitempty"`  // the VPS ran
 	Started  bool      `json:"started,omitempty"`  // it has had its first start
 	Fitted   []string  `json:"fitted,omitempty"`   // the steps that this made
+	Taken    *Taken    `json:"taken,omitempty"`    // of a snapshot
 	// VPS is its vps.json without what belongs to one host: layers and ids, except for
 	// their number.
 	VPS        vps.VPS               `json:"vps"`

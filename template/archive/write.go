@@ -32,16 +32,24 @@ type File struct {
 	Size   int64
 }
 
-// LayoutFiles returns the files of an OCI image layout with only im in it.
-// index.json is the last one.
-func LayoutFiles(st *images.Stage, im images.Stored) ([]File, error) {
+// LayoutFiles returns the files of an OCI image layout with only im in its index, and with
+// the blobs of others. The manifests are the first blobs. index.json is the last file.
+func LayoutFiles(st *images.Stage, im images.Stored, others ...images.Stored) ([]File, error) {
 	version, err := json.Marshal(oci.ImageLayout{Version: oci.ImageLayoutVersion})
 	if err != nil {
 		return nil, err
 	}
 	files := []File{{Name: oci.ImageLayoutFile, Text: version}}
 	has := map[digest.Digest]bool{}
-	for _, d := range append([]oci.Descriptor{im.Descriptor, im.Manifest.Config}, im.Manifest.Layers...) {
+	all := append([]images.Stored{im}, others...)
+	var blobs []oci.Descriptor
+	for _, im := range all {
+		blobs = append(blobs, im.Descriptor)
+	}
+	for _, im := range all {
+		blobs = append(append(blobs, im.Manifest.Config), im.Manifest.Layers...)
+	}
+	for _, d := range blobs {
 		if !has[d.Digest] {
 			has[d.Digest] = true
 			files = append(files, File{Name: BlobName(d.Digest), From: st.Path(images.BlobName(d.Digest)), Size: d.Size})

@@ -27,12 +27,16 @@ import (
 type archived struct {
 	store   *images.Store
 	stage   *images.Stage
-	check   func(settings json.RawMessage) (name string, err error)
+	use     Use
 	index   []byte         // the file index.json; nil until it was read
 	root    oci.Descriptor // of the manifest, once that was read
 	checked bool
 	config  oci.Descriptor
-	name    string // that check returned
+	name    string // that Check returned
+
+	snapshots []snapshotRef // that are used
+	found     []SnapshotSettings
+	lacks     string // a snapshot whose manifest was not read yet
 }
 
 // damaged is the error for an archive that was cut or changed.
@@ -170,8 +174,15 @@ func (a *archived) look() error {
 	if !ok {
 		return fail.New(fail.Usage, "it is an image, and not a backup of a VPS: it has no settings").WithHint("croft help template import")
 	}
+	if a.use.Snapshots != nil {
+		if all, err := a.lookAtSnapshots(m); err != nil || !all {
+			return err
+		}
+	}
 	a.checked, a.config = true, m.Config
-	a.name, err = a.check(json.RawMessage(settings))
+	if a.name, err = a.use.Check(json.RawMessage(settings)); err == nil && len(a.found) > 0 {
+		err = a.use.Snapshots(a.found)
+	}
 	return err
 }
 

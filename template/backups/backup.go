@@ -1,12 +1,17 @@
 // Package backups writes and reads backups of VPSs. A backup is an OCI image with the layers
 // of a template and one for each frozen layer of a VPS. An annotation of its manifest has
 // the settings of the VPS. It is an OCI image layout as a tar, or an image in a registry.
+//
+// In an archive each snapshot of the VPS can be another such image. They share layers. Only
+// the image of the VPS is in the index, so other tools find one image; its manifest names
+// those of the snapshots.
 package backups
 
 import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"time"
 
@@ -29,33 +34,74 @@ type Options struct {
 	// Remember returns the file in which Push remembers what the frozen layer in the
 	// directory dir becomes; "" if it shall not. Who changes the layer removes the file
 	// first. May be nil.
-	Remember func(dir string) string
+	Remember  func(dir string) string
+	Snapshots []Snapshot // of Write alone
+
+	refs []snapshotRef
 }
 
 // Write writes a backup to w: the image base, which is a digest, and the frozen layers
 // of r. Of a plain root filesystem it has one layer with all files. The files of r's upper directory are not part of it. The layers must not change
 // meanwhile: they are packed twice, because their digest comes before them, and a
-// difference is an error. Sockets and device nodes are left out, and counted. After an
-// error w has received a part.
+// difference is an error. Sockets and device nodes are left out, and counted. Layers that
+// snapshots share are written once. After an error w has received a part.
 func Write(ctx context.Context, s *images.Store, base string, r rootfs.Rootfs, w io.Writer, o Options) (layer.LeftOut, error) {
 	im, st, err := s.LinkImage(ctx, base)
 	if err != nil {
 		return layer.LeftOut{}, err
 	}
 	defer st.Remove()
-	im = im.Below(r)
-	packed, left, err := packParts(ctx, s, st, im, r, o, (*packedPart).measure)
+	b := backingUp{store: s, stage: st, measured: map[rootfs.Frozen]packedPart{}}
+	var snapshots []images.Stored
+	for _, n := range o.Snapshots {
+		one, err := b.snapshot(ctx, n, o)
+		if err != nil {
+			return b.left, fmt.Errorf("the snapshot %s: %w", n.Name, err)
+		}
+		snapshots = append(snapshots, one)
+		o.refs = append(o.refs, snapshotRef{Name: n.Name, Digest: one.Descriptor.Digest, Size: one.Descriptor.Size})
+	}
+	if im, err = b.image(ctx, im, r, o); err != nil {
+		return b.left, err
+	}
+	files, err := archive.LayoutFiles(st, im, snapshots...)
 	if err != nil {
-		return left, err
+		return b.left, err
 	}
-	if im, err = backupImage(s, st, im, packed, o); err != nil {
-		return left, err
-	}
-	files, err := archive.LayoutFiles(st, im)
+	return b.left, archive.WriteTar(ctx, written(s, w, files), indexFirst(streamParts(files, b.packed)))
+}
+
+// backingUp is one Write.
+type backingUp struct {
+	store    *images.Store
+	stage    *images.Stage
+	measured map[rootfs.Frozen]packedPart // by the topmost layer: what is below that is always the same
+	packed   []packedPart
+	left     layer.LeftOut
+}
+
+// image returns the image with the frozen layers of r over base.
+func (b *backingUp) image(ctx context.Context, base images.Stored, r rootfs.Rootfs, o Options) (images.Stored, error) {
+	base = base.Below(r)
+	packed, left, err := packParts(ctx, b.store, b.stage, base, r, o, b.measure)
+	b.left = b.left.Add(left)
 	if err != nil {
-		return left, err
+		return base, err
 	}
-	return left, archive.WriteTar(ctx, written(s, w, files), indexFirst(streamParts(files, packed)))
+	b.packed = append(b.packed, packed...)
+	return backupImage(b.store, b.stage, base, packed, o)
+}
+
+// measure is packedPart.measure, once for each layer.
+func (b *backingUp) measure(p *packedPart, ctx context.Context, done *int64) error {
+	key := p.files.Frozen[0]
+	if was, ok := b.measured[key]; ok {
+		p.diffID, p.size, p.blob = was.diffID, was.size, was.blob
+		return nil
+	}
+	err := p.measure(ctx, done)
+	b.measured[key] = *p
+	return err
 }
 
 // packParts returns the frozen layers of r, whose digests measure finds out.
@@ -110,6 +156,13 @@ func backupImage(s *images.Store, st *images.Stage, base images.Stored, packed [
 	m := oci.Manifest{
 		Versioned: ocispec.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageManifest, Config: config, Layers: blobs,
 		Annotations: map[string]string{images.AnnotationVPS: string(o.Settings), oci.AnnotationCreated: created.Format(time.RFC3339)},
+	}
+	if len(o.refs) > 0 {
+		refs, err := json.Marshal(o.refs)
+		if err != nil {
+			return base, err
+		}
+		m.Annotations[images.AnnotationSnapshots] = string(refs)
 	}
 	manifest, err := st.WriteJSON(oci.MediaTypeImageManifest, m)
 	manifest.Platform = &c.Platform

@@ -31,7 +31,7 @@ func Pull(ctx context.Context, s *images.Store, text string, trust transfer.Trus
 		return err
 	}
 	defer from.Close()
-	root, settings, err := backupIn(ctx, from)
+	root, settings, err := backupIn(ctx, from, s.Warn)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func Pull(ctx context.Context, s *images.Store, text string, trust transfer.Trus
 }
 
 // backupIn returns the manifest of the backup in the registry, and the settings in it.
-func backupIn(ctx context.Context, from *blobs.Registry) (oci.Descriptor, json.RawMessage, error) {
+func backupIn(ctx context.Context, from *blobs.Registry, warn func(string)) (oci.Descriptor, json.RawMessage, error) {
 	b, d, err := images.PickManifest(ctx, from, from.Root, goruntime.GOARCH)
 	if err != nil {
 		return d, nil, err
@@ -66,6 +66,9 @@ func backupIn(ctx context.Context, from *blobs.Registry) (oci.Descriptor, json.R
 	settings, ok := m.Annotations[images.AnnotationVPS]
 	if !ok {
 		return d, nil, fail.New(fail.Usage, "it is an image, and not a backup of a VPS: it has no settings").WithHint("croft help template pull")
+	}
+	if _, has := m.Annotations[images.AnnotationSnapshots]; has {
+		warn("the backup had snapshots when it was exported; there are none in a registry")
 	}
 	return d, json.RawMessage(settings), nil
 }

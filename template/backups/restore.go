@@ -10,6 +10,8 @@ import (
 	"croft/template/archive"
 	"croft/template/images"
 	"croft/template/layer"
+
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // A Use says what to do with a backup that Import reads.
@@ -18,9 +20,15 @@ type Use struct {
 	// unpacked. It returns the name of the former image that the store gets. An error
 	// ends the import.
 	Check func(settings json.RawMessage) (name string, err error)
+	// Snapshots is called after Check with the snapshots in the archive, if it has some.
+	// An error ends the import. nil: the snapshots are left out.
+	Snapshots func(all []SnapshotSettings) error
 	// Use gives the image a user: see Remove. No Remove or Prune removes the image
 	// before Use returns. After an error the image is removed again.
 	Use func(im images.Image) error
+	// UseAll is called in place of Use, if Snapshots was called: with their images too, in
+	// the same order.
+	UseAll func(im images.Image, snapshots []images.Image) error
 	// Used is that of Remove.
 	Used func() (map[string][]string, error)
 }
@@ -47,36 +55,66 @@ func Import(ctx context.Context, s *images.Store, r io.Reader, u Use) error {
 		return err
 	}
 	defer plain.Close()
-	d, err := stageBackup(ctx, s, st, plain, u)
+	a := archived{store: s, stage: st, use: u}
+	err = a.readAll(ctx, plain)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
 		return err
 	}
-	return s.PublishFor(ctx, st, d, u.Use, u.Used)
+	p := s.Publishing(st, u.Used)
+	return p.End(ctx, a.publish(ctx, p))
 }
 
-// stageBackup puts the image in the archive r into st.
-func stageBackup(ctx context.Context, s *images.Store, st *images.Stage, r io.Reader, u Use) (images.Staged, error) {
-	a := archived{store: s, stage: st, check: u.Check}
+// readAll reads the archive r, and checks all but the content of the layers.
+func (a *archived) readAll(ctx context.Context, r io.Reader) error {
 	if err := a.read(ctx, r); err != nil {
-		return images.Staged{}, err
+		return err
 	}
 	if err := a.look(); err != nil {
-		return images.Staged{}, err
+		return err
 	}
-	if !a.checked {
-		return images.Staged{}, fail.New(fail.Usage, "the archive is not complete, or it is not a backup of a VPS").WithHint("croft help export")
+	switch {
+	case a.lacks != "":
+		return damaged("its snapshot %q is missing; if another tool has copied the image, the copy has no snapshots", a.lacks)
+	case !a.checked:
+		return fail.New(fail.Usage, "the archive is not complete, or it is not a backup of a VPS").WithHint("croft help export")
 	}
-	if err := a.checkArchitecture(); err != nil {
-		return images.Staged{}, err
+	return a.checkArchitecture()
+}
+
+// publish puts the images of the snapshots and of the VPS into the store, and gives them a
+// user.
+func (a *archived) publish(ctx context.Context, p *images.Publishing) error {
+	var snapshots []images.Image
+	for _, n := range a.snapshots {
+		im, err := a.publishImage(ctx, p, n.descriptor())
+		if err != nil {
+			return err
+		}
+		snapshots = append(snapshots, im)
 	}
-	d, err := s.StageImage(ctx, st, &a, a.root, images.Request{Arch: goruntime.GOARCH, Budget: layer.NewBudget(layer.Unlimited), Backup: true})
+	im, err := a.publishImage(ctx, p, a.root)
+	switch {
+	case err != nil:
+		return err
+	case len(snapshots) > 0:
+		return a.use.UseAll(im, snapshots)
+	}
+	return a.use.Use(im)
+}
+
+// publishImage puts the image with the manifest root into the store.
+func (a *archived) publishImage(ctx context.Context, p *images.Publishing, root oci.Descriptor) (images.Image, error) {
+	d, err := a.store.StageImage(ctx, a.stage, a, root, images.Request{Arch: goruntime.GOARCH, Budget: layer.NewBudget(layer.Unlimited), Backup: true})
+	if ctx.Err() != nil {
+		return images.Image{}, ctx.Err()
+	}
 	if err != nil {
-		return images.Staged{}, err
+		return images.Image{}, err
 	}
 	d.Name = a.name
 	delete(d.Manifest.Annotations, images.AnnotationSourceDigest) // it does not come from a registry
-	return d, nil
+	return p.Publish(ctx, d)
 }

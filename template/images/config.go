@@ -10,8 +10,11 @@ import (
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// AnnotationVPS in the manifest of a backup has the settings of the VPS.
-const AnnotationVPS = "croft.vps"
+// Annotations in the manifest of a backup.
+const (
+	AnnotationVPS       = "croft.vps"       // the settings of the VPS
+	AnnotationSnapshots = "croft.snapshots" // the manifests of its snapshots, in the same archive
+)
 
 // AnnotationFormer in a descriptor of index.json has the name of a former image. A
 // newer image has the name now, in org.opencontainers.image.ref.name.

@@ -23,7 +23,7 @@ import (
 // Below returns what of the image is below the frozen layers of r: nothing if these have
 // all files.
 func (im Stored) Below(r rootfs.Rootfs) Stored {
-	if r.Plain() {
+	if r.Plain() && len(r.Frozen) > 0 {
 		im.Layers, im.Manifest.Layers, im.Size = nil, nil, 0
 	}
 	return im

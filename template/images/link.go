@@ -38,7 +38,7 @@ func (s *Store) LinkImage(ctx context.Context, text string) (Stored, *Stage, err
 	if err != nil {
 		return Stored{}, nil, err
 	}
-	im, err := s.linkBlobs(ctx, st, r)
+	im, err := s.LinkInto(ctx, st, r)
 	if err != nil {
 		st.Remove()
 		return Stored{}, nil, err
@@ -46,7 +46,8 @@ func (s *Store) LinkImage(ctx context.Context, text string) (Stored, *Stage, err
 	return im, st, nil
 }
 
-func (s *Store) linkBlobs(ctx context.Context, st *Stage, r Ref) (Stored, error) {
+// LinkInto is LinkImage for a stage that can have other images.
+func (s *Store) LinkInto(ctx context.Context, st *Stage, r Ref) (Stored, error) {
 	unlock, err := s.Lock(ctx, StoreLock)
 	if err != nil {
 		return Stored{}, err
@@ -62,7 +63,8 @@ func (s *Store) linkBlobs(ctx context.Context, st *Stage, r Ref) (Stored, error)
 			continue
 		}
 		linked[d.Digest.String()] = true
-		if err := os.Link(s.BlobPath(d.Digest), st.Path(BlobName(d.Digest))); err != nil {
+		err := os.Link(s.BlobPath(d.Digest), st.Path(BlobName(d.Digest)))
+		if err != nil && !errors.Is(err, fs.ErrExist) { // another image in the stage has it too
 			return Stored{}, layer.HostError(err)
 		}
 	}

@@ -22,24 +22,54 @@ import (
 // gives the image a user. No Remove or Prune removes the image before use returns. After an
 // error the image is removed again. used is that of Remove.
 func (s *Store) PublishFor(ctx context.Context, st *Stage, d Staged, use func(im Image) error, used func() (map[string][]string, error)) error {
-	pin := st.Path(pinPrefix + d.Manifest.Digest.Encoded())
-	if err := os.WriteFile(pin, nil, 0o600); err != nil {
-		return layer.HostError(err)
-	}
-	d.Former = true
-	im, err := s.Publish(ctx, st, d)
+	p := s.Publishing(st, used)
+	im, err := p.Publish(ctx, d)
 	if err == nil {
 		err = use(im)
 	}
-	if err == nil {
-		return nil
+	return p.End(ctx, err)
+}
+
+// A Publishing puts several images into the store that get their users together: see
+// PublishFor. The caller calls End before it removes the stage.
+type Publishing struct {
+	store *Store
+	stage *Stage
+	used  func() (map[string][]string, error)
+	pins  []string
+}
+
+// Publishing begins to publish images of the stage. used is that of Remove.
+func (s *Store) Publishing(st *Stage, used func() (map[string][]string, error)) *Publishing {
+	return &Publishing{store: s, stage: st, used: used}
+}
+
+// Publish puts the staged image d into the store, as a former one. No Remove or Prune
+// removes it while the stage is in use.
+func (p *Publishing) Publish(ctx context.Context, d Staged) (Image, error) {
+	pin := p.stage.Path(pinPrefix + d.Manifest.Digest.Encoded())
+	if err := os.WriteFile(pin, nil, 0o600); err != nil {
+		return Image{}, layer.HostError(err)
 	}
-	unlock, e := s.Lock(context.WithoutCancel(ctx), StoreLock)
+	p.pins = append(p.pins, pin)
+	d.Former = true
+	return p.store.Publish(ctx, p.stage, d)
+}
+
+// End returns err. If that is an error, images without a user are removed again.
+func (p *Publishing) End(ctx context.Context, err error) error {
+	if err == nil || len(p.pins) == 0 {
+		return err
+	}
+	unlock, e := p.store.Lock(context.WithoutCancel(ctx), StoreLock)
 	if e != nil {
 		return errors.Join(err, e)
 	}
 	defer unlock()
-	return errors.Join(err, s.unpin(pin, used))
+	for _, pin := range p.pins {
+		err = errors.Join(err, p.store.unpin(pin, p.used))
+	}
+	return err
 }
 
 // pinPrefix and the digest of an image are the name of a file in a stage: that image
