@@ -300,7 +300,7 @@ func (f *fake) Snapshots(_ context.Context, names ...vps.Name) ([]runtime.Snapsh
 	at := time.Date(2026, 1, 31, 23, 59, 59, 0, time.UTC)
 	return []runtime.SnapshotInfo{
 		{VPS: "web", Name: "first", Created: at, Expires: new(at.AddDate(0, 0, 7)), Description: "before the upgrade"},
-		{VPS: "web", Name: "second", Created: at.Add(time.Hour), Running: true, PauseMilliseconds: 7},
+		{VPS: "web", Name: "second", Created: at.Add(time.Hour), Running: true, PauseMilliseconds: 7, Mounted: []string{"/mnt", "/srv/old"}},
 	}, f.call("Snapshots", "", names)
 }
 

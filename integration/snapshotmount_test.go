@@ -40,6 +40,9 @@ func TestSnapshotMount(t *testing.T) {
 		}
 	}
 	check("mounted")
+	if got := must(t, "snapshot", "list", "--format", "{{.mounted}}", web); got != "["+dir+"]" {
+		t.Errorf("the list says that it is mounted on %s", got)
+	}
 	var fs unix.Statfs_t
 	const want = unix.ST_RDONLY | unix.ST_NOSUID | unix.ST_NODEV | unix.ST_NOEXEC
 	if err := unix.Statfs(dir, &fs); err != nil || fs.Flags&want != want {

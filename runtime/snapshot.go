@@ -72,15 +72,22 @@ func (m *Manager) Snapshots(_ context.Context, names ...vps.Name) ([]SnapshotInf
 	}
 	all := []SnapshotInfo{}
 	for _, name := range names {
-		if _, err := m.store.Get(name); fail.Is(err, fail.NotFound) {
+		v, err := m.store.Get(name)
+		if fail.Is(err, fail.NotFound) {
 			return nil, err
 		}
 		some, err := m.store.Snapshots(name)
 		if err != nil {
 			return nil, err
 		}
+		mounted, err := m.mountedSnapshots(v)
+		if err != nil {
+			return nil, err
+		}
 		for _, n := range some {
-			all = append(all, snapshots.InfoOf(name, n))
+			info := snapshots.InfoOf(name, n)
+			info.Mounted = append(info.Mounted, mounted[n.Name]...)
+			all = append(all, info)
 		}
 	}
 	return all, nil

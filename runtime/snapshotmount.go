@@ -73,6 +73,21 @@ func (m *Manager) snapshotMounts(v vps.VPS, snapshot string) ([]string, error) {
 	return dirs, err
 }
 
+// mountedSnapshots returns where the snapshots of v are mounted, by their names.
+func (m *Manager) mountedSnapshots(v vps.VPS) (map[string][]string, error) {
+	if v.UUID == "" { // its settings cannot be read
+		return nil, nil
+	}
+	source := snapshotSource(v, "")
+	views, err := m.rootfses.Views(source)
+	all := map[string][]string{}
+	for _, view := range views {
+		name := strings.TrimPrefix(view.Source, source)
+		all[name] = append(all[name], view.Target)
+	}
+	return all, err
+}
+
 // releaseSnapshots unmounts a snapshot of v, or with "" all.
 func (m *Manager) releaseSnapshots(v vps.VPS, snapshot string) error {
 	dirs, err := m.snapshotMounts(v, snapshot)

@@ -89,9 +89,10 @@ func snapshotListVerb(a *command.App) *cmdline.Verb {
 		Query:    true,
 		Summary:  "list snapshots",
 		Examples: []string{"croft snapshot list", "croft snapshot list web --format json"},
-		About:    `Lists the snapshots of the VPSs, or of all. Those of each VPS begin with the oldest.`,
-		Options:  append(command.TableOptions("print everything about each snapshot as a JSON array"), cmdline.Option{Name: "quiet", Short: "q", Usage: "print only NAME@SNAPSHOT of each"}),
-		Aliases:  []string{"ls"},
+		About: `Lists the snapshots of the VPSs, or of all. Those of each VPS begin with the oldest.
+MOUNTED is where "croft snapshot mount" has mounted it.`,
+		Options: append(command.TableOptions("print everything about each snapshot as a JSON array"), cmdline.Option{Name: "quiet", Short: "q", Usage: "print only NAME@SNAPSHOT of each"}),
+		Aliases: []string{"ls"},
 		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			o := command.OutputOf[runtime.SnapshotInfo](i)
 			names, err := vpsWords(i)
@@ -125,7 +126,7 @@ func vpsWords(i *command.Invocation) ([]vps.Name, error) {
 }
 
 func snapshotTable(i *command.Invocation, all []runtime.SnapshotInfo) display.Table {
-	t := display.Table{{"NAME", "SNAPSHOT", "CREATED", "EXPIRES", "WAS", "DESCRIPTION"}}
+	t := display.Table{{"NAME", "SNAPSHOT", "CREATED", "EXPIRES", "WAS", "MOUNTED", "DESCRIPTION"}}
 	if i.Is("quiet") {
 		t = display.Table{{"NAME"}}
 	}
@@ -142,7 +143,7 @@ func snapshotTable(i *command.Invocation, all []runtime.SnapshotInfo) display.Ta
 			if n.Running {
 				was = "running"
 			}
-			row = []string{string(n.VPS), n.Name, display.Time(n.Created), expires, was, n.Description}
+			row = []string{string(n.VPS), n.Name, display.Time(n.Created), expires, was, strings.Join(n.Mounted, ","), n.Description}
 		}
 		t = append(t, row)
 	}

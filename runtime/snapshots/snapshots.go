@@ -21,15 +21,17 @@ type Info struct {
 	// PauseMilliseconds is how long a running VPS stood still.
 	PauseMilliseconds int64  `json:"pauseMilliseconds"`
 	Template          string `json:"template"`
-	Layers            int    `json:"layers"`          // above those of the template
-	Error             string `json:"error,omitempty"` // why its file cannot be read
+	Layers            int    `json:"layers"` // above those of the template
+	// Mounted are the directories of the host on which it is mounted.
+	Mounted []string `json:"mounted"`
+	Error   string   `json:"error,omitempty"` // why its file cannot be read
 }
 
 // InfoOf describes a snapshot of the VPS name.
 func InfoOf(name vps.Name, n state.Snapshot) Info {
 	i := Info{
 		VPS: name, Name: n.Name, Created: n.Created, Expires: n.Expires, Description: n.Description, Running: n.Running,
-		PauseMilliseconds: n.PauseMilliseconds, Template: n.VPS.Template.Name, Layers: len(n.VPS.Frozen),
+		PauseMilliseconds: n.PauseMilliseconds, Template: n.VPS.Template.Name, Layers: len(n.VPS.Frozen), Mounted: []string{},
 	}
 	if n.Err != nil {
 		i.Error = n.Err.Error()
