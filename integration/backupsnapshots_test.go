@@ -11,8 +11,8 @@ import (
 )
 
 // The snapshots of a VPS come back with it from a backup: what they are, and their files.
-// They can be mounted, compared, cloned, restored and exported, whatever the storage is. Of
-// an archive that is cut nothing comes back.
+// They can be mounted, compared, restored and exported, whatever the storage is. Of an archive
+// that is cut nothing comes back, and a killed import leaves all or nothing.
 func TestBackupOfSnapshots(t *testing.T) {
 	for _, kind := range []string{"overlay", "plain"} {
 		t.Run(kind, func(t *testing.T) {
@@ -24,8 +24,8 @@ func TestBackupOfSnapshots(t *testing.T) {
 			copied := restoredAs(t, web+"-copy")
 			sh(t, web, filesForBackup)
 			must(t, "snapshot", "create", "--expire", "7d", "--description", "two words", web, "one")
-			must(t, "stop", web)
-			sh1 := func(name, text string) { must(t, "start", name); sh(t, name, text); must(t, "stop", name) }
+			must(t, "stop", "--fast", web)
+			sh1 := func(name, text string) { must(t, "start", name); sh(t, name, text); must(t, "stop", "--fast", name) }
 			sh1(web, "rm /srv/f; echo two >/srv/two")
 			must(t, "snapshot", "create", web, "two")
 			sh1(web, "echo three >/srv/three")
@@ -43,6 +43,17 @@ func TestBackupOfSnapshots(t *testing.T) {
 			refused(t, 2, "", "import", at("cut.tar"), copied)
 			if _, there := list(t)[copied]; there {
 				t.Fatal("there is a VPS from an archive that is cut")
+			}
+			for after := range 5 {
+				event, end := fileEvents(t, filepath.Join(world.root, "templates", "tmp"), filepath.Join(world.root, "vps"))
+				killedAt(t, event, 2*after, "import", at("all.tar"), copied)
+				end()
+				if _, there := list(t)[copied]; there {
+					if got := must(t, "snapshot", "list", "--quiet", copied); got != copied+"@one\n"+copied+"@two" {
+						t.Errorf("a killed import has left the snapshots %s", got)
+					}
+					must(t, "destroy", copied)
+				}
 			}
 			must(t, "import", at("all.tar"), copied)
 			const columns = "{{.name}} {{.created}} {{.expires}} {{.description}} {{.running}}"
