@@ -30,7 +30,8 @@ and nothing is changed; --check only checks.
 
 The files are copied while the VPS runs. Then it is shut down, what has changed since is
 copied, it starts on the other host and announces its addresses there. Its processes
-start again; their memory is not moved. It keeps its settings, credentials, addresses,
+start again there. With --live they go on instead: they are saved as "croft checkpoint"
+does it, and continue on the other host with their memory. It keeps its settings, credentials, addresses,
 MAC addresses and identity. Layers of templates that the other host has are not copied.
 This host keeps the VPS stopped and never starts it again. Prints the name there.
 
@@ -42,6 +43,7 @@ the VPS back as long as the other host has not started it.`,
 		Options: []cmdline.Option{
 			{Name: "name", Placeholder: "NEW", Usage: "name of the VPS on the other host (default: the same)"},
 			{Name: "network", Placeholder: "OLD=NEW|none", Many: true, Usage: "use the network NEW of the other host for OLD; none: the VPS gets no interfaces; may be repeated"},
+			{Name: "live", Usage: "move the processes with their memory; both hosts need the same criu"},
 			{Name: "check", Usage: "only check, and change nothing"},
 			{Name: "remove-source", Usage: "destroy the VPS on this host when it runs on the other"},
 			{Name: "timeout", Placeholder: "TIME", Usage: "kill the VPS if it has not shut down after this time (default: its own timeout)"},
@@ -60,7 +62,7 @@ func move(ctx context.Context, i *command.Invocation) error {
 	ways := map[string]func(context.Context, *command.Invocation) error{"receive": receiveMove, "settle": settleMove, "abort": abortMove, "take-over": takeMove}
 	for _, name := range []string{"receive", "settle", "abort", "take-over"} {
 		if i.Is(name) {
-			for _, other := range []string{"name", "network", "check", "remove-source", "timeout", "compress", "receive", "settle", "abort", "take-over"} {
+			for _, other := range []string{"name", "network", "live", "check", "remove-source", "timeout", "compress", "receive", "settle", "abort", "take-over"} {
 				if other != name && i.Has(other) {
 					return command.UsageError("move: --%s, and --%s", name, other)
 				}
@@ -73,8 +75,11 @@ func move(ctx context.Context, i *command.Invocation) error {
 
 func moveTo(ctx context.Context, i *command.Invocation) error {
 	o := runtime.MoveOptions{
-		Check: i.Is("check"), RemoveSource: i.Is("remove-source"), Compress: command.Get(i, "compress", parseCompression),
+		Live: i.Is("live"), Check: i.Is("check"), RemoveSource: i.Is("remove-source"), Compress: command.Get(i, "compress", parseCompression),
 		Name: command.Get(i, "name", vps.ParseName), StopTimeout: command.Get(i, "timeout", values.Timeout), Tell: i.Screen.Line,
+	}
+	if o.Live && i.Has("timeout") {
+		return command.UsageError("move: --live, and --timeout, which is for a shutdown")
 	}
 	networks, none, err := replacements(i)
 	if err != nil {

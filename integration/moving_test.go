@@ -305,6 +305,46 @@ func layersOf(t *testing.T, vps string) string {
 	return fmt.Sprint(v.Template, v.Frozen)
 }
 
+// A moveKilled is a moment at which a move is killed: a hook runs on the host with these
+// settings. Then the VPS runs there.
+type moveKilled struct{ config, hook, runs string }
+
+// killMove kills a move of vps, which has the name moved on the other host.
+func (h *otherHost) killMove(t *testing.T, vps, moved string, c moveKilled, options ...string) {
+	t.Helper()
+	reached, release := filepath.Join(h.dir, "reached-"+c.hook), filepath.Join(h.dir, "release-"+c.hook)
+	hook := filepath.Join(h.dir, c.config, "hooks.d", "10-waits")
+	t.Cleanup(func() { _ = os.WriteFile(release, nil, 0o600) }) // the hook ends also if the test fails
+	if err := os.MkdirAll(filepath.Dir(hook), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.script(c.config+"/hooks.d/10-waits", fmt.Sprintf("#!/bin/sh\n[ $1 = %s ] || exit 0\n[ ! -e %s ] || exit 0\ntouch %[2]s\nwhile [ ! -e %s ]; do sleep 0.1; done\n", c.hook, reached, release))
+	args := append([]string{"--lock-timeout", "60s", "move", vps, "far", "--name", moved}, options...) // the guard of the last one may still work
+	cmd := h.here(args...)
+	var said strings.Builder
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the hook runs", func() bool { return exists(reached) })
+	kill9(t, cmd.Process.Pid)
+	if err := os.WriteFile(release, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // what it has started may hold its output
+	eventually(t, "it runs on one host", func() bool {
+		if now := h.where(vps, moved); now == "here true, there true" {
+			t.Fatal("it runs on both hosts")
+		} else {
+			return now == c.runs
+		}
+		return false
+	})
+	if err := os.Remove(hook); err != nil {
+		t.Error(err)
+	}
+}
+
 // The command is killed while a hook runs, before the stop, after it, when the other host
 // has a copy, and when the VPS belongs to that. Then the VPS runs on exactly one host, and
 // the same command ends the move.
@@ -315,41 +355,10 @@ func TestKilledMove(t *testing.T) {
 	moved := vps + "-far"
 	t.Cleanup(func() { far.try("destroy", "--force", "--if-exists", moved) })
 	sh(t, vps, "echo kept >/srv/file")
-	for _, c := range []struct{ config, hook, runs string }{
+	for _, c := range []moveKilled{
 		{"near", "pre-stop", here}, {"near", "post-stop", here}, {"etc", "post-create", here}, {"etc", "pre-start", there},
 	} {
-		t.Run(c.hook, func(t *testing.T) {
-			reached, release := filepath.Join(far.dir, "reached-"+c.hook), filepath.Join(far.dir, "release-"+c.hook)
-			hook := filepath.Join(far.dir, c.config, "hooks.d", "10-waits")
-			t.Cleanup(func() { _ = os.WriteFile(release, nil, 0o600) }) // the hook ends also if the test fails
-			if err := os.MkdirAll(filepath.Dir(hook), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			far.script(c.config+"/hooks.d/10-waits", fmt.Sprintf("#!/bin/sh\n[ $1 = %s ] || exit 0\n[ ! -e %s ] || exit 0\ntouch %[2]s\nwhile [ ! -e %s ]; do sleep 0.1; done\n", c.hook, reached, release))
-			cmd := far.here("--lock-timeout", "60s", "move", vps, "far", "--name", moved) // the guard of the last one may still work
-			var said strings.Builder
-			cmd.Stdout, cmd.Stderr = &said, &said
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			eventually(t, "the hook runs", func() bool { return exists(reached) })
-			kill9(t, cmd.Process.Pid)
-			if err := os.WriteFile(release, nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			_ = cmd.Wait() // what it has started may hold its output
-			eventually(t, "it runs on one host", func() bool {
-				if now := far.where(vps, moved); now == "here true, there true" {
-					t.Fatal("it runs on both hosts")
-				} else {
-					return now == c.runs
-				}
-				return false
-			})
-			if err := os.Remove(hook); err != nil {
-				t.Error(err)
-			}
-		})
+		t.Run(c.hook, func(t *testing.T) { far.killMove(t, vps, moved, c) })
 		if t.Failed() {
 			return
 		}
@@ -360,4 +369,101 @@ func TestKilledMove(t *testing.T) {
 	eventually(t, "the guard has completed the move", func() bool { return must(t, "list", "--format", "{{.move.step}}", vps) == "moved" })
 	refused(t, 5, "moved to far", "--lock-timeout", "60s", "start", vps)
 	checkRefusal(t, far.move("--lock-timeout", "60s", vps, "far", "--name", moved), 5, "was moved to far already")
+}
+
+// Processes go on on the other host with their memory and their pids, and come back. If they
+// cannot be made again there, they go on here.
+func TestLiveMove(t *testing.T) {
+	hostAsBefore(t)
+	withCRIU(t)
+	far := newOtherHost(t)
+	vps := boot(t, "busybox", "--privileged", "--restart", "no", "--memory", "64M")
+	moved := vps + "-far"
+	t.Cleanup(func() {
+		far.try("destroy", "--force", "--if-exists", moved)
+		far.try("network", "remove", "croft0")
+	})
+	sh(t, vps, "echo kept >/srv/file")
+	background(t, "exec", vps, "--", "sleep", "3600")
+	eventually(t, "what cannot be saved is refused", func() bool {
+		r := far.move("--live", vps, "far", "--name", moved)
+		return r.status == 5 && strings.Contains(r.errOut, "belongs to a command of croft exec")
+	})
+	sh(t, vps, "killall sleep")
+	checkRefusal(t, far.move("--live", "--timeout", "5s", vps, "far"), 2, "--timeout")
+	sh(t, vps, counter)
+	eventually(t, "it counts", func() bool { return number(t, vps, "/tmp/count") > 3 })
+	count, pid := number(t, vps, "/tmp/count"), number(t, vps, "/tmp/pid")
+	there := func(file string) (n int) {
+		_, _ = fmt.Sscan(far.try("exec", moved, "--", "cat", file).out, &n)
+		return n
+	}
+
+	hook := filepath.Join(far.dir, "etc/hooks.d/10-refuses")
+	far.script("etc/hooks.d/10-refuses", "#!/bin/sh\n[ $1 != pre-start ]\n")
+	if r := far.move("--live", vps, "far", "--name", moved); r.status == 0 || !strings.Contains(r.errOut, "does not start on far") {
+		t.Errorf("with a hook that refuses it there: %v", r)
+	}
+	if err := os.Remove(hook); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it goes on counting here", func() bool { return number(t, vps, "/tmp/count") > count })
+	if got := number(t, vps, "/tmp/pid"); got != pid || far.where(vps, moved) != here {
+		t.Errorf("the process %d was %d, and it runs %s", got, pid, far.where(vps, moved))
+	}
+
+	count = number(t, vps, "/tmp/count")
+	if r := far.move("--live", "--remove-source", vps, "far", "--name", moved); r.status != 0 {
+		t.Fatal(r)
+	}
+	eventually(t, "it goes on counting there", func() bool { return there("/tmp/count") > count })
+	if got := there("/tmp/pid"); got != pid {
+		t.Errorf("the process %d was %d", got, pid)
+	}
+	if got := far.must("exec", moved, "--", "cat", "/srv/file"); got != "kept" {
+		t.Errorf("there it has %q", got)
+	}
+	count = there("/tmp/count")
+	if r := far.try("move", "--live", "--name", vps, moved, "near"); r.status != 0 {
+		t.Fatal(r)
+	}
+	eventually(t, "it goes on counting here", func() bool { return number(t, vps, "/tmp/count") > count })
+	must(t, "stop", vps)
+	if end := inspect(t, vps).LastEnd; end == nil || end.Reason != "halted" {
+		t.Errorf("it ended so: %+v", end)
+	}
+}
+
+// A live move is killed when the processes are saved, when the other host has a copy, and
+// when they begin there. Then they go on on exactly one host.
+func TestKilledLiveMove(t *testing.T) {
+	hostAsBefore(t)
+	withCRIU(t)
+	far := newOtherHost(t)
+	vps := boot(t, "busybox", "--privileged", "--network", "none", "--memory", "64M")
+	moved := vps + "-far"
+	t.Cleanup(func() { far.try("destroy", "--force", "--if-exists", moved) })
+	sh(t, vps, counter)
+	eventually(t, "it counts", func() bool { return number(t, vps, "/tmp/count") > 3 })
+	pid := number(t, vps, "/tmp/pid")
+	for _, c := range []moveKilled{{"near", "post-stop", here}, {"etc", "post-create", here}, {"etc", "pre-start", there}} {
+		t.Run(c.hook, func(t *testing.T) {
+			far.killMove(t, vps, moved, c, "--live")
+			croft, name := try, vps
+			if c.runs == there {
+				croft, name = far.try, moved
+			}
+			// A boot would have emptied /tmp and ended the process.
+			eventually(t, "its process goes on", func() bool {
+				return croft("exec", name, "--", "sh", "-c", fmt.Sprintf("n=$(cat /tmp/count); kill -0 %d && sleep 0.3 && [ $(cat /tmp/count) -gt $n ]", pid)).status == 0
+			})
+		})
+		if t.Failed() {
+			return
+		}
+	}
+	eventually(t, "the guard has completed the move", func() bool { return must(t, "list", "--format", "{{.move.step}}", vps) == "moved" })
+	if exists(world.root + "/vps/" + vps + "/checkpoint") {
+		t.Error("the source has the memory still")
+	}
 }

@@ -37,17 +37,29 @@ func (m *Manager) Checkpoint(ctx context.Context, name vps.Name) error {
 		return err
 	}
 	defer l.Unlock()
-	seen, err := m.observe(name)
+	seen, c, err := m.savableNow(ctx, v)
 	if err != nil {
 		return err
+	}
+	return m.checkpointLocked(ctx, l, v, seen, c)
+}
+
+// savableNow is fail.State if the locked VPS v does not run or cannot be saved. It returns
+// what a checkpoint has besides the processes.
+func (m *Manager) savableNow(ctx context.Context, v vps.VPS) (seen observe.Observation, c state.Checkpoint, err error) {
+	if seen, err = m.observe(v.Name); err != nil {
+		return seen, c, err
 	}
 	if !seen.Alive || !seen.Monitored {
-		return m.observer().NotRunning(name)
+		return seen, c, m.observer().NotRunning(v.Name)
 	}
-	c, err := m.checkSavable(ctx, v, seen)
-	if err != nil {
-		return err
-	}
+	c, err = m.checkSavable(ctx, v, seen)
+	return seen, c, err
+}
+
+// checkpointLocked saves the processes of v as savableNow has seen them.
+func (m *Manager) checkpointLocked(ctx context.Context, l *state.Locked, v vps.VPS, seen observe.Observation, c state.Checkpoint) error {
+	name := v.Name
 	if err := m.runHooks(ctx, hooks.PreStop, v); err != nil {
 		return err
 	}

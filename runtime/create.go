@@ -133,7 +133,7 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 	published := v.Published
 	v.Published = nil // until putDraft has claimed them
 	if !v.Privileged {
-		if err := m.allocateIDs(ctx, draft, &v, o.IDSize); err != nil {
+		if err := m.giveIDs(ctx, draft, &v, o); err != nil {
 			return err
 		}
 	}
@@ -201,6 +201,14 @@ func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, 
 		return err
 	}
 	return draft.Commit()
+}
+
+// giveIDs gives v user ids: those that it must have, or any.
+func (m *Manager) giveIDs(ctx context.Context, draft *state.Draft, v *vps.VPS, o CreateOptions) error {
+	if o.ids.Size > 0 {
+		return draft.TakeIDs(ctx, v, o.ids)
+	}
+	return m.allocateIDs(ctx, draft, v, o.IDSize)
 }
 
 // allocateIDs gives v the number of ids that the user asks for. The default is

@@ -103,6 +103,8 @@ type importing struct {
 	from    vps.Name      // in the archive
 	move    *state.Move   // nil: it is not moved from another host
 	secrets []vps.SetCredential
+	saved   *state.Checkpoint // its processes; nil: it boots
+	ids     vps.IDRange       // that it must have; zero: any
 	// rest gets the rest of the files of a VPS that is moved, and puts it above those that
 	// root has, which are those of the image had.
 	rest func(root rootfs.Rootfs, had template.Image) error
@@ -326,7 +328,7 @@ func (i *importing) createFrom(ctx context.Context, im template.Image, fill func
 	}
 	o := CreateOptions{
 		like: v, held: i.Held, wanted: i.wanted(), started: i.Started, fitted: i.Fitted, IDSize: v.IDs.Size,
-		Connections: vps.DefaultConnections, fill: fill, move: i.move, Credentials: i.secrets, incomplete: len(i.options.Edits) > 0,
+		Connections: vps.DefaultConnections, fill: fill, move: i.move, ids: i.ids, Credentials: i.secrets, incomplete: len(i.options.Edits) > 0,
 		snapshots: i.snapshots,
 	}
 	for _, network := range i.options.Networks {

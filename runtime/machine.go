@@ -155,6 +155,10 @@ type ownSetups interface {
 type processSaver interface {
 	Check(ctx context.Context) (checkpoint.Version, error)
 	CheckLimits() error
+	Host() (checkpoint.Host, error)
+	// Pack and Unpack send images to another host.
+	Pack(ctx context.Context, dir string, w io.Writer) error
+	Unpack(ctx context.Context, dir string, r io.Reader) error
 	// CheckVPS is fail.State if the processes with these pids, or their mounts, cannot be
 	// saved. given are the mounts that croft makes again.
 	CheckVPS(init inside.Identity, pids []int, data []string) (given []state.GivenMount, err error)

@@ -43,6 +43,7 @@ type MoveOptions struct {
 	Name         vps.Name          // of the VPS there; "": as here
 	Networks     map[string]string // networks there, instead of those here
 	NoNetwork    bool
+	Live         bool // its processes go with it: they are saved here and made again there
 	Check        bool // only check; change nothing on either host
 	RemoveSource bool
 	StopTimeout  time.Duration // after which it is killed; 0 is the VPS's own timeout
@@ -63,7 +64,8 @@ type MoveResult struct {
 // stopped. On success it belongs to the other host, and this one keeps it stopped, unless
 // o.RemoveSource is set. After an error it belongs to this host, and runs if it ran before,
 // unless the other host could not be asked any more at the end: that is fail.Host, and the
-// next Move completes it. If the process is killed, SettleMove does what is left.
+// next Move completes it. With o.Live its processes are not stopped but saved, and made again
+// there; after an error they are made again here. If the process is killed, SettleMove does what is left.
 func (m *Manager) Move(ctx context.Context, name vps.Name, o MoveOptions) (r MoveResult, err error) {
 	l, v, err := m.lockAndLoad(ctx, name)
 	if err != nil {
@@ -261,9 +263,9 @@ func (g *moving) act(ctx context.Context, action moves.Action) error {
 		if r.Know != moves.Arrived {
 			return &notStarted{g.record.Host, r.NotStarted}
 		}
-		return g.put(state.MoveDone)
+		return g.done()
 	case moves.Confirm:
-		return g.put(state.MoveDone)
+		return g.done()
 	}
 	return nil
 }
@@ -323,6 +325,15 @@ func (g *moving) check(ctx context.Context) (problems, notes []string, err error
 	if err != nil {
 		return nil, nil, err
 	}
+	if g.o.Live {
+		var why error
+		if offer.Live, why, err = g.live(ctx); err != nil {
+			return nil, nil, err
+		}
+		if why != nil {
+			problems = append(problems, why.Error())
+		}
+	}
 	r, err := g.ask(ctx, moves.Request{Ask: moves.AskCheck, Offer: offer}, nil)
 	if err != nil {
 		return nil, nil, err
@@ -336,7 +347,7 @@ func (g *moving) check(ctx context.Context) (problems, notes []string, err error
 		return nil, nil, err
 	}
 	g.name = r.Name
-	problems, notes = g.unmovable(m, runs), g.leftHere(len(snapshots))
+	problems, notes = append(problems, g.unmovable(m, runs)...), g.leftHere(len(snapshots))
 	return append(problems, r.Problems...), append(notes, r.Notes...), nil
 }
 
@@ -429,10 +440,19 @@ func (g *moving) deliver(ctx context.Context, runs bool) error {
 	}
 	stopped := time.Now()
 	if runs {
-		if err := g.switchOff(ctx); err != nil {
+		off := g.switchOff
+		if g.o.Live {
+			off = g.saveProcesses
+		}
+		if err := off(ctx); err != nil {
 			return err
 		}
 		if err := g.add(ctx, c); err != nil {
+			return err
+		}
+	}
+	if g.o.Live {
+		if err := g.sendProcesses(ctx); err != nil {
 			return err
 		}
 	}
@@ -672,7 +692,7 @@ func (g *moving) startAgain(ctx context.Context, err error) error {
 	if runs, e := g.runs(g.v.Name); !g.record.Runs || e == nil && runs {
 		return err
 	}
-	if e := g.startLocked(ctx, g.l, spawnBoot); e != nil {
+	if e := g.startAsBefore(ctx, g.l); e != nil {
 		return fmt.Errorf("%w; and it does not start here again: %w", err, e)
 	}
 	return err

@@ -40,7 +40,7 @@ func (m *Manager) startAfterMove(ctx context.Context, l *state.Locked) {
 	if runs, err := m.runs(l.Name()); err == nil && runs {
 		return
 	}
-	if err := m.startLocked(ctx, l, spawnBoot); err != nil {
+	if err := m.startAsBefore(ctx, l); err != nil {
 		m.warn(fmt.Sprintf("%s: it does not start after its move was killed: %v", l.Name(), err))
 	}
 }
@@ -121,7 +121,7 @@ func (m *Manager) endMove(ctx context.Context, name vps.Name, dial func(ctx cont
 		return err
 	}
 	if (action == moves.Drop || action == moves.Forget) && record.Step != state.MoveAbandoned && record.Runs {
-		return m.startLocked(context.WithoutCancel(ctx), l, spawnBoot)
+		return m.startAsBefore(context.WithoutCancel(ctx), l)
 	}
 	return nil
 }

@@ -17,7 +17,10 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/vps"
+	"croft/runtime/checkpoint"
 	"croft/runtime/moves"
+	"croft/runtime/paths"
 	"croft/template/backups"
 	"croft/template/rootfs"
 )
@@ -49,6 +52,7 @@ func (p *fakeParcel) Close() {}
 type twoHosts struct {
 	near, far *faulty
 	down      bool // far cannot be reached
+	live      bool // moves go with the processes
 }
 
 func newTwoHosts(t *testing.T, dir string) *twoHosts {
@@ -102,7 +106,7 @@ func (p pipeLink) Close() error {
 func (h *twoHosts) dialNamed(ctx context.Context, _ string) (MoveLink, error) { return h.dial(ctx) }
 
 func (h *twoHosts) options() MoveOptions {
-	return MoveOptions{Host: "far", Dial: h.dial, Tell: func(string) {}, StopTimeout: time.Millisecond}
+	return MoveOptions{Host: "far", Live: h.live, Dial: h.dial, Tell: func(string) {}, StopTimeout: time.Millisecond}
 }
 
 func (h *twoHosts) move() error {
@@ -191,6 +195,113 @@ func TestMoveBetweenTwoHosts(t *testing.T) {
 	}
 }
 
+// The processes go with a live move, and neither host has a checkpoint then. If they cannot
+// be made again there, they are made again here.
+func TestLiveMove(t *testing.T) {
+	h := newTwoHosts(t, memoryDir(t))
+	defer h.end()
+	h.live = true
+	h.prepare(t, false)
+	if err := h.move(); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "not running") {
+		t.Errorf("without processes: %v", err)
+	}
+	if err := startWeb(h.near); err != nil {
+		t.Fatal(err)
+	}
+	v, err := h.near.m.store.Get("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored := 0
+	h.far.w.before = func(_ int, what string) {
+		if what == "let the processes run" {
+			restored++
+		}
+	}
+	if err := h.move(); err != nil || h.runsOn(t) != "far" || restored != 1 {
+		t.Fatalf("%v; it runs on %s, and its processes were made again %d times", err, h.runsOn(t), restored)
+	}
+	there, err := h.far.m.store.Get("web")
+	if err != nil || there.IDs != v.IDs || there.Hostname != v.Hostname {
+		t.Errorf("it had %v and has %v, %v", v.IDs, there.IDs, err)
+	}
+	for name, f := range map[string]*faulty{"near": h.near, "far": h.far} {
+		if paths.Exists(f.m.store.CheckpointDir("web")) || paths.Exists(f.m.store.DraftCheckpointDir("web")) {
+			t.Errorf("%s has a checkpoint", name)
+		}
+	}
+}
+
+// What a live move needs is checked before anything changes.
+func TestLiveMoveRefuses(t *testing.T) {
+	for words, change := range map[string]func(h *twoHosts){
+		"a disk limit": func(h *twoHosts) {
+			if err := h.near.m.Change(background, "web", vps.SetDisk{Bytes: 1 << 30}); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"criu is not installed": func(h *twoHosts) { h.far.m.criu = noCriu{h.far.m.criu} },
+		"are not free": func(h *twoHosts) {
+			if _, err := h.far.m.Create(background, "other", CreateOptions{Template: "t", Networks: []vps.AddInterface{{Network: NoNetwork}}}); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		h := newTwoHosts(t, memoryDir(t))
+		h.live = true
+		h.prepare(t, false)
+		change(h)
+		if err := startWeb(h.near); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.move(); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), words) || h.runsOn(t) != "near" {
+			t.Errorf("%s: %v; it runs on %s", words, err, h.runsOn(t))
+		}
+		h.end()
+	}
+}
+
+// noCriu is a host without criu.
+type noCriu struct{ processSaver }
+
+func (noCriu) Check(context.Context) (checkpoint.Version, error) {
+	return checkpoint.Version{}, fail.New(fail.Host, "criu is not installed")
+}
+
+// If the processes cannot be made again on the other host they are made again here, and if
+// that fails too, the VPS boots.
+func TestLiveMoveComesBack(t *testing.T) {
+	for _, both := range []bool{false, true} {
+		h := newTwoHosts(t, memoryDir(t))
+		h.live = true
+		h.prepare(t, true)
+		h.far.m.criu = cannotRestoreThere{h.far.m.criu}
+		if both {
+			h.near.m.criu = cannotRestoreThere{h.near.m.criu}
+		}
+		var warned []string
+		h.near.m.warn = func(text string) { warned = append(warned, text) }
+		err := h.move()
+		if err == nil || !strings.Contains(err.Error(), "does not start on far") || h.runsOn(t) != "near" || h.startableOn() != "near" {
+			t.Errorf("%v; it runs on %s", err, h.runsOn(t))
+		}
+		if boots := strings.Contains(strings.Join(warned, "\n"), "so it boots"); boots != both {
+			t.Errorf("it boots: %v: %q", boots, warned)
+		}
+		if names, err := h.far.m.store.Names(); err != nil || len(names) > 0 {
+			t.Errorf("there are %v, %v", names, err)
+		}
+		h.end()
+	}
+}
+
+// cannotRestoreThere is a host whose criu does not make processes again.
+type cannotRestoreThere struct{ processSaver }
+
+func (cannotRestoreThere) Restore(context.Context, checkpoint.Restore) (checkpoint.Restored, error) {
+	return checkpoint.Restored{}, errors.New("the kernel refuses it")
+}
+
 // The source is removed when the VPS belongs to the other host.
 func TestMoveRemovesTheSource(t *testing.T) {
 	h := newTwoHosts(t, memoryDir(t))
@@ -249,19 +360,22 @@ func TestMoveRefuses(t *testing.T) {
 // Each effect on either host fails once. After the move, or the settling that follows it,
 // web runs on exactly one host.
 func TestMoveWithFailingEffects(t *testing.T) {
-	for _, host := range []string{"near", "far"} {
-		n := 1
-		for ; moveFailsAt(t, host, n); n++ {
-		}
-		if n < 5 {
-			t.Errorf("a move has only %d effects on %s", n-1, host)
+	for _, live := range []bool{false, true} {
+		for _, host := range []string{"near", "far"} {
+			n := 1
+			for ; moveFailsAt(t, host, live, n); n++ {
+			}
+			if n < 5 {
+				t.Errorf("a move has only %d effects on %s", n-1, host)
+			}
 		}
 	}
 }
 
-func moveFailsAt(t *testing.T, host string, n int) bool {
+func moveFailsAt(t *testing.T, host string, live bool, n int) bool {
 	t.Helper()
 	h := newTwoHosts(t, memoryDir(t))
+	h.live = live
 	defer h.end()
 	h.prepare(t, true)
 	w := map[string]*world{"near": h.near.w, "far": h.far.w}[host]
@@ -274,7 +388,7 @@ func moveFailsAt(t *testing.T, host string, n int) bool {
 		}
 		return false
 	}
-	what := fmt.Sprintf("effect %d (%s) on %s failed (%v)", n, w.last, host, err)
+	what := fmt.Sprintf("live %v: effect %d (%s) on %s failed (%v)", live, n, w.last, host, err)
 	h.oneHost(t, what)
 	return true
 }
@@ -309,23 +423,26 @@ func (h *twoHosts) oneHost(t *testing.T, what string) {
 
 // Both hosts die at each effect of either. Then web runs on exactly one host.
 func TestMoveDiesAtAnyEffect(t *testing.T) {
-	for _, host := range []string{"near", "far"} {
-		n := 1
-		for ; moveDiesAt(t, host, n); n++ {
-		}
-		if n < 5 {
-			t.Errorf("a move has only %d effects on %s", n-1, host)
+	for _, live := range []bool{false, true} {
+		for _, host := range []string{"near", "far"} {
+			n := 1
+			for ; moveDiesAt(t, host, live, n); n++ {
+			}
+			if n < 5 {
+				t.Errorf("a move has only %d effects on %s", n-1, host)
+			}
 		}
 	}
 }
 
-func moveDiesAt(t *testing.T, host string, n int) bool {
+func moveDiesAt(t *testing.T, host string, live bool, n int) bool {
 	t.Helper()
 	dir := memoryDir(t)
 	h := newTwoHosts(t, dir)
+	h.live = live
 	defer h.end()
 	child := exec.Command(os.Args[0], "-test.run=^TestDyingMove$")
-	child.Env = append(os.Environ(), "CROFT_TEST_MOVE="+dir, "CROFT_TEST_HOST="+host, "CROFT_TEST_EFFECT="+strconv.Itoa(n))
+	child.Env = append(os.Environ(), "CROFT_TEST_MOVE="+dir, "CROFT_TEST_HOST="+host, "CROFT_TEST_EFFECT="+strconv.Itoa(n), "CROFT_TEST_LIVE="+strconv.FormatBool(live))
 	out, err := child.CombinedOutput()
 	var status *exec.ExitError
 	if err == nil {
@@ -334,7 +451,7 @@ func moveDiesAt(t *testing.T, host string, n int) bool {
 	if !errors.As(err, &status) || status.ExitCode() != 99 {
 		t.Fatalf("the child dies otherwise: %v\n%s", err, out)
 	}
-	h.oneHost(t, fmt.Sprintf("died at effect %d (%s) on %s", n, strings.TrimSpace(string(out)), host))
+	h.oneHost(t, fmt.Sprintf("live %v: died at effect %d (%s) on %s", live, n, strings.TrimSpace(string(out)), host))
 	return true
 }
 
@@ -346,6 +463,7 @@ func TestDyingMove(t *testing.T) {
 	}
 	n, _ := strconv.Atoi(os.Getenv("CROFT_TEST_EFFECT"))
 	h := newTwoHosts(t, dir)
+	h.live = os.Getenv("CROFT_TEST_LIVE") == "true"
 	h.prepare(t, true)
 	w := map[string]*world{"near": h.near.w, "far": h.far.w}[os.Getenv("CROFT_TEST_HOST")]
 	w.effects, w.dieAt = 0, n
@@ -430,6 +548,7 @@ func TestReceiveRefuses(t *testing.T) {
 		"bad settings":     {Ask: moves.AskCheck, Offer: &moves.Offer{Protocol: moves.Protocol, Settings: json.RawMessage(`{}`)}},
 		"an unknown word":  {Ask: "nonsense"},
 		"files unchecked":  {Ask: moves.AskFiles},
+		"early processes":  {Ask: moves.AskSaved},
 	} {
 		g := &moving{Manager: h.near.m, o: h.options()}
 		if err := g.dial(background); err != nil {

@@ -78,6 +78,7 @@ type CreateOptions struct {
 	fill   func(rootfs.Rootfs) error // makes its files, which are not those of the template
 	held   []state.HeldInterface     // an import: its interfaces should own this
 	wanted []netip.Addr              // of these, what it must get
+	ids    vps.IDRange               // an import: that it must have; zero: any
 	move   *state.Move               // an import: it is moved from another host, and incoming. It needs what held has
 	mapped []string                  // networks of such a VPS in which it needs nothing of that
 

@@ -212,6 +212,9 @@ func (r *receiving) files(ctx context.Context, q moves.Request) error {
 			if err == nil {
 				err = i.takeSecrets(settings, q.Secrets)
 			}
+			if err == nil {
+				err = i.asSaved(settings, r.offer.Live)
+			}
 			return name, err
 		},
 		Use: func(im template.Image) error {
@@ -222,6 +225,9 @@ func (r *receiving) files(ctx context.Context, q moves.Request) error {
 		Used: r.usedTemplates,
 	})
 	if !errors.Is(err, errNotNeeded) {
+		return err
+	}
+	if err := i.keepProcesses(); err != nil {
 		return err
 	}
 	i.release()
@@ -239,6 +245,15 @@ func (r *receiving) last(ctx context.Context, i *importing, root rootfs.Rootfs, 
 		var q moves.Request
 		if err := r.wire.Receive(&q); err != nil {
 			return err
+		}
+		if q.Ask == moves.AskSaved {
+			if err := i.takeProcesses(ctx, q.Checkpoint, r.wire.Reader(), root); err != nil {
+				return err
+			}
+			if err := r.wire.Send(moves.Reply{}); err != nil {
+				return err
+			}
+			continue
 		}
 		if q.Ask != moves.AskLast {
 			if err := r.wire.Send(r.answer(ctx, q)); err != nil {
@@ -359,6 +374,9 @@ func (w wanted) check(ctx context.Context) error {
 	}
 	w.problem(w.checkIDs(ctx))
 	w.problem(w.checkSpace())
+	if err := w.checkLive(ctx); err != nil {
+		return err
+	}
 	if err := w.checkInterfaces(); err != nil {
 		return err
 	}

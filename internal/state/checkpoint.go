@@ -41,8 +41,10 @@ func (s *Store) CheckpointDir(name vps.Name) string {
 
 // DraftCheckpointDir is that directory while the checkpoint is written.
 func (s *Store) DraftCheckpointDir(name vps.Name) string {
-	return filepath.Join(s.VPSDir(name), "checkpoint.new")
+	return filepath.Join(s.VPSDir(name), draftCheckpointName)
 }
+
+const draftCheckpointName = "checkpoint.new"
 
 // ImagesDir returns the directory of the images in a directory of a checkpoint.
 func ImagesDir(dir string) string { return filepath.Join(dir, "images") }
@@ -68,7 +70,12 @@ func (s *Store) Checkpoint(name vps.Name) (c Checkpoint, ok bool, err error) {
 // DraftCheckpoint makes an empty directory for a new checkpoint of name, with ImagesDir.
 // What a killed command left there is removed. The caller holds the lock.
 func (s *Store) DraftCheckpoint(name vps.Name) (dir string, err error) {
-	dir = s.DraftCheckpointDir(name)
+	return DraftCheckpointIn(s.VPSDir(name))
+}
+
+// DraftCheckpointIn is DraftCheckpoint for the directory of a VPS, or of its draft.
+func DraftCheckpointIn(vpsDir string) (dir string, err error) {
+	dir = filepath.Join(vpsDir, draftCheckpointName)
 	if err := os.RemoveAll(dir); err != nil {
 		return "", hostError("remove", dir, err)
 	}

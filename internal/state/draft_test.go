@@ -268,6 +268,36 @@ func TestAllocateIDs(t *testing.T) {
 	}
 }
 
+// A range can be asked for, and is given if nobody has an id of it.
+func TestTakeIDs(t *testing.T) {
+	s, dir := newStore(t)
+	s.subIDFiles = []string{dir + "/subuid"}
+	write(t, dir+"/subuid", "")
+	has := makeVPS(t, s, "db")
+	l := lock(t, s, "web")
+	d, err := l.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Abort()
+	ctx := context.Background()
+	for _, taken := range []vps.IDRange{has.IDs, {First: has.IDs.First - has.IDs.First%IDUnit, Size: 4 * IDUnit}} {
+		wantKind(t, s.IDsFree(ctx, taken), fail.Taken)
+		wantKind(t, d.TakeIDs(ctx, &vps.VPS{Hostname: "h"}, taken), fail.Taken)
+	}
+	for _, bad := range []vps.IDRange{{}, {First: 0, Size: IDUnit}, {First: firstIDs + 1, Size: IDUnit}, {First: firstIDs, Size: 5}, {First: math.MaxUint32 - 1, Size: IDUnit}} {
+		wantKind(t, d.TakeIDs(ctx, &vps.VPS{Hostname: "h"}, bad), fail.Usage)
+	}
+	v, want := vps.VPS{Hostname: "h"}, vps.IDRange{First: firstIDs + 64*IDUnit, Size: 2 * IDUnit}
+	if err := s.IDsFree(ctx, want); err != nil {
+		t.Error(err)
+	}
+	if err := d.TakeIDs(ctx, &v, want); err != nil || v.IDs != want {
+		t.Errorf("%v, %v", v.IDs, err)
+	}
+	wantKind(t, s.IDsFree(ctx, want), fail.Taken)
+}
+
 func forgetIndex(t *testing.T, s *Store) {
 	t.Helper()
 	if err := os.Remove(s.idIndexFile()); err != nil && !os.IsNotExist(err) {

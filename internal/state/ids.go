@@ -43,6 +43,42 @@ func (d *Draft) AllocateIDs(ctx context.Context, v *vps.VPS, size uint32) error 
 	if size%IDUnit != 0 {
 		return fail.New(fail.Usage, "%d ids: not a multiple of %d", size, IDUnit)
 	}
+	return d.reserveIDs(ctx, v, func(used []vps.IDRange) (vps.IDRange, error) { return d.store.freeOfProcesses(used, size) })
+}
+
+// TakeIDs is AllocateIDs of a given range. It is fail.Taken if that is not free.
+func (d *Draft) TakeIDs(ctx context.Context, v *vps.VPS, ids vps.IDRange) error {
+	return d.reserveIDs(ctx, v, func(used []vps.IDRange) (vps.IDRange, error) { return ids, d.store.checkFree(used, ids) })
+}
+
+// IDsFree is fail.Taken if TakeIDs of the range would fail.
+func (s *Store) IDsFree(ctx context.Context, ids vps.IDRange) error {
+	return exclusively(ctx, s.poolFile(), flock.IDs, func() error {
+		used, _, err := s.usedIDs("")
+		if err != nil {
+			return err
+		}
+		return s.checkFree(used, ids)
+	})
+}
+
+// checkFree is fail.Taken if one of ids is in used, or if a process of the host has it.
+func (s *Store) checkFree(used []vps.IDRange, ids vps.IDRange) error {
+	first, end := uint64(ids.First), uint64(ids.First)+uint64(ids.Size)
+	if first < firstIDs || end > endIDs || first%IDUnit != 0 || ids.Size == 0 || ids.Size%IDUnit != 0 {
+		return fail.New(fail.Usage, "invalid user ids: %d from %d on", ids.Size, ids.First)
+	}
+	for _, u := range used {
+		if uint64(u.First) < end && first < uint64(u.First)+uint64(u.Size) {
+			return fail.New(fail.Taken, "the user ids %d to %d are not free", first, end-1)
+		}
+	}
+	return s.Unused(ids)
+}
+
+// reserveIDs writes the range that choose returns into v, and v into the draft. used are
+// those that are not free.
+func (d *Draft) reserveIDs(ctx context.Context, v *vps.VPS, choose func(used []vps.IDRange) (vps.IDRange, error)) error {
 	return exclusively(ctx, d.store.poolFile(), flock.IDs, func() error {
 		if err := d.store.register(); err != nil {
 			return err
@@ -51,7 +87,7 @@ func (d *Draft) AllocateIDs(ctx context.Context, v *vps.VPS, size uint32) error 
 		if err != nil {
 			return err
 		}
-		ids, err := d.store.freeOfProcesses(used, size)
+		ids, err := choose(used)
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,15 @@ func (c Criu) Restore(ctx context.Context, r Restore) (made Restored, err error)
 		from := r.Given[at]
 		o.ExtMnt = append(o.ExtMnt, &rpc.ExtMountMap{Key: &at, Val: &from})
 	}
-	s := session{place: r.Place, notes: map[string]func(note) error{
+	place := func(pid int) error { // the cgroups of a VPS that has come from another host can have other names
+		if err := r.Place(pid); err != nil {
+			return err
+		}
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+		o.CgRoot = cgroupRoots(string(text))
+		return err
+	}
+	s := session{place: place, notes: map[string]func(note) error{
 		"setup-namespaces": func(n note) error { return r.Linked(n.pid) },
 		"post-restore": func(n note) error {
 			made.PID = n.pid

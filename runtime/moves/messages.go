@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"croft/internal/fail"
+	"croft/internal/state"
 	"croft/internal/vps"
 )
 
@@ -14,6 +15,7 @@ const (
 	AskCheck   = "check"   // whether the target could have the VPS; it changes nothing
 	AskBlobs   = "blobs"   // which blobs the target has
 	AskFiles   = "files"   // data follow: the archive with the first part. The target has copied it when it replies
+	AskSaved   = "saved"   // data follow: the images of the processes that Checkpoint describes. Before AskLast
 	AskLast    = "last"    // data follow: the archive with the rest. The reply says that there is a whole incoming copy
 	AskKnow    = "know"    // what the target knows of Token
 	AskDrop    = "drop"    // the target deletes its incoming copy
@@ -27,6 +29,8 @@ type Request struct {
 	Name  vps.Name `json:"name,omitempty"`  // of the VPS on the target, of AskKnow and AskDrop
 	Offer *Offer   `json:"offer,omitempty"` // of AskCheck
 	Blobs []string `json:"blobs,omitempty"` // of AskBlobs: digests
+	// Checkpoint describes the saved processes. Of AskSaved.
+	Checkpoint *state.Checkpoint `json:"checkpoint,omitempty"`
 	// Secrets are the values of the credentials, by their names. Of AskFiles.
 	Secrets map[string][]byte `json:"secrets,omitempty"`
 }
@@ -44,6 +48,7 @@ type Offer struct {
 	Runs      bool              `json:"runs,omitempty"`
 	Bytes     int64             `json:"bytes"` // of its files, about
 	Template  []string          `json:"template"`
+	Live      *Live             `json:"live,omitempty"` // its processes go with it; nil: it boots there
 }
 
 // A Reply is what the target answers.
