@@ -273,7 +273,7 @@ func (i *importing) copies(im template.Image) (below int, _ bool) {
 			limited = true
 		}
 	}
-	return below, i.move != nil || limited
+	return below, i.move != nil || limited && i.VPS.Storage != vps.StoragePlain
 }
 
 // fillOwn makes the files at to those that the image had shows above its lowest layers.
