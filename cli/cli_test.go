@@ -201,7 +201,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"memory": "64M", "swap": "0", "disk": "10G", "inodes": "5000", "cpus": "1.5", "pids": "9", "memory-low": "32M", "cpu-weight": "200", "cpuset": "0", "io-weight": "50", "io-read": "10M", "io-write": "50iops", "id-size": "131072", "storage": "plain", "privileged": "no", "hostname": "h", "network": "dmz", "network-add": "dmz:ip=10.7.0.9,mac=02:00:00:00:00:07", "network-del": "default", "mode": "routed", "bridge": "br7", "parent": "eth7", "ipv4": "10.7.0.0/16", "ipv6": "none", "gateway": "10.7.0.9",
 		"template": "busybox", "clone": "web@first", "every": "weekly", "timeout": "9s", "wait-timeout": "9s", "signal": "HUP", "user": "me", "cwd": "/x",
 		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "sort": "memory", "filter": "name=web",
-		"recipe": "f", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
+		"recipe": "f", "set": "port=8080", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
 		"via": "10.0.0.1", "dev": "eth1", "src": "10.0.0.2", "mtu": "1300", "advmss": "1200", "table": "100", "metric": "5", "priority": "7",
 		"ip-add": "10.88.0.9", "ip-del": "10.88.0.10", "rate": "10M", "connections": "500", "owner": "5:6", "interval": "0",
 		"chain": "output", "from": "10.0.0.0/8", "to": "fd00::1", "state": "new", "at": "1",

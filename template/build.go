@@ -1,23 +1,15 @@
 package template
 
 import (
-	"bufio"
-	"bytes"
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"croft/internal/fail"
-	"croft/internal/initkind"
 	"croft/template/busybox"
 	"croft/template/images"
 	"croft/template/layer"
@@ -26,10 +18,12 @@ import (
 
 // BuildOptions are optional settings of Build.
 type BuildOptions struct {
-	Progress   Progress  // nil is that of the store
-	RecipeFile string    // a recipe in any file; "" is the recipe with the template's name
-	Mirror     string    // URL of the distribution's packages; "" is the tool's default, with the release's updates
-	Log        io.Writer // receives every line that the tool prints; may be nil
+	Progress   Progress          // nil is that of the store
+	RecipeFile string            // a recipe in any file; "" is the recipe with the template's name
+	Mirror     string            // URL of the distribution's packages; "" is the tool's default, with the release's updates
+	Log        io.Writer         // receives every line that the tool prints; may be nil
+	Set        map[string]string // values of the recipe's variables
+	NoCache    bool              // build a layer again that is the same as before
 }
 
 // Build builds the template name from its recipe and returns it. busybox is created
@@ -42,40 +36,79 @@ type BuildOptions struct {
 // that has none of the host's own users, and in mount, pid, ipc and uts namespaces
 // of their own. They use the host's network, for the download of packages.
 func (s *Store) Build(ctx context.Context, name string, o BuildOptions) (Image, error) {
+	p, err := s.plan(ctx, name, o)
+	if err != nil {
+		return Image{}, err
+	}
 	unlock, err := s.LockName(ctx, name)
 	if err != nil {
 		return Image{}, err
 	}
 	defer unlock()
-	return s.build(ctx, name, o)
+	return s.build(ctx, p, o)
 }
 
-// build is Build for a caller that has the name's lock.
-func (s *Store) build(ctx context.Context, name string, o BuildOptions) (Image, error) {
-	if o.Progress == nil {
-		o.Progress = s.Report
+// A plan is what is known about a build before it has the lock of its name.
+type plan struct {
+	recipe recipe.Recipe // of busybox only the name
+	base   Image         // the template on which it is a layer, if the recipe has From
+}
+
+// plan reads the recipe of a template and checks that it can be built. A template on which it
+// is a layer is built or pulled first, because a process has the lock of one name at a time.
+func (s *Store) plan(ctx context.Context, name string, o BuildOptions) (plan, error) {
+	if err := recipe.CheckName(name); err != nil {
+		return plan{}, err
 	}
 	if o.Mirror != "" && (!strings.Contains(o.Mirror, "://") || strings.ContainsAny(o.Mirror, " \t\n")) {
-		return Image{}, fail.New(fail.Usage, "mirror: invalid URL %q", o.Mirror)
+		return plan{}, fail.New(fail.Usage, "mirror: invalid URL %q", o.Mirror)
 	}
 	if name == busybox.Name && o.RecipeFile == "" {
-		if o.Mirror != "" {
-			return Image{}, fail.New(fail.Usage, "template %s is created from croft itself and uses no mirror", name)
+		switch {
+		case len(o.Set) > 0:
+			return plan{}, fail.New(fail.Usage, "template %s is created from croft itself and has no variables", name)
+		case o.Mirror != "":
+			return plan{}, fail.New(fail.Usage, "template %s is created from croft itself and uses no mirror", name)
 		}
-		return s.makeBusybox(ctx)
+		return plan{recipe: recipe.Recipe{Name: name}}, nil
 	}
 	r, err := s.cookbook().Read(name)
 	if o.RecipeFile != "" {
 		r, err = s.cookbook().ReadFile(name, o.RecipeFile)
 	}
 	if err != nil {
-		return Image{}, err
+		return plan{}, err
 	}
 	if r.Abstract {
-		return Image{}, fail.New(fail.Usage, "recipe %s can only be extended", name).WithHint("croft template recipe")
+		return plan{}, fail.New(fail.Usage, "recipe %s can only be extended", name).WithHint("croft template recipe")
+	}
+	if r, err = r.With(o.Set); err != nil {
+		return plan{}, err
+	}
+	if r.From != "" && o.Mirror != "" {
+		return plan{}, fail.New(fail.Usage, "template %s is a layer over %s, and has its package archives: --mirror cannot be used", name, r.From)
 	}
 	if os.Geteuid() != 0 {
-		return Image{}, fail.New(fail.Permission, "only root can build templates")
+		return plan{}, fail.New(fail.Permission, "only root can build templates")
+	}
+	p := plan{recipe: r}
+	if r.From != "" {
+		p.base, err = s.baseOf(ctx, r)
+	}
+	return p, err
+}
+
+// build builds p for a caller that has the name's lock.
+func (s *Store) build(ctx context.Context, p plan, o BuildOptions) (Image, error) {
+	if o.Progress == nil {
+		o.Progress = s.Report
+	}
+	r := p.recipe
+	switch {
+	case r.From != "":
+		return s.buildLayer(ctx, p, o)
+	case r.Distribution == "":
+		return s.makeBusybox(ctx)
 	}
 	tool, err := recipe.Builder()
 	if err != nil {
@@ -119,32 +152,42 @@ func builtImage(r recipe.Recipe) Image {
 // run runs j and stages a layer from the tar that j prints. It also returns the
 // date of the newest package index.
 func (s *Store) run(ctx context.Context, st *images.Stage, j recipe.Job, o BuildOptions) (l images.Layer, created time.Time, err error) {
+	created, err = s.execute(ctx, st, j, o, nil, func(ctx context.Context, stdout io.Reader) (err error) {
+		l, err = s.StageLayer(ctx, st, stdout, nil, nil)
+		return err
+	})
+	return l, created, err
+}
+
+// execute runs j. mount mounts a root filesystem for it, see recipe.StartInSandbox. use reads what j prints. execute
+// returns the date of the newest package index.
+func (s *Store) execute(ctx context.Context, st *images.Stage, j recipe.Job, o BuildOptions, mount func() (*os.File, error), use func(ctx context.Context, stdout io.Reader) error) (newest time.Time, err error) {
 	if err := buildDir(st, j, s.o.BuildIDs); err != nil {
-		return l, created, err
+		return newest, err
 	}
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cmd := j.Command(inner, s.o.BuildIDs)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		return l, created, err
+		return newest, err
 	}
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
-		return l, created, err
+		return newest, err
 	}
 	t := &toolOutput{tool: j.Tool, to: o.Progress, log: o.Log}
-	release, err := recipe.StartInSandbox(st.Path(buildDirName), cmd.Start)
+	release, err := recipe.StartInSandbox(st.Path(buildDirName), mount, cmd.Start)
 	defer release()
 	if err != nil {
-		return l, created, startFailure(j.Tool, err)
+		return newest, startFailure(j.Tool, err)
 	}
 	read := make(chan struct{})
 	go func() {
 		t.read(stderr)
 		close(read)
 	}()
-	l, err = s.StageLayer(inner, st, stdout, nil, nil)
+	err = use(inner, stdout)
 	if err != nil && !fail.Is(err, fail.Usage) {
 		cancel() // croft failed, not the tool
 	}
@@ -156,7 +199,7 @@ func (s *Store) run(ctx context.Context, st *images.Stage, j recipe.Job, o Build
 	if ctx.Err() != nil {
 		err = ctx.Err() // other errors are results of the kill
 	}
-	return l, t.newest, err
+	return t.newest, err
 }
 
 func startFailure(tool string, err error) error {
@@ -183,137 +226,4 @@ func buildDir(st *images.Stage, j recipe.Job, first uint32) error {
 		}
 	}
 	return layer.HostError(os.Lchown(dir, int(first), int(first)))
-}
-
-// A toolOutput interprets the lines that a tool prints on stderr.
-type toolOutput struct {
-	tool     string
-	to       Progress
-	log      io.Writer
-	newest   time.Time // the newest date of a package index
-	last     string    // the last line that is not empty
-	errors   []string  // error messages of the tool and of scripts, at most 10
-	missing  recipe.MissingPackages
-	full     bool   // the disk is full
-	reported Update // the last one
-}
-
-// maxLine is the largest length of a line; a longer one is split.
-const maxLine = 64 << 10
-
-func (t *toolOutput) read(r io.Reader) {
-	b := bufio.NewReaderSize(r, maxLine)
-	for {
-		line, err := b.ReadSlice('\n')
-		if len(line) > 0 {
-			t.line(strings.TrimRight(string(line), "\r\n"))
-		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return
-		}
-	}
-}
-
-// line interprets one line of the tool.
-func (t *toolOutput) line(line string) {
-	if t.log != nil {
-		fmt.Fprintln(t.log, line)
-	}
-	if date, ok := strings.CutPrefix(line, "croft-date: "); ok {
-		// As in a Release file: "Sat, 10 Jun 2023 08:53:33 UTC".
-		if at, err := time.Parse("Mon, 02 Jan 2006 15:04:05 MST", date); err == nil && at.After(t.newest) {
-			t.newest = at.UTC()
-		}
-		return
-	}
-	if script, ok := strings.CutPrefix(line, "croft-failed: "); ok {
-		t.errors = append(t.errors, fmt.Sprintf("the recipe's %s script: %s", script, t.last))
-		return
-	}
-	if strings.Contains(line, "No space left on device") {
-		t.full = true
-	}
-	if why, ok := strings.CutPrefix(line, "E: "); ok && len(t.errors) < 10 {
-		t.errors = append(t.errors, why)
-		t.missing.Add(why)
-	}
-	if strings.TrimSpace(line) != "" {
-		t.last = strings.TrimSpace(line)
-	}
-	if u, ok := stepOf(line); ok && u != t.reported {
-		t.reported = u
-		t.to(u)
-	}
-}
-
-// failure returns the reason why the tool ended with err, as one line.
-func (t *toolOutput) failure(err error) error {
-	if t.full {
-		return layer.HostError(fmt.Errorf("%s: %w", t.tool, syscall.ENOSPC))
-	}
-	if len(t.missing) > 0 {
-		return t.missing
-	}
-	why := t.last
-	if len(t.errors) > 0 {
-		why = t.errors[0]
-	}
-	failed := fail.New(fail.Host, "%s: %s (%w)", t.tool, cmp.Or(why, "it printed nothing"), err)
-	if strings.Contains(why, "is expired") || strings.Contains(why, "not valid yet") {
-		return failed.WithHint("check the clock; a recipe with check-valid-until: false accepts expired package indexes")
-	}
-	return failed.WithHint("check that this host can reach the package archive, or use another one with --mirror; the template busybox needs no archive")
-}
-
-// stepOf returns the progress of a tool that prints this line, and false if the line
-// does not tell. The percentages are shares of the time of a typical build.
-func stepOf(line string) (Update, bool) {
-	for _, s := range []struct {
-		in, step string
-		percent  int64
-	}{
-		{"I: running apt-get update", "reading package lists", 5},
-		{"I: Retrieving InRelease", "reading package lists", 5},
-		{"I: downloading packages", "downloading the base system", 15},
-		{"I: Resolving dependencies", "downloading the base system", 10},
-		{"I: extracting archives", "unpacking the base system", 35},
-		{"I: Extracting", "unpacking the base system", 35},
-		{"I: installing essential packages", "installing the base system", 40},
-		{"I: Configuring required packages", "installing the base system", 45},
-		{"I: installing remaining packages", "installing packages", 50},
-		{"I: installing packages", "installing packages", 50},
-		{"I: cleaning package lists", "cleaning up", 80},
-		{"I: creating tarball", "storing the image", 85},
-	} {
-		if strings.HasPrefix(line, s.in) {
-			return Update{Step: s.step, Done: s.percent, Total: 100}, true
-		}
-	}
-	return Update{}, false
-}
-
-// makeBusybox creates the template busybox. The same binary gives the same digest.
-func (s *Store) makeBusybox(ctx context.Context) (Image, error) {
-	program, err := busybox.Program()
-	if err != nil {
-		return Image{}, err
-	}
-	s.Report(Update{Step: "creating busybox from this program"})
-	archive, err := busybox.Rootfs(ctx, program)
-	if err != nil {
-		return Image{}, err
-	}
-	st, err := s.NewStage(ctx)
-	if err != nil {
-		return Image{}, err
-	}
-	defer st.Remove()
-	l, err := s.StageLayer(ctx, st, bytes.NewReader(archive), nil, nil)
-	if err != nil {
-		return Image{}, err
-	}
-	return s.Commit(ctx, st, Image{
-		Name: busybox.Name, Distribution: busybox.Name, Release: busybox.Version(program), Architecture: goruntime.GOARCH,
-		Init: string(initkind.Busybox), Recipe: busybox.Name, Created: busybox.Time(),
-	}, l)
 }

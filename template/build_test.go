@@ -61,6 +61,7 @@ func TestToolOutputTellsStepsOnceAndDates(t *testing.T) {
 
 func TestBuildRefuses(t *testing.T) {
 	s := newStore(t, Options{})
+	roottest.Must(t, s.Make())
 	for name, want := range map[string]fail.Kind{"nothing-like-that": fail.NotFound, "debian": fail.Usage, "../x": fail.Usage} {
 		if _, err := s.Build(context.Background(), name, BuildOptions{}); !fail.Is(err, want) {
 			t.Errorf("%s: %v", name, err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -55,17 +56,35 @@ func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, 
 	below := s.LowerDirs(from.Layers)
 	var all []images.Layer
 	for _, part := range parts {
-		l, err := s.stageChanges(ctx, st, below, part, o)
+		l, err := s.stageChanges(ctx, st, below, part, packing{keepIdentity: o.KeepIdentity})
 		if err != nil {
 			return Image{}, err
 		}
 		all, below = append(all, l), append([]string{st.Path(images.LayerName(l.DiffID))}, below...)
 	}
-	return s.commitDerived(ctx, st, name, from, all, o)
+	return s.commitDerived(ctx, st, from, all, derived{name: name, by: "croft template create " + name, image: func(im Image) Image {
+		im.KeepsIdentity, im.Created = o.KeepIdentity, time.Now()
+		im.Recipe = "" // a build from the recipe would not have the changes
+		return im
+	}})
+}
+
+// packing says how changed files become a layer.
+type packing struct {
+	keepIdentity bool
+	newest       time.Time // see layer.Packer
+}
+
+// derived says what is new in an image that has more layers than another one.
+type derived struct {
+	name   string
+	by     string               // the command, for the history
+	image  func(im Image) Image // returns the new facts
+	labels map[string]string    // of the config, in addition
 }
 
 // stageChanges stages a layer of the topmost files of r, which are over the layers below.
-func (s *Store) stageChanges(ctx context.Context, st *images.Stage, lower []string, r rootfs.Rootfs, o DeriveOptions) (images.Layer, error) {
+func (s *Store) stageChanges(ctx context.Context, st *images.Stage, lower []string, r rootfs.Rootfs, how packing) (images.Layer, error) {
 	below, err := rootfs.OpenOver(r, lower)
 	if err != nil {
 		return images.Layer{}, err
@@ -73,14 +92,14 @@ func (s *Store) stageChanges(ctx context.Context, st *images.Stage, lower []stri
 	defer below.Close()
 	return s.StageWritten(ctx, st, lower, nil, func(w io.Writer) error {
 		return layer.HostError(rootfs.PackTop(ctx, r, st.Path("merged"), st.Path("shifted"), w, func(p *layer.Packer) {
-			p.ResetIdentity, p.InLowerLayer = !o.KeepIdentity, below.IsBelow
+			p.ResetIdentity, p.InLowerLayer, p.Newest = !how.keepIdentity, below.IsBelow, how.newest
 		}))
 	})
 }
 
 // commitDerived puts the image from into the store, with the layers added, the lowest
 // first.
-func (s *Store) commitDerived(ctx context.Context, st *images.Stage, name string, from images.Stored, added []images.Layer, o DeriveOptions) (Image, error) {
+func (s *Store) commitDerived(ctx context.Context, st *images.Stage, from images.Stored, added []images.Layer, d derived) (Image, error) {
 	var c oci.Image
 	if err := s.ReadBlob(from.Config, &c); err != nil {
 		return Image{}, err
@@ -102,9 +121,8 @@ func (s *Store) commitDerived(ctx context.Context, st *images.Stage, name string
 	if found.Init != im.Init {
 		im.Init, im.ContainerEnv = found.Init, found.ContainerEnv
 	}
-	im.KeepsIdentity = o.KeepIdentity
-	im.Recipe = "" // a build from the recipe would not have the changes
-	im.Created, im.Size = time.Now(), size
+	im.Size = size
+	im = d.image(im)
 	said := images.ConfigOf(im)
 	labels := c.Config.Labels
 	if labels == nil {
@@ -113,12 +131,12 @@ func (s *Store) commitDerived(ctx context.Context, st *images.Stage, name string
 	delete(labels, images.LabelRecipe)
 	delete(labels, images.LabelContainerEnv)
 	delete(labels, images.LabelIdentity)
-	for k, v := range said.Config.Labels {
-		labels[k] = v
-	}
-	c.Config.Labels, c.Created = labels, said.Created
+	delete(labels, images.LabelBuild)
+	maps.Copy(labels, said.Config.Labels)
+	maps.Copy(labels, d.labels)
+	c.Config.Labels, c.Config.Env, c.Created = labels, im.Env, said.Created
 	for range added { // the history has an entry for each layer
-		c.History = append(c.History, oci.History{Created: said.Created, CreatedBy: "croft template create " + name})
+		c.History = append(c.History, oci.History{Created: said.Created, CreatedBy: d.by})
 	}
-	return s.CommitImage(ctx, st, name, c, blobs)
+	return s.CommitImage(ctx, st, d.name, c, blobs)
 }

@@ -39,9 +39,11 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 		if _, rerr := s.cookbook().Read(r.Name); fail.Is(rerr, fail.NotFound) {
 			return Image{}, fail.New(fail.NotFound, "no template %q, and no recipe to build it from", r.Name).
 				WithHint("croft template list; croft template recipe")
-		} else if rerr != nil {
-			return Image{}, rerr
 		}
+	}
+	p, err := s.plan(ctx, r.Name, BuildOptions{})
+	if err != nil {
+		return Image{}, err
 	}
 	if err := s.Make(); err != nil {
 		return Image{}, err
@@ -61,7 +63,7 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 	if r.Name != busybox.Name {
 		s.Warn(fmt.Sprintf("template %s does not exist yet; building it", r.Name))
 	}
-	made, err := s.build(ctx, r.Name, BuildOptions{})
+	made, err := s.build(ctx, p, BuildOptions{})
 	if err != nil {
 		return Image{}, fmt.Errorf("build template %s: %w", r.Name, err)
 	}

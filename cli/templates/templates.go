@@ -44,14 +44,22 @@ func templateBuildVerb(a *command.App) *cmdline.Verb {
 		About: `A template that exists is built again; existing VPSs keep the old one. Prints the
 new template as NAME@DIGEST. Needs the tool that installs the distribution, for
 example mmdebstrap or debootstrap. With --recipe, NAME may be left out: the
-template then gets the name of FILE without .yaml.`,
+template then gets the name of FILE without .yaml.
+
+A recipe with "from" adds a layer to another template, and shares that one's layers.
+If the recipe, its files and that template are the same as before, nothing is built;
+--no-cache builds the layer again, with the newest packages. Other recipes are
+always built again.`,
 		Options: []cmdline.Option{
 			{Name: "recipe", Short: "r", Placeholder: "FILE", Usage: "recipe file (default: the recipe NAME of /etc/croft/recipes or of croft)"},
 			{Name: "mirror", Placeholder: "URL", Usage: "package archive of the distribution (default: the recipe's)"},
+			{Name: "set", Placeholder: "NAME=VALUE", Many: true, Usage: "value of a variable of the recipe; may be repeated"},
+			{Name: "no-cache", Usage: "build a layer again that has not changed"},
 			{Name: "verbose", Short: "v", Usage: "print the output of the tool on stderr"},
 		},
 		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
-			o := runtime.TemplateBuild{RecipeFile: command.Get(i, "recipe", values.File), Mirror: command.Get(i, "mirror", values.Mirror)}
+			o := runtime.TemplateBuild{RecipeFile: command.Get(i, "recipe", values.File), Mirror: command.Get(i, "mirror", values.Mirror), NoCache: i.Is("no-cache")}
+			o.Set = recipeVariables(i)
 			if i.Is("verbose") {
 				o.Log = i.Screen.Log("")
 			}
@@ -67,6 +75,33 @@ template then gets the name of FILE without .yaml.`,
 			})
 		}),
 	}
+}
+
+// recipeVariables returns the values of --set.
+func recipeVariables(i *command.Invocation) map[string]string {
+	var all map[string]string
+	for _, v := range command.GetMany(i, "set", parseVariable) {
+		if _, twice := all[v.name]; twice && i.Err == nil {
+			i.Err = command.UsageError("--set: variable %q is given twice", v.name)
+		}
+		if all == nil {
+			all = map[string]string{}
+		}
+		all[v.name] = v.value
+	}
+	return all
+}
+
+// A recipeVariable is a value of --set.
+type recipeVariable struct{ name, value string }
+
+// parseVariable parses a value of --set.
+func parseVariable(text string) (recipeVariable, error) {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok || name == "" {
+		return recipeVariable{}, fail.New(fail.Usage, "invalid variable %q (example: port=8080)", text)
+	}
+	return recipeVariable{name, value}, nil
 }
 
 func templateImportVerb(a *command.App) *cmdline.Verb {

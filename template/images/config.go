@@ -37,6 +37,7 @@ const (
 	labelInit         = "croft.init"
 	LabelRecipe       = "croft.recipe"
 	LabelContainerEnv = "croft.container-env"
+	LabelBuild        = "croft.build" // of a layer that was built: the digest of what it is made of
 	labelSize         = "croft.unpacked-size"
 	LabelIdentity     = "croft.identity" // identityKept or missing
 )

@@ -32,6 +32,7 @@ type Packer struct {
 	ResetIdentity bool                   // leave out files that identify one VPS: treatmentOf
 	InLowerLayer  func(name string) bool // reports whether a lower layer has that file; used with ResetIdentity
 	Standalone    bool                   // no layers below: a device 0/0 is a device, not a whiteout
+	Newest        time.Time              // no file has a later time; zero: each has its own
 	MinHoles      int64                  // a file with at least this many bytes of holes becomes a sparse entry
 	LeftOut       LeftOut                // what Pack has left out
 	links         map[FileID]string      // the first name of each file with several hard links
@@ -164,9 +165,13 @@ func (p *Packer) entry(parent int, name, base string) error {
 
 // header returns a header with the attributes in st. The caller sets the type.
 func (p *Packer) header(name string, st *unix.Stat_t) *tar.Header {
+	at := time.Unix(st.Mtim.Unix())
+	if !p.Newest.IsZero() && at.After(p.Newest) {
+		at = p.Newest
+	}
 	return &tar.Header{
 		Name: name, Mode: int64(st.Mode & 0o7777), Uid: int(p.ids.inside(st.Uid)), Gid: int(p.ids.inside(st.Gid)),
-		ModTime: time.Unix(st.Mtim.Unix()), Format: tar.FormatPAX, PAXRecords: map[string]string{},
+		ModTime: at, Format: tar.FormatPAX, PAXRecords: map[string]string{},
 	}
 }
 

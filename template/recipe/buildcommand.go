@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// idRange is the number of ids in a build's user namespace.
-const idRange = 65536
+// IDs is the number of ids in a build's user namespace.
+const IDs = 65536
 
 // Command returns the command that runs j in namespaces of its own. Ids of the
 // user namespace are the host's from first on. The command is the first process of
@@ -19,8 +19,8 @@ const idRange = 65536
 func (j Job) Command(ctx context.Context, first uint32) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-eu", "-c", j.Shell)
 	cmd.Dir = "/"
-	cmd.Env = slices.Concat(j.Env, proxies(os.Environ()))
-	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(first), Size: idRange}}
+	cmd.Env = slices.Concat(proxies(os.Environ()), j.Env) // the last value of a variable counts
+	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(first), Size: IDs}}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
 		UidMappings: ids, GidMappings: ids, GidMappingsEnableSetgroups: true,

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"al.essio.dev/pkg/shellescape"
 
@@ -67,6 +68,39 @@ const insideScript = `chroot "$1" /usr/bin/env -i PATH=` + buildPath + ` HOME=/r
 
 func insideCommand(script string) string { return fmt.Sprintf(insideScript, script) }
 
+// unpackFiles unpacks the recipe's files in the new system at "$1", with its own tar. GNU tar
+// would replace a link to a directory, as /bin is one, by a directory.
+const unpackFiles = `chroot "$1" /usr/bin/env -i PATH=` + buildPath + ` /bin/sh -euc 'tar --help </dev/null 2>&1 | grep -q -e --keep-directory-symlink && set -- --keep-directory-symlink --no-overwrite-dir; exec tar -x -f - -C / "$@"' </tmp/croft/files.tar || { echo "croft-failed: files" >&2; exit 1; }`
+
+// afterPackages returns the commands to run in the new system at "$1" when its packages are
+// installed, and adds to files what they need.
+func (r Recipe) afterPackages(files map[string]string, epoch time.Time) []string {
+	var all []string
+	script := func(name, text string) {
+		if text != "" {
+			files[name] = text
+			all = append(all, insideCommand(name))
+		}
+	}
+	script("users", usersScript(r.Users))
+	if len(r.Files) > 0 {
+		files["files.tar"] = filesTar(r.Files, epoch)
+		all = append(all, unpackFiles)
+	}
+	script("owners", ownersScript(r.Files))
+	script("services", servicesScript(r.Services))
+	script("post-install", joinScripts(r.Scripts.PostInstall, cleanScript(r.Clean)))
+	return all
+}
+
+// proxyEnv returns the environment for downloads through the recipe's proxy.
+func (r Recipe) proxyEnv() []string {
+	if r.Proxy == "" {
+		return nil
+	}
+	return []string{"http_proxy=" + r.Proxy, "https_proxy=" + r.Proxy}
+}
+
 // printDates prints the date of each package index. The newest is the image's date.
 const printDates = `sed -n 's/^Date: /croft-date: /p' "$1"/var/lib/apt/lists/*Release >&2`
 
@@ -85,22 +119,23 @@ func Plan(r Recipe, tool, mirror string) (Job, error) {
 	if r.Scripts.PreInstall != "" {
 		j.Files["pre-install"] = r.Scripts.PreInstall
 	}
-	j.Files["post-install"] = joinScripts(r.Scripts.PostInstall, cleanScript(r.Clean))
+	j.Env = append(j.Env, r.proxyEnv()...)
+	after := r.afterPackages(j.Files, epoch)
 	for i, p := range r.Repositories {
 		j.Files[fmt.Sprintf("repository-%d.sources", i)] = p.deb822()
 	}
 	switch tool {
 	case mmdebstrap:
 		j.Files["check-packages"] = checkPackagesScript(r.Packages)
-		j.Shell = enter + "exec " + shellescape.QuoteCommand(mmdebstrapCommand(r, mirror)) + "\n"
+		j.Shell = enter + "exec " + shellescape.QuoteCommand(mmdebstrapCommand(r, mirror, after)) + "\n"
 	case debootstrap:
 		j.Env = append(j.Env, "container=lxc") // debootstrap then mounts device nodes instead of creating them
-		j.Shell = enter + debootstrapScript(r, mirror)
+		j.Shell = enter + debootstrapScript(r, mirror, after)
 	}
 	return j, nil
 }
 
-func mmdebstrapCommand(r Recipe, mirror string) []string {
+func mmdebstrapCommand(r Recipe, mirror string, after []string) []string {
 	args := []string{
 		mmdebstrap, "--mode=root", "--variant=minbase", "--format=tar",
 		"--architectures=" + r.DebianArch(), "--keyring=" + keyring,
@@ -117,12 +152,19 @@ func mmdebstrapCommand(r Recipe, mirror string) []string {
 	if r.Scripts.PreInstall != "" {
 		args = append(args, "--essential-hook="+insideCommand("pre-install"))
 	}
-	args = append(args, "--customize-hook="+printDates, "--customize-hook="+insideCommand("post-install"), r.Suite, "-")
+	args = append(args, "--customize-hook="+printDates)
+	for _, command := range after {
+		args = append(args, "--customize-hook="+command)
+	}
+	args = append(args, r.Suite, "-")
 	if mirror != "" {
 		args = append(args, mirror)
 	}
 	return args
 }
+
+// passProxies continues an env(1) command with the variables of the proxies that are set.
+const passProxies = `${http_proxy:+ http_proxy=$http_proxy}${https_proxy:+ https_proxy=$https_proxy}${no_proxy:+ no_proxy=$no_proxy}`
 
 // updates adds the release's updates and security updates from the same mirror.
 // mmdebstrap adds them by default, debootstrap does not.
@@ -130,7 +172,7 @@ const updates = `sed -i 's|^deb \(.*\)/debian/\{0,1\} \([a-z]*\) \(.*\)$|&\ndeb 
 
 // debootstrapScript returns a script that does with debootstrap what mmdebstrap
 // does by default.
-func debootstrapScript(r Recipe, mirror string) string {
+func debootstrapScript(r Recipe, mirror string, after []string) string {
 	bootstrap := []string{
 		debootstrap, "--variant=minbase", "--arch=" + r.DebianArch(), "--keyring=" + keyring,
 		"--components=" + strings.Join(r.Components, ","), r.Suite, "/tmp/croft/root",
@@ -157,7 +199,7 @@ func debootstrapScript(r Recipe, mirror string) string {
 		line("{ %s; } >&2", insideCommand("pre-install"))
 	}
 	line(`echo "I: installing packages..." >&2`)
-	line(`in="chroot $1 /usr/bin/env -i PATH=%s LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"`, buildPath)
+	line(`in="chroot $1 /usr/bin/env -i PATH=%s LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH`+passProxies+`"`, buildPath)
 	update := "$in apt-get --quiet"
 	if r.acceptsExpired() {
 		update += " -o Acquire::Check-Valid-Until=false"
@@ -167,7 +209,9 @@ func debootstrapScript(r Recipe, mirror string) string {
 	line(`$in apt-get --quiet --yes --no-install-recommends install %s >&2`, shellescape.QuoteCommand(r.Packages))
 	line("%s", printDates)
 	line(`rm "$1/usr/sbin/policy-rc.d"`)
-	line("{ %s; } >&2", insideCommand("post-install"))
+	for _, command := range after {
+		line("{ %s; } >&2", command)
+	}
 	line(`umount -l "$1/proc" "$1/dev"`)
 	line(`rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/cache/apt/archives/*.deb "$1"/debootstrap "$1"/tmp/*`)
 	line(`echo "I: creating tarball..." >&2`)

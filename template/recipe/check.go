@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"fmt"
+	"maps"
 	goruntime "runtime"
 	"slices"
 	"strings"
@@ -10,57 +11,144 @@ import (
 	"croft/internal/initkind"
 )
 
-// check returns the first error in a complete recipe, or nil.
-func (r Recipe) check() error {
-	if r.Distribution != "debian" {
-		return fmt.Errorf("distribution %q: croft builds debian", r.Distribution)
+// A flaw is an invalid value in a recipe.
+type flaw struct {
+	at   []any // the keys and indexes that lead to it
+	text string
+}
+
+// flaws collects the flaws of a recipe.
+type flaws []flaw
+
+func (f *flaws) add(at []any, format string, args ...any) {
+	*f = append(*f, flaw{at, fmt.Sprintf(format, args...)})
+}
+
+// path is where a value is in a recipe.
+func path(steps ...any) []any { return steps }
+
+// valueFlaws returns the invalid values of a recipe, which need not be complete. A value may
+// have variables, which are not replaced yet.
+func (r Recipe) valueFlaws() flaws {
+	var f flaws
+	for _, s := range []struct{ key, value string }{{"release", r.Release}, {"suite", r.Suite}} {
+		if s.value != "" && !isWord(s.value, "._-") {
+			f.add(path(s.key), "invalid %s %q", s.key, s.value)
+		}
 	}
-	for _, f := range []struct{ key, value string }{{"release", r.Release}, {"suite", r.Suite}} {
-		if !isWord(f.value, "._-") {
-			return fmt.Errorf("invalid %s %q", f.key, f.value)
+	if r.From != "" && CheckName(r.From) != nil {
+		f.add(path("from"), "from: %q is not the name of a template", r.From)
+	}
+	if _, err := r.Epoch(); err != nil && r.Released != "" {
+		f.add(path("released"), "%v", err)
+	}
+	if r.Architecture != "" && GoArch(r.Architecture) == "" {
+		f.add(path("architecture"), "unknown architecture %q", r.Architecture)
+	}
+	if r.Init != "" && !slices.Contains([]string{string(initkind.Systemd), string(initkind.SysV), string(initkind.AnyOpenRC), string(initkind.Runit)}, r.Init) {
+		f.add(path("init"), "unknown init %q: use systemd, sysvinit, openrc or runit", r.Init)
+	}
+	for i, p := range r.Packages {
+		if !isWord(withoutVariables(strings.TrimPrefix(p, "-")), "+.-:=~/") {
+			f.add(path("packages", i), "packages: invalid name %q", p)
+		}
+	}
+	for i, c := range r.Components {
+		if !isWord(c, "-/") {
+			f.add(path("components", i), "components: invalid name %q", c)
+		}
+	}
+	for i, p := range r.Clean {
+		if !strings.HasPrefix(p, "/") || strings.Contains(p, "..") || !isWord(p[1:], "/._-*?+@") {
+			f.add(path("clean", i), "clean: path %q is not absolute", p)
+		} else if p == "/tmp" || strings.HasPrefix(p, "/tmp/") { // mmdebstrap keeps its apt.conf there until the end
+			f.add(path("clean", i), "clean: remove %q: every build empties /tmp", p)
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(r.Environment)) {
+		if !isWord(k, "_") || strings.ContainsAny(r.Environment[k], "\x00\n") {
+			f.add(path("environment", k), "environment: invalid name %q", k)
+		}
+	}
+	if r.Proxy != "" && (!strings.Contains(r.Proxy, "://") || strings.ContainsAny(r.Proxy, " \t\n")) {
+		f.add(path("proxy"), "proxy: invalid URL %q", r.Proxy)
+	}
+	for i, p := range r.Repositories {
+		if err := p.check(); err != nil {
+			f.add(path("repositories", i), "%v", err)
+		}
+	}
+	f = append(f, r.userFlaws()...)
+	f = append(f, r.fileFlaws()...)
+	for _, name := range slices.Sorted(maps.Keys(r.Services)) {
+		if !isWord(name, "._@-") {
+			f.add(path("services", name), "services: invalid name %q", name)
+		}
+	}
+	return append(f, r.variableFlaws()...)
+}
+
+// wholeFlaws returns what is missing in a complete recipe, or does not fit together.
+func (r Recipe) wholeFlaws() flaws {
+	if r.From != "" {
+		return r.layerFlaws()
+	}
+	var f flaws
+	if r.Distribution != "debian" {
+		f.add(path("distribution"), "distribution %q: croft builds debian", r.Distribution)
+	}
+	for _, s := range []struct{ key, value string }{{"release", r.Release}, {"suite", r.Suite}} {
+		if s.value == "" {
+			f.add(path(s.key), "invalid %s %q", s.key, s.value)
 		}
 	}
 	if name := r.fullName(); strings.HasPrefix(r.Name, r.Distribution+"-") && r.Name != name {
-		return fmt.Errorf("its name must be that of its distribution, release and variant: %s, not %s", name, r.Name)
+		f.add(nil, "its name must be that of its distribution, release and variant: %s, not %s", name, r.Name)
 	}
-	if _, err := r.Epoch(); err != nil {
-		return err
+	if _, err := r.Epoch(); err != nil && r.Released == "" {
+		f.add(path("released"), "%v", err)
 	}
-	if r.Architecture != "" && GoArch(r.Architecture) == "" {
-		return fmt.Errorf("unknown architecture %q", r.Architecture)
+	if r.Init == "" {
+		f.add(path("init"), "unknown init %q: use systemd, sysvinit, openrc or runit", r.Init)
 	}
-	if !slices.Contains([]string{string(initkind.Systemd), string(initkind.SysV), string(initkind.AnyOpenRC), string(initkind.Runit)}, r.Init) {
-		return fmt.Errorf("unknown init %q: use systemd, sysvinit, openrc or runit", r.Init)
+	return f
+}
+
+// layerFlaws returns what does not fit a recipe that adds a layer: its template decides it.
+func (r Recipe) layerFlaws() flaws {
+	var f flaws
+	if r.From == r.Name {
+		f.add(path("from"), "from: a template cannot be a layer over itself")
+	}
+	for _, s := range []struct {
+		key string
+		set bool
+	}{
+		{"distribution", r.Distribution != ""}, {"release", r.Release != ""}, {"suite", r.Suite != ""}, {"released", r.Released != ""},
+		{"architecture", r.Architecture != ""}, {"init", r.Init != ""}, {"container", r.ContainerEnv != ""}, {"components", len(r.Components) > 0},
+	} {
+		if s.set {
+			f.add(path(s.key), "%s: a recipe with \"from\" has that of its template", s.key)
+		}
 	}
 	for _, p := range r.Packages {
-		if !isWord(p, "+.-:=~/") {
-			return fmt.Errorf("packages: invalid name %q", p)
+		if strings.HasPrefix(p, "-") {
+			f.add(path("packages"), "packages: %s: a layer cannot remove a package of its template", p)
 		}
 	}
-	for _, c := range r.Components {
-		if !isWord(c, "-/") {
-			return fmt.Errorf("components: invalid name %q", c)
-		}
+	return f
+}
+
+// wrong returns the error for flaws in a complete recipe, or nil.
+func (r Recipe) wrong(all flaws) error {
+	if len(all) == 0 {
+		return nil
 	}
-	for _, p := range r.Clean {
-		if !strings.HasPrefix(p, "/") || strings.Contains(p, "..") || !isWord(p[1:], "/._-*?+@") {
-			return fmt.Errorf("clean: path %q is not absolute", p)
-		}
-		if p == "/tmp" || strings.HasPrefix(p, "/tmp/") { // mmdebstrap keeps its apt.conf there until the end
-			return fmt.Errorf("clean: remove %q: every build empties /tmp", p)
-		}
+	var p problems
+	for _, one := range all {
+		p = append(p, problem{text: one.text})
 	}
-	for k, v := range r.Environment {
-		if !isWord(k, "_") || strings.ContainsAny(v, "\x00\n") {
-			return fmt.Errorf("environment: invalid name %q", k)
-		}
-	}
-	for _, p := range r.Repositories {
-		if err := p.check(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p
 }
 
 // fullName returns distribution-release[-variant] of r. A recipe whose name begins

@@ -1,15 +1,17 @@
 package recipe
 
 import (
-	"errors"
+	"archive/tar"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -42,6 +44,10 @@ func TestPlans(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if r.From != "" {
+			golden(t, "plan-"+in.Name+"-apt-get.txt", layerPlan(t, r, nil))
+			continue
+		}
 		r.Architecture = "amd64"
 		for _, tool := range []string{mmdebstrap, debootstrap} {
 			j, err := Plan(r, tool, "")
@@ -62,6 +68,10 @@ architecture: arm64
 components: [contrib]
 packages: [nginx, -nano]
 environment: {LANG: C.UTF-8, A: "b c"}
+proxy: http://proxy.example.org:3128
+users: [{name: web, groups: [www-data]}]
+files: [{path: /etc/motd, content: "it's here\n", owner: web}]
+services: {nginx: on, ssh: off}
 repositories:
   - uri: https://packages.example.org/debian
     suites: [stable]
@@ -92,6 +102,55 @@ clean: ["/var/cache/nginx/*"]
 	}
 }
 
+// layerPlan returns the job of a layer, with these values of the recipe's variables.
+func layerPlan(t testing.TB, r Recipe, set map[string]string) string {
+	t.Helper()
+	r, err := r.With(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return PlanLayer(r, time.Unix(1754697600, 0)).String()
+}
+
+// The recipes of testdata/layer have all that a layer can have; one extends the other.
+func TestPlanOfALayer(t *testing.T) {
+	r, err := OpenCookbook("testdata/layer").Read("shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "plan-layer.txt", layerPlan(t, r, map[string]string{"port": "it's 8080"}))
+	for _, c := range []struct {
+		set  map[string]string
+		want string
+	}{
+		{nil, "variable port has no value: --set port=VALUE"},
+		{map[string]string{"port": "1", "prot": "2", "color": "x\ny"}, `it has no variable "prot", only color, package, port`},
+		{map[string]string{"port": "1", "package": "a b"}, `packages: invalid name "a b"`},
+		{map[string]string{"port": "1", "color": "x\ny"}, "the value of variable color is more than one line"},
+	} {
+		if _, err := r.With(c.set); !fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: got %v, want %s", c.set, err, c.want)
+		}
+	}
+}
+
+func TestLayersThatCannotBe(t *testing.T) {
+	for _, c := range []struct{ name, text, says string }{
+		{"itself", "from: bad\n", "layer over itself"},
+		{"over each other", "from: other\n", "bad, other, bad"},
+		{"a release", "from: debian-13\nrelease: '12'\nsuite: x\n", "release: a recipe with \"from\" has that of its template; suite: "},
+		{"a package less", "from: debian-13\npackages: [-nano]\n", "-nano: a layer cannot remove"},
+	} {
+		book := Cookbook{t.TempDir()}
+		writeRecipe(t, book, "bad", c.text)
+		writeRecipe(t, book, "other", "extends: more\n")
+		writeRecipe(t, book, "more", "from: bad\n")
+		if _, err := book.Read("bad"); !fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
 // String returns j in a readable form.
 func (j Job) String() string {
 	var b strings.Builder
@@ -105,9 +164,26 @@ func (j Job) String() string {
 	}
 	slices.Sort(names)
 	for _, n := range names {
-		fmt.Fprintf(&b, "-- file %s\n%s", n, j.Files[n])
+		text := j.Files[n]
+		if n == "files.tar" {
+			text = tarText(text)
+		}
+		fmt.Fprintf(&b, "-- file %s\n%s", n, text)
 	}
 	return b.String()
+}
+
+// tarText lists a tar archive with the contents of its files.
+func tarText(archive string) string {
+	var b strings.Builder
+	for r := tar.NewReader(strings.NewReader(archive)); ; {
+		h, err := r.Next()
+		if err != nil {
+			return b.String()
+		}
+		text, _ := io.ReadAll(r)
+		fmt.Fprintf(&b, "%c %04o %d:%d %d %s %q %s\n", h.Typeflag, h.Mode, h.Uid, h.Gid, h.ModTime.Unix(), h.Name, text, h.Linkname)
+	}
 }
 
 func writeRecipe(t testing.TB, c Cookbook, name, text string) {
@@ -131,7 +207,7 @@ func TestBadRecipesAreSaidInOneLine(t *testing.T) {
 		{"another distribution", "distribution: plan9\n", "plan9"},
 		{"no suite", "distribution: debian\nrelease: '12'\n", "suite"},
 		{"no date", "extends: debian-12\nreleased: soon\n", "released"},
-		{"an option for a package", "extends: debian-12\npackages: ['--force']\n", ""},
+		{"an option for a package", "extends: debian-12\npackages: ['--force']\n", "--force"},
 		{"a package that is a command", "extends: debian-12\npackages: ['a; reboot']\n", "package"},
 		{"a suite that is an option", "extends: debian-12\nsuite: --help\n", "suite"},
 		{"an architecture", "extends: debian-12\narchitecture: z80\n", "z80"},
@@ -149,12 +225,6 @@ func TestBadRecipesAreSaidInOneLine(t *testing.T) {
 			book := Cookbook{t.TempDir()}
 			writeRecipe(t, book, "bad", c.text)
 			_, err := book.Read("bad")
-			if c.says == "" { // it takes away a package that is not there
-				if err != nil {
-					t.Error(err)
-				}
-				return
-			}
 			if !fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "recipe bad") {
 				t.Errorf("got kind %d: %v", fail.KindOf(err), err)
 			}
@@ -248,6 +318,12 @@ func FuzzRecipe(f *testing.F) {
 		if r.Abstract {
 			return
 		}
+		if r.From != "" {
+			if r, err = r.With(nil); err == nil {
+				PlanLayer(r, time.Time{})
+			}
+			return
+		}
 		if _, err := Plan(r, mmdebstrap, ""); err != nil {
 			t.Errorf("no plan for a recipe that was checked: %v", err)
 		}
@@ -270,13 +346,34 @@ func TestUnknownKeysAreNamed(t *testing.T) {
 		"release: \"12\"\npakages: [nginx]\n":           `line 2: unknown key "pakages": abstract, `,
 		"scripts:\n  post_install: x\n":                 `line 2: unknown key "post_install": post-install, pre-install`,
 		"repositories:\n- uri: http://x/\n  suite: a\n": `unknown key "suite": components, key, suites, uri`,
+		"users:\n- nmae: x\n":                           `unknown key "nmae": groups, home, name, shell, system, uid`,
+		"files:\n- pth: x\n":                            `unknown key "pth": content, mode, owner, path, source`,
 	} {
-		_, err := parseRecipe([]byte(text))
-		var unknown *unknownKeyError
-		if !errors.As(err, &unknown) || !strings.Contains(err.Error()+": "+strings.Join(unknown.keys, ", "), want) {
-			t.Errorf("%q: %v", text, err)
+		_, found := parseRecipe([]byte(text))
+		key, keys, _ := strings.Cut(want, ": ")
+		if strings.HasPrefix(key, "line") {
+			more, rest, _ := strings.Cut(keys, ": ")
+			key, keys = key+": "+more, rest
+		}
+		if !strings.Contains(found.Error(), key) || !strings.HasPrefix(strings.Join(found.keys(), ", "), keys) {
+			t.Errorf("%q: %v, %v", text, found, found.keys())
 		}
 	}
+}
+
+// All errors of a file are in one message, with their lines.
+func TestAllErrorsAtOnce(t *testing.T) {
+	c := Cookbook{t.TempDir()}
+	text, err := os.ReadFile("testdata/wrong.yaml")
+	roottest.Must(t, err)
+	writeRecipe(t, c, "wrong", string(text))
+	_, err = c.Read("wrong")
+	if !fail.Is(err, fail.Usage) {
+		t.Fatal(err)
+	}
+	roottest.OneLine(t, err)
+	said := strings.ReplaceAll(err.Error(), c.dir, "DIR")
+	golden(t, "wrong.txt", strings.ReplaceAll(said, "; ", ";\n")+"\nhint: "+fail.HintOf(err)+"\n")
 }
 
 func TestExpiredIndexes(t *testing.T) {

@@ -38,3 +38,16 @@ func (r Rootfs) openMounted() (*os.File, error) {
 	}
 	return root, nil
 }
+
+// MountAndOpen mounts r as Mount does, and returns its root directory, opened with O_PATH. The
+// caller closes it. r stays mounted in the mount namespace of the calling thread.
+func (r Rootfs) MountAndOpen() (*os.File, error) {
+	if err := r.Mount(); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenFile(r.Target, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, errors.Join(layer.HostError(fmt.Errorf("open a root filesystem: %w", err)), r.Unmount())
+	}
+	return root, nil
+}

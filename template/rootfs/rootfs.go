@@ -30,6 +30,7 @@ type Rootfs struct {
 	Image   string   // a file with the file system that is mounted on Dir, or a directory that is; "": Dir has the files itself
 	Target  string   // the mount point
 	Scratch string   // a directory in which the layers are mounted for this VPS
+	Whole   bool     // all directories are on the overlay, also those of DataPaths: no container engine runs in it
 	// The VPS's ids 0..Size-1 are the host's from First on. Both zero: the VPS has
 	// no user namespace, and its ids are the host's.
 	First, Size uint32
@@ -102,8 +103,10 @@ func (r Rootfs) Mount() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := r.makeDataDirs(lowers); err != nil {
-		return err
+	if !r.Whole {
+		if err := r.makeDataDirs(lowers); err != nil {
+			return err
+		}
 	}
 	return mountOverlay(r.Target, lowers, r.Upper(), r.work(), r.flags())
 }
