@@ -105,7 +105,11 @@ func (w wanted) checkLive(ctx context.Context) error {
 	}
 	w.problem(w.criu.CheckLimits())
 	w.emptyTrash(ctx) // a copy of a move that was killed or aborted has them
-	if err := w.store.IDsFree(ctx, l.IDs); err != nil {
+	err = w.store.IDsFree(ctx, l.IDs)
+	if err == nil {
+		err = w.unused(l.IDs)
+	}
+	if err != nil {
 		w.problem(fmt.Errorf("its processes keep their user ids: %w there", err))
 	}
 	return nil

@@ -46,9 +46,10 @@ func (d *Draft) AllocateIDs(ctx context.Context, v *vps.VPS, size uint32) error 
 	return d.reserveIDs(ctx, v, func(used []vps.IDRange) (vps.IDRange, error) { return d.store.freeOfProcesses(used, size) })
 }
 
-// TakeIDs is AllocateIDs of a given range. It is fail.Taken if that is not free.
+// TakeIDs is AllocateIDs of a given range. It is fail.Taken if that is not free. Processes
+// that have the ids do not count: Unused.
 func (d *Draft) TakeIDs(ctx context.Context, v *vps.VPS, ids vps.IDRange) error {
-	return d.reserveIDs(ctx, v, func(used []vps.IDRange) (vps.IDRange, error) { return ids, d.store.checkFree(used, ids) })
+	return d.reserveIDs(ctx, v, func(used []vps.IDRange) (vps.IDRange, error) { return ids, checkFree(used, ids) })
 }
 
 // IDsFree is fail.Taken if TakeIDs of the range would fail.
@@ -58,12 +59,12 @@ func (s *Store) IDsFree(ctx context.Context, ids vps.IDRange) error {
 		if err != nil {
 			return err
 		}
-		return s.checkFree(used, ids)
+		return checkFree(used, ids)
 	})
 }
 
-// checkFree is fail.Taken if one of ids is in used, or if a process of the host has it.
-func (s *Store) checkFree(used []vps.IDRange, ids vps.IDRange) error {
+// checkFree is fail.Taken if one of ids is in used.
+func checkFree(used []vps.IDRange, ids vps.IDRange) error {
 	first, end := uint64(ids.First), uint64(ids.First)+uint64(ids.Size)
 	if first < firstIDs || end > endIDs || first%IDUnit != 0 || ids.Size == 0 || ids.Size%IDUnit != 0 {
 		return fail.New(fail.Usage, "invalid user ids: %d from %d on", ids.Size, ids.First)
@@ -73,7 +74,7 @@ func (s *Store) checkFree(used []vps.IDRange, ids vps.IDRange) error {
 			return fail.New(fail.Taken, "the user ids %d to %d are not free", first, end-1)
 		}
 	}
-	return s.Unused(ids)
+	return nil
 }
 
 // reserveIDs writes the range that choose returns into v, and v into the draft. used are
