@@ -128,6 +128,8 @@ func wordsFor(path []string, v *cmdline.Verb) []string {
 		return []string{"registry.example/web"}
 	case v.Args == "NAME URL":
 		return []string{"lab", "https://lab.example.org"}
+	case v.Name == "tag":
+		return []string{"debian-12", "base"}
 	case v.Name == "move":
 		return []string{"web", "host-2"}
 	case v.Name == "rename", v.Name == "clone":

@@ -715,6 +715,26 @@ func (f *fake) PushTemplate(_ context.Context, name, ref string, o runtime.Templ
 	return f.call("PushTemplate", name+" to "+ref, o)
 }
 
+func (f *fake) TagTemplate(_ context.Context, ref, name string, replace bool) (runtime.TemplateInfo, error) {
+	return image(), f.call("TagTemplate", ref+" "+name, struct{ Replace bool }{replace})
+}
+
+func (f *fake) UntagTemplate(_ context.Context, name string) error {
+	return f.call("UntagTemplate", name, nil)
+}
+
+func (f *fake) UpdateTemplate(_ context.Context, name string, o runtime.TemplateRefresh) (runtime.TemplateInfo, bool, error) {
+	return image(), name != "busybox", f.call("UpdateTemplate", name, struct{ Log, Insecure bool }{o.Log != nil, o.Insecure})
+}
+
+func (f *fake) CheckTemplate(_ context.Context, name string, o runtime.TemplateRefresh) (runtime.TemplateCheck, error) {
+	c := runtime.TemplateCheck{Name: name, Digest: image().Digest, Freshness: "current", Origin: "images:debian/13/default"}
+	if name == "old" {
+		c.Freshness, c.Reason = "outdated", "there is sha256:fedcba9876543210"
+	}
+	return c, f.call("CheckTemplate", name, struct{ Insecure bool }{o.Insecure})
+}
+
 func (f *fake) SearchImages(_ context.Context, server string, words []string, o runtime.ImageSearch) ([]runtime.ServerImage, error) {
 	return []runtime.ServerImage{{
 		Product: "debian:trixie:amd64:default", Names: []string{"debian/13/default", "debian/13"}, Distribution: "Debian", Release: "trixie", Variant: "default",

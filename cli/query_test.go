@@ -15,7 +15,7 @@ import (
 func TestQueries(t *testing.T) {
 	queries := []string{
 		"list", "status", "inspect", "stats", "top", "doctor", "logs", "events", "wait", "firewall list", "route list", "publish list",
-		"template list", "template inspect", "template search", "template remote list", "network list", "network inspect", "trash list", "snapshot list", "volume list", "volume inspect",
+		"template list", "template inspect", "template search", "template outdated", "template remote list", "network list", "network inspect", "trash list", "snapshot list", "volume list", "volume inspect",
 	}
 	root := commands((&command.App{}))
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {

@@ -1014,7 +1014,7 @@ func TestCommandsAreComplete(t *testing.T) {
 	others := strings.Fields(`
 		AllPublished Bundle CheckHost Console Diff Doctor DoctorHost Enter Events Exec Firewall Inspect List Logs Network Networks OpenForeign Processes Published ReadText Recipe Recipes
 		Copy Names NamesHere Routing Settings SnapshotSettings Snapshots Stats Template Templates Trash TrashNames Volume Volumes Wait WriteText
-		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate SearchImages ImageServers AddImageServer RemoveImageServer
+		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate TagTemplate UntagTemplate UpdateTemplate CheckTemplate SearchImages ImageServers AddImageServer RemoveImageServer
 		AbortMove Move ReceiveMove SettleMove TakeMove`)
 	covered := map[string]bool{}
 	for _, c := range commands() {

@@ -362,6 +362,12 @@ type templates interface {
 	AddRemote(ctx context.Context, r template.Remote, replace bool) error
 	RemoveRemote(ctx context.Context, name string) error
 	Push(ctx context.Context, name, ref string, o template.PushOptions) error
+	Tag(ctx context.Context, ref, name string, replace bool) (template.Image, error)
+	Untag(ctx context.Context, name string) error
+	Refresh(ctx context.Context, name string, o template.RefreshOptions) (template.Image, error)
+	Check(ctx context.Context, name string, o template.RefreshOptions) (template.Checked, error)
+	// Superseded returns the digests of former images of a name that another image has now.
+	Superseded() (map[string]string, error)
 	Export(ctx context.Context, ref string, w io.Writer, o template.ExportOptions) error
 	Backup(ctx context.Context, base string, r rootfs.Rootfs, w io.Writer, o backups.Options) (layer.LeftOut, error)
 	OpenPush(ctx context.Context, ref string, o template.PushOptions) (backups.Target, error)

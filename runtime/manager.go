@@ -226,7 +226,7 @@ func (m *Manager) warnAll(name vps.Name, warnings []string) {
 func (m *Manager) looker() look.Looker {
 	return look.Looker{
 		Store: m.store, Observer: m.observer(), Tables: m.networkTables(), Containers: m.containers, Networks: m.networks, Applied: m.networks,
-		Capacity: m.capacity, Output: m.output, Recover: m.recoverIfFree, Told: func(name vps.Name) { m.event(m.nameAndID(name), events.Booted) }, ReadOnly: m.readOnly, Warn: m.warn,
+		Capacity: m.capacity, Output: m.output, Recover: m.recoverIfFree, Superseded: m.templates.Superseded, Told: func(name vps.Name) { m.event(m.nameAndID(name), events.Booted) }, ReadOnly: m.readOnly, Warn: m.warn,
 	}
 }
 

@@ -263,15 +263,21 @@ type (
 	TemplateExport = template.ExportOptions
 	TemplateFormat = template.Format
 	TemplatePull   = template.PullOptions
-	TemplatePush   = template.PushOptions
-	ImageServer    = template.Remote
-	ImageSearch    = template.SearchOptions
-	ServerImage    = template.ServerImage
-	Compression    = backups.Compression
-	RecipeInfo     = recipe.Info
-	Progress       = template.Progress
-	Update         = template.Update
+	// TemplateRefresh are the options of UpdateTemplate and CheckTemplate.
+	TemplateRefresh = template.RefreshOptions
+	TemplateCheck   = template.Checked
+	TemplatePush    = template.PushOptions
+	ImageServer     = template.Remote
+	ImageSearch     = template.SearchOptions
+	ServerImage     = template.ServerImage
+	Compression     = backups.Compression
+	RecipeInfo      = recipe.Info
+	Progress        = template.Progress
+	Update          = template.Update
 )
+
+// TemplateOutdated is the Freshness of a template that has a newer image at its origin.
+const TemplateOutdated = template.Outdated
 
 // Unlimited is a size without a limit.
 const Unlimited = layer.Unlimited

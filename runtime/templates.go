@@ -88,6 +88,32 @@ func (m *Manager) PullTemplate(ctx context.Context, ref string, o TemplatePull) 
 	return m.templates.Pull(ctx, ref, o)
 }
 
+// TagTemplate gives the template ref one more name: template.Store.Tag.
+func (m *Manager) TagTemplate(ctx context.Context, ref, name string, replace bool) (TemplateInfo, error) {
+	return m.templates.Tag(ctx, ref, name, replace)
+}
+
+// UntagTemplate takes a name from a template that has several: template.Store.Untag.
+func (m *Manager) UntagTemplate(ctx context.Context, name string) error {
+	return m.templates.Untag(ctx, name)
+}
+
+// UpdateTemplate makes the template name anew from where it came, and returns it and
+// whether it has changed. VPSs keep the old one.
+func (m *Manager) UpdateTemplate(ctx context.Context, name string, o TemplateRefresh) (_ TemplateInfo, changed bool, err error) {
+	old, err := m.templates.Resolve(name)
+	if err != nil {
+		return TemplateInfo{}, false, err
+	}
+	now, err := m.templates.Refresh(ctx, name, o)
+	return now, now.Digest != old.Digest, err
+}
+
+// CheckTemplate says whether there is a newer image where the template name came from.
+func (m *Manager) CheckTemplate(ctx context.Context, name string, o TemplateRefresh) (TemplateCheck, error) {
+	return m.templates.Check(ctx, name, o)
+}
+
 // PushTemplate uploads the template name to a registry as ref.
 func (m *Manager) PushTemplate(ctx context.Context, name, ref string, o TemplatePush) error {
 	return m.templates.Push(ctx, name, ref, o)

@@ -1141,6 +1141,17 @@ func (fakeTemplates) RemoveRemote(context.Context, string) error             { r
 func (fakeTemplates) Pull(context.Context, string, template.PullOptions) (template.Image, error) {
 	return template.Image{}, nil
 }
+func (fakeTemplates) Tag(_ context.Context, ref, _ string, _ bool) (template.Image, error) {
+	return fakeTemplates{}.Resolve(ref)
+}
+func (fakeTemplates) Untag(context.Context, string) error { return nil }
+func (fakeTemplates) Refresh(_ context.Context, name string, _ template.RefreshOptions) (template.Image, error) {
+	return fakeTemplates{}.Resolve(name)
+}
+func (fakeTemplates) Check(_ context.Context, name string, _ template.RefreshOptions) (template.Checked, error) {
+	return template.Checked{Name: name, Freshness: template.Current}, nil
+}
+func (fakeTemplates) Superseded() (map[string]string, error)                           { return nil, nil }
 func (fakeTemplates) Push(context.Context, string, string, template.PushOptions) error { return nil }
 func (fakeTemplates) Export(context.Context, string, io.Writer, template.ExportOptions) error {
 	return nil

@@ -31,19 +31,8 @@ func (s *Store) pullImage(ctx context.Context, remote Remote, at streams.Referen
 	if err != nil {
 		return Image{}, err
 	}
-	server, err := s.connect(remote, o.Insecure)
+	im, server, err := s.findImage(ctx, remote, at, o.Architecture, o.Insecure)
 	if err != nil {
-		return Image{}, err
-	}
-	s.Report(Update{Step: "reading the catalogue of " + remote.Name})
-	all, err := server.Images(ctx)
-	if err != nil {
-		return Image{}, err
-	}
-	im, err := streams.Find(all, at.Image, recipe.DebianName(o.Architecture))
-	if fail.Is(err, fail.NotFound) {
-		return Image{}, fail.New(fail.NotFound, "server %s has %w", remote.Name, err).WithHint("croft template search %s: %s", remote.Name, strings.SplitN(at.Image, "/", 2)[0])
-	} else if err != nil {
 		return Image{}, err
 	}
 	if old.Source == at.String() && old.SourceDigest == im.Digest.String() {
@@ -66,6 +55,24 @@ func (s *Store) pullImage(ctx context.Context, remote Remote, at streams.Referen
 		from.Remove()
 	}
 	return pulled, err
+}
+
+// findImage returns the newest image of an image server for arch.
+func (s *Store) findImage(ctx context.Context, remote Remote, at streams.Reference, arch string, insecure bool) (streams.Image, *streams.Server, error) {
+	server, err := s.connect(remote, insecure)
+	if err != nil {
+		return streams.Image{}, nil, err
+	}
+	s.Report(Update{Step: "reading the catalogue of " + remote.Name})
+	all, err := server.Images(ctx)
+	if err != nil {
+		return streams.Image{}, nil, err
+	}
+	im, err := streams.Find(all, at.Image, recipe.DebianName(arch))
+	if fail.Is(err, fail.NotFound) {
+		err = fail.New(fail.NotFound, "server %s has %w", remote.Name, err).WithHint("croft template search %s: %s", remote.Name, strings.SplitN(at.Image, "/", 2)[0])
+	}
+	return im, server, err
 }
 
 // stageStream downloads an image of an image server, and stages it.

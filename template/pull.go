@@ -5,6 +5,8 @@ import (
 	goruntime "runtime"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"croft/internal/fail"
 	"croft/template/blobs"
 	"croft/template/images"
@@ -65,6 +67,9 @@ type origin struct {
 	name   string // of a template from it, if it is valid
 	// pull is Pull for a caller that has the lock of the template's name.
 	pull func(context.Context, PullOptions) (Image, error)
+	// newest returns the digest of the image that is there now: SourceDigest of an image
+	// that is pulled now.
+	newest func(ctx context.Context, arch string, insecure bool) (digest.Digest, error)
 }
 
 // originOf returns the image to which text refers, one of an image server or of a registry.
@@ -76,6 +81,8 @@ func (s *Store) originOf(text string, extra []Remote) (origin, error) {
 	if ok {
 		return origin{at.String(), at.TemplateName(), func(ctx context.Context, o PullOptions) (Image, error) {
 			return s.pullImage(ctx, remote, at, o)
+		}, func(ctx context.Context, arch string, insecure bool) (digest.Digest, error) {
+			return s.newestAt(ctx, remote, at, arch, insecure)
 		}}, nil
 	}
 	ref, err := registry.Parse(text)
@@ -87,6 +94,8 @@ func (s *Store) originOf(text string, extra []Remote) (origin, error) {
 	}
 	return origin{ref.String(), nameFor(ref), func(ctx context.Context, o PullOptions) (Image, error) {
 		return s.pull(ctx, ref, o)
+	}, func(ctx context.Context, arch string, insecure bool) (digest.Digest, error) {
+		return s.newestIn(ctx, ref, arch, insecure)
 	}}, nil
 }
 

@@ -89,6 +89,10 @@ type Manager interface {
 	ExportTemplate(ctx context.Context, name string, w io.Writer, o runtime.TemplateExport) error
 	PullTemplate(ctx context.Context, ref string, o runtime.TemplatePull) (runtime.TemplateInfo, error)
 	PushTemplate(ctx context.Context, name, ref string, o runtime.TemplatePush) error
+	TagTemplate(ctx context.Context, ref, name string, replace bool) (runtime.TemplateInfo, error)
+	UntagTemplate(ctx context.Context, name string) error
+	UpdateTemplate(ctx context.Context, name string, o runtime.TemplateRefresh) (image runtime.TemplateInfo, changed bool, err error)
+	CheckTemplate(ctx context.Context, name string, o runtime.TemplateRefresh) (runtime.TemplateCheck, error)
 	PruneTemplates(ctx context.Context) error
 	SearchImages(ctx context.Context, server string, words []string, o runtime.ImageSearch) ([]runtime.ServerImage, error)
 	ImageServers(ctx context.Context) ([]runtime.ImageServer, error)

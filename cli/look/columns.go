@@ -94,6 +94,7 @@ func stateColumns() []column {
 		{name: "addresses", value: func(v vpsRow) string { return addresses(v.Info) }},
 		{name: "template", value: func(v vpsRow) string { return v.Template }},
 		{name: "digest", value: func(v vpsRow) string { return v.Digest }, also: func(v vpsRow) string { return display.ShortDigests(v.Digest) }},
+		{name: "outdated", value: func(v vpsRow) string { return strconv.FormatBool(v.Outdated) }},
 		{name: "uuid", value: func(v vpsRow) string { return v.UUID }},
 		{name: "hostname", value: func(v vpsRow) string { return v.Hostname }},
 		{name: "created", value: func(v vpsRow) string { return display.Time(v.Created) }},

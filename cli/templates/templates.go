@@ -30,7 +30,7 @@ func TemplateVerb(a *command.App) *cmdline.Verb {
 		Verbs: []*cmdline.Verb{
 			templateBuildVerb(a), templateCreateVerb(a), templatePullVerb(a), templatePushVerb(a), templateImportVerb(a),
 			templateSearchVerb(a), templateRemoteVerb(a),
-			templateExportVerb(a), templateListVerb(a),
+			templateExportVerb(a), templateListVerb(a), templateTagVerb(a), templateUntagVerb(a), templateUpdateVerb(a), templateOutdatedVerb(a),
 			templateInspectVerb(a), templateRemoveVerb(a), templatePruneVerb(a), templateRecipeVerb(a),
 		},
 	}

@@ -44,10 +44,12 @@ type Looker struct {
 	// Recover gives a running VPS without a monitor a new one, and starts a VPS
 	// that ended without a monitor and should run. It is a no-op for others, and
 	// while another command holds the lock of the VPS.
-	Recover  func(ctx context.Context, name vps.Name)
-	Told     func(name vps.Name) // is called for a VPS that has booted and whose init did not report it; may be nil
-	ReadOnly bool                // do not call Recover, and write no notes
-	Warn     func(string)
+	Recover func(ctx context.Context, name vps.Name)
+	// Superseded returns the digests of templates whose name another image has now.
+	Superseded func() (map[string]string, error)
+	Told       func(name vps.Name) // is called for a VPS that has booted and whose init did not report it; may be nil
+	ReadOnly   bool                // do not call Recover, and write no notes
+	Warn       func(string)
 }
 
 // Containers are the containers of VPSs.
@@ -83,6 +85,7 @@ type Info struct {
 	Hostname    string            `json:"hostname"`
 	Template    string            `json:"template"`
 	Digest      string            `json:"digest"`
+	Outdated    bool              `json:"outdated"` // another image has the name of its template now
 	Created     time.Time         `json:"created"`
 	Started     *time.Time        `json:"started"`
 	Boot        int               `json:"boot"`
@@ -194,7 +197,7 @@ func (l Looker) List(ctx context.Context) ([]Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	claims := tables.ByOwner(l.Tables.All())
+	claims, old := tables.ByOwner(l.Tables.All()), l.superseded()
 	strays, err := l.Containers.Remaining()
 	if err != nil {
 		l.Warn(err.Error())
@@ -221,11 +224,21 @@ func (l Looker) List(ctx context.Context) ([]Info, error) {
 				if l.mayRestart(ctx, all[i]) {
 					all[i] = l.describe(asking, e.VPS, claims.Of(e.VPS), strays)
 				}
+				all[i].Outdated = old[e.VPS.Template.Digest] != ""
 			}
 		})
 	}
 	group.Wait()
 	return all, ctx.Err()
+}
+
+// superseded is Superseded; a store of templates that cannot be read is a warning.
+func (l Looker) superseded() map[string]string {
+	old, err := l.Superseded()
+	if err != nil {
+		l.Warn(fmt.Sprintf("which templates are outdated is not known: %v", err))
+	}
+	return old
 }
 
 // mayRestart reports whether a VPS that should run ended while it had no monitor.
@@ -253,6 +266,7 @@ func (l Looker) Inspect(ctx context.Context, name vps.Name) (Info, error) {
 	}
 	l.Recover(ctx, name)
 	info := l.describe(ctx, v, l.Tables.Of(v), map[string]bool{string(name): true})
+	info.Outdated = l.superseded()[v.Template.Digest] != ""
 	if info.Status == observe.Stopped || info.Status == observe.Restarting {
 		return info, nil
 	}

@@ -1,0 +1,112 @@
+package template
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"croft/internal/fail"
+	"croft/template/recipe"
+	"croft/template/roottest"
+)
+
+// checks compares what Check says of a template, in words.
+func checks(t *testing.T, s *Store, name string, want Freshness, reason string) {
+	t.Helper()
+	c, err := s.Check(context.Background(), name, RefreshOptions{Insecure: true})
+	if err != nil || c.Freshness != want || !strings.Contains(c.Reason, reason) {
+		t.Errorf("%s: %+v, %v, and not %s with %q", name, c, err, want, reason)
+	}
+}
+
+func TestRefreshFromImageServer(t *testing.T) {
+	ctx := context.Background()
+	s := newStore(t, Options{})
+	server := imageServer(t, s, anImage(t, "20260110_0524", "old"))
+	old, err := pullLab(t, s, "test/7", PullOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks(t, s, old.Name, Current, "")
+	server.Serve(anImage(t, "20260210_0524", "new"))
+	checks(t, s, old.Name, Outdated, "there is sha256:")
+	im, err := s.Refresh(ctx, old.Name, RefreshOptions{Insecure: true})
+	if err != nil || im.Name != old.Name || im.Digest == old.Digest {
+		t.Fatalf("%+v, %v", im, err)
+	}
+	checks(t, s, old.Name, Current, "")
+	if all, err := s.Superseded(); err != nil || all[old.Digest] != old.Name {
+		t.Errorf("superseded: %v, %v", all, err)
+	}
+	if _, err := s.Refresh(ctx, old.Name+"@"+old.Digest, RefreshOptions{}); !fail.Is(err, fail.Usage) {
+		t.Errorf("a digest: %v", err)
+	}
+}
+
+func TestRefreshFromRegistry(t *testing.T) {
+	ctx := context.Background()
+	h, s := newHub(t), newStore(t, Options{})
+	h.publish(t, "web:1", published{layers: twoLayers(t)[:1], kind: oci.MediaTypeImageLayer})
+	o := PullOptions{Name: "web", Insecure: true}
+	old, err := s.Pull(ctx, h.host+"/web:1", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks(t, s, "web", Current, "")
+	h.publish(t, "web:1", published{layers: twoLayers(t), kind: oci.MediaTypeImageLayer})
+	checks(t, s, "web", Outdated, "there is sha256:")
+	im, err := s.Refresh(ctx, "web", RefreshOptions{Insecure: true})
+	if err != nil || im.Digest == old.Digest {
+		t.Errorf("%+v, %v", im, err)
+	}
+	checks(t, s, "web", Current, "")
+}
+
+func TestRefreshWithoutOrigin(t *testing.T) {
+	ctx := context.Background()
+	recipes := t.TempDir()
+	s := newStore(t, Options{Recipes: recipes})
+	mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{})
+	checks(t, s, "web", Unknown, "created from files")
+	if _, err := s.Refresh(ctx, "web", RefreshOptions{}); !fail.Is(err, fail.State) {
+		t.Errorf("it says %v", err)
+	}
+	if _, err := s.Refresh(ctx, "absent", RefreshOptions{}); !fail.Is(err, fail.NotFound) {
+		t.Errorf("a missing template: %v", err)
+	}
+	built := func(im Image) error { return s.buildable(im) }
+	if err := built(Image{Name: "other", Recipe: "mine"}); !fail.Is(err, fail.State) {
+		t.Errorf("another name: %v", err)
+	}
+	if err := built(Image{Name: "mine", Recipe: "mine"}); !fail.Is(err, fail.State) {
+		t.Errorf("a recipe that is not there: %v", err)
+	}
+	text, err := recipe.Text("", "debian-13")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(recipes, "mine.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := built(Image{Name: "mine", Recipe: "mine"}); err != nil {
+		t.Errorf("its recipe is there: %v", err)
+	}
+}
+
+func TestRefreshBusybox(t *testing.T) {
+	embeddedBusybox(t)
+	s := newStore(t, Options{})
+	im, err := s.Ensure(context.Background(), "busybox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks(t, s, "busybox", Current, "")
+	again, err := s.Refresh(context.Background(), "busybox", RefreshOptions{})
+	if err != nil || again.Digest != im.Digest {
+		t.Errorf("%+v, %v", again, err)
+	}
+}
