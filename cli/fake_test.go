@@ -215,6 +215,15 @@ func (f *fake) Clone(_ context.Context, to vps.Name, o runtime.CloneOptions) (ru
 	return runtime.Info{Name: to}, f.call("Clone", string(to), o)
 }
 
+func (f *fake) Rebase(_ context.Context, name vps.Name, o runtime.RebaseOptions) (runtime.RebasePlan, error) {
+	p := runtime.RebasePlan{Name: name}
+	p.From, p.To, p.Changed, p.Kept, p.Packages = "sha256:0123456789abcdef", "sha256:fedcba9876543210", 120, []string{"/etc/issue"}, []string{"/var/lib/dpkg/status"}
+	if name == "db" {
+		p.To, p.Changed, p.Kept, p.Packages = p.From, 0, []string{}, []string{}
+	}
+	return p, f.call("Rebase", string(name), o)
+}
+
 func (f *fake) Convert(_ context.Context, name vps.Name, to vps.Storage) error {
 	return f.call("Convert", string(name), to)
 }

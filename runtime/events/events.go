@@ -44,6 +44,7 @@ const (
 	Destroyed      = "destroyed"
 	Restored       = "restored" // from the trash
 	Moved          = "moved"    // to another host
+	Rebased        = "rebased"  // it has another template
 	// Snapshots.
 	SnapshotCreated  = "snapshot-created"
 	SnapshotRestored = "snapshot-restored"
@@ -60,7 +61,7 @@ const UsedPercent = "used-percent"
 // All returns all values of Event.Event.
 func All() []string {
 	return []string{Created, Started, Rebooted, Restarted, Failed, Booted, Stopped, OutOfMemory, LimitReached, DiskNearlyFull, Adopted, Paused, Resumed, Checkpointed,
-		Changed, AddressAdded, AddressRemoved, Renamed, Destroyed, Restored, Moved,
+		Changed, AddressAdded, AddressRemoved, Renamed, Destroyed, Restored, Moved, Rebased,
 		SnapshotCreated, SnapshotRestored, SnapshotDeleted}
 }
 
