@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"croft/cli/cmdline"
 	"croft/cli/command"
@@ -38,7 +39,7 @@ keeps its own version of, and changed files of the package database.`,
 			{Name: "force", Short: "f", Usage: "also if the VPS has installed packages itself"},
 			{Name: "no-trial", Usage: "do not start the VPS to see whether it boots"},
 			{Name: "timeout", Placeholder: "TIME", Usage: "longest time for the boot (default: 90s)"},
-		}, command.TableOptions("with --dry-run, print a JSON array")...),
+		}, command.TableOptions("print the plans as a JSON array")...),
 		Run: a.Run(rebaseVPSs),
 	}
 }
@@ -47,9 +48,6 @@ func rebaseVPSs(ctx context.Context, i *command.Invocation) error {
 	o := runtime.RebaseOptions{
 		Template: command.Get(i, "template", values.TemplateOrImage), DryRun: i.Is("dry-run"), Force: i.Is("force"), NoTrial: i.Is("no-trial"),
 		Timeout: command.Get(i, "timeout", values.Timeout),
-	}
-	for _, option := range []string{"json", "format", "no-header", "wide"} {
-		i.OnlyWith(option, "dry-run")
 	}
 	out := command.OutputOf[runtime.RebasePlan](i)
 	var plans []runtime.RebasePlan
@@ -74,7 +72,7 @@ func rebaseVPSs(ctx context.Context, i *command.Invocation) error {
 		}
 		return nil
 	})
-	if !o.DryRun {
+	if !slices.ContainsFunc([]string{"dry-run", "json", "format", "no-header", "wide"}, i.Has) {
 		return failed
 	}
 	if err := command.PrintAll(out, plans, t); err != nil {

@@ -497,6 +497,13 @@ func createWithDisk(f *faulty) error {
 	return err
 }
 
+func rebaseWeb(o RebaseOptions) func(*faulty) error {
+	return func(f *faulty) error {
+		_, err := f.m.Rebase(background, "web", o)
+		return err
+	}
+}
+
 func snapshotWeb(name string) func(*faulty) error {
 	return func(f *faulty) error {
 		_, err := f.m.CreateSnapshot(background, "web", SnapshotOptions{Name: name, Expire: time.Nanosecond})
@@ -989,6 +996,14 @@ func commands() []trial {
 		{name: "clone of a snapshot of a plain one", method: "Clone", ready: append(slices.Clone(plain), writeFile, snapshotWeb("one")), partial: withoutEdits, do: cloneWeb(CloneOptions{Snapshot: "one"})},
 		{name: "convert to plain", method: "Convert", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), writeFile), undone: true, do: convertWeb(vps.StoragePlain)},
 		{name: "convert to overlay", method: "Convert", ready: append(slices.Clone(plain), writeFile), undone: true, do: convertWeb(vps.StorageOverlay)},
+		{name: "rebase", method: "Rebase", ready: append(slices.Clone(stopped), writeFile), do: rebaseWeb(RebaseOptions{Template: "newer", NoTrial: true})},
+		{name: "rebase with a trial that fails", method: "Rebase", ready: append(slices.Clone(stopped), writeFile), do: func(f *faulty) error {
+			err := rebaseWeb(RebaseOptions{Template: "newer", Timeout: time.Nanosecond})(f)
+			if fail.Is(err, fail.Timeout) && !errors.Is(err, errWorld) { // no guest of the world says that it has booted
+				err = nil
+			}
+			return err
+		}},
 		{name: "destroy of one that was cloned", method: "Destroy", ready: append(slices.Clone(stopped), writeFile, cloneWeb(CloneOptions{})), do: func(f *faulty) error {
 			return f.m.Destroy(background, "web", DestroyOptions{})
 		}},

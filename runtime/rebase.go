@@ -52,7 +52,7 @@ func (m *Manager) Rebase(ctx context.Context, name vps.Name, o RebaseOptions) (R
 	}
 	if len(plan.Packages) > 0 && !o.Force {
 		return plan, fail.New(fail.State, "%s has installed, updated or removed packages itself (%s); its package database would not match the new template",
-			name, some(plan.Packages)).WithHint("croft rebase %s --dry-run", name)
+			name, some(plan.Packages)).WithHint("croft help rebase")
 	}
 	snapshot := rebase.SnapshotName(time.Now())
 	if _, err := m.CreateSnapshot(ctx, name, SnapshotOptions{Name: snapshot, Description: "before croft rebase"}); err != nil {

@@ -1087,7 +1087,11 @@ func (fakeTemplates) Resolve(ref string) (template.Image, error) {
 	if ref == "absent" {
 		return template.Image{}, fail.New(fail.NotFound, "no template %q", ref)
 	}
-	return template.Image{Name: ref, Digest: "sha256:00", Layers: []string{"sha256:01"}, Init: "systemd"}, nil
+	image := template.Image{Name: ref, Digest: "sha256:00", Layers: []string{"sha256:01"}, Init: "systemd"}
+	if ref == "newer" {
+		image.Digest, image.Layers = "sha256:10", []string{"sha256:11"}
+	}
+	return image, nil
 }
 func (fakeTemplates) List() ([]template.Image, error)               { return nil, nil }
 func (fakeTemplates) LayerDirs(template.Image) ([]string, error)    { return []string{"/layer"}, nil }
