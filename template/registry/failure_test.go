@@ -71,7 +71,7 @@ func TestNoRegistryThere(t *testing.T) {
 	host := strings.TrimPrefix(server.URL, "http://")
 	server.Close()
 	_, err := open(t, host+"/team/web:1", false)
-	if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), host+" cannot be reached: ") || strings.Contains(err.Error(), "http") {
+	if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), host+" cannot be reached: ") || !strings.Contains(fail.HintOf(err), "HTTPS_PROXY") || strings.Contains(err.Error(), "http") {
 		t.Errorf("error %v", err)
 	}
 	if !IsTemporary(err) {
