@@ -37,7 +37,7 @@ type ImportOptions struct {
 // Import creates the template name from a tar archive and returns it. The archive
 // contains a root filesystem, an OCI image layout, the output of docker save, or an image of
 // Incus or LXD with its metadata; its files tell which. It may be compressed by gzip, bzip2, xz
-// or zstd. An image of squashfs with a root filesystem is imported too. An existing name
+// or zstd. An image of squashfs, of a disk or of a file system is imported too. An existing name
 // is fail.Taken unless o.Replace is set, an invalid archive fail.Usage. After an error
 // the store has no new image.
 func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOptions) (Image, error) {
@@ -64,7 +64,7 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOp
 		return Image{}, layer.ArchiveFailure(err)
 	}
 	defer plain.Close()
-	im, err := s.importArchive(ctx, st, name, bufio.NewReaderSize(plain, 1<<16), o)
+	im, err := s.importArchive(ctx, st, name, bufio.NewReaderSize(plain, 1<<17), o)
 	if ctx.Err() != nil {
 		return Image{}, ctx.Err()
 	}
@@ -111,24 +111,33 @@ func (s *Store) importArchive(ctx context.Context, st *images.Stage, name string
 	return im, err
 }
 
-// stageArchive stages a layer of the files of a tar archive or of an image of squashfs.
+// stageArchive stages a layer of the files of a tar archive, of an image of squashfs, or of
+// an image of a disk.
 func (s *Store) stageArchive(ctx context.Context, st *images.Stage, r *bufio.Reader, budget *layer.Budget) (images.Layer, error) {
-	if !archive.IsSquashfs(r) {
+	var pack func(ctx context.Context, w io.Writer, file string) error
+	switch {
+	case archive.IsSquashfs(r):
+		pack = archive.PackSquashfs
+	case archive.IsQcow2(r):
+		return images.Layer{}, fail.New(fail.Usage, "it is a disk image in the format qcow2, which croft does not read").WithHint("qemu-img convert -O raw FILE FILE.raw")
+	case archive.IsDisk(r):
+		pack = archive.PackDisk
+	default:
 		return s.StageLayer(ctx, st, r, nil, budget)
 	}
-	file := st.Path("squashfs")
+	file := st.Path("image")
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return images.Layer{}, layer.HostError(err)
 	}
-	_, err = io.Copy(f, budget.Stream(r))
+	err = archive.CopySparse(f, budget.Stream(r))
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
 		return images.Layer{}, layer.ArchiveFailure(err)
 	}
-	return s.StageWritten(ctx, st, nil, budget, func(w io.Writer) error { return archive.PackSquashfs(ctx, w, file) })
+	return s.StageWritten(ctx, st, nil, budget, func(w io.Writer) error { return pack(ctx, w, file) })
 }
 
 // importDir creates the template name from an image in the directory o.Dir.

@@ -19,9 +19,6 @@ import (
 // ErrPlain refuses a request in plain HTTP without Trust.Insecure.
 var ErrPlain = errors.New("it uses plain HTTP")
 
-// unreachableHint is for hosts that cannot be reached.
-const unreachableHint = "check the network and the DNS servers of this host; HTTPS_PROXY=http://HOST:PORT uses a proxy"
-
 // Failure classifies an error of a request to host for subject, and makes one line of it.
 // It returns nil, a classified error and the end of the context unchanged.
 func Failure(subject, host string, err error) error {
@@ -30,7 +27,7 @@ func Failure(subject, host string, err error) error {
 	case err == nil, errors.As(err, &classified), errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
-		return fail.New(fail.Timeout, "%s: %s does not answer: %w", subject, host, bare(err)).WithHint(unreachableHint)
+		return fail.New(fail.Timeout, "%s: %s does not answer: %w", subject, host, bare(err))
 	}
 	var cert *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
@@ -40,8 +37,11 @@ func Failure(subject, host string, err error) error {
 			WithHint("put its CA's certificate into /etc/containers/certs.d/%s/ca.crt", host)
 	case errors.As(err, &record), errors.Is(err, ErrPlain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return fail.New(fail.Host, "%s: %s does not speak TLS", subject, host).WithHint("--insecure allows plain HTTP, if you trust the network to it")
+	case isDial(err):
+		return fail.New(fail.Host, "%s: %s cannot be reached: %w", subject, host, bare(err)).
+			WithHint("check the network and the DNS servers of this host; HTTPS_PROXY=http://HOST:PORT uses a proxy")
 	case IsConnection(err):
-		return fail.New(fail.Host, "%s: %s cannot be reached: %w", subject, host, bare(err)).WithHint(unreachableHint)
+		return fail.New(fail.Host, "%s: %s cannot be reached: %w", subject, host, bare(err))
 	}
 	return fail.New(fail.Host, "%s: %w", subject, bare(err))
 }
@@ -98,4 +98,11 @@ func bare(err error) error {
 		return u.Err
 	}
 	return err
+}
+
+// isDial reports whether there was no connection at all: the name has no address, or nothing
+// answers there.
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
 }

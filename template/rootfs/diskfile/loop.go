@@ -42,7 +42,10 @@ func attach(path string) (*os.File, error) {
 
 // connect opens a free loop device and connects it to an image (LOOP_CONFIGURE, Linux 5.8).
 // The device is there as long as it is open or mounted.
-func connect(image *os.File, flags uint32) (*os.File, error) {
+func connect(image *os.File, flags uint32) (*os.File, error) { return connectPart(image, flags, 0, 0) }
+
+// connectPart is connect for length bytes of the image from offset on; 0 is all of it.
+func connectPart(image *os.File, flags uint32, offset, length int64) (*os.File, error) {
 	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {
 		return nil, fail.New(fail.Host, "this host has no loop devices, which disk limits and squashfs need: %w", err).WithHint("modprobe loop")
@@ -57,7 +60,7 @@ func connect(image *os.File, flags uint32) (*os.File, error) {
 		if err != nil {
 			return nil, hostError("open a loop device", err)
 		}
-		err = configure(device, image, flags)
+		err = configure(device, image, flags, offset, length)
 		if err == nil {
 			return device, nil
 		}
@@ -69,8 +72,9 @@ func connect(image *os.File, flags uint32) (*os.File, error) {
 	return nil, fail.New(fail.Host, "no free loop device for %s", image.Name())
 }
 
-func configure(device, image *os.File, flags uint32) error {
+func configure(device, image *os.File, flags uint32, offset, length int64) error {
 	config := unix.LoopConfig{Fd: uint32(image.Fd())}
+	config.Info.Offset, config.Info.Sizelimit = uint64(offset), uint64(length)
 	config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR | flags
 	copy(config.Info.File_name[:len(config.Info.File_name)-1], image.Name())
 	return ioctl(device, unix.LOOP_CONFIGURE, unsafe.Pointer(&config))
