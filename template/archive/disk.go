@@ -42,6 +42,10 @@ type FileSystem struct {
 // IsDisk reports whether r has an image of a disk, or of one file system of ext4, xfs or
 // btrfs.
 func IsDisk(r *bufio.Reader) bool {
+	const magicAt, magic = 257, "ustar" // of a tar, which may come slowly: read no more of it than its first header
+	if first, _ := r.Peek(sector); len(first) == sector && string(first[magicAt:magicAt+len(magic)]) == magic {
+		return false
+	}
 	head, _ := r.Peek(DiskPeek) // an error means that the archive is shorter
 	return IsQcow2(r) || kindAt(bytes.NewReader(head), 0) != "" || hasTable(head)
 }
