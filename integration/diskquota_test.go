@@ -5,8 +5,6 @@ package integration
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,45 +16,14 @@ import (
 // kernel can mount it for reading alone, which is so without quotas in the kernel.
 func newQuotaSite(t *testing.T) *site {
 	t.Helper()
-	needLoopDevices(t)
-	sites := filepath.Join(filepath.Dir(world.root), "sites")
-	if err := os.MkdirAll(sites, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	image := filepath.Join(sites, "quota.img")
-	at := filepath.Join(sites, "quota")
-	run := func(name string, args ...string) error {
-		out, err := exec.Command(name, args...).CombinedOutput()
-		if err != nil {
-			t.Logf("%s %q: %v: %s", name, args, err, out)
-		}
-		return err
-	}
-	t.Cleanup(func() {
-		if err := os.Remove(image); err != nil {
-			t.Error(err)
-		}
-		_ = os.Remove(at)
-	})
-	if run("truncate", "-s", "1G", image) != nil || run("mkfs.ext4", "-q", "-O", "quota,project", "-E", "quotatype=prjquota", image) != nil {
-		t.Fatal("no file system with quotas")
-	}
-	if err := os.Mkdir(at, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	if run("mount", "-o", "loop,prjquota", image, at) != nil {
-		if run("mount", "-o", "loop,ro", image, at) != nil || run("umount", at) != nil {
+	image := newImage(t, "quota", "mkfs.ext4", "-q", "-O", "quota,project", "-E", "quotatype=prjquota")
+	if !image.mount("loop,prjquota") {
+		if !image.mount("loop,ro") {
 			t.Fatal("the file system cannot be mounted at all")
 		}
 		t.Skip("this kernel has no quotas")
 	}
-	t.Cleanup(func() {
-		// The mounts of a VPS end a moment after its processes.
-		eventually(t, "the file system is not in use", func() bool { return exec.Command("umount", at).Run() == nil })
-	})
-	s := newSite(t)
-	s.root = filepath.Join(at, "root")
-	return s
+	return image.site()
 }
 
 // sh runs a script in a VPS of the site.
