@@ -314,7 +314,7 @@ func TestForeignImports(t *testing.T) {
 	}
 	for prefix := range alone {
 		if !used[prefix] {
-			t.Errorf("nobody imports %s: the rule about it is idle", prefix)
+			t.Errorf("no package imports %s: the rule about it is not needed", prefix)
 		}
 	}
 }

@@ -79,7 +79,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// A new network finds prefixes that nobody has: not the host, not another one.
+// A new network finds prefixes that are free: neither the host nor another network has them.
 func TestNewFindsPrefixes(t *testing.T) {
 	seed := Seed{Avoid: []netip.Prefix{netip.MustParsePrefix("10.90.0.0/24")}}
 	var all []Table

@@ -52,7 +52,7 @@ func (m *Manager) destroyHeld(ctx context.Context, l *state.Locked, o DestroyOpt
 	if err := m.checkKeep(l, v, &o); err != nil {
 		return err
 	}
-	incomplete := v.Creator.PID != 0 // nobody knows it yet
+	incomplete := v.Creator.PID != 0 // no event has named it
 	if v.Protected && !incomplete {
 		return fail.New(fail.State, "%s is protected, and a protected VPS is not destroyed, not even with --force", name).
 			WithHint("croft set %s --protect no", name)

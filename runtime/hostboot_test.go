@@ -136,7 +136,7 @@ func TestWhatABootStarts(t *testing.T) {
 		"init is killed":    {ended(uint32(syscall.SIGKILL)), true},
 		"init exits with 0": {ended(0), false},
 		"init exits with 1": {ended(1 << 8), true},
-		"nobody knows":      {func(h *rebootable) error { return h.ended(holder.End{}) }, true},
+		"it is not known":   {func(h *rebootable) error { return h.ended(holder.End{}) }, true},
 		"stop after an end": {func(h *rebootable) error { return errors.Join(ended(1)(h), h.m.Stop(ctx, "web", StopOptions{})) }, false},
 		"stop and start": {func(h *rebootable) error {
 			return errors.Join(h.m.Stop(ctx, "web", StopOptions{Fast: true}), h.m.Start(ctx, "web", StartOptions{}))

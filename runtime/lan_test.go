@@ -26,7 +26,7 @@ func TestAddressesOfTheLAN(t *testing.T) {
 	o := CreateOptions{Template: "t", Networks: onNetworks("lan")}
 	info, err := m.Create(ctx, "web", o)
 	if err != nil || len(info.Interfaces) != 1 || len(info.Interfaces[0].Addresses) != 1 || info.Interfaces[0].Addresses[0] != "192.0.2.3/24" {
-		t.Fatalf("the first that nobody has is 192.0.2.3: %+v, %v", info.Interfaces, err)
+		t.Fatalf("the first free one is 192.0.2.3: %+v, %v", info.Interfaces, err)
 	}
 	taken := []netip.Addr{netip.MustParseAddr("192.0.2.9")}
 	o.Addresses = []vps.AddAddress{{Address: taken[0]}}

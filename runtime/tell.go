@@ -111,7 +111,7 @@ func (m *Manager) tellCreated(i Info, more ...string) {
 // tellDestroyed records that v was destroyed, and can be restored for the time keep.
 func (m *Manager) tellDestroyed(v vps.VPS, keep time.Duration) {
 	if v.Creator.PID != 0 {
-		return // nobody knows it
+		return // it is not known yet
 	}
 	until := ""
 	if keep > 0 {
@@ -209,7 +209,7 @@ func (m *Manager) tellStopped(v vps.VPS, end state.End, requested bool) {
 // added and removed.
 func (c *change) tell() {
 	if c.was.Creator.PID != 0 {
-		return // nobody knows the VPS yet
+		return // the VPS is not known yet
 	}
 	c.event(c.now.VPS, events.Changed, eventChanges, strings.Join(vps.Words(c.edits...), "; "))
 	tell := func(what, at string, addresses []netip.Addr) {
