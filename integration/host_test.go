@@ -143,7 +143,7 @@ func (s *site) removeCgroups(vps string) {
 	}
 }
 
-// gone reports whether a process has ended; one that nobody has buried has.
+// gone reports whether a process has ended; one that is a zombie has.
 func gone(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	_, after, _ := strings.Cut(string(stat), ") ")

@@ -13,7 +13,7 @@ import (
 // that the frame is known again wherever it comes out.
 const Magic = "cRoFtAtTaCk!"
 
-// Addresses that frames are sent to, and one that nobody has.
+// Addresses that frames are sent to, and one without an owner.
 var (
 	BroadcastMAC = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	GroupMAC     = net.HardwareAddr{0x33, 0x33, 0, 0, 0, 1}

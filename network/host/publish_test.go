@@ -347,7 +347,7 @@ func TestPublishedUDPFollows(t *testing.T) {
 		return string(answer[:n]), err
 	}
 	for range 2 {
-		eventuallySays(t, "nobody has it", "", ask)
+		eventuallySays(t, "no socket has it", "", ask)
 		for i, name := range []string{"alice", "bob"} {
 			if err := p.host.Publish(ctx, []network.Published{{Plan: p.plans[1-i]}, {Plan: p.plans[i], Ports: port}}); err != nil {
 				t.Fatal(err)
