@@ -39,7 +39,7 @@ func (s *Store) Refresh(ctx context.Context, name string, o RefreshOptions) (Ima
 	if err := s.buildable(im); err != nil {
 		return Image{}, err
 	}
-	return s.Build(ctx, name, BuildOptions{Log: o.Log})
+	return s.Build(ctx, name, BuildOptions{Log: o.Log, NoCache: true})
 }
 
 // buildable returns nil if a recipe that croft finds makes im, and else fail.State.

@@ -110,3 +110,24 @@ func TestRefreshBusybox(t *testing.T) {
 		t.Errorf("%+v, %v", again, err)
 	}
 }
+
+// A layer whose recipe and base are the same is built again: there may be newer packages.
+func TestRefreshOfALayer(t *testing.T) {
+	roottest.NeedRoot(t)
+	embeddedBusybox(t)
+	recipes := t.TempDir()
+	if err := os.WriteFile(filepath.Join(recipes, "app.yaml"), []byte("from: busybox\nfiles: [{path: /opt/word, content: x}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var warned []string
+	s := newStore(t, Options{Recipes: recipes, Warn: func(line string) { warned = append(warned, line) }})
+	im, err := s.Build(t.Context(), "app", BuildOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	warned = nil
+	again, err := s.Refresh(t.Context(), "app", RefreshOptions{})
+	if err != nil || len(warned) > 0 || again.Name != im.Name {
+		t.Errorf("%+v, %v, %q", again, err, warned)
+	}
+}
