@@ -8,6 +8,7 @@ type Sandbox struct {
 	Script  string
 	After   string // runs outside, after the service: it succeeds if the options were in effect
 	Plain   bool   // a service without the options succeeds, too
+	CPUs    int    // it succeeds, too, on a machine with fewer CPUs
 	Since   int    // the first version of systemd that has them, if not all have them
 	// Without has, by the host's cgroups ("v1", "v2"), why the options have no effect
 	// there.
@@ -133,7 +134,7 @@ var Sandboxes = []Sandbox{
 	{Options: "Nice=-5", Script: "test $(nice) = -5", Without: noPriority},
 	{Options: "CPUSchedulingPolicy=batch", Script: "chrt -p $$ | grep -q BATCH"},
 	{Options: "CPUSchedulingPolicy=rr CPUSchedulingPriority=1", Script: "chrt -p $$ | grep -q RR", Without: noPriority},
-	{Options: "CPUAffinity=0", Script: "taskset -p $$ | grep -q ': 1$'"},
+	{Options: "CPUAffinity=0", Script: "taskset -p $$ | grep -q ': 1$'", CPUs: 2},
 	{Options: "IOSchedulingClass=idle", Script: "ionice -p $$ | grep -q idle"},
 	{Options: "OOMScoreAdjust=500", Script: "test $(cat /proc/self/oom_score_adj) = 500"},
 	{Options: "OOMScoreAdjust=-500", Script: "test $(cat /proc/self/oom_score_adj) = -500",
