@@ -71,7 +71,7 @@ func TestRebase(t *testing.T) {
 
 	version("rm sbin/init && echo three >srv/version")
 	refused(t, 5, "/var/lib/dpkg/status", "rebase", vps)
-	if r := try("rebase", vps, "--force", "--timeout", "20s"); r.status == 0 || !strings.Contains(r.errOut, "former one again") {
+	if r := try("rebase", vps, "--force", "--timeout", "20s"); r.status == 0 || !strings.Contains(r.errOut, "former template again") {
 		t.Errorf("a template that does not boot: %s", r)
 	}
 	if got := digest(); got != plans[0].To {

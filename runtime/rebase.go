@@ -59,7 +59,7 @@ func (m *Manager) Rebase(ctx context.Context, name vps.Name, o RebaseOptions) (R
 		return plan, err
 	}
 	whole := context.WithoutCancel(ctx)
-	err = m.exchange(ctx, name, image, o)
+	err = m.exchange(ctx, name, image)
 	if err == nil && !o.NoTrial {
 		err = m.tryBoot(ctx, name, o.Timeout)
 	}
@@ -67,6 +67,7 @@ func (m *Manager) Rebase(ctx context.Context, name vps.Name, o RebaseOptions) (R
 		if e := m.RestoreSnapshot(whole, name, snapshot); e != nil {
 			return plan, fmt.Errorf("%w; and it has not got back what it had, which is in the snapshot %s: %w", err, snapshot, e)
 		}
+		err = fmt.Errorf("%w; it has its former template again", err)
 	}
 	if e := m.DeleteSnapshot(whole, name, snapshot); e != nil {
 		m.warn(fmt.Sprintf("%s: the snapshot %s is not deleted: %v", name, snapshot, e))
@@ -163,7 +164,7 @@ func withTemplate(v vps.VPS, image template.Image) vps.VPS {
 }
 
 // exchange gives the VPS name the template image.
-func (m *Manager) exchange(ctx context.Context, name vps.Name, image template.Image, o RebaseOptions) error {
+func (m *Manager) exchange(ctx context.Context, name vps.Name, image template.Image) error {
 	l, v, err := m.lockAndLoadAsIs(ctx, name)
 	if err != nil {
 		return err
@@ -192,14 +193,15 @@ func (m *Manager) exchange(ctx context.Context, name vps.Name, image template.Im
 	return nil
 }
 
-// tryBoot starts a VPS, waits until it has booted, and stops it.
+// tryBoot starts a VPS, waits until it has booted, and stops it. It is stopped after an error,
+// too.
 func (m *Manager) tryBoot(ctx context.Context, name vps.Name, timeout time.Duration) error {
 	err := m.Start(ctx, name, StartOptions{Wait: WaitBooted, Timeout: timeout})
 	if e := m.Stop(context.WithoutCancel(ctx), name, StopOptions{Fast: err != nil}); err == nil {
 		err = e
 	}
 	if err != nil {
-		return fmt.Errorf("it does not boot with the new template, and has its former one again: %w", err)
+		return fmt.Errorf("it does not boot with the new template: %w", err)
 	}
 	return nil
 }

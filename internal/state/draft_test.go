@@ -268,7 +268,7 @@ func TestAllocateIDs(t *testing.T) {
 	}
 }
 
-// A range can be asked for, and is given if nobody has an id of it.
+// A range can be asked for, and is given if all of its ids are free.
 func TestTakeIDs(t *testing.T) {
 	s, dir := newStore(t)
 	s.subIDFiles = []string{dir + "/subuid"}
