@@ -312,13 +312,7 @@ type moveKilled struct{ config, hook, runs string }
 // killMove kills a move of vps, which has the name moved on the other host.
 func (h *otherHost) killMove(t *testing.T, vps, moved string, c moveKilled, options ...string) {
 	t.Helper()
-	reached, release := filepath.Join(h.dir, "reached-"+c.hook), filepath.Join(h.dir, "release-"+c.hook)
-	hook := filepath.Join(h.dir, c.config, "hooks.d", "10-waits")
-	t.Cleanup(func() { _ = os.WriteFile(release, nil, 0o600) }) // the hook ends also if the test fails
-	if err := os.MkdirAll(filepath.Dir(hook), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	h.script(c.config+"/hooks.d/10-waits", fmt.Sprintf("#!/bin/sh\n[ $1 = %s ] || exit 0\n[ ! -e %s ] || exit 0\ntouch %[2]s\nwhile [ ! -e %s ]; do sleep 0.1; done\n", c.hook, reached, release))
+	reached, release := h.hookWaits(t, c.config, c.hook)
 	args := append([]string{"--lock-timeout", "60s", "move", vps, "far", "--name", moved}, options...) // the guard of the last one may still work
 	cmd := h.here(args...)
 	var said strings.Builder
@@ -326,11 +320,9 @@ func (h *otherHost) killMove(t *testing.T, vps, moved string, c moveKilled, opti
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the hook runs", func() bool { return exists(reached) })
+	eventually(t, "the hook runs", reached)
 	kill9(t, cmd.Process.Pid)
-	if err := os.WriteFile(release, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	release()
 	_ = cmd.Wait() // what it has started may hold its output
 	eventually(t, "it runs on one host", func() bool {
 		if now := h.where(vps, moved); now == "here true, there true" {
@@ -340,9 +332,25 @@ func (h *otherHost) killMove(t *testing.T, vps, moved string, c moveKilled, opti
 		}
 		return false
 	})
-	if err := os.Remove(hook); err != nil {
-		t.Error(err)
+}
+
+// hookWaits has a hook wait on the host with these settings, until release or the end of
+// the test. reached reports whether it runs.
+func (h *otherHost) hookWaits(t *testing.T, config, hook string) (reached func() bool, release func()) {
+	t.Helper()
+	begun, end := filepath.Join(h.dir, "reached-"+hook), filepath.Join(h.dir, "release-"+hook)
+	file := filepath.Join(h.dir, config, "hooks.d", "10-waits-"+hook)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
 	}
+	h.script(config+"/hooks.d/10-waits-"+hook, fmt.Sprintf("#!/bin/sh\n[ $1 = %s ] || exit 0\n[ ! -e %s ] || exit 0\ntouch %[2]s\nwhile [ ! -e %s ]; do sleep 0.1; done\n", hook, begun, end))
+	release = func() {
+		if err := os.WriteFile(end, nil, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(release)
+	return func() bool { return exists(begun) }, release
 }
 
 // The command is killed while a hook runs, before the stop, after it, when the other host
