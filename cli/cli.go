@@ -44,6 +44,7 @@ func Main(args []string, umask int) int {
 		Now:     time.Now,
 		Umask:   umask,
 		Replace: replaceProcess,
+		Child:   runChild,
 	}
 	return execute(a, args)
 }

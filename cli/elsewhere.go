@@ -4,8 +4,10 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -39,17 +41,40 @@ func hostOf(a *command.App, line cmdline.Line) (host ssh.Host, elsewhere bool, e
 	return host, true, nil
 }
 
-// runElsewhere becomes the ssh(1) that runs the line on host. It returns after an error
-// only.
+// runElsewhere runs the line on host by ssh(1). Croft becomes ssh if that talks to the user
+// at a terminal, and if the exit status can be that of a command inside. Otherwise croft
+// waits, and tells what helps if ssh fails.
 func runElsewhere(a *command.App, host ssh.Host, line cmdline.Line) error {
 	c := ssh.Command{
 		Words: line.Elsewhere(), Terminal: allTerminals(a), Version: versionOf(debug.ReadBuildInfo()).String(),
-		Missing: int(fail.Host), Invalid: int(fail.Usage),
+		Missing: int(fail.Host), Invalid: int(fail.Usage), SSH: a.Getenv("CROFT_SSH"),
 	}
 	if line.Verb.StatusInside {
 		c.Missing, c.Invalid = fail.ExecFailed, fail.ExecFailed
 	}
-	err := a.Replace(host.Line(c), a.Umask)
+	if c.Terminal || line.Verb.StatusInside {
+		return noSSH(a.Replace(host.Line(c), a.Umask))
+	}
+	status, err := a.Child(host.Line(c), a.Umask)
+	if err != nil {
+		return noSSH(err)
+	}
+	if status == sshFailed {
+		a.Report(line.Path, unreachable(a, host))
+	}
+	return command.Status(status)
+}
+
+// sshFailed is the exit status of ssh(1) after a failure of its own.
+const sshFailed = 255
+
+// unreachable is the error after ssh has printed why it fails.
+func unreachable(a *command.App, host ssh.Host) error {
+	return fail.New(fail.Host, "ssh cannot run croft on %s", host).WithHint("%s", host.Try(a.Getenv("CROFT_SSH")))
+}
+
+// noSSH is the error if ssh does not run.
+func noSSH(err error) error {
 	if errors.Is(err, exec.ErrNotFound) {
 		return fail.New(fail.Host, "this host has no ssh, which reaches other hosts")
 	}
@@ -74,4 +99,24 @@ func replaceProcess(argv []string, umask int) error {
 	}
 	unix.Umask(umask)
 	return unix.Exec(path, argv, os.Environ())
+}
+
+// runChild runs the program argv[0], which has the umask, and returns its exit status. It
+// ends with croft.
+func runChild(argv []string, umask int) (status int, err error) {
+	runtime.LockOSThread() // Pdeathsig is about this thread
+	defer runtime.UnlockOSThread()
+	unix.Umask(umask)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return 0, err
+	}
+	if w, ok := exit.Sys().(syscall.WaitStatus); ok && w.Signaled() {
+		return 128 + int(w.Signal()), nil
+	}
+	return exit.ExitCode(), nil
 }

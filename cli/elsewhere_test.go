@@ -44,8 +44,8 @@ func TestWordsForAnotherHost(t *testing.T) {
 	}
 }
 
-// sent returns the command line of ssh that croft becomes, and its exit status if it
-// becomes none.
+// sent returns the command line of ssh, after "exec" if croft becomes that, and the exit
+// status of croft if there is no ssh.
 func sent(t *testing.T, environment map[string]string, words ...string) (argv []string, status int) {
 	t.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -57,10 +57,15 @@ func sent(t *testing.T, environment map[string]string, words ...string) (argv []
 		Stdio:   runtime.Stdio{In: null, Out: null, Err: null},
 		Connect: func(runtime.Options) (command.Manager, error) { return nil, errors.New("it runs here") },
 		Getenv:  func(name string) string { return environment[name] },
-		Replace: func(ssh []string, _ int) error {
-			argv = ssh
-			return &exec.Error{Name: "ssh", Err: exec.ErrNotFound}
-		},
+	}
+	none := &exec.Error{Name: "ssh", Err: exec.ErrNotFound}
+	a.Replace = func(ssh []string, _ int) error {
+		argv = append([]string{"exec"}, ssh...)
+		return none
+	}
+	a.Child = func(ssh []string, _ int) (int, error) {
+		argv = ssh
+		return 0, none
 	}
 	a.Screen = display.NewScreen(null, a.Getenv, a.Now)
 	return argv, execute(a, append([]string{"croft"}, words...))
@@ -76,7 +81,8 @@ func TestAnotherHost(t *testing.T) {
 		{nil, "-H ssh://far list --json", "ssh -T -- far | 8 2 list --json", 8},
 		{env, "list --json", "ssh -T -l root -p 2222 -- far | 8 2 list --json", 8},
 		{env, "-H near list", "ssh -T -- near | 8 2 list", 8},
-		{nil, "-H far exec web -- id", "ssh -T -- far | 125 125 exec web -- id", 125},
+		{nil, "-H far exec web -- id", "exec ssh -T -- far | 125 125 exec web -- id", 125},
+		{map[string]string{"CROFT_HOST": "far", "CROFT_SSH": "ssh -F x"}, "list", `/bin/sh -c exec ssh -F x "$@" ssh -T -- far | 8 2 list`, 8},
 		{env, "version", "ssh -T -l root -p 2222 -- far | 8 2 version", 8},
 		{env, "man", "", 0},
 		{env, "help list", "", 0},
@@ -99,6 +105,36 @@ func TestAnotherHost(t *testing.T) {
 		}
 		if got != c.want || status != c.status {
 			t.Errorf("%v %s: status %d, %q\nwant %d, %q", c.env, c.words, status, got, c.status, c.want)
+		}
+	}
+}
+
+// If ssh fails, the user gets the command that shows why, and that trusts a new host.
+func TestUnreachableHost(t *testing.T) {
+	for _, c := range []struct {
+		ssh    string
+		status int
+		want   string
+	}{
+		{"", 255, "croft: ssh cannot run croft on root@far:2222\ncroft: hint: ssh -p 2222 root@far true\n"},
+		{"ssh -F x", 255, "croft: ssh cannot run croft on root@far:2222\ncroft: hint: ssh -F x -p 2222 root@far true\n"},
+		{"", 3, ""},
+		{"", 0, ""},
+	} {
+		file, err := os.Create(t.TempDir() + "/stderr")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		a := &command.App{
+			Stdio:  runtime.Stdio{In: file, Out: file, Err: file},
+			Getenv: func(name string) string { return map[string]string{"CROFT_SSH": c.ssh}[name] },
+			Child:  func([]string, int) (int, error) { return c.status, nil },
+		}
+		status := execute(a, []string{"croft", "-H", "root@far:2222", "list"})
+		got, err := os.ReadFile(file.Name())
+		if err != nil || status != c.status || string(got) != c.want {
+			t.Errorf("ssh exits with %d: %d, %q, %v", c.status, status, got, err)
 		}
 	}
 }

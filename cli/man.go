@@ -165,6 +165,7 @@ func manEnd(page *roff.Page, e ending) {
 		{"CROFT_CONFIG_DIR", "Default of --config-dir."},
 		{"CROFT_CGROUP_MANAGER", "Default of --cgroup-manager."},
 		{"CROFT_HOST", "Default of --host."},
+		{"CROFT_SSH", "The ssh that reaches other hosts, with options, as words for a shell (default: ssh)."},
 	}, e.environment...))
 	manItems(page, "FILES", e.files)
 	page.Section("EXAMPLES")

@@ -24,6 +24,7 @@ type link struct {
 	in   io.WriteCloser
 	cmd  *exec.Cmd
 	host ssh.Host
+	app  *command.App
 }
 
 // dialMove runs ssh. A host that does not answer any more ends the connection after half a
@@ -31,7 +32,7 @@ type link struct {
 func dialMove(_ context.Context, a *command.App, host ssh.Host) (runtime.MoveLink, error) {
 	argv := host.Line(ssh.Command{
 		Words: []string{"move", "--receive"}, Version: versionOf(debug.ReadBuildInfo()).String(), Missing: int(fail.Host), Invalid: int(fail.Usage),
-		Options: []string{"ConnectTimeout=20", "ServerAliveInterval=10", "ServerAliveCountMax=3"},
+		Options: []string{"ConnectTimeout=20", "ServerAliveInterval=10", "ServerAliveCountMax=3"}, SSH: a.Getenv("CROFT_SSH"),
 	})
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stderr = a.Stdio.Err
@@ -43,14 +44,10 @@ func dialMove(_ context.Context, a *command.App, host ssh.Host) (runtime.MoveLin
 	if err != nil {
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
-	err = cmd.Start()
-	switch {
-	case errors.Is(err, exec.ErrNotFound):
-		return nil, fail.New(fail.Host, "this host has no ssh, which reaches other hosts")
-	case err != nil:
-		return nil, fail.New(fail.Host, "cannot run ssh: %w", err)
+	if err = cmd.Start(); err != nil {
+		return nil, noSSH(err)
 	}
-	return &link{Reader: out, in: in, cmd: cmd, host: host}, nil
+	return &link{Reader: out, in: in, cmd: cmd, host: host, app: a}, nil
 }
 
 func (l *link) Write(p []byte) (int, error) { return l.in.Write(p) }
@@ -64,8 +61,8 @@ func (l *link) Close() error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &status) && status.ExitCode() == 255:
-		return fail.New(fail.Host, "ssh cannot reach %s", l.host)
+	case errors.As(err, &status) && status.ExitCode() == sshFailed:
+		return unreachable(l.app, l.host)
 	case errors.As(err, &status) && status.ExitCode() > 0:
 		return fail.New(fail.Kind(status.ExitCode()), "croft on %s has failed with exit status %d", l.host, status.ExitCode())
 	}

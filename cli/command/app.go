@@ -19,8 +19,9 @@ type App struct {
 	Getenv  func(string) string
 	Now     func() time.Time
 	Umask   int
-	Replace func(argv []string, umask int) error // by another program; returns after an error only
-	AtOnce  int                                  // limit of VPSs at the same time; 0 is the limit of the command
+	Replace func(argv []string, umask int) error                   // by another program; returns after an error only
+	Child   func(argv []string, umask int) (status int, err error) // another program that ends with this one
+	AtOnce  int                                                    // limit of VPSs at the same time; 0 is the limit of the command
 
 	Line   []string        // the command line without the program's name
 	Screen *display.Screen // stderr

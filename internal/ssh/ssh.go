@@ -2,6 +2,7 @@
 package ssh
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -81,6 +82,7 @@ type Command struct {
 	Missing  int      // the exit status if the host has no croft
 	Invalid  int      // the exit status of an invalid command line
 	Options  []string // more options of ssh: NAME=VALUE
+	SSH      string   // the ssh to use, with options, as words for sh(1); "": ssh
 }
 
 // script runs on the host: the words of the line follow its first arguments. If the line
@@ -91,14 +93,34 @@ const script = `here=$1 missing=$2 invalid=$3; shift 3; unset CROFT_HOST; PATH=$
 	`if [ "$status" = "$invalid" ]; then there=$(croft version </dev/null 2>/dev/null); ` +
 	`[ -z "$there" ] || [ "$there" = "$here" ] || echo "croft: warning: $0 has another version: $there; this host has $here" >&2; fi; exit "$status"`
 
+// Try returns the command line for a shell that tries to log in on h: ssh says what is
+// wrong, and asks whether to trust the key of a host that it does not know. client is that
+// of Command.SSH.
+func (h Host) Try(client string) string {
+	words := []string{cmp.Or(client, "ssh")}
+	if h.Port != 0 {
+		words = append(words, "-p", strconv.Itoa(int(h.Port)))
+	}
+	name := h.Name
+	if h.User != "" {
+		name = h.User + "@" + name
+	}
+	return strings.Join(append(words, name, "true"), " ")
+}
+
 // Line returns the command line of ssh(1) that runs c on h. It has the standard input,
 // output and error of croft there. Its exit status is that of croft there, and 255 after
 // a failure of ssh. The shell of the user there must be one that knows the quotes of sh.
 func (h Host) Line(c Command) []string {
-	line := []string{"ssh", "-T"}
+	line := []string{"ssh"}
+	if c.SSH != "" {
+		line = []string{"/bin/sh", "-c", "exec " + c.SSH + ` "$@"`, "ssh"}
+	}
 	if c.Terminal {
 		// Without the message that the connection is closed.
-		line = []string{"ssh", "-t", "-o", "LogLevel=ERROR"}
+		line = append(line, "-t", "-o", "LogLevel=ERROR")
+	} else {
+		line = append(line, "-T")
 	}
 	for _, o := range c.Options {
 		line = append(line, "-o", o)

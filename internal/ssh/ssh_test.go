@@ -56,6 +56,25 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// The words of CROFT_SSH are for a shell, and those of the line are not.
+func TestOtherClient(t *testing.T) {
+	h := there{t, t.TempDir()}
+	h.has("my-ssh", `printf '%s|' "$@"`)
+	line := Host{Name: "far"}.Line(Command{Words: []string{"list"}, SSH: "my-ssh -F '/my config' -o User=$WHO"})
+	cmd := exec.Command(line[0], line[1:]...)
+	cmd.Env = []string{"PATH=" + h.dir + ":/usr/bin:/bin", "WHO=ann"}
+	out, err := cmd.Output()
+	if want := "-F|/my config|-o|User=ann|-T|--|far|sh -c 'here="; err != nil || !strings.HasPrefix(string(out), want) {
+		t.Errorf("%v: %q, want %q", err, out, want)
+	}
+	if got := (Host{User: "root", Name: "fd00::1", Port: 22}).Try(""); got != "ssh -p 22 root@fd00::1 true" {
+		t.Errorf("to try: %q", got)
+	}
+	if got := (Host{Name: "far"}).Try("my-ssh -F x"); got != "my-ssh -F x far true" {
+		t.Errorf("to try: %q", got)
+	}
+}
+
 // A there is a host, as sshd(8) runs a command: with the shell of the user.
 type there struct {
 	t   *testing.T
