@@ -5,6 +5,7 @@ package integration
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,13 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newQuotaSite is newSite on a file system with project quotas. A test is skipped where the
-// kernel can mount it for reading alone, which is so without quotas in the kernel.
-func newQuotaSite(t *testing.T) *site {
+// newQuotaSite is newSite on a new file system with project quotas. A test is skipped where
+// the kernel can mount it without quotas alone.
+func newQuotaSite(t *testing.T, mkfs ...string) *site {
 	t.Helper()
-	image := newImage(t, "quota", "mkfs.ext4", "-q", "-O", "quota,project", "-E", "quotatype=prjquota")
+	image := newImage(t, "quota", mkfs...)
 	if !image.mount("loop,prjquota") {
-		if !image.mount("loop,ro") {
+		if !image.mount("loop,ro") && !image.mount("loop") {
 			t.Fatal("the file system cannot be mounted at all")
 		}
 		t.Skip("this kernel has no quotas")
@@ -61,8 +62,21 @@ func (s *site) disk(vps string) diskInfo {
 // VPS alone, and df inside shows it. Snapshots, clones, conversions and other kinds of
 // limits keep its files.
 func TestDiskQuota(t *testing.T) {
-	hostAsBefore(t)
-	s := newQuotaSite(t)
+	for kind, mkfs := range map[string][]string{
+		"ext4": {"mkfs.ext4", "-q", "-O", "quota,project", "-E", "quotatype=prjquota"},
+		"xfs":  {"mkfs.xfs", "-q"},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			if _, err := exec.LookPath(mkfs[0]); err != nil {
+				t.Skip("no ", mkfs[0], ": ", err)
+			}
+			hostAsBefore(t)
+			testDiskQuota(t, newQuotaSite(t, mkfs...))
+		})
+	}
+}
+
+func testDiskQuota(t *testing.T, s *site) {
 	if got := s.try("host", "check").out; !strings.Contains(got, "by project quotas") {
 		t.Errorf("host check: %s", got)
 	}

@@ -9,5 +9,6 @@
 // outside and sends back what they print and how they end (agent_test.go). A
 // test may boot the same disks many times, end a boot by having the power cut,
 // and boot with another init than systemd (machine_test.go). QEMU emulates the
-// processor where KVM does not work; no network is there.
+// processor where KVM does not work. No network is there, but
+// a cable between the machines of a test that has two (move_test.go).
 package vm

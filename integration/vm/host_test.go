@@ -17,7 +17,7 @@ import (
 // guest, because it reads all its scripts at each boot: a short run boots it once.
 const (
 	shortSystemd = "^(TestPauseAndResume|TestKilledMonitor|TestFirewallInside|TestLimits|TestSetLimits|TestSetResources|TestSystemdKeepsResources|TestOwnView|TestKilledForMemory|TestRefusedProcessesAreMessages|TestDoctor|TestDevices|TestDiskQuota|TestDiskImageGrowsLive|TestDebian|" +
-		"TestOCILife|TestOCISystemdCgroup|TestOCIHostCgroups)$/^(memory|debian-12|croft_oci)$"
+		"TestOCILife|TestOCISystemdCgroup|TestOCIHostCgroups)$/^(memory|debian-12|croft_oci|ext4)$"
 	shortWithoutSystemd = "^(TestPauseAndResume|TestLimits|TestSetLimits|TestSetResources|TestOwnView|TestDebian)$/^(memory|debian-12-sysvinit)$"
 )
 

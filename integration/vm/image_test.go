@@ -23,8 +23,8 @@ const suite = "trixie"
 // tests call in the last one.
 var packages = strings.Fields(`
 	linux-image-cloud-amd64 initramfs-tools systemd-sysv udev dbus apparmor
-	iptables nftables iproute2 kmod procps e2fsprogs util-linux mount
-	busybox-static iputils-ping conntrack criu xz-utils zstd gzip tar ca-certificates`)
+	iptables nftables iproute2 kmod procps e2fsprogs util-linux mount openssh-server
+	busybox-static iputils-ping conntrack criu xfsprogs btrfs-progs xz-utils zstd gzip tar ca-certificates`)
 
 // withoutDocs keeps out of the machine what nobody reads there.
 var withoutDocs = []string{

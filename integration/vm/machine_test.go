@@ -23,7 +23,9 @@ import (
 // as it likes. At the end of the test it is switched off.
 type machine struct {
 	disks []string
-	logs  string // a directory that is kept
+	logs  string   // a directory that is kept
+	lan   *os.File // one end of a cable, nil without a network
+	mac   string   // of the interface at the cable
 
 	boots int
 	pace  pace
@@ -42,7 +44,13 @@ type bootOptions struct {
 // newMachine makes a machine that has never been booted.
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{logs: filepath.Join(world.cache, "logs", strings.ReplaceAll(t.Name(), "/", "-"))}
+	return newNamedMachine(t, t.Name())
+}
+
+// newNamedMachine is newMachine for a test that has several.
+func newNamedMachine(t *testing.T, name string) *machine {
+	t.Helper()
+	m := &machine{logs: filepath.Join(world.cache, "logs", strings.ReplaceAll(name, "/", "-"))}
 	dir := m.logs + ".disks"
 	for _, d := range []string{m.logs, dir} {
 		if err := os.RemoveAll(d); err != nil {
@@ -89,6 +97,9 @@ func (m *machine) boot(t *testing.T, o bootOptions) {
 	m.qemu = exec.Command("qemu-system-x86_64", m.arguments(o)...)
 	m.qemu.Stdout, m.qemu.Stderr = &said, &said
 	m.qemu.ExtraFiles = []*os.File{theirs}
+	if m.lan != nil {
+		m.qemu.ExtraFiles = append(m.qemu.ExtraFiles, m.lan)
+	}
 	m.qemu.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	if err := m.qemu.Start(); err != nil {
 		m.qemu = nil
@@ -127,10 +138,27 @@ func (m *machine) arguments(o bootOptions) []string {
 		"-chardev", "socket,id=port,fd=3",
 		"-device", "virtserialport,chardev=port,name=" + portName,
 	}, world.accel.arguments()...)
+	if m.lan != nil {
+		args = append(args, "-netdev", "socket,id=lan,fd=4", "-device", "virtio-net-pci,netdev=lan,mac="+m.mac)
+	}
 	for _, disk := range m.disks {
 		args = append(args, "-drive", "if=virtio,format=qcow2,file="+disk)
 	}
 	return args
+}
+
+// connect lays a cable between two machines that are off.
+func connect(t *testing.T, a, b *machine) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range []*machine{a, b} {
+		end := os.NewFile(uintptr(fds[i]), "cable")
+		t.Cleanup(func() { end.Close() })
+		m.lan, m.mac = end, fmt.Sprintf("52:54:00:00:00:%02x", i+1)
+	}
 }
 
 func (m *machine) console() string {
