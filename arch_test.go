@@ -85,7 +85,7 @@ var arrows = map[string][]string{
 	"network/host":        {"network", "internal/inside", "internal/nsthread", "internal/vps", "internal/flock"},
 	"network/guest":       nil,
 	"template": {
-		"template/archive", "template/backups", "template/blobs", "template/busybox", "template/facts", "template/images", "template/layer", "template/recipe", "template/registry", "template/rootfs", "template/rootfs/tree", "template/streams", "template/transfer",
+		"template/archive", "template/backups", "template/blobs", "template/busybox", "template/egress", "template/facts", "template/images", "template/layer", "template/recipe", "template/registry", "template/rootfs", "template/rootfs/tree", "template/streams", "template/transfer",
 		"internal/initkind", "internal/nsthread", "internal/atomicfile",
 	},
 	"template/images": {
@@ -107,6 +107,7 @@ var arrows = map[string][]string{
 	"template/registry":            {"template/transfer"},
 	"template/streams":             {"template/transfer", "internal/atomicfile"},
 	"template/transfer":            nil,
+	"template/egress":              {"internal/nsthread"},
 	"template/streams/imageserver": nil,
 	"runtime/container":            {"internal/nsthread", "internal/inherited", "internal/flock", "internal/atomicfile"},
 	"runtime/holder":               {"runtime/holder/protocol", "internal/atomicfile"},
@@ -157,7 +158,8 @@ var alone = map[string][]string{
 	"github.com/cilium/ebpf":                 {"network", "network/host"},
 	"github.com/coreos/go-iptables":          {"network/host"},
 	"github.com/google/nftables":             {"network", "network/host"},
-	"github.com/vishvananda/netlink":         {"network/host"},
+	"github.com/vishvananda/netlink":         {"network/host", "template/egress"},
+	"github.com/elazarl/goproxy":             {"template/egress"},
 	"github.com/google/go-cmp":               nil, // tests
 	"github.com/rogpeppe/go-internal":        nil,
 	"github.com/go-crypt/crypt":              {"cli/values"},

@@ -11,6 +11,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/template/busybox"
+	"croft/template/egress"
 	"croft/template/images"
 	"croft/template/layer"
 	"croft/template/recipe"
@@ -33,8 +34,8 @@ type BuildOptions struct {
 // an error nothing of the build is left.
 //
 // The distribution's tool and the packages' scripts run as root of a user namespace
-// that has none of the host's own users, and in mount, pid, ipc and uts namespaces
-// of their own. They use the host's network, for the download of packages.
+// that has none of the host's own users, and in mount, pid, ipc, uts and network namespaces
+// of their own. The network has nothing but a proxy for downloads (egress).
 func (s *Store) Build(ctx context.Context, name string, o BuildOptions) (Image, error) {
 	p, err := s.plan(ctx, name, o)
 	if err != nil {
@@ -159,7 +160,7 @@ func (s *Store) run(ctx context.Context, st *images.Stage, j recipe.Job, o Build
 	return l, created, err
 }
 
-// execute runs j. mount mounts a root filesystem for it, see recipe.StartInSandbox. use reads what j prints. execute
+// execute runs j. mount mounts a root filesystem for it, see recipe.Sandbox. use reads what j prints. execute
 // returns the date of the newest package index.
 func (s *Store) execute(ctx context.Context, st *images.Stage, j recipe.Job, o BuildOptions, mount func() (*os.File, error), use func(ctx context.Context, stdout io.Reader) error) (newest time.Time, err error) {
 	if err := buildDir(st, j, s.o.BuildIDs); err != nil {
@@ -167,7 +168,9 @@ func (s *Store) execute(ctx context.Context, st *images.Stage, j recipe.Job, o B
 	}
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cmd := j.Command(inner, s.o.BuildIDs)
+	network := egress.New(egress.Options{Upstream: j.Proxy, Named: j.Archives})
+	defer network.Close()
+	cmd := j.Command(inner, s.o.BuildIDs, egress.Env()...)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return newest, err
@@ -176,8 +179,9 @@ func (s *Store) execute(ctx context.Context, st *images.Stage, j recipe.Job, o B
 	if err != nil {
 		return newest, err
 	}
-	t := &toolOutput{tool: j.Tool, to: o.Progress, log: o.Log}
-	release, err := recipe.StartInSandbox(st.Path(buildDirName), mount, cmd.Start)
+	t := &toolOutput{tool: j.Tool, to: o.Progress, log: o.Log, refused: network.Refused}
+	sandbox := recipe.Sandbox{Dir: st.Path(buildDirName), Archives: j.Archives, Mount: mount, Enter: network.Enter}
+	release, err := sandbox.Start(cmd.Start)
 	defer release()
 	if err != nil {
 		return newest, startFailure(j.Tool, err)

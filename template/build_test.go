@@ -31,7 +31,7 @@ func TestToolOutput(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log bytes.Buffer
-			tr := &toolOutput{tool: "mmdebstrap", to: func(Update) {}, log: &log}
+			tr := &toolOutput{tool: "mmdebstrap", to: func(Update) {}, log: &log, refused: func() string { return "" }}
 			tr.read(strings.NewReader(c.lines))
 			err := tr.failure(errors.New("exit status 1"))
 			if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), c.says) {
@@ -120,6 +120,8 @@ cp ../note note
 id -u >uid
 awk '{ print $1, $2, $3 }' /proc/self/uid_map >map
 ls /tmp >tmp
+for d in /home /root /run /srv; do ls -A "$d"; done >hidden
+tail -n +3 /proc/net/dev | cut -d : -f 1 | tr -d ' ' >net
 echo $$ >pid
 { true >`+victim+`; } 2>/dev/null && echo yes >wrote || echo no >wrote
 kill -0 `+fmt.Sprint(os.Getpid())+` 2>/dev/null && echo yes >signalled || echo no >signalled
@@ -130,7 +132,7 @@ exec tar c .
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := fmt.Sprintf("-rw-r--r-- map \"0 %d 65536\\n\"\n-rw-r--r-- note \"hello\\n\"\n-rw-r--r-- pid \"1\\n\"\n-rw-r--r-- signalled \"no\\n\"\n"+
+	want := fmt.Sprintf("-rw-r--r-- hidden \"\"\n-rw-r--r-- map \"0 %d 65536\\n\"\n-rw-r--r-- net \"lo\\n\"\n-rw-r--r-- note \"hello\\n\"\n-rw-r--r-- pid \"1\\n\"\n-rw-r--r-- signalled \"no\\n\"\n"+
 		"-rw-r--r-- sysctl \"no\\n\"\n-rw-r--r-- tmp \"croft\\n\"\n-rw-r--r-- uid \"0\\n\"\n-rw-r--r-- wrote \"no\\n\"\n", DefaultBuildIDs)
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

@@ -29,8 +29,9 @@ type toolOutput struct {
 	last     string    // the last line that is not empty
 	errors   []string  // error messages of the tool and of scripts, at most 10
 	missing  recipe.MissingPackages
-	full     bool   // the disk is full
-	reported Update // the last one
+	full     bool          // the disk is full
+	refused  func() string // the address of this host that the build wanted and did not get, or ""
+	reported Update        // the last one
 }
 
 // maxLine is the largest length of a line; a longer one is split.
@@ -97,6 +98,9 @@ func (t *toolOutput) failure(err error) error {
 		why = t.errors[0]
 	}
 	failed := fail.New(fail.Host, "%s: %s (%w)", t.tool, cmp.Or(why, "it printed nothing"), err)
+	if addr := t.refused(); addr != "" {
+		return failed.WithHint("a build cannot connect to %s, which is this host, unless --mirror, or repositories or proxy of the recipe, names it", addr)
+	}
 	if strings.Contains(why, "is expired") || strings.Contains(why, "not valid yet") {
 		return failed.WithHint("check the clock; a recipe with check-valid-until: false accepts expired package indexes")
 	}

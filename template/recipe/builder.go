@@ -20,7 +20,10 @@ type Job struct {
 	Tool  string            // the program whose output croft reads: mmdebstrap or debootstrap
 	Shell string            // a script for /bin/sh -eu in the build's namespaces
 	Files map[string]string // names and contents in the build's directory, /tmp/croft
-	Env   []string          // NAME=value
+	Env   []string          // NAME=value; those of the proxy come with the build's network
+
+	Proxy    string   // the URL of a proxy for downloads; "" is those of croft's environment
+	Archives []string // the URLs of package archives that the recipe or its user names
 }
 
 // The tools that create a Debian root filesystem, the preferred first.
@@ -58,13 +61,13 @@ func findKeyring() error {
 	return nil
 }
 
-// enter begins each script. StartInSandbox and Command have set up the rest.
+// enter begins each script. Sandbox and Command have set up the rest.
 const enter = `mount -t proc proc /proc
 cd /tmp/croft
 `
 
 // inside runs a script of the recipe in the new system at "$1".
-const insideScript = `chroot "$1" /usr/bin/env -i PATH=` + buildPath + ` HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" /bin/sh -eu -c "$(cat /tmp/croft/%[1]s)" || { echo "croft-failed: %[1]s" >&2; exit 1; }`
+const insideScript = `chroot "$1" /usr/bin/env -i PATH=` + buildPath + ` HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH"` + passProxies + ` /bin/sh -eu -c "$(cat /tmp/croft/%[1]s)" || { echo "croft-failed: %[1]s" >&2; exit 1; }`
 
 func insideCommand(script string) string { return fmt.Sprintf(insideScript, script) }
 
@@ -93,12 +96,15 @@ func (r Recipe) afterPackages(files map[string]string, epoch time.Time) []string
 	return all
 }
 
-// proxyEnv returns the environment for downloads through the recipe's proxy.
-func (r Recipe) proxyEnv() []string {
-	if r.Proxy == "" {
-		return nil
+// archives returns the URLs of package archives that r names, and mirror if it is not "".
+func (r Recipe) archives(mirror string) (all []string) {
+	if mirror != "" {
+		all = append(all, mirror)
 	}
-	return []string{"http_proxy=" + r.Proxy, "https_proxy=" + r.Proxy}
+	for _, p := range r.Repositories {
+		all = append(all, p.URI)
+	}
+	return all
 }
 
 // printDates prints the date of each package index. The newest is the image's date.
@@ -111,7 +117,7 @@ func Plan(r Recipe, tool, mirror string) (Job, error) {
 	if err != nil {
 		return Job{}, err
 	}
-	j := Job{Tool: tool, Files: map[string]string{}}
+	j := Job{Tool: tool, Files: map[string]string{}, Proxy: r.Proxy, Archives: r.archives(mirror)}
 	j.Env = []string{
 		"PATH=" + buildPath, "HOME=/tmp/croft", "TMPDIR=/tmp/croft", "LC_ALL=C.UTF-8",
 		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch.Unix()),
@@ -119,7 +125,6 @@ func Plan(r Recipe, tool, mirror string) (Job, error) {
 	if r.Scripts.PreInstall != "" {
 		j.Files["pre-install"] = r.Scripts.PreInstall
 	}
-	j.Env = append(j.Env, r.proxyEnv()...)
 	after := r.afterPackages(j.Files, epoch)
 	for i, p := range r.Repositories {
 		j.Files[fmt.Sprintf("repository-%d.sources", i)] = p.deb822()
@@ -163,8 +168,8 @@ func mmdebstrapCommand(r Recipe, mirror string, after []string) []string {
 	return args
 }
 
-// passProxies continues an env(1) command with the variables of the proxies that are set.
-const passProxies = `${http_proxy:+ http_proxy=$http_proxy}${https_proxy:+ https_proxy=$https_proxy}${no_proxy:+ no_proxy=$no_proxy}`
+// passProxies continues an env(1) command with the variables of the build's proxy.
+const passProxies = ` http_proxy=$http_proxy https_proxy=$https_proxy`
 
 // updates adds the release's updates and security updates from the same mirror.
 // mmdebstrap adds them by default, debootstrap does not.

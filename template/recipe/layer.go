@@ -18,10 +18,8 @@ const AptGet = "apt-get"
 // PlanLayer returns the job that makes the changes of r, which has From, in RootDir. It runs
 // nothing and reads nothing. Files of the recipe get the time at.
 func PlanLayer(r Recipe, at time.Time) Job {
-	j := Job{Tool: AptGet, Files: map[string]string{}}
-	j.Env = append([]string{
-		"PATH=" + buildPath, "HOME=/tmp/croft", "TMPDIR=/tmp/croft", "LC_ALL=C.UTF-8", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", at.Unix()),
-	}, r.proxyEnv()...)
+	j := Job{Tool: AptGet, Files: map[string]string{}, Proxy: r.Proxy, Archives: r.archives("")}
+	j.Env = []string{"PATH=" + buildPath, "HOME=/tmp/croft", "TMPDIR=/tmp/croft", "LC_ALL=C.UTF-8", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", at.Unix())}
 	if r.Scripts.PreInstall != "" {
 		j.Files["pre-install"] = r.Scripts.PreInstall
 	}
@@ -33,7 +31,7 @@ func PlanLayer(r Recipe, at time.Time) Job {
 }
 
 // layerMounts gives a job what programs in the root filesystem "$1" need, on mounts of its
-// own: devices, /proc, empty /tmp and /run, and the host's resolvers.
+// own: devices, /proc, empty /tmp and /run, and no resolvers.
 const layerMounts = `set -- ` + RootDir + `
 mkdir -p "$1/proc" "$1/dev" "$1/tmp" "$1/run" "$1/etc"
 mount --rbind /proc "$1/proc"
@@ -49,9 +47,9 @@ mount -t tmpfs -o mode=755 tmpfs "$1/run"
 if [ -L "$1/etc/resolv.conf" ] || ! [ -f "$1/etc/resolv.conf" ]; then
 	link=$(readlink "$1/etc/resolv.conf") || link=
 	rm -f "$1/etc/resolv.conf"
-	cat /etc/resolv.conf >"$1/etc/resolv.conf"
+	: >"$1/etc/resolv.conf"
 else
-	cat /etc/resolv.conf >/tmp/croft/resolv.conf
+	: >/tmp/croft/resolv.conf
 	mount --bind /tmp/croft/resolv.conf "$1/etc/resolv.conf"
 fi
 `

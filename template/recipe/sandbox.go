@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -11,19 +12,34 @@ import (
 	"croft/template/layer"
 )
 
-// StartInSandbox calls start on a thread with a mount namespace of its own, where
-// /tmp is empty except for dir at /tmp/croft. mount, if it is not nil, mounts a root
-// filesystem there and opens it; the process sees it at RootDir. It returns when start has
+// A Sandbox is what a build's processes see of the host, beside the namespaces of
+// Job.Command: its programs and the files that all users can read, without hidden
+// directories.
+type Sandbox struct {
+	Dir      string                   // of the build; they see it at /tmp/croft, and nothing else in /tmp
+	Archives []string                 // URLs; directories of the host that these name are not hidden
+	Mount    func() (*os.File, error) // mounts a root filesystem and opens it; they see it at RootDir. Nil is none
+	Enter    func() error             // moves the calling thread to the network that they have
+}
+
+// hidden are directories of the host that a build sees empty: files of its users, and
+// sockets of its services. The kernel does not protect a socket by a mount namespace.
+var hidden = []string{"/home", "/media", "/mnt", "/root", "/run", "/srv"}
+
+// Start calls start on a thread that is in the sandbox. It returns when start has
 // returned, with its error. The thread ends when the caller calls release, also after an
 // error. The kernel then kills the process that start has started with Pdeathsig.
 //
 // The thread makes the mounts, and not the build's first process, because only
-// the host's root may enter the directories above dir.
-func StartInSandbox(dir string, mount func() (*os.File, error), start func() error) (release func(), err error) {
+// the host's root may enter the directories above Dir.
+func (s Sandbox) Start(start func() error) (release func(), err error) {
 	started, released := make(chan error), make(chan struct{})
 	go func() {
 		err := nsthread.PrivateMounts(func() {
-			err := mountSandbox(dir, mount)
+			err := layer.HostError(s.mount())
+			if err == nil {
+				err = layer.HostError(s.Enter())
+			}
 			if err == nil {
 				err = start()
 			}
@@ -37,22 +53,26 @@ func StartInSandbox(dir string, mount func() (*os.File, error), start func() err
 	return func() { close(released) }, <-started
 }
 
-// mountSandbox mounts an empty /tmp, and in it dir, and what mount has opened.
-func mountSandbox(dir string, mount func() (*os.File, error)) error {
-	top, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0) // dir may be below /tmp
+func (s Sandbox) mount() error {
+	top, err := os.OpenFile(s.Dir, unix.O_PATH|unix.O_DIRECTORY, 0) // it may be in a directory that is hidden
 	if err != nil {
-		return layer.HostError(fmt.Errorf("open a build's directory: %w", err))
+		return fmt.Errorf("open a build's directory: %w", err)
 	}
 	defer top.Close()
 	var root *os.File
-	if mount != nil {
-		if root, err = mount(); err != nil {
+	if s.Mount != nil {
+		if root, err = s.Mount(); err != nil {
 			return err
 		}
 		defer root.Close()
 	}
 	if err := unix.Mount("tmpfs", "/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
-		return layer.HostError(fmt.Errorf("mount a build's /tmp: %w", err))
+		return fmt.Errorf("mount a build's /tmp: %w", err)
+	}
+	for _, dir := range hidden {
+		if err := s.hide(dir); err != nil {
+			return err
+		}
 	}
 	if err := bindAt(top, "/tmp/croft"); err != nil || root == nil {
 		return err
@@ -60,13 +80,30 @@ func mountSandbox(dir string, mount func() (*os.File, error)) error {
 	return bindAt(root, RootDir)
 }
 
+// hide makes a directory of the host empty. No-op if it is missing, or a link, or if an
+// archive is in it.
+func (s Sandbox) hide(dir string) error {
+	for _, archive := range s.Archives {
+		if _, path, ok := strings.Cut(archive, ":"); ok && strings.HasPrefix("/"+strings.TrimLeft(path, "/"), dir+"/") {
+			return nil
+		}
+	}
+	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
+		return nil
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY, "mode=755"); err != nil {
+		return fmt.Errorf("hide %s from a build: %w", dir, err)
+	}
+	return nil
+}
+
 // bindAt mounts the open directory dir at the new directory at.
 func bindAt(dir *os.File, at string) error {
 	if err := os.Mkdir(at, 0o755); err != nil {
-		return layer.HostError(err)
+		return err
 	}
 	if err := unix.Mount("/proc/self/fd/"+strconv.Itoa(int(dir.Fd())), at, "", unix.MS_BIND, ""); err != nil {
-		return layer.HostError(fmt.Errorf("mount %s for a build: %w", at, err))
+		return fmt.Errorf("mount %s for a build: %w", at, err)
 	}
 	return nil
 }
