@@ -64,3 +64,11 @@ func (m *Manager) unmet(was, now vps.Limits) []string {
 	disks, _ := m.disksOf(now)
 	return hostfacts.Unmet(was, now, m.capacity(), disks)
 }
+
+// boundBuild gives the build of a template the limits that a VPS has by default.
+func boundBuild(e container.Engine) func(ctx context.Context, pid int) (remove func(), err error) {
+	return func(ctx context.Context, pid int) (remove func(), err error) {
+		c := hostfacts.Capacity()
+		return e.BoundBuild(ctx, pid, c.DefaultMemory(), c.DefaultPIDs())
+	}
+}

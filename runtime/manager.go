@@ -103,12 +103,13 @@ func New(o Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	images := template.Open(store.TemplatesDir(), template.Options{Progress: o.Progress, Warn: warn})
+	engine := container.Engine{Root: paths.Containers(store), Manager: cgroups}
+	images := template.Open(store.TemplatesDir(), template.Options{Progress: o.Progress, Warn: warn, Bound: boundBuild(engine)})
 	m := &Manager{
 		store:     store,
 		templates: images,
 		machine: machine{
-			containers: container.Engine{Root: paths.Containers(store), Manager: cgroups},
+			containers: engine,
 			networks: hostnet.Networks{Open: func() (*host.Host, error) {
 				h, err := host.NewHost(warn)
 				if err == nil {

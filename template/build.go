@@ -2,6 +2,7 @@ package template
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -179,6 +180,10 @@ func (s *Store) execute(ctx context.Context, st *images.Stage, j recipe.Job, o B
 	if err != nil {
 		return newest, err
 	}
+	begin, err := cmd.StdinPipe()
+	if err != nil {
+		return newest, err
+	}
 	t := &toolOutput{tool: j.Tool, to: o.Progress, log: o.Log, refused: network.Refused}
 	sandbox := recipe.Sandbox{Dir: st.Path(buildDirName), Archives: j.Archives, Mount: mount, Enter: network.Enter}
 	release, err := sandbox.Start(cmd.Start)
@@ -186,6 +191,9 @@ func (s *Store) execute(ctx context.Context, st *images.Stage, j recipe.Job, o B
 	if err != nil {
 		return newest, startFailure(j.Tool, err)
 	}
+	unbound := s.bound(ctx, cmd.Process.Pid)
+	defer unbound()
+	begin.Close() // it waits for this
 	read := make(chan struct{})
 	go func() {
 		t.read(stderr)
@@ -204,6 +212,20 @@ func (s *Store) execute(ctx context.Context, st *images.Stage, j recipe.Job, o B
 		err = ctx.Err() // other errors are results of the kill
 	}
 	return t.newest, err
+}
+
+// bound limits the build whose first process is pid, and returns what takes that back. A
+// host where that cannot be gets a warning.
+func (s *Store) bound(ctx context.Context, pid int) (remove func()) {
+	if s.o.Bound == nil {
+		return func() {}
+	}
+	remove, err := s.o.Bound(ctx, pid)
+	if err != nil {
+		s.Warn(fmt.Sprintf("this build has no limits of memory and processes: %v", err))
+		return func() {}
+	}
+	return remove
 }
 
 func startFailure(tool string, err error) error {

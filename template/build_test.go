@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"croft/internal/fail"
 	"croft/internal/nsthread"
 	"croft/template/busybox"
@@ -142,6 +144,25 @@ exec tar c .
 	}
 	if left := files(t, s); left != "" {
 		t.Errorf("left\n%s", left)
+	}
+}
+
+// A build is limited before it begins, and no longer when it has ended.
+func TestABuildIsLimited(t *testing.T) {
+	roottest.NeedRoot(t)
+	removed := 0
+	s := newStore(t, Options{Bound: func(_ context.Context, pid int) (func(), error) {
+		err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 77, Max: 77}, nil)
+		return func() { removed++ }, err
+	}})
+	got, err := runJob(context.Background(), t, s, "mkdir root && cd root && ulimit -n >limit && exec tar c .", BuildOptions{})
+	if want := "-rw-r--r-- limit \"77\\n\"\n"; err != nil || got != want || removed != 1 {
+		t.Errorf("got %s, %v; the limits were removed %d times", got, err, removed)
+	}
+	warned := ""
+	s = newStore(t, Options{Warn: func(w string) { warned += w }, Bound: func(context.Context, int) (func(), error) { return nil, errors.New("no cgroups") }})
+	if _, err := runJob(context.Background(), t, s, "mkdir root && cd root && exec tar c .", BuildOptions{}); err != nil || !strings.Contains(warned, "no limits of memory and processes: no cgroups") {
+		t.Errorf("%v; the warning is %q", err, warned)
 	}
 }
 

@@ -3,6 +3,7 @@
 package template
 
 import (
+	"context"
 	"croft/template/images"
 	"croft/template/recipe"
 	"croft/template/transfer"
@@ -31,7 +32,10 @@ type Options struct {
 	Warn     func(string) // receives warnings of one line for the user; may be nil
 	Recipes  string       // directory of recipes that replace those in the binary; "" is recipe.Dir
 	CertsDir string       // another directory of registries' certificates, in addition to /etc/containers/certs.d and docker's; may be empty
-	BuildIDs uint32       // the first of the 65536 ids of the host for builds; 0 is DefaultBuildIDs
+	// Bound limits what the process pid and those that it starts take of the host: it is the
+	// first of a build. remove takes that back when all have ended. Nil is no limits.
+	Bound    func(ctx context.Context, pid int) (remove func(), err error)
+	BuildIDs uint32 // the first of the 65536 ids of the host for builds; 0 is DefaultBuildIDs
 }
 
 // DefaultBuildIDs is the first of the host's ids for builds. It is the last range of

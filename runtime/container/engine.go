@@ -133,7 +133,7 @@ func (e Engine) StartInit(id string) error {
 // state is corrupt. No-op if nothing has the name.
 func (e Engine) Delete(id string) error {
 	err := errors.Join(e.deleteContainer(id), e.removeMonitorCgroup(id))
-	e.removeStaleMonitorCgroups()
+	e.removeStaleCgroups()
 	return err
 }
 

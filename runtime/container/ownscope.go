@@ -27,16 +27,19 @@ const (
 // monitorPrefix begins the name of a monitor's cgroup. No name of a VPS has "_" in it.
 const monitorPrefix = "_monitor-"
 
-// monitorCgroup is beside the VPS's own cgroup.
-func monitorCgroup(name string) string { return path.Join("/", CgroupParent, monitorPrefix+name) }
-
+// monitorManager is of the cgroup of a VPS's monitor, which is beside the VPS's own.
 func monitorManager(name string, r *cgroups.Resources) (cgroups.Manager, error) {
 	if name == "" || name != filepath.Base(name) {
 		return nil, fmt.Errorf("invalid container name %q", name)
 	}
-	cm, err := manager.New(&cgroups.Cgroup{Path: monitorCgroup(name), Resources: r})
+	return besideManager(monitorPrefix+name, r)
+}
+
+// besideManager is of a cgroup beside those of VPSs.
+func besideManager(leaf string, r *cgroups.Resources) (cgroups.Manager, error) {
+	cm, err := manager.New(&cgroups.Cgroup{Path: path.Join("/", CgroupParent, leaf), Resources: r})
 	if err != nil {
-		return nil, fmt.Errorf("find the monitor's cgroup: %w", err)
+		return nil, fmt.Errorf("find the cgroup %s: %w", leaf, err)
 	}
 	return cm, nil
 }
@@ -45,40 +48,45 @@ func monitorManager(name string, r *cgroups.Resources) (cgroups.Manager, error) 
 // caller's cgroup in every hierarchy, into one with bounds of its own. An
 // existing one, of a monitor that was killed, is used again.
 func (e Engine) moveToOwnCgroup(name string) error {
-	if err := os.MkdirAll(e.Root, 0o700); err != nil {
-		return fmt.Errorf("make state directory: %w", err)
+	cm, err := monitorManager(name, &cgroups.Resources{SkipDevices: true})
+	if err != nil {
+		return err
 	}
+	if err := e.bound(cm, os.Getpid(), monitorMemory, monitorTasks); err != nil {
+		return fmt.Errorf("move the monitor into a cgroup: %w", err)
+	}
+	return nil
+}
+
+// bound moves a process into a cgroup with limits of memory, in bytes, and of processes and
+// threads. -1 is no limit. The cgroup may exist.
+func (e Engine) bound(cm cgroups.Manager, pid int, memory, tasks int64) error {
 	unlock, err := e.keepParents()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	tasks := int64(monitorTasks)
-	cm, err := monitorManager(name, &cgroups.Resources{SkipDevices: true})
-	if err != nil {
+	if err := enter(cm, pid); err != nil {
 		return err
 	}
-	if err := enter(cm); err != nil {
-		return fmt.Errorf("move the monitor into a cgroup: %w", err)
-	}
-	for _, bound := range []*cgroups.Resources{
-		{SkipDevices: true, Memory: monitorMemory},
+	for _, limit := range []*cgroups.Resources{
+		{SkipDevices: true, Memory: memory},
 		{SkipDevices: true, PidsLimit: &tasks},
 	} {
 		// A host without the controller is what "host check" tells of.
-		if err := cm.Set(bound); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("bound the monitor's cgroup: %w", err)
+		if err := cm.Set(limit); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("limit the cgroup: %w", err)
 		}
 	}
 	return nil
 }
 
-// enter moves this process into a cgroup that it creates. Another process may remove the
+// enter moves a process into a cgroup that it creates. Another process may remove the
 // cgroup as long as it is empty: then it is created again.
-func enter(cm cgroups.Manager) error {
+func enter(cm cgroups.Manager, pid int) error {
 	const tries = 10
 	for try := 1; ; try++ {
-		err := cm.Apply(os.Getpid())
+		err := cm.Apply(pid)
 		if try == tries || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
 			return err
 		}
@@ -121,6 +129,12 @@ func (e Engine) removeMonitorCgroup(name string) error {
 	if err != nil {
 		return err
 	}
+	return e.removeBeside(cm)
+}
+
+// removeBeside removes a cgroup of besideManager, unless a process lives in it. No-op if it
+// is missing.
+func (e Engine) removeBeside(cm cgroups.Manager) error {
 	var dirs []string
 	for _, dir := range cm.GetPaths() {
 		if _, err := os.Lstat(dir); dir != "" && err == nil {
@@ -132,11 +146,8 @@ func (e Engine) removeMonitorCgroup(name string) error {
 	}
 	for _, dir := range dirs {
 		if err := removeWithoutProcesses(dir); err != nil {
-			return fmt.Errorf("remove the monitor's cgroup: %w", err)
+			return fmt.Errorf("remove a cgroup: %w", err)
 		}
-	}
-	if err := os.MkdirAll(e.Root, 0o700); err != nil {
-		return fmt.Errorf("make state directory: %w", err)
 	}
 	return e.removeParents(dirs)
 }
@@ -173,23 +184,27 @@ func livesIn(dir string) bool {
 	})
 }
 
-// removeStaleMonitorCgroups removes cgroups of monitors that have ended: those without
+// removeStaleCgroups removes cgroups of monitors that have ended: those without
 // processes whose VPS has no container. Such a cgroup is left if a program that the
 // monitor had started outlived it, and each command that ends or starts a VPS removes
-// it then. An error is left to the next one.
-func (e Engine) removeStaleMonitorCgroups() {
+// it then. The same holds for cgroups of builds whose croft was killed. An error is left to
+// the next command.
+func (e Engine) removeStaleCgroups() {
 	parent, err := e.parentDir()
 	if err != nil || parent == "" || e.Manager.Resolve() == Systemd {
 		return
 	}
 	entries, _ := os.ReadDir(parent) // there may be none
 	for _, entry := range entries {
-		name, is := strings.CutPrefix(entry.Name(), monitorPrefix)
-		if _, err := os.Lstat(filepath.Join(e.Root, name)); !is || err == nil {
+		name, isMonitor := strings.CutPrefix(entry.Name(), monitorPrefix)
+		if _, err := os.Lstat(filepath.Join(e.Root, name)); isMonitor && err == nil || !isMonitor && !strings.HasPrefix(entry.Name(), buildPrefix) {
 			continue
 		}
-		if pids, err := cgroups.GetPids(filepath.Join(parent, entry.Name())); err == nil && len(pids) == 0 {
-			_ = e.removeMonitorCgroup(name)
+		if pids, err := cgroups.GetPids(filepath.Join(parent, entry.Name())); err != nil || len(pids) > 0 {
+			continue
+		}
+		if cm, err := besideManager(entry.Name(), &cgroups.Resources{}); err == nil {
+			_ = e.removeBeside(cm)
 		}
 	}
 }

@@ -75,9 +75,11 @@ func (e Engine) MoveToOwnScope(ctx context.Context, name string) error {
 		return fmt.Errorf("reach systemd: %w", err)
 	}
 	defer conn.Close()
-	err = startScope(ctx, conn, monitorScope(name), name)
+	s := scope{name: monitorScope(name), description: "monitor of VPS " + name, pid: os.Getpid(), memory: monitorMemory, tasks: monitorTasks}
+	err = s.start(ctx, conn, outlivesService())
 	if exists := (dbus.Error{}); errors.As(err, &exists) && exists.Name == "org.freedesktop.systemd1.UnitExists" {
-		err = startScope(ctx, conn, monitorScope(name+"."+strconv.Itoa(os.Getpid())), name)
+		s.name = monitorScope(name + "." + strconv.Itoa(os.Getpid()))
+		err = s.start(ctx, conn, outlivesService())
 	}
 	if err != nil {
 		return fmt.Errorf("make scope for the monitor: %w", err)
@@ -85,20 +87,27 @@ func (e Engine) MoveToOwnScope(ctx context.Context, name string) error {
 	return nil
 }
 
-// startScope moves this process, the monitor of the VPS name, into a new scope.
-func startScope(ctx context.Context, conn *systemd.Conn, scope, name string) error {
-	done := make(chan string, 1)
-	_, err := conn.StartTransientUnitContext(ctx, scope, "replace", []systemd.Property{
-		systemd.PropDescription("monitor of VPS " + name),
+// A scope is a unit of systemd for a process that croft has started.
+type scope struct {
+	name, description string
+	pid               int
+	memory, tasks     int64 // bytes; processes and threads; -1 is no limit
+}
+
+// start moves the process into the scope, which is new.
+func (s scope) start(ctx context.Context, conn *systemd.Conn, more ...systemd.Property) error {
+	// systemd's value without a limit is the largest, as is -1 here.
+	properties := append([]systemd.Property{
+		systemd.PropDescription(s.description),
 		systemd.PropSlice(Slice),
-		systemd.PropPids(uint32(os.Getpid())),
-		outlivesService(),
-		{Name: "MemoryMax", Value: dbus.MakeVariant(uint64(monitorMemory))},
-		{Name: "TasksMax", Value: dbus.MakeVariant(uint64(monitorTasks))},
-		// The scope of a killed monitor is removed: the next monitor needs its
-		// name.
+		systemd.PropPids(uint32(s.pid)),
+		{Name: "MemoryMax", Value: dbus.MakeVariant(uint64(s.memory))},
+		{Name: "TasksMax", Value: dbus.MakeVariant(uint64(s.tasks))},
+		// The scope of a killed process is removed: the next one needs its name.
 		{Name: "CollectMode", Value: dbus.MakeVariant("inactive-or-failed")},
-	}, done)
+	}, more...)
+	done := make(chan string, 1)
+	_, err := conn.StartTransientUnitContext(ctx, s.name, "replace", properties, done)
 	if err != nil {
 		return err
 	}

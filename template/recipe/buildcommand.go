@@ -10,12 +10,17 @@ import (
 // IDs is the number of ids in a build's user namespace.
 const IDs = 65536
 
+// await has a build wait until croft has limited what it takes of the host.
+const await = `while read -r go_on; do :; done; exec </dev/null
+`
+
 // Command returns the command that runs j in namespaces of its own, with more variables of
 // the environment. Ids of the user namespace are the host's from first on. The command is the first process of
 // its pid namespace, so killing it ends all its processes. The kernel kills it
-// when the thread that has started it ends: start it with Sandbox.Start.
+// when the thread that has started it ends: start it with Sandbox.Start. It begins when its
+// standard input ends.
 func (j Job) Command(ctx context.Context, first uint32, env ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-eu", "-c", j.Shell)
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-eu", "-c", await+j.Shell)
 	cmd.Dir = "/"
 	cmd.Env = slices.Concat(j.Env, env)
 	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(first), Size: IDs}}
