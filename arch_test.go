@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 		"bundles", "network", "network/guest", "network/host", "template", "template/backups", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
-		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/events", "runtime/hooks", "runtime/firstboot", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/snapshots", "runtime/hostdevices", "runtime/mounts", "runtime/hostlimits", "runtime/doctor", "template/rootfs/tree", "template/rootfs/diskfile", "template/rootfs/quotadir", "runtime/fit", "internal/atomicfile", "runtime/backup", "runtime/moves", "runtime/checkpoint", "runtime/foreign", "runtime/foreign/source", "runtime/rebase",
+		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/events", "runtime/hooks", "runtime/firstboot", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/snapshots", "runtime/hostdevices", "runtime/mounts", "runtime/hostlimits", "runtime/doctor", "template/rootfs/tree", "template/rootfs/diskfile", "template/rootfs/quotadir", "runtime/fit", "internal/atomicfile", "runtime/backup", "runtime/moves", "runtime/checkpoint", "runtime/foreign", "runtime/foreign/source", "runtime/rebase", "runtime/reinstall",
 	},
 	"runtime/filecopy":   {"internal/nsthread", "template/layer"},
 	"runtime/mounts":     {"internal/inside", "internal/nsthread", "internal/proc", "internal/userns", "internal/vps"},
@@ -51,6 +51,7 @@ var arrows = map[string][]string{
 	"runtime/checkpoint": {"bundles", "internal/inside", "internal/state"},
 	"runtime/trash":      {"internal/state", "internal/vps"},
 	"runtime/rebase":     nil,
+	"runtime/reinstall":  {"internal/fail", "internal/vps"},
 	// Containers of other tools.
 	"runtime/foreign":        {"internal/vps"},
 	"runtime/foreign/source": {"runtime/foreign", "template/layer"},

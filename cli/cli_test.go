@@ -160,10 +160,10 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 		"adopt --config":                true, "adopt --rootfs": true,
 		"adopt --description": true, "adopt --ssh-key": true, "adopt --first-boot": true, "adopt --user-data": true, "adopt --password-file": true,
 		"create --description": true, "run --description": true, "set --description": true, "clone --description": true, "import --description": true,
-		"create --ssh-key": true, "run --ssh-key": true, "set --ssh-key": true, "clone --ssh-key": true, "import --ssh-key": true,
-		"create --first-boot": true, "run --first-boot": true, "set --first-boot": true, "clone --first-boot": true, "import --first-boot": true,
-		"create --user-data": true, "run --user-data": true, "set --user-data": true, "clone --user-data": true, "import --user-data": true,
-		"create --password-file": true, "run --password-file": true, "set --password-file": true, "clone --password-file": true, "import --password-file": true,
+		"create --ssh-key": true, "run --ssh-key": true, "set --ssh-key": true, "clone --ssh-key": true, "import --ssh-key": true, "reinstall --ssh-key": true,
+		"create --first-boot": true, "run --first-boot": true, "set --first-boot": true, "clone --first-boot": true, "import --first-boot": true, "reinstall --first-boot": true,
+		"create --user-data": true, "run --user-data": true, "set --user-data": true, "clone --user-data": true, "import --user-data": true, "reinstall --user-data": true,
+		"create --password-file": true, "run --password-file": true, "set --password-file": true, "clone --password-file": true, "import --password-file": true, "reinstall --password-file": true,
 	}
 	root := commands((&command.App{}))
 	eachVerb(root, nil, func(path []string, v *cmdline.Verb) {
@@ -218,21 +218,22 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"inspect --json": true, "template inspect --json": true, "network inspect --json": true, "volume inspect --json": true,
 		"exec --no-terminal": true, "run --no-terminal": true, // there is no terminal
 		"exec --terminal": true, "run --terminal": true, // see TestTerminal
-		"template export --force": true, // into standard output
-		"export --force":          true,
-		"logs --raw":              true, // there is no terminal: see TestLogsOnATerminal
-		"exec --interactive":      true, // croft passes stdin anyway
-		"cp --archive":            true, // croft keeps owners and copies directories anyway
-		"cp --recursive":          true,
-		"run --interactive":       true,
-		"create --password-stdin": true, // standard input is empty: see TestPasswordFromStandardInput
-		"run --password-stdin":    true,
-		"set --password-stdin":    true,
-		"clone --password-stdin":  true,
-		"adopt --password-stdin":  true, // standard input has the archive
-		"import --password-stdin": true,
-		"stats --watch":           true, // goes on until interrupted: see the script stats
-		"events --follow":         true, // the same: see TestFollowersEndWithTheirReader
+		"template export --force":    true, // into standard output
+		"export --force":             true,
+		"logs --raw":                 true, // there is no terminal: see TestLogsOnATerminal
+		"exec --interactive":         true, // croft passes stdin anyway
+		"cp --archive":               true, // croft keeps owners and copies directories anyway
+		"cp --recursive":             true,
+		"run --interactive":          true,
+		"create --password-stdin":    true, // standard input is empty: see TestPasswordFromStandardInput
+		"run --password-stdin":       true,
+		"set --password-stdin":       true,
+		"clone --password-stdin":     true,
+		"adopt --password-stdin":     true, // standard input has the archive
+		"import --password-stdin":    true,
+		"reinstall --password-stdin": true,
+		"stats --watch":              true, // goes on until interrupted: see the script stats
+		"events --follow":            true, // the same: see TestFollowersEndWithTheirReader
 	}
 	needs := map[string][]string{"start --timeout": {"--wait"}, "host boot --timeout": {"--wait"}, "restart --wait-timeout": {"--wait"}, "create --insecure": {"--from=registry.example/web"}}
 	fromRegistry := map[string]bool{"create --from": true, "create --insecure": true}
@@ -294,6 +295,8 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 			}
 			value := values[o.Name]
 			switch id {
+			case "reinstall --keep":
+				value = "/home"
 			case "create --from":
 				value = "registry.example/web"
 			case "import --network":

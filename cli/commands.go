@@ -35,7 +35,7 @@ func commands(a *command.App) *cmdline.Verb {
 			{Name: "help", Short: "h", Usage: "show help for the command"},
 		},
 		Verbs: []*cmdline.Verb{
-			createVerb(a), startVerb(a), stopVerb(a), restartVerb(a), killVerb(a), pauseVerb(a), resumeVerb(a), checkpointVerb(a), destroyVerb(a), trashVerb(a), cloneVerb(a), options.ConvertVerb(a), rebaseVerb(a), snapshots.SnapshotVerb(a), exportVerb(a), importVerb(a), pushVerb(a), adoptVerb(a), moveVerb(a), runVerb(a),
+			createVerb(a), startVerb(a), stopVerb(a), restartVerb(a), killVerb(a), pauseVerb(a), resumeVerb(a), checkpointVerb(a), destroyVerb(a), trashVerb(a), cloneVerb(a), options.ConvertVerb(a), rebaseVerb(a), reinstallVerb(a), snapshots.SnapshotVerb(a), exportVerb(a), importVerb(a), pushVerb(a), adoptVerb(a), moveVerb(a), runVerb(a),
 			execVerb(a), enterVerb(a), consoleVerb(a), cpVerb(a), mountVerb(a), umountVerb(a),
 			look.ListVerb(a), look.StatusVerb(a), look.DiffVerb(a), look.InspectVerb(a), look.StatsVerb(a), look.MetricsVerb(a), look.TopVerb(a), look.DoctorVerb(a), look.LogsVerb(a), look.EventsVerb(a), look.WaitVerb(a),
 			setVerb(a), editSettingsVerb(a), renameVerb(a), networks.FirewallVerb(a), networks.RouteVerb(a), networks.PublishVerb(a),

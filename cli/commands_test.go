@@ -106,7 +106,7 @@ func fakeManagers(t *testing.T, a *command.App, n int) []command.Manager {
 func TestHarmfulCommands(t *testing.T) {
 	want := []string{
 		"checkpoint", "destroy", "firewall flush", "firewall remove", "host shutdown", "kill", "move", "network remove", "oci delete", "oci kill",
-		"publish flush", "publish remove", "rebase", "restart", "route flush", "route remove", "snapshot delete", "snapshot prune", "snapshot restore", "stop", "template prune", "template remote remove", "template remove", "trash empty", "volume remove",
+		"publish flush", "publish remove", "rebase", "reinstall", "restart", "route flush", "route remove", "snapshot delete", "snapshot prune", "snapshot restore", "stop", "template prune", "template remote remove", "template remove", "trash empty", "volume remove",
 	}
 	var got []string
 	eachVerb(commands((&command.App{})), nil, func(path []string, v *cmdline.Verb) {

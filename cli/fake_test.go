@@ -224,6 +224,13 @@ func (f *fake) Rebase(_ context.Context, name vps.Name, o runtime.RebaseOptions)
 	return p, f.call("Rebase", string(name), o)
 }
 
+func (f *fake) Reinstall(_ context.Context, name vps.Name, o runtime.ReinstallOptions) (string, error) {
+	if o.NoSnapshot {
+		return "", f.call("Reinstall", string(name), o)
+	}
+	return "before-reinstall-20260131-235959", f.call("Reinstall", string(name), o)
+}
+
 func (f *fake) Convert(_ context.Context, name vps.Name, to vps.Storage) error {
 	return f.call("Convert", string(name), to)
 }

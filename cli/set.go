@@ -91,7 +91,8 @@ stopped, also if it waits to be started again. on-failure:N gives up after N
 restarts without a run of 10 minutes.
 
 --protect yes guards a VPS against a mistake: "croft destroy" refuses it, also
-with --force or --all, until --protect no. All other commands work as before.
+with --force or --all, and so does "croft reinstall", until --protect no. All other
+commands work as before.
 
 ` + options.AccessAbout + "\n\n" + options.FirstBootAbout + ` "--first-boot none" withdraws a script
 that has not run yet.

@@ -504,6 +504,44 @@ func rebaseWeb(o RebaseOptions) func(*faulty) error {
 	}
 }
 
+// withOther gives web another file.
+func withOther(f *faulty) error {
+	return os.WriteFile(filepath.Join(upperOfWeb(f), "other"), nil, 0o600)
+}
+
+// reinstallWeb gives web another template and keeps the file of writeFile.
+func reinstallWeb(o ReinstallOptions) func(*faulty) error {
+	return func(f *faulty) error {
+		o.Template, o.Keep = "newer", []string{"/own"}
+		_, err := f.m.Reinstall(background, "web", o)
+		return err
+	}
+}
+
+// halfReinstalled says what is wrong if web has neither its former template and all files,
+// nor the new one and the file that it keeps.
+func halfReinstalled(f *faulty) string {
+	v, err := f.m.store.Get("web")
+	if err != nil {
+		return err.Error()
+	}
+	root, err := f.m.rootfs(v)
+	if err != nil {
+		return err.Error()
+	}
+	has := map[string]bool{}
+	for _, l := range append([]rootfs.Frozen{root.Own()}, root.Frozen...) {
+		files, _ := os.ReadDir(dirOf(l))
+		for _, file := range files {
+			has[file.Name()] = true
+		}
+	}
+	if former := v.Template.Name == "t"; !has["own"] || has["other"] != former {
+		return fmt.Sprintf("with the template %s it has %v", v.Template.Name, has)
+	}
+	return ""
+}
+
 func snapshotWeb(name string) func(*faulty) error {
 	return func(f *faulty) error {
 		_, err := f.m.CreateSnapshot(background, "web", SnapshotOptions{Name: name, Expire: time.Nanosecond})
@@ -1004,6 +1042,13 @@ func commands() []trial {
 			}
 			return err
 		}},
+		{name: "reinstall", method: "Reinstall", ready: append(slices.Clone(stopped), writeFile, withOther), partial: halfReinstalled, do: reinstallWeb(ReinstallOptions{})},
+		{name: "reinstall of one with a snapshot", method: "Reinstall", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), withOther), partial: halfReinstalled, do: reinstallWeb(ReinstallOptions{})},
+		{name: "reinstall with edits", method: "Reinstall", ready: append(slices.Clone(stopped), writeFile, withOther), partial: halfReinstalled, do: reinstallWeb(ReinstallOptions{
+			NoSnapshot: true, Edits: []vps.Edit{vps.SetFit{Fit: vps.FitNone}, vps.ChangeInside{Inside: vps.Inside{Access: vps.Access{User: "deploy"}}}},
+		})},
+		{name: "reinstall of a plain one", method: "Reinstall", ready: append(slices.Clone(plain), writeFile, withOther), partial: halfReinstalled, do: reinstallWeb(ReinstallOptions{})},
+		{name: "reinstall of a disk", method: "Reinstall", ready: steps{createWithDisk, writeFile, withOther}, undone: true, partial: halfReinstalled, do: reinstallWeb(ReinstallOptions{NoSnapshot: true})},
 		{name: "destroy of one that was cloned", method: "Destroy", ready: append(slices.Clone(stopped), writeFile, cloneWeb(CloneOptions{})), do: func(f *faulty) error {
 			return f.m.Destroy(background, "web", DestroyOptions{})
 		}},

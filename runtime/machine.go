@@ -197,6 +197,10 @@ type rootfses interface {
 	ToOverlay(ctx context.Context, at string, plain, r rootfs.Rootfs, progress func(done int64)) error
 	// CopyTree makes a plain root filesystem an exact copy of the files from.
 	CopyTree(ctx context.Context, from rootfs.Frozen, r rootfs.Rootfs, progress func(done int64)) error
+	// CheckKept says why Keep cannot keep paths, and Keep copies them from a root filesystem
+	// to a new one, with another template: tree.Keep.
+	CheckKept(r rootfs.Rootfs, paths []string) error
+	Keep(ctx context.Context, at string, from, to rootfs.Rootfs, paths []string, progress func(done int64)) error
 	// RemoveOthers removes the files of a storage that the VPS does not have any more.
 	RemoveOthers(ctx context.Context, r rootfs.Rootfs) error
 	Freeze(r rootfs.Rootfs, to string) error
@@ -433,6 +437,12 @@ func (overlays) ToOverlay(ctx context.Context, at string, plain, r rootfs.Rootfs
 }
 func (overlays) CopyTree(ctx context.Context, from rootfs.Frozen, r rootfs.Rootfs, progress func(done int64)) error {
 	return within(r, func(r rootfs.Rootfs) error { return tree.CopyTree(ctx, from, r.Own().Dir, progress) })
+}
+func (overlays) CheckKept(r rootfs.Rootfs, paths []string) error {
+	return r.View(func(root string) error { return tree.CheckKept(root, paths) })
+}
+func (overlays) Keep(ctx context.Context, at string, from, to rootfs.Rootfs, paths []string, progress func(done int64)) error {
+	return within(to, func(to rootfs.Rootfs) error { return tree.Keep(ctx, at, from, to, paths, progress) })
 }
 func (overlays) RemoveOthers(ctx context.Context, r rootfs.Rootfs) error { return r.RemoveOthers(ctx) }
 func (overlays) Merge(ctx context.Context, upper, lower string) error {

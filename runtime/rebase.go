@@ -42,7 +42,7 @@ type RebasePlan struct {
 // VPS is as before after an error. If this process is killed during the trial, there is the
 // snapshot of rebase.SnapshotName.
 func (m *Manager) Rebase(ctx context.Context, name vps.Name, o RebaseOptions) (RebasePlan, error) {
-	image, err := m.rebaseImage(ctx, name, o.Template)
+	image, err := m.newestImage(ctx, name, o.Template)
 	if err != nil {
 		return RebasePlan{}, err
 	}
@@ -75,8 +75,9 @@ func (m *Manager) Rebase(ctx context.Context, name vps.Name, o RebaseOptions) (R
 	return plan, err
 }
 
-// rebaseImage returns the image that the VPS name is to have.
-func (m *Manager) rebaseImage(ctx context.Context, name vps.Name, ref string) (template.Image, error) {
+// newestImage returns the image ref, or with "" the newest one that has the name of the
+// template of the VPS.
+func (m *Manager) newestImage(ctx context.Context, name vps.Name, ref string) (template.Image, error) {
 	v, err := m.store.Get(name)
 	if err != nil {
 		return template.Image{}, err
@@ -128,6 +129,12 @@ func (m *Manager) rebasable(l *state.Locked, v vps.VPS) (*os.File, error) {
 		return nil, fail.New(fail.State, "%s has plain storage: its files are a copy of its template, and there are no layers to exchange", v.Name).
 			WithHint("croft help convert")
 	}
+	return m.exchangeable(l, v, "get another template")
+}
+
+// exchangeable returns the life lock of v, or fail.State if its files are in use. what is
+// what the VPS can not do then.
+func (m *Manager) exchangeable(l *state.Locked, v vps.VPS, what string) (*os.File, error) {
 	if _, saved, err := m.store.Checkpoint(v.Name); err != nil {
 		return nil, err
 	} else if saved {
@@ -135,7 +142,7 @@ func (m *Manager) rebasable(l *state.Locked, v vps.VPS) (*os.File, error) {
 	}
 	life, err := l.Life()
 	if fail.Is(err, fail.State) {
-		return nil, fail.New(fail.State, "%s is running, and only a stopped VPS can get another template", v.Name).WithHint("croft list %s", v.Name)
+		return nil, fail.New(fail.State, "%s is running, and only a stopped VPS can %s", v.Name, what).WithHint("croft list %s", v.Name)
 	}
 	if err != nil {
 		return nil, err

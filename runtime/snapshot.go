@@ -29,12 +29,19 @@ func (m *Manager) CreateSnapshot(ctx context.Context, name vps.Name, o SnapshotO
 		return SnapshotInfo{}, err
 	}
 	defer l.Unlock()
+	return m.createSnapshot(ctx, l, v, o, now)
+}
+
+// createSnapshot is CreateSnapshot for the locked VPS v. o has the name.
+func (m *Manager) createSnapshot(ctx context.Context, l *state.Locked, v vps.VPS, o SnapshotOptions, now time.Time) (SnapshotInfo, error) {
+	name := v.Name
 	if _, err := m.store.Snapshot(name, o.Name); err == nil {
 		return SnapshotInfo{}, fail.New(fail.Taken, "%s has a snapshot named %q", name, o.Name).WithHint("croft snapshot list %s", name)
 	} else if !fail.Is(err, fail.NotFound) {
 		return SnapshotInfo{}, err
 	}
-	if v, err = m.mergeLayers(ctx, l, v); err != nil {
+	v, err := m.mergeLayers(ctx, l, v)
+	if err != nil {
 		return SnapshotInfo{}, err
 	}
 	first, err := m.firstStart(name)

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"croft/internal/fail"
@@ -79,7 +80,7 @@ func (m *Manager) Convert(ctx context.Context, name vps.Name, to vps.Storage) er
 	if to == vps.StoragePlain {
 		now.Tree = v.OtherTree()
 	}
-	return m.replaceFiles(ctx, l, v, now, func(was, new rootfs.Rootfs) error {
+	return m.replaceFiles(ctx, l, v, now, nil, func(was, new rootfs.Rootfs) error {
 		if new.Plain() {
 			return m.rootfses.ToPlain(ctx, m.store.RootfsDir(), was, new, m.copying("copying its files"))
 		}
@@ -92,7 +93,7 @@ func (m *Manager) Convert(ctx context.Context, name vps.Name, to vps.Storage) er
 
 // restoreFiles restores a snapshot to other directories than those of the VPS v.
 func (m *Manager) restoreFiles(ctx context.Context, l *state.Locked, v vps.VPS, n state.Snapshot) error {
-	err := m.replaceFiles(ctx, l, v, snapshots.Restored(v, n), func(_, new rootfs.Rootfs) error {
+	err := m.replaceFiles(ctx, l, v, snapshots.Restored(v, n), nil, func(_, new rootfs.Rootfs) error {
 		if new.Plain() {
 			return m.copySnapshot(ctx, n, new)
 		}
@@ -107,8 +108,8 @@ func (m *Manager) restoreFiles(ctx context.Context, l *state.Locked, v vps.VPS, 
 
 // replaceFiles gives the stopped VPS, whose settings are was, the settings now. fill makes
 // their files, which have another place than the former ones: a new image if the VPS has
-// one.
-func (m *Manager) replaceFiles(ctx context.Context, l *state.Locked, was, now vps.VPS, fill func(was, new rootfs.Rootfs) error) (err error) {
+// one. If confirm, which may be nil, is an error, the VPS has its former settings again.
+func (m *Manager) replaceFiles(ctx context.Context, l *state.Locked, was, now vps.VPS, confirm func() error, fill func(was, new rootfs.Rootfs) error) (err error) {
 	kept := was
 	defer func() { // of the two, what is not used
 		m.settleStorage(context.WithoutCancel(ctx), kept)
@@ -134,6 +135,11 @@ func (m *Manager) replaceFiles(ctx context.Context, l *state.Locked, was, now vp
 	}
 	if err := l.Put(now); err != nil {
 		return err
+	}
+	if confirm != nil {
+		if err := confirm(); err != nil {
+			return errors.Join(err, l.Put(was))
+		}
 	}
 	kept = now
 	return nil

@@ -610,6 +610,25 @@ func (w fakeRootfses) CopyTree(ctx context.Context, from rootfs.Frozen, r rootfs
 	return w.Fill(ctx, "", []rootfs.Frozen{from}, r, nil)
 }
 
+func (w fakeRootfses) CheckKept(r rootfs.Rootfs, kept []string) error {
+	for _, p := range kept {
+		if !slices.ContainsFunc(r.Stack(), func(l rootfs.Frozen) bool { return paths.Exists(filepath.Join(dirOf(l), p)) }) {
+			return fail.New(fail.NotFound, "keep %s: the VPS has no such file", p)
+		}
+	}
+	return nil
+}
+
+func (w fakeRootfses) Keep(_ context.Context, _ string, from, to rootfs.Rootfs, kept []string, _ func(int64)) error {
+	return w.effect("keep files", func() error {
+		err := errors.Join(w.CheckKept(from, kept), os.MkdirAll(ownOf(to), 0o755))
+		for _, p := range kept {
+			err = errors.Join(err, os.WriteFile(filepath.Join(ownOf(to), p), nil, 0o600))
+		}
+		return err
+	})
+}
+
 func (w fakeRootfses) RemoveOthers(ctx context.Context, r rootfs.Rootfs) error {
 	return w.effect("remove other files", func() error { return r.RemoveOthers(ctx) })
 }

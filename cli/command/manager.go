@@ -35,6 +35,7 @@ type Manager interface {
 	MountSnapshot(ctx context.Context, name vps.Name, snapshot, target string) error
 	UmountSnapshot(ctx context.Context, name vps.Name, snapshot string) error
 	DeleteSnapshot(ctx context.Context, name vps.Name, snapshot string) error
+	Reinstall(ctx context.Context, name vps.Name, o runtime.ReinstallOptions) (snapshot string, err error)
 	Rebase(ctx context.Context, name vps.Name, o runtime.RebaseOptions) (runtime.RebasePlan, error)
 	Convert(ctx context.Context, name vps.Name, to vps.Storage) error
 	Diff(ctx context.Context, name vps.Name, old, new string, emit func(runtime.FileChange) error) error

@@ -122,6 +122,20 @@ func TemplateOrImage(s string) (string, error) {
 	return Template(s)
 }
 
+// KeptPaths reads absolute paths with commas between them. A name can have a comma.
+func KeptPaths(s string) ([]string, error) {
+	all := strings.Split(s, ",/")
+	for n := range all {
+		if n > 0 {
+			all[n] = "/" + all[n]
+		}
+		if err := runtime.CheckKept(all[n]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 const Letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 // Hostname reads a host name.

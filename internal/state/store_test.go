@@ -160,6 +160,7 @@ func full(t testing.TB) vps.VPS {
 		Labels:      map[string]string{"k": "v"},
 
 		RenamedFrom: "old",
+		Reinstalled: true,
 		Description: "the shop",
 	}
 	v.Firewall = vps.Firewall{Input: "drop", Output: "accept", Forward: "drop", Rules: []vps.FirewallRule{{Chain: "input", Action: "allow",

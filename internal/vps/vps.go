@@ -59,6 +59,9 @@ type VPS struct {
 	// RenamedFrom is the former name while a rename is not complete: until then
 	// the network tables may have the former name.
 	RenamedFrom Name `json:"renamedFrom,omitempty"`
+	// Reinstalled says that a reinstallation is not complete: frozen layers have the files
+	// that the VPS has kept and are to be its own, and its next start is the first one.
+	Reinstalled bool `json:"reinstalled,omitempty"`
 }
 
 // A Runner is a process that a VPS depends on, in one boot of the host.

@@ -42,9 +42,10 @@ const (
 	AddressRemoved = "address-removed"
 	Renamed        = "renamed"
 	Destroyed      = "destroyed"
-	Restored       = "restored" // from the trash
-	Moved          = "moved"    // to another host
-	Rebased        = "rebased"  // it has another template
+	Restored       = "restored"    // from the trash
+	Moved          = "moved"       // to another host
+	Rebased        = "rebased"     // it has another template
+	Reinstalled    = "reinstalled" // it has fresh files from a template
 	// Snapshots.
 	SnapshotCreated  = "snapshot-created"
 	SnapshotRestored = "snapshot-restored"
@@ -61,7 +62,7 @@ const UsedPercent = "used-percent"
 // All returns all values of Event.Event.
 func All() []string {
 	return []string{Created, Started, Rebooted, Restarted, Failed, Booted, Stopped, OutOfMemory, LimitReached, DiskNearlyFull, Adopted, Paused, Resumed, Checkpointed,
-		Changed, AddressAdded, AddressRemoved, Renamed, Destroyed, Restored, Moved, Rebased,
+		Changed, AddressAdded, AddressRemoved, Renamed, Destroyed, Restored, Moved, Rebased, Reinstalled,
 		SnapshotCreated, SnapshotRestored, SnapshotDeleted}
 }
 

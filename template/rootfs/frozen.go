@@ -172,6 +172,16 @@ func (f Frozen) mapped(size uint32) uint32 {
 	return min(f.Size, size)
 }
 
+// Mapped returns the layers with the sizes that they have for the VPS: those of a template
+// have no ids of a VPS on disk.
+func (r Rootfs) Mapped(layers []Frozen) []Frozen {
+	all := slices.Clone(layers)
+	for i := range all {
+		all[i].Size = all[i].mapped(r.Size)
+	}
+	return all
+}
+
 // shiftLayers mounts a clone of each lower directory whose files have other ids than
 // the VPS in Scratch, with the ids of the VPS. It returns the directories to use, the
 // topmost first.

@@ -31,7 +31,7 @@ func MountView(at, source string, stack []Frozen, target string) error {
 	}
 	defer on.Close()
 	var tree int
-	err = withViews(at, func(v *views) error {
+	err = WithLayers(at, 0, func(v *Layered) error {
 		root, err := v.mount(source, stack)
 		if err == nil {
 			tree, err = unix.OpenTree(unix.AT_FDCWD, root, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)

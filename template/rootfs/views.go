@@ -22,10 +22,10 @@ import (
 // A VPS may use one of the layers as its upper directory meanwhile. Then a change
 // may be missing in the tree.
 func WithViews(at string, stacks [][]Frozen, do func(roots []string) error) error {
-	return withViews(at, func(v *views) error {
+	return WithLayers(at, 0, func(v *Layered) error {
 		var roots []string
 		for _, stack := range stacks {
-			root, err := v.mount("overlay", stack)
+			root, err := v.Stack(stack)
 			if err != nil {
 				return err
 			}
@@ -35,19 +35,21 @@ func WithViews(at string, stacks [][]Frozen, do func(roots []string) error) erro
 	})
 }
 
-// withViews calls do with a place for views in a private mount namespace.
-func withViews(at string, do func(v *views) error) error {
+// WithLayers is WithViews for a caller that mounts stacks and layers itself, with the ids
+// from first on in place of those inside. Layers of a template have the size of the VPS
+// then (Mapped).
+func WithLayers(at string, first uint32, do func(v *Layered) error) error {
 	if err := os.MkdirAll(at, 0o700); err != nil {
 		return layer.HostError(err)
 	}
 	var err error
-	if perr := nsthread.PrivateMounts(func() { err = onTmpfs(at, do) }); perr != nil {
+	if perr := nsthread.PrivateMounts(func() { err = onTmpfs(at, first, do) }); perr != nil {
 		return layer.HostError(perr)
 	}
 	return err
 }
 
-func onTmpfs(at string, do func(v *views) error) (err error) {
+func onTmpfs(at string, first uint32, do func(v *Layered) error) (err error) {
 	if err := unix.Mount("tmpfs", at, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=700"); err != nil {
 		return fmt.Errorf("mount a tmpfs on %s: %w", at, err)
 	}
@@ -56,27 +58,32 @@ func onTmpfs(at string, do func(v *views) error) (err error) {
 			err = uerr
 		}
 	}()
-	v := &views{at: at, inside: map[Frozen]string{}}
+	v := &Layered{at: at, first: first, shifted: map[Frozen]string{}}
 	if v.empty, err = v.directory(); err != nil {
 		return err
 	}
 	return do(v)
 }
 
-// views are mounts below the directory at.
-type views struct {
-	at     string
-	empty  string            // a directory
-	inside map[Frozen]string // where a layer is mounted with the ids inside the VPS
-	n      int
+// A Layered has mounts below the directory at, with the ids from first on.
+type Layered struct {
+	at      string
+	first   uint32
+	empty   string            // a directory
+	shifted map[Frozen]string // where a layer is mounted with these ids
+	n       int
 }
+
+// Stack mounts a stack, the topmost layer first, as one read-only tree, and returns its
+// directory.
+func (v *Layered) Stack(stack []Frozen) (string, error) { return v.mount("overlay", stack) }
 
 // mount mounts a stack as one tree, and returns its directory. source is the name of
 // the mount.
-func (v *views) mount(source string, stack []Frozen) (string, error) {
+func (v *Layered) mount(source string, stack []Frozen) (string, error) {
 	dirs := make([]string, 0, len(stack)+1)
 	for _, l := range stack {
-		dir, err := v.layer(l)
+		dir, err := v.Layer(l)
 		if err != nil {
 			return "", err
 		}
@@ -91,33 +98,33 @@ func (v *views) mount(source string, stack []Frozen) (string, error) {
 }
 
 // directory creates a directory.
-func (v *views) directory() (string, error) {
+func (v *Layered) directory() (string, error) {
 	dir := filepath.Join(v.at, strconv.Itoa(v.n))
 	v.n++
 	return dir, os.Mkdir(dir, 0o700)
 }
 
-// layer returns a directory in which l has the ids inside the VPS.
-func (v *views) layer(l Frozen) (string, error) {
+// Layer returns a directory with the files of l alone.
+func (v *Layered) Layer(l Frozen) (string, error) {
 	if err := l.mountImage(); err != nil {
 		return "", err
 	}
-	if l.Size == 0 || l.First == 0 {
+	if l.Size == 0 || l.First == v.first {
 		return l.Dir, nil
 	}
-	if dir, ok := v.inside[l]; ok {
+	if dir, ok := v.shifted[l]; ok {
 		return dir, nil
 	}
 	dir, err := v.directory()
 	if err != nil {
 		return "", err
 	}
-	ns, err := userns.New(l.First, 0, l.Size)
+	ns, err := userns.New(l.First, v.first, l.Size)
 	if err != nil {
 		return "", err
 	}
 	defer ns.Close()
-	v.inside[l] = dir
+	v.shifted[l] = dir
 	return dir, mountShifted(l.Dir, dir, int(ns.Fd()))
 }
 

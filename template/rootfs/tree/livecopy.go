@@ -28,6 +28,8 @@ type LiveCopy struct {
 	noClone  atomic.Bool // the filesystem cannot share blocks between files
 	origins  []*os.File  // directories whose files have the blocks of those in from; empty: from itself
 	done     atomic.Int64
+	only     string          // the only entry of from that is copied; "": all, and the attributes of from
+	leave    map[string]bool // directories below from whose content is not copied
 }
 
 // Done returns how many bytes of files all passes have copied, also by sharing blocks.

@@ -82,7 +82,7 @@ func (d *dirCopy) copy() error {
 	if err := d.copyEntries(changed); err != nil {
 		return err
 	}
-	if !changed && !d.touched {
+	if !changed && !d.touched || d.partial() {
 		return nil
 	}
 	err := d.openCopy()
@@ -95,6 +95,9 @@ func (d *dirCopy) copy() error {
 	d.known.ctime = d.settledAt(&st)
 	return nil
 }
+
+// partial reports whether only one entry of the directory is copied.
+func (d *dirCopy) partial() bool { return d.above == nil && d.only != "" }
 
 // copyEntries copies the entries of the directory. If it has not changed, it has
 // the names that are known.
@@ -111,6 +114,9 @@ func (d *dirCopy) copyEntries(changed bool) error {
 		for i := range old {
 			names = append(names, old[i].name)
 		}
+	}
+	if d.partial() {
+		names = slices.DeleteFunc(names, func(name string) bool { return name != d.only })
 	}
 	all := make([]entry, 0, len(names))
 	for _, name := range names {
@@ -197,7 +203,9 @@ func (d *dirCopy) subdirectory(name string, st *unix.Stat_t, last *entry) (*entr
 		}
 		next.dir = &known{place: at}
 	}
-	d.subs = append(d.subs, next.dir)
+	if !d.leave[next.dir.path()] {
+		d.subs = append(d.subs, next.dir)
+	}
 	return next, nil
 }
 
