@@ -34,7 +34,7 @@ no template below its files.
 --dry-run prints how many paths of the template are different, which changed ones the VPS
 keeps its own version of, and changed files of the package database.`,
 		Options: append([]cmdline.Option{
-			{Name: "template", Short: "t", Placeholder: "TEMPLATE", Usage: "the new template (default: the newest of the same name)", Kind: command.TemplateNames},
+			{Name: "template", Short: "t", Placeholder: "TEMPLATE", Usage: "the new template (default: the newest of the same name)", Kind: command.TemplateSources},
 			{Name: "dry-run", Short: "n", Usage: "only print what would change"},
 			{Name: "force", Short: "f", Usage: "also if the VPS has installed packages itself"},
 			{Name: "no-trial", Usage: "do not start the VPS to see whether it boots"},

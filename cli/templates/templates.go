@@ -7,17 +7,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
 	"croft/cli/cmdline"
 	"croft/cli/command"
 	"croft/cli/display"
-	"croft/cli/options"
 	"croft/cli/values"
 	"croft/internal/fail"
-	"croft/internal/sizes"
 	"croft/runtime"
 )
 
@@ -181,42 +178,6 @@ func OpenError(file string, err error) error {
 		err = errno // without the path, which is said
 	}
 	return fail.New(kind, "open %s: %w", file, err)
-}
-
-func templateListVerb(a *command.App) *cmdline.Verb {
-	return &cmdline.Verb{
-		Name:     "list",
-		Query:    true,
-		Summary:  "list templates",
-		Examples: []string{"croft template list"},
-		About: `busybox is built in: the table has it before it is used for the first time.
-"croft template recipe" lists the templates that croft can build.`,
-		Options: append(command.TableOptions("print everything about each template as a JSON array"), command.QuietOption()),
-		Aliases: []string{"ls"},
-		AtRoot:  []string{"images"},
-		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
-			o, m, err := command.Listing[runtime.TemplateInfo](i)
-			if err != nil {
-				return err
-			}
-			images, err := m.Templates(ctx)
-			if err != nil {
-				return err
-			}
-			t := display.Table{{"NAME", "DIGEST", "SIZE", "CREATED"}}
-			for _, image := range images {
-				name := image.Name
-				if image.Former {
-					name += "@" + image.Digest
-				}
-				t = append(t, []string{name, image.Digest, sizes.Text(image.Size), display.Time(image.Created)})
-			}
-			if o.Name == display.FormatTable && !i.Is("quiet") && !slices.ContainsFunc(images, func(im runtime.TemplateInfo) bool { return im.Name == options.BuiltIn && !im.Former }) {
-				t = append(t, []string{options.BuiltIn, "built-in", "", "at first use"})
-			}
-			return command.PrintAll(o, images, t)
-		}),
-	}
 }
 
 func templateInspectVerb(a *command.App) *cmdline.Verb {
