@@ -221,3 +221,25 @@ func TestHeldLayersStay(t *testing.T) {
 		t.Error("a missing layer is held")
 	}
 }
+
+// Snapshots are in the order of their times, and those of one second in that of their names.
+func TestOrderOfSnapshots(t *testing.T) {
+	s, _ := newStore(t)
+	makeVPS(t, s, "web")
+	l := lock(t, s, "web")
+	v, err := l.VPS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for _, n := range []Snapshot{{Name: "c", Created: now}, {Name: "b", Created: now}, {Name: "a", Created: now}, {Name: "z", Created: now.Add(-time.Second)}} {
+		n.VPS = v
+		if err := l.PutSnapshot(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := s.Snapshots("web")
+	if err != nil || len(all) != 4 || all[0].Name+all[1].Name+all[2].Name+all[3].Name != "zabc" {
+		t.Errorf("%v, %v", all, err)
+	}
+}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -37,7 +38,8 @@ func snapshotFile(dir, name string) string {
 	return filepath.Join(snapshotsDir(dir), name+jsonSuffix)
 }
 
-// Snapshots returns the snapshots of the VPS, the oldest first. One that cannot be read
+// Snapshots returns the snapshots of the VPS, the oldest first; those of the same second by
+// their names. One that cannot be read
 // is there too, with its error.
 func (s *Store) Snapshots(name vps.Name) ([]Snapshot, error) { return snapshotsIn(s.VPSDir(name)) }
 
@@ -62,7 +64,9 @@ func snapshotsIn(dir string) ([]Snapshot, error) {
 			all = append(all, Snapshot{Name: name, Err: err})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Snapshot) int { return a.Created.Compare(b.Created) })
+	slices.SortFunc(all, func(a, b Snapshot) int {
+		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.Name, b.Name))
+	})
 	return all, nil
 }
 
