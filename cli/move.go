@@ -35,7 +35,8 @@ does it, and continue on the other host with their memory. It keeps its settings
 MAC addresses and identity. Layers of templates that the other host has are not copied.
 This host keeps the VPS stopped and never starts it again. Prints the name there.
 
-Not moved: snapshots, console logs, and files in mounts. They stay here.
+Its snapshots are moved too, unless --no-snapshots is given. Not moved: console logs, and
+files in mounts. They stay here.
 
 If the move fails or is killed, the VPS belongs to exactly one of the two hosts and runs
 there if it ran before. The same command completes or repeats the move, and --abort takes
@@ -44,6 +45,7 @@ the VPS back as long as the other host has not started it.`,
 			{Name: "name", Placeholder: "NEW", Usage: "name of the VPS on the other host (default: the same)"},
 			{Name: "network", Placeholder: "OLD=NEW|none", Many: true, Usage: "use the network NEW of the other host for OLD; none: the VPS gets no interfaces; may be repeated"},
 			{Name: "live", Usage: "move the processes with their memory; both hosts need the same criu"},
+			{Name: "no-snapshots", Usage: "do not move the snapshots"},
 			{Name: "check", Usage: "only check, and change nothing"},
 			{Name: "remove-source", Usage: "destroy the VPS on this host when it runs on the other"},
 			{Name: "timeout", Placeholder: "TIME", Usage: "kill the VPS if it has not shut down after this time (default: its own timeout)"},
@@ -62,7 +64,7 @@ func move(ctx context.Context, i *command.Invocation) error {
 	ways := map[string]func(context.Context, *command.Invocation) error{"receive": receiveMove, "settle": settleMove, "abort": abortMove, "take-over": takeMove}
 	for _, name := range []string{"receive", "settle", "abort", "take-over"} {
 		if i.Is(name) {
-			for _, other := range []string{"name", "network", "live", "check", "remove-source", "timeout", "compress", "receive", "settle", "abort", "take-over"} {
+			for _, other := range []string{"name", "network", "live", "no-snapshots", "check", "remove-source", "timeout", "compress", "receive", "settle", "abort", "take-over"} {
 				if other != name && i.Has(other) {
 					return command.UsageError("move: --%s, and --%s", name, other)
 				}
@@ -75,7 +77,7 @@ func move(ctx context.Context, i *command.Invocation) error {
 
 func moveTo(ctx context.Context, i *command.Invocation) error {
 	o := runtime.MoveOptions{
-		Live: i.Is("live"), Check: i.Is("check"), RemoveSource: i.Is("remove-source"), Compress: command.Get(i, "compress", parseCompression),
+		Live: i.Is("live"), Check: i.Is("check"), RemoveSource: i.Is("remove-source"), NoSnapshots: i.Is("no-snapshots"), Compress: command.Get(i, "compress", parseCompression),
 		Name: command.Get(i, "name", vps.ParseName), StopTimeout: command.Get(i, "timeout", values.Timeout), Tell: i.Screen.Line,
 	}
 	if o.Live && i.Has("timeout") {

@@ -132,7 +132,7 @@ func TestMove(t *testing.T) {
 		t.Errorf("a refused move has changed something: %s", now)
 	}
 	far.must("destroy", "--force", taken)
-	if r := far.move("--check", vps, "far", "--name", moved); r.status != 0 || !strings.Contains(r.errOut, "snapshots (1) are not moved") {
+	if r := far.move("--check", vps, "far", "--name", moved); r.status != 0 || !strings.Contains(r.errOut, "snapshots (1) are moved too") {
 		t.Error(r)
 	}
 
@@ -363,6 +363,8 @@ func TestKilledMove(t *testing.T) {
 	moved := vps + "-far"
 	t.Cleanup(func() { far.try("destroy", "--force", "--if-exists", moved) })
 	sh(t, vps, "echo kept >/srv/file")
+	must(t, "snapshot", "create", vps, "before")
+	sh(t, vps, "echo more >>/srv/file")
 	for _, c := range []moveKilled{
 		{"near", "pre-stop", here}, {"near", "post-stop", here}, {"etc", "post-create", here}, {"etc", "pre-start", there},
 	} {
@@ -370,9 +372,15 @@ func TestKilledMove(t *testing.T) {
 		if t.Failed() {
 			return
 		}
+		if c.runs == here {
+			eventually(t, "the other host has nothing of it", func() bool { return far.must("list", "--quiet") == "" && far.images() == "" })
+		}
 	}
-	if got := far.must("exec", moved, "--", "cat", "/srv/file"); got != "kept" {
+	if got := far.must("exec", moved, "--", "cat", "/srv/file"); got != "kept\nmore" {
 		t.Errorf("there it has %q", got)
+	}
+	if got := far.must("snapshot", "diff", moved, "before"); !strings.Contains(got, "C /srv/file") {
+		t.Errorf("since the snapshot it has changed there: %s", got)
 	}
 	eventually(t, "the guard has completed the move", func() bool { return must(t, "list", "--format", "{{.move.step}}", vps) == "moved" })
 	refused(t, 5, "moved to far", "--lock-timeout", "60s", "start", vps)

@@ -170,7 +170,7 @@ func (m *Manager) snapshotDocument(v vps.VPS, n state.Snapshot, now time.Time, s
 }
 
 // snapshotsToExport returns the snapshots of the locked VPS v, whose document is d, and
-// their frozen layers.
+// their frozen layers, each once.
 func (m *Manager) snapshotsToExport(v vps.VPS, d backup.Document) (all []backups.Snapshot, layers []vps.Frozen, err error) {
 	snapshots, err := m.store.Snapshots(v.Name)
 	if err != nil {
@@ -191,7 +191,11 @@ func (m *Manager) snapshotsToExport(v vps.VPS, d backup.Document) (all []backups
 			return nil, nil, err
 		}
 		all = append(all, backups.Snapshot{Name: n.Name, Settings: settings, Base: then.Template.Digest, Root: root})
-		layers = append(layers, then.Frozen...)
+		for _, f := range then.Frozen {
+			if !slices.ContainsFunc(layers, func(had vps.Frozen) bool { return had.ID == f.ID }) {
+				layers = append(layers, f)
+			}
+		}
 	}
 	return all, layers, nil
 }

@@ -298,18 +298,26 @@ func (s templateStore) Backup(_ context.Context, _ string, r rootfs.Rootfs, w io
 	if err := layersExist(r); err != nil {
 		return layer.LeftOut{}, err
 	}
-	b := aBackup{Settings: o.Settings}
-	for _, n := range o.Snapshots {
-		if err := layersExist(n.Root); err != nil {
-			return layer.LeftOut{}, err
-		}
-		b.Snapshots = append(b.Snapshots, backups.SnapshotSettings{Name: n.Name, Settings: n.Settings})
+	b, err := backupOf(o)
+	if err != nil {
+		return layer.LeftOut{}, err
 	}
 	text, err := json.Marshal(b)
 	if err != nil {
 		return layer.LeftOut{}, err
 	}
 	return layer.LeftOut{}, s.w.effect("write a backup", func() error { _, err := w.Write(text); return err })
+}
+
+func backupOf(o backups.Options) (aBackup, error) {
+	b := aBackup{Settings: o.Settings}
+	for _, n := range o.Snapshots {
+		if err := layersExist(n.Root); err != nil {
+			return b, err
+		}
+		b.Snapshots = append(b.Snapshots, backups.SnapshotSettings{Name: n.Name, Settings: n.Settings})
+	}
+	return b, nil
 }
 
 func layersExist(r rootfs.Rootfs) error {
@@ -361,9 +369,6 @@ func (s templateStore) ImportBackup(_ context.Context, r io.Reader, u backups.Us
 	}
 	if err != nil {
 		return err
-	}
-	if b.Settings == nil { // of a move
-		b.Settings = text
 	}
 	if _, err := u.Check(b.Settings); err != nil {
 		return err

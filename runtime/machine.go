@@ -344,6 +344,7 @@ type liveCopy interface {
 type parcel interface {
 	Blobs() []backups.Blob
 	Add(ctx context.Context, settings json.RawMessage, c backups.Changed, at string, old, now []rootfs.Frozen) error
+	SnapshotsSent() error
 	Write(ctx context.Context, w io.Writer, step string, has func(digest string) bool) error
 	Close()
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +47,7 @@ type MoveOptions struct {
 	Live         bool // its processes go with it: they are saved here and made again there
 	Check        bool // only check; change nothing on either host
 	RemoveSource bool
+	NoSnapshots  bool          // its snapshots stay on this host
 	StopTimeout  time.Duration // after which it is killed; 0 is the VPS's own timeout
 	Compress     Compression
 	Tell         func(string) // is told in words what the user should know before the VPS is stopped
@@ -64,7 +66,7 @@ type MoveResult struct {
 // stopped. On success it belongs to the other host, and this one keeps it stopped, unless
 // o.RemoveSource is set. After an error it belongs to this host, and runs if it ran before,
 // unless the other host could not be asked any more at the end: that is fail.Host, and the
-// next Move completes it. With o.Live its processes are not stopped but saved, and made again
+// next Move completes it. Its snapshots go with it, unless o.NoSnapshots is set. With o.Live its processes are not stopped but saved, and made again
 // there; after an error they are made again here. If the process is killed, SettleMove does what is left.
 func (m *Manager) Move(ctx context.Context, name vps.Name, o MoveOptions) (r MoveResult, err error) {
 	l, v, err := m.lockAndLoad(ctx, name)
@@ -99,9 +101,14 @@ func (m *Manager) Move(ctx context.Context, name vps.Name, o MoveOptions) (r Mov
 	m.event(v, events.Moved, eventHost, g.record.Host)
 	if g.record.Removes {
 		g.close()
-		if err := m.destroyHeld(context.WithoutCancel(ctx), l, DestroyOptions{}); err != nil {
-			return r, fmt.Errorf("it runs on %s, and is not removed here: %w", g.record.Host, err)
+		images, err := m.snapshotImages(name)
+		if err == nil {
+			err = m.destroyHeld(context.WithoutCancel(ctx), l, DestroyOptions{})
 		}
+		if err != nil {
+			return r, fmt.Errorf("it belongs to %s, and is not removed here: %w", g.record.Host, err)
+		}
+		m.removeImages(context.WithoutCancel(ctx), images)
 	}
 	return r, nil
 }
@@ -295,24 +302,36 @@ func (g *moving) offer(ctx context.Context, runs bool) (*moves.Offer, error) {
 	if err != nil {
 		return nil, err
 	}
+	more, err := g.snapshotBytes(ctx)
+	if err != nil {
+		return nil, err
+	}
 	from, err := os.Hostname()
 	return &moves.Offer{
 		Protocol: moves.Protocol, From: from, Architecture: goruntime.GOARCH, Settings: d, Name: g.o.Name, Networks: g.o.Networks, NoNetwork: g.o.NoNetwork,
-		Runs: runs, Bytes: bytes, Template: g.v.Template.Layers,
+		Runs: runs, Bytes: bytes, SnapshotBytes: more, Template: g.v.Template.Layers,
 	}, err
 }
 
 // document returns the settings for the archive.
 func (g *moving) document() (json.RawMessage, error) {
-	steps, started, err := g.started(g.v.Name)
+	d, err := g.settings()
 	if err != nil {
 		return nil, err
+	}
+	return json.Marshal(d)
+}
+
+func (g *moving) settings() (backup.Document, error) {
+	steps, started, err := g.started(g.v.Name)
+	if err != nil {
+		return backup.Document{}, err
 	}
 	d := backup.Of(g.v, g.networkTables().Held(g.v), time.Now())
 	if d.Started = started; started {
 		d.Fitted = steps
 	}
-	return json.Marshal(d)
+	return d, nil
 }
 
 // check returns why the VPS cannot be moved, and what the user should know.
@@ -338,7 +357,7 @@ func (g *moving) check(ctx context.Context) (problems, notes []string, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	snapshots, err := g.store.Snapshots(g.v.Name)
+	damaged, about, err := g.checkSnapshots(offer.SnapshotBytes)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -347,7 +366,8 @@ func (g *moving) check(ctx context.Context) (problems, notes []string, err error
 		return nil, nil, err
 	}
 	g.name = r.Name
-	problems, notes = append(problems, g.unmovable(m, runs)...), g.leftHere(len(snapshots))
+	problems = slices.Concat(problems, g.unmovable(m, runs), damaged)
+	notes = append(about, g.leftHere()...)
 	return append(problems, r.Problems...), append(notes, r.Notes...), nil
 }
 
@@ -377,11 +397,8 @@ func (g *moving) unmovable(m *state.Move, runs bool) []string {
 }
 
 // leftHere returns in words what is not moved.
-func (g *moving) leftHere(snapshots int) []string {
+func (g *moving) leftHere() []string {
 	var all []string
-	if snapshots > 0 {
-		all = append(all, fmt.Sprintf("its snapshots (%d) are not moved", snapshots))
-	}
 	for _, one := range g.v.Mounts {
 		if one.Kind != vps.MountTmpfs {
 			all = append(all, fmt.Sprintf("the files of the mount %s are not moved", one.Target))
@@ -509,7 +526,13 @@ func (g *moving) firstCopy(ctx context.Context, runs bool) (c movedCopy, err err
 	if err != nil {
 		return c, err
 	}
-	c.parcel, err = g.newParcel(ctx, v.Template.Digest, root, backups.Options{Name: string(v.Name), Settings: d, Created: time.Now(), Compress: g.o.Compress})
+	snapshots, err := g.holdSnapshots(ctx)
+	if err != nil {
+		return c, err
+	}
+	c.parcel, err = g.newParcel(ctx, v.Template.Digest, root, backups.Options{
+		Name: string(v.Name), Settings: d, Created: time.Now(), Compress: g.o.Compress, Snapshots: snapshots,
+	})
 	if err == nil {
 		g.release = append(g.release, c.parcel.Close)
 	}
@@ -555,7 +578,10 @@ func (g *moving) sendFirst(ctx context.Context, c movedCopy) error {
 	_, err = g.ask(ctx, moves.Request{Ask: moves.AskFiles, Secrets: secrets}, func(w io.Writer) error {
 		return c.parcel.Write(ctx, w, "copying to "+g.o.Host, has)
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return c.parcel.SnapshotsSent()
 }
 
 // missing returns which layers the other host has.

@@ -25,26 +25,31 @@ import (
 	"croft/template/rootfs"
 )
 
-// A fakeParcel has the settings of a VPS.
+// A fakeParcel has the settings of a VPS and its snapshots.
 type fakeParcel struct {
-	w        *world
-	settings json.RawMessage
-	layers   int
+	w      *world
+	has    aBackup
+	layers int
 }
 
 func (p *fakeParcel) Blobs() []backups.Blob { return []backups.Blob{{Digest: "sha256:01", Size: 1}} }
 
 func (p *fakeParcel) Add(ctx context.Context, settings json.RawMessage, c backups.Changed, at string, old, now []rootfs.Frozen) error {
-	p.settings, p.layers = settings, p.layers+1
+	p.has.Settings, p.layers = settings, p.layers+1
 	return c.Changes(ctx, at, old, now, nil)
 }
 
 func (p *fakeParcel) Write(_ context.Context, w io.Writer, _ string, _ func(string) bool) error {
 	return p.w.effect("send", func() error {
-		_, err := w.Write(append(slices.Clone(p.settings), strings.Repeat("\n", p.layers)...))
+		text, err := json.Marshal(p.has)
+		if err == nil {
+			_, err = w.Write(append(text, strings.Repeat("\n", p.layers)...))
+		}
 		return err
 	})
 }
+
+func (p *fakeParcel) SnapshotsSent() error { p.has.Snapshots = nil; return nil }
 
 func (p *fakeParcel) Close() {}
 
@@ -149,6 +154,10 @@ func (h *twoHosts) end() { h.near.end(); h.far.end() }
 func (h *twoHosts) prepare(t *testing.T, running bool) {
 	t.Helper()
 	if err := createWeb(h.near); err != nil {
+		t.Fatal(err)
+	}
+	o := SnapshotOptions{Name: "before", Description: "two words", Expire: time.Hour}
+	if _, err := h.near.m.CreateSnapshot(background, "web", o); err != nil {
 		t.Fatal(err)
 	}
 	if running {
@@ -418,6 +427,75 @@ func (h *twoHosts) oneHost(t *testing.T, what string) {
 		if err := h.move(); err != nil || h.runsOn(t) != "far" {
 			t.Errorf("%s: again: it runs on %s, %v", what, h.runsOn(t), err)
 		}
+	}
+	if got := snapshotsOf(t, h.far); got != "before: two words" {
+		t.Errorf("%s: it has the snapshots %q there", what, got)
+	}
+}
+
+// snapshotsOf returns the snapshots of web in words.
+func snapshotsOf(t *testing.T, f *faulty) string {
+	t.Helper()
+	all, err := f.m.Snapshots(background, "web")
+	if err != nil {
+		t.Error(err)
+	}
+	var words []string
+	for _, n := range all {
+		words = append(words, n.Name+": "+n.Description)
+	}
+	return strings.Join(words, "; ")
+}
+
+// The snapshots go with the VPS, as they are. Without them the user is told what becomes of
+// them, and a damaged one stops the move.
+func TestMoveOfSnapshots(t *testing.T) {
+	for _, c := range []struct {
+		o        MoveOptions
+		note     string
+		there    string
+		damaged  bool
+		problems int
+	}{
+		{MoveOptions{}, "its snapshots (1) are moved too, with about 0 MiB of their own", "before: two words", false, 0},
+		{MoveOptions{NoSnapshots: true}, "its snapshots (1) are not moved", "", false, 0},
+		{MoveOptions{NoSnapshots: true, RemoveSource: true}, "its snapshots (1) are not moved, and are destroyed here with it", "", false, 0},
+		{MoveOptions{}, "its snapshots (1) are moved too, with about 0 MiB of their own", "", true, 1},
+		{MoveOptions{NoSnapshots: true}, "its snapshots (1) are not moved", "", true, 0},
+	} {
+		h := newTwoHosts(t, memoryDir(t))
+		h.prepare(t, true)
+		was, err := h.near.m.Snapshots(background, "web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.damaged {
+			if err := os.WriteFile(filepath.Join(h.near.m.store.VPSDir("web"), "snapshots", "before.json"), []byte("{"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o := h.options()
+		o.NoSnapshots, o.RemoveSource, o.Check = c.o.NoSnapshots, c.o.RemoveSource, true
+		if r, err := h.near.m.Move(background, "web", o); err != nil || !slices.Contains(r.Notes, c.note) || len(r.Problems) != c.problems {
+			t.Errorf("%+v: check: %+v, %v", c, r, err)
+		}
+		o.Check = false
+		_, err = h.near.m.Move(background, "web", o)
+		if (err != nil) != (c.problems > 0) {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if err == nil {
+			if got := snapshotsOf(t, h.far); got != c.there || h.runsOn(t) != "far" {
+				t.Errorf("%+v: it runs on %s with the snapshots %q", c, h.runsOn(t), got)
+			}
+		}
+		if c.there != "" {
+			now, err := h.far.m.Snapshots(background, "web")
+			if err != nil || !now[0].Created.Equal(was[0].Created) || !now[0].Expires.Equal(*was[0].Expires) || now[0].Running != was[0].Running {
+				t.Errorf("%+v: it was %+v and is %+v, %v", c, was, now, err)
+			}
+		}
+		h.end()
 	}
 }
 

@@ -146,7 +146,14 @@ func (r *receiving) drop(ctx context.Context, q moves.Request) (moves.There, err
 		return "", err
 	}
 	defer state.ReleaseLife(life)
-	return moves.Unknown, r.destroyLocked(context.WithoutCancel(ctx), l, v, DestroyOptions{})
+	images, err := r.snapshotImages(name)
+	if err == nil {
+		err = r.destroyLocked(context.WithoutCancel(ctx), l, v, DestroyOptions{})
+	}
+	if err == nil {
+		r.removeImages(context.WithoutCancel(ctx), images)
+	}
+	return moves.Unknown, err
 }
 
 // releaseHere makes an incoming VPS belong to this host, and starts it if it ran before. If
@@ -206,6 +213,9 @@ func (r *receiving) files(ctx context.Context, q moves.Request) error {
 		}
 		return r.last(ctx, i, root, had)
 	}
+	record := func() *state.Move {
+		return new(moves.Target(q.Token, r.offer.From, i.from, r.offer.Runs, time.Now()))
+	}
 	err := r.templates.ImportBackup(ctx, r.wire.Reader(), backups.Use{
 		Check: func(settings json.RawMessage) (string, error) {
 			name, err := i.check(ctx, settings)
@@ -218,9 +228,13 @@ func (r *receiving) files(ctx context.Context, q moves.Request) error {
 			return name, err
 		},
 		Use: func(im template.Image) error {
-			record := moves.Target(q.Token, r.offer.From, i.from, r.offer.Runs, time.Now())
-			i.move = &record
+			i.move = record()
 			return i.create(ctx, im)
+		},
+		Snapshots: i.checkSnapshots,
+		UseAll: func(im template.Image, snapshots []template.Image) error {
+			i.move = record()
+			return i.createAll(ctx, im, snapshots)
 		},
 		Used: r.usedTemplates,
 	})
@@ -409,13 +423,14 @@ func (w wanted) checkIDs(ctx context.Context) error {
 
 // checkSpace compares the free space with that of the files, which are there three times
 // for a while: as an archive, which is about half as large, unpacked, and as those of the VPS.
+// Files of snapshots are not copied.
 func (w wanted) checkSpace() error {
 	var st unix.Statfs_t
 	if err := unix.Statfs(w.store.Root, &st); err != nil {
 		return fmt.Errorf("%s: %w", w.store.Root, err)
 	}
 	free := int64(st.Bavail) * st.Bsize //nolint:unconvert // its type depends on the architecture
-	need := 2*w.offer.Bytes + w.offer.Bytes/2
+	need := 2*w.offer.Bytes + w.offer.Bytes/2 + w.offer.SnapshotBytes + w.offer.SnapshotBytes/2
 	if free < need {
 		return fmt.Errorf("it needs about %d MiB there, and %d MiB are free", need>>20, free>>20)
 	}

@@ -1231,7 +1231,11 @@ func newFake(t testing.TB, dir string) (*Manager, *world) {
 			return func() error { return nil }, nil
 		},
 		newParcel: func(_ context.Context, _ string, _ rootfs.Rootfs, o backups.Options) (parcel, error) {
-			return &fakeParcel{w: w, settings: o.Settings, layers: 1}, w.effect("pack", func() error { return nil })
+			b, err := backupOf(o)
+			if err != nil {
+				return nil, err
+			}
+			return &fakeParcel{w: w, has: b, layers: 1}, w.effect("pack", func() error { return nil })
 		},
 	}
 	return m, w

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -123,6 +125,55 @@ func TestParcel(t *testing.T) {
 	}
 	if n := len(im.Layers); n != len(base.Layers)+2 {
 		t.Errorf("it has %d layers", n)
+	}
+}
+
+// Snapshots are in the first archive. A layer that they share with the VPS or with each
+// other, or that the other store has, is there once or not at all.
+func TestParcelWithSnapshots(t *testing.T) {
+	roottest.NeedRoot(t)
+	s, to := newStore(t, Options{}), newStore(t, Options{})
+	base := mustImport(t, s, "base", roottest.Rootfs(t, roottest.File("old", "x")), ImportOptions{})
+	mustImport(t, to, "base", roottest.Rootfs(t, roottest.File("old", "x")), ImportOptions{})
+	has := func(name string) rootfs.Rootfs {
+		return frozen(t, s, base, func(root string) { roottest.Must(t, os.WriteFile(filepath.Join(root, name), nil, 0o600)) })
+	}
+	one, two, three := has("one"), has("two"), has("three")
+	now := one
+	now.Frozen = []rootfs.Frozen{two.Frozen[0], one.Frozen[0]}
+	p, err := s.Parcel(t.Context(), base.Digest, now, backups.Options{Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime, Snapshots: []backups.Snapshot{
+		{Name: "a", Settings: json.RawMessage(`{"a":1}`), Base: base.Digest, Root: one},
+		{Name: "b", Settings: json.RawMessage(`{"b":1}`), Base: base.Digest, Root: three},
+	}})
+	roottest.Must(t, err)
+	defer p.Close()
+	if got := len(p.Blobs()); got != 4 {
+		t.Errorf("it has %d layers", got)
+	}
+	var first, second bytes.Buffer
+	var had []Image
+	roottest.Must(t, p.Write(t.Context(), &first, "copying", to.HasBlob))
+	roottest.Must(t, to.ImportBackup(t.Context(), &first, useAll(&had, nil)))
+	for n, want := range []string{"old one two", "old one", "old three"} {
+		var names []string
+		for _, name := range []string{"old", "one", "two", "three"} {
+			if strings.Contains(seen(t, to, had[n]), name+" ") {
+				names = append(names, name)
+			}
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("image %d has %q and not %q", n, got, want)
+		}
+	}
+	roottest.Must(t, p.SnapshotsSent())
+	roottest.Must(t, p.Write(t.Context(), &second, "copying", to.HasBlob))
+	var last Image
+	u := use(&last, nil)
+	u.Snapshots = func([]backups.SnapshotSettings) error { return errors.New("there are snapshots") }
+	size := second.Len()
+	roottest.Must(t, to.ImportBackup(t.Context(), &second, u))
+	if size > 20000 || !slices.Equal(last.Layers, had[0].Layers) {
+		t.Errorf("the last archive has %d bytes, and the layers %v after %v", size, last.Layers, had[0].Layers)
 	}
 }
 

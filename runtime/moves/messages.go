@@ -47,8 +47,10 @@ type Offer struct {
 	NoNetwork bool              `json:"noNetwork,omitempty"`
 	Runs      bool              `json:"runs,omitempty"`
 	Bytes     int64             `json:"bytes"` // of its files, about
-	Template  []string          `json:"template"`
-	Live      *Live             `json:"live,omitempty"` // its processes go with it; nil: it boots there
+	// SnapshotBytes is about the size of the files that only its snapshots have.
+	SnapshotBytes int64    `json:"snapshotBytes,omitempty"`
+	Template      []string `json:"template"`
+	Live          *Live    `json:"live,omitempty"` // its processes go with it; nil: it boots there
 }
 
 // A Reply is what the target answers.

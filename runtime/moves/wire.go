@@ -13,7 +13,7 @@ import (
 
 // Protocol is the version of what two hosts say to each other. A host refuses another
 // one. It grows with each change that the other host must know.
-const Protocol = 2
+const Protocol = 3
 
 // greeting is the first line of a target. Before it a login shell may print something.
 const greeting = "croft: move protocol 1"

@@ -11,7 +11,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"time"
 
@@ -35,7 +34,7 @@ type Options struct {
 	// directory dir becomes; "" if it shall not. Who changes the layer removes the file
 	// first. May be nil.
 	Remember  func(dir string) string
-	Snapshots []Snapshot // of Write alone
+	Snapshots []Snapshot // of Write and of Begin
 
 	refs []snapshotRef
 }
@@ -52,15 +51,11 @@ func Write(ctx context.Context, s *images.Store, base string, r rootfs.Rootfs, w
 	}
 	defer st.Remove()
 	b := backingUp{store: s, stage: st, measured: map[rootfs.Frozen]packedPart{}}
-	var snapshots []images.Stored
-	for _, n := range o.Snapshots {
-		one, err := b.snapshot(ctx, n, o)
-		if err != nil {
-			return b.left, fmt.Errorf("the snapshot %s: %w", n.Name, err)
-		}
-		snapshots = append(snapshots, one)
-		o.refs = append(o.refs, snapshotRef{Name: n.Name, Digest: one.Descriptor.Digest, Size: one.Descriptor.Size})
+	snapshots, refs, err := b.snapshots(ctx, o)
+	if err != nil {
+		return b.left, err
 	}
+	o.refs = refs
 	if im, err = b.image(ctx, im, r, o); err != nil {
 		return b.left, err
 	}

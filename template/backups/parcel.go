@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
 
 	"croft/internal/fail"
 	"croft/template/archive"
@@ -27,6 +30,9 @@ type Parcel struct {
 	image  images.Stored // with all layers; valid after seal
 	packed []packedPart
 	o      Options
+
+	snapshots []images.Stored // until SnapshotsSent
+	frozen    []packedPart    // their layers
 }
 
 // A Blob is a part of a parcel.
@@ -36,7 +42,7 @@ type Blob struct {
 }
 
 // Begin begins a parcel with the image base, which is a digest, and the frozen layers of
-// r, as Write does. These layers must not change until the parcel is closed.
+// r, and with snapshots, as Write does. These layers must not change until the parcel is closed.
 func Begin(ctx context.Context, s *images.Store, base string, r rootfs.Rootfs, o Options) (_ *Parcel, err error) {
 	im, st, err := s.LinkImage(ctx, base)
 	if err != nil {
@@ -56,15 +62,27 @@ func Begin(ctx context.Context, s *images.Store, base string, r rootfs.Rootfs, o
 	if n := len(im.Layers) + len(parts) + 1; n > rootfs.MaxLayers {
 		return nil, fail.New(fail.State, "it would have %d layers, and overlay mounts at most %d", n, rootfs.MaxLayers)
 	}
+	b := backingUp{store: s, stage: st, measured: map[rootfs.Frozen]packedPart{}}
+	if p.snapshots, p.o.refs, err = b.snapshots(ctx, o); err != nil {
+		return nil, err
+	}
+	p.frozen = b.packed
 	var done int64
 	for _, part := range parts {
 		one := packedPart{store: s, stage: st, files: part, compress: o.Compress}
-		if err := one.measure(ctx, &done); err != nil {
+		if err := b.measure(&one, ctx, &done); err != nil {
 			return nil, err
 		}
 		p.packed = append(p.packed, one)
 	}
 	return p, p.seal()
+}
+
+// SnapshotsSent leaves the snapshots out of the archives that follow, because the other
+// store has them.
+func (p *Parcel) SnapshotsSent() error {
+	p.snapshots, p.frozen, p.o.refs = nil, nil, nil
+	return p.seal()
 }
 
 // seal makes the manifest.
@@ -136,11 +154,16 @@ func (p *Parcel) Settle(settings json.RawMessage) error {
 	return p.seal()
 }
 
-// Blobs returns the layers of the parcel, the lowest first.
+// Blobs returns the layers of the parcel, each once: those of the VPS, the lowest first,
+// and those that only snapshots have.
 func (p *Parcel) Blobs() []Blob {
 	var all []Blob
-	for _, d := range p.image.Manifest.Layers {
-		all = append(all, Blob{Digest: d.Digest.String(), Size: d.Size})
+	for _, im := range append([]images.Stored{p.image}, p.snapshots...) {
+		for _, d := range im.Manifest.Layers {
+			if b := (Blob{Digest: d.Digest.String(), Size: d.Size}); !slices.Contains(all, b) {
+				all = append(all, b)
+			}
+		}
 	}
 	return all
 }
@@ -148,15 +171,19 @@ func (p *Parcel) Blobs() []Blob {
 // Write writes the archive to w, without the layers that the other store has. step names
 // this for the progress. After an error w has received a part.
 func (p *Parcel) Write(ctx context.Context, w io.Writer, step string, has func(digest string) bool) error {
-	files, err := archive.LayoutFiles(p.stage, p.image)
+	files, err := archive.LayoutFiles(p.stage, p.image, p.snapshots...)
 	if err != nil {
 		return err
 	}
 	files = indexFirst(streamParts(files, p.streamed()))
+	there := map[string]bool{} // by names of files
+	for _, b := range p.Blobs() {
+		there[archive.BlobName(digest.Digest(b.Digest))] = has(b.Digest)
+	}
 	var wanted []archive.File
 	var total int64
 	for _, f := range files {
-		if !p.leavesOut(f.Name, has) {
+		if !there[f.Name] {
 			wanted, total = append(wanted, f), total+f.Size
 		}
 	}
@@ -168,21 +195,10 @@ func (p *Parcel) Write(ctx context.Context, w io.Writer, step string, has func(d
 // Add has made is a file of the stage.
 func (p *Parcel) streamed() []packedPart {
 	var all []packedPart
-	for _, one := range p.packed {
+	for _, one := range slices.Concat(p.packed, p.frozen) {
 		if _, err := os.Lstat(p.stage.Path(images.BlobName(one.blob.Digest))); err != nil {
 			all = append(all, one)
 		}
 	}
 	return all
-}
-
-// leavesOut reports whether the file name of the archive is a layer that the other store
-// has.
-func (p *Parcel) leavesOut(name string, has func(string) bool) bool {
-	for _, d := range p.image.Manifest.Layers {
-		if name == archive.BlobName(d.Digest) {
-			return has(d.Digest.String())
-		}
-	}
-	return false
 }

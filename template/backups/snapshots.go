@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"github.com/opencontainers/go-digest"
@@ -13,7 +14,7 @@ import (
 	"croft/template/rootfs"
 )
 
-// A Snapshot is a snapshot that Write writes beside the VPS.
+// A Snapshot is a snapshot that a backup has beside the VPS.
 type Snapshot struct {
 	Name     string
 	Settings json.RawMessage
@@ -36,6 +37,20 @@ type snapshotRef struct {
 
 func (n snapshotRef) descriptor() oci.Descriptor {
 	return oci.Descriptor{MediaType: oci.MediaTypeImageManifest, Digest: n.Digest, Size: n.Size}
+}
+
+// snapshots returns the images of o.Snapshots, and what the manifest of the VPS says about
+// them.
+func (b *backingUp) snapshots(ctx context.Context, o Options) (all []images.Stored, refs []snapshotRef, err error) {
+	for _, n := range o.Snapshots {
+		one, err := b.snapshot(ctx, n, o)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the snapshot %s: %w", n.Name, err)
+		}
+		all = append(all, one)
+		refs = append(refs, snapshotRef{Name: n.Name, Digest: one.Descriptor.Digest, Size: one.Descriptor.Size})
+	}
+	return all, refs, nil
 }
 
 // snapshot returns the image of a snapshot.
