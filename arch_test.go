@@ -96,8 +96,9 @@ var arrows = map[string][]string{
 	"template/facts":               {"internal/initkind", "template/layer"},
 	"template/archive":             {"template/facts", "template/images", "template/layer", "template/rootfs/diskfile", "template/streams"},
 	"template/blobs":               {"internal/flock", "template/images", "template/layer", "template/registry", "template/transfer"},
-	"template/backups":             {"internal/atomicfile", "template/archive", "template/blobs", "template/images", "template/layer", "template/registry", "template/rootfs", "template/rootfs/tree", "template/transfer"},
-	"template/layer":               {"internal/identity", "internal/removetree"},
+	"template/backups":             {"internal/atomicfile", "template/archive", "template/blobs", "template/images", "template/layer", "template/layer/delta", "template/registry", "template/rootfs", "template/rootfs/tree", "template/transfer"},
+	"template/layer":               {"template/layer/delta", "internal/identity", "internal/removetree"},
+	"template/layer/delta":         nil,
 	"template/rootfs":              {"template/layer", "template/rootfs/diskfile", "internal/nsthread", "internal/removetree", "internal/userns"},
 	"template/rootfs/diskfile":     {"internal/flock", "internal/nsthread"},
 	"template/rootfs/quotadir":     {"template/rootfs/diskfile"},
@@ -172,7 +173,7 @@ var alone = map[string][]string{
 
 // pure packages decide and do not act. They read no file, open no socket and
 // start no program, so their results depend on their arguments alone.
-var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/fit", "internal/identity", "runtime/endreason", "runtime/restarts", "runtime/doctor", "runtime/foreign", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes", "internal/ssh"}
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/fit", "internal/identity", "runtime/endreason", "runtime/restarts", "runtime/doctor", "runtime/foreign", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes", "internal/ssh", "template/layer/delta"}
 
 // acting is what a pure package does not import, and which names it may use
 // nevertheless: constants, and types of values.

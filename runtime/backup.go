@@ -54,7 +54,8 @@ func (m *Manager) Export(ctx context.Context, name vps.Name, w io.Writer, o Expo
 
 // Push uploads a backup of the VPS name to a registry, as Export writes it, under the
 // reference ref. It sends only layers that the registry does not have. So the frozen layers
-// of the VPS stay as they are for a time (mergeLayers). Nothing happens to the VPS if the
+// of the VPS stay as they are for a time (mergeLayers), and records say what copied files were
+// at the last push. Nothing happens to the VPS if the
 // registry does not allow a push. After an error the reference is unchanged.
 func (m *Manager) Push(ctx context.Context, name vps.Name, ref string, o PushOptions) (BackupResult, error) {
 	if _, err := m.store.Get(name); fail.Is(err, fail.NotFound) {
@@ -110,15 +111,19 @@ func (m *Manager) backUp(ctx context.Context, name vps.Name, o ExportOptions, wr
 		return paused, err
 	}
 	l.Unlock() // its layers do not change any more
-	r, left, err := write(ctx, v.Template.Digest, root, backups.Options{
+	options := backups.Options{
 		Name: string(name), Settings: settings, Created: d.Created, Compress: o.Compress, Remember: m.rememberAt(c), Snapshots: snapshots,
-	})
+	}
+	if c.copied {
+		options.Records = m.store.PushedDir(name)
+	}
+	r, left, err := write(ctx, v.Template.Digest, root, options)
 	r.Pause, r.Sockets, r.Devices = c.pause, left.Sockets, left.Devices
 	return r, err
 }
 
-// rememberAt returns where a push remembers what the layers of c have become: those that
-// are copies for this backup alone are not remembered.
+// rememberAt returns where a push remembers what the layers of c have become. A layer that
+// is a copy for this backup alone is not one of them: it has records of the VPS.
 func (m *Manager) rememberAt(c captured) func(tree string) string {
 	return func(tree string) string {
 		if c.copied && tree == m.store.FrozenTree(c.layers[0].ID) {

@@ -282,17 +282,41 @@ func (i *importing) fillOwn(ctx context.Context, had template.Image, below int, 
 	if err != nil {
 		return err
 	}
-	switch {
-	case !to.Plain():
-		to.Frozen = own
-		err = i.rootfses.MakeOwn(ctx, to)
-	case len(own) == 1:
-		err = i.rootfses.CopyTree(ctx, own[0], to, i.copying("copying its files"))
-	default:
-		err = fail.New(fail.Usage, "it has plain storage, and %d layers", len(own))
+	if to.Plain() {
+		err = i.fillPlain(ctx, own, to)
+	} else {
+		err = i.fillOverlay(ctx, own, to)
 	}
 	if err == nil && i.rest != nil {
 		err = i.rest(to, had)
+	}
+	return err
+}
+
+// fillOverlay makes the own files of the overlay at to: those that the layers show
+// together, the topmost first.
+func (i *importing) fillOverlay(ctx context.Context, layers []rootfs.Frozen, to rootfs.Rootfs) error {
+	above := layers[:max(len(layers)-1, 0)]
+	to.Frozen = layers[len(above):]
+	err := i.rootfses.MakeOwn(ctx, to)
+	if err == nil && len(above) > 0 {
+		to.Frozen = above
+		err = i.rootfses.Add(ctx, to)
+	}
+	return err
+}
+
+// fillPlain makes the plain tree at to: an exact copy of the lowest of the layers, the
+// topmost first, with the others above it.
+func (i *importing) fillPlain(ctx context.Context, layers []rootfs.Frozen, to rootfs.Rootfs) error {
+	if len(layers) == 0 {
+		return fail.New(fail.Usage, "it has plain storage, and no layer with its files")
+	}
+	above := layers[:len(layers)-1]
+	err := i.rootfses.CopyTree(ctx, layers[len(above)], to, i.copying("copying its files"))
+	if err == nil && len(above) > 0 {
+		to.Frozen = above
+		err = i.rootfses.Add(ctx, to)
 	}
 	return err
 }
@@ -347,14 +371,18 @@ func (i *importing) createFrom(ctx context.Context, im template.Image, fill func
 	return nil
 }
 
-// fillFrom returns what makes the files of a plain tree: an exact copy of the only layer
-// of the image. It is nil for an overlay.
+// fillFrom returns what makes the files of a plain tree: those of the image, which has no
+// layers of a template. It is nil for an overlay.
 func (i *importing) fillFrom(ctx context.Context, im template.Image) func(rootfs.Rootfs) error {
-	if i.VPS.Storage != vps.StoragePlain || len(im.Layers) != 1 {
+	if i.VPS.Storage != vps.StoragePlain {
 		return nil
 	}
 	return func(to rootfs.Rootfs) error {
-		return i.rootfses.CopyTree(ctx, to.Below()[0], to, i.copying("copying its files"))
+		own, err := i.ownLayers(im.Layers)
+		if err == nil {
+			err = i.fillPlain(ctx, own, to)
+		}
+		return err
 	}
 }
 

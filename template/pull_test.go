@@ -35,15 +35,19 @@ import (
 type hub struct {
 	host  string
 	mu    sync.Mutex
-	asked []string // METHOD KIND of each request for a blob or manifest, with its range
+	inner http.Handler // the registry
+	asked []string     // METHOD KIND of each request for a blob or manifest, with its range
 	spoil func(w http.ResponseWriter, req *http.Request, body []byte) bool
 }
 
 func newHub(t *testing.T) *hub {
 	t.Helper()
 	h := &hub{}
-	inner := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))
+	h.loses()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		h.mu.Lock()
+		inner := h.inner
+		h.mu.Unlock()
 		if req.Method != http.MethodGet || !strings.Contains(req.URL.Path, "/blobs/") {
 			inner.ServeHTTP(w, req)
 			return
@@ -64,6 +68,13 @@ func newHub(t *testing.T) *hub {
 	t.Cleanup(server.Close)
 	h.host = strings.TrimPrefix(server.URL, "http://")
 	return h
+}
+
+// loses makes the registry empty.
+func (h *hub) loses() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.inner = ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))
 }
 
 func (h *hub) spoils(how func(w http.ResponseWriter, req *http.Request, body []byte) bool) {

@@ -151,6 +151,10 @@ func (s *Store) FrozenTree(id string) string { return filepath.Join(s.frozenDir(
 // PackedFile has what the frozen layer has become in a registry; see ForgetPacked.
 func (s *Store) PackedFile(id string) string { return filepath.Join(s.frozenDir(), id, "packed.json") }
 
+// PushedDir has records of the own files of the VPS at its last pushes; see backups.Options.
+// It may be missing.
+func (s *Store) PushedDir(name vps.Name) string { return filepath.Join(s.VPSDir(name), "pushed") }
+
 // OwnDirs are the directories with all files of the VPS v that are not its template's:
 // fs, or the image in its place, and its frozen layers.
 func (s *Store) OwnDirs(v vps.VPS, fs string) []string {

@@ -8,7 +8,6 @@
 package backups
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -33,7 +32,11 @@ type Options struct {
 	// Remember returns the file in which Push remembers what the frozen layer in the
 	// directory dir becomes; "" if it shall not. Who changes the layer removes the file
 	// first. May be nil.
-	Remember  func(dir string) string
+	Remember func(dir string) string
+	// Records is the directory in which Push keeps records of the topmost frozen layer, a copy
+	// of files that only this backup has: the next Push sends what has changed since. It is
+	// created; the one above it exists. "": that layer is like the others.
+	Records   string
 	Snapshots []Snapshot // of Write and of Begin
 
 	refs []snapshotRef
@@ -114,7 +117,7 @@ func packParts(ctx context.Context, s *images.Store, st *images.Stage, base imag
 	var packed []packedPart
 	var done int64
 	for _, part := range parts {
-		p := packedPart{store: s, stage: st, files: part, compress: cmp.Or(o.Compress, CompressZstd)}
+		p := packedPart{store: s, stage: st, files: part, compress: o.compression()}
 		if o.Remember != nil {
 			p.memory = o.Remember(part.Top())
 		}

@@ -2,6 +2,7 @@ package backups
 
 import (
 	"archive/tar"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"croft/internal/fail"
 	"croft/template/images"
 	"croft/template/layer"
+	"croft/template/layer/delta"
 	"croft/template/rootfs"
 )
 
@@ -29,6 +31,9 @@ const (
 	CompressNone Compression = "none"
 )
 
+// compression returns how the layers of the VPS are compressed.
+func (o Options) compression() Compression { return cmp.Or(o.Compress, CompressZstd) }
+
 // A packedPart is a frozen layer of a VPS as a layer of an image.
 type packedPart struct {
 	store    *images.Store
@@ -40,6 +45,9 @@ type packedPart struct {
 	size     int64 // of its tar
 	blob     oci.Descriptor
 	left     layer.LeftOut
+	plan     *delta.Plan       // what is packed of files; nil: everything
+	note     func(delta.Entry) // is told of what is packed; may be nil
+	known    bool              // it is in the registry, and files do not have it
 }
 
 // measure packs p without keeping the result, and sets its digests and sizes. It adds
@@ -76,7 +84,10 @@ func (p *packedPart) pack(ctx context.Context, out io.Writer, plain ...io.Writer
 		return layer.LeftOut{}, fmt.Errorf("start the compressor: %w", err)
 	}
 	var packer *layer.Packer
-	err = rootfs.PackTop(ctx, p.files, p.stage.Path("merged"), p.stage.Path("shifted"), io.MultiWriter(append(plain, zip)...), func(l *layer.Packer) { packer = l })
+	err = rootfs.PackTop(ctx, p.files, p.stage.Path("merged"), p.stage.Path("shifted"), io.MultiWriter(append(plain, zip)...), func(l *layer.Packer) {
+		packer = l
+		l.Plan, l.Note = p.plan, p.note
+	})
 	if cerr := zip.Close(); err == nil {
 		err = cerr
 	}

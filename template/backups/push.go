@@ -50,7 +50,8 @@ type Pushed struct {
 
 // Push uploads to a registry what Write writes, as an image with the same digests.
 // It uploads only blobs that the registry does not have, and the manifest last. A layer
-// that o.Remember knows, and that the registry has, is not read. After an error the
+// that o.Remember knows, and that the registry has, is not read. With o.Records the topmost
+// layer can be several: those of an earlier push, and what has changed since. After an error the
 // reference is unchanged, and Push can be repeated.
 func Push(ctx context.Context, s *images.Store, base string, r rootfs.Rootfs, to Target, o Options) (Pushed, error) {
 	im, st, err := s.LinkImage(ctx, base)
@@ -62,7 +63,14 @@ func Push(ctx context.Context, s *images.Store, base string, r rootfs.Rootfs, to
 	measure := func(p *packedPart, ctx context.Context, done *int64) error {
 		return p.recallOrMeasure(ctx, to.repo, done)
 	}
+	copied := copiedPart{store: s, stage: st, to: to, base: im, all: r, o: o}
+	if o.Records != "" {
+		r.Frozen = r.Frozen[1:]
+	}
 	packed, left, err := packParts(ctx, s, st, im, r, o, measure)
+	if err == nil && o.Records != "" {
+		packed, left, err = copied.pack(ctx, packed, left)
+	}
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -74,7 +82,9 @@ func Push(ctx context.Context, s *images.Store, base string, r rootfs.Rootfs, to
 	}
 	for i := range packed {
 		p := &packed[i]
-		if err := b.push(ctx, p.open(ctx), p.blob); err != nil {
+		if p.known {
+			b.shared += p.blob.Size
+		} else if err := b.push(ctx, p.open(ctx), p.blob); err != nil {
 			return Pushed{}, err
 		}
 	}
@@ -91,6 +101,7 @@ func Push(ctx context.Context, s *images.Store, base string, r rootfs.Rootfs, to
 	if err := to.repo.PutManifest(ctx, im.Descriptor.MediaType, manifest); err != nil {
 		return Pushed{}, err
 	}
+	copied.remember()
 	return Pushed{Reference: to.ref.String() + "@" + im.Descriptor.Digest.String(), Sent: b.sent, Shared: b.shared, LeftOut: left}, nil
 }
 

@@ -93,8 +93,10 @@ func OpenRegistry(ctx context.Context, s *images.Store, ref registry.Reference, 
 		return nil, err
 	}
 	r := &Registry{Downloads: NewDownloads(s, repo), repo: repo}
-	r.root, r.Root, err = repo.Manifest(ctx, "", images.MaxJSON)
-	return r, err
+	if r.root, r.Root, err = repo.Manifest(ctx, "", images.MaxJSON); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Manifest returns the manifest or index that d describes: see images.Source.

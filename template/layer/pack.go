@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/template/layer/delta"
 )
 
 // A Packer writes the files of a directory into a tar archive. Unpack reads it
@@ -34,13 +36,18 @@ type Packer struct {
 	Standalone    bool                   // no layers below: a device 0/0 is a device, not a whiteout
 	Newest        time.Time              // no file has a later time; zero: each has its own
 	MinHoles      int64                  // a file with at least this many bytes of holes becomes a sparse entry
-	LeftOut       LeftOut                // what Pack has left out
-	links         map[FileID]string      // the first name of each file with several hard links
-	buf           []byte
+	// Plan says what Pack writes, and LeftOut does not count then; nil: everything.
+	Plan *delta.Plan
+	// Note is told of each entry, a directory before its content; may be nil.
+	Note    func(delta.Entry)
+	LeftOut LeftOut           // what Pack has left out
+	links   map[FileID]string // the first name of each file with several hard links
+	buf     []byte
 
 	plain bool // see PackFile
 	skip  func(dir int) bool
 	count func(bytes int)
+	sum   hash.Hash // of the entry; nil without Note
 }
 
 // LeftOut counts files that archives do not have.
@@ -76,6 +83,9 @@ func (p *Packer) Pack(fd int) error {
 	h := p.header("./", &st)
 	h.Typeflag, h.ModTime = tar.TypeDir, time.Unix(0, 0)
 	if err := p.tar.WriteHeader(h); err != nil {
+		return err
+	}
+	if err := p.gone("", ""); err != nil {
 		return err
 	}
 	if err := p.entries(root, ""); err != nil {
@@ -132,6 +142,10 @@ func (p *Packer) entry(parent int, name, base string) error {
 			p.LeftOut.Devices++
 			return nil
 		}
+		if !p.wants(name) {
+			return nil
+		}
+		p.note(delta.Entry{Path: name, Kind: delta.Whiteout})
 		return p.whiteout(strings.TrimSuffix(name, base) + whiteoutPrefix + base)
 	case unix.S_IFBLK:
 		p.LeftOut.Devices++
@@ -140,9 +154,13 @@ func (p *Packer) entry(parent int, name, base string) error {
 		p.LeftOut.Sockets++
 		return nil
 	}
+	if !p.wants(name) {
+		return nil
+	}
 	if st.Nlink > 1 {
 		this := FileID{Dev: st.Dev, Ino: st.Ino}
 		if first, ok := p.links[this]; ok {
+			p.note(delta.Entry{Path: name, Kind: delta.Name, Of: first})
 			return p.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: first, Format: tar.FormatPAX})
 		}
 		p.links[this] = name
@@ -155,10 +173,10 @@ func (p *Packer) entry(parent int, name, base string) error {
 			return err
 		}
 		h.Typeflag, h.Linkname = tar.TypeSymlink, string(target[:n])
-		return p.tar.WriteHeader(h)
+		return p.bodiless(h)
 	case unix.S_IFIFO:
 		h.Typeflag = tar.TypeFifo
-		return p.tar.WriteHeader(h)
+		return p.bodiless(h)
 	}
 	return p.file(parent, base, h)
 }
@@ -176,6 +194,7 @@ func (p *Packer) header(name string, st *unix.Stat_t) *tar.Header {
 }
 
 func (p *Packer) file(parent int, base string, h *tar.Header) error {
+	name := h.Name // that of a file with holes changes
 	fd, err := unix.Openat(parent, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOATIME|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -193,8 +212,18 @@ func (p *Packer) file(parent int, base string, h *tar.Header) error {
 		return err
 	}
 	h.Typeflag, h.Size = tar.TypeReg, st.Size
+	p.beginSum(h)
+	if err := p.content(f, &st, h); err != nil {
+		return err
+	}
+	p.noteSum(delta.Entry{Path: name, Kind: delta.File, Size: h.Size})
+	return nil
+}
+
+// content writes the header h of the file f, and its content.
+func (p *Packer) content(f *os.File, st *unix.Stat_t, h *tar.Header) error {
 	if st.Size-st.Blocks*512 >= p.MinHoles {
-		data, err := extents(fd, st.Size, p.MinHoles)
+		data, err := extents(int(f.Fd()), st.Size, p.MinHoles)
 		if err != nil {
 			return err
 		}
@@ -227,6 +256,9 @@ func (p *Packer) copy(w io.Writer, f io.Reader, size int64) error {
 		if _, err := w.Write(p.buf[:n]); err != nil {
 			return err
 		}
+		if p.sum != nil {
+			p.sum.Write(p.buf[:n])
+		}
 		left -= int64(n)
 		if p.count != nil {
 			p.count(n)
@@ -238,6 +270,10 @@ func (p *Packer) copy(w io.Writer, f io.Reader, size int64) error {
 var errChanged = errors.New("it changed while it was read")
 
 func (p *Packer) directory(parent int, base string, h *tar.Header) error {
+	name := h.Name
+	if !p.wants(name) {
+		return nil
+	}
 	fd, err := unix.Openat(parent, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -253,17 +289,21 @@ func (p *Packer) directory(parent int, base string, h *tar.Header) error {
 	if err := p.tar.WriteHeader(h); err != nil {
 		return err
 	}
+	_, moved := own[XattrRedirect]
+	hides := !p.Standalone && (own[XattrOpaque] == "y" || moved)
+	p.noteDir(name, h, hides)
 	if p.skip != nil && p.skip(fd) {
 		return nil
 	}
-	_, moved := own[XattrRedirect]
-	if p.Standalone || own[XattrOpaque] != "y" && !moved {
-		return p.entries(dir, h.Name)
+	if p.Plan == nil && hides || p.Plan != nil && p.Plan.Opaque(name) {
+		if err := p.whiteout(h.Name + whiteoutOpaque); err != nil {
+			return err
+		}
 	}
-	if err := p.whiteout(h.Name + whiteoutOpaque); err != nil {
+	if err := p.gone(name, h.Name); err != nil {
 		return err
 	}
-	if !moved {
+	if !hides || !moved {
 		return p.entries(dir, h.Name)
 	}
 	return p.mergedEntries(h.Name)

@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,6 +15,20 @@ import (
 func (t *Tree) Exists(name string) bool {
 	_, ok := t.RealName(name)
 	return ok
+}
+
+// Shows reports whether t has something at path, which may be a link. It follows no link: a path
+// that leads through one has nothing.
+func (t *Tree) Shows(path string) (bool, error) {
+	fd, err := t.openat2(path, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_NO_SYMLINKS)
+	switch {
+	case err == nil:
+		unix.Close(fd)
+		return true, nil
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		return false, nil
+	}
+	return false, err
 }
 
 // RealName follows all links of name inside t and returns the path of the file

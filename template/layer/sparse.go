@@ -121,6 +121,9 @@ func (p *Packer) sparse(f io.ReadSeeker, h *tar.Header, all []extent) error {
 	if _, err := p.out.Write(append(head, body...)); err != nil {
 		return err
 	}
+	if p.sum != nil {
+		p.sum.Write(body)
+	}
 	for _, e := range all {
 		if _, err := f.Seek(e.at, io.SeekStart); err != nil {
 			return err

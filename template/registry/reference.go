@@ -54,6 +54,9 @@ func (r Reference) Digest() digest.Digest { return r.digest }
 // Tag returns the tag, or "" if the reference has only a digest.
 func (r Reference) Tag() string { return r.tag }
 
+// Repository returns the host and the repository, without tag and digest.
+func (r Reference) Repository() string { return r.host() + "/" + r.repo.RepositoryStr() }
+
 // Base returns the last part of the repository's name.
 func (r Reference) Base() string {
 	path := r.repo.RepositoryStr()

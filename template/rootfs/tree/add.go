@@ -183,10 +183,18 @@ func stripMarks(ctx context.Context, from, to, dir string) error {
 }
 
 // stripDir is stripMarks for an open directory. A data directory keeps its own marks.
+// Where the layer hides everything below, its whiteouts hide nothing: they belong to a
+// container engine inside.
 func stripDir(ctx context.Context, from, to int, marks bool) error {
-	names, err := sortedNames(from)
+	opaque, _, err := xattrOf(from, "", layer.XattrOpaque)
 	if err != nil {
 		return err
+	}
+	var names []string
+	if opaque != "y" {
+		if names, err = sortedNames(from); err != nil {
+			return err
+		}
 	}
 	for _, name := range names {
 		if err := stripEntry(ctx, from, to, name); err != nil {
