@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"os"
@@ -333,9 +334,15 @@ func (s templateStore) OpenPush(context.Context, string, template.PushOptions) (
 	return backups.Target{}, s.w.effect("reach the registry", func() error { return nil })
 }
 
-// PushBackup remembers what it has packed, and uploads the settings alone.
+// PushBackup remembers what it has packed, and uploads the settings alone. If it has copied
+// files, the image has one layer for each record of a push.
 func (s templateStore) PushBackup(_ context.Context, _ string, r rootfs.Rootfs, _ backups.Target, o backups.Options) (backups.Pushed, error) {
 	if err := layersExist(r); err != nil {
+		return backups.Pushed{}, err
+	}
+	record := filepath.Join(o.Records, "record")
+	pushes, err := os.ReadFile(record)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return backups.Pushed{}, err
 	}
 	for _, f := range r.Frozen {
@@ -347,9 +354,18 @@ func (s templateStore) PushBackup(_ context.Context, _ string, r rootfs.Rootfs, 
 			return backups.Pushed{}, err
 		}
 	}
-	return backups.Pushed{}, s.w.effect("push a backup", func() error {
-		return os.WriteFile(s.w.dir+".backup", fmt.Appendf(nil, `{"Settings":%s}`, o.Settings), 0o600)
+	err = s.w.effect("push a backup", func() error {
+		return os.WriteFile(s.w.dir+".backup", fmt.Appendf(nil, `{"Settings":%s}%s`, o.Settings, pushes), 0o600)
 	})
+	if err == nil && o.Records != "" {
+		_ = s.w.effect("keep a record", func() error { // an error is a warning
+			if err := os.Mkdir(o.Records, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+			return os.WriteFile(record, append(pushes, '\n'), 0o600)
+		})
+	}
+	return backups.Pushed{}, err
 }
 
 func (s templateStore) PullBackup(ctx context.Context, _ string, _ template.PullOptions, u backups.Use) error {
@@ -1018,6 +1034,11 @@ func commands() []trial {
 		{name: "push", method: "Push", ready: append(slices.Clone(stopped), writeFile), do: pushWeb},
 		{name: "push again", method: "Push", ready: append(slices.Clone(stopped), writeFile, pushWeb, writeFile), do: pushWeb},
 		{name: "push of a running one", method: "Push", ready: append(slices.Clone(running), writeFile), do: pushWeb},
+		{name: "push of a running one again", method: "Push", ready: append(slices.Clone(running), writeFile, pushWeb, writeFile), do: pushWeb},
+		{name: "push of a plain one again", method: "Push", ready: append(slices.Clone(plain), writeFile, pushWeb, writeFile), do: pushWeb},
+		{name: "push of a disk again", method: "Push", ready: steps{createWithDisk, writeFile, pushWeb, writeFile}, do: pushWeb},
+		{name: "create --from of a plain one with changes", method: "CreateFrom", ready: append(slices.Clone(plain), pushWeb, writeFile, pushWeb, pushWeb, destroyWeb), undone: true, do: createFrom("web")},
+		{name: "create --from of a disk with changes", method: "CreateFrom", ready: steps{createWithDisk, pushWeb, writeFile, pushWeb, pushWeb, destroyWeb}, undone: true, do: createFrom("web")},
 		{name: "create --from", method: "CreateFrom", ready: append(slices.Clone(withAll), pushWeb, destroyWeb), undone: true, do: createFrom("web")},
 		{name: "snapshot mount", method: "MountSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one")), do: mountSnapshot},
 		{name: "snapshot umount", method: "UmountSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), mountSnapshot), do: func(f *faulty) error {

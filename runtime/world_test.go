@@ -584,10 +584,10 @@ func (w fakeRootfses) Fill(_ context.Context, _ string, stack []rootfs.Frozen, r
 
 func (w fakeRootfses) MakeOwn(_ context.Context, r rootfs.Rootfs) error {
 	return w.effect("copy frozen files", func() error {
-		err := os.MkdirAll(r.Upper(), 0o755)
+		err := os.MkdirAll(upperOf(r), 0o755)
 		for _, f := range r.Frozen {
 			if f.Dir != "/layer" { // those of images do not exist here
-				err = errors.Join(err, os.CopyFS(r.Upper(), os.DirFS(f.Dir)))
+				err = errors.Join(err, os.CopyFS(upperOf(r), os.DirFS(f.Dir)))
 			}
 		}
 		return err
@@ -1112,8 +1112,10 @@ func (fakeTemplates) Resolve(ref string) (template.Image, error) {
 	}
 	return image, nil
 }
-func (fakeTemplates) List() ([]template.Image, error)               { return nil, nil }
-func (fakeTemplates) LayerDirs(template.Image) ([]string, error)    { return []string{"/layer"}, nil }
+func (fakeTemplates) List() ([]template.Image, error) { return nil, nil }
+func (fakeTemplates) LayerDirs(im template.Image) ([]string, error) {
+	return slices.Repeat([]string{"/layer"}, max(len(im.Layers), 1)), nil
+}
 func (fakeTemplates) Confirm(context.Context, template.Image) error { return nil }
 func (fakeTemplates) Remove(context.Context, string, func() (map[string][]string, error)) error {
 	return nil
