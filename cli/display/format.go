@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -173,8 +174,12 @@ func checkKeys(chain []string, from reflect.Type) error {
 func keysOf(of reflect.Type) []string {
 	var keys []string
 	for field := range of.Fields() {
-		if key := keyOf(field); key != "" {
+		key := keyOf(field)
+		switch {
+		case key != "":
 			keys = append(keys, key)
+		case embeds(field):
+			keys = append(keys, keysOf(field.Type)...)
 		}
 	}
 	return keys
@@ -189,6 +194,12 @@ func keyOf(field reflect.StructField) string {
 	return key
 }
 
+// embeds reports whether JSON has the keys of the field as if they were own ones.
+func embeds(field reflect.StructField) bool {
+	plain := plainType(field.Type)
+	return field.Anonymous && keyOf(field) == "" && plain == field.Type && plain.Kind() == reflect.Struct
+}
+
 // typeOfKey returns the type of the value of a key; nil if it is unknown.
 func typeOfKey(of reflect.Type, key string) reflect.Type {
 	if of = plainType(of); of == nil || of.Kind() != reflect.Struct {
@@ -197,6 +208,13 @@ func typeOfKey(of reflect.Type, key string) reflect.Type {
 	for field := range of.Fields() {
 		if keyOf(field) == key {
 			return field.Type
+		}
+	}
+	for field := range of.Fields() {
+		if embeds(field) {
+			if t := typeOfKey(field.Type, key); t != nil {
+				return t
+			}
 		}
 	}
 	return nil
@@ -257,6 +275,15 @@ func forTemplate(v reflect.Value) (any, error) {
 		return absent(""), nil
 	case reflect.Struct:
 		object := map[string]any{}
+		for field, value := range v.Fields() { // keys of an embedded struct count less than own ones
+			if embeds(field) {
+				one, err := forTemplate(value)
+				if err != nil {
+					return nil, err
+				}
+				maps.Copy(object, one.(map[string]any))
+			}
+		}
 		for field, value := range v.Fields() {
 			if key := keyOf(field); key != "" {
 				one, err := forTemplate(value)
