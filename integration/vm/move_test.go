@@ -118,7 +118,7 @@ func survivesPowerCut(t *testing.T, here, there *machine) {
 		croft start --wait $patient mail
 		croft exec mail -- dd if=/dev/urandom of=/root/big bs=1M count=200
 		croft exec mail -- sh -c 'sha256sum /root/big >/root/sum'
-		(croft move $patient --compress none mail root@there >/root/move.log 2>&1; echo $? >/root/move.status) &`)
+		{ status=0; croft move $patient --compress none mail root@there >/root/move.log 2>&1 || status=$?; echo $status >/root/move.status; } &`)
 	there.must(t, "until croft list --no-header --columns name,move 2>/dev/null | grep mail; do sleep 0.2; done")
 	there.cutPower(t)
 	status := here.must(t, "until [ -s /root/move.status ]; do sleep 1; done; cat /root/move.status /root/move.log")
