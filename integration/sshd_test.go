@@ -33,7 +33,7 @@ func newSSHHosts(t *testing.T) *sshHosts {
 	ssh, sshd := tool(t, "ssh"), tool(t, "sshd", "/usr/sbin/sshd")
 	shadow, err := os.ReadFile("/etc/shadow")
 	if err != nil || bytes.HasPrefix(shadow, []byte("root:!")) {
-		t.Skipf("sshd lets nobody log in as root, whose account is locked in /etc/shadow (%v)", err)
+		t.Skipf("root cannot log in by ssh: its account is locked in /etc/shadow (%v)", err)
 	}
 	h := &sshHosts{otherHost: newOtherHost(t), pids: map[string]string{}}
 	pid := strconv.Itoa(h.hold.Process.Pid)
