@@ -335,6 +335,12 @@ func TestMoveRefuses(t *testing.T) {
 	}{
 		"its name":    {func(h *twoHosts) error { return createWeb(h.far) }, nil, "exists there"},
 		"its address": {func(h *twoHosts) error { return createWeb(h.far) }, func(o *MoveOptions) { o.Name = "other" }, "belongs to web"},
+		"its source": {func(h *twoHosts) error {
+			if err := createWeb(h.far); err != nil {
+				return err
+			}
+			return putMove(h.far, "web", state.Move{Token: "earlier", Step: state.MoveDone, Host: "near", Name: "web"})
+		}, nil, "the stopped source of its move to near. Remove it there first"},
 		"its network": {nil, func(o *MoveOptions) { o.Networks = map[string]string{DefaultNetwork: "lan"} }, "does not exist"},
 		"what it lacks": {func(h *twoHosts) error {
 			h.far.m.lacks = func(context.Context) ([]string, error) { return []string{"overlay"}, nil }
@@ -364,6 +370,16 @@ func TestMoveRefuses(t *testing.T) {
 		}
 		h.end()
 	}
+}
+
+// putMove records the move of a VPS of f.
+func putMove(f *faulty, name vps.Name, record state.Move) error {
+	l, err := f.m.store.Lock(background, name, "test", 0)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	return l.PutMove(record)
 }
 
 // Each effect on either host fails once. After the move, or the settling that follows it,

@@ -384,7 +384,7 @@ func (w wanted) check(ctx context.Context) error {
 		}
 	}
 	if _, _, err := w.present(ctx, w.v.Name, false); err != nil {
-		w.problem(fmt.Errorf("%w there; --name gives it another name", err))
+		w.problem(moves.NameTaken(err, w.moveOf(w.v.Name)))
 	}
 	w.problem(w.checkIDs(ctx))
 	w.problem(w.checkSpace())

@@ -9,6 +9,7 @@
 package moves
 
 import (
+	"fmt"
 	"time"
 
 	"croft/internal/fail"
@@ -31,6 +32,15 @@ func Startable(name vps.Name, m *state.Move) error {
 		return fail.New(fail.State, "%s was moved to %s, where its name is %s", name, m.Host, m.Name).WithHint("croft -H %s list %s", m.Host, m.Name)
 	}
 	return nil
+}
+
+// NameTaken says in words for the source that the target has a VPS of the name already, whose
+// move is m, which may be nil. taken is that error.
+func NameTaken(taken error, m *state.Move) error {
+	if m != nil && m.Step == state.MoveDone {
+		return fmt.Errorf("%w there: the stopped source of its move to %s. Remove it there first, or use --name to give this one another name", taken, m.Host)
+	}
+	return fmt.Errorf("%w there; --name gives it another name", taken)
 }
 
 // A There says what the target knows about a move.
