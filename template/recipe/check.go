@@ -94,8 +94,8 @@ func (r Recipe) wholeFlaws() flaws {
 		return r.layerFlaws()
 	}
 	var f flaws
-	if r.Distribution != "debian" {
-		f.add(path("distribution"), "distribution %q: croft builds debian", r.Distribution)
+	if _, ok := familyOf(r.Distribution); !ok {
+		f.add(path("distribution"), "%v", unknownDistribution(r.Distribution))
 	}
 	for _, s := range []struct{ key, value string }{{"release", r.Release}, {"suite", r.Suite}} {
 		if s.value == "" {

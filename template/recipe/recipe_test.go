@@ -378,7 +378,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 
 func TestExpiredIndexes(t *testing.T) {
 	no, yes := false, true
-	parent := Recipe{Suite: "sid", Released: "2023-06-10", CheckValidUntil: &no}
+	parent := Recipe{Distribution: "debian", Suite: "sid", Released: "2023-06-10", CheckValidUntil: &no}
 	for _, tool := range []string{mmdebstrap, debootstrap} {
 		for child, want := range map[*bool]bool{nil: true, &yes: false, &no: true} {
 			j, err := Plan(parent.extended(Recipe{CheckValidUntil: child}), tool, "")
