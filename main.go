@@ -2,8 +2,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"github.com/opencontainers/runc/libcontainer"
 	_ "github.com/opencontainers/runc/libcontainer/nsenter" // joins namespaces before Go's runtime starts
@@ -11,6 +13,7 @@ import (
 
 	"croft/cli"
 	"croft/cli/oci"
+	"croft/internal/trace"
 	"croft/runtime"
 	"croft/runtime/sysctls"
 )
@@ -31,6 +34,9 @@ func main() {
 	}
 	if oci.Called(os.Args[0]) {
 		os.Exit(oci.Main(os.Args, cli.Version))
+	}
+	if err := trace.Begin(strings.Join(os.Args[:min(len(os.Args), 3)], " ")); err != nil {
+		fmt.Fprintf(os.Stderr, "croft: warning: this command writes no trace: %v\n", err)
 	}
 	debug.SetGCPercent(gcPercent)
 	umask := unix.Umask(0o022)

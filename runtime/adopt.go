@@ -8,6 +8,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/inside"
+	"croft/internal/trace"
 	"croft/internal/vps"
 	"croft/runtime/events"
 	"croft/runtime/holder"
@@ -19,6 +20,7 @@ import (
 // prepareHolder returns a function that turns this process into the holder of v, with c
 // and the files in h. Everything that can fail is done before it returns.
 func (mon *monitor) prepareHolder(v vps.VPS, h *held, c holder.Config) (func() error, error) {
+	defer trace.Span("prepare the holder")()
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find croft's own binary: %w", err)

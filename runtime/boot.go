@@ -21,6 +21,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/inside"
 	"croft/internal/state"
+	"croft/internal/trace"
 	"croft/internal/undo"
 	"croft/internal/vps"
 	"croft/runtime/consolelog"
@@ -228,6 +229,7 @@ func (mon *monitor) sweepBefore(ctx context.Context, v vps.VPS) error {
 
 // beginRun records that the VPS starts, and creates the console log of this boot.
 func (mon *monitor) beginRun(v vps.VPS) (state.Run, *os.File, error) {
+	defer trace.Span("record the start")()
 	host, err := mon.host()
 	if err != nil {
 		return state.Run{}, nil, err
@@ -265,6 +267,7 @@ func (mon *monitor) beginRun(v vps.VPS) (state.Run, *os.File, error) {
 
 // plugIn gives the VPS its interfaces, before its init runs.
 func (m *Manager) plugIn(ctx context.Context, v vps.VPS, init inside.Identity) error {
+	defer trace.Span("give interfaces")()
 	plugs, err := m.networkTables().Plugs(v)
 	if err != nil {
 		return err
@@ -335,6 +338,7 @@ func (m *Manager) startRoutes(v vps.VPS, plans []network.Plan, init inside.Ident
 // giveDevices gives v, whose init is p, its own device nodes, with the devices of
 // startDevices. No-op for a privileged VPS, whose container is made with them.
 func (mon *monitor) giveDevices(v vps.VPS, p *inside.Process, devices []bundles.Device) error {
+	defer trace.Span("give devices")()
 	if v.IDs.Size == 0 {
 		return nil
 	}
@@ -347,6 +351,7 @@ func (mon *monitor) giveDevices(v vps.VPS, p *inside.Process, devices []bundles.
 
 // mountData mounts the data directories of root in the VPS whose init is p.
 func (mon *monitor) mountData(root rootfs.Rootfs, p *inside.Process) error {
+	defer trace.Span("mount data directories")()
 	dirs, err := mon.rootfses.DataDirs(root)
 	if err != nil {
 		return err
@@ -362,6 +367,7 @@ func (mon *monitor) mountData(root rootfs.Rootfs, p *inside.Process) error {
 // mountGiven makes the filesystem for the files that the VPS gets from the host.
 // It stays mounted in this monitor's mount namespace until the VPS has the files.
 func (mon *monitor) mountGiven(steps *undo.Stack, v vps.VPS) error {
+	defer trace.Span("mount the files that the host gives")()
 	dir := paths.GivenDir(mon.store, mon.name)
 	if err := makeGivenDir(dir); err != nil {
 		return err
@@ -395,6 +401,7 @@ func (mon *monitor) newBootID(p *inside.Process) error {
 // of v waits, so no program of the VPS runs yet. The command is croft itself: the
 // process that libcontainer makes inside has it as /proc/self/exe.
 func (m *Manager) setUserSysctls(v vps.VPS, spec *specs.Spec) error {
+	defer trace.Span("set sysctls of the user namespace")()
 	args := sysctls.Arguments(v.Sysctls, vps.OfUserNamespace)
 	if len(args) == 0 {
 		return nil

@@ -11,6 +11,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/trace"
 	"croft/internal/undo"
 	"croft/internal/vps"
 	"croft/runtime/firstboot"
@@ -108,6 +109,7 @@ func (m *Manager) present(ctx context.Context, name vps.Name, ifMissing bool) (I
 }
 
 func (m *Manager) create(ctx context.Context, l *state.Locked, o CreateOptions, image template.Image) (err error) {
+	defer trace.Span("create the VPS")()
 	var steps undo.Stack
 	defer steps.OnError(&err)
 

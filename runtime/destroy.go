@@ -9,6 +9,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/trace"
 	"croft/internal/vps"
 	"croft/runtime/hooks"
 	"croft/runtime/paths"
@@ -133,6 +134,7 @@ func (m *Manager) byNameAlone(name vps.Name) (vps.VPS, error) {
 // without a VPS are released later anyway. So it writes nothing before the move, and
 // works on a full disk unless the VPS is kept.
 func (m *Manager) destroyLocked(ctx context.Context, l *state.Locked, v vps.VPS, o DestroyOptions) error {
+	defer trace.Span("destroy the VPS")()
 	if err := m.killStrays(v, o.Force); err != nil {
 		return err
 	}

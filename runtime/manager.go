@@ -257,4 +257,5 @@ func logTo(w io.Writer) {
 		logrus.SetLevel(logrus.DebugLevel)
 	}
 	logrus.SetOutput(w)
+	container.Trace()
 }

@@ -22,6 +22,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/inherited"
 	"croft/internal/state"
+	"croft/internal/trace"
 	"croft/internal/vps"
 	"croft/runtime/container"
 	"croft/runtime/endreason"
@@ -109,14 +110,16 @@ func (s spawner) Spawn(ctx context.Context, name vps.Name, life *os.File, how sp
 	cmd := exec.Command(self)
 	cmd.Args = []string{"croft", MonitorCommand, string(name), string(how), s.store.Root, s.store.RunRoot, string(s.cgroups), s.config}
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // for iptables and modprobe
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, trace.Environment()...) // for iptables and modprobe
 	cmd.ExtraFiles = []*os.File{life, write}
 	// In its own session neither Ctrl-C on the terminal nor the end of the
 	// terminal reaches the VPS. Cloneflags keeps the propagation of the host's
 	// mounts, so the monitor can choose to follow unmounts. Unshareflags would
 	// make all mounts private.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: syscall.CLONE_NEWNS}
+	spawned := trace.Span("start the monitor's process")
 	err = startClean(cmd)
+	spawned()
 	write.Close()
 	if err != nil {
 		return fmt.Errorf("start monitor: %w", err)
@@ -217,6 +220,7 @@ func Monitor(args []string) int {
 	default:
 		err = fail.New(fail.Usage, "no such monitor: %s", how)
 	}
+	logrus.SetLevel(logrus.WarnLevel)
 	if err == nil {
 		mon.Manager, err = New(Options{Root: args[2], Run: args[3], CgroupManager: args[4], Config: configOf(args), Command: "croft monitor " + string(mon.name),
 			Warn: func(w string) { mon.warnings = append(mon.warnings, w); mon.log.Printf("warning: %s", w) }})
@@ -227,7 +231,6 @@ func Monitor(args []string) int {
 			mon.warn(e.Error())
 		}
 		logrus.SetOutput(os.Stderr) // warnings and errors of libcontainer
-		logrus.SetLevel(logrus.WarnLevel)
 		mon.hookLimit = monitorHookLimit
 		if how == monitorHooks {
 			mon.leaveMonitor()
@@ -332,6 +335,7 @@ func (mon *monitor) tell(err error) {
 	if mon.report == nil {
 		return
 	}
+	trace.Instant("report to the command")
 	line, e := json.Marshal(reportOf(err, mon.warnings))
 	if e == nil {
 		_, _ = mon.report.Write(append(line, '\n')) // the command may have ended
@@ -353,6 +357,7 @@ func (mon *monitor) recordFailure(ctx context.Context, cause error) error {
 // sweep removes everything that a VPS which does not run has left on the host. It
 // finds that by name. No-op if there is nothing. The caller holds the life lock.
 func (m *Manager) sweep(ctx context.Context, v vps.VPS) error {
+	defer trace.Span("remove what is left")()
 	err := m.containers.Delete(string(v.Name))
 	for _, p := range m.networkTables().PlugsLeft(v) {
 		if e := m.networks.ReturnLink(p.Plan, paths.KeptNamespace(m.store, v.Name)); err == nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"croft/internal/inside"
+	"croft/internal/trace"
 	"croft/internal/vps"
 	"croft/runtime/guests"
 	"croft/runtime/holder"
@@ -45,6 +46,7 @@ func (m *Manager) ownFiles(v vps.VPS, p *inside.Process, messages bool) (*ownFil
 // giveOwnFiles gives v, which starts with init p, such files, and puts them into h. A VPS
 // without kernel messages has an empty pipe in place of /proc/kmsg.
 func (mon *monitor) giveOwnFiles(v vps.VPS, p *inside.Process, h *held) (err error) {
+	defer trace.Span("give the files that show the VPS")()
 	if h.own, err = mon.ownFiles(v, p, !v.NoDmesg); err != nil {
 		mon.warn(fmt.Sprintf("%s sees some of the host's memory and CPUs: %v", v.Name, err))
 	}

@@ -7,6 +7,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/trace"
 	"croft/internal/vps"
 	"croft/runtime/endreason"
 	"croft/runtime/hooks"
@@ -28,6 +29,7 @@ func (m *Manager) lock(ctx context.Context, name vps.Name) (*state.Locked, error
 // running VPS without a monitor a new one. A VPS that ended while it had no
 // monitor and should run is started again. A repair that fails is a warning.
 func (m *Manager) lockAndLoad(ctx context.Context, name vps.Name) (*state.Locked, vps.VPS, error) {
+	defer trace.Span("lock and settle")()
 	l, err := m.lock(ctx, name)
 	if err != nil {
 		return nil, vps.VPS{}, err

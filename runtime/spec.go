@@ -18,6 +18,7 @@ import (
 	"croft/internal/fail"
 	"croft/internal/initkind"
 	"croft/internal/inside"
+	"croft/internal/trace"
 	"croft/internal/vps"
 	"croft/runtime/command"
 	"croft/runtime/fit"
@@ -37,6 +38,7 @@ import (
 // monitor sees it; in the file of the bundle it is in the bundle.
 // devices are those of startDevices, and cpus are the CPUs of cpusAtStart.
 func (mon *monitor) prepare(v vps.VPS, root rootfs.Rootfs, files *inside.Root, devices []bundles.Device, cpus string) (*specs.Spec, error) {
+	defer trace.Span("prepare the guest and its bundle")()
 	host, err := mon.host()
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/trace"
 	"croft/internal/vps"
 	"croft/runtime/consolelog"
 	"croft/runtime/hooks"
@@ -59,6 +60,7 @@ func (m *Manager) awaitStart(ctx context.Context, name vps.Name, o StartOptions)
 
 // awaitBoot is Wait for a VPS that was just started. It fails if the VPS ends.
 func (m *Manager) awaitBoot(ctx context.Context, name vps.Name, until Condition, timeout time.Duration) error {
+	defer trace.Span("wait for the boot")()
 	if timeout == 0 {
 		timeout = DefaultBootTimeout
 	}
@@ -116,6 +118,7 @@ func (m *Manager) start(ctx context.Context, name vps.Name, cold bool, how spawn
 
 // startLocked starts a VPS whose lock is held.
 func (m *Manager) startLocked(ctx context.Context, l *state.Locked, how spawnHow) error {
+	defer trace.Span("start the VPS")()
 	life, err := l.Life()
 	held := fail.Is(err, fail.State)
 	if err != nil && !held {

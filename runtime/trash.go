@@ -14,6 +14,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/state"
+	"croft/internal/trace"
 	"croft/runtime/diskuse"
 	"croft/runtime/trash"
 )
@@ -97,6 +98,7 @@ func (m *Manager) DeleteTrash(ctx context.Context, choices ...TrashChoice) error
 // second a process in the background continues. If that is killed, later commands do
 // it. An error is a warning.
 func (m *Manager) emptyTrash(ctx context.Context) {
+	defer trace.Span("delete the trash")()
 	const quick = 500 * time.Millisecond
 	bounded, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()

@@ -13,6 +13,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/flock"
+	"croft/internal/trace"
 	"croft/internal/vps"
 )
 
@@ -90,6 +91,7 @@ func (s *Store) Drafts() ([]vps.VPS, error) {
 
 // Put makes v the settings of the draft.
 func (d *Draft) Put(v vps.VPS) error {
+	defer trace.Span("write the settings")()
 	v.Name = d.name
 	return putVPS(filepath.Join(d.Dir, vpsFileName), v)
 }
@@ -98,6 +100,7 @@ func (d *Draft) Put(v vps.VPS) error {
 // and the draft stays one, if the VPS exists. What was written into the draft
 // by others than Put is theirs to sync.
 func (d *Draft) Commit() error {
+	defer trace.Span("save the new VPS")()
 	if d.lock == nil {
 		return fail.New(fail.Internal, "commit the draft of %s: it has ended", d.name)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/flock"
+	"croft/internal/trace"
 	"croft/internal/vps"
 )
 
@@ -29,6 +30,7 @@ type Locked struct {
 // so a name can be held while it is made. command, as in "croft start web", is
 // what another who finds it busy is told.
 func (s *Store) Lock(ctx context.Context, name vps.Name, command string, wait time.Duration) (*Locked, error) {
+	defer trace.Span("lock the VPS")()
 	path := s.LockFile(name)
 	f, err := openLock(path, flock.VPS)
 	if err != nil {

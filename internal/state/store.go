@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/trace"
 	"croft/internal/vps"
 )
 
@@ -263,6 +264,7 @@ func (s *Store) Get(name vps.Name) (vps.VPS, error) {
 // All returns every VPS, sorted by name. One that cannot be read is there too,
 // with its error.
 func (s *Store) All() ([]Entry, error) {
+	defer trace.Span("read all VPSs")()
 	names, err := s.Names()
 	if err != nil {
 		return nil, err
@@ -333,6 +335,7 @@ func (l *Locked) VPS() (vps.VPS, error) { return l.store.Get(l.name) }
 // of the file that this croft does not know stay. A missing VPS is
 // fail.NotFound: Begin creates one.
 func (l *Locked) Put(v vps.VPS) error {
+	defer trace.Span("save the settings")()
 	dir := l.store.VPSDir(l.name)
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return fail.New(fail.NotFound, "no VPS named %q", l.name).WithHint("croft list")
@@ -384,6 +387,7 @@ func (s *Store) Run(name vps.Name) (Run, error) {
 // PutRun writes the state of the VPS in this boot of the host. Only its monitor
 // may call it, while it holds the life lock.
 func (s *Store) PutRun(name vps.Name, r Run) error {
+	defer trace.Span("save the state of the run")()
 	dir := s.RunDir(name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return hostError("make directory", dir, err)

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"croft/internal/trace"
+
 	systemd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runc/libcontainer/specconv"
@@ -44,6 +46,7 @@ type MakeOptions struct {
 // Start makes its init. On error nothing is left; else the caller has to
 // Delete it.
 func Make(root, id string, spec *specs.Spec, o MakeOptions) (*Container, error) {
+	defer trace.Span("libcontainer: create")()
 	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{
 		CgroupName: id, Spec: spec, UseSystemdCgroup: o.Systemd,
 		NoPivotRoot: o.NoPivot, NoNewKeyring: o.NoNewKeyring,
@@ -83,6 +86,7 @@ func Forget(root, id string) error {
 // Start makes the container's namespaces, mounts, cgroups and init, which
 // waits for Go.
 func (c *Container) Start(p *specs.Process, s Streams) (*Running, error) {
+	defer trace.Span("libcontainer: start")()
 	if c.startRecord.Absent {
 		p = placeholder()
 	}
@@ -103,6 +107,7 @@ func (c *Container) Start(p *specs.Process, s Streams) (*Running, error) {
 // Exec runs a command beside the container's init, in the cgroups below the
 // container's own that cgroups says by controller: "" with cgroup version 2.
 func (c *Container) Exec(p *specs.Process, s Streams, cgroups map[string]string) (*Running, error) {
+	defer trace.Span("libcontainer: run a process")()
 	lp, err := newProcess(p, s)
 	if err != nil {
 		return nil, err

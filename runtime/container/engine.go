@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 
+	"croft/internal/trace"
+
 	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runc/libcontainer/system"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -34,6 +36,7 @@ type Prepared struct {
 // and cgroups are there, its init waits for Go. What Exec runs in it has an oom_score_adj
 // that is higher by oomScore than that of the init. On error nothing is left.
 func (e Engine) Create(id string, spec *specs.Spec, oomScore int) (Prepared, error) {
+	defer trace.Span("create the container")()
 	w, err := e.createAmongOthers(id, spec, oomScore)
 	if err != nil || spec.Linux.Resources.Unified["memory.low"] == "" {
 		return w, err
@@ -116,6 +119,7 @@ func (e Engine) create(id string, spec *specs.Spec, oomScore int, keepKeyring bo
 
 // Go lets the init of a container that Create made run.
 func (e Engine) StartInit(id string) error {
+	defer trace.Span("start init")()
 	c, err := e.load(id)
 	if err != nil {
 		return err
@@ -132,6 +136,7 @@ func (e Engine) StartInit(id string) error {
 // It also removes the remains of a killed Create, and of a container whose
 // state is corrupt. No-op if nothing has the name.
 func (e Engine) Delete(id string) error {
+	defer trace.Span("delete the container")()
 	err := errors.Join(e.deleteContainer(id), e.removeMonitorCgroup(id))
 	e.removeStaleCgroups()
 	return err

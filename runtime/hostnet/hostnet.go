@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"croft/internal/inside"
+	"croft/internal/trace"
 	"croft/internal/vps"
 	"croft/network"
 	"croft/network/host"
@@ -43,10 +44,12 @@ func (n Networks) Addresses() ([]netip.Addr, error) {
 }
 
 func (n Networks) Ensure(ctx context.Context, p network.HostPlan) error {
+	defer trace.Span("network: prepare", p.Network)()
 	return n.do(func(h *host.Host) error { return h.Ensure(ctx, p) })
 }
 
 func (n Networks) Plug(ctx context.Context, p network.Plan, init inside.Identity) error {
+	defer trace.Span("network: plug")()
 	return n.do(func(h *host.Host) error { return h.Plug(ctx, p, init) })
 }
 
@@ -63,6 +66,7 @@ func (n Networks) Leave(ctx context.Context, p network.Plan, init inside.Identit
 }
 
 func (n Networks) PinNamespace(p network.Plan, init inside.Identity, path string) error {
+	defer trace.Span("network: keep the namespace")()
 	return n.do(func(h *host.Host) error { return h.PinNamespace(p, init, path) })
 }
 
@@ -71,6 +75,7 @@ func (n Networks) ReturnLink(p network.Plan, path string) error {
 }
 
 func (n Networks) Unplug(ctx context.Context, p network.Plan) error {
+	defer trace.Span("network: unplug")()
 	return n.do(func(h *host.Host) error { return h.Unplug(ctx, p) })
 }
 
@@ -94,6 +99,7 @@ func (n Networks) Traffic(plans []network.Plan) (map[string]network.Traffic, err
 }
 
 func (n Networks) SetFirewall(ctx context.Context, f vps.Firewall, init inside.Identity) error {
+	defer trace.Span("network: firewall")()
 	return n.do(func(h *host.Host) error { return h.SetFirewall(ctx, f, init) })
 }
 
@@ -134,10 +140,12 @@ func (n Networks) CheckPorts(ports []vps.Publication) error {
 }
 
 func (n Networks) Publish(ctx context.Context, all []network.Published) error {
+	defer trace.Span("network: publish")()
 	return n.do(func(h *host.Host) error { return h.Publish(ctx, all) })
 }
 
 func (n Networks) Unpublish(ctx context.Context, p network.Plan) error {
+	defer trace.Span("network: unpublish")()
 	return n.do(func(h *host.Host) error { return h.Unpublish(ctx, p) })
 }
 

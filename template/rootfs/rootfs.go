@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/trace"
 	"croft/template/layer"
 )
 
@@ -44,6 +45,7 @@ func (r Rootfs) work() string  { return filepath.Join(r.Dir, "work") }
 // directory. If they exist, it only sets owner and mode of the upper one. The time
 // does not depend on the size of the template.
 func (r Rootfs) Make() error {
+	defer trace.Span("make the root filesystem")()
 	for _, d := range []string{r.Upper(), r.work()} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return layer.HostError(fmt.Errorf("create a root filesystem: %w", err))
@@ -74,6 +76,7 @@ func (r Rootfs) Make() error {
 // Device nodes in the files of a VPS can be opened only if it has no user
 // namespace.
 func (r Rootfs) Mount() (err error) {
+	defer trace.Span("mount the root filesystem")()
 	if r.Plain() {
 		if err := r.mountImage(); err != nil {
 			return err
@@ -251,6 +254,7 @@ func mountManyLayers(source, target string, lowers []string, upper, work string,
 // filesystem ends when its last open file is closed. Unmount is a no-op if nothing
 // is mounted. The directories of Make stay. What is free in an image goes back to the host.
 func (r Rootfs) Unmount() error {
+	defer trace.Span("unmount the root filesystem")()
 	err := unmount(r.Target)
 	left, rerr := os.ReadDir(r.Scratch)
 	if rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
