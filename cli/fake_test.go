@@ -740,7 +740,10 @@ func (f *fake) UntagTemplate(_ context.Context, name string) error {
 }
 
 func (f *fake) UpdateTemplate(_ context.Context, name string, o runtime.TemplateRefresh) (runtime.TemplateInfo, bool, error) {
-	return image(), name != "busybox", f.call("UpdateTemplate", name, struct{ Log, Insecure bool }{o.Log != nil, o.Insecure})
+	return image(), name != "busybox", f.call("UpdateTemplate", name, struct {
+		runtime.TemplateSettings
+		Log, Insecure bool
+	}{o.BuildSettings, o.Log != nil, o.Insecure})
 }
 
 func (f *fake) CheckTemplate(_ context.Context, name string, o runtime.TemplateRefresh) (runtime.TemplateCheck, error) {

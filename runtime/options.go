@@ -256,13 +256,15 @@ type (
 
 // Types of templates, so that the command line needs to import only this package.
 type (
-	TemplateInfo   = template.Image
-	TemplateBuild  = template.BuildOptions
-	TemplateImport = template.ImportOptions
-	TemplateCreate = template.DeriveOptions
-	TemplateExport = template.ExportOptions
-	TemplateFormat = template.Format
-	TemplatePull   = template.PullOptions
+	TemplateInfo  = template.Image
+	TemplateBuild = template.BuildOptions
+	// TemplateSettings are a part of TemplateBuild that the template keeps for UpdateTemplate.
+	TemplateSettings = template.BuildSettings
+	TemplateImport   = template.ImportOptions
+	TemplateCreate   = template.DeriveOptions
+	TemplateExport   = template.ExportOptions
+	TemplateFormat   = template.Format
+	TemplatePull     = template.PullOptions
 	// TemplateRefresh are the options of UpdateTemplate and CheckTemplate.
 	TemplateRefresh = template.RefreshOptions
 	TemplateCheck   = template.Checked

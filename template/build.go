@@ -20,12 +20,11 @@ import (
 
 // BuildOptions are optional settings of Build.
 type BuildOptions struct {
-	Progress   Progress          // nil is that of the store
-	RecipeFile string            // a recipe in any file; "" is the recipe with the template's name
-	Mirror     string            // URL of the distribution's packages; "" is the tool's default, with the release's updates
-	Log        io.Writer         // receives every line that the tool prints; may be nil
-	Set        map[string]string // values of the recipe's variables
-	NoCache    bool              // build a layer again that is the same as before
+	BuildSettings           // the image keeps them, for Refresh
+	Progress      Progress  // nil is that of the store
+	RecipeFile    string    // a recipe in any file; "" is the recipe with the template's name
+	Log           io.Writer // receives every line that the tool prints; may be nil
+	NoCache       bool      // build a layer again that is the same as before
 }
 
 // Build builds the template name from its recipe and returns it. busybox is created
@@ -126,6 +125,7 @@ func (s *Store) build(ctx context.Context, p plan, o BuildOptions) (Image, error
 	}
 	defer st.Remove()
 	im := builtImage(r)
+	im.BuiltWith = o.BuildSettings
 	l, created, err := s.run(ctx, st, j, o)
 	if err != nil {
 		return Image{}, r.Explain(err)

@@ -70,7 +70,7 @@ func TestBuildRefuses(t *testing.T) {
 		}
 	}
 	for name, mirror := range map[string]string{"debian-12": "--help", "debian-13": "deb http://x y", busybox.Name: "http://mirror.example.org"} {
-		if _, err := s.Build(context.Background(), name, BuildOptions{Mirror: mirror}); !fail.Is(err, fail.Usage) {
+		if _, err := s.Build(context.Background(), name, BuildOptions{BuildSettings: BuildSettings{Mirror: mirror}}); !fail.Is(err, fail.Usage) {
 			t.Errorf("%s with mirror %s: %v", name, mirror, err)
 		}
 	}

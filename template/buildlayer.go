@@ -49,7 +49,7 @@ func (s *Store) buildLayer(ctx context.Context, p plan, o BuildOptions) (Image, 
 	}
 	defer st.Remove()
 	j := recipe.PlanLayer(r, from.Created)
-	key := layerKey(j, r, p.base.Digest)
+	key := layerKey(j, r, p.base.Digest, o.BuildSettings)
 	if im, ok := s.builtBefore(r.Name, key); ok && !o.NoCache {
 		s.Warn(fmt.Sprintf("template %s is unchanged: its recipe and template %s are the same; --no-cache builds it again, with the newest packages", r.Name, r.From))
 		return im.Image, s.UnpackMissing(ctx, im)
@@ -61,7 +61,7 @@ func (s *Store) buildLayer(ctx context.Context, p plan, o BuildOptions) (Image, 
 	return s.commitDerived(ctx, st, from, []images.Layer{l}, derived{
 		name: r.Name, by: "croft template build " + r.Name,
 		image: func(im Image) Image {
-			im.Recipe, im.Variant = r.Name, cmp.Or(r.Variant, im.Variant)
+			im.Recipe, im.BuiltWith, im.Variant = r.Name, o.BuildSettings, cmp.Or(r.Variant, im.Variant)
 			im.Env = withEnvironment(im.Env, r.Environment)
 			if im.Created = from.Created; created.After(im.Created) {
 				im.Created = created
@@ -73,12 +73,15 @@ func (s *Store) buildLayer(ctx context.Context, p plan, o BuildOptions) (Image, 
 }
 
 // layerKey identifies what a layer is made of: the job, what the recipe says about the image,
-// and the image below. The package archive is not part of it.
-func layerKey(j recipe.Job, r recipe.Recipe, base string) string {
+// the image below, and the settings that the image keeps. The package archive is not part of it.
+func layerKey(j recipe.Job, r recipe.Recipe, base string, with images.BuildSettings) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%d\n%q\n%q\n%q\n%q\n%q\n", buildFormat, base, j.Shell, j.Env, r.Variant, withEnvironment(nil, r.Environment))
 	for _, name := range slices.Sorted(maps.Keys(j.Files)) {
 		fmt.Fprintf(h, "%q %q\n", name, j.Files[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(with.Set)) {
+		fmt.Fprintf(h, "set %q %q\n", name, with.Set[name])
 	}
 	return images.Sum(h).String()
 }

@@ -27,6 +27,11 @@ func layerOver(t *testing.T, s *Store, text string, o BuildOptions) (Image, stri
 	return im, roottest.List(t, dirs[0]), nil
 }
 
+// with are options with the value of one variable.
+func with(name, value string) BuildOptions {
+	return BuildOptions{BuildSettings: BuildSettings{Set: map[string]string{name: value}}}
+}
+
 func TestBuildOfALayer(t *testing.T) {
 	roottest.NeedRoot(t)
 	embeddedBusybox(t)
@@ -61,7 +66,7 @@ scripts: {post-install: 'echo $word >/opt/script; echo "PS1=x" >>/etc/profile; r
 	if same.Digest != im.Digest || len(warned) != 1 || !strings.Contains(warned[0], "is unchanged") {
 		t.Errorf("%s, was %s; %q", same.Digest, im.Digest, warned)
 	}
-	for name, o := range map[string]BuildOptions{"a variable": {Set: map[string]string{"word": "x"}}, "no cache": {NoCache: true}} {
+	for name, o := range map[string]BuildOptions{"a variable": with("word", "x"), "no cache": {NoCache: true}} {
 		warned = nil
 		if _, _, err := layerOver(t, s, text, o); err != nil || len(warned) > 0 {
 			t.Errorf("%s: %q, %v", name, warned, err)
@@ -86,10 +91,10 @@ func TestBuildOfALayerRefuses(t *testing.T) {
 		want string
 	}{
 		"a template that is missing": {"from: nothing-like-that\n", BuildOptions{}, `no template "nothing-like-that"`},
-		"a mirror":                   {"from: busybox\n", BuildOptions{Mirror: "http://mirror.example.org"}, "--mirror cannot be used"},
+		"a mirror":                   {"from: busybox\n", BuildOptions{BuildSettings: BuildSettings{Mirror: "http://mirror.example.org"}}, "--mirror cannot be used"},
 		"a script that fails":        {"from: busybox\nscripts: {post-install: 'echo too bad; exit 3'}\n", BuildOptions{}, "the recipe's post-install script: too bad"},
 		"an owner who is missing":    {"from: busybox\nfiles: [{path: /x, content: x, owner: nobody-here}]\n", BuildOptions{}, "the recipe's owners: "},
-		"no variable":                {"from: busybox\n", BuildOptions{Set: map[string]string{"a": "b"}}, "it has none"},
+		"no variable":                {"from: busybox\n", with("a", "b"), "it has none"},
 	} {
 		if _, _, err := layerOver(t, s, c.text, c.o); err == nil || !strings.Contains(err.Error(), c.want) || fail.Is(err, fail.Internal) {
 			t.Errorf("%s: %v", name, err)

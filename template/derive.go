@@ -64,7 +64,7 @@ func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, 
 	}
 	return s.commitDerived(ctx, st, from, all, derived{name: name, by: "croft template create " + name, image: func(im Image) Image {
 		im.KeepsIdentity, im.Created = o.KeepIdentity, time.Now()
-		im.Recipe = "" // a build from the recipe would not have the changes
+		im.Recipe, im.BuiltWith = "", images.BuildSettings{} // a build from the recipe would not have the changes
 		return im
 	}})
 }
@@ -128,10 +128,9 @@ func (s *Store) commitDerived(ctx context.Context, st *images.Stage, from images
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	delete(labels, images.LabelRecipe)
-	delete(labels, images.LabelContainerEnv)
-	delete(labels, images.LabelIdentity)
-	delete(labels, images.LabelBuild)
+	for _, of := range images.LabelsOfOneImage() {
+		delete(labels, of)
+	}
 	maps.Copy(labels, said.Config.Labels)
 	maps.Copy(labels, d.labels)
 	c.Config.Labels, c.Config.Env, c.Created = labels, im.Env, said.Created

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -17,12 +19,13 @@ import (
 
 // RefreshOptions are optional settings of Refresh and Check.
 type RefreshOptions struct {
-	Log      io.Writer // receives every line of a tool that builds; may be nil
-	Insecure bool      // also allow plain HTTP and certificates that cannot be verified
+	BuildSettings           // of a build; they replace those of the image
+	Log           io.Writer // receives every line of a tool that builds; may be nil
+	Insecure      bool      // also allow plain HTTP and certificates that cannot be verified
 }
 
 // Refresh makes the template name anew from where it came: it pulls the image again, or
-// builds it from the recipe of that name. The old image becomes a former one; if the new
+// builds it from the recipe of that name, with the settings of the build before. The old image becomes a former one; if the new
 // one is the same, it is a no-op. A template from files, from a VPS, or from a recipe
 // that is not there is fail.State.
 func (s *Store) Refresh(ctx context.Context, name string, o RefreshOptions) (Image, error) {
@@ -33,16 +36,19 @@ func (s *Store) Refresh(ctx context.Context, name string, o RefreshOptions) (Ima
 	switch {
 	case im.Former || im.Name != name:
 		return Image{}, fail.New(fail.Usage, "%q: only a template's name can be updated, and not a digest", name).WithHint("croft template list")
+	case im.Source != "" && !o.BuildSettings.Empty():
+		return Image{}, fail.New(fail.Usage, "template %s was pulled from %s: only one that was built from a recipe has settings of a build", name, im.Source)
 	case im.Source != "":
 		return s.Pull(ctx, im.Source, PullOptions{Name: name, Architecture: im.Architecture, Insecure: o.Insecure})
 	}
 	if err := s.buildable(im); err != nil {
 		return Image{}, err
 	}
-	return s.Build(ctx, name, BuildOptions{Log: o.Log, NoCache: true})
+	return s.Build(ctx, name, BuildOptions{BuildSettings: im.BuiltWith.With(o.BuildSettings), Log: o.Log, NoCache: true})
 }
 
-// buildable returns nil if a recipe that croft finds makes im, and else fail.State.
+// buildable returns nil if a recipe that croft finds makes im with the settings of its build, and
+// else fail.State.
 func (s *Store) buildable(im Image) error {
 	if im.Recipe == busybox.Name && im.Name == busybox.Name {
 		return nil
@@ -55,11 +61,20 @@ func (s *Store) buildable(im Image) error {
 		return fail.New(fail.State, "%s was built from the recipe %s and has another name: croft builds a recipe under its own name", im.Name, im.Recipe).
 			WithHint("croft template recipe")
 	}
-	_, err := s.cookbook().Read(im.Recipe)
+	r, err := s.cookbook().Read(im.Recipe)
 	if fail.Is(err, fail.NotFound) {
 		return fail.New(fail.State, "%s was built from a file: there is no recipe of that name", im.Name).WithHint("croft help template build")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(im.BuiltWith.Set)) {
+		if _, ok := r.Variables[name]; !ok {
+			return fail.New(fail.State, "%s was built with a value of the variable %s, which its recipe does not have now", im.Name, name).
+				WithHint("croft template recipe %s", im.Name)
+		}
+	}
+	return nil
 }
 
 // A Freshness says whether there is a newer image than one of the store.

@@ -2,8 +2,10 @@ package template
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -59,6 +61,9 @@ func TestRefreshFromRegistry(t *testing.T) {
 	checks(t, s, "web", Current, "")
 	h.publish(t, "web:1", published{layers: twoLayers(t), kind: oci.MediaTypeImageLayer})
 	checks(t, s, "web", Outdated, "there is sha256:")
+	if _, err := s.Refresh(ctx, "web", RefreshOptions{BuildSettings: with("a", "b").BuildSettings}); !fail.Is(err, fail.Usage) {
+		t.Errorf("a value for an image that was pulled: %v", err)
+	}
 	im, err := s.Refresh(ctx, "web", RefreshOptions{Insecure: true})
 	if err != nil || im.Digest == old.Digest {
 		t.Errorf("%+v, %v", im, err)
@@ -129,5 +134,66 @@ func TestRefreshOfALayer(t *testing.T) {
 	again, err := s.Refresh(t.Context(), "app", RefreshOptions{})
 	if err != nil || len(warned) > 0 || again.Name != im.Name {
 		t.Errorf("%+v, %v, %q", again, err, warned)
+	}
+}
+
+// A refresh builds with the values of the build before, and with new ones that it is given.
+// Another image over it does not inherit them.
+func TestRefreshKeepsTheValuesOfABuild(t *testing.T) {
+	roottest.NeedRoot(t)
+	embeddedBusybox(t)
+	recipes := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		roottest.Must(t, os.WriteFile(filepath.Join(recipes, name+".yaml"), []byte(text), 0o600))
+	}
+	write("app", "from: busybox\nvariables: {word: hello, other: x, unused: z}\nfiles: [{path: /opt/word, content: '{{word}} {{other}}'}]\n")
+	write("over", "from: app\nfiles: [{path: /opt/over, content: y}]\n")
+	s := newStore(t, Options{Recipes: recipes})
+	has := func(im Image, err error, content string, set map[string]string) {
+		t.Helper()
+		roottest.Must(t, err)
+		dirs, err := s.LayerDirs(im)
+		roottest.Must(t, err)
+		if got := roottest.List(t, dirs[0]); !strings.Contains(got, strconv.Quote(content)) || !maps.Equal(im.BuiltWith.Set, set) {
+			t.Errorf("it was built with %v, and has\n%s", im.BuiltWith, got)
+		}
+	}
+	built, err := s.Build(t.Context(), "app", with("word", "bye"))
+	has(built, err, "bye x", map[string]string{"word": "bye"})
+	again, err := s.Refresh(t.Context(), "app", RefreshOptions{})
+	has(again, err, "bye x", map[string]string{"word": "bye"})
+	if again.Digest != built.Digest {
+		t.Errorf("%s, was %s", again.Digest, built.Digest)
+	}
+	im, err := s.Refresh(t.Context(), "app", RefreshOptions{BuildSettings: with("other", "y").BuildSettings})
+	has(im, err, "bye y", map[string]string{"word": "bye", "other": "y"})
+	im, err = s.Refresh(t.Context(), "app", RefreshOptions{BuildSettings: with("word", "hi").BuildSettings})
+	has(im, err, "hi y", map[string]string{"word": "hi", "other": "y"})
+	over, err := s.Build(t.Context(), "over", BuildOptions{})
+	has(over, err, "y", nil)
+
+	// A value that nothing uses is kept too, and the same values again are no build.
+	unused := with("unused", "1")
+	im, err = s.Build(t.Context(), "app", unused)
+	has(im, err, "hello x", unused.Set)
+	unused.Set["unused"] = "2"
+	im, err = s.Build(t.Context(), "app", unused)
+	has(im, err, "hello x", unused.Set)
+	same, err := s.Build(t.Context(), "app", unused)
+	has(same, err, "hello x", unused.Set)
+	if same.Digest != im.Digest {
+		t.Errorf("%s, was %s", same.Digest, im.Digest)
+	}
+
+	write("app", "from: busybox\n")
+	if _, err := s.Refresh(t.Context(), "app", RefreshOptions{}); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), "variable unused") {
+		t.Errorf("without the variable: %v", err)
+	}
+	checks(t, s, "app", Unknown, "variable unused")
+	im, err = s.Build(t.Context(), "app", BuildOptions{})
+	roottest.Must(t, err)
+	if len(im.BuiltWith.Set) > 0 {
+		t.Errorf("a build without values has %v", im.BuiltWith)
 	}
 }

@@ -12,6 +12,9 @@ import (
 // An Image is a template in the store.
 type Image = images.Image
 
+// BuildSettings are those options of Build that an image keeps, for Refresh.
+type BuildSettings = images.BuildSettings
+
 // A Progress receives reports of a long operation.
 type Progress = images.Progress
 

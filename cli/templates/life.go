@@ -58,17 +58,22 @@ func templateUpdateVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
 		Name: "update", Args: "NAME... | --all", Words: command.TemplateNames,
 		Summary:  "pull or build templates again",
-		Examples: []string{"croft template update debian-13", "croft template update --all"},
+		Examples: []string{"croft template update debian-13", "croft template update web --set port=81", "croft template update --all"},
 		About: `A template that was pulled is pulled again from where it came. One that was built is
 built again from the recipe of its name. Existing VPSs keep the old image until
 "croft rebase" gives them the new one; "croft list --filter outdated=true" lists them.
 Prints each template that has changed as NAME@DIGEST.
+
+A template that was built keeps the values of --set and the --mirror of its build. This
+build has them too; --set and --mirror replace them, and the new template keeps those.
 
 --all updates every template whose origin croft knows, and prints a message for each
 other one.`,
 		Options: []cmdline.Option{
 			{Name: "all", Short: "a", Usage: "update every template"},
 			InsecureOption(),
+			setOption("value of a variable of the recipe; may be repeated"),
+			mirrorOption("package archive of the distribution"),
 			{Name: "verbose", Short: "v", Usage: "print the output of tools that build on stderr"},
 		},
 		Synonyms: []string{"upgrade", "refresh"},
@@ -77,13 +82,18 @@ other one.`,
 }
 
 func templateUpdate(ctx context.Context, i *command.Invocation) error {
-	o := runtime.TemplateRefresh{Insecure: i.Is("insecure")}
+	o := runtime.TemplateRefresh{Insecure: i.Is("insecure"), BuildSettings: buildSettings(i)}
 	if i.Is("verbose") {
 		o.Log = i.Screen.Log("")
 	}
 	all := i.Is("all")
 	if all != (len(i.Words) == 0) {
 		return command.UsageError("template update takes a NAME or --all")
+	}
+	for _, option := range []string{"set", "mirror"} {
+		if all && i.Has(option) {
+			return command.UsageError("--%s cannot be used with --all: the recipes have different settings", option)
+		}
 	}
 	if all {
 		if err := addUpdatable(ctx, i, o); err != nil || len(i.Words) == 0 {

@@ -46,17 +46,19 @@ template then gets the name of FILE without .yaml.
 A recipe with "from" adds a layer to another template, and shares that one's layers.
 If the recipe, its files and that template are the same as before, nothing is built;
 --no-cache builds the layer again, with the newest packages. Other recipes are
-always built again.`,
+always built again.
+
+The template keeps --set and --mirror for "croft template update", in its config:
+"croft template inspect" shows them, and a registry gets them with a push.`,
 		Options: []cmdline.Option{
 			{Name: "recipe", Short: "r", Placeholder: "FILE", Usage: "recipe file (default: the recipe NAME of /etc/croft/recipes or of croft)"},
-			{Name: "mirror", Placeholder: "URL", Usage: "package archive of the distribution (default: the recipe's)"},
-			{Name: "set", Placeholder: "NAME=VALUE", Many: true, Usage: "value of a variable of the recipe; may be repeated"},
+			mirrorOption("package archive of the distribution (default: the recipe's)"),
+			setOption("value of a variable of the recipe; may be repeated"),
 			{Name: "no-cache", Usage: "build a layer again that has not changed"},
 			{Name: "verbose", Short: "v", Usage: "print the output of the tool on stderr"},
 		},
 		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
-			o := runtime.TemplateBuild{RecipeFile: command.Get(i, "recipe", values.File), Mirror: command.Get(i, "mirror", values.Mirror), NoCache: i.Is("no-cache")}
-			o.Set = recipeVariables(i)
+			o := runtime.TemplateBuild{RecipeFile: command.Get(i, "recipe", values.File), BuildSettings: buildSettings(i), NoCache: i.Is("no-cache")}
 			if i.Is("verbose") {
 				o.Log = i.Screen.Log("")
 			}
@@ -72,6 +74,19 @@ always built again.`,
 			})
 		}),
 	}
+}
+
+func mirrorOption(usage string) cmdline.Option {
+	return cmdline.Option{Name: "mirror", Placeholder: "URL", Usage: usage}
+}
+
+func setOption(usage string) cmdline.Option {
+	return cmdline.Option{Name: "set", Placeholder: "NAME=VALUE", Many: true, Usage: usage}
+}
+
+// buildSettings returns what --set and --mirror say.
+func buildSettings(i *command.Invocation) runtime.TemplateSettings {
+	return runtime.TemplateSettings{Set: recipeVariables(i), Mirror: command.Get(i, "mirror", values.Mirror)}
 }
 
 // recipeVariables returns the values of --set.

@@ -51,7 +51,8 @@ func imageOf(c oci.Image, m oci.Manifest, found map[string]string) Image {
 	im := Image{
 		Distribution: said(LabelDistribution), Release: said(LabelRelease), Variant: said(LabelVariant),
 		Architecture: c.Architecture, Init: said(labelInit), Recipe: said(LabelRecipe), ContainerEnv: said(LabelContainerEnv), KeepsIdentity: said(LabelIdentity) == identityKept,
-		Env: c.Config.Env, Entrypoint: c.Config.Entrypoint, Cmd: c.Config.Cmd,
+		BuiltWith: parseBuildSettings(c.Config.Labels[labelBuiltWith]),
+		Env:       c.Config.Env, Entrypoint: c.Config.Entrypoint, Cmd: c.Config.Cmd,
 		User: c.Config.User, WorkingDir: c.Config.WorkingDir, StopSignal: c.Config.StopSignal,
 	}
 	if c.Created != nil {
@@ -79,7 +80,7 @@ func ConfigOf(im Image) oci.Image {
 	labels := map[string]string{labelSize: strconv.FormatInt(im.Size, 10)}
 	for k, v := range map[string]string{
 		LabelDistribution: im.Distribution, LabelRelease: im.Release, LabelVariant: im.Variant,
-		labelInit: im.Init, LabelRecipe: im.Recipe, LabelContainerEnv: im.ContainerEnv,
+		labelInit: im.Init, LabelRecipe: im.Recipe, LabelContainerEnv: im.ContainerEnv, labelBuiltWith: im.BuiltWith.text(),
 		oci.AnnotationVersion: im.Release,
 		oci.AnnotationCreated: created.Format(time.RFC3339),
 	} {

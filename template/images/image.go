@@ -48,15 +48,16 @@ type Image struct {
 	Created      time.Time `json:"created"`      // the date of its content: the newest package index of its build
 	// KeepsIdentity means that the template is a backup of one VPS: machine-id, ssh host
 	// keys and random seeds are those of that VPS.
-	KeepsIdentity bool     `json:"keepsIdentity"`
-	Size          int64    `json:"size"`         // total size of the files in all its layers, in bytes
-	Recipe        string   `json:"recipe"`       // from which it was built; "" if it was not
-	ContainerEnv  string   `json:"containerEnv"` // the value of $container for init; "" is croft
-	Entrypoint    []string `json:"entrypoint"`
-	Cmd           []string `json:"cmd"`
-	User          string   `json:"user"`         // of Entrypoint and Cmd: name|uid[:group|gid]; "" is root
-	WorkingDir    string   `json:"workingDir"`   // of Entrypoint and Cmd; "" is /
-	StopSignal    string   `json:"stopSignal"`   // that stops them; "" is SIGTERM
-	Source        string   `json:"source"`       // the reference from which it was pulled; "" if it was not
-	SourceDigest  string   `json:"sourceDigest"` // of its manifest in that registry
+	KeepsIdentity bool          `json:"keepsIdentity"`
+	Size          int64         `json:"size"`         // total size of the files in all its layers, in bytes
+	Recipe        string        `json:"recipe"`       // from which it was built; "" if it was not
+	BuiltWith     BuildSettings `json:"builtWith"`    // what the user gave for that build
+	ContainerEnv  string        `json:"containerEnv"` // the value of $container for init; "" is croft
+	Entrypoint    []string      `json:"entrypoint"`
+	Cmd           []string      `json:"cmd"`
+	User          string        `json:"user"`         // of Entrypoint and Cmd: name|uid[:group|gid]; "" is root
+	WorkingDir    string        `json:"workingDir"`   // of Entrypoint and Cmd; "" is /
+	StopSignal    string        `json:"stopSignal"`   // that stops them; "" is SIGTERM
+	Source        string        `json:"source"`       // the reference from which it was pulled; "" if it was not
+	SourceDigest  string        `json:"sourceDigest"` // of its manifest in that registry
 }
