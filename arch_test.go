@@ -17,7 +17,7 @@ import (
 
 const module = "croft"
 
-// arrows is who may import whom of ours; everybody may import internal/fail and internal/trace.
+// arrows is who may import whom of ours; everybody may import internal/fail, internal/trace and internal/pattern.
 // It names every package, and no other: docs/architecture.md draws it.
 var arrows = map[string][]string{
 	".":                {"cli", "cli/oci", "runtime", "runtime/sysctls"},
@@ -140,6 +140,7 @@ var arrows = map[string][]string{
 	"internal/identity":            nil,
 	"internal/fail":                nil,
 	"internal/trace":               nil,
+	"internal/pattern":             nil,
 	"internal/inherited":           nil,
 	"integration":                  nil,
 	"integration/attack":           nil,
@@ -277,6 +278,9 @@ func (s source) imports(t *testing.T) []string {
 	return all
 }
 
+// forAll are the packages that every package may import.
+var forAll = []string{"internal/fail", "internal/trace", "internal/pattern"}
+
 func TestArrows(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range sources(t) {
@@ -287,7 +291,7 @@ func TestArrows(t *testing.T) {
 		}
 		for _, name := range s.imports(t) {
 			ours, ok := strings.CutPrefix(name, module+"/")
-			if !ok || ours == "internal/fail" || ours == "internal/trace" || s.test && (ours == s.dir || slices.Contains(aids, ours)) {
+			if !ok || slices.Contains(forAll, ours) || s.test && (ours == s.dir || slices.Contains(aids, ours)) {
 				continue
 			}
 			if !slices.Contains(allowed, ours) {
@@ -411,5 +415,22 @@ func TestNamesAreParsed(t *testing.T) {
 			}
 			return true
 		})
+	}
+}
+
+// A regular expression that is compiled before main begins costs each process of a start.
+func TestPatterns(t *testing.T) {
+	early := regexp.MustCompile(`(?m)^(var |\t)\w+ += regexp\.MustCompile`)
+	for _, s := range sources(t) {
+		if s.test || strings.HasPrefix(s.dir, "integration") {
+			continue
+		}
+		text, err := os.ReadFile(s.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if early.Match(text) {
+			t.Errorf("%s: use internal/pattern", s.path)
+		}
 	}
 }

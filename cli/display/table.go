@@ -2,10 +2,11 @@ package display
 
 import (
 	"encoding/csv"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"croft/internal/pattern"
 )
 
 // A Table is lines of cells. The first line is the header.
@@ -229,9 +230,9 @@ func itemsOf(cell string) (items []string, comma string) {
 }
 
 // ShortDigests returns text with 12 digits of each digest.
-func ShortDigests(text string) string { return digests.ReplaceAllString(text, "$1") }
+func ShortDigests(text string) string { return digests().ReplaceAllString(text, "$1") }
 
-var digests = regexp.MustCompile(`sha256:([0-9a-f]{12})[0-9a-f]*`)
+var digests = pattern.New(`sha256:([0-9a-f]{12})[0-9a-f]*`)
 
 // shown returns a cell as one line, and with brief only 12 digits of a digest.
 func shown(cell string, brief bool) string {

@@ -7,9 +7,10 @@ package sizes
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"croft/internal/pattern"
 )
 
 // prefixes are the powers of 1024, from the first on.
@@ -17,13 +18,13 @@ const prefixes = "KMGTPE"
 
 // grammar is a number, alone or with a unit: B, or K, M, G, T, P or E, which B
 // or iB may follow. Only a number with a power of 1024 may have a fraction.
-var grammar = regexp.MustCompile(`(?i)^([0-9]+)(\.[0-9]+)?(?:([KMGTPE])(?:I?B)?|B)?$`)
+var grammar = pattern.New(`(?i)^([0-9]+)(\.[0-9]+)?(?:([KMGTPE])(?:I?B)?|B)?$`)
 
 // Parse returns the bytes of a size: 512M, 1.5G, 64KiB, 4096. 8 EiB or more are
 // invalid.
 func Parse(text string) (int64, error) {
 	bad := fmt.Errorf("invalid size %q (for example 512M, 1G)", text)
-	parts := grammar.FindStringSubmatch(text)
+	parts := grammar().FindStringSubmatch(text)
 	if parts == nil || parts[2] != "" && parts[3] == "" {
 		return 0, bad
 	}

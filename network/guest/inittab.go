@@ -2,9 +2,10 @@ package guest
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"croft/internal/pattern"
 )
 
 // The inits whose files are fitted, as Settings.Init names them: the first two
@@ -224,8 +225,8 @@ func inDev(name string) bool {
 
 // machineTerminal matches the terminals of a machine: screens, serial lines,
 // and those of hypervisors.
-var machineTerminal = regexp.MustCompile(`^(tty[A-Za-z]*[0-9]+|vc/[0-9]+|tts/[0-9]+|hvc[0-9]+|hvsi[0-9]+|xvc[0-9]+|sclp_line[0-9]+)$`)
+var machineTerminal = pattern.New(`^(tty[A-Za-z]*[0-9]+|vc/[0-9]+|tts/[0-9]+|hvc[0-9]+|hvsi[0-9]+|xvc[0-9]+|sclp_line[0-9]+)$`)
 
 func missingTerminal(word string) bool {
-	return machineTerminal.MatchString(strings.TrimPrefix(word, "/dev/"))
+	return machineTerminal().MatchString(strings.TrimPrefix(word, "/dev/"))
 }

@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
+	"croft/internal/pattern"
 )
 
 // oldest is the oldest version of criu that croft uses. Older ones know neither the vDSO
@@ -79,10 +79,10 @@ func (Criu) checkKernel(ctx context.Context, path string, v Version) error {
 	return nil
 }
 
-var version = regexp.MustCompile(`(?m)^Version: (\d+)\.(\d+)`)
+var version = pattern.New(`(?m)^Version: (\d+)\.(\d+)`)
 
 func parseVersion(text string) (Version, error) {
-	m := version.FindStringSubmatch(text)
+	m := version().FindStringSubmatch(text)
 	if m == nil {
 		return Version{}, fmt.Errorf("no version in %q", text)
 	}
@@ -108,13 +108,13 @@ func (Criu) CheckLimits() error {
 // general begins the errors of criu's log that tell nothing, or do not matter.
 var general = []string{"Dumping FAILED", "Restoring FAILED", "rlimit: Can't setup RLIMIT_NOFILE", "cg: cgroupd", "Can't wait or bad status"}
 
-var errorLine = regexp.MustCompile(`Error \([^)]*\): (.*)`)
+var errorLine = pattern.New(`Error \([^)]*\): (.*)`)
 
 // reason returns the first error in a log of criu that tells something, or err.
 func reason(log string, err error) string {
 lines:
 	for line := range strings.Lines(log) {
-		m := errorLine.FindStringSubmatch(strings.TrimRight(line, "\n"))
+		m := errorLine().FindStringSubmatch(strings.TrimRight(line, "\n"))
 		if m == nil {
 			continue
 		}

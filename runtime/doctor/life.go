@@ -1,8 +1,9 @@
 package doctor
 
 import (
-	"regexp"
 	"strings"
+
+	"croft/internal/pattern"
 )
 
 // ended says why a VPS does not run, and what keeps it from starting.
@@ -59,7 +60,7 @@ func boot(f Facts) []Finding {
 
 // service finds the messages of other inits about a service that has failed: of Debian's
 // sysvinit and its scripts, of OpenRC, of busybox, and of systemd on the console.
-var service = regexp.MustCompile(`service\(s\) returned failure: |\* ERROR: \S+ failed to start|can't run '|respawning too fast|^\[\s*FAIL(ED)?\s*\]|\.\.\. failed!|failed!$`)
+var service = pattern.New(`service\(s\) returned failure: |\* ERROR: \S+ failed to start|can't run '|respawning too fast|^\[\s*FAIL(ED)?\s*\]|\.\.\. failed!|failed!$`)
 
 // console says which known causes of failures the last lines of the console have, if no
 // other source tells: an init that is not systemd has no list of what has failed.
@@ -75,7 +76,7 @@ func console(f Facts) []Finding {
 			continue
 		}
 		what, cause, remedy := "", "", command("croft logs %s", f.Name)
-		if service.MatchString(line) {
+		if service().MatchString(line) {
 			what, cause = "a service", line
 		}
 		if known, ok := f.symptom([]string{line}); ok {

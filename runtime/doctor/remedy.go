@@ -2,8 +2,8 @@ package doctor
 
 import (
 	"fmt"
-	"regexp"
 
+	"croft/internal/pattern"
 	"croft/internal/vps"
 )
 
@@ -12,11 +12,11 @@ func command(format string, args ...any) string { return fmt.Sprintf(format, arg
 
 // plain is what a name from a VPS has to be to become part of a command: no blank, no
 // quote, no option.
-var plain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:_.@-]{0,127}$`)
+var plain = pattern.New(`^[A-Za-z0-9][A-Za-z0-9:_.@-]{0,127}$`)
 
 // journalOf is the command that shows why a unit failed.
 func journalOf(name vps.Name, unit string) string {
-	if !plain.MatchString(unit) {
+	if !plain().MatchString(unit) {
 		return command("croft exec %s -- journalctl --boot --priority warning --no-pager", name)
 	}
 	return command("croft exec %s -- journalctl --boot --no-pager --unit %s", name, unit)

@@ -4,12 +4,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"croft/internal/pattern"
 )
 
 // A symptom is a message of programs whose cause is known. It lives in the text of a unit
 // or on the console, in the words of the kernel, of systemd and of common software.
 type symptom struct {
-	text *regexp.Regexp
+	text func() *regexp.Regexp
 	// knows returns the cause and the remedy; "" if it is not that after all. The match
 	// comes from the VPS.
 	knows func(f Facts, match []string) (cause, remedy string)
@@ -22,7 +24,7 @@ type diagnosis struct{ cause, remedy string }
 func (f Facts) symptom(lines []string) (diagnosis, bool) {
 	for n := len(lines) - 1; n >= 0; n-- {
 		for _, s := range symptoms {
-			match := s.text.FindStringSubmatch(lines[n])
+			match := s.text().FindStringSubmatch(lines[n])
 			if match == nil {
 				continue
 			}
@@ -36,7 +38,7 @@ func (f Facts) symptom(lines []string) (diagnosis, bool) {
 
 // always is a symptom with one cause.
 func always(text, cause string, remedy func(Facts) string) symptom {
-	return symptom{regexp.MustCompile(`(?i)` + text), func(f Facts, _ []string) (string, string) { return cause, remedy(f) }}
+	return symptom{pattern.New(`(?i)` + text), func(f Facts, _ []string) (string, string) { return cause, remedy(f) }}
 }
 
 // fixed is a remedy that does not depend on the VPS.
@@ -68,7 +70,7 @@ var symptoms = []symptom{
 	always(`(keyring|kernel key|\bkeys?\b).*quota exceeded|quota exceeded.*(keyring|\bkeys?\b)`,
 		"all kernel keys that the host allows to a user of the VPS are in use", Facts.moreKeys),
 	always(`disk quota exceeded`, "the disk quota, or the limit of kernel keys, is used up", Facts.moreKeys),
-	{regexp.MustCompile(`(?i)no space left on device`), func(f Facts, _ []string) (string, string) {
+	{pattern.New(`(?i)no space left on device`), func(f Facts, _ []string) (string, string) {
 		return "a filesystem is full", command("croft exec %s -- df -h", f.Name)
 	}},
 	always(`newuidmap.*not permitted|newuidmap.*failed|requires? .*subuid|insufficient uids or gids`,
@@ -86,17 +88,17 @@ var symptoms = []symptom{
 	module(`can't initialize iptables table|iptables.*table does not exist|do you need to insmod`, "ip_tables"),
 	module(`/dev/net/tun.*(no such|not permitted|cannot open|can't open)|(cannot|can't) (open|allocate) tun/tap`, "tun"),
 	module(`/dev/fuse.*(no such|not permitted)|fuse: device not found`, "fuse"),
-	{regexp.MustCompile(`(?i)(?:module|modprobe:?|insmod:?)[^']*? '?"?([a-z0-9_-]{2,40})'?"? (?:not found|could not|failed)|failed to (?:find|insert|load) module '?"?([a-z0-9_-]{2,40})`), unknownModule},
+	{pattern.New(`(?i)(?:module|modprobe:?|insmod:?)[^']*? '?"?([a-z0-9_-]{2,40})'?"? (?:not found|could not|failed)|failed to (?:find|insert|load) module '?"?([a-z0-9_-]{2,40})`), unknownModule},
 	always(`modprobe: can't change directory|can't find module`, "a VPS cannot load kernel modules", fixed(loadOnHost)),
-	{regexp.MustCompile(`(?i)(/dev/[a-z0-9_/-]{1,60})[^a-z0-9_/-].*(no such file or directory|no such device|operation not permitted)`), missingDevice},
-	{regexp.MustCompile(`(?i)(?:permission denied on key|couldn't write .* to|setting key|failed to (?:write|set)(?: sysctl)?)[^a-z]+((?:kernel|vm|fs|net|dev|user)[./][a-z0-9_./-]{1,80})`), sysctl},
+	{pattern.New(`(?i)(/dev/[a-z0-9_/-]{1,60})[^a-z0-9_/-].*(no such file or directory|no such device|operation not permitted)`), missingDevice},
+	{pattern.New(`(?i)(?:permission denied on key|couldn't write .* to|setting key|failed to (?:write|set)(?: sysctl)?)[^a-z]+((?:kernel|vm|fs|net|dev|user)[./][a-z0-9_./-]{1,80})`), sysctl},
 	always(`adjtimex|clock_adjtime|settimeofday|(set|step|adjust)\w* .*clock.*(not permitted|denied)|rtc.*(no such|not permitted)`,
 		"a VPS may not set the clock of the host, which keeps the time for all", fixed("let the host keep the time, and disable this service inside")),
-	{regexp.MustCompile(`\bCAP_([A-Z_]{3,20})\b`), capability},
+	{pattern.New(`\bCAP_([A-Z_]{3,20})\b`), capability},
 	always(`audit.*(operation not permitted|protocol not supported|no such)`, "the audit of the kernel belongs to the host", fixed(disableInside)),
 	always(`io_uring.*(not permitted|not implemented|not supported|function)`, "the VPS may not use io_uring", named("croft set %s --allow io_uring")),
 	always(`vsock.*(not permitted|not implemented|not supported)`, "the VPS may not use vsock", named("croft set %s --allow vsock")),
-	{regexp.MustCompile(`(?i)resource temporarily unavailable|cannot fork|can't fork|fork failed|unable to create.*thread|pthread_create failed`), func(f Facts, _ []string) (string, string) {
+	{pattern.New(`(?i)resource temporarily unavailable|cannot fork|can't fork|fork failed|unable to create.*thread|pthread_create failed`), func(f Facts, _ []string) (string, string) {
 		if f.Refused == 0 && !f.PIDs.nearly(8) && f.Runs {
 			return "", ""
 		}
@@ -106,7 +108,7 @@ var symptoms = []symptom{
 	always(`exec format error`, "the program is of another architecture, or a script without #! in its first line", named("croft exec %s -- uname -m")),
 	always(`function not implemented`, "the system-call filter denies what it calls, or the kernel does not have it", named("croft inspect %s")),
 	always(`read-only file system`, "it writes to what is read-only in a VPS, such as /sys, or to a mount with the option ro", named("croft exec %s -- mount")),
-	{regexp.MustCompile(`(?i)mount:? .*(?:permission denied|operation not permitted|must be superuser)`), func(f Facts, _ []string) (string, string) {
+	{pattern.New(`(?i)mount:? .*(?:permission denied|operation not permitted|must be superuser)`), func(f Facts, _ []string) (string, string) {
 		return "a VPS cannot mount disks, NFS or other filesystems of the host", command("croft help mount")
 	}},
 }
@@ -127,10 +129,10 @@ func unknownModule(_ Facts, match []string) (cause, remedy string) {
 }
 
 // givable are the devices that a remedy may name. Others belong to the host alone.
-var givable = regexp.MustCompile(`^/dev/(kvm|vhost-net|loop-control|ppp|uinput|rtc0?|ttyUSB[0-9]{1,3}|ttyACM[0-9]{1,3}|ttyS[0-9]{1,3}|dri/[a-zA-Z0-9]{1,20}|snd/[a-zA-Z0-9]{1,20}|input/[a-z0-9]{1,20}|video[0-9]{1,3}|nvidia[a-z0-9-]{0,20}|bus/usb/[0-9]{3}/[0-9]{3})$`)
+var givable = pattern.New(`^/dev/(kvm|vhost-net|loop-control|ppp|uinput|rtc0?|ttyUSB[0-9]{1,3}|ttyACM[0-9]{1,3}|ttyS[0-9]{1,3}|dri/[a-zA-Z0-9]{1,20}|snd/[a-zA-Z0-9]{1,20}|input/[a-z0-9]{1,20}|video[0-9]{1,3}|nvidia[a-z0-9-]{0,20}|bus/usb/[0-9]{3}/[0-9]{3})$`)
 
 func missingDevice(f Facts, match []string) (cause, remedy string) {
-	if !givable.MatchString(match[1]) {
+	if !givable().MatchString(match[1]) {
 		return "", ""
 	}
 	return "the VPS does not have the device " + match[1], command("croft set %s --device-add %s", f.Name, match[1])

@@ -56,7 +56,7 @@ func waitsForNetwork(unit string) bool {
 
 // mask is the command that keeps a unit from being started.
 func (f Facts) mask(unit, otherwise string) string {
-	if !plain.MatchString(unit) {
+	if !plain().MatchString(unit) {
 		return otherwise
 	}
 	return command("croft exec %s -- systemctl mask %s", f.Name, unit)

@@ -1,10 +1,10 @@
 package fit
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
+	"croft/internal/pattern"
 	"croft/network/guest"
 )
 
@@ -33,7 +33,7 @@ func (p *planner) dropIn(unit, text string) {
 }
 
 // machineLink matches the names of network cards.
-var machineLink = regexp.MustCompile(`^(eth[0-9]+|en[opsxPw][0-9A-Za-z]+|wl[a-z0-9]+|usb[0-9]+)$`)
+var machineLink = pattern.New(`^(eth[0-9]+|en[opsxPw][0-9A-Za-z]+|wl[a-z0-9]+|usb[0-9]+)$`)
 
 // interfaces comments out the network cards of a machine in interfaces(5).
 func (p *planner) interfaces() {
@@ -43,7 +43,7 @@ func (p *planner) interfaces() {
 	}
 	gone := func(link string) bool {
 		name, _, _ := strings.Cut(link, ":")
-		return machineLink.MatchString(name) && !slices.Contains(p.Links, name)
+		return machineLink().MatchString(name) && !slices.Contains(p.Links, name)
 	}
 	for _, file := range files {
 		if !p.regular(file) || p.own(file) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"croft/internal/inside"
+	"croft/internal/pattern"
 	"croft/internal/proc"
 	"croft/internal/vps"
 )
@@ -101,7 +101,7 @@ func userNamesIn(passwd []byte) map[int64]string {
 		}
 		name := fields[0]
 		id, err := strconv.ParseUint(fields[2], 10, 32)
-		if _, seen := names[int64(id)]; seen || err != nil || len(name) > longest || !userName.MatchString(name) {
+		if _, seen := names[int64(id)]; seen || err != nil || len(name) > longest || !userName().MatchString(name) {
 			continue
 		}
 		names[int64(id)] = name
@@ -111,7 +111,7 @@ func userNamesIn(passwd []byte) map[int64]string {
 
 // userName matches names that useradd(8) accepts, and the '$' of Samba's machine
 // accounts.
-var userName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*\$?$`)
+var userName = pattern.New(`^[A-Za-z_][A-Za-z0-9_.-]*\$?$`)
 
 // readProcess looks at one process. Its Parent is the pid on the host.
 func readProcess(pid int, v vps.VPS) (ProcessInfo, error) {

@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"croft/internal/pattern"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -145,13 +146,13 @@ func yamlProblems(err error) problems {
 
 // decoderProblem returns an error of the decoder, such as "line 3: TEXT".
 func decoderProblem(text string) problem {
-	m := decoderLine.FindStringSubmatch(text)
+	m := decoderLine().FindStringSubmatch(text)
 	if m == nil {
 		return problem{text: text}
 	}
 	line, _ := strconv.Atoi(m[1]) // digits
 	p := problem{line: line, text: m[2]}
-	if u := unknownKey.FindStringSubmatch(m[2]); u != nil {
+	if u := unknownKey().FindStringSubmatch(m[2]); u != nil {
 		p.text, p.keys = fmt.Sprintf("unknown key %q", u[1]), keysOf(reflect.TypeFor[Recipe]())
 		for _, t := range []reflect.Type{reflect.TypeFor[Repository](), reflect.TypeFor[Scripts](), reflect.TypeFor[User](), reflect.TypeFor[File]()} {
 			if t.Name() == u[2] {
@@ -165,8 +166,8 @@ func decoderProblem(text string) problem {
 // decoderLine matches the decoder's errors, and unknownKey one for a key that a type does
 // not have.
 var (
-	decoderLine = regexp.MustCompile(`^line (\d+): (.*)$`)
-	unknownKey  = regexp.MustCompile(`^field (.*) not found in type recipe\.(\w+)$`)
+	decoderLine = pattern.New(`^line (\d+): (.*)$`)
+	unknownKey  = pattern.New(`^field (.*) not found in type recipe\.(\w+)$`)
 )
 
 // keysOf returns the YAML keys of the struct t in sorted order.

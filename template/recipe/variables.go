@@ -2,27 +2,27 @@ package recipe
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"al.essio.dev/pkg/shellescape"
 
 	"croft/internal/fail"
+	"croft/internal/pattern"
 )
 
 // A variable is written {{NAME}}, with spaces inside the braces or without.
-var variable = regexp.MustCompile(`\{\{ *([a-z][a-z0-9_]*) *\}\}`)
+var variable = pattern.New(`\{\{ *([a-z][a-z0-9_]*) *\}\}`)
 
-var variableName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+var variableName = pattern.New(`^[a-z][a-z0-9_]*$`)
 
 // withoutVariables returns text with a letter in place of each variable.
-func withoutVariables(text string) string { return variable.ReplaceAllString(text, "x") }
+func withoutVariables(text string) string { return variable().ReplaceAllString(text, "x") }
 
 func (r Recipe) variableFlaws() flaws {
 	var f flaws
 	for _, name := range slices.Sorted(maps.Keys(r.Variables)) {
-		if !variableName.MatchString(name) {
+		if !variableName().MatchString(name) {
 			f.add(path("variables", name), "variables: invalid name %q: use lower-case letters, digits and _", name)
 		} else if v := r.Variables[name]; v != nil && !validVariable(*v) {
 			f.add(path("variables", name), "variables: the value of %s is more than one line", name)
@@ -81,8 +81,8 @@ func (r Recipe) replace(values map[string]string, wrong *flaws) Recipe {
 		return r
 	}
 	in := func(text string) string {
-		return variable.ReplaceAllStringFunc(text, func(m string) string {
-			name := variable.FindStringSubmatch(m)[1]
+		return variable().ReplaceAllStringFunc(text, func(m string) string {
+			name := variable().FindStringSubmatch(m)[1]
 			v, ok := values[name]
 			if !ok {
 				wrong.add(nil, "there is no variable %q%s", name, r.variableNames())

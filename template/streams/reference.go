@@ -1,21 +1,21 @@
 package streams
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"croft/internal/fail"
+	"croft/internal/pattern"
 )
 
-var remoteName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+var remoteName = pattern.New(`^[a-z][a-z0-9-]{0,31}$`)
 
 // schemes are words before a colon that mean something else to users or to other tools.
 var schemes = []string{"docker", "docker-archive", "oci", "oci-archive", "dir", "file", "http", "https", "localhost", "ssh", "sha256"}
 
 // CheckRemoteName returns fail.Usage for a name that no image server may have.
 func CheckRemoteName(name string) error {
-	if !remoteName.MatchString(name) || slices.Contains(schemes, name) {
+	if !remoteName().MatchString(name) || slices.Contains(schemes, name) {
 		return fail.New(fail.Usage, "invalid name of an image server %q (a letter, then letters, digits and hyphens, for example images)", name)
 	}
 	return nil

@@ -8,10 +8,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"croft/internal/fail"
+	"croft/internal/pattern"
 	"croft/runtime/foreign"
 	"croft/template/layer"
 )
@@ -167,11 +167,11 @@ func noConfiguration(req Request) error {
 }
 
 // vzdumpName is the name of an archive of vzdump: vzdump-lxc-101-2026_01_05-10_00_00.tar.zst.
-var vzdumpName = regexp.MustCompile(`^vzdump-(?:(?:lxc|openvz)-)?([0-9]+)[-.]`)
+var vzdumpName = pattern.New(`^vzdump-(?:(?:lxc|openvz)-)?([0-9]+)[-.]`)
 
 // containerID is the name of the container in the name of an archive; "" if it has none.
 func containerID(file string) string {
-	if m := vzdumpName.FindStringSubmatch(filepath.Base(file)); m != nil {
+	if m := vzdumpName().FindStringSubmatch(filepath.Base(file)); m != nil {
 		return m[1]
 	}
 	return ""
