@@ -3,6 +3,7 @@ package cli
 import (
 	"io"
 	"slices"
+	"strings"
 
 	"croft/cli/cmdline"
 	"croft/cli/command"
@@ -33,6 +34,9 @@ func offered(o *command.Offers, c *cmdline.Completion, k cmdline.Kind) []cmdline
 	case command.TemplateNames:
 		return o.Templates(c)
 	case command.TemplateSources:
+		if isPath(c.Typed) {
+			return []cmdline.Candidate{{Word: cmdline.FilesWord}}
+		}
 		return command.Sorted(slices.Concat(o.Templates(c), o.RecipeNames(), []cmdline.Candidate{{Word: "busybox", About: "a small system in croft"}}))
 	case command.VolumeNames:
 		return o.Volumes(c)
@@ -82,6 +86,11 @@ func offered(o *command.Offers, c *cmdline.Completion, k cmdline.Kind) []cmdline
 		return look.Filters(o, c)
 	}
 	return nil
+}
+
+// isPath reports whether a word that names a template begins like a file.
+func isPath(word string) bool {
+	return strings.HasPrefix(word, "/") || strings.HasPrefix(word, ".") || strings.HasPrefix(word, "~")
 }
 
 // words returns what gives the words of each kind for one completion.

@@ -58,6 +58,8 @@ func TestComplete(t *testing.T) {
 		"firewall policy web input ":       "accept drop",
 		"firewall policy web input drop ":  "",
 		"firewall web po":                  "policy",
+		"create --template ./ro":           cmdline.FilesWord,
+		"create --template=/tmp/":          cmdline.FilesWord,
 		"template build ":                  "debian-12 mine",
 		"template build --recipe=x":        cmdline.FilesWord,
 		"template import x ":               cmdline.FilesWord,

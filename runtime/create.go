@@ -47,6 +47,7 @@ func (m *Manager) Create(ctx context.Context, name vps.Name, o CreateOptions) (I
 	if err != nil {
 		return Info{}, err
 	}
+	o.Template = templateName(o.Template, image)
 	l, err := m.lock(ctx, name)
 	if err != nil {
 		return Info{}, err

@@ -86,8 +86,17 @@ func (m *Manager) newestImage(ctx context.Context, name vps.Name, ref string) (t
 		ref, _, _ = strings.Cut(v.Template.Name, "@")
 	}
 	image, err := m.templates.Ensure(ctx, ref)
-	image.Name = ref
+	image.Name = templateName(ref, image)
 	return image, err
+}
+
+// templateName returns the name of the template of a VPS whose user has named the image by ref: ref
+// itself, or for a file the template that was imported from it.
+func templateName(ref string, image template.Image) string {
+	if file, _ := template.RefersToFile(ref); file {
+		return image.Name
+	}
+	return ref
 }
 
 // planRebase compares the files of the VPS name, its template and the image.

@@ -109,6 +109,14 @@ func (m *Manager) UpdateTemplate(ctx context.Context, name string, o TemplateRef
 	return now, now.Digest != old.Digest, err
 }
 
+// TemplateOfFile reports whether text, the template of a new VPS, names a file or a directory. One
+// that is wrong is fail.Usage.
+func TemplateOfFile(text string) (bool, error) { return template.RefersToFile(text) }
+
+// TemplateFile returns the file or directory from which a template was imported; ok is false for one
+// from elsewhere.
+func TemplateFile(t TemplateInfo) (path string, ok bool) { return template.FileOf(t.Source) }
+
 // CheckTemplate says whether there is a newer image where the template name came from.
 func (m *Manager) CheckTemplate(ctx context.Context, name string, o TemplateRefresh) (TemplateCheck, error) {
 	return m.templates.Check(ctx, name, o)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"croft/internal/fail"
+	"croft/template/archive"
 	"croft/template/busybox"
 	"croft/template/images"
 	"croft/template/recipe"
@@ -19,8 +20,15 @@ import (
 // digest, are fail.NotFound.
 //
 // text may also be a reference to an image of a registry or of an image server. If no
-// template was pulled from there, it is pulled.
+// template was pulled from there, it is pulled. It may name a file or a directory too, as
+// archive.Reference: that is imported, unless there is a template from it and it has not changed.
 func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
+	if file, ok, err := archive.ParseReference(text); ok || err != nil {
+		if err != nil {
+			return Image{}, err
+		}
+		return s.ensureFile(ctx, file)
+	}
 	if refersElsewhere(text) {
 		return s.ensurePulled(ctx, text)
 	}
@@ -36,7 +44,11 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 		return Image{}, err
 	}
 	if r.Name != busybox.Name {
-		if _, rerr := s.cookbook().Read(r.Name); fail.Is(rerr, fail.NotFound) {
+		_, rerr := s.cookbook().Read(r.Name)
+		switch {
+		case fail.Is(rerr, fail.NotFound) && isFile(r.Name):
+			return Image{}, fail.New(fail.NotFound, "no template %q; the file of this name is ./%s", r.Name, r.Name).WithHint("--template ./%s", r.Name)
+		case fail.Is(rerr, fail.NotFound):
 			return Image{}, fail.New(fail.NotFound, "no template %q, and no recipe to build it from", r.Name).
 				WithHint("croft template list; croft template recipe")
 		}
@@ -95,15 +107,7 @@ func (s *Store) ensurePulled(ctx context.Context, text string) (Image, error) {
 		return Image{}, err
 	}
 	defer unlock()
-	ix, err := s.Index()
-	if err != nil {
-		return Image{}, err
-	}
-	for _, d := range ix.Manifests {
-		if _, former := d.Annotations[images.AnnotationFormer]; former || d.Annotations[images.AnnotationSource] != from.source {
-			continue
-		}
-		im, err := s.Read(d)
+	if im, ok, err := s.madeFrom(from.source); ok || err != nil {
 		if err != nil {
 			return Image{}, err
 		}
@@ -111,8 +115,26 @@ func (s *Store) ensurePulled(ctx context.Context, text string) (Image, error) {
 	}
 	s.Warn(fmt.Sprintf("no template is from %s yet; pulling it as %s", text, name))
 	im, err := from.pull(ctx, PullOptions{Name: name, Architecture: goruntime.GOARCH})
-	if err != nil {
+	switch {
+	case err != nil && isFile(text):
+		return Image{}, fail.New(fail.KindOf(err), "pull %s: %w", text, err).WithHint("--template ./%s is the file", text)
+	case err != nil:
 		return Image{}, fmt.Errorf("pull %s: %w", text, err)
 	}
 	return im, nil
+}
+
+// madeFrom returns the image of a name that comes from source; ok is false if there is none.
+func (s *Store) madeFrom(source string) (im images.Stored, ok bool, err error) {
+	ix, err := s.Index()
+	if err != nil {
+		return im, false, err
+	}
+	for _, d := range ix.Manifests {
+		if _, former := d.Annotations[images.AnnotationFormer]; !former && d.Annotations[images.AnnotationSource] == source {
+			im, err = s.Read(d)
+			return im, err == nil, err
+		}
+	}
+	return im, false, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	goruntime "runtime"
 	"time"
@@ -32,6 +33,9 @@ type ImportOptions struct {
 	Image        string    // selects one of several images: a name or a digest; "" is the only one
 	MaxSize      int64     // the largest size after unpacking, in bytes; 0 is 64 GiB, layer.Unlimited any size
 	Created      time.Time // zero is the time of the archive's os-release file
+
+	form   string            // that the files must have: see archive.Reference
+	origin map[string]string // annotations of the image
 }
 
 // Import creates the template name from a tar archive and returns it. The archive
@@ -49,6 +53,11 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOp
 	if err := s.checkFree(name, o.Replace); err != nil {
 		return Image{}, err
 	}
+	return s.importAs(ctx, name, r, o)
+}
+
+// importAs is Import for a caller that has the name's lock, and may replace an image.
+func (s *Store) importAs(ctx context.Context, name string, r io.Reader, o ImportOptions) (Image, error) {
 	st, err := s.NewStage(ctx)
 	if err != nil {
 		return Image{}, err
@@ -94,9 +103,12 @@ func (s *Store) importArchive(ctx context.Context, st *images.Stage, name string
 		return Image{}, err
 	}
 	defer t.Close()
+	kind, err := archive.KindAs(t, o.form)
 	switch {
-	case archive.KindOf(t) != archive.RootFiles:
-		return s.importImages(ctx, st, name, t, archive.KindOf(t), o)
+	case err != nil:
+		return Image{}, err
+	case kind != archive.RootFiles:
+		return s.importImages(ctx, st, name, t, kind, o)
 	case archive.IsUnified(t) && o.Image == "":
 		return s.importUnified(ctx, st, name, t, o)
 	case o.Image != "":
@@ -104,7 +116,7 @@ func (s *Store) importArchive(ctx context.Context, st *images.Stage, name string
 	case !facts.IsRoot(t):
 		return Image{}, fail.New(fail.Usage, "the archive contains no root filesystem: bin, sbin, usr and etc are missing at its top")
 	}
-	im, err := s.Commit(ctx, st, o.describe(name, images.DescribeTree(t)), l)
+	im, err := s.commitImported(ctx, st, o.describe(name, images.DescribeTree(t)), o, l)
 	if err == nil && facts.MergesLater(t) {
 		s.Warn(fmt.Sprintf("template %s: /bin is a directory of its own, and an upgrade that merges it with /usr/bin fails on an overlay: use croft create --storage plain for VPSs that are upgraded", name))
 	}
@@ -152,12 +164,26 @@ func (s *Store) importUnpacked(ctx context.Context, st *images.Stage, name, dir 
 		return Image{}, layer.HostError(err)
 	}
 	defer t.Close()
-	kind := archive.KindOf(t)
+	kind, err := archive.KindAs(t, o.form)
+	if err != nil {
+		return Image{}, err
+	}
 	if kind == archive.RootFiles {
 		return Image{}, fail.New(fail.Usage, "it contains no image: oci-layout and index.json, or manifest.json, are missing at its top").
 			WithHint("tar -C DIR -c . | croft template import %s -", name)
 	}
 	return s.importImages(ctx, st, name, t, kind, o)
+}
+
+// commitImported puts an image with staged layers, the lowest first, into the store.
+func (s *Store) commitImported(ctx context.Context, st *images.Stage, im Image, o ImportOptions, layers ...images.Layer) (Image, error) {
+	blobs := im.SetLayers(layers)
+	d, err := st.Image(im.Name, images.ConfigOf(im), blobs)
+	if err != nil {
+		return Image{}, err
+	}
+	d.Manifest.Annotations = maps.Clone(o.origin)
+	return s.Publish(ctx, st, d)
 }
 
 // checkFree returns fail.Taken if name exists and replace is false.

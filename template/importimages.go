@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -47,6 +48,7 @@ func (s *Store) importImages(ctx context.Context, st *images.Stage, name string,
 		}
 	}
 	delete(d.Manifest.Annotations, images.AnnotationSourceDigest) // it does not come from a registry
+	maps.Copy(d.Manifest.Annotations, o.origin)
 	return s.Publish(ctx, st, d)
 }
 
@@ -167,7 +169,7 @@ func (s *Store) importUnified(ctx context.Context, st *images.Stage, name string
 	if o.Created.IsZero() {
 		im.Created = meta.Created()
 	}
-	return s.Commit(ctx, st, im, layers...)
+	return s.commitImported(ctx, st, im, o, layers...)
 }
 
 // withStatic returns the layer root, and over it a layer of the files that the image's

@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"croft/internal/fail"
+	"croft/template/archive"
 	"croft/template/blobs"
 	"croft/template/images"
 	"croft/template/layer"
@@ -35,10 +36,18 @@ type PullOptions struct {
 // After an error, and after the end of ctx, the downloaded data are kept. The next
 // pull resumes there. Prune removes them.
 func (s *Store) Pull(ctx context.Context, text string, o PullOptions) (Image, error) {
+	if file, ok, _ := archive.ParseReference(text); ok {
+		return Image{}, fail.New(fail.Usage, "%s is a file or directory of this host: only an import reads it", text).WithHint("croft template import NAME %s", file.Path)
+	}
 	from, err := s.originOf(text, o.Remotes)
 	if err != nil {
 		return Image{}, err
 	}
+	return s.pullFrom(ctx, from, o)
+}
+
+// pullFrom is Pull of the image from.
+func (s *Store) pullFrom(ctx context.Context, from origin, o PullOptions) (_ Image, err error) {
 	if o.Name == "" {
 		if o.Name, err = from.templateName(); err != nil {
 			return Image{}, err
@@ -68,12 +77,16 @@ type origin struct {
 	// pull is Pull for a caller that has the lock of the template's name.
 	pull func(context.Context, PullOptions) (Image, error)
 	// newest returns the digest of the image that is there now: SourceDigest of an image
-	// that is pulled now.
-	newest func(ctx context.Context, arch string, insecure bool) (digest.Digest, error)
+	// that is pulled now. im is one from there.
+	newest func(ctx context.Context, im Image, insecure bool) (digest.Digest, error)
 }
 
-// originOf returns the image to which text refers, one of an image server or of a registry.
+// originOf returns the image to which text refers, one of an image server, of a registry or in a
+// file.
 func (s *Store) originOf(text string, extra []Remote) (origin, error) {
+	if file, ok, err := archive.ParseReference(text); ok || err != nil {
+		return s.originIn(file), err
+	}
 	remote, at, ok, err := s.remoteFor(text, extra)
 	if err != nil {
 		return origin{}, err
@@ -81,8 +94,8 @@ func (s *Store) originOf(text string, extra []Remote) (origin, error) {
 	if ok {
 		return origin{at.String(), at.TemplateName(), func(ctx context.Context, o PullOptions) (Image, error) {
 			return s.pullImage(ctx, remote, at, o)
-		}, func(ctx context.Context, arch string, insecure bool) (digest.Digest, error) {
-			return s.newestAt(ctx, remote, at, arch, insecure)
+		}, func(ctx context.Context, im Image, insecure bool) (digest.Digest, error) {
+			return s.newestAt(ctx, remote, at, im.Architecture, insecure)
 		}}, nil
 	}
 	ref, err := registry.Parse(text)
@@ -94,8 +107,8 @@ func (s *Store) originOf(text string, extra []Remote) (origin, error) {
 	}
 	return origin{ref.String(), nameFor(ref), func(ctx context.Context, o PullOptions) (Image, error) {
 		return s.pull(ctx, ref, o)
-	}, func(ctx context.Context, arch string, insecure bool) (digest.Digest, error) {
-		return s.newestIn(ctx, ref, arch, insecure)
+	}, func(ctx context.Context, im Image, insecure bool) (digest.Digest, error) {
+		return s.newestIn(ctx, ref, im.Architecture, insecure)
 	}}, nil
 }
 

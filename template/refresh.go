@@ -39,7 +39,11 @@ func (s *Store) Refresh(ctx context.Context, name string, o RefreshOptions) (Ima
 	case im.Source != "" && !o.BuildSettings.Empty():
 		return Image{}, fail.New(fail.Usage, "template %s was pulled from %s: only one that was built from a recipe has settings of a build", name, im.Source)
 	case im.Source != "":
-		return s.Pull(ctx, im.Source, PullOptions{Name: name, Architecture: im.Architecture, Insecure: o.Insecure})
+		from, err := s.originOf(im.Source, nil)
+		if err != nil {
+			return Image{}, err
+		}
+		return s.pullFrom(ctx, from, PullOptions{Name: name, Architecture: im.Architecture, Insecure: o.Insecure})
 	}
 	if err := s.buildable(im); err != nil {
 		return Image{}, err
@@ -112,7 +116,7 @@ func (s *Store) Check(ctx context.Context, name string, o RefreshOptions) (Check
 	if err != nil {
 		return Checked{}, err
 	}
-	newest, err := from.newest(ctx, im.Architecture, o.Insecure)
+	newest, err := from.newest(ctx, im, o.Insecure)
 	switch {
 	case err != nil:
 		return Checked{}, err

@@ -15,7 +15,7 @@ import (
 func SettingOptions() []cmdline.Option {
 	return slices.Concat([]cmdline.Option{
 		profileOption(),
-		{Name: "template", Placeholder: "TEMPLATE", Usage: "template to create the VPS from: a name, NAME@DIGEST, or a reference that is pulled once, for example images:alpine/3.22", Kind: command.TemplateSources},
+		{Name: "template", Placeholder: "TEMPLATE", Usage: "template to create the VPS from: a name, NAME@DIGEST, a reference that is pulled once, for example images:alpine/3.22, or a file that is imported, for example ./rootfs.tar.xz", Kind: command.TemplateSources},
 		{Name: "ip", Placeholder: "[INTERFACE:]ADDRESS", Many: true, Usage: "IPv4 or IPv6 address (default: the next free one); may be repeated"},
 		{Name: "network", Placeholder: attachment, Usage: "network to attach (default: croft0); repeat for eth1, eth2 and so on; \"none\" gives loopback only", Many: true, Kind: command.NetworkOrNone},
 		publishOption(), mountOption(),

@@ -2,6 +2,8 @@ package templates
 
 import (
 	"context"
+	"errors"
+	"os"
 	"strings"
 
 	"croft/cli/cmdline"
@@ -60,7 +62,8 @@ func templateUpdateVerb(a *command.App) *cmdline.Verb {
 		Summary:  "pull or build templates again",
 		Examples: []string{"croft template update debian-13", "croft template update web --set port=81", "croft template update --all"},
 		About: `A template that was pulled is pulled again from where it came. One that was built is
-built again from the recipe of its name. Existing VPSs keep the old image until
+built again from the recipe of its name, and one of "croft create --template FILE" is
+imported again if the file has changed. Existing VPSs keep the old image until
 "croft rebase" gives them the new one; "croft list --filter outdated=true" lists them.
 Prints each template that has changed as NAME@DIGEST.
 
@@ -131,11 +134,23 @@ func addUpdatable(ctx context.Context, i *command.Invocation, o runtime.Template
 			i.Screen.Line(image.Name + " is not updated: it was created from files or from a VPS")
 		case image.Source == "" && image.Recipe != image.Name:
 			i.Screen.Line(image.Name + " is not updated: it was built from the recipe " + image.Recipe)
+		case fileIsGone(image):
+			i.Screen.Line(image.Name + " is not updated: " + image.Source + " is gone")
 		default:
 			i.Words = append(i.Words, image.Name)
 		}
 	}
 	return nil
+}
+
+// fileIsGone reports whether the image was imported from a file that is not there any more.
+func fileIsGone(image runtime.TemplateInfo) bool {
+	file, ok := runtime.TemplateFile(image)
+	if !ok {
+		return false
+	}
+	_, err := os.Stat(file)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 func templateOutdatedVerb(a *command.App) *cmdline.Verb {

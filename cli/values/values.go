@@ -112,9 +112,12 @@ func Template(s string) (string, error) {
 	return s, nil
 }
 
-// TemplateOrImage is Template that also accepts the name of an image in
+// TemplateOrImage is Template that also accepts a file, and the name of an image in
 // a registry. The store checks that name.
 func TemplateOrImage(s string) (string, error) {
+	if file, err := runtime.TemplateOfFile(s); file || err != nil {
+		return s, err
+	}
 	if first, _, ok := strings.Cut(s, "/"); ok && first != "" {
 		_, err := Template(strings.ReplaceAll(s, "/", "-"))
 		return s, err

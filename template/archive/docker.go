@@ -40,6 +40,9 @@ func ChooseDocker(t *layer.Tree, image string) (DockerImage, error) {
 	return chooseByName(names, image)
 }
 
+// HasSeveral reports whether err says that there are several images, and none was chosen.
+func HasSeveral(err error) bool { return fail.HintOf(err) == "--image chooses one" }
+
 // chooseByName returns names[name], or the only value if name is "". If that is
 // not possible, the error lists the names.
 func chooseByName[T any](names map[string]T, name string) (T, error) {

@@ -21,11 +21,12 @@ const (
 const AnnotationFormer = "croft.former-name"
 
 // The annotations in index.json of an image from a registry: the reference, and the
-// digest of its manifest there. Other annotations, with the names of the labels
+// digest of its manifest there. For one from a file it is the digest of the file. Other annotations, with the names of the labels
 // below, hold facts that croft has found in the files of another tool's image.
 const (
 	AnnotationSource       = "croft.source"
 	AnnotationSourceDigest = "croft.source-digest"
+	AnnotationSourceFile   = "croft.source-file" // of an image from a file: its size, times and number
 )
 
 // The labels of an image's config for facts that OCI has no field for. croft also

@@ -59,5 +59,6 @@ type Image struct {
 	WorkingDir    string        `json:"workingDir"`   // of Entrypoint and Cmd; "" is /
 	StopSignal    string        `json:"stopSignal"`   // that stops them; "" is SIGTERM
 	Source        string        `json:"source"`       // the reference from which it was pulled; "" if it was not
-	SourceDigest  string        `json:"sourceDigest"` // of its manifest in that registry
+	SourceDigest  string        `json:"sourceDigest"` // of its manifest in that registry, or of that file
+	SourceFile    string        `json:"-"`            // what says whether that file has changed
 }
