@@ -787,7 +787,8 @@ func (f *fake) Recipes() ([]runtime.RecipeInfo, error) {
 		return nil, f.call("Recipes", "", nil)
 	}
 	return []runtime.RecipeInfo{
-		{Name: "debian-12", Description: "Debian 12 with systemd", Init: "systemd", From: "croft"},
+		{Name: "debian-12", Description: "Debian 12 with systemd", Init: "systemd", From: "croft", Tool: "mmdebstrap", Missing: []string{}, Packages: []string{}},
+		{Name: "fedora-43", Description: "Fedora 43 with systemd", Init: "systemd", From: "croft", Tool: "dnf", Missing: []string{"dnf", "/usr/share/distribution-gpg-keys/fedora/RPM-GPG-KEY-fedora-43-primary"}, Packages: []string{"distribution-gpg-keys", "dnf"}, Install: "apt-get install distribution-gpg-keys dnf"},
 		{Name: "mine", From: "/etc/croft/recipes/mine.yaml", Error: "line 3: no such field"},
 	}, f.call("Recipes", "", nil)
 }

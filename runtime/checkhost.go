@@ -45,7 +45,7 @@ func (m *Manager) CheckHost(ctx context.Context) ([]HostCheck, error) {
 		f.Criu = version.String()
 	}
 	f.QuotaWhy = why(quotadir.Why(m.store.Root))
-	builder, err := recipe.Builder()
+	builder, err := recipe.Builder(recipe.Recipe{Distribution: "debian"})
 	f.Builder, f.BuilderWhy = builder, why(err)
 	facts, err := m.host()
 	if err != nil {

@@ -111,7 +111,7 @@ func (s *Store) build(ctx context.Context, p plan, o BuildOptions) (Image, error
 	case r.Distribution == "":
 		return s.makeBusybox(ctx)
 	}
-	tool, err := recipe.Builder()
+	tool, err := recipe.Builder(r)
 	if err != nil {
 		return Image{}, err
 	}
@@ -184,7 +184,7 @@ func (s *Store) execute(ctx context.Context, st *images.Stage, j recipe.Job, o B
 	if err != nil {
 		return newest, err
 	}
-	t := &toolOutput{tool: j.Tool, to: o.Progress, log: o.Log, refused: network.Refused}
+	t := &toolOutput{tool: j.Tool, marks: j.Marks, to: o.Progress, log: o.Log, refused: network.Refused}
 	sandbox := recipe.Sandbox{Dir: st.Path(buildDirName), Archives: j.Archives, Mount: mount, Enter: network.Enter}
 	release, err := sandbox.Start(cmd.Start)
 	defer release()

@@ -33,7 +33,7 @@ func TestToolOutput(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log bytes.Buffer
-			tr := &toolOutput{tool: "mmdebstrap", to: func(Update) {}, log: &log, refused: func() string { return "" }}
+			tr := &toolOutput{tool: "mmdebstrap", marks: []string{"E: "}, to: func(Update) {}, log: &log, refused: func() string { return "" }}
 			tr.read(strings.NewReader(c.lines))
 			err := tr.failure(errors.New("exit status 1"))
 			if !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), c.says) {
@@ -100,7 +100,7 @@ func runJob(ctx context.Context, t *testing.T, s *Store, script string, o BuildO
 	if o.Progress == nil {
 		o.Progress = func(Update) {}
 	}
-	j := recipe.Job{Tool: "script", Shell: "mount -t proc proc /proc\ncd /tmp/croft\n" + script, Env: []string{"PATH=" + os.Getenv("PATH")}, Files: map[string]string{"note": "hello\n"}}
+	j := recipe.Job{Tool: "script", Marks: []string{"E: "}, Shell: "mount -t proc proc /proc\ncd /tmp/croft\n" + script, Env: []string{"PATH=" + os.Getenv("PATH")}, Files: map[string]string{"note": "hello\n"}}
 	l, _, err := s.run(ctx, st, j, o)
 	if err != nil {
 		return "", err

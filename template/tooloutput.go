@@ -15,6 +15,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/internal/initkind"
+	"croft/internal/pattern"
 	"croft/template/busybox"
 	"croft/template/layer"
 	"croft/template/recipe"
@@ -23,6 +24,7 @@ import (
 // A toolOutput interprets the lines that a tool prints on stderr.
 type toolOutput struct {
 	tool     string
+	marks    []string // see recipe.Job
 	to       Progress
 	log      io.Writer
 	newest   time.Time // the newest date of a package index
@@ -72,9 +74,15 @@ func (t *toolOutput) line(line string) {
 	if strings.Contains(line, "No space left on device") {
 		t.full = true
 	}
-	if why, ok := strings.CutPrefix(line, "E: "); ok && len(t.errors) < 10 {
-		t.errors = append(t.errors, why)
-		t.missing.Add(why)
+	t.missing.Add(line)
+	for _, mark := range t.marks {
+		if why, ok := strings.CutPrefix(strings.TrimSpace(line), mark); ok && len(t.errors) < 10 {
+			if mark != "E: " { // the mark says what failed
+				why = strings.TrimSpace(line)
+			}
+			t.errors = append(t.errors, why)
+			break
+		}
 	}
 	if strings.TrimSpace(line) != "" {
 		t.last = strings.TrimSpace(line)
@@ -107,11 +115,17 @@ func (t *toolOutput) failure(err error) error {
 	if len(t.errors) > 0 && strings.HasPrefix(why, "the recipe's ") {
 		return failed
 	}
+	if badSignature().MatchString(why) {
+		return failed.WithHint("only the key or the keyring of the recipe may sign the packages: check it and the mirror")
+	}
 	if t.tool == recipe.AptGet {
 		return failed.WithHint("check that this host can reach the package archives of the template below it")
 	}
 	return failed.WithHint("check that this host can reach the package archive, or use another one with --mirror; the template busybox needs no archive")
 }
+
+// badSignature matches what tools say about a signature that is missing, or by another key.
+var badSignature = pattern.New(`(?i)signature|GPG check FAILED|NO_PUBKEY|is not signed|unknown trust|required key missing`)
 
 // stepOf returns the progress of a tool that prints this line, and false if the line
 // does not tell. The percentages are shares of the time of a typical build.

@@ -245,6 +245,8 @@ func templateRecipeVerb(a *command.App) *cmdline.Verb {
 		Name: "recipe", Args: "[NAME]", Words: command.RecipeNames,
 		Summary:  "list recipes, or print one",
 		Examples: []string{"croft template recipe", "croft template recipe debian-12"},
+		About: `TOOL is the program of this host that builds the recipe, or what is missing: programs,
+and the keys of the distribution. PACKAGES are the packages that bring them.`,
 		Options:  append(command.TableOptions("print the list as a JSON array"), command.QuietOption()),
 		Synonyms: []string{"recipes"},
 		Run:      a.Run(templateRecipe),
@@ -276,14 +278,30 @@ func templateRecipe(_ context.Context, i *command.Invocation) error {
 	if err != nil {
 		return err
 	}
-	t := display.Table{{"NAME", "DESCRIPTION", "INIT", "FROM"}}
+	t := display.Table{{"NAME", "DESCRIPTION", "INIT", "TOOL", "PACKAGES", "FROM"}}
 	for _, r := range recipes {
 		if r.Error != "" {
 			i.Screen.Warn(r.Name + ": " + r.Error)
 		}
-		t = append(t, []string{r.Name, r.Description, r.Init, r.From})
+		t = append(t, []string{r.Name, r.Description, r.Init, toolText(r), strings.Join(r.Packages, " "), r.From})
 	}
-	return command.PrintAll(o, recipes, t)
+	return command.PrintAll(o, recipes, t, "FROM", "INIT")
+}
+
+// toolText returns the program that builds a recipe, or what this host lacks. The name of a
+// file with keys is long, and in the JSON output.
+func toolText(r runtime.RecipeInfo) string {
+	if len(r.Missing) == 0 {
+		return r.Tool
+	}
+	var all []string
+	for _, m := range r.Missing {
+		if strings.HasPrefix(m, "/") {
+			m = "keys"
+		}
+		all = append(all, m)
+	}
+	return "missing: " + strings.Join(all, ", ")
 }
 
 // oneTemplate calls do for the only word, a template's name.

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ type Job struct {
 	Shell string            // a script for /bin/sh -eu in the build's namespaces
 	Files map[string]string // names and contents in the build's directory, /tmp/croft
 	Env   []string          // NAME=value; those of the proxy come with the build's network
+	Marks []string          // the beginnings of lines in which the tool reports errors
 
 	Proxy    string   // the URL of a proxy for downloads; "" is those of croft's environment
 	Archives []string // the URLs of package archives that the recipe or its user names
@@ -40,7 +42,7 @@ const unpackFiles = `chroot "$1" /usr/bin/env -i PATH=` + buildPath + ` /bin/sh 
 
 // afterPackages returns the commands to run in the new system at "$1" when its packages are
 // installed, and adds to files what they need.
-func (r Recipe) afterPackages(files map[string]string, epoch time.Time) []string {
+func (r Recipe) afterPackages(files map[string]string, epoch time.Time, services func(map[string]bool) string) []string {
 	var all []string
 	script := func(name, text string) {
 		if text != "" {
@@ -54,14 +56,15 @@ func (r Recipe) afterPackages(files map[string]string, epoch time.Time) []string
 		all = append(all, unpackFiles)
 	}
 	script("owners", ownersScript(r.Files))
-	script("services", servicesScript(r.Services))
+	script("services", services(r.Services))
 	script("post-install", joinScripts(r.Scripts.PostInstall, cleanScript(r.Clean)))
 	return all
 }
 
-// archives returns the URLs of package archives that r names, and mirror if it is not "".
+// archives returns the URLs of package archives that r names, with mirror in place of its own
+// if it is not "".
 func (r Recipe) archives(mirror string) (all []string) {
-	if mirror != "" {
+	if mirror = cmp.Or(mirror, r.Mirror); mirror != "" {
 		all = append(all, mirror)
 	}
 	for _, p := range r.Repositories {
@@ -82,7 +85,7 @@ func Plan(r Recipe, tool, mirror string) (Job, error) {
 	if err != nil {
 		return Job{}, err
 	}
-	j := Job{Tool: tool, Files: map[string]string{}, Proxy: r.Proxy, Archives: r.archives(mirror)}
+	j := Job{Tool: tool, Marks: f.marks, Files: map[string]string{}, Proxy: r.Proxy, Archives: r.archives(mirror)}
 	j.Env = []string{
 		"PATH=" + buildPath, "HOME=/tmp/croft", "TMPDIR=/tmp/croft", "LC_ALL=C.UTF-8",
 		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch.Unix()),
@@ -90,7 +93,11 @@ func Plan(r Recipe, tool, mirror string) (Job, error) {
 	if r.Scripts.PreInstall != "" {
 		j.Files["pre-install"] = r.Scripts.PreInstall
 	}
-	after := r.afterPackages(j.Files, epoch)
+	services := servicesScript
+	if f.services != nil {
+		services = f.services
+	}
+	after := r.afterPackages(j.Files, epoch, services)
 	f.plan(&j, r, mirror, after)
 	return j, nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"croft/internal/initkind"
 )
 
@@ -45,16 +47,16 @@ func (r Recipe) valueFlaws() flaws {
 	if r.Architecture != "" && GoArch(r.Architecture) == "" {
 		f.add(path("architecture"), "unknown architecture %q", r.Architecture)
 	}
-	if r.Init != "" && !slices.Contains([]string{string(initkind.Systemd), string(initkind.SysV), string(initkind.AnyOpenRC), string(initkind.Runit)}, r.Init) {
-		f.add(path("init"), "unknown init %q: use systemd, sysvinit, openrc or runit", r.Init)
+	if r.Init != "" && !slices.Contains([]string{string(initkind.Systemd), string(initkind.SysV), string(initkind.AnyOpenRC), string(initkind.Runit), string(initkind.Busybox)}, r.Init) {
+		f.add(path("init"), "unknown init %q: use systemd, sysvinit, openrc, runit or busybox", r.Init)
 	}
 	for i, p := range r.Packages {
-		if !isWord(withoutVariables(strings.TrimPrefix(p, "-")), "+.-:=~/") {
+		if !isWord(withoutVariables(strings.TrimPrefix(p, "-")), "+.-:=~/_@") {
 			f.add(path("packages", i), "packages: invalid name %q", p)
 		}
 	}
 	for i, c := range r.Components {
-		if !isWord(c, "-/") {
+		if !isWord(c, "-/._$") {
 			f.add(path("components", i), "components: invalid name %q", c)
 		}
 	}
@@ -78,6 +80,7 @@ func (r Recipe) valueFlaws() flaws {
 			f.add(path("repositories", i), "%v", err)
 		}
 	}
+	f = append(f, r.keyFlaws()...)
 	f = append(f, r.userFlaws()...)
 	f = append(f, r.fileFlaws()...)
 	for _, name := range slices.Sorted(maps.Keys(r.Services)) {
@@ -94,13 +97,15 @@ func (r Recipe) wholeFlaws() flaws {
 		return r.layerFlaws()
 	}
 	var f flaws
-	if _, ok := familyOf(r.Distribution); !ok {
+	made, ok := familyOf(r.Distribution)
+	if !ok {
 		f.add(path("distribution"), "%v", unknownDistribution(r.Distribution))
 	}
-	for _, s := range []struct{ key, value string }{{"release", r.Release}, {"suite", r.Suite}} {
-		if s.value == "" {
-			f.add(path(s.key), "invalid %s %q", s.key, s.value)
-		}
+	if r.Release == "" {
+		f.add(path("release"), "invalid release %q", r.Release)
+	}
+	if ok {
+		f = append(f, made.flaws(r)...)
 	}
 	if name := r.fullName(); strings.HasPrefix(r.Name, r.Distribution+"-") && r.Name != name {
 		f.add(nil, "its name must be that of its distribution, release and variant: %s, not %s", name, r.Name)
@@ -109,7 +114,7 @@ func (r Recipe) wholeFlaws() flaws {
 		f.add(path("released"), "%v", err)
 	}
 	if r.Init == "" {
-		f.add(path("init"), "unknown init %q: use systemd, sysvinit, openrc or runit", r.Init)
+		f.add(path("init"), "unknown init %q: use systemd, sysvinit, openrc, runit or busybox", r.Init)
 	}
 	return f
 }
@@ -126,6 +131,7 @@ func (r Recipe) layerFlaws() flaws {
 	}{
 		{"distribution", r.Distribution != ""}, {"release", r.Release != ""}, {"suite", r.Suite != ""}, {"released", r.Released != ""},
 		{"architecture", r.Architecture != ""}, {"init", r.Init != ""}, {"container", r.ContainerEnv != ""}, {"components", len(r.Components) > 0},
+		{"mirror", r.Mirror != ""}, {"key", r.Key != ""}, {"keyring", len(r.Keyring) > 0}, {"keyring-package", r.KeyringPackage != ""},
 	} {
 		if s.set {
 			f.add(path(s.key), "%s: a recipe with \"from\" has that of its template", s.key)
@@ -136,17 +142,24 @@ func (r Recipe) layerFlaws() flaws {
 			f.add(path("packages"), "packages: %s: a layer cannot remove a package of its template", p)
 		}
 	}
-	return f
+	return append(f, r.suiteFlaws()...)
 }
 
-// wrong returns the error for flaws in a complete recipe, or nil.
-func (r Recipe) wrong(all flaws) error {
+// wrong returns the error for flaws in a complete recipe, or nil. text is that of its own
+// file, "" if it is not known: errors in it have their lines.
+func (r Recipe) wrong(all flaws, text []byte) error {
 	if len(all) == 0 {
 		return nil
 	}
+	var root yaml.Node
+	_ = yaml.Unmarshal(text, &root) // it was parsed before
 	var p problems
 	for _, one := range all {
-		p = append(p, problem{text: one.text})
+		line := 0
+		if len(root.Content) > 0 && hasKey(root.Content[0], one.at) {
+			line = lineOf(root.Content[0], one.at)
+		}
+		p = append(p, problem{line: line, text: one.text})
 	}
 	return p
 }
@@ -165,15 +178,15 @@ func (p Repository) check() error {
 	if !strings.Contains(p.URI, "://") || strings.ContainsAny(p.URI, " \t\n") {
 		return fmt.Errorf("repositories: invalid uri %q", p.URI)
 	}
-	if len(p.Suites) == 0 || p.Key == "" {
-		return fmt.Errorf("repositories: %s needs suites and a key", p.URI)
+	if p.Key == "" {
+		return fmt.Errorf("repositories: %s needs a key", p.URI)
 	}
 	for _, w := range slices.Concat(p.Suites, p.Components) {
 		if !isWord(w, "._-/") {
 			return fmt.Errorf("repositories: invalid suite or component %q", w)
 		}
 	}
-	if !strings.HasPrefix(strings.TrimSpace(p.Key), "-----BEGIN PGP PUBLIC KEY BLOCK-----") {
+	if !isArmored(p.Key) {
 		return fmt.Errorf("repositories: the key of %s is not an armored OpenPGP public key", p.URI)
 	}
 	return nil

@@ -35,6 +35,11 @@ type Info struct {
 	Init         string `json:"init"`
 	From         string `json:"from"`            // its file, or "croft" if it is embedded in the binary
 	Error        string `json:"error,omitempty"` // why it cannot be used; "" if it can
+
+	Tool     string   `json:"tool"`     // that builds it; the preferred one if none is on this host; "" needs none
+	Missing  []string `json:"missing"`  // programs and files with keys that a build needs and this host lacks
+	Packages []string `json:"packages"` // that bring them
+	Install  string   `json:"install"`  // the command that installs them; "" if this host is not known to have the packages
 }
 
 // maxExtends limits a chain of recipes that extend each other, and ends a cycle.
@@ -95,7 +100,7 @@ func List(overrideDir string) ([]Info, error) {
 			names[strings.TrimSuffix(f, ".yaml")] = true
 		}
 	}
-	all := []Info{{Name: busybox.Name, Description: "busybox, embedded: needs no network and no tools", Distribution: busybox.Name, Init: string(initkind.Busybox), From: embeddedFrom}}
+	all := []Info{{Name: busybox.Name, Description: "busybox, embedded: needs no network and no tools", Distribution: busybox.Name, Init: string(initkind.Busybox), From: embeddedFrom, Missing: []string{}, Packages: []string{}}}
 	for name := range names {
 		if name == busybox.Name {
 			continue // Ensure and Build take the embedded one
@@ -111,7 +116,11 @@ func List(overrideDir string) ([]Info, error) {
 		if base, berr := c.Read(r.From); err == nil && r.From != "" && berr == nil {
 			r.Distribution, r.Release, r.Init = base.Distribution, base.Release, base.Init
 		}
-		in := Info{Name: name, Description: r.Description, Distribution: r.Distribution, Release: r.Release, Variant: r.Variant, Init: r.Init, From: from}
+		in := Info{Name: name, Description: r.Description, Distribution: r.Distribution, Release: r.Release, Variant: r.Variant, Init: r.Init, From: from, Missing: []string{}, Packages: []string{}}
+		if err == nil && r.From == "" {
+			w := workshopOf(r)
+			in.Tool, in.Missing, in.Packages, in.Install = w.tool, append(in.Missing, w.missing...), append(in.Packages, w.packages...), w.install
+		}
 		if err != nil {
 			in.Error = err.Error()
 		}
@@ -179,7 +188,7 @@ func (c Cookbook) complete(b []byte, name, from string, depth int) (Recipe, erro
 	if depth < maxExtends || r.Abstract {
 		return r, nil
 	}
-	if err := r.wrong(r.wholeFlaws()); err != nil {
+	if err := r.wrong(r.wholeFlaws(), b); err != nil {
 		return r, fail.New(fail.Usage, "recipe %s (%s): %w", name, from, err)
 	}
 	if r.From == "" {

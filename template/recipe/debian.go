@@ -20,11 +20,62 @@ const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 // debianFamily has the distributions with Debian's package tools.
 func debianFamily() family {
 	return family{
-		distributions: []string{"debian"},
+		distributions: []string{"debian", "devuan", "kali", "ubuntu"},
 		tools:         []tool{{name: mmdebstrap}, {name: debootstrap}},
+		marks:         []string{"E: "},
+		flaws:         debianFlaws,
 		plan:          planDebian,
 	}
 }
+
+func debianFlaws(r Recipe) flaws {
+	var f flaws
+	if r.Suite == "" {
+		f.add(path("suite"), "invalid suite %q", r.Suite)
+	}
+	if r.Distribution != "debian" {
+		f = append(f, r.needsKeys()...)
+		f = append(f, r.require(part{"mirror", r.Mirror != "", "the URL of its package archive"})...)
+	}
+	if len(r.Keyring) > 1 {
+		f.add(path("keyring"), "keyring: debootstrap takes one file")
+	}
+	return append(f, r.suiteFlaws()...)
+}
+
+// debianKeyring returns the file with the keys of r's package archive, and adds it to files
+// if the recipe has it.
+func (r Recipe) debianKeyring(files map[string]string) string {
+	switch {
+	case r.Key != "":
+		files["recipe.gpg"] = dearmored(r.Key)
+		return "/tmp/croft/recipe.gpg"
+	case len(r.Keyring) > 0:
+		return r.Keyring[0]
+	}
+	return keyring
+}
+
+// sources returns the lines of sources.list for the recipe's own mirror: the release, its
+// updates and its security updates.
+func (r Recipe) sources() []string {
+	mirror := r.Mirror
+	if ports := !slices.Contains([]string{"amd64", "i386"}, r.DebianArch()); ports && mirror == "http://archive.ubuntu.com/ubuntu" {
+		mirror = "http://ports.ubuntu.com/ubuntu-ports" // Ubuntu's other architectures
+	}
+	suites := []string{r.Suite}
+	if r.Distribution == "ubuntu" || r.Distribution == "devuan" {
+		suites = append(suites, r.Suite+"-updates", r.Suite+"-security")
+	}
+	for i, suite := range suites {
+		suites[i] = strings.Join(append([]string{"deb", mirror, suite}, r.Components...), " ")
+	}
+	return suites
+}
+
+// debootstrapScripts are the scripts of debootstrap for distributions, whose newest suites it
+// may not know.
+var debootstrapScripts = map[string]string{"ubuntu": "gutsy", "devuan": "ceres", "kali": "kali"}
 
 // planDebian completes j with the commands that create a root filesystem of r.
 func planDebian(j *Job, r Recipe, mirror string, after []string) {
@@ -34,17 +85,17 @@ func planDebian(j *Job, r Recipe, mirror string, after []string) {
 	switch j.Tool {
 	case mmdebstrap:
 		j.Files["check-packages"] = checkPackagesScript(r.Packages)
-		j.Shell = enter + "exec " + shellescape.QuoteCommand(mmdebstrapCommand(r, mirror, after)) + "\n"
+		j.Shell = enter + "exec " + shellescape.QuoteCommand(mmdebstrapCommand(r, r.debianKeyring(j.Files), mirror, after)) + "\n"
 	case debootstrap:
 		j.Env = append(j.Env, "container=lxc") // debootstrap then mounts device nodes instead of creating them
-		j.Shell = enter + debootstrapScript(r, mirror, after)
+		j.Shell = enter + debootstrapScript(r, r.debianKeyring(j.Files), mirror, after)
 	}
 }
 
 // printDates prints the date of each package index. The newest is the image's date.
 const printDates = `sed -n 's/^Date: /croft-date: /p' "$1"/var/lib/apt/lists/*Release >&2`
 
-func mmdebstrapCommand(r Recipe, mirror string, after []string) []string {
+func mmdebstrapCommand(r Recipe, keyring, mirror string, after []string) []string {
 	args := []string{
 		mmdebstrap, "--mode=root", "--variant=minbase", "--format=tar",
 		"--architectures=" + r.DebianArch(), "--keyring=" + keyring,
@@ -66,8 +117,11 @@ func mmdebstrapCommand(r Recipe, mirror string, after []string) []string {
 		args = append(args, "--customize-hook="+command)
 	}
 	args = append(args, r.Suite, "-")
-	if mirror != "" {
+	switch {
+	case mirror != "":
 		args = append(args, mirror)
+	case r.Mirror != "":
+		args = append(args, r.sources()...)
 	}
 	return args
 }
@@ -78,13 +132,20 @@ const updates = `sed -i 's|^deb \(.*\)/debian/\{0,1\} \([a-z]*\) \(.*\)$|&\ndeb 
 
 // debootstrapScript returns a script that does with debootstrap what mmdebstrap
 // does by default.
-func debootstrapScript(r Recipe, mirror string, after []string) string {
+func debootstrapScript(r Recipe, keyring, mirror string, after []string) string {
 	bootstrap := []string{
 		debootstrap, "--variant=minbase", "--arch=" + r.DebianArch(), "--keyring=" + keyring,
 		"--components=" + strings.Join(r.Components, ","), r.Suite, "/tmp/croft/root",
 	}
-	if mirror != "" {
+	script := debootstrapScripts[r.Distribution]
+	switch {
+	case mirror == "" && r.Mirror != "":
+		bootstrap = append(bootstrap, strings.Fields(r.sources()[0])[1])
+	case mirror != "":
 		bootstrap = append(bootstrap, mirror)
+	}
+	if script != "" {
+		bootstrap = append(bootstrap, script)
 	}
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -95,7 +156,10 @@ func debootstrapScript(r Recipe, mirror string, after []string) string {
 	line(`for d in full null random tty urandom zero; do : >"$1/dev/$d"; mount --bind "/dev/$d" "$1/dev/$d"; done`)
 	line(`printf '#!/bin/sh\nexit 101\n' >"$1/usr/sbin/policy-rc.d"`)
 	line(`chmod 755 "$1/usr/sbin/policy-rc.d"`)
-	if mirror == "" && !r.isRolling() {
+	switch {
+	case mirror == "" && r.Mirror != "":
+		line(`printf '%%s\n' %s >"$1/etc/apt/sources.list"`, quoted(r.sources()...))
+	case mirror == "" && !r.isRolling():
 		line("%s", updates)
 	}
 	if len(r.Repositories) > 0 {
@@ -121,7 +185,7 @@ func debootstrapScript(r Recipe, mirror string, after []string) string {
 	line(`umount -l "$1/proc" "$1/dev"`)
 	line(`rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/cache/apt/archives/*.deb "$1"/debootstrap "$1"/tmp/*`)
 	line(`echo "I: creating tarball..." >&2`)
-	line(`exec tar --create --file=- --directory="$1" --one-file-system --sort=name --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --clamp-mtime --xattrs --xattrs-include=security.capability --format=pax --pax-option='exthdr.name=%%d/PaxHeaders/%%f,delete=atime,delete=ctime' --exclude='./dev/*' --exclude='./proc/*' --exclude='./sys/*' --exclude='./run/*' .`)
+	line("%s", printTar)
 	return b.String()
 }
 

@@ -20,10 +20,14 @@ func (r Recipe) extended(c Recipe) Recipe {
 		{&out.Description, c.Description}, {&out.Distribution, c.Distribution}, {&out.Release, c.Release},
 		{&out.Suite, c.Suite}, {&out.Released, c.Released}, {&out.Variant, c.Variant}, {&out.Architecture, c.Architecture},
 		{&out.Init, c.Init}, {&out.ContainerEnv, c.ContainerEnv}, {&out.From, c.From}, {&out.Proxy, c.Proxy},
+		{&out.Mirror, c.Mirror}, {&out.KeyringPackage, c.KeyringPackage},
 	} {
 		if f.from != "" {
 			*f.to = f.from
 		}
+	}
+	if c.Key != "" || len(c.Keyring) > 0 { // one replaces the other
+		out.Key, out.Keyring = c.Key, c.Keyring
 	}
 	out.Packages = addPackages(r.Packages, c.Packages)
 	out.places = map[string]place{}

@@ -18,7 +18,7 @@ const AptGet = "apt-get"
 // PlanLayer returns the job that makes the changes of r, which has From, in RootDir. It runs
 // nothing and reads nothing. Files of the recipe get the time at.
 func PlanLayer(r Recipe, at time.Time) Job {
-	j := Job{Tool: AptGet, Files: map[string]string{}, Proxy: r.Proxy, Archives: r.archives("")}
+	j := Job{Tool: AptGet, Marks: debianFamily().marks, Files: map[string]string{}, Proxy: r.Proxy, Archives: r.archives("")}
 	j.Env = []string{"PATH=" + buildPath, "HOME=/tmp/croft", "TMPDIR=/tmp/croft", "LC_ALL=C.UTF-8", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", at.Unix())}
 	if r.Scripts.PreInstall != "" {
 		j.Files["pre-install"] = r.Scripts.PreInstall
@@ -26,7 +26,7 @@ func PlanLayer(r Recipe, at time.Time) Job {
 	for i, p := range r.Repositories {
 		j.Files[fmt.Sprintf("repository-%d.sources", i)] = p.deb822()
 	}
-	j.Shell = layerScript(r, r.afterPackages(j.Files, at))
+	j.Shell = layerScript(r, r.afterPackages(j.Files, at, servicesScript))
 	return j
 }
 

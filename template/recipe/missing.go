@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"al.essio.dev/pkg/shellescape"
 
@@ -52,12 +53,32 @@ type MissingPackages []missingPackage
 
 type missingPackage struct{ name, why string }
 
-// Add adds the package that one line of apt, without its "E: ", reports missing.
-// Other lines are ignored.
+// otherMessages match the messages of dnf, zypper, pacman, apk and xbps for a package that
+// they cannot find.
+var otherMessages = sync.OnceValue(func() (all []*regexp.Regexp) {
+	for _, text := range []string{
+		`No match for argument: (\S+)`, `No provider of '(\S+)' found\.`, `error: target not found: (\S+)`,
+		` *(\S+) \(no such package\):`, `Package '(\S+)' not found in repository pool\.`,
+	} {
+		all = append(all, regexp.MustCompile("^"+text+"$"))
+	}
+	return all
+})
+
+// Add adds the package that one line of a tool reports missing. Other lines are ignored.
 func (e *MissingPackages) Add(line string) {
-	for _, a := range missingMessages() {
-		if m := regexp.MustCompile("^" + a.apt + "$").FindStringSubmatch(line); m != nil {
-			*e = append(*e, missingPackage{m[1], fmt.Sprintf(a.means, m[1])})
+	if line, ok := strings.CutPrefix(line, "E: "); ok {
+		for _, a := range missingMessages() {
+			if m := regexp.MustCompile("^" + a.apt + "$").FindStringSubmatch(line); m != nil {
+				*e = append(*e, missingPackage{m[1], fmt.Sprintf(a.means, m[1])})
+			}
+		}
+		return
+	}
+	for _, message := range otherMessages() {
+		if m := message.FindStringSubmatch(line); m != nil {
+			*e = append(*e, missingPackage{m[1], fmt.Sprintf("package %q was not found", m[1])})
+			return
 		}
 	}
 }

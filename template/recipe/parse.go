@@ -105,6 +105,16 @@ func lineOf(n *yaml.Node, at []any) int {
 	return line
 }
 
+// hasKey reports whether the document n has the first key of the path at.
+func hasKey(n *yaml.Node, at []any) bool {
+	for i := 0; len(at) > 0 && n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
+		if n.Content[i].Value == at[0] {
+			return true
+		}
+	}
+	return false
+}
+
 // placesOf returns the lines at which a recipe names packages. b is its text, name
 // its name and from its file.
 func placesOf(b []byte, name, from string) map[string]place {

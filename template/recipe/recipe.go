@@ -19,6 +19,7 @@ type Recipe struct {
 	ContainerEnv string            `yaml:"container" json:"container"` // the value of $container for init; "" is croft
 	Environment  map[string]string `yaml:"environment" json:"environment"`
 	Components   []string          `yaml:"components" json:"components"`
+	Mirror       string            `yaml:"mirror" json:"mirror"`     // the URL of the package archive; "" is the tool's default
 	Packages     []string          `yaml:"packages" json:"packages"` // -name removes an inherited one
 	Repositories []Repository      `yaml:"repositories" json:"repositories"`
 	Scripts      Scripts           `yaml:"scripts" json:"scripts"`
@@ -27,6 +28,11 @@ type Recipe struct {
 	Users        []User            `yaml:"users" json:"users"`
 	Files        []File            `yaml:"files" json:"files"`
 	Services     map[string]bool   `yaml:"services" json:"services"` // whether they start at boot
+
+	// Key or Keyring has the only keys that may sign the package archive.
+	Key            string   `yaml:"key" json:"key"`                        // an armored OpenPGP public key
+	Keyring        []string `yaml:"keyring" json:"keyring"`                // files of the host; none is those of Debian
+	KeyringPackage string   `yaml:"keyring-package" json:"keyringPackage"` // that brings Keyring to the host
 
 	// Variables have their defaults; nil is a variable that the user must set. Their values
 	// replace {{NAME}} in other values, and are shell variables of the scripts.
@@ -39,7 +45,8 @@ type Recipe struct {
 	places map[string]place `yaml:"-"` // of packages: packageName
 }
 
-// A Repository is a package archive in addition to the distribution's own.
+// A Repository is a package archive in addition to the distribution's own. Suites and
+// Components are those of Debian's tools; pacman's Suites are names of sections.
 type Repository struct {
 	URI        string   `yaml:"uri" json:"uri"`
 	Suites     []string `yaml:"suites" json:"suites"`

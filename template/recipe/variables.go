@@ -60,7 +60,7 @@ func (r Recipe) With(set map[string]string) (Recipe, error) {
 	if len(wrong) == 0 {
 		r = r.replace(values, &wrong)
 	}
-	if err := r.wrong(wrong); err != nil {
+	if err := r.wrong(wrong, nil); err != nil {
 		return r, fail.New(fail.Usage, "recipe %s: %w", r.Name, err)
 	}
 	return r, nil
@@ -97,7 +97,7 @@ func (r Recipe) replace(values map[string]string, wrong *flaws) Recipe {
 		}
 		return out
 	}
-	r.Packages, r.Proxy = all(r.Packages), in(r.Proxy)
+	r.Packages, r.Proxy, r.Mirror = all(r.Packages), in(r.Proxy), in(r.Mirror)
 	r.Environment = maps.Clone(r.Environment)
 	for k, v := range r.Environment {
 		r.Environment[k] = in(v)
