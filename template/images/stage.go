@@ -2,6 +2,8 @@ package images
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -97,8 +99,8 @@ func (s *Store) sweepStages() error {
 			continue
 		}
 		f, err := lockDir(dir, flock.Stage)
-		if fail.Is(err, fail.Busy) {
-			continue // a command uses it
+		if fail.Is(err, fail.Busy) || errors.Is(err, fs.ErrNotExist) {
+			continue // a command uses it, or has just removed it
 		}
 		if err != nil {
 			return err
