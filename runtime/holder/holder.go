@@ -5,11 +5,11 @@ package holder
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -78,24 +78,49 @@ var embedded embed.FS
 // number of processes may do this at the same time, and all the holders of one
 // build share their pages. It is fail.Host if croft was built without it.
 func Install(binDir string) (path string, err error) {
-	program, err := embedded.ReadFile("embedded/holder")
+	file, err := embedded.Open("embedded/holder")
 	if err != nil {
 		return "", fail.New(fail.Host, "this croft was built without its holder").WithHint("make build")
 	}
-	sum := sha256.Sum256(program)
-	path = filepath.Join(binDir, "holder-"+hex.EncodeToString(sum[:6]))
+	defer file.Close()
+	program := file.(io.ReadSeeker) // as embed.FS promises
+	name, err := nameOf(program)
+	if err != nil {
+		return "", fmt.Errorf("read the holder: %w", err)
+	}
+	path = filepath.Join(binDir, name)
 	if isProgram(path, program) {
 		return path, nil
+	}
+	content, err := embedded.ReadFile("embedded/holder")
+	if err != nil {
+		return "", fmt.Errorf("read the holder: %w", err)
 	}
 	if err := os.MkdirAll(binDir, 0o700); err != nil {
 		return "", fmt.Errorf("install the holder: %w", err)
 	}
-	if err := atomicfile.ReplaceShared(path, 0o755, program); err != nil {
+	if err := atomicfile.ReplaceShared(path, 0o755, content); err != nil {
 		return "", fmt.Errorf("install the holder: %w", err)
 	}
 	removeFormer(path)
 	return path, nil
 }
+
+// nameOf returns the name of the file with program. Each start of a VPS needs it, so it has a
+// checksum that processors compute (CRC-32C), and the size. Should two versions have the same
+// name, one replaces the other's file, because Install compares the content.
+func nameOf(program io.ReadSeeker) (string, error) {
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	if _, err := program.Seek(0, io.SeekStart); err != nil {
+		return "", err
+	}
+	size, err := io.CopyBuffer(struct{ io.Writer }{sum}, program, make([]byte, pieceSize))
+	return fmt.Sprintf("holder-%08x%06x", sum.Sum32(), size), err
+}
+
+// pieceSize is the size of the pieces in which the holder is read: a whole copy would need
+// new memory at each start.
+const pieceSize = 64 << 10
 
 // inUseFor is how long the file of another version is kept: another croft may
 // have installed it and not executed it yet.
@@ -120,14 +145,38 @@ func removeFormer(path string) {
 
 // isProgram reports whether path is an executable file with that content. A
 // crash of the machine can leave one that is too short.
-func isProgram(path string, program []byte) bool {
+func isProgram(path string, program io.ReadSeeker) bool {
 	st, err := os.Lstat(path)
-	if err != nil || st.Mode() != 0o755 || st.Size() != int64(len(program)) {
+	if err != nil || st.Mode() != 0o755 {
 		return false
 	}
-	there, err := os.ReadFile(path)
-	return err == nil && bytes.Equal(there, program)
+	there, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer there.Close()
+	if _, err := program.Seek(0, io.SeekStart); err != nil {
+		return false
+	}
+	return same(there, program)
 }
+
+// same reports whether a and b have the same content until their ends.
+func same(a, b io.Reader) bool {
+	one, other := make([]byte, pieceSize), make([]byte, pieceSize)
+	for {
+		n, errA := io.ReadFull(a, one)
+		m, errB := io.ReadFull(b, other)
+		if !bytes.Equal(one[:n], other[:m]) {
+			return false
+		}
+		if errA != nil || errB != nil {
+			return ended(errA) && ended(errB)
+		}
+	}
+}
+
+func ended(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
 
 // Exec puts the holder at path in the place of this process, which keeps its
 // pid and its children. Every descriptor but 0, 1, 2 and those in c is closed

@@ -1,6 +1,7 @@
 package holder
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -45,4 +46,40 @@ func stat(t *testing.T, path string) os.FileInfo {
 		t.Fatal(err)
 	}
 	return st
+}
+
+// A file of the same size with other content is replaced, also if only its last byte differs.
+func TestInstallCompares(t *testing.T) {
+	if _, built := os.Stat("embedded/holder"); built != nil {
+		t.Skip("this program was built without its holder, as TestInstall tests")
+	}
+	dir := t.TempDir()
+	path, err := Install(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int{0, pieceSize, len(content) - 1} {
+		other := bytes.Clone(content)
+		other[at] ^= 1
+		if err := os.WriteFile(path, other, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Install(dir); err != nil {
+			t.Fatal(err)
+		}
+		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, content) {
+			t.Errorf("byte %d is still another one: %v", at, err)
+		}
+	}
+	longer := append(bytes.Clone(content), 0)
+	if err := os.WriteFile(path, longer, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Install(dir); err != nil || stat(t, path).Size() != int64(len(content)) {
+		t.Errorf("a longer file is not replaced: %v", err)
+	}
 }
