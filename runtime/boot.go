@@ -104,6 +104,9 @@ func (mon *monitor) boot(ctx context.Context) (err error) {
 		return err
 	}
 	defer held.close()
+	if err := mon.inScope(); err != nil {
+		return err
+	}
 	waiting, err := mon.containers.Create(string(v.Name), spec, oomScore(v))
 	if err != nil {
 		return classifyStart(v.Name, err)

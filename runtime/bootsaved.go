@@ -56,6 +56,9 @@ func (mon *monitor) bootSaved(ctx context.Context, steps *undo.Stack, b *begun, 
 	if err != nil {
 		return err
 	}
+	if err := mon.inScope(); err != nil {
+		return err
+	}
 	var hold func() error
 	err = mon.containers.Restore(string(mon.name), spec, oomScore(b.v), func(place func(int) error) (int, error) {
 		made, err := mon.criu.Restore(ctx, checkpoint.Restore{

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -173,6 +174,8 @@ type monitor struct {
 	warnings []string
 
 	restarts bool // it starts the VPS again as the restart policy says
+
+	inScope func() error // waits until this process is in its own scope
 }
 
 // arguments are those of a process of this monitor.
@@ -272,25 +275,40 @@ func (mon *monitor) run(how spawnHow, end holder.End) error {
 	inherited.DropProcess()
 	inherited.SetOOMScore(monitorOOMScore)
 	ctx := context.Background()
-	if how != monitorEnded { // otherwise it is there already
-		bounded, cancel := context.WithTimeout(ctx, shelterPatience)
-		err := mon.containers.MoveToOwnScope(bounded, string(mon.name))
-		cancel()
-		if err != nil {
-			return err
-		}
-	}
-	if how == monitorEnded {
+	if how == monitorEnded { // it is in its scope already
+		mon.inScope = func() error { return nil }
 		return mon.afterInit(ctx, end)
 	}
+	mon.inScope = mon.moveToOwnScope(ctx)
+	defer func() { _ = mon.inScope() }() // the caller removes the scope
 	// Mounts made here stay here, and mounts that the host unmounts go away here.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
 	if how == spawnAdopt {
+		if err := mon.inScope(); err != nil {
+			return err
+		}
 		return mon.adopt()
 	}
 	return mon.bootOnce(ctx)
+}
+
+// moveToOwnScope begins to move this process to a scope of its own, which is mostly waiting
+// for the kernel or for systemd. The function that it returns waits until that is done. No
+// process of the VPS may exist before: it would be in the cgroup of whoever starts it.
+func (mon *monitor) moveToOwnScope(ctx context.Context) (wait func() error) {
+	done := make(chan error, 1)
+	go func() {
+		defer trace.Span("move the monitor to its scope")()
+		bounded, cancel := context.WithTimeout(ctx, shelterPatience)
+		defer cancel()
+		done <- mon.containers.MoveToOwnScope(bounded, string(mon.name))
+	}()
+	return sync.OnceValue(func() error {
+		defer trace.Span("wait for the scope")()
+		return <-done
+	})
 }
 
 // bootOnce is boot that records why it failed.

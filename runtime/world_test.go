@@ -68,6 +68,7 @@ type world struct {
 
 	mu        sync.Mutex          // VPSs are started at the same time
 	held      map[string]*os.File // life locks that holders keep
+	scoped    map[string]bool     // monitors that are in their own scopes
 	emptyRoot string              // a directory: nothing is in any VPS
 
 	limits   map[string]string       // of running VPSs, if they have been changed
@@ -83,7 +84,7 @@ type world struct {
 var errWorld = errors.New("the world says no")
 
 func newWorld(dir string) *world {
-	return &world{dir: dir, emptyRoot: dir, held: map[string]*os.File{}, limits: map[string]string{}, devices: map[string]*fakeDevices{}, told: map[uint32][]guest.Host{}}
+	return &world{dir: dir, emptyRoot: dir, held: map[string]*os.File{}, scoped: map[string]bool{}, limits: map[string]string{}, devices: map[string]*fakeDevices{}, told: map[uint32][]guest.Host{}}
 }
 
 func (w *world) effect(what string, do func() error) error {
@@ -160,6 +161,9 @@ func (w *world) Create(id string, spec *specs.Spec, _ int) (made container.Prepa
 		}
 		if !w.has("mount", id) {
 			return errors.New("its root filesystem is not mounted")
+		}
+		if !w.scoped[id] {
+			return errors.New("its monitor is in the cgroup of the command")
 		}
 		w.devices[id] = newFakeDevices(spec)
 		return w.put("container", id, "waiting")
@@ -370,8 +374,14 @@ func (w *world) Usage(id string) (container.Usage, error) {
 	return container.Usage{CPU: 5, Memory: 1 << 20, MemoryTotal: 2 << 20, PIDs: 3, ReadBytes: 7, IOCounted: true}, nil
 }
 
-func (w *world) MoveToOwnScope(context.Context, string) error { return nil }
-func (w *world) RemoveOwnScope(string) error                  { return nil }
+func (w *world) MoveToOwnScope(_ context.Context, id string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.scoped[id] = true
+	return nil
+}
+
+func (w *world) RemoveOwnScope(string) error { return nil }
 
 // The world's network.
 
@@ -904,6 +914,7 @@ func (f fakeMonitors) Spawn(ctx context.Context, name vps.Name, life *os.File, h
 		return err
 	}
 	mon := &monitor{Manager: f.m, name: name, how: how, life: os.NewFile(uintptr(fd), "life")}
+	mon.inScope = mon.moveToOwnScope(ctx)
 	if how == spawnAdopt {
 		err = mon.adopt()
 	} else {
@@ -947,7 +958,7 @@ func (f fakeMonitors) reboot(ctx context.Context, name vps.Name) error {
 
 // ends is the end of an init with a wait status, with the work of its monitor.
 func (f fakeMonitors) ends(ctx context.Context, name vps.Name, status uint32) error {
-	mon := &monitor{Manager: f.m, name: name, life: f.letGo(string(name))}
+	mon := &monitor{Manager: f.m, name: name, life: f.letGo(string(name)), inScope: func() error { return nil }}
 	if err := f.endInit(string(name)); err != nil {
 		return err
 	}
