@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 	"cli/settings":     {"internal/vps"},
 	"cli/values":       {"runtime", "internal/vps", "internal/signame", "internal/sizes"},
 	"runtime": {
-		"bundles", "network", "network/guest", "network/host", "template", "template/backups", "template/layer", "template/recipe", "template/rootfs", "internal/state", "internal/vps",
+		"bundles", "network", "network/guest", "network/host", "template", "template/backups", "template/layer", "template/recipe", "template/rootfs", "template/signatures", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
 		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/events", "runtime/hooks", "runtime/firstboot", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/snapshots", "runtime/hostdevices", "runtime/mounts", "runtime/hostlimits", "runtime/doctor", "template/rootfs/tree", "template/rootfs/diskfile", "template/rootfs/quotadir", "runtime/fit", "internal/atomicfile", "runtime/backup", "runtime/moves", "runtime/checkpoint", "runtime/foreign", "runtime/foreign/source", "runtime/rebase", "runtime/reinstall",
@@ -86,7 +86,7 @@ var arrows = map[string][]string{
 	"network/host":        {"network", "internal/inside", "internal/nsthread", "internal/vps", "internal/flock"},
 	"network/guest":       nil,
 	"template": {
-		"template/archive", "template/backups", "template/blobs", "template/busybox", "template/egress", "template/facts", "template/images", "template/layer", "template/recipe", "template/registry", "template/rootfs", "template/rootfs/tree", "template/streams", "template/transfer",
+		"template/archive", "template/backups", "template/blobs", "template/busybox", "template/egress", "template/facts", "template/images", "template/layer", "template/recipe", "template/registry", "template/rootfs", "template/rootfs/tree", "template/signatures", "template/streams", "template/transfer", "template/trust",
 		"internal/initkind", "internal/nsthread", "internal/atomicfile",
 	},
 	"template/images": {
@@ -95,8 +95,8 @@ var arrows = map[string][]string{
 	},
 	"template/facts":               {"internal/initkind", "template/layer"},
 	"template/archive":             {"template/facts", "template/images", "template/layer", "template/rootfs/diskfile", "template/streams"},
-	"template/blobs":               {"internal/flock", "template/images", "template/layer", "template/registry", "template/transfer"},
-	"template/backups":             {"internal/atomicfile", "template/archive", "template/blobs", "template/images", "template/layer", "template/layer/delta", "template/registry", "template/rootfs", "template/rootfs/tree", "template/transfer"},
+	"template/blobs":               {"internal/flock", "template/images", "template/layer", "template/registry", "template/signatures", "template/transfer"},
+	"template/backups":             {"internal/atomicfile", "template/archive", "template/blobs", "template/images", "template/layer", "template/layer/delta", "template/registry", "template/rootfs", "template/rootfs/tree", "template/signatures", "template/transfer"},
 	"template/layer":               {"template/layer/delta", "internal/identity", "internal/removetree"},
 	"template/layer/delta":         nil,
 	"template/rootfs":              {"template/layer", "template/rootfs/diskfile", "internal/nsthread", "internal/removetree", "internal/userns"},
@@ -109,6 +109,8 @@ var arrows = map[string][]string{
 	"template/registry":            {"template/transfer"},
 	"template/streams":             {"template/transfer", "internal/atomicfile"},
 	"template/transfer":            nil,
+	"template/trust":               nil,
+	"template/signatures":          {"template/registry", "template/transfer", "template/trust"},
 	"template/egress":              {"internal/nsthread"},
 	"template/streams/imageserver": nil,
 	"runtime/container":            {"internal/nsthread", "internal/inherited", "internal/flock", "internal/atomicfile"},
@@ -168,14 +170,16 @@ var alone = map[string][]string{
 	"github.com/rogpeppe/go-internal":        nil,
 	"github.com/go-crypt/crypt":              {"cli/values"},
 	"golang.org/x/crypto":                    {"cli/values"},
-	"go.yaml.in/yaml":                        {"cli/settings", "runtime/foreign", "template/recipe", "template/streams"},
-	"github.com/opencontainers/image-spec":   {"template", "template/archive", "template/backups", "template/blobs", "template/images", "template/registry", "template/streams"},
+	"go.yaml.in/yaml":                        {"cli/settings", "runtime/foreign", "template/recipe", "template/signatures", "template/streams", "template/trust"},
+	"github.com/opencontainers/image-spec":   {"template", "template/archive", "template/backups", "template/blobs", "template/images", "template/registry", "template/signatures", "template/streams"},
 	"github.com/google/go-containerregistry": {"template/registry"},
+	"github.com/sigstore/sigstore":           {"template/trust"},
+	"github.com/distribution/reference":      {"template/signatures", "template/trust"},
 }
 
 // pure packages decide and do not act. They read no file, open no socket and
 // start no program, so their results depend on their arguments alone.
-var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/fit", "internal/identity", "runtime/endreason", "runtime/restarts", "runtime/doctor", "runtime/foreign", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes", "internal/ssh", "template/layer/delta"}
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/fit", "internal/identity", "runtime/endreason", "runtime/restarts", "runtime/doctor", "runtime/foreign", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes", "internal/ssh", "template/layer/delta", "template/trust"}
 
 // acting is what a pure package does not import, and which names it may use
 // nevertheless: constants, and types of values.

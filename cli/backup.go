@@ -332,7 +332,7 @@ func importFile(ctx context.Context, i *command.Invocation, file string, o runti
 			return templates.OpenError(file, err)
 		}
 		defer f.Close()
-		in = f
+		in, o.File = f, file
 	}
 	info, err := m.Import(ctx, in, o)
 	if err != nil {

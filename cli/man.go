@@ -188,7 +188,8 @@ func manFiles(recipes bool) [][2]string {
 		{"/run/croft", "Runtime state, cleared at reboot (--run-dir)."},
 	}
 	if recipes {
-		files = append(files, [2]string{"/etc/croft/recipes", "Recipes of the host, in addition to those in croft."})
+		files = append(files, [2]string{"/etc/croft/recipes", "Recipes of the host, in addition to those in croft."},
+			[2]string{"/etc/croft/policy.yaml", "Which images may enter the store."})
 	}
 	return files
 }

@@ -31,6 +31,7 @@ import (
 type ImportOptions struct {
 	Name      vps.Name          // "": that of the backup
 	IfMissing bool              // do nothing if there is a VPS with the given name
+	File      string            // of Import: its path, for the policy of signatures; "" is a stream
 	Insecure  bool              // of CreateFrom: also allow plain HTTP and certificates that cannot be verified
 	Networks  map[string]string // the networks to use for those of the archive
 	NoNetwork bool              // it gets no interfaces
@@ -42,9 +43,13 @@ type ImportOptions struct {
 // identity, and its addresses, MACs and published ports as far as they are free here;
 // what it does not get is a warning. Its user ids are new, and its UUID too if a VPS here
 // has that. The edits then change its settings. An existing name is fail.Taken, and so is
-// one of o.Addresses that is not free. It has the snapshots in the backup, too. After an error there is no VPS; a killed Import
+// one of o.Addresses that is not free. A backup that the policy of signatures refuses is
+// fail.Permission. It has the snapshots in the backup, too. After an error there is no VPS; a killed Import
 // leaves the whole VPS with the edits, or none.
 func (m *Manager) Import(ctx context.Context, r io.Reader, o ImportOptions) (Info, error) {
+	if err := m.templates.AcceptBackup(o.File); err != nil {
+		return Info{}, err
+	}
 	return m.restoreBackup(ctx, o, func(u backups.Use) error { return m.templates.ImportBackup(ctx, r, u) })
 }
 

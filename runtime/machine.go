@@ -379,6 +379,7 @@ type templates interface {
 	PushBackup(ctx context.Context, base string, r rootfs.Rootfs, to backups.Target, o backups.Options) (backups.Pushed, error)
 	PullBackup(ctx context.Context, ref string, o template.PullOptions, u backups.Use) error
 	ImportBackup(ctx context.Context, r io.Reader, u backups.Use) error
+	AcceptBackup(file string) error
 	UseBelow(ctx context.Context, digest string, n int, u backups.Use) error
 	ImportSystem(ctx context.Context, y template.System, use func(template.Image) error, used func() (map[string][]string, error)) error
 	HasBlob(digest string) bool

@@ -41,6 +41,7 @@ import (
 	"croft/template"
 	"croft/template/backups"
 	"croft/template/rootfs"
+	"croft/template/signatures"
 )
 
 // The default directories of a Manager.
@@ -48,6 +49,7 @@ const (
 	DefaultRoot   = "/var/lib/croft"
 	DefaultRun    = "/run/croft"
 	DefaultConfig = "/etc/croft"
+	PolicyFile    = "policy.yaml" // in the directory of the configuration: which images may enter the store
 )
 
 // A Manager runs the VPSs of one root directory. Its methods are the commands of
@@ -104,7 +106,7 @@ func New(o Options) (*Manager, error) {
 		return nil, err
 	}
 	engine := container.Engine{Root: paths.Containers(store), Manager: cgroups}
-	images := template.Open(store.TemplatesDir(), template.Options{Progress: o.Progress, Warn: warn, Bound: boundBuild(engine)})
+	images := template.Open(store.TemplatesDir(), template.Options{Progress: o.Progress, Warn: warn, Bound: boundBuild(engine), Policy: signatures.Policy{Path: filepath.Join(o.Config, PolicyFile)}})
 	m := &Manager{
 		store:     store,
 		templates: images,

@@ -1147,6 +1147,7 @@ func (fakeTemplates) PushBackup(context.Context, string, rootfs.Rootfs, backups.
 func (fakeTemplates) PullBackup(context.Context, string, template.PullOptions, backups.Use) error {
 	return nil
 }
+func (fakeTemplates) AcceptBackup(string) error                                  { return nil }
 func (fakeTemplates) ImportBackup(context.Context, io.Reader, backups.Use) error { return nil }
 func (f fakeTemplates) UseBelow(_ context.Context, _ string, n int, u backups.Use) error {
 	image, err := f.Resolve("t")

@@ -7,6 +7,7 @@ import (
 	"croft/template/backups"
 	"croft/template/layer"
 	"croft/template/rootfs"
+	"croft/template/trust"
 )
 
 // Backup writes a backup to w: see backups.Write.
@@ -17,6 +18,12 @@ func (s *Store) Backup(ctx context.Context, base string, r rootfs.Rootfs, w io.W
 // ImportBackup puts the image in a backup into the store: see backups.Import.
 func (s *Store) ImportBackup(ctx context.Context, r io.Reader, u backups.Use) error {
 	return backups.Import(ctx, s.Store, r, u)
+}
+
+// AcceptBackup returns fail.Permission if the policy of signatures refuses a backup in this file;
+// "" is a stream.
+func (s *Store) AcceptBackup(file string) error {
+	return s.policy().File(trust.OCIArchive, file, "")
 }
 
 // UseBelow finds or makes the image below the layers of a VPS: see backups.UseBelow.
@@ -36,7 +43,7 @@ func (s *Store) PushBackup(ctx context.Context, base string, r rootfs.Rootfs, to
 
 // PullBackup puts a backup in a registry into the store: see backups.Pull.
 func (s *Store) PullBackup(ctx context.Context, text string, o PullOptions, u backups.Use) error {
-	return backups.Pull(ctx, s.Store, text, s.trust(o.Insecure), u)
+	return backups.Pull(ctx, s.Store, text, s.trust(o.Insecure), s.policy(), u)
 }
 
 // Parcel begins a backup that is sent in parts: see backups.Begin.

@@ -205,7 +205,7 @@ func (s *Store) importFrom(ctx context.Context, name string, from source, arch s
 		im, err := s.importAs(ctx, name, strings.NewReader(""), o)
 		return im, explainImport(from.Reference, err)
 	}
-	o.origin[images.AnnotationSourceFile] = from.stat
+	o.File, o.origin[images.AnnotationSourceFile] = from.Path, from.stat
 	f, err := os.Open(from.Path)
 	if err != nil {
 		return Image{}, openFailure(from.Path, err)

@@ -31,7 +31,11 @@ func (s *Store) pullImage(ctx context.Context, remote Remote, at streams.Referen
 	if err != nil {
 		return Image{}, err
 	}
-	im, server, err := s.findImage(ctx, remote, at, o.Architecture, o.Insecure)
+	keys, err := s.policy().Server(remote.Name, remote.URL)
+	if err != nil {
+		return Image{}, err
+	}
+	im, server, err := s.findImage(ctx, remote, at, o.Architecture, o.Insecure, keys)
 	if err != nil {
 		return Image{}, err
 	}
@@ -58,8 +62,9 @@ func (s *Store) pullImage(ctx context.Context, remote Remote, at streams.Referen
 }
 
 // findImage returns the newest image of an image server for arch.
-func (s *Store) findImage(ctx context.Context, remote Remote, at streams.Reference, arch string, insecure bool) (streams.Image, *streams.Server, error) {
-	server, err := s.connect(remote, insecure)
+// keys are OpenPGP keys: of each element one must have signed the catalogue.
+func (s *Store) findImage(ctx context.Context, remote Remote, at streams.Reference, arch string, insecure bool, keys [][]byte) (streams.Image, *streams.Server, error) {
+	server, err := s.connect(remote, insecure, keys)
 	if err != nil {
 		return streams.Image{}, nil, err
 	}
@@ -295,14 +300,15 @@ func (s *Store) remoteFor(text string, extra []Remote) (_ Remote, _ streams.Refe
 	return Remote{}, ref, false, nil
 }
 
-// connect prepares access to a server.
-func (s *Store) connect(r Remote, insecure bool) (*streams.Server, error) {
+// connect prepares access to a server. Of each element of keys, too, one key must have signed
+// its catalogue.
+func (s *Store) connect(r Remote, insecure bool, keys [][]byte) (*streams.Server, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	o := streams.Options{Trust: s.trust(insecure), Cache: s.Path("catalogues")}
+	o := streams.Options{Trust: s.trust(insecure), Cache: s.Path("catalogues"), Keys: keys}
 	if r.Key != "" {
-		o.Key = []byte(r.Key)
+		o.Keys = append(slices.Clip(keys), []byte(r.Key))
 	}
 	return streams.Open(r.URL, o)
 }
@@ -330,7 +336,7 @@ func (s *Store) Search(ctx context.Context, remote string, words []string, o Sea
 	if err := s.Make(); err != nil { // for its cache
 		return nil, err
 	}
-	server, err := s.connect(r, o.Insecure)
+	server, err := s.connect(r, o.Insecure, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"croft/template/facts"
 	"croft/template/images"
 	"croft/template/layer"
+	"croft/template/trust"
 )
 
 // ImportOptions are optional settings of Import. Empty facts are read from the files
@@ -29,6 +30,7 @@ type ImportOptions struct {
 	ContainerEnv string
 	Entrypoint   []string
 	Cmd          []string
+	File         string    // the path of the archive, for the policy of signatures; "" is a stream
 	Dir          string    // a directory with an OCI image layout or an unpacked archive of docker save, instead of the reader; may be empty
 	Image        string    // selects one of several images: a name or a digest; "" is the only one
 	MaxSize      int64     // the largest size after unpacking, in bytes; 0 is 64 GiB, layer.Unlimited any size
@@ -42,7 +44,8 @@ type ImportOptions struct {
 // contains a root filesystem, an OCI image layout, the output of docker save, or an image of
 // Incus or LXD with its metadata; its files tell which. It may be compressed by gzip, bzip2, xz
 // or zstd. An image of squashfs, of a disk or of a file system is imported too. An existing name
-// is fail.Taken unless o.Replace is set, an invalid archive fail.Usage. After an error
+// is fail.Taken unless o.Replace is set, an invalid archive fail.Usage, one that the policy of
+// signatures refuses fail.Permission. After an error
 // the store has no new image.
 func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOptions) (Image, error) {
 	unlock, err := s.LockName(ctx, name)
@@ -93,6 +96,11 @@ func (s *Store) importArchive(ctx context.Context, st *images.Stage, name string
 		}
 		return s.importUnpacked(ctx, st, name, dir, o)
 	}
+	if archive.IsSquashfs(r) || archive.IsDisk(r) { // the kernel reads it
+		if err := s.policy().File(trust.Tarball, o.File, ""); err != nil {
+			return Image{}, err
+		}
+	}
 	l, err := s.stageArchive(ctx, st, r, layer.NewBudget(o.MaxSize))
 	if err != nil {
 		return Image{}, err
@@ -104,11 +112,16 @@ func (s *Store) importArchive(ctx context.Context, st *images.Stage, name string
 	}
 	defer t.Close()
 	kind, err := archive.KindAs(t, o.form)
-	switch {
-	case err != nil:
+	if err != nil {
 		return Image{}, err
-	case kind != archive.RootFiles:
+	}
+	if kind != archive.RootFiles {
 		return s.importImages(ctx, st, name, t, kind, o)
+	}
+	if err := s.policy().File(trust.Tarball, o.File, ""); err != nil {
+		return Image{}, err
+	}
+	switch {
 	case archive.IsUnified(t) && o.Image == "":
 		return s.importUnified(ctx, st, name, t, o)
 	case o.Image != "":

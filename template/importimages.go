@@ -18,6 +18,7 @@ import (
 	"croft/template/images"
 	"croft/template/layer"
 	"croft/template/rootfs"
+	"croft/template/trust"
 )
 
 // importImages makes the template name from an image in t. o.Image selects one of
@@ -25,6 +26,9 @@ import (
 func (s *Store) importImages(ctx context.Context, st *images.Stage, name string, t *layer.Tree, kind archive.Content, o ImportOptions) (Image, error) {
 	if len(o.Env) > 0 {
 		return Image{}, fail.New(fail.Usage, "an image has its own environment: --env cannot be used")
+	}
+	if err := s.policy().File(o.transport(kind), cmp.Or(o.Dir, o.File), o.Image); err != nil {
+		return Image{}, err
 	}
 	var d images.Staged
 	var err error
@@ -50,6 +54,17 @@ func (s *Store) importImages(ctx context.Context, st *images.Stage, name string,
 	delete(d.Manifest.Annotations, images.AnnotationSourceDigest) // it does not come from a registry
 	maps.Copy(d.Manifest.Annotations, o.origin)
 	return s.Publish(ctx, st, d)
+}
+
+// transport returns by which way an archive or a directory of images enters the store.
+func (o ImportOptions) transport(kind archive.Content) trust.Transport {
+	switch {
+	case kind == archive.DockerImages:
+		return trust.DockerArchive
+	case o.Dir != "":
+		return trust.OCI
+	}
+	return trust.OCIArchive
 }
 
 // stageDocker puts an image of an archive of docker save into st. It compresses the

@@ -150,12 +150,17 @@ func (s *Store) pull(ctx context.Context, at registry.Reference, o PullOptions) 
 		return Image{}, err
 	}
 	defer st.Remove()
-	d, err := s.StageImage(ctx, st, from, from.Root, images.Request{Arch: o.Architecture, Budget: layer.NewBudget(o.MaxSize)})
+	root, signers, err := from.Choose(ctx, o.Architecture, s.policy())
+	if err != nil {
+		return Image{}, err
+	}
+	d, err := s.StageImage(ctx, st, from, root, images.Request{Arch: o.Architecture, Budget: layer.NewBudget(o.MaxSize)})
 	if err != nil {
 		return Image{}, err
 	}
 	d.Name = o.Name
 	d.Manifest.Annotations[images.AnnotationSource] = at.String()
+	images.SetSigners(d.Manifest.Annotations, signers)
 	return s.Publish(ctx, st, d)
 }
 

@@ -165,6 +165,6 @@ func (s *Store) newestIn(ctx context.Context, at registry.Reference, arch string
 
 // newestAt returns the digest of the newest image of an image server for arch.
 func (s *Store) newestAt(ctx context.Context, remote Remote, at streams.Reference, arch string, insecure bool) (digest.Digest, error) {
-	im, _, err := s.findImage(ctx, remote, at, arch, insecure)
+	im, _, err := s.findImage(ctx, remote, at, arch, insecure, nil)
 	return im.Digest, err
 }

@@ -4,8 +4,10 @@ package template
 
 import (
 	"context"
+
 	"croft/template/images"
 	"croft/template/recipe"
+	"croft/template/signatures"
 	"croft/template/transfer"
 )
 
@@ -31,10 +33,11 @@ type Store struct {
 // Options are optional settings of a Store. The zero value reports nothing, and
 // builds with recipes from /etc/croft/recipes and those in the binary.
 type Options struct {
-	Progress Progress     // reports progress of long operations; may be nil
-	Warn     func(string) // receives warnings of one line for the user; may be nil
-	Recipes  string       // directory of recipes that replace those in the binary; "" is recipe.Dir
-	CertsDir string       // another directory of registries' certificates, in addition to /etc/containers/certs.d and docker's; may be empty
+	Progress Progress          // reports progress of long operations; may be nil
+	Warn     func(string)      // receives warnings of one line for the user; may be nil
+	Recipes  string            // directory of recipes that replace those in the binary; "" is recipe.Dir
+	CertsDir string            // another directory of registries' certificates, in addition to /etc/containers/certs.d and docker's; may be empty
+	Policy   signatures.Policy // which images may enter the store
 	// Bound limits what the process pid and those that it starts take of the host: it is the
 	// first of a build. remove takes that back when all have ended. Nil is no limits.
 	Bound    func(ctx context.Context, pid int) (remove func(), err error)
@@ -57,6 +60,9 @@ func Open(dir string, o Options) *Store {
 	}
 	return &Store{Store: images.Open(dir, images.Options{Progress: o.Progress, Warn: o.Warn}), o: o}
 }
+
+// policy says which images may enter the store.
+func (s *Store) policy() signatures.Policy { return s.o.Policy }
 
 // trust says which servers to trust. insecure also allows plain HTTP and certificates that
 // cannot be verified.

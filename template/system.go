@@ -14,6 +14,7 @@ import (
 	"croft/template/facts"
 	"croft/template/images"
 	"croft/template/layer"
+	"croft/template/trust"
 )
 
 // A System is the root filesystem of a container of another tool: a directory or a part of
@@ -31,9 +32,15 @@ type System struct {
 
 // ImportSystem puts an image of the files of y into the store, as a former image, and calls
 // use, which gives the image a user: see images.Store.PublishFor, also for used. Files that
-// are no root filesystem are fail.Usage. After an error the store has no new image; a killed
+// are no root filesystem are fail.Usage, and an archive that the policy of signatures refuses
+// fail.Permission. After an error the store has no new image; a killed
 // import leaves at most one that RemoveAbandoned removes.
 func (s *Store) ImportSystem(ctx context.Context, y System, use func(im Image) error, used func() (map[string][]string, error)) error {
+	if y.Dir == nil {
+		if err := s.policy().File(trust.Tarball, "", ""); err != nil {
+			return err
+		}
+	}
 	if err := s.Make(); err != nil {
 		return err
 	}

@@ -46,7 +46,8 @@ images:alpine/3.22 and debian-12 for docker.io/library/debian:12. Prints the new
 template as NAME@DIGEST. Pulling again updates the template; existing VPSs keep the
 old image.
 
-An interrupted pull is resumed by the next one. Credentials are those of docker
+If /etc/croft/policy.yaml exists, it decides which images croft accepts, for example by
+their signatures. An interrupted pull is resumed by the next one. Credentials are those of docker
 login or podman login.`,
 		Options: []cmdline.Option{
 			{Name: "replace", Usage: "replace a template NAME that has another origin; existing VPSs keep the old one"},

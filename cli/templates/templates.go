@@ -166,9 +166,9 @@ func templateImport(ctx context.Context, i *command.Invocation) error {
 				return OpenError(file, err)
 			}
 			defer f.Close()
-			archive = f
+			archive, o.File = f, file
 			if info, err := f.Stat(); err == nil && info.IsDir() {
-				o.Dir, archive = file, strings.NewReader("")
+				o.Dir, o.File, archive = file, "", strings.NewReader("")
 			}
 		}
 		image, err := m.ImportTemplate(ctx, name, archive, o)

@@ -12,13 +12,14 @@ import (
 	"croft/template/images"
 	"croft/template/layer"
 	"croft/template/registry"
+	"croft/template/signatures"
 	"croft/template/transfer"
 )
 
 // Pull is Import for a backup in a registry, which the reference text names.
 // It downloads only layers that the store does not have. An image that is not a backup is
-// fail.Usage. The next Pull resumes after an error, as with Pull.
-func Pull(ctx context.Context, s *images.Store, text string, trust transfer.Trust, u Use) error {
+// fail.Usage, and one that the policy refuses fail.Permission. The next Pull resumes after an error, as with Pull.
+func Pull(ctx context.Context, s *images.Store, text string, trust transfer.Trust, p signatures.Policy, u Use) error {
 	ref, err := registry.Parse(text)
 	if err != nil {
 		return err
@@ -31,7 +32,11 @@ func Pull(ctx context.Context, s *images.Store, text string, trust transfer.Trus
 		return err
 	}
 	defer from.Close()
-	root, settings, err := backupIn(ctx, from, s.Warn)
+	root, _, err := from.Choose(ctx, goruntime.GOARCH, p)
+	if err != nil {
+		return err
+	}
+	settings, err := backupIn(ctx, from, root, s.Warn)
 	if err != nil {
 		return err
 	}
@@ -53,22 +58,22 @@ func Pull(ctx context.Context, s *images.Store, text string, trust transfer.Trus
 	return s.PublishFor(ctx, st, d, u.Use, u.Used)
 }
 
-// backupIn returns the manifest of the backup in the registry, and the settings in it.
-func backupIn(ctx context.Context, from *blobs.Registry, warn func(string)) (oci.Descriptor, json.RawMessage, error) {
-	b, d, err := images.PickManifest(ctx, from, from.Root, goruntime.GOARCH)
+// backupIn returns the settings in the backup with the manifest root.
+func backupIn(ctx context.Context, from *blobs.Registry, root oci.Descriptor, warn func(string)) (json.RawMessage, error) {
+	b, _, err := from.Manifest(ctx, root)
 	if err != nil {
-		return d, nil, err
+		return nil, err
 	}
 	m, err := images.ParseManifest(b)
 	if err != nil {
-		return d, nil, err
+		return nil, err
 	}
 	settings, ok := m.Annotations[images.AnnotationVPS]
 	if !ok {
-		return d, nil, fail.New(fail.Usage, "it is an image, and not a backup of a VPS: it has no settings").WithHint("croft help template pull")
+		return nil, fail.New(fail.Usage, "it is an image, and not a backup of a VPS: it has no settings").WithHint("croft help template pull")
 	}
 	if _, has := m.Annotations[images.AnnotationSnapshots]; has {
 		warn("the backup had snapshots when it was exported; there are none in a registry")
 	}
-	return d, json.RawMessage(settings), nil
+	return json.RawMessage(settings), nil
 }

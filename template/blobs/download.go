@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
@@ -20,6 +21,7 @@ import (
 	"croft/template/images"
 	"croft/template/layer"
 	"croft/template/registry"
+	"croft/template/signatures"
 	"croft/template/transfer"
 )
 
@@ -81,9 +83,19 @@ func (r *Downloads) Fetch(ctx context.Context, _ *images.Stage, d oci.Descriptor
 // A Registry is an images.Source: it downloads an image from a registry.
 type Registry struct {
 	*Downloads
-	Root oci.Descriptor // of the manifest that the reference names
-	repo *registry.Repository
-	root []byte // that manifest
+	Root  oci.Descriptor // of the manifest that the reference names
+	ref   registry.Reference
+	trust transfer.Trust
+	repo  *registry.Repository
+
+	mu    sync.Mutex
+	known map[digest.Digest]document // that were read
+}
+
+// A document is a manifest or an index.
+type document struct {
+	text       []byte
+	descriptor oci.Descriptor
 }
 
 // OpenRegistry reads the manifest or index that ref names. The caller closes the downloads.
@@ -92,19 +104,39 @@ func OpenRegistry(ctx context.Context, s *images.Store, ref registry.Reference, 
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{Downloads: NewDownloads(s, repo), repo: repo}
-	if r.root, r.Root, err = repo.Manifest(ctx, "", images.MaxJSON); err != nil {
+	r := &Registry{Downloads: NewDownloads(s, repo), ref: ref, trust: trust, repo: repo}
+	b, root, err := repo.Manifest(ctx, "", images.MaxJSON)
+	if err != nil {
 		return nil, err
 	}
+	r.Root, r.known = root, map[digest.Digest]document{root.Digest: {b, root}}
 	return r, nil
+}
+
+// Choose returns the manifest of the image for arch, and the fingerprints of the keys that have signed
+// it, as far as the policy asks. An image that the policy refuses is fail.Permission; no more of
+// it than its manifest was read.
+func (r *Registry) Choose(ctx context.Context, arch string, p signatures.Policy) (oci.Descriptor, []string, error) {
+	_, d, way, err := images.FollowManifests(ctx, r, r.Root, arch)
+	if err != nil {
+		return d, nil, err
+	}
+	signers, err := p.Registry(ctx, r.repo, r.ref, way, r.trust)
+	return d, signers, err
 }
 
 // Manifest returns the manifest or index that d describes: see images.Source.
 func (r *Registry) Manifest(ctx context.Context, d oci.Descriptor) ([]byte, oci.Descriptor, error) {
-	if d.Digest == r.Root.Digest {
-		return r.root, r.Root, nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if is, ok := r.known[d.Digest]; ok {
+		return is.text, is.descriptor, nil
 	}
-	return r.repo.Manifest(ctx, d.Digest, images.MaxJSON)
+	b, got, err := r.repo.Manifest(ctx, d.Digest, images.MaxJSON)
+	if err == nil {
+		r.known[d.Digest] = document{b, got}
+	}
+	return b, got, err
 }
 
 // A partial is a blob that is partly or completely downloaded.

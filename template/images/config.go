@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -27,6 +28,7 @@ const (
 	AnnotationSource       = "croft.source"
 	AnnotationSourceDigest = "croft.source-digest"
 	AnnotationSourceFile   = "croft.source-file" // of an image from a file: its size, times and number
+	annotationSigners      = "croft.signed-by"   // fingerprints with spaces between them
 )
 
 // The labels of an image's config for facts that OCI has no field for. croft also
@@ -44,6 +46,13 @@ const (
 )
 
 const identityKept = "kept"
+
+// SetSigners records in annotations the fingerprints of the keys that have signed an image.
+func SetSigners(annotations map[string]string, fingerprints []string) {
+	if len(fingerprints) > 0 {
+		annotations[annotationSigners] = strings.Join(fingerprints, " ")
+	}
+}
 
 // imageOf returns the facts about an image. Labels in its config come first. found
 // are the annotations with the facts that croft has found in its files.

@@ -124,20 +124,29 @@ func (s *Store) readSource(ctx context.Context, st *Stage, from Source, root oci
 
 // PickManifest follows nested indexes to the manifest of the image for arch.
 func PickManifest(ctx context.Context, from Source, d oci.Descriptor, arch string) ([]byte, oci.Descriptor, error) {
+	b, got, _, err := FollowManifests(ctx, from, d, arch)
+	return b, got, err
+}
+
+// FollowManifests is PickManifest that also returns the digests of all manifests on the way: first that
+// of d, last that of the image.
+func FollowManifests(ctx context.Context, from Source, d oci.Descriptor, arch string) ([]byte, oci.Descriptor, []digest.Digest, error) {
+	var way []digest.Digest
 	for range maxNested {
 		b, got, err := from.Manifest(ctx, d)
+		way = append(way, got.Digest)
 		if err != nil || !isIndex(got.MediaType, b) {
-			return b, got, err
+			return b, got, way, err
 		}
 		ix, err := ParseIndex(b)
 		if err != nil {
-			return nil, d, err
+			return nil, d, nil, err
 		}
 		if d, err = Choose(ix, arch); err != nil {
-			return nil, d, err
+			return nil, d, nil, err
 		}
 	}
-	return nil, d, BadImage("its indexes are nested too deeply (more than %d)", maxNested)
+	return nil, d, nil, BadImage("its indexes are nested too deeply (more than %d)", maxNested)
 }
 
 // isOCI reports whether the manifest b is in OCI's form. m is b with OCI's media

@@ -22,8 +22,8 @@ import (
 // Options say how a server is reached.
 type Options struct {
 	transfer.Trust
-	Cache string // a directory for its catalogue; it is created; "" is no cache
-	Key   []byte // OpenPGP keys, binary or armored, one of which signs the catalogue; nil: it need not be signed
+	Cache string   // a directory for its catalogue; it is created; "" is no cache
+	Keys  [][]byte // OpenPGP keys, binary or armored: one key of each element signs the catalogue; nil: it need not be signed
 }
 
 // A Server publishes images. Several goroutines may use it at once.
@@ -31,7 +31,7 @@ type Server struct {
 	url    *url.URL
 	client *http.Client
 	o      Options
-	keys   keyring
+	keys   []keyring
 }
 
 // Open prepares access to the server at the URL. It sends nothing. An invalid URL and
@@ -42,10 +42,12 @@ func Open(address string, o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{url: u, o: o}
-	if o.Key != nil {
-		if s.keys, err = readKeys(o.Key); err != nil {
+	for _, text := range o.Keys {
+		keys, err := readKeys(text)
+		if err != nil {
 			return nil, err
 		}
+		s.keys = append(s.keys, keys)
 	}
 	t, err := o.Transport(u.Host)
 	if err != nil {
@@ -109,7 +111,7 @@ func (s *Server) document(ctx context.Context, path string) ([]byte, error) {
 	}
 	signed, err := s.cached(ctx, strings.TrimSuffix(path, ".json")+".sjson")
 	if err == nil {
-		return s.keys.clearsigned(signed)
+		return s.clearsigned(signed)
 	}
 	if !fail.Is(err, fail.NotFound) {
 		return nil, err
@@ -124,7 +126,22 @@ func (s *Server) document(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return text, s.keys.detached(text, signature)
+	for _, keys := range s.keys {
+		if err := keys.detached(text, signature); err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
+}
+
+// clearsigned returns the text of a message with its signature, which each keyring has verified.
+func (s *Server) clearsigned(message []byte) (text []byte, err error) {
+	for _, keys := range s.keys {
+		if text, err = keys.clearsigned(message); err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
 }
 
 // cached downloads a document, unless the server says that the one in the cache is still

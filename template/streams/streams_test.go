@@ -195,21 +195,26 @@ func TestSignatures(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		sign func(string, []byte) []byte
-		key  []byte
+		keys [][]byte
 		want string
 	}{
-		{"inside", inside, armored(t, owner), ""},
-		{"beside", beside, armored(t, owner), ""},
-		{"another key", inside, armored(t, other), "the signature of the catalogue is not valid"},
-		{"another key beside", beside, armored(t, other), "the signature of the catalogue is not valid"},
-		{"unsigned", nil, armored(t, owner), "does not sign streams/v1/index.json"},
-		{"without a signature", func(_ string, text []byte) []byte { return text }, armored(t, owner), "a signed document has no signature"},
-		{"no key", inside, []byte("text"), "read an OpenPGP key"},
+		{"inside", inside, [][]byte{armored(t, owner)}, ""},
+		{"beside", beside, [][]byte{armored(t, owner)}, ""},
+		{"another key", inside, [][]byte{armored(t, other)}, "the signature of the catalogue is not valid"},
+		{"another key beside", beside, [][]byte{armored(t, other)}, "the signature of the catalogue is not valid"},
+		{"unsigned", nil, [][]byte{armored(t, owner)}, "does not sign streams/v1/index.json"},
+		{"without a signature", func(_ string, text []byte) []byte { return text }, [][]byte{armored(t, owner)}, "a signed document has no signature"},
+		{"no key", inside, [][]byte{[]byte("text")}, "read an OpenPGP key"},
+		{"keys twice", inside, [][]byte{armored(t, owner), armored(t, owner)}, ""},
+		{"keys twice, beside", beside, [][]byte{armored(t, owner), armored(t, owner)}, ""},
+		{"one key of two", inside, [][]byte{armored(t, owner), armored(t, other)}, "the signature of the catalogue is not valid"},
+		{"the other key of two", inside, [][]byte{armored(t, other), armored(t, owner)}, "the signature of the catalogue is not valid"},
+		{"one key of two beside", beside, [][]byte{armored(t, owner), armored(t, other)}, "the signature of the catalogue is not valid"},
 	} {
 		server := &imageserver.Server{Sign: c.sign}
 		server.Serve(someProducts()...)
 		h := httptest.NewServer(server)
-		s, err := Open(h.URL, Options{Trust: transfer.Trust{Insecure: true}, Key: c.key})
+		s, err := Open(h.URL, Options{Trust: transfer.Trust{Insecure: true}, Keys: c.keys})
 		if err == nil {
 			_, err = s.Images(t.Context())
 		}

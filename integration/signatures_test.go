@@ -1,0 +1,157 @@
+//go:build integration
+
+package integration
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
+)
+
+// A signing is a registry, keys, and the policies of croft and of skopeo.
+type signing struct {
+	*registryServer
+	site *site
+}
+
+func startSigning(t *testing.T) *signing {
+	t.Helper()
+	g := &signing{startRegistry(t), newSite(t)}
+	g.env = append(g.env, "CROFT_CONFIG_DIR="+g.dir+"/croft")
+	return g
+}
+
+// run runs another program, which knows the registry.
+func (g *signing) run(args ...string) string {
+	g.t.Helper()
+	cmd := exec.Command(tool(g.t, args[0]), args[1:]...)
+	cmd.Env = append(append([]string{}, g.env...), "GNUPGHOME="+g.dir+"/gpg", "REGISTRY_AUTH_FILE="+g.dir+"/home/.docker/config.json")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		g.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// policy writes the requirement of images of the registry, for croft and for skopeo.
+func (g *signing) policy(requirement string) {
+	g.t.Helper()
+	text := fmt.Sprintf(`{"default": [{"type": "reject"}], "transports": {"docker": {"%s": [%s]}}}`, g.host, requirement)
+	g.write("croft/policy.yaml", text)
+	g.write("policy.json", text)
+}
+
+func (g *signing) pull(ref, name string) result {
+	return g.try(g.site.root, nil, "template", "pull", ref, name)
+}
+
+func (g *signing) key(name string) string {
+	return fmt.Sprintf(`{"type": "sigstoreSigned", "keyPath": "%s/%s"}`, g.dir, name)
+}
+
+// accepts pulls an image and expects that it is recorded who has signed it.
+func (g *signing) accepts(ref, name string) {
+	g.t.Helper()
+	if got := g.pull(ref, name); got.status != 0 {
+		g.t.Error(got)
+		return
+	}
+	var image struct{ SignedBy []string }
+	if err := json.Unmarshal([]byte(g.site.must("template", "inspect", name).out), &image); err != nil || len(image.SignedBy) != 1 {
+		g.t.Errorf("%s: signed by %v (%v)", ref, image.SignedBy, err)
+	}
+}
+
+// refuses pulls an image, and expects that nothing of it stays.
+func (g *signing) refuses(ref, words string) {
+	g.t.Helper()
+	before, err := os.ReadDir(filepath.Join(g.site.root, "templates/blobs/sha256"))
+	checkRefusal(g.t, g.pull(ref, "refused"), 7, words)
+	after, err2 := os.ReadDir(filepath.Join(g.site.root, "templates/blobs/sha256"))
+	if len(before) != len(after) || err2 != nil && err == nil {
+		g.t.Errorf("%s: %d blobs before, %d after", ref, len(before), len(after))
+	}
+}
+
+// cosignKey makes a key as cosign does, in cosign.key and cosign.pub.
+func (g *signing) cosignKey(password string) {
+	g.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err == nil {
+		private, err = encrypted.Encrypt(private, []byte(password))
+	}
+	public, err2 := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil || err2 != nil {
+		g.t.Fatal(err, err2)
+	}
+	g.write("cosign.key", string(pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED COSIGN PRIVATE KEY", Bytes: private})))
+	g.write("cosign.pub", string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})))
+	g.write("password", password)
+}
+
+// tellLookaside says on this host where the OpenPGP signatures of this registry are.
+func (g *signing) tellLookaside() {
+	g.t.Helper()
+	dir := "/etc/containers/registries.d"
+	if _, err := os.Stat(dir); err != nil {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			g.t.Fatal(err)
+		}
+		g.t.Cleanup(func() { os.Remove(dir) })
+	}
+	file := filepath.Join(dir, "croft-test-"+strings.ReplaceAll(g.host, ":", "-")+".yaml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, "docker:\n  %s:\n    lookaside: file://%s/lookaside\n", g.host, g.dir), 0o644); err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { os.Remove(file) })
+}
+
+// Images that skopeo has signed with GnuPG get in by the policy that skopeo reads too.
+func TestSignaturesOfOtherTools(t *testing.T) {
+	hostAsBefore(t)
+	g := startSigning(t)
+	unsigned := g.host + "/team/busybox:1"
+	must(t, "template", "list")
+	create(t, "busybox")
+	g.must(world.root, "template", "push", "busybox", unsigned)
+	g.cosignKey("secret")
+	g.policy(g.key("cosign.pub"))
+	g.refuses(unsigned, "no signature")
+
+	if err := os.Mkdir(g.dir+"/gpg", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { exec.Command("gpgconf", "--homedir", g.dir+"/gpg", "--kill", "all").Run() })
+	g.run("gpg", "--batch", "--passphrase", "", "--quick-gen-key", "team@example.org", "ed25519", "sign", "never")
+	g.run("gpg", "--batch", "--output", g.dir+"/team.gpg", "--export", "team@example.org")
+	byGPG := g.host + "/team/busybox:gpg"
+	g.tellLookaside()
+	g.run("skopeo", "--insecure-policy", "copy", "--sign-by", "team@example.org", "docker://"+unsigned, "docker://"+byGPG)
+	g.policy(fmt.Sprintf(`{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "%s/team.gpg"}`, g.dir))
+	g.accepts(byGPG, "by-gpg")
+	g.refuses(unsigned, "the signature is of "+byGPG) // the same image, with another tag
+	g.run("skopeo", "--policy", g.dir+"/policy.json", "copy", "--remove-signatures", "docker://"+byGPG, "dir:"+g.dir+"/copied")
+
+	// A policy with a mistake stops even that.
+	g.write("croft/policy.yaml", "default: [{type: reject}]\ntransprots: {}\n")
+	checkRefusal(t, g.pull(byGPG, "other"), 2, `line 2: unknown field "transprots"`)
+	g.write("croft/policy.yaml", "default: [{type: reject}]\n")
+	checkRefusal(t, g.try(g.site.root, nil, "create", "--template", unsigned, "--network", "none", "x"), 7, "line 1: it rejects all images here")
+	g.run("tar", "-C", g.dir, "-cf", g.dir+"/root.tar", "gpg")
+	checkRefusal(t, g.try(g.site.root, nil, "import", g.dir+"/root.tar", "x"), 7, "line 1: it rejects all images here")
+}
