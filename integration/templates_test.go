@@ -150,6 +150,9 @@ func (c *cache) buildNow(name string) error {
 	}
 	start := time.Now()
 	fmt.Fprintf(os.Stderr, "integration: building %s, kept in %s for later runs\n", name, c.root)
+	if name == likeUbuntu {
+		return c.buildLikeUbuntu()
+	}
 	if suite, plain := strings.CutPrefix(name, plainPrefix); plain {
 		return c.importPlain(name, suite)
 	}
