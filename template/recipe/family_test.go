@@ -120,6 +120,19 @@ func TestPackagesThatBringATool(t *testing.T) {
 	}
 }
 
+// A host without the keys refuses before anything is downloaded, and names the package.
+func TestAHostThatLacksTheKeys(t *testing.T) {
+	r := Recipe{Distribution: "fedora", Keyring: []string{"/usr/share/no-such-keys"}, KeyringPackage: "no-such-package"}
+	if tool, err := Builder(r); !fail.Is(err, fail.Host) || tool != "" || !strings.Contains(err.Error(), "in the package no-such-package") ||
+		!strings.Contains(err.Error(), "lacks") || !strings.Contains(err.Error(), "/usr/share/no-such-keys") || fail.HintOf(err) != "croft template search fedora" {
+		t.Errorf("%q, %v (%s)", tool, err, fail.HintOf(err))
+	}
+	w := workshopOf(r)
+	if !slices.Contains(w.packages, "no-such-package") || w.install != "" {
+		t.Errorf("%+v", w)
+	}
+}
+
 func TestPackagesThatOtherToolsLack(t *testing.T) {
 	var missing MissingPackages
 	for line := range strings.Lines("No match for argument: a-1\nNo provider of 'b' found.\nerror: target not found: c\n  d (no such package):\nPackage 'e' not found in repository pool.\nNo match for anything\n") {
