@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 	"cli/settings":     {"internal/vps"},
 	"cli/values":       {"runtime", "internal/vps", "internal/signame", "internal/sizes"},
 	"runtime": {
-		"bundles", "network", "network/guest", "network/host", "template", "template/backups", "template/layer", "template/recipe", "template/rootfs", "template/signatures", "internal/state", "internal/vps",
+		"bundles", "network", "network/guest", "network/host", "template", "template/backups", "template/layer", "template/recipe", "template/rootfs", "template/signatures", "template/trust", "internal/state", "internal/vps",
 		"runtime/container", "runtime/holder", "runtime/console", "runtime/hostcheck", "internal/inside", "internal/nsthread",
 		"internal/inherited", "internal/initkind", "internal/proc", "runtime/inits", "runtime/streams",
 		"runtime/guests", "runtime/command", "runtime/hostfacts", "runtime/sysctls", "runtime/paths", "runtime/observe", "runtime/filecopy", "runtime/tables", "runtime/endreason", "runtime/restarts", "runtime/events", "runtime/hooks", "runtime/firstboot", "runtime/consolelog", "runtime/look", "runtime/names", "runtime/monitorlog", "internal/undo", "runtime/hostnet", "runtime/diskuse", "runtime/trash", "runtime/snapshots", "runtime/hostdevices", "runtime/mounts", "runtime/hostlimits", "runtime/doctor", "template/rootfs/tree", "template/rootfs/diskfile", "template/rootfs/quotadir", "runtime/fit", "internal/atomicfile", "runtime/backup", "runtime/moves", "runtime/checkpoint", "runtime/foreign", "runtime/foreign/source", "runtime/rebase", "runtime/reinstall",
@@ -96,7 +96,7 @@ var arrows = map[string][]string{
 	"template/facts":               {"internal/initkind", "template/layer"},
 	"template/archive":             {"template/facts", "template/images", "template/layer", "template/rootfs/diskfile", "template/streams"},
 	"template/blobs":               {"internal/flock", "template/images", "template/layer", "template/registry", "template/signatures", "template/transfer"},
-	"template/backups":             {"internal/atomicfile", "template/archive", "template/blobs", "template/images", "template/layer", "template/layer/delta", "template/registry", "template/rootfs", "template/rootfs/tree", "template/signatures", "template/transfer"},
+	"template/backups":             {"internal/atomicfile", "template/archive", "template/blobs", "template/images", "template/layer", "template/layer/delta", "template/registry", "template/rootfs", "template/rootfs/tree", "template/signatures", "template/transfer", "template/trust"},
 	"template/layer":               {"template/layer/delta", "internal/identity", "internal/removetree"},
 	"template/layer/delta":         nil,
 	"template/rootfs":              {"template/layer", "template/rootfs/diskfile", "internal/nsthread", "internal/removetree", "internal/userns"},

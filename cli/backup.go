@@ -143,10 +143,11 @@ that the next one sends only files that have changed since. Of a running VPS the
 are sent that have changed since its last backup or snapshot while it was stopped.
 
 Who can read the repository can read the files of the VPS. Credentials are those of
-docker login or podman login. After an error REF is unchanged.`,
+docker login or podman login. After an error REF is unchanged. --sign-key signs the backup
+as for "croft template push".`,
 		Options: []cmdline.Option{
 			{Name: "compress", Placeholder: "KIND", Usage: "compression of the files of the VPS: zstd, gzip or none (default: zstd); those of the template stay as they are", Choices: compressions()},
-			templates.InsecureOption(),
+			templates.SignKeyOption(), templates.InsecureOption(),
 		},
 		Synonyms: []string{"upload"},
 		Run:      a.Run(push),
@@ -154,7 +155,7 @@ docker login or podman login. After an error REF is unchanged.`,
 }
 
 func push(ctx context.Context, i *command.Invocation) error {
-	o := runtime.PushOptions{Insecure: i.Is("insecure")}
+	o := runtime.PushOptions{Insecure: i.Is("insecure"), SignKey: templates.SignKey(i)}
 	o.Compress = command.Get(i, "compress", parseCompression)
 	if i.Err != nil {
 		return i.Err

@@ -1,6 +1,10 @@
 package cli
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"os"
@@ -195,6 +199,20 @@ func TestOptionsRefuseNonsense(t *testing.T) {
 	})
 }
 
+// signKey returns a private key.
+func signKey(t *testing.T) string {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
 // Every option of every verb has an effect: it changes the calls of the Manager or
 // the output.
 func TestOptionsAreNotIgnored(t *testing.T) {
@@ -241,6 +259,8 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 	write(t, filepath.Join(config, "profiles", "small.yaml"), "memory: 128M\n")
 	write(t, filepath.Join(config, "key.pub"), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJaoFlUE66iTmIVxq3e+ubo8MlCRGLcJhje8WUMwmxUV ann\n")
 	write(t, filepath.Join(config, "password"), "secret\n")
+	values["sign-key"] = filepath.Join(config, "sign.pem")
+	write(t, values["sign-key"], signKey(t))
 	write(t, filepath.Join(config, "user-data"), "#cloud-config\n")
 	write(t, filepath.Join(config, "first-boot"), "true\n")
 	values["first-boot"] = filepath.Join(config, "first-boot")

@@ -16,6 +16,7 @@ func TestExamples(t *testing.T) {
 	a := hinting(t)
 	t.Chdir(t.TempDir())
 	write(t, "small.yaml", "memory: 1G\n") // for --file
+	write(t, "cosign.key", signKey(t))     // for --sign-key
 	eachVerb(commands(a), nil, func(path []string, v *cmdline.Verb) {
 		if len(v.Examples) == 0 && len(v.Verbs) == 0 {
 			t.Errorf("croft %s has no example", strings.Join(path, " "))

@@ -202,11 +202,15 @@ func environmentOf(path []string) [][2]string {
 	if !slices.Contains([]string{"template pull", "template push", "push", "create"}, strings.Join(path, " ")) {
 		return nil
 	}
-	return [][2]string{
+	var all [][2]string
+	if path[len(path)-1] == "push" {
+		all = [][2]string{{"COSIGN_PASSWORD", "Password of the key of --sign-key."}}
+	}
+	return append(all, [][2]string{
 		{"DOCKER_CONFIG", "Directory of docker's config.json with credentials (default: ~/.docker)."},
 		{"REGISTRY_AUTH_FILE", "File with podman's credentials."},
 		{"HTTPS_PROXY, NO_PROXY", "Proxy to use, and hosts to reach without it."},
-	}
+	}...)
 }
 
 // examples are the first commands of a new user.

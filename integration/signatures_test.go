@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -154,4 +155,78 @@ func TestSignaturesOfOtherTools(t *testing.T) {
 	checkRefusal(t, g.try(g.site.root, nil, "create", "--template", unsigned, "--network", "none", "x"), 7, "line 1: it rejects all images here")
 	g.run("tar", "-C", g.dir, "-cf", g.dir+"/root.tar", "gpg")
 	checkRefusal(t, g.try(g.site.root, nil, "import", g.dir+"/root.tar", "x"), 7, "line 1: it rejects all images here")
+}
+
+// croft signs templates and backups with a key of cosign, whose password it gets, and openssl finds the
+// signature where cosign puts it. With the public key in the policy, no other image gets in.
+func TestSigning(t *testing.T) {
+	hostAsBefore(t)
+	g := startSigning(t)
+	ref := g.host + "/team/busybox:1"
+	must(t, "template", "list")
+	create(t, "busybox")
+	g.cosignKey("another")
+	g.run("cp", g.dir+"/cosign.pub", g.dir+"/other.pub")
+	g.cosignKey("secret")
+	key := g.dir + "/cosign.key"
+	checkRefusal(t, g.try(world.root, []string{"COSIGN_PASSWORD=wrong"}, "template", "push", "--sign-key", key, "busybox", ref), 2, "decryption failed")
+	if got := g.pull(ref, "none"); got.status != 3 {
+		t.Errorf("an image whose signature has failed is there: %s", got)
+	}
+	password := []string{"COSIGN_PASSWORD=secret"}
+	if got := g.try(world.root, password, "template", "push", "--sign-key", key, "busybox", ref); got.status != 0 {
+		t.Fatal(got)
+	}
+	g.policy(g.key("other.pub"))
+	g.refuses(ref, "not by a key of the policy")
+	g.policy(g.key("cosign.pub"))
+	g.accepts(ref, "signed")
+
+	// The signature is what cosign makes.
+	digest := strings.TrimSpace(g.run("skopeo", "inspect", "--format", "{{.Digest}}", "docker://"+ref))
+	g.run("skopeo", "--insecure-policy", "copy", "docker://"+g.host+"/team/busybox:"+strings.Replace(digest, ":", "-", 1)+".sig", "dir:"+g.dir+"/sig")
+	var m struct {
+		Layers []struct {
+			Digest      string
+			Annotations map[string]string
+		}
+	}
+	text, err := os.ReadFile(g.dir + "/sig/manifest.json")
+	if err == nil {
+		err = json.Unmarshal(text, &m)
+	}
+	if err != nil || len(m.Layers) != 1 {
+		t.Fatalf("%s: %v", text, err)
+	}
+	made, err := base64.StdEncoding.DecodeString(m.Layers[0].Annotations["dev.cosignproject.cosign/signature"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.write("made", string(made))
+	signedText := g.dir + "/sig/" + strings.TrimPrefix(m.Layers[0].Digest, "sha256:")
+	g.run("openssl", "dgst", "-sha256", "-verify", g.dir+"/cosign.pub", "-signature", g.dir+"/made", signedText)
+	if text, err := os.ReadFile(signedText); err != nil || !strings.Contains(string(text), digest) || !strings.Contains(string(text), ref) {
+		t.Errorf("it signs %s (%v)", text, err)
+	}
+
+	// A tag that is moved to another image.
+	vps := create(t, "busybox")
+	moved := "moved-" + vps
+	must(t, "template", "create", moved, "--from", vps)
+	t.Cleanup(func() { try("template", "remove", moved) })
+	g.must(world.root, "template", "push", moved, ref)
+	g.refuses(ref, "no signature")
+	checkRefusal(t, g.try(g.site.root, nil, "template", "update", "signed"), 7, "no signature")
+
+	// A backup, with a key of openssl.
+	g.run("openssl", "genpkey", "-algorithm", "RSA", "-out", g.dir+"/rsa.pem")
+	g.run("openssl", "pkey", "-in", g.dir+"/rsa.pem", "-pubout", "-out", g.dir+"/rsa.pub")
+	backup := g.host + "/backups/web:1"
+	g.must(world.root, "push", vps, backup)
+	g.policy(g.key("rsa.pub"))
+	checkRefusal(t, g.try(g.site.root, nil, "create", "--from", backup, "--network", "none", "web"), 7, "no signature")
+	g.must(world.root, "push", "--sign-key", g.dir+"/rsa.pem", vps, backup)
+	if got := g.try(g.site.root, nil, "create", "--from", backup, "--network", "none", "web"); got.status != 0 {
+		t.Error(got)
+	}
 }

@@ -30,7 +30,8 @@ type ExportOptions struct {
 // PushOptions are the options of Push.
 type PushOptions struct {
 	ExportOptions
-	Insecure bool // also allow plain HTTP and certificates that cannot be verified
+	Insecure bool        // also allow plain HTTP and certificates that cannot be verified
+	SignKey  *SigningKey `json:",omitempty"` // signs the backup; nil: it gets no signature
 }
 
 // A BackupResult is what Export or Push has done.
@@ -61,7 +62,7 @@ func (m *Manager) Push(ctx context.Context, name vps.Name, ref string, o PushOpt
 	if _, err := m.store.Get(name); fail.Is(err, fail.NotFound) {
 		return BackupResult{}, err
 	}
-	to, err := m.templates.OpenPush(ctx, ref, template.PushOptions{Insecure: o.Insecure})
+	to, err := m.templates.OpenPush(ctx, ref, template.PushOptions{Insecure: o.Insecure, SignKey: o.SignKey})
 	if err != nil {
 		return BackupResult{}, err
 	}

@@ -19,6 +19,7 @@ import (
 	"croft/template/layer"
 	"croft/template/recipe"
 	"croft/template/rootfs"
+	"croft/template/trust"
 )
 
 // CreateOptions are the settings of a new VPS. The zero value is a VPS with one
@@ -269,6 +270,7 @@ type (
 	TemplateRefresh = template.RefreshOptions
 	TemplateCheck   = template.Checked
 	TemplatePush    = template.PushOptions
+	SigningKey      = trust.Key // signs images that are pushed
 	ImageServer     = template.Remote
 	ImageSearch     = template.SearchOptions
 	ServerImage     = template.ServerImage

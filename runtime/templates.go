@@ -8,6 +8,7 @@ import (
 	"croft/internal/vps"
 	"croft/template"
 	"croft/template/recipe"
+	"croft/template/trust"
 )
 
 // Templates lists the templates.
@@ -120,6 +121,11 @@ func TemplateFile(t TemplateInfo) (path string, ok bool) { return template.FileO
 // CheckTemplate says whether there is a newer image where the template name came from.
 func (m *Manager) CheckTemplate(ctx context.Context, name string, o TemplateRefresh) (TemplateCheck, error) {
 	return m.templates.Check(ctx, name, o)
+}
+
+// ReadSigningKey reads a private key in PEM. password is called if it is encrypted.
+func ReadSigningKey(text []byte, password func() ([]byte, error)) (SigningKey, error) {
+	return trust.ReadSigningKey(text, password)
 }
 
 // PushTemplate uploads the template name to a registry as ref.

@@ -10,16 +10,19 @@ import (
 	"croft/template/images"
 	"croft/template/layer"
 	"croft/template/registry"
+	"croft/template/signatures"
+	"croft/template/trust"
 )
 
 // PushOptions are optional settings of Push.
 type PushOptions struct {
-	Insecure bool // also allow plain HTTP and certificates that cannot be verified
+	Insecure bool       // also allow plain HTTP and certificates that cannot be verified
+	SignKey  *trust.Key `json:",omitempty"` // signs the image; nil: it gets no signature
 }
 
 // Push uploads the image that text names to a registry, under the reference to. It
-// uploads only blobs that the registry does not have, and the manifest last. The
-// image has the same digest there. After an error the reference is unchanged, and
+// uploads only blobs that the registry does not have, then the signature, and the manifest last.
+// The image has the same digest there. After an error the reference is unchanged, and
 // Push can be repeated.
 func (s *Store) Push(ctx context.Context, text, to string, o PushOptions) error {
 	ref, err := registry.Parse(to)
@@ -48,6 +51,11 @@ func (s *Store) Push(ctx context.Context, text, to string, o PushOptions) error 
 	b, err := os.ReadFile(st.Path(images.BlobName(im.Descriptor.Digest)))
 	if err != nil {
 		return layer.HostError(err)
+	}
+	if o.SignKey != nil { // before the manifest: the reference never leads to an image without its signature
+		if err := signatures.Sign(ctx, repo, ref, im.Descriptor.Digest, *o.SignKey); err != nil {
+			return err
+		}
 	}
 	return repo.PutManifest(ctx, im.Descriptor.MediaType, b)
 }

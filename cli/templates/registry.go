@@ -92,20 +92,27 @@ login or podman login.`,
 func templatePushVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
 		Name: "push", Args: "NAME REF", Words: command.TemplateNames,
-		Summary:  "push a template to a registry",
-		Examples: []string{"croft template push web ghcr.io/example/web:1.2"},
+		Summary: "push a template to a registry",
+		Examples: []string{
+			"croft template push web ghcr.io/example/web:1.2",
+			"croft template push --sign-key cosign.key web ghcr.io/example/web:1.2",
+		},
 		About: `REF is [HOST/]REPOSITORY[:TAG]. Layers that the registry already has are not sent
-again. Credentials are those of docker login or podman login.`,
-		Options:  []cmdline.Option{InsecureOption()},
+again. Credentials are those of docker login or podman login.
+
+With --sign-key the image gets a signature as cosign makes it, with the name REF. The
+password of the key is read from COSIGN_PASSWORD, or else from the terminal. The public key
+in /etc/croft/policy.yaml lets only signed images in.`,
+		Options:  []cmdline.Option{SignKeyOption(), InsecureOption()},
 		Synonyms: []string{"upload"},
 		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {
 			if len(i.Words) != 2 || i.Words[1] == "" {
 				return command.UsageError("template push takes a NAME and a REF")
 			}
-			at := i.Words[1]
+			at, key := i.Words[1], SignKey(i)
 			i.Words = i.Words[:1]
 			return oneTemplate(i, "push", func(m command.Manager, name string) error {
-				return m.PushTemplate(ctx, name, at, runtime.TemplatePush{Insecure: i.Is("insecure")})
+				return m.PushTemplate(ctx, name, at, runtime.TemplatePush{Insecure: i.Is("insecure"), SignKey: key})
 			})
 		}),
 	}

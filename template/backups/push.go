@@ -16,19 +16,22 @@ import (
 	"croft/template/layer"
 	"croft/template/registry"
 	"croft/template/rootfs"
+	"croft/template/signatures"
 	"croft/template/transfer"
+	"croft/template/trust"
 )
 
 // A Target is a repository that Push pushes to.
 type Target struct {
 	ref  registry.Reference
 	repo *registry.Repository
+	key  *trust.Key // signs the backup; nil: it gets no signature
 }
 
 // OpenTarget reaches the registry of the reference to, with permission to push there. So
 // nothing is done for a backup that cannot be pushed. A reference with a digest is
 // fail.Usage. There is nothing to close.
-func OpenTarget(ctx context.Context, to string, trust transfer.Trust) (Target, error) {
+func OpenTarget(ctx context.Context, to string, servers transfer.Trust, key *trust.Key) (Target, error) {
 	ref, err := registry.Parse(to)
 	if err != nil {
 		return Target{}, err
@@ -36,8 +39,8 @@ func OpenTarget(ctx context.Context, to string, trust transfer.Trust) (Target, e
 	if ref.Digest() != "" {
 		return Target{}, fail.New(fail.Usage, "%s has a digest, and a backup gets its digest when it is pushed: give a tag", to)
 	}
-	repo, err := registry.Open(ctx, ref, registry.Options{Trust: trust, Push: true})
-	return Target{ref: ref, repo: repo}, err
+	repo, err := registry.Open(ctx, ref, registry.Options{Trust: servers, Push: true})
+	return Target{ref: ref, repo: repo, key: key}, err
 }
 
 // A Pushed is what Push has done.
@@ -49,7 +52,7 @@ type Pushed struct {
 }
 
 // Push uploads to a registry what Write writes, as an image with the same digests.
-// It uploads only blobs that the registry does not have, and the manifest last. A layer
+// It uploads only blobs that the registry does not have, then the signature, and the manifest last. A layer
 // that o.Remember knows, and that the registry has, is not read. With o.Records the topmost
 // layer can be several: those of an earlier push, and what has changed since. After an error the
 // reference is unchanged, and Push can be repeated.
@@ -97,6 +100,11 @@ func Push(ctx context.Context, s *images.Store, base string, r rootfs.Rootfs, to
 	manifest, err := os.ReadFile(st.Path(images.BlobName(im.Descriptor.Digest)))
 	if err != nil {
 		return Pushed{}, layer.HostError(err)
+	}
+	if to.key != nil {
+		if err := signatures.Sign(ctx, to.repo, to.ref, im.Descriptor.Digest, *to.key); err != nil {
+			return Pushed{}, err
+		}
 	}
 	if err := to.repo.PutManifest(ctx, im.Descriptor.MediaType, manifest); err != nil {
 		return Pushed{}, err

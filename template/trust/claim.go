@@ -102,9 +102,9 @@ func object(text []byte, keys ...string) (map[string]json.RawMessage, error) {
 	return found, nil
 }
 
-// Payload returns the text that a signature of the image with this digest signs, as cosign has it.
+// textOf returns the text that a signature of the image with this digest signs, as cosign has it.
 // Its name is that of ref, with a tag if there is one.
-func Payload(ref reference.Named, d digest.Digest) ([]byte, error) {
+func textOf(ref reference.Named, d digest.Digest) ([]byte, error) {
 	if c, ok := ref.(reference.Canonical); ok {
 		ref = reference.TrimNamed(c)
 	}

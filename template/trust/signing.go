@@ -1,0 +1,64 @@
+package trust
+
+import (
+	"bytes"
+	"crypto"
+	"fmt"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"github.com/sigstore/sigstore/pkg/signature"
+)
+
+// A Key signs images. Only its fingerprint is visible.
+type Key struct {
+	by     signature.Signer
+	public publicKey
+}
+
+// ReadSigningKey reads a private key in PEM: one of cosign, or any other of ECDSA, RSA or Ed25519. password
+// is called if it is encrypted.
+func ReadSigningKey(text []byte, password func() ([]byte, error)) (Key, error) {
+	private, err := cryptoutils.UnmarshalPEMToPrivateKey(text, func(bool) ([]byte, error) { return password() })
+	if err != nil {
+		return Key{}, err
+	}
+	signer, err := signature.LoadSigner(private, crypto.SHA256)
+	if err != nil {
+		return Key{}, err
+	}
+	public, err := signer.PublicKey()
+	if err != nil {
+		return Key{}, err
+	}
+	verifier, err := signature.LoadVerifier(public, crypto.SHA256)
+	if err != nil {
+		return Key{}, err
+	}
+	print, err := fingerprint(public)
+	return Key{signer, publicKey{verifier, print}}, err
+}
+
+// MarshalText returns the fingerprint.
+func (k Key) MarshalText() ([]byte, error) { return []byte(k.public.fingerprint), nil }
+
+// Sign returns a signature of the image with this digest. Its name is that of ref, with the tag if
+// there is one.
+func (k Key) Sign(ref reference.Named, d digest.Digest) (Sigstore, error) {
+	text, err := textOf(ref, d)
+	if err != nil {
+		return Sigstore{}, err
+	}
+	made, err := k.by.SignMessage(bytes.NewReader(text))
+	if err != nil {
+		return Sigstore{}, fmt.Errorf("sign %s: %w", ref, err)
+	}
+	return Sigstore{Payload: text, Signature: made}, nil
+}
+
+// Made reports whether s is a signature by the key.
+func (k Key) Made(s Sigstore) bool {
+	_, err := publicKeys{k.public}.verify(s)
+	return err == nil
+}
