@@ -219,7 +219,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 	values := map[string]string{
 		"ip": "10.88.0.9", "dns": "192.0.2.1", "search": "example", "sysctl": "net.x=1", "allow": "vsock", "cap-add": "SYS_TIME", "cap-drop": "NET_RAW", "env": "A=b", "device": "/dev/kvm", "device-add": "/dev/sdb:/dev/xvda:r", "device-del": "gpu", "label": "a=b",
 		"memory": "64M", "swap": "0", "disk": "10G", "inodes": "5000", "cpus": "1.5", "pids": "9", "memory-low": "32M", "cpu-weight": "200", "cpuset": "0", "io-weight": "50", "io-read": "10M", "io-write": "50iops", "id-size": "131072", "storage": "plain", "privileged": "no", "hostname": "h", "network": "dmz", "network-add": "dmz:ip=10.7.0.9,mac=02:00:00:00:00:07", "network-del": "default", "mode": "routed", "bridge": "br7", "parent": "eth7", "ipv4": "10.7.0.0/16", "ipv6": "none", "gateway": "10.7.0.9",
-		"template": "busybox", "clone": "web@first", "every": "weekly", "timeout": "9s", "wait-timeout": "9s", "signal": "HUP", "user": "me", "cwd": "/x",
+		"template": "busybox", "snapshot": "2026-01-01", "clone": "web@first", "every": "weekly", "timeout": "9s", "wait-timeout": "9s", "signal": "HUP", "user": "me", "cwd": "/x",
 		"wait": "network", "name": "n", "boot": "-1", "lines": "7", "for": "running", "columns": "uuid", "sort": "memory", "filter": "name=web",
 		"recipe": "f", "set": "port=8080", "mirror": "http://archive.invalid/x", "distribution": "d", "release": "r", "variant": "v",
 		"via": "10.0.0.1", "dev": "eth1", "src": "10.0.0.2", "mtu": "1300", "advmss": "1200", "table": "100", "metric": "5", "priority": "7",

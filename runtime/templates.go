@@ -118,6 +118,10 @@ func TemplateOfFile(text string) (bool, error) { return template.RefersToFile(te
 // from elsewhere.
 func TemplateFile(t TemplateInfo) (path string, ok bool) { return template.FileOf(t.Source) }
 
+// ParseSnapshot returns the date of a snapshot in the one form that archives have. An invalid one is
+// an error.
+func ParseSnapshot(text string) (string, error) { return recipe.ParseSnapshot(text) }
+
 // CheckTemplate says whether there is a newer image where the template name came from.
 func (m *Manager) CheckTemplate(ctx context.Context, name string, o TemplateRefresh) (TemplateCheck, error) {
 	return m.templates.Check(ctx, name, o)

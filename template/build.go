@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -52,6 +53,7 @@ func (s *Store) Build(ctx context.Context, name string, o BuildOptions) (Image, 
 // A plan is what is known about a build before it has the lock of its name.
 type plan struct {
 	recipe recipe.Recipe // of busybox only the name
+	mirror string        // of the packages, with the date of a snapshot
 	base   Image         // the template on which it is a layer, if the recipe has From
 }
 
@@ -68,7 +70,7 @@ func (s *Store) plan(ctx context.Context, name string, o BuildOptions) (plan, er
 		switch {
 		case len(o.Set) > 0:
 			return plan{}, fail.New(fail.Usage, "template %s is created from croft itself and has no variables", name)
-		case o.Mirror != "":
+		case o.Mirror != "" || o.Snapshot != "":
 			return plan{}, fail.New(fail.Usage, "template %s is created from croft itself and uses no mirror", name)
 		}
 		return plan{recipe: recipe.Recipe{Name: name}}, nil
@@ -86,17 +88,46 @@ func (s *Store) plan(ctx context.Context, name string, o BuildOptions) (plan, er
 	if r, err = r.With(o.Set); err != nil {
 		return plan{}, err
 	}
-	if r.From != "" && o.Mirror != "" {
-		return plan{}, fail.New(fail.Usage, "template %s is a layer over %s, and has its package archives: --mirror cannot be used", name, r.From)
+	if r, err = r.SourceDate(os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
+		return plan{}, err
+	}
+	p := plan{}
+	if p.recipe, p.mirror, err = s.freeze(r, o); err != nil {
+		return plan{}, err
+	}
+	if r.From != "" && p.mirror != "" && p.mirror == o.Mirror {
+		return plan{}, fail.New(fail.Usage, "template %s is a layer over %s, and has its package archives: --mirror needs --snapshot, and {{snapshot}} in the URL", name, r.From)
 	}
 	if os.Geteuid() != 0 {
 		return plan{}, fail.New(fail.Permission, "only root can build templates")
 	}
-	p := plan{recipe: r}
 	if r.From != "" {
-		p.base, err = s.baseOf(ctx, r)
+		date, _ := recipe.ParseSnapshot(cmp.Or(o.Snapshot, r.Snapshot)) // freeze has checked it
+		p.base, err = s.baseOf(ctx, r, BuildSettings{Mirror: o.Mirror, Snapshot: date})
 	}
 	return p, err
+}
+
+// freeze returns r with the package archive of the date of a snapshot, if o or r has one, and
+// the mirror with the date in it.
+func (s *Store) freeze(r recipe.Recipe, o BuildOptions) (recipe.Recipe, string, error) {
+	distribution := r.Distribution
+	if r.From != "" {
+		distribution = s.distributionOf(r.From)
+	}
+	return r.Frozen(o.Snapshot, o.Mirror, distribution)
+}
+
+// distributionOf returns the distribution of a template, which may be missing yet; "" is unknown.
+func (s *Store) distributionOf(name string) string {
+	if im, err := s.Find(images.Ref{Name: name}); err == nil {
+		return im.Distribution
+	}
+	r, err := s.cookbook().Read(name)
+	if err == nil && r.From != "" && r.From != name {
+		return s.distributionOf(r.From)
+	}
+	return r.Distribution
 }
 
 // build builds p for a caller that has the name's lock.
@@ -115,7 +146,7 @@ func (s *Store) build(ctx context.Context, p plan, o BuildOptions) (Image, error
 	if err != nil {
 		return Image{}, err
 	}
-	j, err := recipe.Plan(r, tool, o.Mirror)
+	j, err := recipe.Plan(r, tool, p.mirror)
 	if err != nil {
 		return Image{}, err
 	}
@@ -133,6 +164,7 @@ func (s *Store) build(ctx context.Context, p plan, o BuildOptions) (Image, error
 	if im.Created = created; created.IsZero() {
 		im.Created, _ = r.Epoch() // checked with the recipe
 	}
+	im.Created = r.Clamped(im.Created)
 	return s.Commit(ctx, st, im, l)
 }
 

@@ -23,9 +23,10 @@ import (
 // buildFormat is part of the key of a layer. It changes if the same job gives another layer.
 const buildFormat = 1
 
-// baseOf returns the template on which r is a layer. A missing one is built or pulled.
-func (s *Store) baseOf(ctx context.Context, r recipe.Recipe) (Image, error) {
-	base, err := s.Ensure(ctx, r.From)
+// baseOf returns the template on which r is a layer. A missing one is pulled, or built with the
+// snapshot of with.
+func (s *Store) baseOf(ctx context.Context, r recipe.Recipe, with BuildSettings) (Image, error) {
+	base, err := s.ensure(ctx, r.From, with)
 	if err != nil {
 		return Image{}, fmt.Errorf("get template %s, on which %s is a layer: %w", r.From, r.Name, err)
 	}
@@ -48,13 +49,14 @@ func (s *Store) buildLayer(ctx context.Context, p plan, o BuildOptions) (Image, 
 		return Image{}, err
 	}
 	defer st.Remove()
-	j := recipe.PlanLayer(r, from.Created)
+	newest := r.Clamped(from.Created)
+	j := recipe.PlanLayer(r, newest)
 	key := layerKey(j, r, p.base.Digest, o.BuildSettings)
 	if im, ok := s.builtBefore(r.Name, key); ok && !o.NoCache {
 		s.Warn(fmt.Sprintf("template %s is unchanged: its recipe and template %s are the same; --no-cache builds it again, with the newest packages", r.Name, r.From))
 		return im.Image, s.UnpackMissing(ctx, im)
 	}
-	l, created, err := s.runLayer(ctx, st, from, j, o)
+	l, created, err := s.runLayer(ctx, st, from, newest, j, o)
 	if err != nil {
 		return Image{}, r.Explain(err)
 	}
@@ -66,6 +68,7 @@ func (s *Store) buildLayer(ctx context.Context, p plan, o BuildOptions) (Image, 
 			if im.Created = from.Created; created.After(im.Created) {
 				im.Created = created
 			}
+			im.Created = r.Clamped(im.Created)
 			return im
 		},
 		labels: map[string]string{images.LabelBuild: key},
@@ -83,6 +86,9 @@ func layerKey(j recipe.Job, r recipe.Recipe, base string, with images.BuildSetti
 	for _, name := range slices.Sorted(maps.Keys(with.Set)) {
 		fmt.Fprintf(h, "set %q %q\n", name, with.Set[name])
 	}
+	if with.Snapshot != "" || with.Mirror != "" {
+		fmt.Fprintf(h, "snapshot %q %q\n", with.Snapshot, with.Mirror)
+	}
 	return images.Sum(h).String()
 }
 
@@ -97,9 +103,9 @@ func (s *Store) builtBefore(name, key string) (images.Stored, bool) {
 	return im, err == nil && c.Config.Labels[images.LabelBuild] == key
 }
 
-// runLayer runs j over the image from, and stages a layer with what it has changed. It also
-// returns the date of the newest package index.
-func (s *Store) runLayer(ctx context.Context, st *images.Stage, from images.Stored, j recipe.Job, o BuildOptions) (l images.Layer, created time.Time, err error) {
+// runLayer runs j over the image from, and stages a layer with what it has changed, without times
+// later than newest. It also returns the date of the newest package index.
+func (s *Store) runLayer(ctx context.Context, st *images.Stage, from images.Stored, newest time.Time, j recipe.Job, o BuildOptions) (l images.Layer, created time.Time, err error) {
 	dirs, err := s.LayerDirs(from.Image)
 	if err != nil {
 		return l, created, err
@@ -119,7 +125,7 @@ func (s *Store) runLayer(ctx context.Context, st *images.Stage, from images.Stor
 		return l, created, err
 	}
 	o.Progress(Update{Step: "storing the image", Done: 85, Total: 100})
-	l, err = s.stageChanges(ctx, st, s.LowerDirs(from.Layers), r, packing{newest: from.Created})
+	l, err = s.stageChanges(ctx, st, s.LowerDirs(from.Layers), r, packing{newest: newest})
 	return l, created, err
 }
 

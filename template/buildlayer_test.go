@@ -77,6 +77,30 @@ scripts: {post-install: 'echo $word >/opt/script; echo "PS1=x" >>/etc/profile; r
 	}
 }
 
+// SOURCE_DATE_EPOCH is the latest time of a build.
+func TestSourceDateOfALayer(t *testing.T) {
+	roottest.NeedRoot(t)
+	embeddedBusybox(t)
+	s := newStore(t, Options{})
+	const text = "from: busybox\nfiles: [{path: /opt/word, content: x}]\nscripts: {post-install: 'touch /opt/now'}\n"
+	t.Setenv("SOURCE_DATE_EPOCH", "86400")
+	im, _, err := layerOver(t, s, text, BuildOptions{})
+	roottest.Must(t, err)
+	dirs, err := s.LayerDirs(im)
+	roottest.Must(t, err)
+	for _, name := range []string{"opt/word", "opt/now"} {
+		info, err := os.Stat(filepath.Join(dirs[0], name))
+		roottest.Must(t, err)
+		if at := info.ModTime().Unix(); at != 86400 || im.Created.Unix() != 86400 {
+			t.Errorf("%s is of %d, the image of %v", name, at, im.Created)
+		}
+	}
+	t.Setenv("SOURCE_DATE_EPOCH", "now")
+	if _, _, err := layerOver(t, s, text, BuildOptions{}); !fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), "SOURCE_DATE_EPOCH") {
+		t.Errorf("an invalid one: %v", err)
+	}
+}
+
 func TestBuildOfALayerRefuses(t *testing.T) {
 	roottest.NeedRoot(t)
 	embeddedBusybox(t)
@@ -91,9 +115,10 @@ func TestBuildOfALayerRefuses(t *testing.T) {
 		want string
 	}{
 		"a template that is missing": {"from: nothing-like-that\n", BuildOptions{}, `no template "nothing-like-that"`},
-		"a mirror":                   {"from: busybox\n", BuildOptions{BuildSettings: BuildSettings{Mirror: "http://mirror.example.org"}}, "--mirror cannot be used"},
+		"a mirror":                   {"from: busybox\n", BuildOptions{BuildSettings: BuildSettings{Mirror: "http://mirror.example.org"}}, "--mirror needs --snapshot"},
 		"a script that fails":        {"from: busybox\nscripts: {post-install: 'echo too bad; exit 3'}\n", BuildOptions{}, "the recipe's post-install script: too bad"},
 		"an owner who is missing":    {"from: busybox\nfiles: [{path: /x, content: x, owner: nobody-here}]\n", BuildOptions{}, "the recipe's owners: "},
+		"a snapshot":                 {"from: busybox\nsnapshot: 2026-01-01\n", BuildOptions{}, "no archive of snapshots of busybox"},
 		"no variable":                {"from: busybox\n", with("a", "b"), "it has none"},
 	} {
 		if _, _, err := layerOver(t, s, c.text, c.o); err == nil || !strings.Contains(err.Error(), c.want) || fail.Is(err, fail.Internal) {

@@ -29,6 +29,12 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 		}
 		return s.ensureFile(ctx, file)
 	}
+	return s.ensure(ctx, text, BuildSettings{})
+}
+
+// ensure is Ensure of what is no file. A template that is built has the settings with, if its recipe
+// has no snapshot of its own.
+func (s *Store) ensure(ctx context.Context, text string, with BuildSettings) (Image, error) {
 	if refersElsewhere(text) {
 		return s.ensurePulled(ctx, text)
 	}
@@ -44,7 +50,10 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 		return Image{}, err
 	}
 	if r.Name != busybox.Name {
-		_, rerr := s.cookbook().Read(r.Name)
+		own, rerr := s.cookbook().Read(r.Name)
+		if own.Snapshot != "" {
+			with = BuildSettings{}
+		}
 		switch {
 		case fail.Is(rerr, fail.NotFound) && isFile(r.Name):
 			return Image{}, fail.New(fail.NotFound, "no template %q; the file of this name is ./%s", r.Name, r.Name).WithHint("--template ./%s", r.Name)
@@ -53,7 +62,11 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 				WithHint("croft template list; croft template recipe")
 		}
 	}
-	p, err := s.plan(ctx, r.Name, BuildOptions{})
+	o := BuildOptions{BuildSettings: with}
+	if r.Name == busybox.Name {
+		o = BuildOptions{}
+	}
+	p, err := s.plan(ctx, r.Name, o)
 	if err != nil {
 		return Image{}, err
 	}
@@ -75,7 +88,7 @@ func (s *Store) Ensure(ctx context.Context, text string) (Image, error) {
 	if r.Name != busybox.Name {
 		s.Warn(fmt.Sprintf("template %s does not exist yet; building it", r.Name))
 	}
-	made, err := s.build(ctx, p, BuildOptions{})
+	made, err := s.build(ctx, p, o)
 	if err != nil {
 		return Image{}, fmt.Errorf("build template %s: %w", r.Name, err)
 	}

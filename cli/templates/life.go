@@ -67,8 +67,8 @@ imported again if the file has changed. Existing VPSs keep the old image until
 "croft rebase" gives them the new one; "croft list --filter outdated=true" lists them.
 Prints each template that has changed as NAME@DIGEST.
 
-A template that was built keeps the values of --set and the --mirror of its build. This
-build has them too; --set and --mirror replace them, and the new template keeps those.
+A template that was built keeps --set, --mirror and --snapshot of its build. This build has
+them too; the options here replace them, and the new template keeps those.
 
 --all updates every template whose origin croft knows, and prints a message for each
 other one.`,
@@ -76,7 +76,7 @@ other one.`,
 			{Name: "all", Short: "a", Usage: "update every template"},
 			InsecureOption(),
 			setOption("value of a variable of the recipe; may be repeated"),
-			mirrorOption("package archive of the distribution"),
+			mirrorOption("package archive of the distribution"), snapshotOption(),
 			{Name: "verbose", Short: "v", Usage: "print the output of tools that build on stderr"},
 		},
 		Synonyms: []string{"upgrade", "refresh"},
@@ -93,7 +93,7 @@ func templateUpdate(ctx context.Context, i *command.Invocation) error {
 	if all != (len(i.Words) == 0) {
 		return command.UsageError("template update takes a NAME or --all")
 	}
-	for _, option := range []string{"set", "mirror"} {
+	for _, option := range []string{"set", "mirror", "snapshot"} {
 		if all && i.Has(option) {
 			return command.UsageError("--%s cannot be used with --all: the recipes have different settings", option)
 		}

@@ -37,7 +37,7 @@ func templateBuildVerb(a *command.App) *cmdline.Verb {
 	return &cmdline.Verb{
 		Name: "build", Args: "NAME", Words: command.RecipeNames,
 		Summary:  "build a template from its recipe",
-		Examples: []string{"croft template build debian-12", "croft template build --recipe web.yaml web"},
+		Examples: []string{"croft template build debian-12", "croft template build debian-13 --snapshot 2026-01-01", "croft template build --recipe web.yaml web"},
 		About: `A template that exists is built again; existing VPSs keep the old one. Prints the
 new template as NAME@DIGEST. Needs the tool that installs the distribution, for
 example mmdebstrap or debootstrap. With --recipe, NAME may be left out: the
@@ -48,11 +48,16 @@ If the recipe, its files and that template are the same as before, nothing is bu
 --no-cache builds the layer again, with the newest packages. Other recipes are
 always built again.
 
-The template keeps --set and --mirror for "croft template update", in its config:
-"croft template inspect" shows them, and a registry gets them with a push.`,
+--snapshot takes the packages of a date, from the archive of snapshots that Debian and
+Ubuntu have. The same recipe and date give the same digest. A --mirror must have
+{{snapshot}} where the date goes, as in 20260101T000000Z.
+
+The template keeps --set, --mirror and --snapshot for "croft template update", in its
+config: "croft template inspect" shows them, and a registry gets them with a push.`,
 		Options: []cmdline.Option{
 			{Name: "recipe", Short: "r", Placeholder: "FILE", Usage: "recipe file (default: the recipe NAME of /etc/croft/recipes or of croft)"},
 			mirrorOption("package archive of the distribution (default: the recipe's)"),
+			snapshotOption(),
 			setOption("value of a variable of the recipe; may be repeated"),
 			{Name: "no-cache", Usage: "build a layer again that has not changed"},
 			{Name: "verbose", Short: "v", Usage: "print the output of the tool on stderr"},
@@ -84,9 +89,15 @@ func setOption(usage string) cmdline.Option {
 	return cmdline.Option{Name: "set", Placeholder: "NAME=VALUE", Many: true, Usage: usage}
 }
 
-// buildSettings returns what --set and --mirror say.
+func snapshotOption() cmdline.Option {
+	return cmdline.Option{Name: "snapshot", Placeholder: "DATE", Usage: "packages of a date, for example 2026-01-01 or 20260101T083000Z"}
+}
+
+// buildSettings returns what --set, --mirror and --snapshot say.
 func buildSettings(i *command.Invocation) runtime.TemplateSettings {
-	return runtime.TemplateSettings{Set: recipeVariables(i), Mirror: command.Get(i, "mirror", values.Mirror)}
+	return runtime.TemplateSettings{
+		Set: recipeVariables(i), Mirror: command.Get(i, "mirror", values.Mirror), Snapshot: command.Get(i, "snapshot", runtime.ParseSnapshot),
+	}
 }
 
 // recipeVariables returns the values of --set.

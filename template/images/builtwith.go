@@ -11,6 +11,8 @@ import (
 type BuildSettings struct {
 	Set    map[string]string `json:"set,omitempty"`    // values of the recipe's variables
 	Mirror string            `json:"mirror,omitempty"` // URL of the distribution's packages
+	// Snapshot is the date of the package archive: 2026-01-01 or 20260101T000000Z.
+	Snapshot string `json:"snapshot,omitempty"`
 }
 
 // labelBuiltWith is the label of a config with its BuildSettings, as JSON. It is missing if there are
@@ -39,11 +41,11 @@ func (b BuildSettings) With(more BuildSettings) BuildSettings {
 	set := map[string]string{}
 	maps.Copy(set, b.Set)
 	maps.Copy(set, more.Set)
-	return BuildSettings{Set: set, Mirror: cmp.Or(more.Mirror, b.Mirror)}
+	return BuildSettings{Set: set, Mirror: cmp.Or(more.Mirror, b.Mirror), Snapshot: cmp.Or(more.Snapshot, b.Snapshot)}
 }
 
 // Empty reports whether b has no settings.
-func (b BuildSettings) Empty() bool { return len(b.Set) == 0 && b.Mirror == "" }
+func (b BuildSettings) Empty() bool { return len(b.Set) == 0 && b.Mirror == "" && b.Snapshot == "" }
 
 // parseBuildSettings reads a label. One that croft has not written gives no settings.
 func parseBuildSettings(label string) (b BuildSettings) {

@@ -44,6 +44,9 @@ func (r Recipe) valueFlaws() flaws {
 	if _, err := r.Epoch(); err != nil && r.Released != "" {
 		f.add(path("released"), "%v", err)
 	}
+	if _, err := ParseSnapshot(r.Snapshot); err != nil && r.Snapshot != "" {
+		f.add(path("snapshot"), "%v", err)
+	}
 	if r.Architecture != "" && GoArch(r.Architecture) == "" {
 		f.add(path("architecture"), "unknown architecture %q", r.Architecture)
 	}
@@ -207,6 +210,9 @@ func isWord(s, more string) bool {
 // Epoch returns the day of the release. Files that a build creates get this time,
 // so that two builds give the same files.
 func (r Recipe) Epoch() (time.Time, error) {
+	if r.sourceDate != nil {
+		return *r.sourceDate, nil
+	}
 	t, err := time.Parse(time.DateOnly, r.Released)
 	if err != nil {
 		return t, fmt.Errorf("released: invalid date %q (for example 2023-06-10)", r.Released)

@@ -79,6 +79,7 @@ var debootstrapScripts = map[string]string{"ubuntu": "gutsy", "devuan": "ceres",
 
 // planDebian completes j with the commands that create a root filesystem of r.
 func planDebian(j *Job, r Recipe, mirror string, after []string) {
+	after = append(after, r.restoreSources(j.Files)...)
 	for i, p := range r.Repositories {
 		j.Files[fmt.Sprintf("repository-%d.sources", i)] = p.deb822()
 	}
@@ -118,6 +119,8 @@ func mmdebstrapCommand(r Recipe, keyring, mirror string, after []string) []strin
 	}
 	args = append(args, r.Suite, "-")
 	switch {
+	case r.frozen != nil:
+		args = append(args, r.frozen.debianLines(r)...)
 	case mirror != "":
 		args = append(args, mirror)
 	case r.Mirror != "":
@@ -139,6 +142,8 @@ func debootstrapScript(r Recipe, keyring, mirror string, after []string) string 
 	}
 	script := debootstrapScripts[r.Distribution]
 	switch {
+	case r.frozen != nil:
+		bootstrap = append(bootstrap, r.frozen.base())
 	case mirror == "" && r.Mirror != "":
 		bootstrap = append(bootstrap, strings.Fields(r.sources()[0])[1])
 	case mirror != "":
@@ -157,6 +162,8 @@ func debootstrapScript(r Recipe, keyring, mirror string, after []string) string 
 	line(`printf '#!/bin/sh\nexit 101\n' >"$1/usr/sbin/policy-rc.d"`)
 	line(`chmod 755 "$1/usr/sbin/policy-rc.d"`)
 	switch {
+	case r.frozen != nil:
+		line(`printf '%%s\n' %s >"$1/etc/apt/sources.list"`, quoted(r.frozen.debianLines(r)...))
 	case mirror == "" && r.Mirror != "":
 		line(`printf '%%s\n' %s >"$1/etc/apt/sources.list"`, quoted(r.sources()...))
 	case mirror == "" && !r.isRolling():
@@ -193,8 +200,10 @@ func debootstrapScript(r Recipe, keyring, mirror string, after []string) string 
 // separate updates.
 func (r Recipe) isRolling() bool { return slices.Contains([]string{"sid", "unstable"}, r.Suite) }
 
-// acceptsExpired reports whether expired package indexes are accepted.
-func (r Recipe) acceptsExpired() bool { return r.CheckValidUntil != nil && !*r.CheckValidUntil }
+// acceptsExpired reports whether expired package indexes are accepted, as those of a snapshot.
+func (r Recipe) acceptsExpired() bool {
+	return r.frozen != nil || r.CheckValidUntil != nil && !*r.CheckValidUntil
+}
 
 // deb822 returns p as a file for /etc/apt/sources.list.d, with the key in it
 // (sources.list(5), apt 2.3.10).

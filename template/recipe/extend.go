@@ -18,7 +18,7 @@ func (r Recipe) extended(c Recipe) Recipe {
 		from string
 	}{
 		{&out.Description, c.Description}, {&out.Distribution, c.Distribution}, {&out.Release, c.Release},
-		{&out.Suite, c.Suite}, {&out.Released, c.Released}, {&out.Variant, c.Variant}, {&out.Architecture, c.Architecture},
+		{&out.Suite, c.Suite}, {&out.Released, c.Released}, {&out.Snapshot, c.Snapshot}, {&out.Variant, c.Variant}, {&out.Architecture, c.Architecture},
 		{&out.Init, c.Init}, {&out.ContainerEnv, c.ContainerEnv}, {&out.From, c.From}, {&out.Proxy, c.Proxy},
 		{&out.Mirror, c.Mirror}, {&out.KeyringPackage, c.KeyringPackage},
 	} {

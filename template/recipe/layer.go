@@ -19,6 +19,9 @@ const AptGet = "apt-get"
 // nothing and reads nothing. Files of the recipe get the time at.
 func PlanLayer(r Recipe, at time.Time) Job {
 	j := Job{Tool: AptGet, Marks: debianFamily().marks, Files: map[string]string{}, Proxy: r.Proxy, Archives: r.archives("")}
+	if r.frozen != nil {
+		j.Archives = append(j.Archives, r.frozen.base())
+	}
 	j.Env = []string{"PATH=" + buildPath, "HOME=/tmp/croft", "TMPDIR=/tmp/croft", "LC_ALL=C.UTF-8", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", at.Unix())}
 	if r.Scripts.PreInstall != "" {
 		j.Files["pre-install"] = r.Scripts.PreInstall
@@ -83,7 +86,12 @@ func layerScript(r Recipe, after []string) string {
 	if len(r.Packages) > 0 {
 		b.WriteString(layerPolicy)
 		line(`in="chroot $1 /usr/bin/env -i PATH=%s LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH`+passProxies+`"`, buildPath)
-		update := "$in apt-get --quiet --error-on=any"
+		sources := ""
+		if r.frozen != nil {
+			b.WriteString(r.frozen.layerSources())
+			sources = " $sources"
+		}
+		update := "$in apt-get --quiet --error-on=any" + sources
 		if r.acceptsExpired() {
 			update += " -o Acquire::Check-Valid-Until=false"
 		}
@@ -91,7 +99,7 @@ func layerScript(r Recipe, after []string) string {
 		line("%s update", update)
 		line("%s", printDates)
 		line(`echo "I: installing packages..." >&2`)
-		line(`$in apt-get --quiet --yes --no-install-recommends install %s`, shellescape.QuoteCommand(r.Packages))
+		line(`$in apt-get --quiet --yes%s --no-install-recommends install %s`, sources, shellescape.QuoteCommand(r.Packages))
 	}
 	for _, command := range after {
 		line("%s", command)

@@ -2,6 +2,8 @@
 // root filesystem of a recipe, and confines that command.
 package recipe
 
+import "time"
+
 // A Recipe describes how to build a template: docs/templates.md.
 type Recipe struct {
 	Name         string            `yaml:"-" json:"name"`     // of its file, without .yaml
@@ -20,6 +22,7 @@ type Recipe struct {
 	Environment  map[string]string `yaml:"environment" json:"environment"`
 	Components   []string          `yaml:"components" json:"components"`
 	Mirror       string            `yaml:"mirror" json:"mirror"`     // the URL of the package archive; "" is the tool's default
+	Snapshot     string            `yaml:"snapshot" json:"snapshot"` // the date of the package archive; "" is today
 	Packages     []string          `yaml:"packages" json:"packages"` // -name removes an inherited one
 	Repositories []Repository      `yaml:"repositories" json:"repositories"`
 	Scripts      Scripts           `yaml:"scripts" json:"scripts"`
@@ -42,7 +45,9 @@ type Recipe struct {
 	// snapshot. Nil is true.
 	CheckValidUntil *bool `yaml:"check-valid-until" json:"checkValidUntil,omitempty"`
 
-	places map[string]place `yaml:"-"` // of packages: packageName
+	places     map[string]place `yaml:"-"` // of packages: packageName
+	frozen     *frozen          `yaml:"-"` // the package archive of Snapshot: Frozen
+	sourceDate *time.Time       `yaml:"-"` // in the place of Released: SourceDate
 }
 
 // A Repository is a package archive in addition to the distribution's own. Suites and

@@ -97,7 +97,8 @@ func (r Recipe) replace(values map[string]string, wrong *flaws) Recipe {
 		}
 		return out
 	}
-	r.Packages, r.Proxy, r.Mirror = all(r.Packages), in(r.Proxy), in(r.Mirror)
+	r.Packages, r.Proxy = all(r.Packages), in(r.Proxy)
+	r.Mirror = strings.Join(all(strings.Split(r.Mirror, snapshotMark)), snapshotMark) // a mirror can have it without a variable
 	r.Environment = maps.Clone(r.Environment)
 	for k, v := range r.Environment {
 		r.Environment[k] = in(v)
