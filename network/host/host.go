@@ -31,6 +31,7 @@ type Host struct {
 	LockFile string // "" is DefaultLockFile
 	Root     string // croft's own, of which one has networks in a network namespace
 	Register string // the directory that says which; "" does not ask
+	Seen     string // the directory for notes about rules that were right; "" keeps none
 
 	warn func(string)
 	nl   *netlink.Handle

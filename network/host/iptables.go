@@ -53,12 +53,16 @@ func toolNames(six bool) []string {
 }
 
 // ensureRules compares the wanted rules with the output of iptables-save, one
-// process for each family. Only if something is missing it takes the lock and
-// repairs.
+// process for each family, unless they are those that were right before. Only if
+// something is missing it takes the lock and repairs.
 func (h *Host) ensureRules(ctx context.Context, p network.HostPlan) error {
 	for _, six := range []bool{false, true} {
 		want := p.RulesOf(six)
 		if len(want) == 0 {
+			continue
+		}
+		kernel := h.rulesInKernel(six)
+		if h.seenRight(p.Network, six, want, kernel) {
 			continue
 		}
 		saved, err := savedRules(ctx, six)
@@ -66,6 +70,7 @@ func (h *Host) ensureRules(ctx context.Context, p network.HostPlan) error {
 			return err
 		}
 		if saved.Matches(p.Network, want) {
+			h.noteRight(p.Network, six, want, kernel)
 			continue
 		}
 		if err := h.repairRules(ctx, p.Network, six, want); err != nil {
@@ -129,6 +134,7 @@ func openIPTables(six bool) (*iptables.IPTables, error) {
 // removeRules removes the network's rules, and croft's chains that are empty
 // then, with their jumps. The caller holds the lock.
 func (h *Host) removeRules(ctx context.Context, p network.HostPlan) error {
+	h.forgetRules(p.Network)
 	var errs []error
 	for _, six := range []bool{false, true} {
 		if len(p.RulesOf(six)) == 0 {

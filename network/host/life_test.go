@@ -106,6 +106,7 @@ func TestEnsureRepairs(t *testing.T) {
 		"sysctl -q net.ipv6.conf.all.forwarding=0",
 	} {
 		words := strings.Fields(strings.Replace(damage, "fd00:1:2::2", p.addr(0, true).String(), 1))
+		p.ensure(t) // it notes that all rules are right
 		run(t, words[0], words[1:]...)
 		p.ensure(t)
 		if diff := cmp.Diff(before, everything(t)); diff != "" {

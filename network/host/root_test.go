@@ -36,7 +36,7 @@ func newHost(t *testing.T) *Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.LockFile = filepath.Join(t.TempDir(), "lock")
+	h.LockFile, h.Seen = filepath.Join(t.TempDir(), "lock"), filepath.Join(t.TempDir(), "rules")
 	t.Cleanup(func() { h.Close() })
 	run(t, "ip", "link", "set", "lo", "up")
 	return h

@@ -80,6 +80,10 @@ func DraftConfigured(d *state.Draft) string { return filepath.Join(d.Dir, config
 
 const configured = "configured"
 
+// SeenRules is the directory with notes about the host's rules, forgotten when the host
+// reboots.
+func SeenRules(s *state.Store) string { return filepath.Join(s.RunRoot, "rules") }
+
 // MonitorLog is the log of the VPS's monitor. It outlives the boots of the VPS.
 func MonitorLog(s *state.Store, name vps.Name) string {
 	return filepath.Join(s.LogDir(name), "monitor.log")
