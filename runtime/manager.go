@@ -115,7 +115,7 @@ func New(o Options) (*Manager, error) {
 			networks: hostnet.Networks{Open: func() (*host.Host, error) {
 				h, err := host.NewHost(warn)
 				if err == nil {
-					h.Root, h.Register = store.Root, state.HostDir
+					h.Root, h.Register, h.Seen = store.Root, state.HostDir, paths.SeenRules(store)
 				}
 				return h, err
 			}},
@@ -127,7 +127,7 @@ func New(o Options) (*Manager, error) {
 			mounts:     mounts.Access{},
 			criu:       checkpoint.Criu{},
 			limits:     hostKernel{},
-			host:       func() (hostfacts.Facts, error) { return readHost(cgroups, store) },
+			host:       sync.OnceValues(func() (hostfacts.Facts, error) { return readHost(cgroups, store) }),
 			unused:     store.Unused,
 			sleep:      time.Sleep,
 			capacity:   sync.OnceValue(hostfacts.Capacity),

@@ -4,6 +4,7 @@ package trace
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,15 +70,26 @@ func Environment() []string {
 	return []string{Variable + "=" + path}
 }
 
-// Span begins an event, which ends when the caller calls end.
+// Span begins an event, which ends when the caller calls end. It has the CPU time of the
+// process meanwhile: the rest is waiting.
 func Span(words ...string) (end func()) {
 	if trace.Load() == nil {
 		return func() {}
 	}
-	began, thread := now(), unix.Gettid()
+	began, thread, used := now(), unix.Gettid(), cpuTime()
 	return func() {
-		write(event{Name: strings.Join(words, " "), Phase: "X", Time: began, Duration: now() - began, Thread: thread})
+		write(event{
+			Name: strings.Join(words, " "), Phase: "X", Time: began, Duration: now() - began, Thread: thread,
+			Args: map[string]string{"cpu": fmt.Sprintf("%.2f ms", (cpuTime()-used)/1e3)},
+		})
 	}
+}
+
+// cpuTime returns what all threads of this process have used, in microseconds.
+func cpuTime() float64 {
+	var r unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &r)
+	return float64(r.Utime.Nano()+r.Stime.Nano()) / 1e3
 }
 
 // Instant writes an event without a duration.

@@ -120,9 +120,10 @@ func costEnabled(qos string, d bundles.Disk) bool {
 // hasBFQ reports whether the kernel has the I/O scheduler BFQ: it is built in, or its
 // module is loaded.
 func hasBFQ() bool {
-	files, _ := filepath.Glob("/sys/block/*/queue/scheduler") // the pattern is valid
-	for _, file := range files {
-		if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), "bfq") {
+	const blocks = "/sys/block"
+	disks, _ := os.ReadDir(blocks) // a host without it has no disks
+	for _, disk := range disks {
+		if text, err := os.ReadFile(filepath.Join(blocks, disk.Name(), "queue/scheduler")); err == nil && strings.Contains(string(text), "bfq") {
 			return true
 		}
 	}

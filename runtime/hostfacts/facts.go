@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,9 +43,10 @@ type Facts struct {
 	Impassable string
 }
 
-// Read reads the facts. cgroups is the cgroup manager that the user asks for.
+// Read reads the facts. cgroups is the cgroup manager that the user asks for. Callers may
+// append to the devices of copies.
 func Read(cgroups container.CgroupManager) (Facts, error) {
-	f := Facts{Cgroups: cgroups.Resolve(), Arch: runtime.GOARCH, Devices: optionalDevices()}
+	f := Facts{Cgroups: cgroups.Resolve(), Arch: runtime.GOARCH, Devices: slices.Clip(optionalDevices())}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return Facts{}, fmt.Errorf("cannot read the host's boot id: %w", err)
