@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ import (
 // the kernel can mount it without quotas alone.
 func newQuotaSite(t *testing.T, mkfs ...string) *site {
 	t.Helper()
-	image := newImage(t, "quota", mkfs...)
+	image := newImage(t, "quota-"+filepath.Base(mkfs[0]), mkfs...)
 	if !image.mount("loop,prjquota") {
 		if !image.mount("loop,ro") && !image.mount("loop") {
 			t.Fatal("the file system cannot be mounted at all")

@@ -21,9 +21,9 @@ import (
 // as long as that is the same, they are right. Rules of an iptables that does not use nf_tables
 // (iptables-legacy) are compared each time.
 
-// rulesInKernel returns a checksum of all rules in croft's chains, and in those that jump to
-// them, in their order, without their counters. It is "" if the kernel's nf_tables has none of
-// croft's, or one that cannot be read.
+// rulesInKernel returns a checksum of all rules in the chains of croft, and in those that jump to
+// them, in their order, without their counters. It is "" if nf_tables has no rules in the chains
+// of croft, or one that cannot be read.
 func (h *Host) rulesInKernel(six bool) string {
 	family := nftables.TableFamilyIPv4
 	if six {
