@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -10,12 +11,16 @@ import (
 // Every kind of init boots clean, reboots and powers off from inside, and
 // stops by its own shutdown. In a short run it does so once.
 func TestDebian(t *testing.T) {
-	for _, c := range []struct{ template, release string }{
+	all := []struct{ template, release string }{
 		{"debian-12", "12"},
 		{"debian-13", "13"},
 		{"debian-12-sysvinit", "12"},
 		{"debian-12-openrc", "12"},
-	} {
+	}
+	if os.Getenv("FULL") != "" {
+		all = append(all, struct{ template, release string }{"debian-11", "11"})
+	}
+	for _, c := range all {
 		t.Run(c.template, func(t *testing.T) {
 			hostAsBefore(t)
 			vps := boot(t, c.template)

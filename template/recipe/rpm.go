@@ -20,11 +20,11 @@ const rpmDatabase = "/usr/lib/sysimage/rpm"
 // mounts is no file of a package.
 const rpmMacros = "%_dbpath " + rpmDatabase + "\n%_netsharedpath /dev:/proc:/sys:/run\n"
 
-// rpmOwnDatabase writes the database anew with the new system's own rpm: other releases have
+// rpmOwnDatabase writes the database again with the new system's own rpm: other releases have
 // another format and another place.
 const rpmOwnDatabase = `if [ -x "$1/usr/bin/rpmdb" ]; then
 	rpmdb --root "$1" --exportdb >/tmp/croft/rpmdb
-	rm -rf "$1` + rpmDatabase + `"/*
+	find "$1` + rpmDatabase + `" -mindepth 1 -delete
 	chroot "$1" /usr/bin/rpmdb --importdb </tmp/croft/rpmdb
 fi`
 
