@@ -86,7 +86,7 @@ var arrows = map[string][]string{
 	"network/host":        {"network", "internal/inside", "internal/nsthread", "internal/vps", "internal/flock"},
 	"network/guest":       nil,
 	"template": {
-		"template/archive", "template/backups", "template/blobs", "template/busybox", "template/egress", "template/facts", "template/images", "template/layer", "template/recipe", "template/registry", "template/rootfs", "template/rootfs/tree", "template/signatures", "template/streams", "template/transfer", "template/trust",
+		"template/archive", "template/backups", "template/blobs", "template/busybox", "template/confine", "template/egress", "template/facts", "template/images", "template/layer", "template/recipe", "template/registry", "template/rootfs", "template/rootfs/tree", "template/signatures", "template/streams", "template/transfer", "template/trust",
 		"internal/initkind", "internal/nsthread", "internal/atomicfile",
 	},
 	"template/images": {
@@ -103,7 +103,9 @@ var arrows = map[string][]string{
 	"template/rootfs/diskfile":     {"internal/flock", "internal/nsthread"},
 	"template/rootfs/quotadir":     {"template/rootfs/diskfile"},
 	"template/rootfs/tree":         {"template/layer", "template/rootfs", "internal/removetree"},
-	"template/recipe":              {"template/busybox", "template/layer", "internal/initkind", "internal/nsthread"},
+	"template/recipe":              {"template/busybox", "template/confine", "template/layer", "template/recipe/hostpackages", "internal/initkind"},
+	"template/recipe/hostpackages": nil,
+	"template/confine":             {"template/layer", "internal/nsthread"},
 	"template/busybox":             {"template/layer"},
 	"template/roottest":            {"internal/nsthread"},
 	"template/registry":            {"template/transfer"},
@@ -179,7 +181,7 @@ var alone = map[string][]string{
 
 // pure packages decide and do not act. They read no file, open no socket and
 // start no program, so their results depend on their arguments alone.
-var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/fit", "internal/identity", "runtime/endreason", "runtime/restarts", "runtime/doctor", "runtime/foreign", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes", "internal/ssh", "template/layer/delta", "template/trust"}
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/fit", "internal/identity", "runtime/endreason", "runtime/restarts", "runtime/doctor", "runtime/foreign", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes", "internal/ssh", "template/layer/delta", "template/recipe/hostpackages", "template/trust"}
 
 // acting is what a pure package does not import, and which names it may use
 // nevertheless: constants, and types of values.

@@ -13,6 +13,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/template/busybox"
+	"croft/template/confine"
 	"croft/template/egress"
 	"croft/template/images"
 	"croft/template/layer"
@@ -193,7 +194,7 @@ func (s *Store) run(ctx context.Context, st *images.Stage, j recipe.Job, o Build
 	return l, created, err
 }
 
-// execute runs j. mount mounts a root filesystem for it, see recipe.Sandbox. use reads what j prints. execute
+// execute runs j. mount mounts a root filesystem for it, see confine.Sandbox. use reads what j prints. execute
 // returns the date of the newest package index.
 func (s *Store) execute(ctx context.Context, st *images.Stage, j recipe.Job, o BuildOptions, mount func() (*os.File, error), use func(ctx context.Context, stdout io.Reader) error) (newest time.Time, err error) {
 	if err := buildDir(st, j, s.o.BuildIDs); err != nil {
@@ -203,7 +204,7 @@ func (s *Store) execute(ctx context.Context, st *images.Stage, j recipe.Job, o B
 	defer cancel()
 	network := egress.New(egress.Options{Upstream: j.Proxy, Named: j.Archives})
 	defer network.Close()
-	cmd := j.Command(inner, s.o.BuildIDs, egress.Env()...)
+	cmd := confine.Command(inner, j.Shell, slices.Concat(j.Env, egress.Env()), s.o.BuildIDs)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return newest, err
@@ -217,7 +218,7 @@ func (s *Store) execute(ctx context.Context, st *images.Stage, j recipe.Job, o B
 		return newest, err
 	}
 	t := &toolOutput{tool: j.Tool, marks: j.Marks, to: o.Progress, log: o.Log, refused: network.Refused}
-	sandbox := recipe.Sandbox{Dir: st.Path(buildDirName), Archives: j.Archives, Mount: mount, Enter: network.Enter}
+	sandbox := confine.Sandbox{Dir: st.Path(buildDirName), Archives: j.Archives, Mount: mount, Enter: network.Enter}
 	release, err := sandbox.Start(cmd.Start)
 	defer release()
 	if err != nil {

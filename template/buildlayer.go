@@ -15,6 +15,7 @@ import (
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"croft/internal/fail"
+	"croft/template/confine"
 	"croft/template/images"
 	"croft/template/recipe"
 	"croft/template/rootfs"
@@ -112,7 +113,7 @@ func (s *Store) runLayer(ctx context.Context, st *images.Stage, from images.Stor
 	}
 	r := rootfs.Rootfs{
 		Layers: dirs, Dir: st.Path("changes"), Target: st.Path("root"), Scratch: st.Path("layers"), Whole: true,
-		First: s.o.BuildIDs, Size: recipe.IDs,
+		First: s.o.BuildIDs, Size: confine.IDs,
 	}
 	if err := r.Make(); err != nil {
 		return l, created, err

@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"encoding/hex"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
+
+	"croft/template/confine"
 )
 
 // isArmored reports whether text looks like an armored OpenPGP public key.
@@ -34,7 +35,7 @@ func (r Recipe) keyFlaws() flaws {
 		if !isCleanPath(file) || !isWord(file[1:], "/._-+@") {
 			f.add(path("keyring", i), "keyring: path %q is not absolute, or invalid", file)
 		}
-		if slices.ContainsFunc(append(slices.Clone(hidden), "/tmp"), func(dir string) bool { return strings.HasPrefix(file, dir+"/") }) {
+		if confine.Hides(file) {
 			f.add(path("keyring", i), "keyring: a build does not see %s: use a file in /etc or /usr, or key", file)
 		}
 	}

@@ -6,16 +6,14 @@ import (
 	"time"
 
 	"al.essio.dev/pkg/shellescape"
-)
 
-// RootDir is where a layer's job has the root filesystem: the template's, with an empty
-// layer above it that takes all changes.
-const RootDir = "/tmp/croft/root"
+	"croft/template/confine"
+)
 
 // AptGet is the tool of a job that adds packages to a template.
 const AptGet = "apt-get"
 
-// PlanLayer returns the job that makes the changes of r, which has From, in RootDir. It runs
+// PlanLayer returns the job that makes the changes of r, which has From, in confine.RootDir. It runs
 // nothing and reads nothing. Files of the recipe get the time at.
 func PlanLayer(r Recipe, at time.Time) Job {
 	j := Job{Tool: AptGet, Marks: debianFamily().marks, Files: map[string]string{}, Proxy: r.Proxy, Archives: r.archives("")}
@@ -35,7 +33,7 @@ func PlanLayer(r Recipe, at time.Time) Job {
 
 // layerMounts gives a job what programs in the root filesystem "$1" need, on mounts of its
 // own: devices, /proc, empty /tmp and /run, and no resolvers.
-const layerMounts = `set -- ` + RootDir + `
+const layerMounts = `set -- ` + confine.RootDir + `
 mkdir -p "$1/proc" "$1/dev" "$1/tmp" "$1/run" "$1/etc"
 mount --rbind /proc "$1/proc"
 mount -t tmpfs -o mode=755 tmpfs "$1/dev"

@@ -1,5 +1,5 @@
-// Package recipe reads recipes of templates. It plans the command that builds the
-// root filesystem of a recipe, and confines that command.
+// Package recipe reads recipes of templates, and plans the script that builds the root
+// filesystem of one with the tool of its distribution.
 package recipe
 
 import "time"

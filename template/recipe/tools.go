@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"croft/internal/fail"
+	"croft/template/recipe/hostpackages"
 )
 
 // A tool is a program of a distribution that creates a root filesystem.
@@ -70,7 +71,7 @@ func workshopOf(r Recipe) workshop {
 	}
 	lacks := w.missing
 	for i := 0; len(w.missing) > 0 && i < len(f.tools); i++ {
-		if _, install := packagesFor(f.tools[i].missing(), isHere); install != "" {
+		if _, install := hostpackages.For(f.tools[i].missing(), isHere); install != "" {
 			lacks = f.tools[i].missing()
 			break
 		}
@@ -83,7 +84,7 @@ func workshopOf(r Recipe) workshop {
 			break
 		}
 	}
-	w.packages, w.install = packagesFor(lacks, isHere)
+	w.packages, w.install = hostpackages.For(lacks, isHere)
 	return w
 }
 

@@ -1,4 +1,6 @@
-package recipe
+// Package hostpackages is the table of the packages that bring the tools of distributions to a
+// host, for its package manager.
+package hostpackages
 
 import (
 	"cmp"
@@ -11,12 +13,12 @@ var managers = []struct{ program, install string }{
 	{"apt-get", "apt-get install"}, {"apk", "apk add"}, {"dnf", "dnf install"}, {"pacman", "pacman -S"}, {"zypper", "zypper install"},
 }
 
-// hostPackages are the packages that bring a tool or keys to a host, by its package manager.
+// table has the packages that bring a tool or keys to a host, by its package manager.
 // What is not here may be missing in that distribution.
-func hostPackages() map[string]map[string]string {
+func table() map[string]map[string]string {
 	return map[string]map[string]string{
-		mmdebstrap:               {"apt-get": "mmdebstrap", "dnf": "mmdebstrap"},
-		debootstrap:              {"apt-get": "debootstrap", "apk": "debootstrap", "dnf": "debootstrap", "pacman": "debootstrap", "zypper": "debootstrap"},
+		"mmdebstrap":             {"apt-get": "mmdebstrap", "dnf": "mmdebstrap"},
+		"debootstrap":            {"apt-get": "debootstrap", "apk": "debootstrap", "dnf": "debootstrap", "pacman": "debootstrap", "zypper": "debootstrap"},
 		"dnf5":                   {"dnf": "dnf5"},
 		"dnf":                    {"apt-get": "dnf", "dnf": "dnf", "zypper": "dnf"},
 		"zypper":                 {"apt-get": "zypper", "dnf": "zypper", "zypper": "zypper"},
@@ -38,10 +40,10 @@ func hostPackages() map[string]map[string]string {
 // projects are the names of programs' own projects, where the program has another name.
 var projects = map[string]string{"xbps-install": "xbps", "apk": "apk-tools", "apk.static": "apk-tools-static", "pacman-key": "pacman"}
 
-// packagesFor returns the packages that bring what a host lacks, programs and packages, and
+// For returns the packages that bring what a host lacks, programs and packages, and
 // the command that installs them with its first package manager; "" if that is not known to
 // have all of them.
-func packagesFor(lacks []string, here func(program string) bool) (packages []string, install string) {
+func For(lacks []string, here func(program string) bool) (packages []string, install string) {
 	var manager string
 	for _, m := range managers {
 		if here(m.program) {
@@ -49,7 +51,7 @@ func packagesFor(lacks []string, here func(program string) bool) (packages []str
 			break
 		}
 	}
-	known := hostPackages()
+	known := table()
 	for _, l := range lacks {
 		name := known[l][manager]
 		if name == "" {

@@ -1,8 +1,9 @@
-package recipe
+package confine
 
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 )
 
 // A Sandbox is what a build's processes see of the host, beside the namespaces of
-// Job.Command: its programs and the files that all users can read, without hidden
+// Command: its programs and the files that all users can read, without hidden
 // directories.
 type Sandbox struct {
 	Dir      string                   // of the build; they see it at /tmp/croft, and nothing else in /tmp
@@ -21,6 +22,9 @@ type Sandbox struct {
 	Mount    func() (*os.File, error) // mounts a root filesystem and opens it; they see it at RootDir. Nil is none
 	Enter    func() error             // moves the calling thread to the network that they have
 }
+
+// RootDir is where a build has the root filesystem that Sandbox.Mount mounts.
+const RootDir = "/tmp/croft/root"
 
 // hidden are directories of the host that a build sees empty: files of its users, and
 // sockets of its services. The kernel does not protect a socket by a mount namespace.
@@ -106,4 +110,9 @@ func bindAt(dir *os.File, at string) error {
 		return fmt.Errorf("mount %s for a build: %w", at, err)
 	}
 	return nil
+}
+
+// Hides reports whether a build does not see a file of the host because of its directory.
+func Hides(file string) bool {
+	return slices.ContainsFunc(append(slices.Clone(hidden), "/tmp"), func(dir string) bool { return strings.HasPrefix(file, dir+"/") })
 }
