@@ -14,8 +14,8 @@ const (
 	debootstrap = "debootstrap"
 )
 
-// keyring holds the keys that sign Debian's package archives.
-const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+// debianKeyring holds the keys that sign Debian's package archives.
+const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 // debianFamily has the distributions with Debian's package tools.
 func debianFamily() family {
@@ -43,9 +43,9 @@ func debianFlaws(r Recipe) flaws {
 	return append(f, r.suiteFlaws()...)
 }
 
-// debianKeyring returns the file with the keys of r's package archive, and adds it to files
+// aptKeyring returns the file with the keys of r's package archive, and adds it to files
 // if the recipe has it.
-func (r Recipe) debianKeyring(files map[string]string) string {
+func (r Recipe) aptKeyring(files map[string]string) string {
 	switch {
 	case r.Key != "":
 		files["recipe.gpg"] = dearmored(r.Key)
@@ -53,7 +53,7 @@ func (r Recipe) debianKeyring(files map[string]string) string {
 	case len(r.Keyring) > 0:
 		return r.Keyring[0]
 	}
-	return keyring
+	return debianKeyring
 }
 
 // sources returns the lines of sources.list for the recipe's own mirror: the release, its
@@ -86,10 +86,10 @@ func planDebian(j *Job, r Recipe, mirror string, after []string) {
 	switch j.Tool {
 	case mmdebstrap:
 		j.Files["check-packages"] = checkPackagesScript(r.Packages)
-		j.Shell = enter + "exec " + shellescape.QuoteCommand(mmdebstrapCommand(r, r.debianKeyring(j.Files), mirror, after)) + "\n"
+		j.Shell = enter + "exec " + shellescape.QuoteCommand(mmdebstrapCommand(r, r.aptKeyring(j.Files), mirror, after)) + "\n"
 	case debootstrap:
 		j.Env = append(j.Env, "container=lxc") // debootstrap then mounts device nodes instead of creating them
-		j.Shell = enter + debootstrapScript(r, r.debianKeyring(j.Files), mirror, after)
+		j.Shell = enter + debootstrapScript(r, r.aptKeyring(j.Files), mirror, after)
 	}
 }
 
@@ -180,6 +180,10 @@ func debootstrapScript(r Recipe, keyring, mirror string, after []string) string 
 	update := "$in apt-get --quiet"
 	if r.acceptsExpired() {
 		update += " -o Acquire::Check-Valid-Until=false"
+	}
+	if keyring != debianKeyring { // the new system may not have it
+		line(`cp %s "$1/tmp/croft.gpg"`, quoted(keyring))
+		update += " -o Dir::Etc::Trusted=/tmp/croft.gpg -o Dir::Etc::TrustedParts=/dev/null"
 	}
 	line("%s update >&2", update)
 	line(`$in apt-get --quiet --yes upgrade >&2`)

@@ -95,7 +95,7 @@ func (r Recipe) keyringFiles() (files []string, by string) {
 	case r.Key != "":
 		return nil, ""
 	case len(r.Keyring) == 0 && r.Distribution == "debian":
-		return []string{keyring}, "debian-archive-keyring"
+		return []string{debianKeyring}, "debian-archive-keyring"
 	}
 	return r.Keyring, r.KeyringPackage
 }
