@@ -470,6 +470,8 @@ func createPlainWeb(f *faulty) error {
 
 func startWeb(f *faulty) error { return f.m.Start(background, "web", StartOptions{}) }
 
+func stopWeb(f *faulty) error { return f.m.Stop(background, "web", StopOptions{Fast: true}) }
+
 func checkpointWeb(f *faulty) error { return f.m.Checkpoint(background, "web") }
 
 func pauseWeb(f *faulty) error { return f.m.Pause(background, "web") }
@@ -559,6 +561,22 @@ func halfReinstalled(f *faulty) string {
 	}
 	if former := v.Template.Name == "t"; !has["own"] || has["other"] != former {
 		return fmt.Sprintf("with the template %s it has %v", v.Template.Name, has)
+	}
+	return ""
+}
+
+// halfRestored says what is wrong if web has the files of a snapshot from before its first
+// start, and its next start is not the first one, or the other way round.
+func halfRestored(f *faulty) string {
+	l, v, err := f.m.lockAndLoadAsIs(background, "web")
+	if err != nil {
+		return err.Error()
+	}
+	l.Unlock()
+	_, err = os.Stat(filepath.Join(upperOfWeb(f), "own"))
+	hasOwn := err == nil || len(v.Frozen) > 0
+	if first, err := f.m.firstStart("web"); err != nil || first == hasOwn {
+		return fmt.Sprintf("its next start is the first one: %v (%v), and it has files of its own: %v", first, err, hasOwn)
 	}
 	return ""
 }
@@ -1007,6 +1025,7 @@ func commands() []trial {
 		{name: "snapshot restore", method: "RestoreSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one"), writeFile), do: func(f *faulty) error {
 			return f.m.RestoreSnapshot(background, "web", "one")
 		}},
+		{name: "snapshot restore of one from before the first start", method: "RestoreSnapshot", ready: steps{createWeb, snapshotWeb("one"), startWeb, stopWeb, writeFile}, partial: halfRestored, do: restoreOne},
 		{name: "snapshot delete", method: "DeleteSnapshot", ready: append(slices.Clone(stopped), writeFile, snapshotWeb("one")), filesOnly: true, do: func(f *faulty) error {
 			return f.m.DeleteSnapshot(background, "web", "one")
 		}},

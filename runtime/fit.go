@@ -86,14 +86,41 @@ func noteConfigured(file string, steps []string) error {
 	return nil
 }
 
-// noteStarts makes the next start of name its first one if it was for the VPS of the
-// snapshot n, whose files it has: they are as the template has them.
-func (m *Manager) noteStarts(name vps.Name, n state.Snapshot) error {
+// settleRestored completes what the restore of a snapshot has begun when it saved the settings
+// of the locked VPS v: the root directory of its own files is like that of the files below, and
+// its next start is the first one if the snapshot is from before that: then they are as the
+// template has them. It returns its settings after that. No-op for other VPSs.
+func (m *Manager) settleRestored(l *state.Locked, v vps.VPS) (vps.VPS, error) {
+	if v.Restored == "" {
+		return v, nil
+	}
+	if v.Disk.Image == "" && v.Storage != vps.StoragePlain { // others are complete when they are saved
+		root, err := m.rootfs(v)
+		if err == nil {
+			err = m.rootfses.MakeOver(root)
+		}
+		if err != nil {
+			return v, fmt.Errorf("it has the files of the snapshot, and the next command completes the rest: %w", err)
+		}
+	}
+	if err := m.noteStarts(v.Name, v.Restored == vps.RestoredNeverStarted); err != nil {
+		return v, err
+	}
+	now := v.Clone()
+	now.Restored = ""
+	if err := l.Put(now); err != nil {
+		return v, err
+	}
+	return now, nil
+}
+
+// noteStarts notes whether name has never been started.
+func (m *Manager) noteStarts(name vps.Name, never bool) error {
 	first, err := m.firstStart(name)
-	if err != nil || first == n.NeverStarted {
+	if err != nil || first == never {
 		return err
 	}
-	if !n.NeverStarted {
+	if !never {
 		return noteConfigured(paths.Configured(m.store, name), nil)
 	}
 	if err := os.Remove(paths.Configured(m.store, name)); err != nil {

@@ -80,6 +80,9 @@ func (m *Manager) loadLocked(ctx context.Context, l *state.Locked) (vps.VPS, err
 		v, err = m.settleReinstall(ctx, l, v)
 	}
 	if err == nil {
+		v, err = m.settleRestored(l, v)
+	}
+	if err == nil {
 		err = m.settleMove(l)
 	}
 	if err == nil {

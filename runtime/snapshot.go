@@ -161,15 +161,8 @@ func (m *Manager) RestoreSnapshot(ctx context.Context, name vps.Name, snapshot s
 		return err
 	}
 	m.event(v, events.SnapshotRestored, eventSnapshot, n.Name)
-	if err := m.noteStarts(name, n); err != nil {
+	if _, err := m.settleRestored(l, now); err != nil {
 		return err
-	}
-	root, err := m.rootfs(now)
-	if err == nil {
-		err = m.rootfses.MakeOver(root)
-	}
-	if err != nil {
-		return fmt.Errorf("it has the files of the snapshot, but its root directory may have another owner or mode: %w", err)
 	}
 	if layer != nil {
 		layer.Close()

@@ -93,7 +93,8 @@ func (m *Manager) Convert(ctx context.Context, name vps.Name, to vps.Storage) er
 
 // restoreFiles restores a snapshot to other directories than those of the VPS v.
 func (m *Manager) restoreFiles(ctx context.Context, l *state.Locked, v vps.VPS, n state.Snapshot) error {
-	err := m.replaceFiles(ctx, l, v, snapshots.Restored(v, n), nil, func(_, new rootfs.Rootfs) error {
+	now := snapshots.Restored(v, n)
+	err := m.replaceFiles(ctx, l, v, now, nil, func(_, new rootfs.Rootfs) error {
 		if new.Plain() {
 			return m.copySnapshot(ctx, n, new)
 		}
@@ -103,7 +104,11 @@ func (m *Manager) restoreFiles(ctx context.Context, l *state.Locked, v vps.VPS, 
 		return err
 	}
 	m.event(v, events.SnapshotRestored, eventSnapshot, n.Name)
-	return m.noteStarts(v.Name, n)
+	now, err = l.VPS() // with the place of its files
+	if err == nil {
+		_, err = m.settleRestored(l, now)
+	}
+	return err
 }
 
 // replaceFiles gives the stopped VPS, whose settings are was, the settings now. fill makes

@@ -160,7 +160,7 @@ func full(t testing.TB) vps.VPS {
 		Labels:      map[string]string{"k": "v"},
 
 		RenamedFrom: "old",
-		Reinstalled: true,
+		Reinstalled: true, Restored: vps.RestoredNeverStarted,
 		Description: "the shop",
 	}
 	v.Firewall = vps.Firewall{Input: "drop", Output: "accept", Forward: "drop", Rules: []vps.FirewallRule{{Chain: "input", Action: "allow",

@@ -62,7 +62,19 @@ type VPS struct {
 	// Reinstalled says that a reinstallation is not complete: frozen layers have the files
 	// that the VPS has kept and are to be its own, and its next start is the first one.
 	Reinstalled bool `json:"reinstalled,omitempty"`
+	// Restored says that the restore of a snapshot is not complete, and whether the VPS had
+	// been started before its snapshot; "" without one.
+	Restored Restored `json:"restored,omitempty"`
 }
+
+// A Restored says of what a VPS has got the files.
+type Restored string
+
+// Kinds of Restored.
+const (
+	RestoredStarted      Restored = "started"
+	RestoredNeverStarted Restored = "never-started" // its next start is the first one
+)
 
 // A Runner is a process that a VPS depends on, in one boot of the host.
 type Runner struct {

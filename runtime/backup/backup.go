@@ -40,7 +40,8 @@ type Document struct {
 func Of(v vps.VPS, held []state.HeldInterface, now time.Time) Document {
 	v = v.Clone()
 	v.Frozen, v.IDs.First = nil, 0
-	v.Ephemeral, v.Runner, v.Creator, v.Detached, v.RenamedFrom, v.Reinstalled = false, vps.Runner{}, vps.Runner{}, nil, "", false
+	v.Ephemeral, v.Runner, v.Creator, v.Detached, v.RenamedFrom = false, vps.Runner{}, vps.Runner{}, nil, ""
+	v.Reinstalled, v.Restored = false, ""
 	return Document{Format: format, Created: now.UTC().Truncate(time.Second), VPS: v, Interfaces: held}
 }
 
@@ -103,7 +104,8 @@ func (d Document) Restore(c Choice) (Restored, error) {
 		v.Name = c.Name
 	}
 	v.Schema, v.Frozen, v.IDs.First = state.Schema, nil, 0
-	v.Ephemeral, v.Runner, v.Creator, v.Detached, v.RenamedFrom, v.Reinstalled = false, vps.Runner{}, vps.Runner{}, nil, "", false
+	v.Ephemeral, v.Runner, v.Creator, v.Detached, v.RenamedFrom = false, vps.Runner{}, vps.Runner{}, nil, ""
+	v.Reinstalled, v.Restored = false, ""
 	if len(v.Credentials) > 0 {
 		var names []string
 		for _, c := range v.Credentials {

@@ -59,6 +59,10 @@ func Restored(v vps.VPS, n state.Snapshot) vps.VPS {
 	} else {
 		v.Tree = ""
 	}
+	v.Restored = vps.RestoredStarted
+	if n.NeverStarted {
+		v.Restored = vps.RestoredNeverStarted
+	}
 	return v
 }
 
@@ -71,7 +75,8 @@ func Settings(v vps.VPS, n state.Snapshot) vps.VPS {
 	then.Template, then.Frozen, then.IDs, then.Privileged = v.Template, v.Frozen, v.IDs, v.Privileged
 	then.Storage, then.Tree = v.Storage, v.Tree
 	then.Credentials = v.Credentials // their values are not part of a snapshot
-	then.Ephemeral, then.Runner, then.Creator, then.Detached, then.RenamedFrom, then.Reinstalled = v.Ephemeral, v.Runner, v.Creator, v.Detached, v.RenamedFrom, v.Reinstalled
+	then.Ephemeral, then.Runner, then.Creator, then.Detached, then.RenamedFrom = v.Ephemeral, v.Runner, v.Creator, v.Detached, v.RenamedFrom
+	then.Reinstalled, then.Restored = v.Reinstalled, v.Restored
 	for i := range then.Interfaces {
 		for _, now := range v.Interfaces {
 			if t := &then.Interfaces[i]; t.Name == now.Name && t.Network == now.Network {
@@ -104,6 +109,6 @@ func Cloned(v vps.VPS, name vps.Name, uuid string, now time.Time) (c vps.VPS, wi
 	}
 	c.IDs.First = 0
 	c.Protected, c.Ephemeral, c.Runner, c.Creator = false, false, vps.Runner{}, vps.Runner{}
-	c.Detached, c.RenamedFrom, c.Reinstalled = nil, "", false
+	c.Detached, c.RenamedFrom, c.Reinstalled, c.Restored = nil, "", false, ""
 	return c, without
 }

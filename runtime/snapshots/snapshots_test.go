@@ -19,7 +19,7 @@ func web() vps.VPS {
 		Frozen:      []vps.Frozen{{ID: "b"}, {ID: "a"}},
 		Interfaces:  []vps.Interface{{Name: "eth0", Network: "croft0", MAC: "02:00:00:00:00:07", Addresses: []netip.Addr{netip.MustParseAddr("10.90.0.2")}}},
 		Published:   []vps.Publication{{Protocol: "tcp", Ports: "8080", To: "80"}},
-		Credentials: []vps.Credential{{}}, RenamedFrom: "old", Reinstalled: true, Detached: []vps.Interface{{Name: "eth1"}}, Runner: vps.Runner{PID: 7},
+		Credentials: []vps.Credential{{}}, RenamedFrom: "old", Reinstalled: true, Restored: vps.RestoredStarted, Detached: []vps.Interface{{Name: "eth1"}}, Runner: vps.Runner{PID: 7},
 	}
 }
 
