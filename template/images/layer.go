@@ -42,13 +42,7 @@ func (s *Store) StageLayer(ctx context.Context, st *Stage, r io.Reader, below []
 		return Layer{}, layer.ArchiveFailure(err)
 	}
 	l := Layer{Size: size, DiffID: w.diffID()}
-	if l.Blob, err = w.finish(); err != nil {
-		return Layer{}, err
-	}
-	if err := os.Rename(st.Path("blob"), st.Path(BlobName(l.Blob.Digest))); err != nil {
-		return Layer{}, layer.HostError(err)
-	}
-	return l, st.putLayer(tmp, l.DiffID)
+	return st.finishLayer(l, w, tmp)
 }
 
 // StageWritten stages a layer of the tar that write writes.
@@ -87,6 +81,12 @@ func (s *Store) StageTree(ctx context.Context, st *Stage, tmp string, size int64
 		return Layer{}, layer.HostError(err)
 	}
 	l := Layer{Size: size, DiffID: w.diffID()}
+	return st.finishLayer(l, w, tmp)
+}
+
+// finishLayer gives l its blob, which w has written, and moves it and the unpacked layer at tmp to
+// their places.
+func (st *Stage) finishLayer(l Layer, w *blobWriter, tmp string) (_ Layer, err error) {
 	if l.Blob, err = w.finish(); err != nil {
 		return Layer{}, err
 	}

@@ -52,7 +52,7 @@ func (p *Packer) note(e delta.Entry) {
 }
 
 // beginSum begins the sum of an entry with the header h, which has all its attributes.
-// What p.copy copies belongs to it until noteSum. No-op if nobody is told.
+// What p.copy copies belongs to it until noteSum. No-op without a receiver.
 func (p *Packer) beginSum(h *tar.Header) {
 	if p.Note == nil {
 		return
