@@ -196,6 +196,9 @@ func files(add func(string, ...any)) error {
 			if err != nil {
 				return nil // removed meanwhile, or not there yet
 			}
+			if path == filepath.Join(world.run, "rules") {
+				return fs.SkipDir // the notes of a network, which the second start with it makes
+			}
 			add("file %s", path)
 			rel, _ := filepath.Rel(top, path)
 			// Lock files are never deleted, by design.
