@@ -215,7 +215,7 @@ files:
 	}
 	first := build(base, "--snapshot", "2026-01-01")
 	has(base, "etc/word", earlyDate+"\n")
-	has(base, "etc/apt/sources.list", "deb http://deb.debian.org/debian test main\ndeb http://deb.debian.org/debian test-updates main\ndeb http://deb.debian.org/debian-security test-security main\n")
+	has(base, "etc/apt/sources.list", "deb http://ftp.debian.org/debian test main\ndeb http://ftp.debian.org/debian test-updates main\ndeb http://security.debian.org/debian-security test-security main\n")
 	late := build(base, "--snapshot", lateDate)
 	has(base, "etc/word", lateDate+"\n")
 	if again := build(base, "--snapshot", earlyDate); again != first || late == first {

@@ -38,7 +38,7 @@ type archiveService struct {
 var snapshotServices = map[string]archiveService{
 	"debian": {
 		"http://snapshot.debian.org/archive/debian/" + snapshotMark + "/", "http://snapshot.debian.org/archive/debian-security/" + snapshotMark + "/",
-		"http://deb.debian.org/debian", "http://deb.debian.org/debian-security",
+		"http://ftp.debian.org/debian", "http://security.debian.org/debian-security",
 	},
 	"ubuntu": {
 		"http://snapshot.ubuntu.com/ubuntu/" + snapshotMark + "/", "http://snapshot.ubuntu.com/ubuntu/" + snapshotMark + "/",
