@@ -47,6 +47,30 @@ func TestToolOutput(t *testing.T) {
 	}
 }
 
+// A package archive that another key has signed is said, with where to look, also by tools that
+// do not call that an error.
+func TestToolOutputOfAnotherKey(t *testing.T) {
+	for name, lines := range map[string]string{
+		"alpine-3.22":  "WARNING: fetching http://example.org/v3.22/main/x86_64/APKINDEX.tar.gz: BAD signature\nERROR: unable to select packages:\n  alpine-base-1.0-r0:\n    masked in: --no-network\n    satisfies: world[alpine-base]\n",
+		"void-rolling": "[*] Updating repository `http://example.org/current/x86_64-repodata' ...\n`http://example.org/current' repository has been RSA signed by \"x\"\nFingerprint: e0:79:00\n",
+	} {
+		r, err := recipe.OpenCookbook("").Read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, err := recipe.Plan(r, "tool", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := &toolOutput{tool: j.Tool, marks: j.Marks, to: func(Update) {}, refused: func() string { return "" }}
+		tr.read(strings.NewReader(lines))
+		err = tr.failure(errors.New("exit status 1"))
+		if !strings.Contains(fail.HintOf(err), "key") || strings.Contains(err.Error(), "unable to select") {
+			t.Errorf("%s: %v, hint %q", name, err, fail.HintOf(err))
+		}
+	}
+}
+
 func TestToolOutputTellsStepsOnceAndDates(t *testing.T) {
 	var reported []Update
 	tr := &toolOutput{to: func(u Update) { reported = append(reported, u) }}

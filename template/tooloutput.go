@@ -125,7 +125,8 @@ func (t *toolOutput) failure(err error) error {
 }
 
 // badSignature matches what tools say about a signature that is missing, or by another key.
-var badSignature = pattern.New(`(?i)signature|GPG check FAILED|NO_PUBKEY|is not signed|unknown trust|unknown key|required key missing`)
+// xbps-install prints the fingerprint of that, and asks whether to trust it.
+var badSignature = pattern.New(`(?i)signature|GPG check FAILED|NO_PUBKEY|is not signed|unknown trust|unknown key|required key missing|^Fingerprint: `)
 
 // stepOf returns the progress of a tool that prints this line, and false if the line
 // does not tell. The percentages are shares of the time of a typical build.

@@ -18,7 +18,7 @@ func apkFamily() family {
 		distributions: []string{"alpine"},
 		tools:         []tool{{name: "apk"}, {name: "apk.static"}},
 		architectures: apkArchitectures(),
-		marks:         []string{"ERROR: "},
+		marks:         []string{"WARNING: fetching ", "ERROR: "}, // a bad signature is such a warning
 		flaws: func(r Recipe) flaws {
 			f := r.needsKeys()
 			f = append(f, r.require(
