@@ -59,6 +59,11 @@ func TestTrace(t *testing.T) {
 	if env := sh(t, vps, "cat /proc/1/environ /proc/self/environ | tr '\\0' '\\n'"); strings.Contains(env, "CROFT_TRACE") {
 		t.Errorf("inside there is %s", env)
 	}
+	// Its monitor writes no more of it.
+	must(t, "stop", "--fast", vps)
+	if after, err := os.ReadFile(file); err != nil || len(after) != len(text) {
+		t.Errorf("after the end of the VPS the trace is %v, %s", err, shorten(string(after)))
+	}
 
 	list := command(ctx, "list")
 	list.Env = append(list.Env, "CROFT_TRACE="+t.TempDir()+"/missing/file")

@@ -56,7 +56,10 @@ func becomeHolder(binDir, title string, c holder.Config) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() error { return holder.Exec(path, title, c) }, nil
+	return func() error {
+		trace.End() // it is of the start
+		return holder.Exec(path, title, c)
+	}, nil
 }
 
 // adopt becomes the holder of a running VPS whose monitor was killed. The VPS gets a

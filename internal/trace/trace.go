@@ -53,6 +53,12 @@ func Begin(process string) error {
 	return nil
 }
 
+// End has this process write no more events, and processes that it starts or becomes neither.
+func End() {
+	trace.Store(nil)
+	_ = os.Unsetenv(Variable) // the name is valid
+}
+
 // On reports whether this process writes a trace.
 func On() bool { return trace.Load() != nil }
 

@@ -47,6 +47,11 @@ func TestEvents(t *testing.T) {
 	if err := Begin("croft monitor"); err != nil {
 		t.Fatal(err)
 	}
+	End()
+	Instant("after the end")
+	if _, set := os.LookupEnv(Variable); set || On() || Environment() != nil {
+		t.Error("it goes on after its end")
+	}
 	all := events(t, path)
 	var names []string
 	for _, e := range all {
