@@ -27,7 +27,7 @@ func TestBadInput(t *testing.T) {
 		}
 	}
 	for _, bad := range []struct{ option, value string }{
-		{"--template", ""}, {"--template", "../x"}, {"--template", "a b"},
+		{"--template", ""}, {"--template", ".x"}, {"--template", "oci:"}, {"--template", "a b"},
 		{"--ip", ""}, {"--ip", "1.2.3"}, {"--ip", "1.2.3.4.5"}, {"--ip", "256.1.1.1"}, {"--ip", "0.0.0.0"},
 		{"--ip", "127.0.0.1"}, {"--ip", "224.0.0.1"}, {"--ip", "255.255.255.255"}, {"--ip", "10.0.0.1/8"},
 		{"--ip", "::"}, {"--ip", "::1"}, {"--ip", "ff02::1"}, {"--ip", "fe80::1%eth0"}, {"--ip", "1.2.3.4,5.6.7.8"},
@@ -47,6 +47,7 @@ func TestBadInput(t *testing.T) {
 		refused(t, 2, bad.option, append(args, "bad-input")...)
 	}
 	refused(t, 3, "no-such-network", "create", "--template", "busybox", "--network", "no-such-network", "bad-input")
+	refused(t, 3, "no such file", "create", "--template", "../no-such-file", "bad-input")
 	refused(t, 3, "no-such-template", "create", "--template", "no-such-template", "bad-input")
 	// The host's own kernel settings are no VPS's to change.
 	for _, c := range []struct{ sysctl, why string }{
