@@ -257,7 +257,7 @@ func templateRecipe(_ context.Context, i *command.Invocation) error {
 		if err != nil {
 			return err
 		}
-		text, err := i.Recipes.Recipe(name)
+		text, err := i.Cookbook().Recipe(name)
 		if err != nil {
 			return command.Cannot("print the recipe", name, err)
 		}
@@ -267,7 +267,7 @@ func templateRecipe(_ context.Context, i *command.Invocation) error {
 	if err != nil {
 		return err
 	}
-	recipes, err := i.Recipes.Recipes()
+	recipes, err := i.Cookbook().Recipes()
 	if err != nil {
 		return err
 	}
