@@ -74,7 +74,7 @@ func accepts(a *command.App, words []string) bool {
 	dry := &command.App{
 		Stdio:   runtime.Stdio{In: a.Stdio.In, Out: null, Err: null},
 		Connect: func(runtime.Options) (command.Manager, error) { return nil, errAccepted },
-		Recipes: func(string) command.Cookbook { return noRecipes{} },
+		Recipes: noRecipes{},
 		Getenv:  a.Getenv,
 		Now:     a.Now,
 		Line:    words,

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
@@ -27,6 +28,7 @@ import (
 	"croft/template/archive"
 	"croft/template/roottest"
 	"croft/template/signatures"
+	"croft/template/trust/cosigner"
 )
 
 // A judge is a store with a policy and keys.
@@ -156,6 +158,44 @@ func TestPolicyOfARegistry(t *testing.T) {
 	// Its digest still does.
 	if _, err := j.Pull(t.Context(), h.host+"/team/web@"+d.Digest.String(), PullOptions{Name: "old", Insecure: true}); err != nil {
 		t.Error(err)
+	}
+}
+
+// The certificate of a signature, and its entry in a log, are beside it in the registry.
+func TestPolicyOfAPerson(t *testing.T) {
+	h, j := newHub(t), newJudge(t)
+	d := h.publish(t, "team/web:1", published{layers: [][]byte{roottest.Rootfs(t)}, kind: oci.MediaTypeImageLayer})
+	ref, then := h.host+"/team/web:1", time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)
+	fulcio, rekor := cosigner.NewAuthority(t, then, then.AddDate(1, 0, 0)), cosigner.NewLog(t)
+	j.write(t, "fulcio.pem", fulcio.Root())
+	j.write(t, "rekor.pub", rekor.Key(t))
+	j.policy(t, strings.Replace(teamPolicy, "keyPath: DIR/team.pub", "rekorPublicKeyPath: DIR/rekor.pub, fulcio: {caPath: DIR/fulcio.pem, oidcIssuer: 'https://login.example', subjectEmail: dev@example.org}", 1))
+	sign := func(email string) {
+		t.Helper()
+		s := fulcio.Issue(t, then, email, "https://login.example").Sign(t, rekor, cosigner.Payload(ref, d.Digest), then)
+		l := h.put(t, "team/web", "application/octet-stream", s.Payload)
+		l.MediaType, l.Annotations = "application/vnd.dev.cosign.simplesigning.v1+json", s.Annotations()
+		h.putSignatures(t, "team/web", d.Digest, l)
+	}
+	j.signs(t, h, "team/web", ref, d.Digest)
+	j.refuses(t, "with a key", ref, "the signature has no certificate")
+	sign("evil@example.org")
+	j.refuses(t, "by another person", ref, `the certificate is for ["evil@example.org"] and not for dev@example.org`)
+	sign("dev@example.org")
+	im, err := j.Pull(t.Context(), ref, PullOptions{Insecure: true})
+	if err != nil || len(im.SignedBy) != 1 || im.SignedBy[0] != "dev@example.org,https://login.example" {
+		t.Errorf("%v, %v", im.SignedBy, err)
+	}
+	for _, name := range []string{"fulcio.pem", "rekor.pub"} {
+		roottest.Must(t, os.Chmod(filepath.Join(j.dir, name), 0o666))
+		if _, err := j.Pull(t.Context(), ref, PullOptions{Insecure: true}); !fail.Is(err, fail.Host) || !strings.Contains(err.Error(), "other users can change it") {
+			t.Errorf("%s that all can write: %v", name, err)
+		}
+		j.write(t, name, []byte("x"))
+		roottest.Must(t, os.Chmod(filepath.Join(j.dir, name), 0o644))
+		if _, err := j.Pull(t.Context(), ref, PullOptions{Insecure: true}); !fail.Is(err, fail.State) {
+			t.Errorf("a damaged %s: %v", name, err)
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 type App struct {
 	Stdio   runtime.Stdio
 	Connect func(runtime.Options) (Manager, error)
-	Recipes func(config string) Cookbook // those of the host with this directory of its configuration; "" is the default
+	Recipes Cookbook
 	Getenv  func(string) string
 	Now     func() time.Time
 	Umask   int

@@ -79,7 +79,7 @@ func templateListAll(ctx context.Context, i *command.Invocation) error {
 	if err != nil {
 		return err
 	}
-	recipes, err := i.Cookbook().Recipes()
+	recipes, err := i.Recipes.Recipes()
 	if err != nil {
 		return err
 	}

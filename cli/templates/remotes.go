@@ -113,7 +113,7 @@ index.sjson, or in index.json.gpg.`,
 			if file != "" {
 				key, err := os.ReadFile(file)
 				if err != nil {
-					return fail.Open(file, err)
+					return OpenError(file, err)
 				}
 				r.Key = string(key)
 			}

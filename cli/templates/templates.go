@@ -3,10 +3,12 @@ package templates
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"croft/cli/cmdline"
 	"croft/cli/command"
@@ -172,7 +174,7 @@ func templateImport(ctx context.Context, i *command.Invocation) error {
 		if file != "-" {
 			f, err := os.Open(file)
 			if err != nil {
-				return fail.Open(file, err)
+				return OpenError(file, err)
 			}
 			defer f.Close()
 			archive, o.File = f, file
@@ -186,6 +188,22 @@ func templateImport(ctx context.Context, i *command.Invocation) error {
 		}
 		return i.Print(image.Name + "@" + image.Digest + "\n")
 	})
+}
+
+// OpenError says why a file that the user named cannot be opened.
+func OpenError(file string, err error) error {
+	kind := fail.Host
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		kind = fail.NotFound
+	case errors.Is(err, os.ErrPermission):
+		kind = fail.Permission
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		err = errno // without the path, which is said
+	}
+	return fail.New(kind, "open %s: %w", file, err)
 }
 
 func templateInspectVerb(a *command.App) *cmdline.Verb {
@@ -257,7 +275,7 @@ func templateRecipe(_ context.Context, i *command.Invocation) error {
 		if err != nil {
 			return err
 		}
-		text, err := i.Cookbook().Recipe(name)
+		text, err := i.Recipes.Recipe(name)
 		if err != nil {
 			return command.Cannot("print the recipe", name, err)
 		}
@@ -267,7 +285,7 @@ func templateRecipe(_ context.Context, i *command.Invocation) error {
 	if err != nil {
 		return err
 	}
-	recipes, err := i.Cookbook().Recipes()
+	recipes, err := i.Recipes.Recipes()
 	if err != nil {
 		return err
 	}

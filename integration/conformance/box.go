@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"croft/integration/cgroups"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -38,7 +36,7 @@ type output struct {
 // PID, network, IPC, UTS and cgroup. They have a terminal, which shows nothing.
 type box struct {
 	dir    string // on a disk; what is in it is the box's
-	cgroup cgroups.Tree
+	cgroup cgroupTree
 }
 
 // newBox returns a box that keeps what jobs write below dir.
@@ -50,7 +48,7 @@ func newBox(dir string) (box, error) {
 	name := fmt.Sprintf("croft-conformance-%d", os.Getpid())
 	return box{
 		dir:    filepath.Join(dir, name),
-		cgroup: cgroups.Tree{Hierarchies: cgroups.Parse(string(text)), Name: name},
+		cgroup: cgroupTree{hierarchies: parseHierarchies(string(text)), name: name},
 	}, nil
 }
 
@@ -110,20 +108,20 @@ func (b box) make() error {
 	if err := os.Chmod(filepath.Join(b.dir, "tmp"), 0o1777); err != nil {
 		return err
 	}
-	return b.cgroup.Make()
+	return b.cgroup.make()
 }
 
 // remove removes the files after the cgroups, that is when no process is left
 // that has something mounted on them.
 func (b box) remove() error {
-	if err := b.cgroup.Remove(); err != nil {
+	if err := b.cgroup.remove(); err != nil {
 		return err
 	}
 	return os.RemoveAll(b.dir)
 }
 
 func (b box) command(j job) (*exec.Cmd, error) {
-	in := inside{Job: j, Dir: b.dir, Cgroup: b.cgroup.Name}
+	in := inside{Job: j, Dir: b.dir, Cgroup: b.cgroup.name}
 	text, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
@@ -171,8 +169,8 @@ func (b box) watch(ctx context.Context, cmd *exec.Cmd, r *os.File, limit time.Du
 			done = nil
 		}
 		// The namespace's init takes all with it, but what is frozen.
-		for _, dir := range b.cgroup.Dirs() {
-			cgroups.Thaw(dir)
+		for _, dir := range b.cgroup.dirs() {
+			thaw(dir)
 		}
 		cmd.Process.Kill()
 		timer.Reset(time.Second)

@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"syscall"
 
-	"croft/integration/cgroups"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -58,8 +56,8 @@ func (in inside) enter() error {
 	if err != nil {
 		return err
 	}
-	tree := cgroups.Tree{Hierarchies: cgroups.Parse(string(text)), Name: in.Cgroup}
-	if err := tree.Enter(); err != nil {
+	tree := cgroupTree{hierarchies: parseHierarchies(string(text)), name: in.Cgroup}
+	if err := tree.enter(); err != nil {
 		return err
 	}
 	// A namespace is one thread's, until this thread is the process.
@@ -97,7 +95,7 @@ func (in inside) init() (int, error) {
 		return 0, fmt.Errorf("start %s: %w", path, err)
 	}
 	status, err := reap(process.Pid)
-	cgroups.Thaw(cgroups.Root)
+	thaw(cgroupRoot)
 	return status, err
 }
 
@@ -125,14 +123,14 @@ func (in inside) mounts() error {
 	if err != nil {
 		return err
 	}
-	hierarchies := cgroups.Parse(string(text))
+	hierarchies := parseHierarchies(string(text))
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
-	if err := cgroups.Remount(hierarchies); err != nil {
+	if err := remount(hierarchies); err != nil {
 		return err
 	}
-	if err := cgroups.Delegate(hierarchies); err != nil {
+	if err := delegate(hierarchies); err != nil {
 		return err
 	}
 	const flags = unix.MS_NOSUID | unix.MS_NODEV

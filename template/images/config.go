@@ -47,10 +47,10 @@ const (
 
 const identityKept = "kept"
 
-// SetSigners records in annotations the fingerprints of the keys that have signed an image.
-func SetSigners(annotations map[string]string, fingerprints []string) {
-	if len(fingerprints) > 0 {
-		annotations[annotationSigners] = strings.Join(fingerprints, " ")
+// SetSigners records in annotations who has signed an image. No name has a blank.
+func SetSigners(annotations map[string]string, signers []string) {
+	if len(signers) > 0 {
+		annotations[annotationSigners] = strings.Join(signers, " ")
 	}
 }
 

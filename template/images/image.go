@@ -61,5 +61,5 @@ type Image struct {
 	Source        string        `json:"source"`       // the reference from which it was pulled; "" if it was not
 	SourceDigest  string        `json:"sourceDigest"` // of its manifest in that registry, or of that file
 	SourceFile    string        `json:"-"`            // what says whether that file has changed
-	SignedBy      []string      `json:"signedBy"`     // fingerprints of the keys whose signatures were checked when it was pulled
+	SignedBy      []string      `json:"signedBy"`     // whose signatures were checked when it was pulled: see trust.Check
 }

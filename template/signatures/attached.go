@@ -16,9 +16,12 @@ import (
 // Names of cosign for its signatures in a registry
 // (https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md).
 const (
-	payloadType   = "application/vnd.dev.cosign.simplesigning.v1+json"
-	signatureType = "application/vnd.dev.cosign.artifact.sig.v1+json" // of a referrer
-	signatureKey  = "dev.cosignproject.cosign/signature"
+	payloadType    = "application/vnd.dev.cosign.simplesigning.v1+json"
+	signatureType  = "application/vnd.dev.cosign.artifact.sig.v1+json" // of a referrer
+	signatureKey   = "dev.cosignproject.cosign/signature"
+	certificateKey = "dev.sigstore.cosign/certificate"
+	chainKey       = "dev.sigstore.cosign/chain"
+	entryKey       = "dev.sigstore.cosign/bundle"
 )
 
 // Limits of what is read of signatures, which are not checked yet.
@@ -81,7 +84,10 @@ func addSignatures(ctx context.Context, repo *registry.Repository, all []trust.S
 		if err != nil {
 			return all, err
 		}
-		all = append(all, trust.Sigstore{Payload: payload, Signature: signature})
+		all = append(all, trust.Sigstore{
+			Payload: payload, Signature: signature,
+			Certificate: []byte(l.Annotations[certificateKey]), Chain: []byte(l.Annotations[chainKey]), Entry: []byte(l.Annotations[entryKey]),
+		})
 	}
 	return all, nil
 }

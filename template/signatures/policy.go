@@ -72,8 +72,8 @@ func (p Policy) refusal(subject string, err error) error {
 }
 
 // Registry checks an image of a registry, which was found by the manifests with these digests: first
-// the one that ref names, last that of the image. It returns the fingerprints of the keys that
-// have signed it, as far as the policy asks. An image that the policy refuses is fail.Permission.
+// the one that ref names, last that of the image. It returns who has signed it, as far as the policy
+// asks: see trust.Check. An image that the policy refuses is fail.Permission.
 func (p Policy) Registry(ctx context.Context, repo *registry.Repository, ref registry.Reference, digests []digest.Digest, t transfer.Trust) ([]string, error) {
 	name, err := trust.ParseReference(ref.String())
 	if err != nil {

@@ -21,8 +21,11 @@ type Image struct {
 
 // A Sigstore signature is one that cosign makes.
 type Sigstore struct {
-	Payload   []byte
-	Signature []byte
+	Payload     []byte
+	Signature   []byte
+	Certificate []byte // in PEM, of the key that signed; nil: none
+	Chain       []byte // in PEM, from the issuer of Certificate to the root
+	Entry       []byte // in JSON, of the log of Rekor; nil: none
 }
 
 // Signatures are those that were found for an image. None is checked yet.
@@ -30,9 +33,6 @@ type Signatures struct {
 	Sigstore []Sigstore
 	OpenPGP  [][]byte // in the form of containers-signature(5)
 }
-
-// A ReadKey reads a file with keys.
-type ReadKey func(path string) ([]byte, error)
 
 // A Refusal says why the policy refuses an image.
 type Refusal struct {
@@ -53,10 +53,10 @@ func Rejects(all []Requirement) error {
 	return nil
 }
 
-// Check returns the fingerprints of the keys that have signed the image, one for each requirement of
-// a signature. It is a Refusal if the image does not meet one of the requirements, and another error
+// Check returns who has signed the image, one for each requirement of a signature: the fingerprint
+// of a key, or the name in a certificate. It is a Refusal if the image does not meet one of the requirements, and another error
 // if a key cannot be read.
-func Check(all []Requirement, im Image, found Signatures, read ReadKey) ([]string, error) {
+func Check(all []Requirement, im Image, found Signatures, read ReadFile) ([]string, error) {
 	var signers []string
 	for _, r := range all {
 		var verify func(Image, Signatures) (string, error)
@@ -83,14 +83,20 @@ func Check(all []Requirement, im Image, found Signatures, read ReadKey) ([]strin
 	return signers, nil
 }
 
-// verifier returns a function that returns the fingerprint of the key of the first good signature,
-// or why there is none.
-func (r Requirement) verifier(read ReadKey) (func(Image, Signatures) (string, error), error) {
-	texts, err := r.Keys(read)
-	if err != nil {
-		return nil, err
-	}
+// An author is who may make signatures of sigstore.
+type author interface {
+	// verify returns the name of who made the signature of its payload. An error says why it does not
+	// count.
+	verify(s Sigstore) (string, error)
+}
+
+// verifier returns a function that returns who made the first good signature, or why there is none.
+func (r Requirement) verifier(read ReadFile) (func(Image, Signatures) (string, error), error) {
 	if r.Kind == SignedBy {
+		texts, err := r.Keys.Read(read)
+		if err != nil {
+			return nil, err
+		}
 		ring, err := readRing(texts)
 		if err != nil {
 			return nil, err
@@ -105,13 +111,13 @@ func (r Requirement) verifier(read ReadKey) (func(Image, Signatures) (string, er
 			})
 		}, nil
 	}
-	keys, err := readPublicKeys(texts)
+	by, err := r.author(read)
 	if err != nil {
 		return nil, err
 	}
 	return func(im Image, found Signatures) (string, error) {
 		return firstGood(found.Sigstore, func(s Sigstore) (string, error) {
-			signer, err := keys.verify(s)
+			signer, err := by.verify(s)
 			if err != nil {
 				return "", err
 			}
@@ -120,22 +126,40 @@ func (r Requirement) verifier(read ReadKey) (func(Image, Signatures) (string, er
 	}, nil
 }
 
-// Keys reads the keys of a requirement.
-func (r Requirement) Keys(read ReadKey) ([][]byte, error) {
-	texts := slices.Clone(r.KeyData)
-	for _, p := range r.KeyPaths {
-		text, err := read(p)
+// author returns who may make the signatures of a requirement of sigstore.
+func (r Requirement) author(read ReadFile) (author, error) {
+	var in *rekorLog
+	if r.Rekor.given() {
+		texts, err := r.Rekor.Read(read)
 		if err != nil {
 			return nil, err
 		}
-		texts = append(texts, text)
+		if in, err = readLog(texts); err != nil {
+			return nil, err
+		}
 	}
-	return texts, nil
+	switch {
+	case r.Fulcio != nil && in != nil:
+		return r.Fulcio.author(*in, read)
+	case r.PKI != nil && in == nil:
+		return r.PKI.author(read)
+	case r.Fulcio != nil || r.PKI != nil:
+		return nil, errors.New("fulcio needs the keys of a log, and pki has none")
+	}
+	texts, err := r.Keys.Read(read)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := readPublicKeys(texts)
+	if err != nil || in == nil {
+		return keys, err
+	}
+	return loggedKeys{keys, *in}, nil
 }
 
 // Ring reads the OpenPGP keys of a requirement, as one binary text.
-func (r Requirement) Ring(read ReadKey) ([]byte, error) {
-	texts, err := r.Keys(read)
+func (r Requirement) Ring(read ReadFile) ([]byte, error) {
+	texts, err := r.Keys.Read(read)
 	if err != nil {
 		return nil, err
 	}

@@ -81,7 +81,7 @@ func (s signer) sign(t *testing.T, text []byte) Sigstore {
 func sigstoreBy(keys ...signer) Requirement {
 	r := Requirement{Kind: SigstoreSigned, Line: 7, Identity: Identity{Kind: MatchRepoDigestOrExact}}
 	for _, k := range keys {
-		r.KeyData = append(r.KeyData, k.public)
+		r.Keys.Data = append(r.Keys.Data, k.public)
 	}
 	return r
 }
@@ -132,9 +132,9 @@ func TestAttacksOnSigstore(t *testing.T) {
 		{"of another tag", []Sigstore{s.sign(t, payload(cosignType, "registry.example/team/web:2", imageDigest))}, "the signature is of registry.example/team/web:2"},
 		{"of no tag", []Sigstore{s.sign(t, payload(cosignType, "registry.example/team/web", imageDigest))}, "the signature is of registry.example/team/web"},
 		{"by another key", []Sigstore{stranger.sign(t, good.Payload)}, "the signature is not by a key of the policy"},
-		{"another text", []Sigstore{{payload(cosignType, imageName, otherDigest), good.Signature}}, "not by a key"},
-		{"no signature", []Sigstore{{good.Payload, nil}}, "not by a key"},
-		{"cut text", []Sigstore{{good.Payload[:20], good.Signature}}, "not by a key"},
+		{"another text", []Sigstore{{Payload: payload(cosignType, imageName, otherDigest), Signature: good.Signature}}, "not by a key"},
+		{"no signature", []Sigstore{{Payload: good.Payload}}, "not by a key"},
+		{"cut text", []Sigstore{{Payload: good.Payload[:20], Signature: good.Signature}}, "not by a key"},
 		{"signed cut text", sign(whole[:40]), "damaged"},
 		{"signed nothing", sign(""), "damaged"},
 		{"another type", []Sigstore{s.sign(t, payload(simpleType, imageName, imageDigest))}, `its type is "atomic container signature"`},
@@ -180,9 +180,9 @@ func TestAllRequirements(t *testing.T) {
 		t.Error("an unknown requirement accepts")
 	}
 	for name, r := range map[string]Requirement{
-		"no key": {Kind: SigstoreSigned, KeyData: [][]byte{[]byte("key")}},
-		"a ring": {Kind: SignedBy, KeyData: [][]byte{a.public}},
-		"a file": {Kind: SignedBy, KeyPaths: []string{"/x"}},
+		"no key": {Kind: SigstoreSigned, Keys: Texts{Data: [][]byte{[]byte("key")}}},
+		"a ring": {Kind: SignedBy, Keys: Texts{Data: [][]byte{a.public}}},
+		"a file": {Kind: SignedBy, Keys: Texts{Paths: []string{"/x"}}},
 	} {
 		var refused *Refusal
 		_, err := Check([]Requirement{r}, theImage(t), byBoth, func(string) ([]byte, error) { return nil, errors.New("no file") })
@@ -236,7 +236,7 @@ func TestOpenPGP(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := pgpSign(t, key, text, now)
-	r := Requirement{Kind: SignedBy, Line: 7, KeyData: [][]byte{public(t, key), public(t, expired), public(t, revoked)}, Identity: Identity{Kind: MatchRepoDigestOrExact}}
+	r := Requirement{Kind: SignedBy, Line: 7, Keys: Texts{Data: [][]byte{public(t, key), public(t, expired), public(t, revoked)}}, Identity: Identity{Kind: MatchRepoDigestOrExact}}
 	signers, err := Check([]Requirement{r}, theImage(t), Signatures{OpenPGP: [][]byte{good}}, nil)
 	if want := fmt.Sprintf("[%X]", key.PrimaryKey.Fingerprint); err != nil || fmt.Sprint(signers) != want {
 		t.Errorf("%v, %v, want %s", signers, err, want)

@@ -2,11 +2,9 @@ package trust
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"strings"
 
@@ -87,12 +85,11 @@ func (p *parser) requirements(n *yaml.Node, t Transport) (all []Requirement) {
 	return all
 }
 
-// keyFields are the fields of requirements for keys, of which there must be one.
-var keyFields = []string{"keyPath", "keyPaths", "keyData", "keyDatas"}
-
-// unsupported are fields of sigstoreSigned that croft cannot obey. To ignore them would accept
-// more images than the policy means.
-var unsupported = []string{"fulcio", "pki", "rekorPublicKeyPath", "rekorPublicKeyPaths", "rekorPublicKeyData", "rekorPublicKeyDatas"}
+// Fields for keys, of which there must be one, and for keys of a log.
+var (
+	keyFields   = []string{"keyPath", "keyPaths", "keyData", "keyDatas"}
+	rekorFields = []string{"rekorPublicKeyPath", "rekorPublicKeyPaths", "rekorPublicKeyData", "rekorPublicKeyDatas"}
+)
 
 func (p *parser) requirement(n *yaml.Node, t Transport) Requirement {
 	r := Requirement{Line: n.Line}
@@ -107,16 +104,14 @@ func (p *parser) requirement(n *yaml.Node, t Transport) Requirement {
 		} else if kt.Value != "GPGKeys" {
 			p.flaw(kt, "croft knows only the keyType GPGKeys")
 		}
-		p.keys(n, f, &r)
+		r.Keys = p.contents(f, keyFields)
+		if f != nil && !anyOf(f, keyFields) {
+			p.flaw(n, "%s needs a keyPath, keyPaths or keyData", r.Kind)
+		}
 		r.Identity = p.identity(f["signedIdentity"], t)
 	case SigstoreSigned:
-		f := p.fields(n, append(append([]string{"type", "signedIdentity"}, keyFields...), unsupported...)...)
-		for _, name := range unsupported {
-			if f[name] != nil {
-				p.flaw(f[name], "croft checks signatures of sigstore only by keys, and cannot obey %q", name)
-			}
-		}
-		p.keys(n, f, &r)
+		f := p.fields(n, append(append([]string{"type", "signedIdentity", "fulcio", "pki"}, keyFields...), rekorFields...)...)
+		p.sigstore(n, f, &r)
 		r.Identity = p.identity(f["signedIdentity"], t)
 		if t == Images {
 			p.flaw(n, "the catalogue of an image server is signed with OpenPGP: use %s", SignedBy)
@@ -127,40 +122,6 @@ func (p *parser) requirement(n *yaml.Node, t Transport) Requirement {
 		p.flaw(n, "unknown type of requirement %q; croft knows %s, %s, %s and %s", kind, Accept, Reject, SignedBy, SigstoreSigned)
 	}
 	return r
-}
-
-// keys reads the keys of a requirement.
-func (p *parser) keys(n *yaml.Node, f map[string]*yaml.Node, r *Requirement) {
-	if f == nil {
-		return
-	}
-	var has []string
-	for _, name := range keyFields {
-		v := f[name]
-		if v == nil {
-			continue
-		}
-		has = append(has, name)
-		for _, one := range p.texts(v, strings.HasSuffix(name, "s")) {
-			if strings.HasPrefix(name, "keyPath") {
-				if !path.IsAbs(one.Value) {
-					p.flaw(one, "%s: %q is not an absolute path", name, one.Value)
-				}
-				r.KeyPaths = append(r.KeyPaths, one.Value)
-				continue
-			}
-			data, err := base64.StdEncoding.DecodeString(one.Value)
-			if err != nil || len(data) == 0 {
-				p.flaw(one, "%s is not base64", name)
-			}
-			r.KeyData = append(r.KeyData, data)
-		}
-	}
-	if len(has) == 0 && !slices.ContainsFunc(unsupported, func(name string) bool { return f[name] != nil }) {
-		p.flaw(n, "%s needs a keyPath, keyPaths or keyData", r.Kind)
-	} else if len(has) > 1 {
-		p.flaw(n, "%s: one or the other", strings.Join(has, " and "))
-	}
 }
 
 // identity reads a signedIdentity; nil is the default.

@@ -39,8 +39,8 @@ transports:
 			Docker: {
 				"docker.io/library": {{Kind: Accept}},
 				"registry.example:5000/team": {
-					{Kind: SigstoreSigned, KeyPaths: []string{"/etc/croft/team.pub"}, Identity: Identity{Kind: MatchRepository}},
-					{Kind: SignedBy, KeyData: [][]byte{[]byte("key")}, Identity: Identity{Kind: MatchRepoDigestOrExact}},
+					{Kind: SigstoreSigned, Keys: Texts{Paths: []string{"/etc/croft/team.pub"}}, Identity: Identity{Kind: MatchRepository}},
+					{Kind: SignedBy, Keys: Texts{Data: [][]byte{[]byte("key")}}, Identity: Identity{Kind: MatchRepoDigestOrExact}},
 				},
 			},
 			"docker-daemon": {"": {{Kind: Accept}}},
@@ -59,6 +59,37 @@ transports:
 	}
 }
 
+func TestParseAuthors(t *testing.T) {
+	const with = "default: [{type: sigstoreSigned, "
+	for _, c := range []struct {
+		text string
+		want Requirement
+	}{
+		{"fulcio: {caPath: /ca, oidcIssuer: 'https://login.example', subjectEmail: dev@example.org}, rekorPublicKeyPaths: [/a, /b]}]", Requirement{
+			Fulcio: &Fulcio{CA: Texts{Paths: []string{"/ca"}}, OIDCIssuer: "https://login.example", SubjectEmail: "dev@example.org"},
+			Rekor:  Texts{Paths: []string{"/a", "/b"}},
+		}},
+		{"fulcio: {caData: Y2E=, oidcIssuer: i, subjectEmail: e}, rekorPublicKeyDatas: [a2V5, a2V5]}]", Requirement{
+			Fulcio: &Fulcio{CA: Texts{Data: [][]byte{[]byte("ca")}}, OIDCIssuer: "i", SubjectEmail: "e"},
+			Rekor:  Texts{Data: [][]byte{[]byte("key"), []byte("key")}},
+		}},
+		{"keyPath: /key, rekorPublicKeyPath: /rekor}]", Requirement{Keys: Texts{Paths: []string{"/key"}}, Rekor: Texts{Paths: []string{"/rekor"}}}},
+		{"keyPath: /key, rekorPublicKeyData: a2V5}]", Requirement{Keys: Texts{Paths: []string{"/key"}}, Rekor: Texts{Data: [][]byte{[]byte("key")}}}},
+		{"pki: {caRootsPath: /ca, caIntermediatesData: Y2E=, subjectEmail: e, subjectHostname: h}}]", Requirement{
+			PKI: &PKI{Roots: Texts{Paths: []string{"/ca"}}, Intermediates: Texts{Data: [][]byte{[]byte("ca")}}, SubjectEmail: "e", SubjectHostname: "h"},
+		}},
+		{"pki: {caRootsData: Y2E=, caIntermediatesPath: /b, subjectHostname: h}}]", Requirement{
+			PKI: &PKI{Roots: Texts{Data: [][]byte{[]byte("ca")}}, Intermediates: Texts{Paths: []string{"/b"}}, SubjectHostname: "h"},
+		}},
+	} {
+		c.want.Kind, c.want.Line, c.want.Identity.Kind = SigstoreSigned, 1, MatchRepoDigestOrExact
+		got, err := Parse([]byte(with + c.text))
+		if diff := cmp.Diff([]Requirement{c.want}, got.Default); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", c.text, err, diff)
+		}
+	}
+}
+
 // A policy that croft does not understand whole is refused whole.
 func TestParseRefuses(t *testing.T) {
 	const head = "default: [{type: reject}]\ntransports:\n"
@@ -68,6 +99,10 @@ func TestParseRefuses(t *testing.T) {
 	signed := func(more string) string {
 		return docker("{type: sigstoreSigned, keyPath: /key, " + more + "}")
 	}
+	fulcio := func(more string) string {
+		return docker("{type: sigstoreSigned, rekorPublicKeyPath: /r, fulcio: " + more + "}")
+	}
+	pki := func(more string) string { return docker("{type: sigstoreSigned, pki: " + more + "}") }
 	for _, c := range []struct{ text, want string }{
 		{"", `it is empty; "default" is missing`},
 		{"transports: {}", `line 1: "default" is missing`},
@@ -99,8 +134,27 @@ func TestParseRefuses(t *testing.T) {
 		{docker("{type: sigstoreSigned, keyPaths: []}"), "a list of texts is expected"},
 		{docker("{type: sigstoreSigned, keyData: '%'}"), "keyData is not base64"},
 		{docker("{type: sigstoreSigned, keyPath: /x, keyData: a2V5}"), "keyPath and keyData: one or the other"},
-		{docker("{type: sigstoreSigned, fulcio: {caPath: /x}}"), `cannot obey "fulcio"`},
-		{signed("rekorPublicKeyPath: /x"), `cannot obey "rekorPublicKeyPath"`},
+		{docker("{type: sigstoreSigned, rekorPublicKeyPath: /x}"), "needs a keyPath, keyPaths or keyData, or fulcio or pki"},
+		{signed("rekorPublicKeyPath: x"), `rekorPublicKeyPath: "x" is not an absolute path`},
+		{signed("rekorPublicKeyPath: /x, rekorPublicKeyDatas: [a2V5]"), "rekorPublicKeyPath and rekorPublicKeyDatas: one or the other"},
+		{signed("fulcio: {caPath: /x, oidcIssuer: i, subjectEmail: e}, rekorPublicKeyPath: /x"), "only one of keys, fulcio and pki"},
+		{signed("pki: {caRootsPath: /x, subjectEmail: e}"), "only one of keys, fulcio and pki"},
+		{fulcio("{caPath: /x, oidcIssuer: i, subjectEmail: e}, pki: {caRootsPath: /x, subjectEmail: e}"), "only one of keys, fulcio and pki"},
+		{fulcio("{oidcIssuer: i, subjectEmail: e}"), "fulcio needs caPath or caData"},
+		{fulcio("{caPath: /x, subjectEmail: e}"), "fulcio needs oidcIssuer"},
+		{fulcio("{caPath: /x, oidcIssuer: i}"), "fulcio needs subjectEmail"},
+		{fulcio("{caPath: /x, caData: a2V5, oidcIssuer: i, subjectEmail: e}"), "caPath and caData: one or the other"},
+		{fulcio("{caPath: x, oidcIssuer: i, subjectEmail: e}"), `caPath: "x" is not an absolute path`},
+		{fulcio("{caData: '%', oidcIssuer: i, subjectEmail: e}"), "caData is not base64"},
+		{fulcio("{caPath: /x, oidcIssuer: '', subjectEmail: e}"), "a text is expected"},
+		{fulcio("{caPath: /x, oidcIssuer: i, subjectEmail: [e]}"), "a text is expected"},
+		{fulcio("{caPath: /x, oidcIssuer: i, subjectEmail: e, subjectURI: u}"), `unknown field "subjectURI"`},
+		{fulcio("/x"), "a map is expected"},
+		{docker("{type: sigstoreSigned, fulcio: {caPath: /x, oidcIssuer: i, subjectEmail: e}}"), "fulcio needs a rekorPublicKeyPath"},
+		{pki("{subjectEmail: e}"), "pki needs caRootsPath or caRootsData"},
+		{pki("{caRootsPath: /x}"), "pki needs subjectEmail or subjectHostname"},
+		{pki("{caRootsPath: /x, subjectEmail: e, caIntermediatesPath: /x, caIntermediatesData: a2V5}"), "caIntermediatesPath and caIntermediatesData: one or the other"},
+		{pki("{caRootsPath: /x, subjectEmail: e}, rekorPublicKeyPath: /x"), "a log (rekorPublicKey…) is only for keys and fulcio"},
 		{signed("signedIdentity: {type: matchExactly}"), `unknown type of signedIdentity "matchExactly"`},
 		{signed("signedIdentity: matchExact"), `unknown type of signedIdentity ""`},
 		{signed("signedIdentity: {type: exactReference}"), `exactReference needs "dockerReference"`},

@@ -48,10 +48,37 @@ const (
 type Requirement struct {
 	Kind     Kind
 	Line     int      // in the policy
-	KeyPaths []string // files with keys
-	KeyData  [][]byte // keys
+	Keys     Texts    // keys that may sign; a signature of sigstore may have a certificate instead:
+	Fulcio   *Fulcio  // a short-lived one of a person
+	PKI      *PKI     // or one of another authority
+	Rekor    Texts    // keys of the log that must have the signature; Fulcio needs it
 	Identity Identity // what the signature must say of the image
 }
+
+// Texts are the contents of files, and data in the policy itself.
+type Texts struct {
+	Paths []string
+	Data  [][]byte
+}
+
+// Read returns the texts.
+func (t Texts) Read(read ReadFile) ([][]byte, error) {
+	texts := slices.Clone(t.Data)
+	for _, p := range t.Paths {
+		text, err := read(p)
+		if err != nil {
+			return nil, err
+		}
+		texts = append(texts, text)
+	}
+	return texts, nil
+}
+
+// A ReadFile reads a file with keys or certificates.
+type ReadFile func(path string) ([]byte, error)
+
+// given reports whether there are texts.
+func (t Texts) given() bool { return len(t.Paths)+len(t.Data) > 0 }
 
 // All returns the requirements for an image of a transport: those of the first of its scopes that
 // the policy has, or else those of the transport, or else the default. All must be met.

@@ -66,11 +66,11 @@ transports:
 			t.Fatal(err)
 		}
 		r := p.All(Docker, RegistryScopes(ref))[0]
-		got = append(got, text+" "+string(r.Kind)+" "+strings.Join(r.KeyPaths, ""))
+		got = append(got, text+" "+string(r.Kind)+" "+strings.Join(r.Keys.Paths, ""))
 	}
 	for _, file := range []string{"/srv/a", "/tmp/a"} {
 		r := p.All(OCI, FileScopes(OCI, file, ""))[0]
-		got = append(got, file+" "+string(r.Kind)+" "+strings.Join(r.KeyPaths, ""))
+		got = append(got, file+" "+string(r.Kind)+" "+strings.Join(r.Keys.Paths, ""))
 	}
 	want := []string{
 		"r.example/team/web:1 insecureAcceptAnything ",

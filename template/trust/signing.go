@@ -32,12 +32,8 @@ func ReadSigningKey(text []byte, password func() ([]byte, error)) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	verifier, err := signature.LoadVerifier(public, crypto.SHA256)
-	if err != nil {
-		return Key{}, err
-	}
-	print, err := fingerprint(public)
-	return Key{signer, publicKey{verifier, print}}, err
+	one, err := newPublicKey(public)
+	return Key{signer, one}, err
 }
 
 // MarshalText returns the fingerprint.

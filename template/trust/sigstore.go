@@ -16,6 +16,7 @@ import (
 type publicKey struct {
 	signature.Verifier
 	fingerprint string
+	pem         []byte
 }
 
 type publicKeys []publicKey
@@ -28,17 +29,29 @@ func readPublicKeys(texts [][]byte) (publicKeys, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read a public key: %w", err)
 		}
-		v, err := signature.LoadVerifier(key, crypto.SHA256)
-		if err != nil {
-			return nil, fmt.Errorf("read a public key: %w", err)
-		}
-		print, err := fingerprint(key)
+		one, err := newPublicKey(key)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, publicKey{v, print})
+		all = append(all, one)
 	}
 	return all, nil
+}
+
+func newPublicKey(key crypto.PublicKey) (publicKey, error) {
+	v, err := signature.LoadVerifier(key, crypto.SHA256)
+	if err != nil {
+		return publicKey{}, fmt.Errorf("read a public key: %w", err)
+	}
+	print, err := fingerprint(key)
+	if err != nil {
+		return publicKey{}, err
+	}
+	text, err := cryptoutils.MarshalPublicKeyToPEM(key)
+	if err != nil {
+		return publicKey{}, fmt.Errorf("read a public key: %w", err)
+	}
+	return publicKey{v, print, text}, nil
 }
 
 // fingerprint returns the SHA-256 of a public key in the form of PKIX, as "openssl pkey -pubout

@@ -3,7 +3,9 @@
 package source
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,12 +73,12 @@ func (s *Source) find(r Request) error {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return fail.Open(r.Path, err)
+		return openError(r.Path, err)
 	}
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return fail.Open(r.Path, err)
+		return openError(r.Path, err)
 	}
 	if info.IsDir() {
 		f.Close()
@@ -168,12 +170,12 @@ func (s *Source) parse(kind foreign.Kind, name, file string) (err error) {
 func readConfig(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, fail.Open(file, err)
+		return nil, openError(file, err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, foreign.MaxConfig+1))
 	if err != nil {
-		return nil, fail.Open(file, err)
+		return nil, openError(file, err)
 	}
 	return text, nil
 }
@@ -182,12 +184,12 @@ func readConfig(file string) ([]byte, error) {
 func (s *Source) root(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
-		return fail.Open(dir, err)
+		return openError(dir, err)
 	}
 	s.open = append(s.open, f)
 	info, err := f.Stat()
 	if err != nil {
-		return fail.Open(dir, err)
+		return openError(dir, err)
 	}
 	if !info.IsDir() {
 		return fail.New(fail.Usage, "%s is not a directory", dir)
@@ -212,6 +214,22 @@ func (s *Source) check(r Request) error {
 		return fail.New(fail.State, "%s runs, so its files change while they are read: stop it first", r.Path)
 	}
 	return nil
+}
+
+// openError says why a file cannot be opened.
+func openError(file string, err error) error {
+	kind := fail.Host
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		kind = fail.NotFound
+	case errors.Is(err, fs.ErrPermission):
+		kind = fail.Permission
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err // without the path, which is said
+	}
+	return fail.New(kind, "open %s: %w", file, err)
 }
 
 // nameOf is the name of the container whose configuration is the file path.

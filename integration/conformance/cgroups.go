@@ -1,6 +1,4 @@
-// Package cgroups gives a program a part of the cgroup tree that it sees as the whole tree: what
-// it and its children make there ends with it. The conformance tests and the benchmark run in one.
-package cgroups
+package main
 
 import (
 	"errors"
@@ -15,19 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Root is where every distribution mounts cgroups.
-const Root = "/sys/fs/cgroup"
+// cgroupRoot is where every distribution mounts cgroups.
+const cgroupRoot = "/sys/fs/cgroup"
 
-// A Hierarchy is one tree of cgroups.
-type Hierarchy struct {
+// A hierarchy is one tree of cgroups.
+type hierarchy struct {
 	mount   string // where it is
 	v2      bool
 	options string // with which it is mounted once more, of version 1
 }
 
-// Parse finds the hierarchies in a mountinfo(5), each once.
-func Parse(mountinfo string) []Hierarchy {
-	var all []Hierarchy
+// parseHierarchies finds the hierarchies in a mountinfo(5), each once.
+func parseHierarchies(mountinfo string) []hierarchy {
+	var all []hierarchy
 	seen := map[string]bool{}
 	for line := range strings.Lines(mountinfo) {
 		before, after, ok := strings.Cut(line, " - ")
@@ -35,7 +33,7 @@ func Parse(mountinfo string) []Hierarchy {
 		if !ok || len(fields) < 5 || len(source) < 3 {
 			continue
 		}
-		h := Hierarchy{mount: fields[4]}
+		h := hierarchy{mount: fields[4]}
 		switch source[0] {
 		case "cgroup2":
 			h.v2 = true
@@ -44,7 +42,7 @@ func Parse(mountinfo string) []Hierarchy {
 		default:
 			continue
 		}
-		if h.mount != Root && !strings.HasPrefix(h.mount, Root+"/") || seen[h.mount] {
+		if h.mount != cgroupRoot && !strings.HasPrefix(h.mount, cgroupRoot+"/") || seen[h.mount] {
 			continue
 		}
 		seen[h.mount] = true
@@ -70,24 +68,23 @@ func cgroupOptions(super string) string {
 	return strings.Join(kept, ",")
 }
 
-// A Tree is one cgroup in each hierarchy, which a box sees as the roots.
-type Tree struct {
-	Hierarchies []Hierarchy
-	Name        string
+// A cgroupTree is one cgroup in each hierarchy, which a box sees as the roots.
+type cgroupTree struct {
+	hierarchies []hierarchy
+	name        string
 }
 
-// Dirs are the directories of the cgroups.
-func (t Tree) Dirs() []string {
+func (t cgroupTree) dirs() []string {
 	var dirs []string
-	for _, h := range t.Hierarchies {
-		dirs = append(dirs, filepath.Join(h.mount, t.Name))
+	for _, h := range t.hierarchies {
+		dirs = append(dirs, filepath.Join(h.mount, t.name))
 	}
 	return dirs
 }
 
-// Make makes the cgroups, able to have processes.
-func (t Tree) Make() error {
-	for _, dir := range t.Dirs() {
+// make makes the cgroups, able to have processes.
+func (t cgroupTree) make() error {
+	for _, dir := range t.dirs() {
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -114,9 +111,9 @@ func (t Tree) Make() error {
 	return nil
 }
 
-// Enter moves this process into the cgroups.
-func (t Tree) Enter() error {
-	for _, dir := range t.Dirs() {
+// enter moves this process into the cgroups.
+func (t cgroupTree) enter() error {
+	for _, dir := range t.dirs() {
 		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0); err != nil {
 			return err
 		}
@@ -124,9 +121,9 @@ func (t Tree) Enter() error {
 	return nil
 }
 
-// Remove removes the cgroups and all that were made below them. What runs
+// remove removes the cgroups and all that were made below them. What runs
 // there is killed, thawed if need be. To remove them again is a success.
-func (t Tree) Remove() error {
+func (t cgroupTree) remove() error {
 	deadline := time.Now().Add(20 * time.Second)
 	for {
 		err := t.tryRemove()
@@ -137,10 +134,10 @@ func (t Tree) Remove() error {
 	}
 }
 
-func (t Tree) tryRemove() error {
+func (t cgroupTree) tryRemove() error {
 	var all []error
-	for _, dir := range t.Dirs() {
-		Thaw(dir)
+	for _, dir := range t.dirs() {
+		thaw(dir)
 		below := cgroupsBelow(dir)
 		for i := len(below) - 1; i >= 0; i-- {
 			killAll(below[i])
@@ -164,9 +161,9 @@ func cgroupsBelow(dir string) []string {
 	return all
 }
 
-// Thaw lets run what is frozen in a hierarchy from dir on: no signal ends it
+// thaw lets run what is frozen in a hierarchy from dir on: no signal ends it
 // otherwise, in version 1.
-func Thaw(dir string) {
+func thaw(dir string) {
 	for _, d := range cgroupsBelow(dir) {
 		os.WriteFile(filepath.Join(d, "freezer.state"), []byte("THAWED"), 0)
 		os.WriteFile(filepath.Join(d, "cgroup.freeze"), []byte("0"), 0)
@@ -185,26 +182,26 @@ func killAll(dir string) {
 	}
 }
 
-// Remount puts hierarchies in place of those that are mounted, after this
+// remount puts hierarchies in place of those that are mounted, after this
 // process's cgroup namespace has become a new one: of each is seen what is
 // below the cgroup that this process is in.
-func Remount(hierarchies []Hierarchy) error {
+func remount(hierarchies []hierarchy) error {
 	links := map[string]string{} // cpu -> cpu,cpuacct
-	entries, err := os.ReadDir(Root)
+	entries, err := os.ReadDir(cgroupRoot)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if to, err := os.Readlink(filepath.Join(Root, e.Name())); err == nil {
+		if to, err := os.Readlink(filepath.Join(cgroupRoot, e.Name())); err == nil {
 			links[e.Name()] = to
 		}
 	}
-	if err := unix.Unmount(Root, unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("unmount %s: %w", Root, err)
+	if err := unix.Unmount(cgroupRoot, unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("unmount %s: %w", cgroupRoot, err)
 	}
-	if len(hierarchies) != 1 || hierarchies[0].mount != Root {
-		if err := unix.Mount("tmpfs", Root, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755"); err != nil {
-			return fmt.Errorf("mount %s: %w", Root, err)
+	if len(hierarchies) != 1 || hierarchies[0].mount != cgroupRoot {
+		if err := unix.Mount("tmpfs", cgroupRoot, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755"); err != nil {
+			return fmt.Errorf("mount %s: %w", cgroupRoot, err)
 		}
 	}
 	for _, h := range hierarchies {
@@ -220,16 +217,16 @@ func Remount(hierarchies []Hierarchy) error {
 		}
 	}
 	for name, to := range links {
-		if err := os.Symlink(to, filepath.Join(Root, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := os.Symlink(to, filepath.Join(cgroupRoot, name)); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
 	return nil
 }
 
-// Delegate makes a box's root of version 2 like the root of a host: its
+// delegate makes a box's root of version 2 like the root of a host: its
 // processes are in a leaf, and all controllers are there below it.
-func Delegate(hierarchies []Hierarchy) error {
+func delegate(hierarchies []hierarchy) error {
 	for _, h := range hierarchies {
 		if !h.v2 {
 			continue
