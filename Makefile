@@ -57,6 +57,11 @@ conformance: needs-build needs-conformance croft ## compare croft with the newes
 		$(if $(CROFT_CONFORMANCE_CACHE),-cache '$(CROFT_CONFORMANCE_CACHE)') $(if $(FRESH),-fresh) \
 		$(if $(RUNTIME),-only $(RUNTIME)) $(if $(T),-run '$(value T)')
 
+bench: needs-build needs-bench croft ## measure croft against runc, crun, Podman, LXC, systemd-nspawn, containerd and the host; T=REGEXP picks rows, N=ROUNDS, VPSS=NUMBER of the rows about many, JSON=1
+	CGO_ENABLED=0 $(GO) build -o integration/bench/bench ./integration/bench
+	$(SUDO) integration/bench/bench -croft ./croft -go $(GO) $(if $(CROFT_BENCH_CACHE),-cache '$(CROFT_BENCH_CACHE)') \
+		$(if $(N),-rounds $(N)) $(if $(VPSS),-vpss $(VPSS)) $(if $(JSON),-json) $(if $(T),-rows '$(value T)')
+
 guests: needs-build needs-test $(if $(VM),needs-vm) ## install and use real software in VPSs, and write the table of docs/guests.md; T=REGEXP picks programs (debian-13: the sandbox), VM=1 uses a virtual machine
 	$(GO) run ./integration/guests/page docs/guests.md $(MAKE) --no-print-directory $(if $(VM),test-vm M='^TestSystemd$$',test-integration) \
 		CROFT_GUESTS=1 T='^(TestGuests|TestSandboxing)$$$(if $(T),/$(value T))'
@@ -73,7 +78,7 @@ lint: $(HOLDER) $(BUSYBOX) ## gofmt, go vet and staticcheck
 	$(GO) tool staticcheck -tags $(TAGS),integration,vm ./...
 
 clean: ## remove what was built
-	rm -rf croft $(HOLDER) $(BUSYBOX) integration/integration.test integration/vm/vm.test integration/vm/installed integration/conformance/conformance
+	rm -rf croft $(HOLDER) $(BUSYBOX) integration/integration.test integration/vm/vm.test integration/vm/installed integration/conformance/conformance integration/bench/bench
 
 ## How
 
@@ -91,7 +96,7 @@ $(BUSYBOX): scripts/static-busybox
 	@mkdir -p $(@D)
 	busybox=$$(scripts/static-busybox --build) && install -m 0755 "$$busybox" $@
 
-needs-build needs-demo needs-test needs-vm needs-conformance:
+needs-build needs-demo needs-test needs-vm needs-conformance needs-bench:
 	@scripts/install-needs $(@:needs-%=%)
 
-.PHONY: help build demo install test test-unit test-integration test-vm conformance guests golden lint clean needs-build needs-demo needs-test needs-vm needs-conformance FORCE
+.PHONY: help build demo install test test-unit test-integration test-vm conformance bench guests golden lint clean needs-build needs-demo needs-test needs-vm needs-conformance needs-bench FORCE

@@ -152,7 +152,10 @@ var arrows = map[string][]string{
 	"integration/guests":           nil,
 	"integration/guests/page":      {"integration/guests"},
 	"integration/vm":               nil,
-	"integration/conformance":      nil,
+	"integration/conformance":      {"integration/cgroups", "integration/modules"},
+	"integration/bench":            {"integration/cgroups", "integration/modules"},
+	"integration/cgroups":          nil,
+	"integration/modules":          nil,
 }
 
 // aids are packages that every test may import.

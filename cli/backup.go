@@ -330,7 +330,7 @@ func importFile(ctx context.Context, i *command.Invocation, file string, o runti
 		}
 		f, err := os.Open(file)
 		if err != nil {
-			return templates.OpenError(file, err)
+			return fail.Open(file, err)
 		}
 		defer f.Close()
 		in, o.File = f, file

@@ -39,7 +39,7 @@ func Main(args []string, umask int) int {
 	a := &command.App{
 		Stdio:   runtime.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
 		Connect: connect,
-		Recipes: new(runtime.Manager),
+		Recipes: func(config string) command.Cookbook { return runtime.OpenCookbook(config) },
 		Getenv:  os.Getenv,
 		Now:     time.Now,
 		Umask:   umask,

@@ -21,7 +21,7 @@ func commands(a *command.App) *cmdline.Verb {
 		Options: []cmdline.Option{
 			{Name: "root", Placeholder: "DIR", Usage: "directory of VPSs, templates and networks (CROFT_ROOT; default: /var/lib/croft)"},
 			{Name: "run-dir", Placeholder: "DIR", Usage: "directory of runtime state, cleared at reboot (CROFT_RUN_DIR; default: /run/croft)"},
-			{Name: "config-dir", Placeholder: "DIR", Usage: "directory of defaults, profiles, hooks and policy.yaml (CROFT_CONFIG_DIR; default: /etc/croft)"},
+			{Name: "config-dir", Placeholder: "DIR", Usage: "directory of defaults, profiles, hooks, recipes and policy.yaml (CROFT_CONFIG_DIR; default: /etc/croft)"},
 			{
 				Name: "cgroup-manager", Placeholder: "MANAGER", Choices: values.CgroupManagers(),
 				Usage: "cgroup manager: auto, systemd or cgroupfs (CROFT_CGROUP_MANAGER; default: auto)",

@@ -37,7 +37,7 @@ func offered(o *command.Offers, c *cmdline.Completion, k cmdline.Kind) []cmdline
 		if isPath(c.Typed) {
 			return []cmdline.Candidate{{Word: cmdline.FilesWord}}
 		}
-		return command.Sorted(slices.Concat(o.Templates(c), o.RecipeNames(), []cmdline.Candidate{{Word: "busybox", About: "a small system in croft"}}))
+		return command.Sorted(slices.Concat(o.Templates(c), o.RecipeNames(c), []cmdline.Candidate{{Word: "busybox", About: "a small system in croft"}}))
 	case command.VolumeNames:
 		return o.Volumes(c)
 	case command.MountSources:
@@ -51,7 +51,7 @@ func offered(o *command.Offers, c *cmdline.Completion, k cmdline.Kind) []cmdline
 	case command.RemoteNames:
 		return o.ImageServers(c)
 	case command.RecipeNames:
-		return o.RecipeNames()
+		return o.RecipeNames(c)
 	case command.TrashNames:
 		return trash(o, c)
 	case command.SnapshotsOfVPS:

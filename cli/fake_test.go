@@ -33,6 +33,7 @@ type fake struct {
 	status int               // exit status of commands inside
 	looks  int               // number of calls of Stats
 	log    string            // console log of every VPS
+	config string            // the directory of the configuration, for its recipes
 
 	changed map[vps.Name]vps.VPS // by Change
 }
@@ -782,15 +783,29 @@ func (f *fake) RemoveTemplate(_ context.Context, name string) error {
 	return f.call("RemoveTemplate", name, nil)
 }
 
+// recipes returns fakes with the recipes of a configuration.
+func recipes(getenv func(string) string) func(config string) command.Cookbook {
+	return func(config string) command.Cookbook {
+		f := pretend(getenv)
+		f.config = config
+		return f
+	}
+}
+
 func (f *fake) Recipes() ([]runtime.RecipeInfo, error) {
 	if f.refuse["none"] != "" {
 		return nil, f.call("Recipes", "", nil)
 	}
-	return []runtime.RecipeInfo{
+	all := []runtime.RecipeInfo{
 		{Name: "debian-12", Description: "Debian 12 with systemd", Init: "systemd", From: "croft", Tool: "mmdebstrap", Missing: []string{}, Packages: []string{}},
 		{Name: "fedora-43", Description: "Fedora 43 with systemd", Init: "systemd", From: "croft", Tool: "dnf", Missing: []string{"dnf", "/usr/share/distribution-gpg-keys/fedora/RPM-GPG-KEY-fedora-43-primary"}, Packages: []string{"distribution-gpg-keys", "dnf"}, Install: "apt-get install distribution-gpg-keys dnf"},
 		{Name: "mine", From: "/etc/croft/recipes/mine.yaml", Error: "line 3: no such field"},
-	}, f.call("Recipes", "", nil)
+	}
+	files, err := filepath.Glob(filepath.Join(f.config, "recipes", "*.yaml"))
+	for _, file := range files {
+		all = append(all, runtime.RecipeInfo{Name: strings.TrimSuffix(filepath.Base(file), ".yaml"), From: file, Missing: []string{}, Packages: []string{}})
+	}
+	return all, errors.Join(err, f.call("Recipes", "", nil))
 }
 
 func (f *fake) Recipe(name string) (string, error) {
@@ -911,7 +926,7 @@ func fakeMain() {
 		Stdio:   runtime.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
 		Connect: func(o runtime.Options) (command.Manager, error) { return newFake(o, os.Getenv) },
 		Umask:   0o022,
-		Recipes: pretend(os.Getenv),
+		Recipes: recipes(os.Getenv),
 		Getenv:  os.Getenv,
 		Now:     clock(os.Getenv),
 		AtOnce:  1, // so that the order of calls is known
@@ -965,7 +980,7 @@ func croft(t interface {
 	a := &command.App{
 		Stdio:   runtime.Stdio{In: in, Out: out, Err: errs},
 		Connect: func(o runtime.Options) (command.Manager, error) { return newFake(o, getenv) },
-		Recipes: pretend(getenv),
+		Recipes: recipes(getenv),
 		Getenv:  getenv,
 		Now:     clock(getenv),
 		AtOnce:  1, // so that the order of calls is known

@@ -74,7 +74,7 @@ func accepts(a *command.App, words []string) bool {
 	dry := &command.App{
 		Stdio:   runtime.Stdio{In: a.Stdio.In, Out: null, Err: null},
 		Connect: func(runtime.Options) (command.Manager, error) { return nil, errAccepted },
-		Recipes: noRecipes{},
+		Recipes: func(string) command.Cookbook { return noRecipes{} },
 		Getenv:  a.Getenv,
 		Now:     a.Now,
 		Line:    words,

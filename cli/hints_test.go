@@ -29,7 +29,7 @@ func hinting(t *testing.T) *command.App {
 	t.Cleanup(func() { null.Close() })
 	return &command.App{
 		Stdio:   runtime.Stdio{In: null, Out: null, Err: null},
-		Recipes: new(runtime.Manager),
+		Recipes: func(config string) command.Cookbook { return runtime.OpenCookbook(config) },
 		Getenv:  func(string) string { return "" },
 		Now:     time.Now,
 	}

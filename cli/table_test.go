@@ -28,7 +28,7 @@ func onTerminalOf(t *testing.T, columns uint16, args ...string) []string {
 	a := &command.App{
 		Stdio:   runtime.Stdio{In: slave, Out: slave, Err: slave},
 		Connect: func(o runtime.Options) (command.Manager, error) { return newFake(o, func(string) string { return "" }) },
-		Recipes: pretend(func(string) string { return "" }),
+		Recipes: recipes(func(string) string { return "" }),
 		Getenv:  func(string) string { return "" }, Now: time.Now,
 	}
 	shown := make(chan string)

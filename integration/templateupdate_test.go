@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// withRecipes returns a way to run croft that sees these recipes in /etc/croft/recipes. They are
+// withRecipes returns a way to run croft that sees these recipes in /etc/croft/recipes, the default. They are
 // files in the directory that it returns too: NAME.yaml.
 func withRecipes(t *testing.T, recipes map[string]string) (dir string, run func(args ...string) result) {
 	t.Helper()
@@ -35,11 +35,56 @@ func withRecipes(t *testing.T, recipes map[string]string) (dir string, run func(
 		ctx, cancel := context.WithTimeout(context.Background(), usual)
 		defer cancel()
 		cmd := command(ctx, args...)
+		cmd.Env = append(cmd.Env, "CROFT_CONFIG_DIR=")
 		script := `mount -t overlay -o "lowerdir=$0:/etc" overlay /etc && exec "$@"`
 		cmd.Args = append([]string{unshare, "--mount", "/bin/sh", "-c", script, over, cmd.Path}, cmd.Args[1:]...)
 		cmd.Path = unshare
 		return finish(cmd, args)
 	}
+}
+
+// The recipes of a host are in the directory of its configuration, for every command.
+func TestRecipesOfTheConfiguration(t *testing.T) {
+	app, config := name(t, "ofconfig"), t.TempDir()
+	if err := os.MkdirAll(filepath.Join(config, "recipes", app), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for file, text := range map[string]string{
+		app + ".yaml":  "from: " + app + "-below\ndescription: of the configuration\nfiles: [{path: /etc/motto, source: " + app + "/motto}]\n",
+		app + "/motto": "hello\n",
+		// A template that is missing below another one is built from a recipe of the same place.
+		app + "-below.yaml": "from: busybox\nfiles: [{path: /etc/below, content: \"low\\n\"}]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(config, "recipes", file), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { try("template", "remove", app, app+"-below") })
+	in := func(args ...string) string { return must(t, append([]string{"--config-dir", config}, args...)...) }
+	lists := func(words string, args ...string) {
+		t.Helper()
+		if out := in(args...); !strings.Contains(out, words) {
+			t.Errorf("croft %s does not list %s:\n%s", strings.Join(args, " "), words, out)
+		}
+		if out := must(t, args...); strings.Contains(out, app) {
+			t.Errorf("croft %s lists %s of another configuration:\n%s", strings.Join(args, " "), app, out)
+		}
+	}
+	lists("of the configuration", "template", "recipe")
+	lists(app, "template", "list", "--all")
+	if out, err := exec.Command(world.croft, "__complete", "--config-dir", config, "template", "build", app).Output(); err != nil || !strings.HasPrefix(string(out), app+"\tof the configuration\n") {
+		t.Errorf("completion offers %q, %v", out, err)
+	}
+	if out := in("template", "recipe", app); !strings.Contains(out, "/etc/motto") {
+		t.Errorf("the recipe is %q", out)
+	}
+	refused(t, 3, "no recipe", "template", "recipe", app)
+	refused(t, 3, "no recipe", "template", "build", app)
+	if out := in("run", "--rm", "--network", "none", "--template", app, "--", "cat", "/etc/motto", "/etc/below"); out != "hello\nlow" {
+		t.Errorf("a VPS of the recipe has %q", out)
+	}
+	in("template", "update", app)
+	refused(t, 5, "there is no recipe of that name", "template", "update", app)
 }
 
 // An update of a template builds with the values of the build before, and a new value is

@@ -1117,7 +1117,7 @@ func commands() []trial {
 // two hosts: TestMoveWithFailingEffects and TestMoveDiesAtAnyEffect are theirs.
 func TestCommandsAreComplete(t *testing.T) {
 	others := strings.Fields(`
-		AllPublished Bundle CheckHost Console Diff Doctor DoctorHost Enter Events Exec Firewall Inspect List Logs Network Networks OpenForeign Processes Published ReadText Recipe Recipes
+		AllPublished Bundle CheckHost Console Diff Doctor DoctorHost Enter Events Exec Firewall Inspect List Logs Network Networks OpenForeign Processes Published ReadText
 		Copy Names NamesHere Routing Settings SnapshotSettings Snapshots Stats Template Templates Trash TrashNames Volume Volumes Wait WriteText
 		BuildTemplate ExportTemplate ImportTemplate PullTemplate PushTemplate TagTemplate UntagTemplate UpdateTemplate CheckTemplate SearchImages ImageServers AddImageServer RemoveImageServer
 		AbortMove Move ReceiveMove SettleMove TakeMove`)

@@ -49,7 +49,10 @@ const (
 	DefaultRoot   = "/var/lib/croft"
 	DefaultRun    = "/run/croft"
 	DefaultConfig = "/etc/croft"
-	PolicyFile    = "policy.yaml" // in the directory of the configuration: which images may enter the store
+
+	// In the directory of the configuration.
+	PolicyFile = "policy.yaml" // which images may enter the store
+	RecipeDir  = "recipes"     // the host's own recipes
 )
 
 // A Manager runs the VPSs of one root directory. Its methods are the commands of
@@ -106,7 +109,10 @@ func New(o Options) (*Manager, error) {
 		return nil, err
 	}
 	engine := container.Engine{Root: paths.Containers(store), Manager: cgroups}
-	images := template.Open(store.TemplatesDir(), template.Options{Progress: o.Progress, Warn: warn, Bound: boundBuild(engine), Policy: signatures.Policy{Path: filepath.Join(o.Config, PolicyFile)}})
+	images := template.Open(store.TemplatesDir(), template.Options{
+		Progress: o.Progress, Warn: warn, Bound: boundBuild(engine),
+		Recipes: filepath.Join(o.Config, RecipeDir), Policy: signatures.Policy{Path: filepath.Join(o.Config, PolicyFile)},
+	})
 	m := &Manager{
 		store:     store,
 		templates: images,

@@ -1,8 +1,10 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"io"
+	"path/filepath"
 
 	"croft/internal/state"
 	"croft/internal/vps"
@@ -175,10 +177,17 @@ func userOf(s state.Stack) string {
 	return name
 }
 
-// Recipes lists the recipes that templates can be built from.
-func (m *Manager) Recipes() ([]RecipeInfo, error) { return recipe.List("") }
+// A Cookbook has the recipes that templates can be built from. Every user may read them.
+type Cookbook struct{ dir string }
+
+// OpenCookbook returns the recipes of croft, and those in the directory config of a host's
+// configuration; "" is DefaultConfig. It reads nothing yet.
+func OpenCookbook(config string) Cookbook {
+	return Cookbook{filepath.Join(cmp.Or(config, DefaultConfig), RecipeDir)}
+}
+
+// Recipes lists the recipes.
+func (c Cookbook) Recipes() ([]RecipeInfo, error) { return recipe.List(c.dir) }
 
 // Recipe returns the text of a recipe.
-func (m *Manager) Recipe(name string) (string, error) {
-	return recipe.Text("", name)
-}
+func (c Cookbook) Recipe(name string) (string, error) { return recipe.Text(c.dir, name) }

@@ -2,10 +2,8 @@ package template
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	goruntime "runtime"
 	"strings"
@@ -128,7 +126,7 @@ func (s *Store) look(ctx context.Context, at archive.Reference, arch string, kno
 	now := source{Reference: at}
 	var st unix.Stat_t
 	if err := unix.Stat(at.Path, &st); err != nil {
-		return now, openFailure(at.Path, err)
+		return now, fail.Open(at.Path, err)
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
@@ -150,7 +148,7 @@ func (s *Store) look(ctx context.Context, at archive.Reference, arch string, kno
 	}
 	f, err := os.Open(at.Path)
 	if err != nil {
-		return now, openFailure(at.Path, err)
+		return now, fail.Open(at.Path, err)
 	}
 	defer f.Close()
 	sum := digest.SHA256.Digester()
@@ -208,7 +206,7 @@ func (s *Store) importFrom(ctx context.Context, name string, from source, arch s
 	o.File, o.origin[images.AnnotationSourceFile] = from.Path, from.stat
 	f, err := os.Open(from.Path)
 	if err != nil {
-		return Image{}, openFailure(from.Path, err)
+		return Image{}, fail.Open(from.Path, err)
 	}
 	defer f.Close()
 	im, err := s.importAs(ctx, name, f, o)
@@ -227,20 +225,4 @@ func explainImport(at archive.Reference, err error) error {
 		return fail.New(fail.KindOf(err), "import %s: %w", at.Path, err).WithHint("croft template import NAME %s --image IMAGE", at.Path)
 	}
 	return fail.New(fail.KindOf(err), "import %s: %w", at.Path, err).WithHint("%s:%s:IMAGE chooses one", at.Form, at.Path)
-}
-
-// openFailure says why a file that the user named cannot be opened.
-func openFailure(path string, err error) error {
-	kind := fail.Host
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		kind = fail.NotFound
-	case errors.Is(err, fs.ErrPermission):
-		kind = fail.Permission
-	}
-	var errno unix.Errno
-	if errors.As(err, &errno) {
-		err = errno // without the path
-	}
-	return fail.New(kind, "open %s: %w", path, err)
 }

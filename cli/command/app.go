@@ -15,7 +15,7 @@ import (
 type App struct {
 	Stdio   runtime.Stdio
 	Connect func(runtime.Options) (Manager, error)
-	Recipes Cookbook
+	Recipes func(config string) Cookbook // those of the host with this directory of its configuration; "" is the default
 	Getenv  func(string) string
 	Now     func() time.Time
 	Umask   int

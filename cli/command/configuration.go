@@ -16,6 +16,9 @@ import (
 // ConfigDir is the directory of the configuration.
 func (i *Invocation) ConfigDir() string { return cmp.Or(i.Place.Config, runtime.DefaultConfig) }
 
+// Cookbook returns the recipes of the configuration, and croft's.
+func (i *Invocation) Cookbook() Cookbook { return i.Recipes(i.Place.Config) }
+
 // Config reads croft.yaml; a missing file is empty.
 func (i *Invocation) Config() (settings.Config, error) {
 	path := filepath.Join(i.ConfigDir(), "croft.yaml")

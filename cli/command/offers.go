@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -62,19 +63,19 @@ func (o *Offers) Browse(c *cmdline.Completion) Manager {
 	if c.Global("host") != "" || o.Getenv("CROFT_HOST") != "" {
 		return nil
 	}
-	place := func(option, env string) string {
-		if value := c.Global(option); value != "" {
-			return value
-		}
-		return o.Getenv(env)
-	}
 	m, err := o.Connect(runtime.Options{
-		Root: place("root", "CROFT_ROOT"), Run: place("run-dir", "CROFT_RUN_DIR"), Command: "croft completion", ReadOnly: true,
+		Root: o.place(c, "root", "CROFT_ROOT"), Run: o.place(c, "run-dir", "CROFT_RUN_DIR"), Command: "croft completion", ReadOnly: true,
 	})
 	if err != nil {
 		return nil
 	}
 	return m
+}
+
+// place returns the directory that an option of every command names, or else the variable env.
+// "" is the default.
+func (o *Offers) place(c *cmdline.Completion, option, env string) string {
+	return cmp.Or(c.Global(option), o.Getenv(env))
 }
 
 // All returns all VPSs. It asks once.
@@ -164,10 +165,15 @@ func (o *Offers) Templates(c *cmdline.Completion) []cmdline.Candidate {
 	return all
 }
 
+// ConfigDir is the directory of the configuration that the line names.
+func (o *Offers) ConfigDir(c *cmdline.Completion) string {
+	return o.place(c, "config-dir", "CROFT_CONFIG_DIR")
+}
+
 // RecipeNames returns the names of the recipes.
-func (o *Offers) RecipeNames() []cmdline.Candidate {
+func (o *Offers) RecipeNames(c *cmdline.Completion) []cmdline.Candidate {
 	var all []cmdline.Candidate
-	recipes, _ := o.Recipes.Recipes()
+	recipes, _ := o.Recipes(o.ConfigDir(c)).Recipes()
 	for _, r := range recipes {
 		all = append(all, cmdline.Candidate{Word: r.Name, About: r.Description})
 	}

@@ -115,7 +115,7 @@ func tellTemplate(i *command.Invocation) {
 
 // ProfileWords returns the profiles for completion.
 func ProfileWords(o *command.Offers, c *cmdline.Completion) []cmdline.Candidate {
-	dir := cmp.Or(c.Global("config-dir"), o.Getenv("CROFT_CONFIG_DIR"), runtime.DefaultConfig)
+	dir := cmp.Or(o.ConfigDir(c), runtime.DefaultConfig)
 	var all []cmdline.Candidate
 	for _, name := range slices.Sorted(slices.Values(profiles(filepath.Join(dir, "profiles")))) {
 		all = append(all, cmdline.Candidate{Word: name})

@@ -87,7 +87,7 @@ func IntoFile(name string, mode fs.FileMode, force bool, write func(*os.File) er
 	} else if err == nil && !info.Mode().IsRegular() { // a device, a FIFO
 		f, err := os.OpenFile(name, os.O_WRONLY, 0)
 		if err != nil {
-			return OpenError(name, err)
+			return fail.Open(name, err)
 		}
 		defer f.Close()
 		return write(f)
@@ -96,7 +96,7 @@ func IntoFile(name string, mode fs.FileMode, force bool, write func(*os.File) er
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
 	if err != nil {
-		return OpenError(name, err)
+		return fail.Open(name, err)
 	}
 	defer os.Remove(f.Name()) // fails once it is renamed
 	if err = write(f); err == nil {

@@ -79,7 +79,7 @@ func templateListAll(ctx context.Context, i *command.Invocation) error {
 	if err != nil {
 		return err
 	}
-	recipes, err := i.Recipes.Recipes()
+	recipes, err := i.Cookbook().Recipes()
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ index.sjson, or in index.json.gpg.`,
 			if file != "" {
 				key, err := os.ReadFile(file)
 				if err != nil {
-					return OpenError(file, err)
+					return fail.Open(file, err)
 				}
 				r.Key = string(key)
 			}

@@ -3,12 +3,10 @@ package templates
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"croft/cli/cmdline"
 	"croft/cli/command"
@@ -174,7 +172,7 @@ func templateImport(ctx context.Context, i *command.Invocation) error {
 		if file != "-" {
 			f, err := os.Open(file)
 			if err != nil {
-				return OpenError(file, err)
+				return fail.Open(file, err)
 			}
 			defer f.Close()
 			archive, o.File = f, file
@@ -188,22 +186,6 @@ func templateImport(ctx context.Context, i *command.Invocation) error {
 		}
 		return i.Print(image.Name + "@" + image.Digest + "\n")
 	})
-}
-
-// OpenError says why a file that the user named cannot be opened.
-func OpenError(file string, err error) error {
-	kind := fail.Host
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		kind = fail.NotFound
-	case errors.Is(err, os.ErrPermission):
-		kind = fail.Permission
-	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		err = errno // without the path, which is said
-	}
-	return fail.New(kind, "open %s: %w", file, err)
 }
 
 func templateInspectVerb(a *command.App) *cmdline.Verb {
@@ -275,7 +257,7 @@ func templateRecipe(_ context.Context, i *command.Invocation) error {
 		if err != nil {
 			return err
 		}
-		text, err := i.Recipes.Recipe(name)
+		text, err := i.Cookbook().Recipe(name)
 		if err != nil {
 			return command.Cannot("print the recipe", name, err)
 		}
@@ -285,7 +267,7 @@ func templateRecipe(_ context.Context, i *command.Invocation) error {
 	if err != nil {
 		return err
 	}
-	recipes, err := i.Recipes.Recipes()
+	recipes, err := i.Cookbook().Recipes()
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"croft/integration/cgroups"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -36,7 +38,7 @@ type output struct {
 // PID, network, IPC, UTS and cgroup. They have a terminal, which shows nothing.
 type box struct {
 	dir    string // on a disk; what is in it is the box's
-	cgroup cgroupTree
+	cgroup cgroups.Tree
 }
 
 // newBox returns a box that keeps what jobs write below dir.
@@ -48,7 +50,7 @@ func newBox(dir string) (box, error) {
 	name := fmt.Sprintf("croft-conformance-%d", os.Getpid())
 	return box{
 		dir:    filepath.Join(dir, name),
-		cgroup: cgroupTree{hierarchies: parseHierarchies(string(text)), name: name},
+		cgroup: cgroups.Tree{Hierarchies: cgroups.Parse(string(text)), Name: name},
 	}, nil
 }
 
@@ -108,20 +110,20 @@ func (b box) make() error {
 	if err := os.Chmod(filepath.Join(b.dir, "tmp"), 0o1777); err != nil {
 		return err
 	}
-	return b.cgroup.make()
+	return b.cgroup.Make()
 }
 
 // remove removes the files after the cgroups, that is when no process is left
 // that has something mounted on them.
 func (b box) remove() error {
-	if err := b.cgroup.remove(); err != nil {
+	if err := b.cgroup.Remove(); err != nil {
 		return err
 	}
 	return os.RemoveAll(b.dir)
 }
 
 func (b box) command(j job) (*exec.Cmd, error) {
-	in := inside{Job: j, Dir: b.dir, Cgroup: b.cgroup.name}
+	in := inside{Job: j, Dir: b.dir, Cgroup: b.cgroup.Name}
 	text, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
@@ -169,8 +171,8 @@ func (b box) watch(ctx context.Context, cmd *exec.Cmd, r *os.File, limit time.Du
 			done = nil
 		}
 		// The namespace's init takes all with it, but what is frozen.
-		for _, dir := range b.cgroup.dirs() {
-			thaw(dir)
+		for _, dir := range b.cgroup.Dirs() {
+			cgroups.Thaw(dir)
 		}
 		cmd.Process.Kill()
 		timer.Reset(time.Second)

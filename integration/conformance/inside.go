@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"syscall"
 
+	"croft/integration/cgroups"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -56,8 +58,8 @@ func (in inside) enter() error {
 	if err != nil {
 		return err
 	}
-	tree := cgroupTree{hierarchies: parseHierarchies(string(text)), name: in.Cgroup}
-	if err := tree.enter(); err != nil {
+	tree := cgroups.Tree{Hierarchies: cgroups.Parse(string(text)), Name: in.Cgroup}
+	if err := tree.Enter(); err != nil {
 		return err
 	}
 	// A namespace is one thread's, until this thread is the process.
@@ -95,7 +97,7 @@ func (in inside) init() (int, error) {
 		return 0, fmt.Errorf("start %s: %w", path, err)
 	}
 	status, err := reap(process.Pid)
-	thaw(cgroupRoot)
+	cgroups.Thaw(cgroups.Root)
 	return status, err
 }
 
@@ -123,14 +125,14 @@ func (in inside) mounts() error {
 	if err != nil {
 		return err
 	}
-	hierarchies := parseHierarchies(string(text))
+	hierarchies := cgroups.Parse(string(text))
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
-	if err := remount(hierarchies); err != nil {
+	if err := cgroups.Remount(hierarchies); err != nil {
 		return err
 	}
-	if err := delegate(hierarchies); err != nil {
+	if err := cgroups.Delegate(hierarchies); err != nil {
 		return err
 	}
 	const flags = unix.MS_NOSUID | unix.MS_NODEV

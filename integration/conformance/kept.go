@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"croft/integration/cgroups"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -63,7 +65,7 @@ func machineKey() (string, error) {
 		return "", fmt.Errorf("bats --version: %w", err)
 	}
 	sum := sha256.New()
-	fmt.Fprintln(sum, u.Release, u.Version, string(boot), parseHierarchies(string(mounts)), string(bats))
+	fmt.Fprintln(sum, u.Release, u.Version, string(boot), cgroups.Parse(string(mounts)), string(bats))
 	return hex.EncodeToString(sum.Sum(nil)[:6]), nil
 }
 

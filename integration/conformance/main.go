@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"croft/integration/modules"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -136,7 +138,7 @@ func (o options) suites(ctx context.Context) (runcSuite, []file, error) {
 		return runcSuite{}, nil, err
 	}
 	b := builder{
-		tool: goTool{path: o.goPath, dir: outside}, cache: o.cache, checkout: checkout, busybox: o.busybox,
+		tool: modules.Tool{Path: o.goPath, Dir: outside}, cache: o.cache, checkout: checkout, busybox: o.busybox,
 		path: filepath.Dir(o.goPath) + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 	}
 	say("building what is not yet built")

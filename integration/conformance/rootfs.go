@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"croft/integration/modules"
 )
 
 // debian is the release that root filesystems and CRIU are taken from.
@@ -109,7 +111,7 @@ func findCRIU(ctx context.Context, dir string) (string, error) {
 		return "", nil
 	}
 	root := filepath.Join(dir, "criu-"+debian)
-	err := once(root, func(partial string) error {
+	err := modules.Once(root, func(partial string) error {
 		if err := mmdebstrap(ctx, "--variant=extract", "--format=directory", "--include=criu", debian, partial); err != nil {
 			return err
 		}

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"croft/integration/modules"
 )
 
 // One of runc's tests clones the specification's repository, and builds there
@@ -20,13 +22,13 @@ const (
 
 // makeSpec makes a repository in dir of the specification that a module
 // requires, and gets the modules that its checker is built of.
-func (b builder) makeSpec(ctx context.Context, of module, dir string) error {
+func (b builder) makeSpec(ctx context.Context, of modules.Module, dir string) error {
 	text, err := os.ReadFile(filepath.Join(of.Dir, "go.mod"))
 	if err != nil {
 		return err
 	}
 	version := required(string(text), specModule)
-	m, err := b.tool.download(ctx, specModule, version)
+	m, err := b.tool.Download(ctx, specModule, version)
 	if err != nil {
 		return err
 	}
@@ -42,12 +44,12 @@ func (b builder) makeSpec(ctx context.Context, of module, dir string) error {
 		}
 	}
 	// As the test does, with a network.
-	checker := goTool{path: b.tool.path, dir: filepath.Join(b.tool.dir, "schema")}
-	if err := copyTree(filepath.Join(dir, "schema"), checker.dir); err != nil {
+	checker := modules.Tool{Path: b.tool.Path, Dir: filepath.Join(b.tool.Dir, "schema")}
+	if err := copyTree(filepath.Join(dir, "schema"), checker.Dir); err != nil {
 		return err
 	}
 	for _, args := range [][]string{{"mod", "init", "schema"}, {"mod", "tidy"}} {
-		if _, err := checker.run(ctx, nil, args...); err != nil {
+		if _, err := checker.Run(ctx, nil, args...); err != nil {
 			return fmt.Errorf("get what checks a config.json: %w", err)
 		}
 	}
@@ -75,7 +77,7 @@ func revision(version string) string {
 
 // specEnv makes git and go find in a box, without a network, what makeSpec got.
 func (b builder) specEnv(ctx context.Context, dir string) ([]string, error) {
-	out, err := b.tool.run(ctx, nil, "env", "GOMODCACHE")
+	out, err := b.tool.Run(ctx, nil, "env", "GOMODCACHE")
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+
+	"croft/integration/modules"
 )
 
 // What engines of Kubernetes are asked with.
@@ -24,18 +26,18 @@ const (
 // engines of this package, and configure the engines by what the files of docs say.
 func (b builder) engines(ctx context.Context, suite runcSuite) ([]file, error) {
 	tools := filepath.Join(b.cache, "cri-tools-"+criVersion)
-	err := once(tools, func(dir string) error {
-		m, err := b.tool.download(ctx, criModule, criVersion)
+	err := modules.Once(tools, func(dir string) error {
+		m, err := b.tool.Download(ctx, criModule, criVersion)
 		if err != nil {
 			return err
 		}
-		return b.tool.install(ctx, m, dir, []string{"CGO_ENABLED=0"}, nil, "cmd/crictl")
+		return b.tool.Install(ctx, m, dir, []string{"CGO_ENABLED=0"}, nil, "cmd/crictl")
 	})
 	if err != nil {
 		return nil, err
 	}
 	image := filepath.Join(b.cache, "images.tar")
-	if err := once(image, func(partial string) error { return makeImages(b.busybox, partial) }); err != nil {
+	if err := modules.Once(image, func(partial string) error { return makeImages(b.busybox, partial) }); err != nil {
 		return nil, err
 	}
 	dir := filepath.Join(b.cache, "engines")

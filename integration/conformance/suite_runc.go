@@ -8,13 +8,15 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"croft/integration/modules"
 )
 
 const runcModule = "github.com/opencontainers/runc"
 
 // A builder makes suites in a cache.
 type builder struct {
-	tool     goTool
+	tool     modules.Tool
 	cache    string
 	checkout string // where croft's sources are
 	busybox  string // a static one
@@ -31,7 +33,7 @@ type runcSuite struct {
 
 // runc builds a version of runc, and makes its integration tests ready to run.
 func (b builder) runc(ctx context.Context, version string) (runcSuite, error) {
-	m, err := b.tool.download(ctx, runcModule, version)
+	m, err := b.tool.Download(ctx, runcModule, version)
 	if err != nil {
 		return runcSuite{}, err
 	}
@@ -44,17 +46,17 @@ func (b builder) runc(ctx context.Context, version string) (runcSuite, error) {
 		s.path = criu + ":" + s.path
 	}
 	image := filepath.Join(b.cache, "debian-"+debian+".tar")
-	if err := once(image, func(partial string) error { return makeDebian(ctx, partial) }); err != nil {
+	if err := modules.Once(image, func(partial string) error { return makeDebian(ctx, partial) }); err != nil {
 		return runcSuite{}, err
 	}
-	if err := once(s.dir, func(dir string) error { return b.makeRunc(ctx, m, dir, image) }); err != nil {
+	if err := modules.Once(s.dir, func(dir string) error { return b.makeRunc(ctx, m, dir, image) }); err != nil {
 		return s, err
 	}
 	s.env, err = b.specEnv(ctx, filepath.Join(s.dir, "spec"))
 	return s, err
 }
 
-func (b builder) makeRunc(ctx context.Context, m module, dir, image string) error {
+func (b builder) makeRunc(ctx context.Context, m modules.Module, dir, image string) error {
 	if err := copyTree(filepath.Join(m.Dir, "tests"), filepath.Join(dir, "tests")); err != nil {
 		return err
 	}
@@ -64,10 +66,10 @@ func (b builder) makeRunc(ctx context.Context, m module, dir, image string) erro
 	}
 	flags := []string{"-tags", "seccomp", "-ldflags", "-X main.gitCommit=" + m.Version}
 	cgo := []string{"CGO_ENABLED=1"}
-	if err := b.tool.install(ctx, m, filepath.Join(dir, "bin"), cgo, flags, ""); err != nil {
+	if err := b.tool.Install(ctx, m, filepath.Join(dir, "bin"), cgo, flags, ""); err != nil {
 		return err
 	}
-	if err := b.tool.install(ctx, m, filepath.Join(dir, "tests/cmd/_bin"), cgo, flags, "tests/cmd/..."); err != nil {
+	if err := b.tool.Install(ctx, m, filepath.Join(dir, "tests/cmd/_bin"), cgo, flags, "tests/cmd/..."); err != nil {
 		return err
 	}
 	// Archives are told by their content, not by their name.

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"croft/integration/modules"
 )
 
 // The newest release of the validation programs does not build any more.
@@ -23,7 +25,7 @@ const (
 // one test.
 func (b builder) validation(ctx context.Context) ([]file, error) {
 	dir := filepath.Join(b.cache, "runtime-tools-"+validationVersion)
-	if err := once(dir, func(dir string) error { return b.makeValidation(ctx, dir) }); err != nil {
+	if err := modules.Once(dir, func(dir string) error { return b.makeValidation(ctx, dir) }); err != nil {
 		return nil, err
 	}
 	programs, err := os.ReadDir(filepath.Join(dir, "bin"))
@@ -48,16 +50,16 @@ func (b builder) validation(ctx context.Context) ([]file, error) {
 }
 
 func (b builder) makeValidation(ctx context.Context, dir string) error {
-	m, err := b.tool.download(ctx, validationModule, validationVersion)
+	m, err := b.tool.Download(ctx, validationModule, validationVersion)
 	if err != nil {
 		return err
 	}
 	// Static: they, and what runs in the containers.
 	static := []string{"CGO_ENABLED=0"}
-	if err := b.tool.install(ctx, m, filepath.Join(dir, "bin"), static, nil, "validation/..."); err != nil {
+	if err := b.tool.Install(ctx, m, filepath.Join(dir, "bin"), static, nil, "validation/..."); err != nil {
 		return err
 	}
-	if err := b.tool.install(ctx, m, dir, static, nil, "cmd/runtimetest"); err != nil {
+	if err := b.tool.Install(ctx, m, dir, static, nil, "cmd/runtimetest"); err != nil {
 		return err
 	}
 	name := "rootfs-" + runtime.GOARCH + ".tar.gz"

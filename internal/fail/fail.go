@@ -5,6 +5,7 @@ package fail
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"syscall"
 )
 
@@ -48,6 +49,23 @@ type Error struct {
 func New(k Kind, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Kind: k, Msg: err.Error(), Err: errors.Unwrap(err)}
+}
+
+// Open says why a file that the user named cannot be opened: a missing one is NotFound, one that
+// the user may not open Permission, any other Host. err is that of package os.
+func Open(file string, err error) *Error {
+	kind := Host
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		kind = NotFound
+	case errors.Is(err, fs.ErrPermission):
+		kind = Permission
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		err = errno // without the path, which the message has
+	}
+	return New(kind, "open %s: %w", file, err)
 }
 
 // WithHint returns e with the command that a person may type next.

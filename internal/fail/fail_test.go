@@ -40,3 +40,22 @@ func TestUnclassifiedIsInternal(t *testing.T) {
 		t.Fatal("nil is no failure")
 	}
 }
+
+func TestOpenSaysTheFileOnce(t *testing.T) {
+	for _, c := range []struct {
+		errno syscall.Errno
+		kind  Kind
+		says  string
+	}{
+		{syscall.ENOENT, NotFound, "open web.tar: no such file or directory"},
+		{syscall.EACCES, Permission, "open web.tar: permission denied"},
+		{syscall.ENOTDIR, Host, "open web.tar: not a directory"},
+	} {
+		for _, cause := range []error{c.errno, &fs.PathError{Op: "open", Path: "/srv/web.tar", Err: c.errno}} {
+			err := Open("web.tar", cause)
+			if err.Kind != c.kind || err.Error() != c.says || !errors.Is(err, c.errno) {
+				t.Errorf("of %v: kind %d, %q", cause, err.Kind, err)
+			}
+		}
+	}
+}

@@ -113,8 +113,8 @@ func OpenRegistry(ctx context.Context, s *images.Store, ref registry.Reference, 
 	return r, nil
 }
 
-// Choose returns the manifest of the image for arch, and who has signed it, as far as the policy asks. An image that the policy refuses is fail.Permission; no more of
-// it than its manifest was read.
+// Choose returns the manifest of the image for arch, and who has signed it, as far as the policy asks.
+// An image that the policy refuses is fail.Permission; no more of it than its manifest was read.
 func (r *Registry) Choose(ctx context.Context, arch string, p signatures.Policy) (oci.Descriptor, []string, error) {
 	_, d, way, err := images.FollowManifests(ctx, r, r.Root, arch)
 	if err != nil {

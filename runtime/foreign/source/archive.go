@@ -66,7 +66,7 @@ func (s *Source) archive(req Request, r io.Reader, file *os.File) error {
 		return nil
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return openError(req.Path, err)
+		return fail.Open(req.Path, err)
 	}
 	again, err := decompress(file)
 	if err != nil {

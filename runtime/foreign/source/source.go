@@ -3,9 +3,7 @@
 package source
 
 import (
-	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,12 +71,12 @@ func (s *Source) find(r Request) error {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return openError(r.Path, err)
+		return fail.Open(r.Path, err)
 	}
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return openError(r.Path, err)
+		return fail.Open(r.Path, err)
 	}
 	if info.IsDir() {
 		f.Close()
@@ -170,12 +168,12 @@ func (s *Source) parse(kind foreign.Kind, name, file string) (err error) {
 func readConfig(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, openError(file, err)
+		return nil, fail.Open(file, err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, foreign.MaxConfig+1))
 	if err != nil {
-		return nil, openError(file, err)
+		return nil, fail.Open(file, err)
 	}
 	return text, nil
 }
@@ -184,12 +182,12 @@ func readConfig(file string) ([]byte, error) {
 func (s *Source) root(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
-		return openError(dir, err)
+		return fail.Open(dir, err)
 	}
 	s.open = append(s.open, f)
 	info, err := f.Stat()
 	if err != nil {
-		return openError(dir, err)
+		return fail.Open(dir, err)
 	}
 	if !info.IsDir() {
 		return fail.New(fail.Usage, "%s is not a directory", dir)
@@ -214,22 +212,6 @@ func (s *Source) check(r Request) error {
 		return fail.New(fail.State, "%s runs, so its files change while they are read: stop it first", r.Path)
 	}
 	return nil
-}
-
-// openError says why a file cannot be opened.
-func openError(file string, err error) error {
-	kind := fail.Host
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		kind = fail.NotFound
-	case errors.Is(err, fs.ErrPermission):
-		kind = fail.Permission
-	}
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err // without the path, which is said
-	}
-	return fail.New(kind, "open %s: %w", file, err)
 }
 
 // nameOf is the name of the container whose configuration is the file path.

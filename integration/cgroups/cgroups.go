@@ -1,4 +1,6 @@
-package main
+// Package cgroups gives a program a part of the cgroup tree that it sees as the whole tree: what
+// it and its children make there ends with it. The conformance tests and the benchmark run in one.
+package cgroups
 
 import (
 	"errors"
@@ -13,19 +15,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupRoot is where every distribution mounts cgroups.
-const cgroupRoot = "/sys/fs/cgroup"
+// Root is where every distribution mounts cgroups.
+const Root = "/sys/fs/cgroup"
 
-// A hierarchy is one tree of cgroups.
-type hierarchy struct {
+// A Hierarchy is one tree of cgroups.
+type Hierarchy struct {
 	mount   string // where it is
 	v2      bool
 	options string // with which it is mounted once more, of version 1
 }
 
-// parseHierarchies finds the hierarchies in a mountinfo(5), each once.
-func parseHierarchies(mountinfo string) []hierarchy {
-	var all []hierarchy
+// Parse finds the hierarchies in a mountinfo(5), each once.
+func Parse(mountinfo string) []Hierarchy {
+	var all []Hierarchy
 	seen := map[string]bool{}
 	for line := range strings.Lines(mountinfo) {
 		before, after, ok := strings.Cut(line, " - ")
@@ -33,7 +35,7 @@ func parseHierarchies(mountinfo string) []hierarchy {
 		if !ok || len(fields) < 5 || len(source) < 3 {
 			continue
 		}
-		h := hierarchy{mount: fields[4]}
+		h := Hierarchy{mount: fields[4]}
 		switch source[0] {
 		case "cgroup2":
 			h.v2 = true
@@ -42,7 +44,7 @@ func parseHierarchies(mountinfo string) []hierarchy {
 		default:
 			continue
 		}
-		if h.mount != cgroupRoot && !strings.HasPrefix(h.mount, cgroupRoot+"/") || seen[h.mount] {
+		if h.mount != Root && !strings.HasPrefix(h.mount, Root+"/") || seen[h.mount] {
 			continue
 		}
 		seen[h.mount] = true
@@ -68,23 +70,24 @@ func cgroupOptions(super string) string {
 	return strings.Join(kept, ",")
 }
 
-// A cgroupTree is one cgroup in each hierarchy, which a box sees as the roots.
-type cgroupTree struct {
-	hierarchies []hierarchy
-	name        string
+// A Tree is one cgroup in each hierarchy, which a box sees as the roots.
+type Tree struct {
+	Hierarchies []Hierarchy
+	Name        string
 }
 
-func (t cgroupTree) dirs() []string {
+// Dirs are the directories of the cgroups.
+func (t Tree) Dirs() []string {
 	var dirs []string
-	for _, h := range t.hierarchies {
-		dirs = append(dirs, filepath.Join(h.mount, t.name))
+	for _, h := range t.Hierarchies {
+		dirs = append(dirs, filepath.Join(h.mount, t.Name))
 	}
 	return dirs
 }
 
-// make makes the cgroups, able to have processes.
-func (t cgroupTree) make() error {
-	for _, dir := range t.dirs() {
+// Make makes the cgroups, able to have processes.
+func (t Tree) Make() error {
+	for _, dir := range t.Dirs() {
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -111,9 +114,9 @@ func (t cgroupTree) make() error {
 	return nil
 }
 
-// enter moves this process into the cgroups.
-func (t cgroupTree) enter() error {
-	for _, dir := range t.dirs() {
+// Enter moves this process into the cgroups.
+func (t Tree) Enter() error {
+	for _, dir := range t.Dirs() {
 		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0); err != nil {
 			return err
 		}
@@ -121,9 +124,9 @@ func (t cgroupTree) enter() error {
 	return nil
 }
 
-// remove removes the cgroups and all that were made below them. What runs
+// Remove removes the cgroups and all that were made below them. What runs
 // there is killed, thawed if need be. To remove them again is a success.
-func (t cgroupTree) remove() error {
+func (t Tree) Remove() error {
 	deadline := time.Now().Add(20 * time.Second)
 	for {
 		err := t.tryRemove()
@@ -134,10 +137,10 @@ func (t cgroupTree) remove() error {
 	}
 }
 
-func (t cgroupTree) tryRemove() error {
+func (t Tree) tryRemove() error {
 	var all []error
-	for _, dir := range t.dirs() {
-		thaw(dir)
+	for _, dir := range t.Dirs() {
+		Thaw(dir)
 		below := cgroupsBelow(dir)
 		for i := len(below) - 1; i >= 0; i-- {
 			killAll(below[i])
@@ -161,9 +164,9 @@ func cgroupsBelow(dir string) []string {
 	return all
 }
 
-// thaw lets run what is frozen in a hierarchy from dir on: no signal ends it
+// Thaw lets run what is frozen in a hierarchy from dir on: no signal ends it
 // otherwise, in version 1.
-func thaw(dir string) {
+func Thaw(dir string) {
 	for _, d := range cgroupsBelow(dir) {
 		os.WriteFile(filepath.Join(d, "freezer.state"), []byte("THAWED"), 0)
 		os.WriteFile(filepath.Join(d, "cgroup.freeze"), []byte("0"), 0)
@@ -182,26 +185,26 @@ func killAll(dir string) {
 	}
 }
 
-// remount puts hierarchies in place of those that are mounted, after this
+// Remount puts hierarchies in place of those that are mounted, after this
 // process's cgroup namespace has become a new one: of each is seen what is
 // below the cgroup that this process is in.
-func remount(hierarchies []hierarchy) error {
+func Remount(hierarchies []Hierarchy) error {
 	links := map[string]string{} // cpu -> cpu,cpuacct
-	entries, err := os.ReadDir(cgroupRoot)
+	entries, err := os.ReadDir(Root)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if to, err := os.Readlink(filepath.Join(cgroupRoot, e.Name())); err == nil {
+		if to, err := os.Readlink(filepath.Join(Root, e.Name())); err == nil {
 			links[e.Name()] = to
 		}
 	}
-	if err := unix.Unmount(cgroupRoot, unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("unmount %s: %w", cgroupRoot, err)
+	if err := unix.Unmount(Root, unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("unmount %s: %w", Root, err)
 	}
-	if len(hierarchies) != 1 || hierarchies[0].mount != cgroupRoot {
-		if err := unix.Mount("tmpfs", cgroupRoot, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755"); err != nil {
-			return fmt.Errorf("mount %s: %w", cgroupRoot, err)
+	if len(hierarchies) != 1 || hierarchies[0].mount != Root {
+		if err := unix.Mount("tmpfs", Root, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755"); err != nil {
+			return fmt.Errorf("mount %s: %w", Root, err)
 		}
 	}
 	for _, h := range hierarchies {
@@ -217,16 +220,16 @@ func remount(hierarchies []hierarchy) error {
 		}
 	}
 	for name, to := range links {
-		if err := os.Symlink(to, filepath.Join(cgroupRoot, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := os.Symlink(to, filepath.Join(Root, name)); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
 	return nil
 }
 
-// delegate makes a box's root of version 2 like the root of a host: its
+// Delegate makes a box's root of version 2 like the root of a host: its
 // processes are in a leaf, and all controllers are there below it.
-func delegate(hierarchies []hierarchy) error {
+func Delegate(hierarchies []Hierarchy) error {
 	for _, h := range hierarchies {
 		if !h.v2 {
 			continue

@@ -1,4 +1,6 @@
-package main
+// Package modules gets programs and sources that come as Go modules, and keeps what was built of
+// them. It commits nothing to the repository.
+package modules
 
 import (
 	"bytes"
@@ -11,23 +13,23 @@ import (
 	"strings"
 )
 
-// A goTool gets programs and sources that come as Go modules.
-type goTool struct {
-	path string // of the go command
-	dir  string // outside of every module
+// A Tool gets programs and sources that come as Go modules.
+type Tool struct {
+	Path string // of the go command
+	Dir  string // outside of every module
 }
 
-// A module is one that has been downloaded.
-type module struct {
+// A Module is one that has been downloaded.
+type Module struct {
 	Path, Version string
 	Dir           string // its sources, read-only
 	Error         string
 }
 
-// download gets a module, of which the version may be a query like latest.
-func (g goTool) download(ctx context.Context, path, version string) (module, error) {
-	out, err := g.run(ctx, nil, "mod", "download", "-json", path+"@"+version)
-	var m module
+// Download gets a module, of which the version may be a query like latest.
+func (g Tool) Download(ctx context.Context, path, version string) (Module, error) {
+	out, err := g.Run(ctx, nil, "mod", "download", "-json", path+"@"+version)
+	var m Module
 	if jsonErr := json.Unmarshal(out, &m); err == nil {
 		err = jsonErr
 	}
@@ -40,22 +42,23 @@ func (g goTool) download(ctx context.Context, path, version string) (module, err
 	return m, nil
 }
 
-// install builds programs of a module into dir. The patterns are below the
+// Install builds programs of a module into dir. The patterns are below the
 // module's path; env and flags are added to what go is called with.
-func (g goTool) install(ctx context.Context, m module, dir string, env, flags []string, patterns ...string) error {
+func (g Tool) Install(ctx context.Context, m Module, dir string, env, flags []string, patterns ...string) error {
 	args := append([]string{"install"}, flags...)
 	for _, p := range patterns {
 		args = append(args, strings.TrimSuffix(m.Path+"/"+p, "/")+"@"+m.Version)
 	}
-	if _, err := g.run(ctx, append(env, "GOBIN="+dir), args...); err != nil {
+	if _, err := g.Run(ctx, append(env, "GOBIN="+dir), args...); err != nil {
 		return fmt.Errorf("build %s@%s: %w", m.Path, m.Version, err)
 	}
 	return nil
 }
 
-func (g goTool) run(ctx context.Context, env []string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, g.path, args...)
-	cmd.Dir = g.dir
+// Run runs the go command and returns what it printed.
+func (g Tool) Run(ctx context.Context, env []string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, g.Path, args...)
+	cmd.Dir = g.Dir
 	cmd.Env = append(append(os.Environ(), "GOFLAGS=", "GOWORK=off"), env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -66,9 +69,9 @@ func (g goTool) run(ctx context.Context, env []string, args ...string) ([]byte, 
 	return out, nil
 }
 
-// once makes dir by calling make with another name, and returns at once if
+// Once makes dir by calling make with another name, and returns at once if
 // dir is there: it is whole then.
-func once(dir string, make func(dir string) error) error {
+func Once(dir string, make func(dir string) error) error {
 	if _, err := os.Lstat(dir); err == nil {
 		return nil
 	}

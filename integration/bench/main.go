@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	load()
+	stage()
+	// The box sees the death of the thread that started it.
+	runtime.LockOSThread()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o := options{}
+	flag.StringVar(&o.croft, "croft", "./croft", "the croft to measure")
+	flag.StringVar(&o.goPath, "go", "go", "the go command, which builds runc")
+	flag.StringVar(&o.cache, "cache", "/var/cache/croft-bench", "where to keep runc, templates and their files for later runs")
+	flag.StringVar(&o.rows, "rows", "", "measure only rows of which this regular expression matches the name; -list prints the names")
+	flag.IntVar(&o.rounds, "rounds", 12, "how many turns each side of a row has")
+	flag.IntVar(&o.vpss, "vpss", 20, "how many VPSs the rows about many VPSs have")
+	flag.BoolVar(&o.json, "json", false, "print JSON with all samples instead of the table")
+	flag.BoolVar(&o.list, "list", false, "print the names of the rows")
+	flag.Parse()
+	if err := o.run(ctx); err != nil {
+		say("%v", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	croft, goPath, cache, rows string
+	rounds, vpss               int
+	json, list                 bool
+}
+
+func (o options) run(ctx context.Context) error {
+	rows, err := chosen((&bench{}).rows(), o.rows)
+	if err != nil {
+		return err
+	}
+	if o.list {
+		for _, r := range rows {
+			fmt.Printf("%-14s %s\n", r.name, r.what)
+		}
+		return nil
+	}
+	switch {
+	case flag.NArg() > 0:
+		return fmt.Errorf("unexpected argument: %s", flag.Arg(0))
+	case o.rounds < 1:
+		return fmt.Errorf("-rounds %d: the least is 1", o.rounds)
+	case o.vpss < 2:
+		return fmt.Errorf("-vpss %d: the least is 2", o.vpss)
+	case os.Geteuid() != 0:
+		return errors.New("this needs root: it makes namespaces, cgroups, VPSs and containers. Type: sudo make bench")
+	}
+	unlock, err := o.open()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	p, err := o.prepare(ctx, rows)
+	if err == nil {
+		err = o.report(ctx, p)
+	}
+	if ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
+	return errors.Join(err, o.sweep())
+}
+
+// chosen returns the rows that a regular expression matches.
+func chosen(all []row, pattern string) ([]row, error) {
+	pick, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("-rows: %w", err)
+	}
+	var rows []row
+	for _, r := range all {
+		if pick.MatchString(r.name) {
+			rows = append(rows, r)
+		}
+	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("-rows %s: no row has such a name; -list prints them", pattern)
+	}
+	return rows, nil
+}
+
+// open makes the cache, and keeps other runs away from it.
+func (o *options) open() (unlock func(), err error) {
+	for _, p := range []*string{&o.croft, &o.cache} {
+		if *p, err = filepath.Abs(*p); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := os.Stat(o.croft); err != nil {
+		return nil, fmt.Errorf("%w; type: make bench", err)
+	}
+	for _, hidden := range []string{"/tmp", "/run"} {
+		if rel, err := filepath.Rel(hidden, o.cache); err == nil && filepath.IsLocal(rel) {
+			return nil, fmt.Errorf("the cache %s cannot be below %s: the box has its own", o.cache, hidden)
+		}
+	}
+	if err := os.MkdirAll(o.cache, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(o.cache)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("another run is using %s: %w", o.cache, err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// report runs the plan, and prints each comparison as soon as it is there, or JSON at the end.
+func (o options) report(ctx context.Context, p plan) error {
+	m := describe()
+	if m.Load > busy {
+		say("warning: the load average is %.2f: ratios of a busy machine are worth less", m.Load)
+	}
+	if !o.json {
+		fmt.Print(m.text(o.rounds), "\n", heading())
+	}
+	all := []comparison{}
+	broken := 0
+	err := p.box(ctx, func(c comparison) {
+		all = append(all, c)
+		if c.Outcomes[0].Error != "" {
+			broken++
+		}
+		if !o.json {
+			fmt.Print(c.table(), "\n")
+		}
+	})
+	if o.json {
+		out := json.NewEncoder(os.Stdout)
+		out.SetIndent("", "  ")
+		if jsonErr := out.Encode(struct {
+			Machine machine      `json:"machine"`
+			Rounds  int          `json:"rounds"`
+			Rows    []comparison `json:"rows"`
+		}{m, o.rounds, all}); err == nil {
+			err = jsonErr
+		}
+	}
+	if err == nil && broken > 0 {
+		err = fmt.Errorf("croft failed in %d rows", broken)
+	}
+	return err
+}
+
+// busy is the load average from which on a run is warned about.
+const busy = 0.5
+
+// A machine is what the numbers depend on beside the programs.
+type machine struct {
+	Kernel string  `json:"kernel"`
+	CPU    string  `json:"cpu"`
+	CPUs   int     `json:"cpus"`
+	Load   float64 `json:"loadAverage"`
+}
+
+func describe() machine {
+	m := machine{CPUs: runtime.NumCPU()}
+	text, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	m.Kernel = strings.TrimSpace(string(text))
+	text, _ = os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			m.CPU = strings.TrimSpace(value)
+			break
+		}
+	}
+	text, _ = os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(text), " ")
+	m.Load, _ = strconv.ParseFloat(first, 64)
+	return m
+}
+
+func (m machine) text(rounds int) string {
+	return fmt.Sprintf("Linux %s, %d CPUs (%s), load average %.2f, %d rounds\n"+
+		"CPU is that of all processes. A ratio is croft's time divided by the other's.\n", m.Kernel, m.CPUs, m.CPU, m.Load, rounds)
+}

@@ -1,0 +1,52 @@
+package main
+
+import "strings"
+
+// busybox is the template that most rows use.
+const busybox = "busybox"
+
+// rows returns all rows, in the order of the table.
+func (b *bench) rows() []row {
+	return []row{
+		{
+			name: "start", target: 1,
+			what:  "start of a busybox VPS until its init runs, with a network, a user namespace and filters; runc and crun: the same files in a user namespace, without a network",
+			sides: []side{croftStart(), ociStart("runc"), ociStart("crun"), podmanStart()},
+		}, {
+			name: "start-nonet", target: 1,
+			what:  "the same, with --network none",
+			sides: []side{croftStart("--network", "none"), ociStart("runc"), ociStart("crun")},
+		}, {
+			name:  "create",
+			what:  "create of a busybox VPS, which does not start",
+			sides: []side{croftCreate(), podmanCreates()},
+		}, {
+			name:  "destroy",
+			what:  "destroy of a stopped busybox VPS",
+			sides: []side{croftDestroy(), podmanRemoves()},
+		}, {
+			name: "exec", target: 1,
+			what:  "exec of true in a running busybox VPS",
+			sides: []side{croftExec(), ociExec("runc"), ociExec("crun"), podmanExec()},
+		}, {
+			name:  "run",
+			what:  "run --rm of true in a new busybox VPS, with a network; crun and runc: without one",
+			sides: []side{croftRun(), podmanRun(), ociRun("crun"), ociRun("runc")},
+		},
+	}
+}
+
+// recipes are those of templates that croft has no recipe for.
+var recipes = map[string]string{}
+
+// templates returns the templates that rows need.
+func templates(rows []row) []string {
+	all := []string{busybox}
+	for _, r := range rows {
+		if strings.HasPrefix(r.name, "debian") {
+			all = append(all, "debian-12")
+			break
+		}
+	}
+	return all
+}
