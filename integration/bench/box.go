@@ -93,6 +93,14 @@ func (p plan) box(ctx context.Context, each func(comparison)) (err error) {
 	if err := os.Chmod(p.Dir, 0o711); err != nil {
 		return err
 	}
+	// The box has its own /tmp, and programs may be built again meanwhile.
+	for _, program := range []*string{&p.Croft, &p.Self} {
+		to := filepath.Join(p.Dir, filepath.Base(*program))
+		if err := copyProgram(*program, to); err != nil {
+			return err
+		}
+		*program = to
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 // A bundle is a container of an OCI runtime in a user namespace.
 type bundle struct {
 	program, state, id string
-	dir                string
+	dir, root          string // of the bundle, of its files
 }
 
 func (k bundle) args(args ...string) []string {
@@ -33,6 +33,7 @@ func (b *bench) bundle(ctx context.Context, program string, args ...string) (bun
 	if err != nil {
 		return k, nil, err
 	}
+	k.root = root
 	k.dir, k.state = b.at(k.id), filepath.Join("/run", k.id)
 	err = os.MkdirAll(k.dir, 0o755)
 	if err == nil {

@@ -1,12 +1,19 @@
 package main
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // busybox is the template that most rows use.
 const busybox = "busybox"
 
 // rows returns all rows, in the order of the table.
 func (b *bench) rows() []row {
+	return slices.Concat(b.lifeRows(), b.loadRows())
+}
+
+func (b *bench) lifeRows() []row {
 	return []row{
 		{
 			name: "start", target: 1,

@@ -16,6 +16,9 @@ type bench struct {
 	names int // that next has made
 }
 
+// hostAddress is the address of the box's way out.
+const hostAddress = "192.0.2.1"
+
 // newBench makes what all rows share: a way out for croft's network, and a first VPS,
 // so that no row pays for the bridge and the rules that croft keeps.
 func newBench(ctx context.Context, p plan) (*bench, error) {
@@ -25,7 +28,7 @@ func newBench(ctx context.Context, p plan) (*bench, error) {
 	}}
 	for _, line := range []string{
 		"ip link add up0 type veth peer name up1",
-		"ip addr add 192.0.2.1/24 dev up0",
+		"ip addr add " + hostAddress + "/24 dev up0",
 		"ip link set up1 up",
 		"ip link set up0 up",
 		"ip route add default via 192.0.2.2",
