@@ -86,7 +86,7 @@ var arrows = map[string][]string{
 	"network/host":        {"network", "internal/inside", "internal/nsthread", "internal/vps", "internal/flock"},
 	"network/guest":       nil,
 	"template": {
-		"template/archive", "template/backups", "template/blobs", "template/busybox", "template/confine", "template/egress", "template/facts", "template/images", "template/layer", "template/recipe", "template/registry", "template/rootfs", "template/rootfs/tree", "template/signatures", "template/streams", "template/transfer", "template/trust",
+		"template/archive", "template/backups", "template/blobs", "template/busybox", "template/confine", "template/egress", "template/facts", "template/images", "template/layer", "template/qcow2", "template/recipe", "template/registry", "template/rootfs", "template/rootfs/tree", "template/signatures", "template/streams", "template/transfer", "template/trust",
 		"internal/initkind", "internal/nsthread", "internal/atomicfile",
 	},
 	"template/images": {
@@ -94,7 +94,8 @@ var arrows = map[string][]string{
 		"internal/atomicfile", "internal/flock", "internal/initkind", "internal/removetree",
 	},
 	"template/facts":               {"internal/initkind", "template/layer"},
-	"template/archive":             {"template/facts", "template/images", "template/layer", "template/rootfs/diskfile", "template/streams"},
+	"template/archive":             {"template/facts", "template/images", "template/layer", "template/qcow2", "template/rootfs/diskfile", "template/streams"},
+	"template/qcow2":               {"template/confine", "template/layer", "template/recipe/hostpackages", "internal/sizes"},
 	"template/blobs":               {"internal/flock", "template/images", "template/layer", "template/registry", "template/signatures", "template/transfer"},
 	"template/backups":             {"internal/atomicfile", "template/archive", "template/blobs", "template/images", "template/layer", "template/layer/delta", "template/registry", "template/rootfs", "template/rootfs/tree", "template/signatures", "template/transfer", "template/trust"},
 	"template/layer":               {"template/layer/delta", "internal/identity", "internal/removetree"},

@@ -15,8 +15,34 @@ import (
 func TestDiskImage(t *testing.T) {
 	hostAsBefore(t)
 	layersLeft(t)
+	dir := makeDiskImage(t)
+	shell(t, "cd "+dir+" && gzip -k disk.img")
+	for _, file := range []string{"part.img", "disk.img", "disk.img.gz"} {
+		importsDisk(t, filepath.Join(dir, file))
+	}
+	none := filepath.Join(dir, "none.img")
+	shell(t, "head -c 1048576 "+filepath.Join(dir, "disk.img")+" >"+none)
+	refused(t, 2, "no partition", "template", "import", "none", none)
+}
+
+// importsDisk imports an image of makeDiskImage, and boots a VPS of it.
+func importsDisk(t *testing.T, file string) {
+	t.Helper()
+	template := strings.ToLower(name(t, strings.ReplaceAll(filepath.Base(file), ".", "-")))
+	t.Cleanup(func() { try("template", "remove", template) })
+	must(t, "template", "import", template, file)
+	vps := boot(t, template)
+	if got := sh(t, vps, "cat /srv/link; stat -c %h /srv/text; ls -d /lost+found"); strings.Join(strings.Fields(got), " ") != "from a disk 2 /lost+found" {
+		t.Errorf("%s: it has %q", file, got)
+	}
+}
+
+// makeDiskImage returns a new directory with a file system of busybox, part.img, and a disk with
+// a table of partitions that has it, disk.img.
+func makeDiskImage(t *testing.T) (dir string) {
+	t.Helper()
 	const first = 2048 // sectors
-	dir := t.TempDir()
+	dir = t.TempDir()
 	shell(t, "cd "+dir+" && mkdir root && "+world.croft+" --root "+world.root+" template export busybox - --format rootfs | tar -C root -xf - && "+
 		"mkdir -p root/srv && echo from a disk >root/srv/text && ln root/srv/text root/srv/link && "+
 		"mkfs.ext4 -q -d root part.img 48M && truncate -s 1M disk.img && cat part.img >>disk.img")
@@ -38,19 +64,5 @@ func TestDiskImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shell(t, "cd "+dir+" && gzip -k disk.img")
-	for _, file := range []string{"part.img", "disk.img", "disk.img.gz"} {
-		template := strings.ToLower(name(t, strings.ReplaceAll(file, ".", "-")))
-		t.Cleanup(func() { try("template", "remove", template) })
-		must(t, "template", "import", template, filepath.Join(dir, file))
-		vps := boot(t, template)
-		if got := sh(t, vps, "cat /srv/link; stat -c %h /srv/text; ls -d /lost+found"); strings.Join(strings.Fields(got), " ") != "from a disk 2 /lost+found" {
-			t.Errorf("%s: it has %q", file, got)
-		}
-	}
-	none := filepath.Join(dir, "none.img")
-	shell(t, "head -c 1048576 "+filepath.Join(dir, "disk.img")+" >"+none)
-	refused(t, 2, "no partition", "template", "import", "none", none)
-	shell(t, "printf 'QFI\\373' >"+none)
-	refused(t, 2, "qcow2", "template", "import", "none", none)
+	return dir
 }

@@ -224,7 +224,7 @@ func (s *Store) execute(ctx context.Context, st *images.Stage, j recipe.Job, o B
 	if err != nil {
 		return newest, startFailure(j.Tool, err)
 	}
-	unbound := s.bound(ctx, cmd.Process.Pid)
+	unbound := s.bound(ctx, cmd.Process.Pid, "this build")
 	defer unbound()
 	begin.Close() // it waits for this
 	read := make(chan struct{})
@@ -247,15 +247,15 @@ func (s *Store) execute(ctx context.Context, st *images.Stage, j recipe.Job, o B
 	return t.newest, err
 }
 
-// bound limits the build whose first process is pid, and returns what takes that back. A
-// host where that cannot be gets a warning.
-func (s *Store) bound(ctx context.Context, pid int) (remove func()) {
+// bound limits the processes of what, which pid is the first of, and returns what takes that
+// back. A host where that cannot be gets a warning.
+func (s *Store) bound(ctx context.Context, pid int, what string) (remove func()) {
 	if s.o.Bound == nil {
 		return func() {}
 	}
 	remove, err := s.o.Bound(ctx, pid)
 	if err != nil {
-		s.Warn(fmt.Sprintf("this build has no limits of memory and processes: %v", err))
+		s.Warn(fmt.Sprintf("%s has no limits of memory and processes: %v", what, err))
 		return func() {}
 	}
 	return remove

@@ -144,23 +144,15 @@ func (s *Store) stageArchive(ctx context.Context, st *images.Stage, r *bufio.Rea
 	case archive.IsSquashfs(r):
 		pack = archive.PackSquashfs
 	case archive.IsQcow2(r):
-		return images.Layer{}, fail.New(fail.Usage, "it is a disk image in the format qcow2, which croft does not read").WithHint("qemu-img convert -O raw FILE FILE.raw")
+		return s.stageQcow2(ctx, st, r, budget)
 	case archive.IsDisk(r):
 		pack = archive.PackDisk
 	default:
 		return s.StageLayer(ctx, st, r, nil, budget)
 	}
 	file := st.Path("image")
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return images.Layer{}, layer.HostError(err)
-	}
-	err = archive.CopySparse(f, budget.Stream(r))
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return images.Layer{}, layer.ArchiveFailure(err)
+	if err := copyImage(file, budget.Stream(r)); err != nil {
+		return images.Layer{}, err
 	}
 	return s.StageWritten(ctx, st, nil, budget, func(w io.Writer) error { return pack(ctx, w, file) })
 }

@@ -134,9 +134,9 @@ func templateImportVerb(a *command.App) *cmdline.Verb {
 			"docker save web:1 | croft template import web -",
 		},
 		About: `The file is a tar archive of a root filesystem, of an OCI image layout, of docker save,
-or of an image of Incus or LXD; or an image of squashfs, of a file system or of a raw
-disk, such as a cloud image. It may be compressed with gzip, bzip2, xz or zstd. A directory is
-an OCI image layout. "-" is standard input. The format is detected automatically. Prints
+or of an image of Incus or LXD; or an image of squashfs, of a file system or of a
+disk, such as a cloud image: raw or qcow2 (which needs qemu-img). It may be compressed
+with gzip, bzip2, xz or zstd. A directory is an OCI image layout. "-" is standard input. The format is detected automatically. Prints
 the new template as NAME@DIGEST.`,
 		Options: []cmdline.Option{
 			replaceOption(),

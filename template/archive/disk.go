@@ -10,6 +10,7 @@ import (
 
 	"croft/internal/fail"
 	"croft/template/layer"
+	"croft/template/qcow2"
 	"croft/template/rootfs/diskfile"
 )
 
@@ -24,7 +25,6 @@ const (
 	mbrAt   = 446        // the first of four partitions
 	mbrEnd  = "\x55\xaa" // the end of the first sector
 	gptText = "EFI PART" // the beginning of the second (UEFI 2.10, section 5.3.2)
-	qcow2   = "QFI\xfb"  // QEMU's own format
 	linux   = 0x83       // a partition of Linux in the first sector
 	gptType = 0xee       // there: the partitions are in the second sector
 
@@ -50,10 +50,10 @@ func IsDisk(r *bufio.Reader) bool {
 	return IsQcow2(r) || kindAt(bytes.NewReader(head), 0) != "" || hasTable(head)
 }
 
-// IsQcow2 reports whether r has an image in the format of QEMU, which croft does not read.
+// IsQcow2 reports whether r has an image in the format of QEMU.
 func IsQcow2(r *bufio.Reader) bool {
-	magic, _ := r.Peek(len(qcow2))
-	return string(magic) == qcow2
+	magic, _ := r.Peek(len(qcow2.Magic))
+	return string(magic) == qcow2.Magic
 }
 
 func hasTable(head []byte) bool {

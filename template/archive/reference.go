@@ -86,7 +86,7 @@ func (r Reference) TemplateName() string {
 func withoutEndings(name string) string {
 	for _, endings := range [][]string{
 		{".gz", ".bz2", ".xz", ".zst", ".tgz", ".tbz2", ".txz", ".tzst"},
-		{".tar", ".img", ".raw", ".squashfs", ".sqfs", ".ext4"},
+		{".tar", ".img", ".raw", ".qcow2", ".squashfs", ".sqfs", ".ext4"},
 	} {
 		for _, ending := range endings {
 			if short, ok := strings.CutSuffix(name, ending); ok && short != "" {

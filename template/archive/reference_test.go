@@ -15,6 +15,7 @@ func TestParseReference(t *testing.T) {
 		{"./rootfs.tar.xz", Reference{Path: "./rootfs.tar.xz"}, "rootfs"},
 		{"/srv/Web Shop+1.TAR.zst", Reference{Path: "/srv/Web Shop+1.TAR.zst"}, "web-shop-1.tar"},
 		{"/srv/debian-12-standard_12.7-1_amd64.tar.zst", Reference{Path: "/srv/debian-12-standard_12.7-1_amd64.tar.zst"}, "debian-12-standard_12.7-1_amd64"},
+		{"/srv/debian-12-genericcloud-amd64.qcow2", Reference{Path: "/srv/debian-12-genericcloud-amd64.qcow2"}, "debian-12-genericcloud-amd64"},
 		{"../a:b.tgz", Reference{Path: "../a:b.tgz"}, "a-b"},
 		{"/x/.tar", Reference{Path: "/x/.tar"}, "tar"},
 		{"oci:layout", Reference{OCIForm, "layout", ""}, "layout"},

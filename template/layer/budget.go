@@ -73,18 +73,29 @@ func (b *Budget) Check(size int64) error {
 	return b.exceeded("it has %d bytes, and the limit is %d", size, b.max)
 }
 
+// CheckStream returns fail.Usage if Stream would not let an archive of size bytes pass.
+func (b *Budget) CheckStream(size int64) error {
+	if b == nil || size <= b.longest() {
+		return nil
+	}
+	return b.exceeded("its archive has %d bytes, and the limit is %d", size, b.longest())
+}
+
+// longest is the limit of an archive in bytes. The budget does not count padding and headers,
+// and a few compressed bytes can expand to terabytes of them.
+func (b *Budget) longest() int64 { return 2*b.max + 64<<20 }
+
 func (b *Budget) exceeded(format string, args ...any) error {
 	return fail.New(fail.Usage, "the image is too large: "+format, args...).WithHint("--max-size raises the limit; unlimited removes it")
 }
 
 // Stream returns a reader of the archive r that fails with fail.Usage after
-// 2 * max + 64 MiB. The budget does not count padding and headers, and a few
-// compressed bytes can expand to terabytes of them.
+// 2 * max + 64 MiB.
 func (b *Budget) Stream(r io.Reader) io.Reader {
 	if b == nil {
 		return r
 	}
-	return &bounded{r, b, 2*b.max + 64<<20}
+	return &bounded{r, b, b.longest()}
 }
 
 type bounded struct {

@@ -1,4 +1,4 @@
-// Package hostpackages is the table of the packages that bring the tools of distributions to a
+// Package hostpackages is the table of the packages that bring the tools of templates to a
 // host, for its package manager.
 package hostpackages
 
@@ -29,6 +29,7 @@ func table() map[string]map[string]string {
 		"curl":                   {"apt-get": "curl", "apk": "curl", "dnf": "curl", "pacman": "curl", "zypper": "curl"},
 		"gpg":                    {"apt-get": "gnupg", "apk": "gnupg", "dnf": "gnupg2", "pacman": "gnupg", "zypper": "gpg2"},
 		"gpgv":                   {"apt-get": "gpgv", "apk": "gnupg", "dnf": "gnupg2", "pacman": "gnupg", "zypper": "gpg2"},
+		"qemu-img":               {"apt-get": "qemu-utils", "apk": "qemu-img", "dnf": "qemu-img", "pacman": "qemu-img", "zypper": "qemu-tools"},
 		"xz":                     {"apt-get": "xz-utils", "apk": "xz", "dnf": "xz", "pacman": "xz", "zypper": "xz"},
 		"debian-archive-keyring": {"apt-get": "debian-archive-keyring", "apk": "debian-archive-keyring", "dnf": "debian-keyring", "pacman": "debian-archive-keyring", "zypper": "debian-keyring"},
 		"archlinux-keyring":      {"apt-get": "archlinux-keyring", "dnf": "archlinux-keyring", "pacman": "archlinux-keyring"},

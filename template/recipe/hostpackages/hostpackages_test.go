@@ -17,6 +17,7 @@ func TestPackagesThatBringATool(t *testing.T) {
 		{"apt-get", []string{"xbps-install"}, "xbps", ""},
 		{"dnf", []string{"dnf5", "distribution-gpg-keys"}, "distribution-gpg-keys dnf5", "dnf install distribution-gpg-keys dnf5"},
 		{"apk", []string{"apk"}, "apk-tools", "apk add apk-tools"},
+		{"apt-get", []string{"qemu-img"}, "qemu-utils", "apt-get install qemu-utils"},
 		{"emerge", []string{"dnf"}, "dnf", ""},
 		{"apt-get", nil, "", ""},
 	} {
