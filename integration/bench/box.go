@@ -217,6 +217,9 @@ func (p plan) mounts() error {
 	if err := cgroups.Delegate(hierarchies); err != nil {
 		return err
 	}
+	if err := p.mountSys(); err != nil {
+		return err
+	}
 	const flags = unix.MS_NOSUID | unix.MS_NODEV
 	for _, m := range []struct {
 		source, target, kind string
@@ -233,6 +236,24 @@ func (p plan) mounts() error {
 		}
 	}
 	return os.Mkdir("/run/lock", 0o1777)
+}
+
+// mountSys mounts a sysfs that shows the links of the box, and takes the cgroups over.
+func (p plan) mountSys() error {
+	dir := filepath.Join(p.Dir, "sys")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount("sysfs", dir, "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount sysfs: %w", err)
+	}
+	if err := unix.Mount(cgroups.Root, filepath.Join(dir, "fs/cgroup"), "", unix.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("move %s: %w", cgroups.Root, err)
+	}
+	if err := unix.Mount(dir, "/sys", "", unix.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("move sysfs to /sys: %w", err)
+	}
+	return nil
 }
 
 // measure compares all rows, and writes each comparison as JSON.

@@ -17,12 +17,12 @@ func (b *bench) lifeRows() []row {
 	return []row{
 		{
 			name: "start", target: 1,
-			what:  "start of a busybox VPS until its init runs, with a network, a user namespace and filters; runc and crun: the same files in a user namespace, without a network",
-			sides: []side{croftStart(), ociStart("runc"), ociStart("crun"), podmanStart()},
+			what:  "start of a busybox VPS until its init runs, with a network, a user namespace and filters; runc and crun: the same files in a user namespace, without a network; Podman: without a user namespace",
+			sides: []side{croftStart(), ociStart("runc"), ociStart("crun"), lxcStart(lxcWithNetwork()...), podmanStart()},
 		}, {
 			name: "start-nonet", target: 1,
 			what:  "the same, with --network none",
-			sides: []side{croftStart("--network", "none"), ociStart("runc"), ociStart("crun")},
+			sides: []side{croftStart("--network", "none"), ociStart("runc"), ociStart("crun"), lxcStart("lxc.net.0.type = empty")},
 		}, {
 			name:  "create",
 			what:  "create of a busybox VPS, which does not start",
@@ -34,11 +34,11 @@ func (b *bench) lifeRows() []row {
 		}, {
 			name: "exec", target: 1,
 			what:  "exec of true in a running busybox VPS",
-			sides: []side{croftExec(), ociExec("runc"), ociExec("crun"), podmanExec()},
+			sides: []side{croftExec(), ociExec("runc"), ociExec("crun"), lxcExec(), podmanExec(), ctrExec()},
 		}, {
 			name:  "run",
-			what:  "run --rm of true in a new busybox VPS, with a network; crun and runc: without one",
-			sides: []side{croftRun(), podmanRun(), ociRun("crun"), ociRun("runc")},
+			what:  "run --rm of true in a new busybox VPS, with a network; crun, runc, systemd-nspawn and containerd: without one",
+			sides: []side{croftRun(), podmanRun(), lxcRun(), ociRun("crun"), ociRun("runc"), nspawnRun(), ctrRun()},
 		},
 	}
 }

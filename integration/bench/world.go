@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -79,4 +80,13 @@ func needs(program, pkg string) error {
 		return fmt.Errorf("%s is not installed: scripts/install-needs bench, or the package %s", program, pkg)
 	}
 	return nil
+}
+
+// write writes a file in the directory of the box, and returns its path.
+func (b *bench) write(name, text string) (string, error) {
+	path := b.at(name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(path, []byte(text), 0o644)
 }
