@@ -38,11 +38,12 @@ type hub struct {
 	inner http.Handler // the registry
 	asked []string     // METHOD KIND of each request for a blob or manifest, with its range
 	spoil func(w http.ResponseWriter, req *http.Request, body []byte) bool
+	ggcr  []ggcr.Option
 }
 
-func newHub(t *testing.T) *hub {
+func newHub(t *testing.T, o ...ggcr.Option) *hub {
 	t.Helper()
-	h := &hub{}
+	h := &hub{ggcr: append(o, ggcr.Logger(log.New(io.Discard, "", 0)))}
 	h.loses()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		h.mu.Lock()
@@ -74,7 +75,7 @@ func newHub(t *testing.T) *hub {
 func (h *hub) loses() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.inner = ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))
+	h.inner = ggcr.New(h.ggcr...)
 }
 
 func (h *hub) spoils(how func(w http.ResponseWriter, req *http.Request, body []byte) bool) {

@@ -43,7 +43,8 @@ func (r *Repository) SmallBlob(ctx context.Context, d oci.Descriptor, limit int6
 }
 
 // Referrers returns the manifests in the repository that refer to the manifest d, as far as the
-// registry tells in one answer of at most limit bytes. A registry that cannot tell has none.
+// registry tells in one answer of at most limit bytes. Where the registry has no API for that, they
+// are those in the index that OCI's tag for them leads to; there may be none.
 func (r *Repository) Referrers(ctx context.Context, d digest.Digest, limit int64) ([]oci.Descriptor, error) {
 	resp, err := r.do(ctx, http.MethodGet, r.base+"/referrers/"+d.String(), http.Header{"Accept": {oci.MediaTypeImageIndex}}, nil)
 	if err != nil {
@@ -53,7 +54,7 @@ func (r *Repository) Referrers(ctx context.Context, d digest.Digest, limit int64
 	var said *transport.Error
 	err = transport.CheckError(resp, http.StatusOK)
 	if errors.As(err, &said) && said.StatusCode != http.StatusTooManyRequests {
-		return nil, nil // it has no API for that
+		return r.taggedReferrers(ctx, d, limit)
 	}
 	if err != nil {
 		return nil, failure(r.ref, err)
@@ -62,9 +63,29 @@ func (r *Repository) Referrers(ctx context.Context, d digest.Digest, limit int64
 	if err != nil {
 		return nil, failure(r.ref, err)
 	}
+	if int64(len(b)) > limit {
+		return nil, fail.New(fail.Usage, "%s: the list of referrers of %s is larger than %d bytes", r.ref, d, limit)
+	}
+	return r.referrersIn(b, d)
+}
+
+// taggedReferrers returns what the tag for the referrers of d leads to
+// (https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema).
+func (r *Repository) taggedReferrers(ctx context.Context, d digest.Digest, limit int64) ([]oci.Descriptor, error) {
+	b, _, err := r.Tagged(d.Algorithm().String()+"-"+d.Encoded()).Manifest(ctx, "", limit)
+	if fail.Is(err, fail.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.referrersIn(b, d)
+}
+
+func (r *Repository) referrersIn(text []byte, d digest.Digest) ([]oci.Descriptor, error) {
 	var ix oci.Index
-	if int64(len(b)) > limit || json.Unmarshal(b, &ix) != nil {
-		return nil, fail.New(fail.Usage, "%s: the registry sent an invalid list of referrers of %s", r.ref, d)
+	if err := json.Unmarshal(text, &ix); err != nil {
+		return nil, fail.New(fail.Usage, "%s: the registry sent an invalid list of referrers of %s: %w", r.ref, d, err)
 	}
 	return ix.Manifests, nil
 }
