@@ -51,12 +51,17 @@ func connectionChains() []FilterChain {
 // ConnectionChain returns the name of the chain that limits the connections of a link.
 func ConnectionChain(hostLink string) string { return "connections-" + hostLink }
 
-// connectionRules bound what one interface has. The kernel's count leaves out
+// ConnectionRules bound what one interface has. The kernel's count leaves out
 // TCP connections that are closed, though they keep their place for up to two
 // minutes (already_closed, net/netfilter/nf_conncount.c). So the first rule
 // bounds how many begin: limit at once, and then limit in each minute. It
 // also keeps the second one cheap, which walks a list for each new connection.
+// Without a limit nothing leads to the chain. It has a rule then too, because the
+// rules in it tell that the filters have entries of the interface.
 func ConnectionRules(limit uint32) []FilterRule {
+	if limit == 0 {
+		return []FilterRule{do(verdict("return"))}
+	}
 	return []FilterRule{
 		do(begunOver(limit), counted(), verdict("drop")),
 		do(openOver(limit), counted(), verdict("drop")),
@@ -102,10 +107,10 @@ func (p Plan) Owners() []FilterElement {
 const UsualConnectionTable = 262144
 
 func (p Plan) connectionsText(line func(string, ...any)) {
-	limit := p.ConnectionLimit(UsualConnectionTable)
-	if limit == 0 {
+	if !p.HasPort() {
 		return
 	}
+	limit := p.ConnectionLimit(UsualConnectionTable)
 	if p.Connections == 0 {
 		line("# an eighth of net.netfilter.nf_conntrack_max, which is %d here", UsualConnectionTable)
 	}
@@ -113,6 +118,9 @@ func (p Plan) connectionsText(line func(string, ...any)) {
 	line("nft add chain inet %s %s", FilterTable, chain)
 	for _, r := range ConnectionRules(limit) {
 		line("nft add rule inet %s %s %s", FilterTable, chain, r)
+	}
+	if limit == 0 {
+		return
 	}
 	for _, e := range p.Owners() {
 		line("nft add element inet %s %s { %s }", FilterTable, e.Set, e.value)
@@ -158,19 +166,23 @@ func openOver(limit uint32) part {
 
 func counted() part { return part{"counter", []expr.Any{&expr.Counter{}}} }
 
-// hasOwners reports whether the port's addresses lead to its chain. Nothing has
-// to lead there if it has no bound.
+// HasOwners reports whether the chain of the port is there, and the port's addresses lead
+// to it. Nothing has to lead there without a limit.
 func (p Plan) HasOwners(has map[string]bool) bool {
+	chain := ConnectionChain(p.HostLink)
 	if p.Connections < 0 {
-		return true
+		return has[ChainKey(chain)]
 	}
 	for _, e := range p.Owners() {
-		if !has[OwnerKey(e.Set, e.Key, ConnectionChain(p.HostLink))] {
+		if !has[OwnerKey(e.Set, e.Key, chain)] {
 			return false
 		}
 	}
 	return true
 }
+
+// ChainKey identifies a chain of a filter table.
+func ChainKey(name string) string { return "chain " + name }
 
 // OwnerKey identifies an element of an owners map by its set, its key and its chain.
 func OwnerKey(set string, key []byte, chain string) string { return set + string(key) + chain }

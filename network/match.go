@@ -239,6 +239,8 @@ func verdict(words string) part {
 		v = &expr.Verdict{Kind: expr.VerdictGoto, Chain: chain}
 	case words == "drop":
 		v.Kind = expr.VerdictDrop
+	case words == "return":
+		v.Kind = expr.VerdictReturn
 	}
 	return part{words, []expr.Any{v}}
 }

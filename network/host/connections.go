@@ -15,24 +15,20 @@ import (
 // already is not touched, since a new chain forgets which connections there
 // are. An address that led to another interface leads to this one afterwards.
 func (h *Host) countConnections(p network.Plan) error {
-	limit := p.ConnectionLimit(connectionTableSize())
-	if limit == 0 {
-		return h.uncountConnections(p.HostLink)
-	}
-	act := "bound the connections of " + p.HostLink
-	t := kernelTable(network.FamilyInet)
-	chain := network.FilterChain{Name: network.ConnectionChain(p.HostLink), Rules: network.ConnectionRules(limit)}
+	limit := h.ConnectionLimit(p)
+	chain := connectionChain(p, limit)
 	same, err := h.chainIsThere(network.FamilyInet, chain)
 	if err != nil {
 		return err
 	}
 	if !same {
-		h.nft.FlushChain(h.nft.AddChain(chainIn(t, chain)))
-		h.addRules(t, chain)
+		h.queueConnectionChain(p)
 	}
 	want := map[string]bool{}
-	for _, e := range p.Owners() {
-		want[e.Set+string(e.Key)] = true
+	if limit > 0 {
+		for _, e := range p.Owners() {
+			want[e.Set+string(e.Key)] = true
+		}
 	}
 	for _, set := range []string{network.MapOwners4, network.MapOwners6} {
 		there, err := h.nft.GetSetElements(kernelSet(network.FamilyInet, set))
@@ -58,7 +54,20 @@ func (h *Host) countConnections(p network.Plan) error {
 			return err
 		}
 	}
-	return classify(act, h.nft.Flush())
+	return classify("bound the connections of "+p.HostLink, h.nft.Flush())
+}
+
+// connectionChain is the chain that limits the connections of p.
+func connectionChain(p network.Plan, limit uint32) network.FilterChain {
+	return network.FilterChain{Name: network.ConnectionChain(p.HostLink), Rules: network.ConnectionRules(limit)}
+}
+
+// queueConnectionChain has the next step create the chain that limits the connections of
+// p, or give an existing one its rules.
+func (h *Host) queueConnectionChain(p network.Plan) {
+	t, chain := kernelTable(network.FamilyInet), connectionChain(p, h.ConnectionLimit(p))
+	h.nft.FlushChain(h.nft.AddChain(chainIn(t, chain)))
+	h.addRules(t, chain)
 }
 
 func (h *Host) changeOwners(set string, gone, more []nftables.SetElement) error {
@@ -95,11 +104,8 @@ func chainOf(e nftables.SetElement) []byte {
 	return name
 }
 
-// uncountConnections removes the bound of a link. No-op if there is none.
-func (h *Host) uncountConnections(hostLink string) error {
-	if there, err := h.tableIsThere(network.FamilyInet); err != nil || !there {
-		return err
-	}
+// queueConnectionsOff has the next step remove the chain of a link, and what leads there.
+func (h *Host) queueConnectionsOff(hostLink string) error {
 	chain := network.FilterChain{Name: network.ConnectionChain(hostLink)}
 	for _, set := range []string{network.MapOwners4, network.MapOwners6} {
 		there, err := h.nft.GetSetElements(kernelSet(network.FamilyInet, set))
@@ -118,7 +124,7 @@ func (h *Host) uncountConnections(hostLink string) error {
 	}
 	// added first, because deleting a missing chain is an error
 	h.nft.DelChain(h.nft.AddChain(chainIn(kernelTable(network.FamilyInet), chain)))
-	return classify("remove the bound on connections of "+hostLink, h.nft.Flush())
+	return nil
 }
 
 // addRefused adds the packets that the bound on connections dropped.

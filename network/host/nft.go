@@ -10,6 +10,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/userdata"
+	"golang.org/x/sys/unix"
 
 	"croft/network"
 )
@@ -222,8 +223,62 @@ func (h *Host) leaveTable(p network.HostPlan, f network.Family) error {
 	return h.deleteElements(f, map[string][]nftables.SetElement{network.SetNetworks: networkElement(p, f)})
 }
 
-// addFilterElements allows the link of p to use the addresses of p.
+// addFilterElements allows the link of p to use the addresses of p, and limits its
+// connections. Usually nothing of the link is there, and all of it is added in one step.
 func (h *Host) addFilterElements(p network.Plan) error {
+	there, err := h.hasEntries(p.HostLink)
+	if err != nil {
+		return err
+	}
+	if !there {
+		err := h.addEntries(p)
+		if !errors.Is(err, unix.EEXIST) { // an address leads to another link
+			return err
+		}
+	}
+	if err := h.countConnections(p); err != nil {
+		return err
+	}
+	if err := h.queueElements(p); err != nil {
+		return err
+	}
+	return classify("add filters of "+p.HostLink, h.nft.Flush())
+}
+
+// hasEntries reports whether anything of a link is in the filters. Its chain of
+// connections tells that: it comes in the step that adds the first of them, and goes in
+// the step that removes the last.
+func (h *Host) hasEntries(hostLink string) (bool, error) {
+	rules, err := h.nft.GetRules(kernelTable(network.FamilyInet), &nftables.Chain{Name: network.ConnectionChain(hostLink)})
+	if err != nil && !isAbsent(err) {
+		return false, classify("look for filters of "+hostLink, err)
+	}
+	return len(rules) > 0, nil
+}
+
+// addEntries adds all entries of p in one step. It is EEXIST if an address of p leads to
+// another link.
+func (h *Host) addEntries(p network.Plan) error {
+	h.queueConnectionChain(p)
+	bySet := map[string][]nftables.SetElement{}
+	if h.ConnectionLimit(p) > 0 {
+		for _, e := range p.Owners() {
+			bySet[e.Set] = append(bySet[e.Set], ownerElement(e.Key, network.ConnectionChain(p.HostLink)))
+		}
+	}
+	for set, elements := range bySet {
+		if err := h.changeOwners(set, nil, elements); err != nil {
+			return err
+		}
+	}
+	if err := h.queueElements(p); err != nil {
+		return err
+	}
+	return classify("add filters of "+p.HostLink, h.nft.Flush())
+}
+
+// queueElements has the next step add the elements of p.
+func (h *Host) queueElements(p network.Plan) error {
 	bySet := map[string][]nftables.SetElement{}
 	for _, e := range p.Elements() {
 		bySet[e.Set] = append(bySet[e.Set], nftables.SetElement{Key: e.Key})
@@ -233,18 +288,29 @@ func (h *Host) addFilterElements(p network.Plan) error {
 			return classify("add filters of "+p.HostLink, err)
 		}
 	}
-	if err := h.nft.Flush(); err != nil {
-		return classify("add filters of "+p.HostLink, err)
-	}
-	return h.countConnections(p)
+	return nil
 }
 
 // removeFilterElements removes every element of the link with its counts, also
-// for its former addresses. No-op without elements.
+// for its former addresses, in one step. No-op without elements.
 func (h *Host) removeFilterElements(f network.Family, hostLink string) error {
-	if err := h.uncountConnections(hostLink); err != nil {
+	if there, err := h.hasEntries(hostLink); err != nil || !there {
 		return err
 	}
+	if err := h.removePortChains(f, hostLink); err != nil {
+		return err
+	}
+	if err := h.queueElementsOff(f, hostLink); err != nil {
+		return err
+	}
+	if err := h.queueConnectionsOff(hostLink); err != nil {
+		return err
+	}
+	return classify("remove filters of "+hostLink, h.nft.Flush())
+}
+
+// queueElementsOff has the next step remove the elements of a link.
+func (h *Host) queueElementsOff(f network.Family, hostLink string) error {
 	if there, err := h.tableIsThere(f); err != nil || !there {
 		return err
 	}
@@ -264,12 +330,12 @@ func (h *Host) removeFilterElements(f network.Family, hostLink string) error {
 			}
 		}
 	}
-	return errors.Join(h.removePortChains(f, hostLink), h.deleteElements(f, found))
+	return h.queueDeletion(f, found)
 }
 
-// deleteElements adds each element before it deletes it, in one batch: deleting
+// queueDeletion has the next step add each element before it deletes it: deleting
 // a missing element fails, and another process may delete it at the same time.
-func (h *Host) deleteElements(f network.Family, bySet map[string][]nftables.SetElement) error {
+func (h *Host) queueDeletion(f network.Family, bySet map[string][]nftables.SetElement) error {
 	for name, elements := range bySet {
 		if err := h.nft.SetAddElements(kernelSet(f, name), elements); err != nil {
 			return classify("remove filters", err)
@@ -277,6 +343,14 @@ func (h *Host) deleteElements(f network.Family, bySet map[string][]nftables.SetE
 		if err := h.nft.SetDeleteElements(kernelSet(f, name), elements); err != nil {
 			return classify("remove filters", err)
 		}
+	}
+	return nil
+}
+
+// deleteElements removes elements in one step. No-op for missing ones.
+func (h *Host) deleteElements(f network.Family, bySet map[string][]nftables.SetElement) error {
+	if err := h.queueDeletion(f, bySet); err != nil {
+		return err
 	}
 	return classify("remove filters", h.nft.Flush())
 }

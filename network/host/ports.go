@@ -114,6 +114,9 @@ func (h *Host) scanPorts(p network.HostPlan) (known, error) {
 			k.has[network.OwnerKey(set, e.Key, string(chainOf(e)))] = true
 		}
 	}
+	if err := h.addChains(k, network.FamilyInet); err != nil {
+		return known{}, err
+	}
 	if p.Mode == network.ModeRouted {
 		return k, h.addRouted(k)
 	}
@@ -156,16 +159,24 @@ func (h *Host) addRouted(k known) error {
 	for _, r := range routes {
 		k.has["route "+onLinkKey(r.LinkIndex, r.Dst)] = true
 	}
-	chains, err := h.nft.ListChainsOfTableFamily(kernelFamily(network.FamilyNetdev))
+	if err := h.addChains(k, network.FamilyNetdev); err != nil {
+		return err
+	}
+	return h.addMissingNeighbours(k, 0)
+}
+
+// addChains adds the chains of a table.
+func (h *Host) addChains(k known, f network.Family) error {
+	chains, err := h.nft.ListChainsOfTableFamily(kernelFamily(f))
 	if err != nil {
 		return classify("list chains of filters", err)
 	}
 	for _, c := range chains {
 		if c.Table.Name == network.FilterTable {
-			k.has["chain "+c.Name] = true
+			k.has[network.ChainKey(c.Name)] = true
 		}
 	}
-	return h.addMissingNeighbours(k, 0)
+	return nil
 }
 
 func onLinkKey(link int, p *net.IPNet) string { return fmt.Sprintf("%s on %d", p, link) }
@@ -194,7 +205,7 @@ func (k known) all(p network.Plan) bool {
 		return true
 	}
 	for _, c := range p.PortHooks() {
-		if !k.has["chain "+c.Name] {
+		if !k.has[network.ChainKey(c.Name)] {
 			return false
 		}
 	}
