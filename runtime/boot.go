@@ -284,7 +284,7 @@ func (m *Manager) plugIn(ctx context.Context, v vps.VPS, init inside.Identity) e
 		if err != nil {
 			return err
 		}
-		if err := m.networks.Ensure(ctx, network.NewHostPlan(t)); err != nil {
+		if err := m.networks.EnsureAtStart(ctx, t); err != nil {
 			return err
 		}
 		if err := m.networks.PinNamespace(p.Plan, init, paths.KeptNamespace(m.store, v.Name)); err != nil {

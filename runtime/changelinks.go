@@ -136,7 +136,7 @@ func (m *Manager) join(ctx context.Context, p network.Plan, init inside.Identity
 	if err != nil {
 		return err
 	}
-	if err := m.networks.Ensure(ctx, network.NewHostPlan(t)); err != nil {
+	if err := m.networks.EnsureAtStart(ctx, t); err != nil {
 		return err
 	}
 	return m.networks.Join(ctx, p, init)

@@ -123,6 +123,7 @@ type networks interface {
 // bridges are the networks themselves on the host.
 type bridges interface {
 	Ensure(ctx context.Context, p network.HostPlan) error
+	EnsureAtStart(ctx context.Context, t network.Table) error
 	Remove(ctx context.Context, p network.HostPlan) error
 }
 

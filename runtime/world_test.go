@@ -391,6 +391,10 @@ func (w fakeNetworks) Ensure(context.Context, network.HostPlan) error {
 	return w.effect("make bridge", func() error { return nil })
 }
 
+func (w fakeNetworks) EnsureAtStart(ctx context.Context, t network.Table) error {
+	return w.Ensure(ctx, network.NewHostPlan(t))
+}
+
 func (w fakeNetworks) Plug(_ context.Context, p network.Plan, init inside.Identity) error {
 	name := linkOf(p)
 	return w.effect("plug", func() error {

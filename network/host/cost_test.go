@@ -29,7 +29,7 @@ func TestCostOfAStart(t *testing.T) {
 		}
 		pid := newVPS(t)
 		begin := time.Now()
-		if err := h.Ensure(ctx, network.NewHostPlan(table)); err != nil {
+		if err := h.EnsureAtStart(ctx, table); err != nil {
 			t.Fatal(err)
 		}
 		middle := time.Now()

@@ -274,7 +274,7 @@ func (h *Host) addEntries(p network.Plan) error {
 	if err := h.queueElements(p); err != nil {
 		return err
 	}
-	return classify("add filters of "+p.HostLink, h.nft.Flush())
+	return classify("add filters of "+p.HostLink, h.count()) // the chain is new, which is a change
 }
 
 // queueElements has the next step add the elements of p.
@@ -306,7 +306,7 @@ func (h *Host) removeFilterElements(f network.Family, hostLink string) error {
 	if err := h.queueConnectionsOff(hostLink); err != nil {
 		return err
 	}
-	return classify("remove filters of "+hostLink, h.nft.Flush())
+	return classify("remove filters of "+hostLink, h.count()) // the chain goes, which is a change
 }
 
 // queueElementsOff has the next step remove the elements of a link.

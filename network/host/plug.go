@@ -129,6 +129,10 @@ func (h *Host) Unplug(_ context.Context, p network.Plan) error {
 	link, err := h.nl.LinkByName(p.HostLink)
 	switch {
 	case isNotFound(err):
+		// Its entries come before a link and go after all else of it.
+		if there, err := h.hasEntries(p.HostLink); err != nil || !there {
+			return err
+		}
 	case err != nil:
 		return classify("find link "+p.HostLink, err)
 	case link.Attrs().Alias != "" && link.Attrs().Alias != p.Alias():
@@ -140,7 +144,10 @@ func (h *Host) Unplug(_ context.Context, p network.Plan) error {
 			return classify("remove link "+p.HostLink, err)
 		}
 	}
-	return errors.Join(h.removeShaperLink(p), h.removeNeighbours(p, network.Plan{}), h.removeFilterElements(p.Family(), p.HostLink))
+	if err := errors.Join(h.removeShaperLink(p), h.removeNeighbours(p, network.Plan{})); err != nil {
+		return err
+	}
+	return h.removeFilterElements(p.Family(), p.HostLink)
 }
 
 // makePair makes the pair with its far end in the VPS from the beginning, so

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"golang.org/x/sys/unix"
 
 	"croft/network"
 )
@@ -77,15 +75,10 @@ func seenRules(want []network.Rule, kernel string) string {
 
 // seenFile is the file with the rules of a network that were right. It is "" if none is kept.
 func (h *Host) seenFile(name string, six bool) string {
-	var st unix.Stat_t
-	if h.Seen == "" || unix.Stat("/proc/thread-self/ns/net", &st) != nil {
-		return ""
-	}
-	family := "ipv4"
 	if six {
-		family = "ipv6"
+		return h.noteFile(name + "-ipv6")
 	}
-	return filepath.Join(h.Seen, fmt.Sprintf("%s-%s-%d", name, family, st.Ino))
+	return h.noteFile(name + "-ipv4")
 }
 
 // seenRight reports whether the kernel's rules were what want says when they were compared.
@@ -105,15 +98,13 @@ func (h *Host) noteRight(name string, six bool, want []network.Rule, kernel stri
 	if file == "" || kernel == "" || h.rulesInKernel(six) != kernel { // they changed meanwhile
 		return
 	}
-	if err := os.MkdirAll(h.Seen, 0o700); err == nil {
-		_ = os.WriteFile(file, []byte(seenRules(want, kernel)), 0o600) // a part of it is like none
-	}
+	h.note(file, seenRules(want, kernel))
 }
 
-// forgetRules removes the notes about a network.
+// forgetRules removes the notes about a network, and ends the series.
 func (h *Host) forgetRules(name string) {
-	for _, six := range []bool{false, true} {
-		if file := h.seenFile(name, six); file != "" {
+	for _, file := range []string{h.seenFile(name, false), h.seenFile(name, true), h.rightFile(name), h.seriesFile()} {
+		if file != "" {
 			_ = os.Remove(file)
 		}
 	}

@@ -48,6 +48,11 @@ func (n Networks) Ensure(ctx context.Context, p network.HostPlan) error {
 	return n.do(func(h *host.Host) error { return h.Ensure(ctx, p) })
 }
 
+func (n Networks) EnsureAtStart(ctx context.Context, t network.Table) error {
+	defer trace.Span("network: prepare", t.Name)()
+	return n.do(func(h *host.Host) error { return h.EnsureAtStart(ctx, t) })
+}
+
 func (n Networks) Plug(ctx context.Context, p network.Plan, init inside.Identity) error {
 	defer trace.Span("network: plug")()
 	return n.do(func(h *host.Host) error { return h.Plug(ctx, p, init) })
