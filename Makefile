@@ -2,7 +2,8 @@
 
 PREFIX  = /usr/local
 DESTDIR =
-TAGS    = seccomp,netgo,osusergo
+# The last tag leaves a library for Markdown out, which costs each process time before main.
+TAGS    = seccomp,netgo,osusergo,urfave_cli_no_docs
 GO      = $(shell PATH="$$PATH:/usr/local/go/bin" command -v go || echo go)
 VERSION = $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 LDFLAGS = -s -w -X croft/cli.Version=$(VERSION)

@@ -172,7 +172,6 @@ var alone = map[string][]string{
 	"github.com/coreos/go-iptables":          {"network/host"},
 	"github.com/google/nftables":             {"network", "network/host"},
 	"github.com/vishvananda/netlink":         {"network/host", "template/egress"},
-	"github.com/elazarl/goproxy":             {"template/egress"},
 	"github.com/google/go-cmp":               nil, // tests
 	"github.com/rogpeppe/go-internal":        nil,
 	"github.com/go-crypt/crypt":              {"cli/values"},

@@ -18,7 +18,6 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/elazarl/goproxy"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/sys/unix"
@@ -115,36 +114,6 @@ func (n *Network) Refused() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.refused
-}
-
-func (n *Network) handler() http.Handler {
-	p := goproxy.NewProxyHttpServer()
-	p.Logger = log.New(io.Discard, "", 0)
-	p.Tr = &http.Transport{
-		Proxy:              func(r *http.Request) (*url.URL, error) { return n.upstream(r.URL) },
-		DialContext:        n.dial,
-		DisableCompression: true,
-	}
-	p.ConnectDialWithReq = func(r *http.Request, network, addr string) (net.Conn, error) {
-		through, err := n.upstream(&url.URL{Scheme: "https", Host: addr})
-		if err != nil {
-			return nil, err
-		}
-		if through == nil {
-			return n.dial(r.Context(), network, addr)
-		}
-		if err := n.checkName(addr); err != nil {
-			return nil, err
-		}
-		return p.NewConnectDialToProxy(through.String())(network, addr)
-	}
-	p.OnRequest().DoFunc(func(r *http.Request, _ *goproxy.ProxyCtx) (*http.Request, *http.Response) {
-		if err := n.checkName(hostPort(r.URL.String())); err != nil {
-			return r, goproxy.NewResponse(r, goproxy.ContentTypeText, http.StatusForbidden, err.Error()+"\n")
-		}
-		return r, nil
-	})
-	return p
 }
 
 // dial connects to addr, unless it becomes an address of this host alone when it is resolved.

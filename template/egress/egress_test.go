@@ -142,3 +142,49 @@ func TestUpstream(t *testing.T) {
 		t.Errorf("the proxy was asked for %s", got)
 	}
 }
+
+// A tunnel through a proxy of the host carries bytes in both directions, also those that come
+// with the answer, and ends when both ends have ended.
+func TestTunnelThroughUpstream(t *testing.T) {
+	var asked []string
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.RequestURI+" "+r.Header.Get("Proxy-Authorization"))
+		if r.RequestURI != "mirror.invalid:443" {
+			http.Error(w, "not here", http.StatusForbidden)
+			return
+		}
+		c, buffered, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		fmt.Fprint(c, "HTTP/1.1 200 OK\r\n\r\nhello ")
+		_, _ = io.Copy(c, buffered)
+	}))
+	defer upstream.Close()
+	n := New(Options{Upstream: "http://user:secret@" + strings.TrimPrefix(upstream.URL, "http://")})
+	ask := func(addr, send string) string {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			return err.Error()
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n%s", addr, addr, send)
+		first := make([]byte, len("HTTP/1.1 200 OK"))
+		_, _ = io.ReadFull(c, first)
+		_ = c.(*net.TCPConn).CloseWrite() // earlier, the proxy would take the client for gone
+		answer, _ := io.ReadAll(c)
+		return string(first) + string(answer)
+	}
+	inside(t, n, func(func(string) string) {
+		if got := ask("mirror.invalid:443", "world"); got != "HTTP/1.1 200 OK\r\n\r\nhello world" {
+			t.Errorf("%q", got)
+		}
+		if got := ask("other.invalid:443", ""); !strings.HasPrefix(got, "HTTP/1.1 502") || !strings.Contains(got, "refuses a tunnel to other.invalid:443: 403") {
+			t.Errorf("a tunnel that the proxy refuses: %q", got)
+		}
+	})
+	if got := strings.Join(asked, ", "); got != "CONNECT mirror.invalid:443 Basic dXNlcjpzZWNyZXQ=, CONNECT other.invalid:443 Basic dXNlcjpzZWNyZXQ=" {
+		t.Errorf("the proxy was asked for %s", got)
+	}
+}
