@@ -196,8 +196,11 @@ func manFiles(recipes bool) [][2]string {
 
 // environmentOf is what else the command at path reads from its environment.
 func environmentOf(path []string) [][2]string {
-	if slices.Equal(path, []string{"destroy"}) {
+	switch strings.Join(path, " ") {
+	case "destroy":
 		return [][2]string{{"CROFT_TRASH", "Default of --keep."}}
+	case "template build", "template create":
+		return [][2]string{{"SOURCE_DATE_EPOCH", "Latest time of the files that are new in the template, and of its date, in seconds since 1970."}}
 	}
 	if !slices.Contains([]string{"template pull", "template push", "push", "create"}, strings.Join(path, " ")) {
 		return nil

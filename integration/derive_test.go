@@ -3,8 +3,10 @@
 package integration
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -229,6 +232,43 @@ func TestTemplateOfARunningVPS(t *testing.T) {
 	wantStatus(t, vps, "paused")
 	must(t, "resume", vps)
 	must(t, "destroy", "--force", vps)
+}
+
+// With SOURCE_DATE_EPOCH a template of the same files is the same one.
+func TestSourceDateOfATemplate(t *testing.T) {
+	hostAsBefore(t)
+	vps := create(t, "busybox", "--network", "none")
+	template := name(t, "of-a-date")
+	t.Cleanup(func() { try("template", "remove", template) })
+	file, day := filepath.Join(t.TempDir(), "word"), int64(2)
+	made := func(epoch string) string {
+		t.Helper()
+		day++
+		if err := errors.Join(os.WriteFile(file, []byte("word"), 0o644), os.Chtimes(file, time.Time{}, time.Unix(day*86400, 0))); err != nil {
+			t.Fatal(err)
+		}
+		must(t, "cp", file, vps+":/etc/word")
+		ctx, cancel := context.WithTimeout(context.Background(), usual)
+		defer cancel()
+		args := []string{"template", "create", template, "--from", vps, "--replace"}
+		cmd := command(ctx, args...)
+		cmd.Env = append(cmd.Env, "SOURCE_DATE_EPOCH="+epoch)
+		r := finish(cmd, args)
+		if r.status != 0 {
+			return r.errOut
+		}
+		return r.out
+	}
+	first, second := made("86400"), made("86400")
+	if first != second || !strings.HasPrefix(first, template+"@sha256:") {
+		t.Errorf("the first is %s, the second %s", first, second)
+	}
+	if other := made(""); other == first || !strings.HasPrefix(other, template+"@") {
+		t.Errorf("without a date it is %s", other)
+	}
+	if says := made("never"); !strings.Contains(says, `invalid SOURCE_DATE_EPOCH "never"`) {
+		t.Errorf("an invalid date: %s", says)
+	}
 }
 
 // A file that is all hole costs nothing on the way into a template and out of it.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"croft/internal/fail"
 	"croft/template/images"
 	"croft/template/layer"
+	"croft/template/recipe"
 	"croft/template/rootfs"
 )
 
@@ -28,8 +30,14 @@ type DeriveOptions struct {
 // frozen layers, and one for its own files. Of a plain root filesystem the image has one
 // layer with all files. Processes must not write to r meanwhile: a
 // file that changes is an error. An existing name is fail.Taken unless o.Replace is set,
-// a missing base is fail.NotFound. After an error the store has no new image.
+// a missing base is fail.NotFound. With SOURCE_DATE_EPOCH no file of the new layers and no date
+// of the image is later than that, so the same files give the same digest. After an error the
+// store has no new image.
 func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, o DeriveOptions) (Image, error) {
+	said, isSaid, err := recipe.ParseSourceDate(os.Getenv("SOURCE_DATE_EPOCH"))
+	if err != nil {
+		return Image{}, err
+	}
 	unlock, err := s.LockName(ctx, name)
 	if err != nil {
 		return Image{}, err
@@ -56,14 +64,18 @@ func (s *Store) Derive(ctx context.Context, name, base string, r rootfs.Rootfs, 
 	below := s.LowerDirs(from.Layers)
 	var all []images.Layer
 	for _, part := range parts {
-		l, err := s.stageChanges(ctx, st, below, part, packing{keepIdentity: o.KeepIdentity})
+		l, err := s.stageChanges(ctx, st, below, part, packing{keepIdentity: o.KeepIdentity, newest: said})
 		if err != nil {
 			return Image{}, err
 		}
 		all, below = append(all, l), append([]string{st.Path(images.LayerName(l.DiffID))}, below...)
 	}
+	now := time.Now()
+	if isSaid && said.Before(now) {
+		now = said
+	}
 	return s.commitDerived(ctx, st, from, all, derived{name: name, by: "croft template create " + name, image: func(im Image) Image {
-		im.KeepsIdentity, im.Created = o.KeepIdentity, time.Now()
+		im.KeepsIdentity, im.Created = o.KeepIdentity, now
 		im.Recipe, im.BuiltWith = "", images.BuildSettings{} // a build from the recipe would not have the changes
 		return im
 	}})

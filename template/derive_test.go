@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -105,6 +106,51 @@ func TestDerive(t *testing.T) {
 	}
 	if left := files(t, s); strings.Contains(left, "stage-") {
 		t.Errorf("left:\n%s", left)
+	}
+}
+
+// With SOURCE_DATE_EPOCH the same files give the same image, whenever they were written.
+func TestSourceDateOfADerivedImage(t *testing.T) {
+	roottest.NeedRoot(t)
+	s := newStore(t, Options{})
+	base := mustImport(t, s, "base", roottest.Rootfs(t, roottest.Dir("d/"), roottest.File("gone", "x")), ImportOptions{})
+	r := changed(t, s, base, 700000, 65536, func(root string) {
+		roottest.Must(t, os.Remove(filepath.Join(root, "gone")))
+		roottest.Must(t, os.WriteFile(filepath.Join(root, "d/new"), []byte("new"), 0o644))
+		roottest.Must(t, os.WriteFile(filepath.Join(root, "d/old"), []byte("old"), 0o644))
+		roottest.Must(t, os.Chtimes(filepath.Join(root, "d/old"), time.Time{}, time.Unix(7, 0)))
+	})
+	derive := func() Image {
+		t.Helper()
+		im, err := s.Derive(t.Context(), "mine", base.Digest, r, DeriveOptions{Replace: true})
+		roottest.Must(t, err)
+		later := time.Now().Add(time.Hour)
+		for _, name := range []string{"d/new", "d"} {
+			roottest.Must(t, os.Chtimes(filepath.Join(r.Upper(), name), time.Time{}, later))
+		}
+		return im
+	}
+	t.Setenv("SOURCE_DATE_EPOCH", "86400")
+	first, second := derive(), derive()
+	if first.Digest != second.Digest || first.Created.Unix() != 86400 {
+		t.Errorf("first %s of %v, then %s", first.Digest, first.Created, second.Digest)
+	}
+	dirs, err := s.LayerDirs(first)
+	roottest.Must(t, err)
+	for name, want := range map[string]int64{"d/new": 86400, "d": 86400, "d/old": 7} {
+		info, err := os.Stat(filepath.Join(dirs[0], name))
+		roottest.Must(t, err)
+		if at := info.ModTime().Unix(); at != want {
+			t.Errorf("%s is of %d", name, at)
+		}
+	}
+	t.Setenv("SOURCE_DATE_EPOCH", "")
+	if usual := derive(); usual.Digest == first.Digest || time.Since(usual.Created) > time.Hour {
+		t.Errorf("without one: %s of %v", usual.Digest, usual.Created)
+	}
+	t.Setenv("SOURCE_DATE_EPOCH", "tomorrow")
+	if _, err := s.Derive(t.Context(), "mine", base.Digest, r, DeriveOptions{Replace: true}); !fail.Is(err, fail.Usage) || !strings.Contains(err.Error(), "SOURCE_DATE_EPOCH") {
+		t.Errorf("an invalid one: %v", err)
 	}
 }
 

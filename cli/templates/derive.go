@@ -17,7 +17,8 @@ func templateCreateVerb(a *command.App) *cmdline.Verb {
 		About: `The template has the layers of the VPS's template and one more with the changes of
 the VPS: owners, modes, extended attributes, capabilities and hard links included.
 A running VPS is frozen until the command ends. Its machine-id, ssh host keys and
-random seeds are left out: each VPS created from the template gets its own.
+random seeds are left out: each VPS created from the template gets its own. With
+SOURCE_DATE_EPOCH in the environment, the same files give the same digest.
 Prints the new template as NAME@DIGEST.`,
 		Options: []cmdline.Option{
 			{Name: "from", Placeholder: "VPS", Usage: "VPS to create the template from; required", Kind: command.VPSNames},

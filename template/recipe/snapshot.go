@@ -95,16 +95,24 @@ func (r Recipe) Frozen(snapshot, mirror, distribution string) (Recipe, string, e
 // of the day of the release (https://reproducible-builds.org/specs/source-date-epoch/). "" changes
 // nothing; an invalid one is fail.Usage.
 func (r Recipe) SourceDate(epoch string) (Recipe, error) {
+	at, ok, err := ParseSourceDate(epoch)
+	if ok {
+		r.sourceDate = &at
+	}
+	return r, err
+}
+
+// ParseSourceDate returns the time that SOURCE_DATE_EPOCH says; ok is false for "". An invalid
+// one is fail.Usage.
+func ParseSourceDate(epoch string) (at time.Time, ok bool, err error) {
 	if epoch == "" {
-		return r, nil
+		return at, false, nil
 	}
 	n, err := strconv.ParseInt(epoch, 10, 64)
 	if err != nil || n < 0 || strconv.FormatInt(n, 10) != epoch {
-		return r, fail.New(fail.Usage, "invalid SOURCE_DATE_EPOCH %q in the environment: it is the number of seconds since 1970", epoch).WithHint("unset SOURCE_DATE_EPOCH")
+		return at, false, fail.New(fail.Usage, "invalid SOURCE_DATE_EPOCH %q in the environment: it is the number of seconds since 1970", epoch).WithHint("unset SOURCE_DATE_EPOCH")
 	}
-	at := time.Unix(n, 0).UTC()
-	r.sourceDate = &at
-	return r, nil
+	return time.Unix(n, 0).UTC(), true, nil
 }
 
 // Clamped returns t, or the time of SourceDate if that is earlier.
