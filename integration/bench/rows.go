@@ -10,7 +10,7 @@ const busybox = "busybox"
 
 // rows returns all rows, in the order of the table.
 func (b *bench) rows() []row {
-	return slices.Concat(b.lifeRows(), b.loadRows())
+	return slices.Concat(b.lifeRows(), b.debianRows(), b.loadRows())
 }
 
 func (b *bench) lifeRows() []row {
@@ -51,7 +51,7 @@ func templates(rows []row) []string {
 	all := []string{busybox}
 	for _, r := range rows {
 		if strings.HasPrefix(r.name, "debian") {
-			all = append(all, "debian-12")
+			all = append(all, debian)
 			break
 		}
 	}
