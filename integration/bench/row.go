@@ -12,6 +12,10 @@ type row struct {
 	name, what string
 	target     float64 // what the ratio to the first peer should be less than, or 0
 	sides      []side  // croft's first
+
+	// A row with together has peers, croft's first, instead of sides.
+	peers    []string
+	together func(ctx context.Context, b *bench) (together, error)
 }
 
 // A side is one way to do it.
@@ -27,8 +31,42 @@ type runner struct {
 	close func(context.Context) error // nil: nothing to close
 }
 
+// A together measures all peers of a row in one turn: they are stages of the same thing.
+type together struct {
+	turn  func(context.Context) ([]sample, error)
+	close func(context.Context) error
+}
+
+// compareTogether measures a row whose peers take no turns.
+func (b *bench) compareTogether(ctx context.Context, r row, rounds int) comparison {
+	c := comparison{Row: r.name, What: r.what, Target: r.target}
+	for _, peer := range r.peers {
+		c.Outcomes = append(c.Outcomes, outcome{Peer: peer})
+	}
+	t, err := r.together(ctx, b)
+	for round := 0; round <= rounds && err == nil; round++ {
+		say("%s: round %d of %d", r.name, round, rounds)
+		var samples []sample
+		if samples, err = t.turn(ctx); err == nil && round > 0 {
+			for i, s := range samples {
+				c.Outcomes[i].Samples = append(c.Outcomes[i].Samples, s)
+			}
+		}
+	}
+	if t.close != nil {
+		err = errors.Join(err, t.close(ctx))
+	}
+	if err != nil {
+		c.Outcomes[0].fail(err)
+	}
+	return c
+}
+
 // compare measures a row. A side that fails takes no more turns; its error is in its outcome.
 func (b *bench) compare(ctx context.Context, r row, rounds int) comparison {
+	if r.together != nil {
+		return b.compareTogether(ctx, r, rounds)
+	}
 	c := comparison{Row: r.name, What: r.what, Target: r.target}
 	runners := make([]runner, len(r.sides))
 	for i, s := range r.sides {

@@ -10,7 +10,7 @@ const busybox = "busybox"
 
 // rows returns all rows, in the order of the table.
 func (b *bench) rows() []row {
-	return slices.Concat(b.lifeRows(), b.debianRows(), b.loadRows())
+	return slices.Concat(b.lifeRows(), b.debianRows(), b.loadRows(), b.manyRows())
 }
 
 func (b *bench) lifeRows() []row {

@@ -12,8 +12,8 @@ func TestRows(t *testing.T) {
 		switch {
 		case seen[r.name] || !regexp.MustCompile(`^[a-z0-9-]{1,14}$`).MatchString(r.name):
 			t.Errorf("%q is not a name for a row, or two have it", r.name)
-		case len(r.sides) == 0:
-			t.Errorf("%s has no sides", r.name)
+		case (len(r.sides) == 0) != (len(r.peers) > 0 && r.together != nil):
+			t.Errorf("%s has no sides, or peers too", r.name)
 		}
 		seen[r.name] = true
 		peers := map[string]bool{}
@@ -23,6 +23,20 @@ func TestRows(t *testing.T) {
 			}
 			peers[s.peer] = true
 		}
+	}
+}
+
+func TestCached(t *testing.T) {
+	const v1 = "active_file 1\ntotal_inactive_file 100\ntotal_active_file 20\ntotal_rss 4000\n"
+	const v2 = "anon 4000\ninactive_file 100\nactive_file 20\nworkingset_refault_file 5\n"
+	if a, b := cached(v1, "total_"), cached(v2, ""); a != 120 || b != 120 {
+		t.Errorf("%v, %v", a, b)
+	}
+}
+
+func TestMean(t *testing.T) {
+	if got, want := mean([]sample{{Wall: 2, CPU: 4}, {Wall: 4, CPU: 8}}), (sample{Wall: 3, CPU: 6}); got != want {
+		t.Errorf("%+v", got)
 	}
 }
 
