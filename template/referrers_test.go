@@ -81,6 +81,34 @@ func TestSignaturesThatReferToTheImage(t *testing.T) {
 	}
 }
 
+// Bundles of cosign 3 are referrers too. They sign no name.
+func TestBundlesThatReferToTheImage(t *testing.T) {
+	const bundleType = "application/vnd.dev.sigstore.bundle.v0.3+json"
+	for name, o := range map[string][]ggcr.Option{"API": {ggcr.WithReferrersSupport(true)}, "tag": nil} {
+		t.Run(name, func(t *testing.T) {
+			h, j := newHub(t, o...), newJudge(t)
+			d := h.publish(t, "team/web:1", published{layers: [][]byte{roottest.Rootfs(t)}, kind: oci.MediaTypeImageLayer})
+			ref := h.host + "/team/web:1"
+			s := cosigner.Signature{Payload: cosigner.Statement(d.Digest)}
+			s.Signature = cosigner.Sign(t, j.key, cosigner.Enveloped(s.Payload))
+			l := h.put(t, "team/web", "application/octet-stream", s.Bundle(t))
+			l.MediaType = bundleType
+			// The API of this registry tells the type of the config alone.
+			kind := map[string]string{"API": oci.MediaTypeEmptyJSON, "tag": bundleType}[name]
+			notary := h.refer(t, "team/web", d, "application/vnd.cncf.notary.signature")
+			h.tagReferrers(t, "team/web", d.Digest, notary)
+			j.policy(t, teamPolicy)
+			j.refuses(t, "a signature of another kind", ref, "it has a signature of the type application/vnd.cncf.notary.signature, which croft cannot read")
+			h.tagReferrers(t, "team/web", d.Digest, h.refer(t, "team/web", d, kind, l))
+			j.refuses(t, "no name", ref, "signedIdentity {type: matchDigest}")
+			j.policy(t, strings.Replace(teamPolicy, "DIR/team.pub", "DIR/team.pub, signedIdentity: {type: matchDigest}", 1))
+			if im, err := j.Pull(t.Context(), ref, PullOptions{Insecure: true}); err != nil || len(im.SignedBy) != 1 {
+				t.Errorf("%v, %v", im.SignedBy, err)
+			}
+		})
+	}
+}
+
 // What a registry answers instead of a list of referrers.
 func TestBadListsOfReferrers(t *testing.T) {
 	h, j := newHub(t), newJudge(t)

@@ -85,7 +85,7 @@ func (p Policy) Registry(ctx context.Context, repo *registry.Repository, ref reg
 	}
 	var found trust.Signatures
 	if trust.Wants(need, trust.SigstoreSigned) {
-		if found.Sigstore, err = attached(ctx, repo, digests); err != nil {
+		if found, err = attached(ctx, repo, digests); err != nil {
 			return nil, err
 		}
 	}

@@ -59,7 +59,7 @@ type fulcioAuthor struct {
 	in rekorLog
 }
 
-func (f fulcioAuthor) verify(s Sigstore) (string, error) {
+func (f fulcioAuthor) verify(s signed) (string, error) {
 	if len(s.Certificate) == 0 {
 		return "", errNoCertificate
 	}
@@ -115,7 +115,7 @@ func (p PKI) is(c *x509.Certificate) error {
 // A pkiAuthor has certificates of another authority.
 type pkiAuthor struct{ holder }
 
-func (p pkiAuthor) verify(s Sigstore) (string, error) {
+func (p pkiAuthor) verify(s signed) (string, error) {
 	if len(s.Certificate) == 0 {
 		return "", errNoCertificate
 	}
@@ -125,7 +125,7 @@ func (p pkiAuthor) verify(s Sigstore) (string, error) {
 var errNoCertificate = errors.New("the signature has no certificate")
 
 // verifyAt returns who made the signature, if its certificate was valid at that time.
-func (h holder) verifyAt(s Sigstore, at time.Time) (string, error) {
+func (h holder) verifyAt(s signed, at time.Time) (string, error) {
 	key, err := h.keyOf(s.Certificate, s.Chain, at)
 	if err != nil {
 		return "", err

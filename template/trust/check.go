@@ -31,6 +31,8 @@ type Sigstore struct {
 // Signatures are those that were found for an image. None is checked yet.
 type Signatures struct {
 	Sigstore []Sigstore
+	Bundles  [][]byte // of sigstore, in JSON
+	Unread   []string // types of other signatures
 	OpenPGP  [][]byte // in the form of containers-signature(5)
 }
 
@@ -85,9 +87,9 @@ func Check(all []Requirement, im Image, found Signatures, read ReadFile) ([]stri
 
 // An author is who may make signatures of sigstore.
 type author interface {
-	// verify returns the name of who made the signature of its payload. An error says why it does not
+	// verify returns the name of who made the signature of its message. An error says why it does not
 	// count.
-	verify(s Sigstore) (string, error)
+	verify(s signed) (string, error)
 }
 
 // verifier returns a function that returns who made the first good signature, or why there is none.
@@ -116,10 +118,16 @@ func (r Requirement) verifier(read ReadFile) (func(Image, Signatures) (string, e
 		return nil, err
 	}
 	return func(im Image, found Signatures) (string, error) {
-		return firstGood(found.Sigstore, func(s Sigstore) (string, error) {
+		return firstGood(found.all(), func(s signed) (string, error) {
+			if s.flaw != nil {
+				return "", s.flaw
+			}
 			signer, err := by.verify(s)
-			if err != nil {
+			switch {
+			case err != nil:
 				return "", err
+			case s.enveloped:
+				return signer, r.checkStatement(im, s.Payload)
 			}
 			return signer, r.checkClaim(im, s.Payload, cosignType)
 		})

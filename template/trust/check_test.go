@@ -260,7 +260,7 @@ func TestOpenPGP(t *testing.T) {
 		{"no message", []byte("text"), "damaged"},
 		{"a key", public(t, key), ""},
 		{"compressed and huge", pgpSign(t, key, huge.Bytes(), now), ""},
-		{"without the key's name", nameless(t, key, text), "the signature is damaged"},
+		{"without the key's name", withoutKeyName(t, key, text), "the signature is damaged"},
 		{"an unsigned text", literal(t, text), "not by a key"},
 	} {
 		var refused *Refusal
@@ -274,8 +274,8 @@ func TestOpenPGP(t *testing.T) {
 	}
 }
 
-// nameless returns a message whose signature does not say which key made it.
-func nameless(t *testing.T, by *openpgp.Entity, text []byte) []byte {
+// withoutKeyName returns a message whose signature does not say which key made it.
+func withoutKeyName(t *testing.T, by *openpgp.Entity, text []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	one := packet.OnePassSignature{Version: 3, SigType: packet.SigTypeBinary, Hash: crypto.SHA256, PubKeyAlgo: by.PrimaryKey.PubKeyAlgo, KeyId: by.PrimaryKey.KeyId, IsLast: true}

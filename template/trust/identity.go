@@ -25,11 +25,15 @@ const (
 	ExactReference         IdentityKind = "exactReference"
 	ExactRepository        IdentityKind = "exactRepository"
 	RemapIdentity          IdentityKind = "remapIdentity"
+	MatchDigest            IdentityKind = "matchDigest" // any name, or none; other tools do not have this one
 )
 
 // Check returns an error unless signed, the name in a signature, is one that the image may have. image
 // is nil if it has no name.
 func (i Identity) Check(image reference.Named, signed string) error {
+	if i.Kind == MatchDigest {
+		return nil
+	}
 	said, err := reference.ParseNormalizedNamed(signed)
 	if err != nil {
 		return fmt.Errorf("the signature is of %q, which is not a name of an image", signed)

@@ -158,7 +158,7 @@ func TestAttacksOnKeyless(t *testing.T) {
 		want string
 	}{
 		{"no certificate", with(func(s *Sigstore) { s.Certificate = nil }), "the signature has no certificate"},
-		{"no entry", with(func(s *Sigstore) { s.Entry = nil }), "the signature has no entry of a log"},
+		{"no entry", with(func(s *Sigstore) { s.Entry = nil }), "the signature has no signed entry of a log"},
 		{"by a key alone", Sigstore{Payload: text, Signature: good.Signature}, "no certificate"},
 		{"an entry that is no JSON", with(func(s *Sigstore) { s.Entry = []byte("x") }), "damaged"},
 		{"an entry with one more field", rewritten(`"Payload"`, `"x":1,"Payload"`), `the key "x" is not expected`},
@@ -167,7 +167,7 @@ func TestAttacksOnKeyless(t *testing.T) {
 		{"an entry of another signature", entered(k.Log, another, me.Certificate, at), "of another signature"},
 		{"an entry of another certificate", entered(k.Log, good, k.issue().Certificate, at), "of another key or certificate"},
 		{"an entry of another text", entered(k.Log, forged, me.Certificate, at), "of another text"},
-		{"an entry of another kind", recorded("hashedrekord", "intoto"), `is a "intoto" of version "0.0.1"`},
+		{"an entry of another kind", recorded("hashedrekord", "intoto"), `is a "intoto" of version "0.0.1", and not a "hashedrekord"`},
 		{"an entry of another version", recorded("0.0.1", "0.0.2"), `of version "0.0.2"`},
 		{"an entry with another hash", recorded(`"sha256"`, `"sha512"`), `a hash of "sha512"`},
 		{"signed before the certificate", Sigstore(me.Sign(t, k.Log, text, signedThen.Add(-time.Minute))), "the certificate is not valid"},
@@ -221,7 +221,7 @@ func TestKeysInALog(t *testing.T) {
 		want string
 	}{
 		"logged":           {enter(k.Log, one), ""},
-		"not logged":       {good, "no entry of a log"},
+		"not logged":       {good, "no signed entry of a log"},
 		"in another log":   {enter(cosigner.NewLog(t), one), "not signed by a key of Rekor"},
 		"of another key":   {enter(k.Log, other), "of another key or certificate"},
 		"by no key of it":  {k.signs(k.issue(), text), "not by a key of the policy"},

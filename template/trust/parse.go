@@ -147,7 +147,7 @@ func (p *parser) identity(n *yaml.Node, t Transport) Identity {
 		return n, ""
 	}
 	switch i.Kind {
-	case MatchExact, MatchRepoDigestOrExact, MatchRepository:
+	case MatchExact, MatchRepoDigestOrExact, MatchRepository, MatchDigest:
 		p.fields(n, "type")
 	case ExactReference:
 		at, said := text(p.fields(n, "type", "dockerReference"), "dockerReference")

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	stdcmp "cmp"
 	"strings"
 	"testing"
 
@@ -74,6 +75,7 @@ func TestParseAuthors(t *testing.T) {
 			Rekor:  Texts{Data: [][]byte{[]byte("key"), []byte("key")}},
 		}},
 		{"keyPath: /key, rekorPublicKeyPath: /rekor}]", Requirement{Keys: Texts{Paths: []string{"/key"}}, Rekor: Texts{Paths: []string{"/rekor"}}}},
+		{"keyPath: /key, signedIdentity: {type: matchDigest}}]", Requirement{Keys: Texts{Paths: []string{"/key"}}, Identity: Identity{Kind: MatchDigest}}},
 		{"keyPath: /key, rekorPublicKeyData: a2V5}]", Requirement{Keys: Texts{Paths: []string{"/key"}}, Rekor: Texts{Data: [][]byte{[]byte("key")}}}},
 		{"pki: {caRootsPath: /ca, caIntermediatesData: Y2E=, subjectEmail: e, subjectHostname: h}}]", Requirement{
 			PKI: &PKI{Roots: Texts{Paths: []string{"/ca"}}, Intermediates: Texts{Data: [][]byte{[]byte("ca")}}, SubjectEmail: "e", SubjectHostname: "h"},
@@ -82,7 +84,7 @@ func TestParseAuthors(t *testing.T) {
 			PKI: &PKI{Roots: Texts{Data: [][]byte{[]byte("ca")}}, Intermediates: Texts{Paths: []string{"/b"}}, SubjectHostname: "h"},
 		}},
 	} {
-		c.want.Kind, c.want.Line, c.want.Identity.Kind = SigstoreSigned, 1, MatchRepoDigestOrExact
+		c.want.Kind, c.want.Line, c.want.Identity.Kind = SigstoreSigned, 1, stdcmp.Or(c.want.Identity.Kind, MatchRepoDigestOrExact)
 		got, err := Parse([]byte(with + c.text))
 		if diff := cmp.Diff([]Requirement{c.want}, got.Default); err != nil || diff != "" {
 			t.Errorf("%s: %v\n%s", c.text, err, diff)

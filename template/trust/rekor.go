@@ -1,12 +1,9 @@
 package trust
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"time"
@@ -36,38 +33,23 @@ func readLog(texts [][]byte) (*rekorLog, error) {
 	return &in, nil
 }
 
-// An entry of the log is about one signature.
-type hashedRekord struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	Spec       struct {
-		Data struct {
-			Hash struct {
-				Algorithm string `json:"algorithm"`
-				Value     string `json:"value"`
-			} `json:"hash"`
-		} `json:"data"`
-		Signature struct {
-			Content   []byte `json:"content"`
-			PublicKey struct {
-				Content []byte `json:"content"`
-			} `json:"publicKey"`
-		} `json:"signature"`
-	} `json:"spec"`
-}
-
 // logged returns when the log accepted the signature s with this key or certificate, in PEM. It is an error
 // unless the log has signed an entry of exactly these.
-func (in rekorLog) logged(s Sigstore, by []byte) (time.Time, error) {
+func (in rekorLog) logged(s signed, by []byte) (time.Time, error) {
 	if len(s.Entry) == 0 {
-		return time.Time{}, errors.New("the signature has no entry of a log (Rekor)")
+		return time.Time{}, errors.New("the signature has no signed entry of a log (Rekor)")
 	}
 	body, at, err := in.open(s.Entry)
 	if err != nil {
 		return time.Time{}, err
 	}
-	var r hashedRekord
-	if err := json.Unmarshal(body, &r); err != nil {
+	var r record
+	if s.enveloped {
+		r = &dsseRecord{}
+	} else {
+		r = &hashedRekord{}
+	}
+	if err := json.Unmarshal(body, r); err != nil {
 		return time.Time{}, fmt.Errorf("the entry of the log is damaged: %w", err)
 	}
 	return at, r.isOf(s, by)
@@ -119,37 +101,13 @@ func (in rekorLog) signed(payload, set []byte) bool {
 	return false
 }
 
-// isOf returns an error unless the entry is of the signature s with this key or certificate, in PEM.
-func (r hashedRekord) isOf(s Sigstore, by []byte) error {
-	if r.Kind != "hashedrekord" || r.APIVersion != "0.0.1" {
-		return fmt.Errorf("the entry of the log is a %q of version %q, which croft does not know", r.Kind, r.APIVersion)
-	}
-	logged, rest := pem.Decode(r.Spec.Signature.PublicKey.Content)
-	used, more := pem.Decode(by)
-	if logged == nil || used == nil || len(rest)+len(more) > 0 || !bytes.Equal(logged.Bytes, used.Bytes) {
-		return errors.New("the entry of the log is of another key or certificate")
-	}
-	if !bytes.Equal(r.Spec.Signature.Content, s.Signature) {
-		return errors.New("the entry of the log is of another signature")
-	}
-	hash := r.Spec.Data.Hash
-	if hash.Algorithm != "sha256" {
-		return fmt.Errorf("the entry of the log has a hash of %q, which croft does not know", hash.Algorithm)
-	}
-	sum := sha256.Sum256(s.Payload)
-	if got, err := hex.DecodeString(hash.Value); err != nil || !bytes.Equal(got, sum[:]) {
-		return errors.New("the entry of the log is of another text")
-	}
-	return nil
-}
-
 // loggedKeys are keys whose signatures must be in a log.
 type loggedKeys struct {
 	publicKeys
 	in rekorLog
 }
 
-func (k loggedKeys) verify(s Sigstore) (string, error) {
+func (k loggedKeys) verify(s signed) (string, error) {
 	why := errors.New("the signature is not by a key of the policy")
 	for _, one := range k.publicKeys {
 		signer, err := publicKeys{one}.verify(s)

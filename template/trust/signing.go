@@ -55,6 +55,6 @@ func (k Key) Sign(ref reference.Named, d digest.Digest) (Sigstore, error) {
 
 // Made reports whether s is a signature by the key.
 func (k Key) Made(s Sigstore) bool {
-	_, err := publicKeys{k.public}.verify(s)
+	_, err := publicKeys{k.public}.verify(signed{Sigstore: s})
 	return err == nil
 }

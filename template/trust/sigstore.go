@@ -66,9 +66,9 @@ func fingerprint(key crypto.PublicKey) (string, error) {
 }
 
 // verify returns the fingerprint of the key that made the signature.
-func (k publicKeys) verify(s Sigstore) (string, error) {
+func (k publicKeys) verify(s signed) (string, error) {
 	for _, one := range k {
-		if one.VerifySignature(bytes.NewReader(s.Signature), bytes.NewReader(s.Payload)) == nil {
+		if one.VerifySignature(bytes.NewReader(s.Signature), bytes.NewReader(s.message())) == nil {
 			return one.fingerprint, nil
 		}
 	}

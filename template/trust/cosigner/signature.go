@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"testing"
 	"time"
@@ -50,6 +51,69 @@ func Sign(t testing.TB, key *ecdsa.PrivateKey, text []byte) []byte {
 		t.Fatal(err)
 	}
 	return made
+}
+
+// Statement returns the text that cosign 3 signs for an image with this digest.
+func Statement(d digest.Digest) []byte {
+	return fmt.Appendf(nil, `{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{%q:%q}}],"predicateType":"https://sigstore.dev/cosign/sign/v1","predicate":{}}`, d.Algorithm(), d.Encoded())
+}
+
+// Enveloped returns what a key signs for a statement in an envelope of DSSE.
+func Enveloped(text []byte) []byte {
+	const kind = "application/vnd.in-toto+json"
+	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(kind), kind, len(text), text)
+}
+
+// Bundle returns the signature of a statement as cosign 3 writes it. Each of changes may change it before.
+func (s Signature) Bundle(t testing.TB, changes ...func(b map[string]any)) []byte {
+	t.Helper()
+	material := object{}
+	if block, _ := pem.Decode(s.Certificate); block != nil {
+		material["certificate"] = object{"rawBytes": block.Bytes}
+	} else {
+		material["publicKey"] = object{"hint": "key"}
+	}
+	if s.Entry != nil {
+		var e struct {
+			SignedEntryTimestamp []byte
+			Payload              struct {
+				Body                     []byte
+				IntegratedTime, LogIndex int64
+				LogID                    string
+			}
+		}
+		if err := json.Unmarshal(s.Entry, &e); err != nil {
+			t.Fatal(err)
+		}
+		id, _ := hex.DecodeString(e.Payload.LogID)
+		material["tlogEntries"] = []object{{
+			"logIndex": fmt.Sprint(e.Payload.LogIndex), "logId": object{"keyId": id}, "kindVersion": object{"kind": "dsse", "version": "0.0.1"},
+			"integratedTime": fmt.Sprint(e.Payload.IntegratedTime), "canonicalizedBody": e.Payload.Body,
+			"inclusionPromise": object{"signedEntryTimestamp": e.SignedEntryTimestamp},
+		}}
+	}
+	b := object{
+		"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "verificationMaterial": material,
+		"dsseEnvelope": object{"payload": s.Payload, "payloadType": "application/vnd.in-toto+json", "signatures": []object{{"sig": s.Signature}}},
+	}
+	for _, change := range changes {
+		change(b)
+	}
+	text, err := json.Marshal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// EnvelopeRecord returns what the log stores of an envelope that was signed with this key or certificate, in
+// PEM.
+func EnvelopeRecord(s Signature, by []byte) object {
+	sum := sha256.Sum256(s.Payload)
+	return object{"apiVersion": "0.0.1", "kind": "dsse", "spec": object{
+		"payloadHash": object{"algorithm": "sha256", "value": hex.EncodeToString(sum[:])},
+		"signatures":  []object{{"signature": s.Signature, "verifier": by}},
+	}}
 }
 
 // Sign signs a text with the key of the certificate, and enters the signature in the log at that time.
