@@ -83,3 +83,40 @@ func TestTemplateFromAFile(t *testing.T) {
 		t.Error(r)
 	}
 }
+
+// A template keeps the file that it was imported from: croft sees that the file has changed, and
+// imports it again.
+func TestUpdateOfAnImportedFile(t *testing.T) {
+	hostAsBefore(t)
+	dir := t.TempDir()
+	template := name(t, "imported")
+	t.Cleanup(func() { try("template", "remove", template) })
+	file := filepath.Join(dir, "rootfs.tar")
+	must(t, "template", "export", "--format", "rootfs", "busybox", file)
+	must(t, "template", "import", template, file, "--env", "WORD=kept")
+	if out := must(t, "template", "outdated", template); !strings.Contains(out, "current") {
+		t.Error(out)
+	}
+	shell(t, "cd "+dir+" && mkdir -p etc && echo new >etc/word && tar -rf rootfs.tar etc/word")
+	if r := try("template", "outdated", template); r.status != 12 || !strings.Contains(r.out, file) || !strings.Contains(r.errOut, "hint: croft template update "+template) {
+		t.Error(r)
+	}
+	if out := must(t, "template", "update", template); !strings.HasPrefix(out, template+"@sha256:") {
+		t.Errorf("the update prints %q", out)
+	}
+	if r := try("template", "update", template); r.status != 0 || r.out != "" || !strings.Contains(r.errOut, "is up to date") {
+		t.Error(r)
+	}
+	if out := must(t, "run", "--rm", "--network", "none", "--template", template, "--", "sh", "-c", "cat /etc/word; tr '\\0' '\\n' </proc/1/environ"); !strings.HasPrefix(out, "new\n") || !strings.Contains(out, "WORD=kept") {
+		t.Errorf("a VPS of it has %q", out)
+	}
+	if err := os.Rename(file, filepath.Join(dir, "moved")); err != nil {
+		t.Fatal(err)
+	}
+	if out := must(t, "template", "outdated", template); !strings.Contains(out, "unknown") || !strings.Contains(out, "is gone") {
+		t.Error(out)
+	}
+	refused(t, 3, "no such file", "template", "update", template)
+	shell(t, strings.Join(append([]string{world.croft}, where(world.root, world.run)...), " ")+" template import --replace "+template+" - <"+filepath.Join(dir, "moved"))
+	refused(t, 5, "imported from standard input", "template", "update", template)
+}

@@ -65,7 +65,7 @@ func TestExportAndImport(t *testing.T) {
 			if c.name != "rootfs" && (strings.Join(back.Layers, " ") != strings.Join(im.Layers, " ") || back.User != "5:6" || back.WorkingDir != "/srv" || back.Env[0] != "A=b" || back.Cmd[0] != "x") {
 				t.Errorf("it comes back as %+v", back)
 			}
-			if back.Source != "" || back.SourceDigest != "" || back.Init != im.Init || back.Distribution != "test" {
+			if back.Source != c.o.Dir || (back.SourceDigest != "") != (c.o.Dir != "") || back.Init != im.Init || back.Distribution != "test" {
 				t.Errorf("it comes back as %+v", back)
 			}
 			if got := seen(t, other, back); got != want {

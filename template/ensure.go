@@ -137,14 +137,16 @@ func (s *Store) ensurePulled(ctx context.Context, text string) (Image, error) {
 	return im, nil
 }
 
-// madeFrom returns the image of a name that comes from source; ok is false if there is none.
+// madeFrom returns the image of a name that comes from source; ok is false if there is none. One
+// that was imported with settings is not what the source alone names.
 func (s *Store) madeFrom(source string) (im images.Stored, ok bool, err error) {
 	ix, err := s.Index()
 	if err != nil {
 		return im, false, err
 	}
 	for _, d := range ix.Manifests {
-		if _, former := d.Annotations[images.AnnotationFormer]; !former && d.Annotations[images.AnnotationSource] == source {
+		_, former := d.Annotations[images.AnnotationFormer]
+		if _, with := d.Annotations[images.AnnotationImportedWith]; !former && !with && d.Annotations[images.AnnotationSource] == source {
 			im, err = s.Read(d)
 			return im, err == nil, err
 		}

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -29,6 +30,32 @@ type source struct {
 // made reports whether im was imported from the source as it is now.
 func (f source) made(im Image) bool {
 	return im.Source == f.String() && im.SourceDigest == f.digest.String()
+}
+
+// origin returns the annotations of an image from the source.
+func (f source) origin(with images.ImportSettings) map[string]string {
+	all := map[string]string{images.AnnotationSource: f.String(), images.AnnotationSourceDigest: f.digest.String()}
+	for key, text := range map[string]string{images.AnnotationSourceFile: f.stat, images.AnnotationImportedWith: with.Text()} {
+		if text != "" {
+			all[key] = text
+		}
+	}
+	return all
+}
+
+// sourceOf returns the file or directory of an import; ok is false for a stream, which may have
+// a name too, such as /dev/stdin.
+func (s *Store) sourceOf(ctx context.Context, o ImportOptions) (from source, ok bool, err error) {
+	at, err := archive.Reference{Path: cmp.Or(o.Dir, o.File), Image: o.Image}.Absolute()
+	if o.Dir == "" && o.File == "" || err != nil {
+		return source{}, false, err
+	}
+	info, err := os.Stat(at.Path)
+	if err != nil || !info.IsDir() && !info.Mode().IsRegular() || strings.HasPrefix(at.Path, "/dev/") || strings.HasPrefix(at.Path, "/proc/") {
+		return source{}, false, nil // the reader is open, whatever its name is
+	}
+	from, err = s.look(ctx, at, o.architecture(), Image{})
+	return from, err == nil, err
 }
 
 // RefersToFile reports whether text names a file or a directory, of which Ensure makes a
@@ -87,7 +114,7 @@ func (s *Store) ensureFile(ctx context.Context, at archive.Reference) (Image, er
 	default:
 		s.Warn(fmt.Sprintf("no template is from %s yet; importing it as %s", at, name))
 	}
-	return s.importFrom(ctx, name, now, goruntime.GOARCH)
+	return s.importFrom(ctx, name, now, goruntime.GOARCH, images.ImportSettings{})
 }
 
 // nameIn returns the name of a template from at. It is fail.Usage if at gives none that is valid.
@@ -106,18 +133,24 @@ func (s *Store) originIn(at archive.Reference) origin {
 		if err != nil && !fail.Is(err, fail.NotFound) {
 			return Image{}, err
 		}
-		now, err := s.look(ctx, at, o.Architecture, old.Image)
+		now, err := s.look(ctx, chosenIn(at, old.Image), o.Architecture, old.Image)
 		if err != nil {
 			return Image{}, err
 		}
 		if now.made(old.Image) {
 			return old.Image, s.UnpackMissing(ctx, old)
 		}
-		return s.importFrom(ctx, o.Name, now, o.Architecture)
+		return s.importFrom(ctx, o.Name, now, o.Architecture, old.ImportedWith)
 	}, func(ctx context.Context, im Image, _ bool) (digest.Digest, error) {
-		now, err := s.look(ctx, at, im.Architecture, im)
+		now, err := s.look(ctx, chosenIn(at, im), im.Architecture, im)
 		return now.digest, err
 	}}
+}
+
+// chosenIn returns the reference to that of the images at a file or directory from which im was imported.
+func chosenIn(at archive.Reference, im Image) archive.Reference {
+	at.Image = cmp.Or(at.Image, im.ImportedWith.Image)
+	return at
 }
 
 // look returns the file or directory at as it is now. It does not read a file again from which
@@ -185,25 +218,27 @@ func digestInDir(ctx context.Context, at archive.Reference, arch string) (digest
 		WithHint("tar -C %s -c . | croft template import NAME -", at.Path)
 }
 
-// importFrom imports the file or directory from as the template name, for a caller that has its
-// lock. A name of a template from somewhere else is fail.Taken.
-func (s *Store) importFrom(ctx context.Context, name string, from source, arch string) (Image, error) {
+// importFrom imports the file or directory from as the template name with these settings, for a
+// caller that has its lock. A name of a template from somewhere else, or with other settings, is
+// fail.Taken.
+func (s *Store) importFrom(ctx context.Context, name string, from source, arch string, with images.ImportSettings) (Image, error) {
 	old, err := s.Find(images.Ref{Name: name})
 	switch {
 	case err == nil && old.Source != from.String():
 		return Image{}, fail.New(fail.Taken, "a template %q exists that is not from %s", name, from).WithHint("croft template import NAME %s", from.Path)
+	case err == nil && old.ImportedWith.Text() != with.Text():
+		return Image{}, fail.New(fail.Taken, "a template %q exists that was imported from %s with options", name, from).WithHint("croft template inspect %s", name)
 	case err != nil && !fail.Is(err, fail.NotFound):
 		return Image{}, err
 	}
-	o := ImportOptions{Architecture: arch, Image: from.Image, form: from.Form, origin: map[string]string{
-		images.AnnotationSource: from.String(), images.AnnotationSourceDigest: from.digest.String(),
-	}}
+	o := optionsOf(with)
+	o.Architecture, o.Image, o.form, o.origin = arch, from.Image, from.Form, from.origin(with)
 	if from.dir {
 		o.Dir = from.Path
 		im, err := s.importAs(ctx, name, strings.NewReader(""), o)
 		return im, explainImport(from.Reference, err)
 	}
-	o.File, o.origin[images.AnnotationSourceFile] = from.Path, from.stat
+	o.File = from.Path
 	f, err := os.Open(from.Path)
 	if err != nil {
 		return Image{}, fail.Open(from.Path, err)

@@ -112,9 +112,7 @@ func TestEnsureOfAFile(t *testing.T) {
 	}
 	roottest.Must(t, os.Remove(file))
 	w.refused(file, fail.NotFound, "template other was imported from it", "croft template inspect other")
-	if _, err := w.Check(t.Context(), "other", RefreshOptions{}); !fail.Is(err, fail.NotFound) {
-		t.Errorf("a check without the file: %v", err)
-	}
+	checks(t, w.Store, "other", Unknown, file+" is gone")
 }
 
 // Images in archives and directories are chosen by their names, and keep their digests.
@@ -178,5 +176,85 @@ func TestEnsureRefusesFiles(t *testing.T) {
 	w.refused("web-2.tar", fail.NotFound, "./web-2.tar", "--template ./web-2.tar")
 	if after := files(t, w.Store); after != before {
 		t.Errorf("it left\n%s\nand not\n%s", after, before)
+	}
+}
+
+// A template keeps the file that an import has read, and the options, for an update.
+func TestImportKeepsItsFile(t *testing.T) {
+	w := newFileWorld(t)
+	file := w.write("Web.tar", roottest.Rootfs(t))
+	load := func(name, file string, o ImportOptions) Image {
+		t.Helper()
+		f, err := os.Open(file)
+		roottest.Must(t, err)
+		defer f.Close()
+		o.File, o.Replace = file, true
+		im, err := w.Import(t.Context(), name, f, o)
+		roottest.Must(t, err)
+		return im
+	}
+	t.Chdir(w.dir)
+	plain := load("plain", "Web.tar", ImportOptions{})
+	if plain.Source != file || plain.SourceDigest == "" {
+		t.Errorf("it is from %q, %s", plain.Source, plain.SourceDigest)
+	}
+	load("special", file, ImportOptions{Env: []string{"A=b"}, Release: "8", Variant: "x", MaxSize: 1 << 30})
+	checks(t, w.Store, "plain", Current, "")
+	checks(t, w.Store, "special", Current, "")
+	if im, imported := w.ensure(file); imported || im.Name != "plain" {
+		t.Errorf("the file as a template: %+v, %q", im, w.warned)
+	}
+	w.write("Web.tar", roottest.Rootfs(t, roottest.File("etc/new", "x")))
+	checks(t, w.Store, "plain", Outdated, "there is sha256:")
+	for _, name := range []string{"plain", "special"} {
+		before, err := w.Resolve(name)
+		roottest.Must(t, err)
+		after, err := w.Refresh(t.Context(), name, RefreshOptions{})
+		roottest.Must(t, err)
+		if again, err := w.Refresh(t.Context(), name, RefreshOptions{}); err != nil || again.Digest != after.Digest || after.Digest == before.Digest {
+			t.Errorf("%s: %s, then %s and %s, %v", name, before.Digest, after.Digest, again.Digest, err)
+		}
+		if after.ImportedWith.Text() != before.ImportedWith.Text() || strings.Join(after.Env, " ") != strings.Join(before.Env, " ") || after.Release != before.Release || after.Variant != before.Variant {
+			t.Errorf("%s: the update has lost options: %+v", name, after)
+		}
+		checks(t, w.Store, name, Current, "")
+	}
+	roottest.Must(t, os.Remove(file))
+	checks(t, w.Store, "plain", Unknown, file+" is gone")
+	if _, err := w.Refresh(t.Context(), "plain", RefreshOptions{}); !fail.Is(err, fail.NotFound) || !strings.Contains(err.Error(), "open "+file) {
+		t.Errorf("an update without the file: %v", err)
+	}
+}
+
+// An image that was chosen in an archive is chosen again. A template of another choice is not
+// that of the file itself.
+func TestImportKeepsItsChoice(t *testing.T) {
+	w := newFileWorld(t)
+	layout := layoutDir(t, func(*oci.Index, *oci.Manifest) {})
+	o := ImportOptions{Dir: layout, Image: "a"}
+	im, err := w.Import(t.Context(), filepath.Base(layout), strings.NewReader(""), o)
+	roottest.Must(t, err)
+	if im.Source != layout || im.ImportedWith.Image != "a" || im.SourceDigest != im.Digest {
+		t.Errorf("%+v", im)
+	}
+	checks(t, w.Store, im.Name, Current, "")
+	if again, err := w.Refresh(t.Context(), im.Name, RefreshOptions{}); err != nil || again.Digest != im.Digest {
+		t.Errorf("%+v, %v", again, err)
+	}
+	if _, err := w.Ensure(t.Context(), layout); !fail.Is(err, fail.Taken) || !strings.Contains(err.Error(), "with options") {
+		t.Errorf("the layout itself: %v", err)
+	}
+}
+
+// A pipe with a name is a stream.
+func TestImportOfAPipeHasNoFile(t *testing.T) {
+	s := newStore(t, Options{})
+	for _, file := range []string{"/dev/stdin", "/proc/self/fd/0", filepath.Join(t.TempDir(), "pipe")} {
+		if filepath.Base(file) == "pipe" {
+			roottest.Must(t, unix.Mkfifo(file, 0o600))
+		}
+		if im := mustImport(t, s, filepath.Base(file)+"0", roottest.Rootfs(t), ImportOptions{File: file}); im.Source != "" {
+			t.Errorf("%s: it is from %s", file, im.Source)
+		}
 	}
 }

@@ -45,8 +45,8 @@ type ImportOptions struct {
 // Incus or LXD with its metadata; its files tell which. It may be compressed by gzip, bzip2, xz
 // or zstd. An image of squashfs, of a disk or of a file system is imported too. An existing name
 // is fail.Taken unless o.Replace is set, an invalid archive fail.Usage, one that the policy of
-// signatures refuses fail.Permission. After an error
-// the store has no new image.
+// signatures refuses fail.Permission. The image keeps which file or directory it is from, and the
+// options, for Refresh and Check. After an error the store has no new image.
 func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOptions) (Image, error) {
 	unlock, err := s.LockName(ctx, name)
 	if err != nil {
@@ -56,7 +56,22 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, o ImportOp
 	if err := s.checkFree(name, o.Replace); err != nil {
 		return Image{}, err
 	}
+	if from, ok, err := s.sourceOf(ctx, o); err != nil {
+		return Image{}, err
+	} else if ok {
+		o.origin = from.origin(o.given())
+	}
 	return s.importAs(ctx, name, r, o)
+}
+
+// given returns the options that the next import of the file needs too.
+func (o ImportOptions) given() images.ImportSettings {
+	return images.ImportSettings{Image: o.Image, Distribution: o.Distribution, Release: o.Release, Variant: o.Variant, Env: o.Env, MaxSize: o.MaxSize}
+}
+
+// optionsOf returns the options of an import with these settings.
+func optionsOf(g images.ImportSettings) ImportOptions {
+	return ImportOptions{Image: g.Image, Distribution: g.Distribution, Release: g.Release, Variant: g.Variant, Env: g.Env, MaxSize: g.MaxSize}
 }
 
 // importAs is Import for a caller that has the name's lock, and may replace an image.

@@ -2,8 +2,10 @@ package template
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 
@@ -25,9 +27,9 @@ type RefreshOptions struct {
 }
 
 // Refresh makes the template name anew from where it came: it pulls the image again, or
-// builds it from the recipe of that name, with the settings of the build before. The old image becomes a former one; if the new
-// one is the same, it is a no-op. A template from files, from a VPS, or from a recipe
-// that is not there is fail.State.
+// builds it from the recipe of that name, or imports its file, with the settings of the time before. The old image becomes a former one; if the new
+// one is the same, it is a no-op. A template from a stream, from a VPS, or from a recipe
+// that is not there is fail.State; a file that is not there is fail.NotFound.
 func (s *Store) Refresh(ctx context.Context, name string, o RefreshOptions) (Image, error) {
 	im, err := s.Resolve(name)
 	if err != nil {
@@ -37,7 +39,7 @@ func (s *Store) Refresh(ctx context.Context, name string, o RefreshOptions) (Ima
 	case im.Former || im.Name != name:
 		return Image{}, fail.New(fail.Usage, "%q: only a template's name can be updated, and not a digest", name).WithHint("croft template list")
 	case im.Source != "" && !o.BuildSettings.Empty():
-		return Image{}, fail.New(fail.Usage, "template %s was pulled from %s: only one that was built from a recipe has settings of a build", name, im.Source)
+		return Image{}, fail.New(fail.Usage, "template %s is from %s: only one that was built from a recipe has settings of a build", name, im.Source)
 	case im.Source != "":
 		from, err := s.originOf(im.Source, nil)
 		if err != nil {
@@ -58,7 +60,7 @@ func (s *Store) buildable(im Image) error {
 		return nil
 	}
 	if im.Recipe == "" {
-		return fail.New(fail.State, "%s was created from files or from a VPS: croft does not know where a newer one is", im.Name).
+		return fail.New(fail.State, "%s was imported from standard input, or created from a VPS: croft does not know where a newer one is", im.Name).
 			WithHint("croft template inspect %s", im.Name)
 	}
 	if im.Recipe != im.Name {
@@ -117,7 +119,13 @@ func (s *Store) Check(ctx context.Context, name string, o RefreshOptions) (Check
 		return Checked{}, err
 	}
 	newest, err := from.newest(ctx, im, o.Insecure)
+	file, isFile := FileOf(im.Source)
 	switch {
+	case isFile && fail.Is(err, fail.NotFound):
+		c.Reason = err.Error()
+		if errors.Is(err, fs.ErrNotExist) {
+			c.Reason = file + " is gone"
+		}
 	case err != nil:
 		return Checked{}, err
 	case newest.String() == im.SourceDigest:

@@ -76,7 +76,7 @@ func TestRefreshWithoutOrigin(t *testing.T) {
 	recipes := t.TempDir()
 	s := newStore(t, Options{Recipes: recipes})
 	mustImport(t, s, "web", roottest.Rootfs(t), ImportOptions{})
-	checks(t, s, "web", Unknown, "created from files")
+	checks(t, s, "web", Unknown, "imported from standard input")
 	if _, err := s.Refresh(ctx, "web", RefreshOptions{}); !fail.Is(err, fail.State) {
 		t.Errorf("it says %v", err)
 	}

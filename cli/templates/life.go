@@ -62,8 +62,8 @@ func templateUpdateVerb(a *command.App) *cmdline.Verb {
 		Summary:  "pull or build templates again",
 		Examples: []string{"croft template update debian-13", "croft template update web --set port=81", "croft template update --all"},
 		About: `A template that was pulled is pulled again from where it came. One that was built is
-built again from the recipe of its name, and one of "croft create --template FILE" is
-imported again if the file has changed. Existing VPSs keep the old image until
+built again from the recipe of its name, and one of a file is imported again, with the
+same options, if the file has changed. Existing VPSs keep the old image until
 "croft rebase" gives them the new one; "croft list --filter outdated=true" lists them.
 Prints each template that has changed as NAME@DIGEST.
 
@@ -131,7 +131,7 @@ func addUpdatable(ctx context.Context, i *command.Invocation, o runtime.Template
 		switch {
 		case image.Former:
 		case image.Source == "" && image.Recipe == "":
-			i.Screen.Line(image.Name + " is not updated: it was created from files or from a VPS")
+			i.Screen.Line(image.Name + " is not updated: it was imported from standard input, or created from a VPS")
 		case image.Source == "" && image.Recipe != image.Name:
 			i.Screen.Line(image.Name + " is not updated: it was built from the recipe " + image.Recipe)
 		case fileIsGone(image):
@@ -159,8 +159,9 @@ func templateOutdatedVerb(a *command.App) *cmdline.Verb {
 		Query:    true,
 		Summary:  "say which templates have a newer image at their origin",
 		Examples: []string{"croft template outdated", "croft template outdated --json debian-13"},
-		About: `Asks the registry or the image server of each template, and downloads no image.
-Without names, looks at every template.
+		About: `Asks the registry or the image server of each template, and downloads no image. Of a
+template from a file, looks whether that has changed. Without names, looks at every
+template.
 
   current    there is no newer image
   outdated   there is one; "croft template update" gets it

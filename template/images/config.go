@@ -27,8 +27,9 @@ const AnnotationFormer = "croft.former-name"
 const (
 	AnnotationSource       = "croft.source"
 	AnnotationSourceDigest = "croft.source-digest"
-	AnnotationSourceFile   = "croft.source-file" // of an image from a file: its size, times and number
-	annotationSigners      = "croft.signed-by"   // fingerprints with spaces between them
+	AnnotationSourceFile   = "croft.source-file"   // of an image from a file: its size, times and number
+	AnnotationImportedWith = "croft.imported-with" // of an image from a file: its ImportSettings, as JSON; missing if there are none
+	annotationSigners      = "croft.signed-by"     // fingerprints with spaces between them
 )
 
 // The labels of an image's config for facts that OCI has no field for. croft also

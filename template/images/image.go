@@ -48,18 +48,19 @@ type Image struct {
 	Created      time.Time `json:"created"`      // the date of its content: the newest package index of its build
 	// KeepsIdentity means that the template is a backup of one VPS: machine-id, ssh host
 	// keys and random seeds are those of that VPS.
-	KeepsIdentity bool          `json:"keepsIdentity"`
-	Size          int64         `json:"size"`         // total size of the files in all its layers, in bytes
-	Recipe        string        `json:"recipe"`       // from which it was built; "" if it was not
-	BuiltWith     BuildSettings `json:"builtWith"`    // what the user gave for that build
-	ContainerEnv  string        `json:"containerEnv"` // the value of $container for init; "" is croft
-	Entrypoint    []string      `json:"entrypoint"`
-	Cmd           []string      `json:"cmd"`
-	User          string        `json:"user"`         // of Entrypoint and Cmd: name|uid[:group|gid]; "" is root
-	WorkingDir    string        `json:"workingDir"`   // of Entrypoint and Cmd; "" is /
-	StopSignal    string        `json:"stopSignal"`   // that stops them; "" is SIGTERM
-	Source        string        `json:"source"`       // the reference from which it was pulled; "" if it was not
-	SourceDigest  string        `json:"sourceDigest"` // of its manifest in that registry, or of that file
-	SourceFile    string        `json:"-"`            // what says whether that file has changed
-	SignedBy      []string      `json:"signedBy"`     // whose signatures were checked when it was pulled: see trust.Check
+	KeepsIdentity bool           `json:"keepsIdentity"`
+	Size          int64          `json:"size"`         // total size of the files in all its layers, in bytes
+	Recipe        string         `json:"recipe"`       // from which it was built; "" if it was not
+	BuiltWith     BuildSettings  `json:"builtWith"`    // what the user gave for that build
+	ContainerEnv  string         `json:"containerEnv"` // the value of $container for init; "" is croft
+	Entrypoint    []string       `json:"entrypoint"`
+	Cmd           []string       `json:"cmd"`
+	User          string         `json:"user"`         // of Entrypoint and Cmd: name|uid[:group|gid]; "" is root
+	WorkingDir    string         `json:"workingDir"`   // of Entrypoint and Cmd; "" is /
+	StopSignal    string         `json:"stopSignal"`   // that stops them; "" is SIGTERM
+	Source        string         `json:"source"`       // the reference from which it was pulled, or the file from which it was imported; "" if it has none
+	SourceDigest  string         `json:"sourceDigest"` // of its manifest in that registry, or of that file
+	SourceFile    string         `json:"-"`            // what says whether that file has changed
+	ImportedWith  ImportSettings `json:"importedWith"` // what the user gave for an import of that file
+	SignedBy      []string       `json:"signedBy"`     // whose signatures were checked when it was pulled: see trust.Check
 }

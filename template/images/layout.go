@@ -146,6 +146,7 @@ func (s *Store) Read(d oci.Descriptor) (Stored, error) {
 	im.Image = imageOf(c, im.Manifest, d.Annotations)
 	im.Source, im.SourceDigest = d.Annotations[AnnotationSource], d.Annotations[AnnotationSourceDigest]
 	im.SourceFile = d.Annotations[AnnotationSourceFile]
+	im.ImportedWith = parseImportSettings(d.Annotations[AnnotationImportedWith])
 	im.SignedBy = strings.Fields(d.Annotations[annotationSigners])
 	im.Digest = d.Digest.String()
 	im.Name = d.Annotations[oci.AnnotationRefName]
