@@ -15,13 +15,19 @@ import (
 type loader struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
+	raw io.Closer   // where out comes from
 	out chan string // lines; closed when there are no more
 	err *os.File
 }
 
 // start runs a load by a command that passes stdin and stdout on, and returns when the load is ready.
 func (b *bench) start(args []string, load ...string) (*loader, error) {
-	l := &loader{cmd: b.command(context.Background(), append(append(args, loadWord), load...)...), out: make(chan string)}
+	return b.talk(append(append(args, loadWord), load...))
+}
+
+// talk runs what speaks as a load does.
+func (b *bench) talk(args []string) (*loader, error) {
+	l := &loader{cmd: b.command(context.Background(), args...), out: make(chan string)}
 	var err error
 	if l.err, err = os.CreateTemp(b.Dir, "load"); err != nil {
 		return nil, err
@@ -34,6 +40,7 @@ func (b *bench) start(args []string, load ...string) (*loader, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.raw = out
 	if err := l.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", spell(args), err)
 	}
@@ -77,7 +84,10 @@ func (l *loader) turn(context.Context) (sample, error) {
 // close ends the load.
 func (l *loader) close(context.Context) error {
 	l.in.Close()
-	timer := time.AfterFunc(10*time.Second, func() { l.cmd.Process.Kill() })
+	timer := time.AfterFunc(10*time.Second, func() {
+		l.cmd.Process.Kill()
+		l.raw.Close() // something that it has started may hold the other end
+	})
 	defer timer.Stop()
 	for range l.out {
 	}

@@ -54,7 +54,7 @@ func (o options) run(ctx context.Context) error {
 	}
 	if o.list {
 		for _, r := range rows {
-			fmt.Printf("%-14s %s\n", r.name, r.what)
+			fmt.Printf("%-16s %s\n", r.name, r.what)
 		}
 		return nil
 	}

@@ -10,7 +10,7 @@ const busybox = "busybox"
 
 // rows returns all rows, in the order of the table.
 func (b *bench) rows() []row {
-	return slices.Concat(b.lifeRows(), b.debianRows(), b.loadRows(), b.manyRows())
+	return slices.Concat(b.lifeRows(), b.debianRows(), b.loadRows(), b.manyRows(), b.workRows())
 }
 
 func (b *bench) lifeRows() []row {
@@ -44,16 +44,19 @@ func (b *bench) lifeRows() []row {
 }
 
 // recipes are those of templates that croft has no recipe for.
-var recipes = map[string]string{}
+var recipes = map[string]string{worker: workerRecipe}
 
-// templates returns the templates that rows need.
+// templates returns the templates that rows need, each after the one that it is built from.
 func templates(rows []row) []string {
 	all := []string{busybox}
-	for _, r := range rows {
-		if strings.HasPrefix(r.name, "debian") {
-			all = append(all, debian)
-			break
-		}
+	needed := func(prefix string) bool {
+		return slices.ContainsFunc(rows, func(r row) bool { return strings.HasPrefix(r.name, prefix) })
+	}
+	if needed("debian") || needed("work-") {
+		all = append(all, debian)
+	}
+	if needed("work-") {
+		all = append(all, worker)
 	}
 	return all
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -10,7 +11,7 @@ func TestRows(t *testing.T) {
 	seen := map[string]bool{}
 	for _, r := range (&bench{}).rows() {
 		switch {
-		case seen[r.name] || !regexp.MustCompile(`^[a-z0-9-]{1,14}$`).MatchString(r.name):
+		case seen[r.name] || !regexp.MustCompile(`^[a-z0-9-]{1,16}$`).MatchString(r.name):
 			t.Errorf("%q is not a name for a row, or two have it", r.name)
 		case (len(r.sides) == 0) != (len(r.peers) > 0 && r.together != nil):
 			t.Errorf("%s has no sides, or peers too", r.name)
@@ -37,6 +38,15 @@ func TestCached(t *testing.T) {
 func TestMean(t *testing.T) {
 	if got, want := mean([]sample{{Wall: 2, CPU: 4}, {Wall: 4, CPU: 8}}), (sample{Wall: 3, CPU: 6}); got != want {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestTemplates(t *testing.T) {
+	for name, want := range map[string]string{"exec": busybox, "debian": busybox + " " + debian, "work-redis": busybox + " " + debian + " " + worker} {
+		rows, err := chosen((&bench{}).rows(), "^"+name+"$")
+		if got := strings.Join(templates(rows), " "); got != want || err != nil {
+			t.Errorf("%s: %s, %v", name, got, err)
+		}
 	}
 }
 
