@@ -230,6 +230,39 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// A run --rm does not wait for the end of its VPS, yet its name is free at once, its exit
+// status is that of its command, and nothing is left: one after the other, and many at once.
+func TestManyRuns(t *testing.T) {
+	hostAsBefore(t)
+	vps := name(t, "run")
+	run := func(vps string, status int) result {
+		return try("run", "--rm", "--name", vps, "--template", "busybox", "--", "sh", "-c", fmt.Sprintf("hostname; exit %d", status))
+	}
+	for i := range 20 {
+		if r := run(vps, i); r.status != i || r.out != vps+"\n" {
+			t.Fatalf("run %d: %s", i, r)
+		}
+		if i%5 == 0 {
+			if left := list(t); len(left) > 0 {
+				t.Errorf("run %d left: %v", i, left)
+			}
+		}
+	}
+	var all sync.WaitGroup
+	for i := range 10 {
+		all.Go(func() {
+			own := fmt.Sprintf("%s-%d", vps, i)
+			if r := run(own, i); r.status != i || r.out != own+"\n" {
+				t.Errorf("run %d at once: %s", i, r)
+			}
+		})
+	}
+	all.Wait()
+	if left := list(t); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 // Ctrl-C at any time of a run leaves nothing.
 func TestRunIsInterrupted(t *testing.T) {
 	hostAsBefore(t)

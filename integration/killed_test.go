@@ -169,6 +169,9 @@ func TestRunIntoAClosedPipe(t *testing.T) {
 	if status := exitStatus(cmd.Wait()); status != 128+int(syscall.SIGPIPE) {
 		t.Errorf("exit %d, not as by SIGPIPE", status)
 	}
+	if left := list(t); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
 	refused(t, 3, vps, "inspect", vps)
 }
 

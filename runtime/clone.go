@@ -28,6 +28,9 @@ func (m *Manager) Clone(ctx context.Context, to vps.Name, o CloneOptions) (Info,
 	if o.From == to {
 		return Info{}, fail.New(fail.Usage, "a clone of %s needs another name", o.From)
 	}
+	if err := m.removeLeft(ctx, to); err != nil {
+		return Info{}, err
+	}
 	v, target, err := m.clone(ctx, to, o)
 	if err != nil {
 		return Info{}, err

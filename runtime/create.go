@@ -36,6 +36,9 @@ func (m *Manager) Create(ctx context.Context, name vps.Name, o CreateOptions) (I
 	if err := o.check(name); err != nil {
 		return Info{}, err
 	}
+	if err := m.removeLeft(ctx, name); err != nil {
+		return Info{}, err
+	}
 	if info, done, err := m.present(ctx, name, o.IfMissing); done || err != nil {
 		return info, err
 	}

@@ -19,8 +19,14 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 	return m.looker().List(ctx)
 }
 
-// Inspect describes one VPS, with the packets that its filters dropped.
+// Inspect describes one VPS, with the packets that its filters dropped. For one that its
+// croft run has left to its monitor it waits: it is as good as gone.
 func (m *Manager) Inspect(ctx context.Context, name vps.Name) (Info, error) {
+	if !m.readOnly {
+		if err := m.removeLeft(ctx, name); err != nil {
+			m.warn(err.Error())
+		}
+	}
 	return m.looker().Inspect(ctx, name)
 }
 

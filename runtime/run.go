@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -18,13 +19,18 @@ import (
 	"croft/runtime/command"
 	"croft/runtime/holder"
 	"croft/runtime/observe"
+	"croft/runtime/paths"
 	"croft/template"
 )
 
 // Run creates a VPS, or with o.Clone a clone, starts it, runs a command in it and returns the exit status of
-// the command. Without a command it runs a shell on the caller's terminal. With
-// o.Remove it destroys the VPS in the end, whatever happens: if this process is
-// killed, the monitor of the VPS does it. With o.Detach it only creates and starts.
+// the command. Without a command it runs a shell on the caller's terminal. With o.Detach
+// it only creates and starts.
+//
+// With o.Remove the VPS is destroyed in the end, whatever happens. If it runs, its monitor
+// destroys it as soon as this process has ended. Run does not wait for that, unless there are
+// hooks, whose output belongs to this command. The next command destroys it if the monitor is
+// killed.
 //
 // In a VPS of an image without an init it runs the entrypoint of the image, with the
 // command in place of the image's arguments. The VPS ends when that has ended.
@@ -63,6 +69,9 @@ func (m *Manager) Run(ctx context.Context, o RunOptions) (status int, err error)
 	}
 	if o.Remove {
 		defer func() {
+			if m.leave(name) {
+				return
+			}
 			e := m.Destroy(context.WithoutCancel(ctx), name, DestroyOptions{Force: true, IfExists: true})
 			if err == nil {
 				err = e
@@ -174,11 +183,37 @@ func (m *Manager) thisRunner() (vps.Runner, error) {
 	return vps.Runner{HostBoot: m.store.HostBoot(), PID: me.PID, StartTime: me.StartTime}, err
 }
 
-// abandoned reports whether v is ephemeral and its runner has ended, or the creator of v
-// has ended before v was complete. An older croft did not record the runner; its VPSs are
-// not abandoned.
+// leave leaves the end of the ephemeral VPS name, whose runner is this process, and its
+// removal to its monitor, and reports whether the monitor does that. The mark comes first:
+// the monitor looks for it after the end of init, so if init runs now, it finds the mark.
+func (m *Manager) leave(name vps.Name) bool {
+	if all, err := m.hooks.Find(name); err != nil || len(all) > 0 {
+		return false
+	}
+	if err := os.WriteFile(paths.Left(m.store, name), nil, 0o600); err != nil {
+		return false
+	}
+	seen, err := m.observe(name)
+	return err == nil && seen.Monitored && seen.Alive
+}
+
+// abandoned reports whether v is ephemeral and its runner has ended or has left it, or the
+// creator of v has ended before v was complete. An older croft did not record the runner; its
+// VPSs are not abandoned.
 func (m *Manager) abandoned(v vps.VPS) bool {
-	return m.hasEnded(v.Creator) || v.Ephemeral && m.hasEnded(v.Runner)
+	return m.hasEnded(v.Creator) || v.Ephemeral && (m.hasEnded(v.Runner) || m.left(v.Name))
+}
+
+// left reports whether the runner of name has left it to its monitor.
+func (m *Manager) left(name vps.Name) bool { return paths.Exists(paths.Left(m.store, name)) }
+
+// removeLeft waits until the VPS name is gone, if its runner has left it to its monitor. So
+// the name is free as soon as a croft run has ended.
+func (m *Manager) removeLeft(ctx context.Context, name vps.Name) error {
+	if !m.left(name) {
+		return nil
+	}
+	return m.destroyIfAbandoned(ctx, name)
 }
 
 // hasEnded reports whether r has ended; false for no process.
@@ -209,8 +244,9 @@ func (m *Manager) openRunner(v vps.VPS) (int, error) {
 }
 
 // destroyAbandoned destroys the ephemeral VPSs whose runner was killed, and those whose
-// creator was killed before they were complete. It leaves a busy one to the next command.
-// An error is a warning.
+// creator was killed before they were complete. It waits for one that its runner has left to
+// its monitor, which takes a moment. Another busy one is left to the next command. An error is
+// a warning.
 func (m *Manager) destroyAbandoned(ctx context.Context) {
 	names, err := m.store.Ephemerals()
 	if err != nil {
@@ -232,7 +268,11 @@ func (m *Manager) destroyIfAbandoned(ctx context.Context, name vps.Name) error {
 	if err != nil && !fail.Is(err, fail.NotFound) {
 		return nil // a broken VPS is left to the user
 	}
-	l, err := m.store.Lock(ctx, name, m.command, 0)
+	wait := time.Duration(0)
+	if m.left(name) {
+		wait = m.lockWait
+	}
+	l, err := m.store.Lock(ctx, name, m.command, wait)
 	if err != nil {
 		return err
 	}

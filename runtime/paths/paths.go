@@ -60,6 +60,10 @@ func LowerDir(s *state.Store, name vps.Name) string { return runFile(s, name, "l
 // monitor that finds it does not start the VPS again after a reboot from inside.
 func StopRequest(s *state.Store, name vps.Name) string { return runFile(s, name, "stop") }
 
+// Left is a file that exists when the croft run of an ephemeral VPS has left its end and
+// its removal to the monitor.
+func Left(s *state.Store, name vps.Name) string { return runFile(s, name, "left") }
+
 // Frozen is a file that exists while a command keeps the VPS frozen. If no
 // process holds the lock of the VPS, that command was killed, and the next one
 // thaws the VPS.
