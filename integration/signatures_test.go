@@ -148,6 +148,15 @@ func TestSignaturesOfOtherTools(t *testing.T) {
 	g.refuses(unsigned, "the signature is of "+byGPG) // the same image, with another tag
 	g.run("skopeo", "--policy", g.dir+"/policy.json", "copy", "--remove-signatures", "docker://"+byGPG, "dir:"+g.dir+"/copied")
 
+	// croft makes such signatures too, with the same key.
+	g.run("gpg", "--batch", "--armor", "--output", g.dir+"/team.sec", "--export-secret-keys", "team@example.org")
+	byCroft := g.host + "/team/busybox:croft"
+	g.must(world.root, "template", "push", "busybox", byCroft)
+	g.refuses(byCroft, "the signature is of "+byGPG)
+	g.must(world.root, "template", "push", "--sign-key", g.dir+"/team.sec", "busybox", byCroft)
+	g.accepts(byCroft, "by-croft")
+	g.run("skopeo", "--policy", g.dir+"/policy.json", "copy", "--remove-signatures", "docker://"+byCroft, "dir:"+g.dir+"/copied-too")
+
 	// A policy with a mistake stops even that.
 	g.write("croft/policy.yaml", "default: [{type: reject}]\ntransprots: {}\n")
 	checkRefusal(t, g.pull(byGPG, "other"), 2, `line 2: unknown field "transprots"`)

@@ -33,7 +33,7 @@ func (s *Store) UseBelow(ctx context.Context, digest string, n int, u backups.Us
 
 // OpenPush reaches the registry that a backup is pushed to: see backups.OpenTarget.
 func (s *Store) OpenPush(ctx context.Context, to string, o PushOptions) (backups.Target, error) {
-	return backups.OpenTarget(ctx, to, s.trust(o.Insecure), o.SignKey)
+	return backups.OpenTarget(ctx, to, s.trust(o.Insecure), o.SignKey, s.policy())
 }
 
 // PushBackup uploads a backup to a registry: see backups.Push.

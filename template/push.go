@@ -10,7 +10,6 @@ import (
 	"croft/template/images"
 	"croft/template/layer"
 	"croft/template/registry"
-	"croft/template/signatures"
 	"croft/template/trust"
 )
 
@@ -53,7 +52,7 @@ func (s *Store) Push(ctx context.Context, text, to string, o PushOptions) error 
 		return layer.HostError(err)
 	}
 	if o.SignKey != nil { // before the manifest: the reference never leads to an image without its signature
-		if err := signatures.Sign(ctx, repo, ref, im.Descriptor.Digest, *o.SignKey); err != nil {
+		if err := s.policy().Sign(ctx, repo, ref, im.Descriptor.Digest, *o.SignKey); err != nil {
 			return err
 		}
 	}

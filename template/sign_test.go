@@ -1,12 +1,16 @@
 package template
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/opencontainers/go-digest"
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -79,6 +83,77 @@ func TestPushSigned(t *testing.T) {
 	h.put(t, "team/web:"+strings.Replace(im.Digest, ":", "-", 1)+".sig", registry.DockerManifest, []byte(`{"schemaVersion":2}`))
 	if err := s.Push(t.Context(), "web", ref, PushOptions{Insecure: true, SignKey: one.signingKey(t)}); !fail.Is(err, fail.State) {
 		t.Errorf("an unknown format: %v", err)
+	}
+}
+
+// Signatures of OpenPGP are written where the policy looks for them.
+func TestPushSignedWithOpenPGP(t *testing.T) {
+	roottest.NeedRoot(t)
+	h, j := newHub(t), newJudge(t)
+	key := func(name string) *trust.Key {
+		t.Helper()
+		e, err := openpgp.NewEntity(name, "", name+"@example.org", nil)
+		roottest.Must(t, err)
+		var public, private bytes.Buffer
+		roottest.Must(t, e.SerializePrivate(&private, nil))
+		roottest.Must(t, e.Serialize(&public))
+		j.write(t, name+".gpg", public.Bytes())
+		k, err := trust.ReadSigningKey(private.Bytes(), nil)
+		roottest.Must(t, err)
+		return &k
+	}
+	team, other := key("team"), key("other")
+	j.policy(t, strings.ReplaceAll(teamPolicy, "sigstoreSigned, keyPath: DIR/team.pub", "signedBy, keyType: GPGKeys, keyPath: DIR/team.gpg")+"  tarball: {'': [{type: insecureAcceptAnything}]}\n")
+	im := mustImport(t, j.Store, "web", roottest.Rootfs(t), ImportOptions{})
+	ref := h.host + "/team/web:1"
+	push := func(k *trust.Key) error {
+		return j.Push(t.Context(), "web", ref, PushOptions{Insecure: true, SignKey: k})
+	}
+	beside := func(text string) {
+		j.write(t, "registries.d/team.yaml", []byte(strings.ReplaceAll("docker:\n  "+h.host+": {"+text+"}\n", "DIR", j.dir)))
+	}
+	beside("lookaside: 'https://sigs.example'")
+	if err := push(team); !fail.Is(err, fail.State) || !strings.Contains(err.Error(), `at "https://sigs.example", and croft writes only into directories`) {
+		t.Errorf("a web server: %v", err)
+	}
+	if _, err := j.Pull(t.Context(), ref, PullOptions{Insecure: true, Name: "x"}); !fail.Is(err, fail.NotFound) {
+		t.Errorf("an image whose signature has failed is there: %v", err)
+	}
+	for dir, text := range map[string]string{
+		"one": "lookaside: 'file://DIR/one'", "two": "lookaside: 'file://DIR/none', lookaside-staging: 'file://DIR/two'",
+		"three": "sigstore: 'file://DIR/three'", "four": "sigstore: 'file://DIR/none', sigstore-staging: 'file://DIR/four'",
+	} {
+		beside(text)
+		for _, k := range []*trust.Key{other, team, team, other} { // a key that has signed does nothing more
+			roottest.Must(t, push(k))
+		}
+		at := filepath.Join(j.dir, dir, "team/web@"+strings.Replace(im.Digest, ":", "=", 1))
+		all, err := os.ReadDir(at)
+		roottest.Must(t, err)
+		if len(all) != 2 || all[0].Name() != "signature-1" || all[1].Name() != "signature-2" {
+			t.Fatalf("%s has %v", dir, all)
+		}
+		if info, err := all[0].Info(); err != nil || info.Mode().Perm() != 0o644 {
+			t.Errorf("%s: %v, %v", dir, info.Mode(), err)
+		}
+	}
+	beside("lookaside: 'file://DIR/one'")
+	got, err := j.Pull(t.Context(), ref, PullOptions{Insecure: true, Name: "again"})
+	if err != nil || len(got.SignedBy) != 1 {
+		t.Errorf("%v, %v", got.SignedBy, err)
+	}
+	beside("lookaside: 'file://DIR/empty'")
+	roottest.Must(t, push(other))
+	j.refuses(t, "by another key", ref, "not by a key of the policy")
+
+	backup := h.host + "/team/backup:1"
+	to, err := j.OpenPush(t.Context(), backup, PushOptions{Insecure: true, SignKey: team})
+	roottest.Must(t, err)
+	_, err = j.PushBackup(t.Context(), im.Digest, frozen(t, j.Store, im, func(string) {}), to, backups.Options{Name: "web", Settings: json.RawMessage(theSettings), Created: backupTime, Remember: func(dir string) string { return dir + ".json" }})
+	roottest.Must(t, err)
+	var restored Image
+	if err := j.PullBackup(t.Context(), backup, PullOptions{Insecure: true}, use(&restored, nil)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -100,9 +100,11 @@ func templatePushVerb(a *command.App) *cmdline.Verb {
 		About: `REF is [HOST/]REPOSITORY[:TAG]. Layers that the registry already has are not sent
 again. Credentials are those of docker login or podman login.
 
-With --sign-key the image gets a signature as cosign makes it, with the name REF. The
-password of the key is read from COSIGN_PASSWORD, or else from the terminal. The public key
-in /etc/croft/policy.yaml lets only signed images in.`,
+With --sign-key the image gets a signature as cosign makes it, with the name REF. With a key
+of OpenPGP, as gpg --export-secret-keys writes it, the signature is one of GnuPG, and croft
+writes it into the directory that /etc/containers/registries.d names. The password of the
+key is read from COSIGN_PASSWORD, or else from the terminal. The public key in
+/etc/croft/policy.yaml lets only signed images in.`,
 		Options:  []cmdline.Option{SignKeyOption(), InsecureOption()},
 		Synonyms: []string{"upload"},
 		Run: a.Run(func(ctx context.Context, i *command.Invocation) error {

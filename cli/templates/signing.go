@@ -17,7 +17,7 @@ const passwordVariable = "COSIGN_PASSWORD"
 
 // SignKeyOption is --sign-key for verbs that push.
 func SignKeyOption() cmdline.Option {
-	return cmdline.Option{Name: "sign-key", Placeholder: "FILE", Kind: cmdline.Files, Usage: "sign the image with the private key in FILE, one of cosign or another one in PEM"}
+	return cmdline.Option{Name: "sign-key", Placeholder: "FILE", Kind: cmdline.Files, Usage: "sign the image with the private key in FILE: one of cosign, another one in PEM, or one of OpenPGP"}
 }
 
 // SignKey reads the key of --sign-key, and its password from COSIGN_PASSWORD or the terminal; nil if

@@ -23,15 +23,16 @@ import (
 
 // A Target is a repository that Push pushes to.
 type Target struct {
-	ref  registry.Reference
-	repo *registry.Repository
-	key  *trust.Key // signs the backup; nil: it gets no signature
+	ref    registry.Reference
+	repo   *registry.Repository
+	key    *trust.Key        // signs the backup; nil: it gets no signature
+	policy signatures.Policy // says where signatures are
 }
 
 // OpenTarget reaches the registry of the reference to, with permission to push there. So
 // nothing is done for a backup that cannot be pushed. A reference with a digest is
 // fail.Usage. There is nothing to close.
-func OpenTarget(ctx context.Context, to string, servers transfer.Trust, key *trust.Key) (Target, error) {
+func OpenTarget(ctx context.Context, to string, servers transfer.Trust, key *trust.Key, p signatures.Policy) (Target, error) {
 	ref, err := registry.Parse(to)
 	if err != nil {
 		return Target{}, err
@@ -40,7 +41,7 @@ func OpenTarget(ctx context.Context, to string, servers transfer.Trust, key *tru
 		return Target{}, fail.New(fail.Usage, "%s has a digest, and a backup gets its digest when it is pushed: give a tag", to)
 	}
 	repo, err := registry.Open(ctx, ref, registry.Options{Trust: servers, Push: true})
-	return Target{ref: ref, repo: repo, key: key}, err
+	return Target{ref: ref, repo: repo, key: key, policy: p}, err
 }
 
 // A Pushed is what Push has done.
@@ -102,7 +103,7 @@ func Push(ctx context.Context, s *images.Store, base string, r rootfs.Rootfs, to
 		return Pushed{}, layer.HostError(err)
 	}
 	if to.key != nil {
-		if err := signatures.Sign(ctx, to.repo, to.ref, im.Descriptor.Digest, *to.key); err != nil {
+		if err := to.policy.Sign(ctx, to.repo, to.ref, im.Descriptor.Digest, *to.key); err != nil {
 			return Pushed{}, err
 		}
 	}

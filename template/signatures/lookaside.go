@@ -1,6 +1,7 @@
 package signatures
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,20 +32,23 @@ type lookaside struct {
 // defaultLookaside is where skopeo and podman of root keep signatures unless a file says otherwise.
 const defaultLookaside = "file:///var/lib/containers/sigstore"
 
-// A place is where the signatures of a namespace are. Older files have the other name.
+// A place is where the signatures of a namespace are, and where new ones are written if that is elsewhere. Older
+// files have the other names.
 type place struct {
-	Lookaside string `yaml:"lookaside"`
-	Sigstore  string `yaml:"sigstore"`
+	Lookaside        string `yaml:"lookaside"`
+	LookasideStaging string `yaml:"lookaside-staging"`
+	Sigstore         string `yaml:"sigstore"`
+	SigstoreStaging  string `yaml:"sigstore-staging"`
 }
 
-// places is one file of the configuration. It has other fields, which are for writing.
+// places is one file of the configuration.
 type places struct {
 	Default place            `yaml:"default-docker"`
 	Docker  map[string]place `yaml:"docker"`
 }
 
-// base returns the URL of the signatures of an image.
-func (l lookaside) base(name reference.Named) (string, error) {
+// base returns the URL of the signatures of an image: the first that of returns of the places for it.
+func (l lookaside) base(name reference.Named, of func(place) string) (string, error) {
 	dir := l.dir
 	if dir == "" {
 		dir = Lookasides
@@ -77,21 +81,20 @@ func (l lookaside) base(name reference.Named) (string, error) {
 		}
 	}
 	for _, scope := range trust.RegistryScopes(name) {
-		if url := all.Docker[scope].url(); url != "" {
+		if url := of(all.Docker[scope]); url != "" {
 			return url, nil
 		}
 	}
-	if url := all.Default.url(); url != "" {
+	if url := of(all.Default); url != "" {
 		return url, nil
 	}
 	return defaultLookaside, nil
 }
 
-func (p place) url() string {
-	if p.Lookaside != "" {
-		return p.Lookaside
-	}
-	return p.Sigstore
+func (p place) reading() string { return cmp.Or(p.Lookaside, p.Sigstore) }
+
+func (p place) writing() string {
+	return cmp.Or(p.LookasideStaging, p.SigstoreStaging, p.Lookaside, p.Sigstore)
 }
 
 // oneLine returns an error of YAML as one line.
@@ -101,7 +104,7 @@ func oneLine(err error) error {
 
 // signatures returns the signatures of the manifests with these digests.
 func (l lookaside) signatures(ctx context.Context, name reference.Named, digests []digest.Digest) ([][]byte, error) {
-	base, err := l.base(name)
+	base, err := l.base(name, place.reading)
 	if err != nil {
 		return nil, err
 	}
@@ -120,9 +123,7 @@ func (l lookaside) signatures(ctx context.Context, name reference.Named, digests
 	var all [][]byte
 	for _, d := range digests {
 		for n := 1; ; n++ {
-			at := *u
-			at.Path = fmt.Sprintf("%s/%s@%s=%s/signature-%d", strings.TrimRight(u.Path, "/"), reference.Path(name), d.Algorithm(), d.Encoded(), n)
-			at.RawPath = ""
+			at := numbered(*u, name, d, n)
 			one, err := get(ctx, &at)
 			if fail.Is(err, fail.NotFound) {
 				break
@@ -137,6 +138,13 @@ func (l lookaside) signatures(ctx context.Context, name reference.Named, digests
 		}
 	}
 	return all, nil
+}
+
+// numbered returns where the signature with this number is, of the image with this digest.
+func numbered(base url.URL, name reference.Named, d digest.Digest, n int) url.URL {
+	base.Path = fmt.Sprintf("%s/%s@%s=%s/signature-%d", strings.TrimRight(base.Path, "/"), reference.Path(name), d.Algorithm(), d.Encoded(), n)
+	base.RawPath = ""
+	return base
 }
 
 // file reads a signature in a directory; a missing one is fail.NotFound.

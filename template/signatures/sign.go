@@ -16,12 +16,16 @@ import (
 	"croft/template/trust"
 )
 
-// Sign puts a signature of the image ref, which has this digest, into its repository, as cosign does.
-// Other signatures stay. No-op if the key has signed the same before.
-func Sign(ctx context.Context, repo *registry.Repository, ref registry.Reference, d digest.Digest, key trust.Key) error {
+// Sign signs the image ref, which has this digest: into its repository as cosign does, or with a key of OpenPGP
+// into the directory for the signatures of that registry. Other signatures stay. No-op if the key has signed the
+// same before.
+func (p Policy) Sign(ctx context.Context, repo *registry.Repository, ref registry.Reference, d digest.Digest, key trust.Key) error {
 	name, err := trust.ParseReference(ref.String())
 	if err != nil {
 		return fail.New(fail.Usage, "%w", err)
+	}
+	if key.OpenPGP() {
+		return lookaside{dir: p.Lookasides}.sign(ctx, name, d, key)
 	}
 	made, err := key.Sign(name, d)
 	if err != nil {

@@ -102,9 +102,8 @@ func object(text []byte, keys ...string) (map[string]json.RawMessage, error) {
 	return found, nil
 }
 
-// textOf returns the text that a signature of the image with this digest signs, as cosign has it.
-// Its name is that of ref, with a tag if there is one.
-func textOf(ref reference.Named, d digest.Digest) ([]byte, error) {
+// textOf returns the text of this type that a signature of the image with this digest signs. Its name is that of ref, with a tag if there is one.
+func textOf(ref reference.Named, d digest.Digest, kind string) ([]byte, error) {
 	if c, ok := ref.(reference.Canonical); ok {
 		ref = reference.TrimNamed(c)
 	}
@@ -113,7 +112,7 @@ func textOf(ref reference.Named, d digest.Digest) ([]byte, error) {
 		"critical": m{
 			"identity": m{"docker-reference": ref.String()},
 			"image":    m{"docker-manifest-digest": d.String()},
-			"type":     cosignType,
+			"type":     kind,
 		},
 		"optional": m{"creator": "croft"},
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -63,5 +62,5 @@ func (r ring) open(message []byte) (text []byte, signer string, err error) {
 	case md.Signature == nil:
 		return nil, "", errors.New("the signature is missing")
 	}
-	return text, strings.ToUpper(fmt.Sprintf("%x", md.SignedBy.Entity.PrimaryKey.Fingerprint)), nil
+	return text, pgpFingerprint(md.SignedBy.Entity), nil
 }

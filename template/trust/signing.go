@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"fmt"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
@@ -15,11 +16,15 @@ import (
 type Key struct {
 	by     signature.Signer
 	public publicKey
+	pgp    *openpgp.Entity // instead of both
 }
 
-// ReadSigningKey reads a private key in PEM: one of cosign, or any other of ECDSA, RSA or Ed25519. password
-// is called if it is encrypted.
+// ReadSigningKey reads a private key: one of cosign, any other of ECDSA, RSA or Ed25519 in PEM, or one of
+// OpenPGP. password is called if it is encrypted.
 func ReadSigningKey(text []byte, password func() ([]byte, error)) (Key, error) {
+	if isOpenPGP(text) {
+		return readPGPKey(text, password)
+	}
 	private, err := cryptoutils.UnmarshalPEMToPrivateKey(text, func(bool) ([]byte, error) { return password() })
 	if err != nil {
 		return Key{}, err
@@ -33,16 +38,21 @@ func ReadSigningKey(text []byte, password func() ([]byte, error)) (Key, error) {
 		return Key{}, err
 	}
 	one, err := newPublicKey(public)
-	return Key{signer, one}, err
+	return Key{by: signer, public: one}, err
 }
 
 // MarshalText returns the fingerprint.
-func (k Key) MarshalText() ([]byte, error) { return []byte(k.public.fingerprint), nil }
+func (k Key) MarshalText() ([]byte, error) {
+	if k.pgp != nil {
+		return []byte(pgpFingerprint(k.pgp)), nil
+	}
+	return []byte(k.public.fingerprint), nil
+}
 
-// Sign returns a signature of the image with this digest. Its name is that of ref, with the tag if
+// Sign returns a signature of sigstore of the image with this digest. Its name is that of ref, with the tag if
 // there is one.
 func (k Key) Sign(ref reference.Named, d digest.Digest) (Sigstore, error) {
-	text, err := textOf(ref, d)
+	text, err := textOf(ref, d, cosignType)
 	if err != nil {
 		return Sigstore{}, err
 	}

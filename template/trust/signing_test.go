@@ -108,7 +108,7 @@ func TestSignedText(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := textOf(name, d)
+		text, err := textOf(name, d, cosignType)
 		if err != nil {
 			t.Fatal(err)
 		}
