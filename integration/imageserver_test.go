@@ -3,6 +3,8 @@
 package integration
 
 import (
+	"context"
+	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -95,4 +97,52 @@ func shell(t *testing.T, script string) {
 	if out, err := exec.Command("sh", "-euc", script).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s", script, err, out)
 	}
+}
+
+// A server that cannot be reached is one error, with a command that works. It comes at once.
+func TestImageServerIsNotThere(t *testing.T) {
+	hostAsBefore(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusing := l.Addr().String()
+	l.Close()
+	for remote, url := range map[string]string{"refusing": "https://" + refusing, "unknown": "https://images.invalid"} {
+		must(t, "template", "remote", "add", remote, url)
+		t.Cleanup(func() { try("template", "remote", "remove", remote) })
+	}
+	for from, says := range map[string]string{
+		"refusing:alpine/3.22": refusing + " cannot be reached: dial tcp " + refusing + ": connect: connection refused",
+		"unknown:alpine/3.22":  "images.invalid cannot be reached: ",
+		refusing + "/alpine:3": refusing + " cannot be reached: ",
+		"images.invalid/a:3":   "images.invalid cannot be reached: ",
+	} {
+		vps := name(t, "none")
+		for status, args := range map[int][]string{
+			8:   {"create", "--template", from, vps},
+			125: {"run", "--name", vps, "--template", from, "--", "sh"},
+		} {
+			r := inLonelyNamespace(t, args...)
+			checkRefusal(t, r, status, says)
+			if hints := strings.Count(r.errOut, "croft: hint: "); hints != 1 || !strings.Contains(r.errOut, "hint: croft template list --all; check the network") {
+				t.Errorf("what to do: %s", r)
+			}
+		}
+	}
+	if out := must(t, "template", "list", "--all"); !strings.Contains(out, "debian-12") {
+		t.Errorf("the hint shows\n%s", out)
+	}
+}
+
+// inLonelyNamespace runs croft in a network namespace that has only a loopback interface. So names of
+// other hosts have no addresses.
+func inLonelyNamespace(t *testing.T, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), usual)
+	defer cancel()
+	cmd := command(ctx, args...)
+	cmd.Args = append([]string{"unshare", "--net", "sh", "-c", `ip link set lo up && exec "$@"`, "sh", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = tool(t, "unshare")
+	return finish(cmd, args)
 }

@@ -11,6 +11,7 @@ import (
 	"croft/template/busybox"
 	"croft/template/images"
 	"croft/template/recipe"
+	"croft/template/transfer"
 )
 
 // Ensure returns the image that text names, with all its layers unpacked. If there
@@ -131,6 +132,8 @@ func (s *Store) ensurePulled(ctx context.Context, text string) (Image, error) {
 	switch {
 	case err != nil && isFile(text):
 		return Image{}, fail.New(fail.KindOf(err), "pull %s: %w", text, err).WithHint("--template ./%s is the file", text)
+	case err != nil && transfer.IsConnection(err):
+		return Image{}, fail.New(fail.KindOf(err), "pull %s: %w", text, err).WithHint("%s", strings.Join([]string{"croft template list --all", fail.HintOf(err)}, "; ")) // those need no server
 	case err != nil:
 		return Image{}, fmt.Errorf("pull %s: %w", text, err)
 	}

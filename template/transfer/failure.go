@@ -19,6 +19,8 @@ import (
 // ErrPlain refuses a request in plain HTTP without Trust.Insecure.
 var ErrPlain = errors.New("it uses plain HTTP")
 
+const networkHint = "check the network and the DNS servers of this host; HTTPS_PROXY=http://HOST:PORT uses a proxy"
+
 // Failure classifies an error of a request to host for subject, and makes one line of it.
 // It returns nil, a classified error and the end of the context unchanged.
 func Failure(subject, host string, err error) error {
@@ -26,6 +28,8 @@ func Failure(subject, host string, err error) error {
 	switch {
 	case err == nil, errors.As(err, &classified), errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, context.DeadlineExceeded) && isDial(err):
+		return fail.New(fail.Timeout, "%s: %s does not answer: %w", subject, host, bare(err)).WithHint("%s", networkHint)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fail.New(fail.Timeout, "%s: %s does not answer: %w", subject, host, bare(err))
 	}
@@ -35,11 +39,11 @@ func Failure(subject, host string, err error) error {
 	case errors.As(err, &cert):
 		return fail.New(fail.Host, "%s: cannot verify the certificate of %s: %w", subject, host, cert.Err).
 			WithHint("put its CA's certificate into /etc/containers/certs.d/%s/ca.crt", host)
+	case isDial(err): // plain HTTP was tried too, perhaps
+		return fail.New(fail.Host, "%s: %s cannot be reached: %w", subject, host, bare(err)).
+			WithHint("%s", networkHint)
 	case errors.As(err, &record), errors.Is(err, ErrPlain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return fail.New(fail.Host, "%s: %s does not speak TLS", subject, host).WithHint("--insecure allows plain HTTP, if you trust the network to it")
-	case isDial(err):
-		return fail.New(fail.Host, "%s: %s cannot be reached: %w", subject, host, bare(err)).
-			WithHint("check the network and the DNS servers of this host; HTTPS_PROXY=http://HOST:PORT uses a proxy")
 	case IsConnection(err):
 		return fail.New(fail.Host, "%s: %s cannot be reached: %w", subject, host, bare(err))
 	}

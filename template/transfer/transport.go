@@ -21,6 +21,10 @@ type Trust struct {
 	CertsDir string // another directory of certificates in addition to the usual ones, for tests; may be empty
 }
 
+// dialTimeout is how long a server may need to accept a connection. The kernel asks it four times
+// meanwhile.
+const dialTimeout = 10 * time.Second
+
 // Transport returns a transport for requests to host. A directory of certificates that
 // cannot be read is fail.Host, a file without certificates fail.State.
 func (t Trust) Transport(host string) (http.RoundTripper, error) {
@@ -30,7 +34,7 @@ func (t Trust) Transport(host string) (http.RoundTripper, error) {
 	}
 	return tlsOnly{t.Insecure, &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:       &tls.Config{RootCAs: roots, InsecureSkipVerify: t.Insecure, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: 5 * time.Minute, // a registry reads an uploaded blob again before it answers
