@@ -120,3 +120,28 @@ func TestUpdateOfAnImportedFile(t *testing.T) {
 	shell(t, strings.Join(append([]string{world.croft}, where(world.root, world.run)...), " ")+" template import --replace "+template+" - <"+filepath.Join(dir, "moved"))
 	refused(t, 5, "imported from standard input", "template", "update", template)
 }
+
+// The directory of a root filesystem is not imported, and the error has the command that does it.
+func TestTemplateFromARootDirectory(t *testing.T) {
+	hostAsBefore(t)
+	base := name(t, "rootdir")
+	dir := filepath.Join(t.TempDir(), base)
+	shell(t, "mkdir "+dir+" && "+world.croft+" --root "+world.root+" template export busybox - --format rootfs | tar -C "+dir+" -xf -")
+	for want, args := range map[string][]string{
+		base:        {"create", "--template", dir, name(t, "of-rootdir")},
+		base + "-2": {"template", "import", base + "-2", dir},
+	} {
+		r := try(args...)
+		checkRefusal(t, r, 2, "is the directory of a root filesystem")
+		_, hint, _ := strings.Cut(r.errOut, "hint: ")
+		hint = strings.TrimSpace(hint)
+		if !strings.HasPrefix(hint, "tar -C "+dir+" -c . | croft template import "+want+" -") {
+			t.Fatal(r)
+		}
+		t.Cleanup(func() { try("template", "remove", want) })
+		shell(t, strings.Replace(hint, "croft", strings.Join(append([]string{world.croft}, where(world.root, world.run)...), " "), 1))
+		if out := must(t, "run", "--rm", "--network", "none", "--template", want, "--", "echo", "runs"); out != "runs" {
+			t.Errorf("%s: %s", want, out)
+		}
+	}
+}

@@ -9,11 +9,13 @@ import (
 	goruntime "runtime"
 	"strings"
 
+	"al.essio.dev/pkg/shellescape"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
 	"croft/template/archive"
+	"croft/template/facts"
 	"croft/template/images"
 	"croft/template/layer"
 	"croft/template/recipe"
@@ -55,6 +57,9 @@ func (s *Store) sourceOf(ctx context.Context, o ImportOptions) (from source, ok 
 		return source{}, false, nil // the reader is open, whatever its name is
 	}
 	from, err = s.look(ctx, at, o.architecture(), Image{})
+	if err != nil && info.IsDir() {
+		return source{}, false, nil // the import finds that too
+	}
 	return from, err == nil, err
 }
 
@@ -214,8 +219,21 @@ func digestInDir(ctx context.Context, at archive.Reference, arch string) (digest
 		text, _, err := t.ReadFile(archive.DockerManifest, images.MaxJSON)
 		return digest.FromBytes(text), explainImport(at, err)
 	}
-	return "", fail.New(fail.Usage, "%s has no image: oci-layout and index.json, or manifest.json, are missing", at.Path).
-		WithHint("tar -C %s -c . | croft template import NAME -", at.Path)
+	if at.Form == "" && facts.IsRoot(t) {
+		name, err := nameIn(at)
+		if err != nil {
+			name = "NAME"
+		}
+		return "", rootDir(at.Path, name)
+	}
+	return "", fail.New(fail.Usage, "%s has no image: oci-layout and index.json, or manifest.json, are missing", at.Path)
+}
+
+// rootDir is the error for a directory with a root filesystem, of which only a tar becomes the
+// template name.
+func rootDir(dir, name string) error {
+	return fail.New(fail.Usage, "%s is the directory of a root filesystem, and not of images: croft imports a tar of it", dir).
+		WithHint("tar -C %s -c . | croft template import %s -", shellescape.Quote(dir), name)
 }
 
 // importFrom imports the file or directory from as the template name with these settings, for a

@@ -188,9 +188,11 @@ func (s *Store) importUnpacked(ctx context.Context, st *images.Stage, name, dir 
 	if err != nil {
 		return Image{}, err
 	}
-	if kind == archive.RootFiles {
-		return Image{}, fail.New(fail.Usage, "it contains no image: oci-layout and index.json, or manifest.json, are missing at its top").
-			WithHint("tar -C DIR -c . | croft template import %s -", name)
+	switch {
+	case kind == archive.RootFiles && dir == o.Dir && facts.IsRoot(t):
+		return Image{}, rootDir(dir, name)
+	case kind == archive.RootFiles:
+		return Image{}, fail.New(fail.Usage, "it contains no image: oci-layout and index.json, or manifest.json, are missing at its top")
 	}
 	return s.importImages(ctx, st, name, t, kind, o)
 }
