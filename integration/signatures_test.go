@@ -16,8 +16,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
+
+	"croft/template/trust/cosigner"
 )
 
 // A signing is a registry, keys, and the policies of croft and of skopeo.
@@ -238,4 +242,50 @@ func TestSigning(t *testing.T) {
 	if got := g.try(g.site.root, nil, "create", "--from", backup, "--network", "none", "web"); got.status != 0 {
 		t.Error(got)
 	}
+}
+
+// A person without a key signs as cosign does with Fulcio and Rekor. The policy names the person.
+func TestKeylessSignature(t *testing.T) {
+	hostAsBefore(t)
+	g := startSigning(t)
+	ref, then := g.host+"/team/busybox:1", time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)
+	must(t, "template", "list")
+	create(t, "busybox")
+	g.must(world.root, "template", "push", "busybox", ref)
+	d := digest.Digest(strings.TrimSpace(g.run("skopeo", "inspect", "--format", "{{.Digest}}", "docker://"+ref)))
+	fulcio, rekor := cosigner.NewAuthority(t, then, then.AddDate(1, 0, 0)), cosigner.NewLog(t)
+	g.write("fulcio.pem", string(fulcio.Root()))
+	g.write("rekor.pub", string(rekor.Key(t)))
+	g.attach(d, fulcio.Issue(t, then, "dev@example.org", "https://login.example").Sign(t, rekor, cosigner.Payload(ref, d), then))
+	by := func(email, log string) string {
+		return fmt.Sprintf(`{"type": "sigstoreSigned", "rekorPublicKeyPath": "%[1]s/%[3]s", "fulcio": {"caPath": "%[1]s/fulcio.pem", "oidcIssuer": "https://login.example", "subjectEmail": "%[2]s"}}`, g.dir, email, log)
+	}
+	g.policy(by("boss@example.org", "rekor.pub"))
+	g.refuses(ref, `the certificate is for ["dev@example.org"] and not for boss@example.org`)
+	g.write("other.pub", string(cosigner.NewLog(t).Key(t)))
+	g.policy(by("dev@example.org", "other.pub"))
+	g.refuses(ref, "not signed by a key of Rekor in the policy")
+	g.policy(by("dev@example.org", "rekor.pub"))
+	g.accepts(ref, "by-person")
+}
+
+// attach puts a signature of the image d into the registry, where cosign puts it.
+func (g *signing) attach(d digest.Digest, s cosigner.Signature) {
+	g.t.Helper()
+	config, text := []byte("{}"), s.Payload
+	type m = map[string]any
+	manifest, err := json.Marshal(m{
+		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+		"config": m{"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest.FromBytes(config), "size": len(config)},
+		"layers": []m{{"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "digest": digest.FromBytes(text), "size": len(text), "annotations": s.Annotations()}},
+	})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.write("attached/version", "Directory Transport Version: 1.1\n")
+	g.write("attached/manifest.json", string(manifest))
+	for _, b := range [][]byte{config, text} {
+		g.write("attached/"+digest.FromBytes(b).Encoded(), string(b))
+	}
+	g.run("skopeo", "--insecure-policy", "copy", "--preserve-digests", "dir:"+g.dir+"/attached", "docker://"+g.host+"/team/busybox:"+strings.Replace(d.String(), ":", "-", 1)+".sig")
 }
