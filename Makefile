@@ -33,10 +33,13 @@ install: croft ## install croft, its service, completions and manual under $(DES
 
 ## What developers want
 
-test: needs-build needs-test needs-vm lint test-unit test-integration test-vm ## install what is missing, build, and run all tests, on this host and in a virtual machine
+test: needs-build needs-test needs-vm lint test-unit reproducible test-integration test-vm ## install what is missing, build, and run all tests, on this host and in a virtual machine
 
 test-unit: $(HOLDER) $(BUSYBOX) ## run the tests that need no root
 	$(GO) test $(RACE) -tags $(TAGS) -timeout 20m ./...
+
+reproducible: ## build croft in two directories and compare the bytes; FULL=1 uses empty caches
+	FULL="$(FULL)" scripts/reproducible
 
 test-integration: croft ## drive ./croft as root; FULL=1 tests more releases of Debian, T=REGEXP picks tests
 	$(GO) test -c -tags $(TAGS),integration -o integration/integration.test ./integration
@@ -89,9 +92,9 @@ croft: $(HOLDER) $(BUSYBOX) FORCE
 		-ldflags '$(LDFLAGS) -linkmode external -extldflags -static' -o $@ .
 	@if ldd $@ >/dev/null 2>&1; then echo "$@ is not static:"; ldd $@; rm -f $@; exit 1; fi
 
-# It has no C in it, and no symbols: it is embedded and runs once for each VPS.
+# It has no C in it, no symbols and no commit: it is embedded and runs once for each VPS.
 $(HOLDER): FORCE
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -buildid=' -o $@ ./runtime/holder/program
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o $@ ./runtime/holder/program
 
 $(BUSYBOX): scripts/static-busybox
 	@mkdir -p $(@D)
@@ -100,4 +103,4 @@ $(BUSYBOX): scripts/static-busybox
 needs-build needs-demo needs-test needs-vm needs-conformance needs-bench:
 	@scripts/install-needs $(@:needs-%=%)
 
-.PHONY: help build demo install test test-unit test-integration test-vm conformance bench guests golden lint clean needs-build needs-demo needs-test needs-vm needs-conformance needs-bench FORCE
+.PHONY: help build demo install test test-unit reproducible test-integration test-vm conformance bench guests golden lint clean needs-build needs-demo needs-test needs-vm needs-conformance needs-bench FORCE
