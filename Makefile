@@ -61,10 +61,10 @@ conformance: needs-build needs-conformance croft ## compare croft with the newes
 		$(if $(CROFT_CONFORMANCE_CACHE),-cache '$(CROFT_CONFORMANCE_CACHE)') $(if $(FRESH),-fresh) \
 		$(if $(RUNTIME),-only $(RUNTIME)) $(if $(T),-run '$(value T)')
 
-bench: needs-build needs-bench croft ## measure croft against runc, crun, Podman, LXC, systemd-nspawn, containerd and the host; T=REGEXP picks rows, N=ROUNDS, VPSS=NUMBER of the rows about many, JSON=1
+bench: needs-build needs-bench croft ## measure croft against runc, crun, Podman, LXC, systemd-nspawn, containerd and the host; T=REGEXP picks rows, N=ROUNDS, VPSS=NUMBER of the rows about many, JSON=FILE also writes all samples there
 	CGO_ENABLED=0 $(GO) build -o integration/bench/bench ./integration/bench
 	$(SUDO) integration/bench/bench -croft ./croft -go $(GO) $(if $(CROFT_BENCH_CACHE),-cache '$(CROFT_BENCH_CACHE)') \
-		$(if $(N),-rounds $(N)) $(if $(VPSS),-vpss $(VPSS)) $(if $(JSON),-json) $(if $(T),-rows '$(value T)')
+		$(if $(N),-rounds $(N)) $(if $(VPSS),-vpss $(VPSS)) $(if $(JSON),-json '$(JSON)') $(if $(T),-rows '$(value T)')
 
 guests: needs-build needs-test $(if $(VM),needs-vm) ## install and use real software in VPSs, and write the table of docs/guests.md; T=REGEXP picks programs (debian-13: the sandbox), VM=1 uses a virtual machine
 	$(GO) run ./integration/guests/page docs/guests.md $(MAKE) --no-print-directory $(if $(VM),test-vm M='^TestSystemd$$',test-integration) \

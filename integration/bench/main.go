@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +30,7 @@ func main() {
 	flag.StringVar(&o.rows, "rows", "", "measure only rows of which this regular expression matches the name; -list prints the names")
 	flag.IntVar(&o.rounds, "rounds", 12, "how many turns each side of a row has")
 	flag.IntVar(&o.vpss, "vpss", 20, "how many VPSs the rows about many VPSs have")
-	flag.BoolVar(&o.json, "json", false, "print JSON with all samples instead of the table")
+	flag.StringVar(&o.json, "json", "", "also write all samples as JSON to this file; - is standard output, without the table then")
 	flag.BoolVar(&o.list, "list", false, "print the names of the rows")
 	flag.Parse()
 	if err := o.run(ctx); err != nil {
@@ -43,8 +41,9 @@ func main() {
 
 type options struct {
 	croft, goPath, cache, rows string
+	json                       string
 	rounds, vpss               int
-	json, list                 bool
+	list                       bool
 }
 
 func (o options) run(ctx context.Context) error {
@@ -130,72 +129,53 @@ func (o *options) open() (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// report runs the plan, and prints each comparison as soon as it is there, or JSON at the end.
+// report runs the plan, and prints each comparison as soon as it is there.
 func (o options) report(ctx context.Context, p plan) error {
-	m := describe()
-	if m.Load > busy {
-		say("warning: the load average is %.2f: ratios of a busy machine are worth less", m.Load)
+	r := report{Machine: describe(ctx, p.Croft, p.Runc), Rounds: o.rounds, Rows: []comparison{}}
+	if r.Machine.Load > busy {
+		say("warning: the load average is %.2f: ratios of a busy machine are worth less", r.Machine.Load)
 	}
-	if !o.json {
-		fmt.Print(m.text(o.rounds), "\n", heading())
+	show := func(text string) {
+		if o.json != "-" {
+			fmt.Print(text, "\n")
+		}
 	}
-	all := []comparison{}
+	show(r.Machine.text(o.rounds))
+	show(heading())
 	broken := 0
 	err := p.box(ctx, func(c comparison) {
-		all = append(all, c)
+		r.Rows = append(r.Rows, c)
 		if c.Outcomes[0].Error != "" {
 			broken++
 		}
-		if !o.json {
-			fmt.Print(c.table(), "\n")
-		}
+		show(c.table())
 	})
-	if o.json {
-		out := json.NewEncoder(os.Stdout)
-		out.SetIndent("", "  ")
-		if jsonErr := out.Encode(struct {
-			Machine machine      `json:"machine"`
-			Rounds  int          `json:"rounds"`
-			Rows    []comparison `json:"rows"`
-		}{m, o.rounds, all}); err == nil {
-			err = jsonErr
-		}
-	}
 	if err == nil && broken > 0 {
 		err = fmt.Errorf("croft failed in %d rows", broken)
 	}
-	return err
+	return errors.Join(err, r.write(o.json))
 }
 
-// busy is the load average from which on a run is warned about.
-const busy = 0.5
-
-// A machine is what the numbers depend on beside the programs.
-type machine struct {
-	Kernel string  `json:"kernel"`
-	CPU    string  `json:"cpu"`
-	CPUs   int     `json:"cpus"`
-	Load   float64 `json:"loadAverage"`
+// A report is a run as JSON.
+type report struct {
+	Machine machine      `json:"machine"`
+	Rounds  int          `json:"rounds"`
+	Rows    []comparison `json:"rows"`
 }
 
-func describe() machine {
-	m := machine{CPUs: runtime.NumCPU()}
-	text, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	m.Kernel = strings.TrimSpace(string(text))
-	text, _ = os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(text)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			m.CPU = strings.TrimSpace(value)
-			break
-		}
+// write writes the report to a file, to standard output if that is "-", or not at all if it is "".
+func (r report) write(file string) error {
+	if file == "" {
+		return nil
 	}
-	text, _ = os.ReadFile("/proc/loadavg")
-	first, _, _ := strings.Cut(string(text), " ")
-	m.Load, _ = strconv.ParseFloat(first, 64)
-	return m
-}
-
-func (m machine) text(rounds int) string {
-	return fmt.Sprintf("Linux %s, %d CPUs (%s), load average %.2f, %d rounds\n"+
-		"CPU is that of all processes. A ratio is croft's time divided by the other's.\n", m.Kernel, m.CPUs, m.CPU, m.Load, rounds)
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	text = append(text, '\n')
+	if file == "-" {
+		_, err = os.Stdout.Write(text)
+		return err
+	}
+	return os.WriteFile(file, text, 0o644)
 }

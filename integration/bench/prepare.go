@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"croft/integration/cgroups"
 	"croft/integration/modules"
 )
 
@@ -19,6 +20,9 @@ const (
 	runcModule  = "github.com/opencontainers/runc"
 	runcVersion = "v1.5.2"
 )
+
+// runPrefix begins the names of what only one run has; its process id follows.
+const runPrefix = "croft-bench-"
 
 // idBase is the first id of a root filesystem for a container with a user namespace.
 const idBase = 1000000
@@ -30,7 +34,7 @@ func (o options) prepare(ctx context.Context, rows []row) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	name := fmt.Sprintf("croft-bench-%d", os.Getpid())
+	name := fmt.Sprintf("%s%d", runPrefix, os.Getpid())
 	p := plan{
 		Croft: o.croft, Self: self, Root: filepath.Join(o.cache, "root"), Files: filepath.Join(o.cache, "files"),
 		Dir: filepath.Join(o.cache, name), Cgroup: name,
@@ -51,9 +55,12 @@ func (o options) prepare(ctx context.Context, rows []row) (plan, error) {
 	return p, ctx.Err()
 }
 
-// sweep removes what a run that was killed has left in the cache.
+// sweep removes what a run that was killed has left: cgroups, and files in the cache.
 func (o options) sweep() error {
-	left, err := filepath.Glob(filepath.Join(o.cache, "croft-bench-*"))
+	if err := sweepCgroups(); err != nil {
+		return err
+	}
+	left, err := filepath.Glob(filepath.Join(o.cache, runPrefix+"*"))
 	if err != nil {
 		return err
 	}
@@ -66,6 +73,31 @@ func (o options) sweep() error {
 		}
 	}
 	return os.MkdirAll(filepath.Join(o.cache, "files"), 0o755)
+}
+
+// sweepCgroups removes the cgroups of runs that have ended. Their processes ended with them.
+func sweepCgroups() error {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	hierarchies := cgroups.Parse(string(text))
+	for _, pattern := range []string{"*/" + runPrefix + "*", runPrefix + "*"} {
+		left, err := filepath.Glob(filepath.Join(cgroups.Root, pattern))
+		if err != nil {
+			return err
+		}
+		for _, dir := range left {
+			name := filepath.Base(dir)
+			if _, err := os.Stat("/proc/" + strings.TrimPrefix(name, runPrefix)); err == nil {
+				continue // another run, with another cache
+			}
+			if err := (cgroups.Tree{Hierarchies: hierarchies, Name: name}).Remove(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (o options) buildRunc(ctx context.Context, dir string) error {

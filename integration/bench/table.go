@@ -45,7 +45,7 @@ func (c comparison) table() string {
 
 // heading names the columns of the tables.
 func heading() string {
-	return fmt.Sprintf("  %-27s %-5s %9s %20s %6s %5s\n", "", "", "median", "min - max", "ratio", "goal")
+	return fmt.Sprintf("  %-27s %-5s %9s %20s %6s %5s", "", "", "median", "min - max", "ratio", "goal")
 }
 
 func (m measure) text(n float64) string {

@@ -34,7 +34,7 @@ namespace
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	for line := range strings.Lines(heading() + got) {
+	for line := range strings.Lines(heading() + "\n" + got) {
 		if len(line) > columns+1 {
 			t.Errorf("wider than %d columns: %s", columns, line)
 		}
