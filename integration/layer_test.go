@@ -108,3 +108,31 @@ fine` {
 	}
 	must(t, "destroy", "--force", vps)
 }
+
+// nginxTemplate is the cheapest application template of croft.
+const nginxTemplate = "debian-13-nginx"
+
+// The template of nginx that comes with croft shares the layers of its base, and a second build
+// is a no-op. Its service answers.
+func TestNginxTemplate(t *testing.T) {
+	hostAsBefore(t)
+	const template = nginxTemplate
+	needs(t, template)
+	base, _ := templateLayers(t, "debian-13")
+	layers, digest := templateLayers(t, template)
+	if len(layers) != len(base)+1 || !slices.Equal(layers[:len(base)], base) {
+		t.Errorf("the layers are %v, and those of the base %v", layers, base)
+	}
+	// The tests have no network, so this build could not install anything.
+	if r := try("template", "build", template); r.status != 0 || r.out != template+"@"+digest+"\n" || !strings.Contains(r.errOut, "template "+template+" is unchanged") {
+		t.Error(r)
+	}
+	vps := boot(t, template, "--network", "none")
+	if got := in(t, vps, "systemctl", "is-system-running"); got != "running" {
+		t.Errorf("the system is %s", got)
+	}
+	const request = `exec 3<>/dev/tcp/127.0.0.1/80; printf 'GET / HTTP/1.0\r\n\r\n' >&3; cat <&3`
+	if got := in(t, vps, "bash", "-c", request); !strings.HasPrefix(got, "HTTP/1.1 200 OK") || !strings.Contains(got, "Welcome to nginx!") {
+		t.Errorf("nginx answers %q", got)
+	}
+}

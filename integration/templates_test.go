@@ -199,7 +199,7 @@ func (c *cache) buildAll() {
 	var building sync.WaitGroup
 	slots := make(chan struct{}, 2)
 	guest, _ := guests.Template(guestPrograms())
-	for _, name := range append(slices.Clone(debians), guest) {
+	for _, name := range append(slices.Clone(debians), guest, nginxTemplate) {
 		building.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
