@@ -10,32 +10,34 @@ import (
 	"croft/internal/vps"
 )
 
-// seccomp returns the system-call filter of a VPS. It allows everything except
-// calls that reach past the namespaces. Denied calls, except syslog, return ENOSYS and
-// never EPERM, because programs probe for a call and take ENOSYS for "use the older
+// seccomp returns the system-call filter of a VPS; nil without one. The default one allows
+// everything except calls that reach past the namespaces. Denied calls, except syslog, return
+// ENOSYS and never EPERM, because programs probe for a call and take ENOSYS for "use the older
 // way". keyctl, bpf, the mount API, clone3 and userfaultfd are left to the
 // kernel's own checks. docs/software.md lists the denied calls with reasons.
-func seccomp(arch string, allow []string) *specs.LinuxSeccomp {
-	enosys := uint(unix.ENOSYS)
-	denied := []string{
-		"kexec_load", "kexec_file_load",
-		"init_module", "finit_module", "delete_module", "create_module", "query_module", "get_kernel_syms",
-		// Walks out of a mount namespace by handle: the "shocker" of 2014.
-		"open_by_handle_at",
-		"lookup_dcookie", "nfsservctl", "uselib", "ustat", "sysfs", "_sysctl",
-		"swapon", "swapoff", "acct", "ioperm", "iopl",
+func seccomp(filter vps.Seccomp, arch string, allow []string) *specs.LinuxSeccomp {
+	if filter == vps.SeccompOff {
+		return nil
+	}
+	var denied []string
+	if filter != vps.SeccompMinimal {
+		denied = hostCalls()
 	}
 	if !slices.Contains(allow, vps.AllowIOURing) {
 		// Its requests pass by every filter: IORING_OP_SOCKET opens what socket(2) is denied.
 		denied = append(denied, "io_uring_setup", "io_uring_enter", "io_uring_register")
 	}
 	calls := []specs.LinuxSyscall{
-		{Action: specs.ActErrno, ErrnoRet: &enosys, Names: denied},
 		denySyslog(),
 		// The kernel's crypto sockets have been a way out of containers more
-		// than once, and audit is the host's.
+		// than once.
 		denySocket(unix.AF_ALG),
-		denySocket(unix.AF_NETLINK, lowBits(2, 0xffffffff, unix.NETLINK_AUDIT)),
+	}
+	if len(denied) > 0 {
+		calls = slices.Insert(calls, 0, specs.LinuxSyscall{Action: specs.ActErrno, ErrnoRet: new(uint(unix.ENOSYS)), Names: denied})
+	}
+	if filter != vps.SeccompMinimal { // audit is the host's
+		calls = append(calls, denySocket(unix.AF_NETLINK, lowBits(2, 0xffffffff, unix.NETLINK_AUDIT)))
 	}
 	if !slices.Contains(allow, vps.AllowVsock) {
 		// One port space for the host and all VPSs, and on a virtual machine a
@@ -46,6 +48,19 @@ func seccomp(arch string, allow []string) *specs.LinuxSeccomp {
 		DefaultAction: specs.ActAllow,
 		Architectures: architectures(arch),
 		Syscalls:      calls,
+	}
+}
+
+// hostCalls are calls that belong to the host, which the kernel's own checks keep from the root
+// of a user namespace too, and calls that are long obsolete.
+func hostCalls() []string {
+	return []string{
+		"kexec_load", "kexec_file_load",
+		"init_module", "finit_module", "delete_module", "create_module", "query_module", "get_kernel_syms",
+		// Walks out of a mount namespace by handle: the "shocker" of 2014.
+		"open_by_handle_at",
+		"lookup_dcookie", "nfsservctl", "uselib", "ustat", "sysfs", "_sysctl",
+		"swapon", "swapoff", "acct", "ioperm", "iopl",
 	}
 }
 

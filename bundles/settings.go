@@ -47,6 +47,8 @@ type Settings struct {
 	HostCaps []string
 	// Allow names features that a VPS has only on request: vps.CheckAllow.
 	Allow []string
+	// Seccomp is the system-call filter.
+	Seccomp vps.Seccomp
 	// CapAdd and CapDrop are names of capabilities: vps.ParseCapability.
 	CapAdd, CapDrop []string
 	// Arch is the host's architecture in Go's words, for the system-call filter.
@@ -77,6 +79,9 @@ func (s Settings) check() error {
 		if err := vps.CheckAllow(name, s.Size == 0); err != nil {
 			return err
 		}
+	}
+	if err := s.Seccomp.Check(s.Size == 0); err != nil {
+		return err
 	}
 	for key := range s.Sysctls {
 		if err := vps.CheckSysctl(key, s.Size == 0); err != nil {

@@ -49,7 +49,7 @@ func Spec(s Settings) (*specs.Spec, error) {
 			Resources:   resources(s),
 			Devices:     devices(s),
 			Sysctl:      sysctls(s.Sysctls),
-			Seccomp:     seccomp(s.Arch, s.Allow),
+			Seccomp:     seccomp(s.Seccomp, s.Arch, s.Allow),
 			// systemd in a container does not share / itself, and mounts made for
 			// its services (credentials, for one) would not be seen by them.
 			// The mounts are copies in a namespace of the VPS's own: nothing

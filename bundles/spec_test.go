@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -195,5 +196,47 @@ func TestAllowCapabilities(t *testing.T) {
 	s.First, s.Size, s.HostUptime = 0, 0, 0
 	if _, err := Spec(s); !fail.Is(err, fail.Usage) {
 		t.Errorf("privileged: %v", err)
+	}
+}
+
+// The filters that a VPS may have: each denies what its description says.
+func TestSeccomp(t *testing.T) {
+	denied := func(f vps.Seccomp, allow ...string) (names []string, families int) {
+		s := settings()
+		s.Seccomp, s.Allow = f, allow
+		spec, err := Spec(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if spec.Linux.Seccomp == nil {
+			return nil, 0
+		}
+		for _, c := range spec.Linux.Seccomp.Syscalls {
+			if c.Names[0] == "socket" {
+				families++
+			} else {
+				names = append(names, c.Names...)
+			}
+		}
+		return names, families
+	}
+	all, families := denied(vps.SeccompDefault)
+	if !slices.Contains(all, "open_by_handle_at") || !slices.Contains(all, "io_uring_setup") || !slices.Contains(all, "syslog") || families != 3 {
+		t.Errorf("the default filter denies %v, and %d families of sockets", all, families)
+	}
+	few, families := denied(vps.SeccompMinimal)
+	if diff := cmp.Diff([]string{"io_uring_setup", "io_uring_enter", "io_uring_register", "syslog"}, few); diff != "" || families != 2 {
+		t.Errorf("the minimal filter: %s, and %d families of sockets", diff, families)
+	}
+	if few, families = denied(vps.SeccompMinimal, vps.AllowVsock, vps.AllowIOURing); len(few) != 1 || families != 1 {
+		t.Errorf("the minimal filter with all allowed: %v, and %d families of sockets", few, families)
+	}
+	if none, families := denied(vps.SeccompOff); len(none) > 0 || families > 0 {
+		t.Errorf("no filter: %v, %d", none, families)
+	}
+	s := settings()
+	s.First, s.Size, s.Seccomp = 0, 0, vps.SeccompOff
+	if _, err := Spec(s); err == nil {
+		t.Error("a privileged VPS has no filter")
 	}
 }

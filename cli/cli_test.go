@@ -228,7 +228,7 @@ func TestOptionsAreNotIgnored(t *testing.T) {
 		"architecture": "arm64", "description": "a text", "root": "/r", "config-dir": "/c", "cgroup-manager": "cgroupfs", "run-dir": "/x", "lock-timeout": "7s",
 		"publish": "8080:80", "since": "90m", "names": "no", "mount": "data:/srv", "mount-add": "tmpfs:/cache", "mount-del": "/srv",
 		"image": "x", "format": "{{1}}",
-		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "restart": "always", "fit": "fstab", "protect": "yes", "dmesg": "off", "max-size": "500G", "remote": "lab=https://lab.example.org", "key": "testdata/image-server.asc", "keep": "7d", "expire": "7d", "compress": "gzip",
+		"onboot": "no", "boot-order": "9", "stop-timeout": "9s", "restart": "always", "fit": "fstab", "protect": "yes", "dmesg": "off", "seccomp": "minimal", "max-size": "500G", "remote": "lab=https://lab.example.org", "key": "testdata/image-server.asc", "keep": "7d", "expire": "7d", "compress": "gzip",
 	}
 	// Options without an effect here. For --host see TestAnotherHost. --wide has one on a terminal: see
 	// TestTablesFitTheTerminal.

@@ -46,7 +46,7 @@ or none. Restore only backups that you trust.
 
 ` + options.RateAbout + `
 
-` + options.DeviceAbout + "\n\n" + options.AccessAbout + "\n\n" + options.FirstBootAbout + "\n\n" + options.CredentialAbout + "\n\n" + options.CapabilityAbout + "\n\n" + options.DmesgAbout + "\n\n" + options.FitAbout + "\n\n" + options.StorageAbout,
+` + options.DeviceAbout + "\n\n" + options.AccessAbout + "\n\n" + options.FirstBootAbout + "\n\n" + options.CredentialAbout + "\n\n" + options.CapabilityAbout + "\n\n" + options.DmesgAbout + "\n\n" + options.SeccompAbout + "\n\n" + options.FitAbout + "\n\n" + options.StorageAbout,
 		Options: append(options.SettingOptions(), options.LoginUserOption(),
 			cmdline.Option{Name: "from", Placeholder: "REF", Usage: "restore the backup REF of a registry ([HOST/]REPOSITORY[:TAG][@DIGEST]) instead, with its settings"},
 			templates.InsecureOption(),

@@ -97,7 +97,7 @@ commands work as before.
 ` + options.AccessAbout + "\n\n" + options.FirstBootAbout + ` "--first-boot none" withdraws a script
 that has not run yet.
 
-` + options.CredentialAbout + "\n\n" + options.CapabilityAbout + "\n\n" + options.DmesgAbout + "\n\n" + options.FitAbout,
+` + options.CredentialAbout + "\n\n" + options.CapabilityAbout + "\n\n" + options.DmesgAbout + "\n\n" + options.SeccompAbout + "\n\n" + options.FitAbout,
 		Options: append(options.ChangeOptions(),
 			cmdline.Option{Name: "file", Short: "f", Placeholder: "FILE", Kind: cmdline.Files, Usage: "settings in YAML: a file, or - for standard input"},
 			cmdline.Option{Name: "at-restart", Usage: "save the changes; a running VPS gets them at its next start"},

@@ -55,6 +55,14 @@ func callsInside() int {
 	return 0
 }
 
+func socketWorks(family int) error {
+	fd, err := unix.Socket(family, unix.SOCK_SEQPACKET, 0)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err
+}
+
 func setUpRing() unix.Errno {
 	var params [120]byte // struct io_uring_params
 	fd, _, e := unix.Syscall(unix.SYS_IO_URING_SETUP, 1, uintptr(unsafe.Pointer(&params)), 0)
@@ -118,6 +126,34 @@ func TestSystemCallFilter(t *testing.T) {
 			t.Errorf("%s: %s, not %s", name, got[name], answer)
 		}
 	}
+
+	t.Run("minimal", func(t *testing.T) {
+		vps := boot(t, "busybox", "--seccomp", "minimal")
+		got := answers(vps)
+		for name, answer := range want {
+			if !strings.Contains(name, "audit") && got[name] != answer {
+				t.Errorf("%s: %s, not %s", name, got[name], answer)
+			}
+		}
+		if state := must(t, "exec", vps, "--", "grep", "Seccomp:", "/proc/1/status"); !strings.HasSuffix(state, "2") {
+			t.Errorf("its init: %s", state)
+		}
+		must(t, "set", vps, "--seccomp", "off")
+		if pending := must(t, "list", "--columns", "pending", "--no-header", vps); !strings.Contains(pending, "seccomp") {
+			t.Errorf("pending: %s", pending)
+		}
+		must(t, "restart", vps)
+		got = answers(vps)
+		if (got["alg"] == "ok") != (socketWorks(unix.AF_ALG) == nil) || (got["io_uring"] == "ok") != (setUpRing() == 0) {
+			t.Errorf("without a filter it cannot do what the host can: %v", got)
+		}
+		for _, who := range []string{"1", "self"} {
+			if state := must(t, "exec", vps, "--", "grep", "Seccomp:", "/proc/"+who+"/status"); !strings.HasSuffix(state, "0") {
+				t.Errorf("process %s: %s", who, state)
+			}
+		}
+		refused(t, 2, "a privileged VPS has the default filter", "create", name(t, "f"), "--template", "busybox", "--privileged", "--seccomp", "off")
+	})
 
 	t.Run("allowed", func(t *testing.T) {
 		got := answers(boot(t, "busybox", "--allow", "vsock", "--allow", "io_uring"))

@@ -254,7 +254,8 @@ func (o CreateOptions) vps(name vps.Name, image template.Image) (vps.VPS, error)
 		edits = append(edits, n)
 	}
 	edits = append(edits, vps.SetOnBoot{OnBoot: o.OnBoot}, vps.SetBootOrder{Order: o.BootOrder}, vps.SetStopTimeout{Timeout: o.StopTime},
-		vps.SetProtected{Protected: o.Protected}, vps.SetDmesg{On: !o.NoDmesg}, vps.SetRestart{Restart: o.Restart}, vps.Publish{Ports: o.Published})
+		vps.SetProtected{Protected: o.Protected}, vps.SetDmesg{On: !o.NoDmesg}, vps.SetSeccomp{Seccomp: o.Seccomp},
+		vps.SetRestart{Restart: o.Restart}, vps.Publish{Ports: o.Published})
 	for _, mount := range o.Mounts {
 		edits = append(edits, vps.AddMount{Mount: mount})
 	}

@@ -65,6 +65,7 @@ type CreateOptions struct {
 	Privileged bool
 	Storage    vps.Storage   // the kind of its root filesystem
 	NoDmesg    bool          // it has no kernel messages of its own
+	Seccomp    vps.Seccomp   // its filter of system calls
 	OnBoot     vps.OnBoot    // whether a boot of the host starts it
 	BootOrder  int           // higher ones start first and stop last
 	StopTime   time.Duration // how long a stop may take before it is killed; 0 is DefaultStopTimeout

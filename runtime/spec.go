@@ -146,7 +146,7 @@ func bundleSettings(v vps.VPS, init guests.Init, host hostfacts.Facts, image tem
 		CgroupsPath: host.Cgroups.CgroupsPath(string(v.Name)),
 		Limits:      vps.Limits(v.Limits), Capacity: host.Capacity, OOMScoreAdj: host.OOMScoreAdj,
 		Sysctls: startSysctls(v), Devices: host.Devices, NotifyFile: notify,
-		NoFile: host.NoFile, HostUptime: host.Uptime, Arch: host.Arch, Allow: v.Allow, CapAdd: v.CapAdd, CapDrop: v.CapDrop,
+		NoFile: host.NoFile, HostUptime: host.Uptime, Arch: host.Arch, Seccomp: v.Seccomp, Allow: v.Allow, CapAdd: v.CapAdd, CapDrop: v.CapDrop,
 	}
 	if v.Privileged {
 		s.HostCaps = host.Caps // in a user namespace it has all

@@ -40,7 +40,7 @@ func ChangeOptions() []cmdline.Option {
 		{Name: "allow", Placeholder: "WHAT|-WHAT", Many: true, Dash: true, Usage: "allow vsock, io_uring or capabilities, or end that, at the next start; may be repeated"},
 		{Name: "cap-add", Placeholder: "CAPABILITY|-CAPABILITY", Many: true, Dash: true, Usage: "give a capability that VPSs do not have by default, or ALL, or end that, at the next start; may be repeated"},
 		{Name: "cap-drop", Placeholder: "CAPABILITY|-CAPABILITY", Many: true, Dash: true, Usage: "take a capability, or ALL, or end that, at the next start; may be repeated"},
-		dmesgOption(", at the next start"), setCredentialOption(), fitOption(), LoginUserOption(),
+		dmesgOption(", at the next start"), seccompOption(", at the next start"), setCredentialOption(), fitOption(), LoginUserOption(),
 	}, insideOptions())
 }
 
@@ -88,6 +88,7 @@ func SetEdits(i *command.Invocation) []vps.Edit {
 	edits = addEdit(edits, i, "privileged", values.YesNo, func(yes bool) vps.Edit { return vps.SetPrivileged{Privileged: yes} })
 	edits = addEdit(edits, i, "storage", vps.ParseStorage, func(s vps.Storage) vps.Edit { return vps.SetStorage{Storage: s} })
 	edits = dmesgEdits(edits, i)
+	edits = seccompEdits(edits, i)
 	edits = addEdit(edits, i, "onboot", values.OnBoot, func(o vps.OnBoot) vps.Edit { return vps.SetOnBoot{OnBoot: o} })
 	edits = addEdit(edits, i, "boot-order", values.BootOrder, func(n int) vps.Edit { return vps.SetBootOrder{Order: n} })
 	edits = addEdit(edits, i, "stop-timeout", values.Timeout, func(d time.Duration) vps.Edit { return vps.SetStopTimeout{Timeout: d} })

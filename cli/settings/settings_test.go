@@ -23,7 +23,7 @@ func full() vps.VPS {
 		Published: []vps.Publication{{Protocol: "udp", Host: "::1", Ports: "5353", To: "53"}},
 		Sysctls:   map[string]string{"net.core.somaxconn": "100"}, Env: []string{"A=yes", "B=a: b"}, Allow: []string{"vsock"}, CapAdd: []string{"SYS_TIME"}, CapDrop: []string{"NET_RAW", "MKNOD"},
 		Devices: []vps.Device{{Source: "/dev/sdb", Path: "/dev/xvda", Access: "r"}, {Source: "gpu", Optional: true}},
-		OnBoot:  vps.OnBootYes, BootOrder: 3, StopAfter: 90, Restart: vps.Restart{When: vps.RestartOnFailure, Most: 5}, Fit: "machine-id,fstab", Protected: true, NoDmesg: true, Description: "the shop: web", Labels: map[string]string{"tier": "1"},
+		OnBoot:  vps.OnBootYes, BootOrder: 3, StopAfter: 90, Restart: vps.Restart{When: vps.RestartOnFailure, Most: 5}, Fit: "machine-id,fstab", Protected: true, NoDmesg: true, Seccomp: vps.SeccompOff, Description: "the shop: web", Labels: map[string]string{"tier": "1"},
 		Mounts: []vps.Mount{{Kind: vps.MountHost, Source: "/srv/www", Target: "/var/www", ReadOnly: true}, {Kind: vps.MountTmpfs, Target: "/cache", Size: 64 << 20}},
 	}
 }

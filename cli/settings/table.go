@@ -44,6 +44,7 @@ func All() []Setting {
 		{Key: "allow", Form: Members, Words: func(v vps.VPS) []string { return v.Allow }},
 		{Key: "cap-add", Form: Members, Words: func(v vps.VPS) []string { return v.CapAdd }},
 		{Key: "cap-drop", Form: Members, Words: func(v vps.VPS) []string { return v.CapDrop }},
+		{Key: "seccomp", Default: "default", Words: func(v vps.VPS) []string { return text(string(v.Seccomp)) }},
 		{Key: "dmesg", Default: "on", Words: func(v vps.VPS) []string { return off(v.NoDmesg) }},
 		{Key: "device", Form: Members, Add: "device-add", Remove: removedDevice, Words: devices},
 		{Key: "onboot", Default: "last", Words: func(v vps.VPS) []string { return text(string(v.OnBoot)) }},

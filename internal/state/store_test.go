@@ -153,6 +153,7 @@ func full(t testing.TB) vps.VPS {
 		BootOrder:   7,
 		StopAfter:   90,
 		NoDmesg:     true,
+		Seccomp:     vps.SeccompOff,
 		Protected:   true,
 		Fit:         vps.FitNone,
 		Restart:     vps.Restart{When: vps.RestartOnFailure, Most: 3},

@@ -215,12 +215,12 @@ func TestPending(t *testing.T) {
 		t.Errorf("pending without a change: %v", got)
 	}
 	now := edited(t, v, SetHostname{"other"}, SetEnv{"NEW=1"}, SetSysctl{"net.ipv4.tcp_keepalive_time", "7"}, Allow{AllowIOURing},
-		AddCapability{"SYS_TIME"}, DropCapability{"NET_RAW"}, LimitMemory.Set(1<<30), SetDmesg{false})
-	if got := strings.Join(now.StartSettings().Pending(started), " "); got != "hostname env sysctl allow cap-add cap-drop dmesg" {
+		AddCapability{"SYS_TIME"}, DropCapability{"NET_RAW"}, LimitMemory.Set(1<<30), SetDmesg{false}, SetSeccomp{SeccompOff})
+	if got := strings.Join(now.StartSettings().Pending(started), " "); got != "hostname env sysctl allow cap-add cap-drop dmesg seccomp" {
 		t.Errorf("pending: %s", got)
 	}
 	back := edited(t, now, SetHostname{v.Hostname}, RemoveEnv{"NEW"}, RemoveSysctl{"net.ipv4.tcp_keepalive_time"}, Disallow{AllowIOURing},
-		ForgetAddedCapability{"SYS_TIME"}, ForgetDroppedCapability{"NET_RAW"}, SetDmesg{true})
+		ForgetAddedCapability{"SYS_TIME"}, ForgetDroppedCapability{"NET_RAW"}, SetDmesg{true}, SetSeccomp{})
 	if got := back.StartSettings().Pending(started); len(got) != 0 {
 		t.Errorf("pending after it was taken back: %v", got)
 	}

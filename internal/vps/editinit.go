@@ -159,6 +159,7 @@ type StartSettings struct {
 	CapDrop  []string          `json:"capDrop,omitempty"`
 	IDSize   uint32            `json:"idSize,omitempty"` // 0: not known, a former croft started it
 	NoDmesg  bool              `json:"noDmesg,omitempty"`
+	Seccomp  Seccomp           `json:"seccomp,omitempty"`
 
 	Credentials []Credential `json:"credentials,omitempty"`
 }
@@ -166,7 +167,7 @@ type StartSettings struct {
 // StartSettings returns those settings of v.
 func (v VPS) StartSettings() StartSettings {
 	v = v.Clone()
-	return StartSettings{Hostname: v.Hostname, Env: v.Env, Sysctls: v.Sysctls, Allow: v.Allow, CapAdd: v.CapAdd, CapDrop: v.CapDrop, IDSize: v.IDs.Size, NoDmesg: v.NoDmesg, Credentials: v.Credentials}
+	return StartSettings{Hostname: v.Hostname, Env: v.Env, Sysctls: v.Sysctls, Allow: v.Allow, CapAdd: v.CapAdd, CapDrop: v.CapDrop, IDSize: v.IDs.Size, NoDmesg: v.NoDmesg, Seccomp: v.Seccomp, Credentials: v.Credentials}
 }
 
 // Pending names the settings of s, as the options that set them, that differ from
@@ -186,6 +187,7 @@ func (s StartSettings) Pending(started StartSettings) []string {
 	add("cap-drop", sameSet(s.CapDrop, started.CapDrop))
 	add("id-size", s.IDSize == started.IDSize || started.IDSize == 0)
 	add("dmesg", s.NoDmesg == started.NoDmesg)
+	add("seccomp", s.Seccomp == started.Seccomp)
 	add("credential", slices.Equal(s.Credentials, started.Credentials))
 	return pending
 }

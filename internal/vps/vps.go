@@ -48,6 +48,7 @@ type VPS struct {
 	BootOrder   int               `json:"bootOrder,omitempty"`          // a higher one starts first and stops last
 	StopAfter   int               `json:"stopTimeoutSeconds,omitempty"` // how long a stop may take; 0 is the default
 	NoDmesg     bool              `json:"noDmesg,omitempty"`            // it has no kernel messages of its own
+	Seccomp     Seccomp           `json:"seccomp,omitempty"`            // its filter of system calls
 	Protected   bool              `json:"protected,omitempty"`          // destroy refuses it
 	Restart     Restart           `json:"restart,omitzero"`             // whether it starts again after an end that no command asked for
 	Labels      map[string]string `json:"labels,omitempty"`
@@ -150,7 +151,7 @@ func (v VPS) Check() error {
 	}
 	for _, check := range []func() error{
 		v.checkTexts, v.checkStorage, v.OnBoot.Check, v.checkInterfaces, v.Limits.Check, v.Disk.Check, v.DNS.Check, v.Firewall.Check, v.Routing.Check,
-		v.checkPublished, v.checkAllow, v.checkCapabilities, v.checkSysctls, v.checkDevices, v.checkMounts, v.checkRestart, v.checkCredentials, v.checkFit,
+		v.checkPublished, v.checkAllow, v.checkSeccomp, v.checkCapabilities, v.checkSysctls, v.checkDevices, v.checkMounts, v.checkRestart, v.checkCredentials, v.checkFit,
 	} {
 		if err := check(); err != nil {
 			return err

@@ -117,6 +117,7 @@ type Info struct {
 	StopAfter   int               `json:"stopTimeoutSeconds"`
 	Protected   bool              `json:"protected"`
 	Dmesg       bool              `json:"dmesg"`   // whether it has kernel messages of its own
+	Seccomp     string            `json:"seccomp"` // default, minimal or off
 	Restart     vps.Restart       `json:"restart"` // no, on-failure, on-failure:N or always
 	Restarts    Restarts          `json:"restarts"`
 	Move        *MoveInfo         `json:"move"`      // its last move from or to another host; nil if there was none
@@ -309,7 +310,7 @@ func (l Looker) describe(ctx context.Context, v vps.VPS, networks map[string]net
 	info := Info{
 		Name: v.Name, UUID: v.UUID, Hostname: v.Hostname, Template: v.Template.Name, Digest: v.Template.Digest,
 		Created: v.Created, Storage: v.Storage.String(), IDs: v.IDs, Privileged: v.Privileged, Limits: hostfacts.EffectiveLimits(v.Limits, l.Capacity()), Ephemeral: v.Ephemeral, Labels: v.Labels, Description: v.Description, Pending: []string{},
-		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: int(v.StopTimeout().Seconds()), Protected: v.Protected, Dmesg: !v.NoDmesg, Restart: v.Restart,
+		OnBoot: v.OnBoot.String(), BootOrder: v.BootOrder, StopAfter: int(v.StopTimeout().Seconds()), Protected: v.Protected, Dmesg: !v.NoDmesg, Seccomp: v.Seccomp.String(), Restart: v.Restart,
 		Interfaces: describeInterfaces(v, networks), Published: append([]vps.Publication{}, v.Published...),
 		Allow: append([]string{}, v.Allow...), CapAdd: append([]string{}, v.CapAdd...), CapDrop: append([]string{}, v.CapDrop...), Devices: append([]vps.Device{}, v.Devices...), Mounts: append([]vps.Mount{}, v.Mounts...), Credentials: []string{},
 		Bundle: l.Store.BundleDir(v.Name), Files: filepath.Join(l.Store.FSDir(v.Name), cmp.Or(v.Tree, "upper")),
