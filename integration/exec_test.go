@@ -216,6 +216,9 @@ func TestRun(t *testing.T) {
 	if r := try("run", "--rm", "--template", "busybox", "--", "sh", "-c", "exit 42"); r.status != 42 {
 		t.Error(r)
 	}
+	if got := must(t, "run", "--rm", "--template", "busybox", "--", "grep", "^overlay / ", "/proc/mounts"); !strings.Contains(got, "volatile") {
+		t.Errorf("its programs wait until files are on the disk: %s", got)
+	}
 	if r := try("run", "--rm", "--template", "busybox", "--", "no-such-command"); r.status != 127 {
 		t.Error(r)
 	}

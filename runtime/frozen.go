@@ -24,6 +24,7 @@ func (m *Manager) rootfsIn(v vps.VPS, at rootfs.Rootfs) (rootfs.Rootfs, error) {
 		return rootfs.Rootfs{}, err
 	}
 	at.Layers, at.First, at.Size, at.Tree = layers, v.IDs.First, v.IDs.Size, v.Tree
+	at.Volatile = v.Ephemeral // it does not survive a crash of the host
 	at.Image = state.DiskImageIn(filepath.Dir(at.Dir), v)
 	for _, f := range v.Frozen {
 		at.Frozen = append(at.Frozen, rootfs.Frozen{Dir: m.store.FrozenTree(f.ID), First: f.IDs.First, Size: f.IDs.Size})

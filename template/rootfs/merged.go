@@ -32,7 +32,7 @@ func WithMerged(at string, dirs []string, do func(root string) error) error {
 }
 
 func mountMerged(at string, dirs []string, do func(root string) error) error {
-	if err := mountOverlay(at, dirs, "", "", readOnly); err != nil {
+	if err := (overlay{lowers: dirs, flags: readOnly}).mount(at); err != nil {
 		return err
 	}
 	err := do(at)
@@ -71,7 +71,7 @@ func (r Rootfs) openMerged() (*layer.Tree, error) {
 	if r.Dir != "" { // nothing writes, so the VPS's own files can be the topmost lower directory
 		lowers = append([]string{r.Upper()}, lowers...)
 	}
-	if err := mountOverlay(r.Target, lowers, "", "", readOnly); err != nil {
+	if err := (overlay{lowers: lowers, flags: readOnly}).mount(r.Target); err != nil {
 		return nil, err
 	}
 	return layer.OpenTree(r.Target)

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -32,6 +31,9 @@ type Rootfs struct {
 	Target  string   // the mount point
 	Scratch string   // a directory in which the layers are mounted for this VPS
 	Whole   bool     // all directories are on the overlay, also those of DataPaths: no container engine runs in it
+	// Volatile is an overlay whose files are not kept when the host crashes. A program that
+	// waits until its files are on the disk does not wait. A plain tree ignores it.
+	Volatile bool
 	// The VPS's ids 0..Size-1 are the host's from First on. Both zero: the VPS has
 	// no user namespace, and its ids are the host's.
 	First, Size uint32
@@ -111,7 +113,7 @@ func (r Rootfs) Mount() (err error) {
 			return err
 		}
 	}
-	return mountOverlay(r.Target, lowers, r.Upper(), r.work(), r.flags())
+	return r.mountOverlay(lowers)
 }
 
 func (r Rootfs) flags() uintptr {
@@ -156,98 +158,6 @@ func openShifted(dir string, ns int) (int, error) {
 			WithHint("this needs Linux 5.19 or newer, and ext4, xfs, btrfs or tmpfs under --root")
 	}
 	return -1, fmt.Errorf("give the layer %s a VPS's ids: %w", dir, err)
-}
-
-// mountOverlay mounts an overlay at target. upper and work are "" for a read-only
-// one. mount(2) accepts one page of options. If the layers do not fit, each is
-// passed by fsconfig(2).
-func mountOverlay(target string, lowers []string, upper, work string, flags uintptr) error {
-	return mountNamedOverlay("overlay", target, lowers, upper, work, flags)
-}
-
-// mountNamedOverlay is mountOverlay with another source in /proc/self/mountinfo.
-func mountNamedOverlay(source, target string, lowers []string, upper, work string, flags uintptr) error {
-	data := overlayOptions(lowers, upper, work)
-	var err error
-	if len(data) < os.Getpagesize() {
-		err = unix.Mount(source, target, "overlay", flags, data)
-	} else {
-		err = mountManyLayers(source, target, lowers, upper, work, flags)
-	}
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, unix.ENODEV):
-		return fail.New(fail.Host, "mount %s: this kernel has no overlay filesystem", target).WithHint("modprobe overlay")
-	case errors.Is(err, unix.EINVAL):
-		return fail.New(fail.Host, "mount an overlay on %s: %w", target, err).
-			WithHint("overlay over a VPS's layers needs Linux 5.19 or newer, 6.8 for more than about 100 layers, and no overlay under --root; dmesg says more")
-	}
-	return layer.HostError(fmt.Errorf("mount an overlay on %s: %w", target, err))
-}
-
-// overlayOptions returns the options in the form of mount(8)'s -o. redirect_dir
-// keeps the kernel's default. metacopy is off, so that each file in the upper
-// directory has its own data. index is off, whatever the default of the host is: with an
-// index the kernel refuses an upper directory whose lower ones have changed, as they do
-// after a snapshot.
-func overlayOptions(lowers []string, upper, work string) string {
-	colons := strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`)
-	commas := strings.NewReplacer(`\`, `\\`, `,`, `\,`)
-	var low []string
-	for _, l := range lowers {
-		low = append(low, colons.Replace(l))
-	}
-	if upper == "" { // read-only
-		return "lowerdir=" + strings.Join(low, ":") + ",index=off"
-	}
-	return "lowerdir=" + strings.Join(low, ":") + ",upperdir=" + commas.Replace(upper) + ",workdir=" + commas.Replace(work) + ",metacopy=off,index=off"
-}
-
-// mountManyLayers mounts an overlay by fsopen(2) with one option lowerdir+ for
-// each layer (Linux 6.8).
-func mountManyLayers(source, target string, lowers []string, upper, work string, flags uintptr) error {
-	fd, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	set := func(key, value string) {
-		if err == nil {
-			err = unix.FsconfigSetString(fd, key, value)
-		}
-	}
-	set("source", source)
-	for _, l := range lowers {
-		set("lowerdir+", l)
-	}
-	if upper != "" {
-		set("upperdir", upper)
-		set("workdir", work)
-		set("metacopy", "off")
-	}
-	set("index", "off")
-	if err == nil {
-		err = unix.FsconfigCreate(fd)
-	}
-	if err != nil {
-		return err
-	}
-	attrs := 0
-	for flag, attr := range map[uintptr]int{
-		unix.MS_RDONLY: unix.MOUNT_ATTR_RDONLY, unix.MS_NODEV: unix.MOUNT_ATTR_NODEV,
-		unix.MS_NOEXEC: unix.MOUNT_ATTR_NOEXEC, unix.MS_NOSUID: unix.MOUNT_ATTR_NOSUID,
-	} {
-		if flags&flag != 0 {
-			attrs |= attr
-		}
-	}
-	m, err := unix.Fsmount(fd, unix.FSMOUNT_CLOEXEC, attrs)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(m)
-	return unix.MoveMount(m, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 // Unmount undoes Mount in the mount namespace of the calling thread. The

@@ -15,10 +15,36 @@ import (
 )
 
 func TestOverlayOptions(t *testing.T) {
-	got := overlayOptions([]string{"/a", `/b:c,d\e`}, "/up:1", "/work,2")
+	o := overlay{lowers: []string{"/a", `/b:c,d\e`}, upper: "/up:1", work: "/work,2"}
+	got := o.options()
 	want := `lowerdir=/a:/b\:c\,d\\e,upperdir=/up:1,workdir=/work\,2,metacopy=off,index=off`
 	if got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	o.volatile = true
+	if got := o.options(); got != want+",volatile" {
+		t.Errorf("volatile: %s", got)
+	}
+}
+
+// A volatile root filesystem can be mounted again, as at a reboot, and says what it is.
+func TestVolatile(t *testing.T) {
+	for _, n := range []int{1, 130} {
+		top := filepath.Join(t.TempDir(), strings.Repeat("long", 10))
+		roottest.InMountNamespace(t, func() {
+			r := Rootfs{Layers: layers(t, top, n), Dir: filepath.Join(top, "fs"), Target: filepath.Join(top, "root"),
+				Scratch: filepath.Join(top, "lower"), First: 700000, Size: 65536, Volatile: true}
+			roottest.Must(t, r.Make())
+			for range 2 {
+				roottest.Must(t, r.Mount())
+				mounts, err := os.ReadFile("/proc/thread-self/mountinfo")
+				roottest.Must(t, err)
+				if !strings.Contains(string(mounts), "volatile\n") {
+					t.Errorf("%d layers: not mounted volatile", n)
+				}
+				roottest.Must(t, r.Unmount())
+			}
+		})
 	}
 }
 

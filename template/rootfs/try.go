@@ -107,7 +107,7 @@ func (r Rootfs) try() (Trial, error) {
 	if err != nil {
 		return Trial{Shift: err}, nil
 	}
-	err = mountOverlay(r.Target, lowers, r.Upper(), r.work(), r.flags())
+	err = r.mountOverlay(lowers)
 	if err == nil {
 		err = r.tryOverlay()
 	}

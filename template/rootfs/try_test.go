@@ -45,7 +45,7 @@ func TestTryOnOverlay(t *testing.T) {
 		}
 	}
 	at := filepath.Join(dir, "root")
-	err := mountOverlay(at, []string{filepath.Join(dir, "lower")}, filepath.Join(dir, "upper"), filepath.Join(dir, "work"), 0)
+	err := overlay{lowers: []string{filepath.Join(dir, "lower")}, upper: filepath.Join(dir, "upper"), work: filepath.Join(dir, "work")}.mount(at)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,7 +94,7 @@ func (v *Layered) mount(source string, stack []Frozen) (string, error) {
 		return "", err
 	}
 	// An overlay needs two layers.
-	return root, mountNamedOverlay(source, root, append(dirs, v.empty), "", "", readOnly|unix.MS_NOSUID)
+	return root, overlay{source: source, lowers: append(dirs, v.empty), flags: readOnly | unix.MS_NOSUID}.mount(root)
 }
 
 // directory creates a directory.
