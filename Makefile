@@ -73,13 +73,18 @@ guests: needs-build needs-test $(if $(VM),needs-vm) ## install and use real soft
 golden: $(HOLDER) $(BUSYBOX) ## write the expected outputs of tests anew, from what the code does now
 	$(GO) test -tags $(TAGS) $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
 
-lint: $(HOLDER) $(BUSYBOX) ## gofmt, go vet and staticcheck
+lint: $(HOLDER) $(BUSYBOX) ## gofmt, go vet, staticcheck, the licenses of modules, and their known vulnerabilities if the database is reachable
 	@files=$$(git ls-files '*.go' | xargs $$(dirname $(GO))/gofmt -l); \
 		[ -z "$$files" ] || { echo "gofmt would change:"; echo "$$files"; exit 1; }
 	$(GO) vet -tags $(TAGS) ./...
 	$(GO) vet -tags $(TAGS),integration ./integration
 	$(GO) vet -tags vm ./integration/vm
 	$(GO) tool staticcheck -tags $(TAGS),integration,vm ./...
+	$(GO) test -count=1 ./packaging/licenses
+	@GO="$(GO)" TAGS="$(TAGS)" scripts/vulncheck --if-reachable
+
+vulncheck: $(HOLDER) $(BUSYBOX) ## look for known vulnerabilities in the code that croft calls; GOVULNDB=URL picks the database
+	@GO="$(GO)" TAGS="$(TAGS)" scripts/vulncheck
 
 clean: ## remove what was built
 	rm -rf croft $(HOLDER) $(BUSYBOX) integration/integration.test integration/vm/vm.test integration/vm/installed integration/conformance/conformance integration/bench/bench
@@ -103,4 +108,4 @@ $(BUSYBOX): scripts/static-busybox
 needs-build needs-demo needs-test needs-vm needs-conformance needs-bench:
 	@scripts/install-needs $(@:needs-%=%)
 
-.PHONY: help build demo install test test-unit reproducible test-integration test-vm conformance bench guests golden lint clean needs-build needs-demo needs-test needs-vm needs-conformance needs-bench FORCE
+.PHONY: help build demo install test test-unit reproducible test-integration test-vm conformance bench guests golden lint vulncheck clean needs-build needs-demo needs-test needs-vm needs-conformance needs-bench FORCE

@@ -157,6 +157,7 @@ var arrows = map[string][]string{
 	"integration/bench":            {"integration/cgroups", "integration/modules"},
 	"integration/cgroups":          nil,
 	"integration/modules":          nil,
+	"packaging/licenses":           {"internal/pattern"},
 }
 
 // aids are packages that every test may import.
