@@ -31,7 +31,7 @@ func TestTemplateFromAFile(t *testing.T) {
 		destroy(t, vps)
 	}
 	t.Cleanup(func() {
-		for _, n := range []string{template, base + "-made"} {
+		for _, n := range []string{template, base + "-made", "saved"} {
 			if r := try("template", "remove", n); r.status != 0 && r.status != 3 {
 				t.Error(r)
 			}
@@ -74,7 +74,7 @@ func TestTemplateFromAFile(t *testing.T) {
 	if r := try("run", "--rm", "--network", "none", "--template", "docker-archive:"+filepath.Join(dir, "saved.tar"), "--", "cat", "/etc/word"); r.status != 0 || r.out != "two\n" || !strings.Contains(r.errOut, "importing it as saved") {
 		t.Error(r)
 	}
-	must(t, "template", "remove", "saved")
+	must(t, "template", "remove", "saved") // at once: a run --rm has left the end of its VPS to its monitor
 	refused(t, 3, "no such file", "create", "--template", filepath.Join(dir, "missing.tar"), name(t, "none"))
 	if err := os.WriteFile(filepath.Join(dir, "text.tar"), []byte("no archive"), 0o644); err != nil {
 		t.Fatal(err)
