@@ -31,6 +31,10 @@ demo: needs-demo build ## install what is missing, build, and show croft at work
 install: croft ## install croft, its service, completions and manual under $(DESTDIR)$(PREFIX)
 	packaging/install ./croft "$(DESTDIR)" "$(PREFIX)"
 
+sbom: croft ## write croft.spdx.json: what ./croft consists of, with versions, licenses and checksums (SPDX 2.3)
+	SOURCE_DATE_EPOCH="$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}" $(GO) run ./packaging/sbom \
+		-version '$(VERSION)' -busybox $(BUSYBOX) -holder $(HOLDER) ./croft croft.spdx.json
+
 ## What developers want
 
 test: needs-build needs-test needs-vm lint test-unit reproducible test-integration test-vm ## install what is missing, build, and run all tests, on this host and in a virtual machine
@@ -87,7 +91,7 @@ vulncheck: $(HOLDER) $(BUSYBOX) ## look for known vulnerabilities in the code th
 	@GO="$(GO)" TAGS="$(TAGS)" scripts/vulncheck
 
 clean: ## remove what was built
-	rm -rf croft $(HOLDER) $(BUSYBOX) integration/integration.test integration/vm/vm.test integration/vm/installed integration/conformance/conformance integration/bench/bench
+	rm -rf croft croft.spdx.json $(HOLDER) $(BUSYBOX) integration/integration.test integration/vm/vm.test integration/vm/installed integration/conformance/conformance integration/bench/bench
 
 ## How
 
@@ -108,4 +112,4 @@ $(BUSYBOX): scripts/static-busybox
 needs-build needs-demo needs-test needs-vm needs-conformance needs-bench:
 	@scripts/install-needs $(@:needs-%=%)
 
-.PHONY: help build demo install test test-unit reproducible test-integration test-vm conformance bench guests golden lint vulncheck clean needs-build needs-demo needs-test needs-vm needs-conformance needs-bench FORCE
+.PHONY: help build demo install sbom test test-unit reproducible test-integration test-vm conformance bench guests golden lint vulncheck clean needs-build needs-demo needs-test needs-vm needs-conformance needs-bench FORCE

@@ -158,6 +158,7 @@ var arrows = map[string][]string{
 	"integration/cgroups":          nil,
 	"integration/modules":          nil,
 	"packaging/licenses":           {"internal/pattern"},
+	"packaging/sbom":               {"packaging/licenses", "template/busybox"},
 }
 
 // aids are packages that every test may import.
@@ -181,6 +182,7 @@ var alone = map[string][]string{
 	"github.com/opencontainers/image-spec":   {"template", "template/archive", "template/backups", "template/blobs", "template/images", "template/registry", "template/signatures", "template/streams"},
 	"github.com/google/go-containerregistry": {"template/registry"},
 	"github.com/sigstore/sigstore":           {"template/trust"},
+	"github.com/spdx":                        {"packaging/sbom"},
 	"github.com/cyberphone":                  {"template/trust"},
 	"github.com/distribution/reference":      {"template/signatures", "template/trust"},
 }

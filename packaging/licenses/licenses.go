@@ -25,6 +25,7 @@ var phrases = []struct {
 	{"BSD-3-Clause", []string{"redistributions of source code must retain the above copyright notice", "redistributions in binary form must reproduce", "be used to endorse or promote products derived from this software without specific prior written permission"}},
 	{"BSD-2-Clause", []string{"redistributions of source code must retain the above copyright notice", "redistributions in binary form must reproduce"}},
 	{"ISC", []string{"permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby granted"}},
+	{"CC-BY-4.0", []string{"creative commons attribution 4.0 international public license"}},
 	{"CC-BY-SA-4.0", []string{"creative commons attribution-sharealike 4.0 international public license"}},
 	{"AGPL-3.0-only", []string{"gnu affero general public license version 3"}},
 	{"LGPL-3.0-only", []string{"gnu lesser general public license version 3"}},
