@@ -74,6 +74,11 @@ guests: needs-build needs-test $(if $(VM),needs-vm) ## install and use real soft
 	$(GO) run ./integration/guests/page docs/guests.md $(MAKE) --no-print-directory $(if $(VM),test-vm M='^TestSystemd$$',test-integration) \
 		CROFT_GUESTS=1 T='^(TestGuests|TestSandboxing)$$$(if $(T),/$(value T))'
 
+fuzz: $(HOLDER) $(BUSYBOX) ## give foreign bytes to all parsers, each for FUZZTIME (1m); T=REGEXP picks targets (PACKAGE.NAME)
+	GO="$(GO)" TAGS="$(TAGS)" FUZZTIME="$(FUZZTIME)" scripts/fuzz $(if $(T),'$(value T)')
+
+soak: fuzz ## run the tests that take hours: all fuzz targets
+
 golden: $(HOLDER) $(BUSYBOX) ## write the expected outputs of tests anew, from what the code does now
 	$(GO) test -tags $(TAGS) $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
 
@@ -112,4 +117,4 @@ $(BUSYBOX): scripts/static-busybox
 needs-build needs-demo needs-test needs-vm needs-conformance needs-bench:
 	@scripts/install-needs $(@:needs-%=%)
 
-.PHONY: help build demo install sbom test test-unit reproducible test-integration test-vm conformance bench guests golden lint vulncheck clean needs-build needs-demo needs-test needs-vm needs-conformance needs-bench FORCE
+.PHONY: help build demo install sbom test test-unit reproducible test-integration test-vm conformance bench guests fuzz soak golden lint vulncheck clean needs-build needs-demo needs-test needs-vm needs-conformance needs-bench FORCE
