@@ -112,9 +112,10 @@ var arrows = map[string][]string{
 	"template/registry":            {"template/transfer"},
 	"template/streams":             {"template/transfer", "internal/atomicfile"},
 	"template/transfer":            nil,
-	"template/trust":               nil,
+	"template/reference":           nil,
+	"template/trust":               {"template/reference"},
 	"template/trust/cosigner":      nil,
-	"template/signatures":          {"template/registry", "template/transfer", "template/trust"},
+	"template/signatures":          {"template/reference", "template/registry", "template/transfer", "template/trust"},
 	"template/egress":              {"internal/nsthread"},
 	"template/streams/imageserver": nil,
 	"runtime/container":            {"internal/nsthread", "internal/inherited", "internal/flock", "internal/atomicfile"},
@@ -184,12 +185,11 @@ var alone = map[string][]string{
 	"github.com/sigstore/sigstore":           {"template/trust"},
 	"github.com/spdx":                        {"packaging/sbom"},
 	"github.com/cyberphone":                  {"template/trust"},
-	"github.com/distribution/reference":      {"template/signatures", "template/trust"},
 }
 
 // pure packages decide and do not act. They read no file, open no socket and
 // start no program, so their results depend on their arguments alone.
-var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/fit", "internal/identity", "runtime/endreason", "runtime/restarts", "runtime/doctor", "runtime/foreign", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes", "internal/ssh", "template/layer/delta", "template/recipe/hostpackages", "template/trust"}
+var pure = []string{"internal/fail", "internal/initkind", "internal/vps", "network", "network/guest", "runtime/accounts", "runtime/seeds", "runtime/fit", "internal/identity", "runtime/endreason", "runtime/restarts", "runtime/doctor", "runtime/foreign", "cli/cmdline", "cli/cmdline/roff", "cli/prometheus", "internal/signame", "internal/sizes", "internal/ssh", "template/layer/delta", "template/recipe/hostpackages", "template/reference", "template/trust"}
 
 // acting is what a pure package does not import, and which names it may use
 // nevertheless: constants, and types of values.

@@ -13,7 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/distribution/reference"
+	"croft/template/reference"
+
 	"github.com/opencontainers/go-digest"
 	"go.yaml.in/yaml/v3"
 
@@ -48,7 +49,7 @@ type places struct {
 }
 
 // base returns the URL of the signatures of an image: the first that of returns of the places for it.
-func (l lookaside) base(name reference.Named, of func(place) string) (string, error) {
+func (l lookaside) base(name *reference.Named, of func(place) string) (string, error) {
 	dir := l.dir
 	if dir == "" {
 		dir = Lookasides
@@ -103,7 +104,7 @@ func oneLine(err error) error {
 }
 
 // signatures returns the signatures of the manifests with these digests.
-func (l lookaside) signatures(ctx context.Context, name reference.Named, digests []digest.Digest) ([][]byte, error) {
+func (l lookaside) signatures(ctx context.Context, name *reference.Named, digests []digest.Digest) ([][]byte, error) {
 	base, err := l.base(name, place.reading)
 	if err != nil {
 		return nil, err
@@ -141,8 +142,8 @@ func (l lookaside) signatures(ctx context.Context, name reference.Named, digests
 }
 
 // numbered returns where the signature with this number is, of the image with this digest.
-func numbered(base url.URL, name reference.Named, d digest.Digest, n int) url.URL {
-	base.Path = fmt.Sprintf("%s/%s@%s=%s/signature-%d", strings.TrimRight(base.Path, "/"), reference.Path(name), d.Algorithm(), d.Encoded(), n)
+func numbered(base url.URL, name *reference.Named, d digest.Digest, n int) url.URL {
+	base.Path = fmt.Sprintf("%s/%s@%s=%s/signature-%d", strings.TrimRight(base.Path, "/"), name.Path, d.Algorithm(), d.Encoded(), n)
 	base.RawPath = ""
 	return base
 }

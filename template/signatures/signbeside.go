@@ -8,7 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/distribution/reference"
+	"croft/template/reference"
+
 	"github.com/opencontainers/go-digest"
 
 	"croft/internal/fail"
@@ -17,7 +18,7 @@ import (
 
 // sign puts a signature of OpenPGP of the image with this digest into the directory of its signatures. Other
 // signatures stay. No-op if the key has signed the same before.
-func (l lookaside) sign(ctx context.Context, name reference.Named, d digest.Digest, key trust.Key) error {
+func (l lookaside) sign(ctx context.Context, name *reference.Named, d digest.Digest, key trust.Key) error {
 	base, err := l.base(name, place.writing)
 	if err != nil {
 		return err

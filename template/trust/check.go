@@ -7,13 +7,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/distribution/reference"
+	"croft/template/reference"
+
 	"github.com/opencontainers/go-digest"
 )
 
 // An Image is what the policy is asked about.
 type Image struct {
-	Name reference.Named // in a registry; nil: it has none
+	Name *reference.Named // in a registry; nil: it has none
 	// Digests are those of the manifests by which it was found: first the one that the reference
 	// names, last that of the image. A signature of an index is one of each image in it.
 	Digests []digest.Digest

@@ -7,7 +7,8 @@ import (
 	"io"
 	"slices"
 
-	"github.com/distribution/reference"
+	"croft/template/reference"
+
 	"github.com/opencontainers/go-digest"
 )
 
@@ -103,9 +104,9 @@ func object(text []byte, keys ...string) (map[string]json.RawMessage, error) {
 }
 
 // textOf returns the text of this type that a signature of the image with this digest signs. Its name is that of ref, with a tag if there is one.
-func textOf(ref reference.Named, d digest.Digest, kind string) ([]byte, error) {
-	if c, ok := ref.(reference.Canonical); ok {
-		ref = reference.TrimNamed(c)
+func textOf(ref *reference.Named, d digest.Digest, kind string) ([]byte, error) {
+	if ref.Digest != "" {
+		ref = ref.Repository()
 	}
 	type m = map[string]any
 	return json.Marshal(m{

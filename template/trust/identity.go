@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/distribution/reference"
+	"croft/template/reference"
 )
 
 // An Identity says which name of an image a signature must have.
@@ -30,18 +30,18 @@ const (
 
 // Check returns an error unless signed, the name in a signature, is one that the image may have. image
 // is nil if it has no name.
-func (i Identity) Check(image reference.Named, signed string) error {
+func (i Identity) Check(image *reference.Named, signed string) error {
 	if i.Kind == MatchDigest {
 		return nil
 	}
-	said, err := reference.ParseNormalizedNamed(signed)
+	said, err := reference.Parse(signed)
 	if err != nil {
 		return fmt.Errorf("the signature is of %q, which is not a name of an image", signed)
 	}
 	ok := false
 	switch i.Kind {
 	case ExactReference:
-		ok = !reference.IsNameOnly(said) && said.String() == i.Reference
+		ok = !said.NameOnly() && said.String() == i.Reference
 	case ExactRepository:
 		ok = said.Name() == i.Reference
 	default:
@@ -57,35 +57,35 @@ func (i Identity) Check(image reference.Named, signed string) error {
 }
 
 // matches compares the name of an image with the one in a signature.
-func (i Identity) matches(image, said reference.Named) (bool, error) {
+func (i Identity) matches(image, said *reference.Named) (bool, error) {
 	switch i.Kind {
 	case MatchRepository:
 		return said.Name() == image.Name(), nil
 	case MatchExact:
-		return !reference.IsNameOnly(said) && said.String() == image.String(), nil
+		return !said.NameOnly() && said.String() == image.String(), nil
 	case RemapIdentity:
 		var err error
 		if image, err = i.remap(image); err != nil {
 			return false, err
 		}
 	}
-	if reference.IsNameOnly(said) {
+	if said.NameOnly() {
 		return false, nil
 	}
-	if _, ok := image.(reference.Canonical); ok { // its digest is that of the signature
+	if image.Digest != "" { // its digest is that of the signature
 		return said.Name() == image.Name(), nil
 	}
 	return said.String() == image.String(), nil
 }
 
 // remap returns the name of the image at the other prefix.
-func (i Identity) remap(image reference.Named) (reference.Named, error) {
+func (i Identity) remap(image *reference.Named) (*reference.Named, error) {
 	name := image.Name()
 	if rest, ok := strings.CutPrefix(name, i.Prefix); !ok || rest != "" && rest[0] != '/' {
 		return image, nil
 	}
 	moved := i.ToPrefix + strings.TrimPrefix(image.String(), i.Prefix)
-	ref, err := reference.ParseNamed(moved)
+	ref, err := reference.ParseComplete(moved)
 	if err != nil {
 		return nil, fmt.Errorf("remapIdentity makes %q of %s: %w", moved, image, err)
 	}

@@ -8,7 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/distribution/reference"
+	"croft/template/reference"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -151,10 +152,10 @@ func (p *parser) identity(n *yaml.Node, t Transport) Identity {
 		p.fields(n, "type")
 	case ExactReference:
 		at, said := text(p.fields(n, "type", "dockerReference"), "dockerReference")
-		i.Reference = p.named(at, said, func(r reference.Named) bool { return !reference.IsNameOnly(r) }, "the reference of an image with a tag or a digest")
+		i.Reference = p.named(at, said, func(r *reference.Named) bool { return !r.NameOnly() }, "the reference of an image with a tag or a digest")
 	case ExactRepository:
 		at, said := text(p.fields(n, "type", "dockerRepository"), "dockerRepository")
-		i.Reference = p.named(at, said, reference.IsNameOnly, "a repository, without a tag")
+		i.Reference = p.named(at, said, (*reference.Named).NameOnly, "a repository, without a tag")
 	case RemapIdentity:
 		f := p.fields(n, "type", "prefix", "signedPrefix")
 		i.Prefix = p.prefix(text(f, "prefix"))
@@ -178,11 +179,11 @@ func (p *parser) prefix(n *yaml.Node, text string) string {
 }
 
 // named returns the complete form of a reference for which valid holds.
-func (p *parser) named(n *yaml.Node, text string, valid func(reference.Named) bool, want string) string {
+func (p *parser) named(n *yaml.Node, text string, valid func(*reference.Named) bool, want string) string {
 	if text == "" {
 		return ""
 	}
-	r, err := reference.ParseNormalizedNamed(text)
+	r, err := reference.Parse(text)
 	if err != nil || !valid(r) {
 		p.flaw(n, "%q is not %s", text, want)
 		return ""

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"strings"
 
+	"croft/template/reference"
+
 	"github.com/ProtonMail/go-crypto/openpgp"
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -60,7 +61,7 @@ func (k Key) OpenPGP() bool { return k.pgp != nil }
 
 // SignOpenPGP returns a signature in the form of containers-signature(5) of the image with this digest. Its
 // name is that of ref, with the tag if there is one.
-func (k Key) SignOpenPGP(ref reference.Named, d digest.Digest) ([]byte, error) {
+func (k Key) SignOpenPGP(ref *reference.Named, d digest.Digest) ([]byte, error) {
 	text, err := textOf(ref, d, simpleType)
 	if err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func (k Key) SignOpenPGP(ref reference.Named, d digest.Digest) ([]byte, error) {
 }
 
 // MadeOpenPGP reports whether signature is one by the key of what SignOpenPGP signs.
-func (k Key) MadeOpenPGP(signature []byte, ref reference.Named, d digest.Digest) bool {
+func (k Key) MadeOpenPGP(signature []byte, ref *reference.Named, d digest.Digest) bool {
 	text, err := textOf(ref, d, simpleType)
 	if err != nil {
 		return false

@@ -6,25 +6,25 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/distribution/reference"
+	"croft/template/reference"
 )
 
 // ParseReference reads a reference to an image in a registry, in the complete form. One with a tag
 // and a digest refers to the digest.
-func ParseReference(text string) (reference.Named, error) {
-	ref, err := reference.ParseNormalizedNamed(text)
+func ParseReference(text string) (*reference.Named, error) {
+	ref, err := reference.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%q is not a reference to an image: %w", text, err)
 	}
-	if d, ok := ref.(reference.Canonical); ok {
-		return reference.WithDigest(reference.TrimNamed(ref), d.Digest())
+	if ref.Digest != "" {
+		ref.Tag = ""
 	}
 	return ref, nil
 }
 
 // RegistryScopes returns the scopes of an image in a registry, the narrowest first: the image, the
 // repository, its namespaces, the host, and the domains of the host as wildcards.
-func RegistryScopes(ref reference.Named) []string {
+func RegistryScopes(ref *reference.Named) []string {
 	return append([]string{ref.String()}, namespaces(ref.Name())...)
 }
 

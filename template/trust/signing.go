@@ -5,8 +5,9 @@ import (
 	"crypto"
 	"fmt"
 
+	"croft/template/reference"
+
 	"github.com/ProtonMail/go-crypto/openpgp"
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
@@ -51,7 +52,7 @@ func (k Key) MarshalText() ([]byte, error) {
 
 // Sign returns a signature of sigstore of the image with this digest. Its name is that of ref, with the tag if
 // there is one.
-func (k Key) Sign(ref reference.Named, d digest.Digest) (Sigstore, error) {
+func (k Key) Sign(ref *reference.Named, d digest.Digest) (Sigstore, error) {
 	text, err := textOf(ref, d, cosignType)
 	if err != nil {
 		return Sigstore{}, err
