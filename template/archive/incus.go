@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -98,8 +99,13 @@ func CopyRoot(w io.Writer, name string) error {
 	return out.Close()
 }
 
+// belowRoot returns the name below rootfs/ of an entry, relative to it. A ".." in it ends at
+// the root directory, as it does when croft unpacks the entry.
 func belowRoot(name string) (string, bool) {
 	name, ok := strings.CutPrefix(strings.TrimPrefix(name, "./"), "rootfs")
+	if slices.Contains(strings.Split(name, "/"), "..") {
+		name = path.Clean(name)
+	}
 	return "." + name, ok && (name == "" || name[0] == '/')
 }
 
