@@ -18,6 +18,7 @@ func FuzzImageArchive(f *testing.F) {
 	f.Add(roottest.Archive(f, roottest.File("metadata.yaml", "creation_date: 1\n"), roottest.File("templates/x", "y"),
 		roottest.File("rootfs/../../x", "z"), roottest.Hardlink("rootfs/h", "rootfs/../x"), roottest.Symlink("rootfs/s", "/")))
 	f.Add(roottest.Archive(f, roottest.Hardlink("rootfs/h", "/etc/passwd")))
+	f.Add([]byte("0"))
 	f.Add([]byte("\x1f\x8b\x08\x00"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		name := filepath.Join(t.TempDir(), "image.tar")

@@ -60,10 +60,13 @@ func readTar(name string, each func(h *tar.Header, r io.Reader) error) error {
 		switch {
 		case err == io.EOF:
 			return nil
-		case errors.Is(err, tar.ErrHeader):
-			return fail.New(fail.Usage, "the image's archive is damaged: %w", err)
 		case err == nil:
 			err = each(h, r)
+		case errors.Is(err, tar.ErrHeader):
+			return fail.New(fail.Usage, "the image's archive is damaged: %w", err)
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return fail.New(fail.Usage, "the image's archive is incomplete: %w", err)
 		}
 		if err != nil {
 			return layer.ArchiveFailure(err)

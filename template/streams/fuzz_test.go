@@ -88,6 +88,7 @@ func FuzzSigned(f *testing.F) {
 	f.Add([]byte("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDMEZQ==\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n"),
 		[]byte("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{}\n-----BEGIN PGP SIGNATURE-----\n\niHUE\n-----END PGP SIGNATURE-----\n"))
 	f.Add([]byte{0x99, 0, 1, 4}, []byte{0x88, 0})
+	f.Add([]byte("0"), []byte("-----BEGIN PGP SIGNED MESSAGE-----\n\n-----BEGIN PGP SIGNATURE-----"))
 	f.Fuzz(func(t *testing.T, key, message []byte) {
 		isUsage(t, CheckKeys(key))
 		if text, err := (keyring{}).clearsigned(message); err == nil {

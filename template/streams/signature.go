@@ -36,7 +36,7 @@ func CheckKeys(text []byte) error {
 
 // clearsigned returns the text of a message with its signature (RFC 9580, section 7).
 func (k keyring) clearsigned(message []byte) ([]byte, error) {
-	block, _ := clearsign.Decode(message)
+	block := decodeClearsigned(message)
 	if block == nil {
 		return nil, badCatalogue("a signed document has no signature")
 	}
@@ -44,6 +44,18 @@ func (k keyring) clearsigned(message []byte) ([]byte, error) {
 		return nil, badSignature(err)
 	}
 	return block.Plaintext, nil
+}
+
+// decodeClearsigned returns the text and the signature in a message, nil without a signature.
+// clearsign.Decode panics for a message without a text, which a server could send.
+func decodeClearsigned(message []byte) (block *clearsign.Block) {
+	defer func() {
+		if recover() != nil {
+			block = nil
+		}
+	}()
+	block, _ = clearsign.Decode(message)
+	return block
 }
 
 // detached checks a signature that is in a file of its own.
