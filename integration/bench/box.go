@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"croft/integration/cgroups"
+	"croft/integration/scratch"
 
 	"golang.org/x/sys/unix"
 )
@@ -202,40 +203,10 @@ func (p plan) init() error {
 }
 
 func (p plan) mounts() error {
-	// Of the host's, since those of the namespace are mounted next.
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
+	if err := scratch.Mount(scratch.Bind{Source: filepath.Join(p.Dir, "tmp"), Target: "/tmp"}); err != nil {
 		return err
 	}
-	hierarchies := cgroups.Parse(string(text))
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make mounts private: %w", err)
-	}
-	if err := cgroups.Remount(hierarchies); err != nil {
-		return err
-	}
-	if err := cgroups.Delegate(hierarchies); err != nil {
-		return err
-	}
-	if err := p.mountSys(); err != nil {
-		return err
-	}
-	const flags = unix.MS_NOSUID | unix.MS_NODEV
-	for _, m := range []struct {
-		source, target, kind string
-		flags                uintptr
-		data                 string
-	}{
-		{"proc", "/proc", "proc", flags | unix.MS_NOEXEC, ""},
-		{filepath.Join(p.Dir, "tmp"), "/tmp", "", unix.MS_BIND, ""},
-		{"tmpfs", "/run", "tmpfs", flags, "mode=755"},
-		{"tmpfs", "/dev/shm", "tmpfs", flags, "mode=1777"},
-	} {
-		if err := unix.Mount(m.source, m.target, m.kind, m.flags, m.data); err != nil {
-			return fmt.Errorf("mount %s: %w", m.target, err)
-		}
-	}
-	return os.Mkdir("/run/lock", 0o1777)
+	return p.mountSys()
 }
 
 // mountSys mounts a sysfs that shows the links of the box, and takes the cgroups over.

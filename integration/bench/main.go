@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"croft/integration/scratch"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -12,8 +13,6 @@ import (
 	"regexp"
 	"runtime"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -110,23 +109,7 @@ func (o *options) open() (unlock func(), err error) {
 	if _, err := os.Stat(o.croft); err != nil {
 		return nil, fmt.Errorf("%w; type: make bench", err)
 	}
-	for _, hidden := range []string{"/tmp", "/run"} {
-		if rel, err := filepath.Rel(hidden, o.cache); err == nil && filepath.IsLocal(rel) {
-			return nil, fmt.Errorf("the cache %s cannot be below %s: the box has its own", o.cache, hidden)
-		}
-	}
-	if err := os.MkdirAll(o.cache, 0o755); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(o.cache)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("another run is using %s: %w", o.cache, err)
-	}
-	return func() { f.Close() }, nil
+	return scratch.LockCache(o.cache)
 }
 
 // report runs the plan, and prints each comparison as soon as it is there.

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"croft/integration/cgroups"
+	"croft/integration/scratch"
 
 	"golang.org/x/sys/unix"
 )
@@ -120,38 +121,7 @@ func reap(until int) (int, error) {
 }
 
 func (in inside) mounts() error {
-	// Of the host's, since those of the namespace are mounted next.
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return err
-	}
-	hierarchies := cgroups.Parse(string(text))
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make mounts private: %w", err)
-	}
-	if err := cgroups.Remount(hierarchies); err != nil {
-		return err
-	}
-	if err := cgroups.Delegate(hierarchies); err != nil {
-		return err
-	}
-	const flags = unix.MS_NOSUID | unix.MS_NODEV
-	for _, m := range []struct {
-		source, target, kind string
-		flags                uintptr
-		data                 string
-	}{
-		{"proc", "/proc", "proc", flags | unix.MS_NOEXEC, ""},
-		{filepath.Join(in.Dir, "tmp"), "/tmp", "", unix.MS_BIND, ""},
-		{filepath.Join(in.Dir, "etc"), "/etc", "", unix.MS_BIND, ""},
-		{"tmpfs", "/run", "tmpfs", flags, "mode=755"},
-		{"tmpfs", "/dev/shm", "tmpfs", flags, "mode=1777"},
-	} {
-		if err := unix.Mount(m.source, m.target, m.kind, m.flags, m.data); err != nil {
-			return fmt.Errorf("mount %s: %w", m.target, err)
-		}
-	}
-	return os.Mkdir("/run/lock", 0o1777)
+	return scratch.Mount(scratch.Bind{Source: filepath.Join(in.Dir, "tmp"), Target: "/tmp"}, scratch.Bind{Source: filepath.Join(in.Dir, "etc"), Target: "/etc"})
 }
 
 // openPTY opens a pseudo-terminal that changes nothing of what is written.

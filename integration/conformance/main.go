@@ -15,8 +15,7 @@ import (
 	"time"
 
 	"croft/integration/modules"
-
-	"golang.org/x/sys/unix"
+	"croft/integration/scratch"
 )
 
 func main() {
@@ -107,23 +106,7 @@ func (o *options) open() (unlock func(), err error) {
 	if o.out == "" {
 		o.out = filepath.Join(o.cache, "worse")
 	}
-	for _, hidden := range []string{"/tmp", "/run"} {
-		if rel, err := filepath.Rel(hidden, o.cache); err == nil && filepath.IsLocal(rel) {
-			return nil, fmt.Errorf("the cache %s cannot be below %s, of which tests have their own", o.cache, hidden)
-		}
-	}
-	if err := os.MkdirAll(o.cache, 0o755); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(o.cache)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("another run is using %s: %w", o.cache, err)
-	}
-	return func() { f.Close() }, nil
+	return scratch.LockCache(o.cache)
 }
 
 // suites builds what is not yet built, and lists all tests.
