@@ -42,15 +42,17 @@ func (h *Host) Ensure(ctx context.Context, p network.HostPlan) error {
 }
 
 // EnsureAtStart is Ensure for a VPS of network t that starts. It reads no filters, rules and
-// entries of other VPSs that were right and that nothing has changed since. So its cost does
-// not grow with the number of VPSs. Ports, neighbours and addresses of others that another
-// program removed, without a change of filters and rules, stay away until Ensure.
+// neighbours of other VPSs that were right and that nothing has changed since. So its cost does
+// not grow with the number of VPSs, except for one list of the links. Neighbours and addresses
+// of others that another program removed, without a change of filters and rules, stay away
+// until Ensure.
 func (h *Host) EnsureAtStart(ctx context.Context, t network.Table) error {
-	alone := t
-	alone.Claims = nil
-	p := network.NewHostPlan(alone)
+	p := network.NewHostPlan(t)
 	if !p.HasFilter() || !h.isRight(p) {
-		return h.Ensure(ctx, network.NewHostPlan(t))
+		return h.Ensure(ctx, p)
+	}
+	if placed, err := h.placed(p); err != nil || !placed {
+		return errors.Join(err, h.Ensure(ctx, p))
 	}
 	return h.take(ctx, p, h.quickSteps(p))
 }
