@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -43,15 +44,15 @@ func (h *Host) Ensure(ctx context.Context, p network.HostPlan) error {
 
 // EnsureAtStart is Ensure for a VPS of network t that starts. It reads no filters, rules and
 // neighbours of other VPSs that were right and that nothing has changed since. So its cost does
-// not grow with the number of VPSs, except for one list of the links. Neighbours and addresses
-// of others that another program removed, without a change of filters and rules, stay away
-// until Ensure.
+// not grow with the number of VPSs, except for one list of the links. A bridge that has lost
+// an address, a port or all its neighbours is noticed. A neighbour of another VPS that another
+// program removed alone stays away until Ensure.
 func (h *Host) EnsureAtStart(ctx context.Context, t network.Table) error {
 	p := network.NewHostPlan(t)
 	if !p.HasFilter() || !h.isRight(p) {
 		return h.Ensure(ctx, p)
 	}
-	if placed, err := h.placed(p); err != nil || !placed {
+	if intact, err := h.intact(p); err != nil || !intact {
 		return errors.Join(err, h.Ensure(ctx, p))
 	}
 	return h.take(ctx, p, h.quickSteps(p))
@@ -216,19 +217,25 @@ func (h *Host) makeBridge(p network.HostPlan) (netlink.Link, error) {
 	return h.bridge(p)
 }
 
-func (h *Host) ensureAddresses(link netlink.Link, want []netip.Prefix) error {
+// missingAddresses returns those of want that the link does not have.
+func (h *Host) missingAddresses(link netlink.Link, want []netip.Prefix) ([]netip.Prefix, error) {
 	list, err := undisturbed(func() ([]netlink.Addr, error) { return h.nl.AddrList(link, netlink.FAMILY_ALL) })
 	if err != nil {
-		return classify("list addresses of "+link.Attrs().Name, err)
+		return nil, classify("list addresses of "+link.Attrs().Name, err)
 	}
 	have := map[string]bool{}
 	for _, a := range list {
 		have[a.IPNet.String()] = true
 	}
-	for _, p := range want {
-		if have[ipNet(p).String()] {
-			continue
-		}
+	return slices.DeleteFunc(slices.Clone(want), func(p netip.Prefix) bool { return have[ipNet(p).String()] }), nil
+}
+
+func (h *Host) ensureAddresses(link netlink.Link, want []netip.Prefix) error {
+	missing, err := h.missingAddresses(link, want)
+	if err != nil {
+		return err
+	}
+	for _, p := range missing {
 		if err := h.nl.AddrReplace(link, address(p)); err != nil {
 			return classify(fmt.Sprintf("add address %s to %s", p, link.Attrs().Name), err)
 		}

@@ -99,6 +99,14 @@ func TestChangesOfOthersAreNoticed(t *testing.T) {
 		"a bridge that is down":     func() { run(t, "ip", "link", "set", p.table.Bridge, "down") },
 		"other settings":            func() { p.table.IPv6 = p.table.IPv6.Masked(); p.table.MTU = 1400 },
 		"a port that was taken off": func() { run(t, "ip", "link", "set", p.plans[0].HostLink, "nomaster") },
+		"a flush of addresses":      func() { run(t, "ip", "addr", "flush", "dev", p.table.Bridge) },
+		"a flush of all neighbours": func() { run(t, "ip", "-4", "neigh", "flush", "dev", p.table.Bridge, "nud", "permanent") },
+		"addresses that were taken off and put back": func() {
+			run(t, "ip", "addr", "flush", "dev", p.table.Bridge)
+			for _, a := range network.NewHostPlan(p.table).Addresses {
+				run(t, "ip", "addr", "add", a.String(), "dev", p.table.Bridge, "nodad")
+			}
+		},
 		"a damaged note": func() {
 			if err := os.WriteFile(p.host.seriesFile(), []byte("x\n"), 0o600); err != nil {
 				t.Fatal(err)
@@ -116,7 +124,7 @@ func TestChangesOfOthersAreNoticed(t *testing.T) {
 			t.Fatalf("before %s the network is not noted as right", what)
 		}
 		change()
-		if placed, err := p.host.placed(network.NewHostPlan(p.table)); p.isRight() && (placed || err != nil) {
+		if intact, err := p.host.intact(network.NewHostPlan(p.table)); p.isRight() && (intact || err != nil) {
 			t.Errorf("not noticed: %s, %v", what, err)
 		}
 		if err := p.host.EnsureAtStart(ctx, p.table); err != nil {

@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
-	"golang.org/x/sys/unix"
 
 	"croft/internal/fail"
 	"croft/internal/inside"
@@ -53,59 +50,6 @@ func (h *Host) ensurePorts(_ context.Context, p network.HostPlan) error {
 		}
 	}
 	return nil
-}
-
-// skipStats is RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h (kernel 4.4).
-const skipStats = 1 << 3
-
-// placed reports whether the links of all ports of p that are up belong to its bridge. It
-// reads one list of the links, and of each link three attributes.
-func (h *Host) placed(p network.HostPlan) (bool, error) {
-	if p.Mode != network.ModeBridge || len(p.Ports) == 0 {
-		return true, nil
-	}
-	bridge, err := h.nl.LinkByName(p.Bridge)
-	if err != nil {
-		return false, classify("find bridge "+p.Bridge, err)
-	}
-	aliases := map[string]string{}
-	for _, port := range p.Ports {
-		aliases[port.HostLink] = port.Alias()
-	}
-	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
-	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats)))
-	links, err := undisturbed(func() ([][]byte, error) { return req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK) })
-	if err != nil {
-		return false, classify("list links", err)
-	}
-	for _, data := range links {
-		name, alias, master, err := attributesOf(data)
-		if err != nil {
-			return false, classify("list links", err)
-		}
-		up := nl.DeserializeIfInfomsg(data).Flags&unix.IFF_UP != 0
-		if want, known := aliases[name]; known && alias == want && up && master != bridge.Attrs().Index {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
-// attributesOf returns three attributes of a link in the kernel's list.
-func attributesOf(link []byte) (name, alias string, master int, err error) {
-	attrs, err := nl.ParseRouteAttr(link[unix.SizeofIfInfomsg:])
-	for _, a := range attrs {
-		switch a.Attr.Type {
-		case unix.IFLA_IFNAME:
-			name = unix.ByteSliceToString(a.Value)
-		case unix.IFLA_IFALIAS:
-			alias = unix.ByteSliceToString(a.Value)
-		case unix.IFLA_MASTER:
-			master = int(binary.NativeEndian.Uint32(a.Value))
-		}
-	}
-	return name, alias, master, err
 }
 
 // Replug repairs the interface of a running VPS, whose init is init. made
