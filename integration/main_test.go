@@ -36,6 +36,8 @@ func TestMain(m *testing.M) {
 		os.Exit(listenInside())
 	case keysStage:
 		os.Exit(keysInside())
+	case overwriteStage:
+		os.Exit(overwriteInside())
 	case callsStage:
 		os.Exit(callsInside())
 	case powersStage:
