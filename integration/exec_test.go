@@ -8,6 +8,7 @@ import (
 	"crypto/md5"
 	"fmt"
 	"math/rand"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -261,6 +262,10 @@ func TestManyRuns(t *testing.T) {
 		})
 	}
 	all.Wait()
+	// By a command that waits for no lock, as users type it.
+	if out, err := exec.Command(world.croft, append(where(world.root, world.run), "list", "-q")...).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("left: %s, %v", out, err)
+	}
 	if left := list(t); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}

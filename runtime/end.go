@@ -273,12 +273,16 @@ func (mon *monitor) reboot(ctx context.Context) error {
 // It releases the life lock first.
 func (mon *monitor) removeIfAbandoned(ctx context.Context) error {
 	v, err := mon.store.Get(mon.name)
+	if fail.Is(err, fail.NotFound) { // a command has destroyed it
+		mon.forgetLeft(mon.name)
+	}
 	if err != nil || !mon.abandoned(v) {
 		return nil
 	}
 	state.ReleaseLife(mon.life)
-	mon.lockWait = time.Minute // another command may wait for the end of this VPS
-	err = mon.Destroy(ctx, mon.name, DestroyOptions{IfExists: true})
+	// Another command may wait for the end of this VPS. If that destroys it, and another VPS gets
+	// its name, that one is not abandoned.
+	err = mon.destroyIfAbandoned(ctx, mon.name, time.Minute)
 	if fail.Is(err, fail.State) { // a command has started it again
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 // StatusBroken. It takes no lock.
 func (m *Manager) List(ctx context.Context) ([]Info, error) {
 	if !m.readOnly {
+		m.removeAllLeft(ctx)
 		m.destroyAbandoned(ctx)
 	}
 	return m.looker().List(ctx)

@@ -19,7 +19,6 @@ import (
 	"croft/runtime/command"
 	"croft/runtime/holder"
 	"croft/runtime/observe"
-	"croft/runtime/paths"
 	"croft/template"
 )
 
@@ -183,37 +182,11 @@ func (m *Manager) thisRunner() (vps.Runner, error) {
 	return vps.Runner{HostBoot: m.store.HostBoot(), PID: me.PID, StartTime: me.StartTime}, err
 }
 
-// leave leaves the end of the ephemeral VPS name, whose runner is this process, and its
-// removal to its monitor, and reports whether the monitor does that. The mark comes first:
-// the monitor looks for it after the end of init, so if init runs now, it finds the mark.
-func (m *Manager) leave(name vps.Name) bool {
-	if all, err := m.hooks.Find(name); err != nil || len(all) > 0 {
-		return false
-	}
-	if err := os.WriteFile(paths.Left(m.store, name), nil, 0o600); err != nil {
-		return false
-	}
-	seen, err := m.observe(name)
-	return err == nil && seen.Monitored && seen.Alive
-}
-
 // abandoned reports whether v is ephemeral and its runner has ended or has left it, or the
 // creator of v has ended before v was complete. An older croft did not record the runner; its
 // VPSs are not abandoned.
 func (m *Manager) abandoned(v vps.VPS) bool {
-	return m.hasEnded(v.Creator) || v.Ephemeral && (m.hasEnded(v.Runner) || m.left(v.Name))
-}
-
-// left reports whether the runner of name has left it to its monitor.
-func (m *Manager) left(name vps.Name) bool { return paths.Exists(paths.Left(m.store, name)) }
-
-// removeLeft waits until the VPS name is gone, if its runner has left it to its monitor. So
-// the name is free as soon as a croft run has ended.
-func (m *Manager) removeLeft(ctx context.Context, name vps.Name) error {
-	if !m.left(name) {
-		return nil
-	}
-	return m.destroyIfAbandoned(ctx, name)
+	return m.hasEnded(v.Creator) || v.Ephemeral && (m.hasEnded(v.Runner) || m.isLeft(v.Name))
 }
 
 // hasEnded reports whether r has ended; false for no process.
@@ -244,9 +217,8 @@ func (m *Manager) openRunner(v vps.VPS) (int, error) {
 }
 
 // destroyAbandoned destroys the ephemeral VPSs whose runner was killed, and those whose
-// creator was killed before they were complete. It waits for one that its runner has left to
-// its monitor, which takes a moment. Another busy one is left to the next command. An error is
-// a warning.
+// creator was killed before they were complete. It leaves one to its monitor if its runner has
+// done that, and a busy one to the next command. An error is a warning.
 func (m *Manager) destroyAbandoned(ctx context.Context) {
 	names, err := m.store.Ephemerals()
 	if err != nil {
@@ -254,23 +226,23 @@ func (m *Manager) destroyAbandoned(ctx context.Context) {
 		return
 	}
 	for _, name := range names {
-		if err := m.destroyIfAbandoned(ctx, name); err != nil && !fail.Is(err, fail.Busy) {
+		if monitor, left := m.left(name); left && observe.Alive(monitor) {
+			continue
+		}
+		if err := m.destroyIfAbandoned(ctx, name, 0); err != nil && !fail.Is(err, fail.Busy) {
 			m.warn(fmt.Sprintf("remove %s, whose croft command has ended: %v", name, err))
 		}
 	}
 }
 
-func (m *Manager) destroyIfAbandoned(ctx context.Context, name vps.Name) error {
+// destroyIfAbandoned waits for the lock of name for the time wait.
+func (m *Manager) destroyIfAbandoned(ctx context.Context, name vps.Name, wait time.Duration) error {
 	v, err := m.store.Get(name)
 	if err == nil && mayBeAbandoned(v) && !m.abandoned(v) {
 		return nil
 	}
 	if err != nil && !fail.Is(err, fail.NotFound) {
 		return nil // a broken VPS is left to the user
-	}
-	wait := time.Duration(0)
-	if m.left(name) {
-		wait = m.lockWait
 	}
 	l, err := m.store.Lock(ctx, name, m.command, wait)
 	if err != nil {
@@ -280,9 +252,14 @@ func (m *Manager) destroyIfAbandoned(ctx context.Context, name vps.Name) error {
 	v, err = l.VPS()
 	switch {
 	case fail.Is(err, fail.NotFound), err == nil && !mayBeAbandoned(v):
+		m.forgetLeft(name)
 		return l.UnlistEphemeral()
 	case err != nil || !m.abandoned(v):
 		return nil
 	}
-	return m.destroyHeld(ctx, l, DestroyOptions{Force: true, IfExists: true})
+	if err := m.destroyHeld(ctx, l, DestroyOptions{Force: true, IfExists: true}); err != nil {
+		return err
+	}
+	m.forgetLeft(name)
+	return nil
 }

@@ -61,8 +61,10 @@ func LowerDir(s *state.Store, name vps.Name) string { return runFile(s, name, "l
 func StopRequest(s *state.Store, name vps.Name) string { return runFile(s, name, "stop") }
 
 // Left is a file that exists when the croft run of an ephemeral VPS has left its end and
-// its removal to the monitor.
-func Left(s *state.Store, name vps.Name) string { return runFile(s, name, "left") }
+// its removal to the monitor, until the VPS is gone and its lock is free.
+func Left(s *state.Store, name vps.Name) string {
+	return filepath.Join(s.RunRoot, "left-"+string(name))
+}
 
 // Frozen is a file that exists while a command keeps the VPS frozen. If no
 // process holds the lock of the VPS, that command was killed, and the next one
