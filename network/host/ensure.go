@@ -74,6 +74,9 @@ func (h *Host) take(ctx context.Context, p network.HostPlan, steps []func(contex
 func (h *Host) quickSteps(p network.HostPlan) []func(context.Context, network.HostPlan) error {
 	steps := []func(context.Context, network.HostPlan) error{h.checkLinks,
 		func(ctx context.Context, _ network.HostPlan) error { return h.claimNamespace(ctx) }}
+	if p.Routes() { // also if they are not needed now: a host that has lost its tools says so at once
+		steps = append(steps, func(context.Context, network.HostPlan) error { return checkTools(p.IPv6) })
+	}
 	if p.Bridge != "" && !p.Foreign {
 		steps = append(steps, h.ensureBridge)
 	} else {
