@@ -269,6 +269,12 @@ func TestManyRuns(t *testing.T) {
 	if left := list(t); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
+	// What it had is free at once.
+	must(t, "network", "create", vps+"n", "--mode", "routed", "--ipv4", "10.98.0.0/24")
+	must(t, "volume", "create", vps+"v")
+	must(t, "run", "--rm", "--network", vps+"n", "--mount", vps+"v:/srv", "--template", "busybox", "--", "true")
+	must(t, "network", "remove", vps+"n")
+	must(t, "volume", "remove", vps+"v")
 }
 
 // Ctrl-C at any time of a run leaves nothing.

@@ -83,7 +83,8 @@ func (m *Manager) removeLeft(ctx context.Context, name vps.Name) error {
 	return m.destroyIfAbandoned(ctx, name, max(m.lockWait, leftPatience))
 }
 
-// removeAllLeft is removeLeft for all VPSs. An error is a warning.
+// removeAllLeft is removeLeft for all VPSs, before a command that shows all of them, or
+// that removes what one of them may use. An error is a warning.
 func (m *Manager) removeAllLeft(ctx context.Context) {
 	names, err := m.store.Ephemerals()
 	if err != nil {

@@ -263,6 +263,7 @@ func (m *Manager) repairInterfacesOf(ctx context.Context, name vps.Name, network
 // be read, unless a VPS on it runs: it renames the file, and VPSs on it get new
 // addresses at their next start if there is a network of that name then.
 func (m *Manager) RemoveNetwork(ctx context.Context, name string, force bool) error {
+	m.removeAllLeft(ctx)
 	return m.store.RemoveNetwork(ctx, name, func(files state.NetworkTable) (aside bool, err error) {
 		t, err := m.networkTables().Existing(name, files)
 		if err == nil {

@@ -142,6 +142,7 @@ func (m *Manager) PushTemplate(ctx context.Context, name, ref string, o Template
 // PruneTemplates removes former templates that no VPS uses, and the files of pulls that
 // failed. It also empties the trash.
 func (m *Manager) PruneTemplates(ctx context.Context) error {
+	m.removeAllLeft(ctx)
 	m.destroyAbandoned(ctx)
 	m.emptyTrash(ctx)
 	return m.templates.Prune(ctx, m.usedTemplates)
@@ -150,6 +151,7 @@ func (m *Manager) PruneTemplates(ctx context.Context) error {
 // RemoveTemplate removes a template. It is fail.State if a VPS uses it. It waits for VPSs that their
 // croft run has left to their monitors: they are as good as gone.
 func (m *Manager) RemoveTemplate(ctx context.Context, name string) error {
+	m.removeAllLeft(ctx)
 	m.destroyAbandoned(ctx)
 	return m.templates.Remove(ctx, name, m.usedTemplates)
 }

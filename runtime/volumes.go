@@ -51,6 +51,7 @@ func (m *Manager) CreateVolume(ctx context.Context, name string) error {
 // RemoveVolume removes the volume name with its files. It is fail.State while a VPS
 // has it in its settings, running or not, and fail.NotFound if there is none.
 func (m *Manager) RemoveVolume(ctx context.Context, name string) error {
+	m.removeAllLeft(ctx)
 	if err := m.store.RemoveVolume(ctx, name); err != nil {
 		return err
 	}
