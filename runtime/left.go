@@ -74,7 +74,7 @@ func (m *Manager) removeLeft(ctx context.Context, name vps.Name) error {
 	if !left {
 		return nil
 	}
-	if err := awaitEnd(ctx, monitor, leftPatience); err != nil {
+	if err := m.monitors.AwaitEnd(ctx, monitor, leftPatience); err != nil {
 		return fmt.Errorf("wait for the end of %s: %w", name, err)
 	}
 	if _, left := m.left(name); !left {
@@ -97,8 +97,7 @@ func (m *Manager) removeAllLeft(ctx context.Context) {
 	}
 }
 
-// awaitEnd returns when process p has ended: fail.Timeout if it has not within patience.
-func awaitEnd(ctx context.Context, p state.Process, patience time.Duration) error {
+func (spawner) AwaitEnd(ctx context.Context, p state.Process, patience time.Duration) error {
 	if p.PID == 0 {
 		return nil
 	}

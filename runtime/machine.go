@@ -246,6 +246,9 @@ type monitors interface {
 	// FirstBoot starts a process that waits for the boot of name, runs its first-boot
 	// script, and outlives the caller. From then on store.FirstBootHeld, until it ends.
 	FirstBoot(name vps.Name) error
+	// AwaitEnd returns when the process of a monitor has ended: fail.Timeout if it has not
+	// within patience.
+	AwaitEnd(ctx context.Context, monitor state.Process, patience time.Duration) error
 }
 
 // guestAccess changes and reads what a VPS has inside: guests.Access, which documents

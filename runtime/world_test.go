@@ -935,6 +935,12 @@ func (f fakeMonitors) Spawn(ctx context.Context, name vps.Name, life *os.File, h
 	return nil
 }
 
+// AwaitEnd does not wait: the process of the monitors of a pretend machine is that of the test. So
+// commands find what is left to a monitor as if that had been killed.
+func (fakeMonitors) AwaitEnd(ctx context.Context, _ state.Process, _ time.Duration) error {
+	return ctx.Err()
+}
+
 func (f fakeMonitors) FirstBoot(name vps.Name) error {
 	return f.effect("run the first-boot script apart", func() error { return nil })
 }
